@@ -1,0 +1,362 @@
+"""Field types with one name each, used alike by API schemas, events and filters."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from .countries import COUNTRIES
+from .money import EXPONENTS, Money
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+# PostgreSQL text cannot hold U+0000; saying so in the schema lets a client know before it tries.
+NO_NUL: Final = r"^[^\u0000]*$"
+
+CONSUMING: Final = "consuming"
+"""Key of the validation context that says: this is an event of another release, keep what you do not know."""
+
+
+class PersonalMark:
+    """Marks a field as personal data: never in logs, spans, metrics or problem details; erasure finds it by this."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "x-personal": True}
+
+    def __repr__(self) -> str:
+        return "PersonalMark()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PersonalMark)
+
+    def __hash__(self) -> int:
+        return hash(PersonalMark)
+
+
+Personal = Annotated[T, PersonalMark()]
+"""`Personal[Email]`, `Personal[str | None]`: the field tells something about a person."""
+
+
+class OpenMark:
+    """Lets an enum field keep a value it does not know while an event is consumed, as plain text."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        enum: type[StrEnum] = next(arg for arg in get_args(source) if arg is not str)
+        expected = ", ".join(enum)
+
+        def unknown(value: str, info: core_schema.ValidationInfo) -> str:
+            if info.context is not None and info.context.get(CONSUMING):
+                return value
+            raise PydanticCustomError("enum", "Input should be one of {expected}", {"expected": expected})
+
+        kept = core_schema.with_info_after_validator_function(unknown, core_schema.str_schema())
+        return core_schema.union_schema(
+            [handler(enum), kept],
+            mode="left_to_right",
+            custom_error_type="enum",
+            custom_error_context={"expected": expected},
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # An API answers with the values of its own release only; the event schemas open this up again.
+        known: CoreSchema = schema["choices"][0]
+        return {**handler(known), "x-extensible-enum": True}
+
+
+Open = Annotated[E | str, OpenMark()]
+"""`Open[LeadSource]`: adding a value is an additive change, so a consumer meets values it does not know as `str`."""
+
+
+def blank_to_none(value: Any) -> Any:
+    """A text of white space only says nothing, so it is null."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Maybe = Annotated[T | None, BeforeValidator(blank_to_none)]
+"""`Maybe[Email]`: an optional input field where blank text means null."""
+
+
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_NUL)]
+"""One line, trimmed, 1 to 200 characters, without U+0000."""
+
+LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000, pattern=NO_NUL)]
+"""Any text, trimmed, 1 to 32,000 characters, without U+0000."""
+
+_EMAIL: Final = re.compile(
+    r"(?P<local>[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*)@"
+    r"(?P<domain>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9])",
+    re.ASCII,
+)
+
+
+def normal_email(value: str) -> str:
+    """The address trimmed, its domain in lower case; raises for one that RFC 5321 could not deliver."""
+    text = value.strip()
+    match = _EMAIL.fullmatch(text) if len(text) <= 254 else None
+    if match is None or len(match["local"]) > 64:
+        raise PydanticCustomError("email", "not an e-mail address such as ada@example.org")
+    return f"{match['local']}@{match['domain'].lower()}"
+
+
+Email = Annotated[
+    str,
+    AfterValidator(normal_email),
+    WithJsonSchema({"type": "string", "format": "email", "maxLength": 254, "examples": ["ada@example.org"]}),
+]
+"""An e-mail address (RFC 5321 lengths), trimmed, domain in lower case."""
+
+Phone = Annotated[
+    str, StringConstraints(strip_whitespace=True, pattern=r"^\+[1-9][0-9]{6,14}$"), Field(examples=["+491701234567"])
+]
+"""A telephone number in E.164 form."""
+
+_URL: Final = re.compile(r"https?://[^\s/?#@\x00-\x1f]+(?:[/?#][^\s\x00-\x1f]*)?", re.IGNORECASE)
+
+
+def _url(value: str) -> str:
+    text = value.strip()
+    if len(text) > 2000 or not _URL.fullmatch(text):
+        raise PydanticCustomError("url", "not an http or https URL of at most 2000 characters")
+    return text
+
+
+Url = Annotated[
+    str,
+    AfterValidator(_url),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 2000,
+            "pattern": r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][!-~]*)?$",
+            "examples": ["https://example.org"],
+        }
+    ),
+]
+"""An http or https address of at most 2000 characters."""
+
+
+def _country(value: str) -> str:
+    code = value.strip().upper()
+    if code not in COUNTRIES:
+        raise PydanticCustomError("country", "not an ISO 3166-1 alpha-2 country code")
+    return code
+
+
+def _currency(value: str) -> str:
+    code = value.strip().upper()
+    if code not in EXPONENTS:
+        raise PydanticCustomError("currency", "not an active ISO 4217 currency code")
+    return code
+
+
+CountryCode = Annotated[
+    str,
+    AfterValidator(_country),
+    WithJsonSchema({"type": "string", "enum": sorted(COUNTRIES), "examples": ["DE"]}, mode="validation"),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["DE"]}, mode="serialization"),
+]
+"""ISO 3166-1 alpha-2, upper case."""
+
+CurrencyCode = Annotated[
+    str,
+    AfterValidator(_currency),
+    WithJsonSchema({"type": "string", "enum": sorted(EXPONENTS), "examples": ["EUR"]}, mode="validation"),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]}, mode="serialization"),
+]
+"""ISO 4217 code of an active currency, upper case."""
+
+_CENT: Final = Decimal("0.01")
+
+
+def _percent(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise PydanticCustomError("percent", "a percentage is a number from 0 to 100")
+    try:
+        number = Decimal(str(value))
+        exact = number.quantize(_CENT)
+    except InvalidOperation:
+        raise PydanticCustomError("percent", "a percentage is a number from 0 to 100") from None
+    # A client that computes 57 * 0.01 sends 0.5700000000000001 and means 0.57.
+    if not 0 <= number <= 100 or abs(number - exact) > Decimal("1e-9"):
+        raise PydanticCustomError("percent", "a percentage is a number from 0 to 100 with at most 2 decimals")
+    return exact
+
+
+def percent_json(value: Decimal) -> int | float:
+    """A percentage as the JSON number a person would write: 30, 12.5."""
+    whole = int(value)
+    return whole if value == whole else float(value)
+
+
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_percent),
+    PlainSerializer(percent_json, return_type=float, when_used="json"),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.01}, mode="validation"),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}, mode="serialization"),
+]
+"""0 to 100 with at most two decimals: Decimal in Python, a number in JSON."""
+
+
+def _rate(value: Any) -> Any:
+    if isinstance(value, bool | float):
+        raise PydanticCustomError("rate", 'a rate is a decimal string such as "1.0842"; a float is not exact')
+    return value
+
+
+Rate = Annotated[
+    Decimal,
+    BeforeValidator(_rate),
+    Field(gt=0, max_digits=20, decimal_places=10),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,10})?$", "examples": ["1.0842"]}),
+]
+"""A rate above zero with at most 10 integer digits and 10 decimals, as decimal text in JSON."""
+
+Flag = Annotated[bool, Strict()]
+"""true or false; never text or a number."""
+
+Count = Annotated[int, Strict(), Field(ge=0, le=2_147_483_647)]
+"""A whole number from 0 to 2,147,483,647."""
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, datetime) or not isinstance(value, date | str):
+        raise PydanticCustomError("date", "a date is text of the form YYYY-MM-DD")
+    if isinstance(value, str) and not _DATE.fullmatch(value.strip()):
+        raise PydanticCustomError("date", "a date is text of the form YYYY-MM-DD")
+    return value.strip() if isinstance(value, str) else value
+
+
+Date = Annotated[date, BeforeValidator(_date)]
+"""A calendar date in the organisation's time zone, YYYY-MM-DD."""
+
+
+def _utc(value: Any) -> datetime:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise PydanticCustomError("datetime", "a time is RFC 3339 text such as 2026-05-04T09:30:00Z") from None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise PydanticCustomError("datetime", "a time is RFC 3339 text with its offset, such as 2026-05-04T09:30:00Z")
+    if value.tzinfo is UTC:
+        return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("datetime", "the time is out of range in UTC") from None
+
+
+def utc_text(value: datetime) -> str:
+    """RFC 3339 with Z; microseconds only where there are any."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+UtcDatetime = Annotated[
+    datetime,
+    BeforeValidator(_utc),
+    PlainSerializer(utc_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-05-04T09:30:00Z"]}),
+]
+"""An instant: input with any offset, kept and written in UTC."""
+
+
+def _not_negative(value: Money) -> Money:
+    if value.amount < 0:
+        raise PydanticCustomError("money_negative", "the amount must not be negative")
+    return value
+
+
+NonNegativeMoney = Annotated[Money, AfterValidator(_not_negative)]
+"""Money of zero or more."""
+
+EntityName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,49}$")]
+"""The singular snake_case name of an entity, such as `lead`."""
+
+
+class Shape(BaseModel):
+    """A value inside a record: strict where it is made, lenient where it is consumed (see `Event.consume`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+class Address(Shape):
+    """A postal address; a part that is not known is null."""
+
+    line1: Maybe[ShortText] = Field(default=None, description="Street and number.")
+    line2: Maybe[ShortText] = Field(default=None, description="Building, floor, care of.")
+    city: Maybe[ShortText] = Field(default=None, description="Town or city.")
+    region: Maybe[ShortText] = Field(default=None, description="State, province or county.")
+    postal_code: Maybe[ShortText] = Field(default=None, description="Postal code as written locally.")
+    country: Maybe[CountryCode] = Field(default=None, description="ISO 3166-1 alpha-2 country code.")
+
+
+class Ref(Shape):
+    """A reference to one record of one of several types, with its name as of writing."""
+
+    type: EntityName = Field(description="Entity of the record, singular snake_case.", examples=["contact"])
+    id: UUID = Field(description="Id of the record.")
+    name: Personal[str | None] = Field(
+        default=None, description="Name of the record as of writing; read-only; null when not known."
+    )
+    deleted: bool = Field(default=False, description="True when the record is gone and only its name is left.")
+
+
+class Principal(Shape):
+    """Who owns or who is meant: a user, a team or an API client."""
+
+    type: str = Field(description="`user`, `team` or `client`.", examples=["user"])
+    id: UUID = Field(description="Id of the user, team or API client.")
+
+
+def personal_fields(model: type[BaseModel]) -> set[str]:
+    """Dotted paths of the model's personal fields; a list adds nothing to the path (`parties.name`)."""
+    return set(_personal(model, "", frozenset()))
+
+
+def _personal(model: type[BaseModel], prefix: str, above: frozenset[type[BaseModel]]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{name}"
+        if any(isinstance(mark, PersonalMark) for mark in field.metadata) or _is_personal(field.annotation):
+            yield path
+            continue
+        for inner in _models(field.annotation):
+            if inner not in above:
+                yield from _personal(inner, f"{path}.", above | {model})
+
+
+def _is_personal(annotation: Any) -> bool:
+    if get_origin(annotation) is Annotated and any(isinstance(mark, PersonalMark) for mark in annotation.__metadata__):
+        return True
+    if get_origin(annotation) in (Union, UnionType, Annotated, list, tuple, dict):
+        return any(_is_personal(argument) for argument in get_args(annotation))
+    return False
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
