@@ -1,0 +1,143 @@
+"""Processes that can be found again, and stopped, without ever hitting somebody else's."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crm_kit.clock import monotonic
+
+from crm_local.accounts import Account
+
+
+@dataclass(frozen=True)
+class ProcessRef:
+    """A process by pid and start time: a pid alone may belong to a stranger by now."""
+
+    pid: int
+    started: str
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessRef":
+        """The process that has this pid now. Raises ProcessLookupError when there is none."""
+        started = start_time(pid)
+        if started is None:
+            raise ProcessLookupError(pid)
+        return cls(pid, started)
+
+    def alive(self) -> bool:
+        """Whether exactly this process still runs; one that died and was not reaped does not."""
+        return start_time(self.pid) == self.started
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to exactly this process; nothing happens when it is gone."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run in a session of its own, so that it and all it starts can be stopped together."""
+
+    name: str
+    argv: tuple[str, ...]
+    log: Path
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    account: Account | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+
+    def start(self) -> ProcessRef:
+        """Start it with output appended to `log`; `env` is added to this process's environment."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                self.argv,
+                cwd=self.cwd,
+                env={**os.environ, **self.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=self.account.uid if self.account else None,
+                group=self.account.gid if self.account else None,
+                extra_groups=[] if self.account else None,
+            )
+        # Whoever started it reaps it by waitpid or stops it by its reference; Popen's own bookkeeping would only warn.
+        process.returncode = 0
+        return ProcessRef.of(process.pid)
+
+
+def start_time(pid: int) -> str | None:
+    """When the process with this pid started, as an opaque text that no later process repeats; None when it is dead."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None if Path("/proc/self/stat").exists() else _start_time_by_ps(pid)
+    # The command name is in parentheses and may itself hold spaces and parentheses.
+    fields = stat.rpartition(")")[2].split()
+    state, ticks = fields[0], fields[19]
+    return None if state in "ZX" else f"{_boot()}:{ticks}"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+
+
+def _start_time_by_ps(pid: int) -> str | None:
+    answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    state, _, started = answer.stdout.strip().partition(" ")
+    return started.strip() if started and not state.startswith("Z") else None
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 0.05) -> bool:
+    """Whether the condition came true within `timeout` seconds; it is asked every `interval` seconds."""
+    deadline = monotonic() + timeout
+    while not condition():
+        if monotonic() > deadline:
+            return False
+        time.sleep(interval)
+    return True
+
+
+def stop(processes: Iterable[ProcessRef], number: signal.Signals = signal.SIGTERM, grace: float = 15.0) -> None:
+    """Ask processes to end, wait up to `grace` seconds for all of them, then kill what is left of their sessions."""
+    leaders = list(processes)
+    everybody = [*leaders, *(follower for leader in leaders for follower in followers(leader))]
+    for leader in leaders:
+        leader.signal(number)
+    wait_until(lambda: not any(_lives(leader) for leader in leaders), grace)
+    for process in everybody:
+        process.signal(signal.SIGKILL)
+    wait_until(lambda: not any(_lives(process) for process in everybody), 5.0)
+
+
+def _lives(process: ProcessRef) -> bool:
+    """Whether the process still runs; collects it when it was our own child."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
+    return process.alive()
+
+
+def followers(leader: ProcessRef) -> list[ProcessRef]:
+    """Living processes of the session that `leader` leads, or led: the kernel keeps its number while one lives."""
+    if start_time(leader.pid) not in (None, leader.started):
+        return []
+    found = []
+    for pid in _all_pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if pid != leader.pid and os.getsid(pid) == leader.pid:
+                found.append(ProcessRef.of(pid))
+    return found
+
+
+def _all_pids() -> list[int]:
+    proc = Path("/proc")
+    if (proc / "self").exists():
+        return [int(entry.name) for entry in proc.iterdir() if entry.name.isdigit()]
+    listing = subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=True)
+    return [int(pid) for pid in listing.stdout.split()]

@@ -1,0 +1,102 @@
+"""Servers for tests from a Docker engine, by testcontainers, where an engine has their images or can get them."""
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+
+from crm_local.processes import wait_until
+from crm_local.servers import rabbitmq as rabbitmq_node
+from crm_local.servers.found import Running
+
+_POSTGRES, _RABBITMQ = "postgres:16", "rabbitmq:3.13-management"
+_ANSWER_SECONDS, _PULL_SECONDS, _BOOT_SECONDS = 5, 180, 90
+
+
+@functools.cache
+def has_engine() -> bool:
+    """Whether a Docker engine answers, asked with a bound: a broken engine must not hang a test run."""
+    if shutil.which("docker") is None:
+        return False
+    return _docker(_ANSWER_SECONDS, "version", "--format", "{{.Server.Version}}") is not None
+
+
+def _docker(seconds: float, *arguments: str) -> str | None:
+    """What `docker` printed, or None when it failed or did not end in time."""
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def image(wanted: str, suffix: str = "") -> str | None:
+    """An image for containers, None when there is no engine or no such image can be had.
+
+    A local image of the same repository whose tag ends with `suffix`, else `wanted`, pulled.
+    """
+    if not has_engine():
+        return None
+    repository = wanted.partition(":")[0]
+    local = _docker(_ANSWER_SECONDS, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository) or ""
+    tagged = [name for name in local.split() if name.endswith(suffix) and not name.endswith(":<none>")]
+    if wanted in tagged:
+        return wanted
+    if tagged:
+        return sorted(tagged)[-1]
+    return wanted if _docker(_PULL_SECONDS, "pull", "--quiet", wanted) is not None else None
+
+
+def postgres() -> Running | None:
+    """A throwaway PostgreSQL container, or None when no image can be had."""
+    name = image(_POSTGRES)
+    if name is None:
+        return None
+    from testcontainers.community.postgres import PostgresContainer
+
+    _no_reaper()
+    container = PostgresContainer(name, username="liaison", password="liaison", dbname="postgres", driver=None)  # noqa: S106
+    container.with_command(
+        "postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
+    )
+    container.start()
+    identity = container.get_wrapped_container().id
+    return Running(container.get_connection_url(), f"Docker image {name}", containers=(str(identity),))
+
+
+def rabbitmq() -> Running | None:
+    """A throwaway RabbitMQ container with its management API, or None when no image can be had."""
+    name = image(_RABBITMQ, suffix="management")
+    if name is None:
+        return None
+    from testcontainers.core.container import DockerContainer
+
+    _no_reaper()
+    container = DockerContainer(name).with_exposed_ports(5672, 15672)
+    container.with_env("RABBITMQ_DEFAULT_USER", "liaison").with_env("RABBITMQ_DEFAULT_PASS", "liaison").start()
+    identity = str(container.get_wrapped_container().id)
+    host, port = container.get_container_host_ip(), container.get_exposed_port(5672)
+    management_url = f"http://liaison:liaison@{host}:{container.get_exposed_port(15672)}"
+    if not wait_until(lambda: rabbitmq_node.answers(management_url), _BOOT_SECONDS):
+        remove([identity])
+        raise RuntimeError(f"a container of {name} does not answer after {_BOOT_SECONDS} s")
+    return Running(f"amqp://liaison:liaison@{host}:{port}/%2F", f"Docker image {name}", management_url, (identity,))
+
+
+def _no_reaper() -> None:
+    # The reaper is one more image to pull, and containers are removed by whoever ends the run.
+    os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
+
+
+def remove(containers: Iterable[str]) -> None:
+    """Remove containers with their volumes."""
+    for container in containers:
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], check=True, capture_output=True, timeout=60)

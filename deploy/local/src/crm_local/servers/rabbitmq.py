@@ -1,0 +1,174 @@
+"""RabbitMQ as an instance of our own, from binaries on this machine."""
+
+import base64
+import http.client
+import json
+import os
+import secrets
+import shutil
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from crm_local.accounts import Account, own_directory, write_private
+from crm_local.ports import LOOPBACK, accepts
+from crm_local.processes import Command
+from crm_local.servers.found import Instance
+
+USER = "liaison"
+
+# Debian's /usr/sbin/rabbitmq-server insists on the system's own node and log files; these are the scripts behind it.
+_SCRIPTS = (
+    "usr/lib/rabbitmq/bin",
+    "opt/rabbitmq/sbin",
+    "opt/homebrew/opt/rabbitmq/sbin",
+    "usr/local/opt/rabbitmq/sbin",
+)
+
+# One machine carries this beside everything else: a broker that may take 40 % of its memory would push the rest out.
+_CONFIG = """\
+listeners.tcp.local = {host}:{port}
+management.tcp.ip = {host}
+management.tcp.port = {management_port}
+default_user = {user}
+default_pass = {password}
+vm_memory_high_watermark.absolute = 1GiB
+disk_free_limit.absolute = 200MB
+raft.wal_max_size_bytes = 64000000
+log.console = true
+log.console.level = info
+log.file = false
+"""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The loopback ports of a node: AMQP, management HTTP API, node distribution, port mapper."""
+
+    amqp: int
+    management: int
+    distribution: int
+    mapper: int
+
+
+def binaries() -> Path | None:
+    """The directory of the local `rabbitmq-server` script, or None."""
+    versioned = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), reverse=True)
+    candidates = [*(Path("/") / path for path in _SCRIPTS), *versioned]
+    if shutil.which("erl") is None:
+        return None
+    return next((path for path in candidates if os.access(path / "rabbitmq-server", os.X_OK)), None)
+
+
+def prepare(
+    bindir: Path,
+    directory: Path,
+    account: Account | None,
+    *,
+    name: str,
+    ports: Ports,
+    password: str | None,
+) -> Instance:
+    """Set up a node in `directory`, or take the one that is there, to listen on loopback ports and nowhere else.
+
+    Its port mapper (epmd) is its own, so that the system's one is neither needed nor started. `name` is the node's
+    name; a kept node must keep it and its password.
+    """
+    password = password or secrets.token_urlsafe(24)
+    own_directory(directory, account)
+    values = {"host": LOOPBACK, "port": ports.amqp, "management_port": ports.management}
+    write_private(directory / "rabbitmq.conf", _CONFIG.format(**values, user=USER, password=password), account)
+    write_private(directory / "enabled_plugins", "[rabbitmq_management].\n", account)
+    cookie = directory / ".erlang.cookie"
+    if not cookie.exists():
+        write_private(cookie, secrets.token_hex(20), account).chmod(0o400)
+    interface = "{127,0,0,1}"
+    env = {
+        "HOME": str(directory),
+        "RABBITMQ_NODENAME": f"{name}@localhost",
+        "RABBITMQ_BASE": str(directory),
+        "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(directory / "log"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_PID_FILE": str(directory / "node.pid"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "generated"),
+        "RABBITMQ_SCHEMA_DIR": str(directory / "schema"),
+        # Whatever the machine's own broker is told in /etc/rabbitmq is not meant for this node.
+        "RABBITMQ_CONF_ENV_FILE": str(directory / "rabbitmq-env.conf"),
+        "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
+        "RABBITMQ_CONFIG_FILES": str(directory / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(directory / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
+        "RABBITMQ_DIST_PORT": str(ports.distribution),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {interface} +S 2:2 +A 16",
+        "ERL_EPMD_PORT": str(ports.mapper),
+        "ERL_EPMD_ADDRESS": LOOPBACK,
+    }
+    write_private(directory / "rabbitmq-env.conf", "", account)
+    management_url = f"http://{USER}:{password}@{LOOPBACK}:{ports.management}"
+    command = Command(
+        name="rabbitmq",
+        # A node left alone starts the port mapper as a daemon that outlives it; in this session it ends with the node.
+        argv=("/bin/sh", "-c", f"{_port_mapper()} -port {ports.mapper} & exec {bindir}/rabbitmq-server"),
+        log=directory.parent / "rabbitmq.log",
+        cwd=directory,
+        env=env,
+        account=account,
+    )
+    return Instance(
+        command=command,
+        url=f"amqp://{USER}:{password}@{LOOPBACK}:{ports.amqp}/%2F",
+        how=f"own node of RabbitMQ ({bindir})",
+        ready=lambda: accepts(ports.amqp) and answers(management_url),
+        finish=lambda: enable_stable_features(management_url),
+        management_url=management_url,
+    )
+
+
+def _port_mapper() -> str:
+    found = shutil.which("epmd") or next(map(str, Path("/usr/lib/erlang").glob("erts-*/bin/epmd")), None)
+    if found is None:
+        raise RuntimeError("RabbitMQ's scripts are here but Erlang's port mapper (epmd) is not: reinstall erlang-base")
+    return found
+
+
+def answers(management_url: str) -> bool:
+    """Whether the node behind a management API has booted: its applications run and no alarm blocks publishers."""
+    try:
+        return bool(call(management_url, "GET", "/api/health/checks/local-alarms")["status"] == "ok")
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def enable_stable_features(management_url: str) -> None:
+    """Enable every stable feature flag (`stream_queue` is one): a node that was upgraded does not by itself."""
+    for flag in call(management_url, "GET", "/api/feature-flags"):
+        if flag["state"] == "disabled" and flag["stability"] == "stable":
+            call(management_url, "PUT", f"/api/feature-flags/{quote(flag['name'])}/enable", {"name": flag["name"]})
+
+
+def make_vhost(management_url: str, name: str) -> None:
+    """Make a vhost, if it is not there, and give the URL's own user every right in it."""
+    vhost, user = quote(name, safe=""), quote(urlsplit(management_url).username or "guest", safe="")
+    call(management_url, "PUT", f"/api/vhosts/{vhost}", {})
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    call(management_url, "PUT", f"/api/permissions/{vhost}/{user}", everything)
+
+
+def call(management_url: str, method: str, path: str, body: object = None) -> Any:
+    """Ask the management HTTP API, with the credentials in its URL. Raises urllib.error.URLError."""
+    parts = urlsplit(management_url)
+    address = f"{parts.scheme}://{parts.hostname}:{parts.port or 15672}{parts.path.rstrip('/')}{path}"
+    request = urllib.request.Request(address, method=method)  # noqa: S310 - the operator's own URL
+    token = base64.b64encode(f"{parts.username or 'guest'}:{parts.password or 'guest'}".encode()).decode()
+    request.add_header("Authorization", f"Basic {token}")
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+    # Without a proxy: the API of a broker beside us is nothing that a company's web proxy could reach.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=10) as answer:
+        content = answer.read()
+    return json.loads(content) if content else None

@@ -1,0 +1,61 @@
+"""One PostgreSQL and one RabbitMQ for a whole test run, however many processes it has."""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from crm_local.processes import ProcessRef
+from crm_local.servers import Servers, provide
+
+_VARIABLE = "CRM_TEST_RUN"
+_PREFIX = "liaison-run-"
+
+
+def begin() -> None:
+    """Open a test run in this process; processes that it starts join the run by its environment.
+
+    Also clears away what killed runs left behind.
+    """
+    _sweep()
+    run = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    owner = ProcessRef.of(os.getpid())
+    (run / "owner.json").write_text(json.dumps({"pid": owner.pid, "started": owner.started}))
+    os.environ[_VARIABLE] = str(run)
+
+
+def servers() -> Servers:
+    """The servers of the run that this process belongs to; the first that asks starts them for all."""
+    run = Path(os.environ[_VARIABLE])
+    with (run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        record = run / "servers.json"
+        if not record.exists():
+            provided = provide()
+            making = run / "servers.json.making"
+            making.write_text(provided.dump())
+            making.rename(record)
+        return Servers.load(record.read_text())
+
+
+def end() -> None:
+    """Close the run that `begin` opened here, and stop its servers."""
+    _clear(Path(os.environ.pop(_VARIABLE)))
+
+
+def _clear(run: Path) -> None:
+    record = run / "servers.json"
+    if record.exists():
+        Servers.load(record.read_text()).stop()
+    shutil.rmtree(run)
+
+
+def _sweep() -> None:
+    for run in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        if run.stat().st_uid != os.getuid() or not (run / "owner.json").exists():
+            continue
+        owner = ProcessRef(**json.loads((run / "owner.json").read_text()))
+        if not owner.alive():
+            _clear(run)
