@@ -1,0 +1,144 @@
+"""Activities: what people do for a record. Tasks so far."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+
+from .catalogue import Entity, Event
+from .records import OwnedRecord, Owner
+from .types import LongText, Open, Percent, Ref, ShortText, UtcDatetime
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class TaskStatus(StrEnum):
+    OPEN = "open"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+
+
+class TaskStatusReason(StrEnum):
+    """open: the first four; completed: completed; canceled: canceled."""
+
+    NOT_STARTED = "not_started"
+    IN_PROGRESS = "in_progress"
+    WAITING = "waiting"
+    DEFERRED = "deferred"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+
+
+class TaskRecord(OwnedRecord):
+    """Something to do."""
+
+    status: Open[TaskStatus] = Field(description="State; changes only through commands.")
+    status_reason: Open[TaskStatusReason] = Field(description="Detail of the state.")
+    subject: ShortText = Field(description="What to do, 1 to 200 characters.", examples=["Call Ada about the card"])
+    regarding: Ref | None = Field(description="The record it is about, of any service.")
+    due_at: UtcDatetime | None = Field(description="When it should be done.")
+    priority: Open[Priority] = Field(description="How urgent it is.")
+    percent_complete: Percent = Field(description="How much is done in percent, 0 to 100.")
+    category: ShortText | None = Field(description="Free category, at most 200 characters.")
+    description: LongText | None = Field(description="Free text, at most 32,000 characters.")
+    remind_at: UtcDatetime | None = Field(description="When to remind the owner.")
+    completed_at: UtcDatetime | None = Field(description="When it was completed; null unless it is; read-only.")
+    reminded_at: UtcDatetime | None = Field(description="When the owner was reminded; read-only.")
+
+
+TASK = Entity(service="activities", name="task", collection="tasks", record=TaskRecord, owned=True)
+
+
+class TaskEvent(Event):
+    """Something happened to a task."""
+
+    entity: ClassVar[Entity] = TASK
+    record: TaskRecord
+
+
+class TaskCreated(TaskEvent):
+    """A task was created, by hand or by a rule."""
+
+    type: ClassVar[str] = "crm.activities.task.created.v1"
+
+
+class TaskUpdated(TaskEvent):
+    """Fields of a task changed."""
+
+    type: ClassVar[str] = "crm.activities.task.updated.v1"
+
+
+class TaskDeleted(TaskEvent):
+    """A task was deleted; `record` is its last content at version + 1."""
+
+    type: ClassVar[str] = "crm.activities.task.deleted.v1"
+
+
+class TaskAssigned(TaskEvent):
+    """A task was given to another owner."""
+
+    type: ClassVar[str] = "crm.activities.task.assigned.v1"
+    previous_owner: Owner = Field(description="Owner before.")
+    new_owner: Owner = Field(description="Owner now.")
+
+
+class TaskStarted(TaskEvent):
+    """Work on a task began."""
+
+    type: ClassVar[str] = "crm.activities.task.started.v1"
+
+
+class TaskWaiting(TaskEvent):
+    """A task waits for somebody else."""
+
+    type: ClassVar[str] = "crm.activities.task.waiting.v1"
+
+
+class TaskDeferred(TaskEvent):
+    """A task was put off."""
+
+    type: ClassVar[str] = "crm.activities.task.deferred.v1"
+
+
+class TaskCompleted(TaskEvent):
+    """A task was done."""
+
+    type: ClassVar[str] = "crm.activities.task.completed.v1"
+    completed_at: UtcDatetime = Field(description="When it was done.")
+
+
+class TaskCanceled(TaskEvent):
+    """A task will not be done."""
+
+    type: ClassVar[str] = "crm.activities.task.canceled.v1"
+
+
+class TaskReopened(TaskEvent):
+    """A completed or canceled task is open again."""
+
+    type: ClassVar[str] = "crm.activities.task.reopened.v1"
+
+
+class TaskRescheduled(TaskEvent):
+    """A task is due at another time."""
+
+    type: ClassVar[str] = "crm.activities.task.rescheduled.v1"
+    old_due_at: UtcDatetime | None = Field(description="When it was due before.")
+    new_due_at: UtcDatetime | None = Field(description="When it is due now.")
+
+
+class TaskReminderDue(TaskEvent):
+    """The moment came to remind the owner of a task."""
+
+    type: ClassVar[str] = "crm.activities.task.reminder_due.v1"
+    remind_at: UtcDatetime = Field(description="The moment that had been set.")
+
+
+class TaskSnapshot(TaskEvent):
+    """The current state of a task, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.activities.task.snapshot.v1"

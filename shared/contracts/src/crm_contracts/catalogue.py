@@ -1,0 +1,118 @@
+"""The catalogue of events: what every event has, and which events there are.
+
+An event is declared once, by its publisher, in the module named after the service. The type string is written out:
+it is for ever, a class name is not.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, ClassVar, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from .envelope import parse_type
+from .records import RecordModel
+from .types import CONSUMING, Shape
+
+PUBLISHERS: Final = ("activities", "identity", "sales")
+"""Services with events, each a module of this package."""
+
+_CONSUMER: Final = {CONSUMING: True}
+
+
+class ValueChange(Shape):
+    """The old and the new value of a field."""
+
+    old: JsonValue = Field(description="Value before; null when there was none.")
+    new: JsonValue = Field(description="Value after; null when there is none.")
+
+
+class ContentChange(Shape):
+    """A long text or a part changed; its values are in the record's history."""
+
+    changed: Literal[True] = Field(description="Always true.")
+
+
+Change = ValueChange | ContentChange
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """What a record type is called and who publishes it."""
+
+    service: str
+    name: str
+    collection: str
+    record: type[RecordModel]
+    owned: bool
+    """Whether its records have an owner, and events their `ownerid`."""
+
+
+class Event(BaseModel):
+    """Something that happened to one record. `record` is the whole record after it (before it, for a delete)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    type: ClassVar[str]
+    entity: ClassVar[Entity]
+
+    record: RecordModel
+    changed: dict[str, Change] = Field(
+        default_factory=dict,
+        description='Changed fields by name: old and new value, or `{"changed": true}` for texts over 1 KB and parts. '
+        "Empty for created, deleted and snapshot.",
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "type" not in cls.__dict__:
+            return
+        name = parse_type(cls.type)
+        if (name.service, name.entity) != (cls.entity.service, cls.entity.name):
+            raise TypeError(f"{cls.type} does not belong to {cls.entity.service}.{cls.entity.name}")
+        if _EVENTS.setdefault(cls.type, cls) is not cls:
+            raise TypeError(f"{cls.type} is declared twice")
+
+    @classmethod
+    def consume(cls, data: Any) -> Self:
+        """Read the `data` of a received event: unknown fields are ignored, unknown enum values stay plain text.
+
+        Raises pydantic.ValidationError when the data breaks the contract.
+        """
+        return cls.model_validate(data, extra="ignore", context=_CONSUMER)
+
+
+_EVENTS: Final[dict[str, type[Event]]] = {}
+
+
+@cache
+def all_events() -> tuple[type[Event], ...]:
+    """Every event of every service, by type."""
+    for publisher in PUBLISHERS:
+        import_module(f"{__package__}.{publisher}")
+    return tuple(_EVENTS[type_] for type_ in sorted(_EVENTS))
+
+
+def event_for(type_: str) -> type[Event] | None:
+    """The event of this type, or None: a consumer acknowledges and counts what it does not know."""
+    all_events()
+    return _EVENTS.get(type_)
+
+
+def events_of(service: str) -> tuple[type[Event], ...]:
+    """Every event that a service publishes, by type."""
+    return tuple(event for event in all_events() if event.entity.service == service)
+
+
+@cache
+def all_entities() -> tuple[Entity, ...]:
+    """Every entity that publishes events, by service and name."""
+    return tuple(sorted({event.entity for event in all_events()}, key=lambda entity: (entity.service, entity.name)))
+
+
+@cache
+def entity_for(name: str) -> Entity | None:
+    """The entity with this singular name (`lead`), or None."""
+    return next((entity for entity in all_entities() if entity.name == name), None)

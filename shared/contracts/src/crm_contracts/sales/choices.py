@@ -1,0 +1,129 @@
+"""The closed lists of the sales fields, shared by domain code, APIs and events."""
+
+from enum import StrEnum
+
+
+class LeadSource(StrEnum):
+    ADVERTISEMENT = "advertisement"
+    EMPLOYEE_REFERRAL = "employee_referral"
+    PARTNER = "partner"
+    CAMPAIGN = "campaign"
+    SALES_DRIVE = "sales_drive"
+    WEB = "web"
+    WORD_OF_MOUTH = "word_of_mouth"
+    OTHER = "other"
+
+
+class Rating(StrEnum):
+    HOT = "hot"
+    WARM = "warm"
+    COLD = "cold"
+
+
+class Gender(StrEnum):
+    FEMALE = "female"
+    MALE = "male"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Need(StrEnum):
+    MUST_HAVE = "must_have"
+    SHOULD_HAVE = "should_have"
+    GOOD_TO_HAVE = "good_to_have"
+    NONE = "none"
+
+
+class PreferredChannel(StrEnum):
+    ANY = "any"
+    EMAIL = "email"
+    PHONE = "phone"
+    MOBILE = "mobile"
+    POST = "post"
+    CHAT = "chat"
+
+
+class Tier(StrEnum):
+    """How much a customer counts; winning a deal makes it at least standard."""
+
+    PROSPECT = "prospect"
+    STANDARD = "standard"
+    IMPORTANT = "important"
+    KEY = "key"
+
+
+class BuyingPower(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class LeadStatus(StrEnum):
+    OPEN = "open"
+    QUALIFIED = "qualified"
+    DISQUALIFIED = "disqualified"
+
+
+class LeadStatusReason(StrEnum):
+    """open: new, contacted; qualified: qualified; disqualified: the other four."""
+
+    NEW = "new"
+    CONTACTED = "contacted"
+    QUALIFIED = "qualified"
+    LOST = "lost"
+    CANNOT_CONTACT = "cannot_contact"
+    NO_LONGER_INTERESTED = "no_longer_interested"
+    CANCELED = "canceled"
+
+
+class DisqualifyReason(StrEnum):
+    LOST = "lost"
+    CANNOT_CONTACT = "cannot_contact"
+    NO_LONGER_INTERESTED = "no_longer_interested"
+    CANCELED = "canceled"
+
+
+class OpportunityStatus(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+class OpportunityStatusReason(StrEnum):
+    """open: in_progress, on_hold; won: won; lost: canceled, out_sold."""
+
+    IN_PROGRESS = "in_progress"
+    ON_HOLD = "on_hold"
+    WON = "won"
+    CANCELED = "canceled"
+    OUT_SOLD = "out_sold"
+
+
+class LossReason(StrEnum):
+    CANCELED = "canceled"
+    OUT_SOLD = "out_sold"
+
+
+class CloseOutcome(StrEnum):
+    WON = "won"
+    LOST = "lost"
+
+
+class CustomerType(StrEnum):
+    ACCOUNT = "account"
+    CONTACT = "contact"
+
+
+class QualifiedEntity(StrEnum):
+    """What qualifying a lead may make."""
+
+    ACCOUNT = "account"
+    CONTACT = "contact"
+    OPPORTUNITY = "opportunity"
+
+
+class CustomerCreation(StrEnum):
+    """When account and contact are made from a lead: on qualifying it, or on winning its deal."""
+
+    ON_QUALIFY = "on_qualify"
+    ON_WIN = "on_win"

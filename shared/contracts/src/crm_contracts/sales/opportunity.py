@@ -1,0 +1,174 @@
+"""Opportunities: a deal that may be won."""
+
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from crm_contracts.catalogue import Entity, Event
+from crm_contracts.money import Money
+from crm_contracts.records import OwnedRecord, Owner
+from crm_contracts.types import (
+    Count,
+    Date,
+    LongText,
+    NonNegativeMoney,
+    Open,
+    Percent,
+    Rate,
+    Ref,
+    Shape,
+    ShortText,
+    UtcDatetime,
+)
+
+from .choices import CloseOutcome, LeadSource, LossReason, OpportunityStatus, OpportunityStatusReason, Rating
+
+
+class CustomerRef(Ref):
+    """The customer of a deal: an account or a contact."""
+
+    type: Literal["account", "contact"] = Field(description="`account` or `contact`.", examples=["account"])
+
+
+class OpportunityClose(Shape):
+    """One time the deal was won or lost; it stays when the deal is reopened."""
+
+    outcome: Open[CloseOutcome] = Field(description="`won` or `lost`.")
+    reason: Open[OpportunityStatusReason] = Field(description="Status reason that the deal got.")
+    actual_value: Money | None = Field(description="Value won; null for a lost deal.")
+    closed_at: UtcDatetime = Field(description="When it was closed.")
+    competitor_id: UUID | None = Field(description="Competitor that won it instead.")
+    note: LongText | None = Field(description="Free text, at most 32,000 characters.")
+    by: UUID | None = Field(description="Who closed it; null for the system.")
+
+
+class OpportunityRecord(OwnedRecord):
+    """A deal in the making, won or lost."""
+
+    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["OPP-00042"])
+    status: Open[OpportunityStatus] = Field(description="State; changes only through commands.")
+    status_reason: Open[OpportunityStatusReason] = Field(description="Detail of the state.")
+    name: ShortText = Field(description="What the deal is called, 1 to 200 characters.", examples=["Fleet of 40 cars"])
+    customer: CustomerRef | None = Field(description="Account or contact; may be missing until the deal is won.")
+    originating_lead_id: UUID | None = Field(description="Lead that the deal came from.")
+    campaign_id: UUID | None = Field(description="Campaign that brought it.")
+    source: Open[LeadSource] | None = Field(description="Where it came from.")
+    rating: Open[Rating] | None = Field(description="How promising it is.")
+    stage_id: UUID = Field(description="Sales stage; changes through `advance`.")
+    stage: ShortText = Field(description="Name of the stage as of writing; read-only.", examples=["Propose"])
+    probability: Percent = Field(description="Chance to win in percent, 0 to 100: the stage's, or overridden and kept.")
+    estimated_value: NonNegativeMoney | None = Field(description="Expected revenue, zero or more.")
+    estimated_value_base: Money | None = Field(
+        description="`estimated_value` in base currency at `exchange_rate`; read-only."
+    )
+    estimated_close_date: Date | None = Field(description="When it should close, in the organisation's time zone.")
+    actual_value: NonNegativeMoney | None = Field(description="Value it was won with; read-only.")
+    actual_value_base: Money | None = Field(
+        description="`actual_value` in base currency at `exchange_rate`; read-only."
+    )
+    exchange_rate: Rate | None = Field(
+        description="Units of base currency per unit of the record's currency, pinned when the first amount was set; "
+        "null without one."
+    )
+    closed_at: UtcDatetime | None = Field(description="When it was won or lost; null while open; read-only.")
+    closes: list[OpportunityClose] = Field(description="Close records, oldest first; read-only.")
+    description: LongText | None = Field(description="Free text, at most 32,000 characters.")
+
+
+OPPORTUNITY = Entity(
+    service="sales", name="opportunity", collection="opportunities", record=OpportunityRecord, owned=True
+)
+
+
+class StageRef(Shape):
+    """A sales stage as it was at the moment of the event."""
+
+    id: UUID = Field(description="Id of the stage.")
+    name: ShortText = Field(description="Name of the stage.")
+    position: Count = Field(description="Order among the stages, lowest first.")
+    probability: Percent = Field(description="Default probability of the stage in percent, 0 to 100.")
+
+
+class OpportunityEvent(Event):
+    """Something happened to an opportunity."""
+
+    entity: ClassVar[Entity] = OPPORTUNITY
+    record: OpportunityRecord
+
+
+class OpportunityCreated(OpportunityEvent):
+    """A deal was opened, by hand or from a lead."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.created.v1"
+
+
+class OpportunityUpdated(OpportunityEvent):
+    """Fields of a deal changed."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.updated.v1"
+
+
+class OpportunityDeleted(OpportunityEvent):
+    """A deal was deleted; `record` is its last content at version + 1."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.deleted.v1"
+
+
+class OpportunityAssigned(OpportunityEvent):
+    """A deal was given to another owner."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.assigned.v1"
+    previous_owner: Owner = Field(description="Owner before.")
+    new_owner: Owner = Field(description="Owner now.")
+
+
+class OpportunityStageChanged(OpportunityEvent):
+    """A deal moved to another stage, forwards or backwards."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.stage_changed.v1"
+    from_stage: StageRef = Field(description="Stage before.")
+    to_stage: StageRef = Field(description="Stage now.")
+
+
+class OpportunityHeld(OpportunityEvent):
+    """A deal was put on hold."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.held.v1"
+
+
+class OpportunityResumed(OpportunityEvent):
+    """A deal on hold is in progress again."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.resumed.v1"
+
+
+class OpportunityWon(OpportunityEvent):
+    """A deal closed in our favour."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.won.v1"
+    actual_value: NonNegativeMoney = Field(description="What it was won with, zero or more.")
+    actual_value_base: Money = Field(description="The same in base currency.")
+    won_at: UtcDatetime = Field(description="When it was won.")
+
+
+class OpportunityLost(OpportunityEvent):
+    """A deal closed without us."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.lost.v1"
+    reason: Open[LossReason] = Field(description="Why.")
+    competitor_id: UUID | None = Field(description="Competitor that won it instead.")
+    note: LongText | None = Field(description="Free text, at most 32,000 characters.")
+    lost_at: UtcDatetime = Field(description="When it was lost.")
+
+
+class OpportunityReopened(OpportunityEvent):
+    """A won or lost deal is in progress again; its close records stay."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.reopened.v1"
+
+
+class OpportunitySnapshot(OpportunityEvent):
+    """The current state of a deal, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.snapshot.v1"

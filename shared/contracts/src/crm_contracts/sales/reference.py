@@ -1,0 +1,131 @@
+"""What belongs to the whole sales organisation: stages, exchange rates and settings."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from crm_contracts.catalogue import Entity, Event
+from crm_contracts.records import RecordModel
+from crm_contracts.types import Count, CurrencyCode, Date, Open, Percent, Rate, ShortText
+
+from .choices import CustomerCreation
+
+
+class SalesStageRecord(RecordModel):
+    """A stage of the sales process."""
+
+    name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Propose"])
+    position: Count = Field(description="Order among the stages, lowest first.", examples=[3])
+    probability: Percent = Field(description="Default chance to win in percent, 0 to 100.", examples=[60])
+
+
+class ExchangeRateRecord(RecordModel):
+    """What one unit of a currency is worth, from a day on."""
+
+    currency: CurrencyCode = Field(description="ISO 4217 code of the foreign currency.", examples=["USD"])
+    rate: Rate = Field(description="Units of base currency per unit of `currency`.", examples=["0.9183"])
+    valid_from: Date = Field(description="First day it holds, in the organisation's time zone.")
+
+
+class SalesSettingsRecord(RecordModel):
+    """Settings of the sales service; there is one record."""
+
+    customer_creation: Open[CustomerCreation] = Field(description="When account and contact are made from a lead.")
+
+
+SALES_STAGE = Entity(
+    service="sales", name="sales_stage", collection="sales-stages", record=SalesStageRecord, owned=False
+)
+EXCHANGE_RATE = Entity(
+    service="sales", name="exchange_rate", collection="exchange-rates", record=ExchangeRateRecord, owned=False
+)
+SALES_SETTINGS = Entity(
+    service="sales", name="sales_settings", collection="settings/sales", record=SalesSettingsRecord, owned=False
+)
+
+
+class SalesStageEvent(Event):
+    """Something happened to a sales stage."""
+
+    entity: ClassVar[Entity] = SALES_STAGE
+    record: SalesStageRecord
+
+
+class SalesStageCreated(SalesStageEvent):
+    """A sales stage was added."""
+
+    type: ClassVar[str] = "crm.sales.sales_stage.created.v1"
+
+
+class SalesStageUpdated(SalesStageEvent):
+    """A sales stage changed."""
+
+    type: ClassVar[str] = "crm.sales.sales_stage.updated.v1"
+
+
+class SalesStageDeleted(SalesStageEvent):
+    """A sales stage was deleted; `record` is its last content at version + 1."""
+
+    type: ClassVar[str] = "crm.sales.sales_stage.deleted.v1"
+
+
+class SalesStageSnapshot(SalesStageEvent):
+    """The current state of a sales stage, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.sales.sales_stage.snapshot.v1"
+
+
+class ExchangeRateEvent(Event):
+    """Something happened to an exchange rate."""
+
+    entity: ClassVar[Entity] = EXCHANGE_RATE
+    record: ExchangeRateRecord
+
+
+class ExchangeRateCreated(ExchangeRateEvent):
+    """An exchange rate was entered; amounts that are already pinned keep theirs."""
+
+    type: ClassVar[str] = "crm.sales.exchange_rate.created.v1"
+
+
+class ExchangeRateUpdated(ExchangeRateEvent):
+    """An exchange rate was corrected; amounts that are already pinned keep theirs."""
+
+    type: ClassVar[str] = "crm.sales.exchange_rate.updated.v1"
+
+
+class ExchangeRateDeleted(ExchangeRateEvent):
+    """An exchange rate was deleted; `record` is its last content at version + 1."""
+
+    type: ClassVar[str] = "crm.sales.exchange_rate.deleted.v1"
+
+
+class ExchangeRateSnapshot(ExchangeRateEvent):
+    """The current state of an exchange rate, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.sales.exchange_rate.snapshot.v1"
+
+
+class SalesSettingsEvent(Event):
+    """Something happened to the sales settings."""
+
+    entity: ClassVar[Entity] = SALES_SETTINGS
+    record: SalesSettingsRecord
+
+
+class SalesSettingsCreated(SalesSettingsEvent):
+    """The sales settings were set up."""
+
+    type: ClassVar[str] = "crm.sales.sales_settings.created.v1"
+
+
+class SalesSettingsUpdated(SalesSettingsEvent):
+    """The sales settings changed."""
+
+    type: ClassVar[str] = "crm.sales.sales_settings.updated.v1"
+
+
+class SalesSettingsSnapshot(SalesSettingsEvent):
+    """The current sales settings, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.sales.sales_settings.snapshot.v1"
