@@ -1,0 +1,185 @@
+"""How identity's events become this service's copies: the handler group ``<service>.access``.
+
+Events of different records come in any order, so no row here refers to another. Each batch first takes the row of
+``access_state``: its lock makes the markers of two workers commit in the order in which they were drawn.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from crm_contracts.catalogue import Event
+from crm_contracts.identity import (
+    AccessChangeCreated,
+    AccessChangeEvent,
+    ApiClientActivated,
+    ApiClientCreated,
+    ApiClientDeactivated,
+    ApiClientDeleted,
+    ApiClientEvent,
+    ApiClientSnapshot,
+    ApiClientUpdated,
+    BusinessUnitCreated,
+    BusinessUnitDeleted,
+    BusinessUnitEvent,
+    BusinessUnitSnapshot,
+    BusinessUnitUpdated,
+    OrganizationCreated,
+    OrganizationEvent,
+    OrganizationSnapshot,
+    OrganizationUpdated,
+    TeamCreated,
+    TeamDeleted,
+    TeamEvent,
+    TeamSnapshot,
+    TeamUpdated,
+    UserCreated,
+    UserDeleted,
+    UserDisabled,
+    UserEnabled,
+    UserEvent,
+    UserSnapshot,
+    UserUpdated,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock
+from crm_kit.consumers import Consumers
+from crm_kit.directory import CHANNEL, REVOCATION_LIFE
+from crm_kit.uow import UnitOfWork
+
+PRINCIPALS: Final = (
+    *(UserCreated, UserUpdated, UserDisabled, UserEnabled, UserDeleted, UserSnapshot),
+    *(TeamCreated, TeamUpdated, TeamDeleted, TeamSnapshot),
+    *(
+        ApiClientCreated,
+        ApiClientUpdated,
+        ApiClientActivated,
+        ApiClientDeactivated,
+        ApiClientDeleted,
+        ApiClientSnapshot,
+    ),
+)
+UNITS: Final = (BusinessUnitCreated, BusinessUnitUpdated, BusinessUnitDeleted, BusinessUnitSnapshot)
+ORGANIZATION: Final = (OrganizationCreated, OrganizationUpdated, OrganizationSnapshot)
+
+_KIND: Final = {"user": "user", "team": "team", "api_client": "client"}
+
+
+def follow_identity(consumers: Consumers, service: str) -> None:
+    """Register the handlers that keep the directory's tables, in the group ``<service>.access``."""
+    group = f"{service}.access"
+    consumers.projection(*PRINCIPALS, group=group)(keep_principals)
+    consumers.projection(*UNITS, group=group)(keep_units)
+    consumers.projection(*ORGANIZATION, group=group)(keep_organization)
+    consumers.projection(AccessChangeCreated, group=group)(keep_revocations)
+
+
+async def keep_principals(events: Sequence[UserEvent | TeamEvent | ApiClientEvent], uow: UnitOfWork) -> None:
+    """Users, teams and API clients: who may own a record, and what they are called."""
+    rows = [
+        {
+            **_stamp(event),
+            "kind": _KIND[event.entity.name],
+            "name": event.record.name,
+            "email": event.record.email if isinstance(event, UserEvent) else None,
+            "business_unit_id": event.record.business_unit_id,
+            "active": not _gone(event) and getattr(event.record, "status", "active") == "active",
+        }
+        for event in _newest(events)
+    ]
+    conn = await uow.connection()
+    marker = await _next_marker(conn)
+    await _upsert(conn, "principal_ref", [{**row, "marker": marker} for row in rows])
+
+
+async def keep_units(events: Sequence[BusinessUnitEvent], uow: UnitOfWork) -> None:
+    """The tree of business units."""
+    rows = [
+        {**_stamp(event), "name": event.record.name, "parent_id": event.record.parent_id} for event in _newest(events)
+    ]
+    conn = await uow.connection()
+    await _next_marker(conn)
+    await _upsert(conn, "unit_ref", rows)
+
+
+async def keep_organization(events: Sequence[OrganizationEvent], uow: UnitOfWork) -> None:
+    """The settings everybody shares."""
+    rows = [
+        {
+            **_stamp(event),
+            "name": event.record.name,
+            "time_zone": event.record.time_zone,
+            "base_currency": event.record.base_currency,
+            "country": event.record.country,
+            "language": event.record.language,
+        }
+        for event in _newest(events)
+    ]
+    conn = await uow.connection()
+    await _next_marker(conn)
+    await _upsert(conn, "organization_ref", rows)
+
+
+async def keep_revocations(events: Sequence[AccessChangeEvent], uow: UnitOfWork) -> None:
+    """Whose tokens from before which moment are void; forgotten when every such token has expired by itself."""
+    latest: dict[str, datetime] = {}
+    for event in events:
+        for principal in event.record.principals:
+            key = str(principal.id)
+            latest[key] = max(event.record.not_before, latest.get(key, event.record.not_before))
+    conn = await uow.connection()
+    await _next_marker(conn)
+    await conn.exec_driver_sql(
+        "insert into revocation (principal_id, not_before)"
+        " select key::uuid, value::timestamptz from json_each_text($1::text::json) order by 1"
+        " on conflict (principal_id) do update set not_before = greatest(revocation.not_before, excluded.not_before)",
+        (orjson.dumps(latest).decode(),),
+    )
+    await conn.exec_driver_sql("delete from revocation where not_before < $1", (clock.now() - REVOCATION_LIFE,))
+
+
+def _gone(event: Event) -> bool:
+    return event.type.split(".")[3] == "deleted"
+
+
+def _stamp(event: Event) -> dict[str, Any]:
+    return {"id": event.record.id, "version": event.record.version, "deleted": _gone(event)}
+
+
+def _newest(events: Sequence[Any]) -> list[Any]:
+    """The last state of each record: one statement may touch a row once only."""
+    last: dict[Any, Any] = {}
+    for event in events:
+        known = last.get(event.record.id)
+        if known is None or known.record.version < event.record.version:
+            last[event.record.id] = event
+    return sorted(last.values(), key=lambda event: event.record.id)
+
+
+async def _next_marker(conn: AsyncConnection) -> int:
+    """Draw the next marker, and tell the api processes when this transaction commits.
+
+    Sent inside the transaction, against the custom of ``crm_kit.notify``: changes of access are rare, and the hint
+    must not come before the rows it speaks of.
+    """
+    drawn = await conn.exec_driver_sql(
+        "insert into access_state as state (id, marker) values (1, 1)"
+        " on conflict (id) do update set marker = state.marker + 1"
+        " returning marker, pg_notify($1, '')",
+        (CHANNEL,),
+    )
+    return int(drawn.one()[0])
+
+
+async def _upsert(conn: AsyncConnection, table: str, rows: list[dict[str, Any]]) -> None:
+    columns = list(rows[0])
+    names = ", ".join(columns)
+    assigned = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
+    await conn.exec_driver_sql(
+        f"insert into {table} as known ({names})"  # noqa: S608  # names are this module's own
+        f" select {names} from json_populate_recordset(null::{table}, $1::text::json)"
+        f" on conflict (id) do update set {assigned} where known.version < excluded.version",
+        (orjson.dumps(rows, default=str).decode(),),
+    )
