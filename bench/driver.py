@@ -1,0 +1,108 @@
+"""The load: `wrk` and a small Lua script, because a Python client would take the cores from the server."""
+
+import asyncio
+import itertools
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("wrk.lua")
+MAX_SECONDS = 120
+MAX_CONNECTIONS = 128
+# Starts far apart, so that no two runs of one bench, nor two benches against one database, number a request alike.
+SERIALS = itertools.count(time.time_ns() // 1_000_000 * 1_000, 10_000_000)
+
+
+class LoadFailed(Exception):
+    """The load could not be run, or the server did not answer every request with 2xx."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests of one kind. Lists are cycled; with `once` no path is used twice, and the run ends with the last.
+
+    `bodies` are single-line JSON; every `@N@` in one becomes a number that no other request has.
+    """
+
+    method: str
+    paths: Sequence[str]
+    bodies: Sequence[str] = ()
+    tokens: Sequence[str] = ()
+    once: bool = False
+    connections: int = 16
+    seconds: int = 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run. Latencies in milliseconds, as a closed loop of `connections` clients sees them."""
+
+    requests: int
+    rate: float
+    p50: float
+    p95: float
+    p99: float
+    failures: int
+    issued: int  # paths consumed, the unanswered ones at the end included
+    exhausted: bool  # a `once` load ran out of paths before its time
+
+
+@contextmanager
+def line_files(load: Load) -> Iterator[list[str]]:
+    """The load's lists as files for the script; "-" for an empty one."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        names = []
+        for name, lines in (("paths", load.paths), ("bodies", load.bodies), ("tokens", load.tokens)):
+            file = Path(folder, name)
+            file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            names.append(str(file) if lines else "-")
+        yield names
+
+
+async def run(url: str, load: Load) -> Measured:
+    """Run one load against `url` (scheme, host, port). Raises `LoadFailed` when wrk is missing or reports nothing."""
+    if shutil.which("wrk") is None:
+        raise LoadFailed("the load generator `wrk` is not installed (Debian: apt-get install wrk)")
+    if not load.paths or not 1 <= load.seconds <= MAX_SECONDS or not 1 <= load.connections <= MAX_CONNECTIONS:
+        raise LoadFailed(f"a load needs paths, 1–{MAX_SECONDS} seconds and 1–{MAX_CONNECTIONS} connections")
+    with line_files(load) as files:
+        process = await asyncio.create_subprocess_exec(
+            *("wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url),
+            *("--", load.method, *files, "once" if load.once else "cycle", str(next(SERIALS))),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    last = err.decode().strip().rpartition("\n")[2]
+    if process.returncode != 0 or not last.startswith("{"):
+        raise LoadFailed(f"wrk failed: {err.decode()}{out.decode()}")
+    told = json.loads(last)
+    return Measured(
+        requests=told["requests"],
+        rate=told["requests"] / told["seconds"],
+        p50=told["p50"],
+        p95=told["p95"],
+        p99=told["p99"],
+        failures=told["refused"] + told["broken"],
+        issued=told["issued"],
+        exhausted=told["exhausted"],
+    )
+
+
+class Consumable:
+    """A `once` load over several runs: each continues where the one before stopped, so no path is ever repeated."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = replace(load, once=True)
+        self.used = 0
+
+    async def run(self, url: str) -> Measured:
+        """One run. Raises `LoadFailed` when no path is left."""
+        measured = await run(url, replace(self.load, paths=self.load.paths[self.used :]))
+        self.used += measured.issued
+        return measured
