@@ -1,0 +1,63 @@
+"""`python -m bench --database-url postgresql://…`: measure, print the table, write the JSON."""
+
+import argparse
+import asyncio
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.report import Outcome, measure, table, write_json
+from bench.scenes import SCENES, Options, Ours, nobody
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description="The suite against its ceilings, in one run.")
+    parser.add_argument("--database-url", required=True, help="a PostgreSQL whose user may create databases")
+    parser.add_argument("--amqp-url", help="a RabbitMQ; without it the relay's ceiling is left out")
+    parser.add_argument("--ours", metavar="MODULE:NAME", help="the plug that gives our sides; without it ceilings only")
+    parser.add_argument("--scene", action="append", choices=SCENES, help="only this scene (may be repeated)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each side, taken in turns (median counts)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of one run")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--json", type=Path, default=Path(".crm/bench.json"), metavar="FILE")
+    return parser.parse_args(given)
+
+
+def plug(name: str | None) -> Ours:
+    if name is None:
+        return nobody
+    module, _, attribute = name.partition(":")
+    found: Ours = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+async def bench(options: Options, ours: Ours, scenes: Sequence[str]) -> list[Outcome]:
+    outcomes = []
+    for name in scenes:
+        async with SCENES[name](options, ours) as rows:
+            for row in rows:
+                if row.ours or row.ceilings:
+                    print(f"{row.name} …", file=sys.stderr, flush=True)
+                outcomes.append(await measure(row, options.rounds))
+    return outcomes
+
+
+def main() -> int:
+    """Exit code 1 when a row misses its target or a request failed."""
+    args = arguments(sys.argv[1:])
+    options = Options(
+        database_url=args.database_url,
+        amqp_url=args.amqp_url,
+        rounds=args.rounds,
+        seconds=args.seconds,
+        connections=args.connections,
+    )
+    outcomes = asyncio.run(bench(options, plug(args.ours), args.scene or list(SCENES)))
+    print(table(outcomes))
+    write_json(outcomes, args.json, rounds=options.rounds, seconds=options.seconds)
+    return 1 if any(outcome.passed is False for outcome in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""The rows, grouped by what has to stand while they run. Our sides come from a plug (`Ours`)."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+from urllib.parse import quote
+
+from bench.ceilings import amqp
+from bench.ceilings.apps import Ceilings, ceilings
+from bench.data import lead_body, people, search_terms
+from bench.driver import Consumable, Load, run
+from bench.report import Goal, Row, Sample, Side, by_rate
+
+
+@dataclass(frozen=True)
+class Options:
+    """Servers and lengths of a bench. `seconds` is one run of one side: rows × sides × rounds × seconds in all."""
+
+    database_url: str
+    amqp_url: str | None = None
+    rounds: int = 5
+    seconds: int = 5
+    connections: int = 16
+    events: int = 20_000
+
+
+# Our sides of one scene by row name; the rows it leaves out are measured without us.
+# The suite, its data and its principals stand while the context is open.
+Ours = Callable[[str, Options], AbstractAsyncContextManager[Mapping[str, Side]]]
+Scene = Callable[[Options, Ours], AbstractAsyncContextManager[Sequence[Row]]]
+
+NEWEST = "/leads?limit=50&sort=-created_at"
+
+
+@asynccontextmanager
+async def nobody(scene: str, options: Options) -> AsyncIterator[Mapping[str, Side]]:
+    """The plug of a bench without us: only the ceilings."""
+    yield {}
+
+
+def creates(options: Options) -> Load:
+    bodies = [lead_body(person) for person in people(2_000, seed=7)]
+    return Load("POST", ["/leads"], bodies, connections=options.connections, seconds=options.seconds)
+
+
+def gets(ids: Sequence[str], options: Options) -> Load:
+    paths = [f"/leads/{lead}" for lead in Random(3).sample(ids, min(len(ids), 10_000))]
+    return Load("GET", paths, connections=options.connections, seconds=options.seconds)
+
+
+def lists(options: Options) -> Load:
+    return Load("GET", [NEWEST], connections=options.connections, seconds=options.seconds)
+
+
+def searches(options: Options) -> Load:
+    paths = [f"/leads?limit=50&q={quote(term)}" for term in search_terms(500)]
+    return Load("GET", paths, connections=options.connections, seconds=options.seconds)
+
+
+def qualifies(ids: Sequence[str], options: Options) -> Load:
+    return Load(
+        "POST", [f"/leads/{lead}/qualify" for lead in ids], connections=options.connections, seconds=options.seconds
+    )
+
+
+def sides(standing: Ceilings, load: Load) -> dict[str, Side]:
+    """Both ceilings under one load that may be repeated."""
+
+    def side(url: str) -> Side:
+        async def once() -> Sample:
+            return by_rate(await run(url, load))
+
+        return once
+
+    return {"A": side(standing.orm_url), "B": side(standing.raw_url)}
+
+
+def consuming_sides(standing: Ceilings, load: Load) -> dict[str, Side]:
+    """Both ceilings under a load that uses its paths up, each with a supply of its own."""
+
+    def side(url: str) -> Side:
+        supply = Consumable(load)
+
+        async def once() -> Sample:
+            return by_rate(await supply.run(url))
+
+        return once
+
+    return {"A": side(standing.orm_url), "B": side(standing.raw_url)}
+
+
+@asynccontextmanager
+async def writes(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """Small database, no search index on the ceilings: what a request costs, not what the data costs."""
+    supply = 10_000 + options.rounds * options.seconds * 1_500
+    async with ceilings(options.database_url, supply) as standing, ours("writes", options) as we:
+        create = sides(standing, creates(options))
+        get = sides(standing, gets(standing.lead_ids, options))
+        qualify = consuming_sides(standing, qualifies(standing.lead_ids, options))
+        yield [
+            Row("create, service", "requests/s", Goal(1.0, "A"), we.get("create, service"), create),
+            Row("create, gateway", "requests/s", Goal(0.6, "A"), we.get("create, gateway"), create),
+            Row("get, gateway", "requests/s", Goal(0.6, "A"), we.get("get, gateway"), get),
+            Row("qualify, gateway", "requests/s", Goal(0.6, "A"), we.get("qualify, gateway"), qualify),
+        ]
+
+
+@asynccontextmanager
+async def reads(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """100,000 leads."""
+    async with (
+        ceilings(options.database_url, 100_000, searchable=True) as standing,
+        ours("reads", options) as we,
+    ):
+        listing, search = sides(standing, lists(options)), sides(standing, searches(options))
+        yield [
+            Row("list of 50 at 100,000, service", "requests/s", Goal(1.0, "A"), we.get("list, service"), listing),
+            Row("search at 100,000, gateway", "requests/s", Goal(0.8, "A"), we.get("search, gateway"), search),
+        ]
+
+
+@asynccontextmanager
+async def growth(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """Our own p95 at 1,000,000 rows against 10,000: here our small self is the ceiling."""
+    async with ours("growth", options) as we:
+        yield [
+            Row(
+                f"{work} p95, 1,000,000 against 10,000",
+                "ms",
+                Goal(1.5, "10,000", at_most=True),
+                we.get(f"{work}, 1,000,000"),
+                {"10,000": small} if (small := we.get(f"{work}, 10,000")) else {},
+            )
+            for work in ("list", "get")
+        ]
+
+
+@asynccontextmanager
+async def events(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """The backbone. The relay's ceiling publishes to a topology of the suite's shape, of its own name."""
+    async with ours("events", options) as we:
+        drain: dict[str, Side] = {}
+        if options.amqp_url:
+            drain["A"] = amqp.side(options.amqp_url, options.events)
+        yield [
+            Row("relay drain", "events/s", Goal(0.6, "A"), we.get("relay drain"), drain),
+            Row("inbox drain", "events/s", Goal(2_500), we.get("inbox drain")),
+            Row("commit to effect p95 at 200/s", "ms", Goal(100, at_most=True), we.get("commit to effect")),
+            Row("CSV import", "leads/s", Goal(2_000), we.get("import")),
+        ]
+
+
+@asynccontextmanager
+async def footprint(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """What the suite takes before anybody uses it."""
+    async with ours("footprint", options) as we:
+        yield [
+            Row("memory, idle", "MiB", Goal(500, at_most=True), we.get("memory")),
+            Row("start", "s", Goal(12, at_most=True), we.get("start")),
+        ]
+
+
+SCENES: Mapping[str, Scene] = {
+    "writes": writes,
+    "reads": reads,
+    "growth": growth,
+    "events": events,
+    "footprint": footprint,
+}
