@@ -34,6 +34,10 @@ _LIMIT: Final = Decimal(10) ** MAX_INTEGER_DIGITS
 _QUANTA: Final = {decimals: Decimal(1).scaleb(-decimals) for decimals in set(EXPONENTS.values())}
 _EXACT: Final = Context(prec=40, traps=[Inexact, InvalidOperation])
 _ROUNDING: Final = Context(prec=60, rounding=ROUND_HALF_UP, traps=[InvalidOperation])
+_CANONICAL: Final = {
+    decimals: re.compile(r"[0-9]{1,15}" + (rf"\.[0-9]{{{decimals}}}" if decimals else ""), re.ASCII)
+    for decimals in _QUANTA
+}
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 
 
@@ -223,8 +227,26 @@ def _currency(value: Any) -> str:
 def _from_wire(value: Any, read: Callable[[Any], dict[str, Any]]) -> Money:
     if isinstance(value, Money):
         return value
+    # Consumers read thousands of events a second, and there the amounts are canonical already.
+    money = _canonical(value)
+    if money is not None:
+        return money
     wire = read(value)
     try:
         return Money.parse(wire["amount"], wire["currency"])
     except MoneyError as error:
         raise PydanticCustomError("money", "{reason}", {"reason": str(error)}) from None
+
+
+def _canonical(value: Any) -> Money | None:
+    if type(value) is not dict or len(value) != 2:
+        return None
+    amount, currency = value.get("amount"), value.get("currency")
+    if type(amount) is not str or type(currency) is not str or currency not in EXPONENTS:
+        return None
+    if not _CANONICAL[EXPONENTS[currency]].fullmatch(amount):
+        return None
+    money = object.__new__(Money)
+    object.__setattr__(money, "amount", Decimal(amount))
+    object.__setattr__(money, "currency", currency)
+    return money

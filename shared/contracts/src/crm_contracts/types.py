@@ -12,12 +12,12 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainSerializer,
+    PlainValidator,
     Strict,
     StringConstraints,
     WithJsonSchema,
@@ -29,9 +29,6 @@ from .money import EXPONENTS, Money
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
-
-# PostgreSQL text cannot hold U+0000; saying so in the schema lets a client know before it tries.
-NO_NUL: Final = r"^[^\u0000]*$"
 
 CONSUMING: Final = "consuming"
 """Key of the validation context that says: this is an event of another release, keep what you do not know."""
@@ -92,14 +89,33 @@ def blank_to_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-Maybe = Annotated[T | None, BeforeValidator(blank_to_none)]
+class BlankMark:
+    """Reads blank text as null."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(blank_to_none, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        known = handler(schema)
+        if handler.mode == "validation":
+            known.setdefault("anyOf", []).append({"type": "string", "pattern": r"^[ \t\r\n]*$", "maxLength": 200})
+        return known
+
+
+Maybe = Annotated[T | None, BlankMark()]
 """`Maybe[Email]`: an optional input field where blank text means null."""
 
+# Trimmed text needs one character that stays, and PostgreSQL text cannot hold U+0000. As a pattern, clients see both.
+_SAYS_SOMETHING: Final = r"^[^\u0000]*[^\u0000\s][^\u0000]*$"
 
-ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_NUL)]
+ShortText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING)
+]
 """One line, trimmed, 1 to 200 characters, without U+0000."""
 
-LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000, pattern=NO_NUL)]
+LongText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000, pattern=_SAYS_SOMETHING)
+]
 """Any text, trimmed, 1 to 32,000 characters, without U+0000."""
 
 _EMAIL: Final = re.compile(
@@ -210,7 +226,7 @@ def percent_json(value: Decimal) -> int | float:
 
 Percent = Annotated[
     Decimal,
-    BeforeValidator(_percent),
+    PlainValidator(_percent),
     PlainSerializer(percent_json, return_type=float, when_used="json"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.01}, mode="validation"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}, mode="serialization"),
@@ -218,17 +234,36 @@ Percent = Annotated[
 """0 to 100 with at most two decimals: Decimal in Python, a number in JSON."""
 
 
-def _rate(value: Any) -> Any:
-    if isinstance(value, bool | float):
+_RATE: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?", re.ASCII)
+
+
+def _rate(value: Any) -> Decimal:
+    if isinstance(value, str) and _RATE.fullmatch(value):
+        number = Decimal(value)
+    elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        number = Decimal(value)
+        if not number.is_finite() or number >= 10**10 or number != round(number, 10):
+            raise PydanticCustomError("rate", "a rate has at most 10 integer digits and 10 decimals")
+    else:
         raise PydanticCustomError("rate", 'a rate is a decimal string such as "1.0842"; a float is not exact')
-    return value
+    if number <= 0:
+        raise PydanticCustomError("rate", "a rate is above zero")
+    return number
+
+
+def rate_text(value: Decimal) -> str:
+    """A rate as plain decimal text without trailing zeros: 1.0842, 100."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 Rate = Annotated[
     Decimal,
-    BeforeValidator(_rate),
-    Field(gt=0, max_digits=20, decimal_places=10),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,10})?$", "examples": ["1.0842"]}),
+    PlainValidator(_rate),
+    PlainSerializer(rate_text, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(?!0+(\.0+)?$)[0-9]{1,10}(\.[0-9]{1,10})?$", "examples": ["1.0842"]}
+    ),
 ]
 """A rate above zero with at most 10 integer digits and 10 decimals, as decimal text in JSON."""
 
@@ -241,15 +276,22 @@ Count = Annotated[int, Strict(), Field(ge=0, le=2_147_483_647)]
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
-def _date(value: Any) -> Any:
-    if isinstance(value, datetime) or not isinstance(value, date | str):
-        raise PydanticCustomError("date", "a date is text of the form YYYY-MM-DD")
-    if isinstance(value, str) and not _DATE.fullmatch(value.strip()):
-        raise PydanticCustomError("date", "a date is text of the form YYYY-MM-DD")
-    return value.strip() if isinstance(value, str) else value
+def _date(value: Any) -> date:
+    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
+        try:
+            return date.fromisoformat(value.strip())
+        except ValueError:
+            raise PydanticCustomError("date", "there is no such day") from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise PydanticCustomError("date", "a date is text of the form YYYY-MM-DD")
 
 
-Date = Annotated[date, BeforeValidator(_date)]
+Date = Annotated[
+    date,
+    PlainValidator(_date),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-05-04"]}),
+]
 """A calendar date in the organisation's time zone, YYYY-MM-DD."""
 
 
@@ -276,7 +318,7 @@ def utc_text(value: datetime) -> str:
 
 UtcDatetime = Annotated[
     datetime,
-    BeforeValidator(_utc),
+    PlainValidator(_utc),
     PlainSerializer(utc_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-05-04T09:30:00Z"]}),
 ]
