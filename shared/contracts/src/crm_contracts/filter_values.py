@@ -1,0 +1,224 @@
+"""What the values of a filter may be: field types, their operators, and how JSON or a query string spells them."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+MAX_VALUES: Final = 200
+"""How many values `in` and `nin` take."""
+MAX_TEXT: Final = 1000
+
+
+class Op(StrEnum):
+    EQ = "eq"
+    NE = "ne"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    IN = "in"
+    NIN = "nin"
+    BETWEEN = "between"
+    """From the first to the second value, both included."""
+    CONTAINS = "contains"
+    """Case-insensitive, as is starts_with."""
+    STARTS_WITH = "starts_with"
+    IS_NULL = "is_null"
+
+
+class FieldType(StrEnum):
+    TEXT = "text"
+    KEYWORD = "keyword"
+    UUID = "uuid"
+    DATE = "date"
+    DATETIME = "datetime"
+    DECIMAL = "decimal"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+
+
+_EQUAL: Final = (Op.EQ, Op.NE, Op.IN, Op.NIN, Op.IS_NULL)
+_ORDERED: Final = (Op.EQ, Op.NE, Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN, Op.IN, Op.NIN, Op.IS_NULL)
+OPS: Final[Mapping[FieldType, tuple[Op, ...]]] = {
+    FieldType.TEXT: (*_EQUAL, Op.CONTAINS, Op.STARTS_WITH),
+    FieldType.KEYWORD: _EQUAL,
+    FieldType.UUID: _EQUAL,
+    FieldType.DATE: _ORDERED,
+    FieldType.DATETIME: _ORDERED,
+    FieldType.DECIMAL: _ORDERED,
+    FieldType.INTEGER: _ORDERED,
+    FieldType.BOOLEAN: (Op.EQ, Op.NE, Op.IS_NULL),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FilterField:
+    """A field that may be filtered, by its type; `values` lists what a keyword may be."""
+
+    type: FieldType
+    values: tuple[str, ...] | None = None
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The operators that this field takes."""
+        return OPS[self.type]
+
+
+Fields = Mapping[str, FilterField]
+"""The allow-list: field name, dotted for a part (`estimated_value.amount`), and its type."""
+
+
+class FilterError(ValueError):
+    """A filter that is refused (400). `pointer` is a JSON pointer into the filter, or the query parameter's name."""
+
+    def __init__(self, code: str, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.pointer = pointer
+        self.message = message
+
+
+Readers = Mapping[FieldType, Callable[[Any], Any]]
+
+
+def read_value(field: str, known: FilterField, op: Op, value: Any, pointer: str, readers: Readers) -> Any:
+    """The Python value of a term, a tuple for several; raises FilterError naming field, operator and what fits."""
+    if op is Op.IS_NULL:
+        return _one(field, FilterField(FieldType.BOOLEAN), op, value, pointer, readers)
+    if op not in (Op.IN, Op.NIN, Op.BETWEEN):
+        return _one(field, known, op, value, pointer, readers)
+    if not isinstance(value, list | tuple):
+        raise FilterError("invalid-value", pointer, f"{field} {op} takes a list of values")
+    if op is Op.BETWEEN and len(value) != 2:
+        raise FilterError("invalid-value", pointer, f"{field} between takes two values, the lower one first")
+    if not 1 <= len(value) <= MAX_VALUES:
+        raise FilterError("invalid-value", pointer, f"{field} {op} takes 1 to {MAX_VALUES} values")
+    values = tuple(_one(field, known, op, single, pointer, readers) for single in value)
+    if op is Op.BETWEEN and values[0] > values[1]:
+        raise FilterError("invalid-value", pointer, f"{field} between takes two values, the lower one first")
+    return values
+
+
+def _one(field: str, known: FilterField, op: Op, value: Any, pointer: str, readers: Readers) -> Any:
+    try:
+        read = readers[known.type](value)
+    except (ValueError, TypeError, ArithmeticError):
+        raise FilterError("invalid-value", pointer, f"{field} {op} takes {_EXPECTED[known.type]}") from None
+    if known.values is not None and read not in known.values:
+        allowed = ", ".join(known.values)
+        raise FilterError("invalid-value", pointer, f"{field} {op} takes one of: {allowed}")
+    return read
+
+
+_EXPECTED: Final[Mapping[FieldType, str]] = {
+    FieldType.TEXT: f"text of 1 to {MAX_TEXT} characters",
+    FieldType.KEYWORD: f"text of 1 to {MAX_TEXT} characters",
+    FieldType.UUID: "a UUID",
+    FieldType.DATE: "a date, YYYY-MM-DD",
+    FieldType.DATETIME: "a time with its offset, such as 2026-05-04T09:30:00Z",
+    FieldType.DECIMAL: "a decimal number",
+    FieldType.INTEGER: "a whole number",
+    FieldType.BOOLEAN: "true or false",
+}
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+# An unencoded plus sign arrives as a space: 2026-05-04T09:30:00 02:00.
+_LOST_PLUS: Final = re.compile(r"(T[0-9:.]+) ([0-9]{2}:?[0-9]{2})", re.ASCII)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT or "\x00" in value:
+        raise ValueError
+    value.encode()  # a lone surrogate cannot be sent to the database
+    return value
+
+
+def _uuid(value: Any) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    if not _UUID.fullmatch(_text(value)):
+        raise ValueError
+    return UUID(value)
+
+
+def _date(value: Any) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if not _DATE.fullmatch(_text(value)):
+        raise ValueError
+    return date.fromisoformat(value)
+
+
+def _datetime(value: Any) -> datetime:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.astimezone(UTC)
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        raise TypeError
+    # repr of a float is the shortest text that means it, so 0.1 is 0.1 here.
+    number = Decimal(str(value)) if not isinstance(value, str) else Decimal(value if _DECIMAL.fullmatch(value) else "")
+    if not number.is_finite() or abs(number) >= Decimal(10) ** 20:
+        raise InvalidOperation
+    return number
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**18:
+        raise TypeError
+    return value
+
+
+def _integer_text(value: Any) -> int:
+    if not isinstance(value, str) or not _INTEGER.fullmatch(value):
+        raise ValueError
+    return int(value)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _boolean_text(value: Any) -> bool:
+    return {"true": True, "false": False}[value] if value in ("true", "false") else _boolean(value)
+
+
+FROM_JSON: Final[Readers] = {
+    FieldType.TEXT: _text,
+    FieldType.KEYWORD: _text,
+    FieldType.UUID: _uuid,
+    FieldType.DATE: _date,
+    FieldType.DATETIME: _datetime,
+    FieldType.DECIMAL: _decimal,
+    FieldType.INTEGER: _integer,
+    FieldType.BOOLEAN: _boolean,
+}
+FROM_TEXT: Final[Readers] = {
+    **FROM_JSON,
+    FieldType.DATETIME: lambda value: _datetime(_LOST_PLUS.sub(r"\1+\2", value)),
+    FieldType.INTEGER: _integer_text,
+    FieldType.BOOLEAN: _boolean_text,
+}
+
+
+def plain_value(value: Any) -> Any:
+    """The JSON form of a value that was read."""
+    if isinstance(value, tuple | list):
+        return [plain_value(single) for single in value]
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID | Decimal) else value

@@ -1,0 +1,278 @@
+"""The filter grammar: one tree for list queries, saved views, dynamic lists, rules and subscriptions.
+
+    {"all": [{"field": "status", "op": "eq", "value": "open"},
+             {"not": {"field": "age", "op": "between", "value": [25, 35]}}]}
+
+The same tree comes from `?status=open&estimated_value.amount[gte]=1000&owner_id[in]=a,b`. This module checks a tree
+against the fields that may be filtered and turns its values into Python ones; compiling it to SQL is not its business.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final, Union
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+
+from .filter_values import (
+    FROM_JSON,
+    FROM_TEXT,
+    MAX_VALUES,
+    OPS,
+    Fields,
+    FieldType,
+    FilterError,
+    FilterField,
+    Op,
+    plain_value,
+    read_value,
+)
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_TERMS",
+    "MAX_VALUES",
+    "OPS",
+    "RESERVED",
+    "AllOf",
+    "AnyOf",
+    "FieldType",
+    "Fields",
+    "Filter",
+    "FilterError",
+    "FilterField",
+    "Not",
+    "Op",
+    "Term",
+    "as_json",
+    "count_terms",
+    "fields_of",
+    "parse_filter",
+    "parse_query_params",
+]
+
+MAX_DEPTH: Final = 5
+"""How deep all, any and not may nest."""
+MAX_TERMS: Final = 50
+
+RESERVED: Final = frozenset({"limit", "after", "sort", "q", "fields", "count"})
+"""Query parameters of a list that are not filters."""
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Term(_Node):
+    """One comparison."""
+
+    field: str = Field(max_length=100, description="Name of a field that may be filtered.", examples=["status"])
+    op: Op = Field(default=Op.EQ, description="Operator; which ones a field takes depends on its type.")
+    value: Any = Field(
+        description="A value of the field's type; two for `between`, several for `in` and `nin`, true or false for "
+        "`is_null`.",
+        examples=["open"],
+    )
+
+
+class AllOf(_Node):
+    """Every part holds."""
+
+    all: list["Filter"] = Field(min_length=1, max_length=MAX_TERMS, description="Parts that must all hold.")
+
+
+class AnyOf(_Node):
+    """At least one part holds."""
+
+    any: list["Filter"] = Field(min_length=1, max_length=MAX_TERMS, description="Parts of which one must hold.")
+
+
+class Not(_Node):
+    """The part does not hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+    not_: "Filter" = Field(alias="not", description="Part that must not hold.")
+
+
+_KINDS: Final = {"all": AllOf, "any": AnyOf, "not": Not, "field": Term}
+_SHAPE: Final = 'a filter is {"field", "op", "value"}, {"all": [...]}, {"any": [...]} or {"not": {...}}'
+
+
+def _kind(node: Any) -> str | None:
+    if isinstance(node, Mapping):
+        return next((kind for kind in _KINDS if kind in node), None)
+    return next((kind for kind, model in _KINDS.items() if isinstance(node, model)), None)
+
+
+Filter = Annotated[
+    Union[  # noqa: UP007  # the members are forward references to each other
+        Annotated[AllOf, Tag("all")],
+        Annotated[AnyOf, Tag("any")],
+        Annotated[Not, Tag("not")],
+        Annotated[Term, Tag("field")],
+    ],
+    Discriminator(_kind, custom_error_type="filter", custom_error_message=_SHAPE),
+]
+"""A filter tree; as the type of a request field it documents the grammar."""
+
+for _model in (AllOf, AnyOf, Not):
+    _model.model_rebuild()
+_READER: Final[TypeAdapter[Filter]] = TypeAdapter(Filter)
+
+
+def parse_filter(document: Any, fields: Fields, pointer: str = "") -> Filter:
+    """The checked tree of a JSON filter, its values as Python values of the fields' types.
+
+    `pointer` is where the document sits in the request. Raises FilterError for another shape, a field or operator that
+    is not allowed, a value of another type, more than 5 levels or more than 50 terms.
+    """
+    _limit_depth(document, pointer)
+    try:
+        tree = _READER.validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        at = "".join(f"/{part}" for part in _without_tags(first["loc"]))
+        raise FilterError("invalid-filter", pointer + at, first["msg"]) from None
+    if count_terms(tree) > MAX_TERMS:
+        raise FilterError("too-many-terms", pointer, f"a filter has at most {MAX_TERMS} terms")
+    return _checked(tree, fields, pointer)
+
+
+def parse_query_params(
+    items: Iterable[tuple[str, str]], fields: Fields, reserved: frozenset[str] = RESERVED
+) -> Filter | None:
+    """The tree of a list's query parameters, all of which must hold; None without any filter.
+
+    `items` are the decoded parameters in order; those named in `reserved` are skipped. A bare field means `eq`; values
+    of `in`, `nin` and `between` are separated by commas. Raises FilterError with the parameter's name as pointer.
+    """
+    terms: list[Filter] = []
+    for name, text in items:
+        if name in reserved:
+            continue
+        match = _PARAMETER.fullmatch(name)
+        if match is None:
+            raise _unknown_field(name, name, fields)
+        field, op_name = match["field"], match["op"] or Op.EQ.value
+        known = fields.get(field)
+        if known is None:
+            raise _unknown_field(field, name, fields)
+        op = next((op for op in known.ops if op == op_name), None)
+        if op is None:
+            raise _unknown_op(field, op_name, known, name)
+        if len(terms) == MAX_TERMS:
+            raise FilterError("too-many-terms", name, f"a filter has at most {MAX_TERMS} terms")
+        value: Any = text.split(",") if op in (Op.IN, Op.NIN, Op.BETWEEN) else text
+        terms.append(Term(field=field, op=op, value=read_value(field, known, op, value, name, FROM_TEXT)))
+    if not terms:
+        return None
+    return terms[0] if len(terms) == 1 else AllOf.model_construct(all=terms)
+
+
+def as_json(tree: Filter) -> dict[str, Any]:
+    """The tree as plain JSON, for storing a view or a list's criteria; `parse_filter` reads it again."""
+    if isinstance(tree, AllOf):
+        return {"all": [as_json(part) for part in tree.all]}
+    if isinstance(tree, AnyOf):
+        return {"any": [as_json(part) for part in tree.any]}
+    if isinstance(tree, Not):
+        return {"not": as_json(tree.not_)}
+    return {"field": tree.field, "op": tree.op.value, "value": plain_value(tree.value)}
+
+
+def count_terms(tree: Filter) -> int:
+    """How many comparisons a tree has."""
+    if isinstance(tree, AllOf):
+        return sum(map(count_terms, tree.all))
+    if isinstance(tree, AnyOf):
+        return sum(map(count_terms, tree.any))
+    return count_terms(tree.not_) if isinstance(tree, Not) else 1
+
+
+def fields_of(tree: Filter) -> set[str]:
+    """The names of the fields that a tree compares."""
+    if isinstance(tree, AllOf):
+        return set().union(*map(fields_of, tree.all))
+    if isinstance(tree, AnyOf):
+        return set().union(*map(fields_of, tree.any))
+    return fields_of(tree.not_) if isinstance(tree, Not) else {tree.field}
+
+
+_PARAMETER: Final = re.compile(r"(?P<field>[a-z][a-z0-9_.]{0,99})(?:\[(?P<op>[a-z_]{1,20})\])?", re.ASCII)
+
+
+def _limit_depth(document: Any, pointer: str) -> None:
+    """Refuses deep nesting before anything recurses into it."""
+    level, depth = [document], 0
+    while level:
+        inner: list[Any] = []
+        for node in level:
+            inner.extend(_parts(node))
+        if inner:
+            depth += 1
+        if depth > MAX_DEPTH:
+            raise FilterError("too-deep", pointer, f"all, any and not nest at most {MAX_DEPTH} levels deep")
+        level = inner
+
+
+def _parts(node: Any) -> Sequence[Any]:
+    if isinstance(node, AllOf):
+        return node.all
+    if isinstance(node, AnyOf):
+        return node.any
+    if isinstance(node, Not):
+        return [node.not_]
+    if not isinstance(node, Mapping):
+        return []
+    parts = next((node[key] for key in ("all", "any") if key in node), None)
+    if isinstance(parts, list):
+        return parts
+    return [node["not"]] if "not" in node else []
+
+
+def _without_tags(loc: tuple[int | str, ...]) -> Iterable[int | str]:
+    # pydantic names the chosen kind before each step into it: ("all", "all", 0, "field", "op").
+    steps = list(loc)
+    while steps:
+        tag = steps.pop(0)
+        if not steps:
+            if tag not in _KINDS:
+                yield tag
+            return
+        key = steps.pop(0)
+        yield key
+        if tag in ("all", "any") and steps and isinstance(steps[0], int):
+            yield steps.pop(0)
+        elif tag == "field":
+            yield from steps
+            return
+
+
+def _checked(tree: Filter, fields: Fields, pointer: str) -> Filter:
+    if isinstance(tree, AllOf):
+        return AllOf.model_construct(
+            all=[_checked(part, fields, f"{pointer}/all/{index}") for index, part in enumerate(tree.all)]
+        )
+    if isinstance(tree, AnyOf):
+        return AnyOf.model_construct(
+            any=[_checked(part, fields, f"{pointer}/any/{index}") for index, part in enumerate(tree.any)]
+        )
+    if isinstance(tree, Not):
+        return Not.model_construct(not_=_checked(tree.not_, fields, f"{pointer}/not"))
+    known = fields.get(tree.field)
+    if known is None:
+        raise _unknown_field(tree.field, f"{pointer}/field", fields)
+    if tree.op not in known.ops:
+        raise _unknown_op(tree.field, tree.op, known, f"{pointer}/op")
+    value = read_value(tree.field, known, tree.op, tree.value, f"{pointer}/value", FROM_JSON)
+    return Term.model_construct(field=tree.field, op=tree.op, value=value)
+
+
+def _unknown_field(field: str, pointer: str, fields: Fields) -> FilterError:
+    allowed = ", ".join(sorted(fields)) or "none"
+    return FilterError("unknown-field", pointer, f"{field[:100]!r} cannot be filtered; allowed: {allowed}")
+
+
+def _unknown_op(field: str, op: str, known: FilterField, pointer: str) -> FilterError:
+    allowed = ", ".join(known.ops)
+    return FilterError("unknown-operator", pointer, f"{field} ({known.type}) takes no {str(op)!r}; allowed: {allowed}")
