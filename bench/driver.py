@@ -5,17 +5,19 @@ import itertools
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from secrets import randbelow
+from urllib.parse import urlsplit
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 MAX_SECONDS = 120
 MAX_CONNECTIONS = 128
-# Starts far apart, so that no two runs of one bench, nor two benches against one database, number a request alike.
-SERIALS = itertools.count(time.time_ns() // 1_000_000 * 1_000, 10_000_000)
+# Far apart and from anywhere, so that no two runs, nor two benches against one database, number a request alike.
+SERIALS = itertools.count(randbelow(10**8) * 10**7, 10**7)
 
 
 class LoadFailed(Exception):
@@ -26,6 +28,7 @@ class LoadFailed(Exception):
 class Load:
     """Requests of one kind. Lists are cycled; with `once` no path is used twice, and the run ends with the last.
 
+    With a `rate` (requests/s) they leave on a timetable instead of as fast as answers come.
     `bodies` are single-line JSON; every `@N@` in one becomes a number that no other request has.
     """
 
@@ -34,13 +37,14 @@ class Load:
     bodies: Sequence[str] = ()
     tokens: Sequence[str] = ()
     once: bool = False
+    rate: float = 0
     connections: int = 16
     seconds: int = 5
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One run. Latencies in milliseconds, as a closed loop of `connections` clients sees them."""
+    """One run. Latencies in milliseconds, corrected by wrk for what a closed loop of clients would hide."""
 
     requests: int
     rate: float
@@ -64,16 +68,43 @@ def line_files(load: Load) -> Iterator[list[str]]:
         yield names
 
 
+def probe(url: str, load: Load) -> None:
+    """Send the first request alone: its answer says why, and shows the redirects that wrk takes for success."""
+    headers = {"Content-Type": "application/json"} if load.bodies else {}
+    if load.tokens:
+        headers["Authorization"] = f"Bearer {load.tokens[0]}"
+    body = load.bodies[0].replace("@N@", str(next(SERIALS))).encode() if load.bodies else None
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request(load.method, load.paths[0], body, headers)
+        response = connection.getresponse()
+        if not 200 <= response.status < 300:
+            said = response.read(500).decode(errors="replace")
+            raise LoadFailed(f"{load.method} {load.paths[0]} answered {response.status}: {said}")
+    except (OSError, HTTPException) as error:
+        raise LoadFailed(f"{load.method} {load.paths[0]} got no answer: {error}") from error
+    finally:
+        connection.close()
+
+
 async def run(url: str, load: Load) -> Measured:
-    """Run one load against `url` (scheme, host, port). Raises `LoadFailed` when wrk is missing or reports nothing."""
+    """Run one load against `url` (http, host, port).
+
+    Raises `LoadFailed` when wrk is missing or reports nothing, or when the first request is not answered with 2xx.
+    """
     if shutil.which("wrk") is None:
         raise LoadFailed("the load generator `wrk` is not installed (Debian: apt-get install wrk)")
-    if not load.paths or not 1 <= load.seconds <= MAX_SECONDS or not 1 <= load.connections <= MAX_CONNECTIONS:
-        raise LoadFailed(f"a load needs paths, 1–{MAX_SECONDS} seconds and 1–{MAX_CONNECTIONS} connections")
+    if len(load.paths) < (2 if load.once else 1):
+        raise LoadFailed("the load has no paths left")
+    if not 1 <= load.seconds <= MAX_SECONDS or not 1 <= load.connections <= MAX_CONNECTIONS:
+        raise LoadFailed(f"a load lasts 1–{MAX_SECONDS} seconds on 1–{MAX_CONNECTIONS} connections")
+    await asyncio.to_thread(probe, url, load)
+    if load.once:
+        load = replace(load, paths=load.paths[1:])
     with line_files(load) as files:
         process = await asyncio.create_subprocess_exec(
             *("wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url),
-            *("--", load.method, *files, "once" if load.once else "cycle", str(next(SERIALS))),
+            *("--", load.method, *files, "once" if load.once else "cycle", str(next(SERIALS)), str(load.rate)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -89,7 +120,7 @@ async def run(url: str, load: Load) -> Measured:
         p95=told["p95"],
         p99=told["p99"],
         failures=told["refused"] + told["broken"],
-        issued=told["issued"],
+        issued=told["issued"] + load.once,
         exhausted=told["exhausted"],
     )
 

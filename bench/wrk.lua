@@ -1,11 +1,20 @@
--- Replays prepared requests: one line per path, body and token, each cycled by its own counter.
--- Arguments: method, paths file, bodies file or "-", tokens file or "-", "once" or "cycle", a number that starts the run's own.
--- Every request is built as text ahead of time as far as possible: the load must cost less than what it measures.
+-- Replays prepared requests: one line per path, body and token, each list cycled.
+-- Arguments: method, paths file, bodies file or "-", tokens file or "-", "once" or "cycle", a number that
+-- starts the run's own, and requests per second or 0 for as many as come back.
 
-local paths, bodies, tokens = {}, {}, {}
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long seconds; long nanoseconds; } instant; int clock_gettime(int, instant *);")
+
 local method, once, serial
-local sent = 0
-issued, exhausted = 0, false
+local paths, bodies, tokens = {}, {}, {}
+local threads, instant, MONOTONIC = {}, ffi.new("instant"), 1
+-- Globals, because `done` runs outside of the thread and reads them from it.
+issued, started, exhausted = 0, 0, 0
+
+local function milliseconds()
+  ffi.C.clock_gettime(MONOTONIC, instant)
+  return tonumber(instant.seconds) * 1000 + tonumber(instant.nanoseconds) / 1e6
+end
 
 local function lines(name)
   local all = {}
@@ -15,36 +24,51 @@ local function lines(name)
   return all
 end
 
-local threads = {}
+-- Requests leave on a fixed timetable, late answers or not.
+local function paced(rate)
+  local start, slot = nil, 0
+  return function()
+    local now = milliseconds()
+    start, slot = start or now, slot + 1
+    return math.max(0, math.floor(start + (slot - 1) * 1000 / rate - now + 0.5))
+  end
+end
+
 function setup(thread) threads[#threads + 1] = thread end
 
 function init(arguments)
   method, once, serial = arguments[1], arguments[5] == "once", tonumber(arguments[6])
   paths, bodies, tokens = lines(arguments[2]), lines(arguments[3]), lines(arguments[4])
+  -- wrk looks once, after `init`, whether there is a `delay`.
+  if tonumber(arguments[7]) > 0 then delay = paced(tonumber(arguments[7])) end
   if #bodies > 0 then wrk.headers["Content-Type"] = "application/json" end
 end
 
 function request()
-  local n = sent
-  sent, issued = sent + 1, sent + 1
+  local n = issued
+  -- wrk asks for a first request before the run, to look at it: the second is the start.
+  if n == 1 then started = milliseconds() end
   if once and n >= #paths then
-    -- wrk asks for one request more than it can stop at; a repeated path would be an error of the load, not of the server.
-    exhausted = true
+    if exhausted == 0 then exhausted = milliseconds() end
     wrk.thread:stop()
-    n = #paths - 1
+    -- wrk still wants a request from us, though it will not read the answer.
+    return wrk.format("GET", "/")
   end
+  issued = n + 1
   if #tokens > 0 then wrk.headers["Authorization"] = "Bearer " .. tokens[n % #tokens + 1] end
   local body
-  if #bodies > 0 then body = bodies[n % #bodies + 1]:gsub("@N@", tostring(serial + n)) end
+  if #bodies > 0 then body = bodies[n % #bodies + 1]:gsub("@N@", string.format("%d", serial + n)) end
   return wrk.format(method, paths[n % #paths + 1], nil, body)
 end
 
 function done(summary, latency)
-  local errors = summary.errors
-  local thread = threads[1]
+  local errors, thread = summary.errors, threads[1]
+  local seconds, ended = summary.duration / 1e6, thread:get("exhausted")
+  -- wrk counts the full time even when its thread has stopped early.
+  if ended > 0 then seconds = (ended - thread:get("started")) / 1000 end
   io.stderr:write(string.format(
     '{"requests":%d,"seconds":%.6f,"refused":%d,"broken":%d,"p50":%.3f,"p95":%.3f,"p99":%.3f,"issued":%d,"exhausted":%s}\n',
-    summary.requests, summary.duration / 1e6, errors.status, errors.connect + errors.read + errors.write + errors.timeout,
+    summary.requests, seconds, errors.status, errors.connect + errors.read + errors.write + errors.timeout,
     latency:percentile(50) / 1e3, latency:percentile(95) / 1e3, latency:percentile(99) / 1e3,
-    thread:get("issued"), tostring(thread:get("exhausted"))))
+    thread:get("issued"), tostring(ended > 0)))
 end
