@@ -71,6 +71,15 @@ class Command:
         process.returncode = 0
         return ProcessRef.of(process.pid)
 
+    def become(self) -> None:
+        """Turn this process into the program, for a fork that has its output and its session already."""
+        os.chdir(self.cwd)
+        if self.account is not None:
+            os.setgroups([])
+            os.setgid(self.account.gid)
+            os.setuid(self.account.uid)
+        os.execve(self.argv[0], self.argv, {**os.environ, **self.env})  # noqa: S606 - no shell is wanted
+
 
 def start_time(pid: int) -> str | None:
     """When the process with this pid started, as an opaque text that no later process repeats; None when it is dead."""

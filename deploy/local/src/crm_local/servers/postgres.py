@@ -49,7 +49,14 @@ def _major(path: Path) -> float:
 
 
 def prepare(
-    bindir: Path, directory: Path, account: Account | None, *, port: int, password: str | None, throwaway: bool
+    bindir: Path,
+    directory: Path,
+    account: Account | None,
+    *,
+    port: int,
+    password: str | None,
+    log: Path,
+    throwaway: bool,
 ) -> Instance:
     """Set up a cluster in `directory`, or take the one that is there, to listen on a loopback port and nowhere else.
 
@@ -82,7 +89,7 @@ def prepare(
             str(bindir / "postgres"), "-D", str(data),
             *(f"--{name}={value}" for name, value in settings.items()),
         ),
-        log=directory.parent / "postgres.log",
+        log=log,
         cwd=directory,
         account=account,
         stop_signal=signal.SIGINT,

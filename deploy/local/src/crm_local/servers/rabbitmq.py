@@ -70,6 +70,7 @@ def prepare(
     name: str,
     ports: Ports,
     password: str | None,
+    log: Path,
 ) -> Instance:
     """Set up a node in `directory`, or take the one that is there, to listen on loopback ports and nowhere else.
 
@@ -112,7 +113,7 @@ def prepare(
         name="rabbitmq",
         # A node left alone starts the port mapper as a daemon that outlives it; in this session it ends with the node.
         argv=("/bin/sh", "-c", f"{_port_mapper()} -port {ports.mapper} & exec {bindir}/rabbitmq-server"),
-        log=directory.parent / "rabbitmq.log",
+        log=log,
         cwd=directory,
         env=env,
         account=account,

@@ -1,0 +1,50 @@
+"""`crm test`: everything that must hold before a change is shared."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from crm_kit.clock import monotonic
+
+_CHECKOUT = Path(__file__).resolve().parents[4]
+_BIN = Path(sys.executable).parent
+
+# Two cores carry the tests and their servers; the tests of a file stay together, because they share databases.
+_PYTEST = (sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", "not large", "--durations", "10")
+
+_STEPS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "lint": ((str(_BIN / "ruff"), "check", "."), (str(_BIN / "ruff"), "format", "--check", ".")),
+    "types": ((str(_BIN / "mypy"), "shared", "services", "deploy/local", "tests", "bench", "conftest.py"),),
+    "architecture": ((str(_BIN / "lint-imports"),),),
+    "contracts": ((sys.executable, "-m", "crm_local", "contracts", "check"),),
+    "tests": (_PYTEST,),
+}
+NAMES = tuple(_STEPS)
+
+
+def run(names: list[str], pytest_arguments: list[str]) -> int:
+    """Run the named steps, all of them even when one fails; the tests come last. Returns 1 when any failed."""
+    failed = [name for name in NAMES if name in names and not _passes(name, pytest_arguments)]
+    if failed:
+        print(f"failed: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+def _passes(name: str, pytest_arguments: list[str]) -> bool:
+    began = monotonic()
+    passed = True
+    for command in _STEPS[name]:
+        print(
+            f"--- {name}: {' '.join(Path(part).name if part.startswith('/') else part for part in command)}", flush=True
+        )
+        extra = pytest_arguments if command is _PYTEST else []
+        done = subprocess.run([*command, *extra], cwd=_CHECKOUT, env=_environment(), check=False)
+        passed = passed and done.returncode == 0
+    print(f"--- {name}: {'passed' if passed else 'FAILED'} after {monotonic() - began:.0f} s", flush=True)
+    return passed
+
+
+def _environment() -> dict[str, str]:
+    # Where a suite runs and what it was told is not the tests' business; servers given by URL are.
+    return {key: value for key, value in os.environ.items() if not key.startswith("CRM_")}

@@ -1,0 +1,98 @@
+"""The `crm` command."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from crm_local import checks, control, up
+from crm_local.servers import NoServer
+from crm_local.state import Home, HomeInUse
+
+# Commands of other packages, entered with the arguments after their name. Imported only when asked for: `crm status`
+# must not wait for what it does not need.
+_DELEGATED = {
+    "contracts": ("crm_contracts.cli", "generate the schemas, check them against the released ones, release"),
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 not understood."""
+    if argv and argv[0] in _DELEGATED:
+        module, _ = _DELEGATED[argv[0]]
+        return int(import_module(module).main(argv[1:]) or 0)
+    arguments, rest = _parser().parse_known_args(argv)
+    if rest and arguments.command is not _test:
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    command: Callable[[argparse.Namespace, list[str]], int] = arguments.command
+    try:
+        return command(arguments, rest)
+    except (NoServer, HomeInUse, up.NotReady, ValueError) as error:
+        print(f"crm: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crm", description="Liaison on one machine.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    start = commands.add_parser("up", help="start the suite, and PostgreSQL and RabbitMQ where none is given")
+    start.add_argument("--detach", action="store_true", help="return when every process is ready")
+    start.set_defaults(command=_up)
+
+    commands.add_parser("down", help="stop exactly what up started").set_defaults(command=_down)
+
+    status = commands.add_parser("status", help="what runs, and where")
+    status.add_argument("--json", action="store_true", help="as JSON, with the URLs an operator needs (and passwords)")
+    status.set_defaults(command=_status)
+
+    test = commands.add_parser("test", help="lint, types, architecture, contracts and all tests")
+    test.add_argument(
+        "--only",
+        action="append",
+        choices=checks.NAMES,
+        help="just this step (repeatable); unknown options go to pytest",
+    )
+    test.set_defaults(command=_test)
+
+    for name, (_, summary) in _DELEGATED.items():
+        commands.add_parser(name, help=summary, add_help=False)
+    return parser
+
+
+def _up(arguments: argparse.Namespace, _: list[str]) -> int:
+    home = Home.from_environment()
+    home.make()
+    is_new = home.is_new()
+    kept = home.kept()
+    if is_new:
+        print(f"first administrator: {kept.admin_email} with password {kept.admin_password}", flush=True)
+        print(f"(kept in {home.path}/kept.json, and printed only this once)", flush=True)
+    if arguments.detach:
+        return 0 if control.launch(home, [sys.executable, "-m", "crm_local", "up"]) else 1
+    up.run(home)
+    return 0
+
+
+def _down(_: argparse.Namespace, __: list[str]) -> int:
+    stopped = control.down(Home.from_environment())
+    print(f"stopped: {', '.join(stopped)}" if stopped else "nothing runs")
+    return 0
+
+
+def _status(arguments: argparse.Namespace, _: list[str]) -> int:
+    report = control.status(Home.from_environment())
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print(f"{report['state']}{': ' + report['reason'] if report.get('reason') else ''}  ({report['home']})")
+        for service in report["services"]:
+            print(f"  {service['name']:<18} {service['state']:<8} {service['url']:<28} {service['detail']}".rstrip())
+        for server in report["servers"]:
+            print(f"  {server['name']:<18} {server['state']:<8} {server['how']}")
+    return 0 if report["state"] == "ready" else 1
+
+
+def _test(arguments: argparse.Namespace, rest: list[str]) -> int:
+    return checks.run(arguments.only or list(checks.NAMES), rest)

@@ -1,0 +1,111 @@
+"""Which processes make up the suite, and what each is told."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from crm_local.ports import LOOPBACK
+from crm_local.state import Kept
+
+Role = Literal["api", "worker"]
+ROLES: tuple[Role, ...] = ("api", "worker")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service, by the name it has in events, databases and queues, and its Python package."""
+
+    name: str
+    package: str
+
+
+# A new service is one line here.
+SERVICES: tuple[Service, ...] = (
+    Service("identity", "crm_identity"),
+    Service("sales", "crm_sales"),
+    Service("activities", "crm_activities"),
+    Service("gateway", "crm_gateway"),
+)
+
+
+_FRONT = "gateway-api"
+
+
+@dataclass(frozen=True)
+class Backends:
+    """The servers as an operator reaches them; `amqp_url` names the suite's own vhost already."""
+
+    database_url: str
+    amqp_url: str
+    amqp_management_url: str
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The services of one home, with the ports and secrets it keeps for them."""
+
+    kept: Kept
+    services: tuple[Service, ...] = SERVICES
+
+    def members(self) -> Iterator[tuple[str, Service, Role]]:
+        """Every process: its name (in the state, of its log, of its port), service and role."""
+        return ((member(service, role), service, role) for service in self.services for role in ROLES)
+
+    def assigned_ports(self) -> list[str]:
+        """The names of those that listen where we choose; the gateway's port is the operator's choice."""
+        return [name for name, _, _ in self.members() if name != _FRONT]
+
+    def url(self, name: str) -> str:
+        """Where the process of this name answers."""
+        return f"http://{LOOPBACK}:{gateway_port() if name == _FRONT else self.kept.ports[name]}"
+
+    def environment(self, service: Service, role: Role, backends: Backends) -> dict[str, str]:
+        """What a process of the service is told, on top of what `up` was told itself."""
+        told = {
+            "CRM_SERVICE": service.name,
+            "CRM_ROLE": role,
+            "CRM_INSTANCE": self.kept.instance,
+            "CRM_SECRET": self.kept.secret,
+            "CRM_BIND_HOST": LOOPBACK,
+            "CRM_PORT": self.url(member(service, role)).rpartition(":")[2],
+            "DATABASE_URL": in_database(backends.database_url, self.database(service)),
+            "AMQP_URL": backends.amqp_url,
+            "AMQP_MANAGEMENT_URL": backends.amqp_management_url,
+        }
+        apis = {other.name: self.url(member(other, "api")) for other in self.services}
+        if "identity" in apis:
+            told["CRM_JWKS_URL"] = f"{apis['identity']}/api/v1/auth/jwks"
+        if service.name == "gateway":
+            told["CRM_UPSTREAMS"] = ",".join(f"{name}={url}" for name, url in apis.items() if name != "gateway")
+        if service.name == "identity":
+            told |= {"CRM_ADMIN_EMAIL": self.kept.admin_email, "CRM_ADMIN_PASSWORD": self.kept.admin_password}
+        return told
+
+    def database(self, service: Service) -> str:
+        """The name of the service's database, on a server that several suites may share."""
+        return f"{self.kept.instance}_crm_{service.name}"
+
+
+def member(service: Service, role: Role) -> str:
+    """The name of a process of the suite."""
+    return f"{service.name}-{role}"
+
+
+def gateway_port() -> int:
+    """CRM_GATEWAY_PORT, 8000 unless set. Raises ValueError when it is no port."""
+    text = os.environ.get("CRM_GATEWAY_PORT") or "8000"
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise ValueError(f"CRM_GATEWAY_PORT is {text!r}: it must be a port between 1 and 65535")
+    return int(text)
+
+
+def in_database(postgres_url: str, database: str) -> str:
+    """The URL with another database."""
+    return urlunsplit(urlsplit(postgres_url)._replace(path=f"/{quote(database, safe='')}"))
+
+
+def in_vhost(amqp_url: str, vhost: str) -> str:
+    """The URL with another vhost."""
+    return urlunsplit(urlsplit(amqp_url)._replace(path=f"/{quote(vhost, safe='')}"))

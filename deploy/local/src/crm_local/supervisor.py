@@ -1,0 +1,179 @@
+"""Starts processes, restarts those that die, stops them all: by `fork`, `waitpid` and signals only.
+
+The supervisor stays free of threads, event loops and open connections for life, because it forks at any time.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crm_kit.clock import monotonic
+
+from crm_local.processes import Command, ProcessRef, followers, stop
+
+_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_FIRST_PAUSE, _LONGEST_PAUSE, _HEALTHY_AFTER = 0.25, 3.0, 30.0
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A function to run in a forked copy of this process, which has imported everything already."""
+
+    name: str
+    run: Callable[[], object]
+    log: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: signal.Signals = signal.SIGTERM
+
+    @classmethod
+    def of(cls, command: Command) -> "Fork":
+        """The same for a program. Started by Popen it would inherit our blocked signals, and be deaf to its end."""
+        return cls(command.name, command.become, command.log, stop_signal=command.stop_signal)
+
+    def start(self) -> ProcessRef:
+        """Fork; the child runs the function in a session of its own, with its output appended to `log`."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            return ProcessRef.of(pid)
+        status = 70
+        try:
+            self._become_child()
+            self.run()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:  # noqa: BLE001 - the last frame of a process: whatever it is goes to the log and the exit code
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # Not sys.exit: the parent's exit handlers and open files are not the child's to run or close.
+            os._exit(status)
+
+    def _become_child(self) -> None:
+        os.setsid()
+        for number in _WATCHED:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+        with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        os.environ.update(self.env)
+
+
+@dataclass
+class Child:
+    """A program under supervision, with its latest process."""
+
+    program: Fork
+    process: ProcessRef
+    started_at: float
+    deaths_in_a_row: int = 0
+    restarts: int = 0
+    due_at: float | None = None
+    """When to start it again; None while it runs."""
+
+
+class Stopped(Exception):
+    """The supervisor was told to stop, by a signal."""
+
+
+class Supervisor:
+    """Keeps programs running until it is told to stop.
+
+    A program that dies is started again after 0.25 s, doubling to at most 3 s for one that keeps dying within 30 s of
+    its start: 20 deaths in a row take about a minute.
+    """
+
+    def __init__(self, changed: Callable[[], None], say: Callable[[str], None]) -> None:
+        self.children: dict[str, Child] = {}
+        self._ended: dict[int, int] = {}
+        self._changed = changed
+        self._say = say
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Hold the signals for `step`, instead of letting them interrupt us; forks and commands do not inherit this."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+
+    def add(self, program: Fork) -> None:
+        """Start a program and keep it running from now on."""
+        self.children[program.name] = Child(program, program.start(), monotonic())
+        self._changed()
+
+    def call(self, program: Fork) -> int:
+        """Run a program to its end, and return its exit code; the others stay supervised meanwhile."""
+        process = program.start()
+        while process.pid not in self._ended:
+            try:
+                self.step()
+            except Stopped:
+                stop([process])
+                raise
+        return self._ended.pop(process.pid)
+
+    def run(self) -> None:
+        """Keep everything running until Stopped is raised."""
+        while True:
+            self.step()
+
+    def step(self, longest: float = 5.0) -> None:
+        """Wait for a death, a due restart or a signal, at most `longest` seconds, and act on it. Raises Stopped."""
+        now = monotonic()
+        waits = [child.due_at - now for child in self.children.values() if child.due_at is not None]
+        received = signal.sigtimedwait(_WATCHED, max(0.0, min([longest, *waits])))
+        if received is not None and received.si_signo != signal.SIGCHLD:
+            raise Stopped(signal.Signals(received.si_signo).name)
+        self._reap()
+        for child in self.children.values():
+            if child.due_at is not None and child.due_at <= monotonic():
+                child.process, child.started_at = child.program.start(), monotonic()
+                child.restarts, child.due_at = child.restarts + 1, None
+                self._changed()
+
+    def stop(self, names: list[str], grace: float = 15.0) -> None:
+        """Stop the named programs together, each by its own signal; kill after `grace` seconds."""
+        leaving = [self.children.pop(name) for name in names if name in self.children]
+        for child in leaving:
+            child.process.signal(child.program.stop_signal)
+        # They have their signal; what is left to do is to wait, and to kill.
+        stop([child.process for child in leaving], signal.SIGCONT, grace)
+        self._changed()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._bury(pid, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, pid: int, code: int) -> None:
+        child = next((one for one in self.children.values() if one.process.pid == pid), None)
+        if child is None:
+            self._ended[pid] = code
+            return
+        # What it started would hold its port or its data directory against its successor.
+        for follower in followers(child.process):
+            follower.signal(signal.SIGKILL)
+        lived = monotonic() - child.started_at
+        child.deaths_in_a_row = 1 if lived > _HEALTHY_AFTER else child.deaths_in_a_row + 1
+        pause = min(_FIRST_PAUSE * 2 ** (child.deaths_in_a_row - 1), _LONGEST_PAUSE)
+        child.due_at = monotonic() + pause
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._say(f"{child.program.name} {how} after {lived:.1f} s; starting it again in {pause:g} s")
+        self._changed()

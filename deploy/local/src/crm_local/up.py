@@ -1,0 +1,167 @@
+"""`crm up`: from an empty directory to a suite whose every process is ready, and its orderly end."""
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from crm_kit.clock import monotonic
+
+from crm_local import control, entrypoints, ports
+from crm_local.prepare import prepare
+from crm_local.probes import ready
+from crm_local.processes import ProcessRef, wait_until
+from crm_local.servers import Instance, Running, environment, own
+from crm_local.state import Home, Kept, Member, State
+from crm_local.suite import SERVICES, Backends, Role, Service, Suite, gateway_port, in_vhost
+from crm_local.supervisor import Fork, Stopped, Supervisor
+
+_READY_SECONDS = 60
+_NODE_PORTS = ("rabbitmq", "rabbitmq-management", "rabbitmq-distribution", "rabbitmq-mapper")
+
+Server = Running | Instance
+
+
+class NotReady(Exception):
+    """The suite did not come up; the text says why, with the end of the log that tells more."""
+
+
+def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
+    """Bring the suite up and keep it up until SIGTERM or SIGINT.
+
+    Raises HomeInUse when it runs already, NoServer when PostgreSQL or RabbitMQ cannot be had, NotReady when a process
+    does not get ready; whatever was started is stopped by then.
+    """
+    began = monotonic()
+    home.make()
+    with home.lock():
+        control.clear_leftovers(home)
+        kept = home.kept()
+        _require_free(gateway_port())
+        suite = Suite(kept, services)
+        home.assign_ports(kept, suite.assigned_ports())
+        session = _Session(home, suite, *_find_servers(home, kept))
+        try:
+            with session.supervisor.watching():
+                session.bring_up()
+                _say(f"ready after {monotonic() - began:.1f} s: {session.state.gateway_url} (documentation: /docs)")
+                session.supervisor.run()
+        except Stopped as signal:
+            _say(f"{signal}: stopping")
+        except NotReady as reason:
+            session.state.phase, session.state.reason = "failed", str(reason)
+            raise
+        finally:
+            session.take_down()
+
+
+class _Session:
+    """One run of the suite: what is under supervision, and the record of it in the home."""
+
+    def __init__(self, home: Home, suite: Suite, database: Server, broker: Server) -> None:
+        self.home, self.suite = home, suite
+        self.instances = [server for server in (database, broker) if isinstance(server, Instance)]
+        # Only the management API can make a vhost; without it the suite lives in the one it was given.
+        vhost = suite.kept.instance
+        amqp_url = in_vhost(broker.url, vhost) if broker.management_url else broker.url
+        self.backends = Backends(database.url, amqp_url, broker.management_url or "")
+        self.state = State(
+            supervisor=ProcessRef.of(os.getpid()),
+            instance=suite.kept.instance,
+            gateway_url=f"http://{ports.LOOPBACK}:{gateway_port()}",
+            database_url=self.backends.database_url,
+            amqp_url=self.backends.amqp_url,
+            amqp_management_url=self.backends.amqp_management_url,
+            how={"postgres": database.how, "rabbitmq": broker.how},
+        )
+        self.supervisor = Supervisor(self._record, _say)
+
+    def bring_up(self) -> None:
+        for instance in self.instances:
+            _start_new(instance.command.log)
+            self.supervisor.add(Fork.of(instance.command))
+            _say(f"starting {instance.how}")
+        entrypoints.preload(self.suite.services)
+        # What is imported now is shared with every fork, as long as no collection writes into its pages.
+        gc.collect()
+        gc.freeze()
+        self._call("prepare", partial(prepare, self.suite, self.instances, self.backends))
+        for name, service, role in self.suite.members():
+            self.supervisor.add(self._program(name, service, role))
+        for name, member in self.state.members.items():
+            _say(f"  {name:<18} {member.url or self._where(name):<28} log {member.log}")
+        self._call("readiness", self._await_ready)
+        self.state.phase = "ready"
+        self._record()
+
+    def take_down(self) -> None:
+        servers = [instance.command.name for instance in self.instances]
+        self.supervisor.stop([name for name in self.supervisor.children if name not in servers])
+        self.supervisor.stop(servers, grace=30)
+        if self.state.phase == "failed":
+            self.home.write(self.state)
+        else:
+            self.home.forget()
+
+    def _program(self, name: str, service: Service, role: Role) -> Fork:
+        log = _start_new(self.home.log(name))
+        told = self.suite.environment(service, role, self.backends)
+        return Fork(name, partial(entrypoints.serve, service, role), log, told)
+
+    def _call(self, name: str, what: Callable[[], object]) -> None:
+        log = _start_new(self.home.log(name))
+        if self.supervisor.call(Fork(name, what, log)):
+            raise NotReady(control.tail(log))
+
+    def _where(self, server: str) -> str:
+        taken = {name: port for name, port in self.suite.kept.ports.items() if name.startswith(server)}
+        return f"{ports.LOOPBACK}:" + ",".join(map(str, taken.values()))
+
+    def _await_ready(self) -> None:
+        for name, _, _ in self.suite.members():
+            url = self.suite.url(name)
+            if not wait_until(lambda: ready(url)[0], _READY_SECONDS):  # noqa: B023 - asked within this turn only
+                log = self.home.log(name)
+                print(f"{name} is not ready after {_READY_SECONDS} s: {url}/readyz: {ready(url)[1]}")
+                sys.exit(f"the end of {log}:\n{control.tail(log)}")
+
+    def _record(self) -> None:
+        urls = {name: self.suite.url(name) for name, _, _ in self.suite.members()}
+        self.state.members = {
+            name: Member(name, child.process, urls.get(name, ""), str(child.program.log), child.restarts)
+            for name, child in self.supervisor.children.items()
+        }
+        self.home.write(self.state)
+
+
+def _find_servers(home: Home, kept: Kept) -> tuple[Server, Server]:
+    """PostgreSQL and RabbitMQ: those of the environment, else instances of our own, not yet started."""
+    broker: Server | None = environment.rabbitmq()
+    if broker is None:
+        taken = home.assign_ports(kept, list(_NODE_PORTS))
+        log = home.log("rabbitmq")
+        broker = own.rabbitmq_node(home.path / "rabbitmq", kept.instance, taken, kept.rabbitmq_password, log=log)
+    database: Server | None = environment.postgres()
+    if database is None:
+        (port,) = home.assign_ports(kept, ["postgres"])
+        log = home.log("postgres")
+        database = own.postgres_cluster(home.path / "postgres", port, kept.postgres_password, log=log)
+    return database, broker
+
+
+def _require_free(port: int) -> None:
+    if not ports.is_free(port):
+        raise NotReady(f"port {port} is taken: free it, or choose another by CRM_GATEWAY_PORT")
+
+
+def _start_new(log: Path) -> Path:
+    """Each run begins its logs anew, and keeps the one before."""
+    if log.exists():
+        log.rename(log.with_suffix(".log.1"))
+    return log
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
