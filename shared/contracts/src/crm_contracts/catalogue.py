@@ -83,6 +83,11 @@ class Event(BaseModel):
         """
         return cls.model_validate(data, extra="ignore", context=_CONSUMER)
 
+    @classmethod
+    def summary(cls) -> str:
+        """One sentence on what happened, from the docstring."""
+        return " ".join((cls.__doc__ or "").split())
+
 
 _EVENTS: Final[dict[str, type[Event]]] = {}
 
@@ -104,6 +109,11 @@ def event_for(type_: str) -> type[Event] | None:
 def events_of(service: str) -> tuple[type[Event], ...]:
     """Every event that a service publishes, by type."""
     return tuple(event for event in all_events() if event.entity.service == service)
+
+
+def events_about(entity: Entity) -> tuple[type[Event], ...]:
+    """Every event about records of this entity, by type."""
+    return tuple(event for event in all_events() if event.entity is entity)
 
 
 @cache

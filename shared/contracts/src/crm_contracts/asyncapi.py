@@ -1,0 +1,146 @@
+"""The AsyncAPI 3.0 document over all events: what a subscriber's tools read."""
+
+from typing import Any
+
+from .catalogue import Entity, Event, all_entities, all_events, events_about
+from .envelope import CONTENT_TYPE, EXCHANGE, HEADERS, OPTIONAL, REQUIRED, SPECVERSION
+from .schemas import bundle
+
+_SCHEMAS = "#/components/schemas/"
+
+_ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "specversion": {"type": "string", "const": SPECVERSION, "description": "Version of CloudEvents."},
+    "id": {
+        "type": "string",
+        "format": "uuid",
+        "description": "Id of the event (UUIDv7), the AMQP message id too. "
+        "The same id is the same event, however often it arrives.",
+    },
+    "source": {"type": "string", "description": "Service that published it.", "examples": ["/crm/sales"]},
+    "type": {"type": "string", "description": "Type of the event, the routing key too."},
+    "subject": {"type": "string", "format": "uuid", "description": "Id of the record."},
+    "time": {"type": "string", "format": "date-time", "description": "When it happened, UTC."},
+    "datacontenttype": {"type": "string", "description": "Always application/json."},
+    "dataschema": {"type": "string", "description": "Where the gateway serves the JSON Schema of `data`."},
+    "entityversion": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "Version of the record after the event; gapless per record, so order and loss are judged by it.",
+    },
+    "actor": {"type": "string", "description": "Who did it: `user:<id>`, `client:<id>` or `system:<service>`."},
+    "correlationid": {"type": "string", "description": "The same for everything that one request brought about."},
+    "causationid": {"type": "string", "description": "Id of the event that this one answers."},
+    "ownerid": {"type": "string", "format": "uuid", "description": "Owner of the record, where it has one."},
+    "businessunit": {"type": "string", "format": "uuid", "description": "Business unit of the owner."},
+    "traceparent": {"type": "string", "description": "W3C trace context."},
+    "tracestate": {"type": "string", "description": "W3C trace state."},
+}
+
+
+def document(version: str) -> dict[str, Any]:
+    """The document for the given version of the contracts."""
+    schemas = bundle()
+    entities = all_entities()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Liaison events",
+            "version": version,
+            "description": "Every change of every record, as CloudEvents 1.0 in structured mode on the topic exchange "
+            f"`{EXCHANGE}`; the routing key is the event's type. Delivery is at least once, in order per record on "
+            "first delivery. Ignore fields, enum values and event types that you do not know.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "channels": {_channel_id(entity): _channel(entity) for entity in entities},
+        "operations": {f"publish_{_channel_id(entity)}": _operation(entity) for entity in entities},
+        "components": {
+            "messages": {event.__name__: _message(event) for event in all_events()},
+            "schemas": {
+                "Envelope": _moved(
+                    {
+                        "type": "object",
+                        "properties": {name: _ATTRIBUTES[name] for name in (*REQUIRED, *OPTIONAL) if name != "data"},
+                        "required": [name for name in REQUIRED if name != "data"],
+                    }
+                ),
+                **{f"{event.__name__}Data": _moved(schemas["events"][event.type]) for event in all_events()},
+                **{name: _moved(schema) for name, schema in schemas["$defs"].items()},
+            },
+        },
+    }
+
+
+def _channel_id(entity: Entity) -> str:
+    return f"{entity.service}_{entity.name}"
+
+
+def _channel(entity: Entity) -> dict[str, Any]:
+    prefix = f"crm.{entity.service}.{entity.name}."
+    return {
+        "address": prefix + "{fact}",
+        "description": f"What happens to records of `/{entity.collection}`.",
+        "parameters": {
+            "fact": {
+                "description": "What happened, with its major version.",
+                "enum": [event.type.removeprefix(prefix) for event in events_about(entity)],
+            }
+        },
+        "messages": {
+            event.__name__: {"$ref": f"#/components/messages/{event.__name__}"} for event in events_about(entity)
+        },
+        "bindings": {
+            "amqp": {
+                "is": "routingKey",
+                "exchange": {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False, "vhost": "/"},
+                "bindingVersion": "0.3.0",
+            }
+        },
+    }
+
+
+def _operation(entity: Entity) -> dict[str, Any]:
+    channel = f"#/channels/{_channel_id(entity)}"
+    return {
+        "action": "send",
+        "summary": f"The {entity.service} service publishes events of {entity.name.replace('_', ' ')} records.",
+        "channel": {"$ref": channel},
+        "messages": [{"$ref": f"{channel}/messages/{event.__name__}"} for event in events_about(entity)],
+    }
+
+
+def _message(event: type[Event]) -> dict[str, Any]:
+    return {
+        "name": event.type,
+        "title": event.__name__,
+        "summary": event.summary(),
+        "contentType": CONTENT_TYPE,
+        "headers": {
+            "type": "object",
+            "properties": {name: _ATTRIBUTES[name] for name in HEADERS},
+        },
+        "payload": {
+            "allOf": [
+                {"$ref": f"{_SCHEMAS}Envelope"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "type": {"type": "string", "const": event.type},
+                        "data": {"$ref": f"{_SCHEMAS}{event.__name__}Data"},
+                    },
+                    "required": ["data"],
+                },
+            ]
+        },
+    }
+
+
+def _moved(schema: Any) -> Any:
+    """The schema with references into the bundle pointing into this document."""
+    if isinstance(schema, list):
+        return [_moved(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value.replace("#/$defs/", _SCHEMAS) if key == "$ref" else _moved(value) for key, value in schema.items()
+    }

@@ -1,0 +1,152 @@
+"""`crm contracts generate | check | release`: the documents of the events and the promise that they stay readable."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from . import asyncapi
+from .catalogue import all_events, event_for
+from .compatibility import breaks
+from .envelope import Envelope, EnvelopeError
+from .events_page import events_page
+from .samples import sample
+from .schemas import bundle, event_schema
+
+ROOT: Final = Path(__file__).resolve().parents[4]
+"""The checkout; these commands work on its files."""
+_RELEASED: Final = Path("shared/contracts/schemas/released")
+_VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
+
+
+def generate(root: Path = ROOT, schemas: Path | None = None) -> list[Path]:
+    """Write `docs/events.md` and `docs/asyncapi.json`; with `schemas`, one JSON Schema per event into that folder."""
+    written = []
+    for path, text in _documents(root).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    if schemas is not None:
+        schemas.mkdir(parents=True, exist_ok=True)
+        for event in all_events():
+            path = schemas / f"{event.type}.json"
+            path.write_text(_pretty(event_schema(event)), encoding="utf-8")
+            written.append(path)
+    return written
+
+
+def check(root: Path = ROOT) -> list[str]:
+    """What is wrong, empty when all is well: breaking changes against each release, samples that today's consumers
+    cannot read, generated documents that are out of date."""
+    found = []
+    for folder in releases(root):
+        released = json.loads((folder / "schemas.json").read_text(encoding="utf-8"))
+        found += [f"breaks {folder.name}: {broken}" for broken in breaks(released, bundle())]
+        found += [f"sample of {folder.name}: {problem}" for problem in replay(folder / "samples")]
+    for path, text in _documents(root).items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            found.append(f"{path.relative_to(root)} is out of date; run ./crm contracts generate")
+    return found
+
+
+def release(version: str, root: Path = ROOT) -> Path:
+    """Keep today's schemas and a sample of each event as the baseline that later changes are compared with.
+
+    Raises ValueError for a version that is not x.y.z, is not above the last one, or breaks an earlier one.
+    """
+    if not _VERSION.fullmatch(version):
+        raise ValueError("a version has the form x.y.z")
+    earlier = releases(root)
+    if earlier and _order(version) <= _order(earlier[-1].name):
+        raise ValueError(f"{version} does not come after {earlier[-1].name}")
+    folder = root / _RELEASED / version
+    broken = [problem for problem in check(root) if not problem.endswith("generate")]
+    if broken:
+        raise ValueError("; ".join(broken))
+    (folder / "samples").mkdir(parents=True)
+    (folder / "schemas.json").write_text(_pretty(bundle()), encoding="utf-8")
+    for event in all_events():
+        (folder / "samples" / f"{event.type}.json").write_text(_pretty(sample(event)), encoding="utf-8")
+    generate(root)
+    return folder
+
+
+def releases(root: Path = ROOT) -> list[Path]:
+    """The folders of all released versions, oldest first."""
+    folder = root / _RELEASED
+    found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)] if folder.is_dir() else []
+    return sorted(found, key=lambda path: _order(path.name))
+
+
+def replay(samples: Path) -> Iterator[str]:
+    """Every sample in a folder that today's consumers cannot read, and why."""
+    for path in sorted(samples.glob("*.json")):
+        try:
+            envelope = Envelope.from_json(path.read_bytes())
+            event = event_for(envelope.type)
+            if event is None:
+                yield f"{path.stem}: there is no such event any more"
+                continue
+            event.consume(envelope.data)
+        except EnvelopeError as error:
+            yield f"{path.stem}: {error}"
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            yield f"{path.stem}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one of the commands; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="crm contracts", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    generating = commands.add_parser("generate", help="write docs/events.md and docs/asyncapi.json")
+    generating.add_argument("--schemas", type=Path, help="also write one JSON Schema per event into this folder")
+    commands.add_parser("check", help="compare with every release, replay its samples, look for stale documents")
+    commands.add_parser("release", help="keep today's schemas and samples as a baseline").add_argument("version")
+    arguments = parser.parse_args(argv)
+    if arguments.command == "generate":
+        _say(f"{len(generate(schemas=arguments.schemas))} files written")
+        return 0
+    if arguments.command == "release":
+        try:
+            _say(f"released into {release(arguments.version).relative_to(ROOT)}")
+        except ValueError as error:
+            _say(str(error))
+            return 1
+        return 0
+    found = check()
+    for problem in found:
+        _say(problem)
+    if not found:
+        _say(f"{len(all_events())} events, compatible with {len(releases())} releases")
+    return 1 if found else 0
+
+
+def _documents(root: Path) -> dict[Path, str]:
+    known = releases(root)
+    version = known[-1].name if known else "0.0.0"
+    return {
+        root / "docs" / "events.md": events_page(),
+        root / "docs" / "asyncapi.json": _pretty(asyncapi.document(version)),
+    }
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _pretty(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""JSON Schema (draft 2020-12) of every event's `data`, as consumers may rely on it.
+
+A published schema is open where the promise is open: unknown fields and unknown values of an extensible enum are valid,
+and a field that came after the first release (`x-since`) may be missing from an older event.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, Final
+
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from .catalogue import Event, all_events
+from .envelope import dataschema_of
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_DEFS: Final = "#/$defs/"
+
+
+class _EventSchema(GenerateJsonSchema):
+    """Field titles repeat the field's name, so they are left out."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+@cache
+def bundle() -> dict[str, Any]:
+    """The schemas of all events by type, with their shared definitions: {"events": {type: schema}, "$defs": {...}}."""
+    return bundle_of(all_events())
+
+
+def bundle_of(events: Iterable[type[Event]]) -> dict[str, Any]:
+    """The same for the given events."""
+    events = tuple(events)
+    by_model, document = models_json_schema(
+        [(event, "serialization") for event in events], ref_template=_DEFS + "{model}", schema_generator=_EventSchema
+    )
+    definitions = {name: opened(schema) for name, schema in document.get("$defs", {}).items()}
+    schemas: dict[str, Any] = {}
+    for event in events:
+        name = by_model[event, "serialization"]["$ref"].removeprefix(_DEFS)
+        schema = definitions.pop(name)
+        schemas[event.type] = schema
+    return {"events": dict(sorted(schemas.items())), "$defs": dict(sorted(definitions.items()))}
+
+
+def event_schema(event: type[Event]) -> dict[str, Any]:
+    """The self-contained schema of an event's `data`, as served under its `dataschema`."""
+    whole = bundle()
+    schema = whole["events"][event.type]
+    return {
+        "$schema": DIALECT,
+        "$id": dataschema_of(event.type),
+        **schema,
+        "$defs": {name: whole["$defs"][name] for name in sorted(_reachable(schema, whole["$defs"]))},
+    }
+
+
+def opened(schema: Any) -> Any:
+    """The schema as a consumer of any release may read it; see the module's promise."""
+    if isinstance(schema, list):
+        return [opened(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    node = {key: _opened_member(key, value) for key, value in schema.items()}
+    if node.get("additionalProperties") is False:
+        del node["additionalProperties"]
+    properties = node.get("properties")
+    if isinstance(properties, dict) and "required" in node:
+        node["required"] = [name for name in node["required"] if "x-since" not in properties.get(name, {})]
+    if node.get("x-extensible-enum") is True:
+        known = {key: node.pop(key) for key in ("$ref", "enum", "type") if key in node}
+        node = {**node, "anyOf": [known, {"type": "string"}]}
+    if "$ref" in node and len(node) > 1:
+        # AsyncAPI tools read draft 7, where a $ref hides its siblings.
+        node = {"allOf": [{"$ref": node.pop("$ref")}], **node}
+    return node
+
+
+def _opened_member(key: str, value: Any) -> Any:
+    if key in ("properties", "$defs"):
+        return {name: opened(schema) for name, schema in value.items()}
+    # Sample values are data, not schemas.
+    return value if key in ("examples", "default", "enum", "const", "required") else opened(value)
+
+
+def _reachable(schema: Any, definitions: dict[str, Any]) -> set[str]:
+    found: set[str] = set()
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, dict):
+            waiting.extend(node.values())
+            ref = node.get("$ref")
+            if isinstance(ref, str) and (name := ref.removeprefix(_DEFS)) not in found:
+                found.add(name)
+                waiting.append(definitions[name])
+    return found
