@@ -14,8 +14,8 @@ _BIN = Path(sys.executable).parent
 _PYTEST = (sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", "not large", "--durations", "10")
 
 _STEPS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "lint": ((str(_BIN / "ruff"), "check", "."), (str(_BIN / "ruff"), "format", "--check", ".")),
-    "types": ((str(_BIN / "mypy"), "shared", "services", "deploy/local", "tests", "bench", "conftest.py"),),
+    "lint": ((str(_BIN / "ruff"), "check", ".", "crm"), (str(_BIN / "ruff"), "format", "--check", ".", "crm")),
+    "types": ((str(_BIN / "mypy"), "shared", "services", "deploy/local", "tests", "bench", "conftest.py", "crm"),),
     "architecture": ((str(_BIN / "lint-imports"),),),
     "contracts": ((sys.executable, "-m", "crm_local", "contracts", "check"),),
     "tests": (_PYTEST,),

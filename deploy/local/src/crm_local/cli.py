@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from crm_local import checks, control, up
+from crm_local import checks, control, lock, up
 from crm_local.servers import NoServer
 from crm_local.state import Home, HomeInUse
 
@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     test.set_defaults(command=_test)
 
+    locking = commands.add_parser("lock", help="resolve the dependencies again, into requirements.lock")
+    locking.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    locking.set_defaults(command=_lock)
+
     for name, (_, summary) in _DELEGATED.items():
         commands.add_parser(name, help=summary, add_help=False)
     return parser
@@ -96,3 +100,7 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
 
 def _test(arguments: argparse.Namespace, rest: list[str]) -> int:
     return checks.run(arguments.only or list(checks.NAMES), rest)
+
+
+def _lock(arguments: argparse.Namespace, _: list[str]) -> int:
+    return lock.run(arguments.upgrade)

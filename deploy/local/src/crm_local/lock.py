@@ -1,0 +1,24 @@
+"""`crm lock`: resolve the dependencies again and write requirements.lock."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+_CHECKOUT = Path(__file__).resolve().parents[4]
+
+
+def run(upgrade: bool) -> int:
+    """Write requirements.lock from the workspace's pyprojects; newer versions of everything with `upgrade`.
+
+    Versions are taken from uv.lock where that is (it is not in the repository), else they are the newest that fit.
+    """
+    uv = shutil.which("uv") or str(Path(sys.prefix) / "bootstrap" / "bin" / "uv")
+    resolve = [uv, "lock", "--quiet", *(["--upgrade"] if upgrade else [])]
+    # No index address: where packages come from is each machine's own matter, and hashes say that they are the same.
+    export = [uv, "export", "--quiet", "--frozen", "--no-header", "--no-annotate", "--no-emit-index-url"]
+    target = ["--format", "requirements.txt", "--output-file", "requirements.lock"]
+    for argv in (resolve, [*export, *target]):
+        if subprocess.run(argv, cwd=_CHECKOUT, check=False).returncode:
+            return 1
+    return 0
