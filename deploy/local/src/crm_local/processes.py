@@ -29,6 +29,14 @@ class ProcessRef:
             raise ProcessLookupError(pid)
         return cls(pid, started)
 
+    @classmethod
+    def of_child(cls, pid: int) -> "ProcessRef":
+        """A child of ours that we have not reaped, be it dead already."""
+        started = start_time(pid, even_dead=True)
+        if started is None:
+            raise ProcessLookupError(pid)
+        return cls(pid, started)
+
     def alive(self) -> bool:
         """Whether exactly this process still runs; one that died and was not reaped does not."""
         return start_time(self.pid) == self.started
@@ -69,7 +77,7 @@ class Command:
             )
         # Whoever started it reaps it by waitpid or stops it by its reference; Popen's own bookkeeping would only warn.
         process.returncode = 0
-        return ProcessRef.of(process.pid)
+        return ProcessRef.of_child(process.pid)
 
     def become(self) -> None:
         """Turn this process into the program, for a fork that has its output and its session already."""
@@ -81,26 +89,29 @@ class Command:
         os.execve(self.argv[0], self.argv, {**os.environ, **self.env})  # noqa: S606 - no shell is wanted
 
 
-def start_time(pid: int) -> str | None:
-    """When the process with this pid started, as an opaque text that no later process repeats; None when it is dead."""
+def start_time(pid: int, *, even_dead: bool = False) -> str | None:
+    """When the process with this pid started, as an opaque text that no later process repeats.
+
+    None when there is none, or only a dead one that nobody reaped (which `even_dead` asks for all the same).
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return None if Path("/proc/self/stat").exists() else _start_time_by_ps(pid)
+        return None if Path("/proc/self/stat").exists() else _start_time_by_ps(pid, even_dead)
     # The command name is in parentheses and may itself hold spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     state, ticks = fields[0], fields[19]
-    return None if state in "ZX" else f"{_boot()}:{ticks}"
+    return None if state in "ZX" and not even_dead else f"{_boot()}:{ticks}"
 
 
 def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
 
 
-def _start_time_by_ps(pid: int) -> str | None:
+def _start_time_by_ps(pid: int, even_dead: bool) -> str | None:
     answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     state, _, started = answer.stdout.strip().partition(" ")
-    return started.strip() if started and not state.startswith("Z") else None
+    return started.strip() if started and (even_dead or not state.startswith("Z")) else None
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 0.05) -> bool:

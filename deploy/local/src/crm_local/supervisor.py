@@ -41,7 +41,7 @@ class Fork:
         sys.stderr.flush()
         pid = os.fork()
         if pid:
-            return ProcessRef.of(pid)
+            return ProcessRef.of_child(pid)
         status = 70
         try:
             self._become_child()

@@ -1,0 +1,130 @@
+"""What a home keeps, and how it chooses ports."""
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from crm_local import control, ports
+from crm_local.processes import ProcessRef
+from crm_local.state import Home, HomeInUse, Kept, Member, State
+from crm_local.suite import Backends, Suite, gateway_port
+
+_BACKENDS = Backends("postgresql://u:p@db:5432/postgres", "amqp://u:p@mq:5672/one", "http://u:p@mq:15672")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    for name in ("CRM_INSTANCE", "CRM_ADMIN_EMAIL", "CRM_ADMIN_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    home = Home(tmp_path / "home")
+    home.make()
+    return home
+
+
+def test_secrets_are_made_once_and_only_their_owner_reads_them(home: Home) -> None:
+    first = home.kept()
+    assert home.kept() == first
+    assert stat.S_IMODE((home.path / "kept.json").stat().st_mode) == 0o600
+    assert len(first.secret) >= 48
+
+
+def test_two_homes_share_neither_instance_nor_secret(home: Home, tmp_path: Path) -> None:
+    other = Home(tmp_path / "other")
+    other.make()
+    assert home.kept().instance != other.kept().instance
+    assert home.kept().secret != other.kept().secret
+
+
+def test_the_administrator_of_the_environment_goes_first(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_ADMIN_EMAIL", "boss@bank.com")
+    monkeypatch.setenv("CRM_ADMIN_PASSWORD", "a long password")
+    assert (home.kept().admin_email, home.kept().admin_password) == ("boss@bank.com", "a long password")
+
+
+def test_ports_are_chosen_once_and_changed_only_when_somebody_took_them(home: Home) -> None:
+    kept = home.kept()
+    names = ["sales-api", "sales-worker"]
+    first = home.assign_ports(kept, names)
+    assert len(set(first)) == 2
+    assert home.assign_ports(home.kept(), names) == first
+    with socket.socket() as squatter:
+        squatter.bind((ports.LOOPBACK, first[0]))
+        squatter.listen()
+        second = home.assign_ports(home.kept(), names)
+    assert second[0] != first[0]
+    assert second[1] == first[1]
+
+
+def test_chosen_ports_are_distinct_and_lie_below_those_of_outgoing_connections() -> None:
+    chosen = ports.choose(50)
+    assert len(set(chosen)) == 50
+    assert all(1024 < port < 32768 for port in chosen)
+
+
+def test_a_home_runs_one_suite_at_a_time(home: Home) -> None:
+    with home.lock(), pytest.raises(HomeInUse, match=str(home.path)):
+        home.lock()
+    home.lock().close()
+
+
+def _state(home: Home, process: ProcessRef, supervisor: ProcessRef) -> State:
+    state = State(supervisor, "liaison_x", "http://127.0.0.1:8000", phase="ready")
+    state.members["sales-api"] = Member("sales-api", process, "http://127.0.0.1:1", str(home.log("sales-api")))
+    home.write(state)
+    return state
+
+
+def test_state_is_read_as_it_was_written(home: Home) -> None:
+    me = ProcessRef.of(os.getpid())
+    assert home.state() is None
+    written = _state(home, me, me)
+    assert home.state() == written
+
+
+def test_down_stops_what_a_killed_supervisor_left_and_nothing_else(home: Home) -> None:
+    ours, stranger = (subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2))
+    try:
+        gone = ProcessRef(stranger.pid, "an earlier process")
+        _state(home, ProcessRef.of(ours.pid), gone)
+        assert control.status(home)["state"] == "stopped"
+        assert control.down(home) == ["sales-api"]
+        assert ours.wait(5) is not None
+        assert stranger.poll() is None
+        assert home.state() is None
+        assert control.down(home) == []
+    finally:
+        for process in (ours, stranger):
+            process.kill()
+            process.communicate()
+
+
+def test_status_of_a_home_that_never_ran_is_stopped(tmp_path: Path) -> None:
+    assert control.status(Home(tmp_path / "nowhere"))["state"] == "stopped"
+
+
+def test_each_process_is_told_its_own_database_and_only_identity_the_password(home: Home) -> None:
+    suite = Suite(home.kept())
+    home.assign_ports(suite.kept, suite.assigned_ports())
+    told = {name: suite.environment(service, role, _BACKENDS) for name, service, role in suite.members()}
+    assert told["sales-api"]["DATABASE_URL"].endswith(f"/{suite.kept.instance}_crm_sales")
+    assert {name for name, env in told.items() if "CRM_ADMIN_PASSWORD" in env} == {"identity-api", "identity-worker"}
+    assert {name for name, env in told.items() if "CRM_UPSTREAMS" in env} == {"gateway-api", "gateway-worker"}
+    assert f"sales=http://127.0.0.1:{suite.kept.ports['sales-api']}" in told["gateway-api"]["CRM_UPSTREAMS"].split(",")
+    assert len({env["CRM_PORT"] for env in told.values()}) == len(told)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "80 "])
+def test_a_gateway_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("CRM_GATEWAY_PORT", port)
+    with pytest.raises(ValueError, match="CRM_GATEWAY_PORT"):
+        gateway_port()
+
+
+def test_a_kept_home_keeps_its_instance_when_it_is_moved(home: Home, tmp_path: Path) -> None:
+    before: Kept = home.kept()
+    moved = Home(home.path.rename(tmp_path / "moved"))
+    assert moved.kept().instance == before.instance
