@@ -32,15 +32,14 @@ def plug(name: str | None) -> Ours:
     return found
 
 
-async def bench(options: Options, ours: Ours, scenes: Sequence[str]) -> list[Outcome]:
-    outcomes = []
+async def bench(options: Options, ours: Ours, scenes: Sequence[str], outcomes: list[Outcome]) -> None:
+    """Measure scene after scene into `outcomes`, so that what was measured before a crash is not lost with it."""
     for name in scenes:
         async with SCENES[name](options, ours) as rows:
             for row in rows:
                 if row.ours or row.ceilings:
                     print(f"{row.name} …", file=sys.stderr, flush=True)
                 outcomes.append(await measure(row, options.rounds))
-    return outcomes
 
 
 def main() -> int:
@@ -53,9 +52,12 @@ def main() -> int:
         seconds=args.seconds,
         connections=args.connections,
     )
-    outcomes = asyncio.run(bench(options, plug(args.ours), args.scene or list(SCENES)))
-    print(table(outcomes))
-    write_json(outcomes, args.json, rounds=options.rounds, seconds=options.seconds)
+    outcomes: list[Outcome] = []
+    try:
+        asyncio.run(bench(options, plug(args.ours), args.scene or list(SCENES), outcomes))
+    finally:
+        print(table(outcomes))
+        write_json(outcomes, args.json, rounds=options.rounds, seconds=options.seconds)
     return 1 if any(outcome.passed is False for outcome in outcomes) else 0
 
 

@@ -108,7 +108,11 @@ async def run(url: str, load: Load) -> Measured:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
+        try:
+            out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
     last = err.decode().strip().rpartition("\n")[2]
     if process.returncode != 0 or not last.startswith("{"):
         raise LoadFailed(f"wrk failed: {err.decode()}{out.decode()}")
