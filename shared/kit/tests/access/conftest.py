@@ -1,0 +1,53 @@
+"""A database with the directory's tables alone, and a signer that plays identity's part."""
+
+import secrets
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from crm_kit.db import Database, service_metadata
+from crm_kit.directory import Directory, directory_tables
+from crm_kit.notify import Notifier
+from crm_local.servers import Servers
+
+from .signer import Signer
+
+
+@pytest.fixture
+def signer() -> Signer:
+    return Signer()
+
+
+@pytest.fixture
+async def db(servers: Servers) -> AsyncIterator[Database]:
+    name = f"directory_{secrets.token_hex(6)}"
+    operator = await asyncpg.connect(servers.database_url)
+    await operator.execute(f"create database {name}")
+    database = Database(
+        urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}")), pool_size=3, application_name="test"
+    )
+    metadata = service_metadata()
+    directory_tables(metadata)
+    async with database.begin() as conn:
+        await conn.run_sync(metadata.create_all)
+    yield database
+    await database.dispose()
+    await operator.execute(f"drop database {name} with (force)")
+    await operator.close()
+
+
+@pytest.fixture
+async def notifier(db: Database) -> AsyncIterator[Notifier]:
+    notifier = Notifier(db.dsn, "test")
+    await notifier.start()
+    yield notifier
+    await notifier.stop()
+
+
+@pytest.fixture
+async def directory(db: Database, notifier: Notifier) -> AsyncIterator[Directory]:
+    directory = Directory(db, notifier)
+    await directory.start()
+    yield directory
+    await directory.stop()
