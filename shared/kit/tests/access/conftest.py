@@ -13,28 +13,35 @@ from crm_local.servers import Servers
 
 from .signer import Signer
 
+METADATA = service_metadata()
+directory_tables(METADATA)
+
 
 @pytest.fixture
 def signer() -> Signer:
     return Signer()
 
 
-@pytest.fixture
-async def db(servers: Servers) -> AsyncIterator[Database]:
+@pytest.fixture(scope="session")
+async def database(servers: Servers) -> AsyncIterator[Database]:
     name = f"directory_{secrets.token_hex(6)}"
     operator = await asyncpg.connect(servers.database_url)
     await operator.execute(f"create database {name}")
-    database = Database(
-        urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}")), pool_size=3, application_name="test"
-    )
-    metadata = service_metadata()
-    directory_tables(metadata)
+    address = urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
+    database = Database(address, pool_size=3, application_name="test")
     async with database.begin() as conn:
-        await conn.run_sync(metadata.create_all)
+        await conn.run_sync(METADATA.create_all)
     yield database
     await database.dispose()
     await operator.execute(f"drop database {name} with (force)")
     await operator.close()
+
+
+@pytest.fixture
+async def db(database: Database) -> Database:
+    async with database.begin() as conn:
+        await conn.exec_driver_sql(f"truncate {', '.join(METADATA.tables)}")
+    return database
 
 
 @pytest.fixture
