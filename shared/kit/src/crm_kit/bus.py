@@ -1,0 +1,348 @@
+"""The broker as a service sees it: publishing with confirms, consuming with manual acknowledgements, declaring.
+
+The only module that speaks AMQP. It stands on aiormq, the protocol layer of aio-pika, because aio-pika's robust
+objects reconnect behind the caller's back, and here a lost connection has a meaning: what was not confirmed is
+*unknown*, and what was not acknowledged will come again. Whoever uses a connection must learn that it is gone.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Self
+
+import aiormq
+from aiormq import spec
+from aiormq.abc import AbstractConnection, DeliveredMessage
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
+from yarl import URL
+
+EVENTS = "crm.events"
+REPLAY = "crm.replay"
+DEAD_LETTERS = "crm.dlx"
+LOG = "crm.log"
+
+CONNECT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 10
+"""A peer silent for about three of these is taken for dead; a broker that only pauses for 20 s is not."""
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+class BrokerDown(Exception):
+    """The broker cannot be reached, or the connection to it was lost."""
+
+
+class TopologyMissing(Exception):
+    """A queue or exchange this process needs is not declared: ``crm topology apply`` declares it."""
+
+
+class Outcome(Enum):
+    """What became of one published message."""
+
+    CONFIRMED = "confirmed"
+    RETURNED = "returned"
+    """No queue is bound for it; the broker sent it back."""
+    REFUSED = "refused"
+    """A queue could not take it (full, or the broker failed on it)."""
+    UNKNOWN = "unknown"
+    """The connection died or 5 s passed before an answer: it may or may not have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message, ready to send."""
+
+    body: bytes
+    routing_key: str
+    properties: spec.Basic.Properties
+
+
+def outgoing(
+    body: bytes, routing_key: str, *, message_id: str, headers: dict[str, Any], content_type: str = CONTENT_TYPE
+) -> Outgoing:
+    """A persistent message whose AMQP type is its routing key's event type."""
+    properties = spec.Basic.Properties(
+        content_type=content_type,
+        delivery_mode=2,
+        message_id=message_id,
+        message_type=headers.get("type", routing_key),
+        headers=headers,
+    )
+    return Outgoing(body, routing_key, properties)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as received; ``tag`` acknowledges it on the session it came from."""
+
+    body: bytes
+    exchange: str
+    routing_key: str
+    message_id: str
+    type: str
+    headers: dict[str, Any]
+    redelivered: bool
+    tag: int
+
+
+async def _connect(url: str, name: str) -> AbstractConnection:
+    target = URL(url).update_query({"heartbeat": str(HEARTBEAT_SECONDS), "name": name})
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await aiormq.connect(target)
+    except (OSError, AMQPError, TimeoutError) as error:
+        raise BrokerDown(f"{target.host}:{target.port}: {type(error).__name__}") from error
+
+
+async def _channel(connection: AbstractConnection, *, publisher_confirms: bool) -> aiormq.Channel:
+    channel = await connection.channel(publisher_confirms=publisher_confirms, on_return_raises=True)
+    assert isinstance(channel, aiormq.Channel)
+    return channel
+
+
+async def _disconnect(connection: AbstractConnection | None) -> None:
+    """Close without trusting the peer to answer; a frozen broker must not hold us."""
+    if connection is None or connection.is_closed:
+        return
+    try:
+        async with asyncio.timeout(1):
+            await connection.close()
+    except (OSError, AMQPError, TimeoutError):
+        return
+
+
+class Publisher:
+    """One connection with one confirm channel, opened when needed and dropped when in doubt."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._url, self._name = url, name
+        self._connection: AbstractConnection | None = None
+        self._channel: aiormq.Channel | None = None
+
+    async def ready(self) -> aiormq.Channel:
+        """The open channel; raises BrokerDown when there is none to be had."""
+        if self._channel is not None and not self._channel.is_closed:
+            return self._channel
+        await self.close()
+        self._connection = await _connect(self._url, self._name)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._channel = await _channel(self._connection, publisher_confirms=True)
+        except (OSError, AMQPError, TimeoutError) as error:
+            await self.close()
+            raise BrokerDown(f"no channel: {type(error).__name__}") from error
+        return self._channel
+
+    async def publish(self, exchange: str, messages: Sequence[Outgoing], *, seconds: float = 5.0) -> list[Outcome]:
+        """Send in order, wait for every confirm at once. A channel with an unknown outcome is not used again."""
+        channel = await self.ready()
+        sends = [
+            asyncio.ensure_future(
+                channel.basic_publish(
+                    m.body,
+                    exchange=exchange,
+                    routing_key=m.routing_key,
+                    properties=m.properties,
+                    mandatory=True,
+                    wait=False,
+                )
+            )
+            for m in messages
+        ]
+        try:
+            _, late = await asyncio.wait(sends, timeout=seconds)
+        except asyncio.CancelledError:
+            for send in sends:
+                send.cancel()
+            raise
+        for send in late:
+            send.cancel()
+        outcomes = [_outcome(send) for send in sends]
+        if Outcome.UNKNOWN in outcomes:
+            await asyncio.gather(*late, return_exceptions=True)
+            await self.close()
+        return outcomes
+
+    async def close(self) -> None:
+        """Drop the connection; the next publish opens another."""
+        connection, self._connection, self._channel = self._connection, None, None
+        await _disconnect(connection)
+
+
+def _outcome(send: "asyncio.Future[Any]") -> Outcome:
+    if not send.done() or send.cancelled():
+        return Outcome.UNKNOWN  # aiormq also cancels a publish whose connection died
+    match send.exception():
+        case None:
+            return Outcome.CONFIRMED
+        case PublishError():
+            return Outcome.RETURNED
+        case DeliveryError():
+            return Outcome.REFUSED
+        case _:
+            return Outcome.UNKNOWN
+
+
+class Session:
+    """One consumer on one queue for as long as its connection lives: ``async with Session(...) as session``."""
+
+    def __init__(self, url: str, queue: str, *, name: str, prefetch: int) -> None:
+        self._url, self._queue, self._name, self.prefetch = url, queue, name, prefetch
+        self._connection: AbstractConnection | None = None
+        self._channel: aiormq.Channel | None = None
+        self._tag = ""
+        self._arrived: asyncio.Queue[Delivery | None] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        self._connection = await _connect(self._url, self._name)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._channel = await _channel(self._connection, publisher_confirms=False)
+                self._channel.closing.add_done_callback(self._lost)
+                self._channel.on_consumer_cancel_callbacks.add(self._canceled)
+                await self._channel.queue_declare(self._queue, passive=True)
+                await self._consume()
+        except ChannelNotFoundEntity as error:
+            await self.close()
+            raise TopologyMissing(f"queue {self._queue} is not declared; run: crm topology apply") from error
+        except (OSError, AMQPError, TimeoutError) as error:
+            await self.close()
+            raise BrokerDown(f"cannot consume {self._queue}: {type(error).__name__}") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _lost(self, closing: "asyncio.Future[Any]") -> None:
+        if not closing.cancelled():
+            closing.exception()
+        self._arrived.put_nowait(None)
+
+    def _canceled(self, _: spec.Basic.Cancel) -> None:
+        self._arrived.put_nowait(None)
+
+    async def _consume(self) -> None:
+        channel = self._open_channel()
+        await channel.basic_qos(prefetch_count=self.prefetch)
+        self._tag = (await channel.basic_consume(self._queue, self._receive)).consumer_tag or ""
+
+    def _open_channel(self) -> aiormq.Channel:
+        if self._channel is None or self._channel.is_closed:
+            raise BrokerDown("the consumer's connection is closed")
+        return self._channel
+
+    async def _receive(self, message: DeliveredMessage) -> None:
+        frame, properties = message.delivery, message.header.properties
+        assert isinstance(frame, spec.Basic.Deliver)
+        self._arrived.put_nowait(
+            Delivery(
+                body=message.body,
+                exchange=frame.exchange or "",
+                routing_key=frame.routing_key or "",
+                message_id=properties.message_id or "",
+                type=properties.message_type or "",
+                headers=dict(properties.headers or {}),
+                redelivered=bool(frame.redelivered),
+                tag=frame.delivery_tag or 0,
+            )
+        )
+
+    async def batch(self, limit: int, *, linger: float = 0.005) -> list[Delivery]:
+        """Wait for a delivery, then take up to ``limit`` of what comes within ``linger`` seconds. Raises BrokerDown."""
+        first = await self._arrived.get()
+        if first is None:
+            raise BrokerDown("the consumer was canceled or its connection lost")
+        taken = [first]
+        deadline = asyncio.get_running_loop().time() + linger
+        while len(taken) < limit:
+            if self._arrived.empty():
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        delivery = await self._arrived.get()
+                except TimeoutError:
+                    break
+            else:
+                delivery = self._arrived.get_nowait()
+            if delivery is None:
+                raise BrokerDown("the consumer was canceled or its connection lost")
+            taken.append(delivery)
+        return taken
+
+    async def set_prefetch(self, prefetch: int) -> None:
+        """Consume again with another window; what was already delivered stays ours to acknowledge."""
+        channel = self._open_channel()
+        self.prefetch = prefetch
+        try:
+            await channel.basic_cancel(self._tag)
+            await self._consume()
+        except (OSError, AMQPError) as error:
+            raise BrokerDown(f"cannot consume {self._queue}: {type(error).__name__}") from error
+
+    async def ack(self, tag: int) -> None:
+        """Acknowledge everything up to and including ``tag``. Raises BrokerDown: then it all comes again."""
+        try:
+            await self._open_channel().basic_ack(tag, multiple=True, wait=False)
+        except (OSError, AMQPError) as error:
+            raise BrokerDown(f"acknowledge failed: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Stop consuming; unacknowledged deliveries go back to the queue."""
+        connection, self._connection, self._channel = self._connection, None, None
+        await _disconnect(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue to declare, with the bindings (exchange, routing key) it needs."""
+
+    name: str
+    arguments: dict[str, Any]
+    bindings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange to declare."""
+
+    name: str
+    kind: str
+
+
+async def declare(url: str, exchanges: Sequence[Exchange], queues: Sequence[Queue]) -> None:
+    """Declare everything; idempotent. Raises BrokerDown, or AMQPError when something exists with other arguments."""
+    connection = await _connect(url, "topology")
+    try:
+        channel = await connection.channel(publisher_confirms=False)
+        for exchange in exchanges:
+            await channel.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=True)
+        for queue in queues:
+            await channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
+            for source, key in queue.bindings:
+                await channel.queue_bind(queue.name, source, key)
+    finally:
+        await _disconnect(connection)
+
+
+async def missing(url: str, exchanges: Sequence[str], queues: Sequence[str]) -> list[str]:
+    """Which of these do not exist, by passive declaration. Raises BrokerDown."""
+    connection = await _connect(url, "topology check")
+    absent: list[str] = []
+    try:
+        for kind, names in (("exchange", exchanges), ("queue", queues)):
+            for name in names:
+                channel = await connection.channel(publisher_confirms=False)  # a failed check closes its channel
+                try:
+                    if kind == "exchange":
+                        await channel.exchange_declare(name, passive=True)
+                    else:
+                        await channel.queue_declare(name, passive=True)
+                    await channel.close()
+                except ChannelNotFoundEntity:
+                    absent.append(f"{kind} {name}")
+    finally:
+        await _disconnect(connection)
+    return absent

@@ -1,0 +1,16 @@
+"""Places where a test may kill the process, as ``kill -9`` would: ``CRM_FAILPOINT=relay.after_publish`` or ``…:3``."""
+
+import os
+
+_NAME, _, _COUNT = os.environ.get("CRM_FAILPOINT", "").partition(":")
+_remaining = int(_COUNT or "1")
+
+
+def hit(name: str) -> None:
+    """Die here, without any clean-up, when the environment names this point (``name:N`` = at the N-th hit)."""
+    global _remaining  # one counter a process is the point
+    if name != _NAME:
+        return
+    _remaining -= 1
+    if _remaining <= 0:
+        os._exit(137)
