@@ -1,0 +1,179 @@
+"""From the outbox to the broker, in order per record, at least once.
+
+Any number of relays may run. Each takes one *shard* at a time under a row lock; locking event rows instead would let
+two relays publish neighbouring versions of one record in any order.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock, failpoints
+from crm_kit.bus import EVENTS, BrokerDown, Outcome, Outgoing, Publisher, outgoing
+from crm_kit.db import Database
+from crm_kit.notify import Notifier
+from crm_kit.outbox import WAKE_CHANNEL
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+POLL_SECONDS = 0.2
+CONFIRM_SECONDS = 5.0
+LONGEST_BACKOFF = timedelta(minutes=10)
+RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+PENDING = Gauge("crm_outbox_pending", "Outbox rows not yet confirmed by the broker.")
+OLDEST = Gauge("crm_outbox_oldest_pending_seconds", "Age of the oldest outbox row not yet confirmed.")
+HELD = Gauge("crm_outbox_held", "Outbox rows in back-off after the broker returned or refused them.")
+PUBLISH = Histogram("crm_relay_publish_seconds", "From sending a batch to its last confirm.")
+PUBLISHED = Counter("crm_relay_published", "Events confirmed by the broker.")
+RETURNED = Counter("crm_relay_returned", "Events the broker returned or refused.")
+REPUBLISHED = Counter("crm_relay_republished", "Events that will be sent again because their confirm never came.")
+
+# The pool's connections carry idle_in_transaction_session_timeout = 15 s, which frees the shard of a frozen relay.
+_CLAIM = """
+select s.shard from outbox_shard s
+where exists (select 1 from outbox o where o.shard = s.shard and o.state = 'pending'
+  and (o.next_attempt_at is null or o.next_attempt_at <= $1))
+order by (s.shard + $2) % 16 limit 1 for update skip locked
+"""
+_READ = """
+select o.seq, o.id, o.entity_id, o.entity_version, o.type, o.body, o.traceparent, o.attempts from outbox o
+where o.shard = $1 and o.state = 'pending' and not exists (
+  select 1 from outbox held where held.shard = $1 and held.state = 'pending' and held.next_attempt_at > $2
+  and held.entity_id = o.entity_id and held.seq <= o.seq)
+order by o.seq limit $3
+"""
+_MARK = """
+update outbox set state = 'published', published_at = $2, next_attempt_at = null, last_error = null where seq = any($1)
+"""
+_HOLD = """
+update outbox set attempts = attempts + 1, next_attempt_at = held.at, last_error = held.error
+from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as held(seq, at, error) where outbox.seq = held.seq
+"""
+_MEASURE = """
+select count(*), coalesce(extract(epoch from $1 - min(created_at)), 0)::float8,
+  count(*) filter (where next_attempt_at > $1)
+from outbox where state = 'pending'
+"""
+
+
+class Relay:
+    """Publishes one service's outbox until it is stopped."""
+
+    def __init__(self, service: str, db: Database, publisher: Publisher, notifier: Notifier | None = None) -> None:
+        self._source = f"/crm/{service}"
+        self._db, self._publisher = db, publisher
+        self._wake = asyncio.Event()
+        self._turn = 0
+        self._stopping = False
+        if notifier is not None:
+            notifier.listen(WAKE_CHANNEL, lambda _: self._wake.set())
+
+    def stop(self) -> None:
+        """Return from ``run`` after the batch in hand."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Drain shards until stopped; an outage of broker or database is waited out and costs no event an attempt."""
+        failures = 0
+        while not self._stopping:
+            try:
+                busy = await self.drain_shard()
+            except (BrokerDown, OSError, SQLAlchemyError) as error:
+                log.warning(
+                    "relay.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
+                )
+                await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            if not busy:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def drain_shard(self) -> int:
+        """Publish one batch of one shard that has work; returns how many rows it handled. Raises BrokerDown."""
+        await self._publisher.ready()
+        self._turn += 1
+        async with self._db.begin() as conn:
+            shard = (await conn.exec_driver_sql(_CLAIM, (clock.now(), self._turn))).scalar()
+            if shard is None:
+                return 0
+            # A second statement, so that its snapshot is taken after the lock: the last holder's marks are seen.
+            rows: Sequence[Any] = (await conn.exec_driver_sql(_READ, (shard, clock.now(), BATCH))).all()
+            if not rows:
+                return 0
+            with PUBLISH.time():
+                outcomes = await self._publisher.publish(
+                    EVENTS, [self._message(row) for row in rows], seconds=CONFIRM_SECONDS
+                )
+            failpoints.hit("relay.after_publish")
+            await self._mark(conn, rows, outcomes)
+        failpoints.hit("relay.after_mark")
+        unknown = outcomes.count(Outcome.UNKNOWN)
+        if unknown:
+            REPUBLISHED.inc(unknown)
+            raise BrokerDown(f"{unknown} of {len(rows)} events were not confirmed; they will be sent again")
+        return len(rows)
+
+    def _message(self, row: Any) -> Outgoing:
+        headers: dict[str, Any] = {
+            "id": str(row.id),
+            "type": row.type,
+            "source": self._source,
+            "subject": str(row.entity_id),
+            "crm-version": row.entity_version,
+            "crm-seq": row.seq,
+        }
+        if row.traceparent:
+            headers["traceparent"] = row.traceparent
+        return outgoing(row.body, row.type, message_id=headers["id"], headers=headers)
+
+    async def _mark(self, conn: AsyncConnection, rows: Sequence[Any], outcomes: Sequence[Outcome]) -> None:
+        """Mark each record's rows up to its first failure; a later one goes again, after what it must follow."""
+        stopped: set[UUID] = set()
+        published: list[int] = []
+        held: list[tuple[int, datetime, str]] = []
+        now = clock.now()
+        for row, outcome in zip(rows, outcomes, strict=True):
+            if row.entity_id in stopped:
+                continue
+            if outcome is Outcome.CONFIRMED:
+                published.append(row.seq)
+                continue
+            stopped.add(row.entity_id)
+            if outcome is not Outcome.UNKNOWN:
+                wait = min(timedelta(seconds=2 ** min(row.attempts, 10)), LONGEST_BACKOFF)
+                held.append((row.seq, now + wait, outcome.value))
+        if published:
+            await conn.exec_driver_sql(_MARK, (published, now))
+            PUBLISHED.inc(len(published))
+        if held:
+            await conn.exec_driver_sql(_HOLD, tuple(list(column) for column in zip(*held, strict=True)))
+            RETURNED.inc(len(held))
+            log.error("relay.held", events=len(held), first_seq=held[0][0], reason=held[0][2])
+
+    async def measure(self) -> None:
+        """Refresh the gauges from the table."""
+        async with self._db.autocommit() as conn:
+            row: Any = (await conn.exec_driver_sql(_MEASURE, (clock.now(),))).one()
+        PENDING.set(row[0])
+        OLDEST.set(row[1])
+        HELD.set(row[2])
