@@ -1,0 +1,150 @@
+"""What a service listens to: named groups of handlers, each with its own rows, positions and retries.
+
+A *projection* keeps a local copy and is called with many events at once; a *step* is an act that must happen once and
+is called with one event in its own unit of work. A group follows every event of each entity it names, handled or not.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from crm_contracts.catalogue import Entity, Event, event_for
+from crm_contracts.envelope import Envelope, EnvelopeError, parse_type, source_of
+
+from crm_kit.uow import UnitOfWork
+
+E = TypeVar("E", bound=Event)
+Handler = Callable[[Any, UnitOfWork], Awaitable[None]]
+Kind = Literal["projection", "step"]
+
+
+class Unprocessable(Exception):
+    """This event can never be handled as it is: it is parked at once, without retries."""
+
+
+def envelope_of(event: Event) -> Envelope:
+    """The envelope an event arrived in: id, time, actor, version and what caused it."""
+    envelope: Envelope = event.__dict__["_envelope"]
+    return envelope
+
+
+def attach(event: Event, envelope: Envelope) -> None:
+    """Remember the envelope on the event, for ``envelope_of``."""
+    event.__dict__["_envelope"] = envelope
+
+
+@dataclass
+class Group:
+    """One handler group; ``entities`` are the records it follows."""
+
+    name: str
+    kind: Kind
+    each_event: bool = False
+    handlers: dict[str, list[Handler]] = field(default_factory=dict)
+    entities: set[Entity] = field(default_factory=set)
+
+    def handlers_of(self, type_: str) -> Sequence[Handler]:
+        """Who handles this type. To a projection of records, a snapshot is an update."""
+        found = self.handlers.get(type_)
+        if found is None and ".snapshot.v" in type_ and self.kind == "projection" and not self.each_event:
+            found = self.handlers.get(type_.replace(".snapshot.v", ".updated.v"))
+        return found or ()
+
+    def snapshot_entities(self, service: str) -> list[Entity]:
+        """The entities of a service whose snapshots this group makes use of."""
+        found = [e for e in self.entities if e.service == service]
+        return [e for e in found if self.handlers_of(f"crm.{service}.{e.name}.snapshot.v1")]
+
+    def unknown_major(self, type_: str) -> bool:
+        """Whether this is a fact the group handles, in a major version nobody here has heard of."""
+        if type_ in self.handlers or event_for(type_) is not None:
+            return False
+        fact = type_.rpartition(".v")[0] + ".v"
+        return any(handled.startswith(fact) for handled in self.handlers)
+
+
+class Consumers:
+    """The handler groups of one service; ``service`` is its short name (``activities``)."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.groups: dict[str, Group] = {}
+        self._by_entity: dict[tuple[str, str], tuple[Group, ...]] = {}
+
+    @property
+    def queue(self) -> str:
+        """The queue all groups share."""
+        return f"crm.{self.service}.inbox"
+
+    @property
+    def parking(self) -> str:
+        """Where the broker puts a message that was delivered too often."""
+        return f"crm.{self.service}.parking"
+
+    def projection(
+        self, *events: type[Event], group: str, each_event: bool = False
+    ) -> Callable[
+        [Callable[[Sequence[E], UnitOfWork], Awaitable[None]]], Callable[[Sequence[E], UnitOfWork], Awaitable[None]]
+    ]:
+        """Register a handler of many events at once, in version order per record, older than known ones left out.
+
+        With ``each_event`` a late event is given too: for projections that keep a row per event instead of per record.
+        """
+
+        def register(
+            handler: Callable[[Sequence[E], UnitOfWork], Awaitable[None]],
+        ) -> Callable[[Sequence[E], UnitOfWork], Awaitable[None]]:
+            self._add(events, group, "projection", handler, each_event)
+            return handler
+
+        return register
+
+    def step(
+        self, *events: type[Event], group: str
+    ) -> Callable[[Callable[[E, UnitOfWork], Awaitable[None]]], Callable[[E, UnitOfWork], Awaitable[None]]]:
+        """Register a handler called exactly once per event, strictly in version order per record."""
+
+        def register(handler: Callable[[E, UnitOfWork], Awaitable[None]]) -> Callable[[E, UnitOfWork], Awaitable[None]]:
+            self._add(events, group, "step", handler, each_event=False)
+            return handler
+
+        return register
+
+    def _add(self, events: Iterable[type[Event]], name: str, kind: Kind, handler: Handler, each_event: bool) -> None:
+        group = self.groups.setdefault(name, Group(name, kind, each_event))
+        if (group.kind, group.each_event) != (kind, each_event):
+            raise ValueError(f"group {name} is a {group.kind}; a group is of one kind")
+        for event in events:
+            group.handlers.setdefault(event.type, []).append(handler)
+            group.entities.add(event.entity)
+        followed = {(entity.service, entity.name) for g in self.groups.values() for entity in g.entities}
+        self._by_entity = {key: self.following(*key) for key in followed}
+
+    def following(self, service: str, entity: str) -> tuple[Group, ...]:
+        """The groups that follow an entity."""
+        return tuple(
+            group
+            for group in self.groups.values()
+            if any((e.service, e.name) == (service, entity) for e in group.entities)
+        )
+
+    def interested(self, type_: str) -> tuple[Group, ...]:
+        """The groups that follow the entity of this event type; none for a type that is not ours."""
+        try:
+            name = parse_type(type_)
+        except EnvelopeError:
+            return ()
+        groups = self._by_entity.get((name.service, name.entity), ())
+        if name.fact == "snapshot":
+            return tuple(group for group in groups if group.kind == "projection" and group.handlers_of(type_))
+        return groups
+
+    def routing_keys(self) -> tuple[str, ...]:
+        """What the queue is bound to: everything of each entity followed."""
+        return tuple(sorted(f"crm.{service}.{entity}.#" for service, entity in self._by_entity))
+
+    def sources(self) -> tuple[tuple[Group, str], ...]:
+        """Each group with each source it follows."""
+        return tuple(
+            (group, source_of(s)) for group in self.groups.values() for s in sorted({e.service for e in group.entities})
+        )
