@@ -1,0 +1,339 @@
+"""One batch of events, one transaction: what was not seen before takes effect in every handler group, exactly once.
+
+Inbox rows, positions, projections, each step's unit of work with its own outbox rows: all of it commits together.
+When a handler raises, the transaction is rolled back and the batch is split, by group and then by event, until the
+one that fails is alone; it is stored for a retry and everything else is done.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import uniform
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+from crm_contracts.catalogue import Event, event_for
+from crm_contracts.envelope import Envelope, EnvelopeError
+from prometheus_client import Counter, Histogram
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock, failpoints, inbox
+from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach
+from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
+from crm_kit.ordering import decide
+from crm_kit.outages import database_away, database_busy
+from crm_kit.outbox import WAKE_CHANNEL
+from crm_kit.runtime import Runtime
+from crm_kit.uow import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+HANDLED = Counter("crm_inbox_handled", "Events that took effect in a handler group.", ["group"])
+FAILED = Counter("crm_inbox_failed", "Failed attempts to handle an event.", ["group"])
+LAG = Histogram(
+    "crm_inbox_lag_seconds",
+    "From the change at its source to its effect here.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+)
+
+BUSY_ATTEMPTS = 5
+SUCCESSORS = 200
+"""Waiting events of one record that one transaction runs at most; the next look takes the next."""
+PERMANENT = (Unprocessable, ValidationError, EnvelopeError)
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One received event. ``attempts`` is above 0 when it comes from the store and not from the broker."""
+
+    envelope: Envelope
+    body: bytes
+    attempts: int = 0
+    _event: Event | None = field(default=None, repr=False)
+
+    @classmethod
+    def read(cls, body: bytes, attempts: int = 0) -> "Message":
+        """Parse a body. Raises EnvelopeError."""
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise EnvelopeError(f"the body is not JSON: {error}") from None
+        return cls(Envelope.of(document), body, attempts)
+
+    @property
+    def version(self) -> int:
+        """The record's version this event made."""
+        return self.envelope.entityversion
+
+    def event(self) -> Event:
+        """The event as consumers see it, parsed once for all groups. Raises ValidationError."""
+        if self._event is None:
+            declared = event_for(self.envelope.type)
+            if declared is None:
+                raise Unprocessable(f"unknown event type {self.envelope.type}")
+            self._event = declared.consume(self.envelope.data)
+            attach(self._event, self.envelope)
+        return self._event
+
+
+class HandlerFailed(Exception):
+    """A handler raised; ``message`` is the event it had, when it had only one."""
+
+    def __init__(self, group: Group, message: Message | None) -> None:
+        super().__init__(group.name)
+        self.group, self.message = group, message
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one transaction will do for one group."""
+
+    group: Group
+    run: list[Message] = field(default_factory=list)
+    wait: list[tuple[Key, bytes]] = field(default_factory=list)
+    done: list[Key] = field(default_factory=list)
+    positions: list[tuple[str, str, UUID, int, bool]] = field(default_factory=list)
+
+
+class Dispatcher:
+    """Hands events to the groups of one service. ``bound`` tells since when each group listens to each source."""
+
+    def __init__(
+        self, consumers: Consumers, runtime: Runtime, bound: dict[tuple[str, str], datetime] | None = None
+    ) -> None:
+        self.consumers, self.runtime = consumers, runtime
+        self.bound = bound or {}
+
+    async def settle(self, messages: Sequence[Message], groups: Iterable[Group] | None = None) -> None:
+        """Handle or store every message in every group that follows its record; afterwards they may be acknowledged.
+
+        Raises only when the database is away or busy; then nothing happened and the whole call may be made again.
+        """
+        chosen = tuple(self.consumers.groups.values() if groups is None else groups)
+        unique = list({(m.envelope.source, m.envelope.id): m for m in messages}.values())
+        concerned = [(m, g) for m in unique for g in self.consumers.interested(m.envelope.type) if g in chosen]
+        if not concerned:
+            return
+        try:
+            await self._patiently(concerned, successors=True)
+        except HandlerFailed as failure:
+            await self._isolate(unique, chosen, failure)
+
+    async def _patiently(self, concerned: Sequence[tuple[Message, Group]], *, successors: bool) -> None:
+        """Try again while other transactions are in the way; the last time, that counts as a failure."""
+        for attempt in range(1, BUSY_ATTEMPTS + 1):
+            try:
+                await self._transaction(concerned, successors=successors)
+                return
+            except DBAPIError as error:
+                if not database_busy(error):
+                    raise
+                if attempt == BUSY_ATTEMPTS:
+                    raise _failed(concerned[0][1], [m for m, _ in concerned], error) from error
+                await asyncio.sleep(uniform(0.05, 0.1) * attempt)
+
+    async def _isolate(self, messages: Sequence[Message], groups: Sequence[Group], failure: HandlerFailed) -> None:
+        """Find who fails by going one group, then one event at a time; the rest is done on the way."""
+        if len(groups) > 1:
+            for group in groups:
+                await self.settle(messages, [group])
+        elif len(messages) > 1:
+            for message in sorted(messages, key=lambda m: m.version):
+                await self.settle([message], groups)
+        elif failure.message is messages[0]:
+            await self.store_failure(messages[0], groups[0], failure.__cause__)
+        else:
+            await self._without_successors(messages[0], groups[0])
+
+    async def _without_successors(self, message: Message, group: Group) -> None:
+        """What failed was a later event that this one released: it gets a transaction and retries of its own."""
+        try:
+            await self._patiently([(message, group)], successors=False)
+        except HandlerFailed as failure:
+            await self.store_failure(message, group, failure.__cause__)
+            return
+        await self.release()
+
+    async def release(self) -> int:
+        """Make stored events due where nothing precedes them any more, and say so; returns how many."""
+        projections = [g.name for g in self.consumers.groups.values() if g.kind == "projection"]
+        async with self.runtime.db.begin() as conn:
+            released = await inbox.release(conn, projections)
+        if released:
+            self.runtime.notifier.notify(inbox.CHANNEL)
+        return released
+
+    async def _transaction(self, concerned: Sequence[tuple[Message, Group]], *, successors: bool) -> None:
+        handled: list[tuple[Group, Message]] = []
+        async with self.runtime.db.begin() as conn:
+            for plan in await self._plan(conn, concerned, successors):
+                await self._run(conn, plan)
+                await inbox.put_aside(conn, plan.wait)
+                await inbox.finish(conn, plan.done)
+                await inbox.advance(conn, plan.positions)
+                handled.extend((plan.group, message) for message in plan.run)
+            failpoints.hit("inbox.before_commit")
+        failpoints.hit("inbox.after_commit")
+        now = clock.now()
+        for group, message in handled:
+            HANDLED.labels(group.name).inc()
+            LAG.observe(max(0.0, (now - message.envelope.time).total_seconds()))
+        if any(group.kind == "step" for group, _ in handled):
+            self.runtime.notifier.notify(WAKE_CHANNEL)
+
+    async def _plan(
+        self, conn: AsyncConnection, concerned: Sequence[tuple[Message, Group]], successors: bool
+    ) -> list[_Plan]:
+        """Take the events' keys and the records' positions, then decide per record what runs."""
+        fresh = await inbox.insert_done(conn, [_row(m, g) for m, g in concerned if not m.attempts])
+        claimed = [(m, g) for m, g in concerned if m.attempts]
+        still = await inbox.bodies(conn, [_key(m, g) for m, g in claimed])
+        lines: dict[Line, tuple[Group, list[Message]]] = {}
+        for message, group in concerned:
+            key = _key(message, group)
+            if key in fresh or key in still:
+                lines.setdefault(_line(message, group), (group, []))[1].append(message)
+        if not lines:
+            return []
+        positions = await inbox.lock_positions(conn, lines)
+        stored = await inbox.unfinished(conn, lines)
+        claims = {_key(m, g) for m, g in claimed}
+        wanted = [key for held in stored.values() for key in _first_waiting(held) if key not in claims]
+        waiting = await inbox.bodies(conn, wanted) if successors else {}
+        plans: dict[str, _Plan] = {}
+        for line, (group, messages) in lines.items():
+            plan = plans.setdefault(group.name, _Plan(group))
+            held = stored.get(line, [])
+            extra = [Message.read(waiting[u.key], attempts=1) for u in held if u.key in waiting]
+            blocked = any(u.state in ("pending", "parked") and u.key not in claims for u in held)
+            self._decide(plan, line, positions[line], messages, extra, blocked)
+        return list(plans.values())
+
+    def _decide(
+        self, plan: _Plan, line: Line, position: int, messages: list[Message], extra: list[Message], blocked: bool
+    ) -> None:
+        group = plan.group
+        late = position == 0 and self._older_than_binding(line, messages[0])
+        decision = decide(group, position, [*messages, *extra], blocked=blocked, may_start_late=late)
+        plan.run.extend(decision.run)
+        plan.wait.extend((_key(m, group), m.body) for m in decision.wait if m in messages)
+        plan.done.extend(_key(m, group) for m in (*decision.run, *decision.stale) if m.attempts)
+        if decision.version > position:
+            last = max(decision.run, key=lambda m: m.version)
+            deleted = ".deleted.v" in last.envelope.type
+            plan.positions.append((line.consumer, line.source, line.entity, decision.version, deleted))
+
+    def _older_than_binding(self, line: Line, message: Message) -> bool:
+        """A record made after our queue was bound is seen from version 1 on; of an older one we may miss the start."""
+        bound_at = self.bound.get((line.consumer, line.source))
+        created = (message.envelope.data.get("record") or {}).get("created_at")
+        if bound_at is None or not isinstance(created, str):
+            return False
+        return datetime.fromisoformat(created) <= bound_at
+
+    async def _run(self, conn: AsyncConnection, plan: _Plan) -> None:
+        if plan.group.kind == "step":
+            for message in plan.run:
+                await self._step(conn, plan.group, message)
+            return
+        batches: dict[Handler, list[Message]] = {}
+        for message in plan.run:
+            if plan.group.unknown_major(message.envelope.type):
+                raise _failed(plan.group, [message], Unprocessable(f"unknown major version: {message.envelope.type}"))
+            for handler in plan.group.handlers_of(message.envelope.type):
+                batches.setdefault(handler, []).append(message)
+        for handler, messages in batches.items():
+            await self._call(conn, plan.group, handler, messages)
+
+    async def _step(self, conn: AsyncConnection, group: Group, message: Message) -> None:
+        if group.unknown_major(message.envelope.type):
+            raise _failed(group, [message], Unprocessable(f"unknown major version: {message.envelope.type}"))
+        for handler in group.handlers_of(message.envelope.type):
+            await self._call(conn, group, handler, [message])
+
+    async def _call(self, conn: AsyncConnection, group: Group, handler: Handler, messages: list[Message]) -> None:
+        """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
+        uow = UnitOfWork.for_message(conn, self.runtime, messages[-1].envelope)
+        try:
+            events = [message.event() for message in messages]
+            await handler(events if group.kind == "projection" else events[0], uow)
+            await uow.flush()
+        except Exception as error:
+            if database_away(error) or database_busy(error):
+                raise  # not the handler's fault: the whole batch is held or tried again
+            raise _failed(group, messages, error) from error
+
+    async def store_failure(self, message: Message, group: Group, error: BaseException | None) -> None:
+        """Keep a failed event for its next attempt, or park it when there is no point in one or none is left."""
+        attempts = max(1, message.attempts)
+        permanent = isinstance(error, PERMANENT)
+        parked = permanent or attempts >= LAST_ATTEMPT
+        wait = None if parked else timedelta(seconds=RETRY_SECONDS[attempts - 1] * uniform(0.9, 1.1))
+        envelope = message.envelope
+        failure = Failure(
+            key=_key(message, group),
+            entity=envelope.subject,
+            version=envelope.entityversion,
+            type=envelope.type,
+            body=message.body,
+            state="parked" if parked else "pending",
+            attempts=attempts,
+            next_attempt_at=None if wait is None else clock.now() + wait,
+            error=describe(error),
+        )
+        async with self.runtime.db.begin() as conn:
+            await inbox.store(conn, failure)
+        FAILED.labels(group.name).inc()
+        log.warning(
+            "inbox.failed",
+            group=group.name,
+            event_id=str(envelope.id),
+            event_type=envelope.type,
+            entity=str(envelope.subject),
+            state=failure.state,
+            attempts=attempts,
+            error=failure.error,
+        )
+
+
+def describe(error: BaseException | None) -> str:
+    """What went wrong, without any value of the event: values may be personal."""
+    if isinstance(error, ValidationError):
+        places = ", ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['type']}" for e in error.errors()[:5])
+        return f"ValidationError: {places}"
+    if isinstance(error, EnvelopeError | Unprocessable):
+        return f"{type(error).__name__}: {error}"
+    frame: Any = error.__traceback__ if error is not None else None
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame is not None else ""
+    return f"{type(error).__name__}{place}"
+
+
+def _first_waiting(stored: list[Unfinished]) -> list[Key]:
+    waiting = sorted((u for u in stored if u.state == "waiting"), key=lambda u: u.version or 0)
+    return [u.key for u in waiting[:SUCCESSORS]]
+
+
+def _failed(group: Group, messages: list[Message], error: Exception) -> HandlerFailed:
+    failure = HandlerFailed(group, messages[0] if len(messages) == 1 else None)
+    failure.__cause__ = error
+    return failure
+
+
+def _key(message: Message, group: Group) -> Key:
+    return Key(group.name, message.envelope.source, message.envelope.id)
+
+
+def _line(message: Message, group: Group) -> Line:
+    return Line(group.name, message.envelope.source, message.envelope.subject)
+
+
+def _row(message: Message, group: Group) -> tuple[str, str, UUID, UUID, int, str]:
+    envelope = message.envelope
+    return group.name, envelope.source, envelope.id, envelope.subject, envelope.entityversion, envelope.type

@@ -1,0 +1,373 @@
+"""The inbox: which event each handler group has taken, how far it is with each record, and what still waits.
+
+Statements only; what to do with an event is decided in ``crm_kit.ordering`` and done in ``crm_kit.dispatch``. States:
+done · pending (failed, tried again at ``next_attempt_at``) · waiting (behind an earlier version that is missing or
+not done) · parked (given up, an operator decides) · skipped (an operator decided).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock
+
+CHANNEL = "crm_inbox"
+"""Notified when stored events may be runnable again."""
+
+RETRY_SECONDS = (10, 60, 600, 3_600, 21_600, 86_400)
+"""Waits after the first, second, … failure; the failure after the last of them parks."""
+
+LAST_ATTEMPT = len(RETRY_SECONDS) + 1
+
+Timestamp = TIMESTAMP(timezone=True)
+
+
+def inbox_tables(metadata: MetaData) -> None:
+    """Add ``inbox``, ``inbox_position`` and ``inbox_bound``."""
+    inbox = Table(
+        "inbox",
+        metadata,
+        Column("consumer", Text, primary_key=True, comment="handler group"),
+        Column("source", Text, primary_key=True),
+        Column("event_id", Uuid, primary_key=True),
+        Column("entity", Uuid),
+        Column("entity_version", Integer),
+        Column("type", Text, nullable=False),
+        Column("state", Text, nullable=False, server_default="done"),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("next_attempt_at", Timestamp),
+        Column("last_error", Text),
+        Column("body", LargeBinary, comment="only until done"),
+        Column("received_at", Timestamp, nullable=False),
+        Column("skip_reason", Text),
+    )
+    unfinished = text("state in ('pending', 'waiting', 'parked')")
+    Index("ix_inbox_unfinished", inbox.c.consumer, inbox.c.entity, inbox.c.entity_version, postgresql_where=unfinished)
+    Index("ix_inbox_due", inbox.c.next_attempt_at, postgresql_where=text("state = 'pending'"))
+    Table(
+        "inbox_position",
+        metadata,
+        Column("consumer", Text, primary_key=True),
+        Column("source", Text, primary_key=True),
+        Column("entity", Uuid, primary_key=True),
+        Column("version", Integer, nullable=False),
+        Column("deleted", Boolean, nullable=False, server_default="false"),
+    )
+    Table(
+        "inbox_bound",
+        metadata,
+        Column("consumer", Text, primary_key=True),
+        Column("source", Text, primary_key=True),
+        Column("bound_at", Timestamp, nullable=False),
+        Column("snapshot_requested_at", Timestamp),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One event as one group sees it."""
+
+    consumer: str
+    source: str
+    event_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One record as one group sees it: what order is kept along."""
+
+    consumer: str
+    source: str
+    entity: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A stored event that is not done."""
+
+    key: Key
+    version: int | None
+    state: str
+
+
+async def _rows(conn: AsyncConnection, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+    return list((await conn.exec_driver_sql(sql, parameters)).all())
+
+
+def _columns(rows: Collection[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
+    return tuple([row[i] for row in rows] for i in range(width))
+
+
+_INSERT = """
+insert into inbox (consumer, source, event_id, entity, entity_version, type, received_at)
+select consumer, source, event_id, entity, entity_version, type, $7
+from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::int[], $6::text[])
+  as arrived(consumer, source, event_id, entity, entity_version, type)
+order by consumer, source, event_id
+on conflict do nothing returning consumer, source, event_id
+"""
+
+
+async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID, UUID, int, str]]) -> set[Key]:
+    """Take events as done, (consumer, source, event_id, entity, version, type) each; returns those not seen before.
+
+    In key order, so that two workers with the same events wait for each other instead of deadlocking.
+    """
+    if not rows:
+        return set()
+    taken = await _rows(conn, _INSERT, (*_columns(rows, 6), clock.now()))
+    return {Key(*row) for row in taken}
+
+
+_START = """
+insert into inbox_position (consumer, source, entity, version)
+select consumer, source, entity, 0 from unnest($1::text[], $2::text[], $3::uuid[]) as line(consumer, source, entity)
+order by consumer, source, entity on conflict do nothing
+"""
+_LOCK = """
+select p.consumer, p.source, p.entity, p.version
+from inbox_position p join unnest($1::text[], $2::text[], $3::uuid[]) as line(consumer, source, entity)
+  using (consumer, source, entity)
+order by p.consumer, p.source, p.entity for update of p
+"""
+
+
+async def lock_positions(conn: AsyncConnection, lines: Collection[Line]) -> dict[Line, int]:
+    """Lock each record's position until the commit and return its version; 0 = nothing seen yet."""
+    keys = _columns([(line.consumer, line.source, line.entity) for line in lines], 3)
+    await conn.exec_driver_sql(_START, keys)
+    return {Line(row[0], row[1], row[2]): row[3] for row in await _rows(conn, _LOCK, keys)}
+
+
+_ADVANCE = """
+update inbox_position p set version = line.version, deleted = line.deleted
+from unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::bool[])
+  as line(consumer, source, entity, version, deleted)
+where p.consumer = line.consumer and p.source = line.source and p.entity = line.entity
+"""
+
+
+async def advance(conn: AsyncConnection, positions: Sequence[tuple[str, str, UUID, int, bool]]) -> None:
+    """Move positions: (consumer, source, entity, version, deleted) each."""
+    if positions:
+        await conn.exec_driver_sql(_ADVANCE, _columns(positions, 5))
+
+
+_UNFINISHED = """
+select i.consumer, i.source, i.event_id, i.entity, i.entity_version, i.state
+from unnest($1::text[], $2::text[], $3::uuid[]) as line(consumer, source, entity)
+join inbox i using (consumer, source, entity) where i.state in ('pending', 'waiting', 'parked')
+"""
+
+
+async def unfinished(conn: AsyncConnection, lines: Collection[Line]) -> dict[Line, list[Unfinished]]:
+    """What is stored and not done, per record."""
+    found: dict[Line, list[Unfinished]] = {}
+    keys = _columns([(line.consumer, line.source, line.entity) for line in lines], 3)
+    for row in await _rows(conn, _UNFINISHED, keys):
+        found.setdefault(Line(row[0], row[1], row[3]), []).append(Unfinished(Key(*row[:3]), row[4], row[5]))
+    return found
+
+
+_BODIES = """
+select i.consumer, i.source, i.event_id, i.body, i.attempts
+from inbox i join unnest($1::text[], $2::text[], $3::uuid[]) as wanted(consumer, source, event_id)
+  using (consumer, source, event_id) where i.state in ('pending', 'waiting') and i.body is not null
+"""
+
+
+async def bodies(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, bytes]:
+    """The stored bodies of events that are still pending or waiting."""
+    if not keys:
+        return {}
+    rows = await _rows(conn, _BODIES, _key_columns(keys))
+    return {Key(*row[:3]): row[3] for row in rows}
+
+
+def _key_columns(keys: Collection[Key]) -> tuple[list[Any], ...]:
+    return _columns([(key.consumer, key.source, key.event_id) for key in keys], 3)
+
+
+_FINISH = """
+update inbox i set state = 'done', body = null, next_attempt_at = null
+from unnest($1::text[], $2::text[], $3::uuid[]) as key(consumer, source, event_id)
+where i.consumer = key.consumer and i.source = key.source and i.event_id = key.event_id
+"""
+
+
+async def finish(conn: AsyncConnection, keys: Collection[Key]) -> None:
+    """Mark stored events done."""
+    if keys:
+        await conn.exec_driver_sql(_FINISH, _key_columns(keys))
+
+
+_WAIT = """
+update inbox i set state = 'waiting', body = waiting.body, next_attempt_at = null
+from unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[]) as waiting(consumer, source, event_id, body)
+where i.consumer = waiting.consumer and i.source = waiting.source and i.event_id = waiting.event_id
+"""
+
+
+async def put_aside(conn: AsyncConnection, waiting: Sequence[tuple[Key, bytes]]) -> None:
+    """Keep events until what precedes them is done."""
+    if waiting:
+        keys = _key_columns([key for key, _ in waiting])
+        await conn.exec_driver_sql(_WAIT, (*keys, [body for _, body in waiting]))
+
+
+_STORE = """
+insert into inbox (consumer, source, event_id, entity, entity_version, type, state, attempts, next_attempt_at,
+  last_error, body, received_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+on conflict (consumer, source, event_id) do update set state = excluded.state, attempts = excluded.attempts,
+  next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, body = excluded.body
+where inbox.state in ('pending', 'waiting', 'parked')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An event that could not be handled; ``next_attempt_at`` None with state pending means: when delivered again."""
+
+    key: Key
+    entity: UUID | None
+    version: int | None
+    type: str
+    body: bytes
+    state: str
+    attempts: int
+    next_attempt_at: datetime | None
+    error: str
+
+
+async def store(conn: AsyncConnection, failure: Failure) -> None:
+    """Keep a failed event; one that is done meanwhile stays done."""
+    await conn.exec_driver_sql(
+        _STORE,
+        (
+            failure.key.consumer,
+            failure.key.source,
+            failure.key.event_id,
+            failure.entity,
+            failure.version,
+            failure.type,
+            failure.state,
+            failure.attempts,
+            failure.next_attempt_at,
+            failure.error[:500],
+            failure.body,
+            clock.now(),
+        ),
+    )
+
+
+_CLAIM = """
+update inbox i set attempts = i.attempts + 1,
+  next_attempt_at = $1 + make_interval(secs => ($3::float8[])[least(i.attempts + 1, array_length($3::float8[], 1))])
+from (select consumer, source, event_id from inbox
+  where state = 'pending' and next_attempt_at <= $1 and consumer = any($4)
+  order by next_attempt_at limit $2 for update skip locked) due
+where i.consumer = due.consumer and i.source = due.source and i.event_id = due.event_id
+returning i.consumer, i.source, i.event_id, i.body, i.attempts
+"""
+
+
+async def claim_due(
+    conn: AsyncConnection, consumers: list[str], limit: int, jitter: float
+) -> list[tuple[Key, bytes, int]]:
+    """Take due events and count the attempt before it is made, so that one that kills the process is counted too.
+
+    ``jitter`` stretches the waits (1.0 = none). Returns key, body and attempts.
+    """
+    waits = [seconds * jitter for seconds in RETRY_SECONDS]
+    rows = await _rows(conn, _CLAIM, (clock.now(), limit, waits, consumers))
+    return [(Key(*row[:3]), row[3], row[4]) for row in rows]
+
+
+_PARK = """
+update inbox set state = 'parked', last_error = $4, next_attempt_at = null
+where consumer = $1 and source = $2 and event_id = $3 and state in ('pending', 'waiting')
+"""
+
+
+async def park(conn: AsyncConnection, key: Key, error: str) -> None:
+    """Give up on a stored event until an operator decides."""
+    await conn.exec_driver_sql(_PARK, (key.consumer, key.source, key.event_id, error[:500]))
+
+
+_STATES = """
+select consumer, attempts, case when state = 'pending' and next_attempt_at is null then 'noted' else state end
+from inbox where consumer = any($1) and source = $2 and event_id = $3
+"""
+
+
+async def states_of(
+    conn: AsyncConnection, consumers: list[str], source: str, event_id: UUID
+) -> dict[str, tuple[int, str]]:
+    """Attempts and state of one event per group; ``noted`` = an attempt was begun and its end never seen."""
+    rows = await _rows(conn, _STATES, (consumers, source, event_id))
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+_RELEASE = """
+update inbox i set state = 'pending', attempts = 0, next_attempt_at = $1
+from (select distinct on (w.consumer, w.source, w.entity) w.consumer, w.source, w.event_id, w.entity_version, p.version
+  from inbox w join inbox_position p using (consumer, source, entity)
+  where w.state = 'waiting' and not exists (select 1 from inbox h where h.consumer = w.consumer and h.source = w.source
+    and h.entity = w.entity and h.state in ('pending', 'parked'))
+  order by w.consumer, w.source, w.entity, w.entity_version) head
+where i.consumer = head.consumer and i.source = head.source and i.event_id = head.event_id
+  and (i.consumer = any($2) or head.entity_version <= head.version + 1)
+"""
+
+
+async def release(conn: AsyncConnection, projections: list[str]) -> int:
+    """Make the first waiting event of each record due where nothing precedes it any more; returns how many."""
+    return (await conn.exec_driver_sql(_RELEASE, (clock.now(), projections))).rowcount
+
+
+_COUNTS = """
+select consumer, state, count(*) from inbox where state in ('pending', 'waiting', 'parked') group by consumer, state
+"""
+_OLDEST_GAP = """
+select coalesce(extract(epoch from $1 - min(received_at)), 0)::float8 from inbox w
+where state = 'waiting' and not exists (select 1 from inbox h where h.consumer = w.consumer and h.source = w.source
+  and h.entity = w.entity and h.state in ('pending', 'parked'))
+"""
+
+
+async def measure(conn: AsyncConnection) -> tuple[dict[tuple[str, str], int], float]:
+    """Stored events by group and state, and the age in seconds of the oldest one whose predecessor never came."""
+    counts = {(row[0], row[1]): row[2] for row in await _rows(conn, _COUNTS)}
+    return counts, (await conn.exec_driver_sql(_OLDEST_GAP, (clock.now(),))).scalar_one()
+
+
+_BIND = """
+insert into inbox_bound (consumer, source, bound_at)
+select consumer, source, $3 from unnest($1::text[], $2::text[]) as bound(consumer, source) on conflict do nothing
+"""
+
+
+async def remember_bound(conn: AsyncConnection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+    """Note since when each group has listened to each source; returns all known instants."""
+    await conn.exec_driver_sql(_BIND, (*_columns(pairs, 2), clock.now()))
+    rows = await _rows(conn, "select consumer, source, bound_at from inbox_bound")
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+_FORGET = """
+delete from inbox where (consumer, source, event_id) in (select consumer, source, event_id from inbox
+  where consumer = $1 and source = $2 and event_id < $3 and state in ('done', 'skipped') order by event_id limit $4)
+"""
+
+
+async def forget_done(conn: AsyncConnection, consumer: str, source: str, *, days: int, limit: int = 5000) -> int:
+    """Delete keys of events made more than ``days`` ago; event ids are UUIDv7, so the primary key finds them."""
+    cutoff = clock.now() - timedelta(days=days)
+    oldest = UUID(int=int(cutoff.timestamp() * 1000) << 80)
+    return (await conn.exec_driver_sql(_FORGET, (consumer, source, oldest, limit))).rowcount

@@ -1,0 +1,260 @@
+"""The loops that feed the dispatcher: the broker's queue, the stored retries, and the broker's parking queue.
+
+Nothing is ever given back to the broker: a message is acknowledged when every group is done with it or has stored it,
+and until then it is held, however long the database is away.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from random import uniform
+from typing import TypeVar
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+import structlog
+from crm_contracts.envelope import EnvelopeError
+from prometheus_client import Counter, Gauge
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm_kit import clock, inbox
+from crm_kit.bus import REPLAY, BrokerDown, Delivery, Session, TopologyMissing
+from crm_kit.consumers import Group
+from crm_kit.dispatch import Dispatcher, Message, describe
+from crm_kit.inbox import LAST_ATTEMPT, Failure, Key
+from crm_kit.outages import database_away, database_busy
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+BATCH = 100
+DEATHS = 5
+"""Redeliveries during which a group did not finish before it gives up: its handler probably kills the process."""
+POLL_SECONDS = 1.0
+BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+UNKNOWN = Counter("crm_inbox_unknown", "Delivered events of a type that no handler group follows.")
+STORED = Gauge("crm_inbox_stored", "Stored events by group and state.", ["group", "state"])
+WAITING = Gauge("crm_inbox_oldest_gap_seconds", "How long the oldest event has waited for a version that has not come.")
+
+Control = Callable[[Delivery], Awaitable[None]]
+
+
+class Intake:
+    """Consumes one service's inbox queue until it is stopped."""
+
+    def __init__(self, dispatcher: Dispatcher, url: str, *, control: dict[str, Control] | None = None) -> None:
+        self.dispatcher, self._url = dispatcher, url
+        self._control = control or {}
+        self._consumers, self._runtime = dispatcher.consumers, dispatcher.runtime
+        self._stopping = False
+        self._idle: asyncio.Future[list[Delivery]] | None = None
+        self._due = asyncio.Event()
+        self._runtime.notifier.listen(inbox.CHANNEL, lambda _: self._due.set())
+
+    def stop(self) -> None:
+        """Finish what is in hand and return from the loops."""
+        self._stopping = True
+        self._due.set()
+        if self._idle is not None:
+            self._idle.cancel()
+
+    async def run(self) -> None:
+        """Consume the queue; reconnects for as long as it takes."""
+        await self._consume(self._consumers.queue, self._take, BATCH)
+
+    async def run_parking(self) -> None:
+        """Move what the broker gave up on into the inbox, as parked, so that operators look in one place."""
+        await self._consume(self._consumers.parking, self._park, 1)
+
+    async def _consume(self, queue: str, take: Callable[[list[Delivery]], Awaitable[None]], size: int) -> None:
+        failures = 0
+        while not self._stopping:
+            try:
+                async with Session(self._url, queue, name=queue, prefetch=1) as session:
+                    failures = 0
+                    await self._serve(session, take, size)
+            except (BrokerDown, TopologyMissing) as error:
+                log.warning("intake.waiting", queue=queue, error=str(error))
+                await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
+                failures += 1
+
+    async def _serve(self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], size: int) -> None:
+        while not self._stopping:
+            batch = await self._next(session)
+            if not batch:
+                return
+            await self._persist(partial(take, batch))
+            await session.ack(batch[-1].tag)
+            if session.prefetch < size and not any(delivery.redelivered for delivery in batch):
+                await session.set_prefetch(size)
+
+    async def _next(self, session: Session) -> list[Delivery]:
+        """The next batch; empty when told to stop while waiting."""
+        waiting = asyncio.ensure_future(session.batch(session.prefetch))
+        self._idle = waiting
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if self._stopping:
+                return []
+            waiting.cancel()
+            raise
+        finally:
+            self._idle = None
+
+    async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Try again until the database lets it happen."""
+        failures = 0
+        while True:
+            try:
+                return await work()
+            except (SQLAlchemyError, OSError) as error:
+                if not (isinstance(error, OSError) or database_away(error) or database_busy(error)):
+                    log.exception("intake.database")
+                else:
+                    log.warning("intake.holding", error=type(error).__name__)
+                await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)] * uniform(0.5, 1.0))
+                failures += 1
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        messages: list[Message] = []
+        replayed: list[Message] = []
+        for delivery in deliveries:
+            if delivery.type in self._control:
+                await self._control[delivery.type](delivery)
+                continue
+            try:
+                message = Message.read(delivery.body)
+            except EnvelopeError as error:
+                await self._park_undecoded(delivery, describe(error))
+                continue
+            if not self._consumers.interested(message.envelope.type):
+                UNKNOWN.inc()
+            (replayed if delivery.exchange == REPLAY else messages).append(message)
+        if len(deliveries) == 1 and deliveries[0].redelivered and messages:
+            await self._suspect(messages[0])
+            return
+        await self.dispatcher.settle(messages)
+        if replayed:
+            # Acts must not happen again, nor happen now for what is long past: a replay feeds projections only.
+            projections = [g for g in self._consumers.groups.values() if g.kind == "projection"]
+            await self.dispatcher.settle(replayed, projections)
+
+    async def _suspect(self, message: Message) -> None:
+        """Handle a redelivered message group by group, noting each attempt first: it may have killed the process.
+
+        Groups with fewer attempts go first, so that a deadly handler keeps no other group from its event.
+        """
+        groups = self._consumers.interested(message.envelope.type)
+        async with self._runtime.db.begin() as conn:
+            noted = await inbox.states_of(conn, [g.name for g in groups], message.envelope.source, message.envelope.id)
+        for group in sorted(groups, key=lambda g: noted.get(g.name, (0, ""))[0]):
+            attempts, state = noted.get(group.name, (0, ""))
+            if state not in ("", "noted"):
+                continue
+            suspect = Message(message.envelope, message.body, attempts + 1)
+            async with self._runtime.db.begin() as conn:
+                await inbox.store(conn, _note(suspect, group, parked=attempts >= DEATHS))
+            if attempts < DEATHS:
+                await self.dispatcher.settle([suspect], [group])
+
+    async def _park(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            await self._park_undecoded(delivery, "delivered too often: its handler probably ends the process")
+
+    async def _park_undecoded(self, delivery: Delivery, error: str) -> None:
+        """Store a message by its headers alone; without a group that follows it, under the name of the queue."""
+        headers = delivery.headers
+        type_ = str(headers.get("type") or delivery.type or delivery.routing_key)
+        groups = [group.name for group in self._consumers.interested(type_)] or [self._consumers.queue]
+        version = headers.get("crm-version")
+        async with self._runtime.db.begin() as conn:
+            for group in groups:
+                failure = Failure(
+                    key=Key(group, str(headers.get("source", "")), _event_id(delivery)),
+                    entity=_uuid(headers.get("subject")),
+                    version=version if isinstance(version, int) else None,
+                    type=type_,
+                    body=delivery.body,
+                    state="parked",
+                    attempts=0,
+                    next_attempt_at=None,
+                    error=error,
+                )
+                await inbox.store(conn, failure)
+        log.error("inbox.parked", event_id=str(_event_id(delivery)), event_type=type_, groups=groups, error=error)
+
+    async def run_retries(self) -> None:
+        """Handle stored events when they are due, and look for gaps that have closed."""
+        while not self._stopping:
+            if not await self._persist(self.retry_due) and not await self._persist(self.dispatcher.release):
+                await self._wait_due()
+
+    async def _wait_due(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._due.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._due.clear()
+
+    async def retry_due(self) -> int:
+        """Claim what is due and try each event alone; returns how many there were."""
+        groups = self._consumers.groups
+        async with self._runtime.db.begin() as conn:
+            claimed = await inbox.claim_due(conn, list(groups), BATCH, uniform(0.9, 1.1))
+        for key, body, attempts in claimed:
+            await self._persist(partial(self._retry, groups[key.consumer], key, body, attempts))
+        return len(claimed)
+
+    async def _retry(self, group: Group, key: Key, body: bytes, attempts: int) -> None:
+        try:
+            message = Message.read(body, attempts)
+        except EnvelopeError as error:
+            async with self._runtime.db.begin() as conn:
+                await inbox.park(conn, key, describe(error))
+            return
+        if attempts > LAST_ATTEMPT:
+            async with self._runtime.db.begin() as conn:
+                await inbox.park(conn, key, "the process ended during the last attempt")
+            return
+        await self.dispatcher.settle([message], [group])
+
+    async def measure(self) -> None:
+        """Refresh the gauges from the table."""
+        async with self._runtime.db.autocommit() as conn:
+            counts, oldest_gap = await inbox.measure(conn)
+        for group in [*self._consumers.groups, self._consumers.queue]:
+            for state in ("pending", "waiting", "parked"):
+                STORED.labels(group, state).set(counts.get((group, state), 0))
+        WAITING.set(oldest_gap)
+        if oldest_gap > 60:
+            log.error("inbox.gap", seconds=round(oldest_gap), at=clock.now().isoformat())
+
+
+def _note(message: Message, group: Group, *, parked: bool) -> Failure:
+    """That an attempt begins. Without a due time: the broker still holds the message and delivers it again."""
+    envelope = message.envelope
+    return Failure(
+        key=Key(group.name, envelope.source, envelope.id),
+        entity=envelope.subject,
+        version=envelope.entityversion,
+        type=envelope.type,
+        body=message.body,
+        state="parked" if parked else "pending",
+        attempts=message.attempts,
+        next_attempt_at=None,
+        error=f"the process ended {message.attempts - 1} times while this was handled",
+    )
+
+
+def _event_id(delivery: Delivery) -> UUID:
+    return _uuid(delivery.headers.get("id") or delivery.message_id) or uuid5(NAMESPACE_OID, delivery.body.hex())
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None

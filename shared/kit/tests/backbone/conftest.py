@@ -1,0 +1,155 @@
+"""A database and a virtual host of its own for every test, with the miniature service's tables and queues."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+from uuid import UUID
+
+import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
+import pytest
+from crm_contracts.envelope import Envelope
+from crm_kit import clock, topology
+from crm_kit.bus import EVENTS, Publisher, outgoing
+from crm_kit.db import Database, new_id
+from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.intake import Intake
+from crm_kit.runtime import Runtime, open_runtime
+from crm_kit.settings import Settings
+from crm_local.servers import Servers
+
+from .miniature import SERVICE, Base, consumers
+
+
+@pytest.fixture
+async def database_url(servers: Servers) -> AsyncIterator[str]:
+    name = f"backbone_{secrets.token_hex(6)}"
+    operator = await asyncpg.connect(servers.database_url)
+    await operator.execute(f"create database {name}")
+    url = urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
+    database = Database(url, pool_size=1, application_name="test setup")
+    async with database.begin() as conn:
+        await conn.run_sync(Base.metadata.create_all)
+    await database.dispose()
+    yield url
+    await operator.execute(f"drop database {name} with (force)")
+    await operator.close()
+
+
+@pytest.fixture
+async def amqp_url(servers: Servers) -> AsyncIterator[str]:
+    assert servers.amqp_management_url, "these tests make a virtual host each"
+    vhost = f"backbone-{secrets.token_hex(6)}"
+    url = urlunsplit(urlsplit(servers.amqp_url)._replace(path=f"/{vhost}"))
+    caps = topology.Caps(log_bytes=100_000_000)
+    await topology.apply({"mini": consumers.routing_keys()}, url, servers.amqp_management_url, caps=caps)
+    yield url
+    async with topology.Management(servers.amqp_management_url) as management:
+        await management.delete(f"vhosts/{quote(vhost, safe='')}")
+
+
+@pytest.fixture
+async def runtime(database_url: str, amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+    monkeypatch.setenv("CRM_VALIDATE_EVENTS", "1")
+    settings = Settings.model_validate(
+        {
+            "CRM_SERVICE": "mini",
+            "CRM_ROLE": "worker",
+            "CRM_SECRET": "secret",
+            "DATABASE_URL": database_url,
+            "AMQP_URL": amqp_url,
+        }
+    )
+    async with open_runtime(SERVICE, settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def publisher(amqp_url: str) -> AsyncIterator[Publisher]:
+    publisher = Publisher(amqp_url, name="test")
+    yield publisher
+    await publisher.close()
+
+
+@pytest.fixture
+def dispatcher(runtime: Runtime) -> Dispatcher:
+    return Dispatcher(consumers, runtime, {pair: clock.now() for pair in _pairs()})
+
+
+@pytest.fixture
+def intake(dispatcher: Dispatcher, amqp_url: str) -> Intake:
+    return Intake(dispatcher, amqp_url)
+
+
+def _pairs() -> list[tuple[str, str]]:
+    return [(group.name, source) for group, source in consumers.sources()]
+
+
+@dataclass
+class Story:
+    """One thing and what happens to it: makes the events a publisher would have sent."""
+
+    id: UUID = field(default_factory=new_id)
+    version: int = 0
+
+    def tell(self, fact: str, name: str = "a name", **data: Any) -> Message:
+        """The next event of this thing."""
+        self.version += 1
+        return Message.read(self.body(fact, self.version, name, **data))
+
+    def body(self, fact: str, version: int, name: str = "a name", **data: Any) -> bytes:
+        now = clock.now()
+        record = {
+            "id": str(self.id),
+            "version": version,
+            "created_at": now.isoformat(),
+            "created_by": None,
+            "modified_at": now.isoformat(),
+            "modified_by": None,
+            "name": name,
+        }
+        type_ = f"crm.mini.thing.{fact}" if ".v" in fact else f"crm.mini.thing.{fact}.v1"
+        envelope = Envelope(
+            id=new_id(),
+            source="/crm/mini",
+            type=type_,
+            subject=self.id,
+            time=now,
+            dataschema=f"/schemas/{type_}.json",
+            entityversion=version,
+            actor=str(new_id()),
+            correlationid=str(new_id()),
+            data={"record": record, "changed": {}, **data},
+        )
+        import orjson
+
+        return orjson.dumps(envelope.as_json())
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+async def send(publisher: Publisher, *messages: Message, exchange: str = EVENTS, key: str | None = None) -> None:
+    """Publish as a relay does."""
+    out = []
+    for message in messages:
+        envelope = message.envelope
+        headers = {
+            "id": str(envelope.id),
+            "type": envelope.type,
+            "source": envelope.source,
+            "subject": str(envelope.subject),
+            "crm-version": envelope.entityversion,
+        }
+        out.append(outgoing(message.body, key or envelope.type, message_id=headers["id"], headers=headers))
+    outcomes = await publisher.publish(exchange, out)
+    assert {outcome.value for outcome in outcomes} <= {"confirmed"}
+
+
+async def rows(runtime: Runtime, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """What a query gives, as plain tuples."""
+    async with runtime.db.autocommit() as conn:
+        return [tuple(row) for row in await conn.exec_driver_sql(sql, parameters)]
