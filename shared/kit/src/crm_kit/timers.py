@@ -1,0 +1,173 @@
+"""What happens because time passes: rows that have become due, and housekeeping at intervals.
+
+A due row is claimed under SKIP LOCKED and handled in a transaction and unit of work of its own, so any number of
+workers share the work. The handler changes the row so that it is no longer due; a crash before the commit leaves it
+due.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import Select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock, failpoints
+from crm_kit.dispatch import describe
+from crm_kit.outages import database_away, database_busy
+from crm_kit.outbox import WAKE_CHANNEL
+from crm_kit.runtime import Runtime
+from crm_kit.uow import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+DueQuery = Callable[[datetime], Select[UUID]]
+DueHandler = Callable[[UUID, UnitOfWork], Awaitable[None]]
+Chore = Callable[[AsyncConnection], Awaitable[object]]
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = (10.0, 60.0, 600.0, 3600.0)
+MOST_FAILING = 1000
+"""Rows of one timer that may be in back-off in one process; beyond that they are tried again early."""
+
+FIRED = Counter("crm_timer_fired", "Due rows handled.", ["timer"])
+FAILED = Counter("crm_timer_failed", "Due rows whose handler raised.", ["timer"])
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Rows that become due, and what is done then."""
+
+    name: str
+    due: DueQuery
+    handler: DueHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """Something done at intervals, by one replica at a time."""
+
+    name: str
+    seconds: float
+    chore: Chore
+
+
+@dataclass
+class Timers:
+    """The timers of one service."""
+
+    timers: list[Timer] = field(default_factory=list)
+    chores: list[Housekeeping] = field(default_factory=list)
+
+    def due(self, name: str, query: DueQuery) -> Callable[[DueHandler], DueHandler]:
+        """Register a handler for rows that ``query(now)`` selects; it selects ids alone, most urgent first."""
+
+        def register(handler: DueHandler) -> DueHandler:
+            self.timers.append(Timer(name, query, handler))
+            return handler
+
+        return register
+
+    def every(self, name: str, *, seconds: float) -> Callable[[Chore], Chore]:
+        """Register a chore that runs in its own transaction every so many seconds."""
+
+        def register(chore: Chore) -> Chore:
+            self.chores.append(Housekeeping(name, seconds, chore))
+            return chore
+
+        return register
+
+
+class TimerLoop:
+    """Runs the timers of one service in one process."""
+
+    def __init__(self, timers: Timers, runtime: Runtime) -> None:
+        self._timers, self._runtime = timers, runtime
+        self._failing: dict[tuple[str, UUID], tuple[int, float]] = {}
+        self._next_chore = {chore.name: 0.0 for chore in timers.chores}
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Return from ``run`` after the row in hand."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Poll until stopped; an outage of the database is waited out."""
+        while not self._stopping.is_set():
+            try:
+                await self.fire_due()
+                await self._do_chores()
+            except (SQLAlchemyError, OSError) as error:
+                if not (isinstance(error, OSError) or database_away(error) or database_busy(error)):
+                    log.exception("timers.database")
+                else:
+                    log.warning("timers.waiting", error=type(error).__name__)
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+    async def fire_due(self) -> int:
+        """Handle every row that is due now; returns how many."""
+        fired = 0
+        for timer in self._timers.timers:
+            while not self._stopping.is_set() and await self._fire_one(timer):
+                fired += 1
+        return fired
+
+    async def _fire_one(self, timer: Timer) -> bool:
+        """Claim and handle the most urgent due row; False when there is none."""
+        claimed: UUID | None = None
+        try:
+            async with self._runtime.db.begin() as conn:
+                claimed = await self._claim(conn, timer)
+                if claimed is None:
+                    return False
+                uow = UnitOfWork.for_timer(conn, self._runtime)
+                await timer.handler(claimed, uow)
+                await uow.flush()
+                failpoints.hit("timers.before_commit")
+        except Exception as error:
+            if claimed is None or database_away(error) or database_busy(error):
+                raise
+            self._note_failure(timer, claimed, error)
+            return True
+        self._failing.pop((timer.name, claimed), None)
+        FIRED.labels(timer.name).inc()
+        self._runtime.notifier.notify(WAKE_CHANNEL)
+        return True
+
+    async def _claim(self, conn: AsyncConnection, timer: Timer) -> UUID | None:
+        now = clock.monotonic()
+        resting = [id_ for (name, id_), (_, until) in self._failing.items() if name == timer.name and until > now]
+        query = timer.due(clock.now()).limit(1).with_for_update(skip_locked=True)
+        if resting:
+            query = query.where(query.selected_columns[0].not_in(resting))
+        row = (await conn.execute(query)).first()
+        return None if row is None else row[0]
+
+    def _note_failure(self, timer: Timer, id_: UUID, error: Exception) -> None:
+        """Leave this row alone for a while, so that one bad row neither spins nor keeps others waiting."""
+        failures = self._failing.get((timer.name, id_), (0, 0.0))[0] + 1
+        wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
+        if len(self._failing) >= MOST_FAILING:
+            self._failing.pop(next(iter(self._failing)))
+        self._failing[timer.name, id_] = (failures, clock.monotonic() + wait)
+        FAILED.labels(timer.name).inc()
+        log.error("timer.failed", timer=timer.name, entity=str(id_), failures=failures, error=describe(error))
+
+    async def _do_chores(self) -> None:
+        for chore in self._timers.chores:
+            if clock.monotonic() < self._next_chore[chore.name]:
+                continue
+            async with self._runtime.db.begin() as conn:
+                lock = "select pg_try_advisory_xact_lock(hashtext($1))"
+                if (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():
+                    await chore.chore(conn)
+            self._next_chore[chore.name] = clock.monotonic() + chore.seconds

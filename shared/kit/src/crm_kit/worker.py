@@ -1,0 +1,230 @@
+"""A service's second process: relay, consumers, timers and their health, under one loop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from crm_kit import bus, inbox, outbox
+from crm_kit.bus import BrokerDown, Publisher
+from crm_kit.consumers import Consumers
+from crm_kit.dispatch import Dispatcher
+from crm_kit.intake import Intake
+from crm_kit.migrations import head_of, revision_of
+from crm_kit.relay import Relay
+from crm_kit.replay import SNAPSHOT_REQUEST, Snapshots, Sources
+from crm_kit.runtime import Runtime, Service, open_runtime
+from crm_kit.settings import Settings
+from crm_kit.timers import TimerLoop, Timers
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 10.0
+GRACE_SECONDS = 30.0
+"""How long a process with a dead loop shows itself as not ready before it exits to be restarted."""
+MEASURE_SECONDS = 5.0
+INBOX_DAYS = 120
+"""Keys of done events are kept longer than the longest replay (90 days of outbox), or it would take effect twice."""
+
+Opened = Callable[[Runtime], Awaitable[None] | None]
+
+
+def run_worker(
+    service: Service,
+    consumers: Consumers,
+    timers: Timers | None = None,
+    *,
+    settings: Settings | None = None,
+    snapshots: Sources | None = None,
+    opened: Opened | None = None,
+) -> int:
+    """Run until SIGTERM or until a loop dies; returns the process's exit code.
+
+    ``snapshots`` tells how to page each entity this service publishes; ``opened`` runs once the runtime stands.
+    """
+    chosen = settings or Settings()
+    return uvloop.run(Worker(service, consumers, timers or Timers(), chosen, snapshots or {}).run(opened))
+
+
+class Worker:
+    """The loops of one worker process and what is known of them."""
+
+    def __init__(
+        self, service: Service, consumers: Consumers, timers: Timers, settings: Settings, sources: Sources
+    ) -> None:
+        self._service, self._consumers, self._timers = service, consumers, timers
+        self._settings, self._sources = settings, sources
+        self._stop = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stoppers: list[Callable[[], None]] = []
+
+    async def run(self, opened: Opened | None = None) -> int:
+        """Start everything, wait for the end, stop everything."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        async with open_runtime(self._service, self._settings) as runtime:
+            if opened is not None and (waiting := opened(runtime)) is not None:
+                await waiting
+            publisher = Publisher(self._settings.amqp_url, name=f"{self._service.name} relay")
+            try:
+                async with self._health(runtime):
+                    self._start(runtime, publisher)
+                    code = await self._watch()
+                    await self._drain()
+            finally:
+                await publisher.close()
+        return code
+
+    def _start(self, runtime: Runtime, publisher: Publisher) -> None:
+        url = self._settings.amqp_url
+        relay = Relay(self._service.name, runtime.db, publisher, runtime.notifier)
+        snapshots = Snapshots(self._service.name, runtime, self._consumers, self._sources, url)
+        dispatcher = Dispatcher(self._consumers, runtime)
+        intake = Intake(dispatcher, url, control={SNAPSHOT_REQUEST: snapshots.accept})
+        self._keep_house(runtime)
+        timers = TimerLoop(self._timers, runtime)
+        self._stoppers = [relay.stop, intake.stop, timers.stop, snapshots.stop]
+        self._run("relay", relay.run())
+        self._run("timers", timers.run())
+        self._run("measure", self._measure(relay, intake))
+        self._run("snapshots", snapshots.run())
+        if self._consumers.groups:
+            self._run("inbox", self._consume(runtime, dispatcher, intake, snapshots))
+            self._run("retries", intake.run_retries())
+            self._run("parking", intake.run_parking())
+
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.create_task(work, name=name)
+
+    async def _consume(self, runtime: Runtime, dispatcher: Dispatcher, intake: Intake, snapshots: Snapshots) -> None:
+        """Wait for the queue, note since when it is ours, then consume."""
+        while not self._stop.is_set():
+            try:
+                absent = await bus.missing(self._settings.amqp_url, [bus.EVENTS], [self._consumers.queue])
+                if not absent:
+                    pairs = [(group.name, source) for group, source in self._consumers.sources()]
+                    async with runtime.db.begin() as conn:
+                        dispatcher.bound = await inbox.remember_bound(conn, pairs)
+                    break
+                log.error("worker.topology", missing=absent, remedy="crm topology apply")
+            except (BrokerDown, OSError, SQLAlchemyError) as error:
+                log.warning(
+                    "worker.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
+                )
+            await self._pause(2.0)
+        await asyncio.gather(intake.run(), snapshots.request_missing())
+
+    def _keep_house(self, runtime: Runtime) -> None:
+        days = runtime.settings.outbox_days
+
+        @self._timers.every("forget published events", seconds=60)
+        async def forget_published(conn: Any) -> None:
+            await outbox.forget_published(conn, days=days)
+
+        @self._timers.every("forget handled events", seconds=60)
+        async def forget_handled(conn: Any) -> None:
+            for group, source in self._consumers.sources():
+                await inbox.forget_done(conn, group.name, source, days=max(INBOX_DAYS, days + 30))
+
+    async def _measure(self, relay: Relay, intake: Intake) -> None:
+        while not self._stop.is_set():
+            try:
+                await relay.measure()
+                await intake.measure()
+            except (OSError, SQLAlchemyError) as error:
+                log.warning("worker.unmeasured", error=type(error).__name__)
+            await self._pause(MEASURE_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+    async def _watch(self) -> int:
+        """Wait for the signal to stop (0), or for a loop to die (1, after a grace in which readiness says so)."""
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([stopped, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+        if self._stop.is_set():
+            return 0
+        for name in self._dead():
+            task = self._tasks[name]
+            error = None if task.cancelled() else task.exception()
+            log.error("worker.loop_died", loop=name, error=type(error).__name__, exc_info=error)
+        await self._pause(GRACE_SECONDS)
+        stopped.cancel()
+        return 1
+
+    def _dead(self) -> list[str]:
+        return [] if self._stop.is_set() else [name for name, task in self._tasks.items() if task.done()]
+
+    async def _drain(self) -> None:
+        """Let each loop finish what it has in hand; what takes longer is cut off and comes again."""
+        self._stop.set()
+        for stop in self._stoppers:
+            stop()
+        _, late = await asyncio.wait(self._tasks.values(), timeout=DRAIN_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _health(self, runtime: Runtime) -> AsyncIterator[None]:
+        async def healthz(_: Request) -> Response:
+            return JSONResponse({"status": "ok"})
+
+        async def readyz(_: Request) -> Response:
+            reasons = await self._unready(runtime)
+            return JSONResponse(
+                {"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200
+            )
+
+        async def metrics(_: Request) -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+        routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+        config = uvicorn.Config(
+            Starlette(routes=routes),
+            host=self._settings.host,
+            port=self._settings.port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(), name="health")
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await serving
+
+    async def _unready(self, runtime: Runtime) -> list[str]:
+        reasons = [f"the {name} loop has died" for name in self._dead()]
+        try:
+            async with runtime.db.autocommit() as conn:
+                revision = await revision_of(conn)
+            if self._service.migrations and revision < (needed := head_of(self._service.migrations)):
+                reasons.append(f"the database is at revision {revision or 'none'}, this build needs {needed}")
+        except (SQLAlchemyError, OSError) as error:
+            reasons.append(f"the database does not answer ({type(error).__name__})")
+        return reasons
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the worker, which has more to stop than this."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
