@@ -88,7 +88,7 @@ class _Comparison:
             yield self._break(path, f"the field had {len(old_values)} forms and now has {len(new_values)}")
         else:
             for old_value, new_value in zip(old_values, new_values, strict=True):
-                yield from self._value(old_value, new_value, path, extensible=_extensible(old) and _extensible(new))
+                yield from self._value(old_value, new_value, path)
         if all(pair):
             self._under_way.discard(pair)
 
@@ -97,21 +97,20 @@ class _Comparison:
         parts = schema.get("anyOf") or schema.get("oneOf")
         if parts is None:
             return [schema]
-        flat: list[Schema] = []
-        for part in parts:
-            resolved = _resolved(part, definitions)
+        resolved = [_resolved(part, definitions) for part in parts]
+        if schema.get("x-extensible-enum") is True:
             # The open end of an extensible enum is a promise about values, not another form.
-            flat.extend([_enum_of(resolved)] if _extensible(resolved) else self._alternatives(resolved, definitions))
-        return [_enum_of(schema)] if _extensible(schema) else flat
+            return [{**next(part for part in resolved if "enum" in part), "x-extensible-enum": True}]
+        return [kind for part in resolved for kind in self._alternatives(part, definitions)]
 
-    def _value(self, old: Schema, new: Schema, path: str, *, extensible: bool) -> Iterator[Break]:
+    def _value(self, old: Schema, new: Schema, path: str) -> Iterator[Break]:
         if old.get("type") != new.get("type"):
             yield self._break(path, f"the type changed from {_type(old)} to {_type(new)}")
             return
         for limit in _LIMITS:
             if old.get(limit) != new.get(limit):
                 yield self._break(path, f"{limit} changed from {_said(old, limit)} to {_said(new, limit)}")
-        yield from self._enum(old, new, path, extensible=extensible or (_extensible(old) and _extensible(new)))
+        yield from self._enum(old, new, path)
         if old.get("x-extensible-enum") != new.get("x-extensible-enum"):
             yield self._break(path, "the enum became extensible or stopped being so")
         yield from self._properties(old, new, path)
@@ -122,7 +121,7 @@ class _Comparison:
             elif before != after:
                 yield self._break(path, f"{member} changed")
 
-    def _enum(self, old: Schema, new: Schema, path: str, *, extensible: bool) -> Iterator[Break]:
+    def _enum(self, old: Schema, new: Schema, path: str) -> Iterator[Break]:
         before, after = old.get("enum"), new.get("enum")
         if before == after:
             return
@@ -135,7 +134,7 @@ class _Comparison:
             yield self._break(
                 path, f"enum values were removed, but older events hold them: {', '.join(map(str, removed))}"
             )
-        if added and not extensible:
+        if added and new.get("x-extensible-enum") is not True:
             yield self._break(
                 path, f"values were added to an enum that is not extensible: {', '.join(map(str, added))}"
             )
@@ -184,15 +183,6 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
 def _ref(schema: Schema) -> str:
     parts = schema.get("allOf")
     return str(schema.get("$ref") or (parts[0].get("$ref") if parts else "") or "")
-
-
-def _extensible(schema: Schema) -> bool:
-    return schema.get("x-extensible-enum") is True
-
-
-def _enum_of(schema: Schema) -> Schema:
-    known: Schema = next(part for part in schema["anyOf"] if "enum" in part)
-    return {**known, "x-extensible-enum": True}
 
 
 def _nullable(kinds: list[Schema]) -> bool:

@@ -1,5 +1,6 @@
 """Golden samples: one complete event of each type, the same on every machine, replayed into later consumers."""
 
+from copy import deepcopy
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -46,7 +47,7 @@ def _value(schema: dict[str, Any], definitions: dict[str, Any], path: str) -> An
     """A value that the schema allows: its first example or enum value, else one made from type and path."""
     for source in (schema, *schema.get("allOf", ())):
         if source.get("examples"):
-            return source["examples"][0]
+            return deepcopy(source["examples"][0])
     if "allOf" in schema:
         return _value(schema["allOf"][0], definitions, path)
     if "$ref" in schema:

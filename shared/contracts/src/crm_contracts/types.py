@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from types import UnionType
 from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
@@ -207,13 +207,12 @@ _CENT: Final = Decimal("0.01")
 def _percent(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise PydanticCustomError("percent", "a percentage is a number from 0 to 100")
-    try:
-        number = Decimal(str(value))
-        exact = number.quantize(_CENT)
-    except InvalidOperation:
-        raise PydanticCustomError("percent", "a percentage is a number from 0 to 100") from None
+    number = Decimal(str(value))
+    if not number.is_finite() or not 0 <= number <= 100:
+        raise PydanticCustomError("percent", "a percentage is a number from 0 to 100")
+    exact = number.quantize(_CENT)
     # A client that computes 57 * 0.01 sends 0.5700000000000001 and means 0.57.
-    if not 0 <= number <= 100 or abs(number - exact) > Decimal("1e-9"):
+    if abs(number - exact) > Decimal("1e-9"):
         raise PydanticCustomError("percent", "a percentage is a number from 0 to 100 with at most 2 decimals")
     return exact
 
@@ -290,6 +289,7 @@ def _date(value: Any) -> date:
 Date = Annotated[
     date,
     PlainValidator(_date),
+    PlainSerializer(date.isoformat, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-05-04"]}),
 ]
 """A calendar date in the organisation's time zone, YYYY-MM-DD."""
