@@ -1,0 +1,17 @@
+"""The only place that reads the time. ``CRM_CLOCK_OFFSET`` (seconds) shifts a whole process, for tests."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+_OFFSET = timedelta(seconds=float(os.environ.get("CRM_CLOCK_OFFSET", "0")))
+
+
+def now() -> datetime:
+    """The current instant, aware, in UTC."""
+    return datetime.now(UTC) + _OFFSET
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never goes back: for durations and deadlines only."""
+    return time.monotonic()

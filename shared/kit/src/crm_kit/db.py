@@ -1,0 +1,225 @@
+"""The engine, the mixins of every record, and the column types that say a thing once."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+import orjson
+import uuid_utils
+from crm_contracts.money import Money
+from pydantic import BaseModel
+from sqlalchemy import Computed, Enum, Index, MetaData, Numeric, String, Text, Uuid, make_url, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.orm import Composite, Mapped, MappedColumn, composite, mapped_column
+
+from crm_kit import clock
+from crm_kit.lifecycle import Lifecycle
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562): time-ordered, so new rows land at the end of every index."""
+    return UUID(bytes=uuid_utils.uuid7(nanoseconds=int(clock.now().timestamp() * 1e9)).bytes)
+
+
+# A forked process would otherwise draw the same random bits as its siblings.
+os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
+
+
+class Database:
+    """One service's database: a fixed pool (no overflow), reads in autocommit, writes in one transaction.
+
+    ``lock_timeout`` bounds every wait for a row or a key, so that a stuck peer costs a caller 2 s and not a worker.
+    """
+
+    def __init__(self, url: str, *, pool_size: int, application_name: str, statement_seconds: float = 0) -> None:
+        parsed = make_url(url).set(drivername="postgresql+asyncpg")
+        self.dsn = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+        self.engine: AsyncEngine = create_async_engine(
+            parsed,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=2,
+            pool_recycle=1800,
+            json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
+            json_deserializer=orjson.loads,
+            connect_args={
+                "timeout": 5,
+                "prepared_statement_cache_size": 500,
+                "server_settings": {
+                    "application_name": application_name,
+                    "timezone": "UTC",
+                    "jit": "off",
+                    "lock_timeout": "2s",
+                    "statement_timeout": str(int(statement_seconds * 1000)),
+                    "idle_in_transaction_session_timeout": "15s",
+                },
+            },
+        )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A connection inside one transaction: committed when the block ends, rolled back when it raises."""
+        async with self.engine.begin() as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which every statement stands alone."""
+        async with self._autocommit.connect() as conn:
+            yield conn
+
+    def connect(self, *, autocommit: bool) -> AsyncConnection:
+        """A connection the caller starts and closes: for the unit of work, which decides late."""
+        return (self._autocommit if autocommit else self.engine).connect()
+
+    async def dispose(self) -> None:
+        """Close the pool."""
+        await self.engine.dispose()
+
+
+def service_metadata() -> MetaData:
+    """A metadata with stable constraint names, so that migrations of all services look alike."""
+    return MetaData(naming_convention=NAMING)
+
+
+class Timestamp(TIMESTAMP):
+    """timestamptz, and nothing else: a naive time has no place in a record."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(timezone=True)
+
+
+TYPE_MAP: dict[Any, Any] = {
+    UUID: Uuid(),
+    datetime: Timestamp(),
+    dict[str, Any]: JSONB(none_as_null=True),
+    list[Any]: JSONB(none_as_null=True),
+}
+
+
+class PercentType(Numeric[Any]):
+    """0 to 100 with two decimals; a JSON number, where other decimals are strings."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(5, 2)
+
+
+def text_enum(values: type[StrEnum], *, name: str | None = None) -> Enum:
+    """Text with a CHECK: a new value is an additive migration, never a blocking ALTER TYPE."""
+    return Enum(
+        values,
+        native_enum=False,
+        create_constraint=True,
+        length=40,
+        name=name or values.__name__.lower(),
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+def money_columns(name: str) -> Composite[Any]:
+    """``<name>_amount`` and ``<name>_currency``, read and written together as Money or None."""
+    return composite(
+        Money,
+        mapped_column(f"{name}_amount", Numeric(20, 4), nullable=True),
+        mapped_column(f"{name}_currency", String(3), nullable=True),
+        return_none_on=lambda amount, _: amount is None,
+    )
+
+
+def search_column(*columns: str) -> MappedColumn[str]:
+    """The lower-cased text of these columns, kept by the database, for a trigram index."""
+    parts = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
+    return mapped_column(Text, Computed(f"lower({parts})", persisted=True), sort_order=99)
+
+
+def sorted_indexes(table: str, *columns: str) -> list[Index]:
+    """One index for each nullable sort column, together with id; nulls count as lowest in both directions."""
+    return [Index(f"ix_{table}_{column}_id", text(f"{column} nulls first"), "id") for column in columns]
+
+
+def reference_indexes(table: str, *columns: str) -> list[Index]:
+    """Who refers to this? An index for each reference, without the rows that refer to nothing."""
+    return [Index(f"ix_{table}_{column}", column, postgresql_where=text(f"{column} is not null")) for column in columns]
+
+
+def stored_columns(entity: "type[Record]") -> tuple[str, ...]:
+    """The names of the columns that hold what was written; generated ones are the database's own."""
+    columns = _STORED.get(entity)
+    if columns is None:
+        # SQLAlchemy's names are a subclass of str, which JSON encoders refuse as keys.
+        columns = _STORED[entity] = tuple(str(c.key) for c in entity.__table__.c if c.computed is None)
+    return columns
+
+
+_STORED: "dict[type[Record], tuple[str, ...]]" = {}
+
+
+class Record:
+    """What every record has. Fields change through verbs and patches; the unit of work stamps version and modifier."""
+
+    __tablename__: str
+    __table__: ClassVar[Any]
+    record_model: ClassVar[type[BaseModel]]
+    """The contract of this record in the API and in events."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
+    version: Mapped[int] = mapped_column(sort_order=-19)
+    created_at: Mapped[datetime] = mapped_column(sort_order=90)
+    created_by: Mapped[UUID | None] = mapped_column(sort_order=91)
+    modified_at: Mapped[datetime] = mapped_column(sort_order=92)
+    modified_by: Mapped[UUID | None] = mapped_column(sort_order=93)
+
+    @classmethod
+    def entity(cls) -> str:
+        """The singular snake_case name, as in events, references and privileges."""
+        return cls.__tablename__
+
+    @classmethod
+    def from_row(cls, values: dict[str, Any]) -> Self:
+        """An instance holding what a row holds, outside any session."""
+        record: Self = cls.__mapper__.class_manager.new_instance()  # type: ignore[attr-defined]  # set by the declarative base
+        record.__dict__.update(values)
+        return record
+
+
+class OwnedRecord(Record):
+    """A record with an owner: a user or a team, and the owner's business unit at the time of assignment."""
+
+    owner_type: Mapped[str] = mapped_column(String(8), sort_order=-18)
+    owner_id: Mapped[UUID] = mapped_column(sort_order=-17)
+    business_unit_id: Mapped[UUID] = mapped_column(sort_order=-16)
+
+
+class Stateful:
+    """A record whose status changes only through the moves of its lifecycle."""
+
+    lifecycle: ClassVar[Lifecycle]
+    status: Mapped[str] = mapped_column(String(24), sort_order=-10)
+    status_reason: Mapped[str] = mapped_column(String(40), sort_order=-9)
+
+    @property
+    def state(self) -> str:
+        """``status/status_reason``."""
+        return f"{self.status}/{self.status_reason}"
+
+    def move(self, action: str, reason: str | None = None) -> None:
+        """Take one step of the lifecycle; raises ``illegal-transition`` naming what is allowed."""
+        self.status, self.status_reason = self.lifecycle.after(action, self.state, reason)

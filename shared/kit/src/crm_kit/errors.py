@@ -1,0 +1,79 @@
+"""What can go wrong in the domain. Each error carries a slug; the HTTP status is chosen once, in ``crm_kit.problems``."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One offending place: a JSON pointer into the request body, a stable code and a sentence."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+@dataclass
+class DomainError(Exception):
+    """A rule said no. ``slug`` names the problem type, ``members`` become extension members of the problem."""
+
+    slug: str
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+    members: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.slug}: {self.detail}"
+
+
+class NotFound(DomainError):
+    """The record does not exist, or is not visible to the caller: the two are not told apart."""
+
+    def __init__(self, entity: str) -> None:
+        super().__init__("not-found", f"There is no such {entity.replace('_', ' ')}.")
+
+
+class Forbidden(DomainError):
+    """The record is visible, but the caller does not hold the privilege."""
+
+    def __init__(self, privilege: str, entity: str) -> None:
+        super().__init__("forbidden", f"You may not {privilege} this {entity.replace('_', ' ')}.")
+
+
+class Stale(DomainError):
+    """``If-Match`` names another version than the current one (RFC 9110 §13.1.1)."""
+
+    def __init__(self, current: int) -> None:
+        super().__init__("stale", "The record has changed since you read it.", members={"version": current})
+
+
+class InvalidValue(DomainError):
+    """A value breaks a rule that the schema alone cannot say: 422 with its pointer."""
+
+    def __init__(self, pointer: str, slug: str, message: str) -> None:
+        super().__init__(slug, message, (FieldError(pointer, slug, message),))
+
+
+class UnknownReference(InvalidValue):
+    """A reference points at a record that does not exist or that the caller may not read."""
+
+    def __init__(self, pointer: str, entity: str) -> None:
+        super().__init__(pointer, "unknown-reference", f"There is no such {entity.replace('_', ' ')}.")
+
+
+class InactiveReference(InvalidValue):
+    """An inactive record takes no new reference."""
+
+    def __init__(self, pointer: str, entity: str) -> None:
+        super().__init__(pointer, "inactive-reference", f"The {entity.replace('_', ' ')} is inactive.")
+
+
+class IllegalTransition(DomainError):
+    """The state machine has no such move from here; ``allowed`` names the moves it has."""
+
+    def __init__(self, action: str, status: str, status_reason: str, allowed: list[str]) -> None:
+        super().__init__(
+            "illegal-transition",
+            f"'{action}' is not possible while the record is {status}/{status_reason}.",
+            members={"status": status, "status_reason": status_reason, "allowed": allowed},
+        )

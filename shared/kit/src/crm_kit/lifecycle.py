@@ -1,0 +1,91 @@
+"""State machines as data: the guard of every command, the matrix of the tests and ``GET /meta/state-machines``."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from crm_kit.errors import IllegalTransition, InvalidValue
+
+
+class Lifecycle:
+    """A transition table over ``status/status_reason``.
+
+    ``moves`` maps an action to its sources and its target. A source is ``status/reason`` or ``status/*``;
+    a target may list reasons (``lost/canceled|out_sold``): the command then takes ``reason``, the first is the default.
+    ``initial`` is where a record starts.
+    """
+
+    def __init__(self, initial: str, moves: Mapping[str, tuple[set[str], str]]) -> None:
+        self.initial = initial
+        self.moves = dict(moves)
+        targets = [f"{status}/{reason}" for _, target in moves.values() for status, reason in self._targets(target)]
+        named = [source for sources, _ in moves.values() for source in sorted(sources) if not source.endswith("/*")]
+        self.states = list(dict.fromkeys([initial, *targets, *named]))
+
+    @staticmethod
+    def _targets(target: str) -> list[tuple[str, str]]:
+        status, _, reasons = target.partition("/")
+        return [(status, reason) for reason in reasons.split("|")]
+
+    @cached_property
+    def _actions(self) -> dict[str, list[str]]:
+        return {state: [action for action in self.moves if self._starts(action, state)] for state in self.states}
+
+    def _starts(self, action: str, state: str) -> bool:
+        sources = self.moves[action][0]
+        return state in sources or f"{state.partition('/')[0]}/*" in sources
+
+    @cached_property
+    def statuses(self) -> list[str]:
+        """Every status, in the order of first mention."""
+        return list(dict.fromkeys(state.partition("/")[0] for state in self.states))
+
+    @cached_property
+    def status_reasons(self) -> list[str]:
+        """Every status reason, in the order of first mention."""
+        return list(dict.fromkeys(state.partition("/")[2] for state in self.states))
+
+    def actions(self, state: str) -> list[str]:
+        """The moves possible from ``state``."""
+        return self._actions[state]
+
+    def reasons(self, action: str) -> list[str]:
+        """The reasons an action may take; the first is the default."""
+        return [reason for _, reason in self._targets(self.moves[action][1])]
+
+    def after(self, action: str, state: str, reason: str | None = None) -> tuple[str, str]:
+        """Where ``action`` leads from ``state``; raises ``illegal-transition`` or, for a strange reason, ``unknown-reason``."""
+        status, _, status_reason = state.partition("/")
+        if action not in self._actions[state]:
+            raise IllegalTransition(action, status, status_reason, self._actions[state])
+        targets = self._targets(self.moves[action][1])
+        if reason is None:
+            return targets[0]
+        for target in targets:
+            if target[1] == reason:
+                return target
+        allowed = ", ".join(known for _, known in targets)
+        raise InvalidValue("/reason", "unknown-reason", f"The reason must be one of: {allowed}.")
+
+    def describe(self) -> dict[str, Any]:
+        """The table as data, for ``GET /meta/state-machines``."""
+        return {
+            "initial": self.initial,
+            "states": self.states,
+            "moves": {
+                action: {
+                    "from": [state for state in self.states if self._starts(action, state)],
+                    "to": [f"{status}/{reason}" for status, reason in self._targets(target)],
+                }
+                for action, (_, target) in self.moves.items()
+            },
+        }
+
+
+ACTIVE_INACTIVE = Lifecycle(
+    "active/active",
+    {
+        "activate": ({"inactive/inactive"}, "active/active"),
+        "deactivate": ({"active/active"}, "inactive/inactive"),
+    },
+)

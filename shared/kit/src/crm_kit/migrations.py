@@ -1,0 +1,115 @@
+"""Schema migrations (alembic) of any service. Expand, then contract: the previous release runs on the new schema."""
+
+import asyncio
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from alembic.autogenerate import produce_migrations, render_python_code
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.db import Database
+
+LOCK = 7_263_001
+
+
+def config_of(package: str) -> Config:
+    """The alembic configuration of a service's migrations package, such as ``crm_sales.migrations``."""
+    config = Config()
+    config.set_main_option("script_location", _directory(package))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _directory(package: str) -> str:
+    return str(Path(str(files(package))))
+
+
+@cache
+def head_of(package: str) -> str:
+    """The newest revision this build knows. Revisions are four digits, so they compare as text."""
+    return ScriptDirectory.from_config(config_of(package)).get_current_head() or ""
+
+
+async def revision_of(conn: AsyncConnection) -> str:
+    """The revision a database is at; empty for one that was never migrated."""
+    exists = (await conn.exec_driver_sql("select to_regclass('alembic_version') is not null")).scalar_one()
+    if not exists:
+        return ""
+    row = (await conn.exec_driver_sql("select coalesce(max(version_num), '') from alembic_version")).one()
+    return str(row[0])
+
+
+def migrate(package: str, database_url: str, metadata: MetaData) -> None:
+    """Bring a database to the newest revision. Replicas that start together take turns."""
+    asyncio.run(_migrate(package, database_url, metadata))
+
+
+async def _migrate(package: str, database_url: str, metadata: MetaData) -> None:
+    db = Database(database_url, pool_size=1, application_name="migrate")
+    try:
+        async with db.begin() as conn:
+            await conn.exec_driver_sql("set local lock_timeout = '60s'")
+            await conn.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
+            await conn.run_sync(_upgrade, package, metadata)
+    finally:
+        await db.dispose()
+
+
+def _upgrade(connection: Connection, package: str, metadata: MetaData) -> None:
+    config = config_of(package)
+    scripts = ScriptDirectory.from_config(config)
+
+    def steps(revision: Any, context: MigrationContext) -> Any:
+        return scripts._upgrade_revs("head", revision)
+
+    with EnvironmentContext(config, scripts, fn=steps, destination_rev="head") as environment:
+        environment.configure(connection=connection, target_metadata=metadata)
+        environment.run_migrations()
+
+
+def write_revision(package: str, database_url: str, metadata: MetaData, title: str) -> Path:
+    """Write the next revision from what a migrated database lacks: for developers. Sequences and data are added by hand."""
+    scripts = ScriptDirectory.from_config(config_of(package))
+    before = scripts.get_current_head()
+    number = f"{int(before or 0) + 1:04d}"
+
+    def render(connection: Connection) -> str:
+        context = MigrationContext.configure(connection, opts={"target_metadata": metadata})
+        steps = produce_migrations(context, metadata).upgrade_ops
+        assert steps is not None
+        return render_python_code(steps, migration_context=context)
+
+    async def compare() -> str:
+        db = Database(database_url, pool_size=1, application_name="revise")
+        try:
+            async with db.begin() as conn:
+                return await conn.run_sync(render)
+        finally:
+            await db.dispose()
+
+    path = Path(_directory(package)) / "versions" / f"{number}_{title.lower().replace(' ', '_')}.py"
+    path.write_text(TEMPLATE.format(title=title, number=number, before=before, steps=asyncio.run(compare())))
+    return path
+
+
+TEMPLATE = '''"""{title}."""
+
+import crm_kit.db
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "{number}"
+down_revision = {before!r}
+
+
+def upgrade() -> None:
+    {steps}
+'''

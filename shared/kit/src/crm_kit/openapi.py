@@ -1,0 +1,113 @@
+"""What every operation has in common in the OpenAPI document: problems, headers, the security scheme, examples."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from crm_kit.problems import MEDIA_TYPE, Problem
+from crm_kit.requests import PublicRoute
+
+MEANINGS = {
+    400: "The request's syntax, a parameter, a filter or a cursor is wrong.",
+    401: "The access token is missing, invalid, expired or superseded.",
+    403: "You do not hold the privilege.",
+    404: "There is no such record, or you may not see it.",
+    405: "The path has no such method.",
+    409: "The record's state forbids it; the problem says what is allowed.",
+    410: "The record was merged; the problem links the survivor.",
+    412: "The record has changed: If-Match names another version.",
+    413: "The body is too large.",
+    415: "The body's media type is not supported.",
+    422: "A rule says no; `errors` points at the places.",
+    428: "If-Match is missing.",
+    429: "Too many requests; see Retry-After.",
+    503: "Not now; see Retry-After.",
+    504: "The deadline passed.",
+}
+ALWAYS = (400, 401, 403, 404, 429, 503, 504)
+WITH_BODY = (409, 412, 413, 415, 422)
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "If-Match": {
+        "required": True,
+        "schema": {"type": "string", "pattern": r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$'},
+        "description": 'The record\'s ETag, such as "3"; `*` means: whatever it is now.',
+        "example": "*",
+    },
+    "Idempotency-Key": {
+        "required": False,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "description": "Makes a retry safe: the same key and body get the same answer for 24 hours.",
+    },
+    "Crm-After": {
+        "required": False,
+        "schema": {"type": "string", "pattern": r"^[a-z_]{1,50}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}@[0-9]{1,9}$"},
+        "description": "Wait up to 2 s until this service knows these versions: the `Crm-Version` of an earlier answer.",
+    },
+}
+
+
+def describe_problems(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, completed; made once."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes, summary=app.summary)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    described = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(described.pop("$defs"))
+    schemas["Problem"] = described
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From POST /auth/token."}
+    }
+    public = {name for name, route in _routes(app).items() if isinstance(route, PublicRoute)}
+    for operations in document["paths"].values():
+        for method, operation in operations.items():
+            _complete(method, operation, public=operation.get("operationId") in public)
+    app.openapi_schema = document
+    return document
+
+
+def _routes(app: FastAPI) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def walk(routes: Any) -> None:
+        for route in routes:
+            if getattr(route, "operation_id", None):
+                found[route.operation_id] = route
+            inner = getattr(route, "routes", None) or getattr(getattr(route, "router", None), "routes", None)
+            if inner:
+                walk(inner)
+
+    walk(app.routes)
+    return found
+
+
+def _complete(method: str, operation: dict[str, Any], *, public: bool) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    codes = set(ALWAYS)
+    if method in ("post", "patch", "delete", "put"):
+        codes |= set(WITH_BODY)
+    if method in ("patch", "delete") and not public:
+        codes.add(428)
+    for code in sorted(codes):
+        responses.setdefault(
+            str(code),
+            {
+                "description": MEANINGS[code],
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        )
+    if public:
+        return
+    operation["security"] = [{"bearer": []}]
+    parameters = operation.setdefault("parameters", [])
+    names = ["Crm-After"]
+    if method in ("patch", "delete"):
+        names.insert(0, "If-Match")
+    if method == "post" and not operation.get("x-not-keyed"):
+        names.insert(0, "Idempotency-Key")
+    parameters += [{"name": name, "in": "header", **HEADERS[name]} for name in names]

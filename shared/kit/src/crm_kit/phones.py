@@ -1,0 +1,31 @@
+"""Telephone numbers as people type them, kept as E.164."""
+
+import re
+from typing import Annotated
+
+import phonenumbers
+from pydantic import Field, StringConstraints
+
+from crm_kit.errors import InvalidValue
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+PhoneInput = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=40, pattern=r"^[+0-9 ()./\-]+$"),
+    Field(examples=["+491701234567"]),
+]
+"""A number in E.164, or a national one of the organisation's country."""
+
+
+def normal_phone(text: str, country: str | None, pointer: str) -> str:
+    """The number in E.164; 422 ``invalid-phone`` for one that cannot exist or that needs a country nobody set."""
+    if E164.fullmatch(text):
+        return text
+    try:
+        number = phonenumbers.parse(text, country)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_possible_number(number):
+        raise InvalidValue(pointer, "invalid-phone", "Not a telephone number; write it like +491701234567.")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,133 @@
+"""Problem details (RFC 9457): the one place where a slug meets an HTTP status."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_kit.errors import DomainError, FieldError
+from crm_kit.records.presenter import to_json
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[str, int] = {
+    "invalid-json": 400,
+    "invalid-parameter": 400,
+    "invalid-filter": 400,
+    "invalid-cursor": 400,
+    "invalid-header": 400,
+    "invalid-idempotency-key": 400,
+    "invalid-request": 400,
+    "invalid-grant": 400,
+    "invalid-client": 401,
+    "token-missing": 401,
+    "token-invalid": 401,
+    "token-expired": 401,
+    "token-superseded": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "not-acceptable": 406,
+    "illegal-transition": 409,
+    "possible-duplicates": 409,
+    "in-progress": 409,
+    "in-use": 409,
+    "not-deletable": 409,
+    "already-exists": 409,
+    "merged": 410,
+    "stale": 412,
+    "body-too-large": 413,
+    "unsupported-media-type": 415,
+    "if-match-required": 428,
+    "too-many-requests": 429,
+    "internal-error": 500,
+    "upstream-failed": 502,
+    "not-yet-projected": 503,
+    "unavailable": 503,
+    "deadline-exceeded": 504,
+}
+"""Slugs that are not 422: every other slug is a rule that the request's content breaks."""
+
+
+class ProblemError(BaseModel):
+    """One offending place of the request."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or the parameter's name.")
+    code: str = Field(description="Stable code of the rule.")
+    message: str = Field(description="What is wrong, in a sentence.")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; some problems carry more members, named in the operation's description."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="`/problems/<slug>`.", examples=["/problems/not-found"])
+    title: str = Field(description="The slug as words.")
+    status: int = Field(description="HTTP status.")
+    detail: str = Field(description="What is wrong here.")
+    instance: str = Field(description="Path of the request.")
+    trace_id: str = Field(description="Trace id (W3C) for support and logs.")
+    errors: list[ProblemError] = Field(default=[], description="Offending places, where there are any.")
+
+
+def status_of(slug: str) -> int:
+    """The HTTP status of a problem; a rule without one of its own is 422."""
+    return STATUS.get(slug, 422)
+
+
+def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that tells of an error."""
+    status = status_of(error.slug)
+    body: dict[str, Any] = {
+        "type": f"/problems/{error.slug}",
+        "title": error.slug.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": error.detail,
+        "instance": path,
+        "trace_id": trace_id,
+    }
+    if error.errors:
+        body["errors"] = [{"pointer": e.pointer, "code": e.code, "message": e.message} for e in error.errors]
+    body.update(error.members)
+    extra = dict(headers or {})
+    if status == 401:
+        extra.setdefault("WWW-Authenticate", 'Bearer realm="crm"')
+    if status in (429, 503):
+        extra.setdefault("Retry-After", str(error.members.get("retry_after", 1)))
+    return Response(to_json(body), status, extra, MEDIA_TYPE)
+
+
+READ_ONLY = frozenset(
+    {"id", "version", "status", "status_reason", "owner_type", "owner_id", "owner_name", "business_unit_id"}
+    | {"created_at", "created_by", "modified_at", "modified_by", "number", "allowed_actions"}
+)
+
+
+def from_validation(error: RequestValidationError) -> DomainError:
+    """What pydantic found, as a problem: 404 for a malformed id in the path, 400 for parameters, 422 for the body."""
+    places = [_place(found) for found in error.errors()]
+    origins = {str(found["loc"][0]) for found in error.errors()}
+    if "path" in origins:
+        return DomainError("not-found", "There is no such record.")
+    if origins & {"query", "header", "cookie"}:
+        return DomainError("invalid-parameter", places[0].message, tuple(places))
+    if any(place.code == "read-only-field" for place in places):
+        return DomainError(
+            "read-only-field", "The body sets fields that only the system or a command sets.", tuple(places)
+        )
+    return DomainError("validation", "The body breaks the rules of its schema.", tuple(places))
+
+
+def _place(found: Mapping[str, Any]) -> FieldError:
+    location = [str(part).replace("~", "~0").replace("/", "~1") for part in found["loc"][1:]]
+    in_body = found["loc"][0] == "body"
+    pointer = "/" + "/".join(location) if in_body else "/".join(location)
+    code = str(found["type"]).replace("_", "-")
+    if code == "extra-forbidden" and location[-1] in READ_ONLY:
+        return FieldError(pointer, "read-only-field", "This field is read-only.")
+    if code == "extra-forbidden":
+        return FieldError(pointer, "unknown-field", "There is no such field.")
+    return FieldError(pointer, code, str(found["msg"]))

@@ -1,0 +1,104 @@
+"""What routes return: a record, a created record, nothing, or a page; built from rows, serialised once."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from fastapi import Request
+from fastapi.responses import Response
+
+from crm_kit.access import Principal
+from crm_kit.db import Record, Stateful
+from crm_kit.records.presenter import presenter_of, to_json
+from crm_kit.runtime import Runtime
+from crm_kit.uow import UnitOfWork
+
+READ_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
+SEEN = 50_000
+
+
+def allowed_actions(record: type[Record], values: dict[str, Any], principal: Principal, runtime: Runtime) -> list[str]:
+    """The moves from here that the caller holds the privilege for."""
+    entity, tree = record.entity(), runtime.directory.tree
+    owner, unit = values.get("owner_id"), values.get("business_unit_id")
+    actions: list[str] = []
+    if issubclass(record, Stateful) and principal.covers(entity, Privilege.WRITE, owner, unit, tree):
+        actions += record.lifecycle.actions(f"{values['status']}/{values['status_reason']}")
+    if owner is not None and principal.covers(entity, Privilege.ASSIGN, owner, unit, tree):
+        actions.append("assign")
+    return actions
+
+
+async def shown(uow: UnitOfWork, record: Record) -> dict[str, Any]:
+    """The record as this caller sees it."""
+    body = await uow.present(record)
+    if isinstance(record, Stateful) or "owner_id" in record.__dict__:
+        body["allowed_actions"] = allowed_actions(type(record), record.__dict__, uow.principal, uow.runtime)
+    return body
+
+
+async def one(uow: UnitOfWork, record: Record) -> Response:
+    """200 with the record and its ETag: the answer of every command and patch."""
+    headers = {"etag": f'"{record.version}"', **READ_HEADERS}
+    return Response(to_json(await shown(uow, record)), 200, headers, "application/json")
+
+
+async def created(uow: UnitOfWork, record: Record, collection: str) -> Response:
+    """201 with the record, its ETag and its Location."""
+    headers = {"etag": f'"{record.version}"', "location": f"/api/v1/{collection}/{record.id}", **READ_HEADERS}
+    return Response(to_json(await shown(uow, record)), 201, headers, "application/json")
+
+
+def gone() -> Response:
+    """204: the record is deleted."""
+    return Response(status_code=204)
+
+
+async def read(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: Request) -> Response:
+    """GET of one record; 304 when the version and everything the caller sees beside it are what this caller saw last."""
+    record = await uow.read(entity, record_id)
+    body = to_json(await shown(uow, record))
+    etag = f'"{record.version}"'
+    headers = {"etag": etag, **READ_HEADERS}
+    seen: OrderedDict[tuple[UUID, float, UUID], int] = uow.runtime.extras.setdefault("seen", OrderedDict())
+    reader = (uow.principal.id, uow.principal.issued_at, record_id)
+    before, now = seen.get(reader), hash(body)
+    seen[reader] = now
+    seen.move_to_end(reader)
+    if len(seen) > SEEN:
+        seen.popitem(last=False)
+    # The ETag is the version alone, so what names and allowed_actions looked like is remembered here;
+    # a replica that does not remember answers 200, which is never wrong.
+    if before == now and _matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, 200, headers, "application/json")
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    return header is not None and (
+        header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
+    )
+
+
+async def items(
+    uow: UnitOfWork, entity: type[Record], rows: Sequence[dict[str, Any]], only: frozenset[str] | None
+) -> list[dict[str, Any]]:
+    """Rows as this caller sees them; with ``only``, just those fields."""
+    await uow.learn(entity, rows)
+    presenter, names, principal, runtime = presenter_of(entity), uow.names, uow.principal, uow.runtime
+    found = []
+    for row in rows:
+        body = presenter.record(row, names)
+        body["allowed_actions"] = allowed_actions(entity, row, principal, runtime)
+        found.append({field: body[field] for field in body if field in only} if only else body)
+    return found
+
+
+def page(found: list[dict[str, Any]], following: str | None, count: int | None) -> Response:
+    """One page of a list."""
+    body: dict[str, Any] = {"items": found, "next": following}
+    if count is not None:
+        body["count"] = count
+    return Response(to_json(body), 200, READ_HEADERS, "application/json")

@@ -1,0 +1,150 @@
+"""From the filter grammar of ``crm_contracts.filters`` to SQL text with parameters. Column names come from the model only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from crm_contracts.filters import AllOf, AnyOf, FieldType, Filter, FilterField, Not, Op, Term
+from sqlalchemy import Boolean, Date, Enum, Integer, Numeric, String, Text, Uuid
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from crm_kit.db import Record
+
+COMPARE = {Op.EQ: "=", Op.NE: "<>", Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
+CASTS = {
+    FieldType.TEXT: "text",
+    FieldType.KEYWORD: "text",
+    FieldType.UUID: "uuid",
+    FieldType.DATE: "date",
+    FieldType.DATETIME: "timestamptz",
+    FieldType.DECIMAL: "numeric",
+    FieldType.INTEGER: "bigint",
+    FieldType.BOOLEAN: "boolean",
+}
+
+
+class Parameters:
+    """Collects values and hands out their placeholders."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def add(self, value: Any, cast: str) -> str:
+        """The placeholder of a value, with its type said, so that one text always has one plan."""
+        self.values.append(value)
+        return f"${len(self.values)}::{cast}"
+
+
+@dataclass(frozen=True, slots=True)
+class Virtual:
+    """A filter field without a column of its own: it rewrites a term into one on a real field. ``today`` is the
+    organisation's date."""
+
+    field: FilterField
+    rewrite: Callable[[Term, date], Filter]
+
+
+@dataclass(frozen=True, slots=True)
+class Filterable:
+    """What of an entity may be filtered: its columns by JSON name, and virtual fields."""
+
+    columns: Mapping[str, tuple[str, FieldType]]
+    fields: Mapping[str, FilterField]
+    virtual: Mapping[str, Virtual]
+
+    def compile(self, tree: Filter, parameters: Parameters, today: date) -> str:
+        """The condition as SQL. ``ne`` and ``nin`` match rows without a value too, as people expect of *is not*."""
+        match tree:
+            case AllOf():
+                return "(" + " and ".join(self.compile(part, parameters, today) for part in tree.all) + ")"
+            case AnyOf():
+                return "(" + " or ".join(self.compile(part, parameters, today) for part in tree.any) + ")"
+            case Not():
+                return f"(({self.compile(tree.not_, parameters, today)}) is not true)"
+            case Term():
+                if tree.field in self.virtual:
+                    return self.compile(self.virtual[tree.field].rewrite(tree, today), parameters, today)
+                column, kind = self.columns[tree.field]
+                return _term(tree, f"t.{column}", CASTS[kind], parameters)
+        raise TypeError(f"not a filter: {type(tree).__name__}")
+
+
+def _term(term: Term, column: str, cast: str, parameters: Parameters) -> str:
+    match term.op:
+        case Op.IS_NULL:
+            return f"{column} is {'' if term.value else 'not '}null"
+        case Op.IN:
+            return f"{column} = any({parameters.add(list(term.value), f'{cast}[]')})"
+        case Op.NIN:
+            return f"({column} = any({parameters.add(list(term.value), f'{cast}[]')})) is not true"
+        case Op.BETWEEN:
+            low, high = (parameters.add(value, cast) for value in term.value)
+            return f"{column} between {low} and {high}"
+        case Op.CONTAINS:
+            return f"{column} ilike {parameters.add(f'%{escaped(term.value)}%', 'text')}"
+        case Op.STARTS_WITH:
+            return f"{column} ilike {parameters.add(f'{escaped(term.value)}%', 'text')}"
+        case Op.NE:
+            return f"{column} is distinct from {parameters.add(term.value, cast)}"
+    return f"{column} {COMPARE[term.op]} {parameters.add(term.value, cast)}"
+
+
+def escaped(text: str) -> str:
+    """Text for LIKE in which every character means itself."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def filterable(entity: type[Record], virtual: Mapping[str, Virtual] | None = None) -> Filterable:
+    """Every scalar column of an entity under its JSON name: ``estimated_value.amount``, ``customer.id``, ``owner_id``."""
+    columns: dict[str, tuple[str, FieldType]] = {}
+    fields: dict[str, FilterField] = {}
+    shown = entity.record_model.model_fields
+    for column in entity.__table__.c:
+        name = _json_name(column.key, shown)
+        kind = _type(column.type)
+        if name is None or kind is None:
+            continue
+        columns[name] = (column.key, kind)
+        fields[name] = FilterField(kind, _values(entity, column.key, column.type))
+    extra = virtual or {}
+    return Filterable(columns, {**fields, **{name: one.field for name, one in extra.items()}}, extra)
+
+
+def _json_name(column: str, shown: Mapping[str, Any]) -> str | None:
+    if column in shown:
+        return column
+    stem, _, part = column.rpartition("_")
+    return f"{stem}.{part}" if stem in shown and part in ("amount", "currency", "type", "id") else None
+
+
+def _values(entity: type[Record], column: str, kind: Any) -> tuple[str, ...] | None:
+    if isinstance(kind, Enum):
+        return tuple(kind.enums)
+    lifecycle = getattr(entity, "lifecycle", None)
+    if lifecycle is not None and column == "status":
+        return tuple(lifecycle.statuses)
+    if lifecycle is not None and column == "status_reason":
+        return tuple(lifecycle.status_reasons)
+    return None
+
+
+def _type(kind: Any) -> FieldType | None:
+    match kind:
+        case Enum():
+            return FieldType.KEYWORD
+        case Text() | String():
+            return FieldType.TEXT
+        case Uuid():
+            return FieldType.UUID
+        case TIMESTAMP():
+            return FieldType.DATETIME
+        case Date():
+            return FieldType.DATE
+        case Boolean():
+            return FieldType.BOOLEAN
+        case Numeric():
+            return FieldType.DECIMAL
+        case Integer():
+            return FieldType.INTEGER
+    return None

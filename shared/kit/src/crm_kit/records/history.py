@@ -1,0 +1,89 @@
+"""``GET /{collection}/{id}/history``: who changed what, when, from what to what. Newest first."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.types import UtcDatetime
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from crm_kit.db import Record
+from crm_kit.errors import DomainError, FieldError, NotFound
+from crm_kit.records.answers import READ_HEADERS
+from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
+from crm_kit.records.presenter import to_json
+from crm_kit.uow import UnitOfWork
+
+
+class HistoryItem(BaseModel):
+    """One version of a record and what made it."""
+
+    version: int = Field(description="The version that this change made.")
+    fact: str = Field(description="What happened: created, updated, qualified, …", examples=["updated"])
+    at: UtcDatetime = Field(description="When, UTC.")
+    actor: str = Field(description="`user:<id>`, `client:<id>` or `system:<service>`.")
+    event_id: UUID = Field(description="Id of the event that announced it.")
+    correlation_id: str = Field(description="What it belonged to; the `Crm-Correlation-Id` of the request.")
+    changes: dict[str, Any] | None = Field(description="`{field: {old, new}}`; null where the whole record is given.")
+    record: dict[str, Any] | None = Field(description="The record as created, or as it last was before its deletion.")
+
+
+class HistoryPage(BaseModel):
+    """A page of history."""
+
+    items: list[HistoryItem] = Field(description="Newest first.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+
+
+async def history(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: Request) -> Response:
+    """The history of a readable record; of a deleted one for readers of the whole organisation."""
+    depth = uow.principal.require(entity.entity(), Privilege.READ)
+    try:
+        await uow.read(entity, record_id)
+    except NotFound:
+        if depth is not Depth.ORGANIZATION:
+            raise
+    limit, after = _bounds(request)
+    rows = (
+        await (await uow.connection()).exec_driver_sql(
+            "select version, fact, at, actor, event_id, correlation_id, changes::text, record::text from audit"
+            " where entity_id = $1 and entity_type = $2 and version < $3 order by version desc limit $4",
+            (record_id, entity.entity(), after, limit + 1),
+        )
+    ).all()
+    if not rows and after == NEWEST:
+        raise NotFound(entity.entity())
+    found = [_item(row) for row in rows[:limit]]
+    following = str(found[-1]["version"]) if len(rows) > limit else None
+    return Response(to_json({"items": found, "next": following}), 200, READ_HEADERS, "application/json")
+
+
+NEWEST = 2**31 - 1
+
+
+def _bounds(request: Request) -> tuple[int, int]:
+    limit, after = (
+        request.query_params.get(name, default)
+        for name, default in (("limit", str(DEFAULT_PAGE)), ("after", str(NEWEST)))
+    )
+    for name, text, top in (("limit", limit, MAX_PAGE), ("after", after, NEWEST)):
+        if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= top):
+            message = f"{name} is a number from 1 to {top}."
+            raise DomainError("invalid-parameter", message, (FieldError(name, "invalid-value", message),))
+    return int(limit), int(after)
+
+
+def _item(row: Any) -> dict[str, Any]:
+    return {
+        "version": row[0],
+        "fact": row[1],
+        "at": row[2],
+        "actor": row[3],
+        "event_id": row[4],
+        "correlation_id": row[5],
+        "changes": orjson.Fragment(row[6]) if row[6] else None,
+        "record": orjson.Fragment(row[7]) if row[7] else None,
+    }

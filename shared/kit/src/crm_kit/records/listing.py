@@ -1,0 +1,312 @@
+"""Lists: filter, search, sort, page, access. One function each, so that thirty lists behave alike.
+
+A page of *my records* as one big OR over owners and units is a hundred times slower than a keyset page of each owner and
+unit, merged: every branch reads one index in order and stops after a page.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.filters import Filter, FilterError, parse_filter, parse_query_params
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Numeric, Uuid
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from crm_kit.access import units_of
+from crm_kit.db import OwnedRecord, Record, stored_columns
+from crm_kit.errors import DomainError, FieldError
+from crm_kit.records.answers import items, page
+from crm_kit.records.cursor import Cursors
+from crm_kit.records.filtering import Filterable, Parameters, Virtual, escaped, filterable
+from crm_kit.uow import UnitOfWork
+
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
+MAX_SEARCH = 200
+
+
+class Query(BaseModel):
+    """A list asked for with a body: and, or, not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filter: dict[str, Any] | None = Field(
+        None,
+        description="JSON filter: `{field, op, value}`, `{all: […]}`, `{any: […]}`, `{not: …}`; depth ≤ 5, terms ≤ 50.",
+        examples=[{"all": [{"field": "status", "op": "eq", "value": "open"}]}],
+    )
+    q: str | None = Field(None, max_length=MAX_SEARCH, description="Text to find.")
+    sort: str | None = Field(None, max_length=100, description="One sortable field; `-` in front for descending.")
+    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE, description="Records per page, 1 to 200.")
+    after: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+    count: str | None = Field(None, pattern="^exact$", description="`exact` counts all matches, at its price.")
+    fields: str | None = Field(None, max_length=2000, description="Comma-separated fields to answer with.")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list of an entity can do. ``sortable`` names JSON fields; each is indexed together with id."""
+
+    entity: type[Record]
+    sortable: tuple[str, ...] = ("created_at",)
+    search: str | None = None
+    """Column with the lower-cased text that ``q`` searches, under a trigram index."""
+    virtual: Mapping[str, Virtual] = field(default_factory=dict)
+    default_sort: str = "-created_at"
+
+    @cached_property
+    def filterable(self) -> Filterable:
+        """The fields that may be filtered."""
+        return filterable(self.entity, self.virtual)
+
+    @cached_property
+    def columns(self) -> str:
+        """The select list."""
+        return ", ".join(f"t.{column}" for column in stored_columns(self.entity))
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The fields that ``fields=`` may name."""
+        return frozenset(self.entity.record_model.model_fields) | {"allowed_actions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The sort key: nulls count as lowest, so that one index serves both directions."""
+
+    name: str
+    column: str
+    cast: str
+    descending: bool
+    nullable: bool
+
+    @property
+    def sql(self) -> str:
+        """The ORDER BY list."""
+        way = "desc" if self.descending else "asc"
+        nulls = (" nulls last" if self.descending else " nulls first") if self.nullable else ""
+        return f"{self.column} {way}{nulls}, id {way}"
+
+    def follows(self, position: Sequence[Any], parameters: Parameters) -> list[str]:
+        """The conditions, one per branch, of the rows after a position."""
+        sign = "<" if self.descending else ">"
+        value, record_id = position
+        if value is None:
+            after = f"t.{self.column} is null and t.id {sign} {parameters.add(UUID(record_id), 'uuid')}"
+            return [after] if self.descending else [after, f"t.{self.column} is not null"]
+        at = parameters.add(value, "text") + f"::{self.cast}"
+        after = f"(t.{self.column}, t.id) {sign} ({at}, {parameters.add(UUID(record_id), 'uuid')})"
+        return [after, f"t.{self.column} is null"] if self.descending and self.nullable else [after]
+
+
+async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> Response:
+    """``GET /{collection}``: everything from the query string."""
+    pairs = request.query_params.multi_items()
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        doubled = next(name for name, _ in pairs if sum(1 for other, _ in pairs if other == name) > 1)
+        raise _refused(doubled, "doubled-parameter", "A parameter is given once; several values go into name[in]=a,b.")
+    limit = given.get("limit", str(DEFAULT_PAGE))
+    if not (limit.isascii() and limit.isdecimal() and len(limit) <= 3 and 1 <= int(limit) <= MAX_PAGE):
+        raise _refused("limit", "invalid-value", f"limit is a number from 1 to {MAX_PAGE}.")
+    try:
+        tree = parse_query_params(pairs, listing.filterable.fields)
+    except FilterError as error:
+        raise _filter_problem(error) from None
+    if given.get("count", "exact") != "exact":
+        raise _refused("count", "invalid-value", "count can only be 'exact'.")
+    wanted = Query.model_construct(
+        q=given.get("q"),
+        sort=given.get("sort"),
+        limit=int(limit),
+        after=given.get("after"),
+        count=given.get("count"),
+        fields=given.get("fields"),
+    )
+    if wanted.q is not None and len(wanted.q) > MAX_SEARCH:
+        raise _refused("q", "invalid-value", f"q has at most {MAX_SEARCH} characters.")
+    return await _answer(uow, listing, wanted, tree)
+
+
+async def query_records(uow: UnitOfWork, listing: Listing, query: Query) -> Response:
+    """``POST /{collection}/query``: the same with a JSON filter."""
+    tree = None
+    if query.filter is not None:
+        try:
+            tree = parse_filter(query.filter, listing.filterable.fields, "/filter")
+        except FilterError as error:
+            raise _filter_problem(error) from None
+    return await _answer(uow, listing, query, tree)
+
+
+async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter | None) -> Response:
+    depth = uow.principal.require(listing.entity.entity(), Privilege.READ)
+    order = _order(listing, query.sort or listing.default_sort)
+    only = _only(listing, query.fields)
+    parameters = Parameters()
+    conditions = _conditions(uow, listing, query, tree, parameters)
+    filtered = len(parameters.values)
+    scope = _scope(uow, listing, query, order, conditions, parameters)
+    cursors = _cursors(uow)
+    branches = [""]
+    if query.after is not None:
+        branches = order.follows(cursors.read(query.after, scope), parameters)
+    sql = _page_sql(uow, listing, depth, order, conditions, branches, query.limit + 1, parameters)
+    conn = await uow.connection()
+    rows = [dict(row) for row in (await conn.exec_driver_sql(sql, tuple(parameters.values))).mappings()]
+    following = None
+    if len(rows) > query.limit:
+        rows.pop()
+        last = rows[-1]
+        following = cursors.write([_position(last[order.column]), str(last["id"])], scope)
+    count = await _count(uow, listing, depth, conditions, parameters.values[:filtered]) if query.count else None
+    return page(await items(uow, listing.entity, rows, only), following, count)
+
+
+def _conditions(
+    uow: UnitOfWork, listing: Listing, query: Query, tree: Filter | None, parameters: Parameters
+) -> list[str]:
+    conditions = []
+    if tree is not None:
+        conditions.append(listing.filterable.compile(tree, parameters, today(uow)))
+    if query.q:
+        if listing.search is None:
+            raise _refused("q", "invalid-parameter", "This list has no text search.")
+        if "\x00" in query.q:
+            raise _refused("q", "invalid-value", "q must not contain U+0000.")
+        for word in query.q.lower().split()[:8]:
+            conditions.append(f"t.{listing.search} like {parameters.add(f'%{escaped(word)}%', 'text')}")
+    return conditions
+
+
+def today(uow: UnitOfWork) -> date:
+    """The date in the organisation's time zone."""
+    return uow.now.astimezone(ZoneInfo(uow.runtime.directory.organization.time_zone)).date()
+
+
+def _page_sql(
+    uow: UnitOfWork,
+    listing: Listing,
+    depth: Depth,
+    order: Order,
+    conditions: list[str],
+    branches: list[str],
+    limit: int,
+    parameters: Parameters,
+) -> str:
+    table, size = listing.entity.__tablename__, parameters.add(limit, "int")
+    selects = []
+    sources = _sources(uow, listing.entity, depth, parameters)
+    for branch in branches:
+        for source, match in sources:
+            where = " and ".join(filter(None, [match, *conditions, branch])) or "true"
+            inner = f"select {listing.columns} from {table} t where {where} order by {order.sql} limit {size}"
+            selects.append(f"select t.* from {source} cross join lateral ({inner}) t" if source else f"({inner})")
+    if len(selects) == 1 and not sources[0][0]:
+        return selects[0][1:-1]
+    merged = " union all ".join(selects)
+    distinct = (
+        "distinct on ("
+        + order.sql.replace(" asc", "").replace(" desc", "").replace(" nulls first", "").replace(" nulls last", "")
+        + ")"
+    )
+    return f"select {distinct if len(selects) > 1 else ''} * from ({merged}) t order by {order.sql} limit {size}"
+
+
+def _sources(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> list[tuple[str, str]]:
+    """Where the rows a depth reaches come from: (FROM item, condition) for each set of owners or units."""
+    if depth is Depth.ORGANIZATION:
+        return [("", "")]
+    if not issubclass(entity, OwnedRecord):
+        return [("", "false")]
+    owners = parameters.add(list(uow.principal.owners), "uuid[]")
+    sources = [(f"unnest({owners}) o (id)", "t.owner_id = o.id")]
+    units = units_of(uow.principal, depth, uow.runtime.directory.tree)
+    if units:
+        sources.append((f"unnest({parameters.add(units, 'uuid[]')}) u (id)", "t.business_unit_id = u.id"))
+    return sources
+
+
+async def _count(uow: UnitOfWork, listing: Listing, depth: Depth, conditions: list[str], values: list[Any]) -> int:
+    parameters = Parameters()
+    parameters.values.extend(values)
+    reach = []
+    if depth is not Depth.ORGANIZATION:
+        owned = issubclass(listing.entity, OwnedRecord)
+        owners = parameters.add(list(uow.principal.owners), "uuid[]")
+        units = parameters.add(units_of(uow.principal, depth, uow.runtime.directory.tree), "uuid[]")
+        reach = [f"(t.owner_id = any({owners}) or t.business_unit_id = any({units}))" if owned else "false"]
+    where = " and ".join([*reach, *conditions]) or "true"
+    sql = f"select count(*) from {listing.entity.__tablename__} t where {where}"
+    conn = await uow.connection()
+    return int((await conn.exec_driver_sql(sql, tuple(parameters.values))).scalar_one())
+
+
+def _order(listing: Listing, sort: str) -> Order:
+    name = sort.removeprefix("-")
+    if name not in listing.sortable:
+        raise _refused("sort", "invalid-sort", f"Sort by one of: {', '.join(listing.sortable)}; '-' in front reverses.")
+    column = listing.filterable.columns[name][0]
+    found = listing.entity.__table__.c[column]
+    return Order(name, column, _cast(found.type), sort.startswith("-"), bool(found.nullable))
+
+
+def _cast(kind: Any) -> str:
+    match kind:
+        case TIMESTAMP():
+            return "timestamptz"
+        case Numeric():
+            return "numeric"
+        case Uuid():
+            return "uuid"
+    return {"DATE": "date", "INTEGER": "int", "BOOLEAN": "boolean"}.get(str(kind), "text")
+
+
+def _position(value: Any) -> str | None:
+    if value is None:
+        return None
+    return value.isoformat() if isinstance(value, datetime | date) else str(value)
+
+
+def _only(listing: Listing, fields: str | None) -> frozenset[str] | None:
+    if fields is None:
+        return None
+    only = frozenset(name.strip() for name in fields.split(",") if name.strip())
+    unknown = sorted(only - listing.fields)
+    if unknown or not only:
+        allowed = ", ".join(sorted(listing.fields))
+        raise _refused("fields", "unknown-field", f"Unknown: {', '.join(unknown)[:200]}; allowed: {allowed}.")
+    return only | {"id"}
+
+
+def _scope(
+    uow: UnitOfWork, listing: Listing, query: Query, order: Order, conditions: list[str], parameters: Parameters
+) -> bytes:
+    """What a cursor is bound to: list, caller, sort and filter."""
+    parts = [listing.entity.entity(), str(uow.principal.id), order.sql, *conditions, *map(repr, parameters.values)]
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def _cursors(uow: UnitOfWork) -> Cursors:
+    extras = uow.runtime.extras
+    if "cursors" not in extras:
+        extras["cursors"] = Cursors(uow.runtime.settings.secret.get_secret_value())
+    cursors: Cursors = extras["cursors"]
+    return cursors
+
+
+def _refused(parameter: str, code: str, message: str) -> DomainError:
+    return DomainError("invalid-parameter", message, (FieldError(parameter, code, message),))
+
+
+def _filter_problem(error: FilterError) -> DomainError:
+    return DomainError("invalid-filter", error.message, (FieldError(error.pointer, error.code, error.message),))

@@ -1,0 +1,92 @@
+"""PATCH as JSON merge patch (RFC 7396), DELETE, assign: the mechanics that every entity shares."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from crm_contracts.catalogue import Event
+from crm_contracts.records import Owner
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_kit.db import OwnedRecord, Record, Stateful
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.uow import UnitOfWork
+
+
+class Assignment(BaseModel):
+    """Who shall own the record (Dataverse: Assign)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    owner_type: Literal["user", "team", "client"] = Field(description="Kind of the new owner.")
+    owner_id: UUID = Field(description="An active user, team or API client.")
+
+
+class Deactivation(BaseModel):
+    """Why a record is switched off."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str | None = Field(None, max_length=2000, description="Kept in the history; free text.")
+
+
+def fields_set(body: BaseModel) -> dict[str, Any]:
+    """The fields a client sent, nested shapes as plain JSON values, money and enums as they are."""
+    return {name: plain(getattr(body, name)) for name in body.model_fields_set}
+
+
+def plain(value: Any) -> Any:
+    """A nested shape as what its JSON column holds."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return value
+
+
+def apply(record: Record, values: Mapping[str, Any]) -> None:
+    """Set fields of a record that may be edited."""
+    for name, value in values.items():
+        setattr(record, name, value)
+
+
+def require_status(record: Stateful, *editable: str) -> None:
+    """409 when a record's fields would be changed in a status that keeps them: inactive, qualified, won, lost, closed."""
+    if record.status not in editable:
+        raise DomainError(
+            "illegal-transition",
+            f"The record can only be edited while it is {' or '.join(editable)}.",
+            members={
+                "status": record.status,
+                "status_reason": record.status_reason,
+                "allowed": record.lifecycle.actions(record.state),
+            },
+        )
+
+
+async def assign(uow: UnitOfWork, record: OwnedRecord, to: Assignment, event: type[Event]) -> None:
+    """Give a record to an active principal: sets owner and business unit. The same owner again changes nothing."""
+    directory = uow.runtime.directory
+    await directory.learn(await uow.connection(), [to.owner_id])
+    found = directory.named(to.owner_id)
+    if found is None or found.deleted or found.kind != to.owner_type:
+        raise InvalidValue("/owner_id", "unknown-reference", f"There is no such {to.owner_type}.")
+    if not found.active:
+        raise InvalidValue("/owner_id", "inactive-reference", f"The {to.owner_type} is not active.")
+    if record.owner_id == to.owner_id:
+        return
+    await uow.learn(type(record), [record.__dict__])
+    previous = _owner(uow, record)
+    record.owner_type, record.owner_id, record.business_unit_id = to.owner_type, to.owner_id, found.unit
+    await uow.learn(type(record), [record.__dict__])
+    uow.emit(record, event, previous_owner=previous, new_owner=_owner(uow, record))
+
+
+def _owner(uow: UnitOfWork, record: OwnedRecord) -> Owner:
+    name = uow.names[record.owner_id].name
+    return Owner(
+        owner_type=record.owner_type,
+        owner_id=record.owner_id,
+        owner_name=name,
+        business_unit_id=record.business_unit_id,
+    )

@@ -1,0 +1,44 @@
+"""What refers to a record in its own service: why it cannot be deleted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from crm_contracts.access import Privilege
+from sqlalchemy import Uuid, cast, literal, select, union_all
+
+from crm_kit.db import OwnedRecord, Record
+from crm_kit.errors import DomainError
+from crm_kit.uow import UnitOfWork
+
+SHOWN = 10
+
+
+async def refuse_in_use(uow: UnitOfWork, record: Record, referrers: Sequence[tuple[type[Record], str, str]]) -> None:
+    """409 ``in-use`` listing up to ten records that refer to this one; those the caller may not read only as hidden.
+
+    ``referrers`` are (entity, the column that refers, the column with its name).
+    """
+    parts = []
+    for entity, column, name in referrers:
+        table = entity.__table__
+        owned = issubclass(entity, OwnedRecord)
+        owner = table.c.owner_id if owned else cast(None, Uuid)
+        unit = table.c.business_unit_id if owned else cast(None, Uuid)
+        parts.append(
+            select(literal(entity.entity()), table.c.id, table.c[name], owner, unit)
+            .where(table.c[column] == record.id)
+            .limit(SHOWN)
+            .subquery()
+            .select()
+        )
+    found = (await uow.execute(union_all(*parts).limit(SHOWN))).all()
+    if found:
+        references = [_shown(uow, row) for row in found]
+        raise DomainError("in-use", "Other records refer to this one.", members={"references": references})
+
+
+def _shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:
+    kind, record_id, name, owner, unit = row
+    if uow.principal.covers(kind, Privilege.READ, owner, unit, uow.runtime.directory.tree):
+        return {"type": kind, "id": record_id, "name": name}
+    return {"hidden": True}

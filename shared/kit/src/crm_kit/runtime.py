@@ -1,0 +1,129 @@
+"""What a service is, and what one process of it holds for as long as it lives."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import MetaData, Select, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.db import Database, Record
+from crm_kit.directory import Directory
+from crm_kit.notify import Notifier
+from crm_kit.numbers import Numbers
+from crm_kit.records.presenter import Named
+from crm_kit.settings import Settings
+from crm_kit.tokens import TokenVerifier, http_keys
+
+NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mapping[UUID, Named]]]
+"""The names of referenced records, all in one statement."""
+
+if TYPE_CHECKING:
+    from crm_kit.uow import UnitOfWork
+
+SYSTEM = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
+
+
+def system_id(service: str) -> UUID:
+    """The stable id under which a service's consumers and timers act."""
+    return uuid5(SYSTEM, f"system:{service}")
+
+
+async def no_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    """For a service whose records refer to nothing by name."""
+    return {}
+
+
+def local_names(sources: Mapping[str, tuple[type[Record], str]]) -> NameLookup:
+    """Names from this service's own tables: entity name to its class and the column that holds the name."""
+
+    async def look_up(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+        parts: list[Select[Any]] = []
+        for kind, (entity, column) in sources.items():
+            ids = [record_id for wanted_kind, record_id in wanted if wanted_kind == kind]
+            if ids:
+                table = entity.__table__
+                parts.append(select(table.c.id, table.c[column], literal(kind)).where(table.c.id.in_(ids)))
+        if not parts:
+            return {}
+        return {row[0]: Named(row[1]) for row in await conn.execute(union_all(*parts))}
+
+    return look_up
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service as a table of contents. ``name`` is the short one used in event types, queues and databases."""
+
+    name: str
+    title: str
+    metadata: MetaData
+    migrations: str
+    """The package that holds the alembic versions, such as ``crm_sales.migrations``."""
+    entities: tuple[type[Record], ...] = ()
+    seed: "Seed | None" = None
+    """Makes what every organisation starts with, where it is missing; runs after each migration."""
+    name_lookup: NameLookup = no_names
+
+
+Seed = Callable[["UnitOfWork"], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The process-wide parts a unit of work needs."""
+
+    service: str
+    settings: Settings
+    db: Database
+    notifier: Notifier
+    directory: Directory
+    tokens: TokenVerifier
+    name_lookup: NameLookup = no_names
+    validate_events: bool = False
+    """Check every event against its contract before it is written: on in tests (``CRM_VALIDATE_EVENTS``)."""
+    numbers: Numbers = field(default_factory=Numbers)
+    extras: dict[str, Any] = field(default_factory=dict)
+    """A service's own long-lived parts, such as a cache of its settings."""
+
+
+def build_runtime(service: Service, settings: Settings) -> Runtime:
+    """The parts, not yet started."""
+    name = f"{service.name}-{settings.role}"
+    db = Database(
+        settings.database_url,
+        pool_size=settings.connections,
+        application_name=name,
+        statement_seconds=settings.hop_seconds if settings.role == "api" else 0,
+    )
+    notifier = Notifier(db.dsn, f"{name}-notify")
+    directory = Directory(db, notifier)
+    return Runtime(
+        service=service.name,
+        settings=settings,
+        db=db,
+        notifier=notifier,
+        directory=directory,
+        tokens=TokenVerifier(directory, db, http_keys(settings.jwks_url)),
+        name_lookup=service.name_lookup,
+        validate_events=os.environ.get("CRM_VALIDATE_EVENTS") == "1",
+    )
+
+
+@asynccontextmanager
+async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Runtime]:
+    """Connect, follow identity, and close again."""
+    runtime = build_runtime(service, settings)
+    await runtime.notifier.start()
+    await runtime.directory.start()
+    await runtime.tokens.start()
+    try:
+        yield runtime
+    finally:
+        await runtime.tokens.stop()
+        await runtime.directory.stop()
+        await runtime.notifier.stop()
+        await runtime.db.dispose()

@@ -1,0 +1,43 @@
+"""Settings every process reads from its environment."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What one process of one service needs to know. Environment variables, no prefix games: the names are documented."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    service: str = Field(validation_alias="CRM_SERVICE", description="Which service this process is.")
+    role: str = Field("api", validation_alias="CRM_ROLE", description="api or worker.")
+    instance: str = Field(
+        "crm", validation_alias="CRM_INSTANCE", description="Prefix of databases and name of the vhost."
+    )
+    secret: SecretStr = Field(
+        validation_alias="CRM_SECRET", description="Derives cursor and link keys for all replicas."
+    )
+    database_url: str = Field(
+        validation_alias="DATABASE_URL", description="postgresql:// URL of this service's database."
+    )
+    amqp_url: str = Field("", validation_alias="AMQP_URL", description="amqp:// URL with the vhost.")
+    amqp_management_url: str = Field("", validation_alias="AMQP_MANAGEMENT_URL")
+    jwks_url: str = Field("", validation_alias="CRM_JWKS_URL", description="Where identity publishes its keys.")
+    host: str = Field("127.0.0.1", validation_alias="CRM_BIND_HOST")
+    port: int = Field(8000, validation_alias="CRM_PORT")
+    pool_size: int = Field(
+        0, validation_alias="CRM_POOL_SIZE", description="0 takes the role's default: api 6, worker 5."
+    )
+    max_body_bytes: int = Field(1024 * 1024, validation_alias="CRM_MAX_BODY_BYTES")
+    json_depth: int = Field(32, validation_alias="CRM_JSON_DEPTH")
+    hop_seconds: float = Field(3.0, validation_alias="CRM_HOP_SECONDS", description="Longest a request may take here.")
+    projection_wait_seconds: float = Field(2.0, validation_alias="CRM_PROJECTION_WAIT_SECONDS")
+    idempotency_hours: int = Field(24, validation_alias="CRM_IDEMPOTENCY_HOURS")
+    outbox_days: int = Field(90, validation_alias="CRM_OUTBOX_DAYS")
+    otlp_endpoint: str = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    log_level: str = Field("INFO", validation_alias="CRM_LOG_LEVEL")
+
+    @property
+    def connections(self) -> int:
+        """Size of the connection pool."""
+        return self.pool_size or (6 if self.role == "api" else 5)

@@ -1,0 +1,477 @@
+"""One request or one message is one unit of work: what it changes, audits, announces and answers is written together.
+
+It loads and locks, checks who may, stamps versions, and at the end sends one statement (see ``crm_kit.flush``).
+Commands never commit: the route wrapper or the consumer does.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+from crm_contracts.access import Privilege
+from crm_contracts.catalogue import Event
+from crm_contracts.envelope import (
+    DATA_CONTENT_TYPE,
+    MAX_BYTES,
+    SPECVERSION,
+    Envelope,
+    dataschema_of,
+    source_of,
+)
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock
+from crm_kit.access import Principal
+from crm_kit.db import OwnedRecord, Record, Stateful, new_id, stored_columns
+from crm_kit.errors import (
+    DomainError,
+    FieldError,
+    Forbidden,
+    InactiveReference,
+    NotFound,
+    Stale,
+    UnknownReference,
+)
+from crm_kit.failpoints import hit
+from crm_kit.flush import Changes
+from crm_kit.idempotency import KEEP_ANSWER, Answer, Key
+from crm_kit.outbox import WAKE_CHANNEL, shard_of
+from crm_kit.records.presenter import Named, encode, presenter_of, to_json
+from crm_kit.runtime import Runtime, system_id
+
+R = TypeVar("R", bound=Record)
+
+LONG_TEXT_BYTES = 1024
+STAMPS = frozenset({"version", "modified_at", "modified_by"})
+LOADED = "_loaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why this unit of work runs: the request or event behind it, and its trace."""
+
+    correlation_id: str
+    causation_id: str | None = None
+    actor: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+@dataclass(slots=True)
+class Pending:
+    """An event that waits for the flush."""
+
+    record: Record
+    event: type[Event]
+    facts: dict[str, Any]
+
+
+class UnitOfWork:
+    """Load, act, emit; everything is written at the end or not at all."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        principal: Principal,
+        cause: Cause,
+        *,
+        conn: AsyncConnection | None = None,
+        key: Key | None = None,
+        if_match: frozenset[int] | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.principal = principal
+        self.cause = cause
+        self.now = clock.now()
+        self.names: dict[UUID, Named] = {}
+        self._key = key
+        self._if_match = if_match
+        self._held = conn
+        self._borrowed = conn is not None
+        self._in_transaction = conn is not None
+        self._stack = AsyncExitStack()
+        self._records: dict[tuple[type[Record], UUID], Record] = {}
+        self._new: set[UUID] = set()
+        self._removed: set[UUID] = set()
+        self._pending: dict[UUID, Pending] = {}
+        self._written: list[tuple[str, UUID, int]] = []
+
+    @classmethod
+    def for_message(cls, conn: AsyncConnection, runtime: Runtime, envelope: Envelope) -> "UnitOfWork":
+        """The unit of work of one consumed event: acts as the service, remembers who caused it."""
+        cause = Cause(
+            correlation_id=envelope.correlationid or str(envelope.id),
+            causation_id=str(envelope.id),
+            actor=envelope.actor,
+            traceparent=envelope.traceparent,
+            tracestate=envelope.tracestate,
+        )
+        return cls(runtime, system_principal(runtime.service), cause, conn=conn)
+
+    @classmethod
+    def for_timer(cls, conn: AsyncConnection, runtime: Runtime) -> "UnitOfWork":
+        """The unit of work of one due row: time itself is the cause."""
+        return cls(runtime, system_principal(runtime.service), Cause(correlation_id=str(new_id())), conn=conn)
+
+    # -- connections ---------------------------------------------------------------------------------------------
+
+    async def connection(self) -> AsyncConnection:
+        """The connection in use: the transaction's once something is locked, until then one in autocommit."""
+        if self._held is None:
+            self._held = await self._stack.enter_async_context(self.runtime.db.connect(autocommit=True))
+        return self._held
+
+    async def _begin(self) -> AsyncConnection:
+        if not self._in_transaction:
+            await self._stack.aclose()
+            self._held = await self._stack.enter_async_context(self.runtime.db.connect(autocommit=False))
+            self._in_transaction = True
+            if self._key is not None:
+                await self._key.claim(self._held, self.now)
+        assert self._held is not None
+        return self._held
+
+    async def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+        """Run a read, or a set-based write of a projection."""
+        result: CursorResult[Any] = await (await self.connection()).execute(statement, parameters)
+        return result
+
+    # -- loading -------------------------------------------------------------------------------------------------
+
+    async def get(self, entity: type[R], record_id: UUID, privilege: Privilege) -> R:
+        """Lock a record and check that the caller holds ``privilege`` on it.
+
+        403 when the caller does not hold the privilege anywhere, 404 when the row is not visible, 403 when it is
+        visible but out of the privilege's reach, 412 when ``If-Match`` names another version.
+        """
+        self.principal.require(entity.entity(), privilege)
+        record = await self._lock(entity, record_id)
+        self._check(record, privilege)
+        if self._if_match is not None:
+            expected, self._if_match = self._if_match, None
+            if record.version not in expected:
+                raise Stale(record.version)
+        return record
+
+    async def load(self, entity: type[R], record_id: UUID) -> R:
+        """Lock a record without a check of access: for consumers, timers and the inner steps of a checked command."""
+        return await self._lock(entity, record_id)
+
+    async def read(self, entity: type[R], record_id: UUID) -> R:
+        """A record as it is now, if the caller may read it; not locked, not to be changed."""
+        self.principal.require(entity.entity(), Privilege.READ)
+        known = self._records.get((entity, record_id))
+        if known is not None:
+            return known  # type: ignore[return-value]  # the key names the type
+        row = (await self.execute(_by_id(entity, lock=False), {"id": record_id})).one_or_none()
+        if row is None:
+            raise NotFound(entity.entity())
+        record = entity.from_row(dict(row._mapping))
+        self._check(record, Privilege.READ)
+        return record
+
+    async def refer(self, entity: type[R], record_id: UUID, pointer: str) -> R:
+        """The record a new reference points at: readable and active, or 422 with its pointer."""
+        try:
+            record = await self.read(entity, record_id)
+        except (NotFound, Forbidden):
+            raise UnknownReference(pointer, entity.entity()) from None
+        if isinstance(record, Stateful) and record.status == "inactive":
+            raise InactiveReference(pointer, entity.entity())
+        return record
+
+    async def _lock(self, entity: type[R], record_id: UUID) -> R:
+        known = self._records.get((entity, record_id))
+        if known is not None:
+            return known  # type: ignore[return-value]  # the key names the type
+        conn = await self._begin()
+        row = (await conn.execute(_by_id(entity, lock=True), {"id": record_id})).one_or_none()
+        if row is None:
+            raise NotFound(entity.entity())
+        return self.adopt(entity.from_row(dict(row._mapping)))
+
+    def adopt(self, record: R) -> R:
+        """Take a record loaded and locked by the caller's own statement into this unit of work."""
+        record.__dict__[LOADED] = {column: record.__dict__[column] for column in stored_columns(type(record))}
+        self._records[type(record), record.id] = record
+        return record
+
+    def _check(self, record: Record, privilege: Privilege) -> None:
+        tree = self.runtime.directory.tree
+        if privilege is not Privilege.READ and self.principal.covers_record(privilege, record, tree):
+            return
+        if not self.principal.covers_record(Privilege.READ, record, tree):
+            raise NotFound(record.entity())
+        if privilege is not Privilege.READ:
+            raise Forbidden(privilege.value, record.entity())
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    async def start(self, entity: type[Record]) -> None:
+        """First step of a create: the privilege, and then the Idempotency-Key, before anything else is looked at."""
+        self.principal.require(entity.entity(), Privilege.CREATE)
+        if self._key is not None:
+            await self._begin()
+
+    async def number(self, prefix: str) -> str:
+        """The next number people say aloud, such as LEA-00042."""
+        return await self.runtime.numbers.next(prefix, await self.connection())
+
+    def add(self, record: R, event: type[Event], **facts: Any) -> R:
+        """Stamp a new record, owned by the caller unless it has an owner already, and announce it."""
+        self.principal.require(record.entity(), Privilege.CREATE)
+        values = record.__dict__
+        if values.get("id") is None:
+            record.id = new_id()
+        record.version = 1
+        record.created_at = record.modified_at = self.now
+        record.created_by = record.modified_by = self.principal.author
+        if isinstance(record, OwnedRecord) and values.get("owner_id") is None:
+            record.owner_type, record.owner_id = self.principal.kind, self.principal.id
+            record.business_unit_id = self.principal.unit
+        if isinstance(record, Stateful) and values.get("status") is None:
+            record.status, _, record.status_reason = record.lifecycle.initial.partition("/")
+        for column in stored_columns(type(record)):
+            values.setdefault(column, None)
+        self._records[type(record), record.id] = record
+        self._new.add(record.id)
+        self._announce(record, event, facts)
+        return record
+
+    def emit(self, record: Record, event: type[Event], **facts: Any) -> None:
+        """Announce the change of a locked record: bumps its version, once. A second emit for one record raises."""
+        self._announce(record, event, facts)
+        record.version += 1
+        record.modified_at, record.modified_by = self.now, self.principal.author
+
+    def remove(self, record: Record, event: type[Event], **facts: Any) -> None:
+        """Delete a locked record; the event carries it as it last was, at version + 1."""
+        self._removed.add(record.id)
+        self.emit(record, event, **facts)
+
+    def changed(self, record: Record) -> bool:
+        """Does the record differ from what was loaded?"""
+        return record.id in self._new or bool(_differences(record))
+
+    def _announce(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
+        if record.id in self._pending:
+            raise RuntimeError(f"a second event for {record.entity()} {record.id} in one unit of work")
+        self._pending[record.id] = Pending(record, event, facts)
+
+    # -- names ---------------------------------------------------------------------------------------------------
+
+    async def learn(self, entity: type[Record], values: Iterable[Mapping[str, Any]]) -> None:
+        """Look up the names that the presentation of these rows needs: at most one statement, mostly none."""
+        rows = list(values)
+        directory = self.runtime.directory
+        if issubclass(entity, OwnedRecord):
+            owners = {row["owner_id"] for row in rows} - self.names.keys()
+            unknown = {owner for owner in owners if directory.named(owner) is None}
+            if unknown:
+                await directory.learn(await self.connection(), unknown)
+            for owner in owners:
+                found = directory.named(owner)
+                self.names[owner] = Named(found.name if found else None)
+        presenter = presenter_of(entity)
+        if presenter.references:
+            wanted = {target for row in rows for target in presenter.points_at(row) if target[1] not in self.names}
+            if wanted:
+                self.names.update(await self.runtime.name_lookup(await self.connection(), wanted))
+
+    async def present(self, record: Record) -> dict[str, Any]:
+        """The record as the API and the events show it."""
+        await self.learn(type(record), [record.__dict__])
+        return presenter_of(type(record)).record(record.__dict__, self.names)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    @property
+    def written(self) -> list[tuple[str, UUID, int]]:
+        """(entity, id, version) of every record this unit of work has changed or will change."""
+        pending = [(p.record.entity(), p.record.id, p.record.version) for p in self._pending.values()]
+        return [*self._written, *pending]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the answer is to be kept under an Idempotency-Key."""
+        return self._key is not None
+
+    @property
+    def pending_types(self) -> list[str]:
+        """The types of the events that wait for the flush, in order."""
+        return [pending.event.type for pending in self._pending.values()]
+
+    async def flush(self, answer: Answer | None = None) -> None:
+        """Write everything in one statement; inside the transaction if there is one, else as its own."""
+        self._refuse_silent_changes()
+        keeps = answer is not None and self._key is not None
+        if not self._pending:
+            if keeps:
+                assert answer is not None
+                await self._keep_without_effect(answer)
+            return
+        changes = Changes()
+        for pending in self._pending.values():
+            await self._collect(pending, changes)
+        stored = self._key.stored(answer) if self._key is not None and answer is not None else None
+        sql, parameters = changes.statement(stored)
+        conn = await self.connection()
+        count = (await conn.exec_driver_sql(sql, parameters)).scalar_one()
+        if count != changes.expected:
+            raise RuntimeError(f"{changes.expected - count} records changed under their lock")
+        self._written.extend((p.record.entity(), p.record.id, p.record.version) for p in self._pending.values())
+        for pending in self._pending.values():
+            self._settle(pending.record)
+        self._pending.clear()
+
+    async def commit(self, answer: Answer | None = None) -> None:
+        """Flush and commit, then wake the relay."""
+        await self.flush(answer)
+        hit("uow.before_commit")
+        if self._in_transaction and not self._borrowed and self._held is not None:
+            await self._held.commit()
+        hit("uow.after_commit")
+        if self._written:
+            self.runtime.notifier.notify(WAKE_CHANNEL)
+
+    async def close(self) -> None:
+        """Give the connection back; what is not committed is rolled back."""
+        if not self._borrowed:
+            await self._stack.aclose()
+            self._held = None
+
+    async def _keep_without_effect(self, answer: Answer) -> None:
+        assert self._key is not None
+        await (await self._begin()).exec_driver_sql(KEEP_ANSWER.format(*range(1, 8)), self._key.stored(answer))
+
+    async def _collect(self, pending: Pending, changes: Changes) -> None:
+        record, table = pending.record, pending.record.__tablename__
+        before: dict[str, Any] | None = record.__dict__.get(LOADED)
+        shown = await self.present(record)
+        difference: dict[str, Any] = {}
+        if record.id in self._new:
+            columns = stored_columns(type(record))
+            changes.add("insert", table, columns, {column: record.__dict__[column] for column in columns})
+        elif record.id in self._removed:
+            changes.add("delete", table, ("id",), {"id": record.id, "version": record.version - 1})
+        else:
+            assert before is not None
+            columns = tuple(_differences(record))
+            changes.add("update", table, columns, {"id": record.id, **{c: record.__dict__[c] for c in columns}})
+            difference = await self._compare(record, before, shown)
+        self._envelop(pending, shown, difference, changes)
+
+    async def _compare(self, record: Record, before: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+        await self.learn(type(record), [before])
+        earlier = presenter_of(type(record)).record(before, self.names)
+        return {
+            field: {"old": earlier[field], "new": value}
+            for field, value in shown.items()
+            if field not in STAMPS and earlier[field] != value
+        }
+
+    def _envelop(self, pending: Pending, shown: dict[str, Any], difference: dict[str, Any], changes: Changes) -> None:
+        record, event, cause = pending.record, pending.event, self.cause
+        event_id, subject = str(new_id()), str(record.id)
+        actor = cause.actor or self.principal.actor
+        record_json = orjson.Fragment(to_json(shown))
+        data = {"record": record_json, "changed": {f: _brief(d) for f, d in difference.items()}, **pending.facts}
+        envelope: dict[str, Any] = {
+            "specversion": SPECVERSION,
+            "id": event_id,
+            "source": source_of(self.runtime.service),
+            "type": event.type,
+            "subject": subject,
+            "time": self.now,
+            "datacontenttype": DATA_CONTENT_TYPE,
+            "dataschema": dataschema_of(event.type),
+            "entityversion": record.version,
+            "actor": actor,
+            "correlationid": cause.correlation_id,
+        }
+        if cause.causation_id is not None:
+            envelope["causationid"] = cause.causation_id
+        if isinstance(record, OwnedRecord):
+            envelope["ownerid"], envelope["businessunit"] = record.owner_id, record.business_unit_id
+        if cause.traceparent is not None:
+            envelope["traceparent"] = cause.traceparent
+        if cause.tracestate is not None:
+            envelope["tracestate"] = cause.tracestate
+        envelope["data"] = data
+        body = to_json(envelope)
+        if len(body) > MAX_BYTES:
+            raise _too_large(shown)
+        if self.runtime.validate_events:
+            event.model_validate_json(to_json(data))
+        kept = record.id in self._new or record.id in self._removed
+        changes.events.append(
+            {
+                "id": event_id,
+                "shard": shard_of(record.id),
+                "entity_type": record.entity(),
+                "entity_id": subject,
+                "entity_version": record.version,
+                "type": event.type,
+                "fact": event.type.split(".")[3],
+                "traceparent": cause.traceparent,
+                "at": self.now,
+                "actor": actor,
+                "correlation_id": cause.correlation_id,
+                "changes": None if kept else orjson.Fragment(to_json(difference)),
+                "record": record_json if kept else None,
+            }
+        )
+        changes.bodies.append(body)
+
+    def _settle(self, record: Record) -> None:
+        if record.id in self._removed:
+            self._records.pop((type(record), record.id), None)
+            return
+        self._new.discard(record.id)
+        self.adopt(record)
+
+    def _refuse_silent_changes(self) -> None:
+        for record in self._records.values():
+            if record.id not in self._pending and LOADED in record.__dict__ and _differences(record):
+                raise RuntimeError(f"{record.entity()} {record.id} changed without an event: {_differences(record)}")
+
+
+def system_principal(service: str) -> Principal:
+    """Consumers and timers act as ``system:<service>``."""
+    return Principal(id=system_id(service), kind="system", unit=system_id(service), name=service)
+
+
+def _differences(record: Record) -> list[str]:
+    before, now = record.__dict__[LOADED], record.__dict__
+    return [column for column, old in before.items() if now[column] != old]
+
+
+_SELECTS: dict[tuple[type[Record], bool], Select[Any]] = {}
+
+
+def _by_id(entity: type[Record], *, lock: bool) -> Select[Any]:
+    statement = _SELECTS.get((entity, lock))
+    if statement is None:
+        table = entity.__table__
+        statement = select(*(table.c[column] for column in stored_columns(entity))).where(table.c.id == bindparam("id"))
+        statement = _SELECTS[entity, lock] = statement.with_for_update() if lock else statement
+    return statement
+
+
+def _brief(difference: dict[str, Any]) -> dict[str, Any]:
+    """Events say *that* a long text or a list of parts changed; what it was is in the history."""
+    for value in difference.values():
+        if isinstance(value, list) or (isinstance(value, str) and len(value.encode()) > LONG_TEXT_BYTES):
+            return {"changed": True}
+    return difference
+
+
+def _too_large(shown: dict[str, Any]) -> DomainError:
+    field = max(shown, key=lambda name: len(orjson.dumps(shown[name], default=encode)))
+    message = f"The record with its changes is larger than {MAX_BYTES} bytes."
+    return DomainError("too-large", message, (FieldError(f"/{field}", "too-large", message),))

@@ -1,0 +1,190 @@
+"""The HTTP side of a service: the app, its context, health, and the last answer to what nobody foresaw."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from crm_kit.consumers import Consumers
+from crm_kit.db import new_id
+from crm_kit.errors import DomainError
+from crm_kit.migrations import head_of, revision_of
+from crm_kit.openapi import describe_problems
+from crm_kit.problems import problem
+from crm_kit.records.presenter import to_json
+from crm_kit.requests import trace_id
+from crm_kit.runtime import Runtime, Service, open_runtime
+from crm_kit.settings import Settings
+from crm_kit.uow import Cause
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "/api/v1"
+Opened = Callable[[Runtime], Any]
+
+
+def create_app(
+    service: Service,
+    routers: Sequence[APIRouter],
+    *,
+    settings: Settings | None = None,
+    consumers: Consumers | None = None,
+    opened: Opened | None = None,
+) -> FastAPI:
+    """A service's app. ``opened`` runs once the runtime stands, before the first request, and may be awaited."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_runtime(service, settings or Settings()) as runtime:
+            app.state.runtime = runtime
+            if opened is not None and (waiting := opened(runtime)) is not None:
+                await waiting
+            yield
+
+    app = FastAPI(
+        title=f"Liaison {service.title}",
+        version="1.0.0",
+        lifespan=lifespan,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.groups = consumers
+    app.state.service = service
+    for router in routers:
+        app.include_router(router, prefix=PREFIX)
+    app.include_router(health_router(service))
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(Exception, _unforeseen)
+    app.openapi = lambda: describe_problems(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    app.add_middleware(Context)
+    return app
+
+
+class Context:
+    """Gives every request its correlation id and trace, and every answer its headers. Pure ASGI: nothing is buffered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        cause = _cause(scope["headers"])
+        scope["crm.cause"] = cause
+        correlation = cause.correlation_id.encode()
+
+        async def send_with_context(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"crm-correlation-id", correlation))
+            await send(message)
+
+        await self.app(scope, receive, send_with_context)
+
+
+def _cause(headers: list[tuple[bytes, bytes]]) -> Cause:
+    correlation = traceparent = tracestate = None
+    for name, value in headers:
+        if name == b"crm-correlation-id":
+            correlation = value.decode("latin-1")
+        elif name == b"traceparent":
+            traceparent = value.decode("latin-1")
+        elif name == b"tracestate":
+            tracestate = value.decode("latin-1")
+    if not correlation or len(correlation) > 128 or not correlation.isprintable() or not correlation.isascii():
+        correlation = str(new_id())
+    if not _is_traceparent(traceparent):
+        traceparent, tracestate = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00", None
+    return Cause(correlation, traceparent=traceparent, tracestate=tracestate)
+
+
+def _is_traceparent(value: str | None) -> bool:
+    """W3C Trace Context §3.2, version 00."""
+    if value is None or len(value) != 55:
+        return False
+    parts = value.split("-")
+    hexadecimal = all(set(part) <= set("0123456789abcdef") for part in parts)
+    return [len(part) for part in parts] == [2, 32, 16, 2] and hexadecimal and set(parts[1]) != {"0"} != set(parts[2])
+
+
+def health_router(service: Service) -> APIRouter:
+    """``/healthz`` asks nobody; ``/readyz`` asks the database and whether its schema is new enough; ``/metrics``."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    async def healthz() -> Response:
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    @router.get("/readyz")
+    async def readyz(request: Request) -> Response:
+        reasons = await unready(service, request.app.state.runtime)
+        body = {"status": "unready" if reasons else "ready", "reasons": reasons}
+        return Response(to_json(body), 503 if reasons else 200, media_type="application/json")
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def unready(service: Service, runtime: Runtime) -> list[str]:
+    """Why this process should get no requests; empty when it should. The broker is not asked: writes are safe in the outbox."""
+    reasons = []
+    try:
+        async with runtime.db.autocommit() as conn:
+            revision = await revision_of(conn)
+        if revision < (needed := head_of(service.migrations)):
+            reasons.append(f"the database is at revision {revision or 'none'}, this build needs {needed}")
+    except (SQLAlchemyError, OSError) as error:
+        reasons.append(f"the database does not answer ({type(error).__name__})")
+    if not runtime.directory.ready:
+        reasons.append("the directory has not been read yet")
+    if not runtime.directory.alive or not runtime.tokens.alive:
+        reasons.append("a background loop has died")
+    if not runtime.tokens.ready:
+        reasons.append("no key to verify tokens with yet")
+    return reasons
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    slug = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}.get(
+        error.status_code, "invalid-request"
+    )
+    cause: Cause = request.scope["crm.cause"]
+    found = DomainError(slug, "There is no such path." if slug == "not-found" else str(error.detail))
+    return problem(found, request.url.path, trace_id(cause), error.headers)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    cause: Cause = request.scope["crm.cause"]
+    # The exception's text may quote a person's data, so only its type and place are logged.
+    log.error(
+        "unforeseen error",
+        error=type(error).__name__,
+        trace_id=trace_id(cause),
+        path=request.url.path,
+        at=place_of(error),
+    )
+    found = DomainError("internal-error", "Something went wrong here; the trace id tells our operators what.")
+    return problem(found, request.url.path, trace_id(cause))
+
+
+def place_of(error: BaseException) -> str:
+    """``file:line`` of the innermost frame, for logs that must not carry values."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "unknown"
