@@ -1,0 +1,8 @@
+"""Accounts: the state machine and the rules of the tree."""
+
+from crm_kit.lifecycle import ACTIVE_INACTIVE
+
+LIFECYCLE = ACTIVE_INACTIVE
+
+MAX_ANCESTORS = 50
+"""How deep a tree of accounts may be."""

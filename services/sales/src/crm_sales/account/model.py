@@ -1,0 +1,59 @@
+"""The account as a row."""
+
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from crm_contracts.money import Money
+from crm_contracts.sales import AccountRecord, Tier
+from crm_kit.db import OwnedRecord, Stateful, money_columns, reference_indexes, search_column, text_enum
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_sales.account.domain import LIFECYCLE
+from crm_sales.db import Base
+
+
+class Account(OwnedRecord, Stateful, Base):
+    """A company we deal with."""
+
+    __tablename__ = "account"
+    record_model: ClassVar[type[BaseModel]] = AccountRecord
+    lifecycle = LIFECYCLE
+    money_fields: ClassVar[tuple[str, ...]] = ("annual_revenue", "credit_limit")
+
+    name: Mapped[str] = mapped_column(String(200))
+    number: Mapped[str | None] = mapped_column(String(200), unique=True)
+    parent_account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    primary_contact_id: Mapped[UUID | None] = mapped_column(ForeignKey("contact.id", use_alter=True))
+    industry: Mapped[str | None] = mapped_column(String(200))
+    employees: Mapped[int | None]
+    annual_revenue: Mapped[Money | None] = money_columns("annual_revenue")
+    annual_revenue_base: Mapped[Money | None] = money_columns("annual_revenue_base")
+    website: Mapped[str | None] = mapped_column(String(2000))
+    email: Mapped[str | None] = mapped_column(String(254))
+    phone: Mapped[str | None] = mapped_column(String(16))
+    billing_address: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    shipping_address: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    tier: Mapped[Tier] = mapped_column(text_enum(Tier))
+    credit_limit: Mapped[Money | None] = money_columns("credit_limit")
+    credit_limit_base: Mapped[Money | None] = money_columns("credit_limit_base")
+    credit_hold: Mapped[bool]
+    exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    evaluation: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+
+    search_text: Mapped[str] = search_column("name", "number", "email", "phone")
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        Index(None, "tier", "id"),
+        *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )

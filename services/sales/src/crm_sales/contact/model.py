@@ -1,0 +1,61 @@
+"""The contact as a row."""
+
+from datetime import date
+from typing import Any, ClassVar
+from uuid import UUID
+
+from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
+from crm_kit.db import OwnedRecord, Stateful, reference_indexes, search_column, sorted_indexes, text_enum
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_sales.contact.domain import LIFECYCLE
+from crm_sales.db import Base
+
+
+class Contact(OwnedRecord, Stateful, Base):
+    """A person we deal with."""
+
+    __tablename__ = "contact"
+    record_model: ClassVar[type[BaseModel]] = ContactRecord
+    lifecycle = LIFECYCLE
+
+    number: Mapped[str] = mapped_column(String(20), unique=True)
+    first_name: Mapped[str | None] = mapped_column(String(200))
+    last_name: Mapped[str] = mapped_column(String(200))
+    full_name: Mapped[str] = mapped_column(String(401))
+    gender: Mapped[Gender | None] = mapped_column(text_enum(Gender))
+    birth_date: Mapped[date | None]
+    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    job_title: Mapped[str | None] = mapped_column(String(200))
+    email: Mapped[str | None] = mapped_column(String(254))
+    phone: Mapped[str | None] = mapped_column(String(16))
+    mobile_phone: Mapped[str | None] = mapped_column(String(16))
+    address: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    tier: Mapped[Tier] = mapped_column(text_enum(Tier))
+    preferred_channel: Mapped[PreferredChannel] = mapped_column(text_enum(PreferredChannel))
+    do_not_email: Mapped[bool]
+    do_not_phone: Mapped[bool]
+    do_not_post: Mapped[bool]
+    interests: Mapped[list[Any]] = mapped_column(JSONB)
+    needs: Mapped[str | None] = mapped_column(Text)
+    buying_power: Mapped[BuyingPower | None] = mapped_column(text_enum(BuyingPower))
+    evaluation: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+
+    search_text: Mapped[str] = search_column("full_name", "email", "phone", "mobile_phone", "number")
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "full_name", "id"),
+        Index(None, "last_name", "id"),
+        Index(None, "tier", "id"),
+        *sorted_indexes("contact", "first_name"),
+        *reference_indexes("contact", "account_id", "email", "phone", "mobile_phone"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )

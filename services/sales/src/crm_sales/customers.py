@@ -1,0 +1,102 @@
+"""Account, contact and opportunity from what a lead knows: by qualifying it, or later by winning its deal."""
+
+from crm_contracts.sales import AccountCreated, ContactCreated, CustomerType, OpportunityCreated, PreferredChannel, Tier
+from crm_kit.records.presenter import Named
+from crm_kit.uow import UnitOfWork
+
+from crm_sales.account.model import Account
+from crm_sales.contact.domain import full_name
+from crm_sales.contact.model import Contact
+from crm_sales.duplicates import Likeness
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.lead.model import Lead
+from crm_sales.lead.schemas import QualifiedOpportunity
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.sales_stage.model import SalesStage
+
+
+def company_of(lead: Lead) -> Likeness:
+    """What the lead knows of its company. E-mail and phones are the person's where there is one."""
+    if lead.last_name:
+        return Likeness(lead.company_name)
+    return Likeness(lead.company_name, lead.email, _phones(lead))
+
+
+def person_of(lead: Lead) -> Likeness:
+    """What the lead knows of its person."""
+    return Likeness(full_name(lead.first_name, lead.last_name), lead.email, _phones(lead))
+
+
+def _phones(lead: Lead) -> tuple[str, ...]:
+    return tuple(phone for phone in (lead.phone, lead.mobile_phone) if phone)
+
+
+async def make_account(uow: UnitOfWork, lead: Lead) -> Account:
+    """The lead's company as an account."""
+    person = bool(lead.last_name)
+    account = Account(
+        name=lead.company_name,
+        number=await uow.number("ACC"),
+        industry=lead.industry,
+        website=lead.website,
+        email=None if person else lead.email,
+        phone=None if person else lead.phone or lead.mobile_phone,
+        billing_address=lead.address,
+        tier=Tier.PROSPECT,
+        credit_hold=False,
+    )
+    return uow.add(account, AccountCreated)
+
+
+async def make_contact(uow: UnitOfWork, lead: Lead, account: Account | None) -> Contact:
+    """The lead's person as a contact, of the account if there is one."""
+    contact = Contact(
+        number=await uow.number("CON"),
+        first_name=lead.first_name,
+        last_name=lead.last_name,
+        full_name=full_name(lead.first_name, lead.last_name),
+        gender=lead.gender,
+        birth_date=lead.birth_date,
+        account_id=account.id if account else None,
+        job_title=lead.job_title,
+        email=lead.email,
+        phone=lead.phone,
+        mobile_phone=lead.mobile_phone,
+        address=lead.address,
+        tier=Tier.PROSPECT,
+        preferred_channel=lead.preferred_channel or PreferredChannel.ANY,
+        do_not_email=lead.do_not_email,
+        do_not_phone=lead.do_not_phone,
+        do_not_post=lead.do_not_post,
+        interests=[],
+    )
+    return uow.add(contact, ContactCreated)
+
+
+async def make_opportunity(
+    uow: UnitOfWork, lead: Lead, wanted: QualifiedOpportunity, stage: SalesStage, customer: Account | Contact | None
+) -> Opportunity:
+    """The deal the lead promises."""
+    deal = Opportunity(
+        number=await uow.number("OPP"),
+        name=wanted.name or lead.topic,
+        customer_type=CustomerType(customer.entity()) if customer else None,
+        customer_id=customer.id if customer else None,
+        originating_lead_id=lead.id,
+        campaign_id=lead.campaign_id,
+        source=lead.source,
+        rating=lead.rating,
+        probability=wanted.probability,
+        probability_overridden=wanted.probability is not None,
+        estimated_value=wanted.estimated_value or lead.estimated_value,
+        estimated_close_date=wanted.estimated_close_date or lead.estimated_close_date,
+        closes=[],
+        description=wanted.description or lead.description,
+    )
+    if isinstance(customer, Account):
+        uow.names[customer.id] = Named(customer.name)
+    elif customer is not None:
+        uow.names[customer.id] = Named(customer.full_name)
+    deal.enter(stage)
+    await pin_amounts(uow, deal, Opportunity.money_fields)
+    return uow.add(deal, OpportunityCreated)

@@ -1,0 +1,26 @@
+"""What one unit of a foreign currency is worth in base currency, from a day on."""
+
+from datetime import date
+from decimal import Decimal
+from typing import ClassVar
+
+from crm_contracts.sales import ExchangeRateRecord
+from crm_kit.db import Record
+from pydantic import BaseModel
+from sqlalchemy import Index, Numeric, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_sales.db import Base
+
+
+class ExchangeRate(Record, Base):
+    """A rate; the one in force is the latest whose day has come."""
+
+    __tablename__ = "exchange_rate"
+    record_model: ClassVar[type[BaseModel]] = ExchangeRateRecord
+
+    currency: Mapped[str] = mapped_column(String(3))
+    rate: Mapped[Decimal] = mapped_column(Numeric(20, 10))
+    valid_from: Mapped[date]
+
+    __table_args__ = (UniqueConstraint("currency", "valid_from"), Index(None, "created_at", "id"))

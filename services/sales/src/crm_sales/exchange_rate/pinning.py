@@ -1,0 +1,61 @@
+"""Amounts in base currency: every money field has a sibling, at the rate pinned when the record got its first amount."""
+
+from decimal import Decimal
+
+from crm_contracts.money import Money, convert
+from crm_kit.db import Record
+from crm_kit.errors import InvalidValue
+from crm_kit.records.listing import today
+from crm_kit.uow import LOADED, UnitOfWork
+from sqlalchemy import bindparam, select
+
+from crm_sales.exchange_rate.model import ExchangeRate
+
+RATE_IN_FORCE = (
+    select(ExchangeRate.rate)
+    .where(ExchangeRate.currency == bindparam("currency"), ExchangeRate.valid_from <= bindparam("today"))
+    .order_by(ExchangeRate.valid_from.desc())
+    .limit(1)
+)
+
+
+async def pin_amounts(uow: UnitOfWork, record: Record, fields: tuple[str, ...]) -> None:
+    """Set ``<field>_base`` of every money field; the rate is looked up once in the record's life.
+
+    422 ``currency-mismatch`` when the fields disagree or leave the record's currency, ``no-exchange-rate`` when none is
+    in force today.
+    """
+    amounts = {field: getattr(record, field) for field in fields}
+    given = {field: amount for field, amount in amounts.items() if amount is not None}
+    currency = _currency_of(record, fields, given)
+    if currency is None:
+        record.exchange_rate = None  # type: ignore[attr-defined]  # every record with money fields has the column
+    elif record.exchange_rate is None:  # type: ignore[attr-defined]
+        record.exchange_rate = await _rate(uow, currency, next(iter(given)))  # type: ignore[attr-defined]
+    base = uow.runtime.directory.organization.base_currency
+    for field, amount in amounts.items():
+        in_base = None if amount is None else convert(amount, record.exchange_rate, base)  # type: ignore[attr-defined]
+        setattr(record, f"{field}_base", in_base)
+
+
+def _currency_of(record: Record, fields: tuple[str, ...], given: dict[str, Money]) -> str | None:
+    before = record.__dict__.get(LOADED, {})
+    currency = next((before[f"{field}_currency"] for field in fields if before.get(f"{field}_currency")), None)
+    for field, amount in given.items():
+        currency = currency or amount.currency
+        if amount.currency != currency:
+            message = f"The amounts of this record are in {currency}."
+            raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
+    return currency if given else None
+
+
+async def _rate(uow: UnitOfWork, currency: str, field: str) -> Decimal:
+    if currency == uow.runtime.directory.organization.base_currency:
+        return Decimal(1)
+    rate: Decimal | None = (
+        await uow.execute(RATE_IN_FORCE, {"currency": currency, "today": today(uow)})
+    ).scalar_one_or_none()
+    if rate is None:
+        message = f"There is no exchange rate for {currency} in force today."
+        raise InvalidValue(f"/{field}/currency", "no-exchange-rate", message)
+    return rate

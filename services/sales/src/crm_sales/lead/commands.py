@@ -1,0 +1,107 @@
+"""What can be done with a lead. Qualifying has its own file: ``qualify.py``."""
+
+from typing import Any
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    LeadAssigned,
+    LeadContacted,
+    LeadCreated,
+    LeadDeleted,
+    LeadDisqualified,
+    LeadReopened,
+    LeadUpdated,
+)
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.phones import normal_phone
+from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.lead.domain import require_somebody
+from crm_sales.lead.model import Lead
+from crm_sales.lead.schemas import LeadCreate, LeadDisqualification, LeadUpdate
+from crm_sales.opportunity.model import Opportunity
+
+PHONES = ("phone", "mobile_phone")
+
+
+async def create_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
+    """A new lead, owned by the caller."""
+    await uow.start(Lead)
+    lead = Lead(number=await uow.number("LEA"), **_normal(uow, {name: plain(value) for name, value in body}))
+    await pin_amounts(uow, lead, Lead.money_fields)
+    return uow.add(lead, LeadCreated)
+
+
+async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate) -> Lead:
+    """Change fields of an open lead; a patch that changes nothing is no change."""
+    lead = await uow.get(Lead, lead_id, Privilege.WRITE)
+    require_status(lead, "open")
+    apply(lead, _normal(uow, fields_set(body)))
+    require_somebody(lead.last_name, lead.company_name)
+    await pin_amounts(uow, lead, Lead.money_fields)
+    if uow.changed(lead):
+        uow.emit(lead, LeadUpdated)
+    return lead
+
+
+async def contact_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
+    """Somebody talked to the lead for the first time."""
+    lead = await uow.get(Lead, lead_id, Privilege.WRITE)
+    lead.contact()
+    uow.emit(lead, LeadContacted)
+    return lead
+
+
+async def disqualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadDisqualification) -> Lead:
+    """The lead came to nothing."""
+    lead = await uow.get(Lead, lead_id, Privilege.WRITE)
+    lead.disqualify(body.reason, uow.now)
+    uow.emit(lead, LeadDisqualified, reason=lead.status_reason)
+    return lead
+
+
+async def reopen_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
+    """Work on a closed lead again. A qualified one reopens only while its opportunity is open."""
+    lead = await uow.get(Lead, lead_id, Privilege.WRITE)
+    if lead.status == "qualified" and lead.opportunity_id is not None:
+        deal = await uow.load(Opportunity, lead.opportunity_id)
+        if deal.status != "open":
+            raise DomainError(
+                "illegal-transition",
+                "The lead's opportunity is closed; reopen that first.",
+                members={"status": lead.status, "status_reason": lead.status_reason, "allowed": []},
+            )
+    lead.reopen()
+    uow.emit(lead, LeadReopened)
+    return lead
+
+
+async def assign_lead(uow: UnitOfWork, lead_id: UUID, body: Assignment) -> Lead:
+    """Give the lead to another owner."""
+    lead = await uow.get(Lead, lead_id, Privilege.ASSIGN)
+    await assign(uow, lead, body, LeadAssigned)
+    return lead
+
+
+async def delete_lead(uow: UnitOfWork, lead_id: UUID) -> None:
+    """Delete a lead that never became business."""
+    lead = await uow.get(Lead, lead_id, Privilege.DELETE)
+    if lead.status == "qualified":
+        raise DomainError("not-deletable", "A qualified lead stays: it tells where a customer came from.")
+    await refuse_in_use(uow, lead, [(Opportunity, "originating_lead_id", "name")])
+    uow.remove(lead, LeadDeleted)
+
+
+def _normal(uow: UnitOfWork, values: dict[str, Any]) -> dict[str, Any]:
+    country = uow.runtime.directory.organization.country
+    for field in PHONES:
+        if values.get(field) is not None:
+            values[field] = normal_phone(values[field], country, f"/{field}")
+    birth_date = values.get("birth_date")
+    if birth_date is not None and birth_date > uow.now.date():
+        raise InvalidValue("/birth_date", "in-the-future", "The date of birth is in the future.")
+    return values

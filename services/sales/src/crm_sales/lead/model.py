@@ -1,0 +1,104 @@
+"""The lead as a row, and what can happen to it."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from crm_contracts.money import Money
+from crm_contracts.sales import Gender, LeadRecord, LeadSource, Need, PreferredChannel, Rating
+from crm_kit.db import (
+    OwnedRecord,
+    Stateful,
+    money_columns,
+    reference_indexes,
+    search_column,
+    sorted_indexes,
+    text_enum,
+)
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_sales.db import Base
+from crm_sales.lead.domain import LIFECYCLE
+
+
+class Lead(OwnedRecord, Stateful, Base):
+    """Somebody who may become a customer."""
+
+    __tablename__ = "lead"
+    record_model: ClassVar[type[BaseModel]] = LeadRecord
+    lifecycle = LIFECYCLE
+    money_fields: ClassVar[tuple[str, ...]] = ("budget", "estimated_value")
+
+    number: Mapped[str] = mapped_column(String(20), unique=True)
+    topic: Mapped[str] = mapped_column(String(200))
+    first_name: Mapped[str | None] = mapped_column(String(200))
+    last_name: Mapped[str | None] = mapped_column(String(200))
+    company_name: Mapped[str | None] = mapped_column(String(200))
+    job_title: Mapped[str | None] = mapped_column(String(200))
+    gender: Mapped[Gender | None] = mapped_column(text_enum(Gender))
+    birth_date: Mapped[date | None]
+    email: Mapped[str | None] = mapped_column(String(254))
+    phone: Mapped[str | None] = mapped_column(String(16))
+    mobile_phone: Mapped[str | None] = mapped_column(String(16))
+    address: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    website: Mapped[str | None] = mapped_column(String(2000))
+    industry: Mapped[str | None] = mapped_column(String(200))
+    source: Mapped[LeadSource | None] = mapped_column(text_enum(LeadSource))
+    rating: Mapped[Rating | None] = mapped_column(text_enum(Rating))
+    budget: Mapped[Money | None] = money_columns("budget")
+    budget_base: Mapped[Money | None] = money_columns("budget_base")
+    estimated_value: Mapped[Money | None] = money_columns("estimated_value")
+    estimated_value_base: Mapped[Money | None] = money_columns("estimated_value_base")
+    exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    estimated_close_date: Mapped[date | None]
+    need: Mapped[Need | None] = mapped_column(text_enum(Need))
+    preferred_channel: Mapped[PreferredChannel] = mapped_column(text_enum(PreferredChannel))
+    do_not_email: Mapped[bool]
+    do_not_phone: Mapped[bool]
+    do_not_post: Mapped[bool]
+    campaign_id: Mapped[UUID | None]
+    description: Mapped[str | None] = mapped_column(Text)
+    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    contact_id: Mapped[UUID | None] = mapped_column(ForeignKey("contact.id"))
+    opportunity_id: Mapped[UUID | None] = mapped_column(ForeignKey("opportunity.id", use_alter=True))
+    qualified_at: Mapped[datetime | None]
+    disqualified_at: Mapped[datetime | None]
+
+    search_text: Mapped[str] = search_column(
+        "topic", "first_name", "last_name", "company_name", "email", "phone", "mobile_phone", "number"
+    )
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        *sorted_indexes("lead", "last_name", "rating", "estimated_close_date"),
+        *reference_indexes("lead", "account_id", "contact_id", "opportunity_id", "campaign_id"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    def contact(self) -> None:
+        """Somebody talked to the lead for the first time."""
+        self.move("contact")
+
+    def qualify(
+        self, account_id: UUID | None, contact_id: UUID | None, opportunity_id: UUID | None, at: datetime
+    ) -> None:
+        """The lead became business (Dataverse: QualifyLead)."""
+        self.move("qualify")
+        self.account_id, self.contact_id, self.opportunity_id = account_id, contact_id, opportunity_id
+        self.qualified_at = at
+
+    def disqualify(self, reason: str | None, at: datetime) -> None:
+        """The lead came to nothing."""
+        self.move("disqualify", reason)
+        self.disqualified_at = at
+
+    def reopen(self) -> None:
+        """Work on it again; the links of an earlier qualification stay."""
+        self.move("reopen")

@@ -1,0 +1,94 @@
+"""Qualify a lead: account, contact and opportunity in one step, once (Dataverse: QualifyLead)."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import CustomerCreation, LeadQualified
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.uow import R, UnitOfWork
+from sqlalchemy import select
+
+from crm_sales.account.model import Account
+from crm_sales.contact.model import Contact
+from crm_sales.customers import company_of, make_account, make_contact, make_opportunity, person_of
+from crm_sales.duplicates import refuse_duplicates
+from crm_sales.lead.model import Lead
+from crm_sales.lead.schemas import LeadQualification
+from crm_sales.sales_stage.model import SalesStage
+from crm_sales.settings.model import SalesSettings
+
+
+async def qualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadQualification) -> Lead:
+    """Runs once and atomically. What an earlier qualification linked is used again and never made twice."""
+    lead = await uow.get(Lead, lead_id, Privilege.WRITE)
+    lead.lifecycle.after("qualify", lead.state)
+    creation, stage = await _terms(uow)
+    wants_account, wants_contact = _wanted(lead, body, creation)
+    if not body.allow_duplicates:
+        await refuse_duplicates(
+            uow,
+            account=company_of(lead) if wants_account else None,
+            contact=person_of(lead) if wants_contact else None,
+        )
+    account = await _linked(uow, Account, body.account_id, lead.account_id, "/account_id")
+    contact = await _linked(uow, Contact, body.contact_id, lead.contact_id, "/contact_id")
+    created = []
+    if wants_account:
+        account = await make_account(uow, lead)
+        created.append("account")
+    if wants_contact:
+        contact = await make_contact(uow, lead, account)
+        created.append("contact")
+    opportunity_id = lead.opportunity_id
+    if body.create_opportunity and opportunity_id is None:
+        opportunity_id = (await make_opportunity(uow, lead, body.opportunity, stage, account or contact)).id
+        created.append("opportunity")
+    lead.qualify(account.id if account else None, contact.id if contact else None, opportunity_id, uow.now)
+    uow.emit(
+        lead,
+        LeadQualified,
+        account_id=lead.account_id,
+        contact_id=lead.contact_id,
+        opportunity_id=opportunity_id,
+        created=created,
+    )
+    return lead
+
+
+def _wanted(lead: Lead, body: LeadQualification, creation: CustomerCreation) -> tuple[bool, bool]:
+    """Which of account and contact to make: as asked, else what the lead can name; nothing that is linked already."""
+    if creation == CustomerCreation.ON_WIN:
+        for field in ("create_account", "create_contact"):
+            if getattr(body, field):
+                message = "This organisation makes customers when a deal is won."
+                raise InvalidValue(f"/{field}", "customer-created-on-win", message)
+        return False, False
+    _require(lead.company_name, body.create_account, "/create_account", "company_name")
+    _require(lead.last_name, body.create_contact, "/create_contact", "last_name")
+    account = lead.company_name if body.create_account is None else body.create_account
+    contact = lead.last_name if body.create_contact is None else body.create_contact
+    linked_account = body.account_id or lead.account_id
+    linked_contact = body.contact_id or lead.contact_id
+    return bool(account) and linked_account is None, bool(contact) and linked_contact is None
+
+
+def _require(known: str | None, asked: bool | None, pointer: str, field: str) -> None:
+    if asked and not known:
+        raise InvalidValue(pointer, "name-required", f"The lead has no {field} to make it from.")
+
+
+async def _terms(uow: UnitOfWork) -> tuple[CustomerCreation, SalesStage]:
+    """When customers are made, and the stage a deal starts in: one statement."""
+    creation = select(SalesSettings.customer_creation).limit(1).scalar_subquery()
+    first = select(*SalesStage.__table__.c, creation.label("creation")).order_by(SalesStage.position, SalesStage.id)
+    row = (await uow.execute(first.limit(1))).mappings().one_or_none()
+    if row is None:
+        raise DomainError("no-sales-stage", "There is no sales stage to start in; add one at /sales-stages.")
+    values = dict(row)
+    return CustomerCreation(values.pop("creation") or CustomerCreation.ON_QUALIFY), SalesStage.from_row(values)
+
+
+async def _linked(uow: UnitOfWork, entity: type[R], asked: UUID | None, known: UUID | None, pointer: str) -> R | None:
+    if asked is not None:
+        return await uow.refer(entity, asked, pointer)
+    return None if known is None else await uow.load(entity, known)

@@ -1,0 +1,116 @@
+"""The HTTP face of leads."""
+
+from typing import Annotated
+from uuid import UUID
+
+from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.patching import Assignment
+from crm_kit.requests import Route, Uow
+from fastapi import APIRouter, Body, Request, Response
+
+from crm_sales.age import AGE
+from crm_sales.lead import commands
+from crm_sales.lead.model import Lead
+from crm_sales.lead.qualify import qualify_lead
+from crm_sales.lead.schemas import (
+    LeadCreate,
+    LeadDisqualification,
+    LeadPage,
+    LeadQualification,
+    LeadRead,
+    LeadUpdate,
+)
+
+router = APIRouter(prefix="/leads", tags=["leads"], route_class=Route)
+
+LEADS = Listing(
+    Lead,
+    sortable=("created_at", "modified_at", "last_name", "rating", "estimated_close_date"),
+    search="search_text",
+    virtual={"age": AGE},
+)
+
+
+@router.get("", response_model=LeadPage, operation_id="list_leads")
+async def list_leads(request: Request, uow: Uow) -> Response:
+    """Leads you may read: filter, search with `q`, sort, page.
+
+    Filters are `field=value` or `field[op]=value`; `age` filters by date of birth. Sort by created_at, modified_at,
+    last_name, rating or estimated_close_date.
+    """
+    return await list_records(uow, LEADS, request)
+
+
+@router.post("/query", response_model=LeadPage, operation_id="query_leads")
+async def query_leads(query: Query, uow: Uow) -> Response:
+    """Leads by a JSON filter with and, or, not."""
+    return await query_records(uow, LEADS, query)
+
+
+@router.post("", response_model=LeadRead, status_code=201, operation_id="create_lead")
+async def create_lead(body: LeadCreate, uow: Uow) -> Response:
+    """A new lead, owned by you. 422 `no-exchange-rate` when an amount's currency has no rate in force."""
+    return await created(uow, await commands.create_lead(uow, body), "leads")
+
+
+@router.get("/{lead_id}", response_model=LeadRead, operation_id="get_lead")
+async def get_lead(lead_id: UUID, request: Request, uow: Uow) -> Response:
+    """One lead, with its version as ETag."""
+    return await read(uow, Lead, lead_id, request)
+
+
+@router.patch("/{lead_id}", response_model=LeadRead, operation_id="update_lead")
+async def update_lead(lead_id: UUID, body: LeadUpdate, uow: Uow) -> Response:
+    """Change fields of an open lead (RFC 7396 merge patch). A patch that changes nothing keeps the version."""
+    return await one(uow, await commands.update_lead(uow, lead_id, body))
+
+
+@router.delete("/{lead_id}", status_code=204, operation_id="delete_lead")
+async def delete_lead(lead_id: UUID, uow: Uow) -> Response:
+    """Delete a lead that never became business; 409 `not-deletable` for a qualified one, `in-use` while referred to."""
+    await commands.delete_lead(uow, lead_id)
+    return gone()
+
+
+@router.get("/{lead_id}/history", response_model=HistoryPage, operation_id="list_lead_history")
+async def list_lead_history(lead_id: UUID, request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, Lead, lead_id, request)
+
+
+@router.post("/{lead_id}/contact", response_model=LeadRead, operation_id="contact_lead")
+async def contact_lead(lead_id: UUID, uow: Uow) -> Response:
+    """Somebody talked to the lead for the first time: new → contacted."""
+    return await one(uow, await commands.contact_lead(uow, lead_id))
+
+
+@router.post("/{lead_id}/qualify", response_model=LeadRead, operation_id="qualify_lead")
+async def qualify(lead_id: UUID, uow: Uow, body: Annotated[LeadQualification | None, Body()] = None) -> Response:
+    """Make business of a lead: account, contact and opportunity in one step (Dataverse: QualifyLead).
+
+    409 `possible-duplicates` lists similar accounts and contacts; `allow_duplicates: true` goes on. 422 when the
+    organisation creates customers on win and an account or contact is asked for.
+    """
+    return await one(uow, await qualify_lead(uow, lead_id, body or LeadQualification()))
+
+
+@router.post("/{lead_id}/disqualify", response_model=LeadRead, operation_id="disqualify_lead")
+async def disqualify_lead(
+    lead_id: UUID, uow: Uow, body: Annotated[LeadDisqualification | None, Body()] = None
+) -> Response:
+    """The lead came to nothing."""
+    return await one(uow, await commands.disqualify_lead(uow, lead_id, body or LeadDisqualification()))
+
+
+@router.post("/{lead_id}/reopen", response_model=LeadRead, operation_id="reopen_lead")
+async def reopen_lead(lead_id: UUID, uow: Uow) -> Response:
+    """Work on a closed lead again; a qualified one only while its opportunity is open."""
+    return await one(uow, await commands.reopen_lead(uow, lead_id))
+
+
+@router.post("/{lead_id}/assign", response_model=LeadRead, operation_id="assign_lead")
+async def assign_lead(lead_id: UUID, body: Assignment, uow: Uow) -> Response:
+    """Give the lead to another user or team; 422 for an unknown or inactive one."""
+    return await one(uow, await commands.assign_lead(uow, lead_id, body))

@@ -1,0 +1,144 @@
+"""What clients send about leads and what they get."""
+
+from uuid import UUID
+
+from crm_contracts.sales import (
+    DisqualifyReason,
+    Gender,
+    LeadRecord,
+    LeadSource,
+    Need,
+    PreferredChannel,
+    Rating,
+)
+from crm_contracts.types import (
+    Address,
+    Date,
+    Email,
+    Flag,
+    LongText,
+    Maybe,
+    NonNegativeMoney,
+    Percent,
+    Personal,
+    ShortText,
+    Url,
+)
+from crm_kit.phones import PhoneInput
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from crm_sales.lead.domain import require_somebody
+
+
+class LeadFields(BaseModel):
+    """The fields of a lead that clients write. Texts are trimmed; an empty one is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_name: Personal[Maybe[ShortText]] = Field(None, description="First name, at most 200 characters.")
+    last_name: Personal[Maybe[ShortText]] = Field(None, description="Last name, at most 200 characters.")
+    company_name: Maybe[ShortText] = Field(None, description="Company, at most 200 characters.")
+    job_title: Maybe[ShortText] = Field(None, description="Job title, at most 200 characters.")
+    gender: Personal[Gender | None] = Field(None, description="Gender.")
+    birth_date: Personal[Date | None] = Field(None, description="Date of birth, YYYY-MM-DD.")
+    email: Personal[Maybe[Email]] = Field(None, description="E-mail address; its domain is kept in lower case.")
+    phone: Personal[Maybe[PhoneInput]] = Field(None, description="Telephone: E.164, or national; kept as E.164.")
+    mobile_phone: Personal[Maybe[PhoneInput]] = Field(None, description="Mobile: E.164, or national; kept as E.164.")
+    address: Personal[Address | None] = Field(None, description="Postal address.")
+    website: Maybe[Url] = Field(None, description="Website, http or https.")
+    industry: Maybe[ShortText] = Field(None, description="Industry, at most 200 characters.")
+    source: LeadSource | None = Field(None, description="Where the lead came from.")
+    rating: Rating | None = Field(None, description="How promising it is.")
+    budget: NonNegativeMoney | None = Field(None, description="What the prospect can spend.")
+    estimated_value: NonNegativeMoney | None = Field(None, description="Expected revenue.")
+    estimated_close_date: Date | None = Field(None, description="When a deal is expected, YYYY-MM-DD.")
+    need: Need | None = Field(None, description="How much the prospect needs it.")
+    preferred_channel: PreferredChannel = Field(PreferredChannel.ANY, description="How to contact the prospect.")
+    do_not_email: Flag = Field(False, description="True when e-mail is not wanted.")
+    do_not_phone: Flag = Field(False, description="True when calls are not wanted.")
+    do_not_post: Flag = Field(False, description="True when letters are not wanted.")
+    campaign_id: UUID | None = Field(None, description="Campaign that brought the lead.")
+    description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+
+
+class LeadCreate(LeadFields):
+    """A new lead: a topic, and a last name or a company."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "topic": "Gold card",
+                    "first_name": "Ada",
+                    "last_name": "Lovelace",
+                    "email": "ada@example.org",
+                    "estimated_value": {"amount": "1200.00", "currency": "EUR"},
+                }
+            ]
+        }
+    )
+
+    topic: ShortText = Field(description="What it is about, 1 to 200 characters.")
+
+    @model_validator(mode="after")
+    def _about_somebody(self) -> "LeadCreate":
+        require_somebody(self.last_name, self.company_name)
+        return self
+
+
+class LeadUpdate(LeadFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"rating": "hot"}]})
+
+    topic: ShortText = Field("", description="What it is about, 1 to 200 characters.", validate_default=False)
+
+
+class LeadRead(LeadRecord):
+    """A lead as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class LeadPage(BaseModel):
+    """A page of leads."""
+
+    items: list[LeadRead] = Field(description="Leads in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+
+
+class LeadDisqualification(BaseModel):
+    """Why the lead came to nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: DisqualifyReason = Field(DisqualifyReason.LOST, description="Reason; `lost` unless said.")
+
+
+class QualifiedOpportunity(BaseModel):
+    """What the opportunity shall be, where it differs from what the lead knows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: ShortText | None = Field(None, description="Name; the lead's topic unless given.")
+    estimated_value: NonNegativeMoney | None = Field(None, description="Expected revenue; the lead's unless given.")
+    estimated_close_date: Date | None = Field(None, description="Expected close; the lead's unless given.")
+    probability: Percent | None = Field(None, description="Chance to win; the first stage's unless given.")
+    description: Maybe[LongText] = Field(None, description="Free text; the lead's unless given.")
+
+
+class LeadQualification(BaseModel):
+    """What qualifying makes or links (Dataverse: QualifyLead)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    create_account: Flag | None = Field(None, description="Make an account; by default when the lead has a company.")
+    create_contact: Flag | None = Field(None, description="Make a contact; by default when the lead has a last name.")
+    create_opportunity: Flag = Field(True, description="Make an opportunity.")
+    account_id: UUID | None = Field(None, description="Link this account instead of making one.")
+    contact_id: UUID | None = Field(None, description="Link this contact instead of making one.")
+    opportunity: QualifiedOpportunity = Field(
+        default_factory=QualifiedOpportunity, description="Fields of the opportunity."
+    )
+    allow_duplicates: Flag = Field(False, description="Go on although similar accounts or contacts exist.")

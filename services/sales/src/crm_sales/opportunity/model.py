@@ -1,0 +1,100 @@
+"""The opportunity as a row, and what can happen to it."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from crm_contracts.money import Money
+from crm_contracts.sales import CustomerType, LeadSource, OpportunityClose, OpportunityRecord, Rating
+from crm_kit.db import (
+    OwnedRecord,
+    PercentType,
+    Stateful,
+    money_columns,
+    reference_indexes,
+    search_column,
+    sorted_indexes,
+    text_enum,
+)
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_sales.db import Base
+from crm_sales.opportunity.domain import LIFECYCLE
+from crm_sales.sales_stage.model import SalesStage
+
+
+class Opportunity(OwnedRecord, Stateful, Base):
+    """A deal that may be won."""
+
+    __tablename__ = "opportunity"
+    record_model: ClassVar[type[BaseModel]] = OpportunityRecord
+    lifecycle = LIFECYCLE
+    money_fields: ClassVar[tuple[str, ...]] = ("estimated_value", "actual_value")
+
+    number: Mapped[str] = mapped_column(String(20), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    customer_type: Mapped[CustomerType | None] = mapped_column(text_enum(CustomerType))
+    customer_id: Mapped[UUID | None]
+    originating_lead_id: Mapped[UUID | None] = mapped_column(ForeignKey("lead.id"))
+    campaign_id: Mapped[UUID | None]
+    source: Mapped[LeadSource | None] = mapped_column(text_enum(LeadSource))
+    rating: Mapped[Rating | None] = mapped_column(text_enum(Rating))
+    stage_id: Mapped[UUID] = mapped_column(ForeignKey("sales_stage.id"))
+    stage: Mapped[str] = mapped_column(String(200))
+    probability: Mapped[Decimal] = mapped_column(PercentType())
+    probability_overridden: Mapped[bool]
+    estimated_value: Mapped[Money | None] = money_columns("estimated_value")
+    estimated_value_base: Mapped[Money | None] = money_columns("estimated_value_base")
+    estimated_close_date: Mapped[date | None]
+    actual_value: Mapped[Money | None] = money_columns("actual_value")
+    actual_value_base: Mapped[Money | None] = money_columns("actual_value_base")
+    exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    closed_at: Mapped[datetime | None]
+    closes: Mapped[list[Any]] = mapped_column(JSONB)
+    description: Mapped[str | None] = mapped_column(Text)
+
+    search_text: Mapped[str] = search_column("name", "number")
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        Index(None, "stage", "id"),
+        Index(None, "stage_id"),
+        *sorted_indexes("opportunity", "estimated_value_base_amount", "estimated_close_date", "closed_at"),
+        *reference_indexes("opportunity", "customer_id", "originating_lead_id", "campaign_id"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    def enter(self, stage: SalesStage) -> None:
+        """Be in a stage; an overridden probability is kept."""
+        self.stage_id, self.stage = stage.id, stage.name
+        if not self.probability_overridden:
+            self.probability = stage.probability
+
+    def win(self, actual_value: Money, at: datetime, close: OpportunityClose) -> None:
+        """The deal closed in our favour (Dataverse: WinOpportunity)."""
+        self.move("win")
+        self.actual_value, self.closed_at = actual_value, at
+        self._record(close)
+
+    def lose(self, reason: str | None, at: datetime, close: OpportunityClose) -> None:
+        """The deal closed without us (Dataverse: LoseOpportunity)."""
+        self.move("lose", reason)
+        self.closed_at = at
+        self._record(close)
+
+    def reopen(self) -> None:
+        """Work on it again; the close records stay."""
+        self.move("reopen")
+        self.actual_value = self.actual_value_base = self.closed_at = None
+
+    def _record(self, close: OpportunityClose) -> None:
+        # A new list: the old one is what the unit of work compares with.
+        self.closes = [*self.closes, close.model_dump(mode="json")]

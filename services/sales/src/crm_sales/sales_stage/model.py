@@ -1,0 +1,25 @@
+"""The stages a deal goes through: reference data of the organisation."""
+
+from decimal import Decimal
+from typing import ClassVar
+
+from crm_contracts.sales import SalesStageRecord
+from crm_kit.db import PercentType, Record
+from pydantic import BaseModel
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_sales.db import Base
+
+
+class SalesStage(Record, Base):
+    """A stage with its place and its default probability."""
+
+    __tablename__ = "sales_stage"
+    record_model: ClassVar[type[BaseModel]] = SalesStageRecord
+
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    position: Mapped[int]
+    probability: Mapped[Decimal] = mapped_column(PercentType())
+
+    __table_args__ = (Index(None, "position", "id"), Index(None, "created_at", "id"))

@@ -1,0 +1,22 @@
+"""What every organisation starts with: the four stages of domain.md and the settings."""
+
+from decimal import Decimal
+
+from crm_contracts.sales import CustomerCreation, SalesSettingsCreated, SalesStageCreated
+from crm_kit.uow import UnitOfWork
+from sqlalchemy import func, select
+
+from crm_sales.sales_stage.model import SalesStage
+from crm_sales.settings.model import SETTINGS_ID, SalesSettings
+
+STAGES = (("qualify", 10), ("develop", 30), ("propose", 60), ("close", 90))
+
+
+async def seed(uow: UnitOfWork) -> None:
+    """Stages only while there is none: an organisation that renamed or removed them keeps its own."""
+    settings = (await uow.execute(select(func.count()).select_from(SalesSettings))).scalar_one()
+    if settings:
+        return
+    uow.add(SalesSettings(id=SETTINGS_ID, customer_creation=CustomerCreation.ON_QUALIFY), SalesSettingsCreated)
+    for position, (name, probability) in enumerate(STAGES, start=1):
+        uow.add(SalesStage(name=name, position=position, probability=Decimal(probability)), SalesStageCreated)

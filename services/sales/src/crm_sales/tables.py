@@ -1,0 +1,17 @@
+"""Every table of the sales database, for migrations and tests."""
+
+from crm_kit.tables import add_kit_tables
+
+from crm_sales.account.model import Account
+from crm_sales.contact.model import Contact
+from crm_sales.db import Base
+from crm_sales.exchange_rate.model import ExchangeRate
+from crm_sales.lead.model import Lead
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.sales_stage.model import SalesStage
+from crm_sales.settings.model import SalesSettings
+
+ENTITIES = (Lead, Opportunity, Account, Contact, SalesStage, ExchangeRate, SalesSettings)
+
+METADATA = Base.metadata
+add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON"))
