@@ -16,6 +16,7 @@ from pydantic.config import JsonDict
 TYPE = "crm.sales.lead.tested.v1"
 # mypy takes a generic alias for a type only, and here it is a value.
 OPEN: Any = Open
+PERSONAL: Any = Personal
 SINCE: JsonDict = {"x-since": "1.1.0"}
 
 
@@ -121,9 +122,9 @@ BREAKING: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "an enum closes": ({"a": OPEN[Colour]}, {"a": Colour}, "a: the enum became extensible or stopped being so"),
     "an enum opens": ({"a": Colour}, {"a": OPEN[Colour]}, "a: the enum became extensible or stopped being so"),
     "an enum becomes text": ({"a": OPEN[Colour]}, {"a": str}, "a: the field became or stopped being an enum"),
-    "a personal mark goes": ({"a": Personal[str]}, {"a": str}, "a: the field is no longer marked personal"),
+    "a personal mark goes": ({"a": PERSONAL[str]}, {"a": str}, "a: the field is no longer marked personal"),
     "a personal mark goes from a nullable": (
-        {"a": Personal[str | None]},
+        {"a": PERSONAL[str | None]},
         {"a": str | None},
         "a: the field is no longer",
     ),
@@ -149,7 +150,7 @@ ADDITIVE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"a": (Part | None, Field(description="New."))},
     ),
     "an example": ({"a": str}, {"a": (str, Field(examples=["x"]))}),
-    "a personal mark": ({"a": str}, {"a": Personal[str]}),
+    "a personal mark": ({"a": str}, {"a": PERSONAL[str]}),
     "another order of fields": ({"a": str, "b": str}, {"b": str, "a": str}),
 }
 

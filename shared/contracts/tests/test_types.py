@@ -89,7 +89,7 @@ def test_a_value_is_brought_into_its_one_form(type_: Any, given_: Any, kept: Any
             (Url, text)
             for text in ("ftp://x.org", "javascript:alert(1)", "https://", "https://a b", "http://u@evil.org/")
         ],
-        (Url, "https://example.org/" + "x" * 2000),
+        *[(Url, "https://example.org/" + text) for text in ("x" * 2000, "a\x00", "\ud800")],
         *[(Percent, value) for value in (-1, 100.01, 12.345, "30", True, float("nan"), float("inf"), None)],
         *[(Rate, value) for value in ("0", "-1", "1e3", 1.5, True, "1.12345678901", "12345678901", "NaN", None)],
         *[(Date, value) for value in ("2026-02-30", "20260504", "2026-05-04T00:00:00", 0, True)],

@@ -109,6 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("check", help="compare with every release, replay its samples, look for stale documents")
     commands.add_parser("release", help="keep today's schemas and samples as a baseline").add_argument("version")
     arguments = parser.parse_args(argv)
+    if not (ROOT / "shared/contracts/pyproject.toml").is_file():
+        _say("these commands work on a checkout, and crm_contracts is installed without one")
+        return 2
     if arguments.command == "generate":
         _say(f"{len(generate(schemas=arguments.schemas))} files written")
         return 0

@@ -146,7 +146,9 @@ Phone = Annotated[
 ]
 """A telephone number in E.164 form."""
 
-_URL: Final = re.compile(r"https?://[^\s/?#@\x00-\x1f]+(?:[/?#][^\s\x00-\x1f]*)?", re.IGNORECASE)
+_URL: Final = re.compile(
+    r"https?://[^\s/?#@\x00-\x1f\ud800-\udfff]+(?:[/?#][^\s\x00-\x1f\ud800-\udfff]*)?", re.IGNORECASE
+)
 
 
 def _url(value: str) -> str:
