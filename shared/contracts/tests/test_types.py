@@ -24,6 +24,7 @@ from crm_contracts.types import (
     Phone,
     Rate,
     Ref,
+    RefInput,
     ShortText,
     Url,
     UtcDatetime,
@@ -188,3 +189,10 @@ def test_a_reference_shows_its_name() -> None:
         "name": "Ada",
         "deleted": False,
     }
+
+
+def test_a_reference_that_was_read_may_be_sent_back() -> None:
+    read_ref = {"type": "contact", "id": "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f", "name": "Ada", "deleted": False}
+    assert RefInput.model_validate(read_ref).model_dump(mode="json") == {"type": "contact", "id": read_ref["id"]}
+    with pytest.raises(ValidationError):
+        RefInput.model_validate(read_ref | {"owner": "x"})

@@ -368,6 +368,19 @@ class Ref(Shape):
     deleted: bool = Field(default=False, description="True when the record is gone and only its name is left.")
 
 
+class RefInput(Shape):
+    """A reference as a client writes it; what it read beside type and id may be sent back and is ignored."""
+
+    type: EntityName = Field(description="Entity of the record, singular snake_case.", examples=["contact"])
+    id: UUID = Field(description="Id of the record.")
+    name: Personal[str | None] = Field(
+        default=None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
+    )
+    deleted: bool | None = Field(
+        default=None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
+    )
+
+
 class Principal(Shape):
     """Who owns or who is meant: a user, a team or an API client."""
 
