@@ -1,0 +1,282 @@
+"""What operators do with events: see what is pending or parked, try again, skip with a reason, ask for a snapshot.
+
+Works on the services' databases directly, so it also works while a service is down. ``main`` is ``crm events …``.
+"""
+
+import argparse
+import asyncio
+import getpass
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock, inbox, outbox, replay
+from crm_kit.db import Database, new_id
+
+MOST = 1000
+"""Rows a listing shows of one service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event that is not where it should be."""
+
+    service: str
+    side: str
+    """``outbox``: not yet with the broker. ``inbox``: not yet handled by ``group``."""
+    group: str | None
+    event_id: UUID
+    type: str
+    entity: UUID | None
+    version: int | None
+    state: str
+    attempts: int
+    age_seconds: float
+    next_attempt_at: datetime | None
+    error: str | None
+
+
+_OUTBOX = """
+select id, type, entity_id, entity_version, state, attempts, extract(epoch from $1 - created_at)::float8,
+  next_attempt_at, last_error
+from outbox where state = 'pending' order by seq limit $2
+"""
+_INBOX = """
+select consumer, event_id, type, entity, entity_version, state, attempts,
+  extract(epoch from $1 - received_at)::float8, next_attempt_at, last_error
+from inbox where state = any($3) order by received_at limit $2
+"""
+
+
+async def pending(conn: AsyncConnection, service: str) -> list[Entry]:
+    """What the relay has still to publish, and what handler groups have stored to try later."""
+    rows: Sequence[Any] = (await conn.exec_driver_sql(_OUTBOX, (clock.now(), MOST))).all()
+    out = [Entry(service, "outbox", None, *row) for row in rows]
+    return out + await _inbox(conn, service, ["pending", "waiting"])
+
+
+async def parked(conn: AsyncConnection, service: str) -> list[Entry]:
+    """What handler groups have given up on."""
+    return await _inbox(conn, service, ["parked"])
+
+
+async def _inbox(conn: AsyncConnection, service: str, states: list[str]) -> list[Entry]:
+    rows: Sequence[Any] = (await conn.exec_driver_sql(_INBOX, (clock.now(), MOST, states))).all()
+    return [Entry(service, "inbox", *row) for row in rows]
+
+
+_RETRY_INBOX = """
+update inbox set state = 'pending', attempts = 0, next_attempt_at = $1
+where state in ('pending', 'parked') and consumer not like 'crm.%.inbox' and body is not null
+  and ($2::uuid is null or event_id = $2) and ($3::text is null or consumer = $3)
+"""
+_RETRY_OUTBOX = """
+update outbox set next_attempt_at = null
+where state = 'pending' and next_attempt_at is not null and ($1::uuid is null or id = $1) and $2::text is null
+"""
+
+
+async def retry(conn: AsyncConnection, event_id: UUID | None = None, *, group: str | None = None) -> int:
+    """Make failed events due at once, with all their attempts before them; returns how many.
+
+    One event or all, of one group or all. A message that could not be read under any group can only be skipped.
+    """
+    handled = await conn.exec_driver_sql(_RETRY_INBOX, (clock.now(), event_id, group))
+    sent = await conn.exec_driver_sql(_RETRY_OUTBOX, (event_id, group))
+    await _wake(conn)
+    return handled.rowcount + sent.rowcount
+
+
+_SKIP_INBOX = """
+update inbox set state = 'skipped', skip_reason = $3, body = null, next_attempt_at = null
+where event_id = $1 and ($2::text is null or consumer = $2) and state in ('pending', 'parked')
+returning consumer, source, entity, entity_version
+"""
+_MOVE_PAST = """
+update inbox_position p set version = greatest(p.version, coalesce($4::int, (
+  select min(entity_version) - 1 from inbox w
+  where w.consumer = $1 and w.source = $2 and w.entity = $3 and w.state = 'waiting'), p.version))
+where p.consumer = $1 and p.source = $2 and p.entity = $3
+"""
+_START = "insert into inbox_position (consumer, source, entity, version) values ($1, $2, $3, 0) on conflict do nothing"
+_SKIP_OUTBOX = "update outbox set state = 'skipped', last_error = $2 where id = $1 and state = 'pending'"
+
+
+async def skip(conn: AsyncConnection, event_id: UUID, *, reason: str, group: str | None = None) -> int:
+    """Leave an event out for good and let what waits behind it go on; returns how many groups skipped it.
+
+    ``reason`` is kept with the event. Without ``group`` also an outbox row that the broker does not take.
+    """
+    note = _note(reason)
+    rows: Sequence[Any] = (await conn.exec_driver_sql(_SKIP_INBOX, (event_id, group, note))).all()
+    for consumer, source, entity, version in rows:
+        if entity is not None:
+            await conn.exec_driver_sql(_START, (consumer, source, entity))
+            await conn.exec_driver_sql(_MOVE_PAST, (consumer, source, entity, version))
+    sent = 0 if group else (await conn.exec_driver_sql(_SKIP_OUTBOX, (event_id, note))).rowcount
+    await _wake(conn)
+    return len(rows) + sent
+
+
+_CLOSE_GAP = """
+update inbox set state = 'pending', attempts = 0, next_attempt_at = $3, skip_reason = $4
+where event_id = $1 and consumer = $2 and state = 'waiting' returning consumer, source, entity, entity_version
+"""
+
+
+async def skip_gap(conn: AsyncConnection, event_id: UUID, *, group: str, reason: str) -> int:
+    """Stop waiting for the versions before a waiting event, and handle it; returns 1, or 0 when it does not wait."""
+    rows: Sequence[Any] = (await conn.exec_driver_sql(_CLOSE_GAP, (event_id, group, clock.now(), _note(reason)))).all()
+    for consumer, source, entity, version in rows:
+        await conn.exec_driver_sql(_START, (consumer, source, entity))
+        await conn.exec_driver_sql(_MOVE_PAST, (consumer, source, entity, version - 1))
+    await _wake(conn)
+    return len(rows)
+
+
+_SHOW = """
+select convert_from(body, 'utf8') from outbox where id = $1
+union all select convert_from(body, 'utf8') from inbox where event_id = $1 and body is not null limit 1
+"""
+
+
+async def show(conn: AsyncConnection, event_id: UUID) -> str | None:
+    """The stored body of an event, for the eyes of an operator: it may hold personal data."""
+    body: str | None = (await conn.exec_driver_sql(_SHOW, (event_id,))).scalar()
+    return body
+
+
+async def snapshot(conn: AsyncConnection, entities: Sequence[str], queue: str) -> UUID:
+    """Ask this database's service to send its current records to a queue; returns the request's id."""
+    request = new_id()
+    by = getpass.getuser()
+    await replay.request_snapshot(conn, id_=request, entities=entities, queue=queue, requested_by=by)
+    await conn.exec_driver_sql("select pg_notify($1, '')", (replay.CHANNEL,))
+    return request
+
+
+def _note(reason: str) -> str:
+    if not reason.strip():
+        raise ValueError("a reason is required")
+    return f"{reason.strip()} ({getpass.getuser()}, {clock.now():%Y-%m-%dT%H:%M:%SZ})"
+
+
+async def _wake(conn: AsyncConnection) -> None:
+    await conn.exec_driver_sql(
+        "select pg_notify(c, '') from unnest($1::text[]) c", ([inbox.CHANNEL, outbox.WAKE_CHANNEL],)
+    )
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[AsyncConnection]:
+    database = Database(url, pool_size=1, application_name="crm events")
+    try:
+        async with database.begin() as conn:
+            yield conn
+    finally:
+        await database.dispose()
+
+
+def main(argv: Sequence[str], databases: Mapping[str, str]) -> int:
+    """``crm events …`` over these databases (service name to URL); returns the exit code."""
+    arguments = _parser(sorted(databases)).parse_args(argv)
+    try:
+        return asyncio.run(_run(arguments, databases))
+    except (SQLAlchemyError, OSError) as error:
+        sys.stderr.write(f"the database does not answer: {type(error).__name__}\n")
+        return 1
+
+
+def _parser(services: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crm events", description="See and mend the flow of events.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, help_ in (
+        ("pending", "events not yet published, or stored for another attempt"),
+        ("parked", "events that were given up and wait for a decision"),
+        ("retry", "try failed events again now"),
+        ("skip", "leave an event out for good"),
+        ("skip-gap", "stop waiting for the versions before a waiting event"),
+        ("show", "print an event; it may hold personal data"),
+    ):
+        command = commands.add_parser(name, help=help_)
+        command.add_argument("--service", choices=services, help="only this service")
+        if name in ("pending", "parked"):
+            command.add_argument("--json", action="store_true", help="one JSON object a line")
+        if name == "retry":
+            which = command.add_mutually_exclusive_group(required=True)
+            which.add_argument("event", nargs="?", type=UUID)
+            which.add_argument("--all", action="store_true")
+        elif name in ("skip", "skip-gap", "show"):
+            command.add_argument("event", type=UUID)
+        if name in ("retry", "skip", "skip-gap"):
+            command.add_argument("--group", required=name == "skip-gap", help="only this handler group")
+        if name.startswith("skip"):
+            command.add_argument("--reason", required=True, help="kept with the event")
+    command = commands.add_parser("snapshot", help="send current records to one queue")
+    command.add_argument("--from", dest="service", required=True, choices=services)
+    command.add_argument("--types", required=True, help="entities, separated by commas")
+    command.add_argument("--to", dest="queue", required=True, help="a queue bound to crm.replay by its name")
+    return parser
+
+
+async def _run(arguments: argparse.Namespace, databases: Mapping[str, str]) -> int:
+    chosen = [arguments.service] if arguments.service else sorted(databases)
+    if arguments.command == "snapshot":
+        async with _opened(databases[arguments.service]) as conn:
+            request = await snapshot(conn, arguments.types.split(","), arguments.queue)
+        _say(f"requested {request}")
+        return 0
+    count = 0
+    for service in chosen:
+        async with _opened(databases[service]) as conn:
+            count += await _command(conn, service, arguments)
+    if arguments.command in ("pending", "parked"):
+        return 0
+    if arguments.command != "show":
+        _say(f"{count} changed")
+    return 0 if count else 1
+
+
+async def _command(conn: AsyncConnection, service: str, arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "pending" | "parked":
+            entries = await (pending if arguments.command == "pending" else parked)(conn, service)
+            for entry in entries:
+                _say(json.dumps(asdict(entry), default=str) if arguments.json else _line(entry))
+            return len(entries)
+        case "retry":
+            return await retry(conn, arguments.event, group=arguments.group)
+        case "skip":
+            return await skip(conn, arguments.event, reason=arguments.reason, group=arguments.group)
+        case "skip-gap":
+            return await skip_gap(conn, arguments.event, group=arguments.group, reason=arguments.reason)
+    body = await show(conn, arguments.event)
+    if body is not None:
+        _say(body)
+    return 0 if body is None else 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _line(entry: Entry) -> str:
+    place = entry.group or f"{entry.service} relay"
+    record = f"{entry.entity}@{entry.version}" if entry.entity else "-"
+    state = f"{entry.state} attempts={entry.attempts} age={_age(entry.age_seconds)}"
+    return f"{entry.event_id}  {place}  {entry.type}  {record}  {state}  {entry.error or ''}".rstrip()
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"
