@@ -47,7 +47,7 @@ class Intake:
         self._control = control or {}
         self._consumers, self._runtime = dispatcher.consumers, dispatcher.runtime
         self._stopping = False
-        self._idle: asyncio.Future[list[Delivery]] | None = None
+        self._idle: set[asyncio.Future[list[Delivery]]] = set()
         self._due = asyncio.Event()
         self._runtime.notifier.listen(inbox.CHANNEL, lambda _: self._due.set())
 
@@ -55,8 +55,8 @@ class Intake:
         """Finish what is in hand and return from the loops."""
         self._stopping = True
         self._due.set()
-        if self._idle is not None:
-            self._idle.cancel()
+        for waiting in self._idle:
+            waiting.cancel()
 
     async def run(self) -> None:
         """Consume the queue; reconnects for as long as it takes."""
@@ -91,7 +91,7 @@ class Intake:
     async def _next(self, session: Session) -> list[Delivery]:
         """The next batch; empty when told to stop while waiting."""
         waiting = asyncio.ensure_future(session.batch(session.prefetch))
-        self._idle = waiting
+        self._idle.add(waiting)
         try:
             return await waiting
         except asyncio.CancelledError:
@@ -100,7 +100,7 @@ class Intake:
             waiting.cancel()
             raise
         finally:
-            self._idle = None
+            self._idle.discard(waiting)
 
     async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
         """Try again until the database lets it happen."""

@@ -1,13 +1,18 @@
 """A database and a virtual host of its own for every test, with the miniature service's tables and queues."""
 
+import asyncio
+import os
 import secrets
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
+import orjson
 import pytest
 from crm_contracts.envelope import Envelope
 from crm_kit import clock, topology
@@ -122,8 +127,6 @@ class Story:
             correlationid=str(new_id()),
             data={"record": record, "changed": {}, **data},
         )
-        import orjson
-
         return orjson.dumps(envelope.as_json())
 
 
@@ -144,7 +147,7 @@ async def send(publisher: Publisher, *messages: Message, exchange: str = EVENTS,
             "subject": str(envelope.subject),
             "crm-version": envelope.entityversion,
         }
-        out.append(outgoing(message.body, key or envelope.type, message_id=headers["id"], headers=headers))
+        out.append(outgoing(message.body, key or envelope.type, message_id=str(envelope.id), headers=headers))
     outcomes = await publisher.publish(exchange, out)
     assert {outcome.value for outcome in outcomes} <= {"confirmed"}
 
@@ -153,3 +156,54 @@ async def rows(runtime: Runtime, sql: str, *parameters: Any) -> list[tuple[Any, 
     """What a query gives, as plain tuples."""
     async with runtime.db.autocommit() as conn:
         return [tuple(row) for row in await conn.exec_driver_sql(sql, parameters)]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20) -> None:
+    """Wait for a condition in another loop, process or server; fails when it does not come true."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110  # what is awaited happens in a database or another process
+            await asyncio.sleep(0.02)
+
+
+class WorkerProcess:
+    """The miniature service's worker as a process of its own, to be killed."""
+
+    def __init__(self, database_url: str, amqp_url: str, port: int) -> None:
+        self._env = {
+            **os.environ,
+            "CRM_SERVICE": "mini",
+            "CRM_ROLE": "worker",
+            "CRM_SECRET": "secret",
+            "DATABASE_URL": database_url,
+            "AMQP_URL": amqp_url,
+            "CRM_PORT": str(port),
+        }
+        self.port = port
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self, failpoint: str = "") -> asyncio.subprocess.Process:
+        """Start it, to die at a failpoint if one is named."""
+        program = Path(__file__).with_name("miniature.py")
+        env = {**self._env, "CRM_FAILPOINT": failpoint}
+        self.process = await asyncio.create_subprocess_exec(sys.executable, str(program), env=env)
+        return self.process
+
+    async def stop(self) -> int:
+        """Ask it to end and return its exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.terminate()
+        return await self.process.wait()
+
+
+@pytest.fixture
+async def worker(database_url: str, amqp_url: str) -> AsyncIterator[WorkerProcess]:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    process = WorkerProcess(database_url, amqp_url, port)
+    yield process
+    if process.process is not None and process.process.returncode is None:
+        process.process.kill()
+        await process.process.wait()

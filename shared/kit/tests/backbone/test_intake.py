@@ -1,0 +1,169 @@
+"""From the queue to the handlers: nothing lost when something dies, nothing handed back, nothing in the way of others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from crm_kit import inbox
+from crm_kit.bus import DEAD_LETTERS, REPLAY, Publisher, outgoing
+from crm_kit.db import new_id
+from crm_kit.dispatch import Message
+from crm_kit.intake import DEATHS, Intake
+from crm_kit.runtime import Runtime
+
+from .conftest import Story, WorkerProcess, rows, send, until
+
+UNFINISHED = "select consumer, state from inbox where state <> 'done' order by 1, 2"
+
+
+@asynccontextmanager
+async def running(intake: Intake) -> AsyncIterator[None]:
+    """The intake's loops, for as long as the block lasts."""
+    tasks = [asyncio.create_task(work) for work in (intake.run(), intake.run_retries(), intake.run_parking())]
+    try:
+        yield
+    finally:
+        intake.stop()
+        _, late = await asyncio.wait(tasks, timeout=10)
+        assert not late
+
+
+async def count(runtime: Runtime, table: str) -> int:
+    [(found,)] = await rows(runtime, f"select count(*) from {table}")  # noqa: S608  # the tables of this file
+    return int(found)
+
+
+async def test_what_is_published_takes_effect(intake: Intake, runtime: Runtime, publisher: Publisher) -> None:
+    stories = [Story() for _ in range(50)]
+    await send(publisher, *(story.tell("created") for story in stories), *(story.tell("renamed") for story in stories))
+    async with running(intake):
+        await until(lambda: _equal(runtime, "echo", 50))
+    assert await count(runtime, "seen") == 100
+    assert await rows(runtime, UNFINISHED) == []
+
+
+async def _equal(runtime: Runtime, table: str, expected: int) -> bool:
+    return await count(runtime, table) == expected
+
+
+async def test_a_replay_feeds_projections_and_repeats_no_act(
+    intake: Intake, runtime: Runtime, publisher: Publisher, story: Story
+) -> None:
+    await send(publisher, story.tell("created"), story.tell("renamed"), exchange=REPLAY, key="crm.mini.inbox")
+    async with running(intake):
+        await until(lambda: _equal(runtime, "journal", 2))
+    assert await count(runtime, "thing_copy") == 1
+    assert await count(runtime, "seen") == 0
+
+
+async def test_a_message_that_is_no_event_is_parked_and_the_next_one_handled(
+    intake: Intake, runtime: Runtime, publisher: Publisher, story: Story
+) -> None:
+    garbage = outgoing(b"\xff\x00", "crm.mini.inbox", message_id="not a uuid", headers={})
+    event_id = str(new_id())
+    headers = {"id": event_id, "type": "crm.mini.thing.created.v1", "source": "/crm/mini", "subject": str(new_id())}
+    broken = outgoing(b'{"specversion":', "crm.mini.inbox", message_id=event_id, headers={**headers, "crm-version": 1})
+    await publisher.publish(REPLAY, [garbage, broken])
+    await send(publisher, story.tell("created"))
+    async with running(intake):
+        await until(lambda: _equal(runtime, "thing_copy", 1))
+    expected = ["crm.mini.inbox", "mini.copies", "mini.echoes", "mini.journal"]
+    assert await rows(runtime, UNFINISHED) == [(group, "parked") for group in expected]
+
+
+async def test_what_the_broker_gave_up_on_is_parked_in_the_inbox(
+    intake: Intake, runtime: Runtime, publisher: Publisher, story: Story
+) -> None:
+    await send(publisher, story.tell("created"), exchange=DEAD_LETTERS, key="mini")
+    async with running(intake):
+        await until(lambda: _equal(runtime, "inbox where state = 'parked'", 3))
+    [(entity, version)] = await rows(runtime, "select distinct entity, entity_version from inbox")
+    assert (entity, version) == (story.id, 1)
+
+
+async def test_a_lost_database_is_waited_out_and_parks_nothing(
+    intake: Intake, runtime: Runtime, publisher: Publisher
+) -> None:
+    stories = [Story() for _ in range(400)]
+    async with running(intake):
+        sending = asyncio.create_task(send(publisher, *(story.tell("created") for story in stories)))
+        for _ in range(5):
+            with suppress(Exception):  # the statement ends its own connection, too
+                await rows(
+                    runtime, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+                )
+            await asyncio.sleep(0.1)  # lets some batches through between two losses
+        await sending
+        await until(lambda: _survived(runtime, 400))
+    assert await rows(runtime, UNFINISHED) == []
+    assert await rows(runtime, "select count(*), count(distinct thing_id) from seen") == [(400, 400)]
+
+
+async def _survived(runtime: Runtime, expected: int) -> bool:
+    try:
+        return await count(runtime, "seen") == expected
+    except Exception:  # noqa: BLE001  # a pooled connection that was ended before is noticed here
+        return False
+
+
+@pytest.mark.parametrize("failpoint", ["inbox.before_commit:2", "inbox.after_commit:2"])
+async def test_killed_around_the_commit_everything_still_happens_once(
+    failpoint: str, runtime: Runtime, publisher: Publisher, worker: WorkerProcess
+) -> None:
+    stories = [Story() for _ in range(150)]
+    await send(publisher, *(story.tell("created") for story in stories), *(story.tell("renamed") for story in stories))
+    process = await worker.start(failpoint=failpoint)
+    assert await asyncio.wait_for(process.wait(), 30) == 137
+    await worker.start()
+    await until(lambda: _equal(runtime, "inbox where consumer = 'mini.echoes' and state = 'done'", 300), seconds=40)
+    assert await count(runtime, "echo") == 150
+    orders: Any = await rows(runtime, "select array_agg(version order by position) from seen group by thing_id")
+    assert orders == [([1, 2],)] * 150
+    assert await rows(runtime, UNFINISHED) == []
+    assert await worker.stop() == 0
+
+
+async def test_a_handler_that_kills_the_process_is_parked_and_all_else_is_done(
+    runtime: Runtime, publisher: Publisher, worker: WorkerProcess
+) -> None:
+    stories = [Story() for _ in range(30)]
+    told = [story.tell("created", "deadly" if n == 15 else "harmless") for n, story in enumerate(stories)]
+    await send(publisher, *told)
+    deaths = 0
+
+    async def finished() -> bool:
+        return await count(runtime, "inbox where state = 'parked'") == 1 and await count(runtime, "seen") == 29
+
+    for _ in range(DEATHS + 3):
+        process = await worker.start()
+        ended, settled = asyncio.ensure_future(process.wait()), asyncio.ensure_future(until(finished, seconds=30))
+        await asyncio.wait([ended, settled], return_when=asyncio.FIRST_COMPLETED)
+        if settled.done():
+            settled.result()
+            break
+        settled.cancel()
+        deaths += 1
+        assert ended.result() == 137
+    assert deaths == DEATHS + 1
+    assert await rows(runtime, UNFINISHED) == [("mini.echoes", "parked")]
+    assert await count(runtime, "thing_copy") == 30
+    assert await count(runtime, "journal") == 30
+    assert await worker.stop() == 0
+
+
+async def test_an_operators_retry_is_handled_at_once(
+    intake: Intake, runtime: Runtime, publisher: Publisher, story: Story
+) -> None:
+    message: Message = story.tell("created", "poison step")
+    async with running(intake):
+        await send(publisher, message)
+        await until(lambda: _equal(runtime, "inbox where state = 'pending'", 1))
+        await rows(
+            runtime,
+            "update inbox set body = convert_to(replace(convert_from(body, 'utf8'), 'poison step', 'cured'), 'utf8'),"
+            " next_attempt_at = received_at where state = 'pending' returning 1",
+        )
+        runtime.notifier.notify(inbox.CHANNEL)
+        await until(lambda: _equal(runtime, "seen", 1), seconds=5)
