@@ -1,0 +1,43 @@
+"""How many statements a piece of work sends, exactly: BEGIN and COMMIT count like any other."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+
+from crm_kit.db import Database
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    """The texts of the statements that the database's pool sends inside the block, in order.
+
+    Statements of the ORM and Core arrive through SQLAlchemy's event. Transaction control goes past it, straight to
+    asyncpg, whose query logger in turn does not see prepared statements: the two together see each once.
+    """
+    statements: list[str] = []
+    watched: list[Any] = []
+    engine = database.engine.sync_engine
+
+    def executes(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    def control(record: Any) -> None:
+        statements.append(record.query)
+
+    def watch(dbapi_connection: Any, *_: Any) -> None:
+        driver = dbapi_connection.driver_connection
+        if driver not in watched:
+            driver.add_query_logger(control)
+            watched.append(driver)
+
+    event.listen(engine, "before_cursor_execute", executes)
+    event.listen(engine, "checkout", watch)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", executes)
+        event.remove(engine, "checkout", watch)
+        for driver in watched:
+            driver.remove_query_logger(control)

@@ -1,0 +1,139 @@
+"""Callers with exactly the privileges a test is about, and the directory they are known from."""
+
+from collections.abc import Mapping
+from typing import TypedDict, Unpack
+from uuid import UUID, uuid4
+
+from crm_contracts.catalogue import all_entities
+
+from crm_kit.access import Depth, Principal
+from crm_kit.directory import CHANNEL
+from crm_kit.runtime import Runtime
+
+HEADQUARTERS = UUID("01900000-0000-7000-8000-000000000001")
+"""The unit of principals that name none."""
+
+
+def grants(depth: Depth | str = Depth.ORGANIZATION, **entities: Depth | str) -> dict[str, str]:
+    """Privileges on every entity of the catalogue at one depth, with exceptions by entity name.
+
+    A depth stands for all five privileges; a text such as ``"44110"`` gives create, read, write, delete, assign.
+    """
+    everything = {entity.name: _digits(depth) for entity in all_entities()}
+    return everything | {name: _digits(found) for name, found in entities.items()}
+
+
+def _digits(depth: Depth | str) -> str:
+    return depth if isinstance(depth, str) else str(int(depth)) * 5
+
+
+def principal(
+    depth: Depth | str = Depth.ORGANIZATION,
+    *,
+    unit: UUID = HEADQUARTERS,
+    teams: tuple[UUID, ...] = (),
+    id: UUID | None = None,
+    kind: str = "user",
+    privileges: Mapping[str, str] | None = None,
+    **entities: Depth | str,
+) -> Principal:
+    """A caller: ``principal(Depth.USER, lead="44110", account=Depth.NONE)``; ``privileges`` replaces it all."""
+    held = grants(depth, **entities) if privileges is None else privileges
+    return Principal(id=id or uuid4(), kind=kind, unit=unit, teams=teams, privileges=held)
+
+
+class Details(TypedDict, total=False):
+    """What may be said of a user, team or API client."""
+
+    id: UUID
+    unit: UUID
+    email: str | None
+    active: bool
+    deleted: bool
+
+
+class People:
+    """Writes the directory that identity's events would have filled: committed, and known to the runtime at once."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def unit(self, name: str = "A unit", *, parent: UUID | None = None, id: UUID | None = None) -> UUID:
+        """A business unit."""
+        unit = id or uuid4()
+        await self._write(
+            "insert into unit_ref (id, version, deleted, name, parent_id) values ($1, 1, false, $2, $3)",
+            unit,
+            name,
+            parent,
+        )
+        return unit
+
+    async def user(self, name: str = "Ada Lovelace", **more: Unpack[Details]) -> UUID:
+        """A user; ``unit``, ``email``, ``active``, ``deleted`` and ``id`` as wanted."""
+        return await self._principal("user", name, **more)
+
+    async def team(self, name: str = "A team", **more: Unpack[Details]) -> UUID:
+        """A team, like ``user``."""
+        return await self._principal("team", name, **more)
+
+    async def client(self, name: str = "A program", **more: Unpack[Details]) -> UUID:
+        """An API client, like ``user``."""
+        return await self._principal("client", name, **more)
+
+    async def organization(
+        self,
+        *,
+        time_zone: str = "Europe/Berlin",
+        base_currency: str = "EUR",
+        country: str = "DE",
+        language: str = "en",
+        name: str = "The Bank",
+    ) -> None:
+        """The organisation's settings, replacing earlier ones."""
+        await self._write(
+            "with gone as (delete from organization_ref)"
+            " insert into organization_ref (id, version, deleted, name, time_zone, base_currency, country, language)"
+            " values ($1, 1, false, $2, $3, $4, $5, $6)",
+            uuid4(),
+            name,
+            time_zone,
+            base_currency,
+            country,
+            language,
+        )
+
+    async def _principal(
+        self,
+        kind: str,
+        name: str,
+        *,
+        unit: UUID = HEADQUARTERS,
+        email: str | None = None,
+        active: bool = True,
+        deleted: bool = False,
+        id: UUID | None = None,
+    ) -> UUID:
+        found = id or uuid4()
+        await self._write(
+            "insert into principal_ref (id, version, deleted, marker, kind, name, email, business_unit_id, active)"
+            " select $1, 1, $2, coalesce(max(marker), 0) + 1, $3, $4, $5, $6, $7 from access_state",
+            found,
+            deleted,
+            kind,
+            name,
+            email,
+            unit,
+            active,
+        )
+        return found
+
+    async def _write(self, sql: str, *parameters: object) -> None:
+        async with self._runtime.db.begin() as conn:
+            await conn.exec_driver_sql(sql, parameters)
+            await conn.exec_driver_sql(
+                "insert into access_state (id, marker) values (1, 1)"
+                " on conflict (id) do update set marker = access_state.marker + 1"
+            )
+        self._runtime.notifier.notify(CHANNEL)
+        await self._runtime.directory.refresh()

@@ -1,0 +1,146 @@
+"""The fixtures, loaded by ``-p crm_kit.testing.plugin``. They stand on the root conftest's ``servers``.
+
+Session: ``databases``, ``rabbit``, ``issuer``, and for the service that ``service`` and ``make_app`` name: ``settings``,
+``app``, ``address``. Test: ``runtime``, ``people``, ``caller``, ``uow``, ``client``.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Protocol
+
+import aiohttp
+import pytest
+from fastapi import FastAPI
+
+from crm_kit.access import Principal
+from crm_kit.runtime import Runtime, Service
+from crm_kit.settings import Settings
+from crm_kit.testing.client import Client
+from crm_kit.testing.databases import Databases, ServiceDatabase, settings_for
+from crm_kit.testing.issuer import Issuer, serve_keys
+from crm_kit.testing.people import People, principal
+from crm_kit.testing.rabbit import Rabbit, own_vhost
+from crm_kit.testing.serving import served
+from crm_kit.uow import Cause, UnitOfWork
+
+# Here rather than in a fixture: processes that tests start inherit it.
+os.environ["CRM_VALIDATE_EVENTS"] = "1"
+
+
+class Servers(Protocol):
+    """What the root conftest's ``servers`` gives."""
+
+    @property
+    def database_url(self) -> str: ...
+    @property
+    def amqp_url(self) -> str: ...
+    @property
+    def amqp_management_url(self) -> str | None: ...
+
+
+@pytest.fixture(scope="session")
+def databases(servers: Servers) -> Iterator[Databases]:
+    """A database for each service, made when first asked for."""
+    databases = Databases(servers.database_url)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+async def rabbit(servers: Servers) -> AsyncIterator[Rabbit]:
+    """A virtual host of this process's own."""
+    async with own_vhost(servers.amqp_url, servers.amqp_management_url) as rabbit:
+        yield rabbit
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[Issuer]:
+    """Signs tokens, and serves the keys to verify them with."""
+    with serve_keys() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="session")
+def service() -> Service:
+    """Which service the tests are about; each service's conftest says so."""
+    raise pytest.UsageError("define a session fixture 'service' in this directory's conftest.py")
+
+
+@pytest.fixture(scope="session")
+def make_app() -> Callable[[Settings], FastAPI]:
+    """How the service's app is made; each service's conftest says so."""
+    raise pytest.UsageError("define a session fixture 'make_app' in this directory's conftest.py")
+
+
+@pytest.fixture(scope="session")
+def database(databases: Databases, service: Service) -> ServiceDatabase:
+    """The service's database in this process."""
+    return databases.of(service)
+
+
+@pytest.fixture(scope="session")
+def settings(service: Service, database: ServiceDatabase, issuer: Issuer) -> Settings:
+    """What an api process of the service would read from its environment."""
+    return settings_for(service, database.url, issuer.jwks_url)
+
+
+@pytest.fixture(scope="session")
+def app(make_app: Callable[[Settings], FastAPI], settings: Settings) -> FastAPI:
+    """The service's app; it lives only inside ``runtime``."""
+    return make_app(settings)
+
+
+@pytest.fixture(scope="session")
+async def address(app: FastAPI) -> AsyncIterator[str]:
+    """Where the app is served."""
+    async with served(app) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """Connections to whatever tests talk to."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture
+async def runtime(app: FastAPI, database: ServiceDatabase) -> AsyncIterator[Runtime]:
+    """The app's runtime, started for this test; what the test committed is undone afterwards."""
+    async with app.router.lifespan_context(app):
+        yield app.state.runtime
+    await database.restore()
+
+
+@pytest.fixture
+def people(runtime: Runtime) -> People:
+    """Fills the service's copy of the directory."""
+    return People(runtime)
+
+
+@pytest.fixture
+def caller() -> Principal:
+    """Who acts in ``uow`` and ``client``: may do everything unless a test module says otherwise."""
+    return principal()
+
+
+@pytest.fixture
+async def uow(runtime: Runtime, caller: Principal) -> AsyncIterator[UnitOfWork]:
+    """A unit of work in a transaction that is rolled back."""
+    async with runtime.db.connect(autocommit=False) as conn:
+        yield UnitOfWork(runtime, caller, Cause(correlation_id="a test"), conn=conn)
+        await conn.rollback()
+
+
+@pytest.fixture
+def client_for(
+    runtime: Runtime, address: str, http: aiohttp.ClientSession, issuer: Issuer
+) -> Callable[[Principal | None], Client]:
+    """Makes a client of the running service for a caller; None has no token."""
+    return lambda caller: Client(http, address, None if caller is None else issuer.token(caller))
+
+
+@pytest.fixture
+def client(client_for: Callable[[Principal | None], Client], caller: Principal) -> Client:
+    """A client of the running service for ``caller``."""
+    return client_for(caller)

@@ -1,0 +1,33 @@
+"""An app behind a real HTTP server, in the test's own event loop."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+
+class Server(uvicorn.Server):
+    """A server that leaves Ctrl+C to pytest."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[str]:
+    """Serve on a free loopback port and give its URL. The app's lifespan is the caller's: it may come and go per test."""
+    config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None)
+    config.load()
+    server = Server(config)
+    server.lifespan = config.lifespan_class(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        await server.startup([listener])
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            await server.shutdown([listener])
