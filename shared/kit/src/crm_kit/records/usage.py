@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from crm_contracts.access import Privilege
-from sqlalchemy import Uuid, cast, literal, select, union_all
+from sqlalchemy import ColumnElement, Uuid, cast, literal, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_kit.db import OwnedRecord, Record
 from crm_kit.errors import DomainError
@@ -13,10 +15,10 @@ from crm_kit.uow import UnitOfWork
 SHOWN = 10
 
 
-async def refuse_in_use(uow: UnitOfWork, record: Record, referrers: Sequence[tuple[type[Record], str, str]]) -> None:
+async def refuse_in_use(uow: UnitOfWork, record: Record, referrers: Sequence[tuple[type[Any], str, str]]) -> None:
     """409 ``in-use`` listing up to ten records that refer to this one; those the caller may not read only as hidden.
 
-    ``referrers`` are (entity, the column that refers, the column with its name).
+    ``referrers`` are (entity, the column or array of ids that refers, the column with its name).
     """
     parts = []
     for entity, column, name in referrers:
@@ -26,7 +28,7 @@ async def refuse_in_use(uow: UnitOfWork, record: Record, referrers: Sequence[tup
         unit = table.c.business_unit_id if owned else cast(None, Uuid)
         parts.append(
             select(literal(entity.entity()), table.c.id, table.c[name], owner, unit)
-            .where(table.c[column] == record.id)
+            .where(_refers(table.c[column], record.id))
             .limit(SHOWN)
             .subquery()
             .select()
@@ -35,6 +37,12 @@ async def refuse_in_use(uow: UnitOfWork, record: Record, referrers: Sequence[tup
     if found:
         references = [_shown(uow, row) for row in found]
         raise DomainError("in-use", "Other records refer to this one.", members={"references": references})
+
+
+def _refers(column: Any, record_id: UUID) -> ColumnElement[bool]:
+    if isinstance(column.type, ARRAY):
+        return column.contains([record_id])  # type: ignore[no-any-return]  # SQLAlchemy types columns as Any here
+    return column == record_id  # type: ignore[no-any-return]  # likewise
 
 
 def _shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:
