@@ -1,6 +1,7 @@
 """One HTTP request as one unit of work: who, under which key and condition, by when; commit, then answer."""
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.types import Message
 
 from crm_kit.errors import DomainError
 from crm_kit.idempotency import Answer, Key, Replayed
@@ -22,7 +24,7 @@ from crm_kit.tokens import bearer
 from crm_kit.uow import Cause, UnitOfWork
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
-UNKEYED = ("/auth/", "/query", "/availability")
+IDLE_SECONDS = 30.0
 ETAG = re.compile(r'"(\d{1,10})"')
 ETAGS = re.compile(r'\s*(W/)?"[^"]*"\s*(,\s*(W/)?"[^"]*"\s*)*')
 KEPT_HEADERS = ("etag", "location", "content-type", "crm-version", "cache-control", "vary")
@@ -42,8 +44,11 @@ class PublicRoute(APIRoute):
                 async with asyncio.timeout(_seconds(request)):
                     if takes_json:
                         await _read_json(request)
+                    elif self.body_field is not None:
+                        # Starlette would parse a form of any size; here it is small, and counted first.
+                        await read_body(request)
                     return await handle(request)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # re-raised when nobody foresaw it
                 return _answer_to(error, request)
 
         return run
@@ -64,7 +69,7 @@ class Route(APIRoute):
             except Replayed as replayed:
                 answer = replayed.answer
                 return Response(answer.body, answer.status, {**answer.headers, "Idempotent-Replayed": "true"})
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # re-raised when nobody foresaw it
                 return _answer_to(error, request)
 
         return run
@@ -76,9 +81,11 @@ async def _carry_out(request: Request, handle: Handler, takes_json: bool, condit
     token = bearer(headers.get("authorization"))
     principal = runtime.tokens.cached(token) or await runtime.tokens.verify(token)
     body = await _read_json(request) if takes_json else b""
+    if headers.get("content-type", "").startswith("multipart/"):
+        _bound_idleness(request)
     key = None
     if request.method == "POST" and (sent := headers.get("idempotency-key")) is not None and _keyed(request):
-        key = Key.of(principal.id, "POST", request.url.path, sent, body or await read_body(request))
+        key = Key.of(principal.id, "POST", request.url.path, sent, body or await _content(request))
     if_match = _if_match(headers.get("if-match"), required=conditional)
     uow = UnitOfWork(runtime, principal, request.scope["crm.cause"], key=key, if_match=if_match)
     request.scope["crm.uow"] = uow
@@ -103,8 +110,8 @@ async def _commit(uow: UnitOfWork, response: Response) -> None:
     await uow.commit(answer)
 
 
-def unit_of_work(request: Request) -> UnitOfWork:
-    """The unit of work that the route opened for this request."""
+async def unit_of_work(request: Request) -> UnitOfWork:
+    """The unit of work that the route opened for this request. Async, or FastAPI would send it through a thread."""
     uow: UnitOfWork = request.scope["crm.uow"]
     return uow
 
@@ -165,6 +172,33 @@ async def read_body(request: Request) -> bytes:
         chunks.append(chunk)
     request._body = body = b"".join(chunks)
     return body
+
+
+async def _content(request: Request) -> bytes:
+    """What a keyed request without JSON says: the digest of its form, or its body, which is mostly empty."""
+    if not request.headers.get("content-type", "").startswith("multipart/"):
+        return await read_body(request)
+    digest = hashlib.sha256()
+    for name, value in (await request.form()).multi_items():
+        digest.update(name.encode())
+        if isinstance(value, str):
+            digest.update(value.encode())
+        else:
+            while chunk := await value.read(1024 * 1024):
+                digest.update(chunk)
+            await value.seek(0)
+    return digest.digest()
+
+
+def _bound_idleness(request: Request) -> None:
+    """An upload has no deadline, but a sender that falls silent is dropped."""
+    receive, seconds = request.receive, IDLE_SECONDS
+
+    async def bounded() -> Message:
+        async with asyncio.timeout(seconds):
+            return await receive()
+
+    request._receive = bounded
 
 
 async def _read_json(request: Request) -> bytes:
