@@ -1,0 +1,30 @@
+"""Telling everybody that tokens issued so far are void."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from crm_contracts.identity import AccessChangeCreated
+from crm_identity.access_change.model import AccessChange
+from crm_kit.uow import UnitOfWork, system_principal
+
+PRINCIPALS_PER_EVENT = 500
+
+
+async def supersede_tokens(uow: UnitOfWork, users: Sequence[UUID], not_before: datetime) -> None:
+    """Make void what these users were issued before ``not_before``, in this unit of work's transaction.
+
+    Whoever may change a role may not thereby write access changes at will: the service itself writes them.
+    """
+    system = UnitOfWork(
+        uow.runtime,
+        system_principal(uow.runtime.service),
+        replace(uow.cause, actor=uow.cause.actor or uow.principal.actor),
+        conn=await uow.connection(),
+    )
+    ordered = sorted(users)
+    for start in range(0, len(ordered), PRINCIPALS_PER_EVENT):
+        principals = [{"type": "user", "id": str(user)} for user in ordered[start : start + PRINCIPALS_PER_EVENT]]
+        system.add(AccessChange(principals=principals, not_before=not_before), AccessChangeCreated)
+    await system.flush()

@@ -1,0 +1,21 @@
+"""Whose tokens are void from when: the fact that every service and the gateway follow."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Mapped
+
+from crm_contracts.identity import AccessChangeRecord
+from crm_identity.db import Base
+from crm_kit.db import Record
+
+
+class AccessChange(Record, Base):
+    """Up to 500 principals whose rights changed at one moment."""
+
+    __tablename__ = "access_change"
+    record_model: ClassVar[type[BaseModel]] = AccessChangeRecord
+
+    principals: Mapped[list[Any]]
+    not_before: Mapped[datetime]

@@ -1,0 +1,14 @@
+"""Identity as the kit sees it."""
+
+from crm_identity.seed import seed
+from crm_identity.tables import ENTITIES, METADATA
+from crm_kit.runtime import Service
+
+SERVICE = Service(
+    name="identity",
+    title="Identity",
+    metadata=METADATA,
+    migrations="crm_identity.migrations",
+    entities=ENTITIES,
+    seed=seed,
+)

@@ -1,0 +1,72 @@
+"""What can be done with a business unit. Rights reach down the tree, so it must stay one."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.identity import BusinessUnitCreated, BusinessUnitDeleted, BusinessUnitUpdated
+from crm_identity.business_unit.model import BusinessUnit
+from crm_identity.business_unit.schemas import BusinessUnitCreate, BusinessUnitUpdate
+from crm_identity.organization.model import hold_access
+from crm_identity.team.model import Team
+from crm_identity.user.model import User
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+
+ABOVE = (
+    "with recursive above (id, parent_id) as (select id, parent_id from business_unit where id = $1"
+    " union select u.id, u.parent_id from business_unit u join above on u.id = above.parent_id) select id from above"
+)
+
+
+async def create_unit(uow: UnitOfWork, body: BusinessUnitCreate) -> BusinessUnit:
+    """A new unit below another."""
+    await uow.start(BusinessUnit)
+    await hold_access(uow)
+    await require_unit(uow, body.parent_id, "/parent_id")
+    return uow.add(BusinessUnit(name=body.name, parent_id=body.parent_id), BusinessUnitCreated)
+
+
+async def update_unit(uow: UnitOfWork, unit_id: UUID, body: BusinessUnitUpdate) -> BusinessUnit:
+    """Rename or move a unit. Tokens stay good: they name the unit, and every service follows the tree."""
+    unit = await uow.get(BusinessUnit, unit_id, Privilege.WRITE)
+    await hold_access(uow)
+    if "name" in body.model_fields_set:
+        unit.name = body.name
+    if "parent_id" in body.model_fields_set and body.parent_id != unit.parent_id:
+        await _require_place(uow, unit, body.parent_id)
+        unit.parent_id = body.parent_id
+    if uow.changed(unit):
+        uow.emit(unit, BusinessUnitUpdated)
+    return unit
+
+
+async def delete_unit(uow: UnitOfWork, unit_id: UUID) -> None:
+    """Delete a unit that nobody and nothing belongs to; never the root."""
+    unit = await uow.get(BusinessUnit, unit_id, Privilege.DELETE)
+    await hold_access(uow)
+    if unit.parent_id is None:
+        raise DomainError("not-deletable", "The root unit stays: it holds all others.")
+    await refuse_in_use(
+        uow,
+        unit,
+        [(BusinessUnit, "parent_id", "name"), (User, "business_unit_id", "name"), (Team, "business_unit_id", "name")],
+    )
+    uow.remove(unit, BusinessUnitDeleted)
+
+
+async def require_unit(uow: UnitOfWork, unit_id: UUID, pointer: str) -> list[UUID]:
+    """The unit and all above it, root last; 422 when there is no such unit."""
+    above = list((await (await uow.connection()).exec_driver_sql(ABOVE, (unit_id,))).scalars())
+    if not above:
+        raise InvalidValue(pointer, "unknown-reference", "There is no such business unit.")
+    return above
+
+
+async def _require_place(uow: UnitOfWork, unit: BusinessUnit, parent_id: UUID | None) -> None:
+    if unit.parent_id is None:
+        raise InvalidValue("/parent_id", "root-unit", "The root unit has no unit above it.")
+    if parent_id is None:
+        raise InvalidValue("/parent_id", "root-unit", "There is one root unit; every other has a unit above it.")
+    if unit.id in await require_unit(uow, parent_id, "/parent_id"):
+        raise InvalidValue("/parent_id", "cycle", "A unit cannot be below itself.")

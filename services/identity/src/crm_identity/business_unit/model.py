@@ -1,0 +1,35 @@
+"""A node of the organisation's tree."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.identity import BusinessUnitRecord
+from crm_identity.db import Base
+from crm_kit.db import Record
+
+ROOT_ID = UUID("0190a000-0000-7000-8000-000000000002")
+
+
+class BusinessUnit(Record, Base):
+    """A unit; the one without a parent is the root."""
+
+    __tablename__ = "business_unit"
+    record_model: ClassVar[type[BaseModel]] = BusinessUnitRecord
+
+    name: Mapped[str] = mapped_column(String(200))
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("business_unit.id"), index=True)
+
+    __table_args__ = (
+        Index(
+            "uq_business_unit_root",
+            text("(parent_id is null)"),
+            unique=True,
+            postgresql_where=text("parent_id is null"),
+        ),
+        Index(None, "created_at", "id"),
+        Index(None, "name", "id"),
+    )

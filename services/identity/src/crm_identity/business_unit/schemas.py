@@ -1,0 +1,40 @@
+"""What clients send about business units and what they get."""
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.identity import BusinessUnitRecord
+from crm_contracts.types import ShortText
+
+
+class BusinessUnitCreate(BaseModel):
+    """A new unit below another."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Vienna"])
+    parent_id: UUID = Field(description="Unit above it.")
+
+
+class BusinessUnitUpdate(BaseModel):
+    """A merge patch (RFC 7396): fields that are absent stay."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Vienna and Graz"}]})
+
+    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+    parent_id: UUID | None = Field(None, description="Unit above it; the root has none and gets none.")
+
+
+class BusinessUnitRead(BusinessUnitRecord):
+    """A business unit."""
+
+    allowed_actions: list[str] = Field(default=[], description="Units have no moves: always empty.")
+
+
+class BusinessUnitPage(BaseModel):
+    """A page of business units."""
+
+    items: list[BusinessUnitRead] = Field(description="Units in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

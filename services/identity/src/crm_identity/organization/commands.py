@@ -1,0 +1,22 @@
+"""What can be done with the organisation's settings."""
+
+from crm_contracts.access import Privilege
+from crm_contracts.identity import OrganizationUpdated
+from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings
+from crm_identity.organization.schemas import OrganizationUpdate
+from crm_kit.errors import InvalidValue
+from crm_kit.records.patching import apply, fields_set
+from crm_kit.uow import UnitOfWork
+
+
+async def update_organization(uow: UnitOfWork, body: OrganizationUpdate) -> OrganizationSettings:
+    """Change the settings everybody shares."""
+    organization = await uow.get(OrganizationSettings, ORGANIZATION_ID, Privilege.WRITE)
+    values = fields_set(body)
+    if values.get("base_currency", organization.base_currency) != organization.base_currency:
+        # Amounts in it are all over the suite, and identity does not hear of them.
+        raise InvalidValue("/base_currency", "base-currency-fixed", "The base currency is chosen at the installation.")
+    apply(organization, values)
+    if uow.changed(organization):
+        uow.emit(organization, OrganizationUpdated)
+    return organization

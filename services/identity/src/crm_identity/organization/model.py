@@ -1,0 +1,41 @@
+"""What the whole installation agrees on: one record, whose row lock also orders every change of access."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.identity import OrganizationRecord
+from crm_identity.db import Base
+from crm_kit import clock
+from crm_kit.db import Record
+from crm_kit.uow import UnitOfWork
+
+ORGANIZATION_ID = UUID("0190a000-0000-7000-8000-000000000001")
+
+
+class OrganizationSettings(Record, Base):
+    """The organisation this installation serves."""
+
+    __tablename__ = "organization"
+    record_model: ClassVar[type[BaseModel]] = OrganizationRecord
+
+    name: Mapped[str] = mapped_column(String(200))
+    time_zone: Mapped[str] = mapped_column(String(64))
+    base_currency: Mapped[str] = mapped_column(String(3))
+    country: Mapped[str] = mapped_column(String(2))
+    language: Mapped[str] = mapped_column(String(35))
+
+
+async def hold_access(uow: UnitOfWork) -> datetime:
+    """Wait until this unit of work alone may change who may do what; the moment from which its changes count.
+
+    Token issue holds the same row shared. So a token is either signed before this moment, and superseded, or reads
+    what this unit of work has committed; and no two changes can together make a cycle or remove the last administrator.
+    """
+    await uow.load(OrganizationSettings, ORGANIZATION_ID)
+    # Not ``uow.now``: tokens may have been issued while we waited for the lock.
+    return clock.now()

@@ -1,0 +1,73 @@
+"""What clients send about the organisation and what they get."""
+
+import re
+from functools import cache
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from crm_contracts.identity import OrganizationRecord
+from crm_contracts.types import CountryCode, CurrencyCode, ShortText
+
+# BCP 47 (RFC 5646 §2.1) without its grandfathered and private forms: language, script, region, variants.
+_LANGUAGE = re.compile(
+    r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-([A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*"
+)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone(value: str) -> str:
+    if value not in _zones():
+        raise PydanticCustomError("time_zone", "not an IANA time zone such as Europe/Vienna")
+    return value
+
+
+def _language(value: str) -> str:
+    if len(value) > 35 or not _LANGUAGE.fullmatch(value):
+        raise PydanticCustomError("language", "not a BCP 47 language tag such as de-AT")
+    return value
+
+
+TimeZone = Annotated[
+    str,
+    AfterValidator(_zone),
+    WithJsonSchema({"type": "string", "maxLength": 64, "examples": ["Europe/Vienna"]}),
+]
+"""An IANA time zone."""
+
+Language = Annotated[
+    str,
+    AfterValidator(_language),
+    WithJsonSchema({"type": "string", "pattern": f"^{_LANGUAGE.pattern}$", "maxLength": 35, "examples": ["de-AT"]}),
+]
+"""A BCP 47 language tag."""
+
+
+class OrganizationUpdate(BaseModel):
+    """A merge patch (RFC 7396): fields that are absent stay."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"time_zone": "Europe/Vienna", "country": "AT"}]}
+    )
+
+    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+    time_zone: TimeZone = Field(
+        "", description="IANA time zone in which dates, due and overdue are meant.", validate_default=False
+    )
+    base_currency: CurrencyCode = Field(
+        "", description="Currency of all `_base` amounts; it is chosen at the installation.", validate_default=False
+    )
+    country: CountryCode = Field(
+        "", description="Where national telephone numbers are read as of; ISO 3166-1.", validate_default=False
+    )
+    language: Language = Field("", description="BCP 47 language tag.", validate_default=False)
+
+
+class OrganizationRead(OrganizationRecord):
+    """The organisation's settings."""

@@ -1,0 +1,62 @@
+"""What can be done with a security role."""
+
+from uuid import UUID
+
+from crm_contracts.access import EntityPrivileges, Privilege
+from crm_contracts.identity import SecurityRoleCreated, SecurityRoleDeleted, SecurityRoleUpdated
+from crm_identity.access_change.commands import supersede_tokens
+from crm_identity.organization.model import hold_access
+from crm_identity.security_role.grants import (
+    checked_privileges,
+    holders_of,
+    keep_an_administrator,
+    refuse_beyond,
+)
+from crm_identity.security_role.model import SecurityRole, grants_of
+from crm_identity.security_role.schemas import SecurityRoleCreate, SecurityRoleUpdate
+from crm_identity.team.model import Team
+from crm_identity.user.model import User
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+
+
+async def create_role(uow: UnitOfWork, body: SecurityRoleCreate) -> SecurityRole:
+    """A new role, held by nobody yet."""
+    await uow.start(SecurityRole)
+    privileges = checked_privileges(body.privileges)
+    refuse_beyond(uow.principal, grants_of(privileges))
+    return uow.add(SecurityRole(name=body.name, privileges=privileges), SecurityRoleCreated)
+
+
+async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) -> SecurityRole:
+    """Change a role; its holders need new tokens."""
+    role = await uow.get(SecurityRole, role_id, Privilege.WRITE)
+    since = await hold_access(uow)
+    if "name" in body.model_fields_set:
+        role.name = body.name
+    merged = {entity: EntityPrivileges.model_validate(held) for entity, held in role.privileges.items()}
+    for entity, held in body.privileges.items():
+        if held is None:
+            merged.pop(entity, None)
+        else:
+            before = merged.get(entity, EntityPrivileges())
+            merged[entity] = before.model_copy(update={name: getattr(held, name) for name in held.model_fields_set})
+    before_grants, privileges = role.grants, checked_privileges(merged)
+    after_grants = grants_of(privileges)
+    if privileges != role.privileges:
+        refuse_beyond(uow.principal, {e: d for e, d in after_grants.items() if d != before_grants.get(e)})
+        role.privileges = privileges
+    if uow.changed(role):
+        uow.emit(role, SecurityRoleUpdated)
+    if after_grants != before_grants:
+        await supersede_tokens(uow, await holders_of(uow, role_id), since)
+        await keep_an_administrator(uow)
+    return role
+
+
+async def delete_role(uow: UnitOfWork, role_id: UUID) -> None:
+    """Delete a role that nobody holds."""
+    role = await uow.get(SecurityRole, role_id, Privilege.DELETE)
+    await hold_access(uow)
+    await refuse_in_use(uow, role, [(User, "role_ids", "name"), (Team, "role_ids", "name")])
+    uow.remove(role, SecurityRoleDeleted)

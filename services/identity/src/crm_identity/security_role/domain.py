@@ -1,0 +1,86 @@
+"""The roles an installation starts with, and what each may do with an entity it has never heard of before.
+
+Nothing here names an entity: a service that joins the suite gives its own to the roles by the same rules.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from crm_contracts.access import Depth, Privilege, encode
+from crm_contracts.catalogue import Entity
+
+ADMINISTRATOR_ID = UUID("0190a000-0000-7000-8000-000000000107")
+AUDITOR_ID = UUID("0190a000-0000-7000-8000-000000000108")
+
+OWNED_BY_NOBODY = frozenset({"access_change"})
+"""Entities that only the service itself writes: no role can grant them."""
+
+KEPT_FROM_STAFF = frozenset({"security_role", "api_client"})
+"""Reference data that says who may do what: for administrators and auditors only."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRole:
+    """A role of the default set: who works with the records of one service, or leads those who do."""
+
+    id: UUID
+    name: str
+    service: str = ""
+    leads: bool = False
+
+
+def _role(number: int, name: str, service: str = "", *, leads: bool = False) -> DefaultRole:
+    return DefaultRole(UUID(f"0190a000-0000-7000-8000-{number:012d}"), name, service, leads)
+
+
+DEFAULT_ROLES = (
+    _role(101, "Salesperson", "sales"),
+    _role(102, "Sales manager", "sales", leads=True),
+    _role(103, "Marketer", "marketing"),
+    _role(104, "Marketing manager", "marketing", leads=True),
+    _role(105, "Service agent", "service"),
+    _role(106, "Service manager", "service", leads=True),
+    DefaultRole(ADMINISTRATOR_ID, "Administrator"),
+    DefaultRole(AUDITOR_ID, "Auditor"),
+)
+
+
+def default_depths(role: DefaultRole, entity: Entity) -> dict[Privilege, Depth]:
+    """What a default role may do with an entity.
+
+    Staff work with their own records and see those of their unit; who leads, works with everything in the unit and
+    below. Both see other departments' records as far, and the organisation's reference data, which only who leads its
+    department changes.
+    """
+    if role.id == ADMINISTRATOR_ID:
+        return dict.fromkeys(Privilege, Depth.ORGANIZATION)
+    if role.id == AUDITOR_ID:
+        return {Privilege.READ: Depth.ORGANIZATION}
+    if not entity.owned:
+        return _reference_depths(role, entity)
+    reads = Depth.DEEP if role.leads else Depth.BUSINESS_UNIT
+    if entity.service not in (role.service, "activities"):
+        return {Privilege.READ: reads}
+    works = Depth.DEEP if role.leads else Depth.USER
+    return {**dict.fromkeys(Privilege, works), Privilege.READ: reads}
+
+
+def _reference_depths(role: DefaultRole, entity: Entity) -> dict[Privilege, Depth]:
+    if entity.name in KEPT_FROM_STAFF:
+        return {}
+    read = {Privilege.READ: Depth.ORGANIZATION}
+    if role.leads and entity.service == role.service:
+        return {**dict.fromkeys(Privilege, Depth.ORGANIZATION), Privilege.ASSIGN: Depth.NONE}
+    return read
+
+
+def default_privileges(role: DefaultRole, entities: tuple[Entity, ...]) -> dict[str, dict[str, str]]:
+    """The role's privileges as the contract spells them; entities without any are left out."""
+    privileges = {}
+    for entity in entities:
+        depths = default_depths(role, entity)
+        if entity.name not in OWNED_BY_NOBODY and encode(depths) != "00000":
+            privileges[entity.name] = {
+                privilege.value: depths.get(privilege, Depth.NONE).name.lower() for privilege in Privilege
+            }
+    return privileges

@@ -1,0 +1,90 @@
+"""What may be granted, by whom, and who holds it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from crm_contracts.access import Depth, DepthName, Privilege, decode, union
+from crm_contracts.catalogue import all_entities
+from crm_identity.security_role.domain import OWNED_BY_NOBODY
+from crm_identity.security_role.model import SecurityRole, grants_of
+from crm_kit.access import Principal
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.uow import UnitOfWork
+
+ROLES_OF_USER = (
+    "select unnest(role_ids) from user_account where id = $1"
+    " union select unnest(t.role_ids) from user_account u join team t on t.id = any(u.team_ids) where u.id = $1"
+)
+
+HOLDERS = (
+    "select id from user_account where role_ids @> array[$1::uuid]"
+    " or team_ids && array(select id from team where role_ids @> array[$1::uuid])"
+)
+
+AN_ADMINISTRATOR = (
+    "select exists (select from user_account u join credential c on c.user_id = u.id"
+    " join security_role r on r.id = any(u.role_ids)"
+    " or exists (select from team t where t.id = any(u.team_ids) and r.id = any(t.role_ids))"
+    " where u.status = 'active' and r.privileges -> 'user' ->> 'write' = 'organization'"
+    " and r.privileges -> 'security_role' ->> 'write' = 'organization')"
+)
+
+
+def checked_privileges(privileges: Mapping[str, Any]) -> dict[str, Any]:
+    """Privileges as they are stored; 422 for an entity nobody publishes, or a depth that means nothing for it."""
+    entities = {entity.name: entity for entity in all_entities() if entity.name not in OWNED_BY_NOBODY}
+    stored = {}
+    for name, held in sorted(privileges.items()):
+        if name not in entities:
+            raise InvalidValue(f"/privileges/{name}", "unknown-entity", f"Name one of: {', '.join(sorted(entities))}.")
+        stored[name] = {privilege.value: DepthName(getattr(held, privilege.value)).value for privilege in Privilege}
+        partial = set(stored[name].values()) - {DepthName.NONE, DepthName.ORGANIZATION}
+        if partial and not entities[name].owned:
+            raise InvalidValue(
+                f"/privileges/{name}", "invalid-depth", "These records have no owner: grant organization or none."
+            )
+    return stored
+
+
+def refuse_beyond(principal: Principal, grants: Mapping[str, str]) -> None:
+    """403 when somebody would give, or take over, rights that they do not hold themselves."""
+    for entity, digits in grants.items():
+        for privilege, depth in decode(digits).items():
+            if depth > principal.depth(entity, privilege):
+                raise DomainError(
+                    "forbidden", f"This takes '{privilege.value}' on {entity} at depth {Depth(depth).name.lower()}."
+                )
+
+
+async def rights_of_roles(uow: UnitOfWork, role_ids: Sequence[UUID]) -> dict[str, str]:
+    """What these roles grant together; 422 at ``/role_ids`` when there is no such role."""
+    if not role_ids:
+        return {}
+    rows = await uow.execute(select(SecurityRole.privileges).where(SecurityRole.id.in_(role_ids)))
+    held = rows.scalars().all()
+    if len(held) != len(role_ids):
+        raise InvalidValue("/role_ids", "unknown-reference", "There is no such security role.")
+    return union(grants_of(privileges) for privileges in held)
+
+
+async def rights_of_user(uow: UnitOfWork, user_id: UUID) -> dict[str, str]:
+    """What a user may do, by their own roles and their teams'."""
+    role_ids = await (await uow.connection()).exec_driver_sql(ROLES_OF_USER, (user_id,))
+    return await rights_of_roles(uow, role_ids.scalars().all())
+
+
+async def holders_of(uow: UnitOfWork, role_id: UUID) -> list[UUID]:
+    """The users who hold a role, themselves or through a team."""
+    return list((await (await uow.connection()).exec_driver_sql(HOLDERS, (role_id,))).scalars())
+
+
+async def keep_an_administrator(uow: UnitOfWork) -> None:
+    """409 ``last-administrator`` when after this unit of work nobody who can log in could give rights any more."""
+    await uow.flush()
+    if not (await (await uow.connection()).exec_driver_sql(AN_ADMINISTRATOR)).scalar_one():
+        raise DomainError(
+            "last-administrator", "Somebody who can log in must be able to change users and security roles."
+        )

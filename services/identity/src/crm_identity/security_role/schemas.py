@@ -1,0 +1,53 @@
+"""What clients send about security roles and what they get."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.access import EntityPrivileges
+from crm_contracts.identity import SecurityRoleRecord
+from crm_contracts.types import EntityName, ShortText
+
+PRIVILEGES = (
+    "How far each privilege reaches, by entity: none, user, business_unit, deep or organization. Records without an"
+    " owner know only none and organization. An entity that is not named is out of reach."
+)
+
+
+class SecurityRoleCreate(BaseModel):
+    """A new role; it grants at most what you hold yourself."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"name": "Lead reader", "privileges": {"lead": {"read": "business_unit"}}}],
+        },
+    )
+
+    name: ShortText = Field(description="Name, 1 to 200 characters; unique.")
+    privileges: dict[EntityName, EntityPrivileges] = Field(default_factory=dict, max_length=200, description=PRIVILEGES)
+
+
+class SecurityRoleUpdate(BaseModel):
+    """A merge patch (RFC 7396): within `privileges` an entity that is absent stays, null takes everything away."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"privileges": {"lead": {"read": "deep"}, "account": None}}]}
+    )
+
+    name: ShortText = Field("", description="Name, 1 to 200 characters; unique.", validate_default=False)
+    privileges: dict[EntityName, EntityPrivileges | None] = Field(
+        default_factory=dict, max_length=200, description=PRIVILEGES
+    )
+
+
+class SecurityRoleRead(SecurityRoleRecord):
+    """A security role."""
+
+    allowed_actions: list[str] = Field(default=[], description="Roles have no moves: always empty.")
+
+
+class SecurityRolePage(BaseModel):
+    """A page of security roles."""
+
+    items: list[SecurityRoleRead] = Field(description="Roles in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

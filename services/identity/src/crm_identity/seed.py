@@ -1,0 +1,104 @@
+"""What every installation starts with: organisation, root unit, default roles, a signing key, a first administrator."""
+
+import structlog
+from sqlalchemy import insert, select
+
+from crm_contracts.catalogue import Entity, all_entities
+from crm_contracts.identity import (
+    BusinessUnitCreated,
+    OrganizationCreated,
+    SecurityRoleCreated,
+    SecurityRoleUpdated,
+    UserCreated,
+)
+from crm_contracts.types import normal_email
+from crm_identity.access_change.commands import supersede_tokens
+from crm_identity.auth.keys import ensure_signing_key
+from crm_identity.auth.passwords import MIN_LENGTH, hash_password
+from crm_identity.auth.sessions import keep_password
+from crm_identity.business_unit.model import ROOT_ID, BusinessUnit
+from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings, hold_access
+from crm_identity.security_role.domain import ADMINISTRATOR_ID, DEFAULT_ROLES, default_privileges
+from crm_identity.security_role.grants import AN_ADMINISTRATOR, holders_of
+from crm_identity.security_role.model import SecurityRole, SeededEntity
+from crm_identity.settings import settings_of
+from crm_identity.user.model import User
+from crm_kit.errors import NotFound
+from crm_kit.uow import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+
+async def seed(uow: UnitOfWork) -> None:
+    """Make what is missing; runs after every migration. What it makes is announced like anything else."""
+    conn = await uow.connection()
+    await ensure_signing_key(conn, uow.runtime.settings.secret.get_secret_value())
+    seeded = set((await uow.execute(select(SeededEntity.name))).scalars())
+    if not seeded:
+        _found_organization(uow)
+        _make_roles(uow, all_entities())
+        await uow.flush()
+    if news := tuple(entity for entity in all_entities() if entity.name not in seeded):
+        if seeded:
+            await _extend_roles(uow, news)
+        await uow.execute(insert(SeededEntity).values([{"name": entity.name} for entity in news]))
+    await ensure_administrator(uow)
+
+
+def _found_organization(uow: UnitOfWork) -> None:
+    settings = settings_of(uow.runtime)
+    organization = OrganizationSettings(
+        id=ORGANIZATION_ID,
+        name=settings.organization_name,
+        time_zone=settings.time_zone,
+        base_currency=settings.base_currency,
+        country=settings.country,
+        language=settings.language,
+    )
+    uow.add(organization, OrganizationCreated)
+    uow.add(BusinessUnit(id=ROOT_ID, name=settings.organization_name, parent_id=None), BusinessUnitCreated)
+
+
+def _make_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
+    for role in DEFAULT_ROLES:
+        privileges = default_privileges(role, entities)
+        uow.add(SecurityRole(id=role.id, name=role.name, privileges=privileges), SecurityRoleCreated)
+
+
+async def _extend_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
+    """Give the default roles that are still there what they may do with entities that a new release brought."""
+    since = await hold_access(uow)
+    for default in DEFAULT_ROLES:
+        try:
+            role = await uow.load(SecurityRole, default.id)
+        except NotFound:
+            continue
+        privileges = {**default_privileges(default, entities), **role.privileges}
+        if privileges != role.privileges:
+            role.privileges = privileges
+            uow.emit(role, SecurityRoleUpdated)
+            await supersede_tokens(uow, await holders_of(uow, default.id), since)
+
+
+async def ensure_administrator(uow: UnitOfWork) -> None:
+    """Make the administrator of CRM_ADMIN_EMAIL when nobody who can log in could change rights."""
+    settings = settings_of(uow.runtime)
+    conn = await uow.connection()
+    password = settings.admin_password.get_secret_value()
+    if not settings.admin_email or not password:
+        return
+    if (await conn.exec_driver_sql(AN_ADMINISTRATOR)).scalar_one():
+        return
+    if len(password) < MIN_LENGTH:
+        # The operator's word counts: refusing would leave an installation that nobody can log in to.
+        log.warning("CRM_ADMIN_PASSWORD is short; change it after the first log-in", characters=MIN_LENGTH)
+    administrator = User(
+        email=normal_email(settings.admin_email),
+        name="Administrator",
+        business_unit_id=ROOT_ID,
+        team_ids=[],
+        role_ids=[ADMINISTRATOR_ID],
+    )
+    uow.add(administrator, UserCreated)
+    await uow.flush()
+    await keep_password(conn, administrator.id, await hash_password(password), uow.now)

@@ -1,0 +1,53 @@
+"""What identity reads from its environment beyond what every service does."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from crm_kit.runtime import Runtime
+
+
+class IdentitySettings(BaseSettings):
+    """Limits and lives of tokens, and what a new installation starts with."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    tokens_per_account: int = Field(
+        10, ge=1, validation_alias="CRM_TOKENS_PER_ACCOUNT", description="Token requests a minute for one account."
+    )
+    tokens_per_address: int = Field(
+        60, ge=1, validation_alias="CRM_TOKENS_PER_ADDRESS", description="Token requests a minute from one address."
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.0/8,::1",
+        validation_alias="CRM_TRUSTED_PROXIES",
+        description="Networks whose X-Forwarded-For is believed: the gateway's, and what stands before it.",
+    )
+    access_token_seconds: int = Field(600, ge=30, le=600, validation_alias="CRM_ACCESS_TOKEN_SECONDS")
+    session_days: int = Field(
+        30, ge=1, validation_alias="CRM_SESSION_DAYS", description="How long refreshing goes on after one log-in."
+    )
+    admin_email: str = Field("", validation_alias="CRM_ADMIN_EMAIL", description="Log-in of the first administrator.")
+    admin_password: SecretStr = Field(
+        SecretStr(""), validation_alias="CRM_ADMIN_PASSWORD", description="Used once, when there is no administrator."
+    )
+    organization_name: str = Field("Organisation", validation_alias="CRM_ORGANIZATION_NAME")
+    time_zone: str = Field("UTC", validation_alias="CRM_TIME_ZONE", description="IANA zone of a new installation.")
+    base_currency: str = Field("EUR", validation_alias="CRM_BASE_CURRENCY", description="ISO 4217.")
+    country: str = Field("DE", validation_alias="CRM_COUNTRY", description="ISO 3166-1 alpha-2.")
+    language: str = Field("en", validation_alias="CRM_LANGUAGE", description="BCP 47.")
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """The trusted networks."""
+        return [ip_network(network.strip()) for network in self.trusted_proxies.split(",") if network.strip()]
+
+
+def settings_of(runtime: Runtime) -> IdentitySettings:
+    """The settings of this process, read when first asked for."""
+    settings = runtime.extras.get("identity")
+    if settings is None:
+        settings = runtime.extras["identity"] = IdentitySettings()
+    assert isinstance(settings, IdentitySettings)
+    return settings

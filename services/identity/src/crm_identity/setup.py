@@ -1,0 +1,9 @@
+"""Prepare the identity database: migrate it, and make what every installation starts with."""
+
+from crm_identity.app import SERVICE
+from crm_kit.setup import prepare
+
+
+def run() -> None:
+    """Migrate and seed, then return."""
+    prepare(SERVICE)

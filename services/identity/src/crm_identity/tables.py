@@ -1,0 +1,18 @@
+"""Every table of the identity database, for migrations and tests."""
+
+from crm_identity.access_change.model import AccessChange
+from crm_identity.auth.model import AttemptBucket, Credential, RefreshToken, SealedKey
+from crm_identity.business_unit.model import BusinessUnit
+from crm_identity.db import Base
+from crm_identity.organization.model import OrganizationSettings
+from crm_identity.security_role.model import SecurityRole, SeededEntity
+from crm_identity.team.model import Team
+from crm_identity.user.model import User
+from crm_kit.tables import add_kit_tables
+
+ENTITIES = (User, Team, BusinessUnit, SecurityRole, OrganizationSettings, AccessChange)
+PRIVATE = (Credential, RefreshToken, SealedKey, AttemptBucket, SeededEntity)
+"""Tables that no event and no API shows."""
+
+METADATA = Base.metadata
+add_kit_tables(METADATA)

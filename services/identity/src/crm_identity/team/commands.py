@@ -1,0 +1,64 @@
+"""What can be done with a team."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.identity import TeamCreated, TeamDeleted, TeamUpdated
+from crm_identity.access_change.commands import supersede_tokens
+from crm_identity.business_unit.commands import require_unit
+from crm_identity.organization.model import hold_access
+from crm_identity.security_role.grants import keep_an_administrator, refuse_beyond, rights_of_roles
+from crm_identity.team.model import Team
+from crm_identity.team.schemas import TeamCreate, TeamUpdate
+from crm_identity.user.model import User
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+
+
+async def create_team(uow: UnitOfWork, body: TeamCreate) -> Team:
+    """A new team, without members yet."""
+    await uow.start(Team)
+    await hold_access(uow)
+    unit_id = body.business_unit_id or uow.principal.unit
+    await require_unit(uow, unit_id, "/business_unit_id")
+    role_ids = sorted(set(body.role_ids))
+    refuse_beyond(uow.principal, await rights_of_roles(uow, role_ids))
+    return uow.add(Team(name=body.name, business_unit_id=unit_id, role_ids=role_ids), TeamCreated)
+
+
+async def update_team(uow: UnitOfWork, team_id: UUID, body: TeamUpdate) -> Team:
+    """Change a team; with its roles its members need new tokens."""
+    team = await uow.get(Team, team_id, Privilege.WRITE)
+    since = await hold_access(uow)
+    before, given = team.role_ids, body.model_fields_set
+    if "name" in given:
+        team.name = body.name
+    if "business_unit_id" in given:
+        await require_unit(uow, body.business_unit_id, "/business_unit_id")
+        team.business_unit_id = body.business_unit_id
+    if "role_ids" in given:
+        team.role_ids = sorted(set(body.role_ids))
+        await rights_of_roles(uow, team.role_ids)
+        refuse_beyond(uow.principal, await rights_of_roles(uow, [r for r in team.role_ids if r not in before]))
+    if uow.changed(team):
+        uow.emit(team, TeamUpdated)
+    if team.role_ids != before:
+        await supersede_tokens(uow, await members_of(uow, team_id), since)
+        await keep_an_administrator(uow)
+    return team
+
+
+async def delete_team(uow: UnitOfWork, team_id: UUID) -> None:
+    """Delete a team without members."""
+    team = await uow.get(Team, team_id, Privilege.DELETE)
+    await hold_access(uow)
+    await refuse_in_use(uow, team, [(User, "team_ids", "name")])
+    uow.remove(team, TeamDeleted)
+
+
+async def members_of(uow: UnitOfWork, team_id: UUID) -> list[UUID]:
+    """The users in a team."""
+    found = await (await uow.connection()).exec_driver_sql(
+        "select id from user_account where team_ids @> array[$1::uuid]", (team_id,)
+    )
+    return list(found.scalars())

@@ -1,0 +1,30 @@
+"""A group of users that can own records; who is in it is written on the user."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, String, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.identity import TeamRecord
+from crm_identity.db import Base
+from crm_kit.db import Record
+
+
+class Team(Record, Base):
+    """A team; each member has its roles."""
+
+    __tablename__ = "team"
+    record_model: ClassVar[type[BaseModel]] = TeamRecord
+
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    business_unit_id: Mapped[UUID] = mapped_column(ForeignKey("business_unit.id"), index=True)
+    role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "name", "id"),
+        Index(None, "role_ids", postgresql_using="gin"),
+    )

@@ -1,0 +1,60 @@
+"""The HTTP face of teams."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from crm_identity.team import commands
+from crm_identity.team.model import Team
+from crm_identity.team.schemas import TeamCreate, TeamPage, TeamRead, TeamUpdate
+from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.requests import Route, Uow
+
+router = APIRouter(prefix="/teams", tags=["teams"], route_class=Route)
+
+TEAMS = Listing(Team, sortable=("created_at", "name"), default_sort="name")
+
+
+@router.get("", response_model=TeamPage, operation_id="list_teams")
+async def list_teams(request: Request, uow: Uow) -> Response:
+    """Teams: filter, sort by name or created_at, page."""
+    return await list_records(uow, TEAMS, request)
+
+
+@router.post("/query", response_model=TeamPage, operation_id="query_teams")
+async def query_teams(query: Query, uow: Uow) -> Response:
+    """Teams by a JSON filter with and, or, not."""
+    return await query_records(uow, TEAMS, query)
+
+
+@router.post("", response_model=TeamRead, status_code=201, operation_id="create_team")
+async def create_team(body: TeamCreate, uow: Uow) -> Response:
+    """A new team. 403 when its roles grant more than you hold; 422 `unknown-reference`."""
+    return await created(uow, await commands.create_team(uow, body), "teams")
+
+
+@router.get("/{team_id}", response_model=TeamRead, operation_id="get_team")
+async def get_team(team_id: UUID, request: Request, uow: Uow) -> Response:
+    """One team, with its version as ETag."""
+    return await read(uow, Team, team_id, request)
+
+
+@router.patch("/{team_id}", response_model=TeamRead, operation_id="update_team")
+async def update_team(team_id: UUID, body: TeamUpdate, uow: Uow) -> Response:
+    """Change a team (RFC 7396 merge patch). With its roles, its members' tokens are superseded within 2 s."""
+    return await one(uow, await commands.update_team(uow, team_id, body))
+
+
+@router.delete("/{team_id}", status_code=204, operation_id="delete_team")
+async def delete_team(team_id: UUID, uow: Uow) -> Response:
+    """Delete a team; 409 `in-use` while a user is in it."""
+    await commands.delete_team(uow, team_id)
+    return gone()
+
+
+@router.get("/{team_id}/history", response_model=HistoryPage, operation_id="list_team_history")
+async def list_team_history(team_id: UUID, request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, Team, team_id, request)

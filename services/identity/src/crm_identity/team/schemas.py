@@ -1,0 +1,46 @@
+"""What clients send about teams and what they get."""
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.identity import TeamRecord
+from crm_contracts.types import ShortText
+
+
+class TeamCreate(BaseModel):
+    """A new team; its members are named on the users (`team_ids`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: ShortText = Field(description="Name, 1 to 200 characters; unique.", examples=["Key accounts"])
+    business_unit_id: UUID | None = Field(None, description="Business unit of the team; yours unless given.")
+    role_ids: list[UUID] = Field(default_factory=list, max_length=100, description="Roles that every member gets.")
+
+
+class TeamUpdate(BaseModel):
+    """A merge patch (RFC 7396): fields that are absent stay."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Large accounts"}]})
+
+    name: ShortText = Field("", description="Name, 1 to 200 characters; unique.", validate_default=False)
+    business_unit_id: UUID = Field(
+        UUID(int=0), description="Business unit of the team; its records stay where they are.", validate_default=False
+    )
+    role_ids: list[UUID] = Field(
+        default_factory=list, max_length=100, description="Roles that every member gets; replaces the list."
+    )
+
+
+class TeamRead(TeamRecord):
+    """A team."""
+
+    allowed_actions: list[str] = Field(default=[], description="Teams have no moves: always empty.")
+
+
+class TeamPage(BaseModel):
+    """A page of teams."""
+
+    items: list[TeamRead] = Field(description="Teams in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

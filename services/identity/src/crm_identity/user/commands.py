@@ -1,0 +1,145 @@
+"""What can be done with a user."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.identity import UserCreated, UserDeleted, UserDisabled, UserEnabled, UserUpdated
+from crm_identity.access_change.commands import supersede_tokens
+from crm_identity.auth.passwords import hash_password
+from crm_identity.auth.sessions import end_sessions, keep_password
+from crm_identity.business_unit.commands import require_unit
+from crm_identity.organization.model import hold_access
+from crm_identity.security_role.grants import (
+    keep_an_administrator,
+    refuse_beyond,
+    rights_of_roles,
+    rights_of_user,
+)
+from crm_identity.user.model import User
+from crm_identity.user.schemas import PasswordReset, UserCreate, UserUpdate
+from crm_kit.errors import InvalidValue
+from crm_kit.records.patching import fields_set
+from crm_kit.uow import UnitOfWork
+
+RIGHTS = ("business_unit_id", "team_ids", "role_ids")
+"""Fields that travel in the token: a change of one makes older tokens void."""
+
+
+async def create_user(uow: UnitOfWork, body: UserCreate) -> User:
+    """A new user, with a password or without one."""
+    await uow.start(User)
+    password_hash = None if body.password is None else await hash_password(body.password)
+    await hold_access(uow)
+    values: dict[str, Any] = dict(body)
+    del values["password"]
+    values["business_unit_id"] = body.business_unit_id or uow.principal.unit
+    await _check_references(uow, values, [], [])
+    user = uow.add(User(**values), UserCreated)
+    if password_hash is not None:
+        await uow.flush()
+        await keep_password(await uow.connection(), user.id, password_hash, uow.now)
+    return user
+
+
+async def update_user(uow: UnitOfWork, user_id: UUID, body: UserUpdate) -> User:
+    """Change a user; with unit, teams or roles they need a new token."""
+    user = await uow.get(User, user_id, Privilege.WRITE)
+    since = await hold_access(uow)
+    before = {name: getattr(user, name) for name in RIGHTS}
+    values = fields_set(body)
+    await _check_references(uow, values, user.team_ids, user.role_ids)
+    if values.get("email", user.email) != user.email:
+        # A log-in one can read mail for is a log-in one can take over.
+        refuse_beyond(uow.principal, await rights_of_user(uow, user_id))
+    for name, value in values.items():
+        setattr(user, name, value)
+    if uow.changed(user):
+        uow.emit(user, UserUpdated)
+    if before != {name: getattr(user, name) for name in RIGHTS}:
+        await supersede_tokens(uow, [user_id], since)
+        await keep_an_administrator(uow)
+    return user
+
+
+async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
+    """End a user's access: their tokens are void, their sessions over."""
+    user = await uow.get(User, user_id, Privilege.WRITE)
+    since = await hold_access(uow)
+    user.disable()
+    uow.emit(user, UserDisabled)
+    await end_sessions(await uow.connection(), user_id, since)
+    await supersede_tokens(uow, [user_id], since)
+    await keep_an_administrator(uow)
+    return user
+
+
+async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
+    """Let a user log in again. Tokens from before they were disabled stay void."""
+    user = await uow.get(User, user_id, Privilege.WRITE)
+    since = await hold_access(uow)
+    user.enable()
+    uow.emit(user, UserEnabled)
+    await supersede_tokens(uow, [user_id], since)
+    return user
+
+
+async def reset_password(uow: UnitOfWork, user_id: UUID, body: PasswordReset) -> User:
+    """Give a user a new password. The record is the same as before: that it happened is in the history."""
+    password_hash = await hash_password(body.password)
+    user = await uow.get(User, user_id, Privilege.WRITE)
+    await hold_access(uow)
+    refuse_beyond(uow.principal, await rights_of_user(uow, user_id))
+    await change_password(uow, user, password_hash)
+    return user
+
+
+async def change_password(uow: UnitOfWork, user: User, password_hash: str) -> None:
+    """Replace a locked user's password: every token and session that the old one opened ends."""
+    since = await hold_access(uow)
+    conn = await uow.connection()
+    await keep_password(conn, user.id, password_hash, uow.now)
+    await end_sessions(conn, user.id, since)
+    uow.emit(user, UserUpdated)
+    await supersede_tokens(uow, [user.id], since)
+
+
+async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
+    """Delete a user. What they own elsewhere keeps their id and shows their name as deleted."""
+    user = await uow.get(User, user_id, Privilege.DELETE)
+    since = await hold_access(uow)
+    uow.remove(user, UserDeleted)
+    await supersede_tokens(uow, [user_id], since)
+    await keep_an_administrator(uow)
+
+
+async def _check_references(
+    uow: UnitOfWork, values: dict[str, Any], teams_before: Sequence[UUID], roles_before: Sequence[UUID]
+) -> None:
+    """Everything named exists, and what it adds to the user's rights is within the caller's own."""
+    if "business_unit_id" in values:
+        await require_unit(uow, values["business_unit_id"], "/business_unit_id")
+    if "role_ids" in values:
+        values["role_ids"] = sorted(set(values["role_ids"]))
+        await rights_of_roles(uow, values["role_ids"])
+        added = [role for role in values["role_ids"] if role not in roles_before]
+        refuse_beyond(uow.principal, await rights_of_roles(uow, added))
+    if "team_ids" in values:
+        values["team_ids"] = sorted(set(values["team_ids"]))
+        await _roles_of_teams(uow, values["team_ids"])
+        joined = [team for team in values["team_ids"] if team not in teams_before]
+        refuse_beyond(uow.principal, await rights_of_roles(uow, await _roles_of_teams(uow, joined)))
+
+
+async def _roles_of_teams(uow: UnitOfWork, team_ids: Sequence[UUID]) -> list[UUID]:
+    if not team_ids:
+        return []
+    found = await (await uow.connection()).exec_driver_sql(
+        "select id, role_ids from team where id = any($1::uuid[])", (list(team_ids),)
+    )
+    rows: Sequence[Any] = found.all()
+    roles = {row[0]: row[1] for row in rows}
+    if len(roles) != len(team_ids):
+        raise InvalidValue("/team_ids", "unknown-reference", "There is no such team.")
+    return sorted({role for held in roles.values() for role in held})

@@ -1,0 +1,53 @@
+"""A person who works with the CRM. What proves who they are lives elsewhere: ``auth.model.Credential``."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, String, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.identity import UserRecord
+from crm_identity.db import Base
+from crm_identity.user.domain import LIFECYCLE
+from crm_kit.db import Record, Stateful
+
+
+class User(Record, Stateful, Base):
+    """A user with the teams and roles that make up their rights."""
+
+    # ``user`` is a reserved word of SQL.
+    __tablename__ = "user_account"
+    record_model: ClassVar[type[BaseModel]] = UserRecord
+    lifecycle = LIFECYCLE
+
+    email: Mapped[str] = mapped_column(String(254))
+    name: Mapped[str] = mapped_column(String(200))
+    business_unit_id: Mapped[UUID] = mapped_column(ForeignKey("business_unit.id"), index=True)
+    team_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    locale: Mapped[str | None] = mapped_column(String(35))
+    time_zone: Mapped[str | None] = mapped_column(String(64))
+
+    __table_args__ = (
+        Index("uq_user_account_email", text("lower(email)"), unique=True),
+        Index(None, "created_at", "id"),
+        Index(None, "email", "id"),
+        Index(None, "name", "id"),
+        Index(None, "team_ids", postgresql_using="gin"),
+        Index(None, "role_ids", postgresql_using="gin"),
+    )
+
+    @classmethod
+    def entity(cls) -> str:
+        """``user``, as everywhere outside this table's name."""
+        return "user"
+
+    def disable(self) -> None:
+        """Log-in ends; what the user owns stays theirs."""
+        self.move("disable")
+
+    def enable(self) -> None:
+        """Log-in is possible again."""
+        self.move("enable")

@@ -1,0 +1,81 @@
+"""The HTTP face of users."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from crm_identity.user import commands
+from crm_identity.user.model import User
+from crm_identity.user.schemas import PasswordReset, UserCreate, UserPage, UserRead, UserUpdate
+from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.requests import Route, Uow
+
+router = APIRouter(prefix="/users", tags=["users"], route_class=Route)
+
+USERS = Listing(User, sortable=("created_at", "email", "name"), default_sort="name")
+
+
+@router.get("", response_model=UserPage, operation_id="list_users")
+async def list_users(request: Request, uow: Uow) -> Response:
+    """Users: filter, sort by name, email or created_at, page."""
+    return await list_records(uow, USERS, request)
+
+
+@router.post("/query", response_model=UserPage, operation_id="query_users")
+async def query_users(query: Query, uow: Uow) -> Response:
+    """Users by a JSON filter with and, or, not."""
+    return await query_records(uow, USERS, query)
+
+
+@router.post("", response_model=UserRead, status_code=201, operation_id="create_user")
+async def create_user(body: UserCreate, uow: Uow) -> Response:
+    """A new user. 403 when their roles grant more than you hold; 409 `already-exists` for a known address."""
+    return await created(uow, await commands.create_user(uow, body), "users")
+
+
+@router.get("/{user_id}", response_model=UserRead, operation_id="get_user")
+async def get_user(user_id: UUID, request: Request, uow: Uow) -> Response:
+    """One user, with their version as ETag."""
+    return await read(uow, User, user_id, request)
+
+
+@router.patch("/{user_id}", response_model=UserRead, operation_id="update_user")
+async def update_user(user_id: UUID, body: UserUpdate, uow: Uow) -> Response:
+    """Change a user (RFC 7396 merge patch). With unit, teams or roles their tokens are superseded within 2 s.
+
+    403 when it would grant more than you hold; 409 `last-administrator` when nobody could change rights any more.
+    """
+    return await one(uow, await commands.update_user(uow, user_id, body))
+
+
+@router.delete("/{user_id}", status_code=204, operation_id="delete_user")
+async def delete_user(user_id: UUID, uow: Uow) -> Response:
+    """Delete a user; 409 `last-administrator` for the only one who can change rights."""
+    await commands.delete_user(uow, user_id)
+    return gone()
+
+
+@router.get("/{user_id}/history", response_model=HistoryPage, operation_id="list_user_history")
+async def list_user_history(user_id: UUID, request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, User, user_id, request)
+
+
+@router.post("/{user_id}/disable", response_model=UserRead, operation_id="disable_user")
+async def disable_user(user_id: UUID, uow: Uow) -> Response:
+    """End a user's access within 2 s; 409 `last-administrator`. Records they own stay theirs."""
+    return await one(uow, await commands.disable_user(uow, user_id))
+
+
+@router.post("/{user_id}/enable", response_model=UserRead, operation_id="enable_user")
+async def enable_user(user_id: UUID, uow: Uow) -> Response:
+    """Let a disabled user log in again."""
+    return await one(uow, await commands.enable_user(uow, user_id))
+
+
+@router.post("/{user_id}/reset-password", response_model=UserRead, operation_id="reset_user_password")
+async def reset_password(user_id: UUID, body: PasswordReset, uow: Uow) -> Response:
+    """Give a user a new password; all their sessions end. 403 for somebody who holds more rights than you."""
+    return await one(uow, await commands.reset_password(uow, user_id, body))

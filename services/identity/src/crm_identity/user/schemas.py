@@ -1,0 +1,81 @@
+"""What clients send about users and what they get."""
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from crm_contracts.identity import UserRecord
+from crm_contracts.types import Email, Personal, ShortText
+from crm_identity.auth.passwords import NewPassword
+from crm_identity.organization.schemas import Language, TimeZone
+from crm_identity.user.domain import MAX_TEAMS
+
+EXAMPLE: JsonDict = {
+    "email": "grace@example.org",
+    "name": "Grace Hopper",
+    "locale": "en-US",
+    "time_zone": "America/New_York",
+}
+
+
+class UserFields(BaseModel):
+    """The fields of a user that clients write."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    team_ids: list[UUID] = Field(
+        default_factory=list, max_length=MAX_TEAMS, description="Teams the user is in; replaces the list."
+    )
+    role_ids: list[UUID] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Security roles; those of the teams add up. Replaces the list.",
+    )
+    locale: Language | None = Field(None, description="BCP 47 language tag.")
+    time_zone: TimeZone | None = Field(None, description="IANA time zone; null for the organisation's.")
+
+
+class UserCreate(UserFields):
+    """A new user. Without a password they cannot log in until `reset-password` gives them one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    email: Personal[Email] = Field(description="E-mail address and log-in; unique whatever its case.")
+    name: Personal[ShortText] = Field(description="Name, 1 to 200 characters.")
+    business_unit_id: UUID | None = Field(None, description="Business unit of the user; yours unless given.")
+    password: NewPassword | None = Field(None, description="12 to 256 characters; never shown again.")
+
+
+class UserUpdate(UserFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Grace B. Hopper"}]})
+
+    email: Personal[Email] = Field("", description="E-mail address and log-in; unique.", validate_default=False)
+    name: Personal[ShortText] = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+    business_unit_id: UUID = Field(
+        UUID(int=0), description="Business unit of the user; their records stay where they are.", validate_default=False
+    )
+
+
+class UserRead(UserRecord):
+    """A user as you may see them."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class UserPage(BaseModel):
+    """A page of users."""
+
+    items: list[UserRead] = Field(description="Users in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+
+
+class PasswordReset(BaseModel):
+    """A password chosen for somebody else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: NewPassword = Field(description="12 to 256 characters; never shown again.")
