@@ -1,0 +1,113 @@
+"""The grants of the token endpoint (RFC 6749 §4.3 and §6)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_identity.auth.issue import access_token, hold_rights, key_ring, rights_of
+from crm_identity.auth.passwords import hash_password, is_outdated, is_password
+from crm_identity.auth.sessions import keep_password, open_session, spend
+from crm_identity.auth.throttle import account_key, address_key, take
+from crm_identity.settings import settings_of
+from crm_kit import clock
+from crm_kit.errors import DomainError
+from crm_kit.runtime import Runtime
+
+CREDENTIAL = (
+    "select u.id, c.password_hash from user_account u join credential c on c.user_id = u.id"
+    " where lower(u.email) = lower($1) and u.status = 'active'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a grant gives: an access token for a few minutes, and a refresh token for one use."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+
+
+class Refused(DomainError):
+    """400 in the words of RFC 6749 §5.2."""
+
+    def __init__(self, slug: str, error: str, description: str) -> None:
+        super().__init__(slug, description, members={"error": error, "error_description": description})
+
+
+def invalid_grant(description: str) -> Refused:
+    """The credentials or the refresh token are not good."""
+    return Refused("invalid-grant", "invalid_grant", description)
+
+
+def invalid_request(description: str) -> Refused:
+    """A parameter is missing or not what it should be."""
+    return Refused("invalid-request", "invalid_request", description)
+
+
+async def by_password(runtime: Runtime, address: str, username: str, password: str) -> Tokens:
+    """Log in. Unknown, disabled and wrong look alike, in words and in time."""
+    settings = settings_of(runtime)
+    limits = {
+        account_key(username): settings.tokens_per_account,
+        address_key(address): settings.tokens_per_address,
+    }
+    async with runtime.db.autocommit() as conn:
+        await take(conn, limits, clock.now())
+        user_id, password_hash = await _credential(conn, username.strip())
+    # No connection is held meanwhile: hashing takes longer than everything else together.
+    good = await is_password(password, password_hash)
+    if user_id is None or password_hash is None or not good:
+        raise invalid_grant("The user name or the password is wrong.")
+    renewed = await hash_password(password) if is_outdated(password_hash) else None
+    async with runtime.db.begin() as conn:
+        await hold_rights(conn)
+        if not await _is_current(conn, user_id, password_hash):
+            raise invalid_grant("The user name or the password is wrong.")
+        if renewed is not None:
+            await keep_password(conn, user_id, renewed, clock.now())
+        refresh = await open_session(conn, user_id, clock.now(), timedelta(days=settings.session_days))
+        return await _issue(runtime, conn, user_id, refresh)
+
+
+async def by_refresh(runtime: Runtime, address: str, refresh_token: str) -> Tokens:
+    """Go on with a session, with the rights of now. The token is spent; using it twice ends the session."""
+    settings = settings_of(runtime)
+    async with runtime.db.autocommit() as conn:
+        await take(conn, {address_key(address): settings.tokens_per_address}, clock.now())
+    async with runtime.db.begin() as conn:
+        await hold_rights(conn)
+        spent = await spend(conn, refresh_token, clock.now())
+        tokens = None if spent is None else await _issue(runtime, conn, *spent)
+    if tokens is None:
+        # Raised only now: that a stolen token ended its family must be committed.
+        raise invalid_grant("The refresh token is not valid, has expired or was used before; log in again.")
+    return tokens
+
+
+async def _issue(runtime: Runtime, conn: AsyncConnection, user_id: UUID, refresh: str) -> Tokens:
+    rights = await rights_of(conn, user_id)
+    if rights is None:
+        raise invalid_grant("The account is disabled.")
+    seconds = settings_of(runtime).access_token_seconds
+    key = await key_ring(runtime).signing()
+    return Tokens(access_token(key, rights, seconds), seconds, refresh)
+
+
+async def _credential(conn: AsyncConnection, username: str) -> tuple[UUID | None, str | None]:
+    """The user who logs in by this name and may, with the hash of their password; nothing for anybody else."""
+    if "\x00" in username:
+        return None, None
+    row: Any = (await conn.exec_driver_sql(CREDENTIAL, (username,))).one_or_none()
+    return (row[0], row[1]) if row else (None, None)
+
+
+async def _is_current(conn: AsyncConnection, user_id: UUID, password_hash: str) -> bool:
+    """Whether the password that was checked is still the password, held until the transaction ends."""
+    found = await conn.exec_driver_sql(
+        "select from credential where user_id = $1 and password_hash = $2 for update", (user_id, password_hash)
+    )
+    return found.one_or_none() is not None

@@ -1,0 +1,127 @@
+"""The keys that sign access tokens: sealed in the database, published as JWKs, rotated without an interruption."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock
+from crm_kit.db import Database
+from crm_kit.errors import DomainError
+from crm_kit.signing import SigningKey
+
+NONCE_BYTES = 12
+REREAD_SECONDS = 30.0
+INTRODUCTION = timedelta(minutes=2)
+"""A new key is published this long before it signs: every replica answers with it by then."""
+
+RETIREMENT = timedelta(minutes=30)
+"""How long an old key is published after its successor was made: longer than introduction and token life together."""
+
+
+class WrongSecret(RuntimeError):
+    """CRM_SECRET is not the one that the stored keys were sealed with."""
+
+
+def _cipher(secret: str) -> AESGCM:
+    derived = HKDF(SHA256(), 32, salt=None, info=b"liaison signing keys").derive(secret.encode())
+    return AESGCM(derived)
+
+
+def seal(key: SigningKey, secret: str) -> bytes:
+    """The private key, readable only with the secret and only under its own id."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + _cipher(secret).encrypt(nonce, key.private.private_bytes_raw(), key.kid.encode())
+
+
+def unseal(kid: str, sealed: bytes, secret: str) -> SigningKey:
+    """The inverse of ``seal``; raises ``WrongSecret``."""
+    try:
+        raw = _cipher(secret).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], kid.encode())
+    except InvalidTag:
+        raise WrongSecret(
+            "CRM_SECRET has changed since the signing keys were stored: set the former one,"
+            " or delete the rows of signing_key to end all sessions and start with a new key"
+        ) from None
+    return SigningKey(kid, Ed25519PrivateKey.from_private_bytes(raw))
+
+
+async def ensure_signing_key(conn: AsyncConnection, secret: str) -> None:
+    """Make the first key when there is none."""
+    known = await conn.exec_driver_sql("select kid, sealed from signing_key where retired_at is null")
+    rows: Sequence[Any] = known.all()
+    for kid, sealed in rows:
+        unseal(kid, sealed, secret)
+    if not rows:
+        await _add(conn, SigningKey.generate(), secret)
+
+
+async def rotate_signing_key(conn: AsyncConnection, secret: str) -> None:
+    """Introduce a new key and give the present ones notice. Nobody is logged out."""
+    await conn.exec_driver_sql(
+        "update signing_key set retired_at = $1 where retired_at is null", (clock.now() + RETIREMENT,)
+    )
+    await _add(conn, SigningKey.generate(), secret)
+
+
+async def _add(conn: AsyncConnection, key: SigningKey, secret: str) -> None:
+    now, jwk = clock.now(), orjson.dumps(key.jwk).decode()
+    await conn.exec_driver_sql(
+        "insert into signing_key (kid, sealed, jwk, created_at) values ($1, $2, $3::text::jsonb, $4)",
+        (key.kid, seal(key, secret), jwk, now),
+    )
+    # Identity verifies tokens from the same table as every service; here nobody needs to fetch first.
+    await conn.exec_driver_sql(
+        "insert into jwks (kid, key, fetched_at) values ($1, $2::text::jsonb, $3)", (key.kid, jwk, now)
+    )
+
+
+@dataclass(slots=True)
+class _Held:
+    signing: SigningKey
+    published: list[dict[str, Any]]
+    read_at: float
+
+
+class KeyRing:
+    """The keys as one process holds them, read again every half minute."""
+
+    def __init__(self, db: Database, secret: str) -> None:
+        self._db, self._secret = db, secret
+        self._held: _Held | None = None
+
+    async def signing(self) -> SigningKey:
+        """The key to sign with now."""
+        return (await self._current()).signing
+
+    async def published(self) -> list[dict[str, Any]]:
+        """The public keys to verify with, as JWKs."""
+        return (await self._current()).published
+
+    async def _current(self) -> _Held:
+        if self._held is None or clock.monotonic() - self._held.read_at > REREAD_SECONDS:
+            self._held = await self._read(clock.now())
+        return self._held
+
+    async def _read(self, now: datetime) -> _Held:
+        async with self._db.autocommit() as conn:
+            found = await conn.exec_driver_sql(
+                "select kid, sealed, jwk::text, created_at from signing_key"
+                " where retired_at is null or retired_at > $1 order by created_at",
+                (now,),
+            )
+            rows: Sequence[Any] = found.all()
+        if not rows:
+            raise DomainError("unavailable", "There is no key to sign tokens with; was the database migrated?")
+        introduced = [row for row in rows if row[3] <= now - INTRODUCTION] or rows[:1]
+        kid, sealed = introduced[-1][:2]
+        return _Held(unseal(kid, sealed, self._secret), [orjson.loads(row[2]) for row in rows], clock.monotonic())

@@ -1,0 +1,60 @@
+"""What nobody outside identity ever sees: secrets' hashes, sessions, sealed keys, counted attempts."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Double, ForeignKey, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_identity.db import Base
+
+
+class Credential(Base):
+    """A user's password, as argon2id keeps it. A user without one cannot log in."""
+
+    __tablename__ = "credential"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="cascade"), primary_key=True)
+    password_hash: Mapped[str] = mapped_column(Text)
+    changed_at: Mapped[datetime]
+
+
+class RefreshToken(Base):
+    """One link of a session: each refresh spends the last link and makes the next, under the same family.
+
+    A link spent twice was stolen from somebody, so it ends the whole family (RFC 9700 §4.14.2).
+    """
+
+    __tablename__ = "refresh_token"
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    family_id: Mapped[UUID] = mapped_column(index=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="cascade"), index=True)
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    spent_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class SealedKey(Base):
+    """A signing key, its private half encrypted with a key derived from CRM_SECRET."""
+
+    __tablename__ = "signing_key"
+
+    kid: Mapped[str] = mapped_column(String(40), primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    jwk: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
+
+
+class AttemptBucket(Base):
+    """Token requests that an account or an address may still make: refilled evenly, taken one by one."""
+
+    __tablename__ = "attempt_bucket"
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    remaining: Mapped[float] = mapped_column(Double)
+    allowed: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,54 @@
+"""What the token endpoint and its neighbours answer."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.access import EntityPrivileges
+from crm_identity.auth.passwords import NewPassword
+
+
+class TokenRead(BaseModel):
+    """Tokens (RFC 6749 §5.1)."""
+
+    access_token: str = Field(description="Send it as `Authorization: Bearer …`.")
+    token_type: Literal["Bearer"] = Field(description="Always Bearer.")
+    expires_in: int = Field(description="Seconds the access token lives, at most 600.")
+    refresh_token: str = Field(description="Good for one refresh, which gives the next.")
+
+
+class KeySet(BaseModel):
+    """Public keys (RFC 7517)."""
+
+    keys: list[dict[str, Any]] = Field(description="Ed25519 keys (RFC 8037), each with its `kid`.")
+
+
+class Named(BaseModel):
+    """Something with a name."""
+
+    id: UUID = Field(description="Id of the record.")
+    name: str | None = Field(description="Its name; null when it is not known here yet.")
+
+
+class MeRead(BaseModel):
+    """Who you are and what you may do, as your token says."""
+
+    id: UUID = Field(description="Your id.")
+    kind: Literal["user", "client"] = Field(description="`user` or `client`.")
+    name: str | None = Field(description="Your name.")
+    email: str | None = Field(description="Your log-in; null for an API client.")
+    locale: str | None = Field(description="BCP 47 language tag; null for the organisation's.")
+    time_zone: str | None = Field(description="IANA time zone; null for the organisation's.")
+    business_unit: Named = Field(description="Your business unit.")
+    teams: list[Named] = Field(description="Your teams.")
+    privileges: dict[str, EntityPrivileges] = Field(description="How far each privilege reaches, by entity.")
+
+
+class PasswordChange(BaseModel):
+    """A new password for yourself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    current_password: str = Field(max_length=256, description="The password you have.")
+    new_password: NewPassword = Field(description="12 to 256 characters.")

@@ -1,0 +1,91 @@
+"""What a session hangs on: the password, and a family of refresh tokens, each good for one use."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.db import new_id
+
+KEEP_PASSWORD = (
+    "insert into credential (user_id, password_hash, changed_at) values ($1, $2, $3)"  # noqa: S105  # SQL
+    " on conflict (user_id) do update set password_hash = excluded.password_hash, changed_at = excluded.changed_at"
+)
+
+ADD_LINK = (
+    "insert into refresh_token (token_hash, family_id, user_id, issued_at, expires_at) values ($1, $2, $3, $4, $5)"
+)
+
+
+def hashed(token: str) -> bytes:
+    """What is kept of a refresh token. It is 256 random bits, so one round of SHA-256 is enough."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+async def keep_password(conn: AsyncConnection, user_id: UUID, password_hash: str, now: datetime) -> None:
+    """Set a user's password."""
+    await conn.exec_driver_sql(KEEP_PASSWORD, (user_id, password_hash, now))
+
+
+async def open_session(conn: AsyncConnection, user_id: UUID, now: datetime, lasts: timedelta) -> str:
+    """The first refresh token of a new family."""
+    token = secrets.token_urlsafe(32)
+    await conn.exec_driver_sql(ADD_LINK, (hashed(token), new_id(), user_id, now, now + lasts))
+    return token
+
+
+async def spend(conn: AsyncConnection, token: str, now: datetime) -> tuple[UUID, str] | None:
+    """The user of a refresh token and the next token of its family; None when it is not good.
+
+    A token spent before was stolen, from its user or by them; whose it is now nobody can tell, so its family ends.
+    A session lasts as long as its log-in said, however often it is refreshed.
+    """
+    found = await conn.exec_driver_sql(
+        "select family_id, user_id, expires_at, spent_at, revoked_at from refresh_token"
+        " where token_hash = $1 for update",
+        (hashed(token),),
+    )
+    link: Any = found.one_or_none()
+    if link is None:
+        return None
+    family_id, user_id, expires_at, spent_at, revoked_at = link
+    if spent_at is not None:
+        await end_family(conn, family_id, now)
+        return None
+    if revoked_at is not None or expires_at <= now:
+        return None
+    successor = secrets.token_urlsafe(32)
+    await conn.exec_driver_sql("update refresh_token set spent_at = $2 where token_hash = $1", (hashed(token), now))
+    await conn.exec_driver_sql(ADD_LINK, (hashed(successor), family_id, user_id, now, expires_at))
+    return user_id, successor
+
+
+async def end_family(conn: AsyncConnection, family_id: UUID, now: datetime) -> None:
+    """No token of the family is good any more."""
+    await conn.exec_driver_sql(
+        "update refresh_token set revoked_at = $2 where family_id = $1 and revoked_at is null", (family_id, now)
+    )
+
+
+async def end_session_of(conn: AsyncConnection, token: str, now: datetime) -> None:
+    """Log out: end the family of a refresh token, spent or not; a token nobody knows changes nothing."""
+    await conn.exec_driver_sql(
+        "update refresh_token set revoked_at = $2 where revoked_at is null"
+        " and family_id = (select family_id from refresh_token where token_hash = $1)",
+        (hashed(token), now),
+    )
+
+
+async def end_sessions(conn: AsyncConnection, user_id: UUID, now: datetime) -> None:
+    """End every session of a user."""
+    await conn.exec_driver_sql(
+        "update refresh_token set revoked_at = $2 where user_id = $1 and revoked_at is null", (user_id, now)
+    )
+
+
+async def forget_sessions(conn: AsyncConnection, now: datetime) -> None:
+    """Drop what can never be used again."""
+    await conn.exec_driver_sql("delete from refresh_token where expires_at < $1", (now,))

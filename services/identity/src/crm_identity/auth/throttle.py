@@ -1,0 +1,91 @@
+"""How many token requests an account or an address may make, counted for all replicas together."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.errors import DomainError
+
+IDLE = timedelta(minutes=5)
+
+# A bucket of n tokens, refilled with n a minute. Keys in one order, so that two requests never wait for each other.
+TAKE = """
+insert into attempt_bucket as b (key, remaining, at, allowed)
+select key, size - 1, $3, true from unnest($1::text[], $2::float8[]) as wanted (key, size) order by key
+on conflict (key) do update set
+    remaining = least(excluded.remaining + 1, b.remaining + (excluded.remaining + 1) / 60
+        * greatest(0, extract(epoch from excluded.at - b.at)))
+        - case when b.remaining + (excluded.remaining + 1) / 60
+            * greatest(0, extract(epoch from excluded.at - b.at)) >= 1 then 1 else 0 end,
+    allowed = b.remaining + (excluded.remaining + 1) / 60 * greatest(0, extract(epoch from excluded.at - b.at)) >= 1,
+    at = greatest(b.at, excluded.at)
+returning key, remaining, allowed
+"""
+
+
+class TooManyRequests(DomainError):
+    """429 with the seconds after which another try is worth it."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            "too-many-requests",
+            "Too many token requests; try again later.",
+            members={
+                "retry_after": seconds,
+                "error": "temporarily_unavailable",
+                "error_description": f"Too many token requests; try again in {seconds} s.",
+            },
+        )
+
+
+def account_key(email: str) -> str:
+    """The bucket of a log-in name, known or not; the name itself is not kept."""
+    return f"account:{hashlib.sha256(email.strip().lower().encode('utf-8', 'replace')).hexdigest()}"
+
+
+def address_key(address: str) -> str:
+    """The bucket of a network address. An IPv6 client has a whole /64 to itself, so that is what counts."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return f"address:{hashlib.sha256(address.encode()).hexdigest()[:40]}"
+    if isinstance(parsed, IPv6Address):
+        return f"address:{IPv6Network((parsed, 64), strict=False)}"
+    return f"address:{parsed}"
+
+
+def client_address(request: Request, proxies: list[IPv4Network | IPv6Network]) -> str:
+    """The address a request came from: the nearest hop that is not a proxy of ours, who says whom it speaks for."""
+    address = request.client.host if request.client else "unknown"
+    hops = [hop.strip() for line in request.headers.getlist("x-forwarded-for") for hop in line.split(",")]
+    while hops and _is_one_of(address, proxies):
+        address = hops.pop()
+    return address
+
+
+def _is_one_of(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+async def take(conn: AsyncConnection, limits: Mapping[str, int], now: datetime) -> None:
+    """Count one request against each key; 429 when one of them has none left. ``limits`` are requests a minute."""
+    taken = await conn.exec_driver_sql(TAKE, (list(limits), [float(limit) for limit in limits.values()], now))
+    buckets: Sequence[Any] = taken.all()
+    waits = [(1 - remaining) * 60 / limits[key] for key, remaining, allowed in buckets if not allowed]
+    if waits:
+        raise TooManyRequests(max(1, math.ceil(max(waits))))
+
+
+async def forget_idle(conn: AsyncConnection, now: datetime) -> None:
+    """Drop buckets that have long been full again."""
+    await conn.exec_driver_sql("delete from attempt_bucket where at < $1", (now - IDLE,))

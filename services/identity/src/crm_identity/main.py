@@ -1,0 +1,33 @@
+"""The identity API: its table of contents."""
+
+from fastapi import FastAPI
+
+from crm_identity.app import SERVICE
+from crm_identity.auth import routes as auth
+from crm_identity.auth.passwords import warm_up
+from crm_identity.business_unit.routes import router as business_units
+from crm_identity.consumers import CONSUMERS
+from crm_identity.organization.routes import router as organization
+from crm_identity.security_role.routes import router as security_roles
+from crm_identity.team.routes import router as teams
+from crm_identity.user.routes import router as users
+from crm_kit.runtime import Runtime
+from crm_kit.server import serve
+from crm_kit.settings import Settings
+from crm_kit.web import create_app
+
+ROUTERS = [auth.public, auth.keys, auth.private, users, teams, business_units, security_roles, organization]
+
+
+async def _opened(_: Runtime) -> None:
+    await warm_up()
+
+
+def app(settings: Settings | None = None) -> FastAPI:
+    """The app; settings come from the environment unless given."""
+    return create_app(SERVICE, ROUTERS, settings=settings, consumers=CONSUMERS, opened=_opened)
+
+
+def run() -> None:
+    """Serve until SIGTERM."""
+    serve(app)
