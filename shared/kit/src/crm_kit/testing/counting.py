@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from asyncpg import introspection  # type: ignore[import-untyped]  # asyncpg ships no types
 from sqlalchemy import event
 
 from crm_kit.db import Database
+
+LEARNING = frozenset({introspection.INTRO_LOOKUP_TYPES, introspection.TYPE_BY_NAME})
+"""What the driver asks once on each new connection, about types."""
 
 
 @contextmanager
@@ -24,7 +28,8 @@ def counted(database: Database) -> Iterator[list[str]]:
         statements.append(statement)
 
     def control(record: Any) -> None:
-        statements.append(record.query)
+        if record.query not in LEARNING:
+            statements.append(record.query)
 
     def watch(dbapi_connection: Any, *_: Any) -> None:
         driver = dbapi_connection.driver_connection

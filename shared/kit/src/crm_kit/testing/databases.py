@@ -75,7 +75,9 @@ class ServiceDatabase:
 
     async def _keep(self) -> None:
         conn = await asyncpg.connect(self.url)
-        self._tables = [table.name for table in self.service.metadata.sorted_tables]
+        present = {row["tablename"] for row in await conn.fetch(TABLES)}
+        # In the order of their references, so that restoring meets no missing target.
+        self._tables = [table.name for table in self.service.metadata.sorted_tables if table.name in present]
         await conn.execute(f"create schema {PRISTINE}")
         for table in self._tables:
             await conn.execute(f'create table {PRISTINE}."{table}" as table public."{table}"')
@@ -107,6 +109,7 @@ class ServiceDatabase:
         return f"select name from ({now} except ({before})) changed"
 
 
+TABLES = "select tablename from pg_tables where schemaname = 'public'"
 WRITABLE = """
 select string_agg(quote_ident(column_name), ', ' order by ordinal_position) from information_schema.columns
 where table_schema = 'public' and table_name = $1 and is_generated = 'NEVER'
