@@ -21,7 +21,7 @@ from crm_kit.bus import REPLAY, BrokerDown, Delivery, Outcome, Outgoing, Publish
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.records.presenter import to_json
-from crm_kit.runtime import Runtime, system_id
+from crm_kit.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -165,7 +165,7 @@ class Snapshots:
             "datacontenttype": "application/json",
             "dataschema": f"/schemas/{type_}.json",
             "entityversion": row.version,
-            "actor": str(system_id(self._service)),
+            "actor": f"system:{self._service}",
             "correlationid": correlation,
             "ownerid": row.owner_id,
             "businessunit": row.business_unit,

@@ -5,6 +5,7 @@ from sqlalchemy import MetaData
 from crm_kit.audit import audit_table
 from crm_kit.directory import directory_tables
 from crm_kit.idempotency import idempotency_table
+from crm_kit.importing.tables import import_tables
 from crm_kit.inbox import inbox_tables
 from crm_kit.numbers import number_sequences
 from crm_kit.outbox import outbox_tables
@@ -20,4 +21,5 @@ def add_kit_tables(metadata: MetaData, *, numbers: tuple[str, ...] = ()) -> None
     audit_table(metadata)
     idempotency_table(metadata)
     directory_tables(metadata)
+    import_tables(metadata)
     number_sequences(metadata, numbers)

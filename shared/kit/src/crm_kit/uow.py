@@ -11,6 +11,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from crm_contracts.access import Privilege
 from crm_contracts.catalogue import Event
 from crm_contracts.envelope import (
@@ -21,10 +25,6 @@ from crm_contracts.envelope import (
     dataschema_of,
     source_of,
 )
-from sqlalchemy import Select, bindparam, select
-from sqlalchemy.engine import CursorResult
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from crm_kit import clock
 from crm_kit.access import Principal
 from crm_kit.db import OwnedRecord, Record, Stateful, new_id, stored_columns
@@ -99,6 +99,7 @@ class UnitOfWork:
         self._new: set[UUID] = set()
         self._removed: set[UUID] = set()
         self._pending: dict[UUID, Pending] = {}
+        self._wakes: set[str] = set()
         self._written: list[tuple[str, UUID, int]] = []
 
     @classmethod
@@ -125,6 +126,14 @@ class UnitOfWork:
         if self._held is None:
             self._held = await self._stack.enter_async_context(self.runtime.db.connect(autocommit=True))
         return self._held
+
+    async def transaction(self) -> AsyncConnection:
+        """The connection inside the transaction, begun now if it was not: for what is written beside the records."""
+        return await self._begin()
+
+    def wakes(self, channel: str) -> None:
+        """Notify this channel after the commit."""
+        self._wakes.add(channel)
 
     async def _begin(self) -> AsyncConnection:
         if not self._in_transaction:
@@ -336,8 +345,14 @@ class UnitOfWork:
         if self._in_transaction and not self._borrowed and self._held is not None:
             await self._held.commit()
         hit("uow.after_commit")
+        self.announce()
+
+    def announce(self) -> None:
+        """After the commit: wake the relay, and whoever else was named."""
         if self._written:
-            self.runtime.notifier.notify(WAKE_CHANNEL)
+            self._wakes.add(WAKE_CHANNEL)
+        for channel in self._wakes:
+            self.runtime.notifier.notify(channel)
 
     async def close(self) -> None:
         """Give the connection back; what is not committed is rolled back."""

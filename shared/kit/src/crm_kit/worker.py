@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from typing import Any, Protocol
 
 import structlog
 import uvicorn
@@ -22,6 +22,7 @@ from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import Intake
 from crm_kit.migrations import head_of, revision_of
+from crm_kit.records.snapshots import snapshot_sources
 from crm_kit.relay import Relay
 from crm_kit.replay import SNAPSHOT_REQUEST, Snapshots, Sources
 from crm_kit.runtime import Runtime, Service, open_runtime
@@ -40,6 +41,19 @@ INBOX_DAYS = 120
 Opened = Callable[[Runtime], Awaitable[None] | None]
 
 
+class Loop(Protocol):
+    """Work of a service's own that a worker runs beside its loops, such as imports."""
+
+    async def run(self) -> None:
+        """Work until stopped."""
+
+    def stop(self) -> None:
+        """Return from ``run`` after what is in hand."""
+
+
+MakeLoop = Callable[[Runtime], Loop]
+
+
 def run_worker(
     service: Service,
     consumers: Consumers,
@@ -47,24 +61,32 @@ def run_worker(
     *,
     settings: Settings | None = None,
     snapshots: Sources | None = None,
+    loops: Mapping[str, MakeLoop] | None = None,
     opened: Opened | None = None,
 ) -> int:
     """Run until SIGTERM or until a loop dies; returns the process's exit code.
 
-    ``snapshots`` tells how to page each entity this service publishes; ``opened`` runs once the runtime stands.
+    ``snapshots`` tells how to page each entity this service publishes; unless given, the service's entities are paged as
+    they stand in its tables. ``loops`` are its own, by name; ``opened`` runs once the runtime stands.
     """
     chosen = settings or Settings()
-    return uvloop.run(Worker(service, consumers, timers or Timers(), chosen, snapshots or {}).run(opened))
+    return uvloop.run(Worker(service, consumers, timers or Timers(), chosen, snapshots, loops or {}).run(opened))
 
 
 class Worker:
     """The loops of one worker process and what is known of them."""
 
     def __init__(
-        self, service: Service, consumers: Consumers, timers: Timers, settings: Settings, sources: Sources
+        self,
+        service: Service,
+        consumers: Consumers,
+        timers: Timers,
+        settings: Settings,
+        sources: Sources | None,
+        loops: Mapping[str, MakeLoop],
     ) -> None:
         self._service, self._consumers, self._timers = service, consumers, timers
-        self._settings, self._sources = settings, sources
+        self._settings, self._sources, self._loops = settings, sources, loops
         self._stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stoppers: list[Callable[[], None]] = []
@@ -90,12 +112,17 @@ class Worker:
     def _start(self, runtime: Runtime, publisher: Publisher) -> None:
         url = self._settings.amqp_url
         relay = Relay(self._service.name, runtime.db, publisher, runtime.notifier)
-        snapshots = Snapshots(self._service.name, runtime, self._consumers, self._sources, url)
+        sources = snapshot_sources(runtime, self._service.entities) if self._sources is None else self._sources
+        snapshots = Snapshots(self._service.name, runtime, self._consumers, sources, url)
         dispatcher = Dispatcher(self._consumers, runtime)
         intake = Intake(dispatcher, url, control={SNAPSHOT_REQUEST: snapshots.accept})
         self._keep_house(runtime)
         timers = TimerLoop(self._timers, runtime)
         self._stoppers = [relay.stop, intake.stop, timers.stop, snapshots.stop]
+        for name, make in self._loops.items():
+            loop = make(runtime)
+            self._stoppers.append(loop.stop)
+            self._run(name, loop.run())
         self._run("relay", relay.run())
         self._run("timers", timers.run())
         self._run("measure", self._measure(relay, intake))

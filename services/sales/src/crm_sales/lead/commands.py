@@ -1,6 +1,5 @@
 """What can be done with a lead. Qualifying has its own file: ``qualify.py``."""
 
-from typing import Any
 from uuid import UUID
 
 from crm_contracts.access import Privilege
@@ -13,34 +12,40 @@ from crm_contracts.sales import (
     LeadReopened,
     LeadUpdated,
 )
-from crm_kit.errors import DomainError, InvalidValue
-from crm_kit.phones import normal_phone
+from crm_kit.errors import DomainError
+from crm_kit.importing.importer import Importer
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
-
+from crm_sales.contact_details import normal_details
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.domain import require_somebody
 from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import LeadCreate, LeadDisqualification, LeadUpdate
 from crm_sales.opportunity.model import Opportunity
 
-PHONES = ("phone", "mobile_phone")
-
 
 async def create_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
     """A new lead, owned by the caller."""
     await uow.start(Lead)
-    lead = Lead(number=await uow.number("LEA"), **_normal(uow, {name: plain(value) for name, value in body}))
+    return uow.add(await make_lead(uow, body), LeadCreated)
+
+
+async def make_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
+    """The lead that a body describes, not yet part of anything: what a create and an import have in common."""
+    lead = Lead(number=await uow.number("LEA"), **normal_details(uow, {name: plain(value) for name, value in body}))
     await pin_amounts(uow, lead, Lead.money_fields)
-    return uow.add(lead, LeadCreated)
+    return lead
+
+
+IMPORTER = Importer(Lead, LeadCreate, LeadCreated, make_lead, identities=("email", "phone", "mobile_phone"))
 
 
 async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate) -> Lead:
     """Change fields of an open lead; a patch that changes nothing is no change."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     require_status(lead, "open")
-    apply(lead, _normal(uow, fields_set(body)))
+    apply(lead, normal_details(uow, fields_set(body)))
     require_somebody(lead.last_name, lead.company_name)
     await pin_amounts(uow, lead, Lead.money_fields)
     if uow.changed(lead):
@@ -94,14 +99,3 @@ async def delete_lead(uow: UnitOfWork, lead_id: UUID) -> None:
         raise DomainError("not-deletable", "A qualified lead stays: it tells where a customer came from.")
     await refuse_in_use(uow, lead, [(Opportunity, "originating_lead_id", "name")])
     uow.remove(lead, LeadDeleted)
-
-
-def _normal(uow: UnitOfWork, values: dict[str, Any]) -> dict[str, Any]:
-    country = uow.runtime.directory.organization.country
-    for field in PHONES:
-        if values.get(field) is not None:
-            values[field] = normal_phone(values[field], country, f"/{field}")
-    birth_date = values.get("birth_date")
-    if birth_date is not None and birth_date > uow.now.date():
-        raise InvalidValue("/birth_date", "in-the-future", "The date of birth is in the future.")
-    return values

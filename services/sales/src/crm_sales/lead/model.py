@@ -5,6 +5,11 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
 from crm_contracts.money import Money
 from crm_contracts.sales import Gender, LeadRecord, LeadSource, Need, PreferredChannel, Rating
 from crm_kit.db import (
@@ -16,11 +21,6 @@ from crm_kit.db import (
     sorted_indexes,
     text_enum,
 )
-from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
-
 from crm_sales.db import Base
 from crm_sales.lead.domain import LIFECYCLE
 

@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
+from sqlalchemy import select
+
 from crm_contracts.access import Privilege
 from crm_contracts.sales import CustomerCreation, LeadQualified
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.uow import R, UnitOfWork
-from sqlalchemy import select
-
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.customers import company_of, make_account, make_contact, make_opportunity, person_of

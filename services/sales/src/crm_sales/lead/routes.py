@@ -3,15 +3,26 @@
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Body, Request, Response
+
+from crm_kit.importing.jobs import (
+    DuplicatesForm,
+    FileForm,
+    ImportJob,
+    MappingForm,
+    accept,
+    cancel_job,
+    job_errors,
+    job_status,
+)
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
 from crm_kit.requests import Route, Uow
-from fastapi import APIRouter, Body, Request, Response
-
 from crm_sales.age import AGE
 from crm_sales.lead import commands
+from crm_sales.lead.commands import IMPORTER
 from crm_sales.lead.model import Lead
 from crm_sales.lead.qualify import qualify_lead
 from crm_sales.lead.schemas import (
@@ -53,6 +64,35 @@ async def query_leads(query: Query, uow: Uow) -> Response:
 async def create_lead(body: LeadCreate, uow: Uow) -> Response:
     """A new lead, owned by you. 422 `no-exchange-rate` when an amount's currency has no rate in force."""
     return await created(uow, await commands.create_lead(uow, body), "leads")
+
+
+@router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_leads")
+async def import_leads(
+    file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
+) -> Response:
+    """Import leads from a CSV or NDJSON file of any size; answered at once, worked off in the background.
+
+    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` when nothing can be imported.
+    """
+    return await accept(uow, IMPORTER, "leads", file, mapping, duplicates)
+
+
+@router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_lead_import")
+async def get_lead_import(job_id: UUID, uow: Uow) -> Response:
+    """How far an import is."""
+    return await job_status(uow, IMPORTER, job_id)
+
+
+@router.get("/jobs/{job_id}/errors", response_class=Response, operation_id="list_lead_import_errors")
+async def list_lead_import_errors(job_id: UUID, uow: Uow) -> Response:
+    """The refused rows as CSV: row, column, code, message, and the row itself."""
+    return await job_errors(uow, IMPORTER, job_id)
+
+
+@router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_lead_import")
+async def cancel_lead_import(job_id: UUID, uow: Uow) -> Response:
+    """Stop an import after the chunk in hand; what was imported stays."""
+    return await cancel_job(uow, IMPORTER, job_id)
 
 
 @router.get("/{lead_id}", response_model=LeadRead, operation_id="get_lead")

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from crm_contracts.sales import (
     DisqualifyReason,
     Gender,
@@ -25,8 +27,6 @@ from crm_contracts.types import (
     Url,
 )
 from crm_kit.phones import PhoneInput
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
 from crm_sales.lead.domain import require_somebody
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from crm_contracts.catalogue import Event
 from crm_contracts.records import Owner
+from crm_contracts.types import Maybe, ShortText
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_kit.db import OwnedRecord, Record, Stateful
@@ -27,7 +28,7 @@ class Deactivation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str | None = Field(None, max_length=2000, description="Kept in the history; free text.")
+    reason: Maybe[ShortText] = Field(None, description="Free text, at most 200 characters; told in the event.")
 
 
 def fields_set(body: BaseModel) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The first tables."""
 
-import crm_kit.db
 import sqlalchemy as sa
 from alembic import op
-from crm_kit.outbox import INSERT_SHARDS
 from sqlalchemy.dialects import postgresql
+
+import crm_kit.db
+from crm_kit.outbox import INSERT_SHARDS
 
 revision = "0001"
 down_revision = None
@@ -165,6 +166,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("currency", "valid_from", name=op.f("uq_exchange_rate_currency_valid_from")),
     )
     op.create_index(op.f("ix_exchange_rate_created_at_id"), "exchange_rate", ["created_at", "id"], unique=False)
+    op.create_index(op.f("ix_exchange_rate_valid_from_id"), "exchange_rate", ["valid_from", "id"], unique=False)
     op.create_table(
         "idempotency",
         sa.Column("principal", sa.Uuid(), nullable=False),
@@ -179,6 +181,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("principal", "method", "path", "key", name=op.f("pk_idempotency")),
     )
     op.create_index(op.f("ix_idempotency_created_at"), "idempotency", ["created_at"], unique=False)
+    op.create_table(
+        "import_job",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("entity_type", sa.String(length=60), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("duplicates", sa.String(length=8), nullable=False),
+        sa.Column(
+            "columns", postgresql.JSON(astext_type=sa.Text()), nullable=False, comment="the file's columns, in order"
+        ),
+        sa.Column("mapping", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "principal",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="on whose behalf, with the rights of that moment",
+        ),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("correlation_id", sa.String(length=128), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("skipped", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("started_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("finished_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_job")),
+    )
+    op.create_index(
+        "ix_import_job_waiting",
+        "import_job",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("status in ('queued', 'running')"),
+    )
     op.create_table(
         "inbox",
         sa.Column("consumer", sa.Text(), nullable=False, comment="handler group"),
@@ -498,6 +534,26 @@ def upgrade() -> None:
         postgresql_ops={"search_text": "gin_trgm_ops"},
     )
     op.create_index(op.f("ix_contact_tier_id"), "contact", ["tier", "id"], unique=False)
+    op.create_table(
+        "import_error",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("column", sa.String(length=200), nullable=False),
+        sa.Column("code", sa.String(length=60), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("cells", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["import_job.id"], name=op.f("fk_import_error_job_id"), ondelete="cascade"),
+        sa.PrimaryKeyConstraint("job_id", "line", "position", name=op.f("pk_import_error")),
+    )
+    op.create_table(
+        "import_row",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=False),
+        sa.Column("cells", postgresql.JSON(astext_type=sa.Text()), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["import_job.id"], name=op.f("fk_import_row_job_id"), ondelete="cascade"),
+        sa.PrimaryKeyConstraint("job_id", "line", name=op.f("pk_import_row")),
+    )
     op.create_table(
         "lead",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -1,0 +1,22 @@
+"""How what a person or company left us is kept: telephone numbers as E.164, dates of birth in the past."""
+
+from typing import Any
+
+from crm_kit.errors import InvalidValue
+from crm_kit.phones import normal_phone
+from crm_kit.records.listing import today
+from crm_kit.uow import UnitOfWork
+
+PHONES = ("phone", "mobile_phone")
+
+
+def normal_details(uow: UnitOfWork, values: dict[str, Any]) -> dict[str, Any]:
+    """The values with every phone in E.164; 422 ``invalid-phone``, or ``in-the-future`` for a date of birth to come."""
+    country = uow.runtime.directory.organization.country
+    for field in PHONES:
+        if values.get(field) is not None:
+            values[field] = normal_phone(values[field], country, f"/{field}")
+    birth_date = values.get("birth_date")
+    if birth_date is not None and birth_date > today(uow):
+        raise InvalidValue("/birth_date", "in-the-future", "The date of birth is in the future.")
+    return values

@@ -1,0 +1,254 @@
+"""Working off import jobs: a chunk, its records, their events and the checkpoint commit together.
+
+A worker that is killed loses the chunk in hand and nothing else; whoever comes next takes it again. No row twice.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.access import Privilege
+from crm_kit.access import Principal
+from crm_kit.db import OwnedRecord
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.failpoints import hit
+from crm_kit.importing.importer import Importer
+from crm_kit.importing.jobs import WAKE_CHANNEL
+from crm_kit.importing.mapping import OWNER, FieldMapping
+from crm_kit.runtime import Runtime
+from crm_kit.uow import Cause, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 500
+POLL_SECONDS = 1.0
+
+TAKE_JOB = """
+select id, entity_type, duplicates, columns::text, mapping::text, principal::text, correlation_id
+from import_job where status in ('queued', 'running') order by created_at limit 1 for update skip locked
+"""
+TAKE_ROWS = "select line, cells::text from import_row where job_id = $1 order by line limit $2"
+FINISH_CHUNK = """
+with rows as (delete from import_row where job_id = $1 and line <= $2 returning 1),
+refused as (
+    insert into import_error (job_id, line, position, "column", code, message, cells)
+    select $1, * from unnest($3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::json[])
+)
+update import_job set status = 'running', done = done + $9, skipped = skipped + $10, failed = failed + $11,
+    started_at = coalesce(started_at, $12) where id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An active user as an owner."""
+
+    kind: str
+    id: UUID
+    unit: UUID
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a chunk's rows."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    errors: list[tuple[int, int, str, str, str, str]] = field(default_factory=list)
+
+    def refuse(self, line: int, cells: str, found: Sequence[tuple[str, str, str]]) -> None:
+        """Remember why a row was refused: (column, code, message) for each place."""
+        for position, (column, code, message) in enumerate(found):
+            self.errors.append((line, position, column, code, message, cells))
+
+
+class ImportLoop:
+    """Works off the jobs of one service's importers."""
+
+    def __init__(self, runtime: Runtime, importers: Sequence[Importer]) -> None:
+        self._runtime = runtime
+        self._importers = {importer.entity.entity(): importer for importer in importers}
+        self._news = asyncio.Event()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Return from ``run`` after the chunk in hand."""
+        self._stopping = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Work until stopped; an outage of the database is waited out."""
+        self._runtime.notifier.listen(WAKE_CHANNEL, lambda _: self._news.set())
+        while not self._stopping:
+            try:
+                worked = await self.work_chunk()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("import.waiting", error=type(error).__name__)
+                worked = False
+            if not worked:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._news.clear()
+
+    async def work_chunk(self) -> bool:
+        """Take one job and work off its next chunk; False when no job waits."""
+        async with self._runtime.db.begin() as conn:
+            found = (await conn.exec_driver_sql(TAKE_JOB)).mappings().one_or_none()
+            if found is None:
+                return False
+            job = dict(found)
+            rows = (await conn.exec_driver_sql(TAKE_ROWS, (job["id"], CHUNK))).all()
+            uow = self._unit_of_work(conn, job)
+            if not rows:
+                await conn.exec_driver_sql(
+                    "update import_job set status = 'completed', finished_at = $2,"
+                    " started_at = coalesce(started_at, $2) where id = $1",
+                    (job["id"], uow.now),
+                )
+                return True
+            outcome = await self._import(uow, job, rows)
+            await uow.flush()
+            errors = list(zip(*outcome.errors, strict=True)) if outcome.errors else [()] * 6
+            await conn.exec_driver_sql(
+                FINISH_CHUNK,
+                (
+                    job["id"],
+                    rows[-1][0],
+                    *map(list, errors),
+                    outcome.done,
+                    outcome.skipped,
+                    outcome.failed,
+                    uow.now,
+                ),
+            )
+            hit("import.before_commit")
+        hit("import.after_commit")
+        uow.announce()
+        return True
+
+    def _unit_of_work(self, conn: AsyncConnection, job: dict[str, Any]) -> UnitOfWork:
+        known = orjson.loads(job["principal"])
+        principal = Principal(
+            id=UUID(known["id"]),
+            kind=known["kind"],
+            unit=UUID(known["unit"]),
+            teams=tuple(UUID(team) for team in known["teams"]),
+            privileges=known["privileges"],
+            name=known["name"],
+        )
+        return UnitOfWork(self._runtime, principal, Cause(job["correlation_id"]), conn=conn)
+
+    async def _import(self, uow: UnitOfWork, job: dict[str, Any], rows: Sequence[Any]) -> Outcome:
+        importer = self._importers[job["entity_type"]]
+        mapping = FieldMapping(importer.schema, orjson.loads(job["columns"]), orjson.loads(job["mapping"]))
+        outcome = Outcome()
+        parsed = [(line, cells, orjson.loads(cells)) for line, cells in rows]
+        owners = await _owners(uow, importer, mapping, [cells for *_, cells in parsed])
+        made: list[tuple[int, str, OwnedRecord]] = []
+        for line, text, cells in parsed:
+            try:
+                record = await importer.make(uow, importer.schema.model_validate(mapping.body(cells)))
+                if (email := mapping.owner(cells)) is not None:
+                    _give(record, email, owners)
+                made.append((line, text, record))
+            except ValidationError as error:
+                outcome.failed += 1
+                outcome.refuse(line, text, [_place(mapping, found) for found in error.errors(include_url=False)])
+            except DomainError as error:
+                outcome.failed += 1
+                outcome.refuse(line, text, _places(mapping, error))
+        checked = job["duplicates"] != "allow"
+        known = await _known(uow, importer, [record for *_, record in made]) if checked else {}
+        for line, text, record in made:
+            column = _duplicate(importer, record, known) if checked else None
+            if column is not None:
+                message = "A record, or an earlier row, has this value already."
+                outcome.refuse(line, text, [(mapping.column_of(column), "possible-duplicate", message)])
+                if job["duplicates"] == "skip":
+                    outcome.skipped += 1
+                    continue
+            uow.add(record, importer.event)
+            outcome.done += 1
+        return outcome
+
+
+async def _owners(
+    uow: UnitOfWork, importer: Importer, mapping: FieldMapping, rows: Sequence[Sequence[str]]
+) -> dict[str, Owner]:
+    """The active users that the rows of a chunk name as owners, by e-mail address: one statement."""
+    emails = {email.strip().lower() for cells in rows if (email := mapping.owner(cells))}
+    if not emails:
+        return {}
+    uow.principal.require(importer.entity.entity(), Privilege.ASSIGN)
+    conn = await uow.connection()
+    found = await conn.exec_driver_sql(
+        "select lower(email), kind, id, business_unit_id from principal_ref"
+        " where lower(email) = any($1::text[]) and active and not deleted",
+        (list(emails),),
+    )
+    users: list[Any] = list(found)
+    return {row[0]: Owner(row[1], row[2], row[3]) for row in users}
+
+
+def _give(record: OwnedRecord, email: str, owners: Mapping[str, Owner]) -> None:
+    owner = owners.get(email.strip().lower())
+    if owner is None:
+        raise InvalidValue(f"/{OWNER}", "unknown-reference", "There is no active user with this e-mail address.")
+    record.owner_type, record.owner_id, record.business_unit_id = owner.kind, owner.id, owner.unit
+
+
+async def _known(uow: UnitOfWork, importer: Importer, records: Sequence[OwnedRecord]) -> dict[str, set[str]]:
+    """For each identity column, which of the chunk's values exist already: one statement."""
+    asked = {column: [v for one in records if (v := getattr(one, column))] for column in importer.identities}
+    asked = {column: values for column, values in asked.items() if values}
+    if not asked:
+        return {}
+    table = importer.entity.__tablename__
+    parts = [
+        f"select '{column}', {column} from {table} where {column} = any(${position}::text[])"
+        for position, column in enumerate(asked, start=1)
+    ]
+    conn = await uow.connection()
+    known: dict[str, set[str]] = {}
+    taken: list[Any] = list(await conn.exec_driver_sql(" union all ".join(parts), tuple(asked.values())))
+    for column, value in taken:
+        known.setdefault(column, set()).add(value)
+    return known
+
+
+def _duplicate(importer: Importer, record: OwnedRecord, known: dict[str, set[str]]) -> str | None:
+    """The identity column whose value is taken; remembers the values of a record that is new."""
+    values = {column: value for column in importer.identities if (value := getattr(record, column))}
+    for column, value in values.items():
+        if value in known.get(column, ()):
+            return column
+    for column, value in values.items():
+        known.setdefault(column, set()).add(value)
+    return None
+
+
+def _place(mapping: FieldMapping, found: Any) -> tuple[str, str, str]:
+    field = str(found["loc"][0]) if found["loc"] else ""
+    return mapping.column_of(field), str(found["type"]).replace("_", "-"), str(found["msg"])
+
+
+def _places(mapping: FieldMapping, error: DomainError) -> list[tuple[str, str, str]]:
+    if not error.errors:
+        return [("", error.slug, error.detail)]
+    return [(mapping.column_of(e.pointer.split("/")[1]), e.code, e.message) for e in error.errors]

@@ -1,0 +1,44 @@
+"""How a worker pages its own records for a snapshot: by id, with the names their references have now."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.db import Record, stored_columns
+from crm_kit.records.presenter import presenter_of
+from crm_kit.replay import Row, Source, Sources
+from crm_kit.runtime import Runtime
+from crm_kit.uow import UnitOfWork
+
+
+def snapshot_sources(runtime: Runtime, entities: Sequence[type[Record]]) -> Sources:
+    """A source for each entity of a service."""
+    return {entity.entity(): _source(runtime, entity) for entity in entities}
+
+
+def _source(runtime: Runtime, entity: type[Record]) -> Source:
+    columns = [entity.__table__.c[name] for name in stored_columns(entity)]
+    key = entity.__table__.c.id
+
+    async def page(conn: AsyncConnection, after: UUID | None, limit: int) -> Sequence[Row]:
+        statement = select(*columns).order_by(key).limit(limit)
+        rows = [
+            dict(row) for row in (await conn.execute(statement if after is None else statement.where(key > after))).mappings()
+        ]
+        uow = UnitOfWork.for_timer(conn, runtime)
+        await uow.learn(entity, rows)
+        presenter = presenter_of(entity)
+        return [
+            Row(
+                row["id"],
+                row["version"],
+                row.get("owner_id"),
+                row.get("business_unit_id"),
+                presenter.record(row, uow.names),
+            )
+            for row in rows
+        ]
+
+    return page
