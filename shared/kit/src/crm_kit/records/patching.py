@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from crm_contracts.catalogue import Event
 from crm_contracts.records import Owner
 from crm_contracts.types import Maybe, ShortText
-from pydantic import BaseModel, ConfigDict, Field
-
 from crm_kit.db import OwnedRecord, Record, Stateful
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.uow import UnitOfWork
