@@ -4,14 +4,14 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from crm_contracts.money import Money
-from crm_contracts.sales import AccountRecord, Tier
-from crm_kit.db import OwnedRecord, Stateful, money_columns, reference_indexes, search_column, text_enum
 from pydantic import BaseModel
 from sqlalchemy import ForeignKey, Index, Numeric, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_contracts.money import Money
+from crm_contracts.sales import AccountRecord, Tier
+from crm_kit.db import OwnedRecord, Stateful, money_columns, reference_indexes, search_column, text_enum
 from crm_sales.account.domain import LIFECYCLE
 from crm_sales.db import Base
 

@@ -4,13 +4,13 @@ from datetime import date
 from typing import Any, ClassVar
 from uuid import UUID
 
-from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
-from crm_kit.db import OwnedRecord, Stateful, reference_indexes, search_column, sorted_indexes, text_enum
 from pydantic import BaseModel
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
+from crm_kit.db import OwnedRecord, Stateful, reference_indexes, search_column, sorted_indexes, text_enum
 from crm_sales.contact.domain import LIFECYCLE
 from crm_sales.db import Base
 

@@ -4,12 +4,12 @@ from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
-from crm_contracts.sales import ExchangeRateRecord
-from crm_kit.db import Record
 from pydantic import BaseModel
 from sqlalchemy import Index, Numeric, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_contracts.sales import ExchangeRateRecord
+from crm_kit.db import Record
 from crm_sales.db import Base
 
 
@@ -23,4 +23,8 @@ class ExchangeRate(Record, Base):
     rate: Mapped[Decimal] = mapped_column(Numeric(20, 10))
     valid_from: Mapped[date]
 
-    __table_args__ = (UniqueConstraint("currency", "valid_from"), Index(None, "created_at", "id"))
+    __table_args__ = (
+        UniqueConstraint("currency", "valid_from"),
+        Index(None, "valid_from", "id"),
+        Index(None, "created_at", "id"),
+    )

@@ -5,8 +5,13 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
+from pydantic import BaseModel
+from sqlalchemy import Computed, ForeignKey, Index, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
 from crm_contracts.money import Money
-from crm_contracts.sales import CustomerType, LeadSource, OpportunityClose, OpportunityRecord, Rating
+from crm_contracts.sales import CloseOutcome, CustomerType, LeadSource, OpportunityClose, OpportunityRecord, Rating
 from crm_kit.db import (
     OwnedRecord,
     PercentType,
@@ -17,11 +22,8 @@ from crm_kit.db import (
     sorted_indexes,
     text_enum,
 )
-from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
-
+from crm_sales.account.model import Account
+from crm_sales.contact.model import Contact
 from crm_sales.db import Base
 from crm_sales.opportunity.domain import LIFECYCLE
 from crm_sales.sales_stage.model import SalesStage
@@ -39,6 +41,13 @@ class Opportunity(OwnedRecord, Stateful, Base):
     name: Mapped[str] = mapped_column(String(200))
     customer_type: Mapped[CustomerType | None] = mapped_column(text_enum(CustomerType))
     customer_id: Mapped[UUID | None]
+    # Kept by the database, so that its foreign keys guard a reference of two possible types.
+    customer_account_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("account.id"), Computed("case when customer_type = 'account' then customer_id end", persisted=True)
+    )
+    customer_contact_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("contact.id"), Computed("case when customer_type = 'contact' then customer_id end", persisted=True)
+    )
     originating_lead_id: Mapped[UUID | None] = mapped_column(ForeignKey("lead.id"))
     campaign_id: Mapped[UUID | None]
     source: Mapped[LeadSource | None] = mapped_column(text_enum(LeadSource))
@@ -67,7 +76,14 @@ class Opportunity(OwnedRecord, Stateful, Base):
         Index(None, "name", "id"),
         Index(None, "stage", "id"),
         Index(None, "stage_id"),
-        *sorted_indexes("opportunity", "estimated_value_base_amount", "estimated_close_date", "closed_at"),
+        *sorted_indexes(
+            "opportunity",
+            "estimated_value_amount",
+            "estimated_value_base_amount",
+            "estimated_close_date",
+            "closed_at",
+        ),
+        *reference_indexes("opportunity", "customer_account_id", "customer_contact_id"),
         *reference_indexes("opportunity", "customer_id", "originating_lead_id", "campaign_id"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
@@ -78,23 +94,38 @@ class Opportunity(OwnedRecord, Stateful, Base):
         if not self.probability_overridden:
             self.probability = stage.probability
 
-    def win(self, actual_value: Money, at: datetime, close: OpportunityClose) -> None:
+    def belong_to(self, customer: Account | Contact | None) -> None:
+        """Be the deal of this customer, or of nobody yet."""
+        self.customer_type = CustomerType(customer.entity()) if customer else None
+        self.customer_id = customer.id if customer else None
+
+    def win(self, actual_value: Money, at: datetime, note: str | None, by: UUID | None) -> None:
         """The deal closed in our favour (Dataverse: WinOpportunity)."""
         self.move("win")
         self.actual_value, self.closed_at = actual_value, at
-        self._record(close)
+        self._keep_close(CloseOutcome.WON, note, by)
 
-    def lose(self, reason: str | None, at: datetime, close: OpportunityClose) -> None:
+    def lose(self, reason: str, at: datetime, note: str | None, by: UUID | None) -> None:
         """The deal closed without us (Dataverse: LoseOpportunity)."""
         self.move("lose", reason)
         self.closed_at = at
-        self._record(close)
+        self._keep_close(CloseOutcome.LOST, note, by)
 
     def reopen(self) -> None:
         """Work on it again; the close records stay."""
         self.move("reopen")
         self.actual_value = self.actual_value_base = self.closed_at = None
 
-    def _record(self, close: OpportunityClose) -> None:
+    def _keep_close(self, outcome: CloseOutcome, note: str | None, by: UUID | None) -> None:
+        assert self.closed_at is not None
+        close = OpportunityClose(
+            outcome=outcome,
+            reason=self.status_reason,
+            actual_value=self.actual_value,
+            closed_at=self.closed_at,
+            competitor_id=None,
+            note=note,
+            by=by,
+        )
         # A new list: the old one is what the unit of work compares with.
         self.closes = [*self.closes, close.model_dump(mode="json")]

@@ -743,6 +743,18 @@ def upgrade() -> None:
             nullable=True,
         ),
         sa.Column("customer_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "customer_account_id",
+            sa.Uuid(),
+            sa.Computed("case when customer_type = 'account' then customer_id end", persisted=True),
+            nullable=True,
+        ),
+        sa.Column(
+            "customer_contact_id",
+            sa.Uuid(),
+            sa.Computed("case when customer_type = 'contact' then customer_id end", persisted=True),
+            nullable=True,
+        ),
         sa.Column("originating_lead_id", sa.Uuid(), nullable=True),
         sa.Column("campaign_id", sa.Uuid(), nullable=True),
         sa.Column(
@@ -795,6 +807,12 @@ def upgrade() -> None:
             sa.Computed("lower(coalesce(name, '') || ' ' || coalesce(number, ''))", persisted=True),
             nullable=False,
         ),
+        sa.ForeignKeyConstraint(
+            ["customer_account_id"], ["account.id"], name=op.f("fk_opportunity_customer_account_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_contact_id"], ["contact.id"], name=op.f("fk_opportunity_customer_contact_id")
+        ),
         sa.ForeignKeyConstraint(["originating_lead_id"], ["lead.id"], name=op.f("fk_opportunity_originating_lead_id")),
         sa.ForeignKeyConstraint(["stage_id"], ["sales_stage.id"], name=op.f("fk_opportunity_stage_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_opportunity")),
@@ -818,6 +836,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_opportunity_created_at_id"), "opportunity", ["created_at", "id"], unique=False)
     op.create_index(
+        "ix_opportunity_customer_account_id",
+        "opportunity",
+        ["customer_account_id"],
+        unique=False,
+        postgresql_where=sa.text("customer_account_id is not null"),
+    )
+    op.create_index(
+        "ix_opportunity_customer_contact_id",
+        "opportunity",
+        ["customer_contact_id"],
+        unique=False,
+        postgresql_where=sa.text("customer_contact_id is not null"),
+    )
+    op.create_index(
         "ix_opportunity_customer_id",
         "opportunity",
         ["customer_id"],
@@ -828,6 +860,12 @@ def upgrade() -> None:
         "ix_opportunity_estimated_close_date_id",
         "opportunity",
         [sa.literal_column("estimated_close_date nulls first"), "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_opportunity_estimated_value_amount_id",
+        "opportunity",
+        [sa.literal_column("estimated_value_amount nulls first"), "id"],
         unique=False,
     )
     op.create_index(
