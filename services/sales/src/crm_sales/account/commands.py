@@ -1,0 +1,102 @@
+"""What can be done with an account."""
+
+from typing import Any
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    AccountActivated,
+    AccountAssigned,
+    AccountCreated,
+    AccountDeactivated,
+    AccountDeleted,
+    AccountUpdated,
+)
+from crm_kit.db import new_id
+from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, plain, require_status
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.account.domain import require_own_number
+from crm_sales.account.model import Account
+from crm_sales.account.schemas import AccountCreate, AccountUpdate
+from crm_sales.account.tree import require_place
+from crm_sales.contact.model import Contact
+from crm_sales.contact_details import normal_details
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.lead.model import Lead
+from crm_sales.opportunity.model import Opportunity
+
+
+async def create_account(uow: UnitOfWork, body: AccountCreate) -> Account:
+    """A new account, owned by the caller."""
+    await uow.start(Account)
+    account = Account(id=new_id(), **normal_details(uow, {name: plain(value) for name, value in body}))
+    require_own_number(account.number)
+    await _check_references(uow, account, {"parent_account_id", "primary_contact_id"})
+    if account.number is None:
+        account.number = await uow.number("ACC")
+    await pin_amounts(uow, account, Account.money_fields)
+    return uow.add(account, AccountCreated)
+
+
+async def update_account(uow: UnitOfWork, account_id: UUID, body: AccountUpdate) -> Account:
+    """Change fields of an active account; a patch that changes nothing is no change."""
+    account = await uow.get(Account, account_id, Privilege.WRITE)
+    require_status(account, "active")
+    values = normal_details(uow, fields_set(body))
+    changed = {name for name, value in values.items() if getattr(account, name) != value}
+    if "number" in changed:
+        require_own_number(values["number"])
+    apply(account, values)
+    await _check_references(uow, account, changed)
+    await pin_amounts(uow, account, Account.money_fields)
+    if uow.changed(account):
+        uow.emit(account, AccountUpdated)
+    return account
+
+
+async def activate_account(uow: UnitOfWork, account_id: UUID) -> Account:
+    """Make an inactive account usable again."""
+    account = await uow.get(Account, account_id, Privilege.WRITE)
+    account.move("activate")
+    uow.emit(account, AccountActivated)
+    return account
+
+
+async def deactivate_account(uow: UnitOfWork, account_id: UUID, body: Deactivation) -> Account:
+    """Make the account read-only and closed to new references; what refers to it stays."""
+    account = await uow.get(Account, account_id, Privilege.WRITE)
+    account.move("deactivate")
+    uow.emit(account, AccountDeactivated, reason=body.reason)
+    return account
+
+
+async def assign_account(uow: UnitOfWork, account_id: UUID, body: Assignment) -> Account:
+    """Give the account to another owner."""
+    account = await uow.get(Account, account_id, Privilege.ASSIGN)
+    await assign(uow, account, body, AccountAssigned)
+    return account
+
+
+async def delete_account(uow: UnitOfWork, account_id: UUID) -> None:
+    """Delete an account nothing refers to."""
+    account = await uow.get(Account, account_id, Privilege.DELETE)
+    # Contacts are named by their number: a problem is no place for a person's name.
+    referrers = [
+        (Account, "parent_account_id", "name"),
+        (Contact, "account_id", "number"),
+        (Lead, "account_id", "topic"),
+        (Opportunity, "customer_account_id", "name"),
+    ]
+    await refuse_in_use(uow, account, referrers)
+    uow.remove(account, AccountDeleted)
+
+
+async def _check_references(uow: UnitOfWork, account: Account, changed: set[str]) -> None:
+    parent_id: Any = account.parent_account_id
+    if "parent_account_id" in changed and parent_id is not None:
+        if parent_id != account.id:
+            await uow.refer(Account, parent_id, "/parent_account_id")
+        await require_place(uow, account, parent_id)
+    if "primary_contact_id" in changed and account.primary_contact_id is not None:
+        await uow.refer(Contact, account.primary_contact_id, "/primary_contact_id")

@@ -1,0 +1,85 @@
+"""The HTTP face of accounts."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Request, Response
+
+from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.patching import Assignment, Deactivation
+from crm_kit.requests import Route, Uow
+from crm_sales.account import commands
+from crm_sales.account.model import Account
+from crm_sales.account.schemas import AccountCreate, AccountPage, AccountRead, AccountUpdate
+
+router = APIRouter(prefix="/accounts", tags=["accounts"], route_class=Route)
+
+ACCOUNTS = Listing(Account, sortable=("created_at", "modified_at", "name", "tier"), search="search_text")
+
+
+@router.get("", response_model=AccountPage, operation_id="list_accounts")
+async def list_accounts(request: Request, uow: Uow) -> Response:
+    """Accounts you may read: filter, search with `q`, sort by created_at, modified_at, name or tier, page."""
+    return await list_records(uow, ACCOUNTS, request)
+
+
+@router.post("/query", response_model=AccountPage, operation_id="query_accounts")
+async def query_accounts(query: Query, uow: Uow) -> Response:
+    """Accounts by a JSON filter with and, or, not."""
+    return await query_records(uow, ACCOUNTS, query)
+
+
+@router.post("", response_model=AccountRead, status_code=201, operation_id="create_account")
+async def create_account(body: AccountCreate, uow: Uow) -> Response:
+    """A new account, owned by you. 409 `already-exists` when another account has the number."""
+    return await created(uow, await commands.create_account(uow, body), "accounts")
+
+
+@router.get("/{account_id}", response_model=AccountRead, operation_id="get_account")
+async def get_account(account_id: UUID, request: Request, uow: Uow) -> Response:
+    """One account, with its version as ETag."""
+    return await read(uow, Account, account_id, request)
+
+
+@router.patch("/{account_id}", response_model=AccountRead, operation_id="update_account")
+async def update_account(account_id: UUID, body: AccountUpdate, uow: Uow) -> Response:
+    """Change fields of an active account (RFC 7396 merge patch).
+
+    422 `circular-parent` when the new parent lies below the account, `too-deep` past 50 accounts on one line.
+    """
+    return await one(uow, await commands.update_account(uow, account_id, body))
+
+
+@router.delete("/{account_id}", status_code=204, operation_id="delete_account")
+async def delete_account(account_id: UUID, uow: Uow) -> Response:
+    """Delete an account; 409 `in-use` lists the accounts, contacts, leads and opportunities that refer to it."""
+    await commands.delete_account(uow, account_id)
+    return gone()
+
+
+@router.get("/{account_id}/history", response_model=HistoryPage, operation_id="list_account_history")
+async def list_account_history(account_id: UUID, request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, Account, account_id, request)
+
+
+@router.post("/{account_id}/activate", response_model=AccountRead, operation_id="activate_account")
+async def activate_account(account_id: UUID, uow: Uow) -> Response:
+    """Make an inactive account usable again."""
+    return await one(uow, await commands.activate_account(uow, account_id))
+
+
+@router.post("/{account_id}/deactivate", response_model=AccountRead, operation_id="deactivate_account")
+async def deactivate_account(
+    account_id: UUID, uow: Uow, body: Annotated[Deactivation | None, Body()] = None
+) -> Response:
+    """Make the account read-only and closed to new references; what refers to it already stays."""
+    return await one(uow, await commands.deactivate_account(uow, account_id, body or Deactivation()))
+
+
+@router.post("/{account_id}/assign", response_model=AccountRead, operation_id="assign_account")
+async def assign_account(account_id: UUID, body: Assignment, uow: Uow) -> Response:
+    """Give the account to another user or team; 422 for an unknown or inactive one."""
+    return await one(uow, await commands.assign_account(uow, account_id, body))

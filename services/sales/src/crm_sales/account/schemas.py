@@ -1,0 +1,68 @@
+"""What clients send about accounts and what they get."""
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import AccountRecord, Tier
+from crm_contracts.types import Address, Count, Email, Flag, LongText, Maybe, NonNegativeMoney, ShortText, Url
+from crm_kit.phones import PhoneInput
+
+
+class AccountFields(BaseModel):
+    """The fields of an account that clients write. Texts are trimmed; an empty one is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: Maybe[ShortText] = Field(
+        None, description="Your own customer number, unique; drawn (ACC-00042) when a new account has none."
+    )
+    parent_account_id: UUID | None = Field(None, description="Account it belongs to; never in a circle.")
+    primary_contact_id: UUID | None = Field(None, description="Contact to ask first.")
+    industry: Maybe[ShortText] = Field(None, description="Industry, at most 200 characters.")
+    employees: Count | None = Field(None, description="Number of employees, zero or more.")
+    annual_revenue: NonNegativeMoney | None = Field(None, description="Revenue of a year.")
+    website: Maybe[Url] = Field(None, description="Website, http or https.")
+    email: Maybe[Email] = Field(None, description="E-mail address; its domain is kept in lower case.")
+    phone: Maybe[PhoneInput] = Field(None, description="Telephone: E.164, or national; kept as E.164.")
+    billing_address: Address | None = Field(None, description="Where invoices go.")
+    shipping_address: Address | None = Field(None, description="Where goods go.")
+    tier: Tier = Field(
+        Tier.PROSPECT, description="How much the customer counts; a won deal makes it at least standard."
+    )
+    credit_limit: NonNegativeMoney | None = Field(None, description="How much may be owed.")
+    credit_hold: Flag = Field(False, description="True when nothing more is sold on credit.")
+    evaluation: Maybe[LongText] = Field(None, description="What we think of the customer, at most 32,000 characters.")
+    description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+
+
+class AccountCreate(AccountFields):
+    """A new account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Analytical Engines Ltd", "industry": "machines", "employees": 40}]}
+    )
+
+    name: ShortText = Field(description="Name, 1 to 200 characters.")
+
+
+class AccountUpdate(AccountFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tier": "key"}]})
+
+    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+
+
+class AccountRead(AccountRecord):
+    """An account as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class AccountPage(BaseModel):
+    """A page of accounts."""
+
+    items: list[AccountRead] = Field(description="Accounts in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
