@@ -1,0 +1,83 @@
+"""What can be done with a contact."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    ContactActivated,
+    ContactAssigned,
+    ContactCreated,
+    ContactDeactivated,
+    ContactDeleted,
+    ContactUpdated,
+)
+from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, plain, require_status
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.account.model import Account
+from crm_sales.contact.domain import full_name
+from crm_sales.contact.model import Contact
+from crm_sales.contact.schemas import ContactCreate, ContactUpdate
+from crm_sales.contact_details import normal_details
+from crm_sales.lead.model import Lead
+from crm_sales.opportunity.model import Opportunity
+
+
+async def create_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
+    """A new contact, owned by the caller."""
+    await uow.start(Contact)
+    values = normal_details(uow, {name: plain(value) for name, value in body})
+    if body.account_id is not None:
+        await uow.refer(Account, body.account_id, "/account_id")
+    contact = Contact(number=await uow.number("CON"), full_name=full_name(body.first_name, body.last_name), **values)
+    return uow.add(contact, ContactCreated)
+
+
+async def update_contact(uow: UnitOfWork, contact_id: UUID, body: ContactUpdate) -> Contact:
+    """Change fields of an active contact; a patch that changes nothing is no change."""
+    contact = await uow.get(Contact, contact_id, Privilege.WRITE)
+    require_status(contact, "active")
+    values = normal_details(uow, fields_set(body))
+    account_id = values.get("account_id")
+    if account_id is not None and account_id != contact.account_id:
+        await uow.refer(Account, account_id, "/account_id")
+    apply(contact, values)
+    contact.full_name = full_name(contact.first_name, contact.last_name)
+    if uow.changed(contact):
+        uow.emit(contact, ContactUpdated)
+    return contact
+
+
+async def activate_contact(uow: UnitOfWork, contact_id: UUID) -> Contact:
+    """Make an inactive contact usable again."""
+    contact = await uow.get(Contact, contact_id, Privilege.WRITE)
+    contact.move("activate")
+    uow.emit(contact, ContactActivated)
+    return contact
+
+
+async def deactivate_contact(uow: UnitOfWork, contact_id: UUID, body: Deactivation) -> Contact:
+    """Make the contact read-only and closed to new references; what refers to it stays."""
+    contact = await uow.get(Contact, contact_id, Privilege.WRITE)
+    contact.move("deactivate")
+    uow.emit(contact, ContactDeactivated, reason=body.reason)
+    return contact
+
+
+async def assign_contact(uow: UnitOfWork, contact_id: UUID, body: Assignment) -> Contact:
+    """Give the contact to another owner."""
+    contact = await uow.get(Contact, contact_id, Privilege.ASSIGN)
+    await assign(uow, contact, body, ContactAssigned)
+    return contact
+
+
+async def delete_contact(uow: UnitOfWork, contact_id: UUID) -> None:
+    """Delete a contact nothing refers to."""
+    contact = await uow.get(Contact, contact_id, Privilege.DELETE)
+    referrers = [
+        (Account, "primary_contact_id", "name"),
+        (Lead, "contact_id", "topic"),
+        (Opportunity, "customer_contact_id", "name"),
+    ]
+    await refuse_in_use(uow, contact, referrers)
+    uow.remove(contact, ContactDeleted)

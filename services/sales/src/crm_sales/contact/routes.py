@@ -1,0 +1,92 @@
+"""The HTTP face of contacts."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Request, Response
+
+from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.patching import Assignment, Deactivation
+from crm_kit.requests import Route, Uow
+from crm_sales.age import AGE
+from crm_sales.contact import commands
+from crm_sales.contact.model import Contact
+from crm_sales.contact.schemas import ContactCreate, ContactPage, ContactRead, ContactUpdate
+
+router = APIRouter(prefix="/contacts", tags=["contacts"], route_class=Route)
+
+CONTACTS = Listing(
+    Contact,
+    sortable=("created_at", "modified_at", "last_name", "first_name", "full_name", "tier"),
+    search="search_text",
+    virtual={"age": AGE},
+)
+
+
+@router.get("", response_model=ContactPage, operation_id="list_contacts")
+async def list_contacts(request: Request, uow: Uow) -> Response:
+    """Contacts you may read: filter, search with `q`, sort, page.
+
+    Filters are `field=value` or `field[op]=value`; `age` filters by date of birth. Sort by created_at, modified_at,
+    last_name, first_name, full_name or tier.
+    """
+    return await list_records(uow, CONTACTS, request)
+
+
+@router.post("/query", response_model=ContactPage, operation_id="query_contacts")
+async def query_contacts(query: Query, uow: Uow) -> Response:
+    """Contacts by a JSON filter with and, or, not."""
+    return await query_records(uow, CONTACTS, query)
+
+
+@router.post("", response_model=ContactRead, status_code=201, operation_id="create_contact")
+async def create_contact(body: ContactCreate, uow: Uow) -> Response:
+    """A new contact, owned by you."""
+    return await created(uow, await commands.create_contact(uow, body), "contacts")
+
+
+@router.get("/{contact_id}", response_model=ContactRead, operation_id="get_contact")
+async def get_contact(contact_id: UUID, request: Request, uow: Uow) -> Response:
+    """One contact, with its version as ETag."""
+    return await read(uow, Contact, contact_id, request)
+
+
+@router.patch("/{contact_id}", response_model=ContactRead, operation_id="update_contact")
+async def update_contact(contact_id: UUID, body: ContactUpdate, uow: Uow) -> Response:
+    """Change fields of an active contact (RFC 7396 merge patch); `full_name` follows the names."""
+    return await one(uow, await commands.update_contact(uow, contact_id, body))
+
+
+@router.delete("/{contact_id}", status_code=204, operation_id="delete_contact")
+async def delete_contact(contact_id: UUID, uow: Uow) -> Response:
+    """Delete a contact; 409 `in-use` lists the accounts, leads and opportunities that refer to it."""
+    await commands.delete_contact(uow, contact_id)
+    return gone()
+
+
+@router.get("/{contact_id}/history", response_model=HistoryPage, operation_id="list_contact_history")
+async def list_contact_history(contact_id: UUID, request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, Contact, contact_id, request)
+
+
+@router.post("/{contact_id}/activate", response_model=ContactRead, operation_id="activate_contact")
+async def activate_contact(contact_id: UUID, uow: Uow) -> Response:
+    """Make an inactive contact usable again."""
+    return await one(uow, await commands.activate_contact(uow, contact_id))
+
+
+@router.post("/{contact_id}/deactivate", response_model=ContactRead, operation_id="deactivate_contact")
+async def deactivate_contact(
+    contact_id: UUID, uow: Uow, body: Annotated[Deactivation | None, Body()] = None
+) -> Response:
+    """Make the contact read-only and closed to new references; what refers to it already stays."""
+    return await one(uow, await commands.deactivate_contact(uow, contact_id, body or Deactivation()))
+
+
+@router.post("/{contact_id}/assign", response_model=ContactRead, operation_id="assign_contact")
+async def assign_contact(contact_id: UUID, body: Assignment, uow: Uow) -> Response:
+    """Give the contact to another user or team; 422 for an unknown or inactive one."""
+    return await one(uow, await commands.assign_contact(uow, contact_id, body))
