@@ -2,13 +2,13 @@
 
 from decimal import Decimal
 
-from crm_contracts.money import Money, convert
+from sqlalchemy import bindparam, select
+
+from crm_contracts.money import Money, MoneyError, convert
 from crm_kit.db import Record
 from crm_kit.errors import InvalidValue
 from crm_kit.records.listing import today
 from crm_kit.uow import LOADED, UnitOfWork
-from sqlalchemy import bindparam, select
-
 from crm_sales.exchange_rate.model import ExchangeRate
 
 RATE_IN_FORCE = (
@@ -23,7 +23,7 @@ async def pin_amounts(uow: UnitOfWork, record: Record, fields: tuple[str, ...]) 
     """Set ``<field>_base`` of every money field; the rate is looked up once in the record's life.
 
     422 ``currency-mismatch`` when the fields disagree or leave the record's currency, ``no-exchange-rate`` when none is
-    in force today.
+    in force today, ``too-large`` when an amount in base currency has more digits than money may have.
     """
     amounts = {field: getattr(record, field) for field in fields}
     given = {field: amount for field, amount in amounts.items() if amount is not None}
@@ -34,8 +34,16 @@ async def pin_amounts(uow: UnitOfWork, record: Record, fields: tuple[str, ...]) 
         record.exchange_rate = await _rate(uow, currency, next(iter(given)))  # type: ignore[attr-defined]
     base = uow.runtime.directory.organization.base_currency
     for field, amount in amounts.items():
-        in_base = None if amount is None else convert(amount, record.exchange_rate, base)  # type: ignore[attr-defined]
+        in_base = None if amount is None else _in_base(amount, record.exchange_rate, base, field)  # type: ignore[attr-defined]
         setattr(record, f"{field}_base", in_base)
+
+
+def _in_base(amount: Money, rate: Decimal, base: str, field: str) -> Money:
+    try:
+        return convert(amount, rate, base)
+    except MoneyError as error:
+        message = f"In base currency {error}."
+        raise InvalidValue(f"/{field}/amount", "too-large", message) from error
 
 
 def _currency_of(record: Record, fields: tuple[str, ...], given: dict[str, Money]) -> str | None:

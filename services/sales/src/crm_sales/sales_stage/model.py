@@ -3,12 +3,12 @@
 from decimal import Decimal
 from typing import ClassVar
 
-from crm_contracts.sales import SalesStageRecord
-from crm_kit.db import PercentType, Record
 from pydantic import BaseModel
 from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_contracts.sales import SalesStageRecord
+from crm_kit.db import PercentType, Record
 from crm_sales.db import Base
 
 

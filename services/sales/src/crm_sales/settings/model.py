@@ -3,11 +3,11 @@
 from typing import ClassVar
 from uuid import UUID
 
-from crm_contracts.sales import CustomerCreation, SalesSettingsRecord
-from crm_kit.db import Record, text_enum
 from pydantic import BaseModel
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_contracts.sales import CustomerCreation, SalesSettingsRecord
+from crm_kit.db import Record, text_enum
 from crm_sales.db import Base
 
 SETTINGS_ID = UUID("0190a000-0000-7000-8000-000000000001")

@@ -1,0 +1,41 @@
+"""What can be done with an exchange rate. Amounts that are pinned keep the rate they were pinned at."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import ExchangeRateCreated, ExchangeRateDeleted, ExchangeRateUpdated
+from crm_kit.errors import InvalidValue
+from crm_kit.records.patching import apply, fields_set
+from crm_kit.uow import UnitOfWork
+from crm_sales.exchange_rate.model import ExchangeRate
+from crm_sales.exchange_rate.schemas import ExchangeRateCreate, ExchangeRateUpdate
+
+
+async def create_rate(uow: UnitOfWork, body: ExchangeRateCreate) -> ExchangeRate:
+    """A new rate of the organisation."""
+    await uow.start(ExchangeRate)
+    rate = ExchangeRate(**dict(body))
+    _require_foreign(uow, rate)
+    return uow.add(rate, ExchangeRateCreated)
+
+
+async def update_rate(uow: UnitOfWork, rate_id: UUID, body: ExchangeRateUpdate) -> ExchangeRate:
+    """Correct a rate for amounts to come."""
+    rate = await uow.get(ExchangeRate, rate_id, Privilege.WRITE)
+    apply(rate, fields_set(body))
+    _require_foreign(uow, rate)
+    if uow.changed(rate):
+        uow.emit(rate, ExchangeRateUpdated)
+    return rate
+
+
+async def delete_rate(uow: UnitOfWork, rate_id: UUID) -> None:
+    """Delete a rate: nothing refers to it, pinned amounts hold a copy."""
+    rate = await uow.get(ExchangeRate, rate_id, Privilege.DELETE)
+    uow.remove(rate, ExchangeRateDeleted)
+
+
+def _require_foreign(uow: UnitOfWork, rate: ExchangeRate) -> None:
+    base = uow.runtime.directory.organization.base_currency
+    if rate.currency == base:
+        raise InvalidValue("/currency", "base-currency", f"{base} is the base currency; its rate is always 1.")

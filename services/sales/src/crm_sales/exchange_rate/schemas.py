@@ -1,0 +1,40 @@
+"""What clients send about exchange rates and what they get."""
+
+from datetime import date
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import ExchangeRateRecord
+from crm_contracts.types import CurrencyCode, Date, Rate
+
+
+class ExchangeRateCreate(BaseModel):
+    """A new rate."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"currency": "USD", "rate": "0.9183", "valid_from": "2026-01-01"}]},
+    )
+
+    currency: CurrencyCode = Field(description="ISO 4217 code of the foreign currency; not the base currency.")
+    rate: Rate = Field(description="Units of base currency per unit of `currency`, above zero.")
+    valid_from: Date = Field(description="First day it holds, YYYY-MM-DD; unique for each currency.")
+
+
+class ExchangeRateUpdate(BaseModel):
+    """A merge patch (RFC 7396): fields that are absent stay."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rate": "0.9207"}]})
+
+    currency: CurrencyCode = Field("", description="ISO 4217 code of the foreign currency; not the base currency.")
+    rate: Rate = Field(Decimal(1), description="Units of base currency per unit of `currency`, above zero.")
+    valid_from: Date = Field(date.min, description="First day it holds, YYYY-MM-DD; unique for each currency.")
+
+
+class ExchangeRatePage(BaseModel):
+    """A page of exchange rates."""
+
+    items: list[ExchangeRateRecord] = Field(description="Rates in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

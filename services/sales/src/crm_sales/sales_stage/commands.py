@@ -1,0 +1,34 @@
+"""What can be done with a sales stage."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import SalesStageCreated, SalesStageDeleted, SalesStageUpdated
+from crm_kit.records.patching import apply, fields_set
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.sales_stage.model import SalesStage
+from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStageUpdate
+
+
+async def create_stage(uow: UnitOfWork, body: SalesStageCreate) -> SalesStage:
+    """A new stage of the organisation."""
+    await uow.start(SalesStage)
+    return uow.add(SalesStage(**dict(body)), SalesStageCreated)
+
+
+async def update_stage(uow: UnitOfWork, stage_id: UUID, body: SalesStageUpdate) -> SalesStage:
+    """Change a stage. Deals keep the name and the probability they got when they entered it."""
+    stage = await uow.get(SalesStage, stage_id, Privilege.WRITE)
+    apply(stage, fields_set(body))
+    if uow.changed(stage):
+        uow.emit(stage, SalesStageUpdated)
+    return stage
+
+
+async def delete_stage(uow: UnitOfWork, stage_id: UUID) -> None:
+    """Delete a stage no deal is in."""
+    stage = await uow.get(SalesStage, stage_id, Privilege.DELETE)
+    await refuse_in_use(uow, stage, [(Opportunity, "stage_id", "name")])
+    uow.remove(stage, SalesStageDeleted)

@@ -1,0 +1,36 @@
+"""The HTTP face of the settings: one record, made when the database is set up."""
+
+from fastapi import APIRouter, Request, Response
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import SalesSettingsRecord, SalesSettingsUpdated
+from crm_kit.records.answers import one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.patching import apply, fields_set
+from crm_kit.requests import Route, Uow
+from crm_sales.settings.model import SETTINGS_ID, SalesSettings
+from crm_sales.settings.schemas import SalesSettingsUpdate
+
+router = APIRouter(prefix="/settings/sales", tags=["settings"], route_class=Route)
+
+
+@router.get("", response_model=SalesSettingsRecord, operation_id="get_sales_settings")
+async def get_sales_settings(request: Request, uow: Uow) -> Response:
+    """How this organisation sells, with the version as ETag."""
+    return await read(uow, SalesSettings, SETTINGS_ID, request)
+
+
+@router.patch("", response_model=SalesSettingsRecord, operation_id="update_sales_settings")
+async def update_sales_settings(body: SalesSettingsUpdate, uow: Uow) -> Response:
+    """Change settings (RFC 7396 merge patch); they hold for commands from then on."""
+    settings = await uow.get(SalesSettings, SETTINGS_ID, Privilege.WRITE)
+    apply(settings, fields_set(body))
+    if uow.changed(settings):
+        uow.emit(settings, SalesSettingsUpdated)
+    return await one(uow, settings)
+
+
+@router.get("/history", response_model=HistoryPage, operation_id="list_sales_settings_history")
+async def list_sales_settings_history(request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, SalesSettings, SETTINGS_ID, request)

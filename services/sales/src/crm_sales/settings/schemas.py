@@ -1,0 +1,16 @@
+"""What clients send about the settings of sales."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import CustomerCreation
+
+
+class SalesSettingsUpdate(BaseModel):
+    """A merge patch (RFC 7396): fields that are absent stay."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"customer_creation": "on_win"}]})
+
+    customer_creation: CustomerCreation = Field(
+        CustomerCreation.ON_QUALIFY,
+        description="When account and contact are made from a lead: on qualifying it, or on winning its deal.",
+    )
