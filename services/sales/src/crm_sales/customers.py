@@ -1,9 +1,8 @@
 """Account, contact and opportunity from what a lead knows: by qualifying it, or later by winning its deal."""
 
-from crm_contracts.sales import AccountCreated, ContactCreated, CustomerType, OpportunityCreated, PreferredChannel, Tier
+from crm_contracts.sales import AccountCreated, ContactCreated, OpportunityCreated, PreferredChannel, Tier
 from crm_kit.records.presenter import Named
 from crm_kit.uow import UnitOfWork
-
 from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
@@ -31,7 +30,7 @@ def _phones(lead: Lead) -> tuple[str, ...]:
     return tuple(phone for phone in (lead.phone, lead.mobile_phone) if phone)
 
 
-async def make_account(uow: UnitOfWork, lead: Lead) -> Account:
+async def make_account(uow: UnitOfWork, lead: Lead, tier: Tier = Tier.PROSPECT) -> Account:
     """The lead's company as an account."""
     person = bool(lead.last_name)
     account = Account(
@@ -42,13 +41,13 @@ async def make_account(uow: UnitOfWork, lead: Lead) -> Account:
         email=None if person else lead.email,
         phone=None if person else lead.phone or lead.mobile_phone,
         billing_address=lead.address,
-        tier=Tier.PROSPECT,
+        tier=tier,
         credit_hold=False,
     )
     return uow.add(account, AccountCreated)
 
 
-async def make_contact(uow: UnitOfWork, lead: Lead, account: Account | None) -> Contact:
+async def make_contact(uow: UnitOfWork, lead: Lead, account: Account | None, tier: Tier = Tier.PROSPECT) -> Contact:
     """The lead's person as a contact, of the account if there is one."""
     contact = Contact(
         number=await uow.number("CON"),
@@ -63,7 +62,7 @@ async def make_contact(uow: UnitOfWork, lead: Lead, account: Account | None) -> 
         phone=lead.phone,
         mobile_phone=lead.mobile_phone,
         address=lead.address,
-        tier=Tier.PROSPECT,
+        tier=tier,
         preferred_channel=lead.preferred_channel or PreferredChannel.ANY,
         do_not_email=lead.do_not_email,
         do_not_phone=lead.do_not_phone,
@@ -80,8 +79,6 @@ async def make_opportunity(
     deal = Opportunity(
         number=await uow.number("OPP"),
         name=wanted.name or lead.topic,
-        customer_type=CustomerType(customer.entity()) if customer else None,
-        customer_id=customer.id if customer else None,
         originating_lead_id=lead.id,
         campaign_id=lead.campaign_id,
         source=lead.source,
@@ -93,10 +90,17 @@ async def make_opportunity(
         closes=[],
         description=wanted.description or lead.description,
     )
-    if isinstance(customer, Account):
-        uow.names[customer.id] = Named(customer.name)
-    elif customer is not None:
-        uow.names[customer.id] = Named(customer.full_name)
+    deal.belong_to(customer)
+    know_name(uow, customer)
     deal.enter(stage)
     await pin_amounts(uow, deal, Opportunity.money_fields)
     return uow.add(deal, OpportunityCreated)
+
+
+def know_name(uow: UnitOfWork, customer: Account | Contact | None) -> None:
+    """Spare the unit of work the look-up of a name that is in hand, or not in the database yet."""
+    match customer:
+        case Account():
+            uow.names[customer.id] = Named(customer.name)
+        case Contact():
+            uow.names[customer.id] = Named(customer.full_name)

@@ -1,8 +1,10 @@
 """Opportunities: the state machine and the rules that need no database. Terms follow Dataverse's Opportunity."""
 
+from datetime import datetime
+
 from crm_contracts.money import Money
 from crm_contracts.sales import Tier
-from crm_kit.errors import DomainError
+from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
 LIFECYCLE = Lifecycle(
@@ -28,3 +30,10 @@ def require_value(value: Money | None) -> Money:
 def tier_after_win(tier: str) -> Tier:
     """Winning makes a customer at least *standard*."""
     return Tier.STANDARD if tier == Tier.PROSPECT else Tier(tier)
+
+
+def require_past(closed_at: datetime, now: datetime) -> datetime:
+    """A deal is closed when it is said to be, never later."""
+    if closed_at > now:
+        raise InvalidValue("/closed_at", "in-the-future", "A deal cannot have been closed in the future.")
+    return closed_at

@@ -1,0 +1,161 @@
+"""What can be done with an opportunity. Winning has its own file: ``win.py``."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    OpportunityAssigned,
+    OpportunityCreated,
+    OpportunityDeleted,
+    OpportunityHeld,
+    OpportunityLost,
+    OpportunityReopened,
+    OpportunityResumed,
+    OpportunityStageChanged,
+    OpportunityUpdated,
+    StageRef,
+)
+from crm_kit.errors import DomainError
+from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.account.model import Account
+from crm_sales.contact.model import Contact
+from crm_sales.customers import know_name
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.lead.model import Lead
+from crm_sales.opportunity.domain import require_past
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.opportunity.schemas import (
+    CustomerInput,
+    OpportunityCreate,
+    OpportunityLoss,
+    OpportunityUpdate,
+    StageChange,
+)
+from crm_sales.sales_stage.model import SalesStage
+from crm_sales.sales_stage.queries import first_stage, stage_with
+
+CUSTOMERS: dict[str, type[Account] | type[Contact]] = {"account": Account, "contact": Contact}
+
+
+async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opportunity:
+    """A new deal, owned by the caller, in the first stage unless told otherwise."""
+    await uow.start(Opportunity)
+    values = dict(body)
+    customer, stage_id, lead_id = values.pop("customer"), values.pop("stage_id"), body.originating_lead_id
+    overridden = body.probability is not None
+    deal = Opportunity(number=await uow.number("OPP"), closes=[], probability_overridden=overridden, **values)
+    await _set_customer(uow, deal, customer)
+    if lead_id is not None:
+        await uow.refer(Lead, lead_id, "/originating_lead_id")
+    deal.enter(await first_stage(uow) if stage_id is None else await stage_with(uow, stage_id, "/stage_id"))
+    await pin_amounts(uow, deal, Opportunity.money_fields)
+    return uow.add(deal, OpportunityCreated)
+
+
+async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityUpdate) -> Opportunity:
+    """Change fields of an open deal; a patch that changes nothing is no change."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
+    require_status(deal, "open")
+    values = fields_set(body)
+    if "customer" in values:
+        values.pop("customer")
+        await _set_customer(uow, deal, body.customer)
+    lead_id = values.get("originating_lead_id")
+    if lead_id is not None and lead_id != deal.originating_lead_id:
+        await uow.refer(Lead, lead_id, "/originating_lead_id")
+    if "probability" in values:
+        await _set_probability(uow, deal, values.pop("probability"))
+    apply(deal, values)
+    await pin_amounts(uow, deal, Opportunity.money_fields)
+    if uow.changed(deal):
+        uow.emit(deal, OpportunityUpdated)
+    return deal
+
+
+async def advance_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: StageChange) -> Opportunity:
+    """Move the deal to another stage, forwards or backwards; to the stage it is in is no change."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
+    deal.move("advance")
+    by_id = body.stage_id is not None
+    stage = await stage_with(uow, body.stage_id or body.stage or "", "/stage_id" if by_id else "/stage")
+    if stage.id != deal.stage_id:
+        before = await stage_with(uow, deal.stage_id, "/stage_id")
+        deal.enter(stage)
+        uow.emit(deal, OpportunityStageChanged, from_stage=_as_it_is(before), to_stage=_as_it_is(stage))
+    return deal
+
+
+async def hold_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
+    """Put the deal aside."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
+    deal.move("hold")
+    uow.emit(deal, OpportunityHeld)
+    return deal
+
+
+async def resume_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
+    """Take the deal up again."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
+    deal.move("resume")
+    uow.emit(deal, OpportunityResumed)
+    return deal
+
+
+async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityLoss) -> Opportunity:
+    """The deal closed without us (Dataverse: LoseOpportunity)."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
+    deal.lifecycle.after("lose", deal.state)
+    at = require_past(body.closed_at or uow.now, uow.now)
+    deal.lose(body.reason, at, body.note, uow.principal.author)
+    uow.emit(deal, OpportunityLost, reason=body.reason, competitor_id=None, note=body.note, lost_at=at)
+    return deal
+
+
+async def reopen_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
+    """Work on a won or lost deal again; its close records and what winning made of its customer stay."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
+    deal.reopen()
+    await pin_amounts(uow, deal, Opportunity.money_fields)
+    uow.emit(deal, OpportunityReopened)
+    return deal
+
+
+async def assign_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Assignment) -> Opportunity:
+    """Give the deal to another owner."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.ASSIGN)
+    await assign(uow, deal, body, OpportunityAssigned)
+    return deal
+
+
+async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
+    """Delete an open deal that no lead is linked to."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.DELETE)
+    if deal.status != "open":
+        raise DomainError("not-deletable", f"A {deal.status} deal stays: figures are made of it.")
+    await refuse_in_use(uow, deal, [(Lead, "opportunity_id", "topic")])
+    uow.remove(deal, OpportunityDeleted)
+
+
+async def _set_customer(uow: UnitOfWork, deal: Opportunity, wanted: CustomerInput | None) -> None:
+    if wanted is None:
+        deal.belong_to(None)
+    elif (wanted.type, wanted.id) != (deal.customer_type, deal.customer_id):
+        customer = await uow.refer(CUSTOMERS[wanted.type], wanted.id, "/customer/id")
+        deal.belong_to(customer)
+        know_name(uow, customer)
+
+
+async def _set_probability(uow: UnitOfWork, deal: Opportunity, wanted: Decimal | None) -> None:
+    """Another value than the present one overrides the stage's; null gives the word back to the stage."""
+    if wanted is not None and wanted != deal.probability:
+        deal.probability, deal.probability_overridden = wanted, True
+    elif wanted is None and deal.probability_overridden:
+        stage = await stage_with(uow, deal.stage_id, "/stage_id")
+        deal.probability, deal.probability_overridden = stage.probability, False
+
+
+def _as_it_is(stage: SalesStage) -> StageRef:
+    return StageRef(id=stage.id, name=stage.name, position=stage.position, probability=stage.probability)

@@ -1,0 +1,141 @@
+"""The HTTP face of opportunities."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Request, Response
+
+from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.patching import Assignment
+from crm_kit.requests import Route, Uow
+from crm_sales.opportunity import commands
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.opportunity.schemas import (
+    OpportunityCreate,
+    OpportunityLoss,
+    OpportunityPage,
+    OpportunityRead,
+    OpportunityUpdate,
+    OpportunityWin,
+    StageChange,
+)
+from crm_sales.opportunity.win import win_opportunity
+
+router = APIRouter(prefix="/opportunities", tags=["opportunities"], route_class=Route)
+
+OPPORTUNITIES = Listing(
+    Opportunity,
+    sortable=(
+        "created_at",
+        "modified_at",
+        "name",
+        "stage",
+        "estimated_value.amount",
+        "estimated_value_base.amount",
+        "estimated_close_date",
+        "closed_at",
+    ),
+    search="search_text",
+)
+
+
+@router.get("", response_model=OpportunityPage, operation_id="list_opportunities")
+async def list_opportunities(request: Request, uow: Uow) -> Response:
+    """Opportunities you may read: filter, search with `q`, sort, page.
+
+    Filters are `field=value` or `field[op]=value`, such as `customer.id=…` or `estimated_value.amount[gte]=1000`. Sort
+    by created_at, modified_at, name, stage, estimated_value.amount, estimated_value_base.amount, estimated_close_date
+    or closed_at.
+    """
+    return await list_records(uow, OPPORTUNITIES, request)
+
+
+@router.post("/query", response_model=OpportunityPage, operation_id="query_opportunities")
+async def query_opportunities(query: Query, uow: Uow) -> Response:
+    """Opportunities by a JSON filter with and, or, not."""
+    return await query_records(uow, OPPORTUNITIES, query)
+
+
+@router.post("", response_model=OpportunityRead, status_code=201, operation_id="create_opportunity")
+async def create_opportunity(body: OpportunityCreate, uow: Uow) -> Response:
+    """A new deal, owned by you. 422 `inactive-reference` for an inactive customer, `no-exchange-rate` as for leads."""
+    return await created(uow, await commands.create_opportunity(uow, body), "opportunities")
+
+
+@router.get("/{opportunity_id}", response_model=OpportunityRead, operation_id="get_opportunity")
+async def get_opportunity(opportunity_id: UUID, request: Request, uow: Uow) -> Response:
+    """One opportunity, with its version as ETag."""
+    return await read(uow, Opportunity, opportunity_id, request)
+
+
+@router.patch("/{opportunity_id}", response_model=OpportunityRead, operation_id="update_opportunity")
+async def update_opportunity(opportunity_id: UUID, body: OpportunityUpdate, uow: Uow) -> Response:
+    """Change fields of an open deal (RFC 7396 merge patch); the stage changes by `advance`.
+
+    A probability other than the present one is kept through later stages; null follows the stage again.
+    """
+    return await one(uow, await commands.update_opportunity(uow, opportunity_id, body))
+
+
+@router.delete("/{opportunity_id}", status_code=204, operation_id="delete_opportunity")
+async def delete_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
+    """Delete an open deal; 409 `not-deletable` for a won or lost one, `in-use` while a lead is linked to it."""
+    await commands.delete_opportunity(uow, opportunity_id)
+    return gone()
+
+
+@router.get("/{opportunity_id}/history", response_model=HistoryPage, operation_id="list_opportunity_history")
+async def list_opportunity_history(opportunity_id: UUID, request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, Opportunity, opportunity_id, request)
+
+
+@router.post("/{opportunity_id}/advance", response_model=OpportunityRead, operation_id="advance_opportunity")
+async def advance_opportunity(opportunity_id: UUID, body: StageChange, uow: Uow) -> Response:
+    """Move a deal in progress to another stage, forwards or backwards. 422 `unknown-reference` for a strange stage."""
+    return await one(uow, await commands.advance_opportunity(uow, opportunity_id, body))
+
+
+@router.post("/{opportunity_id}/hold", response_model=OpportunityRead, operation_id="hold_opportunity")
+async def hold_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
+    """Put the deal aside: in_progress → on_hold."""
+    return await one(uow, await commands.hold_opportunity(uow, opportunity_id))
+
+
+@router.post("/{opportunity_id}/resume", response_model=OpportunityRead, operation_id="resume_opportunity")
+async def resume_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
+    """Take the deal up again: on_hold → in_progress."""
+    return await one(uow, await commands.resume_opportunity(uow, opportunity_id))
+
+
+@router.post("/{opportunity_id}/win", response_model=OpportunityRead, operation_id="win_opportunity")
+async def win(opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityWin | None, Body()] = None) -> Response:
+    """Close a deal as won (Dataverse: WinOpportunity); its customer becomes at least *standard*.
+
+    422 `actual-value-required` without any value, `customer-required` without a customer or a lead to make one from,
+    `currency-mismatch` for another currency than the deal's. 409 `possible-duplicates` lists accounts and contacts
+    similar to those that would be made of the lead; `allow_duplicates: true` goes on.
+    """
+    return await one(uow, await win_opportunity(uow, opportunity_id, body or OpportunityWin()))
+
+
+@router.post("/{opportunity_id}/lose", response_model=OpportunityRead, operation_id="lose_opportunity")
+async def lose_opportunity(
+    opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityLoss | None, Body()] = None
+) -> Response:
+    """Close a deal as lost (Dataverse: LoseOpportunity)."""
+    return await one(uow, await commands.lose_opportunity(uow, opportunity_id, body or OpportunityLoss()))
+
+
+@router.post("/{opportunity_id}/reopen", response_model=OpportunityRead, operation_id="reopen_opportunity")
+async def reopen_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
+    """Work on a won or lost deal again; its close records stay."""
+    return await one(uow, await commands.reopen_opportunity(uow, opportunity_id))
+
+
+@router.post("/{opportunity_id}/assign", response_model=OpportunityRead, operation_id="assign_opportunity")
+async def assign_opportunity(opportunity_id: UUID, body: Assignment, uow: Uow) -> Response:
+    """Give the deal to another user or team; 422 for an unknown or inactive one."""
+    return await one(uow, await commands.assign_opportunity(uow, opportunity_id, body))

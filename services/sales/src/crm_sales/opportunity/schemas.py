@@ -1,0 +1,113 @@
+"""What clients send about opportunities and what they get."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from crm_contracts.sales import LeadSource, LossReason, OpportunityRecord, Rating
+from crm_contracts.types import Date, Flag, LongText, Maybe, NonNegativeMoney, Percent, RefInput, ShortText, UtcDatetime
+from crm_kit.errors import InvalidValue
+
+
+class CustomerInput(RefInput):
+    """The customer of a deal, as clients write it."""
+
+    type: Literal["account", "contact"] = Field(description="`account` or `contact`.", examples=["account"])
+
+
+class OpportunityFields(BaseModel):
+    """The fields of an opportunity that clients write. Texts are trimmed; an empty one is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    customer: CustomerInput | None = Field(
+        None, description="Account or contact, active and readable to you; may be missing until the deal is won."
+    )
+    originating_lead_id: UUID | None = Field(None, description="Lead that the deal came from.")
+    campaign_id: UUID | None = Field(None, description="Campaign that brought it.")
+    source: LeadSource | None = Field(None, description="Where it came from.")
+    rating: Rating | None = Field(None, description="How promising it is.")
+    probability: Percent | None = Field(
+        None, description="Chance to win in percent, 0 to 100, kept from then on; null follows the stage."
+    )
+    estimated_value: NonNegativeMoney | None = Field(None, description="Expected revenue, zero or more.")
+    estimated_close_date: Date | None = Field(None, description="When it should close, YYYY-MM-DD.")
+    description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+
+
+class OpportunityCreate(OpportunityFields):
+    """A new deal."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "Fleet of 40 cars", "estimated_value": {"amount": "900000.00", "currency": "EUR"}}]
+        }
+    )
+
+    name: ShortText = Field(description="What the deal is called, 1 to 200 characters.")
+    stage_id: UUID | None = Field(None, description="Sales stage to start in; the first unless given.")
+
+
+class OpportunityUpdate(OpportunityFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"rating": "hot"}]})
+
+    name: ShortText = Field("", description="What the deal is called, 1 to 200 characters.", validate_default=False)
+
+
+class OpportunityRead(OpportunityRecord):
+    """An opportunity as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class OpportunityPage(BaseModel):
+    """A page of opportunities."""
+
+    items: list[OpportunityRead] = Field(description="Opportunities in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+
+
+class StageChange(BaseModel):
+    """The stage to go to: by name or by id, one of the two."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"stage": "propose"}]})
+
+    stage: ShortText | None = Field(None, description="Name of the stage.")
+    stage_id: UUID | None = Field(None, description="Id of the stage.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "StageChange":
+        if (self.stage is None) == (self.stage_id is None):
+            raise InvalidValue("/stage", "stage-required", "Name the stage to go to by stage or by stage_id.")
+        return self
+
+
+class OpportunityWin(BaseModel):
+    """How the deal was won (Dataverse: WinOpportunity)."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"actual_value": {"amount": "1150.00", "currency": "EUR"}}]}
+    )
+
+    actual_value: NonNegativeMoney | None = Field(
+        None, description="What it was won with, in the deal's currency; its estimated value unless given."
+    )
+    closed_at: UtcDatetime | None = Field(None, description="When it was won; now unless given, never in the future.")
+    note: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+    allow_duplicates: Flag = Field(
+        False, description="Make account and contact of the lead although similar ones exist."
+    )
+
+
+class OpportunityLoss(BaseModel):
+    """How the deal was lost (Dataverse: LoseOpportunity)."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "out_sold"}]})
+
+    reason: LossReason = Field(LossReason.CANCELED, description="Reason; `canceled` unless said.")
+    closed_at: UtcDatetime | None = Field(None, description="When it was lost; now unless given, never in the future.")
+    note: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
