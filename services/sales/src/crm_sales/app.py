@@ -1,7 +1,6 @@
 """Sales as the kit sees it."""
 
 from crm_kit.runtime import Service, local_names
-
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.seed import seed

@@ -1,7 +1,8 @@
 """The declarative base of sales: its own, so that no two services' tables ever meet in one metadata."""
 
-from crm_kit.db import TYPE_MAP, service_metadata
 from sqlalchemy.orm import DeclarativeBase
+
+from crm_kit.db import TYPE_MAP, service_metadata
 
 
 class Base(DeclarativeBase):

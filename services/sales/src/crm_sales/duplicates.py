@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import ColumnElement, Select, String, case, func, literal, or_, select, union_all
+
 from crm_contracts.access import Privilege
 from crm_kit.db import OwnedRecord
 from crm_kit.errors import DomainError
 from crm_kit.uow import UnitOfWork
-from sqlalchemy import ColumnElement, Select, String, case, func, literal, or_, select, union_all
-
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 

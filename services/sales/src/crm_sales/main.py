@@ -1,18 +1,26 @@
 """The sales API: its table of contents."""
 
+from fastapi import FastAPI
+
 from crm_kit.server import serve
 from crm_kit.settings import Settings
 from crm_kit.web import create_app
-from fastapi import FastAPI
-
+from crm_sales.account.routes import router as accounts
 from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
+from crm_sales.contact.routes import router as contacts
+from crm_sales.exchange_rate.routes import router as exchange_rates
 from crm_sales.lead.routes import router as leads
+from crm_sales.opportunity.routes import router as opportunities
+from crm_sales.sales_stage.routes import router as sales_stages
+from crm_sales.settings.routes import router as sales_settings
+
+ROUTERS = (leads, opportunities, accounts, contacts, sales_stages, exchange_rates, sales_settings)
 
 
 def app(settings: Settings | None = None) -> FastAPI:
     """The app; settings come from the environment unless given."""
-    return create_app(SERVICE, [leads], settings=settings, consumers=CONSUMERS)
+    return create_app(SERVICE, ROUTERS, settings=settings, consumers=CONSUMERS)
 
 
 def run() -> None:

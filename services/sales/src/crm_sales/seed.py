@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from crm_contracts.sales import CustomerCreation, SalesSettingsCreated, SalesStageCreated
-from crm_kit.uow import UnitOfWork
 from sqlalchemy import func, select
 
+from crm_contracts.sales import CustomerCreation, SalesSettingsCreated, SalesStageCreated
+from crm_kit.uow import UnitOfWork
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SETTINGS_ID, SalesSettings
 

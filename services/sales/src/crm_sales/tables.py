@@ -1,7 +1,6 @@
 """Every table of the sales database, for migrations and tests."""
 
 from crm_kit.tables import add_kit_tables
-
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.db import Base
