@@ -1,6 +1,7 @@
 """What every test of the repository may ask for: PostgreSQL and RabbitMQ, real and thrown away afterwards."""
 
 import pytest
+
 from crm_local.servers import Servers, shared
 
 

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+
 from crm_local.servers import NoServer, Servers, environment, shared
-from crm_local.servers.rabbitmq import call, make_vhost
+from crm_local.servers.rabbitmq import call
 
 
 async def test_postgres_has_the_extensions_and_lets_us_make_databases(servers: Servers) -> None:
@@ -31,8 +32,7 @@ async def test_postgres_refuses_a_wrong_password(servers: Servers) -> None:
 def test_broker_offers_quorum_queues_and_streams_in_a_vhost_of_our_own(servers: Servers) -> None:
     management = servers.amqp_management_url
     assert management
-    make_vhost(management, "provisioning/check")
-    make_vhost(management, "provisioning/check")
+    call(management, "PUT", "/api/vhosts/provisioning%2Fcheck", {})
     try:
         for kind in ("quorum", "stream"):
             body = {"durable": True, "arguments": {"x-queue-type": kind}}

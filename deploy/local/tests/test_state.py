@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from crm_local import control, ports
 from crm_local.processes import ProcessRef
 from crm_local.state import Home, HomeInUse, Kept, Member, State
-from crm_local.suite import Backends, Suite, gateway_port
+from crm_local.suite import Suite, gateway_port
 
-_BACKENDS = Backends("postgresql://u:p@db:5432/postgres", "amqp://u:p@mq:5672/one", "http://u:p@mq:15672")
+_DATABASE, _BROKER = "postgresql://u:p@db:5432/postgres", "amqp://u:p@mq:5672/one"
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_down_stops_what_a_killed_supervisor_left_and_nothing_else(home: Home) -
     try:
         gone = ProcessRef(stranger.pid, "an earlier process")
         _state(home, ProcessRef.of(ours.pid), gone)
-        assert control.status(home)["state"] == "stopped"
+        assert control.status(home)["state"] == "abandoned"
         assert control.down(home) == ["sales-api"]
         assert ours.wait(5) is not None
         assert stranger.poll() is None
@@ -109,9 +110,9 @@ def test_status_of_a_home_that_never_ran_is_stopped(tmp_path: Path) -> None:
 def test_each_process_is_told_its_own_database_and_only_identity_the_password(home: Home) -> None:
     suite = Suite(home.kept())
     home.assign_ports(suite.kept, suite.assigned_ports())
-    told = {name: suite.environment(service, role, _BACKENDS) for name, service, role in suite.members()}
+    told = {name: suite.environment(service, role, _DATABASE, _BROKER) for name, service, role in suite.members()}
     assert told["sales-api"]["DATABASE_URL"].endswith(f"/{suite.kept.instance}_crm_sales")
-    assert {name for name, env in told.items() if "CRM_ADMIN_PASSWORD" in env} == {"identity-api", "identity-worker"}
+    assert {name for name, env in told.items() if env["CRM_ADMIN_PASSWORD"]} == {"identity-api", "identity-worker"}
     assert {name for name, env in told.items() if "CRM_UPSTREAMS" in env} == {"gateway-api", "gateway-worker"}
     assert f"sales=http://127.0.0.1:{suite.kept.ports['sales-api']}" in told["gateway-api"]["CRM_UPSTREAMS"].split(",")
     assert len({env["CRM_PORT"] for env in told.values()}) == len(told)

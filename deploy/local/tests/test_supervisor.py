@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from crm_local.processes import ProcessRef, followers, stop, wait_until
 
 # A supervisor that records what it does as `up` does, for one program of the test's.

@@ -6,31 +6,47 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from crm_local import checks, control, lock, up
+from crm_local import checks, control, lock
 from crm_local.servers import NoServer
 from crm_local.state import Home, HomeInUse
+from crm_local.suite import Suite, in_database
 
-# Commands of other packages, entered with the arguments after their name. Imported only when asked for: `crm status`
-# must not wait for what it does not need.
+# Entered with the arguments after their name, by parsers of their own.
 _DELEGATED = {
-    "contracts": ("crm_contracts.cli", "generate the schemas, check them against the released ones, release"),
+    "events": "see and mend the flow of events",
+    "topology": "declare, or check, what the suite needs at the broker",
+    "contracts": "generate the schemas, check them against the released ones, release",
 }
 
 
 def main(argv: list[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 not understood."""
-    if argv and argv[0] in _DELEGATED:
-        module, _ = _DELEGATED[argv[0]]
-        return int(import_module(module).main(argv[1:]) or 0)
-    arguments, rest = _parser().parse_known_args(argv)
-    if rest and arguments.command is not _test:
-        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
-    command: Callable[[argparse.Namespace, list[str]], int] = arguments.command
     try:
+        if argv and argv[0] in _DELEGATED:
+            return _delegate(argv[0], argv[1:])
+        arguments, rest = _parser().parse_known_args(argv)
+        if rest and arguments.command is not _test:
+            _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        command: Callable[[argparse.Namespace, list[str]], int] = arguments.command
         return command(arguments, rest)
-    except (NoServer, HomeInUse, up.NotReady, ValueError) as error:
+    except (NoServer, HomeInUse, control.NotReady, ValueError) as error:
         print(f"crm: {error}", file=sys.stderr)
         return 1
+
+
+def _delegate(name: str, argv: list[str]) -> int:
+    # Imported here only: `crm status` must not wait for libraries that it does not need.
+    home = Home.from_environment()
+    if name == "contracts":
+        return int(import_module("crm_contracts.cli").main(argv))
+    if name == "topology":
+        return int(import_module("crm_local.broker").main(argv, home))
+    state = home.state()
+    if state is None:
+        raise control.NotReady(f"no suite runs from {home.path}")
+    suite = Suite(home.kept())
+    databases = {service.name: in_database(state.database_url, suite.database(service)) for service in suite.services}
+    return int(import_module("crm_kit.operations").main(argv, databases))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     locking.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
     locking.set_defaults(command=_lock)
 
-    for name, (_, summary) in _DELEGATED.items():
+    for name, summary in _DELEGATED.items():
         commands.add_parser(name, help=summary, add_help=False)
     return parser
 
@@ -75,7 +91,7 @@ def _up(arguments: argparse.Namespace, _: list[str]) -> int:
         print(f"(kept in {home.path}/kept.json, and printed only this once)", flush=True)
     if arguments.detach:
         return 0 if control.launch(home, [sys.executable, "-m", "crm_local", "up"]) else 1
-    up.run(home)
+    import_module("crm_local.up").run(home)
     return 0
 
 

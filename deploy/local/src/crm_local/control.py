@@ -13,6 +13,10 @@ from crm_local.state import Home, Member, State
 _STOP_SECONDS = 60
 
 
+class NotReady(Exception):
+    """The suite did not come up; the text says why, with the end of the log that tells more."""
+
+
 def tail(log: Path, lines: int = 20) -> str:
     """The last lines of a log, or a word about its absence."""
     if not log.exists():
@@ -68,7 +72,11 @@ def down(home: Home) -> list[str]:
 
 
 def status(home: Home) -> dict[str, Any]:
-    """What runs from this home, as data: the output of `crm status --json`."""
+    """What runs from this home, as data: the output of `crm status --json`.
+
+    `state` is stopped, starting, ready, degraded (a process is not ready), failed (`reason` says why the last `up` did
+    not succeed) or abandoned (the supervisor was killed, its processes were not: `down` and `up` both clear them away).
+    """
     state = home.state()
     if state is None:
         return {"state": "stopped", "home": str(home.path), "services": [], "servers": []}
@@ -107,6 +115,8 @@ def _look_at(member: Member) -> dict[str, Any]:
 
 def _overall(state: State, members: list[dict[str, Any]]) -> str:
     if not state.supervisor.alive():
+        if any(member["state"] != "dead" for member in members):
+            return "abandoned"
         return "failed" if state.phase == "failed" else "stopped"
     if state.phase == "starting":
         return "starting"

@@ -1,10 +1,12 @@
 """Where the services' packages are entered: what each must offer to be run from here.
 
 `crm_<service>.main.run()` serves the api and `crm_<service>.worker.run()` the worker, both until SIGTERM;
-`crm_<service>.migrations.run()` brings the database to this release. All three read their settings from the environment
-when called, and their modules start no thread, loop or connection when imported: they are imported before the fork.
+`crm_<service>.setup.run()` migrates and seeds the database; `crm_<service>.consumers.CONSUMERS` says what it listens to.
+All read their settings from the environment when called, and start no thread, loop or connection when imported: they are
+imported before the fork.
 """
 
+import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,7 +19,7 @@ _MODULES: dict[Role, str] = {"api": "main", "worker": "worker"}
 def preload(services: Sequence[Service]) -> None:
     """Import every service once, for all processes that will be forked from this one."""
     for service in services:
-        for module in _MODULES.values():
+        for module in (*_MODULES.values(), "consumers"):
             import_module(f"{service.package}.{module}")
     if threading.active_count() > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())
@@ -25,10 +27,16 @@ def preload(services: Sequence[Service]) -> None:
 
 
 def serve(service: Service, role: Role) -> None:
-    """Run a service in this process until it is told to end."""
-    import_module(f"{service.package}.{_MODULES[role]}").run()
+    """Run a service in this process until it is told to end, with the exit code it returns."""
+    sys.exit(import_module(f"{service.package}.{_MODULES[role]}").run())
 
 
-def migrate(service: Service) -> None:
-    """Bring the database that DATABASE_URL names to what this release needs."""
-    import_module(f"{service.package}.migrations").run()
+def set_up(service: Service) -> None:
+    """Bring the database that DATABASE_URL names to what this release needs, and seed it."""
+    import_module(f"{service.package}.setup").run()
+
+
+def routing_keys(service: Service) -> tuple[str, ...]:
+    """What the service's queue is bound to."""
+    keys: tuple[str, ...] = import_module(f"{service.package}.consumers").CONSUMERS.routing_keys()
+    return keys

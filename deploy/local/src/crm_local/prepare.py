@@ -9,13 +9,16 @@ import sys
 from collections.abc import Sequence
 
 import asyncpg
+from aiormq.exceptions import ChannelNotFoundEntity
 
-from crm_local import entrypoints
+from crm_kit.clock import monotonic
+from crm_kit.topology import Report
+from crm_local import broker, entrypoints
 from crm_local.processes import wait_until
-from crm_local.servers import Instance, rabbitmq
+from crm_local.servers import Instance
 from crm_local.suite import Backends, Suite
 
-_SERVER_SECONDS = 90
+_SERVER_SECONDS, _RECOVERY_SECONDS = 90, 30
 
 
 def prepare(suite: Suite, instances: Sequence[Instance], backends: Backends) -> None:
@@ -25,14 +28,25 @@ def prepare(suite: Suite, instances: Sequence[Instance], backends: Backends) -> 
         _await(by_name["postgres"])
     asyncio.run(_make_databases(suite, backends.database_url))
     for service in suite.services:
-        os.environ.update(suite.environment(service, "worker", backends))
-        entrypoints.migrate(service)
-        _say(f"database {suite.database(service)} is migrated")
+        amqp_url = broker.service_url(service, suite.kept.secret, backends)
+        os.environ.update(suite.environment(service, "worker", backends.database_url, amqp_url))
+        entrypoints.set_up(service)
+        _say(f"database {suite.database(service)} is ready")
     if "rabbitmq" in by_name:
         _await(by_name["rabbitmq"])
-    if backends.amqp_management_url:
-        rabbitmq.make_vhost(backends.amqp_management_url, suite.kept.instance)
-        _say(f"vhost {suite.kept.instance} is there")
+    _say(str(asyncio.run(_declare(suite, backends))))
+
+
+async def _declare(suite: Suite, backends: Backends) -> Report:
+    """Declare the topology, with patience for a node that answers but has not yet got its kept queues back."""
+    deadline = monotonic() + _RECOVERY_SECONDS
+    while True:
+        try:
+            return await broker.declare(suite.services, suite.kept.secret, backends)
+        except ChannelNotFoundEntity as error:
+            if "inaccessible" not in str(error) or monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.2)
 
 
 def _await(instance: Instance) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crm_kit.clock import monotonic
-
 from crm_local.accounts import Account
 
 

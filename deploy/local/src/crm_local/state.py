@@ -85,8 +85,9 @@ class Home:
         """Hold the home until the file is closed, also by the end of the process. Raises HomeInUse."""
         lock = (self.path / "lock").open("w")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Not flock: that one would pass to every forked service, and outlive a killed supervisor with them.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
             lock.close()
             raise HomeInUse(f"a suite already runs from {self.path}: ./crm status, or ./crm down") from None
         return lock

@@ -61,8 +61,12 @@ class Suite:
         """Where the process of this name answers."""
         return f"http://{LOOPBACK}:{gateway_port() if name == _FRONT else self.kept.ports[name]}"
 
-    def environment(self, service: Service, role: Role, backends: Backends) -> dict[str, str]:
-        """What a process of the service is told, on top of what `up` was told itself."""
+    def environment(self, service: Service, role: Role, database_url: str, amqp_url: str) -> dict[str, str]:
+        """What a process of the service is told, on top of what `up` was told itself.
+
+        `database_url` is the operator's, `amqp_url` the service's own. What `up` was told and is none of the service's
+        business is blanked: the broker's management API, the administrator's password.
+        """
         told = {
             "CRM_SERVICE": service.name,
             "CRM_ROLE": role,
@@ -70,9 +74,11 @@ class Suite:
             "CRM_SECRET": self.kept.secret,
             "CRM_BIND_HOST": LOOPBACK,
             "CRM_PORT": self.url(member(service, role)).rpartition(":")[2],
-            "DATABASE_URL": in_database(backends.database_url, self.database(service)),
-            "AMQP_URL": backends.amqp_url,
-            "AMQP_MANAGEMENT_URL": backends.amqp_management_url,
+            "DATABASE_URL": in_database(database_url, self.database(service)),
+            "AMQP_URL": amqp_url,
+            "AMQP_MANAGEMENT_URL": "",
+            "CRM_ADMIN_EMAIL": "",
+            "CRM_ADMIN_PASSWORD": "",
         }
         apis = {other.name: self.url(member(other, "api")) for other in self.services}
         if "identity" in apis:

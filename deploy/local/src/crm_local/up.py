@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from crm_kit.clock import monotonic
-
-from crm_local import control, entrypoints, ports
+from crm_local import broker, control, entrypoints, ports
+from crm_local.control import NotReady
 from crm_local.prepare import prepare
 from crm_local.probes import ready
 from crm_local.processes import ProcessRef, wait_until
@@ -22,10 +22,6 @@ _READY_SECONDS = 60
 _NODE_PORTS = ("rabbitmq", "rabbitmq-management", "rabbitmq-distribution", "rabbitmq-mapper")
 
 Server = Running | Instance
-
-
-class NotReady(Exception):
-    """The suite did not come up; the text says why, with the end of the log that tells more."""
 
 
 def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
@@ -60,13 +56,13 @@ def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
 class _Session:
     """One run of the suite: what is under supervision, and the record of it in the home."""
 
-    def __init__(self, home: Home, suite: Suite, database: Server, broker: Server) -> None:
+    def __init__(self, home: Home, suite: Suite, database: Server, queues: Server) -> None:
         self.home, self.suite = home, suite
-        self.instances = [server for server in (database, broker) if isinstance(server, Instance)]
+        self.instances = [server for server in (database, queues) if isinstance(server, Instance)]
         # Only the management API can make a vhost; without it the suite lives in the one it was given.
         vhost = suite.kept.instance
-        amqp_url = in_vhost(broker.url, vhost) if broker.management_url else broker.url
-        self.backends = Backends(database.url, amqp_url, broker.management_url or "")
+        amqp_url = in_vhost(queues.url, vhost) if queues.management_url else queues.url
+        self.backends = Backends(database.url, amqp_url, queues.management_url or "")
         self.state = State(
             supervisor=ProcessRef.of(os.getpid()),
             instance=suite.kept.instance,
@@ -74,7 +70,7 @@ class _Session:
             database_url=self.backends.database_url,
             amqp_url=self.backends.amqp_url,
             amqp_management_url=self.backends.amqp_management_url,
-            how={"postgres": database.how, "rabbitmq": broker.how},
+            how={"postgres": database.how, "rabbitmq": queues.how},
         )
         self.supervisor = Supervisor(self._record, _say)
 
@@ -107,7 +103,8 @@ class _Session:
 
     def _program(self, name: str, service: Service, role: Role) -> Fork:
         log = _start_new(self.home.log(name))
-        told = self.suite.environment(service, role, self.backends)
+        amqp_url = broker.service_url(service, self.suite.kept.secret, self.backends)
+        told = self.suite.environment(service, role, self.backends.database_url, amqp_url)
         return Fork(name, partial(entrypoints.serve, service, role), log, told)
 
     def _call(self, name: str, what: Callable[[], object]) -> None:
@@ -138,17 +135,17 @@ class _Session:
 
 def _find_servers(home: Home, kept: Kept) -> tuple[Server, Server]:
     """PostgreSQL and RabbitMQ: those of the environment, else instances of our own, not yet started."""
-    broker: Server | None = environment.rabbitmq()
-    if broker is None:
+    queues: Server | None = environment.rabbitmq()
+    if queues is None:
         taken = home.assign_ports(kept, list(_NODE_PORTS))
         log = home.log("rabbitmq")
-        broker = own.rabbitmq_node(home.path / "rabbitmq", kept.instance, taken, kept.rabbitmq_password, log=log)
+        queues = own.rabbitmq_node(home.path / "rabbitmq", kept.instance, taken, kept.rabbitmq_password, log=log)
     database: Server | None = environment.postgres()
     if database is None:
         (port,) = home.assign_ports(kept, ["postgres"])
         log = home.log("postgres")
         database = own.postgres_cluster(home.path / "postgres", port, kept.postgres_password, log=log)
-    return database, broker
+    return database, queues
 
 
 def _require_free(port: int) -> None:

@@ -50,4 +50,4 @@ def rabbitmq_node(directory: Path, name: str, taken: list[int], password: str | 
 
 
 def _elsewhere(directory: Path) -> Path:
-    return _ELSEWHERE / directory.resolve().as_posix().strip("/").replace("/", "-") / directory.name
+    return _ELSEWHERE / directory.parent.resolve().as_posix().strip("/").replace("/", "-") / directory.name

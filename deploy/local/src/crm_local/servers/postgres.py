@@ -97,7 +97,7 @@ def prepare(
     return Instance(
         command=command,
         url=f"postgresql://{USER}:{password}@{ports.LOOPBACK}:{port}/postgres",
-        how=f"own instance of PostgreSQL {version} ({bindir})",
+        how=f"own instance of PostgreSQL {version} ({bindir}), data in {directory}",
         ready=lambda: _is_ready(data, port),
     )
 

@@ -121,7 +121,7 @@ def prepare(
     return Instance(
         command=command,
         url=f"amqp://{USER}:{password}@{LOOPBACK}:{ports.amqp}/%2F",
-        how=f"own node of RabbitMQ ({bindir})",
+        how=f"own node of RabbitMQ ({bindir}), data in {directory}",
         ready=lambda: accepts(ports.amqp) and answers(management_url),
         finish=lambda: enable_stable_features(management_url),
         management_url=management_url,
@@ -148,14 +148,6 @@ def enable_stable_features(management_url: str) -> None:
     for flag in call(management_url, "GET", "/api/feature-flags"):
         if flag["state"] == "disabled" and flag["stability"] == "stable":
             call(management_url, "PUT", f"/api/feature-flags/{quote(flag['name'])}/enable", {"name": flag["name"]})
-
-
-def make_vhost(management_url: str, name: str) -> None:
-    """Make a vhost, if it is not there, and give the URL's own user every right in it."""
-    vhost, user = quote(name, safe=""), quote(urlsplit(management_url).username or "guest", safe="")
-    call(management_url, "PUT", f"/api/vhosts/{vhost}", {})
-    everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    call(management_url, "PUT", f"/api/permissions/{vhost}/{user}", everything)
 
 
 def call(management_url: str, method: str, path: str, body: object = None) -> Any:

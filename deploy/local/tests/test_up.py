@@ -1,0 +1,243 @@
+"""`crm up` from the outside, with two tiny services in place of the suite's: real processes, servers and databases."""
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from crm_local import control, ports
+from crm_local.processes import ProcessRef, wait_until
+from crm_local.servers import Servers
+from crm_local.servers.rabbitmq import call
+from crm_local.state import Home
+
+_SERVE = """
+import json, os, signal, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        broken = os.path.exists(os.path.join(os.environ["CRM_HOME"], "broken"))
+        self.send_response(503 if broken and self.path == "/readyz" else 200)
+        self.end_headers()
+        names = ("CRM_SERVICE", "CRM_ROLE", "DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "CRM_ADMIN_PASSWORD")
+        self.wfile.write(json.dumps({name: os.environ.get(name) for name in names}).encode())
+
+def run():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    HTTPServer((os.environ["CRM_BIND_HOST"], int(os.environ["CRM_PORT"])), Handler).serve_forever()
+"""
+_SETUP = """
+import asyncio, os
+import asyncpg
+
+async def make():
+    connection = await asyncpg.connect(os.environ["DATABASE_URL"])
+    await connection.execute("create table if not exists kept (word text)")
+    await connection.close()
+
+def run():
+    asyncio.run(make())
+"""
+_DRIVER = """
+from crm_local import control, up
+from crm_local.state import Home
+from crm_local.suite import Service
+up._READY_SECONDS = 5
+try:
+    up.run(Home.from_environment(), (Service("one", "probe_one"), Service("gateway", "probe_front")))
+except control.NotReady as reason:
+    raise SystemExit(f"crm: {reason}")
+"""
+
+
+class Place:
+    """A home, the environment of its `up`, and the tiny services that it runs."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = Home(root / "home")
+        for package in ("probe_one", "probe_front"):
+            directory = root / "services" / package
+            directory.mkdir(parents=True)
+            for module, text in {
+                "__init__": "",
+                "main": _SERVE,
+                "worker": _SERVE,
+                "setup": _SETUP,
+                "consumers": f"from crm_kit.consumers import Consumers\nCONSUMERS = Consumers('{package}')\n",
+            }.items():
+                (directory / f"{module}.py").write_text(text)
+        monkeypatch.setenv("PYTHONPATH", str(root / "services"))
+        monkeypatch.setenv("CRM_HOME", str(self.home.path))
+        monkeypatch.setenv("CRM_GATEWAY_PORT", str(ports.choose(1)[0]))
+        self.home.make()
+
+    def up(self) -> bool:
+        return control.launch(self.home, [sys.executable, "-c", _DRIVER])
+
+    def database_url(self) -> str:
+        told = self.told("one-api")["DATABASE_URL"]
+        assert isinstance(told, str)
+        return told
+
+    def told(self, name: str) -> dict[str, Any]:
+        """What a service was told: the tiny ones answer it."""
+        url = next(one["url"] for one in control.status(self.home)["services"] if one["name"] == name)
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
+        try:
+            connection.request("GET", "/")
+            told: dict[str, Any] = json.load(connection.getresponse())
+        finally:
+            connection.close()
+        return told
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A home whose suite is stopped when the test ends."""
+    for name in ("DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "CRM_ADMIN_PASSWORD", "CRM_INSTANCE"):
+        monkeypatch.delenv(name, raising=False)
+    # Not below pytest's own directory, which the accounts of PostgreSQL and RabbitMQ cannot enter.
+    root = Path(tempfile.mkdtemp(prefix="liaison-up-"))
+    root.chmod(0o711)
+    place = Place(root, monkeypatch)
+    yield place
+    control.down(place.home)
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def guest(place: Place, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A home whose suite lives on the servers of the test run, and leaves nothing behind there."""
+    monkeypatch.setenv("DATABASE_URL", servers.database_url)
+    monkeypatch.setenv("AMQP_URL", servers.amqp_url)
+    monkeypatch.setenv("AMQP_MANAGEMENT_URL", servers.amqp_management_url or "")
+    yield place
+    control.down(place.home)
+    instance = place.home.kept().instance
+    asyncio.run(
+        _run_sql(servers.database_url, *(f'drop database if exists "{instance}_crm_{n}"' for n in ("one", "gateway")))
+    )
+    if servers.amqp_management_url:
+        names = [vhost["name"] for vhost in call(servers.amqp_management_url, "GET", "/api/vhosts")]
+        if instance in names:
+            call(servers.amqp_management_url, "DELETE", f"/api/vhosts/{instance}")
+        for user in call(servers.amqp_management_url, "GET", "/api/users"):
+            if user["name"].startswith(f"{instance}."):
+                call(servers.amqp_management_url, "DELETE", f"/api/users/{user['name']}")
+
+
+async def _run_sql(url: str, *statements: str) -> list[Any]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [await connection.fetchval(statement) for statement in statements]
+    finally:
+        await connection.close()
+
+
+def test_up_reports_every_process_and_down_ends_exactly_these(guest: Place) -> None:
+    assert guest.up()
+    report = control.status(guest.home)
+    assert report["state"] == "ready"
+    assert {one["name"] for one in report["services"]} == {"one-api", "one-worker", "gateway-api", "gateway-worker"}
+    assert report["gateway_url"].endswith(f":{os.environ['CRM_GATEWAY_PORT']}")
+    assert {one["name"]: one["state"] for one in report["servers"]} == {"postgres": "external", "rabbitmq": "external"}
+    processes = [ProcessRef.of(one["pid"]) for one in report["services"]]
+    assert set(control.down(guest.home)) == {one["name"] for one in report["services"]}
+    assert not any(process.alive() for process in processes)
+    assert control.status(guest.home)["state"] == "stopped"
+
+
+def test_a_service_is_told_its_own_database_and_user_and_no_more(guest: Place, servers: Servers) -> None:
+    assert guest.up()
+    told = guest.told("one-worker")
+    instance = guest.home.kept().instance
+    assert (told["CRM_SERVICE"], told["CRM_ROLE"]) == ("one", "worker")
+    assert urlsplit(told["DATABASE_URL"]).path == f"/{instance}_crm_one"
+    assert told["AMQP_MANAGEMENT_URL"] == told["CRM_ADMIN_PASSWORD"] == ""
+    if servers.amqp_management_url:
+        assert urlsplit(told["AMQP_URL"]).username == f"{instance}.one"
+        assert urlsplit(told["AMQP_URL"]).path == f"/{instance}"
+
+
+def test_a_killed_service_comes_back(guest: Place) -> None:
+    assert guest.up()
+    victim = next(one for one in control.status(guest.home)["services"] if one["name"] == "one-worker")
+    os.kill(victim["pid"], signal.SIGKILL)
+
+    def is_back() -> bool:
+        now = next(one for one in control.status(guest.home)["services"] if one["name"] == "one-worker")
+        return bool(now["state"] == "ready" and now["restarts"] == 1 and now["pid"] != victim["pid"])
+
+    assert wait_until(is_back, 15)
+
+
+def test_a_second_up_from_the_same_home_is_refused_and_disturbs_nothing(guest: Place) -> None:
+    assert guest.up()
+    before = guest.home.state()
+    again = subprocess.run([sys.executable, "-c", _DRIVER], capture_output=True, text=True, check=False)
+    assert again.returncode != 0
+    assert "already runs" in again.stderr
+    assert guest.home.state() == before
+
+
+def test_up_takes_over_from_a_supervisor_that_was_killed(guest: Place) -> None:
+    assert guest.up()
+    state = guest.home.state()
+    assert state is not None
+    state.supervisor.signal(signal.SIGKILL)
+    assert wait_until(lambda: not state.supervisor.alive(), 5)
+    assert control.status(guest.home)["state"] == "abandoned"
+    assert guest.up()
+    assert control.status(guest.home)["state"] == "ready"
+    assert not any(member.process.alive() for member in state.members.values())
+
+
+def test_a_process_that_does_not_get_ready_is_the_reason_up_gives(
+    guest: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (guest.home.path / "broken").touch()
+    assert not guest.up()
+    said = capfd.readouterr().out
+    assert "one-api is not ready" in said
+    assert "503" in said
+    report = control.status(guest.home)
+    assert report["state"] == "failed"
+    assert "one-api is not ready" in report["reason"]
+    assert all(one["state"] == "dead" for one in report["services"])
+
+
+def test_a_taken_gateway_port_is_the_reason_up_gives(guest: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as squatter:
+        squatter.bind((ports.LOOPBACK, int(os.environ["CRM_GATEWAY_PORT"])))
+        squatter.listen()
+        assert not guest.up()
+    assert "CRM_GATEWAY_PORT" in capfd.readouterr().out
+
+
+def test_servers_of_our_own_keep_their_data_from_one_up_to_the_next(place: Place) -> None:
+    assert place.up()
+    first = place.home.state()
+    assert first is not None
+    assert {name for name in first.members if not first.members[name].url} == {"postgres", "rabbitmq"}
+    asyncio.run(_run_sql(place.database_url(), "insert into kept values ('still here')"))
+    assert "postgres" in control.down(place.home)
+    assert not any(member.process.alive() for member in first.members.values())
+    assert place.up()
+    assert asyncio.run(_run_sql(place.database_url(), "select word from kept")) == ["still here"]
+    second = place.home.state()
+    assert second is not None
+    assert (second.database_url, second.amqp_url) == (first.database_url, first.amqp_url)
