@@ -1,16 +1,23 @@
 """Run an app under uvicorn, the same in every service."""
 
 from collections.abc import Callable
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 
+from crm_kit import telemetry
 from crm_kit.settings import Settings
 
 
-def serve(app: Callable[[Settings], FastAPI]) -> None:
-    """Serve until SIGTERM; blocks. One worker: replicas are processes of their own."""
-    settings = Settings()
+IDLE_SECONDS: Final = 75
+"""Longer than load balancers and the gateway keep an idle connection, so that they are the ones to close it."""
+
+
+def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> None:
+    """Serve until SIGTERM; blocks. One worker: replicas are processes of their own. ``app`` is given the settings."""
+    settings = settings or Settings()
+    telemetry.set_up(settings)
     uvicorn.run(
         app(settings),
         host=settings.host,
@@ -20,8 +27,12 @@ def serve(app: Callable[[Settings], FastAPI]) -> None:
         ws="none",
         lifespan="on",
         access_log=False,
-        log_level=settings.log_level.lower(),
+        log_config=None,
         server_header=False,
         date_header=False,
+        # Who is behind a proxy is decided where it matters, against the proxies named in the settings.
+        proxy_headers=False,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=10,
     )
+    telemetry.shut_down()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -17,12 +18,14 @@ from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.errors import DomainError
 from crm_kit.migrations import head_of, revision_of
+from crm_kit.meta import state_machines_router
 from crm_kit.openapi import describe_problems
 from crm_kit.problems import problem
 from crm_kit.records.presenter import to_json
 from crm_kit.requests import trace_id
 from crm_kit.runtime import Runtime, Service, open_runtime
 from crm_kit.settings import Settings
+from crm_kit.telemetry import SpanKind, span, tracing
 from crm_kit.uow import Cause
 
 log = structlog.get_logger(__name__)
@@ -38,6 +41,7 @@ def create_app(
     settings: Settings | None = None,
     consumers: Consumers | None = None,
     opened: Opened | None = None,
+    openapi_url: str | None = "/openapi.json",
 ) -> FastAPI:
     """A service's app. ``opened`` runs once the runtime stands, before the first request, and may be awaited."""
 
@@ -53,7 +57,7 @@ def create_app(
         title=f"Liaison {service.title}",
         version="1.0.0",
         lifespan=lifespan,
-        openapi_url="/openapi.json",
+        openapi_url=openapi_url,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -63,6 +67,8 @@ def create_app(
     app.state.service = service
     for router in routers:
         app.include_router(router, prefix=PREFIX)
+    if service.entities:
+        app.include_router(state_machines_router(service), prefix=PREFIX)
     app.include_router(health_router(service))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unforeseen)
@@ -82,15 +88,34 @@ class Context:
             await self.app(scope, receive, send)
             return
         cause = _cause(scope["headers"])
+        if not tracing():
+            await self._pass(scope, receive, send, cause)
+            return
+        with span(scope["method"], SpanKind.SERVER, cause.traceparent, {"url.path": scope["path"]}) as traced:
+            cause = replace(cause, traceparent=traced.traceparent)
+            status = await self._pass(scope, receive, send, cause)
+            traced.rename(f"{scope['method']} {getattr(scope.get('route'), 'path', '')}".strip())
+            traced.note("http.response.status_code", status)
+            if status >= 500:
+                traced.failed(str(status))
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, cause: Cause) -> int:
         scope["crm.cause"] = cause
+        status = 500
         correlation = cause.correlation_id.encode()
 
         async def send_with_context(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"].append((b"crm-correlation-id", correlation))
             await send(message)
 
+        structlog.contextvars.bind_contextvars(
+            correlation_id=cause.correlation_id, trace_id=trace_id(cause), http_method=scope["method"]
+        )
         await self.app(scope, receive, send_with_context)
+        return status
 
 
 def _cause(headers: list[tuple[bytes, bytes]]) -> Cause:
@@ -171,20 +196,6 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 async def _unforeseen(request: Request, error: Exception) -> Response:
     cause: Cause = request.scope["crm.cause"]
     # The exception's text may quote a person's data, so only its type and place are logged.
-    log.error(
-        "unforeseen error",
-        error=type(error).__name__,
-        trace_id=trace_id(cause),
-        path=request.url.path,
-        at=place_of(error),
-    )
+    log.error("http.unforeseen", path=request.url.path, exc_info=error)
     found = DomainError("internal-error", "Something went wrong here; the trace id tells our operators what.")
     return problem(found, request.url.path, trace_id(cause))
-
-
-def place_of(error: BaseException) -> str:
-    """``file:line`` of the innermost frame, for logs that must not carry values."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "unknown"

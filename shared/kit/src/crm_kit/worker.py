@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from crm_kit import bus, inbox, outbox
+from crm_kit import bus, inbox, outbox, telemetry
 from crm_kit.bus import BrokerDown, Publisher
 from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
@@ -70,7 +70,10 @@ def run_worker(
     they stand in its tables. ``loops`` are its own, by name; ``opened`` runs once the runtime stands.
     """
     chosen = settings or Settings()
-    return uvloop.run(Worker(service, consumers, timers or Timers(), chosen, snapshots, loops or {}).run(opened))
+    telemetry.set_up(chosen)
+    code = uvloop.run(Worker(service, consumers, timers or Timers(), chosen, snapshots, loops or {}).run(opened))
+    telemetry.shut_down()
+    return code
 
 
 class Worker:
