@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 BATCH = 100
+WINDOW = 2 * BATCH
+"""Deliveries the broker may have under way: the next batch arrives while this one is in its transaction."""
 DEATHS = 5
 """Redeliveries during which a group did not finish before it gives up: its handler probably kills the process."""
 POLL_SECONDS = 1.0
@@ -60,37 +62,37 @@ class Intake:
 
     async def run(self) -> None:
         """Consume the queue; reconnects for as long as it takes."""
-        await self._consume(self._consumers.queue, self._take, BATCH)
+        await self._consume(self._consumers.queue, self._take, WINDOW)
 
     async def run_parking(self) -> None:
         """Move what the broker gave up on into the inbox, as parked, so that operators look in one place."""
         await self._consume(self._consumers.parking, self._park, 1)
 
-    async def _consume(self, queue: str, take: Callable[[list[Delivery]], Awaitable[None]], size: int) -> None:
+    async def _consume(self, queue: str, take: Callable[[list[Delivery]], Awaitable[None]], window: int) -> None:
         failures = 0
         while not self._stopping:
             try:
                 async with Session(self._url, queue, name=queue, prefetch=1) as session:
                     failures = 0
-                    await self._serve(session, take, size)
+                    await self._serve(session, take, window)
             except (BrokerDown, TopologyMissing) as error:
                 log.warning("intake.waiting", queue=queue, error=str(error))
                 await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
                 failures += 1
 
-    async def _serve(self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], size: int) -> None:
+    async def _serve(self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], window: int) -> None:
         while not self._stopping:
             batch = await self._next(session)
             if not batch:
                 return
             await self._persist(partial(take, batch))
             await session.ack(batch[-1].tag)
-            if session.prefetch < size and not any(delivery.redelivered for delivery in batch):
-                await session.set_prefetch(size)
+            if session.prefetch < window and not any(delivery.redelivered for delivery in batch):
+                await session.set_prefetch(window)
 
     async def _next(self, session: Session) -> list[Delivery]:
         """The next batch; empty when told to stop while waiting."""
-        waiting = asyncio.ensure_future(session.batch(session.prefetch))
+        waiting = asyncio.ensure_future(session.batch(min(session.prefetch, BATCH)))
         self._idle.add(waiting)
         try:
             return await waiting

@@ -60,7 +60,8 @@ async def project_stubs(conn: AsyncConnection, model: type[Projected], ids: Iter
 @lru_cache(maxsize=256)
 def _insert(table: str, columns: tuple[str, ...]) -> str:
     names = ", ".join(columns)
-    return f"insert into {table} ({names}) select {names} from json_populate_recordset(null::{table}, $1::text::json)"  # names come from mapped classes
+    rows = f"json_populate_recordset(null::{table}, $1::text::json)"
+    return f"insert into {table} ({names}) select {names} from {rows}"  # names come from mapped classes
 
 
 @lru_cache(maxsize=256)
