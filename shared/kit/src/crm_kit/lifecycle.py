@@ -11,7 +11,8 @@ class Lifecycle:
     """A transition table over ``status/status_reason``.
 
     ``moves`` maps an action to its sources and its target. A source is ``status/reason`` or ``status/*``;
-    a target may list reasons (``lost/canceled|out_sold``): the command then takes ``reason``, the first is the default.
+    a target may list reasons (``lost/canceled|out_sold``): the command then takes ``reason``, the first is the default;
+    ``open/*`` keeps the state as it is.
     ``initial`` is where a record starts.
     """
 
@@ -20,7 +21,7 @@ class Lifecycle:
         self.moves = dict(moves)
         targets = [f"{status}/{reason}" for _, target in moves.values() for status, reason in self._targets(target)]
         named = [source for sources, _ in moves.values() for source in sorted(sources) if not source.endswith("/*")]
-        self.states = list(dict.fromkeys([initial, *targets, *named]))
+        self.states = [s for s in dict.fromkeys([initial, *targets, *named]) if not s.endswith("/*")]
 
     @staticmethod
     def _targets(target: str) -> list[tuple[str, str]]:
@@ -30,6 +31,11 @@ class Lifecycle:
     @cached_property
     def _actions(self) -> dict[str, list[str]]:
         return {state: [action for action in self.moves if self._starts(action, state)] for state in self.states}
+
+    def _reached(self, action: str, target: str) -> list[str]:
+        """The states a move leads to; a move that keeps the state leads to where it starts."""
+        found = [f"{status}/{reason}" for status, reason in self._targets(target)]
+        return [s for s in self.states if self._starts(action, s)] if found[0].endswith("/*") else found
 
     def _starts(self, action: str, state: str) -> bool:
         sources = self.moves[action][0]
@@ -59,6 +65,8 @@ class Lifecycle:
         if action not in self._actions[state]:
             raise IllegalTransition(action, status, status_reason, self._actions[state])
         targets = self._targets(self.moves[action][1])
+        if targets[0][1] == "*":
+            return status, status_reason
         if reason is None:
             return targets[0]
         for target in targets:
@@ -75,7 +83,7 @@ class Lifecycle:
             "moves": {
                 action: {
                     "from": [state for state in self.states if self._starts(action, state)],
-                    "to": [f"{status}/{reason}" for status, reason in self._targets(target)],
+                    "to": self._reached(action, target),
                 }
                 for action, (_, target) in self.moves.items()
             },
