@@ -1,14 +1,14 @@
 """What routes return: a record, a created record, nothing, or a page; built from rows, serialised once."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from crm_contracts.access import Privilege
 from fastapi import Request
 from fastapi.responses import Response
 
+from crm_contracts.access import Privilege
 from crm_kit.access import Principal
 from crm_kit.db import Record, Stateful
 from crm_kit.records.presenter import presenter_of, to_json
@@ -83,15 +83,19 @@ def _matches(header: str | None, etag: str) -> bool:
 
 
 async def items(
-    uow: UnitOfWork, entity: type[Record], rows: Sequence[dict[str, Any]], only: frozenset[str] | None
+    uow: UnitOfWork,
+    entity: type[Record],
+    rows: Sequence[dict[str, Any]],
+    only: frozenset[str] | None,
+    kinds: Mapping[str, type[Record]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows as this caller sees them; with ``only``, just those fields."""
+    """Rows as this caller sees them; with ``only``, just those fields. ``kinds`` are the entities of a view, by type."""
     await uow.learn(entity, rows)
     presenter, names, principal, runtime = presenter_of(entity), uow.names, uow.principal, uow.runtime
     found = []
     for row in rows:
         body = presenter.record(row, names)
-        body["allowed_actions"] = allowed_actions(entity, row, principal, runtime)
+        body["allowed_actions"] = allowed_actions(kinds[row["type"]] if kinds else entity, row, principal, runtime)
         found.append({field: body[field] for field in body if field in only} if only else body)
     return found
 

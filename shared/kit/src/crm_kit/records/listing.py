@@ -13,17 +13,17 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from crm_contracts.access import Depth, Privilege
-from crm_contracts.filters import Filter, FilterError, parse_filter, parse_query_params
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Numeric, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.filters import Filter, FilterError, parse_filter, parse_query_params
 from crm_kit.access import units_of
 from crm_kit.db import OwnedRecord, Record, stored_columns
-from crm_kit.errors import DomainError, FieldError
+from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.records.answers import items, page
 from crm_kit.records.cursor import Cursors
 from crm_kit.records.filtering import Filterable, Parameters, Virtual, escaped, filterable
@@ -62,6 +62,9 @@ class Listing:
     """Column with the lower-cased text that ``q`` searches, under a trigram index."""
     virtual: Mapping[str, Virtual] = field(default_factory=dict)
     default_sort: str = "-created_at"
+    kinds: Mapping[str, type[Record]] | None = None
+    """Where ``entity`` is a view over several entities: those, by the value of its column ``type``; each is read by its
+    own privilege."""
 
     @cached_property
     def filterable(self) -> Filterable:
@@ -72,6 +75,11 @@ class Listing:
     def columns(self) -> str:
         """The select list."""
         return ", ".join(f"t.{column}" for column in stored_columns(self.entity))
+
+    @property
+    def table(self) -> str:
+        """The table's name as SQL: quoted, since an entity may be called order or case."""
+        return f'public."{self.entity.__tablename__}"'
 
     @cached_property
     def fields(self) -> frozenset[str]:
@@ -94,7 +102,7 @@ class Order:
         """The ORDER BY list."""
         way = "desc" if self.descending else "asc"
         nulls = (" nulls last" if self.descending else " nulls first") if self.nullable else ""
-        return f"{self.column} {way}{nulls}, id {way}"
+        return f'"{self.column}" {way}{nulls}, id {way}'
 
     def follows(self, position: Sequence[Any], parameters: Parameters) -> list[str]:
         """The conditions, one per branch, of the rows after a position."""
@@ -149,18 +157,31 @@ async def query_records(uow: UnitOfWork, listing: Listing, query: Query) -> Resp
 
 
 async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter | None) -> Response:
-    depth = uow.principal.require(listing.entity.entity(), Privilege.READ)
+    reaches = _reaches(uow, listing)
     order = _order(listing, query.sort or listing.default_sort)
     only = _only(listing, query.fields)
     parameters = Parameters()
     conditions = _conditions(uow, listing, query, tree, parameters)
     filtered = len(parameters.values)
     scope = _scope(uow, listing, query, order, conditions, parameters)
-    cursors = _cursors(uow)
+    cursors = cursors_of(uow)
     branches = [""]
     if query.after is not None:
         branches = order.follows(cursors.read(query.after, scope), parameters)
-    sql = _page_sql(uow, listing, depth, order, conditions, branches, query.limit + 1, parameters)
+    pages = [
+        _page_sql(
+            uow,
+            listing,
+            depth,
+            order,
+            [*_of_kinds(kinds, parameters), *conditions],
+            branches,
+            query.limit + 1,
+            parameters,
+        )
+        for depth, kinds in reaches.items()
+    ]
+    sql = pages[0] if len(pages) == 1 else _merged(pages, order, query.limit)
     conn = await uow.connection()
     rows = [dict(row) for row in (await conn.exec_driver_sql(sql, tuple(parameters.values))).mappings()]
     following = None
@@ -168,8 +189,30 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
         rows.pop()
         last = rows[-1]
         following = cursors.write([_position(last[order.column]), str(last["id"])], scope)
-    count = await _count(uow, listing, depth, conditions, parameters.values[:filtered]) if query.count else None
-    return page(await items(uow, listing.entity, rows, only), following, count)
+    count = await _count(uow, listing, reaches, conditions, parameters.values[:filtered]) if query.count else None
+    return page(await items(uow, listing.entity, rows, only, listing.kinds), following, count)
+
+
+def _reaches(uow: UnitOfWork, listing: Listing) -> dict[Depth, list[str]]:
+    """How far the caller reads, with the entities of a view that are read that far; 403 when nothing is."""
+    if listing.kinds is None:
+        return {uow.principal.require(listing.entity.entity(), Privilege.READ): []}
+    reaches: dict[Depth, list[str]] = {}
+    for kind in listing.kinds:
+        reaches.setdefault(uow.principal.depth(kind, Privilege.READ), []).append(kind)
+    reaches.pop(Depth.NONE, None)
+    if not reaches:
+        raise Forbidden(Privilege.READ.value, listing.entity.entity())
+    return reaches
+
+
+def _of_kinds(kinds: list[str], parameters: Parameters) -> list[str]:
+    return [f"t.type = any({parameters.add(kinds, 'text[]')})"] if kinds else []
+
+
+def _merged(pages: list[str], order: Order, limit: int) -> str:
+    union = " union all ".join(f"({one})" for one in pages)
+    return f"select * from ({union}) t order by {order.sql} limit {limit + 1}"
 
 
 def _conditions(
@@ -203,7 +246,7 @@ def _page_sql(
     limit: int,
     parameters: Parameters,
 ) -> str:
-    table, size = listing.entity.__tablename__, parameters.add(limit, "int")
+    table, size = listing.table, parameters.add(limit, "int")
     selects = []
     sources = _sources(uow, listing.entity, depth, parameters)
     for branch in branches:
@@ -236,19 +279,29 @@ def _sources(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Pa
     return sources
 
 
-async def _count(uow: UnitOfWork, listing: Listing, depth: Depth, conditions: list[str], values: list[Any]) -> int:
+async def _count(
+    uow: UnitOfWork, listing: Listing, reaches: Mapping[Depth, list[str]], conditions: list[str], values: list[Any]
+) -> int:
     parameters = Parameters()
     parameters.values.extend(values)
-    reach = []
-    if depth is not Depth.ORGANIZATION:
-        owned = issubclass(listing.entity, OwnedRecord)
-        owners = parameters.add(list(uow.principal.owners), "uuid[]")
-        units = parameters.add(units_of(uow.principal, depth, uow.runtime.directory.tree), "uuid[]")
-        reach = [f"(t.owner_id = any({owners}) or t.business_unit_id = any({units}))" if owned else "false"]
-    where = " and ".join([*reach, *conditions]) or "true"
-    sql = f"select count(*) from {listing.entity.__tablename__} t where {where}"
+    reach = [
+        " and ".join([*_of_kinds(kinds, parameters), _covered(uow, listing.entity, depth, parameters)])
+        for depth, kinds in reaches.items()
+    ]
+    where = " and ".join([f"({' or '.join(reach)})", *conditions])
+    sql = f"select count(*) from {listing.table} t where {where}"
     conn = await uow.connection()
     return int((await conn.exec_driver_sql(sql, tuple(parameters.values))).scalar_one())
+
+
+def _covered(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> str:
+    if depth is Depth.ORGANIZATION:
+        return "true"
+    if not issubclass(entity, OwnedRecord):
+        return "false"
+    owners = parameters.add(list(uow.principal.owners), "uuid[]")
+    units = parameters.add(units_of(uow.principal, depth, uow.runtime.directory.tree), "uuid[]")
+    return f"(t.owner_id = any({owners}) or t.business_unit_id = any({units}))"
 
 
 def _order(listing: Listing, sort: str) -> Order:
@@ -296,7 +349,8 @@ def _scope(
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
-def _cursors(uow: UnitOfWork) -> Cursors:
+def cursors_of(uow: UnitOfWork) -> Cursors:
+    """The cursors of this process."""
     extras = uow.runtime.extras
     if "cursors" not in extras:
         extras["cursors"] = Cursors(uow.runtime.settings.secret.get_secret_value())
