@@ -1,0 +1,71 @@
+"""What every activity has, whatever its type; and all of them together, as the database shows them."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Computed, Index, String, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from crm_activities.activity.schemas import ActivityRecord
+from crm_contracts.activities import Priority
+from crm_kit.db import TYPE_MAP, OwnedRecord, Stateful, service_metadata, text_enum
+
+
+class ActivityColumns(OwnedRecord, Stateful):
+    """The columns that all activity types share."""
+
+    subject: Mapped[str] = mapped_column(String(200))
+    regarding_type: Mapped[str | None] = mapped_column(String(50))
+    regarding_id: Mapped[UUID | None]
+    due_at: Mapped[datetime | None]
+    priority: Mapped[Priority] = mapped_column(text_enum(Priority))
+    remind_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    happened_at: Mapped[datetime] = mapped_column(
+        Computed("coalesce(completed_at, created_at)", persisted=True), sort_order=98
+    )
+    """Its place in a timeline: when it was done, until then when it was made."""
+
+
+def activity_indexes(table: str) -> list[Index]:
+    """The indexes every activity type needs: lists by owner and unit, the timeline of a record, due reminders."""
+    return [
+        Index(f"ix_{table}_created_at_id", "created_at", "id"),
+        Index(f"ix_{table}_owner_id_created_at_id", "owner_id", "created_at", "id"),
+        Index(f"ix_{table}_business_unit_id_created_at_id", "business_unit_id", "created_at", "id"),
+        Index(f"ix_{table}_modified_at_id", "modified_at", "id"),
+        Index(f"ix_{table}_subject_id", "subject", "id"),
+        Index(f"ix_{table}_due_at_id", text("due_at nulls first"), "id"),
+        Index(f"ix_{table}_owner_id_due_at_id", "owner_id", text("due_at nulls first"), "id"),
+        Index(
+            f"ix_{table}_timeline",
+            "regarding_id",
+            "happened_at",
+            "id",
+            postgresql_where=text("regarding_id is not null"),
+        ),
+        Index(
+            f"ix_{table}_reminder",
+            "remind_at",
+            postgresql_where=text("reminded_at is null and status = 'open' and remind_at is not null"),
+        ),
+    ]
+
+
+class Views(DeclarativeBase):
+    """What the database shows and nobody writes; apart from the tables, because migrations compare those."""
+
+    metadata = service_metadata()
+    type_annotation_map = TYPE_MAP
+
+
+class Activity(ActivityColumns, Views):
+    """Any activity, whatever its type: a row of the view over all types, which a migration makes anew for a new type."""
+
+    __tablename__ = "activity"
+    record_model: ClassVar[type[BaseModel]] = ActivityRecord
+
+    type: Mapped[str] = mapped_column(String(50), sort_order=-21)

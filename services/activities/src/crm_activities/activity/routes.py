@@ -1,0 +1,29 @@
+"""The HTTP face of all activities together; each type has its own collection for everything but reading."""
+
+from fastapi import APIRouter, Request, Response
+
+from crm_activities.activity.model import Activity
+from crm_activities.activity.schemas import ActivityPage
+from crm_activities.activity.types import TYPES
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.requests import Route, Uow
+
+router = APIRouter(prefix="/activities", tags=["activities"], route_class=Route)
+
+ACTIVITIES = Listing(Activity, sortable=("created_at", "modified_at", "due_at", "subject"), kinds=TYPES)
+
+
+@router.get("", response_model=ActivityPage, operation_id="list_activities")
+async def list_activities(request: Request, uow: Uow) -> Response:
+    """Activities of every type that you may read: filter, sort, page.
+
+    Filters are `field=value` or `field[op]=value`, such as `type=task`, `regarding.id=<id>`, `due_at[lt]=…`. Sort by
+    created_at, modified_at, due_at or subject.
+    """
+    return await list_records(uow, ACTIVITIES, request)
+
+
+@router.post("/query", response_model=ActivityPage, operation_id="query_activities")
+async def query_activities(query: Query, uow: Uow) -> Response:
+    """Activities of every type by a JSON filter with and, or, not."""
+    return await query_records(uow, ACTIVITIES, query)

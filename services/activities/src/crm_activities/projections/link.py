@@ -1,0 +1,45 @@
+"""Where a record's story goes on: a lead's timeline follows to what was made of it. Links, read at read time, no copies."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_activities.db import Base
+from crm_contracts.sales import LeadEvent
+from crm_kit.consumers import envelope_of
+from crm_kit.uow import UnitOfWork
+
+FOLLOWED_FIELDS = ("account_id", "contact_id", "opportunity_id")
+
+
+class TimelineLink(Base):
+    """The timeline of ``source_id`` shows that of ``target_id`` too, to who may read it."""
+
+    __tablename__ = "timeline_link"
+
+    source_id: Mapped[UUID] = mapped_column(primary_key=True)
+    target_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+async def keep_links(events: Sequence[LeadEvent], uow: UnitOfWork) -> None:
+    """A lead leads to its account, contact and opportunity from the moment it names them; a survivor to who was merged
+    into it. What was once part of the story stays part of it."""
+    links = {link for event in events for link in _links(envelope_of(event).subject, envelope_of(event).data)}
+    if links:
+        rows = [{"source_id": source, "target_id": target} for source, target in sorted(links)]
+        await (await uow.connection()).exec_driver_sql(
+            "insert into timeline_link (source_id, target_id)"
+            " select source_id, target_id from json_populate_recordset(null::timeline_link, $1::text::json)"
+            " on conflict do nothing",
+            (orjson.dumps(rows).decode(),),
+        )
+
+
+def _links(lead_id: UUID, data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    record = data["record"]
+    links = [(str(lead_id), record[field]) for field in FOLLOWED_FIELDS if record.get(field)]
+    survivor = data.get("survivor_id")
+    return [*links, (survivor, str(lead_id))] if survivor else links

@@ -1,0 +1,86 @@
+"""``RecordRef``: what this service knows of every record of every service, so that anything may be *about* anything."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import String, Text, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_activities.db import Base
+from crm_activities.projections.names import NAMES
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.catalogue import Event
+from crm_contracts.types import RefInput
+from crm_kit.consumers import envelope_of
+from crm_kit.errors import InactiveReference, UnknownReference
+from crm_kit.projections import Projected, project
+from crm_kit.records.presenter import Named
+from crm_kit.uow import UnitOfWork
+
+
+class RecordRef(Projected, Base):
+    """One record of any service: type, name, owner, unit, state."""
+
+    __tablename__ = "record_ref"
+
+    type: Mapped[str] = mapped_column(String(50))
+    name: Mapped[str | None] = mapped_column(Text)
+    owner_id: Mapped[UUID | None]
+    business_unit_id: Mapped[UUID | None]
+    status: Mapped[str | None] = mapped_column(String(24))
+    merged_into: Mapped[UUID | None]
+
+
+async def keep_refs(events: Sequence[Event], uow: UnitOfWork) -> None:
+    """One row per record; nothing of it but what references show and access needs."""
+    await project(await uow.connection(), RecordRef, [(event, _columns(event)) for event in events])
+
+
+def _columns(event: Event) -> dict[str, Any]:
+    envelope = envelope_of(event)
+    record: Mapping[str, Any] = envelope.data["record"]
+    kind = event.entity.name
+    return {
+        "type": kind,
+        "name": NAMES[kind](record),
+        "owner_id": envelope.ownerid,
+        "business_unit_id": envelope.businessunit,
+        "status": record.get("status"),
+        "merged_into": envelope.data.get("survivor_id") if ".merged.v" in envelope.type else None,
+    }
+
+
+async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    """The names of records that ours are about, and whether they are gone."""
+    query = select(RecordRef.id, RecordRef.name, RecordRef.deleted)
+    found = await conn.execute(query.where(RecordRef.id.in_([record_id for _, record_id in wanted])))
+    return {row[0]: Named(row[1], row[2]) for row in found}
+
+
+async def find_ref(uow: UnitOfWork, record_id: UUID) -> RecordRef | None:
+    """The copy of a record; None while nothing but its id was heard of."""
+    table = RecordRef.__table__
+    row = (await uow.execute(select(table).where(table.c.id == record_id, table.c.version > 0))).mappings().first()
+    return None if row is None else RecordRef(**row)
+
+
+def may_read(uow: UnitOfWork, ref: RecordRef) -> bool:
+    """Does the caller's read on that type cover the record? Of a deleted one only at organisation depth, like history."""
+    principal = uow.principal
+    if ref.deleted:
+        return principal.depth(ref.type, Privilege.READ) is Depth.ORGANIZATION
+    tree = uow.runtime.directory.tree
+    return principal.covers(ref.type, Privilege.READ, ref.owner_id, ref.business_unit_id, tree)
+
+
+async def refer_to_any(uow: UnitOfWork, wanted: RefInput, pointer: str) -> RecordRef:
+    """The record that a new reference points at: known, readable and active, or 422 with the pointer."""
+    ref = await find_ref(uow, wanted.id)
+    if ref is None or ref.type != wanted.type or ref.deleted or ref.merged_into is not None or not may_read(uow, ref):
+        raise UnknownReference(pointer, wanted.type)
+    if ref.status == "inactive":
+        raise InactiveReference(pointer, wanted.type)
+    uow.names[ref.id] = Named(ref.name)
+    return ref

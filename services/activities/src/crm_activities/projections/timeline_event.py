@@ -1,0 +1,53 @@
+"""The events of every record, as far as a timeline shows them: one row per event, in the order of the record's story."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_activities.db import Base
+from crm_activities.timeline.titles import shown_facts
+from crm_contracts.catalogue import Event
+from crm_kit.consumers import envelope_of
+from crm_kit.uow import UnitOfWork
+
+
+class TimelineEvent(Base):
+    """Something that happened to a record. The title is made when it is read; its name and reach are the RecordRef's."""
+
+    __tablename__ = "timeline_event"
+
+    record_id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+    data: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
+
+async def keep_timeline(events: Sequence[Event], uow: UnitOfWork) -> None:
+    """A row per event, late ones too; never the record itself and never a value of its fields."""
+    rows = [_row(event) for event in events]
+    await (await uow.connection()).exec_driver_sql(
+        "insert into timeline_event (record_id, at, id, type, actor, data)"
+        " select record_id, at, id, type, actor, data"
+        " from json_populate_recordset(null::timeline_event, $1::text::json) on conflict do nothing",
+        (orjson.dumps(rows).decode(),),
+    )
+
+
+def _row(event: Event) -> dict[str, Any]:
+    envelope = envelope_of(event)
+    return {
+        "record_id": envelope.subject,
+        "at": envelope.time,
+        "id": envelope.id,
+        "type": envelope.type,
+        "actor": envelope.actor,
+        "data": shown_facts(envelope.type, envelope.data),
+    }

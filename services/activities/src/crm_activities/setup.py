@@ -1,0 +1,9 @@
+"""Prepare the activities database: migrate it, and make the rule every organisation starts with."""
+
+from crm_activities.app import SERVICE
+from crm_kit.setup import prepare
+
+
+def run() -> None:
+    """Migrate and seed, then return."""
+    prepare(SERVICE)

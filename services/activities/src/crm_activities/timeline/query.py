@@ -1,0 +1,116 @@
+"""A page of a timeline, in two statements: may the caller see this record at all, and then what of its story."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from crm_activities.projections.record_ref import find_ref, may_read
+from crm_activities.timeline.reach import Reach
+from crm_activities.timeline.titles import title_of
+from crm_contracts.catalogue import entity_for
+from crm_kit.errors import DomainError, NotFound
+from crm_kit.records.filtering import Parameters
+from crm_kit.records.listing import cursors_of
+from crm_kit.uow import UnitOfWork
+
+PAGE_SQL = """
+with followed as materialized (
+  select r.* from record_ref r
+  where r.id = {regarding} or r.id in (select target_id from timeline_link where source_id = {regarding})
+), item as (
+  (select e.id, 'event' as kind, e.type, e.at, null as title, e.actor, e.data,
+    f.id as record_id, f.type as record_type, f.name as record_name, f.deleted as record_deleted
+  from followed f cross join lateral (
+    select e.* from timeline_event e where e.record_id = f.id {event_after} order by e.at desc, e.id desc limit {size}
+  ) e where {organization} or not f.deleted and {narrower})
+  union all
+  (select t.id, 'activity', t.type, t.happened_at, t.subject, t.created_by::text, json_build_object(
+      'status', t.status, 'status_reason', t.status_reason, 'priority', t.priority, 'due_at', t.due_at,
+      'completed_at', t.completed_at, 'owner_type', t.owner_type, 'owner_id', t.owner_id)::jsonb,
+    f.id, f.type, f.name, f.deleted
+  from followed f cross join lateral (
+    select t.* from activity t where t.regarding_id = f.id and ({activity_organization} or {activity_narrower})
+    {activity_after} order by t.happened_at desc, t.id desc limit {size}
+  ) t)
+)
+select * from item order by at desc, id desc limit {size}
+"""
+
+
+async def timeline_page(
+    uow: UnitOfWork, regarding: UUID, limit: int, after: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Items newest first, and the cursor of the next page. 404 unless the caller may read the record itself; 410 when
+    it was merged into another."""
+    await _require_readable(uow, regarding)
+    scope = hashlib.sha256(f"timeline\0{uow.principal.id}\0{regarding}".encode()).digest()
+    cursors = cursors_of(uow)
+    parameters = Parameters()
+    event_after = activity_after = ""
+    if after is not None:
+        at, last = cursors.read(after, scope)
+        position = (
+            f"({parameters.add(datetime.fromisoformat(at), 'timestamptz')}, {parameters.add(UUID(last), 'uuid')})"
+        )
+        event_after, activity_after = f"and (e.at, e.id) < {position}", f"and (t.happened_at, t.id) < {position}"
+    reach = Reach(uow.principal, uow.runtime.directory.tree, parameters)
+    sql = PAGE_SQL.format(
+        regarding=parameters.add(regarding, "uuid"),
+        size=parameters.add(limit + 1, "int"),
+        event_after=event_after,
+        activity_after=activity_after,
+        organization=reach.organization("f"),
+        narrower=reach.narrower("f"),
+        activity_organization=reach.organization("t"),
+        activity_narrower=reach.narrower("t"),
+    )
+    rows = (await (await uow.connection()).exec_driver_sql(sql, tuple(parameters.values))).all()
+    following = None
+    if len(rows) > limit:
+        rows = rows[:limit]
+        following = cursors.write([rows[-1].at.isoformat(), str(rows[-1].id)], scope)
+    return await _items(uow, rows), following
+
+
+async def _require_readable(uow: UnitOfWork, record_id: UUID) -> None:
+    ref = await find_ref(uow, record_id)
+    if ref is None or not may_read(uow, ref):
+        raise NotFound("record")
+    if ref.merged_into is not None:
+        entity = entity_for(ref.type)
+        survivor = f"/api/v1/{entity.collection}/{ref.merged_into}" if entity else None
+        members = {"survivor_id": ref.merged_into, "survivor": survivor}
+        raise DomainError("merged", "The record was merged into another; its story goes on there.", members=members)
+
+
+async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    authors = {UUID(row.actor) for row in rows if row.kind == "activity" and row.actor}
+    if authors:
+        await uow.runtime.directory.learn(await uow.connection(), authors)
+    return [
+        {
+            "id": row.id,
+            "kind": row.kind,
+            "type": row.type,
+            "at": row.at,
+            "title": title_of(row.type, row.data or {}) if row.kind == "event" else row.title,
+            "actor": row.actor if row.kind == "event" else _author(uow, row.actor),
+            "record": _shown(row),
+            "data": row.data or {},
+        }
+        for row in rows
+    ]
+
+
+def _author(uow: UnitOfWork, author: str | None) -> str:
+    if author is None:
+        return f"system:{uow.runtime.service}"
+    found = uow.runtime.directory.named(UUID(author))
+    return f"{found.kind if found else 'user'}:{author}"
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    shown = {"type": row.record_type, "id": row.record_id, "name": row.record_name}
+    return {**shown, "deleted": True} if row.record_deleted else shown

@@ -1,0 +1,37 @@
+"""What a timeline looks like."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from crm_contracts.types import Ref, UtcDatetime
+
+
+class TimelineItem(BaseModel):
+    """One thing in the story of a record: an activity about it, or an event of its own."""
+
+    id: UUID = Field(description="Id of the activity, or of the event.")
+    kind: Literal["activity", "event"] = Field(description="`activity` or `event`.")
+    type: str = Field(
+        description="Type of the activity (`task`) or of the event.",
+        examples=["crm.sales.lead.qualified.v1"],
+    )
+    at: UtcDatetime = Field(
+        description="When it happened; of an activity when it was completed, until then when it was created."
+    )
+    title: str = Field(description="One line for people.", examples=["Deal won: 1200.00 EUR"])
+    actor: str = Field(
+        description="Who did it, or created the activity: `user:<id>`, `client:<id>` or `system:<service>`."
+    )
+    record: Ref = Field(description="The record it belongs to: the one asked for, or one its story went on to.")
+    data: dict[str, Any] = Field(
+        description="Of an activity its status, priority, due date and owner; of an event its main facts, never texts."
+    )
+
+
+class TimelinePage(BaseModel):
+    """A page of a timeline."""
+
+    items: list[TimelineItem] = Field(description="Newest first.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")

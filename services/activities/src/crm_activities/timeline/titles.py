@@ -1,0 +1,73 @@
+"""What a timeline says of an event: a human title, and the few facts that go with it. No texts, no names of people."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from crm_contracts.envelope import parse_type
+
+Data = Mapping[str, Any]
+
+LABELS: Final = {"opportunity": "Deal", "api_client": "API client"}
+"""How people call an entity, where it is not its name."""
+
+PHRASES: Final = {
+    "held": "put on hold",
+    "stage_changed": "moved to another stage",
+    "reminder_due": "reminder",
+    "waiting": "waits for somebody else",
+}
+"""How people call a fact, where it is not its name."""
+
+FACTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "crm.sales.lead.qualified.v1": ("account_id", "contact_id", "opportunity_id", "created"),
+    "crm.sales.lead.disqualified.v1": ("reason",),
+    "crm.sales.lead.merged.v1": ("survivor_id",),
+    "crm.sales.opportunity.won.v1": ("actual_value", "won_at"),
+    "crm.sales.opportunity.lost.v1": ("reason", "lost_at"),
+    "crm.activities.task.completed.v1": ("completed_at",),
+    "crm.activities.task.rescheduled.v1": ("old_due_at", "new_due_at"),
+    "crm.activities.task.reminder_due.v1": ("remind_at",),
+}
+"""The facts of an event that its timeline item carries. Free text, such as the note of a lost deal, is never among them."""
+
+
+def shown_facts(type_: str, data: Data) -> dict[str, Any] | None:
+    """What to keep of an event's data: its facts, the names of changed fields, who owns it now."""
+    facts = FACTS.get(type_)
+    if facts is not None:
+        return {name: data.get(name) for name in facts}
+    fact = parse_type(type_).fact
+    match fact:
+        case "updated":
+            return {"changed": sorted(data.get("changed") or ())}
+        case "assigned":
+            return {name: _principal(data.get(name)) for name in ("previous_owner", "new_owner")}
+        case "stage_changed":
+            return {name: (data.get(name) or {}).get("name") for name in ("from_stage", "to_stage")}
+    return None
+
+
+def _principal(owner: Any) -> dict[str, Any] | None:
+    return None if owner is None else {"type": owner["owner_type"], "id": owner["owner_id"]}
+
+
+def title_of(type_: str, data: Data) -> str:
+    """One line for people: *Lead qualified*, *Deal won: 1200.00 EUR*."""
+    _, entity, fact, _ = parse_type(type_)
+    label = LABELS.get(entity) or entity.replace("_", " ").capitalize()
+    title = f"{label} {PHRASES.get(fact) or fact.replace('_', ' ')}"
+    detail = _detail(fact, data)
+    return f"{title}: {detail}" if detail else title
+
+
+def _detail(fact: str, data: Data) -> str | None:
+    match fact:
+        case "updated":
+            return ", ".join(name.replace("_", " ") for name in data.get("changed") or ())
+        case "won" if data.get("actual_value"):
+            return f"{data['actual_value']['amount']} {data['actual_value']['currency']}"
+        case "stage_changed":
+            return f"{data.get('from_stage')} → {data.get('to_stage')}"
+        case "disqualified" | "lost" if data.get("reason"):
+            return str(data["reason"]).replace("_", " ")
+    return None
