@@ -84,14 +84,16 @@ def compose(shapes: tuple[Shape, ...], keeps_answer: bool) -> str:
 
 def _change(position: int, shape: Shape) -> str:
     verb, table, columns = shape
-    rows = f"json_populate_recordset(null::{table}, ${position + 1}::text::json) r"
-    names = ", ".join(columns)
+    # Named with its schema and in quotes: an entity may be called order, case or box, which SQL knows as something else.
+    target = f'public."{table}"'
+    rows = f"json_populate_recordset(null::{target}, ${position + 1}::text::json) r"
+    names = ", ".join(f'"{column}"' for column in columns)
     if verb == "insert":
-        return f"r{position} as (insert into {table} ({names}) select {names} from {rows} returning id)"
+        return f"r{position} as (insert into {target} ({names}) select {names} from {rows} returning id)"
     if verb == "update":
-        assigned = ", ".join(f"{column} = r.{column}" for column in columns)
+        assigned = ", ".join(f'"{column}" = r."{column}"' for column in columns)
         return (
-            f"r{position} as (update {table} t set {assigned} from {rows}"
+            f"r{position} as (update {target} t set {assigned} from {rows}"
             " where t.id = r.id and t.version = r.version - 1 returning t.id)"
         )
-    return f"r{position} as (delete from {table} t using {rows} where t.id = r.id and t.version = r.version returning t.id)"
+    return f"r{position} as (delete from {target} t using {rows} where t.id = r.id and t.version = r.version returning t.id)"
