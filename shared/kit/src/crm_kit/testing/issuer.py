@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import orjson
-from crm_contracts.access import AUDIENCE
 
+from crm_contracts.access import AUDIENCE
 from crm_kit import clock
 from crm_kit.access import Principal
 from crm_kit.signing import SigningKey

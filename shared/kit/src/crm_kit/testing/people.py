@@ -5,7 +5,6 @@ from typing import TypedDict, Unpack
 from uuid import UUID, uuid4
 
 from crm_contracts.catalogue import all_entities
-
 from crm_kit.access import Depth, Principal
 from crm_kit.directory import CHANNEL
 from crm_kit.runtime import Runtime
