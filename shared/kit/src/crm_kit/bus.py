@@ -13,10 +13,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiormq
+import structlog
 from aiormq import spec
 from aiormq.abc import AbstractConnection, DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
 from yarl import URL
+
+log = structlog.get_logger(__name__)
 
 EVENTS = "crm.events"
 REPLAY = "crm.replay"
@@ -161,6 +164,9 @@ class Publisher:
             send.cancel()
         outcomes = [_outcome(send) for send in sends]
         if Outcome.UNKNOWN in outcomes:
+            first = sends[outcomes.index(Outcome.UNKNOWN)]
+            reason = first.exception() if first.done() and not first.cancelled() else None
+            log.warning("bus.unconfirmed", messages=outcomes.count(Outcome.UNKNOWN), error=str(reason or "no answer"))
             await asyncio.gather(*late, return_exceptions=True)
             await self.close()
         return outcomes

@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar
 
 from crm_contracts.catalogue import Entity, Event, event_for
 from crm_contracts.envelope import Envelope, EnvelopeError, parse_type, source_of
-
 from crm_kit.uow import UnitOfWork
 
 E = TypeVar("E", bound=Event)

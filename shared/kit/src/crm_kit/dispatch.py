@@ -15,13 +15,13 @@ from uuid import UUID
 
 import orjson
 import structlog
-from crm_contracts.catalogue import Event, event_for
-from crm_contracts.envelope import Envelope, EnvelopeError
 from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.catalogue import Event, event_for
+from crm_contracts.envelope import Envelope, EnvelopeError
 from crm_kit import clock, failpoints, inbox
 from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach
 from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished

@@ -12,10 +12,10 @@ from typing import TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import structlog
-from crm_contracts.envelope import EnvelopeError
 from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
+from crm_contracts.envelope import EnvelopeError
 from crm_kit import clock, inbox
 from crm_kit.bus import REPLAY, BrokerDown, Delivery, Session, TopologyMissing
 from crm_kit.consumers import Group

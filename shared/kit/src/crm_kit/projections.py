@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import orjson
-from crm_contracts.catalogue import Event
 from sqlalchemy import false
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_contracts.catalogue import Event
 from crm_kit.consumers import envelope_of
 
 STUB_VERSION = 0

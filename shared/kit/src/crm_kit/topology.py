@@ -188,14 +188,16 @@ class Management:
         """Raises TopologyError."""
         await self._call("PUT", path, body)
 
-    async def delete(self, path: str) -> None:
+    async def delete(self, path: str, *, missing_ok: bool = False) -> None:
         """Raises TopologyError."""
-        await self._call("DELETE", path, None)
+        await self._call("DELETE", path, None, missing_ok=missing_ok)
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None, *, missing_ok: bool = False) -> Any:
         url = URL(f"{self._base}/{path}", encoded=True)
         try:
             async with self._session.request(method, url, json=body) as answer:
+                if answer.status == 404 and missing_ok:
+                    return None
                 if answer.status >= 400:
                     raise TopologyError(f"{method} {path}: {answer.status} {(await answer.text())[:200]}")
                 return await answer.json() if method == "GET" else None

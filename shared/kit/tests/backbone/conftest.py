@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
 import orjson
 import pytest
+
 from crm_contracts.envelope import Envelope
 from crm_kit import clock, topology
 from crm_kit.bus import EVENTS, Publisher, outgoing

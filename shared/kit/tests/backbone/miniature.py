@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
 
+from pydantic import Field
+from sqlalchemy import BigInteger, Identity
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
 from crm_contracts.catalogue import Entity, Event
 from crm_contracts.records import RecordModel
 from crm_kit.consumers import Consumers, envelope_of
@@ -18,9 +22,6 @@ from crm_kit.projections import Projected, project
 from crm_kit.runtime import Service
 from crm_kit.tables import add_kit_tables
 from crm_kit.uow import UnitOfWork
-from pydantic import Field
-from sqlalchemy import BigInteger, Identity
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class ThingRecord(RecordModel):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+
 from crm_kit import inbox
 from crm_kit.bus import DEAD_LETTERS, REPLAY, Publisher, outgoing
 from crm_kit.db import new_id

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 import pytest
+
 from crm_kit import clock, outbox, topology
 from crm_kit.bus import BrokerDown, Delivery, Publisher, Session
 from crm_kit.db import new_id

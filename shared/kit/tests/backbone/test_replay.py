@@ -1,0 +1,123 @@
+"""Snapshots: a queue that joins late ends up with what the source has."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import inbox, operations
+from crm_kit.bus import Publisher, Session
+from crm_kit.consumers import Consumers
+from crm_kit.intake import Intake
+from crm_kit.relay import Relay
+from crm_kit.replay import SNAPSHOT_REQUEST, Row, Snapshots
+from crm_kit.runtime import Runtime
+
+from .conftest import rows, until
+from .miniature import consumers
+from .test_relay import make_things, rename
+
+DIFFERING = """
+select count(*) from thing t full join thing_copy c using (id)
+where t.name is distinct from c.name or t.version is distinct from c.version
+"""
+
+
+async def page_things(conn: AsyncConnection, after: UUID | None, limit: int) -> Sequence[Row]:
+    sql = "select id, version, name, created_at, modified_at from thing where $1::uuid is null or id > $1 order by id limit $2"
+    found = (await conn.exec_driver_sql(sql, (after, limit))).all()
+    return [
+        Row(
+            id=row.id,
+            version=row.version,
+            owner_id=None,
+            business_unit=None,
+            record={**row._mapping, "created_by": None, "modified_by": None},
+        )
+        for row in found
+    ]
+
+
+def snapshots_of(runtime: Runtime, amqp_url: str) -> Snapshots:
+    return Snapshots("mini", runtime, consumers, {"thing": page_things}, amqp_url)
+
+
+async def test_an_operator_sends_every_record_to_one_queue(runtime: Runtime, amqp_url: str, intake: Intake) -> None:
+    things = await make_things(runtime, 1200)
+    await rename(runtime, things[0], "renamed")
+    async with runtime.db.begin() as conn:
+        await operations.snapshot(conn, ["thing"], "crm.mini.inbox")
+    assert await snapshots_of(runtime, amqp_url).serve_one()
+    consuming = asyncio.create_task(intake.run())
+    await until(lambda: _copied(runtime, 1200))
+    intake.stop()
+    await consuming
+    assert await rows(runtime, DIFFERING) == [(0,)]
+    assert await rows(runtime, "select count(*) from seen") == [(0,)]
+    assert await rows(runtime, "select sent, error from snapshot_request") == [(1200, None)]
+
+
+async def _copied(runtime: Runtime, count: int) -> bool:
+    return await rows(runtime, "select count(*) from thing_copy") == [(count,)]
+
+
+async def test_a_snapshot_to_nowhere_says_so(runtime: Runtime, amqp_url: str) -> None:
+    await make_things(runtime, 1)
+    async with runtime.db.begin() as conn:
+        await operations.snapshot(conn, ["thing"], "crm.nowhere")
+    assert await snapshots_of(runtime, amqp_url).serve_one()
+    [(error, done)] = await rows(runtime, "select error, done_at is not null from snapshot_request")
+    assert (error, done) == ("queue crm.nowhere is not bound to crm.replay", True)
+
+
+async def test_a_new_group_asks_for_what_it_needs_once(runtime: Runtime, amqp_url: str) -> None:
+    async with runtime.db.begin() as conn:
+        await inbox.remember_bound(conn, [("mini.copies", "/crm/mini"), ("mini.echoes", "/crm/mini")])
+    snapshots = snapshots_of(runtime, amqp_url)
+    await snapshots.request_missing()
+    await snapshots.request_missing()
+    async with asyncio.timeout(10), Session(amqp_url, "crm.mini.inbox", name="test", prefetch=10) as session:
+        [request] = await session.batch(10)
+        assert request.type == SNAPSHOT_REQUEST
+        await snapshots.accept(request)
+        await snapshots.accept(request)
+    assert await rows(runtime, "select entities, queue from snapshot_request") == [(["thing"], "crm.mini.inbox")]
+
+
+async def test_joining_while_others_write_misses_and_invents_nothing(
+    runtime: Runtime, amqp_url: str, intake: Intake, publisher: Publisher
+) -> None:
+    """Records from before the binding, changes before, during and after the snapshot."""
+    things = await make_things(runtime, 300)
+    await rows(runtime, "update outbox set state = 'published' returning 1")  # before the queue was bound
+    relay = Relay("mini", runtime.db, publisher, runtime.notifier)
+    snapshots = snapshots_of(runtime, amqp_url)
+    running = [asyncio.create_task(work) for work in (relay.run(), intake.run(), snapshots.run())]
+
+    async def write() -> None:
+        for n in range(300):
+            await rename(runtime, things[n % 60], f"name {n}")
+
+    writing = asyncio.create_task(write())
+    async with runtime.db.begin() as conn:
+        await operations.snapshot(conn, ["thing"], "crm.mini.inbox")
+    await writing
+
+    async def equal() -> bool:
+        return await rows(runtime, DIFFERING) == [(0,)]
+
+    await until(equal)
+    for part in (relay, intake, snapshots):
+        part.stop()
+    await asyncio.wait_for(asyncio.gather(*running), 10)
+    assert await _copied(runtime, 300)
+
+
+def test_only_projections_of_records_need_snapshots() -> None:
+    assert {g.name: [e.name for e in g.snapshot_entities("mini")] for g in consumers.groups.values()} == {
+        "mini.copies": ["thing"],
+        "mini.journal": [],
+        "mini.echoes": [],
+    }
+    assert Consumers("none").sources() == ()

@@ -1,0 +1,60 @@
+"""Due rows: each once, across replicas, and one bad row never in the way of the others."""
+
+import asyncio
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from crm_kit.runtime import Runtime
+from crm_kit.timers import TimerLoop, Timers
+from crm_kit.uow import UnitOfWork
+
+from .conftest import rows
+from .miniature import Thing, ThingUpdated
+from .test_relay import make_things
+
+
+def undone(now: datetime) -> Select[UUID]:
+    return select(Thing.id).where(Thing.name != "done", Thing.modified_at <= now).order_by(Thing.modified_at, Thing.id)
+
+
+def finishing() -> Timers:
+    timers = Timers()
+
+    @timers.due("thing.finish", undone)
+    async def finish(thing_id: UUID, uow: UnitOfWork) -> None:
+        thing = await uow.load(Thing, thing_id)
+        if thing.name == "thing 3":
+            raise LookupError("never")
+        thing.name = "done"
+        uow.emit(thing, ThingUpdated)
+
+    return timers
+
+
+async def test_two_replicas_handle_each_due_row_once_and_leave_a_bad_one_for_later(runtime: Runtime) -> None:
+    await make_things(runtime, 30)
+    loops = [TimerLoop(finishing(), runtime) for _ in range(2)]
+    await asyncio.gather(*(loop.fire_due() for loop in loops))
+    assert await rows(runtime, "select name, count(*) from thing group by 1 order by 2") == [
+        ("thing 3", 1),
+        ("done", 29),
+    ]
+    assert await rows(runtime, "select count(*) from outbox where type like '%updated%'") == [(29,)]
+    assert await loops[0].fire_due() == 0
+
+
+async def test_a_chore_runs_at_its_interval(runtime: Runtime) -> None:
+    timers, done = Timers(), asyncio.Event()
+
+    @timers.every("sweep", seconds=3600)
+    async def sweep(conn: object) -> None:
+        assert not done.is_set()
+        done.set()
+
+    loop = TimerLoop(timers, runtime)
+    running = asyncio.create_task(loop.run())
+    await asyncio.wait_for(done.wait(), 5)
+    loop.stop()
+    await asyncio.wait_for(running, 5)

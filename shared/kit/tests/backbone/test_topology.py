@@ -1,0 +1,77 @@
+"""What ``crm topology apply`` leaves behind, and what a service's own user may do there."""
+
+import secrets
+from collections.abc import AsyncIterator
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import pytest
+
+from crm_kit import topology
+from crm_kit.bus import EVENTS, Outcome, Publisher, Session, TopologyMissing, outgoing
+from crm_local.servers import Servers
+
+from .miniature import consumers
+
+KEYS = {"mini": consumers.routing_keys(), "sales": ("crm.mini.thing.#",)}
+
+
+@pytest.fixture
+async def empty_vhost(servers: Servers) -> AsyncIterator[str]:
+    vhost = f"topology-{secrets.token_hex(6)}"
+    yield urlunsplit(urlsplit(servers.amqp_url)._replace(path=f"/{vhost}"))
+    async with topology.Management(str(servers.amqp_management_url)) as management:
+        for service in KEYS:
+            await management.delete(f"users/{vhost}.{service}", missing_ok=True)
+        await management.delete(f"vhosts/{vhost}", missing_ok=True)
+
+
+async def test_it_declares_everything_twice_over_and_then_nothing_is_missing(
+    empty_vhost: str, servers: Servers
+) -> None:
+    for _ in range(2):
+        report = await topology.apply(KEYS, empty_vhost, servers.amqp_management_url, password_of=lambda name: name)
+    assert not report.skipped
+    assert f"virtual host {topology.vhost_of(empty_vhost)}" in report.declared
+    assert await topology.check(["mini", "sales"], empty_vhost) == []
+    assert await topology.check(["marketing"], empty_vhost) == [
+        "queue crm.marketing.inbox is not declared; run: crm topology apply",
+        "queue crm.marketing.parking is not declared; run: crm topology apply",
+    ]
+    async with topology.Management(str(servers.amqp_management_url)) as management:
+        queues = {
+            q["name"]: q for q in await management.get(f"queues/{quote(topology.vhost_of(empty_vhost), safe='')}")
+        }
+    assert queues["crm.log"]["type"] == "stream"
+    assert queues["crm.mini.inbox"]["type"] == "quorum"
+
+
+async def test_without_management_it_says_what_it_skipped(amqp_url: str) -> None:
+    report = await topology.apply(
+        {"mini": consumers.routing_keys()}, amqp_url, caps=topology.Caps(log_bytes=100_000_000)
+    )
+    assert report.skipped == [
+        "virtual host (no AMQP_MANAGEMENT_URL)",
+        "policies (no AMQP_MANAGEMENT_URL)",
+        "users and permissions (no AMQP_MANAGEMENT_URL)",
+    ]
+
+
+async def test_a_services_user_publishes_its_own_events_only(empty_vhost: str, servers: Servers) -> None:
+    await topology.apply(KEYS, empty_vhost, servers.amqp_management_url, password_of=lambda name: f"{name} secret")
+    user = topology.user_of("sales", empty_vhost)
+    parts = urlsplit(empty_vhost)
+    url = urlunsplit(parts._replace(netloc=f"{quote(user)}:{quote('sales secret')}@{parts.hostname}:{parts.port}"))
+    publisher = Publisher(url, name="test")
+    own = outgoing(b"{}", "crm.sales.lead.created.v1", message_id="1", headers={})
+    foreign = outgoing(b"{}", "crm.mini.thing.created.v1", message_id="2", headers={})
+    assert await publisher.publish(EVENTS, [own]) == [Outcome.CONFIRMED]
+    assert await publisher.publish(EVENTS, [foreign]) == [Outcome.UNKNOWN]
+    await publisher.close()
+    async with Session(url, "crm.sales.inbox", name="test", prefetch=1):
+        pass
+
+
+async def test_a_missing_queue_is_named(amqp_url: str) -> None:
+    with pytest.raises(TopologyMissing, match=r"crm\.marketing\.inbox is not declared; run: crm topology apply"):
+        async with Session(amqp_url, "crm.marketing.inbox", name="test", prefetch=1):
+            pass
