@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import asyncpg  # type: ignore[import-untyped] # it ships no types
+import asyncpg
 
 NAMES = (
     ("DE", "+4930", "Berlin", "Anna Lukas Greta Jürgen Sören Käthe", "Schmidt Müller Weiß Krüger Böhm Vogel"),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-import asyncpg  # type: ignore[import-untyped] # it ships no types
+import asyncpg
 import orjson
 from fastapi import FastAPI, HTTPException, Query, Response
 

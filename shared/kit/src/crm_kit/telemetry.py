@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +24,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from crm_kit.settings import Settings
 
-__all__ = ["SpanKind", "set_up", "shut_down", "span", "tracing"]
+__all__ = ["WORK", "SpanKind", "set_up", "shut_down", "span", "tracing"]
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _tracer: trace.Tracer | None = None
@@ -36,7 +37,7 @@ def set_up(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(message)s", force=True)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _of_this_work,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _Named(settings.service, settings.role),
@@ -113,6 +114,16 @@ class Traced:
         """The work ended badly without raising."""
         if self._span is not None:
             self._span.set_status(Status(StatusCode.ERROR, what))
+
+
+WORK: ContextVar[tuple[str, ...]] = ContextVar("crm_work", default=())
+"""Keys and values, in turns, that every log line of the work in hand carries: ids only. One variable, set once a request."""
+
+
+def _of_this_work(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    work = WORK.get()
+    event.update(zip(work[::2], work[1::2], strict=True))
+    return event
 
 
 class _Named:

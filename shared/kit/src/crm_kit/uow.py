@@ -27,7 +27,7 @@ from crm_contracts.envelope import (
 )
 from crm_kit import clock
 from crm_kit.access import Principal
-from crm_kit.db import OwnedRecord, Record, Stateful, new_id, stored_columns
+from crm_kit.db import OwnedRecord, Record, Stateful, fetch, new_id, stored_columns
 from crm_kit.errors import (
     DomainError,
     FieldError,
@@ -330,7 +330,7 @@ class UnitOfWork:
         stored = self._key.stored(answer) if self._key is not None and answer is not None else None
         sql, parameters = changes.statement(stored)
         conn = await self.connection()
-        count = (await conn.exec_driver_sql(sql, parameters)).scalar_one()
+        count = (await fetch(conn, sql, parameters))[0][0]
         if count != changes.expected:
             raise RuntimeError(f"{changes.expected - count} records changed under their lock")
         self._written.extend((p.record.entity(), p.record.id, p.record.version) for p in self._pending.values())

@@ -17,15 +17,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.errors import DomainError
-from crm_kit.migrations import head_of, revision_of
 from crm_kit.meta import state_machines_router
+from crm_kit.migrations import head_of, revision_of
 from crm_kit.openapi import describe_problems
 from crm_kit.problems import problem
 from crm_kit.records.presenter import to_json
 from crm_kit.requests import trace_id
 from crm_kit.runtime import Runtime, Service, open_runtime
 from crm_kit.settings import Settings
-from crm_kit.telemetry import SpanKind, span, tracing
+from crm_kit.telemetry import WORK, SpanKind, span, tracing
 from crm_kit.uow import Cause
 
 log = structlog.get_logger(__name__)
@@ -111,9 +111,7 @@ class Context:
                 message["headers"].append((b"crm-correlation-id", correlation))
             await send(message)
 
-        structlog.contextvars.bind_contextvars(
-            correlation_id=cause.correlation_id, trace_id=trace_id(cause), http_method=scope["method"]
-        )
+        WORK.set(("correlation_id", cause.correlation_id, "trace_id", trace_id(cause)))
         await self.app(scope, receive, send_with_context)
         return status
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from crm_contracts.filters import AllOf, AnyOf, FieldType, Filter, FilterField, Not, Op, Term
 from sqlalchemy import Boolean, Date, Enum, Integer, Numeric, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from crm_contracts.filters import AllOf, AnyOf, FieldType, Filter, FilterField, Not, Op, Term
 from crm_kit.db import Record
 
 COMPARE = {Op.EQ: "=", Op.NE: "<>", Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}

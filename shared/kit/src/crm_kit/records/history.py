@@ -4,12 +4,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from crm_contracts.access import Depth, Privilege
-from crm_contracts.types import UtcDatetime
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.types import UtcDatetime
 from crm_kit.db import Record
 from crm_kit.errors import DomainError, FieldError, NotFound
 from crm_kit.records.answers import READ_HEADERS

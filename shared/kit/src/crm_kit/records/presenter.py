@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 import orjson
-from crm_contracts.money import Money, exponent
 from pydantic import BaseModel
 from sqlalchemy import Numeric
 
+from crm_contracts.money import Money, exponent
 from crm_kit.db import PercentType, Record
 
 Values = Mapping[str, Any]
@@ -61,15 +62,22 @@ class Reference:
 
 
 class Presenter:
-    """Turns the values of one entity's row into its record, field by field in the order of the contract."""
+    """Turns the values of one entity's row into its record, in the order of the contract.
+
+    A list of fifty runs this some two thousand times, so fields that are shown as they are kept are copied in one go.
+    """
 
     def __init__(self, entity: type[Record]) -> None:
         columns = entity.__table__.c
         self.references: list[Reference] = []
-        self._steps: list[tuple[str, Callable[[Values, Names], Any]]] = []
+        self._special: list[tuple[str, Callable[[Values, Names], Any]]] = []
+        plain: list[str] = []
         for field in entity.record_model.model_fields:
             if field in columns:
-                step = _plain(field, columns[field].type)
+                step = _converted(field, columns[field].type)
+                if step is None:
+                    plain.append(field)
+                    continue
             elif f"{field}_amount" in columns:
                 step = _money(field)
             elif field == "owner_name":
@@ -80,11 +88,18 @@ class Presenter:
                 step = _reference(reference)
             else:
                 raise TypeError(f"{entity.__name__} has no column for the field {field!r} of its contract")
-            self._steps.append((field, step))
+            self._special.append((field, step))
+        self._template: dict[str, Any] = dict.fromkeys(entity.record_model.model_fields)
+        self._plain = tuple(plain)
+        self._copy = itemgetter(*plain)
 
     def record(self, values: Values, names: Names) -> dict[str, Any]:
         """The record, ready for ``to_json``."""
-        return {field: step(values, names) for field, step in self._steps}
+        shown = self._template.copy()
+        shown.update(zip(self._plain, self._copy(values), strict=True))
+        for field, step in self._special:
+            shown[field] = step(values, names)
+        return shown
 
     def points_at(self, values: Values) -> Iterator[tuple[str, UUID]]:
         """The (type, id) of every reference whose name the record shows, the owner aside."""
@@ -104,12 +119,13 @@ def presenter_of(entity: type[Record]) -> Presenter:
     return presenter
 
 
-def _plain(field: str, kind: Any) -> Callable[[Values, Names], Any]:
+def _converted(field: str, kind: Any) -> Callable[[Values, Names], Any] | None:
+    """How a column is shown that is not shown as it is kept; None for all others."""
     if isinstance(kind, PercentType):
         return lambda values, _: None if values[field] is None else float(values[field])
     if isinstance(kind, Numeric):
         return lambda values, _: None if values[field] is None else format(values[field].normalize(), "f")
-    return lambda values, _: values[field]
+    return None
 
 
 def _money(field: str) -> Callable[[Values, Names], Any]:

@@ -25,7 +25,8 @@ def _source(runtime: Runtime, entity: type[Record]) -> Source:
     async def page(conn: AsyncConnection, after: UUID | None, limit: int) -> Sequence[Row]:
         statement = select(*columns).order_by(key).limit(limit)
         rows = [
-            dict(row) for row in (await conn.execute(statement if after is None else statement.where(key > after))).mappings()
+            dict(row)
+            for row in (await conn.execute(statement if after is None else statement.where(key > after))).mappings()
         ]
         uow = UnitOfWork.for_timer(conn, runtime)
         await uow.learn(entity, rows)

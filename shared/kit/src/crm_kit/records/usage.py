@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from crm_contracts.access import Privilege
 from sqlalchemy import ColumnElement, Uuid, cast, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from crm_contracts.access import Privilege
 from crm_kit.db import OwnedRecord, Record
 from crm_kit.errors import DomainError
 from crm_kit.uow import UnitOfWork
