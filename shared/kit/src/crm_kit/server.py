@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from crm_kit import telemetry
 from crm_kit.settings import Settings
 
-
 IDLE_SECONDS: Final = 75
 """Longer than load balancers and the gateway keep an idle connection, so that they are the ones to close it."""
 
