@@ -1,0 +1,6 @@
+"""The gateway as the kit sees it."""
+
+from crm_gateway.tables import METADATA
+from crm_kit.runtime import Service
+
+SERVICE = Service(name="gateway", title="Gateway", metadata=METADATA, migrations="crm_gateway.migrations")

@@ -1,0 +1,74 @@
+"""What the gateway reads from its environment beyond what every service does."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from crm_kit.settings import Settings
+
+
+class GatewaySettings(Settings):
+    """Where the services are, who may call from a browser, and how much of everything one caller gets."""
+
+    upstreams: str = Field(
+        "",
+        validation_alias="CRM_UPSTREAMS",
+        description="Where each service answers: sales=http://127.0.0.1:8101,identity=http://127.0.0.1:8102",
+    )
+    cors_origins: str = Field(
+        "",
+        validation_alias="CRM_CORS_ORIGINS",
+        description="Origins whose pages may call the API, such as https://crm.example.com; * for any.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        validation_alias="CRM_TRUSTED_PROXIES",
+        description="Networks of the load balancers before the gateway, whose X-Forwarded-For is believed.",
+    )
+    requests_per_second: float = Field(500, gt=0, validation_alias="CRM_REQUESTS_PER_SECOND")
+    request_burst: int = Field(1000, ge=1, validation_alias="CRM_REQUEST_BURST")
+    total_seconds: float = Field(
+        10.0, gt=0, validation_alias="CRM_TOTAL_SECONDS", description="Longest a request may take in all."
+    )
+    idle_seconds: float = Field(
+        30.0, gt=0, validation_alias="CRM_IDLE_SECONDS", description="Longest an import or a file may stand still."
+    )
+    upstream_slots: int = Field(
+        256, ge=1, validation_alias="CRM_UPSTREAM_SLOTS", description="Calls under way to one service at a time."
+    )
+    transfer_slots: int = Field(
+        32, ge=1, validation_alias="CRM_TRANSFER_SLOTS", description="Imports and files under way to one service."
+    )
+
+    @property
+    def connections(self) -> int:
+        """Size of the connection pool: the gateway asks its database for little."""
+        return self.pool_size or (2 if self.role == "api" else 3)
+
+    @property
+    def upstream_urls(self) -> Mapping[str, str]:
+        """The base URL of each service."""
+        pairs = (pair.strip().partition("=") for pair in self.upstreams.split(",") if pair.strip())
+        return {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The allowed origins."""
+        return frozenset(origin.strip().rstrip("/") for origin in self.cors_origins.split(",") if origin.strip())
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The trusted networks."""
+        return tuple(ip_network(network.strip()) for network in self.trusted_proxies.split(",") if network.strip())
+
+    @field_validator("upstreams")
+    @classmethod
+    def _are_urls(cls, value: str) -> str:
+        for pair in filter(None, (part.strip() for part in value.split(","))):
+            name, equals, url = pair.partition("=")
+            parts = urlsplit(url)
+            if not (name and equals and parts.scheme == "http" and parts.hostname) or parts.path.strip("/"):
+                raise ValueError(f"{pair!r} is not <service>=http://<host>:<port>")
+        return value

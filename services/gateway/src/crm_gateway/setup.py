@@ -1,0 +1,9 @@
+"""Prepare the gateway's database."""
+
+from crm_gateway.app import SERVICE
+from crm_kit.setup import prepare
+
+
+def run() -> None:
+    """Migrate, then return."""
+    prepare(SERVICE)
