@@ -1,0 +1,56 @@
+"""Which headers pass the gateway. Everything not named here stays behind, hop-by-hop headers (RFC 9110 §7.6.1) above all."""
+
+from typing import Final
+
+from crm_kit.errors import DomainError
+from crm_kit.uow import Cause
+
+REQUEST: Final = frozenset(
+    {b"authorization", b"accept", b"accept-encoding", b"accept-language", b"content-type", b"content-encoding"}
+    | {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range"}
+    | {b"idempotency-key", b"crm-after", b"prefer", b"user-agent"}
+)
+"""From the caller to a service. Framing, tracing, deadline and forwarding headers are the gateway's own to write."""
+
+ANSWER: Final = frozenset(
+    {b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-disposition"}
+    | {b"content-range", b"accept-ranges", b"etag", b"last-modified", b"location", b"link", b"allow"}
+    | {b"cache-control", b"vary", b"age", b"expires", b"retry-after", b"www-authenticate", b"deprecation", b"sunset"}
+    | {b"crm-version", b"idempotent-replayed", b"preference-applied", b"x-content-type-options"}
+)
+"""From a service to the caller."""
+
+_ONCE: Final = frozenset({b"authorization", b"content-type", b"idempotency-key"})
+"""Sent twice, one of them would be checked here and the other there."""
+
+
+def for_upstream(
+    headers: list[tuple[bytes, bytes]], cause: Cause, *, scheme: str, host: bytes, address: str
+) -> list[tuple[str, str]]:
+    """The headers a service sees; 400 for a repeated or non-ASCII one."""
+    passed: list[tuple[str, str]] = []
+    seen: set[bytes] = set()
+    for name, value in headers:
+        if name in REQUEST:
+            if name in _ONCE:
+                if name in seen:
+                    raise DomainError("invalid-header", f"{name.decode()} may be sent only once.")
+                seen.add(name)
+            if not value.isascii():
+                raise DomainError("invalid-header", f"{name.decode()} must be ASCII.")
+            passed.append((name.decode(), value.decode()))
+    passed.append(("crm-correlation-id", cause.correlation_id))
+    if cause.traceparent:
+        passed.append(("traceparent", cause.traceparent))
+    if cause.tracestate and cause.tracestate.isascii():
+        passed.append(("tracestate", cause.tracestate))
+    passed.append(("x-forwarded-for", address))
+    passed.append(("x-forwarded-proto", scheme))
+    if host.isascii():
+        passed.append(("x-forwarded-host", host.decode()))
+    return passed
+
+
+def for_caller(headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
+    """The headers of a service's answer that the caller sees."""
+    return [(lower, value) for name, value in headers if (lower := name.lower()) in ANSWER]

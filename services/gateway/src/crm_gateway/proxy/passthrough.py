@@ -1,0 +1,208 @@
+"""One request through the gateway: streamed both ways, nothing parsed, within its deadline."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import ClientError, ClientResponse
+from starlette.types import Receive, Scope, Send
+
+from crm_gateway.proxy.body import CallerGone, Upload, declared_length, take_body
+from crm_gateway.proxy.headers import for_caller, for_upstream
+from crm_gateway.proxy.upstream import FAILURES, DeadlineExceeded, Upstream
+from crm_gateway.routes import is_transfer
+from crm_gateway.settings import GatewaySettings
+from crm_kit.errors import DomainError
+
+WATCH_AFTER_SECONDS: Final = 0.1
+MARGIN_SECONDS: Final = 0.05
+"""A service is told to be ready this much earlier, so that its own 504 arrives before ours is due."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What is known of a request once it is admitted."""
+
+    headers: dict[bytes, bytes]
+    address: str
+    answer_headers: Sequence[tuple[bytes, bytes]]
+    """What the gateway adds to the answer."""
+
+
+async def pass_through(
+    upstream: Upstream, settings: GatewaySettings, visit: Visit, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Send the request on and its answer back. Raises what is to be told as a problem; once an answer has begun,
+    a failure can only be told by closing the connection before its end.
+    """
+    watch, reply = Watch(receive), Reply(send, visit.answer_headers)
+    try:
+        if is_transfer(scope["path"]):
+            await _transfer(upstream, settings, visit, scope, watch, reply)
+        else:
+            await _exchange(upstream, settings, visit, scope, watch, reply)
+    except CallerGone:
+        FAILURES.labels(upstream.name, "caller gone").inc()
+    except asyncio.CancelledError:
+        if not watch.caller_gone:
+            raise
+        watch.forgive()
+        FAILURES.labels(upstream.name, "caller gone").inc()
+    except (TimeoutError, ClientError, DomainError) as error:
+        if reply.begun:
+            FAILURES.labels(upstream.name, "broken off").inc()
+            log.warning("answer broken off", upstream=upstream.name, error=type(error).__name__)
+        elif isinstance(error, TimeoutError):
+            raise DeadlineExceeded(upstream.name) from error
+        else:
+            raise
+    finally:
+        watch.end()
+
+
+async def _exchange(
+    upstream: Upstream, settings: GatewaySettings, visit: Visit, scope: Scope, watch: "Watch", reply: "Reply"
+) -> None:
+    """An ordinary call: 10 s in all, of which the service gets at most 3 s to begin its answer."""
+    total = min(settings.total_seconds, _callers_deadline(visit.headers))
+    loop = asyncio.get_running_loop()
+    until = loop.time() + total
+    async with asyncio.timeout_at(until):
+        length = declared_length(visit.headers)
+        body = await take_body(watch.receive, length, settings.max_body_bytes, _nothing, watch.begin)
+        with upstream.calls.slot():
+            hop = min(settings.hop_seconds, until - loop.time())
+            headers = _headers(visit, scope, body, length)
+            headers.append(("crm-deadline-ms", str(max(1, int((hop - MARGIN_SECONDS) * 1000)))))
+            answer = await upstream.open(
+                scope["method"], _target(scope), headers, body, seconds=hop, repeatable=_repeatable(scope, visit, body)
+            )
+            await reply.relay(answer, _nothing)
+
+
+async def _transfer(
+    upstream: Upstream, settings: GatewaySettings, visit: Visit, scope: Scope, watch: "Watch", reply: "Reply"
+) -> None:
+    """An import or a file: as long as it takes, if only something moves every 30 s."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(settings.idle_seconds) as patience:
+
+        def progress() -> None:
+            # What moved after the last second is too late: the timeout is on its way already.
+            if not patience.expired():
+                patience.reschedule(loop.time() + settings.idle_seconds)
+
+        with upstream.transfers.slot():
+            length = declared_length(visit.headers)
+            body = await take_body(watch.receive, length, None, progress, watch.begin)
+            headers = _headers(visit, scope, body, length)
+            answer = await upstream.open(scope["method"], _target(scope), headers, body)
+            await reply.relay(answer, progress)
+
+
+class Watch:
+    """Notices when the caller hangs up while we wait for the service, and cancels the request then.
+
+    It looks only after a while: nearly every answer is there sooner, and a task for each would cost more than the answer.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
+        self.caller_gone = False
+        self._owner = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """The body has been received, so whatever comes next is the end of the connection."""
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start)
+
+    def end(self) -> None:
+        """The answer is out, or given up."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def forgive(self) -> None:
+        """The cancellation was ours and has served its purpose."""
+        if self._owner is not None:
+            self._owner.uncancel()
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._wait(), name="watch the caller")
+
+    async def _wait(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self.caller_gone = True
+        if self._owner is not None:
+            self._owner.cancel()
+
+
+class Reply:
+    """The answer on its way to the caller."""
+
+    def __init__(self, send: Send, added: Sequence[tuple[bytes, bytes]]) -> None:
+        self.begun = False
+        self._send, self._added = send, added
+
+    async def relay(self, answer: ClientResponse, progress: Callable[[], None]) -> None:
+        """Pass headers and body on as they come. Raises when the service breaks off or the time is up."""
+        content = answer.content
+        try:
+            headers = for_caller(answer.raw_headers)
+            headers.extend(self._added)
+            self.begun = True
+            await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            while True:
+                chunk = await content.readany()
+                more = not content.at_eof()
+                progress()
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+                if not more:
+                    return
+                progress()
+        finally:
+            # Gives the connection back when the body was read to its end, and closes it otherwise.
+            answer.release() if content.at_eof() else answer.close()
+
+
+def _headers(visit: Visit, scope: Scope, body: bytes | Upload | None, length: int | None) -> list[tuple[str, str]]:
+    host = visit.headers.get(b"host", b"")
+    passed = for_upstream(
+        scope["headers"], scope["crm.cause"], scheme=scope["scheme"], host=host, address=visit.address
+    )
+    if isinstance(body, Upload) and length is not None:
+        passed.append(("content-length", str(length)))
+    return passed
+
+
+def _target(scope: Scope) -> str:
+    target: str = scope["raw_path"].decode("ascii")
+    return f"{target}?{scope['query_string'].decode('ascii')}" if scope["query_string"] else target
+
+
+def _repeatable(scope: Scope, visit: Visit, body: bytes | Upload | None) -> bool:
+    """May the request be sent again after a broken connection? Only if it changes nothing, or the service knows it again."""
+    if isinstance(body, Upload):
+        return False
+    method = scope["method"]
+    return method in ("GET", "HEAD") or (method == "POST" and b"idempotency-key" in visit.headers)
+
+
+def _callers_deadline(headers: dict[bytes, bytes]) -> float:
+    sent = headers.get(b"crm-deadline-ms")
+    if sent is None:
+        return float("inf")
+    if not sent.isdigit() or len(sent) > 9:
+        raise DomainError("invalid-header", "Crm-Deadline-Ms is a number of milliseconds.")
+    return int(sent) / 1000
+
+
+def _nothing() -> None:
+    """An ordinary call's end does not move with its progress."""

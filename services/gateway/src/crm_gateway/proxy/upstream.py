@@ -1,0 +1,195 @@
+"""One service behind the gateway: its connections, its guards, and calls to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import structlog
+from aiohttp import ClientError, ClientResponse, ClientTimeout
+from prometheus_client import Counter, Gauge, Histogram
+from yarl import URL
+
+from crm_gateway.proxy.body import Upload
+from crm_gateway.proxy.breaker import Breaker, Bulkhead, Unavailable
+from crm_gateway.settings import GatewaySettings
+from crm_kit import clock
+from crm_kit.errors import DomainError
+
+CONNECT_SECONDS: Final = 1.0
+KEPT_ALIVE_SECONDS: Final = 60.0
+"""Less than our servers keep an idle connection, so that none is closed at the moment it is used again."""
+
+LONGEST_ANSWER: Final = 8 * 1024 * 1024
+"""Of the answers that the gateway reads itself; what passes through may be of any size."""
+
+SECONDS = Histogram("crm_gateway_upstream_seconds", "From the call to the first byte of the answer.", ["upstream"])
+FAILURES = Counter("crm_gateway_upstream_failures", "Calls without an answer.", ["upstream", "reason"])
+UNDER_WAY = Gauge("crm_gateway_upstream_calls", "Calls under way.", ["upstream"])
+OPEN = Gauge("crm_gateway_breaker_open", "1 while an upstream is given up.", ["upstream"])
+
+# The answer travels as it is: not decompressed, no headers of the client's own invention.
+_SKIPPED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+log = structlog.get_logger(__name__)
+
+
+class DeadlineExceeded(DomainError):
+    """504: the upstream was too slow, or there was no time left to ask it."""
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__("deadline-exceeded", f"The {upstream} service did not answer in time.")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service said, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Upstream:
+    """Calls to one service. Use inside the loop that made it, and ``close`` it."""
+
+    def __init__(self, name: str, url: str, settings: GatewaySettings) -> None:
+        self.name, self.url = name, url
+        self._patience = settings.hop_seconds
+        self.calls = Bulkhead(name, settings.upstream_slots)
+        self.transfers = Bulkhead(name, settings.transfer_slots)
+        self.breaker = Breaker(name)
+        self._seconds = SECONDS.labels(name)
+        UNDER_WAY.labels(name).set_function(lambda: self.calls.taken + self.transfers.taken)
+        OPEN.labels(name).set_function(lambda: float(self.breaker.open))
+        self._session = aiohttp.ClientSession(
+            # The bulkhead bounds the connections.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_SECONDS),
+            timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_SKIPPED,
+            auto_decompress=False,
+        )
+        # The client would by itself send a DELETE again that may have taken effect; what is sent twice is decided below.
+        self._session._retry_connection = False
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def open(
+        self,
+        method: str,
+        target: str,
+        headers: list[tuple[str, str]],
+        body: bytes | Upload | None = None,
+        *,
+        seconds: float | None = None,
+        repeatable: bool = False,
+    ) -> ClientResponse:
+        """Send a request and return the answer once its headers are here; the caller reads or closes it.
+
+        ``target`` is the raw path with its query. A ``repeatable`` request is sent once more when the connection broke
+        before the first byte of an answer. Raises 502 or 503, 504 after ``seconds``, and whatever ended an upload early.
+        """
+        url = URL(self.url + target, encoded=True)
+        try:
+            async with asyncio.timeout(seconds):
+                if repeatable:
+                    try:
+                        return await self._try(method, url, headers, body)
+                    except ClientError:
+                        pass
+                return await self._try(method, url, headers, body)
+        except ClientError as error:
+            if isinstance(body, Upload) and body.failure is not None:
+                raise body.failure from error
+            raise self._refusal(error) from error
+        except TimeoutError as error:
+            FAILURES.labels(self.name, "timeout").inc()
+            # A caller in a hurry proves nothing; a whole hop of silence does.
+            if seconds is not None and seconds >= self._patience:
+                self._failed()
+            raise DeadlineExceeded(self.name) from error
+
+    async def _try(
+        self, method: str, url: URL, headers: list[tuple[str, str]], body: bytes | Upload | None
+    ) -> ClientResponse:
+        trying = self.breaker.admit()
+        began = clock.monotonic()
+        settled = False
+        try:
+            answer = await self._session.request(method, url, headers=headers, data=body, allow_redirects=False)
+            settled = True
+        except ClientError:
+            if not (isinstance(body, Upload) and body.failure is not None):
+                settled = True
+                FAILURES.labels(self.name, "connection").inc()
+                self._failed()
+            raise
+        finally:
+            # A caller who went away, or sent too much, tells nothing about the upstream.
+            if trying and not settled:
+                self.breaker.abandoned()
+        self._seconds.observe(clock.monotonic() - began)
+        self.breaker.succeeded()
+        return answer
+
+    async def fetch(self, target: str, headers: list[tuple[str, str]]) -> Answer:
+        """GET, read whole, in the time of one hop; 502, 503 or 504 when that cannot be had."""
+        try:
+            async with asyncio.timeout(self._patience):
+                with self.calls.slot():
+                    async with await self.open("GET", target, headers, repeatable=True) as answer:
+                        body = await _read(answer)
+        except ClientError as error:
+            raise self._refusal(error) from error
+        except TimeoutError as error:
+            raise DeadlineExceeded(self.name) from error
+        if body is None:
+            raise DomainError("upstream-failed", f"The answer of the {self.name} service is too large.")
+        return Answer(answer.status, answer.headers, body)
+
+    def _failed(self) -> None:
+        was_open = self.breaker.open
+        self.breaker.failed()
+        if self.breaker.open and not was_open:
+            log.warning("upstream given up", upstream=self.name)
+
+    def _refusal(self, error: ClientError) -> DomainError:
+        match error:
+            case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
+                return Unavailable(f"The {self.name} service cannot be reached; try again.")
+            case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+                return DomainError("upstream-failed", f"The {self.name} service gave no valid answer.")
+        return Unavailable(
+            f"The connection to the {self.name} service broke before it answered, so the request may or may not have"
+            " taken effect; send it again with the same Idempotency-Key, or read the record first."
+        )
+
+
+async def _read(answer: ClientResponse) -> bytes | None:
+    """The whole body, or None when it is longer than what we want to hold."""
+    pieces, size = [], 0
+    async for piece in answer.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > LONGEST_ANSWER:
+            return None
+    return b"".join(pieces)
+
+
+Upstreams = Mapping[str, Upstream]
+
+
+@asynccontextmanager
+async def open_upstreams(settings: GatewaySettings) -> AsyncIterator[Upstreams]:
+    """Every configured service; connections are made when they are needed."""
+    upstreams = {name: Upstream(name, url, settings) for name, url in settings.upstream_urls.items()}
+    try:
+        yield upstreams
+    finally:
+        for upstream in upstreams.values():
+            await upstream.close()

@@ -1,0 +1,46 @@
+"""Which service answers which path. A new collection is one line here."""
+
+from collections.abc import Mapping
+from typing import Final
+
+PREFIX: Final = "/api/v1/"
+
+UPSTREAM: Final[Mapping[str, str]] = {
+    "leads": "sales",
+    "opportunities": "sales",
+    "accounts": "sales",
+    "contacts": "sales",
+    "sales-stages": "sales",
+    "exchange-rates": "sales",
+    "settings/sales": "sales",
+    "activities": "activities",
+    "tasks": "activities",
+    "timeline": "activities",
+    "auth": "identity",
+    "users": "identity",
+    "teams": "identity",
+    "business-units": "identity",
+    "security-roles": "identity",
+    "api-clients": "identity",
+    "settings/organization": "identity",
+}
+"""The first segment after the prefix (``settings``: the first two) and the service that owns it."""
+
+PUBLIC: Final = frozenset({f"{PREFIX}auth/token", f"{PREFIX}auth/revoke", f"{PREFIX}auth/jwks"})
+"""Paths of the API that need no access token: they are how one gets, ends and verifies it."""
+
+
+def upstream_of(path: str) -> str | None:
+    """The service that owns a path; None for the gateway's own paths and for those nobody owns."""
+    if not path.startswith(PREFIX):
+        return None
+    first, _, rest = path[len(PREFIX) :].partition("/")
+    found = UPSTREAM.get(first)
+    if found is None and first == "settings":
+        found = UPSTREAM.get(f"settings/{rest.partition('/')[0]}")
+    return found
+
+
+def is_transfer(path: str) -> bool:
+    """Is this an import, or the table of what it refused? Those are of any size, and have an idle limit instead of a deadline."""
+    return path.endswith("/import") or (path.endswith("/errors") and "/jobs/" in path)
