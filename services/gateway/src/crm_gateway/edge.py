@@ -1,0 +1,108 @@
+"""What stands before every request: CORS, who is calling, how often, and where it goes. Pure ASGI."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from crm_gateway.addresses import client_address
+from crm_gateway.cors import Cors
+from crm_gateway.limits import Limiter
+from crm_gateway.proxy.breaker import Unavailable
+from crm_gateway.proxy.passthrough import Visit, pass_through
+from crm_gateway.proxy.upstream import Upstreams
+from crm_gateway.routes import PREFIX, PUBLIC, upstream_of
+from crm_gateway.settings import GatewaySettings
+from crm_kit.errors import DomainError
+from crm_kit.problems import problem
+from crm_kit.requests import trace_id
+from crm_kit.runtime import Runtime
+from crm_kit.tokens import TokenVerifier, bearer
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Edge:
+    """Admits a request to the API, then passes it to the service that owns its path, or to the gateway's own routes."""
+
+    def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
+        self._app, self._settings = app, settings
+        self._proxies = settings.proxies
+        self._cors = Cors(settings.origins)
+        self._limiter = Limiter(settings.requests_per_second, settings.request_burst)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if (preflight := self._cors.preflight(scope["method"], headers)) is not None:
+            await preflight(scope, receive, send)
+            return
+        added = self._cors.headers(headers)
+        try:
+            await self._admit_and_answer(headers, added, scope, receive, send)
+        except DomainError as error:
+            answer = problem(error, scope["path"], trace_id(scope["crm.cause"]))
+            answer.raw_headers += added
+            await answer(scope, receive, send)
+
+    async def _admit_and_answer(
+        self, headers: dict[bytes, bytes], added: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        path: str = scope["path"]
+        if path.startswith(PREFIX):
+            address = self._address(scope)
+            runtime: Runtime = scope["app"].state.runtime
+            await self._admit(runtime.tokens, path, headers, address, added)
+            if (owner := upstream_of(path)) is not None:
+                upstreams: Upstreams = scope["app"].state.upstreams
+                upstream = upstreams.get(owner)
+                if upstream is None:
+                    raise Unavailable(f"The {owner} service is not part of this installation.")
+                cause = scope["crm.cause"]
+                if cause.traceparent:
+                    added.append((b"traceparent", cause.traceparent.encode()))
+                await pass_through(upstream, self._settings, Visit(headers, address, added), scope, receive, send)
+                return
+        await self._app(scope, receive, _with_headers(send, added) if added else send)
+
+    async def _admit(
+        self, tokens: TokenVerifier, path: str, headers: dict[bytes, bytes], address: str, added: Headers
+    ) -> None:
+        """Raises 401 or 429. An unknown token costs a verification, so those are counted by address."""
+        if path in PUBLIC:
+            self._count(address, added)
+            return
+        token = bearer(headers.get(b"authorization", b"").decode("latin-1"))
+        principal = tokens.cached(token)
+        if principal is None:
+            left = self._limiter.take(address)
+            if left < 0:
+                raise self._limiter.refusal(left)
+            principal = await tokens.verify(token)
+        self._count(principal.id, added)
+
+    def _count(self, caller: object, added: Headers) -> None:
+        left = self._limiter.take(caller)
+        added += self._limiter.headers(left)
+        if left < 0:
+            raise self._limiter.refusal(left)
+
+    def _address(self, scope: Scope) -> str:
+        peer = scope["client"][0] if scope["client"] else "unknown"
+        if not self._proxies:
+            return peer
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return client_address(peer, forwarded, self._proxies)
+
+
+def _with_headers(send: Send, added: Sequence[tuple[bytes, bytes]]) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message["headers"])
+            for name, value in added:
+                headers.append(name.decode(), value.decode("latin-1"))
+        await send(message)
+
+    return send_with_headers

@@ -1,0 +1,47 @@
+"""The gateway: its table of contents."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+
+from crm_gateway.app import SERVICE
+from crm_gateway.consumers import CONSUMERS
+from crm_gateway.documents import docs, openapi, problems, schemas
+from crm_gateway.edge import Edge
+from crm_gateway.proxy.upstream import open_upstreams
+from crm_gateway.settings import GatewaySettings
+from crm_gateway.views import state_machines
+from crm_kit.server import serve
+from crm_kit.web import create_app
+
+
+def app(settings: GatewaySettings | None = None) -> FastAPI:
+    """The app; settings come from the environment unless given."""
+    settings = settings or GatewaySettings()
+    views = [state_machines.router]
+    documents = [openapi.router, docs.router, schemas.router, problems.router]
+    gateway = create_app(SERVICE, views, settings=settings, consumers=CONSUMERS, openapi_url=None)
+    for router in (_connections(settings), *documents):
+        gateway.include_router(router)
+    gateway.mount("/docs/assets", docs.ASSETS)
+    # Innermost of the middleware: by then the kit has given the request its correlation id and trace.
+    gateway.user_middleware.append(Middleware(Edge, settings))
+    return gateway
+
+
+def _connections(settings: GatewaySettings) -> APIRouter:
+    """Nothing but a lifespan: the connections to the services live as long as the app."""
+
+    @asynccontextmanager
+    async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
+        async with open_upstreams(settings) as gateway.state.upstreams:
+            yield
+
+    return APIRouter(lifespan=lifespan)
+
+
+def run() -> None:
+    """Serve until SIGTERM."""
+    serve(app, GatewaySettings())
