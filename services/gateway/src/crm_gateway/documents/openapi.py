@@ -1,0 +1,189 @@
+"""One OpenAPI document for the whole API, merged from those of the services."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from crm_gateway.proxy.upstream import Upstream, Upstreams
+from crm_gateway.routes import PREFIX, upstream_of
+from crm_kit import clock
+from crm_kit.errors import DomainError
+from crm_kit.records.presenter import to_json
+
+FRESH_SECONDS: Final = 30.0
+INCOMPLETE_SECONDS: Final = 2.0
+"""How long a document that lacks a service is good for."""
+
+_REF: Final = "#/components/"
+
+Document = dict[str, Any]
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """The whole API. A service that is down is missing and named in ``x-unavailable``."""
+    body, etag = await merged(request)
+    headers = {"etag": etag, "cache-control": f"public, max-age={int(FRESH_SECONDS)}"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+async def merged(request: Request) -> tuple[bytes, str]:
+    """The merged document and its ETag, as of at most 30 s ago."""
+    state = request.app.state
+    if not hasattr(state, "openapi_cache"):
+        state.openapi_cache = Cache(request.app.openapi())
+    cache: Cache = state.openapi_cache
+    return await cache.read(state.upstreams)
+
+
+@dataclass
+class Cache:
+    """The last merge and the documents it was made from."""
+
+    own: Document
+    _until: float = float("-inf")
+    _body: bytes = b""
+    _etag: str = ""
+    _sources: dict[str, bytes] = field(default_factory=dict)
+    _merging: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def read(self, upstreams: Upstreams) -> tuple[bytes, str]:
+        """Ask all services at once when the last time is too long ago, and merge anew when one of them has changed."""
+        async with self._merging:
+            if clock.monotonic() >= self._until:
+                fetched = await asyncio.gather(*(_fetch(upstream) for upstream in upstreams.values()))
+                sources = {name: body for name, body in zip(upstreams, fetched, strict=True) if body is not None}
+                unavailable = sorted(upstreams.keys() - sources.keys())
+                if sources != self._sources or not self._body:
+                    documents = {name: orjson.loads(body) for name, body in sources.items()}
+                    self._body = to_json(merge(self.own, documents, unavailable))
+                    self._etag = f'"{hashlib.sha256(self._body).hexdigest()[:32]}"'
+                    self._sources = sources
+                self._until = clock.monotonic() + (INCOMPLETE_SECONDS if unavailable else FRESH_SECONDS)
+            return self._body, self._etag
+
+
+async def _fetch(upstream: Upstream) -> bytes | None:
+    try:
+        answer = await upstream.fetch("/openapi.json", [("accept", "application/json")])
+    except DomainError:
+        return None
+    return answer.body if answer.status == 200 else None
+
+
+def merge(own: Document, documents: Mapping[str, Document], unavailable: list[str]) -> Document:
+    """The gateway's own document with, of each service's, the paths that the gateway passes to it.
+
+    A component that several services describe differently is renamed in each, to ``<Service><Name>``; one that all
+    describe alike is shared. So the outcome depends on the documents alone, never on their order.
+    """
+    result: Document = {
+        **own,
+        "info": {
+            "title": "Liaison",
+            "version": own["info"]["version"],
+            "description": "The CRM's API. Errors are problem documents (RFC 9457); `type` leads to an explanation. "
+            "Events are described by `/asyncapi.json`.",
+        },
+        "paths": dict(own.get("paths", {})),
+        "components": {},
+        "x-unavailable": unavailable,
+    }
+    parts = {"gateway": own, **{name: documents[name] for name in sorted(documents)}}
+    renamed = _renames(parts)
+    for service, document in parts.items():
+        kept = document if service == "gateway" else {**document, "paths": _routed(service, document)}
+        moved = _moved(kept, renamed[service])
+        result["paths"].update(moved.get("paths", {}))
+        for kind, named in document.get("components", {}).items():
+            place = result["components"].setdefault(kind, {})
+            for name, component in named.items():
+                place[renamed[service].get((kind, name), name)] = _moved(component, renamed[service])
+    result["components"] = {kind: dict(sorted(named.items())) for kind, named in sorted(result["components"].items())}
+    result["paths"] = dict(sorted(result["paths"].items()))
+    return result
+
+
+def _routed(service: str, document: Document) -> Document:
+    paths: Document = document.get("paths", {})
+    return {path: item for path, item in paths.items() if path.startswith(PREFIX) and upstream_of(path) == service}
+
+
+Component = tuple[str, str]
+"""Its kind (``schemas``) and its name."""
+
+
+def _renames(parts: Mapping[str, Document]) -> dict[str, dict[Component, str]]:
+    owners: dict[Component, list[str]] = {}
+    for service, document in parts.items():
+        for kind, named in document.get("components", {}).items():
+            for name in named:
+                owners.setdefault((kind, name), []).append(service)
+    shared = {component: services for component, services in owners.items() if len(services) > 1}
+    differing: set[Component] = set()
+    while True:
+        # What refers to a component that differs differs as well, even when its own text is the same.
+        more = {
+            component
+            for component, services in shared.items()
+            if component not in differing and _differs(component, services, parts, differing)
+        }
+        if not more:
+            break
+        differing |= more
+    return {
+        service: {
+            (kind, name): f"{service.capitalize()}{name}" for kind, name in differing if service in shared[kind, name]
+        }
+        for service in parts
+    }
+
+
+def _differs(
+    component: Component, services: list[str], parts: Mapping[str, Document], differing: set[Component]
+) -> bool:
+    kind, name = component
+    texts = [parts[service]["components"][kind][name] for service in services]
+    return any(text != texts[0] for text in texts[1:]) or any(ref in differing for ref in _references(texts[0]))
+
+
+def _references(node: Any) -> Iterator[Component]:
+    if isinstance(node, dict):
+        ref = node.get("$ref")
+        if isinstance(ref, str) and ref.startswith(_REF):
+            kind, _, name = ref[len(_REF) :].partition("/")
+            yield kind, name
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _moved(node: Any, renamed: Mapping[Component, str]) -> Any:
+    if isinstance(node, list):
+        return [_moved(value, renamed) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _new_ref(value, renamed) if _is_ref(key, value) else _moved(value, renamed) for key, value in node.items()
+    }
+
+
+def _is_ref(key: str, value: Any) -> bool:
+    return key == "$ref" and isinstance(value, str) and value.startswith(_REF)
+
+
+def _new_ref(ref: str, renamed: Mapping[Component, str]) -> str:
+    kind, _, name = ref[len(_REF) :].partition("/")
+    return f"{_REF}{kind}/{renamed.get((kind, name), name)}"

@@ -1,0 +1,49 @@
+"""The contracts of the events, for subscribers: JSON Schema by type (an event's ``dataschema``) and AsyncAPI."""
+
+from functools import cache
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from crm_contracts.asyncapi import document
+from crm_contracts.catalogue import all_events, event_for
+from crm_contracts.envelope import dataschema_of
+from crm_contracts.schemas import event_schema
+from crm_kit.errors import DomainError
+from crm_kit.records.presenter import to_json
+from crm_kit.requests import PublicRoute
+
+HEADERS: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
+
+router = APIRouter(include_in_schema=False, route_class=PublicRoute)
+
+
+@router.get("/schemas")
+async def schemas() -> Response:
+    """Every event type with the address of its schema."""
+    items = [
+        {"type": event.type, "summary": event.summary(), "schema": dataschema_of(event.type)} for event in all_events()
+    ]
+    return Response(to_json({"items": items}), headers=HEADERS, media_type="application/json")
+
+
+@router.get("/schemas/{name}")
+async def schema(name: str) -> Response:
+    """The schema of the data of one event type, under the address its envelopes carry."""
+    event = event_for(name.removesuffix(".json")) if name.endswith(".json") else None
+    if event is None:
+        raise DomainError("not-found", "There is no such event type; /schemas lists them all.")
+    return Response(to_json(event_schema(event)), headers=HEADERS, media_type="application/schema+json")
+
+
+@router.get("/asyncapi.json")
+async def asyncapi() -> Response:
+    """All events as one AsyncAPI 3.0 document."""
+    return Response(_asyncapi(), headers=HEADERS, media_type="application/json")
+
+
+@cache
+def _asyncapi() -> bytes:
+    return to_json(document(version("crm-contracts")))
