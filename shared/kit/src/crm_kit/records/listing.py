@@ -13,11 +13,10 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import JSON, Numeric, Uuid
+from sqlalchemy import Numeric, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from crm_contracts.access import Depth, Privilege
@@ -81,12 +80,6 @@ class Listing:
     def table(self) -> str:
         """The table's name as SQL: quoted, since an entity may be called order or case."""
         return f'public."{self.entity.__tablename__}"'
-
-    @cached_property
-    def documents(self) -> tuple[str, ...]:
-        """The JSON columns: their text is passed on as it is."""
-        table = self.entity.__table__
-        return tuple(column for column in stored_columns(self.entity) if isinstance(table.c[column].type, JSON))
 
     @cached_property
     def fields(self) -> frozenset[str]:
@@ -191,9 +184,6 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
     sql = pages[0] if len(pages) == 1 else _merged(pages, order, query.limit)
     conn = await uow.connection()
     rows = [dict(row) for row in await fetch(conn, sql, parameters.values)]
-    for column in listing.documents:
-        for row in rows:
-            row[column] = None if row[column] is None else orjson.Fragment(row[column])
     following = None
     if len(rows) > query.limit:
         rows.pop()
