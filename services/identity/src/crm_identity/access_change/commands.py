@@ -17,6 +17,7 @@ async def supersede_tokens(uow: UnitOfWork, users: Sequence[UUID], not_before: d
 
     Whoever may change a role may not thereby write access changes at will: the service itself writes them.
     """
+    await uow.flush()  # what was changed is told before what follows from it
     system = UnitOfWork(
         uow.runtime,
         system_principal(uow.runtime.service),

@@ -10,6 +10,7 @@ from crm_identity.auth.passwords import hash_password, is_password
 from crm_identity.auth.schemas import PasswordChange
 from crm_identity.auth.throttle import take
 from crm_identity.business_unit.model import BusinessUnit
+from crm_identity.organization.model import hold_access
 from crm_identity.settings import settings_of
 from crm_identity.team.model import Team
 from crm_identity.user.commands import change_password
@@ -59,4 +60,5 @@ async def change_own_password(uow: UnitOfWork, body: PasswordChange) -> None:
     if not await is_password(body.current_password, password_hash):
         raise InvalidValue("/current_password", "wrong-password", "This is not your password.")
     new_hash = await hash_password(body.new_password)
-    await change_password(uow, await uow.load(User, user_id), new_hash)
+    since = await hold_access(uow)
+    await change_password(uow, await uow.load(User, user_id), new_hash, since)

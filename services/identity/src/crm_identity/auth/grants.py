@@ -108,6 +108,6 @@ async def _credential(conn: AsyncConnection, username: str) -> tuple[UUID | None
 async def _is_current(conn: AsyncConnection, user_id: UUID, password_hash: str) -> bool:
     """Whether the password that was checked is still the password, held until the transaction ends."""
     found = await conn.exec_driver_sql(
-        "select from credential where user_id = $1 and password_hash = $2 for update", (user_id, password_hash)
+        "select 1 from credential where user_id = $1 and password_hash = $2 for update", (user_id, password_hash)
     )
     return found.one_or_none() is not None

@@ -47,7 +47,7 @@ def key_ring(runtime: Runtime) -> KeyRing:
 
 async def hold_rights(conn: AsyncConnection) -> None:
     """Keep everybody's rights as they are until this transaction ends: see ``organization.model.hold_access``."""
-    await conn.exec_driver_sql("select from organization where id = $1 for key share", (ORGANIZATION_ID,))
+    await conn.exec_driver_sql("select 1 from organization where id = $1 for key share", (ORGANIZATION_ID,))
 
 
 async def rights_of(conn: AsyncConnection, user_id: UUID) -> Rights | None:

@@ -6,7 +6,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.identity import BusinessUnitCreated, BusinessUnitDeleted, BusinessUnitUpdated
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.business_unit.schemas import BusinessUnitCreate, BusinessUnitUpdate
-from crm_identity.organization.model import hold_access
+from crm_identity.organization.model import get_alone, hold_access
 from crm_identity.team.model import Team
 from crm_identity.user.model import User
 from crm_kit.errors import DomainError, InvalidValue
@@ -29,8 +29,7 @@ async def create_unit(uow: UnitOfWork, body: BusinessUnitCreate) -> BusinessUnit
 
 async def update_unit(uow: UnitOfWork, unit_id: UUID, body: BusinessUnitUpdate) -> BusinessUnit:
     """Rename or move a unit. Tokens stay good: they name the unit, and every service follows the tree."""
-    unit = await uow.get(BusinessUnit, unit_id, Privilege.WRITE)
-    await hold_access(uow)
+    unit, _ = await get_alone(uow, BusinessUnit, unit_id, Privilege.WRITE)
     if "name" in body.model_fields_set:
         unit.name = body.name
     if "parent_id" in body.model_fields_set and body.parent_id != unit.parent_id:
@@ -43,8 +42,7 @@ async def update_unit(uow: UnitOfWork, unit_id: UUID, body: BusinessUnitUpdate) 
 
 async def delete_unit(uow: UnitOfWork, unit_id: UUID) -> None:
     """Delete a unit that nobody and nothing belongs to; never the root."""
-    unit = await uow.get(BusinessUnit, unit_id, Privilege.DELETE)
-    await hold_access(uow)
+    unit, _ = await get_alone(uow, BusinessUnit, unit_id, Privilege.DELETE)
     if unit.parent_id is None:
         raise DomainError("not-deletable", "The root unit stays: it holds all others.")
     await refuse_in_use(

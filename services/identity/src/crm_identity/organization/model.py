@@ -1,13 +1,14 @@
 """What the whole installation agrees on: one record, whose row lock also orders every change of access."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_contracts.access import Privilege
 from crm_contracts.identity import OrganizationRecord
 from crm_identity.db import Base
 from crm_kit import clock
@@ -28,6 +29,19 @@ class OrganizationSettings(Record, Base):
     base_currency: Mapped[str] = mapped_column(String(3))
     country: Mapped[str] = mapped_column(String(2))
     language: Mapped[str] = mapped_column(String(35))
+
+
+R = TypeVar("R", bound=Record)
+
+
+async def get_alone(uow: UnitOfWork, entity: type[R], record_id: UUID, privilege: Privilege) -> tuple[R, datetime]:
+    """Lock a record that says who may do what, and give the moment from which its change counts.
+
+    Always the organisation first: foreign keys between these records would else make two changes wait for each other.
+    """
+    uow.principal.require(entity.entity(), privilege)
+    since = await hold_access(uow)
+    return await uow.get(entity, record_id, privilege), since
 
 
 async def hold_access(uow: UnitOfWork) -> datetime:

@@ -5,7 +5,7 @@ from uuid import UUID
 from crm_contracts.access import EntityPrivileges, Privilege
 from crm_contracts.identity import SecurityRoleCreated, SecurityRoleDeleted, SecurityRoleUpdated
 from crm_identity.access_change.commands import supersede_tokens
-from crm_identity.organization.model import hold_access
+from crm_identity.organization.model import get_alone
 from crm_identity.security_role.grants import (
     checked_privileges,
     holders_of,
@@ -30,8 +30,7 @@ async def create_role(uow: UnitOfWork, body: SecurityRoleCreate) -> SecurityRole
 
 async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) -> SecurityRole:
     """Change a role; its holders need new tokens."""
-    role = await uow.get(SecurityRole, role_id, Privilege.WRITE)
-    since = await hold_access(uow)
+    role, since = await get_alone(uow, SecurityRole, role_id, Privilege.WRITE)
     if "name" in body.model_fields_set:
         role.name = body.name
     merged = {entity: EntityPrivileges.model_validate(held) for entity, held in role.privileges.items()}
@@ -56,7 +55,6 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
 
 async def delete_role(uow: UnitOfWork, role_id: UUID) -> None:
     """Delete a role that nobody holds."""
-    role = await uow.get(SecurityRole, role_id, Privilege.DELETE)
-    await hold_access(uow)
+    role, _ = await get_alone(uow, SecurityRole, role_id, Privilege.DELETE)
     await refuse_in_use(uow, role, [(User, "role_ids", "name"), (Team, "role_ids", "name")])
     uow.remove(role, SecurityRoleDeleted)

@@ -6,7 +6,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.identity import TeamCreated, TeamDeleted, TeamUpdated
 from crm_identity.access_change.commands import supersede_tokens
 from crm_identity.business_unit.commands import require_unit
-from crm_identity.organization.model import hold_access
+from crm_identity.organization.model import get_alone, hold_access
 from crm_identity.security_role.grants import keep_an_administrator, refuse_beyond, rights_of_roles
 from crm_identity.team.model import Team
 from crm_identity.team.schemas import TeamCreate, TeamUpdate
@@ -28,8 +28,7 @@ async def create_team(uow: UnitOfWork, body: TeamCreate) -> Team:
 
 async def update_team(uow: UnitOfWork, team_id: UUID, body: TeamUpdate) -> Team:
     """Change a team; with its roles its members need new tokens."""
-    team = await uow.get(Team, team_id, Privilege.WRITE)
-    since = await hold_access(uow)
+    team, since = await get_alone(uow, Team, team_id, Privilege.WRITE)
     before, given = team.role_ids, body.model_fields_set
     if "name" in given:
         team.name = body.name
@@ -50,8 +49,7 @@ async def update_team(uow: UnitOfWork, team_id: UUID, body: TeamUpdate) -> Team:
 
 async def delete_team(uow: UnitOfWork, team_id: UUID) -> None:
     """Delete a team without members."""
-    team = await uow.get(Team, team_id, Privilege.DELETE)
-    await hold_access(uow)
+    team, _ = await get_alone(uow, Team, team_id, Privilege.DELETE)
     await refuse_in_use(uow, team, [(User, "team_ids", "name")])
     uow.remove(team, TeamDeleted)
 

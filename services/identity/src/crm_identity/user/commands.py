@@ -1,6 +1,7 @@
 """What can be done with a user."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from crm_identity.access_change.commands import supersede_tokens
 from crm_identity.auth.passwords import hash_password
 from crm_identity.auth.sessions import end_sessions, keep_password
 from crm_identity.business_unit.commands import require_unit
-from crm_identity.organization.model import hold_access
+from crm_identity.organization.model import get_alone, hold_access
 from crm_identity.security_role.grants import (
     keep_an_administrator,
     refuse_beyond,
@@ -45,8 +46,7 @@ async def create_user(uow: UnitOfWork, body: UserCreate) -> User:
 
 async def update_user(uow: UnitOfWork, user_id: UUID, body: UserUpdate) -> User:
     """Change a user; with unit, teams or roles they need a new token."""
-    user = await uow.get(User, user_id, Privilege.WRITE)
-    since = await hold_access(uow)
+    user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     before = {name: getattr(user, name) for name in RIGHTS}
     values = fields_set(body)
     await _check_references(uow, values, user.team_ids, user.role_ids)
@@ -65,8 +65,7 @@ async def update_user(uow: UnitOfWork, user_id: UUID, body: UserUpdate) -> User:
 
 async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
     """End a user's access: their tokens are void, their sessions over."""
-    user = await uow.get(User, user_id, Privilege.WRITE)
-    since = await hold_access(uow)
+    user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     user.disable()
     uow.emit(user, UserDisabled)
     await end_sessions(await uow.connection(), user_id, since)
@@ -77,8 +76,7 @@ async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
 
 async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
     """Let a user log in again. Tokens from before they were disabled stay void."""
-    user = await uow.get(User, user_id, Privilege.WRITE)
-    since = await hold_access(uow)
+    user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     user.enable()
     uow.emit(user, UserEnabled)
     await supersede_tokens(uow, [user_id], since)
@@ -87,17 +85,16 @@ async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
 
 async def reset_password(uow: UnitOfWork, user_id: UUID, body: PasswordReset) -> User:
     """Give a user a new password. The record is the same as before: that it happened is in the history."""
+    uow.principal.require(User.entity(), Privilege.WRITE)
     password_hash = await hash_password(body.password)
-    user = await uow.get(User, user_id, Privilege.WRITE)
-    await hold_access(uow)
+    user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     refuse_beyond(uow.principal, await rights_of_user(uow, user_id))
-    await change_password(uow, user, password_hash)
+    await change_password(uow, user, password_hash, since)
     return user
 
 
-async def change_password(uow: UnitOfWork, user: User, password_hash: str) -> None:
+async def change_password(uow: UnitOfWork, user: User, password_hash: str, since: datetime) -> None:
     """Replace a locked user's password: every token and session that the old one opened ends."""
-    since = await hold_access(uow)
     conn = await uow.connection()
     await keep_password(conn, user.id, password_hash, uow.now)
     await end_sessions(conn, user.id, since)
@@ -107,8 +104,7 @@ async def change_password(uow: UnitOfWork, user: User, password_hash: str) -> No
 
 async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
     """Delete a user. What they own elsewhere keeps their id and shows their name as deleted."""
-    user = await uow.get(User, user_id, Privilege.DELETE)
-    since = await hold_access(uow)
+    user, since = await get_alone(uow, User, user_id, Privilege.DELETE)
     uow.remove(user, UserDeleted)
     await supersede_tokens(uow, [user_id], since)
     await keep_an_administrator(uow)
