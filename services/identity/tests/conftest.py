@@ -1,0 +1,138 @@
+"""Identity under test: its own key signs the callers' tokens, and a founder can log in with a password."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import asyncpg
+import pytest
+from fastapi import FastAPI
+
+from crm_identity.app import SERVICE
+from crm_identity.auth.keys import unseal
+from crm_identity.business_unit.model import ROOT_ID
+from crm_identity.main import app as identity_app
+from crm_identity.security_role.domain import ADMINISTRATOR_ID
+from crm_identity.settings import IdentitySettings
+from crm_kit.access import Principal
+from crm_kit.runtime import Runtime, Service
+from crm_kit.settings import Settings
+from crm_kit.testing import Answer, Client, Issuer
+from crm_kit.testing.databases import ServiceDatabase, settings_for
+from crm_kit.testing.people import grants
+from crm_kit.uow import Cause, UnitOfWork, system_principal
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="session")
+def service() -> Service:
+    return SERVICE
+
+
+@pytest.fixture(scope="session")
+def make_app() -> Callable[[Settings], FastAPI]:
+    return identity_app
+
+
+@pytest.fixture(scope="session")
+def settings(service: Service, database: ServiceDatabase) -> Settings:
+    """Without a URL for keys: identity takes its own from its database."""
+    return settings_for(service, database.url)
+
+
+@pytest.fixture(scope="session")
+async def issuer(database: ServiceDatabase, settings: Settings) -> Issuer:
+    """Signs with the key that the seed made."""
+    conn = await asyncpg.connect(database.url)
+    row = await conn.fetchrow("select kid, sealed from signing_key")
+    await conn.close()
+    return Issuer("", unseal(row["kid"], row["sealed"], settings.secret.get_secret_value()))
+
+
+@pytest.fixture
+def caller() -> Principal:
+    """An administrator, of the root unit."""
+    return Principal(id=uuid4(), kind="user", unit=ROOT_ID, privileges=grants())
+
+
+@pytest.fixture(autouse=True)
+def limits(runtime: Runtime) -> IdentitySettings:
+    """Limits no test meets by accident."""
+    chosen = IdentitySettings.model_validate({"CRM_TOKENS_PER_ACCOUNT": 100_000, "CRM_TOKENS_PER_ADDRESS": 100_000})
+    runtime.extras["identity"] = chosen
+    return chosen
+
+
+@dataclass(frozen=True)
+class Login:
+    """Somebody with a password, and what they use to speak to the token endpoint."""
+
+    anybody: Client
+    email: str
+    password: str = PASSWORD
+
+    async def form(self, path: str = "/api/v1/auth/token", **fields: str) -> Answer:
+        """A form sent by nobody in particular."""
+        return await self.anybody.request("POST", path, body=aiohttp.FormData(fields))
+
+    async def grant(self, password: str | None = None) -> Answer:
+        """The password grant."""
+        return await self.form(grant_type="password", username=self.email, password=password or self.password)
+
+    async def refresh(self, token: str) -> Answer:
+        """The refresh grant."""
+        return await self.form(grant_type="refresh_token", refresh_token=token)
+
+    async def client(self) -> Client:
+        """Log in and speak with the token."""
+        answer = await self.grant()
+        assert answer.status == 200, answer.body
+        return self.anybody.as_token(answer.json["access_token"])
+
+
+NewUser = Callable[..., Awaitable[dict[str, Any]]]
+
+
+@pytest.fixture
+def new_user(client: Client) -> NewUser:
+    """Makes a user with a password; fields as wanted."""
+
+    async def make(**fields: Any) -> dict[str, Any]:
+        body = {"email": f"{uuid4().hex}@example.org", "name": "Grace Hopper", "password": PASSWORD, **fields}
+        answer = await client.post("/api/v1/users", body)
+        assert answer.status == 201, answer.body
+        user: dict[str, Any] = answer.json
+        return user
+
+    return make
+
+
+@pytest.fixture
+async def founder(new_user: NewUser) -> dict[str, Any]:
+    """A user who is an administrator by role, so that there is one."""
+    return await new_user(role_ids=[str(ADMINISTRATOR_ID)])
+
+
+@pytest.fixture
+async def login(client: Client, founder: dict[str, Any]) -> Login:
+    """The founder's log-in."""
+    return Login(client.as_token(None), founder["email"])
+
+
+@pytest.fixture
+def system_uow(runtime: Runtime) -> Callable[[Any], UnitOfWork]:
+    """A unit of work as the seed has it, on a given connection."""
+    return lambda conn: UnitOfWork(runtime, system_principal("identity"), Cause("a test"), conn=conn)
+
+
+async def superseded(runtime: Runtime) -> list[tuple[UUID, Any]]:
+    """(principal, not_before) of every access change so far."""
+    async with runtime.db.autocommit() as conn:
+        rows = await conn.exec_driver_sql(
+            "select (p ->> 'id')::uuid, not_before from access_change, jsonb_array_elements(principals) p order by id"
+        )
+        found: Sequence[Any] = rows.all()
+        return [(row[0], row[1]) for row in found]

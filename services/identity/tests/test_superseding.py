@@ -1,0 +1,73 @@
+"""A change of rights and the tokens issued around it: none may say what is no longer true."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+
+from crm_identity.auth.sessions import spend
+from crm_kit import clock
+from crm_kit.runtime import Runtime
+from crm_kit.testing import Client
+
+from .conftest import Login, NewUser, superseded
+
+ROLES = "/api/v1/security-roles"
+
+
+async def test_no_token_outlives_a_change_of_rights_however_close(
+    client: Client, login: Login, new_user: NewUser, runtime: Runtime
+) -> None:
+    """Each token that says the old rights is older than the change's ``not_before``; each younger says the new ones."""
+    role = (await client.post(ROLES, {"name": "Readers", "privileges": {"lead": {"read": "user"}}})).json["id"]
+    user = await new_user(role_ids=[role])
+    theirs = Login(login.anybody, user["email"])
+    sessions = [(await theirs.grant()).json["refresh_token"] for _ in range(4)]
+    tokens: list[dict[str, Any]] = []
+    stop = asyncio.Event()
+
+    async def refresh_on(token: str) -> None:
+        while not stop.is_set():
+            answer = await theirs.refresh(token)
+            assert answer.status == 200, answer.body
+            token = answer.json["refresh_token"]
+            tokens.append(jwt.decode(answer.json["access_token"], options={"verify_signature": False}))
+
+    async with asyncio.TaskGroup() as group:
+        for session in sessions:
+            group.create_task(refresh_on(session))
+        for depth in ("deep", "user", "deep", "user", "deep"):
+            seen = len(tokens)
+            while len(tokens) < seen + 8:  # noqa: ASYNC110  # progress of the others is what is awaited
+                await asyncio.sleep(0.005)
+            answer = await client.patch(f"{ROLES}/{role}", {"privileges": {"lead": {"read": depth}}})
+            assert answer.status == 200
+        stop.set()
+    changes = [(when.timestamp(), who) for who, when in await superseded(runtime)]
+    assert [who for _, who in changes] == [UUID(user["id"])] * 5
+    rights = ["01000", "03000", "01000", "03000", "01000", "03000"]
+    for claims in tokens:
+        version = sum(1 for when, _ in changes if claims["iat"] >= when)
+        assert claims["prv"]["lead"] == rights[version]
+    assert len({claims["prv"]["lead"] for claims in tokens}) == 2
+
+
+async def test_two_uses_of_one_refresh_token_at_once_give_one_session_at_most(login: Login) -> None:
+    token = (await login.grant()).json["refresh_token"]
+    answers = await asyncio.gather(*(login.refresh(token) for _ in range(4)))
+    statuses = sorted(answer.status for answer in answers)
+    assert statuses == [200, 400, 400, 400]
+    (winner,) = [answer.json["refresh_token"] for answer in answers if answer.status == 200]
+    assert (await login.refresh(winner)).status == 400
+
+
+async def test_a_refresh_that_fails_spends_nothing(
+    runtime: Runtime, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = (await login.grant()).json["refresh_token"]
+    async with runtime.db.connect(autocommit=False) as conn:
+        assert await spend(conn, token, clock.now()) is not None
+        await conn.rollback()
+    assert (await login.refresh(token)).status == 200
