@@ -1,0 +1,98 @@
+"""Activities under test: its app, and a way to let it hear events as its worker does."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from fastapi import FastAPI
+
+from crm_activities.app import SERVICE
+from crm_activities.consumers import CONSUMERS
+from crm_activities.main import app
+from crm_contracts.catalogue import Event
+from crm_contracts.samples import sample
+from crm_contracts.types import utc_text
+from crm_kit import clock
+from crm_kit.db import new_id
+from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.runtime import Runtime, Service
+from crm_kit.settings import Settings
+from crm_kit.testing.people import HEADQUARTERS
+
+Hear = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(scope="session")
+def service() -> Service:
+    return SERVICE
+
+
+@pytest.fixture(scope="session")
+def make_app() -> Callable[[Settings], FastAPI]:
+    return app
+
+
+@dataclass
+class Story:
+    """One record of another service and what happens to it, event by event; a minute passes between two."""
+
+    owner: UUID = field(default_factory=new_id)
+    unit: UUID = HEADQUARTERS
+    id: UUID = field(default_factory=new_id)
+    version: int = 0
+    at: datetime = field(default_factory=lambda: clock.now() - timedelta(days=1))
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def tell(self, event: type[Event], record: dict[str, Any] | None = None, **facts: Any) -> Message:
+        """The next event; ``record`` are fields that are so from now on."""
+        self.version += 1
+        self.at += timedelta(minutes=1)
+        self.record.update(record or {})
+        document = sample(event)
+        document |= {"id": str(new_id()), "subject": str(self.id), "time": utc_text(self.at)}
+        document |= {"entityversion": self.version, "actor": f"user:{self.owner}"}
+        known = {"id": str(self.id), "version": self.version, "created_at": utc_text(clock.now())}
+        if event.entity.owned:
+            document |= {"ownerid": str(self.owner), "businessunit": str(self.unit)}
+            known |= {"owner_type": "user", "owner_id": str(self.owner), "business_unit_id": str(self.unit)}
+        document["data"]["record"] |= known | self.record
+        document["data"] |= facts
+        return Message.read(orjson.dumps(document, default=str))
+
+
+@pytest.fixture
+def story() -> Callable[..., Story]:
+    return Story
+
+
+@pytest.fixture
+def hear(runtime: Runtime) -> Hear:
+    """Let the service take events as its worker does, in one batch."""
+    bound = {(group.name, source): clock.now() - timedelta(days=7) for group, source in CONSUMERS.sources()}
+    dispatcher = Dispatcher(CONSUMERS, runtime, bound)
+
+    async def settle(*messages: Message) -> None:
+        await dispatcher.settle(messages)
+        async with runtime.db.autocommit() as conn:
+            left = await conn.exec_driver_sql("select type, last_error from inbox where state in ('pending', 'parked')")
+            assert left.all() == []
+
+    return settle
+
+
+Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+
+
+@pytest.fixture
+def rows(runtime: Runtime) -> Rows:
+    """What a query gives, as plain tuples."""
+
+    async def ask(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        async with runtime.db.autocommit() as conn:
+            return [tuple(row) for row in await conn.exec_driver_sql(sql, parameters)]
+
+    return ask

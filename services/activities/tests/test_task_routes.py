@@ -1,0 +1,220 @@
+"""Tasks over HTTP: shapes, statuses, problems, conditions, access, statement counts; and the list of all activities."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from crm_activities.activity.model import Activity
+from crm_activities.activity.types import TYPES
+from crm_contracts.sales import AccountCreated, AccountDeactivated, AccountUpdated
+from crm_kit.access import Depth, Principal
+from crm_kit.db import new_id
+from crm_kit.testing import Client, principal
+
+TASKS = "/api/v1/tasks"
+ME = UUID("01900000-0000-7000-8000-0000000000aa")
+
+
+@pytest.fixture
+def caller() -> Principal:
+    return principal(id=ME)
+
+
+async def made(client: Client, **fields: Any) -> dict[str, Any]:
+    answer = await client.post(TASKS, {"subject": "Call Ada", **fields})
+    assert answer.status == 201, answer.body
+    record: dict[str, Any] = answer.json
+    return record
+
+
+async def test_a_created_task_can_be_read_where_it_says(client: Client, people: Any) -> None:
+    await people.user("Grace Hopper", id=ME)
+    answer = await client.post(TASKS, {"subject": " Call Ada ", "due_at": "2026-12-01T10:00:00+01:00", "category": " "})
+    assert (answer.status, answer.etag) == (201, '"1"')
+    assert answer.headers["crm-version"] == f"task/{answer.json['id']}@1"
+    task = answer.json
+    assert (task["subject"], task["due_at"], task["category"]) == ("Call Ada", "2026-12-01T09:00:00Z", None)
+    assert (task["owner_name"], task["priority"], task["percent_complete"]) == ("Grace Hopper", "normal", 0)
+    read = await client.get(answer.headers["location"])
+    assert (read.status, read.json) == (200, task)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({}, "/subject", "missing"),
+        ({"subject": " "}, "/subject", None),
+        ({"subject": "x", "status": "completed"}, "/status", "read-only-field"),
+        ({"subject": "x", "completed_at": "2026-12-01T09:00:00Z"}, "/completed_at", None),
+        ({"subject": "x", "percent_complete": 101}, "/percent_complete", "percent"),
+        ({"subject": "x", "due_at": "2026-12-01T09:00:00"}, "/due_at", "datetime"),
+        ({"subject": "x", "priority": "urgent"}, "/priority", "enum"),
+        ({"subject": "x", "regarding": {"type": "lead"}}, "/regarding/id", "missing"),
+        ({"subject": "x", "regarding": {"type": "lead", "id": str(ME)}}, "/regarding", "unknown-reference"),
+    ],
+)
+async def test_a_body_that_breaks_a_rule_is_told_where(
+    client: Client, body: Any, pointer: str, code: str | None
+) -> None:
+    answer = await client.post(TASKS, body)
+    assert answer.status == 422
+    [error] = answer.json["errors"]
+    assert error["pointer"] == pointer
+    assert code is None or error["code"] == code
+
+
+async def test_a_reference_shows_the_current_name_of_its_record(client: Client, story: Any, hear: Any) -> None:
+    account = story(owner=ME)
+    await hear(account.tell(AccountCreated, {"name": "Engines Ltd", "status": "active"}))
+    task = await made(client, regarding={"type": "account", "id": str(account.id), "name": "whatever"})
+    assert task["regarding"] == {"type": "account", "id": str(account.id), "name": "Engines Ltd"}
+    await hear(account.tell(AccountUpdated, {"name": "Engines Inc"}))
+    assert (await client.get(f"{TASKS}/{task['id']}")).json["regarding"]["name"] == "Engines Inc"
+
+
+async def test_a_reference_that_stays_is_not_checked_again(client: Client, story: Any, hear: Any) -> None:
+    account = story(owner=ME)
+    regarding = {"type": "account", "id": str(account.id)}
+    await hear(account.tell(AccountCreated, {"status": "active"}))
+    task = await made(client, regarding=regarding)
+    await hear(account.tell(AccountDeactivated, {"status": "inactive"}))
+    kept = await client.patch(f"{TASKS}/{task['id']}", {"regarding": regarding, "category": "x"})
+    assert (kept.status, kept.json["regarding"]["id"]) == (200, str(account.id))
+    assert (await client.post(TASKS, {"subject": "x", "regarding": regarding})).problem == "inactive-reference"
+    cleared = await client.patch(f"{TASKS}/{task['id']}", {"regarding": None})
+    assert cleared.json["regarding"] is None
+
+
+async def test_a_stale_edit_is_refused_and_a_missing_condition_too(client: Client) -> None:
+    task = await made(client)
+    path = f"{TASKS}/{task['id']}"
+    assert (await client.patch(path, {"category": "a"}, etag='"1"')).etag == '"2"'
+    assert (await client.patch(path, {"category": "b"}, etag='"1"')).status == 412
+    assert (await client.patch(path, {"category": "b"}, etag=None)).status == 428
+    assert (await client.delete(path, etag='"2"')).status == 204
+    assert (await client.get(path)).status == 404
+
+
+async def test_a_key_makes_one_task(client: Client) -> None:
+    headers = {"idempotency-key": "once"}
+    first = await client.post(TASKS, {"subject": "x"}, headers=headers)
+    again = await client.post(TASKS, {"subject": "x"}, headers=headers)
+    assert (again.status, again.body) == (201, first.body)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (await client.post(TASKS, {"subject": "y"}, headers=headers)).status == 422
+
+
+@pytest.mark.parametrize(
+    ("command", "body"),
+    [
+        *((command, None) for command in ("start", "wait", "defer", "complete", "cancel")),
+        ("reschedule", {"due_at": "2026-12-01T09:00:00Z"}),
+        ("snooze", {"until": "2096-12-01T09:00:00Z"}),
+    ],
+)
+async def test_commands_answer_with_the_record_and_its_next_moves(client: Client, command: str, body: Any) -> None:
+    task = await made(client)
+    assert command in task["allowed_actions"]
+    answer = await client.post(f"{TASKS}/{task['id']}/{command}", body)
+    assert (answer.status, answer.etag) == (200, '"2"')
+    again = await client.post(f"{TASKS}/{task['id']}/{command}", body)
+    assert (again.status == 200) == (command in answer.json["allowed_actions"])
+
+
+async def test_an_illegal_move_is_told_what_is_allowed(client: Client) -> None:
+    task = await made(client)
+    await client.post(f"{TASKS}/{task['id']}/cancel")
+    answer = await client.post(f"{TASKS}/{task['id']}/complete")
+    assert (answer.status, answer.problem) == (409, "illegal-transition")
+    assert answer.json["allowed"] == ["reopen"]
+
+
+async def test_assigning_moves_owner_and_unit(client: Client, people: Any) -> None:
+    unit = await people.unit("North")
+    grace, gone = await people.user("Grace", unit=unit), await people.user("Gone", active=False)
+    path = f"{TASKS}/{(await made(client))['id']}/assign"
+    moved = (await client.post(path, {"owner_type": "user", "owner_id": grace})).json
+    assert (moved["owner_name"], moved["business_unit_id"]) == ("Grace", str(unit))
+    assert (await client.post(path, {"owner_type": "user", "owner_id": gone})).problem == "inactive-reference"
+    assert (await client.post(path, {"owner_type": "user", "owner_id": new_id()})).problem == "unknown-reference"
+
+
+async def test_rows_of_others_do_not_exist_for_a_reader_of_his_own(client: Client, client_for: Any) -> None:
+    path = f"{TASKS}/{(await made(client))['id']}"
+    stranger = client_for(principal(Depth.USER))
+    for answer in (
+        await stranger.get(path),
+        await stranger.patch(path, {"subject": "x"}),
+        await stranger.delete(path),
+        await stranger.post(f"{path}/complete"),
+        await stranger.get(f"{path}/history"),
+    ):
+        assert answer.status == 404
+    reader = client_for(principal(Depth.USER, task="04000"))
+    assert (await reader.get(path)).json["allowed_actions"] == []
+    assert (await reader.post(f"{path}/complete")).status == 403
+    assert (await client_for(principal(task=Depth.NONE)).get(path)).status == 403
+    assert (await client_for(None).get(path)).status == 401
+
+
+# -- lists ------------------------------------------------------------------------------------------------------------
+
+
+async def test_tasks_are_filtered_searched_and_sorted(client: Client) -> None:
+    for subject, due in (
+        ("Call Ada", None),
+        ("Write to Ada", "2026-12-02T09:00:00Z"),
+        ("Rest", "2026-12-01T09:00:00Z"),
+    ):
+        await made(client, subject=subject, due_at=due)
+
+    async def subjects(query: str) -> list[str]:
+        answer = await client.get(f"{TASKS}?{query}")
+        assert answer.status == 200, answer.body
+        return [item["subject"] for item in answer.json["items"]]
+
+    assert await subjects("sort=due_at") == ["Call Ada", "Rest", "Write to Ada"]
+    assert await subjects("q=ada&sort=-subject") == ["Write to Ada", "Call Ada"]
+    assert await subjects("due_at[lt]=2026-12-02T00:00:00Z") == ["Rest"]
+    assert await subjects("due_at[is_null]=true") == ["Call Ada"]
+    assert await subjects("status=completed") == []
+    assert (await client.get(f"{TASKS}?nonsense=1")).problem == "invalid-filter"
+
+
+async def test_the_view_shows_every_type_with_the_columns_all_share(rows: Any, client: Client) -> None:
+    columns = await rows("select column_name from information_schema.columns where table_name = 'activity'")
+    assert {row[0] for row in columns} == {str(column.key) for column in Activity.__table__.c}
+    await made(client)
+    assert {row[0] for row in await rows("select distinct type from activity")} == set(TYPES)
+
+
+async def test_activities_are_listed_across_types(client: Client, story: Any, hear: Any) -> None:
+    account = story(owner=ME)
+    await hear(account.tell(AccountCreated, {"name": "Engines Ltd", "status": "active"}))
+    about = await made(client, subject="About", regarding={"type": "account", "id": str(account.id)})
+    await made(client, subject="Alone")
+    answer = await client.get("/api/v1/activities?sort=subject&count=exact&limit=1")
+    assert (answer.status, answer.json["count"]) == (200, 2)
+    [item] = answer.json["items"]
+    assert (item["type"], item["id"], item["regarding"]) == ("task", about["id"], about["regarding"])
+    assert item["allowed_actions"] == about["allowed_actions"]
+    following = await client.get(f"/api/v1/activities?sort=subject&limit=1&after={answer.json['next']}")
+    assert ([i["subject"] for i in following.json["items"]], following.json["next"]) == (["Alone"], None)
+    query = {"filter": {"all": [{"field": "type", "op": "eq", "value": "task"}, regarding_is(account.id)]}}
+    assert [i["id"] for i in (await client.post("/api/v1/activities/query", query)).json["items"]] == [about["id"]]
+    assert (await client.get("/api/v1/activities?type=case")).json["items"] == []
+
+
+def regarding_is(record_id: UUID) -> dict[str, str]:
+    return {"field": "regarding.id", "op": "eq", "value": str(record_id)}
+
+
+async def test_activities_are_seen_by_the_privilege_on_their_type(client: Client, client_for: Any) -> None:
+    await made(client)
+    mine = client_for(principal(Depth.USER))
+    own = await made(mine)
+    listed = (await mine.get("/api/v1/activities?count=exact")).json
+    assert ([item["id"] for item in listed["items"]], listed["count"]) == ([own["id"]], 1)
+    refused = await client_for(principal(task=Depth.NONE)).get("/api/v1/activities")
+    assert (refused.status, refused.problem) == (403, "forbidden")

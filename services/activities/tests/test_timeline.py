@@ -1,0 +1,296 @@
+"""Timelines: what they show, to whom, in which order; titles; paging."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from crm_activities.timeline.titles import shown_facts, title_of
+from crm_contracts.catalogue import all_events
+from crm_contracts.sales import (
+    AccountCreated,
+    AccountDeleted,
+    ContactCreated,
+    LeadContacted,
+    LeadCreated,
+    LeadDeleted,
+    LeadMerged,
+    LeadQualified,
+    LeadUpdated,
+    OpportunityCreated,
+    OpportunityLost,
+    OpportunityStageChanged,
+    OpportunityWon,
+)
+from crm_contracts.samples import sample
+from crm_kit.access import Depth, Principal
+from crm_kit.db import new_id
+from crm_kit.testing import Client, principal
+
+API = "/api/v1"
+CALLER = UUID("01900000-0000-7000-8000-0000000000aa")
+
+
+@pytest.fixture
+def caller() -> Principal:
+    return principal(id=CALLER)
+
+
+def lines(answer: Any) -> list[str]:
+    assert answer.status == 200, answer.body
+    return [item["title"] for item in answer.json["items"]]
+
+
+# -- titles -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("event", all_events(), ids=lambda event: event.type)
+def test_every_event_has_a_human_title(event: Any) -> None:
+    data = sample(event)["data"]
+    title = title_of(event.type, shown_facts(event.type, data) or {})
+    assert title[0].isupper()
+    assert "_" not in title
+    assert "None" not in title
+
+
+@pytest.mark.parametrize(
+    ("event", "facts", "title"),
+    [
+        (LeadQualified, {}, "Lead qualified"),
+        (OpportunityWon, {"actual_value": {"amount": "1200.00", "currency": "EUR"}}, "Deal won: 1200.00 EUR"),
+        (OpportunityLost, {"reason": "out_sold"}, "Deal lost: out sold"),
+        (
+            OpportunityStageChanged,
+            {"from_stage": {"name": "Qualify"}, "to_stage": {"name": "Propose"}},
+            "Deal moved to another stage: Qualify → Propose",
+        ),
+        (LeadUpdated, {"changed": {"rating": {"old": None, "new": "hot"}}}, "Lead updated: rating"),
+    ],
+)
+def test_titles_say_what_matters(event: Any, facts: dict[str, Any], title: str) -> None:
+    assert title_of(event.type, shown_facts(event.type, facts) or {}) == title
+
+
+def test_what_is_kept_of_an_event_holds_no_value_of_a_field_and_no_text() -> None:
+    changed = {"last_name": {"old": "Byron", "new": "Lovelace"}, "email": {"old": None, "new": "ada@example.org"}}
+    kept = shown_facts(LeadUpdated.type, {"record": {"last_name": "Lovelace"}, "changed": changed})
+    assert kept == {"changed": ["email", "last_name"]}
+    lost = shown_facts(OpportunityLost.type, {"reason": "canceled", "note": "Ada was ill", "lost_at": "2026-05-04"})
+    assert lost == {"reason": "canceled", "lost_at": "2026-05-04"}
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def qualified(story: Callable[..., Any], hear: Any) -> Callable[..., Any]:
+    """A lead that became account, contact and opportunity, all heard of."""
+
+    async def make(owner: UUID = CALLER) -> dict[str, Any]:
+        cast = {name: story(owner=owner) for name in ("lead", "account", "contact", "opportunity")}
+        lead = cast["lead"]
+        links = {f"{name}_id": str(cast[name].id) for name in ("account", "contact", "opportunity")}
+        nothing = dict.fromkeys(links)
+        start = lead.at
+        messages = [lead.tell(LeadCreated, nothing), lead.tell(LeadContacted)]
+        for position, (name, event) in enumerate(
+            [("account", AccountCreated), ("contact", ContactCreated), ("opportunity", OpportunityCreated)]
+        ):
+            cast[name].at = start + timedelta(minutes=2 + position)
+            messages.append(cast[name].tell(event))
+        lead.at = start + timedelta(minutes=9)
+        messages.append(lead.tell(LeadQualified, links, **links))
+        await hear(*messages)
+        return cast
+
+    return make
+
+
+async def test_a_leads_story_goes_on_with_what_it_became(client: Client, qualified: Any) -> None:
+    cast = await qualified()
+    answer = await client.get(f"{API}/timeline?regarding={cast['lead'].id}")
+    assert lines(answer) == [
+        "Lead qualified",
+        "Deal created",
+        "Contact created",
+        "Account created",
+        "Lead contacted",
+        "Lead created",
+    ]
+    assert [item["record"]["type"] for item in answer.json["items"]] == [
+        *("lead", "opportunity", "contact", "account", "lead", "lead")
+    ]
+    assert answer.json["items"][0]["actor"] == f"user:{CALLER}"
+    assert set(answer.json["items"][0]) == {"id", "kind", "type", "at", "title", "actor", "record", "data"}
+
+
+async def test_an_opportunitys_story_is_its_own(client: Client, qualified: Any) -> None:
+    cast = await qualified()
+    assert lines(await client.get(f"{API}/timeline?regarding={cast['opportunity'].id}")) == ["Deal created"]
+
+
+async def test_activities_about_a_record_are_part_of_its_story(client: Client, qualified: Any) -> None:
+    cast = await qualified()
+    regarding = {"type": "opportunity", "id": str(cast["opportunity"].id)}
+    made = (await client.post(f"{API}/tasks", {"subject": "Send the contract", "regarding": regarding})).json
+    assert made["regarding"]["name"]
+    for record in ("opportunity", "lead"):
+        first = (await client.get(f"{API}/timeline?regarding={cast[record].id}")).json["items"][0]
+        assert (first["kind"], first["type"], first["id"], first["title"]) == (
+            *("activity", "task", made["id"], "Send the contract"),
+        )
+        assert first["record"] == made["regarding"]
+        assert first["actor"] == f"user:{CALLER}"
+        assert first["data"]["status"] == "open"
+
+
+async def test_a_completed_activity_stands_where_it_was_completed(client: Client, story: Any, hear: Any) -> None:
+    lead = story(owner=CALLER)
+    await hear(lead.tell(LeadCreated))
+    regarding = {"type": "lead", "id": str(lead.id)}
+    tasks = [(await client.post(f"{API}/tasks", {"subject": s, "regarding": regarding})).json for s in ("A", "B")]
+    await client.post(f"{API}/tasks/{tasks[0]['id']}/complete")
+    assert lines(await client.get(f"{API}/timeline?regarding={lead.id}"))[:2] == ["A", "B"]
+
+
+async def test_a_survivors_story_includes_who_was_merged_into_it(client: Client, story: Any, hear: Any) -> None:
+    loser, survivor = story(owner=CALLER), story(owner=CALLER)
+    await hear(loser.tell(LeadCreated), survivor.tell(LeadCreated), loser.tell(LeadMerged, survivor_id=survivor.id))
+    assert lines(await client.get(f"{API}/timeline?regarding={survivor.id}")).count("Lead merged") == 1
+    answer = await client.get(f"{API}/timeline?regarding={loser.id}")
+    assert (answer.status, answer.problem) == (410, "merged")
+    assert answer.json["survivor"] == f"{API}/leads/{survivor.id}"
+
+
+# -- to whom ----------------------------------------------------------------------------------------------------------
+
+
+async def test_unknown_and_hidden_records_answer_alike(client: Client, client_for: Any, qualified: Any) -> None:
+    cast = await qualified(owner=new_id())
+    stranger = client_for(principal(Depth.USER))
+    hidden = await stranger.get(f"{API}/timeline?regarding={cast['lead'].id}")
+    missing = await stranger.get(f"{API}/timeline?regarding={new_id()}")
+    assert (hidden.status, missing.status) == (404, 404)
+    assert {**hidden.json, "trace_id": ""} == {**missing.json, "trace_id": ""}
+    without = client_for(principal(lead=Depth.NONE))
+    assert (await without.get(f"{API}/timeline?regarding={cast['lead'].id}")).status == 404
+
+
+async def test_each_event_needs_read_on_its_own_record(client_for: Any, qualified: Any) -> None:
+    cast = await qualified()
+    reader = client_for(principal(contact=Depth.NONE, account=Depth.USER))
+    shown = lines(await reader.get(f"{API}/timeline?regarding={cast['lead'].id}"))
+    assert shown == ["Lead qualified", "Deal created", "Lead contacted", "Lead created"]
+
+
+async def test_each_activity_needs_read_on_that_activity(
+    client: Client, client_for: Any, story: Any, hear: Any
+) -> None:
+    lead = story(owner=CALLER)
+    await hear(lead.tell(LeadCreated))
+    regarding = {"type": "lead", "id": str(lead.id)}
+    await client.post(f"{API}/tasks", {"subject": "Mine", "regarding": regarding})
+    colleague = client_for(principal(task=Depth.USER))
+    await colleague.post(f"{API}/tasks", {"subject": "Hers", "regarding": regarding})
+    path = f"{API}/timeline?regarding={lead.id}"
+    assert lines(await client.get(path)) == ["Hers", "Mine", "Lead created"]
+    assert lines(await colleague.get(path)) == ["Hers", "Lead created"]
+    assert lines(await client_for(principal(task=Depth.NONE)).get(path)) == ["Lead created"]
+
+
+async def test_a_story_follows_its_record_to_a_new_owner(client_for: Any, story: Any, hear: Any) -> None:
+    lead, heir = story(), principal(Depth.USER)
+    await hear(lead.tell(LeadCreated))
+    path = f"{API}/timeline?regarding={lead.id}"
+    assert (await client_for(heir).get(path)).status == 404
+    lead.owner = heir.id
+    await hear(lead.tell(LeadUpdated, changed={}))
+    assert lines(await client_for(heir).get(path)) == ["Lead updated", "Lead created"]
+
+
+async def test_the_story_of_a_deleted_record_is_for_readers_of_everything(
+    client_for: Any, story: Any, hear: Any
+) -> None:
+    lead = story(owner=CALLER)
+    await hear(lead.tell(LeadCreated), lead.tell(LeadDeleted))
+    path = f"{API}/timeline?regarding={lead.id}"
+    assert (await client_for(principal(Depth.DEEP, id=CALLER)).get(path)).status == 404
+    answer = await client_for(principal()).get(path)
+    assert lines(answer) == ["Lead deleted", "Lead created"]
+    assert answer.json["items"][0]["record"]["deleted"] is True
+
+
+async def test_events_of_a_deleted_link_are_for_readers_of_everything(
+    client_for: Any, qualified: Any, hear: Any
+) -> None:
+    cast = await qualified()
+    await hear(cast["account"].tell(AccountDeleted))
+    path = f"{API}/timeline?regarding={cast['lead'].id}"
+    assert "Account created" in lines(await client_for(principal()).get(path))
+    assert "Account created" not in lines(await client_for(principal(Depth.USER, id=CALLER)).get(path))
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+async def test_pages_of_any_size_add_up_to_the_whole_story(client: Client, story: Any, hear: Any) -> None:
+    lead = story(owner=CALLER)
+    messages = [lead.tell(LeadCreated)]
+    for _ in range(11):
+        # Three events share each instant, so that pages break between equals.
+        if lead.version % 3:
+            lead.at -= timedelta(minutes=1)
+        messages.append(lead.tell(LeadUpdated, changed={}))
+    await hear(*messages)
+    for number in range(4):
+        await client.post(f"{API}/tasks", {"subject": f"T{number}", "regarding": {"type": "lead", "id": str(lead.id)}})
+    path = f"{API}/timeline?regarding={lead.id}"
+    whole = (await client.get(f"{path}&limit=200")).json
+    assert whole["next"] is None
+    keys = [(item["at"], item["id"]) for item in whole["items"]]
+    assert keys == sorted(keys, reverse=True)
+    assert len(keys) == 16
+    for size in (1, 2, 3, 5, 16):
+        found, after = [], ""
+        while after is not None:
+            answer = (await client.get(f"{path}&limit={size}" + (f"&after={after}" if after else ""))).json
+            assert len(answer["items"]) <= size
+            found += answer["items"]
+            after = answer["next"]
+        assert found == whole["items"]
+
+
+async def test_a_cursor_is_for_one_record_and_one_caller(
+    client: Client, client_for: Any, story: Any, hear: Any
+) -> None:
+    leads = [story(owner=CALLER), story(owner=CALLER)]
+    await hear(*(lead.tell(event) for lead in leads for event in (LeadCreated, LeadUpdated)))
+    path = f"{API}/timeline?limit=1&regarding="
+    cursor = (await client.get(f"{path}{leads[0].id}")).json["next"]
+    assert (await client.get(f"{path}{leads[0].id}&after={cursor}")).status == 200
+    tampered = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
+    for answer in (
+        await client.get(f"{path}{leads[1].id}&after={cursor}"),
+        await client_for(principal()).get(f"{path}{leads[0].id}&after={cursor}"),
+        await client.get(f"{path}{leads[0].id}&after={tampered}"),
+    ):
+        assert (answer.status, answer.problem) == (400, "invalid-cursor")
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?regarding=x", f"?regarding={CALLER}&limit=0", f"?regarding={CALLER}&limit=201"]
+)
+async def test_parameters_are_checked(client: Client, query: str) -> None:
+    answer = await client.get(f"{API}/timeline{query}")
+    assert (answer.status, answer.problem) == (400, "invalid-parameter")
+
+
+async def test_crm_after_waits_for_what_was_written(client: Client, story: Any, hear: Any) -> None:
+    lead = story(owner=CALLER)
+    await hear(lead.tell(LeadCreated))
+    path = f"{API}/timeline?regarding={lead.id}"
+    assert (await client.get(path, headers={"crm-after": f"lead/{lead.id}@1"})).status == 200
+    late = await client.get(path, headers={"crm-after": f"lead/{lead.id}@2"})
+    assert (late.status, late.problem) == (503, "not-yet-projected")
