@@ -106,7 +106,9 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        print(f"{report['state']}{': ' + report['reason'] if report.get('reason') else ''}  ({report['home']})")
+        print(f"{report['state']}  (home {report['home']}, instance {report.get('instance', '-')})")
+        if report.get("reason"):
+            print(report["reason"])
         for service in report["services"]:
             print(f"  {service['name']:<18} {service['state']:<8} {service['url']:<28} {service['detail']}".rstrip())
         for server in report["servers"]:
