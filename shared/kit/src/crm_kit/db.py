@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from sqlalchemy import Computed, Enum, Index, MetaData, Numeric, String, Text, Uuid, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine  # noqa: TID251  # the one place
 from sqlalchemy.orm import Composite, Mapped, MappedColumn, composite, mapped_column
 
 from crm_contracts.money import Money
@@ -99,7 +99,7 @@ async def fetch(conn: AsyncConnection, sql: str, parameters: Sequence[Any] = ())
     """Run one statement on the driver itself: for the few hot ones, where a result object's making is a third of the cost.
 
     Inside a transaction it must not be the first statement: SQLAlchemy begins when it sends one. Errors are SQLAlchemy's;
-    a connection that broke or was cancelled is not given back to the pool. JSON columns come as text.
+    a connection that broke or was cancelled is not given back to the pool.
     """
     raw = conn.sync_connection.connection.dbapi_connection.driver_connection  # type: ignore[union-attr]  # it is open
     try:

@@ -1,0 +1,116 @@
+"""What the house forbids that no linter knows: nameless rooms, a second clock, states that no command leads to."""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from crm_kit.db import Stateful
+from crm_kit.lifecycle import Lifecycle
+from crm_kit.runtime import Service
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NAMELESS = {"utils.py", "util.py", "helpers.py", "service.py", "repository.py", "base.py", "common.py", "misc.py"}
+KNOWN_TO_THE_KIT = {"user", "team", "organization"}
+"""Who is who is in every service's directory; a task is also what asyncio runs, but none is defined."""
+DATABASE_CLOCK = re.compile(r"\b(now|clock_timestamp|statement_timestamp)\(\)|\bcurrent_(timestamp|date|time)\b", re.I)
+
+
+def sources() -> list[Path]:
+    return sorted(path for path in CHECKOUT.glob("*/*/src/**/*.py") if "__pycache__" not in path.parts)
+
+
+def texts(module: Path) -> Iterator[tuple[int, str]]:
+    """Every text of a module but its docstrings, which may speak of anything."""
+    tree = ast.parse(module.read_text())
+    spoken = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in spoken:
+            yield node.lineno, node.value
+
+
+def names(module: Path) -> Iterator[str]:
+    """What a module defines."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+
+
+def test_every_file_says_what_lives_in_it() -> None:
+    assert [str(path) for path in sources() if path.name in NAMELESS] == []
+
+
+def test_no_statement_asks_the_database_for_the_time() -> None:
+    found = [
+        f"{path.relative_to(CHECKOUT)}:{line}"
+        for path in sources()
+        for line, text in texts(path)
+        if DATABASE_CLOCK.search(text)
+    ]
+    assert found == []
+
+
+def test_a_planted_database_clock_is_found(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text('"""Speaks of now()."""\n\nSQL = f"update lead set seen = now() where id = {1}"\n')
+    assert [line for line, text in texts(planted) if DATABASE_CLOCK.search(text)] == [3]
+
+
+def test_the_kit_names_nothing_after_the_domain(package: str) -> None:
+    words = {entity.entity() for entity in import_module(f"{package}.app").SERVICE.entities} - KNOWN_TO_THE_KIT
+    found = [
+        f"{path.relative_to(CHECKOUT)}: {name}"
+        for path in sources()
+        if "crm_kit" in path.parts
+        for name in [path.stem, *names(path)]
+        if words & set(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_"))
+    ]
+    assert found == []
+
+
+def lifecycles(service: Service) -> list[tuple[str, Lifecycle]]:
+    return [(e.entity(), e.lifecycle) for e in service.entities if issubclass(e, Stateful)]
+
+
+def unreachable(lifecycle: Lifecycle) -> set[str]:
+    """States that no chain of commands leads to from where a record starts."""
+    reached, waiting = {lifecycle.initial}, [lifecycle.initial]
+    while waiting:
+        state = waiting.pop()
+        for action in lifecycle.actions(state):
+            for reason in lifecycle.reasons(action):
+                after = "/".join(lifecycle.after(action, state, reason))
+                if after not in reached:
+                    reached.add(after)
+                    waiting.append(after)
+    return set(lifecycle.states) - reached
+
+
+def test_commands_lead_to_every_status(service: Service) -> None:
+    assert {name: unreachable(lifecycle) for name, lifecycle in lifecycles(service) if unreachable(lifecycle)} == {}
+
+
+def test_a_planted_dead_state_is_found() -> None:
+    planted = Lifecycle("open/new", {"close": ({"open/*"}, "closed/closed"), "melt": ({"frozen/frozen"}, "open/new")})
+    assert unreachable(planted) == {"frozen/frozen"}
+
+
+def test_every_move_has_its_route(service: Service, package: str) -> None:
+    """A command of the table that no client can send would be a promise in ``allowed_actions`` that nobody keeps."""
+    from crm_kit.testing.databases import settings_for
+
+    document = import_module(f"{package}.main").app(settings_for(service, "postgresql://nowhere/nothing")).openapi()
+    operations = {operation["operationId"] for path in document["paths"].values() for operation in path.values()}
+    missing = {
+        f"{action}_{name}"
+        for name, lifecycle in lifecycles(service)
+        for action in lifecycle.moves
+        if f"{action.replace('-', '_')}_{name}" not in operations
+    }
+    assert missing == set()
+
+
+def test_a_main_reads_as_a_table_of_contents(package: str) -> None:
+    [main] = CHECKOUT.glob(f"services/*/src/{package}/main.py")
+    assert len(main.read_text().splitlines()) <= 50

@@ -1,0 +1,99 @@
+"""Every service describes its API so that a stranger can use it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from crm_kit.runtime import Service
+from crm_kit.settings import Settings
+from crm_kit.testing.databases import settings_for
+
+Document = dict[str, Any]
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@pytest.fixture(scope="module")
+def document(make_app: Callable[[Settings], FastAPI], service: Service) -> Document:
+    return make_app(settings_for(service, "postgresql://nowhere/nothing")).openapi()
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method in METHODS:
+                yield path, method, operation
+
+
+def test_every_operation_is_named_verb_entity_and_once(document: Document) -> None:
+    found = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(found) == len(set(found))
+    assert [name for name in found if name.count("_") < 1 or name != name.lower()] == []
+
+
+def test_every_operation_says_what_it_does(document: Document) -> None:
+    assert [op["operationId"] for _, _, op in operations(document) if not op.get("description")] == []
+
+
+def test_every_field_is_described(document: Document) -> None:
+    undescribed = [
+        f"{name}.{field}"
+        for name, schema in document["components"]["schemas"].items()
+        for field, described in schema.get("properties", {}).items()
+        if not described.get("description") and "const" not in described
+    ]
+    assert undescribed == []
+
+
+def test_every_parameter_but_ids_in_paths_is_described(document: Document) -> None:
+    undescribed = [
+        f"{operation['operationId']}: {parameter['name']}"
+        for _, _, operation in operations(document)
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] != "path" and not parameter.get("description")
+    ]
+    assert undescribed == []
+
+
+def test_every_problem_is_documented_as_one(document: Document) -> None:
+    wrong = [
+        f"{operation['operationId']} {status}"
+        for _, _, operation in operations(document)
+        for status, response in operation["responses"].items()
+        if status >= "400" and list(response.get("content", {})) != ["application/problem+json"]
+    ]
+    assert wrong == []
+
+
+def test_every_operation_takes_a_token_or_says_that_it_does_not_need_one(document: Document) -> None:
+    open_to_all = {
+        operation["operationId"] for _, _, operation in operations(document) if not operation.get("security")
+    }
+    assert open_to_all <= PUBLIC
+
+
+PUBLIC = {
+    "issue_token",
+    "create_token",
+    "revoke_token",
+    "get_jwks",
+    "list_keys",
+    "list_jwks",
+    "get_openapi",
+    "get_docs",
+}
+"""What the world may call: to get a token, and to read what tokens are checked with."""
+
+
+def test_examples_are_given_for_every_create(document: Document) -> None:
+    missing = []
+    for path, method, operation in operations(document):
+        if method != "post" or "{" in path or "201" not in operation["responses"]:
+            continue
+        for media, content in operation.get("requestBody", {}).get("content", {}).items():
+            schema = content["schema"]
+            model = document["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+            if media == "application/json" and not model.get("examples") and not content.get("examples"):
+                missing.append(operation["operationId"])
+    assert missing == []

@@ -1,0 +1,44 @@
+"""The services of the suite, for tests about all of them."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from crm_kit.runtime import Service
+from crm_kit.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGES = sorted(found.parent.name for found in CHECKOUT.glob("services/*/src/crm_*/__init__.py"))
+"""Every service's package, found on disk: a new one is in every test at once."""
+
+
+def service_of(package: str) -> Service:
+    """What the package tells the kit about itself."""
+    found: Service = import_module(f"{package}.app").SERVICE
+    return found
+
+
+def app_of(package: str) -> Callable[[Settings], FastAPI]:
+    """How the package makes its app."""
+    make: Callable[[Settings], FastAPI] = import_module(f"{package}.main").app
+    return make
+
+
+@pytest.fixture(scope="session", params=PACKAGES)
+def package(request: pytest.FixtureRequest) -> str:
+    """Each service's package in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def service(package: str) -> Service:
+    return service_of(package)
+
+
+@pytest.fixture(scope="session")
+def make_app(package: str) -> Callable[[Settings], FastAPI]:
+    return app_of(package)
