@@ -1,0 +1,37 @@
+"""What the tests of sales share: which service it is, and a caller's view of it."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+
+from crm_kit.access import Principal
+from crm_kit.runtime import Runtime, Service
+from crm_kit.settings import Settings
+from crm_kit.testing import Client
+from crm_sales.app import SERVICE
+from crm_sales.main import app
+
+from .journey import Sales
+
+
+@pytest.fixture(scope="session")
+def service() -> Service:
+    return SERVICE
+
+
+@pytest.fixture(scope="session")
+def make_app() -> Callable[[Settings], FastAPI]:
+    return app
+
+
+@pytest.fixture
+def sales(client: Client, runtime: Runtime) -> Sales:
+    """Sales as a caller sees it who may do everything."""
+    return Sales(client, runtime)
+
+
+@pytest.fixture
+def sales_for(client_for: Callable[[Principal | None], Client], runtime: Runtime) -> Callable[[Principal], Sales]:
+    """Sales as another caller sees it."""
+    return lambda principal: Sales(client_for(principal), runtime)

@@ -1,0 +1,85 @@
+"""Short words for what a client of sales does, so that a test reads like the story it tells."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from crm_kit.runtime import Runtime
+from crm_kit.testing import Answer, Client, announced
+
+API = "/api/v1"
+Json = dict[str, Any]
+
+
+def euros(amount: str) -> Json:
+    """Money in base currency."""
+    return {"amount": amount, "currency": "EUR"}
+
+
+ADA = {
+    "topic": "Gold card",
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "company_name": "Analytical Engines Ltd",
+    "email": "ada@example.org",
+    "estimated_value": euros("1200.00"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sales:
+    """The service as one caller sees it. ``make`` and ``act`` insist on success; ``try_*`` give the answer as it is."""
+
+    client: Client
+    runtime: Runtime
+
+    async def make(self, collection: str, **fields: Any) -> Json:
+        """Create a record."""
+        return _expect(201, await self.try_make(collection, **fields))
+
+    async def try_make(self, collection: str, **fields: Any) -> Answer:
+        return await self.client.post(f"{API}/{collection}", fields)
+
+    async def act(self, collection: str, record: Json, command: str, **body: Any) -> Json:
+        """Carry out a command; without fields it is sent without a body."""
+        return _expect(200, await self.try_act(collection, record, command, **body))
+
+    async def try_act(self, collection: str, record: Json, command: str, **body: Any) -> Answer:
+        return await self.client.post(f"{API}/{collection}/{record['id']}/{command}", body or None)
+
+    async def patch(self, collection: str, record: Json, **fields: Any) -> Json:
+        """Change fields, whatever the version."""
+        return _expect(200, await self.try_patch(collection, record, **fields))
+
+    async def try_patch(self, collection: str, record: Json, **fields: Any) -> Answer:
+        return await self.client.patch(f"{API}/{collection}/{record['id']}", fields)
+
+    async def delete(self, collection: str, record: Json) -> Answer:
+        return await self.client.delete(f"{API}/{collection}/{record['id']}")
+
+    async def get(self, collection: str, record_id: str) -> Json:
+        """The record as it is now."""
+        return _expect(200, await self.client.get(f"{API}/{collection}/{record_id}"))
+
+    async def page(self, collection: str, query: str = "") -> list[Json]:
+        """The items of a first page."""
+        found: list[Json] = _expect(200, await self.client.get(f"{API}/{collection}?{query}"))["items"]
+        return found
+
+    async def make_customers_on_win(self) -> None:
+        """Switch the setting."""
+        _expect(200, await self.client.patch(f"{API}/settings/sales", {"customer_creation": "on_win"}))
+
+    async def events(self) -> list[Json]:
+        """Every committed event, in order."""
+        async with self.runtime.db.autocommit() as conn:
+            return await announced(conn)
+
+    async def facts(self, *, after: int = 0) -> list[str]:
+        """Entity and fact of the committed events beyond the first ``after``: ``lead.qualified``."""
+        return [".".join(event["type"].split(".")[2:4]) for event in (await self.events())[after:]]
+
+
+def _expect(status: int, answer: Answer) -> Json:
+    assert answer.status == status, answer.body
+    record: Json = answer.json
+    return record
