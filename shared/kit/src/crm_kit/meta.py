@@ -32,7 +32,7 @@ class StateMachine(BaseModel):
 class StateMachines(BaseModel):
     """The state machines of a service."""
 
-    items: list[StateMachine]
+    items: list[StateMachine] = Field(description="One for each entity with a status.")
 
 
 def state_machines_router(service: Service) -> APIRouter:

@@ -77,7 +77,7 @@ def _routes(app: FastAPI) -> dict[str, Any]:
         for route in routes:
             if getattr(route, "operation_id", None):
                 found[route.operation_id] = route
-            inner = getattr(route, "routes", None) or getattr(getattr(route, "router", None), "routes", None)
+            inner = getattr(route, "routes", None) or getattr(getattr(route, "original_router", None), "routes", None)
             if inner:
                 walk(inner)
 
