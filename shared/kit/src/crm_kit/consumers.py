@@ -14,6 +14,7 @@ from crm_kit.uow import UnitOfWork
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Any, UnitOfWork], Awaitable[None]]
+RawHandler = Callable[[Sequence[Envelope], UnitOfWork], Awaitable[None]]
 Kind = Literal["projection", "step"]
 
 
@@ -25,6 +26,15 @@ def envelope_of(event: Event) -> Envelope:
     """The envelope an event arrived in: id, time, actor, version and what caused it."""
     envelope: Envelope = event.__dict__["_envelope"]
     return envelope
+
+
+def require_record(envelope: Envelope) -> None:
+    """The least that any event of ours is: the record it is about, at the version it made."""
+    record = envelope.data.get("record")
+    if not isinstance(record, dict):
+        raise Unprocessable("data.record is missing")
+    if record.get("id") != str(envelope.subject) or record.get("version") != envelope.entityversion:
+        raise Unprocessable("data.record is not the subject at entityversion")
 
 
 def attach(event: Event, envelope: Envelope) -> None:
@@ -39,6 +49,7 @@ class Group:
     name: str
     kind: Kind
     each_event: bool = False
+    raw: bool = False
     handlers: dict[str, list[Handler]] = field(default_factory=dict)
     entities: set[Entity] = field(default_factory=set)
 
@@ -98,6 +109,18 @@ class Consumers:
 
         return register
 
+    def raw_projection(
+        self, *events: type[Event], group: str, each_event: bool = False
+    ) -> Callable[[RawHandler], RawHandler]:
+        """Like ``projection``, for copies of a few fields of everything: the handler is given envelopes whose data is
+        not read through the contract, which costs more than all the rest. Only ``record`` is sure to be there."""
+
+        def register(handler: RawHandler) -> RawHandler:
+            self._add(events, group, "projection", handler, each_event, raw=True)
+            return handler
+
+        return register
+
     def step(
         self, *events: type[Event], group: str
     ) -> Callable[[Callable[[E, UnitOfWork], Awaitable[None]]], Callable[[E, UnitOfWork], Awaitable[None]]]:
@@ -109,9 +132,17 @@ class Consumers:
 
         return register
 
-    def _add(self, events: Iterable[type[Event]], name: str, kind: Kind, handler: Handler, each_event: bool) -> None:
-        group = self.groups.setdefault(name, Group(name, kind, each_event))
-        if (group.kind, group.each_event) != (kind, each_event):
+    def _add(
+        self,
+        events: Iterable[type[Event]],
+        name: str,
+        kind: Kind,
+        handler: Handler,
+        each_event: bool,
+        raw: bool = False,
+    ) -> None:
+        group = self.groups.setdefault(name, Group(name, kind, each_event, raw))
+        if (group.kind, group.each_event, group.raw) != (kind, each_event, raw):
             raise ValueError(f"group {name} is a {group.kind}; a group is of one kind")
         for event in events:
             group.handlers.setdefault(event.type, []).append(handler)

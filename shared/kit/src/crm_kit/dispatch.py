@@ -7,7 +7,7 @@ one that fails is alone; it is stored for a retry and everything else is done.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from random import uniform
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.catalogue import Event, event_for
 from crm_contracts.envelope import Envelope, EnvelopeError
 from crm_kit import clock, failpoints, inbox
-from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach
+from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach, require_record
 from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
 from crm_kit.ordering import decide
 from crm_kit.outages import database_away, database_busy
@@ -44,6 +44,8 @@ LAG = Histogram(
 BUSY_ATTEMPTS = 5
 SUCCESSORS = 200
 """Waiting events of one record that one transaction runs at most; the next look takes the next."""
+LATE_START = timedelta(seconds=45)
+"""Longer than it takes the broker to miss a dead consumer's heartbeats and deliver again what that one held."""
 PERMANENT = (Unprocessable, ValidationError, EnvelopeError)
 
 
@@ -168,6 +170,27 @@ class Dispatcher:
             self.runtime.notifier.notify(inbox.CHANNEL)
         return released
 
+    async def start_late(self) -> int:
+        """Begin in the middle with records that are older than our binding, whose first events never came here.
+
+        A record made after the binding must be seen from version 1 on. Of an older one nobody knows which version comes
+        first, and another replica may hold an earlier one; so its first event waits until that would have come again.
+        """
+        async with self.runtime.db.begin() as conn:
+            waiting = await inbox.unstarted(conn, clock.now() - LATE_START)
+            older = {line: version for line, version, body in waiting if self._older_than_binding(line, body)}
+            if not older:
+                return 0
+            positions = await inbox.lock_positions(conn, older)
+            late = [(*astuple(line), version - 1, False) for line, version in older.items() if positions[line] == 0]
+            await inbox.advance(conn, late)
+        return len(late)
+
+    def _older_than_binding(self, line: Line, body: bytes) -> bool:
+        bound_at = self.bound.get((line.consumer, line.source))
+        created = (Message.read(body).envelope.data.get("record") or {}).get("created_at")
+        return bound_at is not None and isinstance(created, str) and datetime.fromisoformat(created) <= bound_at
+
     async def _transaction(self, concerned: Sequence[tuple[Message, Group]], *, successors: bool) -> None:
         handled: list[tuple[Group, Message]] = []
         async with self.runtime.db.begin() as conn:
@@ -218,8 +241,7 @@ class Dispatcher:
         self, plan: _Plan, line: Line, position: int, messages: list[Message], extra: list[Message], blocked: bool
     ) -> None:
         group = plan.group
-        late = position == 0 and self._older_than_binding(line, messages[0])
-        decision = decide(group, position, [*messages, *extra], blocked=blocked, may_start_late=late)
+        decision = decide(group, position, [*messages, *extra], blocked=blocked)
         plan.run.extend(decision.run)
         plan.wait.extend((_key(m, group), m.body) for m in decision.wait if m in messages)
         plan.done.extend(_key(m, group) for m in (*decision.run, *decision.stale) if m.attempts)
@@ -227,14 +249,6 @@ class Dispatcher:
             last = max(decision.run, key=lambda m: m.version)
             deleted = ".deleted.v" in last.envelope.type
             plan.positions.append((line.consumer, line.source, line.entity, decision.version, deleted))
-
-    def _older_than_binding(self, line: Line, message: Message) -> bool:
-        """A record made after our queue was bound is seen from version 1 on; of an older one we may miss the start."""
-        bound_at = self.bound.get((line.consumer, line.source))
-        created = (message.envelope.data.get("record") or {}).get("created_at")
-        if bound_at is None or not isinstance(created, str):
-            return False
-        return datetime.fromisoformat(created) <= bound_at
 
     async def _run(self, conn: AsyncConnection, plan: _Plan) -> None:
         if plan.group.kind == "step":
@@ -260,8 +274,13 @@ class Dispatcher:
         """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
         uow = UnitOfWork.for_message(conn, self.runtime, messages[-1].envelope)
         try:
-            events = [message.event() for message in messages]
-            await handler(events if group.kind == "projection" else events[0], uow)
+            if group.raw:
+                for message in messages:
+                    require_record(message.envelope)
+                await handler([message.envelope for message in messages], uow)
+            else:
+                events = [message.event() for message in messages]
+                await handler(events if group.kind == "projection" else events[0], uow)
             await uow.flush()
         except Exception as error:
             if database_away(error) or database_busy(error):

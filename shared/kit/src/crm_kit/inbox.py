@@ -331,6 +331,22 @@ async def release(conn: AsyncConnection, projections: list[str]) -> int:
     return (await conn.exec_driver_sql(_RELEASE, (clock.now(), projections))).rowcount
 
 
+_UNSTARTED = """
+select distinct on (w.consumer, w.source, w.entity) w.consumer, w.source, w.entity, w.entity_version, w.body
+from inbox w join inbox_position p using (consumer, source, entity)
+where w.state = 'waiting' and p.version = 0 and w.entity_version > 1 and w.received_at <= $1
+  and not exists (select 1 from inbox h where h.consumer = w.consumer and h.source = w.source and h.entity = w.entity
+    and h.state in ('pending', 'parked'))
+order by w.consumer, w.source, w.entity, w.entity_version limit 500
+"""
+
+
+async def unstarted(conn: AsyncConnection, before: datetime) -> list[tuple[Line, int, bytes]]:
+    """The first waiting event, received before then, of each record of which nothing was handled yet."""
+    rows = await _rows(conn, _UNSTARTED, (before,))
+    return [(Line(row[0], row[1], row[2]), row[3], row[4]) for row in rows]
+
+
 _COUNTS = """
 select consumer, state, count(*) from inbox where state in ('pending', 'waiting', 'parked') group by consumer, state
 """

@@ -189,7 +189,10 @@ class Intake:
     async def run_retries(self) -> None:
         """Handle stored events when they are due, and look for gaps that have closed."""
         while not self._stopping:
-            if not await self._persist(self.retry_due) and not await self._persist(self.dispatcher.release):
+            if await self._persist(self.retry_due):
+                continue
+            await self._persist(self.dispatcher.start_late)
+            if not await self._persist(self.dispatcher.release):
                 await self._wait_due()
 
     async def _wait_due(self) -> None:

@@ -27,11 +27,11 @@ class Decision(Generic[V]):
     version: int
 
 
-def decide(group: Group, position: int, candidates: Sequence[V], *, blocked: bool, may_start_late: bool) -> Decision[V]:
+def decide(group: Group, position: int, candidates: Sequence[V], *, blocked: bool) -> Decision[V]:
     """Sort one record's candidates into run, wait and stale.
 
     ``position`` 0 means nothing was seen of this record. ``blocked``: an earlier event has failed and is not among the
-    candidates. ``may_start_late``: the record is older than our binding, so its first version seen need not be 1.
+    candidates. A step whose record we know only from later on waits, too: see ``Dispatcher.start_late``.
     """
     ordered = sorted(candidates, key=lambda candidate: candidate.version)
     if group.kind == "projection":
@@ -47,7 +47,7 @@ def decide(group: Group, position: int, candidates: Sequence[V], *, blocked: boo
             decision.stale.append(candidate)
         elif blocked:
             decision.wait.append(candidate)
-        elif candidate.version == reached + 1 or (reached == 0 and may_start_late):
+        elif candidate.version == reached + 1:
             decision.run.append(candidate)
             reached = candidate.version
         else:

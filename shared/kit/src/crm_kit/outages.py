@@ -1,6 +1,6 @@
 """Which errors say that the database is away or busy, rather than that something is wrong with the work."""
 
-import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 

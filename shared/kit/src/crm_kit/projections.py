@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.catalogue import Event
+from crm_contracts.envelope import Envelope
 from crm_kit.consumers import envelope_of
 
 STUB_VERSION = 0
@@ -29,7 +30,7 @@ class Projected:
 
 
 async def project(
-    conn: AsyncConnection, model: type[Projected], rows: Sequence[tuple[Event, Mapping[str, Any]]]
+    conn: AsyncConnection, model: type[Projected], rows: Sequence[tuple[Event | Envelope, Mapping[str, Any]]]
 ) -> None:
     """Write each record's newest state where it is newer than what is there; a ``.deleted`` event leaves a tombstone.
 
@@ -37,7 +38,7 @@ async def project(
     """
     newest: dict[UUID, tuple[int, dict[str, Any]]] = {}
     for event, values in rows:
-        envelope = envelope_of(event)
+        envelope = event if isinstance(event, Envelope) else envelope_of(event)
         known = newest.get(envelope.subject)
         if known is None or known[0] < envelope.entityversion:
             deleted = ".deleted.v" in envelope.type

@@ -27,7 +27,7 @@ def test_a_step_sees_every_version_once_and_in_order(data: st.DataObject) -> Non
     position, waiting, seen = 0, set[Arrival](), list[int]()
     for arrival in data.draw(st.composite(arrivals)(last)):
         candidates = sorted({arrival, *waiting}, key=lambda a: a.version)
-        decision = decide(step, position, candidates, blocked=False, may_start_late=False)
+        decision = decide(step, position, candidates, blocked=False)
         seen += [a.version for a in decision.run]
         position, waiting = decision.version, set(decision.wait)
     assert seen == list(range(1, last + 1))
@@ -41,7 +41,7 @@ def test_a_projection_only_moves_forward_and_ends_at_the_last(data: st.DataObjec
     last = data.draw(st.integers(1, 12))
     position, applied = 0, list[int]()
     for arrival in data.draw(st.composite(arrivals)(last)):
-        decision = decide(projection, position, [arrival], blocked=False, may_start_late=False)
+        decision = decide(projection, position, [arrival], blocked=False)
         applied += [a.version for a in decision.run]
         position = decision.version
     assert applied == sorted(set(applied))
@@ -54,13 +54,7 @@ def test_behind_a_failed_event_nothing_runs_and_nothing_new_is_lost(
 ) -> None:
     group = Group("g", "step" if kind == "step" else "projection")
     candidates = [Arrival(version) for version in versions]
-    decision = decide(group, position, candidates, blocked=True, may_start_late=False)
+    decision = decide(group, position, candidates, blocked=True)
     assert not decision.run
     assert decision.version == position
     assert {a.version for a in decision.wait} == {v for v in versions if v > position}
-
-
-def test_an_older_record_starts_at_the_first_version_seen_and_then_has_no_gaps() -> None:
-    decision = decide(Group("g", "step"), 0, [Arrival(v) for v in (9, 5, 6)], blocked=False, may_start_late=True)
-    assert [a.version for a in decision.run] == [5, 6]
-    assert [a.version for a in decision.wait] == [9]
