@@ -66,9 +66,17 @@ def test_chosen_ports_are_distinct_and_lie_below_those_of_outgoing_connections()
     assert all(1024 < port < 32768 for port in chosen)
 
 
-def test_a_home_runs_one_suite_at_a_time(home: Home) -> None:
-    with home.lock(), pytest.raises(HomeInUse, match=str(home.path)):
+def test_a_home_runs_one_suite_at_a_time_and_is_free_when_that_was_killed(home: Home) -> None:
+    holding = "import sys; from crm_local.state import *; l = Home(Path(sys.argv[1])).lock(); print(); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", holding, str(home.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    other.stdout.readline()
+    with pytest.raises(HomeInUse, match=str(home.path)):
         home.lock()
+    other.kill()
+    other.communicate()
     home.lock().close()
 
 
