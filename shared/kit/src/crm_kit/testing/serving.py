@@ -20,7 +20,9 @@ class Server(uvicorn.Server):
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[str]:
     """Serve on a free loopback port and give its URL. The app's lifespan is the caller's: it may come and go per test."""
-    config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None)
+    config = uvicorn.Config(
+        app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, proxy_headers=False
+    )
     config.load()
     server = Server(config)
     server.lifespan = config.lifespan_class(config)
