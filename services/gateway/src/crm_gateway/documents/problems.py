@@ -43,6 +43,7 @@ EXPLAINED: Final = {
     "in-progress": "A request with the same Idempotency-Key is still being carried out. Send it again in a moment.",
     "in-use": "Other records refer to this one; the problem lists them.",
     "not-deletable": "A record that has become business is not deleted.",
+    "last-administrator": "Somebody must be left who can administer the organisation.",
     "already-exists": "Another record has this value already, and it must be unique.",
     "merged": "The record was merged into another; the problem links the survivor.",
     "stale": "The record has changed since you read it. Read it again, decide again, and send its new ETag in If-Match.",

@@ -1,0 +1,153 @@
+"""Servers that play a service behind the gateway: each path does one thing, and what arrived is remembered."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from crm_kit.testing.serving import served
+
+PIECE = bytes(range(256)) * 256
+PIECES = 800
+"""50 MiB in pieces of 64 KiB."""
+
+
+@dataclass
+class Scripted:
+    """An upstream. ``/leads/echo`` tells what arrived, ``/hang`` never answers, ``/torn`` breaks off, ``/big`` is 50 MiB."""
+
+    url: str = ""
+    seen: list[str] = field(default_factory=list)
+    """Method and target of every request."""
+    waiting: int = 0
+    """Requests that hang at this moment, until their caller has gone."""
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    sent: int = 0
+    """Pieces of the big answer that were taken from us."""
+    openapi: dict[str, Any] = field(default_factory=dict)
+    machines: Any = field(default_factory=lambda: {"items": []})
+
+    async def answer(self, request: Request) -> Response:
+        target = request.scope["raw_path"].decode()
+        if request.scope["query_string"]:
+            target += "?" + request.scope["query_string"].decode()
+        self.seen.append(f"{request.method} {target}")
+        match request.url.path.removeprefix("/api/v1"):
+            case "/leads/hang":
+                return await self._hang(request)
+            case "/leads/torn":
+                return StreamingResponse(_torn(), headers={"content-length": "1000"})
+            case "/leads/big" | "/leads/jobs/1/errors":
+                return StreamingResponse(self._big(), media_type="text/csv")
+            case "/leads/stuck":
+                return StreamingResponse(self._stuck(request))
+            case "/leads/busy":
+                return JSONResponse({"type": "/problems/unavailable"}, 503, {"retry-after": "7"})
+            case "/openapi.json":
+                return JSONResponse(self.openapi)
+            case "/meta/state-machines":
+                return JSONResponse(self.machines)
+        return await self._echo(request, target)
+
+    async def _echo(self, request: Request, target: str) -> Response:
+        size, digest = 0, hashlib.sha256()
+        async for piece in request.stream():
+            size += len(piece)
+            digest.update(piece)
+        told = {
+            "method": request.method,
+            "target": target,
+            "headers": [[name.decode(), value.decode()] for name, value in request.headers.raw],
+            "size": size,
+            "sha256": digest.hexdigest(),
+        }
+        own = {
+            "etag": '"3"',
+            "crm-version": "lead/1@3",
+            "set-cookie": "a=b",
+            "server": "secret/1.0",
+            "x-internal": "yes",
+        }
+        return JSONResponse(told, 201 if request.method == "POST" else 200, own)
+
+    async def until_waiting(self, number: int) -> None:
+        """Return when so many requests hang; raises TimeoutError after 5 s."""
+        async with asyncio.timeout(5), self.changed:
+            await self.changed.wait_for(lambda: self.waiting == number)
+
+    async def _hang(self, request: Request) -> Response:
+        await self._count(1)
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        await self._count(-1)
+        return Response()
+
+    async def _count(self, difference: int) -> None:
+        async with self.changed:
+            self.waiting += difference
+            self.changed.notify_all()
+
+    async def _big(self) -> AsyncIterator[bytes]:
+        for _ in range(PIECES):
+            self.sent += 1
+            yield PIECE
+
+    async def _stuck(self, request: Request) -> AsyncIterator[bytes]:
+        yield b"the beginning"
+        await self._hang(request)
+
+
+async def _torn() -> AsyncIterator[bytes]:
+    yield b"0123456789"
+    raise ConnectionAbortedError("broken off on purpose")
+
+
+@asynccontextmanager
+async def scripted() -> AsyncIterator[Scripted]:
+    """An upstream on a port of its own."""
+    upstream = Scripted()
+    app = FastAPI(openapi_url=None)
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    app.router.add_route("/{path:path}", upstream.answer, methods=methods)
+    async with served(app) as upstream.url:
+        yield upstream
+
+
+@dataclass
+class Flaky:
+    """A server that takes connections and requests, and closes the first ``failures`` of them without an answer."""
+
+    failures: int
+    url: str = ""
+    requests: list[str] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode().lower().split("\r\n")
+                length = next((int(line[15:]) for line in lines if line.startswith("content-length:")), 0)
+                await reader.readexactly(length)
+                self.requests.append(lines[0].upper().removesuffix(" HTTP/1.1"))
+                if len(self.requests) <= self.failures:
+                    break
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}")
+                await writer.drain()
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def flaky(failures: int) -> AsyncIterator[Flaky]:
+    """A flaky upstream on a port of its own."""
+    upstream = Flaky(failures)
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield upstream

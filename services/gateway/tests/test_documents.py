@@ -1,0 +1,146 @@
+"""The merged OpenAPI document, the pages around it, and the state machines of all."""
+
+import re
+from importlib import import_module
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from crm_contracts.catalogue import all_events
+from crm_contracts.envelope import dataschema_of
+from crm_gateway.documents.openapi import merge
+from crm_gateway.documents.problems import EXPLAINED
+from crm_gateway.routes import upstream_of
+from crm_kit.problems import STATUS
+from crm_kit.settings import Settings
+from crm_kit.testing import Client
+
+from .conftest import Start
+from .scripted import Scripted, scripted
+
+OWN: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "", "version": "1.0.0"}, "paths": {}, "components": {}}
+
+
+def document(path: str, schemas: dict[str, Any], ref: str) -> dict[str, Any]:
+    answer = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{ref}"}}}}
+    return {"paths": {path: {"get": {"responses": {"200": answer}}}}, "components": {"schemas": schemas}}
+
+
+def ref_of(merged: dict[str, Any], path: str) -> str:
+    ref: str = merged["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    return ref.removeprefix("#/components/schemas/")
+
+
+def test_components_that_differ_get_the_services_name_and_so_do_those_that_refer_to_them() -> None:
+    page = {"properties": {"item": {"$ref": "#/components/schemas/Item"}}}
+    problem = {"type": "object"}
+    sales = document("/api/v1/leads", {"Page": page, "Item": {"title": "lead"}, "Problem": problem}, "Page")
+    tasks = document("/api/v1/tasks", {"Page": page, "Item": {"title": "task"}, "Problem": problem}, "Page")
+    merged = merge(OWN, {"sales": sales, "activities": tasks}, [])
+    assert list(merged["components"]["schemas"]) == [
+        "ActivitiesItem",
+        "ActivitiesPage",
+        "Problem",
+        "SalesItem",
+        "SalesPage",
+    ]
+    assert (ref_of(merged, "/api/v1/leads"), ref_of(merged, "/api/v1/tasks")) == ("SalesPage", "ActivitiesPage")
+    item = merged["components"]["schemas"]["SalesPage"]["properties"]["item"]["$ref"]
+    assert merged["components"]["schemas"][item.removeprefix("#/components/schemas/")] == {"title": "lead"}
+    assert merged == merge(OWN, {"activities": tasks, "sales": sales}, [])
+
+
+def test_a_path_that_the_gateway_does_not_pass_to_the_service_is_left_out() -> None:
+    sales = document("/api/v1/leads", {}, "X")
+    sales["paths"] |= {"/api/v1/users": {"get": {}}, "/healthz": {"get": {}}}
+    assert list(merge(OWN, {"sales": sales}, [])["paths"]) == ["/api/v1/leads"]
+
+
+async def test_a_service_that_is_down_is_named_and_missing(start: Start, sales: Scripted) -> None:
+    sales.openapi = document("/api/v1/leads", {"Lead": {"type": "object"}}, "Lead")
+    gateway = (await start({"sales": sales.url, "activities": "http://127.0.0.1:9"})).as_token(None)
+    answer = await gateway.get("/openapi.json")
+    assert answer.json["x-unavailable"] == ["activities"]
+    assert set(answer.json["paths"]) == {"/api/v1/leads", "/api/v1/meta/state-machines"}
+    again = await gateway.get("/openapi.json", headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+    assert sales.seen.count("GET /openapi.json") == 1
+
+
+SERVICES = ["sales", "identity", "activities"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_path_of_every_service_is_passed_to_it(name: str) -> None:
+    # Loaded by name: only this test may look at the services, to see that the table of routes lacks none of their paths.
+    settings = Settings.model_validate({"CRM_SERVICE": name, "CRM_SECRET": "s", "DATABASE_URL": "postgresql://h/d"})
+    app: FastAPI = import_module(f"crm_{name}.main").app(settings)
+    paths = [path for path in app.openapi()["paths"] if "/meta/" not in path]
+    assert {path: upstream_of(path) for path in paths} == dict.fromkeys(paths, name)
+
+
+async def test_the_documentation_needs_nothing_from_elsewhere(gateway: Client) -> None:
+    nobody = gateway.as_token(None)
+    page = await nobody.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "default-src 'none'" in policy
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page.body.decode())
+    assert len(sources) == 4
+    for source in sources:
+        assert source.startswith("/docs/"), "no other server is asked"
+        assert (await nobody.get(source)).status == 200
+    assert b'url: "/openapi.json"' in (await nobody.get("/docs/start.js")).body
+
+
+async def test_the_schema_of_an_event_is_where_its_envelope_says(gateway: Client) -> None:
+    nobody = gateway.as_token(None)
+    listed = (await nobody.get("/schemas")).json["items"]
+    assert [item["type"] for item in listed] == [event.type for event in all_events()]
+    address = dataschema_of("crm.sales.lead.qualified.v1")
+    assert address in [item["schema"] for item in listed]
+    answer = await nobody.get(address)
+    assert answer.headers["content-type"] == "application/schema+json"
+    assert answer.json["$id"] == address
+    assert (await nobody.get("/schemas/crm.sales.lead.eaten.v1.json")).problem == "not-found"
+    assert (await nobody.get("/asyncapi.json")).json["asyncapi"] == "3.0.0"
+
+
+async def test_a_problem_explains_itself(start: Start, sales: Scripted) -> None:
+    operation = {"description": "A new lead. 422 `no-exchange-rate` when <b>none</b> is in force.", "responses": {}}
+    sales.openapi = {"paths": {"/api/v1/leads": {"post": operation}}, "components": {}}
+    gateway = (await start({"sales": sales.url})).as_token(None)
+    stale = await gateway.get("/problems/stale")
+    assert (stale.json["status"], stale.json["type"]) == (412, "/problems/stale")
+    rule = await gateway.get("/problems/no-exchange-rate")
+    assert rule.json["operations"] == [{"operation": "POST /api/v1/leads", "description": operation["description"]}]
+    page = await gateway.get("/problems/no-exchange-rate", headers={"accept": "text/html,*/*"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert b"&lt;b&gt;none&lt;/b&gt;" in page.body
+    assert (await gateway.get("/problems/no-such-rule")).problem == "not-found"
+
+
+def test_every_problem_of_the_kit_is_explained() -> None:
+    assert STATUS.keys() - EXPLAINED.keys() == set()
+
+
+LEAD = {"entity": "lead", "service": "sales", "initial": "open/new", "states": ["open/new"], "moves": {}}
+TASK = {"entity": "task", "service": "activities", "initial": "open/open", "states": ["open/open"], "moves": {}}
+
+
+async def test_state_machines_of_all_services_in_one_answer(start: Start, sales: Scripted) -> None:
+    async with scripted() as activities:
+        sales.machines, activities.machines = {"items": [LEAD]}, {"items": [TASK]}
+        gateway = await start({"sales": sales.url, "activities": activities.url, "identity": "http://127.0.0.1:9"})
+        answer = await gateway.get("/api/v1/meta/state-machines")
+    assert answer.status == 200
+    assert answer.json["items"] == [TASK, LEAD]
+    parts = answer.json["parts"]
+    assert {name: part["status"] for name, part in parts.items()} == {
+        "sales": "ok",
+        "activities": "ok",
+        "identity": "unavailable",
+    }
+    assert parts["identity"]["problem"]["type"] == "/problems/unavailable"
+    assert (await gateway.as_token(None).get("/api/v1/meta/state-machines")).status == 401
