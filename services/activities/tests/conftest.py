@@ -70,10 +70,15 @@ def story() -> Callable[..., Story]:
 
 
 @pytest.fixture
-def hear(runtime: Runtime) -> Hear:
-    """Let the service take events as its worker does, in one batch."""
+def dispatcher(runtime: Runtime) -> Dispatcher:
+    """What hands events to the service's handlers; it has listened for a week."""
     bound = {(group.name, source): clock.now() - timedelta(days=7) for group, source in CONSUMERS.sources()}
-    dispatcher = Dispatcher(CONSUMERS, runtime, bound)
+    return Dispatcher(CONSUMERS, runtime, bound)
+
+
+@pytest.fixture
+def hear(runtime: Runtime, dispatcher: Dispatcher) -> Hear:
+    """Let the service take events as its worker does, in one batch; fails the test when one cannot be taken."""
 
     async def settle(*messages: Message) -> None:
         await dispatcher.settle(messages)

@@ -5,6 +5,7 @@ from itertools import permutations
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from crm_contracts.samples import sample
 from crm_contracts.types import RefInput
 from crm_kit.access import Depth, Principal, UnitTree
 from crm_kit.db import new_id
+from crm_kit.dispatch import Dispatcher, Message
 from crm_kit.errors import InactiveReference, UnknownReference
 from crm_kit.records.filtering import Parameters
 from crm_kit.runtime import Runtime
@@ -215,3 +217,19 @@ async def test_sql_and_python_agree_on_who_reads_what(
         found = await conn.exec_driver_sql(sql, tuple(parameters.values))
         assert {row[0] for row in found} == expected
     await uow.close()
+
+
+# -- what cannot be taken ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", [None, "text", {}, {"id": "another", "version": 1}])
+async def test_an_event_without_its_record_is_parked_and_others_go_on(
+    runtime: Runtime, dispatcher: Dispatcher, story: Stories, rows: Any, record: Any
+) -> None:
+    lead, poison = story(), story()
+    document = orjson.loads(poison.tell(LeadCreated).body)
+    document["data"]["record"] = record
+    await dispatcher.settle([Message.read(orjson.dumps(document)), lead.tell(LeadCreated)])
+    assert await rows("select id from record_ref") == [(lead.id,)]
+    parked = await rows("select consumer from inbox where state = 'parked' order by 1")
+    assert [row[0] for row in parked] == ["activities.refs", "activities.timeline"]

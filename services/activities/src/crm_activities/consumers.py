@@ -18,7 +18,7 @@ HAPPENINGS = tuple(
     event for event in all_events() if event.entity.name not in NAMELESS and ".snapshot.v" not in event.type
 )
 
-CONSUMERS.projection(*HAPPENINGS, group="activities.refs")(keep_refs)
-CONSUMERS.projection(*(e for e in events_about(LEAD) if e in HAPPENINGS), group="activities.refs")(keep_links)
-CONSUMERS.projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)
+CONSUMERS.raw_projection(*HAPPENINGS, group="activities.refs")(keep_refs)
+CONSUMERS.raw_projection(*(e for e in events_about(LEAD) if e in HAPPENINGS), group="activities.refs")(keep_links)
+CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)
 CONSUMERS.step(OpportunityWon, group="activities.follow_up")(follow_up)

@@ -8,8 +8,7 @@ import orjson
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
-from crm_contracts.sales import LeadEvent
-from crm_kit.consumers import envelope_of
+from crm_contracts.envelope import Envelope
 from crm_kit.uow import UnitOfWork
 
 FOLLOWED_FIELDS = ("account_id", "contact_id", "opportunity_id")
@@ -24,10 +23,10 @@ class TimelineLink(Base):
     target_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
-async def keep_links(events: Sequence[LeadEvent], uow: UnitOfWork) -> None:
+async def keep_links(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """A lead leads to its account, contact and opportunity from the moment it names them; a survivor to who was merged
     into it. What was once part of the story stays part of it."""
-    links = {link for event in events for link in _links(envelope_of(event).subject, envelope_of(event).data)}
+    links = {link for event in events for link in _links(event.subject, event.data)}
     if links:
         rows = [{"source_id": source, "target_id": target} for source, target in sorted(links)]
         await (await uow.connection()).exec_driver_sql(

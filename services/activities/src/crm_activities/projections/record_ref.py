@@ -11,9 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_activities.db import Base
 from crm_activities.projections.names import NAMES
 from crm_contracts.access import Depth, Privilege
-from crm_contracts.catalogue import Event
+from crm_contracts.envelope import Envelope
 from crm_contracts.types import RefInput
-from crm_kit.consumers import envelope_of
 from crm_kit.errors import InactiveReference, UnknownReference
 from crm_kit.projections import Projected, project
 from crm_kit.records.presenter import Named
@@ -33,15 +32,14 @@ class RecordRef(Projected, Base):
     merged_into: Mapped[UUID | None]
 
 
-async def keep_refs(events: Sequence[Event], uow: UnitOfWork) -> None:
+async def keep_refs(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per record; nothing of it but what references show and access needs."""
     await project(await uow.connection(), RecordRef, [(event, _columns(event)) for event in events])
 
 
-def _columns(event: Event) -> dict[str, Any]:
-    envelope = envelope_of(event)
+def _columns(envelope: Envelope) -> dict[str, Any]:
     record: Mapping[str, Any] = envelope.data["record"]
-    kind = event.entity.name
+    kind = envelope.type.split(".", 3)[2]
     return {
         "type": kind,
         "name": NAMES[kind](record),

@@ -12,8 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
 from crm_activities.timeline.titles import shown_facts
-from crm_contracts.catalogue import Event
-from crm_kit.consumers import envelope_of
+from crm_contracts.envelope import Envelope
 from crm_kit.uow import UnitOfWork
 
 
@@ -30,7 +29,7 @@ class TimelineEvent(Base):
     data: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
-async def keep_timeline(events: Sequence[Event], uow: UnitOfWork) -> None:
+async def keep_timeline(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """A row per event, late ones too; never the record itself and never a value of its fields."""
     rows = [_row(event) for event in events]
     await (await uow.connection()).exec_driver_sql(
@@ -41,8 +40,7 @@ async def keep_timeline(events: Sequence[Event], uow: UnitOfWork) -> None:
     )
 
 
-def _row(event: Event) -> dict[str, Any]:
-    envelope = envelope_of(event)
+def _row(envelope: Envelope) -> dict[str, Any]:
     return {
         "record_id": envelope.subject,
         "at": envelope.time,
