@@ -10,13 +10,18 @@ from fastapi.responses import Response
 
 from crm_contracts.access import Privilege
 from crm_kit.access import Principal
-from crm_kit.db import Record, Stateful
+from crm_kit.db import OwnedRecord, Record, Stateful
 from crm_kit.records.presenter import presenter_of, to_json
 from crm_kit.runtime import Runtime
 from crm_kit.uow import UnitOfWork
 
 READ_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 SEEN = 50_000
+
+
+def has_actions(entity: type[Record]) -> bool:
+    """Whether there is anything but plain edits to do; reference data has no lifecycle and no owner."""
+    return issubclass(entity, Stateful | OwnedRecord)
 
 
 def allowed_actions(record: type[Record], values: dict[str, Any], principal: Principal, runtime: Runtime) -> list[str]:
@@ -34,7 +39,7 @@ def allowed_actions(record: type[Record], values: dict[str, Any], principal: Pri
 async def shown(uow: UnitOfWork, record: Record) -> dict[str, Any]:
     """The record as this caller sees it."""
     body = await uow.present(record)
-    if isinstance(record, Stateful) or "owner_id" in record.__dict__:
+    if has_actions(type(record)):
         body["allowed_actions"] = allowed_actions(type(record), record.__dict__, uow.principal, uow.runtime)
     return body
 
@@ -95,7 +100,9 @@ async def items(
     found = []
     for row in rows:
         body = presenter.record(row, names)
-        body["allowed_actions"] = allowed_actions(kinds[row["type"]] if kinds else entity, row, principal, runtime)
+        kind = kinds[row["type"]] if kinds else entity
+        if has_actions(kind):
+            body["allowed_actions"] = allowed_actions(kind, row, principal, runtime)
         found.append({field: body[field] for field in body if field in only} if only else body)
     return found
 
