@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import MetaData, Select, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import configure_mappers
 
 from crm_kit.db import Database, Record
 from crm_kit.directory import Directory
@@ -92,6 +93,8 @@ class Runtime:
 
 def build_runtime(service: Service, settings: Settings) -> Runtime:
     """The parts, not yet started."""
+    # A record may come from a row before any other use of its class, and the ORM would configure itself too late.
+    configure_mappers()
     name = f"{service.name}-{settings.role}"
     db = Database(
         settings.database_url,
