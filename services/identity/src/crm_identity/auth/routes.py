@@ -79,7 +79,7 @@ def _shown(tokens: Tokens) -> dict[str, Any]:
     }
 
 
-@public.post("/revoke", status_code=200, operation_id="revoke_token")
+@public.post("/revoke", status_code=200, response_class=Response, operation_id="revoke_token")
 async def revoke_token(
     request: Request,
     token: Annotated[str | None, Form(description="A refresh token; its session ends.")] = None,

@@ -4,12 +4,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from crm_contracts.identity import BusinessUnitRecord
 from crm_identity.business_unit import commands
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.business_unit.schemas import (
     BusinessUnitCreate,
     BusinessUnitPage,
-    BusinessUnitRead,
     BusinessUnitUpdate,
 )
 from crm_kit.records.answers import created, gone, one, read
@@ -34,19 +34,19 @@ async def query_units(query: Query, uow: Uow) -> Response:
     return await query_records(uow, UNITS, query)
 
 
-@router.post("", response_model=BusinessUnitRead, status_code=201, operation_id="create_business_unit")
+@router.post("", response_model=BusinessUnitRecord, status_code=201, operation_id="create_business_unit")
 async def create_unit(body: BusinessUnitCreate, uow: Uow) -> Response:
     """A new unit below another."""
     return await created(uow, await commands.create_unit(uow, body), "business-units")
 
 
-@router.get("/{unit_id}", response_model=BusinessUnitRead, operation_id="get_business_unit")
+@router.get("/{unit_id}", response_model=BusinessUnitRecord, operation_id="get_business_unit")
 async def get_unit(unit_id: UUID, request: Request, uow: Uow) -> Response:
     """One unit, with its version as ETag."""
     return await read(uow, BusinessUnit, unit_id, request)
 
 
-@router.patch("/{unit_id}", response_model=BusinessUnitRead, operation_id="update_business_unit")
+@router.patch("/{unit_id}", response_model=BusinessUnitRecord, operation_id="update_business_unit")
 async def update_unit(unit_id: UUID, body: BusinessUnitUpdate, uow: Uow) -> Response:
     """Rename or move a unit (RFC 7396 merge patch). 422 `cycle` below itself, `root-unit` for the root.
 

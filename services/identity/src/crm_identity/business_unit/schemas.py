@@ -26,15 +26,9 @@ class BusinessUnitUpdate(BaseModel):
     parent_id: UUID | None = Field(None, description="Unit above it; the root has none and gets none.")
 
 
-class BusinessUnitRead(BusinessUnitRecord):
-    """A business unit."""
-
-    allowed_actions: list[str] = Field(default=[], description="Units have no moves: always empty.")
-
-
 class BusinessUnitPage(BaseModel):
     """A page of business units."""
 
-    items: list[BusinessUnitRead] = Field(description="Units in the order asked for.")
+    items: list[BusinessUnitRecord] = Field(description="Units in the order asked for.")
     next: str | None = Field(description="Value for `after` of the next page; null at the end.")
     count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

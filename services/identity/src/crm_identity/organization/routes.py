@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 
+from crm_contracts.identity import OrganizationRecord
 from crm_identity.organization import commands
 from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings
-from crm_identity.organization.schemas import OrganizationRead, OrganizationUpdate
+from crm_identity.organization.schemas import OrganizationUpdate
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.requests import Route, Uow
@@ -12,13 +13,13 @@ from crm_kit.requests import Route, Uow
 router = APIRouter(prefix="/settings/organization", tags=["settings"], route_class=Route)
 
 
-@router.get("", response_model=OrganizationRead, operation_id="get_organization")
+@router.get("", response_model=OrganizationRecord, operation_id="get_organization")
 async def get_organization(request: Request, uow: Uow) -> Response:
     """The organisation's settings, with their version as ETag."""
     return await read(uow, OrganizationSettings, ORGANIZATION_ID, request)
 
 
-@router.patch("", response_model=OrganizationRead, operation_id="update_organization")
+@router.patch("", response_model=OrganizationRecord, operation_id="update_organization")
 async def update_organization(body: OrganizationUpdate, uow: Uow) -> Response:
     """Change settings (RFC 7396 merge patch). 422 `base-currency-fixed` for another base currency."""
     return await one(uow, await commands.update_organization(uow, body))

@@ -8,7 +8,6 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from crm_contracts.identity import OrganizationRecord
 from crm_contracts.types import CountryCode, CurrencyCode, ShortText
 
 # BCP 47 (RFC 5646 §2.1) without its grandfathered and private forms: language, script, region, variants.
@@ -67,7 +66,3 @@ class OrganizationUpdate(BaseModel):
         "", description="Where national telephone numbers are read as of; ISO 3166-1.", validate_default=False
     )
     language: Language = Field("", description="BCP 47 language tag.", validate_default=False)
-
-
-class OrganizationRead(OrganizationRecord):
-    """The organisation's settings."""

@@ -4,12 +4,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from crm_contracts.identity import SecurityRoleRecord
 from crm_identity.security_role import commands
 from crm_identity.security_role.model import SecurityRole
 from crm_identity.security_role.schemas import (
     SecurityRoleCreate,
     SecurityRolePage,
-    SecurityRoleRead,
     SecurityRoleUpdate,
 )
 from crm_kit.records.answers import created, gone, one, read
@@ -34,19 +34,19 @@ async def query_roles(query: Query, uow: Uow) -> Response:
     return await query_records(uow, ROLES, query)
 
 
-@router.post("", response_model=SecurityRoleRead, status_code=201, operation_id="create_security_role")
+@router.post("", response_model=SecurityRoleRecord, status_code=201, operation_id="create_security_role")
 async def create_role(body: SecurityRoleCreate, uow: Uow) -> Response:
     """A new role. 403 when it would grant more than you hold; 422 `unknown-entity`, `invalid-depth`."""
     return await created(uow, await commands.create_role(uow, body), "security-roles")
 
 
-@router.get("/{role_id}", response_model=SecurityRoleRead, operation_id="get_security_role")
+@router.get("/{role_id}", response_model=SecurityRoleRecord, operation_id="get_security_role")
 async def get_role(role_id: UUID, request: Request, uow: Uow) -> Response:
     """One role, with its version as ETag."""
     return await read(uow, SecurityRole, role_id, request)
 
 
-@router.patch("/{role_id}", response_model=SecurityRoleRead, operation_id="update_security_role")
+@router.patch("/{role_id}", response_model=SecurityRoleRecord, operation_id="update_security_role")
 async def update_role(role_id: UUID, body: SecurityRoleUpdate, uow: Uow) -> Response:
     """Change a role (RFC 7396 merge patch). Its holders' tokens are superseded within 2 s.
 

@@ -39,15 +39,9 @@ class SecurityRoleUpdate(BaseModel):
     )
 
 
-class SecurityRoleRead(SecurityRoleRecord):
-    """A security role."""
-
-    allowed_actions: list[str] = Field(default=[], description="Roles have no moves: always empty.")
-
-
 class SecurityRolePage(BaseModel):
     """A page of security roles."""
 
-    items: list[SecurityRoleRead] = Field(description="Roles in the order asked for.")
+    items: list[SecurityRoleRecord] = Field(description="Roles in the order asked for.")
     next: str | None = Field(description="Value for `after` of the next page; null at the end.")
     count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

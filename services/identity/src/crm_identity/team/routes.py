@@ -4,9 +4,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from crm_contracts.identity import TeamRecord
 from crm_identity.team import commands
 from crm_identity.team.model import Team
-from crm_identity.team.schemas import TeamCreate, TeamPage, TeamRead, TeamUpdate
+from crm_identity.team.schemas import TeamCreate, TeamPage, TeamUpdate
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
@@ -29,19 +30,19 @@ async def query_teams(query: Query, uow: Uow) -> Response:
     return await query_records(uow, TEAMS, query)
 
 
-@router.post("", response_model=TeamRead, status_code=201, operation_id="create_team")
+@router.post("", response_model=TeamRecord, status_code=201, operation_id="create_team")
 async def create_team(body: TeamCreate, uow: Uow) -> Response:
     """A new team. 403 when its roles grant more than you hold; 422 `unknown-reference`."""
     return await created(uow, await commands.create_team(uow, body), "teams")
 
 
-@router.get("/{team_id}", response_model=TeamRead, operation_id="get_team")
+@router.get("/{team_id}", response_model=TeamRecord, operation_id="get_team")
 async def get_team(team_id: UUID, request: Request, uow: Uow) -> Response:
     """One team, with its version as ETag."""
     return await read(uow, Team, team_id, request)
 
 
-@router.patch("/{team_id}", response_model=TeamRead, operation_id="update_team")
+@router.patch("/{team_id}", response_model=TeamRecord, operation_id="update_team")
 async def update_team(team_id: UUID, body: TeamUpdate, uow: Uow) -> Response:
     """Change a team (RFC 7396 merge patch). With its roles, its members' tokens are superseded within 2 s."""
     return await one(uow, await commands.update_team(uow, team_id, body))

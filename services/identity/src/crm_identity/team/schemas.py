@@ -32,15 +32,9 @@ class TeamUpdate(BaseModel):
     )
 
 
-class TeamRead(TeamRecord):
-    """A team."""
-
-    allowed_actions: list[str] = Field(default=[], description="Teams have no moves: always empty.")
-
-
 class TeamPage(BaseModel):
     """A page of teams."""
 
-    items: list[TeamRead] = Field(description="Teams in the order asked for.")
+    items: list[TeamRecord] = Field(description="Teams in the order asked for.")
     next: str | None = Field(description="Value for `after` of the next page; null at the end.")
     count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
