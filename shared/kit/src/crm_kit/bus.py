@@ -6,7 +6,8 @@ objects reconnect behind the caller's back, and here a lost connection has a mea
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -90,13 +91,28 @@ class Delivery:
     tag: int
 
 
+@contextmanager
+def _speaking(what: str) -> Iterator[None]:
+    """Turn every way in which a lost connection shows itself into BrokerDown.
+
+    aiormq also cancels whoever waits on a connection that dies; a cancellation that nobody asked for is such a loss.
+    """
+    try:
+        yield
+    except (OSError, AMQPError, TimeoutError, RuntimeError) as error:
+        raise BrokerDown(f"{what}: {type(error).__name__}") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() == 0:
+            raise BrokerDown(f"{what}: the connection died") from error
+        raise
+
+
 async def _connect(url: str, name: str) -> AbstractConnection:
     target = URL(url).update_query({"heartbeat": str(HEARTBEAT_SECONDS), "name": name})
-    try:
+    with _speaking(f"{target.host}:{target.port}"):
         async with asyncio.timeout(CONNECT_SECONDS):
             return await aiormq.connect(target)
-    except (OSError, AMQPError, TimeoutError) as error:
-        raise BrokerDown(f"{target.host}:{target.port}: {type(error).__name__}") from error
 
 
 async def _channel(connection: AbstractConnection, *, publisher_confirms: bool) -> aiormq.Channel:
@@ -109,11 +125,9 @@ async def _disconnect(connection: AbstractConnection | None) -> None:
     """Close without trusting the peer to answer; a frozen broker must not hold us."""
     if connection is None or connection.is_closed:
         return
-    try:
+    with suppress(BrokerDown), _speaking("close"):
         async with asyncio.timeout(1):
             await connection.close()
-    except (OSError, AMQPError, TimeoutError):
-        return
 
 
 class Publisher:
@@ -131,12 +145,13 @@ class Publisher:
         await self.close()
         self._connection = await _connect(self._url, self._name)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                self._channel = await _channel(self._connection, publisher_confirms=True)
-        except (OSError, AMQPError, TimeoutError) as error:
+            with _speaking("open a channel"):
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    self._channel = channel = await _channel(self._connection, publisher_confirms=True)
+        except BrokerDown:
             await self.close()
-            raise BrokerDown(f"no channel: {type(error).__name__}") from error
-        return self._channel
+            raise
+        return channel
 
     async def publish(self, exchange: str, messages: Sequence[Outgoing], *, seconds: float = 5.0) -> list[Outcome]:
         """Send in order, wait for every confirm at once. A channel with an unknown outcome is not used again."""
@@ -204,18 +219,18 @@ class Session:
     async def __aenter__(self) -> Self:
         self._connection = await _connect(self._url, self._name)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                self._channel = await _channel(self._connection, publisher_confirms=False)
-                self._channel.closing.add_done_callback(self._lost)
-                self._channel.on_consumer_cancel_callbacks.add(self._canceled)
-                await self._channel.queue_declare(self._queue, passive=True)
-                await self._consume()
-        except ChannelNotFoundEntity as error:
+            with _speaking(f"consume {self._queue}"):
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    self._channel = await _channel(self._connection, publisher_confirms=False)
+                    self._channel.closing.add_done_callback(self._lost)
+                    self._channel.on_consumer_cancel_callbacks.add(self._canceled)
+                    await self._channel.queue_declare(self._queue, passive=True)
+                    await self._consume()
+        except BrokerDown as error:
             await self.close()
-            raise TopologyMissing(f"queue {self._queue} is not declared; run: crm topology apply") from error
-        except (OSError, AMQPError, TimeoutError) as error:
-            await self.close()
-            raise BrokerDown(f"cannot consume {self._queue}: {type(error).__name__}") from error
+            if isinstance(error.__cause__, ChannelNotFoundEntity):
+                raise TopologyMissing(f"queue {self._queue} is not declared; run: crm topology apply") from error
+            raise
         return self
 
     async def __aexit__(
@@ -282,18 +297,14 @@ class Session:
         """Consume again with another window; what was already delivered stays ours to acknowledge."""
         channel = self._open_channel()
         self.prefetch = prefetch
-        try:
+        with _speaking(f"consume {self._queue}"):
             await channel.basic_cancel(self._tag)
             await self._consume()
-        except (OSError, AMQPError) as error:
-            raise BrokerDown(f"cannot consume {self._queue}: {type(error).__name__}") from error
 
     async def ack(self, tag: int) -> None:
         """Acknowledge everything up to and including ``tag``. Raises BrokerDown: then it all comes again."""
-        try:
+        with _speaking("acknowledge"):
             await self._open_channel().basic_ack(tag, multiple=True, wait=False)
-        except (OSError, AMQPError) as error:
-            raise BrokerDown(f"acknowledge failed: {type(error).__name__}") from error
 
     async def close(self) -> None:
         """Stop consuming; unacknowledged deliveries go back to the queue."""
@@ -338,17 +349,27 @@ async def missing(url: str, exchanges: Sequence[str], queues: Sequence[str]) -> 
     connection = await _connect(url, "topology check")
     absent: list[str] = []
     try:
-        for kind, names in (("exchange", exchanges), ("queue", queues)):
-            for name in names:
-                channel = await connection.channel(publisher_confirms=False)  # a failed check closes its channel
-                try:
-                    if kind == "exchange":
-                        await channel.exchange_declare(name, passive=True)
-                    else:
-                        await channel.queue_declare(name, passive=True)
-                    await channel.close()
-                except ChannelNotFoundEntity:
-                    absent.append(f"{kind} {name}")
+        with _speaking("check the topology"):
+            async with asyncio.timeout(3 * CONNECT_SECONDS):
+                for name in exchanges:
+                    if not await _exists(connection, name, is_exchange=True):
+                        absent.append(f"exchange {name}")
+                for name in queues:
+                    if not await _exists(connection, name, is_exchange=False):
+                        absent.append(f"queue {name}")
     finally:
         await _disconnect(connection)
     return absent
+
+
+async def _exists(connection: AbstractConnection, name: str, *, is_exchange: bool) -> bool:
+    channel = await _channel(connection, publisher_confirms=False)  # a failed check closes its channel
+    try:
+        if is_exchange:
+            await channel.exchange_declare(name, passive=True)
+        else:
+            await channel.queue_declare(name, passive=True)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
