@@ -15,7 +15,7 @@ from sqlalchemy import Select, bindparam, select
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_contracts.access import Privilege
+from crm_contracts.access import Depth, Privilege
 from crm_contracts.catalogue import Event
 from crm_contracts.envelope import (
     DATA_CONTENT_TYPE,
@@ -222,8 +222,13 @@ class UnitOfWork:
     # -- changing ------------------------------------------------------------------------------------------------
 
     async def start(self, entity: type[Record]) -> None:
-        """First step of a create: the privilege, and then the Idempotency-Key, before anything else is looked at."""
-        self.principal.require(entity.entity(), Privilege.CREATE)
+        """First step of a create: the privilege, and then the Idempotency-Key, before anything else is looked at.
+
+        What has no owner belongs to the organisation, so only the depth of the organisation reaches it.
+        """
+        depth = self.principal.require(entity.entity(), Privilege.CREATE)
+        if depth is not Depth.ORGANIZATION and not issubclass(entity, OwnedRecord):
+            raise Forbidden(Privilege.CREATE.value, entity.entity())
         if self._key is not None:
             await self._begin()
 
@@ -474,7 +479,8 @@ def _by_id(entity: type[Record], *, lock: bool) -> Select[Any]:
     if statement is None:
         table = entity.__table__
         statement = select(*(table.c[column] for column in stored_columns(entity))).where(table.c.id == bindparam("id"))
-        statement = _SELECTS[entity, lock] = statement.with_for_update() if lock else statement
+        # Not FOR UPDATE: others may go on to make records that refer to this one.
+        statement = _SELECTS[entity, lock] = statement.with_for_update(key_share=True) if lock else statement
     return statement
 
 
