@@ -8,15 +8,17 @@ from sqlalchemy import event
 
 from crm_kit.db import Database
 
-CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+CATALOGUE = "pg_catalog"
+"""What the driver asks about types, once on each new connection: nothing that work costs."""
 
 
 @contextmanager
 def counted(database: Database) -> Iterator[list[str]]:
     """The texts of the statements that the database's pool sends inside the block, in order.
 
-    Statements of the ORM and Core arrive through SQLAlchemy's event. Transaction control goes past it, straight to
-    asyncpg, whose query logger in turn does not see prepared statements: the two together see each once.
+    Statements of the ORM and Core arrive through SQLAlchemy's event. Transaction control and ``crm_kit.db.fetch`` go past
+    it, straight to asyncpg, whose query logger in turn does not see what SQLAlchemy prepares: the two together see each
+    once.
     """
     statements: list[str] = []
     watched: list[Any] = []
@@ -25,15 +27,14 @@ def counted(database: Database) -> Iterator[list[str]]:
     def executes(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
-    def control(record: Any) -> None:
-        # The driver also asks about types there, once on each new connection: nothing that work costs.
-        if record.query.startswith(CONTROL):
+    def direct(record: Any) -> None:
+        if CATALOGUE not in record.query:
             statements.append(record.query)
 
     def watch(dbapi_connection: Any, *_: Any) -> None:
         driver = dbapi_connection.driver_connection
         if driver not in watched:
-            driver.add_query_logger(control)
+            driver.add_query_logger(direct)
             watched.append(driver)
 
     event.listen(engine, "before_cursor_execute", executes)
@@ -44,4 +45,4 @@ def counted(database: Database) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", executes)
         event.remove(engine, "checkout", watch)
         for driver in watched:
-            driver.remove_query_logger(control)
+            driver.remove_query_logger(direct)
