@@ -1,0 +1,53 @@
+"""How many statements the hot commands send: BEGIN and COMMIT count like any other."""
+
+from collections.abc import Callable
+
+from crm_kit.access import Depth, Principal
+from crm_kit.runtime import Runtime
+from crm_kit.testing import counted, principal
+
+from .journey import ADA, API, Sales
+
+
+async def test_statement_counts_of_leads(sales: Sales, runtime: Runtime) -> None:
+    lead = await sales.make("leads", **ADA)
+    with counted(runtime.db) as statements:
+        await sales.make("leads", **ADA)
+    assert 0 < len(statements) <= 4, statements
+    with counted(runtime.db) as statements:
+        await sales.get("leads", lead["id"])
+    assert len(statements) == 1, statements
+    with counted(runtime.db) as statements:
+        await sales.page("leads", "limit=50&sort=-created_at")
+    assert len(statements) == 1, statements
+
+
+async def test_statement_counts_of_qualify(sales: Sales, runtime: Runtime) -> None:
+    # The first one draws the blocks of numbers that the next two hundred use.
+    first = await sales.make("leads", **ADA)
+    await sales.act("leads", first, "qualify")
+    lead = await sales.make("leads", topic="Car", last_name="Babbage", company_name="Difference & Co")
+    with counted(runtime.db) as statements:
+        await sales.act("leads", lead, "qualify")
+    assert 0 < len(statements) <= 8, statements
+
+
+async def test_a_list_at_user_depth_is_one_statement_too(
+    sales: Sales, sales_for: Callable[[Principal], Sales], runtime: Runtime
+) -> None:
+    seller = sales_for(principal(Depth.USER))
+    await seller.make("leads", **ADA)
+    await seller.page("leads", "limit=50")
+    with counted(runtime.db) as statements:
+        assert len(await seller.page("leads", "limit=50")) == 1
+    assert len(statements) == 1, statements
+
+
+async def test_statement_counts_of_winning(sales: Sales, runtime: Runtime) -> None:
+    account = await sales.make("accounts", name="Movers", tier="key")
+    deal = await sales.make("opportunities", name="Fleet", customer={"type": "account", "id": account["id"]})
+    value = {"amount": "1.00", "currency": "EUR"}
+    with counted(runtime.db) as statements:
+        answer = await sales.client.post(f"{API}/opportunities/{deal['id']}/win", {"actual_value": value})
+    assert answer.status == 200
+    assert 0 < len(statements) <= 7, statements
