@@ -7,7 +7,7 @@ one that fails is alone; it is stored for a retry and everything else is done.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime, timedelta
 from random import uniform
 from typing import Any
@@ -23,12 +23,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.catalogue import Event, event_for
 from crm_contracts.envelope import Envelope, EnvelopeError
 from crm_kit import clock, failpoints, inbox
-from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach, require_record
+from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach
 from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
 from crm_kit.ordering import decide
 from crm_kit.outages import database_away, database_busy
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.runtime import Runtime
+from crm_kit.telemetry import SpanKind, span
 from crm_kit.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -272,16 +273,18 @@ class Dispatcher:
 
     async def _call(self, conn: AsyncConnection, group: Group, handler: Handler, messages: list[Message]) -> None:
         """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
-        uow = UnitOfWork.for_message(conn, self.runtime, messages[-1].envelope)
+        envelope = messages[-1].envelope
+        attributes: dict[str, str | int] = {
+            "messaging.message.id": str(envelope.id),
+            "crm.event_type": envelope.type,
+            "crm.events": len(messages),
+        }
         try:
-            if group.raw:
-                for message in messages:
-                    require_record(message.envelope)
-                await handler([message.envelope for message in messages], uow)
-            else:
+            with span(f"handle {group.name}", SpanKind.CONSUMER, envelope.traceparent, attributes) as traced:
+                uow = UnitOfWork.for_message(conn, self.runtime, replace(envelope, traceparent=traced.traceparent))
                 events = [message.event() for message in messages]
                 await handler(events if group.kind == "projection" else events[0], uow)
-            await uow.flush()
+                await uow.flush()
         except Exception as error:
             if database_away(error) or database_busy(error):
                 raise  # not the handler's fault: the whole batch is held or tried again

@@ -69,12 +69,17 @@ class Intake:
         await self._consume(self._consumers.parking, self._park, 1)
 
     async def _consume(self, queue: str, take: Callable[[list[Delivery]], Awaitable[None]], window: int) -> None:
-        failures = 0
+        # One at a time is for a process that may have been killed by what it gets; one that lived through the loss of
+        # its connection goes on with the window it had.
+        failures, prefetch = 0, 1
         while not self._stopping:
             try:
-                async with Session(self._url, queue, name=queue, prefetch=1) as session:
+                async with Session(self._url, queue, name=queue, prefetch=prefetch) as session:
                     failures = 0
-                    await self._serve(session, take, window)
+                    try:
+                        await self._serve(session, take, window)
+                    finally:
+                        prefetch = session.prefetch
             except (BrokerDown, TopologyMissing) as error:
                 log.warning("intake.waiting", queue=queue, error=str(error))
                 await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
