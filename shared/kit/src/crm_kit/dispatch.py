@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.catalogue import Event, event_for
 from crm_contracts.envelope import Envelope, EnvelopeError
 from crm_kit import clock, failpoints, inbox
-from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach
+from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach, require_record
 from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
 from crm_kit.ordering import decide
 from crm_kit.outages import database_away, database_busy
@@ -282,8 +282,7 @@ class Dispatcher:
         try:
             with span(f"handle {group.name}", SpanKind.CONSUMER, envelope.traceparent, attributes) as traced:
                 uow = UnitOfWork.for_message(conn, self.runtime, replace(envelope, traceparent=traced.traceparent))
-                events = [message.event() for message in messages]
-                await handler(events if group.kind == "projection" else events[0], uow)
+                await handler(_taken(group, messages), uow)
                 await uow.flush()
         except Exception as error:
             if database_away(error) or database_busy(error):
@@ -321,6 +320,16 @@ class Dispatcher:
             attempts=attempts,
             error=failure.error,
         )
+
+
+def _taken(group: Group, messages: list[Message]) -> list[Envelope] | list[Event] | Event:
+    """What the group's handlers are given: envelopes, events, or for a step its one event."""
+    if group.raw:
+        for message in messages:
+            require_record(message.envelope)
+        return [message.envelope for message in messages]
+    events = [message.event() for message in messages]
+    return events if group.kind == "projection" else events[0]
 
 
 def describe(error: BaseException | None) -> str:
