@@ -107,9 +107,12 @@ READ_ONLY = frozenset(
 )
 
 
-def from_validation(error: RequestValidationError) -> DomainError:
-    """What pydantic found, as a problem: 404 for a malformed id in the path, 400 for parameters, 422 for the body."""
-    places = [_place(found) for found in error.errors()]
+def from_validation(error: RequestValidationError, shown: frozenset[str] = frozenset()) -> DomainError:
+    """What pydantic found, as a problem: 404 for a malformed id in the path, 400 for parameters, 422 for the body.
+
+    ``shown`` are the fields of the answer: what a client can read but not send is ``read-only-field``.
+    """
+    places = [_place(found, READ_ONLY | shown) for found in error.errors()]
     origins = {str(found["loc"][0]) for found in error.errors()}
     if "path" in origins:
         return DomainError("not-found", "There is no such record.")
@@ -122,12 +125,12 @@ def from_validation(error: RequestValidationError) -> DomainError:
     return DomainError("validation", "The body breaks the rules of its schema.", tuple(places))
 
 
-def _place(found: Mapping[str, Any]) -> FieldError:
+def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
     location = [str(part).replace("~", "~0").replace("/", "~1") for part in found["loc"][1:]]
     in_body = found["loc"][0] == "body"
     pointer = "/" + "/".join(location) if in_body else "/".join(location)
     code = str(found["type"]).replace("_", "-")
-    if code == "extra-forbidden" and location[-1] in READ_ONLY:
+    if code == "extra-forbidden" and len(location) == 1 and location[0] in read_only:
         return FieldError(pointer, "read-only-field", "This field is read-only.")
     if code == "extra-forbidden":
         return FieldError(pointer, "unknown-field", "There is no such field.")

@@ -61,6 +61,7 @@ class Route(APIRoute):
         handle = super().get_route_handler()
         takes_json = self.body_field is not None and not _is_form(self)
         conditional = bool((self.methods or set()) & {"PATCH", "DELETE"})
+        shown = frozenset(getattr(self.response_model, "model_fields", ()))
 
         async def run(request: Request) -> Response:
             try:
@@ -69,6 +70,8 @@ class Route(APIRoute):
             except Replayed as replayed:
                 answer = replayed.answer
                 return Response(answer.body, answer.status, {**answer.headers, "Idempotent-Replayed": "true"})
+            except RequestValidationError as error:
+                return _answer_to(from_validation(error, shown), request)
             except Exception as error:  # noqa: BLE001  # re-raised when nobody foresaw it
                 return _answer_to(error, request)
 
