@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from crm_contracts.catalogue import all_events
 from crm_contracts.envelope import dataschema_of
-from crm_gateway.documents.openapi import merge
+from crm_gateway.documents.openapi import merge, references
 from crm_gateway.documents.problems import EXPLAINED
 from crm_gateway.routes import upstream_of
 from crm_kit.problems import STATUS
@@ -71,13 +71,28 @@ async def test_a_service_that_is_down_is_named_and_missing(start: Start, sales: 
 SERVICES = ["sales", "identity", "activities"]
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_every_path_of_every_service_is_passed_to_it(name: str) -> None:
-    # Loaded by name: only this test may look at the services, to see that the table of routes lacks none of their paths.
+def openapi_of(name: str) -> dict[str, Any]:
+    # Loaded by name: only this test looks at the services themselves, to see that the gateway serves all they offer.
     settings = Settings.model_validate({"CRM_SERVICE": name, "CRM_SECRET": "s", "DATABASE_URL": "postgresql://h/d"})
     app: FastAPI = import_module(f"crm_{name}.main").app(settings)
-    paths = [path for path in app.openapi()["paths"] if "/meta/" not in path]
+    return app.openapi()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_path_of_every_service_is_passed_to_it(name: str) -> None:
+    paths = [path for path in openapi_of(name)["paths"] if "/meta/" not in path]
     assert {path: upstream_of(path) for path in paths} == dict.fromkeys(paths, name)
+
+
+def test_the_merged_document_of_the_real_services_is_whole() -> None:
+    documents = {name: openapi_of(name) for name in SERVICES}
+    merged = merge(OWN, documents, [])
+    refs = {ref for _, ref in references(merged)}
+    assert refs
+    assert {ref for ref in refs if ref not in merged["components"]["schemas"]} == set()
+    ids = [operation["operationId"] for item in merged["paths"].values() for operation in item.values()]
+    assert len(ids) == len(set(ids))
+    assert merged["components"]["schemas"]["Problem"] == documents["sales"]["components"]["schemas"]["Problem"]
 
 
 async def test_the_documentation_needs_nothing_from_elsewhere(gateway: Client) -> None:

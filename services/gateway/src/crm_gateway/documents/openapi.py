@@ -154,20 +154,21 @@ def _differs(
 ) -> bool:
     kind, name = component
     texts = [parts[service]["components"][kind][name] for service in services]
-    return any(text != texts[0] for text in texts[1:]) or any(ref in differing for ref in _references(texts[0]))
+    return any(text != texts[0] for text in texts[1:]) or any(ref in differing for ref in references(texts[0]))
 
 
-def _references(node: Any) -> Iterator[Component]:
+def references(node: Any) -> Iterator[Component]:
+    """Every component that a part of a document refers to."""
     if isinstance(node, dict):
         ref = node.get("$ref")
         if isinstance(ref, str) and ref.startswith(_REF):
             kind, _, name = ref[len(_REF) :].partition("/")
             yield kind, name
         for value in node.values():
-            yield from _references(value)
+            yield from references(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _references(value)
+            yield from references(value)
 
 
 def _moved(node: Any, renamed: Mapping[Component, str]) -> Any:

@@ -24,14 +24,14 @@ class Part(BaseModel):
     """Whether a service has answered, and when."""
 
     status: str = Field(description="ok or unavailable: its entities are then missing.", examples=["ok"])
-    as_of: AwareDatetime
+    as_of: AwareDatetime = Field(description="When the service was asked.")
     problem: dict[str, Any] | None = Field(None, description="Why it is unavailable.")
 
 
 class AllStateMachines(BaseModel):
     """The state machines of all services."""
 
-    items: list[StateMachine]
+    items: list[StateMachine] = Field(description="One for each entity that has states, by service and entity.")
     parts: dict[str, Part] = Field(description="By service.")
 
 
