@@ -1,5 +1,6 @@
 """How many statements a piece of work sends, exactly: BEGIN and COMMIT count like any other."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,8 @@ from sqlalchemy import event
 
 from crm_kit.db import Database
 
+BACKGROUND = frozenset({"directory", "jwks", "notifier"})
+"""Tasks of a runtime that follow changes at their own pace."""
 CATALOGUE = "pg_catalog"
 """What the driver asks about types, once on each new connection: nothing that work costs."""
 
@@ -25,10 +28,11 @@ def counted(database: Database) -> Iterator[list[str]]:
     engine = database.engine.sync_engine
 
     def executes(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
+        if not _in_background():
+            statements.append(statement)
 
     def direct(record: Any) -> None:
-        if CATALOGUE not in record.query:
+        if CATALOGUE not in record.query and not _in_background():
             statements.append(record.query)
 
     def watch(dbapi_connection: Any, *_: Any) -> None:
@@ -46,3 +50,8 @@ def counted(database: Database) -> Iterator[list[str]]:
         event.remove(engine, "checkout", watch)
         for driver in watched:
             driver.remove_query_logger(direct)
+
+
+def _in_background() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.get_name() in BACKGROUND

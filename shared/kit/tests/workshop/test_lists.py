@@ -1,0 +1,318 @@
+"""Lists against a naive oracle in Python: access, filters, sorting, paging, for whatever hypothesis comes up with."""
+
+import string
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from crm_contracts.filters import AllOf, AnyOf, Filter, Not, Op, Term, as_json
+from crm_contracts.money import Money
+from crm_kit.access import Depth, Principal, Privilege, UnitTree, visible
+from crm_kit.db import new_id
+from crm_kit.records.listing import Query, query_records
+from crm_kit.runtime import Runtime
+from crm_kit.testing import Client, People, principal
+from crm_kit.uow import Cause, UnitOfWork
+
+from .conftest import a_tool, stored
+from .miniature import SORTABLE, TOOLS, Tool
+
+UNITS = [UUID(int=100 + n) for n in range(6)]
+OWNERS = [UUID(int=200 + n) for n in range(5)]
+OFTEN = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+NAMES = st.text(string.ascii_letters + "%_\\äÄßéÉ ", min_size=1, max_size=6).filter(str.strip)
+TOOL = st.fixed_dictionaries(
+    {
+        "owner_id": st.sampled_from(OWNERS),
+        "business_unit_id": st.sampled_from(UNITS),
+        "name": NAMES,
+        "note": st.none() | NAMES,
+        "size": st.none() | st.integers(-3, 3),
+        "weight": st.none() | st.decimals(-2, 2, places=1),
+        "end": st.none() | st.dates(date(2026, 1, 1), date(2026, 1, 4)),
+        "used_at": st.none() | st.integers(0, 3).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n)),
+        "sharp": st.booleans(),
+    }
+)
+TREE = st.tuples(*(st.none() | st.integers(0, n - 1) if n else st.none() for n in range(len(UNITS))))
+CALLER = st.builds(
+    lambda depth, unit, me, teams: principal(tool=depth, unit=UNITS[unit], id=me, teams=tuple(teams)),
+    st.sampled_from(Depth),
+    st.integers(0, len(UNITS) - 1),
+    st.sampled_from(OWNERS[:3]),
+    st.sets(st.sampled_from(OWNERS[3:])),
+)
+
+
+def naively_covers(caller: Principal, tool: dict[str, Any], parents: tuple[int | None, ...]) -> bool:
+    """The rule of api.md, word by word and without any of the kit's code."""
+    depth = int(caller.privileges["tool"][1])
+    mine = tool["owner_id"] == caller.id or tool["owner_id"] in caller.teams
+    above: list[UUID] = []
+    unit: int | None = UNITS.index(tool["business_unit_id"])
+    while unit is not None:
+        above.append(UNITS[unit])
+        unit = parents[unit]
+    return [
+        False,
+        mine,
+        mine or tool["business_unit_id"] == caller.unit,
+        mine or caller.unit in above,
+        True,
+    ][depth]
+
+
+def tree_of(parents: tuple[int | None, ...]) -> UnitTree:
+    return UnitTree({UNITS[n]: None if parent is None else UNITS[parent] for n, parent in enumerate(parents)})
+
+
+async def refill(runtime: Runtime, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql("truncate tool, outbox, audit")
+    made = [{**tool, "id": new_id(), "owner_type": "user"} for tool in tools]
+    await stored(runtime, *(a_tool(**tool) for tool in made))
+    return made
+
+
+async def pages(runtime: Runtime, caller: Principal, query: Query) -> tuple[list[UUID], int]:
+    """Every id that paging through gives, in order, and the count that the last page told."""
+    import orjson
+
+    ids: list[UUID] = []
+    while True:
+        uow = UnitOfWork(runtime, caller, Cause("a test"))
+        try:
+            page = orjson.loads((await query_records(uow, TOOLS, query)).body)
+        finally:
+            await uow.close()
+        ids += [UUID(item["id"]) for item in page["items"]]
+        if page["next"] is None:
+            return ids, page.get("count", -1)
+        query = query.model_copy(update={"after": page["next"]})
+
+
+@OFTEN
+@given(tools=st.lists(TOOL, max_size=12), caller=CALLER, parents=TREE, limit=st.integers(1, 5), down=st.booleans())
+async def test_a_list_shows_exactly_what_the_caller_covers(
+    runtime: Runtime, tools: list[dict[str, Any]], caller: Principal, parents: Any, limit: int, down: bool
+) -> None:
+    made = await refill(runtime, tools)
+    tree = runtime.directory.tree = tree_of(parents)
+    expected = {tool["id"] for tool in made if naively_covers(caller, tool, parents)}
+    assert {
+        tool["id"]
+        for tool in made
+        if caller.covers("tool", Privilege.READ, tool["owner_id"], tool["business_unit_id"], tree)
+    } == expected
+    async with runtime.db.autocommit() as conn:
+        rows = await conn.execute(select(Tool.id).where(visible(Tool, caller, tree)))
+        assert set(rows.scalars()) == expected
+    if caller.depth("tool", Privilege.READ) is not Depth.NONE:
+        found, count = await pages(
+            runtime, caller, Query(limit=limit, sort=("-" if down else "") + "created_at", count="exact")
+        )
+        assert len(found) == len(set(found)) == count
+        assert set(found) == expected
+
+
+def sort_key(name: str) -> Callable[[dict[str, Any]], Any]:
+    def key(tool: dict[str, Any]) -> Any:
+        value = tool["price"].amount if name == "price.amount" else tool[name]
+        return (value is not None, value if value is not None else 0, tool["id"].bytes)
+
+    return key
+
+
+@pytest.mark.parametrize("name", [name for name in SORTABLE if name not in ("created_at", "name", "price.amount")])
+@settings(OFTEN, max_examples=25)
+@given(
+    tools=st.lists(TOOL, max_size=14),
+    limit=st.integers(1, 4),
+    down=st.booleans(),
+    depth=st.sampled_from([Depth.ORGANIZATION, Depth.DEEP]),
+)
+async def test_pages_joined_are_the_sorted_list_ties_and_nulls_included(
+    runtime: Runtime, name: str, tools: list[dict[str, Any]], limit: int, down: bool, depth: Depth
+) -> None:
+    made = await refill(runtime, tools)
+    runtime.directory.tree = tree_of((None, 0, 0, 0, 0, 0))
+    # Owner and unit both reach every row, so each row arrives from several sources and must show once.
+    caller = principal(tool=depth, unit=UNITS[0], id=OWNERS[0], teams=tuple(OWNERS[1:]))
+    found, _ = await pages(runtime, caller, Query(limit=limit, sort=("-" if down else "") + name))
+    assert found == [tool["id"] for tool in sorted(made, key=sort_key(name), reverse=down)]
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "name": NAMES,
+    "note": NAMES,
+    "size": st.integers(-3, 3),
+    "weight": st.decimals(-2, 2, places=1),
+    "end": st.dates(date(2026, 1, 1), date(2026, 1, 4)),
+    "used_at": st.integers(0, 3).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n)),
+    "sharp": st.booleans(),
+    "owner_id": st.sampled_from(OWNERS),
+}
+
+
+@st.composite
+def terms(draw: st.DrawFn) -> Term:
+    name = draw(st.sampled_from(sorted(VALUES)))
+    op = draw(st.sampled_from(TOOLS.filterable.fields[name].ops))
+    one = VALUES[name]
+    match op:
+        case Op.IS_NULL:
+            value: Any = draw(st.booleans())
+        case Op.IN | Op.NIN:
+            value = draw(st.lists(one, min_size=1, max_size=3))
+        case Op.BETWEEN:
+            value = sorted(draw(st.tuples(one, one)))
+        case _:
+            value = draw(one)
+    return Term(field=name, op=op, value=value)
+
+
+FILTERS: st.SearchStrategy[Filter] = st.recursive(
+    terms(),
+    lambda part: (
+        st.lists(part, min_size=1, max_size=3).map(lambda parts: AllOf(all=parts))
+        | st.lists(part, min_size=1, max_size=3).map(lambda parts: AnyOf(any=parts))
+        | part.map(lambda inner: Not(not_=inner))
+    ),
+    max_leaves=4,
+)
+
+
+def holds(tree: Filter, tool: dict[str, Any]) -> bool:
+    """The grammar, read naively: a comparison with nothing is false, *is not* and *not* are true of it."""
+    match tree:
+        case AllOf():
+            return all(holds(part, tool) for part in tree.all)
+        case AnyOf():
+            return any(holds(part, tool) for part in tree.any)
+        case Not():
+            return not holds(tree.not_, tool)
+    assert isinstance(tree, Term)
+    have, value = tool[tree.field], tree.value
+    match tree.op:
+        case Op.IS_NULL:
+            return (have is None) is value
+        case Op.NE:
+            return bool(have != value)
+        case Op.NIN:
+            return have not in value
+        case _ if have is None:
+            return False
+        case Op.EQ:
+            return bool(have == value)
+        case Op.GT:
+            return bool(have > value)
+        case Op.GTE:
+            return bool(have >= value)
+        case Op.LT:
+            return bool(have < value)
+        case Op.LTE:
+            return bool(have <= value)
+        case Op.IN:
+            return have in value
+        case Op.BETWEEN:
+            return bool(value[0] <= have <= value[1])
+        case Op.CONTAINS:
+            return value.lower() in have.lower()
+        case Op.STARTS_WITH:
+            return bool(have.lower().startswith(value.lower()))
+    raise AssertionError(tree.op)
+
+
+@settings(OFTEN, max_examples=200)
+@given(tools=st.lists(TOOL, min_size=4, max_size=10), tree=FILTERS)
+async def test_a_filter_finds_what_its_grammar_says(
+    runtime: Runtime, tools: list[dict[str, Any]], tree: Filter
+) -> None:
+    made = await refill(runtime, tools)
+    found, count = await pages(runtime, principal(tool="44444"), Query(filter=as_json(tree), count="exact"))
+    assert set(found) == {tool["id"] for tool in made if holds(tree, tool)}
+    assert count == len(found)
+
+
+async def test_money_sorts_and_filters_by_its_amount(runtime: Runtime, client: Client) -> None:
+    for amount in ("20", "3", "100"):
+        await stored(runtime, a_tool(name=amount, price=Money(Decimal(amount), "EUR")))
+    await stored(runtime, a_tool(name="free"))
+    answer = await client.get("/api/v1/tools?sort=-price.amount&limit=2")
+    following = await client.get(f"/api/v1/tools?sort=-price.amount&limit=2&after={answer.json['next']}")
+    assert [item["name"] for item in answer.json["items"] + following.json["items"]] == ["100", "20", "3", "free"]
+    answer = await client.get("/api/v1/tools?price.amount[gte]=20&price.currency=EUR&count=exact")
+    assert answer.json["count"] == 2
+
+
+async def test_search_takes_every_word_and_no_wildcard(runtime: Runtime, client: Client) -> None:
+    await stored(runtime, a_tool(name="Red hammer", note="100% steel"), a_tool(name="red saw"))
+    for text, expected in [("RED", 2), ("red hammer", 1), ("%", 1), ("_", 0), ("steel saw", 0)]:
+        answer = await client.get("/api/v1/tools?" + urlencode({"q": text}))
+        assert len(answer.json["items"]) == expected, text
+
+
+async def test_only_the_fields_asked_for_come_back(runtime: Runtime, client: Client) -> None:
+    await stored(runtime, a_tool())
+    answer = await client.get("/api/v1/tools?fields=name,allowed_actions")
+    assert [set(item) for item in answer.json["items"]] == [{"id", "name", "allowed_actions"}]
+
+
+async def test_a_cursor_is_good_for_its_list_and_its_reader_only(
+    runtime: Runtime, client: Client, client_for: Callable[[Principal | None], Client], people: People
+) -> None:
+    await stored(runtime, *(a_tool(size=size) for size in range(4)))
+    cursor = (await client.get("/api/v1/tools?limit=1&size[gte]=0")).json["next"]
+    url = "/api/v1/tools?limit=1&after="
+    assert (await client.get(f"{url}{cursor}&size[gte]=0")).status == 200
+    tampered = cursor[:-2] + ("AA" if cursor[-2:] != "AA" else "BB")
+    stranger = client_for(principal(tool="44444"))
+    for asking, path in [
+        (client, f"{url}{tampered}&size[gte]=0"),
+        (client, f"{url}{cursor}&size[gte]=1"),
+        (client, f"{url}{cursor}&size[gte]=0&sort=size"),
+        (client, f"{url}nonsense"),
+        (stranger, f"{url}{cursor}&size[gte]=0"),
+    ]:
+        answer = await asking.get(path)
+        assert (answer.status, answer.problem) == (400, "invalid-cursor"), path
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("limit=0", "invalid-parameter"),
+        ("limit=201", "invalid-parameter"),
+        ("limit=x", "invalid-parameter"),
+        ("sort=note", "invalid-parameter"),
+        ("fields=secret", "invalid-parameter"),
+        ("count=all", "invalid-parameter"),
+        ("q=%00", "invalid-parameter"),
+        ("secret=1", "invalid-filter"),
+        ("size[contains]=1", "invalid-filter"),
+        ("size=many", "invalid-filter"),
+        ("size=1&size=2", "invalid-parameter"),
+        ("name=%00", "invalid-filter"),
+        ("status=flying", "invalid-filter"),
+    ],
+)
+async def test_what_a_list_does_not_understand_is_400(client: Client, query: str, problem: str) -> None:
+    answer = await client.get(f"/api/v1/tools?{query}")
+    assert (answer.status, answer.problem) == (400, problem)
+    assert answer.json["errors"]
+
+
+async def test_a_list_without_the_privilege_is_403(client_for: Callable[[Principal | None], Client]) -> None:
+    answer = await client_for(principal(tool="44044")).get("/api/v1/tools")
+    assert answer.status == 200
+    answer = await client_for(principal(tool="40444")).get("/api/v1/tools")
+    assert (answer.status, answer.problem) == (403, "forbidden")
