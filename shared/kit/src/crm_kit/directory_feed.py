@@ -9,10 +9,13 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from crm_contracts.catalogue import Event
 from crm_contracts.identity import (
     AccessChangeCreated,
     AccessChangeEvent,
+    AccessChangeSnapshot,
     ApiClientActivated,
     ApiClientCreated,
     ApiClientDeactivated,
@@ -42,8 +45,6 @@ from crm_contracts.identity import (
     UserSnapshot,
     UserUpdated,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from crm_kit import clock
 from crm_kit.consumers import Consumers
 from crm_kit.directory import CHANNEL, REVOCATION_LIFE
@@ -73,7 +74,7 @@ def follow_identity(consumers: Consumers, service: str) -> None:
     consumers.projection(*PRINCIPALS, group=group)(keep_principals)
     consumers.projection(*UNITS, group=group)(keep_units)
     consumers.projection(*ORGANIZATION, group=group)(keep_organization)
-    consumers.projection(AccessChangeCreated, group=group)(keep_revocations)
+    consumers.projection(AccessChangeCreated, AccessChangeSnapshot, group=group)(keep_revocations)
 
 
 async def keep_principals(events: Sequence[UserEvent | TeamEvent | ApiClientEvent], uow: UnitOfWork) -> None:
@@ -178,7 +179,7 @@ async def _upsert(conn: AsyncConnection, table: str, rows: list[dict[str, Any]])
     names = ", ".join(columns)
     assigned = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
     await conn.exec_driver_sql(
-        f"insert into {table} as known ({names})"  # noqa: S608  # names are this module's own
+        f"insert into {table} as known ({names})"  # names are this module's own
         f" select {names} from json_populate_recordset(null::{table}, $1::text::json)"
         f" on conflict (id) do update set {assigned} where known.version < excluded.version",
         (orjson.dumps(rows, default=str).decode(),),
