@@ -4,8 +4,9 @@ import secrets
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
 import pytest
+
 from crm_kit.db import Database, service_metadata
 from crm_kit.directory import Directory, directory_tables
 from crm_kit.notify import Notifier

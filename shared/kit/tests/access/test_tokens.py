@@ -13,12 +13,13 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from crm_kit import clock
 from crm_kit.access import Depth, Privilege
 from crm_kit.db import Database
 from crm_kit.directory import Directory
 from crm_kit.tokens import FETCH_AT_MOST_EVERY_SECONDS, InvalidToken, TokenVerifier, bearer, http_keys
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from .signer import Signer
 
