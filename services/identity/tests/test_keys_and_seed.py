@@ -6,7 +6,9 @@ from typing import Any
 
 import jwt
 import pytest
-from sqlalchemy import func, select, text
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, func, select, text
 
 from crm_contracts.access import Depth, Privilege, decode
 from crm_contracts.catalogue import all_entities
@@ -23,6 +25,7 @@ from crm_identity.security_role.grants import checked_privileges
 from crm_identity.security_role.model import SecurityRole, grants_of
 from crm_identity.seed import seed
 from crm_identity.settings import IdentitySettings
+from crm_identity.tables import METADATA
 from crm_kit import clock
 from crm_kit.runtime import Runtime
 from crm_kit.signing import SigningKey
@@ -55,6 +58,18 @@ async def test_a_new_installation_has_what_it_needs_and_says_so(runtime: Runtime
         *["crm.identity.security_role.created.v1"] * len(DEFAULT_ROLES),
     ]
     assert await count(runtime, "signing_key") == 1
+
+
+async def test_the_migrations_make_what_is_mapped(runtime: Runtime) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        ours = set(METADATA.tables)
+        context = MigrationContext.configure(
+            connection, opts={"include_object": lambda thing, name, kind, *_: kind != "table" or name in ours}
+        )
+        return list(compare_metadata(context, METADATA))
+
+    async with runtime.db.autocommit() as conn:
+        assert await conn.run_sync(differences) == []
 
 
 async def test_seeding_again_changes_nothing(runtime: Runtime, system_uow: MakeUow) -> None:
