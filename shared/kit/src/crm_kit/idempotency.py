@@ -126,10 +126,14 @@ KEEP_ANSWER = (
 )
 
 
+FORGOTTEN_AT_ONCE = 5000
+
+
 async def forget_answers(conn: AsyncConnection, before: datetime) -> int:
-    """Drop answers older than ``before``; returns how many. Called by a timer, in batches."""
+    """Drop answers older than ``before``; returns how many, ``FORGOTTEN_AT_ONCE`` at most."""
     result = await conn.exec_driver_sql(
-        "delete from idempotency where ctid = any(array(select ctid from idempotency where created_at < $1 limit 5000))",
-        (before,),
+        "delete from idempotency where ctid = any(array("
+        "select ctid from idempotency where created_at < $1 limit $2::int))",
+        (before, FORGOTTEN_AT_ONCE),
     )
     return result.rowcount

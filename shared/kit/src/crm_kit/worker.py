@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from crm_kit import bus, inbox, outbox, telemetry
+from crm_kit import bus, clock, idempotency, inbox, outbox, telemetry
 from crm_kit.bus import BrokerDown, Publisher
 from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
@@ -37,6 +38,7 @@ GRACE_SECONDS = 30.0
 MEASURE_SECONDS = 5.0
 INBOX_DAYS = 120
 """Keys of done events are kept longer than the longest replay (90 days of outbox), or it would take effect twice."""
+KEEP_ANSWERS = timedelta(hours=24)
 
 Opened = Callable[[Runtime], Awaitable[None] | None]
 
@@ -167,6 +169,12 @@ class Worker:
         async def forget_handled(conn: Any) -> None:
             for group, source in self._consumers.sources():
                 await inbox.forget_done(conn, group.name, source, days=max(INBOX_DAYS, days + 30))
+
+        @self._timers.every("forget idempotent answers", seconds=60)
+        async def forget_answers(conn: Any) -> None:
+            before = clock.now() - KEEP_ANSWERS
+            while await idempotency.forget_answers(conn, before) == idempotency.FORGOTTEN_AT_ONCE:
+                continue
 
     async def _measure(self, relay: Relay, intake: Intake) -> None:
         while not self._stop.is_set():
