@@ -91,6 +91,7 @@ async def test_likely_duplicates_stop_it_until_they_are_allowed(sales: Sales) ->
     assert (answer.status, answer.problem) == (409, "possible-duplicates")
     likely = {found["id"]: found["reasons"] for found in answer.json["duplicates"]}
     assert likely == {known["id"]: ["email"], company["id"]: ["name"]}
+    assert {found["name"] for found in answer.json["duplicates"]} == {known["number"], company["name"]}
     assert (await sales.act("leads", lead, "qualify", allow_duplicates=True))["status"] == "qualified"
 
 

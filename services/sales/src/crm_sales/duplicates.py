@@ -31,9 +31,11 @@ async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contac
     """409 ``possible-duplicates`` listing likely accounts and contacts; what the caller may not read only as hidden."""
     likely = []
     if account is not None:
-        likely.append(_like(Account, Account.name, (Account.phone,), account))
+        likely.append(_like(Account, Account.name, Account.name, (Account.phone,), account))
     if contact is not None:
-        likely.append(_like(Contact, Contact.full_name, (Contact.phone, Contact.mobile_phone), contact))
+        # Shown by its number: a problem document is no place for a person's name.
+        phones = (Contact.phone, Contact.mobile_phone)
+        likely.append(_like(Contact, Contact.full_name, Contact.number, phones, contact))
     selects = [one.subquery().select() for one in likely if one is not None]
     if not selects:
         return
@@ -46,7 +48,9 @@ async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contac
         )
 
 
-def _like(entity: type[OwnedRecord], name: Any, phones: Sequence[Any], known: Likeness) -> Select[Any] | None:
+def _like(
+    entity: type[OwnedRecord], name: Any, shown: Any, phones: Sequence[Any], known: Likeness
+) -> Select[Any] | None:
     email: Any = entity.email  # type: ignore[attr-defined]  # accounts and contacts have one
     same: dict[str, ColumnElement[bool]] = {}
     if known.email:
@@ -59,7 +63,7 @@ def _like(entity: type[OwnedRecord], name: Any, phones: Sequence[Any], known: Li
         return None
     reasons = func.concat_ws(",", *(case((rule, literal(reason, String))) for reason, rule in same.items()))
     return (
-        select(literal(entity.entity()), entity.id, name, entity.owner_id, entity.business_unit_id, reasons)
+        select(literal(entity.entity()), entity.id, shown, entity.owner_id, entity.business_unit_id, reasons)
         .where(or_(*same.values()))
         .limit(SHOWN)
     )
