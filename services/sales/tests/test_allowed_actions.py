@@ -1,0 +1,52 @@
+"""``allowed_actions`` tells the truth: what it names works, and what it leaves out is refused, in every state."""
+
+import pytest
+
+from crm_sales.lead.domain import LIFECYCLE as LEAD
+from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
+
+from .journey import ADA, Json, Sales, euros
+
+PATHS = {
+    "leads": [
+        [],
+        ["contact"],
+        ["qualify"],
+        ["disqualify"],
+        ["qualify", "reopen"],
+        ["disqualify", "reopen"],
+    ],
+    "opportunities": [[], ["hold"], ["hold", "resume"], ["win"], ["lose"], ["hold", "win", "reopen"]],
+}
+MOVES = {"leads": LEAD.moves, "opportunities": OPPORTUNITY.moves}
+CASES = [
+    (collection, path, command)
+    for collection, paths in PATHS.items()
+    for path in paths
+    for command in MOVES[collection]
+]
+BODIES = {"advance": {"stage": "develop"}}
+
+
+async def make(sales: Sales, collection: str) -> Json:
+    if collection == "leads":
+        return await sales.make("leads", **ADA)
+    account = await sales.make("accounts", name="Movers")
+    customer = {"type": "account", "id": account["id"]}
+    return await sales.make("opportunities", name="Fleet", customer=customer, estimated_value=euros("1.00"))
+
+
+@pytest.mark.parametrize(
+    ("collection", "path", "command"), CASES, ids=lambda part: "-".join(part) if isinstance(part, list) else part
+)
+async def test_allowed_actions_tell_the_truth(sales: Sales, collection: str, path: list[str], command: str) -> None:
+    record = await make(sales, collection)
+    for step in path:
+        record = await sales.act(collection, record, step)
+    answer = await sales.try_act(collection, record, command, **BODIES.get(command, {}))
+    if command in record["allowed_actions"]:
+        assert answer.status == 200
+        assert answer.json["version"] == record["version"] + 1
+    else:
+        assert (answer.status, answer.problem) == (409, "illegal-transition")
+        assert [*answer.json["allowed"], "assign"] == record["allowed_actions"]
