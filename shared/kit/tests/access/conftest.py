@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
+import asyncpg
 import pytest
 
 from crm_kit.db import Database, service_metadata

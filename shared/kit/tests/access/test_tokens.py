@@ -242,14 +242,18 @@ async def test_keys_come_over_http(signer: Signer) -> None:
     await runner.cleanup()
 
 
-async def test_a_remembered_token_costs_microseconds(verifier: TokenVerifier, signer: Signer) -> None:
+async def test_a_remembered_token_costs_little_more_than_its_hash(verifier: TokenVerifier, signer: Signer) -> None:
     token = signer.token(prv={f"entity_{n}": "44321" for n in range(40)})
     await verifier.verify(token)
-    runs = 2000
-    # The best of several: what is asserted is the work, not how busy the machine is.
-    best = min(timeit(lambda: verifier.cached(token), number=runs) for _ in range(20)) / runs
-    print(f"cached token: {best * 1e6:.2f} µs")  # noqa: T201  # a figure of the report
-    assert best < 10e-6
+    runs = 500
+
+    def best(work: Callable[[], object]) -> float:
+        return min(timeit(work, number=runs) for _ in range(40)) / runs
+
+    # Measured against the hash, since a busy machine slows both down alike.
+    spent, hashing = best(lambda: verifier.cached(token)), best(lambda: sha256(token.encode()).digest())
+    print(f"cached token: {spent * 1e6:.2f} µs, of it {hashing * 1e6:.2f} µs for the hash")  # noqa: T201  # a figure to read
+    assert spent < 5 * hashing
 
 
 @pytest.mark.parametrize("value", [None, "", "Basic abc", "Bearer", "Bearer  ", "abc"])
