@@ -12,8 +12,9 @@ from sqlalchemy import Connection, func, select, text
 
 from crm_contracts.access import Depth, Privilege, decode
 from crm_contracts.catalogue import all_entities
-from crm_identity.auth.keys import KeyRing, WrongSecret, ensure_signing_key, rotate_signing_key, seal, unseal
+from crm_identity.auth.keys import KeyRing, WrongSecret, ensure_signing_key, seal, unseal
 from crm_identity.business_unit.model import ROOT_ID
+from crm_identity.rotate import rotate
 from crm_identity.security_role.domain import (
     ADMINISTRATOR_ID,
     DEFAULT_ROLES,
@@ -170,8 +171,7 @@ async def test_rotating_the_key_logs_nobody_out(
 ) -> None:
     secret = runtime.settings.secret.get_secret_value()
     before = (await login.grant()).json["access_token"]
-    async with runtime.db.begin() as conn:
-        await rotate_signing_key(conn, secret)
+    await rotate(runtime.settings)
     ring = KeyRing(runtime.db, secret)
     old, new = [key["kid"] for key in await ring.published()]
     assert jwt.get_unverified_header(before)["kid"] == old
