@@ -10,7 +10,8 @@ from crm_activities.activity.types import TYPES
 from crm_contracts.sales import AccountCreated, AccountDeactivated, AccountUpdated
 from crm_kit.access import Depth, Principal
 from crm_kit.db import new_id
-from crm_kit.testing import Client, principal
+from crm_kit.runtime import Runtime
+from crm_kit.testing import Client, counted, principal
 
 TASKS = "/api/v1/tasks"
 ME = UUID("01900000-0000-7000-8000-0000000000aa")
@@ -156,6 +157,36 @@ async def test_rows_of_others_do_not_exist_for_a_reader_of_his_own(client: Clien
     assert (await reader.post(f"{path}/complete")).status == 403
     assert (await client_for(principal(task=Depth.NONE)).get(path)).status == 403
     assert (await client_for(None).get(path)).status == 401
+
+
+async def test_statements(client: Client, runtime: Runtime, people: Any, story: Any, hear: Any) -> None:
+    await people.user("Grace Hopper", id=ME)
+    account, days = story(owner=ME), iter(range(1, 9))
+    await hear(account.tell(AccountCreated, {"status": "active"}))
+    task = await made(client)
+    regarding = {"type": "account", "id": str(account.id)}
+    requests = {
+        "create": lambda: made(client),
+        "about": lambda: made(client, regarding=regarding),
+        "read": lambda: client.get(f"{TASKS}/{task['id']}"),
+        "move": lambda: client.post(f"{TASKS}/{task['id']}/reschedule", {"due_at": f"2096-01-0{next(days)}T09:00:00Z"}),
+        "timeline": lambda: client.get(f"/api/v1/timeline?regarding={account.id}"),
+        "list": lambda: client.get("/api/v1/activities?type=task&status=open"),
+    }
+    found = {}
+    for name, send in requests.items():
+        await send()  # new connections ask about types once
+        with counted(runtime.db) as found[name]:
+            await send()
+    # A reference adds one; so does a list that shows references. BEGIN and COMMIT count.
+    assert {name: len(sent) for name, sent in found.items()} == {
+        "create": 1,
+        "about": 2,
+        "read": 1,
+        "move": 4,
+        "timeline": 2,
+        "list": 2,
+    }, found
 
 
 # -- lists ------------------------------------------------------------------------------------------------------------

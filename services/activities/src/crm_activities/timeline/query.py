@@ -17,8 +17,8 @@ from crm_kit.uow import UnitOfWork
 
 PAGE_SQL = """
 with followed as materialized (
-  select r.* from record_ref r
-  where r.id = {regarding} or r.id in (select target_id from timeline_link where source_id = {regarding})
+  select r.* from (select {regarding} as id union select target_id from timeline_link where source_id = {regarding}) s
+  join record_ref r on r.id = s.id
 ), item as (
   (select e.id, 'event' as kind, e.type, e.at, null as title, e.actor, e.data,
     f.id as record_id, f.type as record_type, f.name as record_name, f.deleted as record_deleted
