@@ -1,35 +1,28 @@
-"""`python -m bench --database-url postgresql://…`: measure, print the table, write the JSON."""
+"""`./crm bench`: measure, print the table, write the JSON."""
 
 import argparse
 import asyncio
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.ours import ours
 from bench.report import Outcome, measure, table, write_json
 from bench.scenes import SCENES, Options, Ours, nobody
+from bench.suite import suite
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="The suite against its ceilings, in one run.")
-    parser.add_argument("--database-url", required=True, help="a PostgreSQL whose user may create databases")
+    parser.add_argument("--database-url", help="for the ceilings alone: a PostgreSQL whose user may create databases")
     parser.add_argument("--amqp-url", help="a RabbitMQ; without it the relay's ceiling is left out")
-    parser.add_argument("--ours", metavar="MODULE:NAME", help="the plug that gives our sides; without it ceilings only")
+    parser.add_argument("--port", type=int, default=8900, help="gateway port of the suite that is measured")
     parser.add_argument("--scene", action="append", choices=SCENES, help="only this scene (may be repeated)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each side, taken in turns (median counts)")
     parser.add_argument("--seconds", type=int, default=5, help="length of one run")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--json", type=Path, default=Path(".crm/bench.json"), metavar="FILE")
     return parser.parse_args(given)
-
-
-def plug(name: str | None) -> Ours:
-    if name is None:
-        return nobody
-    module, _, attribute = name.partition(":")
-    found: Ours = getattr(importlib.import_module(module), attribute)
-    return found
 
 
 async def bench(options: Options, ours: Ours, scenes: Sequence[str], outcomes: list[Outcome]) -> None:
@@ -42,22 +35,27 @@ async def bench(options: Options, ours: Ours, scenes: Sequence[str], outcomes: l
                 outcomes.append(await measure(row, options.rounds))
 
 
+async def measured(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
+    """Against servers that are given, the ceilings alone; else beside a suite of our own, on the suite's servers."""
+    common = {"rounds": args.rounds, "seconds": args.seconds, "connections": args.connections}
+    scenes = args.scene or list(SCENES)
+    if args.database_url:
+        await bench(Options(args.database_url, args.amqp_url, **common), nobody, scenes, outcomes)
+        return
+    async with suite(args.port) as standing:
+        status = standing.status
+        await bench(Options(status["database_url"], status["amqp_url"], **common), ours(standing), scenes, outcomes)
+
+
 def main() -> int:
     """Exit code 1 when a row misses its target or a request failed."""
     args = arguments(sys.argv[1:])
-    options = Options(
-        database_url=args.database_url,
-        amqp_url=args.amqp_url,
-        rounds=args.rounds,
-        seconds=args.seconds,
-        connections=args.connections,
-    )
     outcomes: list[Outcome] = []
     try:
-        asyncio.run(bench(options, plug(args.ours), args.scene or list(SCENES), outcomes))
+        asyncio.run(measured(args, outcomes))
     finally:
         print(table(outcomes))
-        write_json(outcomes, args.json, rounds=options.rounds, seconds=options.seconds)
+        write_json(outcomes, args.json, rounds=args.rounds, seconds=args.seconds)
     return 1 if any(outcome.passed is False for outcome in outcomes) else 0
 
 

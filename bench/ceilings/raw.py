@@ -31,7 +31,7 @@ WRITTEN = (
     "exchange_rate",
 )
 INSERT_LEAD = (
-    f"insert into lead ({', '.join(WRITTEN)}) values ({', '.join(f'${n}' for n in range(1, len(WRITTEN) + 1))}) "  # noqa: S608 - names are constants of this file
+    f"insert into lead ({', '.join(WRITTEN)}) values ({', '.join(f'${n}' for n in range(1, len(WRITTEN) + 1))}) "
     "returning *"
 )
 INSERT_OUTBOX = (
@@ -45,7 +45,7 @@ LIST = {
     "created_at": "select * from lead order by created_at, id limit $1",
     "-created_at": "select * from lead order by created_at desc, id desc limit $1",
 }
-SEARCH = f"select * from lead where ({SEARCH_TEXT}) ilike $2 order by created_at desc, id desc limit $1"  # noqa: S608 - as above
+SEARCH = f"select * from lead where ({SEARCH_TEXT}) ilike $2 order by created_at desc, id desc limit $1"
 INSERT_ACCOUNT = (
     "insert into account (id, version, owner_type, owner_id, business_unit_id, created_at, created_by, modified_at, "
     "modified_by, name, status, industry, website, email, phone, tier) "

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from crm_kit.clock import monotonic
+from crm_local.state import CHECKOUT
 
-_CHECKOUT = Path(__file__).resolve().parents[4]
 _BIN = Path(sys.executable).parent
 
 # Two cores carry the tests and their servers; the tests of a file stay together, because they share databases.
@@ -39,7 +39,7 @@ def _passes(name: str, pytest_arguments: list[str]) -> bool:
             f"--- {name}: {' '.join(Path(part).name if part.startswith('/') else part for part in command)}", flush=True
         )
         extra = pytest_arguments if command is _PYTEST else []
-        done = subprocess.run([*command, *extra], cwd=_CHECKOUT, env=_environment(), check=False)
+        done = subprocess.run([*command, *extra], cwd=CHECKOUT, env=_environment(), check=False)
         passed = passed and done.returncode == 0
     print(f"--- {name}: {'passed' if passed else 'FAILED'} after {monotonic() - began:.0f} s", flush=True)
     return passed

@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
 
 from crm_local import checks, control, lock
 from crm_local.servers import NoServer
-from crm_local.state import Home, HomeInUse
+from crm_local.state import CHECKOUT, Home, HomeInUse
 from crm_local.suite import Suite, in_database
 
 # Entered with the arguments after their name, by parsers of their own.
@@ -16,6 +17,7 @@ _DELEGATED = {
     "events": "see and mend the flow of events",
     "topology": "declare, or check, what the suite needs at the broker",
     "contracts": "generate the schemas, check them against the released ones, release",
+    "bench": "measure the suite beside its ceilings (needs wrk)",
 }
 
 
@@ -36,6 +38,8 @@ def main(argv: list[str]) -> int:
 
 def _delegate(name: str, argv: list[str]) -> int:
     # Imported here only: `crm status` must not wait for libraries that it does not need.
+    if name == "bench":
+        return subprocess.run([sys.executable, "-m", "bench", *argv], cwd=CHECKOUT, check=False).returncode
     home = Home.from_environment()
     if name == "contracts":
         return int(import_module("crm_contracts.cli").main(argv))

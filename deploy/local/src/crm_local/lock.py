@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).resolve().parents[4]
+from crm_local.state import CHECKOUT
 
 
 def run(upgrade: bool) -> int:
@@ -19,6 +19,6 @@ def run(upgrade: bool) -> int:
     export = [uv, "export", "--quiet", "--frozen", "--no-header", "--no-annotate", "--no-emit-index-url"]
     target = ["--format", "requirements.txt", "--output-file", "requirements.lock"]
     for argv in (resolve, [*export, *target]):
-        if subprocess.run(argv, cwd=_CHECKOUT, check=False).returncode:
+        if subprocess.run(argv, cwd=CHECKOUT, check=False).returncode:
             return 1
     return 0

@@ -13,7 +13,7 @@ from crm_local import ports
 from crm_local.accounts import write_private
 from crm_local.processes import ProcessRef
 
-_CHECKOUT = Path(__file__).resolve().parents[4]
+CHECKOUT = Path(__file__).resolve().parents[4]
 
 
 class HomeInUse(Exception):
@@ -69,7 +69,7 @@ class Home:
     @classmethod
     def from_environment(cls) -> "Home":
         """CRM_HOME, or `.crm` in the checkout; not made yet."""
-        return cls(Path(os.environ.get("CRM_HOME") or _CHECKOUT / ".crm").absolute())
+        return cls(Path(os.environ.get("CRM_HOME") or CHECKOUT / ".crm").absolute())
 
     def log(self, name: str) -> Path:
         """Where the process of this name writes."""

@@ -1,0 +1,176 @@
+"""The suite under measurement: one of its own, in a throwaway home, started with the command that people use."""
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from bench.driver import LoadFailed
+
+CHECKOUT = Path(__file__).parents[1]
+PRINCIPALS = 50
+RENEW_SECONDS = 300
+BACKLOG_SECONDS = 10
+"""How long after a run the last consumer may still be busy."""
+
+ENTITIES = ("lead", "opportunity", "account", "contact", "sales_stage", "exchange_rate", "sales_settings", "task")
+
+
+@dataclass
+class Suite:
+    """A running suite, as `crm status --json` tells it, and people who use it."""
+
+    status: dict[str, Any]
+    home: Path
+    start_seconds: float
+    password: str
+    _roles: dict[str, str] = field(default_factory=dict)
+    _people: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    _tokens: dict[str, tuple[float, list[str]]] = field(default_factory=dict)
+
+    @property
+    def gateway(self) -> str:
+        return str(self.status["gateway_url"])
+
+    def process(self, name: str) -> dict[str, Any]:
+        """One process, such as `sales-api`."""
+        found: dict[str, Any] = next(one for one in self.status["services"] if one["name"] == name)
+        return found
+
+    def database(self, service: str) -> str:
+        """The URL of a service's database, for the operator."""
+        return f"{self.status['database_url'].rpartition('/')[0]}/{self.status['instance']}_crm_{service}"
+
+    async def owners(self, depth: str) -> list[str]:
+        """The ids of the people whose rights reach so far."""
+        await self.tokens(depth)
+        return [person for person, _ in self._people[depth]]
+
+    async def tokens(self, depth: str) -> list[str]:
+        """Fresh tokens of fifty people with one role: every privilege on every entity, to this depth."""
+        issued, tokens = self._tokens.get(depth, (0.0, []))
+        if time.monotonic() - issued > RENEW_SECONDS or not tokens:
+            async with aiohttp.ClientSession(self.gateway) as session:
+                if depth not in self._people:
+                    self._people[depth] = await self._hire(session, depth)
+                tokens = [await _log_in(session, email, self.password) for _, email in self._people[depth]]
+            self._tokens[depth] = time.monotonic(), tokens
+        return tokens
+
+    async def _hire(self, session: aiohttp.ClientSession, depth: str) -> list[tuple[str, str]]:
+        boss = await _log_in(session, "bench@example.org", self.password)
+        grant = dict.fromkeys(("create", "read", "write", "delete", "assign"), depth)
+        role = await _post(
+            session,
+            boss,
+            "/api/v1/security-roles",
+            {"name": f"Bench {depth}", "privileges": dict.fromkeys(ENTITIES, grant)},
+        )
+        people = []
+        for number in range(PRINCIPALS):
+            email = f"{depth}.{number}@example.org"
+            user = await _post(
+                session,
+                boss,
+                "/api/v1/users",
+                {"email": email, "name": f"Person {number}", "password": self.password, "role_ids": [role["id"]]},
+            )
+            people.append((user["id"], email))
+        return people
+
+    async def settled(self) -> float:
+        """Seconds until no outbox row waits and activities knows every lead; raises when that takes longer than allowed."""
+        started = time.monotonic()
+        sales, activities = (
+            await asyncpg.connect(self.database("sales")),
+            await asyncpg.connect(self.database("activities")),
+        )
+        try:
+            while True:
+                pending = await sales.fetchval("select count(*) from outbox where state = 'pending'")
+                sent = await sales.fetchval("select count(*) from outbox where type = 'crm.sales.lead.created.v1'")
+                known = await activities.fetchval(
+                    "select count(*) from inbox where consumer = 'activities.refs' and state = 'done'"
+                    " and type = 'crm.sales.lead.created.v1'"
+                )
+                took = time.monotonic() - started
+                if pending == 0 and known >= sent:
+                    return took
+                if took > 120:
+                    raise LoadFailed(
+                        f"after {took:.0f} s {pending} events are not published and {sent - known} not applied"
+                    )
+                await asyncio.sleep(0.1)
+        finally:
+            await sales.close()
+            await activities.close()
+
+
+async def _log_in(session: aiohttp.ClientSession, email: str, password: str) -> str:
+    form = {"grant_type": "password", "username": email, "password": password}
+    async with session.post("/api/v1/auth/token", data=form) as response:
+        body = await response.json(content_type=None)
+        if response.status != 200:
+            raise LoadFailed(f"log-in of {email} answered {response.status}: {body}")
+        return str(body["access_token"])
+
+
+async def _post(session: aiohttp.ClientSession, token: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async with session.post(path, json=body, headers={"Authorization": f"Bearer {token}"}) as response:
+        answer: dict[str, Any] = await response.json(content_type=None)
+        if response.status != 201:
+            raise LoadFailed(f"POST {path} answered {response.status}: {answer}")
+        return answer
+
+
+async def crm(command: Sequence[str], environment: dict[str, str]) -> str:
+    """Run one `crm` command and return what it printed; raises with it when the command fails."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "crm_local", *command),
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    if process.returncode != 0:
+        raise LoadFailed(f"crm {' '.join(command)} failed: {err.decode()[-2000:]}{out.decode()[-2000:]}")
+    return out.decode()
+
+
+@asynccontextmanager
+async def suite(port: int) -> AsyncIterator[Suite]:
+    """Start a suite, and stop it and throw its data away at the end."""
+    with tempfile.TemporaryDirectory(prefix="crm-bench-") as folder:
+        os.chmod(folder, 0o755)  # noqa: PTH101  # PostgreSQL runs as another user, and has to get in
+        password = secrets.token_urlsafe(16)
+        environment = {
+            **os.environ,
+            "CRM_HOME": str(Path(folder) / "home"),
+            "CRM_GATEWAY_PORT": str(port),
+            "CRM_ADMIN_EMAIL": "bench@example.org",
+            "CRM_ADMIN_PASSWORD": password,
+            "CRM_TOKENS_PER_ADDRESS": "100000",
+        }
+        await crm(["up", "--detach"], environment)
+        try:
+            # The first start makes the servers' data; the second is what people wait for.
+            await crm(["down"], environment)
+            started = time.monotonic()
+            await crm(["up", "--detach"], environment)
+            seconds = time.monotonic() - started
+            status = json.loads(await crm(["status", "--json"], environment))
+            yield Suite(status, Path(environment["CRM_HOME"]), seconds, password)
+        finally:
+            await crm(["down"], environment)
