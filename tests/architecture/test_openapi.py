@@ -11,7 +11,7 @@ from crm_kit.settings import Settings
 from crm_kit.testing.databases import settings_for
 
 Document = dict[str, Any]
-PUBLIC = {"identity": {"create_token", "revoke_token", "get_jwks"}}
+PUBLIC = {"identity": {"create_token", "revoke_token", "list_keys"}}
 """What the world may call: to get a token, to give one back, and to learn what tokens are checked with."""
 METHODS = ("get", "post", "put", "patch", "delete")
 

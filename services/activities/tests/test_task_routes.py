@@ -1,5 +1,6 @@
 """Tasks over HTTP: shapes, statuses, problems, conditions, access, statement counts; and the list of all activities."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -165,7 +166,7 @@ async def test_statements(client: Client, runtime: Runtime, people: Any, story: 
     await hear(account.tell(AccountCreated, {"status": "active"}))
     task = await made(client)
     regarding = {"type": "account", "id": str(account.id)}
-    requests = {
+    requests: dict[str, Callable[[], Awaitable[Any]]] = {
         "create": lambda: made(client),
         "about": lambda: made(client, regarding=regarding),
         "read": lambda: client.get(f"{TASKS}/{task['id']}"),
@@ -210,6 +211,16 @@ async def test_tasks_are_filtered_searched_and_sorted(client: Client) -> None:
     assert await subjects("due_at[lt]=2026-12-02T00:00:00Z") == ["Rest"]
     assert await subjects("due_at[is_null]=true") == ["Call Ada"]
     assert await subjects("status=completed") == []
+    urgent = await made(client, subject="Now", priority="high")
+    await made(client, subject="Some day", priority="low")
+    assert (await subjects("sort=-priority"))[0] == "Now"
+    assert (await subjects("sort=priority"))[0] == "Some day"
+    page = (await client.get(f"{TASKS}?sort=-priority&limit=1")).json
+    assert page["items"][0] == urgent
+    following = (await client.get(f"{TASKS}?sort=-priority&limit=4&after={page['next']}")).json
+    assert ([item["priority"] for item in following["items"]], following["next"]) == (["normal"] * 3 + ["low"], None)
+    everything = (await client.get("/api/v1/activities?sort=-priority")).json["items"]
+    assert [item["priority"] for item in everything] == ["high", "normal", "normal", "normal", "low"]
     assert (await client.get(f"{TASKS}?nonsense=1")).problem == "invalid-filter"
 
 

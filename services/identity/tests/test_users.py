@@ -53,6 +53,17 @@ async def test_a_user_is_created_read_listed_changed_and_deleted(
     ]
 
 
+async def test_users_and_teams_are_found_by_what_people_type(client: Client, new_user: NewUser) -> None:
+    grace = await new_user(name="Grace Hopper", email="amazing@navy.example.org")
+    await new_user(name="Ada Lovelace")
+    for text in ("hopp", "GRACE", "amazing@", "hopper grace", "navy.example"):
+        found = await client.get(f"{USERS}?q={text}")
+        assert [user["id"] for user in found.json["items"]] == [grace["id"]]
+    assert (await client.get(f"{USERS}?q=100%25")).json["items"] == []
+    team = (await client.post("/api/v1/teams", {"name": "Key accounts"})).json
+    assert (await client.get("/api/v1/teams?q=account")).json["items"] == [team]
+
+
 async def test_passwords_are_in_no_record_event_or_history(client: Client, new_user: NewUser, runtime: Runtime) -> None:
     user = await new_user()
     await client.post(f"{USERS}/{user['id']}/reset-password", {"password": "another long password"})

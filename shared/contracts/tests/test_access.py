@@ -4,6 +4,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from crm_contracts.access import (
     Claims,
     ClaimsError,
@@ -16,8 +19,6 @@ from crm_contracts.access import (
     encode,
     union,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 DIGITS = st.text("01234", min_size=5, max_size=5)
 GRANTS = st.dictionaries(st.sampled_from(["lead", "task", "account"]), DIGITS)

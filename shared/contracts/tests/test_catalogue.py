@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from pydantic import BaseModel, ValidationError
+
 from crm_contracts.activities import TaskEvent, TaskReminderDue
 from crm_contracts.catalogue import (
     PUBLISHERS,
@@ -24,7 +26,6 @@ from crm_contracts.identity import AccessChangeCreated
 from crm_contracts.records import OwnedRecord
 from crm_contracts.sales import LEAD, LeadCreated, LeadQualified, LeadSource, OpportunityWon
 from crm_contracts.samples import sample
-from pydantic import BaseModel, ValidationError
 
 OWNED = {"created", "updated", "deleted", "assigned", "snapshot"}
 SWITCHED = {"activated", "deactivated"}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from crm_contracts import cli
 from crm_contracts.catalogue import all_events
 

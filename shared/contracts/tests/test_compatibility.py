@@ -6,12 +6,13 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field, create_model
+from pydantic.config import JsonDict
+
 from crm_contracts.compatibility import breaks
 from crm_contracts.money import Money
 from crm_contracts.schemas import bundle, bundle_of
 from crm_contracts.types import Count, Open, Percent, Personal, Shape, ShortText, UtcDatetime
-from pydantic import Field, create_model
-from pydantic.config import JsonDict
 
 TYPE = "crm.sales.lead.tested.v1"
 # mypy takes a generic alias for a type only, and here it is a value.

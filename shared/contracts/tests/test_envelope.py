@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from crm_contracts.envelope import (
     OPTIONAL,
     REQUIRED,

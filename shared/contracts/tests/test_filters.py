@@ -6,6 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
 from crm_contracts.filters import (
     MAX_DEPTH,
     MAX_TERMS,
@@ -26,9 +30,6 @@ from crm_contracts.filters import (
     parse_filter,
     parse_query_params,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import BaseModel
 
 A, B = UUID("01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f"), UUID("01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e70")
 FIELDS = {

@@ -4,6 +4,10 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
 from crm_contracts.money import (
     EXPONENTS,
     CurrencyMismatch,
@@ -15,9 +19,6 @@ from crm_contracts.money import (
     round_half_up,
     total,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 CURRENCIES = st.sampled_from(sorted(EXPONENTS))
 

@@ -4,6 +4,12 @@ import copy
 from typing import Any
 
 import pytest
+from jsonschema import (  # type: ignore[import-untyped]  # it ships no types
+    Draft202012Validator,
+    FormatChecker,
+    ValidationError,
+)
+
 from crm_contracts import asyncapi
 from crm_contracts.catalogue import Event, all_entities, all_events
 from crm_contracts.envelope import OPTIONAL, REQUIRED
@@ -11,11 +17,6 @@ from crm_contracts.events_page import events_page
 from crm_contracts.sales import LeadQualified
 from crm_contracts.samples import sample
 from crm_contracts.schemas import DIALECT, event_schema, opened
-from jsonschema import (  # type: ignore[import-untyped]  # it ships no types
-    Draft202012Validator,
-    FormatChecker,
-    ValidationError,
-)
 
 
 def validate(event: type[Event], data: Any) -> None:

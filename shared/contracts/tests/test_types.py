@@ -5,6 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
 from crm_contracts.sales import ContactRecord, LeadQualified, LeadSource, OpportunityRecord
 from crm_contracts.types import (
     CONSUMING,
@@ -30,9 +34,6 @@ from crm_contracts.types import (
     UtcDatetime,
     personal_fields,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 # mypy takes a generic alias for a type only, and here it is a value.
 MAYBE: Any = Maybe

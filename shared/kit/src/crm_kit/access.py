@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from crm_contracts.access import Depth, Privilege
 from sqlalchemy import ColumnElement, false, or_, true
 
+from crm_contracts.access import Depth, Privilege
 from crm_kit.db import OwnedRecord, Record
 from crm_kit.errors import Forbidden
 

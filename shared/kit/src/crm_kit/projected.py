@@ -7,7 +7,6 @@ from uuid import UUID
 
 from crm_contracts.catalogue import entity_for
 from crm_contracts.envelope import source_of
-
 from crm_kit.consumers import Consumers
 from crm_kit.errors import DomainError
 from crm_kit.uow import UnitOfWork

@@ -15,10 +15,10 @@ import aiohttp
 import jwt
 import orjson
 import structlog
-from crm_contracts.access import AUDIENCE, Claims, ClaimsError
 from jwt.types import Options
 from sqlalchemy.exc import SQLAlchemyError
 
+from crm_contracts.access import AUDIENCE, Claims, ClaimsError
 from crm_kit import clock
 from crm_kit.access import Principal
 from crm_kit.db import Database

@@ -27,7 +27,7 @@ from .miniature import SORTABLE, TOOLS, Tool
 
 UNITS = [UUID(int=100 + n) for n in range(6)]
 OWNERS = [UUID(int=200 + n) for n in range(5)]
-OFTEN = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OFTEN = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 NAMES = st.text(string.ascii_letters + "%_\\äÄßéÉ ", min_size=1, max_size=6).filter(str.strip)
 TOOL = st.fixed_dictionaries(
@@ -232,7 +232,7 @@ def holds(tree: Filter, tool: dict[str, Any]) -> bool:
     raise AssertionError(tree.op)
 
 
-@settings(OFTEN, max_examples=200)
+@settings(OFTEN, max_examples=100)
 @given(tools=st.lists(TOOL, min_size=4, max_size=10), tree=FILTERS)
 async def test_a_filter_finds_what_its_grammar_says(
     runtime: Runtime, tools: list[dict[str, Any]], tree: Filter

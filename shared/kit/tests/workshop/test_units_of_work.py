@@ -203,13 +203,13 @@ async def test_creating_costs_one_statement_and_a_command_four(runtime: Runtime,
         await create_tool(uow, ToolCreate(name="a saw"))
         await uow.commit()
         await uow.close()
-    assert len(statements) == 1, statements
+    assert len(statements) == 1, [text[:80] for text in statements]
     with counted(runtime.db) as statements:
         uow = UnitOfWork(runtime, caller, Cause("a test"))
         await lend_tool(uow, tool.id, date(2026, 12, 24))
         await uow.commit()
         await uow.close()
-    assert len(statements) == 4, statements
+    assert len(statements) == 4, [text[:80] for text in statements]
 
 
 async def test_sequence_order_is_version_order_per_record_under_sixteen_writers(

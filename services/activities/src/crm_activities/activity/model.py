@@ -28,6 +28,10 @@ class ActivityColumns(OwnedRecord, Stateful):
         Computed("coalesce(completed_at, created_at)", persisted=True), sort_order=98
     )
     """Its place in a timeline: when it was done, until then when it was made."""
+    priority_rank: Mapped[int] = mapped_column(
+        Computed("case priority when 'low' then 1 when 'normal' then 2 else 3 end", persisted=True), sort_order=97
+    )
+    """What sorting by priority goes by."""
 
 
 def activity_indexes(table: str) -> list[Index]:
@@ -38,6 +42,7 @@ def activity_indexes(table: str) -> list[Index]:
         Index(f"ix_{table}_business_unit_id_created_at_id", "business_unit_id", "created_at", "id"),
         Index(f"ix_{table}_modified_at_id", "modified_at", "id"),
         Index(f"ix_{table}_subject_id", "subject", "id"),
+        Index(f"ix_{table}_priority_rank_id", "priority_rank", "id"),
         Index(f"ix_{table}_due_at_id", text("due_at nulls first"), "id"),
         Index(f"ix_{table}_owner_id_due_at_id", "owner_id", text("due_at nulls first"), "id"),
         Index(

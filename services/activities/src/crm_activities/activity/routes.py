@@ -10,7 +10,12 @@ from crm_kit.requests import Route, Uow
 
 router = APIRouter(prefix="/activities", tags=["activities"], route_class=Route)
 
-ACTIVITIES = Listing(Activity, sortable=("created_at", "modified_at", "due_at", "subject"), kinds=TYPES)
+ACTIVITIES = Listing(
+    Activity,
+    sortable=("created_at", "modified_at", "due_at", "subject", "priority"),
+    ranks={"priority": "priority_rank"},
+    kinds=TYPES,
+)
 
 
 @router.get("", response_model=ActivityPage, operation_id="list_activities")
@@ -18,7 +23,7 @@ async def list_activities(request: Request, uow: Uow) -> Response:
     """Activities of every type that you may read: filter, sort, page.
 
     Filters are `field=value` or `field[op]=value`, such as `type=task`, `regarding.id=<id>`, `due_at[lt]=…`. Sort by
-    created_at, modified_at, due_at or subject.
+    created_at, modified_at, due_at, subject or priority (low, normal, high).
     """
     return await list_records(uow, ACTIVITIES, request)
 

@@ -30,7 +30,6 @@ class Task(ActivityColumns, Base):
 
     __table_args__ = (
         *activity_indexes("task"),
-        Index(None, "priority", "id"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 

@@ -19,6 +19,7 @@ TASKS = Listing(
     Task,
     sortable=("created_at", "modified_at", "due_at", "subject", "priority"),
     search="search_text",
+    ranks={"priority": "priority_rank"},
 )
 
 
@@ -27,7 +28,7 @@ async def list_tasks(request: Request, uow: Uow) -> Response:
     """Tasks you may read: filter, search subject and category with `q`, sort, page.
 
     Filters are `field=value` or `field[op]=value`; `regarding.id=<id>` finds what is about a record. Sort by
-    created_at, modified_at, due_at, subject or priority.
+    created_at, modified_at, due_at, subject or priority (low, normal, high).
     """
     return await list_records(uow, TASKS, request)
 

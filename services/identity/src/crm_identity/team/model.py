@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import TeamRecord
 from crm_identity.db import Base
-from crm_kit.db import Record
+from crm_kit.db import Record, search_column
 
 
 class Team(Record, Base):
@@ -22,9 +22,11 @@ class Team(Record, Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     business_unit_id: Mapped[UUID] = mapped_column(ForeignKey("business_unit.id"), index=True)
     role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    search_text: Mapped[str] = search_column("name")
 
     __table_args__ = (
         Index(None, "created_at", "id"),
         Index(None, "name", "id"),
         Index(None, "role_ids", postgresql_using="gin"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )

@@ -15,12 +15,12 @@ from crm_kit.requests import Route, Uow
 
 router = APIRouter(prefix="/teams", tags=["teams"], route_class=Route)
 
-TEAMS = Listing(Team, sortable=("created_at", "name"), default_sort="name")
+TEAMS = Listing(Team, sortable=("created_at", "name"), search="search_text", default_sort="name")
 
 
 @router.get("", response_model=TeamPage, operation_id="list_teams")
 async def list_teams(request: Request, uow: Uow) -> Response:
-    """Teams: filter, sort by name or created_at, page."""
+    """Teams: filter, search the name with `q`, sort by name or created_at, page."""
     return await list_records(uow, TEAMS, request)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.identity import UserRecord
 from crm_identity.db import Base
 from crm_identity.user.domain import LIFECYCLE
-from crm_kit.db import Record, Stateful
+from crm_kit.db import Record, Stateful, search_column
 
 
 class User(Record, Stateful, Base):
@@ -29,6 +29,7 @@ class User(Record, Stateful, Base):
     role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
     locale: Mapped[str | None] = mapped_column(String(35))
     time_zone: Mapped[str | None] = mapped_column(String(64))
+    search_text: Mapped[str] = search_column("name", "email")
 
     __table_args__ = (
         Index("uq_user_account_email", text("lower(email)"), unique=True),
@@ -37,6 +38,7 @@ class User(Record, Stateful, Base):
         Index(None, "name", "id"),
         Index(None, "team_ids", postgresql_using="gin"),
         Index(None, "role_ids", postgresql_using="gin"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 
     @classmethod

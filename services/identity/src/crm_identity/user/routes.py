@@ -14,12 +14,12 @@ from crm_kit.requests import Route, Uow
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=Route)
 
-USERS = Listing(User, sortable=("created_at", "email", "name"), default_sort="name")
+USERS = Listing(User, sortable=("created_at", "email", "name"), search="search_text", default_sort="name")
 
 
 @router.get("", response_model=UserPage, operation_id="list_users")
 async def list_users(request: Request, uow: Uow) -> Response:
-    """Users: filter, sort by name, email or created_at, page."""
+    """Users: filter, search name and address with `q`, sort by name, email or created_at, page."""
     return await list_records(uow, USERS, request)
 
 

@@ -62,6 +62,8 @@ class Listing:
     """Column with the lower-cased text that ``q`` searches, under a trigram index."""
     virtual: Mapping[str, Virtual] = field(default_factory=dict)
     default_sort: str = "-created_at"
+    ranks: Mapping[str, str] = field(default_factory=dict)
+    """Words that are sorted by what they mean: field to the generated column with its rank (low, normal, high)."""
     kinds: Mapping[str, type[Record]] | None = None
     """Where ``entity`` is a view over several entities: those, by the value of its column ``type``; each is read by its
     own privilege."""
@@ -74,7 +76,7 @@ class Listing:
     @cached_property
     def columns(self) -> str:
         """The select list."""
-        return ", ".join(f"t.{column}" for column in stored_columns(self.entity))
+        return ", ".join(f"t.{column}" for column in (*stored_columns(self.entity), *self.ranks.values()))
 
     @property
     def table(self) -> str:
@@ -308,7 +310,7 @@ def _order(listing: Listing, sort: str) -> Order:
     name = sort.removeprefix("-")
     if name not in listing.sortable:
         raise _refused("sort", "invalid-sort", f"Sort by one of: {', '.join(listing.sortable)}; '-' in front reverses.")
-    column = listing.filterable.columns[name][0]
+    column = listing.ranks.get(name) or listing.filterable.columns[name][0]
     found = listing.entity.__table__.c[column]
     return Order(name, column, _cast(found.type), sort.startswith("-"), bool(found.nullable))
 

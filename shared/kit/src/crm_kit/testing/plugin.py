@@ -1,7 +1,7 @@
 """The fixtures, loaded by ``-p crm_kit.testing.plugin``. They stand on the root conftest's ``servers``.
 
 Session: ``databases``, ``rabbit``, ``issuer``, and for the service that ``service`` and ``make_app`` name: ``settings``,
-``app``, ``address``. Test: ``runtime``, ``people``, ``caller``, ``uow``, ``client``.
+``app``, ``address``. Test: ``runtime``, ``people``, ``caller``, ``uow``, ``client``, ``figures``.
 """
 
 import os
@@ -17,11 +17,14 @@ from crm_kit.runtime import Runtime, Service
 from crm_kit.settings import Settings
 from crm_kit.testing.client import Client
 from crm_kit.testing.databases import Databases, ServiceDatabase, settings_for
+from crm_kit.testing.figures import figures, pytest_terminal_summary
 from crm_kit.testing.issuer import Issuer, serve_keys
 from crm_kit.testing.people import People, principal
 from crm_kit.testing.rabbit import Rabbit, own_vhost
 from crm_kit.testing.serving import served
 from crm_kit.uow import Cause, UnitOfWork
+
+__all__ = ["figures", "pytest_terminal_summary"]
 
 # Here rather than in a fixture: processes that tests start inherit it.
 os.environ["CRM_VALIDATE_EVENTS"] = "1"

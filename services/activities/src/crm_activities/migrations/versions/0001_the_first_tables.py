@@ -14,7 +14,7 @@ down_revision = None
 ACTIVITY = """
 create view activity as
 select 'task'::varchar(50) as type, id, version, owner_type, owner_id, business_unit_id, status, status_reason, subject,
-  regarding_type, regarding_id, due_at, priority, remind_at, reminded_at, completed_at, happened_at,
+  regarding_type, regarding_id, due_at, priority, remind_at, reminded_at, completed_at, happened_at, priority_rank,
   created_at, created_by, modified_at, modified_by
 from task
 """
@@ -294,6 +294,12 @@ def upgrade() -> None:
         sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
+            "priority_rank",
+            sa.Integer(),
+            sa.Computed("case priority when 'low' then 1 when 'normal' then 2 else 3 end", persisted=True),
+            nullable=False,
+        ),
+        sa.Column(
             "happened_at",
             crm_kit.db.Timestamp(),
             sa.Computed("coalesce(completed_at, created_at)", persisted=True),
@@ -317,7 +323,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_task_owner_id_due_at_id", "task", ["owner_id", sa.literal_column("due_at nulls first"), "id"], unique=False
     )
-    op.create_index(op.f("ix_task_priority_id"), "task", ["priority", "id"], unique=False)
+    op.create_index("ix_task_priority_rank_id", "task", ["priority_rank", "id"], unique=False)
     op.create_index(
         "ix_task_reminder",
         "task",
