@@ -1,0 +1,131 @@
+"""A PostgreSQL cluster and a RabbitMQ node that tests may kill, freeze and start again. Nobody else uses them."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from crm_local import ports
+from crm_local.processes import ProcessRef, followers, stop
+from crm_local.servers import Instance, await_ready, own
+
+
+@dataclass
+class Server:
+    """One server program with its data, through all its lives."""
+
+    instance: Instance
+    process: ProcessRef
+
+    @classmethod
+    def started(cls, instance: Instance) -> "Server":
+        """Started, and not yet ready."""
+        return cls(instance, instance.command.start())
+
+    async def ready(self) -> None:
+        """Wait until it answers."""
+        await asyncio.to_thread(await_ready, self.instance, self.process)
+
+    async def start(self) -> None:
+        """Start it again on its data and wait until it answers."""
+        self.process = self.instance.command.start()
+        await self.ready()
+
+    async def end(self, number: signal.Signals) -> None:
+        """Send a signal and wait until it and all that belongs to it are gone."""
+        await asyncio.to_thread(stop, [self.process], number, 30.0)
+
+    async def mend(self) -> None:
+        """Have it running, whatever a failed test did to it."""
+        self.thaw()
+        if not self.process.alive():
+            await self.start()
+
+    def freeze(self) -> None:
+        """Stop it where it stands: connections stay open and nobody answers."""
+        self._tell(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._tell(signal.SIGCONT)
+
+    def _tell(self, number: signal.Signals) -> None:
+        for process in (self.process, *followers(self.process)):
+            process.signal(number)
+
+
+@dataclass(frozen=True)
+class Machines:
+    """The two servers."""
+
+    postgres: Server
+    rabbitmq: Server
+
+    @property
+    def database_url(self) -> str:
+        """Of a user who may do everything."""
+        return self.postgres.instance.url
+
+    @property
+    def amqp_url(self) -> str:
+        """Of a user who may do everything."""
+        return self.rabbitmq.instance.url
+
+    @property
+    def management_url(self) -> str:
+        """The broker's HTTP API."""
+        assert self.rabbitmq.instance.management_url is not None
+        return self.rabbitmq.instance.management_url
+
+    async def kill_a_backend(self, database: str) -> None:
+        """``kill -9`` one process of the database server; the server then throws out everybody and recovers from its log."""
+        conn = await asyncpg.connect(self.database_url)
+        try:
+            pid = await conn.fetchval(
+                "select pid from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() limit 1", database
+            )
+            os.kill(pid, signal.SIGKILL)
+        finally:
+            conn.terminate()
+
+
+@asynccontextmanager
+async def machines() -> AsyncIterator[Machines]:
+    """Both servers from nothing, gone afterwards.
+
+    Unlike those of other tests they are as durable as in production: what is tested is what survives.
+    """
+    directory = _place()
+    node = own.rabbitmq_node(
+        directory / "rabbitmq", directory.name, ports.choose(4), None, log=directory / "rabbitmq.log"
+    )
+    broker = Server.started(node)
+    servers = [broker]
+    try:
+        cluster = await asyncio.to_thread(
+            own.postgres_cluster, directory / "postgres", ports.choose(1)[0], None, log=directory / "postgres.log"
+        )
+        database = Server.started(cluster)
+        servers.append(database)
+        for server in servers:
+            await server.ready()
+        yield Machines(database, broker)
+    finally:
+        for server in servers:
+            server.thaw()
+        await asyncio.to_thread(stop, [server.process for server in servers], signal.SIGQUIT)
+        shutil.rmtree(directory)
+
+
+def _place() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="liaison-faults-"))
+    # The servers run as other users than root, and must get to their own directories below this one.
+    directory.chmod(0o711)
+    return directory

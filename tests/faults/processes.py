@@ -1,0 +1,147 @@
+"""Processes of the suite that tests start, watch, kill and start again."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+READY_SECONDS = 60
+
+
+class Nursery:
+    """The process that forks the others; see ``nursery.py``."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._births: asyncio.Queue[int] = asyncio.Queue()
+        self._deaths: dict[int, asyncio.Future[int]] = {}
+        self._ordering = asyncio.Lock()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls) -> AsyncIterator[Self]:
+        """Started, and importing while its first order is not yet there; at its end it takes along what it started."""
+        program = Path(__file__).with_name("nursery.py")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(program), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdin is not None
+        nursery = cls(process)
+        try:
+            yield nursery
+        finally:
+            process.stdin.close()
+            await process.wait()
+            await nursery._reading
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            news = json.loads(line)
+            if "born" in news:
+                self._deaths[news["born"]] = asyncio.get_running_loop().create_future()
+                self._births.put_nowait(news["born"])
+            else:
+                self._deaths[news["died"]].set_result(news["code"])
+
+    async def fork(self, module: str, environment: dict[str, str], log: Path) -> tuple[int, "asyncio.Future[int]"]:
+        """A new process: its pid, and its exit code to be (the negative signal that killed it)."""
+        assert self._process.stdin is not None
+        order = json.dumps({"module": module, "environment": environment, "log": str(log)})
+        async with self._ordering:
+            self._process.stdin.write(order.encode() + b"\n")
+            pid = await asyncio.wait_for(self._births.get(), READY_SECONDS)
+        return pid, self._deaths[pid]
+
+
+@dataclass
+class Member:
+    """One process of the suite: the same name, port and log through all its lives."""
+
+    nursery: Nursery
+    name: str
+    module: str
+    environment: dict[str, str]
+    log: Path
+    deaths: list[int] = field(default_factory=list)
+    """Exit codes of its ended lives."""
+    _pid: int = 0
+    _end: "asyncio.Future[int] | None" = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.environment['CRM_PORT']}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._end is not None and not self._end.done()
+
+    async def start(self, failpoint: str = "", *, ready: bool = True) -> None:
+        """Start it, to die at a failpoint if one is named; waits until it is ready unless told otherwise."""
+        assert not self.alive, f"{self.name} runs already"
+        environment = {**self.environment, "CRM_FAILPOINT": failpoint}
+        self._pid, self._end = await self.nursery.fork(self.module, environment, self.log)
+        self._end.add_done_callback(lambda end: self.deaths.append(end.result()))
+        if ready:
+            await self.ready()
+
+    async def ready(self) -> None:
+        """Wait until it says that it is ready, or has died."""
+        async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
+            while self.alive:
+                try:
+                    async with session.get(f"{self.url}/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientError:
+                    pass  # not listening yet
+                await asyncio.sleep(0.05)
+
+    async def ended(self) -> int:
+        """Wait for its end; returns the exit code."""
+        assert self._end is not None
+        return await asyncio.shield(self._end)
+
+    async def signal(self, number: signal.Signals) -> int:
+        """Signal it and wait for its end; returns the exit code."""
+        if self.alive:
+            os.kill(self._pid, number)
+        return await self.ended()
+
+    async def kill(self) -> int:
+        """``kill -9``, without any chance to clean up."""
+        return await self.signal(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """Ask it to end."""
+        return await self.signal(signal.SIGTERM)
+
+    @asynccontextmanager
+    async def supervised(self, *failpoints: str) -> AsyncIterator[None]:
+        """Start it again whenever it dies, as `crm up` does: its next lives end at these failpoints, the rest at none."""
+        points = list(failpoints)
+
+        async def watch() -> None:
+            while True:
+                await self.ended()
+                await self.start(points.pop(0) if points else "", ready=False)
+
+        watching = asyncio.create_task(watch(), name=f"supervisor of {self.name}")
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            if not self.alive:
+                await self.start()
