@@ -97,7 +97,12 @@ async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:
             "at": row.at,
             "title": title_of(row.type, row.data or {}) if row.kind == "event" else row.title,
             "actor": row.actor if row.kind == "event" else _author(uow, row.actor),
-            "record": _shown(row),
+            "record": {
+                "type": row.record_type,
+                "id": row.record_id,
+                "name": row.record_name,
+                "deleted": row.record_deleted,
+            },
             "data": row.data or {},
         }
         for row in rows
@@ -109,8 +114,3 @@ def _author(uow: UnitOfWork, author: str | None) -> str:
         return f"system:{uow.runtime.service}"
     found = uow.runtime.directory.named(UUID(author))
     return f"{found.kind if found else 'user'}:{author}"
-
-
-def _shown(row: Any) -> dict[str, Any]:
-    shown = {"type": row.record_type, "id": row.record_id, "name": row.record_name}
-    return {**shown, "deleted": True} if row.record_deleted else shown
