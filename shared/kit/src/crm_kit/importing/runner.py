@@ -5,6 +5,7 @@ A worker that is killed loses the chunk in hand and nothing else; whoever comes 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -23,27 +24,36 @@ from crm_kit.failpoints import hit
 from crm_kit.importing.importer import Importer
 from crm_kit.importing.jobs import WAKE_CHANNEL
 from crm_kit.importing.mapping import OWNER, FieldMapping
+from crm_kit.outages import database_away, database_busy
 from crm_kit.runtime import Runtime
 from crm_kit.uow import Cause, UnitOfWork
 
 log = structlog.get_logger(__name__)
 
 CHUNK = 500
+LANES = 2
 POLL_SECONDS = 1.0
+BREATH = 50
+"""Rows after which relay, consumers and health get their turn."""
 
 TAKE_JOB = """
 select id, entity_type, duplicates, columns::text, mapping::text, principal::text, correlation_id
-from import_job where status in ('queued', 'running') order by created_at limit 1 for update skip locked
+from import_job where status in ('queued', 'running') order by created_at limit 1
 """
-TAKE_ROWS = "select line, cells::text from import_row where job_id = $1 order by line limit $2"
+HOLD_JOB = "select 1 from import_job where id = $1 for update skip locked"
+TAKE_ROWS = "select line, cells::text from import_row where job_id = $1 order by line limit $2 for update skip locked"
+COMPLETE = """
+update import_job set status = 'completed', finished_at = $2, started_at = coalesce(started_at, $2)
+where id = $1 and status in ('queued', 'running') and not exists (select from import_row where job_id = $1)
+"""
 FINISH_CHUNK = """
-with rows as (delete from import_row where job_id = $1 and line <= $2 returning 1),
+with rows as (delete from import_row where job_id = $1 and line = any($2::int[]) returning 1),
 refused as (
     insert into import_error (job_id, line, position, "column", code, message, cells)
     select $1, * from unnest($3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::json[])
 )
 update import_job set status = 'running', done = done + $9, skipped = skipped + $10, failed = failed + $11,
-    started_at = coalesce(started_at, $12) where id = $1
+    started_at = coalesce(started_at, $12) where id = $1 and status in ('queued', 'running')
 """
 
 
@@ -72,30 +82,47 @@ class Outcome:
 
 
 class ImportLoop:
-    """Works off the jobs of one service's importers."""
+    """Works off the jobs of one service's importers, two chunks at a time: one is made while the other is written."""
 
     def __init__(self, runtime: Runtime, importers: Sequence[Importer]) -> None:
         self._runtime = runtime
         self._importers = {importer.entity.entity(): importer for importer in importers}
         self._news = asyncio.Event()
         self._stopping = False
+        self._singly = 0
 
     def stop(self) -> None:
-        """Return from ``run`` after the chunk in hand."""
+        """Return from ``run`` after the chunks in hand."""
         self._stopping = True
         self._news.set()
 
     async def run(self) -> None:
         """Work until stopped; an outage of the database is waited out."""
         self._runtime.notifier.listen(WAKE_CHANNEL, lambda _: self._news.set())
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(LANES):
+                lanes.create_task(self._run_lane())
+
+    async def _run_lane(self) -> None:
         while not self._stopping:
             try:
                 worked = await self.work_chunk()
             except (SQLAlchemyError, OSError) as error:
+                if not (database_away(error) or database_busy(error)):
+                    self._isolate(error)
+                    continue
                 log.warning("import.waiting", error=type(error).__name__)
                 worked = False
+            except Exception as error:  # noqa: BLE001  # whatever one row does, the rows after it are imported
+                self._isolate(error)
+                continue
             if not worked:
                 await self._wait()
+
+    def _isolate(self, error: BaseException) -> None:
+        """Take rows one by one for a chunk's length, so that the one that nobody foresaw is found and reported."""
+        log.error("import.unforeseen", exc_info=error)
+        self._singly = CHUNK * LANES
 
     async def _wait(self) -> None:
         try:
@@ -107,29 +134,37 @@ class ImportLoop:
             self._news.clear()
 
     async def work_chunk(self) -> bool:
-        """Take one job and work off its next chunk; False when no job waits."""
+        """Take the oldest job's next chunk; False when there is none to take. Raises what the chunk raised."""
+        singly, self._singly = self._singly > 0, max(0, self._singly - 1)
         async with self._runtime.db.begin() as conn:
             found = (await conn.exec_driver_sql(TAKE_JOB)).mappings().one_or_none()
             if found is None:
                 return False
             job = dict(found)
-            rows = (await conn.exec_driver_sql(TAKE_ROWS, (job["id"], CHUNK))).all()
+            # Telling duplicates apart needs the rows before: such a job is worked off by one lane at a time.
+            if job["duplicates"] != "allow" and (await conn.exec_driver_sql(HOLD_JOB, (job["id"],))).first() is None:
+                return False
+            size = 1 if singly else CHUNK
+            rows: list[Any] = list(await conn.exec_driver_sql(TAKE_ROWS, (job["id"], size)))
             uow = self._unit_of_work(conn, job)
             if not rows:
-                await conn.exec_driver_sql(
-                    "update import_job set status = 'completed', finished_at = $2,"
-                    " started_at = coalesce(started_at, $2) where id = $1",
-                    (job["id"], uow.now),
-                )
-                return True
-            outcome = await self._import(uow, job, rows)
-            await uow.flush()
+                return (await conn.exec_driver_sql(COMPLETE, (job["id"], uow.now))).rowcount > 0
+            try:
+                async with conn.begin_nested() if singly else nullcontext():
+                    outcome = await self._import(uow, job, rows)
+                    await uow.flush()
+            except Exception as error:
+                if not singly or (isinstance(error, SQLAlchemyError) and database_away(error)):
+                    raise
+                log.error("import.row_failed", line=rows[0][0], exc_info=error)
+                outcome = Outcome(failed=1)
+                outcome.refuse(rows[0][0], rows[0][1], [("", "internal-error", "Something went wrong with this row.")])
             errors = list(zip(*outcome.errors, strict=True)) if outcome.errors else [()] * 6
             await conn.exec_driver_sql(
                 FINISH_CHUNK,
                 (
                     job["id"],
-                    rows[-1][0],
+                    [row[0] for row in rows],
                     *map(list, errors),
                     outcome.done,
                     outcome.skipped,
@@ -161,7 +196,9 @@ class ImportLoop:
         parsed = [(line, cells, orjson.loads(cells)) for line, cells in rows]
         owners = await _owners(uow, importer, mapping, [cells for *_, cells in parsed])
         made: list[tuple[int, str, OwnedRecord]] = []
-        for line, text, cells in parsed:
+        for number, (line, text, cells) in enumerate(parsed):
+            if number % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
             try:
                 record = await importer.make(uow, importer.schema.model_validate(mapping.body(cells)))
                 if (email := mapping.owner(cells)) is not None:
