@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm_gateway.addresses import client_address
@@ -18,6 +19,7 @@ from crm_kit.problems import problem
 from crm_kit.requests import trace_id
 from crm_kit.runtime import Runtime
 from crm_kit.tokens import TokenVerifier, bearer
+from crm_kit.web import unforeseen
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -41,31 +43,39 @@ class Edge:
             return
         added = self._cors.headers(headers)
         try:
-            await self._admit_and_answer(headers, added, scope, receive, send)
+            if await self._passed_on(headers, added, scope, receive, send):
+                return
         except DomainError as error:
             answer = problem(error, scope["path"], trace_id(scope["crm.cause"]))
-            answer.raw_headers += added
-            await answer(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the last answer to what nobody foresaw; it is logged there
+            answer = await unforeseen(Request(scope), error)
+        else:
+            await self._app(scope, receive, _with_headers(send, added) if added else send)
+            return
+        answer.raw_headers += added
+        await answer(scope, receive, send)
 
-    async def _admit_and_answer(
+    async def _passed_on(
         self, headers: dict[bytes, bytes], added: Headers, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    ) -> bool:
+        """Whether the request belonged to a service and was answered. Raises only while no answer has begun."""
         path: str = scope["path"]
-        if path.startswith(PREFIX):
-            address = self._address(scope)
-            runtime: Runtime = scope["app"].state.runtime
-            await self._admit(runtime.tokens, path, headers, address, added)
-            if (owner := upstream_of(path)) is not None:
-                upstreams: Upstreams = scope["app"].state.upstreams
-                upstream = upstreams.get(owner)
-                if upstream is None:
-                    raise Unavailable(f"The {owner} service is not part of this installation.")
-                cause = scope["crm.cause"]
-                if cause.traceparent:
-                    added.append((b"traceparent", cause.traceparent.encode()))
-                await pass_through(upstream, self._settings, Visit(headers, address, added), scope, receive, send)
-                return
-        await self._app(scope, receive, _with_headers(send, added) if added else send)
+        if not path.startswith(PREFIX):
+            return False
+        address = self._address(scope)
+        runtime: Runtime = scope["app"].state.runtime
+        await self._admit(runtime.tokens, path, headers, address, added)
+        if (owner := upstream_of(path)) is None:
+            return False
+        upstreams: Upstreams = scope["app"].state.upstreams
+        upstream = upstreams.get(owner)
+        if upstream is None:
+            raise Unavailable(f"The {owner} service is not part of this installation.")
+        cause = scope["crm.cause"]
+        if cause.traceparent:
+            added.append((b"traceparent", cause.traceparent.encode()))
+        await pass_through(upstream, self._settings, Visit(headers, address, added), scope, receive, send)
+        return True
 
     async def _admit(
         self, tokens: TokenVerifier, path: str, headers: dict[bytes, bytes], address: str, added: Headers

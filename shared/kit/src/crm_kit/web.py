@@ -71,7 +71,7 @@ def create_app(
         app.include_router(state_machines_router(service), prefix=PREFIX)
     app.include_router(health_router(service))
     app.add_exception_handler(HTTPException, _http_problem)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, unforeseen)
     app.openapi = lambda: describe_problems(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     app.add_middleware(Context)
     return app
@@ -84,7 +84,8 @@ class Context:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        # An app before this one, such as the gateway's edge, may have given the request its context already.
+        if scope["type"] != "http" or "crm.cause" in scope:
             await self.app(scope, receive, send)
             return
         cause = _cause(scope["headers"])
@@ -191,7 +192,8 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     return problem(found, request.url.path, trace_id(cause), error.headers)
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
+async def unforeseen(request: Request, error: Exception) -> Response:
+    """500 for what nobody foresaw: the log tells operators, the answer only the trace id."""
     cause: Cause = request.scope["crm.cause"]
     # The exception's text may quote a person's data, so only its type and place are logged.
     log.error("http.unforeseen", path=request.url.path, exc_info=error)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from aiohttp import ClientError, ClientResponse
+from aiohttp import ClientResponse
 from starlette.types import Receive, Scope, Send
 
 from crm_gateway.proxy.body import CallerGone, Upload, declared_length, take_body
@@ -52,14 +52,13 @@ async def pass_through(
             raise
         watch.forgive()
         FAILURES.labels(upstream.name, "caller gone").inc()
-    except (TimeoutError, ClientError, DomainError) as error:
-        if reply.begun:
-            FAILURES.labels(upstream.name, "broken off").inc()
-            log.warning("answer broken off", upstream=upstream.name, error=type(error).__name__)
-        elif isinstance(error, TimeoutError):
-            raise DeadlineExceeded(upstream.name) from error
-        else:
+    except Exception as error:
+        if not reply.begun:
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceeded(upstream.name) from error
             raise
+        FAILURES.labels(upstream.name, "broken off").inc()
+        log.warning("answer broken off", upstream=upstream.name, error=type(error).__name__)
     finally:
         watch.end()
 

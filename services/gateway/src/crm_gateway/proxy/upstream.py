@@ -18,7 +18,9 @@ from crm_gateway.settings import GatewaySettings
 from crm_kit import clock
 from crm_kit.errors import DomainError
 
-CONNECT_SECONDS: Final = 1.0
+CONNECT_SECONDS: Final = 2.0
+"""Long enough for one lost SYN, which is sent again after a second."""
+
 KEPT_ALIVE_SECONDS: Final = 60.0
 """Less than our servers keep an idle connection, so that none is closed at the moment it is used again."""
 
