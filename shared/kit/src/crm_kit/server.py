@@ -1,5 +1,6 @@
 """Run an app under uvicorn, the same in every service."""
 
+import gc
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,8 +18,13 @@ def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> No
     """Serve until SIGTERM; blocks. One worker: replicas are processes of their own. ``app`` is given the settings."""
     settings = settings or Settings()
     telemetry.set_up(settings)
+    served = app(settings)
+    # What stands now stays: the collector need not look through it again and again while requests are answered.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 50)
     uvicorn.run(
-        app(settings),
+        served,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
