@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 
 import asyncpg
-from aiormq.exceptions import ChannelNotFoundEntity
 
+from crm_kit.bus import BrokerRefused
 from crm_kit.clock import monotonic
 from crm_kit.topology import Report
 from crm_local import broker, entrypoints
@@ -43,7 +43,7 @@ async def _declare(suite: Suite, backends: Backends) -> Report:
     while True:
         try:
             return await broker.declare(suite.services, suite.kept.secret, backends)
-        except ChannelNotFoundEntity as error:
+        except BrokerRefused as error:
             if "inaccessible" not in str(error) or monotonic() > deadline:
                 raise
         await asyncio.sleep(0.2)

@@ -312,6 +312,10 @@ class Session:
         await _disconnect(connection)
 
 
+BrokerRefused = AMQPError
+"""The broker said no: something exists with other arguments, or the user may not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """A durable queue to declare, with the bindings (exchange, routing key) it needs."""

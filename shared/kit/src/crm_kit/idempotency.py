@@ -86,7 +86,10 @@ class Key:
         return cls(principal, method, path, key, hashlib.sha256(body).digest())
 
     async def claim(self, conn: AsyncConnection, now: datetime) -> None:
-        """Insert the key, or raise ``Replayed`` with the answer of its first use. A concurrent twin waits, at most ``lock_timeout``."""
+        """Insert the key, or raise ``Replayed`` with the answer of its first use.
+
+        A concurrent twin waits for the first, at most ``lock_timeout``; then it is 409 ``in-progress``.
+        """
         try:
             claimed = await conn.exec_driver_sql(
                 "insert into idempotency (principal, method, path, key, fingerprint, created_at)"

@@ -4,10 +4,11 @@ Exchanges, queues and bindings go over AMQP with the URL given. The virtual host
 the management HTTP API; without it they are skipped, and the report says so. Works alike on RabbitMQ 3.10 and 4.x.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import aiohttp
 from yarl import URL
@@ -117,6 +118,42 @@ async def check(services: Sequence[str], amqp_url: str) -> list[str]:
     queues = [LOG, *(name for service in services for name in (inbox_of(service), f"crm.{service}.parking"))]
     absent = await bus.missing(amqp_url, [exchange.name for exchange in EXCHANGES], queues)
     return [f"{name} is not declared; run: crm topology apply" for name in absent]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Where an external subscriber finds its events, and as whom."""
+
+    queue: str
+    user: str
+    amqp_url: str
+
+
+async def subscribe(
+    name: str, patterns: Sequence[str], amqp_url: str, management_url: str, *, password: str
+) -> Subscription:
+    """Give another system a user and a queue ``ext.<name>.events`` of its own, bound by patterns; safe to repeat.
+
+    The user may do as it likes with queues that begin with ``ext.<name>.``, bind them to ``crm.events`` and
+    ``crm.replay``, and read ``crm.log``; it may publish nothing. Raises TopologyError and BrokerDown.
+    """
+    if not SUBSCRIBER.fullmatch(name):
+        raise TopologyError("a subscriber's name has 1 to 40 lower-case letters, digits and hyphens")
+    vhost, user = vhost_of(amqp_url), user_of(f"ext.{name}", amqp_url)
+    own = rf"^ext\.{name}\."
+    async with Management(management_url) as management:
+        await management.put(f"users/{quote(user, safe='')}", {"password": password, "tags": ""})
+        rights = {"configure": own, "write": own, "read": rf"{own}|^crm\.(events|replay|log)$"}
+        await management.put(f"permissions/{quote(vhost, safe='')}/{quote(user, safe='')}", rights)
+    queue = f"ext.{name}.events"
+    bindings = [(EVENTS, pattern) for pattern in patterns]
+    await bus.declare(amqp_url, EXCHANGES, [Queue(queue, {"x-queue-type": "quorum"}, (*bindings, (REPLAY, queue)))])
+    parts = urlsplit(amqp_url)
+    place = f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
+    return Subscription(queue, user, urlunsplit(parts._replace(netloc=place)))
+
+
+SUBSCRIBER = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 def vhost_of(amqp_url: str) -> str:
