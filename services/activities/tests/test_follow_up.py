@@ -35,7 +35,12 @@ async def test_the_task_is_announced_with_its_cause(runtime: Runtime, story: Any
     assert event["type"] == "crm.activities.task.created.v1"
     assert (event["causationid"], event["correlationid"]) == (str(won.envelope.id), won.envelope.correlationid)
     assert event["actor"] == won.envelope.actor
-    assert event["data"]["record"]["regarding"] == {"type": "opportunity", "id": str(deal.id), "name": "Gold card"}
+    assert event["data"]["record"]["regarding"] == {
+        "type": "opportunity",
+        "id": str(deal.id),
+        "name": "Gold card",
+        "deleted": False,
+    }
 
 
 async def test_it_happens_once_however_often_and_in_what_order_events_come(story: Any, hear: Any, rows: Any) -> None:

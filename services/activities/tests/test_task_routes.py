@@ -70,7 +70,12 @@ async def test_a_reference_shows_the_current_name_of_its_record(client: Client, 
     account = story(owner=ME)
     await hear(account.tell(AccountCreated, {"name": "Engines Ltd", "status": "active"}))
     task = await made(client, regarding={"type": "account", "id": str(account.id), "name": "whatever"})
-    assert task["regarding"] == {"type": "account", "id": str(account.id), "name": "Engines Ltd"}
+    assert task["regarding"] == {
+        "type": "account",
+        "id": str(account.id),
+        "name": "Engines Ltd",
+        "deleted": False,
+    }
     await hear(account.tell(AccountUpdated, {"name": "Engines Inc"}))
     assert (await client.get(f"{TASKS}/{task['id']}")).json["regarding"]["name"] == "Engines Inc"
 

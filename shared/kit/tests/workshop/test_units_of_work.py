@@ -175,7 +175,7 @@ async def test_names_of_references_and_owners_travel_with_the_record(
     uow.add(a_tool(holder_type="box", holder_id=box.id), ToolCreated)
     await uow.flush()
     record = (await announced(uow))[-1]["data"]["record"]
-    assert record["holder"] == {"type": "box", "id": str(box.id), "name": "the red box"}
+    assert record["holder"] == {"type": "box", "id": str(box.id), "name": "the red box", "deleted": False}
     assert record["owner_name"] == "Grace Hopper"
 
 

@@ -153,9 +153,6 @@ def _reference(reference: Reference) -> Callable[[Values, Names], Any]:
         if target is None:
             return None
         named = names.get(target, UNKNOWN)
-        shown: dict[str, Any] = {"type": values[type_column], "id": target, "name": named.name}
-        if named.deleted:
-            shown["deleted"] = True
-        return shown
+        return {"type": values[type_column], "id": target, "name": named.name, "deleted": named.deleted}
 
     return present
