@@ -37,13 +37,13 @@ def make_app() -> Callable[[Settings], FastAPI]:
     return identity_app
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def settings(service: Service, database: ServiceDatabase) -> Settings:
     """Without a URL for keys: identity takes its own from its database."""
     return settings_for(service, database.url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def issuer(database: ServiceDatabase, settings: Settings) -> Issuer:
     """Signs with the key that the seed made."""
     conn = await asyncpg.connect(database.url)

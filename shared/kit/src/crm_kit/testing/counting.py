@@ -11,7 +11,7 @@ from crm_kit.db import Database
 
 BACKGROUND = frozenset({"directory", "jwks", "notifier"})
 """Tasks of a runtime that follow changes at their own pace."""
-CATALOGUE = "pg_catalog"
+LEARNING = ("pg_catalog", "'jit'")
 """What the driver asks about types, once on each new connection: nothing that work costs."""
 
 
@@ -32,7 +32,7 @@ def counted(database: Database) -> Iterator[list[str]]:
             statements.append(statement)
 
     def direct(record: Any) -> None:
-        if CATALOGUE not in record.query and not _in_background():
+        if not _in_background() and not any(word in record.query for word in LEARNING):
             statements.append(record.query)
 
     def watch(dbapi_connection: Any, *_: Any) -> None:

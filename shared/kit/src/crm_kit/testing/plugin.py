@@ -1,7 +1,7 @@
 """The fixtures, loaded by ``-p crm_kit.testing.plugin``. They stand on the root conftest's ``servers``.
 
-Session: ``databases``, ``rabbit``, ``issuer``, and for the service that ``service`` and ``make_app`` name: ``settings``,
-``app``, ``address``. Test: ``runtime``, ``people``, ``caller``, ``uow``, ``client``, ``figures``.
+Session: ``databases``, ``rabbit``, ``issuer``. Module, for the service that ``service`` and ``make_app`` name:
+``database``, ``settings``, ``app``, ``address``. Test: ``runtime``, ``people``, ``caller``, ``uow``, ``client``, ``figures``.
 """
 
 import os
@@ -75,25 +75,28 @@ def make_app() -> Callable[[Settings], FastAPI]:
     raise pytest.UsageError("define a session fixture 'make_app' in this directory's conftest.py")
 
 
-@pytest.fixture(scope="session")
+# By module from here: a session keeps the first value of a fixture, and a run may be about several services.
+
+
+@pytest.fixture(scope="module")
 def database(databases: Databases, service: Service) -> ServiceDatabase:
     """The service's database in this process."""
     return databases.of(service)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def settings(service: Service, database: ServiceDatabase, issuer: Issuer) -> Settings:
     """What an api process of the service would read from its environment."""
     return settings_for(service, database.url, issuer.jwks_url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(make_app: Callable[[Settings], FastAPI], settings: Settings) -> FastAPI:
     """The service's app; it lives only inside ``runtime``."""
     return make_app(settings)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def address(app: FastAPI) -> AsyncIterator[str]:
     """Where the app is served."""
     async with served(app) as url:
