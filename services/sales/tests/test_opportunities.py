@@ -33,7 +33,7 @@ async def test_a_deal_may_start_in_another_stage(sales: Sales) -> None:
 async def test_a_customer_is_named_and_must_be_active(sales: Sales) -> None:
     ada = await sales.make("contacts", first_name="Ada", last_name="Lovelace")
     deal = await sales.make("opportunities", **FLEET, customer={"type": "contact", "id": ada["id"]})
-    assert deal["customer"] == {"type": "contact", "id": ada["id"], "name": "Ada Lovelace"}
+    assert deal["customer"] == {"type": "contact", "id": ada["id"], "name": "Ada Lovelace", "deleted": False}
     assert [found["id"] for found in await sales.page("opportunities", f"customer.id={ada['id']}")] == [deal["id"]]
     await sales.act("contacts", ada, "deactivate")
     answer = await sales.try_make("opportunities", **FLEET, customer={"type": "contact", "id": ada["id"]})

@@ -24,7 +24,12 @@ async def test_a_lead_becomes_account_contact_and_opportunity(sales: Sales) -> N
     assert (account["name"], account["tier"], account["email"]) == ("Analytical Engines Ltd", "prospect", None)
     assert (contact["full_name"], contact["email"]) == ("Ada Lovelace", "ada@example.org")
     assert contact["account_id"] == account["id"]
-    assert deal["customer"] == {"type": "account", "id": account["id"], "name": "Analytical Engines Ltd"}
+    assert deal["customer"] == {
+        "type": "account",
+        "id": account["id"],
+        "name": "Analytical Engines Ltd",
+        "deleted": False,
+    }
     assert (deal["name"], deal["stage"], deal["probability"]) == ("Gold card", "qualify", 10)
     assert (deal["estimated_value"], deal["rating"], deal["originating_lead_id"]) == (
         euros("1200.00"),

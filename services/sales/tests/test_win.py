@@ -106,7 +106,12 @@ async def test_winning_makes_the_customers_of_the_lead_and_links_them(sales: Sal
     won = await sales.act("opportunities", deal, "win")
     now = await sales.get("leads", lead["id"])
     account, contact = await sales.get("accounts", now["account_id"]), await sales.get("contacts", now["contact_id"])
-    assert won["customer"] == {"type": "account", "id": account["id"], "name": "Analytical Engines Ltd"}
+    assert won["customer"] == {
+        "type": "account",
+        "id": account["id"],
+        "name": "Analytical Engines Ltd",
+        "deleted": False,
+    }
     assert (account["tier"], contact["tier"], contact["account_id"]) == ("standard", "prospect", account["id"])
     assert (now["status"], now["version"]) == ("qualified", lead["version"] + 1)
     assert Counter(await sales.facts(after=before)) == Counter(
