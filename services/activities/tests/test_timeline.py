@@ -73,6 +73,11 @@ def test_titles_say_what_matters(event: Any, facts: dict[str, Any], title: str) 
     assert title_of(event.type, shown_facts(event.type, facts) or {}) == title
 
 
+@pytest.mark.parametrize("event", all_events(), ids=lambda event: event.type)
+def test_a_title_is_found_for_an_event_without_facts(event: Any) -> None:
+    assert title_of(event.type, shown_facts(event.type, {}) or {})
+
+
 def test_what_is_kept_of_an_event_holds_no_value_of_a_field_and_no_text() -> None:
     changed = {"last_name": {"old": "Byron", "new": "Lovelace"}, "email": {"old": None, "new": "ada@example.org"}}
     kept = shown_facts(LeadUpdated.type, {"record": {"last_name": "Lovelace"}, "changed": changed})

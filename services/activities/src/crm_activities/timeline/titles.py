@@ -48,7 +48,7 @@ def shown_facts(type_: str, data: Data) -> dict[str, Any] | None:
 
 
 def _principal(owner: Any) -> dict[str, Any] | None:
-    return None if owner is None else {"type": owner["owner_type"], "id": owner["owner_id"]}
+    return {"type": owner.get("owner_type"), "id": owner.get("owner_id")} if isinstance(owner, Mapping) else None
 
 
 def title_of(type_: str, data: Data) -> str:
@@ -64,8 +64,10 @@ def _detail(fact: str, data: Data) -> str | None:
     match fact:
         case "updated":
             return ", ".join(name.replace("_", " ") for name in data.get("changed") or ())
-        case "won" if data.get("actual_value"):
-            return f"{data['actual_value']['amount']} {data['actual_value']['currency']}"
+        case "won":
+            match data.get("actual_value"):
+                case {"amount": amount, "currency": currency}:
+                    return f"{amount} {currency}"
         case "stage_changed":
             return f"{data.get('from_stage')} → {data.get('to_stage')}"
         case "disqualified" | "lost" if data.get("reason"):
