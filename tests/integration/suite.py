@@ -1,0 +1,106 @@
+"""The whole suite as `crm up` runs it, on the run's throwaway servers, and a person who uses it."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+CHECKOUT = Path(__file__).parents[2]
+ADMINISTRATOR = "ada.admin@example.org"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A running suite and its first administrator."""
+
+    status: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+    @property
+    def gateway(self) -> str:
+        return str(self.status["gateway_url"])
+
+    def crm(self, *command: str) -> str:
+        """Run a `crm` command against this suite; returns what it printed."""
+        return _crm(self.environment, *command)
+
+
+def _crm(environment: Mapping[str, str], *command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "crm_local", *command],
+        cwd=CHECKOUT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, f"crm {' '.join(command)}: {done.stderr[-3000:]}{done.stdout[-3000:]}"
+    return done.stdout
+
+
+@contextmanager
+def running(home: Path, port: int, servers: Any) -> Iterator[Suite]:
+    """Start a suite with a home and port of its own, and stop exactly it at the end."""
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("CRM_")},
+        "CRM_HOME": str(home),
+        "CRM_GATEWAY_PORT": str(port),
+        "CRM_ADMIN_EMAIL": ADMINISTRATOR,
+        "CRM_ADMIN_PASSWORD": secrets.token_urlsafe(16),
+        "CRM_VALIDATE_EVENTS": "1",
+        "DATABASE_URL": servers.database_url,
+        "AMQP_URL": servers.amqp_url,
+    }
+    if servers.amqp_management_url:
+        environment["AMQP_MANAGEMENT_URL"] = servers.amqp_management_url
+    _crm(environment, "up", "--detach")
+    try:
+        yield Suite(json.loads(_crm(environment, "status", "--json")), environment)
+    finally:
+        _crm(environment, "down")
+
+
+@dataclass
+class Person:
+    """Somebody at the gateway, who reads their own writes."""
+
+    session: aiohttp.ClientSession
+    after: str = ""
+
+    @classmethod
+    async def log_in(cls, suite: Suite, email: str, password: str) -> "Person":
+        """A session with a token."""
+        session = aiohttp.ClientSession(suite.gateway)
+        form = {"grant_type": "password", "username": email, "password": password}
+        async with session.post("/api/v1/auth/token", data=form) as answer:
+            assert answer.status == 200, await answer.text()
+            token = (await answer.json())["access_token"]
+        session.headers["Authorization"] = f"Bearer {token}"
+        return cls(session)
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """One request; the answer has to have ``status``."""
+        sent = {**({"Crm-After": self.after} if self.after else {}), **(headers or {})}
+        data = {"data": body} if isinstance(body, aiohttp.FormData) else {"json": body} if body is not None else {}
+        async with self.session.request(method, f"/api/v1{path}", headers=sent, **data) as answer:
+            text = await answer.text()
+            assert answer.status == status, f"{method} {path}: {answer.status} {text[:1000]}"
+            self.after = answer.headers.get("Crm-Version", self.after)
+            self.location = answer.headers.get("Location", "")
+            found: dict[str, Any] = json.loads(text) if text else {}
+            return found
+
+    async def close(self) -> None:
+        """Log out, in a manner of speaking."""
+        await self.session.close()
