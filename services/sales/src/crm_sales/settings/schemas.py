@@ -12,5 +12,5 @@ class SalesSettingsUpdate(BaseModel):
 
     customer_creation: CustomerCreation = Field(
         CustomerCreation.ON_QUALIFY,
-        description="When account and contact are made from a lead: on qualifying it, or on winning its deal.",
+        description="`on_qualify` makes account and contact when a lead is qualified, `on_win` when its deal is won.",
     )
