@@ -62,6 +62,8 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         swagger_ui_oauth2_redirect_url=None,
+        # ``Context`` makes the spans; the framework's own would be a second set, and asks for its providers each time.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.groups = consumers
     app.state.service = service
