@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Composite, Mapped, MappedColumn, composite, mapped_co
 
 from crm_contracts.money import Money
 from crm_kit import clock
+from crm_kit.errors import IllegalTransition
 from crm_kit.lifecycle import Lifecycle
 
 NAMING = {
@@ -244,6 +245,15 @@ class Stateful:
         """``status/status_reason``."""
         return f"{self.status}/{self.status_reason}"
 
+    @classmethod
+    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+        """The moves possible for a row as it is. An entity of which fields too rule moves out says so here, once for its
+        commands and for ``allowed_actions``."""
+        return cls.lifecycle.actions(f"{values['status']}/{values['status_reason']}")
+
     def move(self, action: str, reason: str | None = None) -> None:
         """Take one step of the lifecycle; raises ``illegal-transition`` naming what is allowed."""
+        possible = self.moves_from(self.__dict__)
+        if action not in possible:
+            raise IllegalTransition(action, self.status, self.status_reason, possible)
         self.status, self.status_reason = self.lifecycle.after(action, self.state, reason)

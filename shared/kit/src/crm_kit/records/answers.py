@@ -30,7 +30,7 @@ def allowed_actions(record: type[Record], values: dict[str, Any], principal: Pri
     owner, unit = values.get("owner_id"), values.get("business_unit_id")
     actions: list[str] = []
     if issubclass(record, Stateful) and principal.covers(entity, Privilege.WRITE, owner, unit, tree):
-        actions += record.lifecycle.actions(f"{values['status']}/{values['status_reason']}")
+        actions += record.moves_from(values)
     if owner is not None and principal.covers(entity, Privilege.ASSIGN, owner, unit, tree):
         actions.append("assign")
     return actions
@@ -76,12 +76,13 @@ async def read(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: 
         seen.popitem(last=False)
     # The ETag is the version alone, so what names and allowed_actions looked like is remembered here;
     # a replica that does not remember answers 200, which is never wrong.
-    if before == now and _matches(request.headers.get("if-none-match"), etag):
+    if before == now and matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     return Response(body, 200, headers, "application/json")
 
 
-def _matches(header: str | None, etag: str) -> bool:
+def matches(header: str | None, etag: str) -> bool:
+    """Whether ``If-None-Match`` names this ETag, by the weak comparison (RFC 9110 §13.1.2)."""
     return header is not None and (
         header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
     )

@@ -60,7 +60,7 @@ def require_status(record: Stateful, *editable: str) -> None:
             members={
                 "status": record.status,
                 "status_reason": record.status_reason,
-                "allowed": record.lifecycle.actions(record.state),
+                "allowed": record.moves_from(record.__dict__),
             },
         )
 
