@@ -25,6 +25,7 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "sales_stage": _field("name"),
     "exchange_rate": _field("currency"),
     "sales_settings": lambda _: "Sales settings",
+    "case": _field("title"),
     "task": _field("subject"),
     "user": _field("name"),
     "team": _field("name"),
