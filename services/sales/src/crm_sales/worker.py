@@ -4,11 +4,13 @@ import sys
 
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.worker import run_worker
+from crm_sales.account.commands import IMPORTER as ACCOUNTS
 from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
+from crm_sales.contact.commands import IMPORTER as CONTACTS
 from crm_sales.lead.commands import IMPORTER as LEADS
 
-IMPORTERS = (LEADS,)
+IMPORTERS = (LEADS, CONTACTS, ACCOUNTS)
 
 
 def run() -> None:

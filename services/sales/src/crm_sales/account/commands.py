@@ -13,6 +13,7 @@ from crm_contracts.sales import (
     AccountUpdated,
 )
 from crm_kit.db import new_id
+from crm_kit.importing.importer import Importer
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, plain, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
@@ -30,13 +31,21 @@ from crm_sales.opportunity.model import Opportunity
 async def create_account(uow: UnitOfWork, body: AccountCreate) -> Account:
     """A new account, owned by the caller."""
     await uow.start(Account)
+    return uow.add(await make_account(uow, body), AccountCreated)
+
+
+async def make_account(uow: UnitOfWork, body: AccountCreate) -> Account:
+    """The account that a body describes, not yet part of anything: for a create and an import."""
     account = Account(id=new_id(), **normal_details(uow, {name: plain(value) for name, value in body}))
     require_own_number(account.number)
     await _check_references(uow, account, {"parent_account_id", "primary_contact_id"})
     if account.number is None:
         account.number = await uow.number("ACC")
     await pin_amounts(uow, account, Account.money_fields)
-    return uow.add(account, AccountCreated)
+    return account
+
+
+IMPORTER = Importer(Account, AccountCreate, AccountCreated, make_account, identities=("email", "phone"))
 
 
 async def update_account(uow: UnitOfWork, account_id: UUID, body: AccountUpdate) -> Account:

@@ -5,6 +5,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 
+from crm_kit.importing.jobs import (
+    DuplicatesForm,
+    FileForm,
+    ImportJob,
+    MappingForm,
+    accept,
+    cancel_job,
+    job_errors,
+    job_status,
+)
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
@@ -35,6 +45,35 @@ async def query_accounts(query: Query, uow: Uow) -> Response:
 async def create_account(body: AccountCreate, uow: Uow) -> Response:
     """A new account, owned by you. 409 `already-exists` when another account has the number."""
     return await created(uow, await commands.create_account(uow, body), "accounts")
+
+
+@router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_accounts")
+async def import_accounts(
+    file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
+) -> Response:
+    """Import accounts from a CSV or NDJSON file of any size; answered at once, worked off in the background.
+
+    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` when nothing can be imported.
+    """
+    return await accept(uow, commands.IMPORTER, "accounts", file, mapping, duplicates)
+
+
+@router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_account_import")
+async def get_account_import(job_id: UUID, uow: Uow) -> Response:
+    """How far an import is."""
+    return await job_status(uow, commands.IMPORTER, job_id)
+
+
+@router.get("/jobs/{job_id}/errors", response_class=Response, operation_id="list_account_import_errors")
+async def list_account_import_errors(job_id: UUID, uow: Uow) -> Response:
+    """The refused rows as CSV: row, column, code, message, and the row itself."""
+    return await job_errors(uow, commands.IMPORTER, job_id)
+
+
+@router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_account_import")
+async def cancel_account_import(job_id: UUID, uow: Uow) -> Response:
+    """Stop an import after the chunk in hand; what was imported stays."""
+    return await cancel_job(uow, commands.IMPORTER, job_id)
 
 
 @router.get("/{account_id}", response_model=AccountRead, operation_id="get_account")

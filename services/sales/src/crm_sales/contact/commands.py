@@ -11,6 +11,7 @@ from crm_contracts.sales import (
     ContactDeleted,
     ContactUpdated,
 )
+from crm_kit.importing.importer import Importer
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, plain, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
@@ -26,11 +27,18 @@ from crm_sales.opportunity.model import Opportunity
 async def create_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
     """A new contact, owned by the caller."""
     await uow.start(Contact)
+    return uow.add(await make_contact(uow, body), ContactCreated)
+
+
+async def make_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
+    """The contact that a body describes, not yet part of anything: for a create and an import."""
     values = normal_details(uow, {name: plain(value) for name, value in body})
     if body.account_id is not None:
         await uow.refer(Account, body.account_id, "/account_id")
-    contact = Contact(number=await uow.number("CON"), full_name=full_name(body.first_name, body.last_name), **values)
-    return uow.add(contact, ContactCreated)
+    return Contact(number=await uow.number("CON"), full_name=full_name(body.first_name, body.last_name), **values)
+
+
+IMPORTER = Importer(Contact, ContactCreate, ContactCreated, make_contact, identities=("email", "phone", "mobile_phone"))
 
 
 async def update_contact(uow: UnitOfWork, contact_id: UUID, body: ContactUpdate) -> Contact:

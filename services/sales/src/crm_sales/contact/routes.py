@@ -5,6 +5,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 
+from crm_kit.importing.jobs import (
+    DuplicatesForm,
+    FileForm,
+    ImportJob,
+    MappingForm,
+    accept,
+    cancel_job,
+    job_errors,
+    job_status,
+)
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
@@ -45,6 +55,35 @@ async def query_contacts(query: Query, uow: Uow) -> Response:
 async def create_contact(body: ContactCreate, uow: Uow) -> Response:
     """A new contact, owned by you."""
     return await created(uow, await commands.create_contact(uow, body), "contacts")
+
+
+@router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_contacts")
+async def import_contacts(
+    file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
+) -> Response:
+    """Import contacts from a CSV or NDJSON file of any size; answered at once, worked off in the background.
+
+    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` when nothing can be imported.
+    """
+    return await accept(uow, commands.IMPORTER, "contacts", file, mapping, duplicates)
+
+
+@router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_contact_import")
+async def get_contact_import(job_id: UUID, uow: Uow) -> Response:
+    """How far an import is."""
+    return await job_status(uow, commands.IMPORTER, job_id)
+
+
+@router.get("/jobs/{job_id}/errors", response_class=Response, operation_id="list_contact_import_errors")
+async def list_contact_import_errors(job_id: UUID, uow: Uow) -> Response:
+    """The refused rows as CSV: row, column, code, message, and the row itself."""
+    return await job_errors(uow, commands.IMPORTER, job_id)
+
+
+@router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_contact_import")
+async def cancel_contact_import(job_id: UUID, uow: Uow) -> Response:
+    """Stop an import after the chunk in hand; what was imported stays."""
+    return await cancel_job(uow, commands.IMPORTER, job_id)
 
 
 @router.get("/{contact_id}", response_model=ContactRead, operation_id="get_contact")

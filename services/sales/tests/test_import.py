@@ -1,0 +1,208 @@
+"""Import: every row becomes one record or one reported error, whatever the file holds."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from crm_kit.access import Depth, Principal
+from crm_kit.importing.runner import ImportLoop
+from crm_kit.runtime import Runtime
+from crm_kit.testing import Answer, Client, People, principal
+from crm_sales.worker import IMPORTERS
+
+from .journey import API, Sales
+
+HEADER = "topic,first_name,last_name,email,phone\n"
+
+
+async def send(
+    client: Client, content: bytes | str, name: str = "leads.csv", to: str = "leads", **fields: str
+) -> Answer:
+    form = aiohttp.FormData(fields)
+    form.add_field("file", content.encode() if isinstance(content, str) else content, filename=name)
+    return await client.post(f"{API}/{to}/import", body=form)
+
+
+async def worked_off(runtime: Runtime) -> None:
+    loop = ImportLoop(runtime, IMPORTERS)
+    while await loop.work_chunk():
+        pass
+
+
+async def imported(
+    client: Client, runtime: Runtime, content: str, **more: str
+) -> tuple[dict[str, Any], list[list[str]]]:
+    """The finished job, and its errors without their header."""
+    accepted = await send(client, content, **more)
+    assert accepted.status == 202, accepted.body
+    await worked_off(runtime)
+    job = await client.get(accepted.headers["location"])
+    errors = await client.get(accepted.headers["location"] + "/errors")
+    return job.json, list(csv.reader(io.StringIO(errors.body.decode())))[1:]
+
+
+async def test_rows_become_records_with_their_events(client: Client, runtime: Runtime, sales: Sales) -> None:
+    job, errors = await imported(
+        client, runtime, HEADER + "Card,Ada,Lovelace,ada@example.org,+4930123456\nPlan,,王,,\n"
+    )
+    assert (job["status"], job["total"], job["done"], job["failed"], errors) == ("completed", 2, 2, 0, [])
+    assert job["started_at"] is not None
+    leads = await sales.page("leads", "sort=last_name")
+    assert [(lead["last_name"], lead["phone"]) for lead in leads] == [("Lovelace", "+4930123456"), ("王", None)]
+    assert await sales.facts() == ["lead.created", "lead.created"]
+
+
+async def test_a_mapping_names_columns_parts_and_constants(client: Client, runtime: Runtime, sales: Sales) -> None:
+    mapping = {
+        "Name": "last_name",
+        "Wert": "estimated_value.amount",
+        "=EUR": "estimated_value.currency",
+        "Ort": "address.city",
+        "Kein Anruf": "do_not_phone",
+        "=Kampagne": "topic",
+    }
+    content = "Name;Wert;Ort;Kein Anruf;Rest\r\nSatō;1200,50;東京;ja;x\r\nHopper;1200.50;New York;yes;y\r\n"
+    job, errors = await imported(client, runtime, content, mapping=json.dumps(mapping))
+    assert (job["done"], job["failed"]) == (1, 1)
+    assert {error[1] for error in errors} == {"Wert", "Kein Anruf"}
+    [lead] = await sales.page("leads")
+    assert lead["topic"] == "Kampagne"
+    assert lead["estimated_value"] == {"amount": "1200.50", "currency": "EUR"}
+    assert (lead["address"]["city"], lead["do_not_phone"]) == ("New York", True)
+
+
+async def test_ndjson_is_read_like_csv(client: Client, runtime: Runtime, sales: Sales) -> None:
+    lines = [{"topic": "A", "last_name": "One"}, {"topic": "B", "last_name": "Two", "do_not_email": True}]
+    first = {"topic": "A", "last_name": "One", "do_not_email": None}
+    content = "\n".join(json.dumps(line) for line in [first, lines[1]])
+    job, _ = await imported(client, runtime, content, name="leads.ndjson")
+    assert job["done"] == 2
+    assert [lead["do_not_email"] for lead in await sales.page("leads", "sort=last_name")] == [False, True]
+
+
+async def test_refused_rows_come_back_with_their_place_and_reason(
+    client: Client, runtime: Runtime, sales: Sales
+) -> None:
+    content = HEADER + "Card,Ada,Lovelace,not-an-address,\n,Ada,Lovelace,,\nCard,Ada,,,\nCard,=cmd(),Fine,,123\n"
+    job, errors = await imported(client, runtime, content)
+    assert (job["done"], job["failed"]) == (0, 4)
+    assert [(row[0], row[1], row[2]) for row in errors] == [
+        ("2", "email", "email"),
+        ("3", "topic", "missing"),
+        ("4", "last_name", "name-required"),
+        ("5", "phone", "invalid-phone"),
+    ]
+    assert errors[0][4:] == ["Card", "Ada", "Lovelace", "not-an-address", ""]
+    assert errors[3][5] == "'=cmd()", "a spreadsheet must not run what somebody imported"
+    assert await sales.page("leads") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "slug"),
+    [
+        (b"", "unreadable-file"),
+        (b"\xff\xfe", "unreadable-file"),
+        (b"topic,topic\nx,y\n", "unreadable-file"),
+        (b"topic,last_name\nx,\xe9\n", "unreadable-file"),
+    ],
+)
+async def test_an_unreadable_file_stores_nothing(client: Client, runtime: Runtime, content: bytes, slug: str) -> None:
+    answer = await send(client, content)
+    assert (answer.status, answer.problem) == (422, slug)
+    async with runtime.db.autocommit() as conn:
+        jobs = await conn.exec_driver_sql("select count(*) from import_job")
+        assert jobs.scalar_one() == 0
+
+
+@pytest.mark.parametrize(
+    ("mapping", "pointer"),
+    [
+        ("[]", "/mapping"),
+        ('{"topic": "nonsense"}', "/mapping/topic"),
+        ('{"absent": "topic"}', "/mapping/absent"),
+        ('{"topic": "address"}', "/mapping/topic"),
+    ],
+)
+async def test_a_wrong_mapping_is_refused_at_once(client: Client, mapping: str, pointer: str) -> None:
+    answer = await send(client, HEADER + "a,b,c,,\n", mapping=mapping)
+    assert (answer.status, answer.problem) == (422, "invalid-mapping")
+    assert answer.json["errors"][0]["pointer"] == pointer
+
+
+async def test_duplicates_are_skipped_or_reported_as_asked(client: Client, runtime: Runtime, sales: Sales) -> None:
+    await sales.make("leads", topic="Card", last_name="Lovelace", email="ada@example.org")
+    content = HEADER + "a,,One,ada@example.org,\nb,,Two,two@example.org,\nc,,Three,two@example.org,\n"
+    job, errors = await imported(client, runtime, content, duplicates="skip")
+    assert (job["done"], job["skipped"], job["failed"]) == (1, 2, 0)
+    assert [(row[0], row[1], row[2]) for row in errors] == [
+        ("2", "email", "possible-duplicate"),
+        ("4", "email", "possible-duplicate"),
+    ]
+    job, errors = await imported(client, runtime, content, duplicates="report")
+    assert (job["done"], job["skipped"], len(errors)) == (3, 0, 3)
+
+
+async def test_rows_are_given_to_the_owner_they_name(
+    client: Client, runtime: Runtime, sales: Sales, people: People
+) -> None:
+    grace = await people.user("Grace Hopper", email="grace@example.org")
+    content = "topic,last_name,owner_email\na,One,Grace@example.org\nb,Two,nobody@example.org\n"
+    job, errors = await imported(client, runtime, content)
+    assert (job["done"], job["failed"], errors[0][1]) == (1, 1, "owner_email")
+    [lead] = await sales.page("leads")
+    assert (lead["owner_id"], lead["owner_name"]) == (str(grace), "Grace Hopper")
+
+
+async def test_the_same_key_and_file_are_one_job(client: Client) -> None:
+    form = {"headers": {"Idempotency-Key": "monday"}}
+
+    async def post(content: str) -> Answer:
+        data = aiohttp.FormData()
+        data.add_field("file", content.encode(), filename="leads.csv")
+        return await client.post(f"{API}/leads/import", body=data, **form)
+
+    first, again = await post(HEADER + "a,,One,,\n"), await post(HEADER + "a,,One,,\n")
+    assert (first.status, again.status) == (202, 202)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+    other = await post(HEADER + "a,,Two,,\n")
+    assert (other.status, other.problem) == (422, "idempotency-key-reused")
+
+
+async def test_a_canceled_job_imports_nothing_more(client: Client, runtime: Runtime, sales: Sales) -> None:
+    accepted = await send(client, HEADER + "a,,One,,\n")
+    place = accepted.headers["location"]
+    canceled = await client.post(f"{place}/cancel")
+    assert (canceled.status, canceled.json["status"]) == (200, "canceled")
+    await worked_off(runtime)
+    assert await sales.page("leads") == []
+    again = await client.post(f"{place}/cancel")
+    assert (again.status, again.problem) == (409, "illegal-transition")
+
+
+async def test_a_job_is_seen_by_whoever_started_it(
+    client: Client, client_for: Callable[[Principal | None], Client]
+) -> None:
+    place = (await send(client, HEADER + "a,,One,,\n")).headers["location"]
+    stranger = await client_for(principal()).get(place)
+    assert (stranger.status, stranger.problem) == (404, "not-found")
+
+
+async def test_importing_needs_the_right_to_create(client_for: Callable[[Principal | None], Client]) -> None:
+    answer = await send(client_for(principal(Depth.NONE, lead="04000")), HEADER + "a,,One,,\n")
+    assert (answer.status, answer.problem) == (403, "forbidden")
+
+
+async def test_contacts_and_accounts_are_imported_alike(client: Client, runtime: Runtime, sales: Sales) -> None:
+    for collection, content in (("contacts", "first_name,last_name\nAda,Lovelace\n"), ("accounts", "name\nEngines\n")):
+        accepted = await send(client, content, to=collection)
+        await worked_off(runtime)
+        job = await client.get(accepted.headers["location"])
+        assert (job.json["done"], job.json["failed"]) == (1, 0)
+    assert [one["full_name"] for one in await sales.page("contacts")] == ["Ada Lovelace"]
+    assert [one["name"] for one in await sales.page("accounts")] == ["Engines"]
