@@ -26,6 +26,7 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "exchange_rate": _field("currency"),
     "sales_settings": lambda _: "Sales settings",
     "case": _field("title"),
+    "campaign": _field("name"),
     "task": _field("subject"),
     "user": _field("name"),
     "team": _field("name"),
