@@ -15,7 +15,7 @@ from .envelope import parse_type
 from .records import RecordModel
 from .types import CONSUMING, Shape
 
-PUBLISHERS: Final = ("activities", "identity", "sales", "service")
+PUBLISHERS: Final = ("activities", "identity", "marketing", "sales", "service")
 """Services with events, each a module of this package."""
 
 _CONSUMER: Final = {CONSUMING: True}
