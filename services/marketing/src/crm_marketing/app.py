@@ -1,0 +1,12 @@
+"""Marketing as the kit sees it."""
+
+from crm_kit.runtime import Service
+from crm_marketing.tables import ENTITIES, METADATA
+
+SERVICE = Service(
+    name="marketing",
+    title="Marketing",
+    metadata=METADATA,
+    migrations="crm_marketing.migrations",
+    entities=ENTITIES,
+)

@@ -1,0 +1,131 @@
+"""What can be done with a campaign."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.marketing import (
+    CampaignAssigned,
+    CampaignCanceled,
+    CampaignCompleted,
+    CampaignCreated,
+    CampaignDeleted,
+    CampaignLaunched,
+    CampaignReadied,
+    CampaignResumed,
+    CampaignSuspended,
+    CampaignUpdated,
+)
+from crm_kit.records.listing import today
+from crm_kit.records.patching import Assignment, apply, assign, fields_set
+from crm_kit.uow import UnitOfWork
+from crm_marketing.campaign.domain import name_of_copy, require_base_currency, require_not_launched, require_order
+from crm_marketing.campaign.model import Campaign
+from crm_marketing.campaign.schemas import CampaignCopy, CampaignCreate, CampaignFields, CampaignUpdate
+
+NOT_COPIED = frozenset({"code", "is_template"})
+"""A code tells one campaign from all others; whether the copy is a template is said anew."""
+COPIED = tuple(field for field in CampaignFields.model_fields if field not in NOT_COPIED)
+
+
+async def create_campaign(uow: UnitOfWork, body: CampaignCreate) -> Campaign:
+    """A new campaign, owned by the caller."""
+    await uow.start(Campaign)
+    values = dict(body)
+    _require_base_currency(uow, values)
+    require_order(body.proposed_start, body.proposed_end)
+    return uow.add(Campaign(number=await uow.number("CMP"), **values), CampaignCreated)
+
+
+async def update_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignUpdate) -> Campaign:
+    """Change fields of a campaign, whatever its status; a patch that changes nothing is no change."""
+    campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
+    values = fields_set(body)
+    _require_base_currency(uow, values)
+    if values.get("is_template"):
+        require_not_launched(campaign.actual_start)
+    apply(campaign, values)
+    require_order(campaign.proposed_start, campaign.proposed_end)
+    if uow.changed(campaign):
+        uow.emit(campaign, CampaignUpdated)
+    return campaign
+
+
+async def copy_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignCopy) -> Campaign:
+    """A new proposed campaign, owned by the caller, with the plan of another (Dataverse: CopyCampaign)."""
+    await uow.start(Campaign)
+    original = await uow.get(Campaign, campaign_id, Privilege.READ)
+    copy = Campaign(
+        number=await uow.number("CMP"),
+        name=body.name or name_of_copy(original.name),
+        is_template=body.is_template,
+        **{field: getattr(original, field) for field in COPIED},
+    )
+    return uow.add(copy, CampaignCreated)
+
+
+async def ready_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
+    """It is planned and waits for its launch."""
+    campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
+    campaign.ready()
+    uow.emit(campaign, CampaignReadied)
+    return campaign
+
+
+async def launch_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
+    """It begins."""
+    campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
+    campaign.launch(today(uow))
+    uow.emit(campaign, CampaignLaunched, actual_start=campaign.actual_start)
+    return campaign
+
+
+async def suspend_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
+    """It pauses."""
+    campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
+    campaign.suspend()
+    uow.emit(campaign, CampaignSuspended)
+    return campaign
+
+
+async def resume_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
+    """It goes on."""
+    campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
+    campaign.resume()
+    uow.emit(campaign, CampaignResumed)
+    return campaign
+
+
+async def complete_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
+    """It came to its end."""
+    campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
+    campaign.complete(today(uow))
+    uow.emit(campaign, CampaignCompleted, actual_end=campaign.actual_end)
+    return campaign
+
+
+async def cancel_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
+    """It is given up."""
+    campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
+    campaign.cancel(today(uow))
+    uow.emit(campaign, CampaignCanceled, actual_end=campaign.actual_end)
+    return campaign
+
+
+async def assign_campaign(uow: UnitOfWork, campaign_id: UUID, body: Assignment) -> Campaign:
+    """Give the campaign to another owner."""
+    campaign = await uow.get(Campaign, campaign_id, Privilege.ASSIGN)
+    await assign(uow, campaign, body, CampaignAssigned)
+    return campaign
+
+
+async def delete_campaign(uow: UnitOfWork, campaign_id: UUID) -> None:
+    """Delete a campaign, whatever its status; leads and deals go on naming it."""
+    uow.remove(await uow.get(Campaign, campaign_id, Privilege.DELETE), CampaignDeleted)
+
+
+def _require_base_currency(uow: UnitOfWork, values: Mapping[str, Any]) -> None:
+    base = uow.runtime.directory.organization.base_currency
+    for field in Campaign.money_fields:
+        require_base_currency(field, values.get(field), base)

@@ -1,0 +1,54 @@
+"""Campaigns: the state machine and the rules that need no database. Terms follow Dataverse's Campaign."""
+
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from crm_contracts.money import Money
+from crm_kit.errors import InvalidValue
+from crm_kit.lifecycle import Lifecycle
+
+LIFECYCLE = Lifecycle(
+    "proposed/proposed",
+    {
+        "ready": ({"proposed/*"}, "ready/ready"),
+        "launch": ({"ready/*"}, "launched/launched"),
+        "suspend": ({"launched/*"}, "suspended/suspended"),
+        "resume": ({"suspended/*"}, "launched/launched"),
+        "complete": ({"launched/*", "suspended/*"}, "completed/completed"),
+        "cancel": ({"proposed/*", "ready/*", "launched/*", "suspended/*"}, "canceled/canceled"),
+    },
+)
+
+NAME_LENGTH = 200
+ROI_QUANTUM = Decimal("0.0001")
+
+
+def name_of_copy(name: str) -> str:
+    """What a copy is called unless it is given a name; at most 200 characters."""
+    copied = f"Copy of {name}"
+    return copied if len(copied) <= NAME_LENGTH else copied[: NAME_LENGTH - 1].rstrip() + "…"
+
+
+def require_order(start: date | None, end: date | None) -> None:
+    """A campaign does not end before it starts."""
+    if start is not None and end is not None and end < start:
+        raise InvalidValue("/proposed_end", "end-before-start", "The proposed end is before the proposed start.")
+
+
+def require_base_currency(field: str, amount: Money | None, base: str) -> None:
+    """Amounts of campaigns are compared with revenue in base currency, and marketing knows no exchange rates."""
+    if amount is not None and amount.currency != base:
+        message = f"Amounts of campaigns are in the organisation's base currency, {base}."
+        raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
+
+
+def require_not_launched(actual_start: date | None) -> None:
+    """What was launched is no template: a template can be made from it by ``copy``."""
+    if actual_start is not None:
+        message = "A campaign that was launched cannot become a template; copy it as one."
+        raise InvalidValue("/is_template", "already-launched", message)
+
+
+def return_on_investment(won_revenue: Decimal, cost: Decimal) -> Decimal | None:
+    """(won revenue − cost) / cost as a share (1.5 = 150 percent), four decimals, half up; None when nothing was spent."""
+    return ((won_revenue - cost) / cost).quantize(ROI_QUANTUM, ROUND_HALF_UP) if cost else None

@@ -1,0 +1,53 @@
+"""What a campaign brought: sums over the copies of leads and deals, made anew each time they are asked for."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select, true
+
+from crm_contracts.money import exponent
+from crm_kit.uow import UnitOfWork
+from crm_marketing.campaign.domain import return_on_investment
+from crm_marketing.campaign.model import Campaign
+from crm_marketing.projections.deal import Deal
+from crm_marketing.projections.lead_ref import LeadRef
+
+
+async def figures_of(uow: UnitOfWork, campaign: Campaign) -> dict[str, Any]:
+    """The figures of a campaign, in one statement; amounts in base currency."""
+    leads = (
+        select(
+            func.count().label("leads"),
+            func.count().filter(LeadRef.status == "qualified").label("qualified"),
+        )
+        .where(LeadRef.campaign_id == campaign.id, ~LeadRef.deleted, ~LeadRef.merged)
+        .subquery()
+    )
+    deals = (
+        select(
+            func.count().label("opportunities"),
+            func.count().filter(Deal.status == "won").label("won_count"),
+            func.coalesce(func.sum(Deal.won_base), 0).label("won_revenue"),
+        )
+        .where(Deal.campaign_id == campaign.id, ~Deal.deleted)
+        .subquery()
+    )
+    found = (await uow.execute(select(leads, deals).select_from(leads.join(deals, true())))).one()
+    base = uow.runtime.directory.organization.base_currency
+    cost = campaign.other_cost.amount if campaign.other_cost else Decimal(0)
+    roi = return_on_investment(found.won_revenue, cost)
+    return {
+        "leads": found.leads,
+        "qualified": found.qualified,
+        "opportunities": found.opportunities,
+        "won_count": found.won_count,
+        "won_revenue": _shown(found.won_revenue, base),
+        "responses": 0,
+        "cost": _shown(cost, base),
+        "roi": None if roi is None else float(roi),
+    }
+
+
+def _shown(amount: Decimal, currency: str) -> dict[str, str]:
+    # A sum may have more digits than one amount, which Money would refuse.
+    return {"amount": f"{amount:.{exponent(currency)}f}", "currency": currency}

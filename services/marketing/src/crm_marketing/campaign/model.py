@@ -1,0 +1,95 @@
+"""The campaign as a row, and what can happen to it."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+from sqlalchemy import CheckConstraint, Index, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.marketing import CampaignRecord, CampaignType
+from crm_contracts.money import Money
+from crm_kit.db import OwnedRecord, PercentType, Stateful, money_columns, search_column, sorted_indexes, text_enum
+from crm_kit.errors import DomainError
+from crm_marketing.campaign.domain import LIFECYCLE
+from crm_marketing.db import Base
+
+
+class Campaign(OwnedRecord, Stateful, Base):
+    """Something done so that people buy, or a template for it."""
+
+    __tablename__ = "campaign"
+    record_model: ClassVar[type[BaseModel]] = CampaignRecord
+    lifecycle = LIFECYCLE
+    money_fields: ClassVar[tuple[str, ...]] = ("budget", "other_cost", "expected_revenue")
+
+    number: Mapped[str] = mapped_column(String(20), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    code: Mapped[str | None] = mapped_column(String(200))
+    type: Mapped[CampaignType | None] = mapped_column(text_enum(CampaignType))
+    channels: Mapped[list[Any]] = mapped_column(JSONB)
+    objective: Mapped[str | None] = mapped_column(Text)
+    offer: Mapped[str | None] = mapped_column(Text)
+    proposed_start: Mapped[date | None]
+    proposed_end: Mapped[date | None]
+    budget: Mapped[Money | None] = money_columns("budget")
+    other_cost: Mapped[Money | None] = money_columns("other_cost")
+    expected_response: Mapped[Decimal | None] = mapped_column(PercentType())
+    expected_revenue: Mapped[Money | None] = money_columns("expected_revenue")
+    is_template: Mapped[bool]
+    description: Mapped[str | None] = mapped_column(Text)
+    actual_start: Mapped[date | None]
+    actual_end: Mapped[date | None]
+
+    search_text: Mapped[str] = search_column("name", "code", "number")
+
+    __table_args__ = (
+        CheckConstraint("proposed_end >= proposed_start", name="proposed_end"),
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        *sorted_indexes("campaign", "proposed_start"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    @classmethod
+    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+        """A template is copied, never launched."""
+        moves = super().moves_from(values)
+        return [move for move in moves if move != "launch"] if values["is_template"] else moves
+
+    def ready(self) -> None:
+        """It is planned."""
+        self.move("ready")
+
+    def launch(self, on: date) -> None:
+        """It begins."""
+        if self.is_template:
+            allowed = self.moves_from(self.__dict__)
+            members = {"status": self.status, "status_reason": self.status_reason, "allowed": allowed}
+            raise DomainError("illegal-transition", "A template is copied, never launched.", members=members)
+        self.move("launch")
+        self.actual_start = on
+
+    def suspend(self) -> None:
+        """It pauses."""
+        self.move("suspend")
+
+    def resume(self) -> None:
+        """It goes on."""
+        self.move("resume")
+
+    def complete(self, on: date) -> None:
+        """It came to its end."""
+        self.move("complete")
+        self.actual_end = on
+
+    def cancel(self, on: date) -> None:
+        """It is given up."""
+        self.move("cancel")
+        self.actual_end = on

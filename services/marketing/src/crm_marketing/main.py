@@ -1,0 +1,20 @@
+"""The marketing API: its table of contents."""
+
+from fastapi import FastAPI
+
+from crm_kit.server import serve
+from crm_kit.settings import Settings
+from crm_kit.web import create_app
+from crm_marketing.app import SERVICE
+from crm_marketing.campaign.routes import router as campaigns
+from crm_marketing.consumers import CONSUMERS
+
+
+def app(settings: Settings | None = None) -> FastAPI:
+    """The app; settings come from the environment unless given."""
+    return create_app(SERVICE, [campaigns], settings=settings, consumers=CONSUMERS)
+
+
+def run() -> None:
+    """Serve until SIGTERM."""
+    serve(app)

@@ -1,0 +1,43 @@
+"""``Deal``: what marketing knows of every opportunity of sales."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, Numeric, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.sales import OpportunityRecord
+from crm_contracts.sales.opportunity import OpportunityEvent
+from crm_kit.projections import Projected, project
+from crm_kit.uow import UnitOfWork
+from crm_marketing.db import Base
+
+
+class Deal(Projected, Base):
+    """One opportunity: which campaign brought it, and what it was won with, in base currency."""
+
+    __tablename__ = "deal"
+
+    campaign_id: Mapped[UUID | None]
+    status: Mapped[str] = mapped_column(String(24))
+    won_base: Mapped[Decimal | None] = mapped_column(Numeric(20, 4), comment="null unless it is won")
+
+    __table_args__ = (
+        Index("ix_deal_campaign_id", "campaign_id", postgresql_where=text("campaign_id is not null and not deleted")),
+    )
+
+
+async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
+    """One row per opportunity: a deal reopened is open again, a corrected one has its new value."""
+    await project(await uow.connection(), Deal, [(event, _columns(event.record)) for event in events])
+
+
+def _columns(record: OpportunityRecord) -> dict[str, Any]:
+    won = record.actual_value_base if record.status == "won" else None
+    return {
+        "campaign_id": record.campaign_id,
+        "status": record.status,
+        "won_base": None if won is None else won.amount,
+    }

@@ -1,0 +1,48 @@
+"""``LeadRef``: what marketing knows of every lead of sales."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.envelope import Envelope
+from crm_kit.projections import Projected, project
+from crm_kit.uow import UnitOfWork
+from crm_marketing.db import Base
+
+
+class LeadRef(Projected, Base):
+    """One lead: which campaign brought it, and how far it came. One that was merged away counts no more."""
+
+    __tablename__ = "lead_ref"
+
+    campaign_id: Mapped[UUID | None]
+    status: Mapped[str] = mapped_column(String(24))
+    merged: Mapped[bool]
+
+    __table_args__ = (
+        # All that figures ask of a lead, so that they never read the table: a campaign may bring tens of thousands.
+        Index(
+            "ix_lead_ref_campaign_id",
+            "campaign_id",
+            "status",
+            postgresql_where=text("campaign_id is not null and not deleted and not merged"),
+        ),
+    )
+
+
+async def keep_leads(events: Sequence[Envelope], uow: UnitOfWork) -> None:
+    """One row per lead. Leads come in by tens of thousands, so their events are not read through the contract."""
+    rows = [
+        (
+            event,
+            {
+                "campaign_id": event.data["record"]["campaign_id"],
+                "status": event.data["record"]["status"],
+                "merged": ".merged.v" in event.type,
+            },
+        )
+        for event in events
+    ]
+    await project(await uow.connection(), LeadRef, rows)

@@ -1,0 +1,12 @@
+"""The marketing worker: relay, consumers, housekeeping."""
+
+import sys
+
+from crm_kit.worker import run_worker
+from crm_marketing.app import SERVICE
+from crm_marketing.consumers import CONSUMERS
+
+
+def run() -> None:
+    """Work until SIGTERM."""
+    sys.exit(run_worker(SERVICE, CONSUMERS))
