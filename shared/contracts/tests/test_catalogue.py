@@ -38,8 +38,8 @@ FACTS = {
     "sales_stage": REFERENCE,
     "exchange_rate": REFERENCE,
     "sales_settings": {"created", "updated", "snapshot"},
-    "case": OWNED
-    | {"held", "waiting", "researching", "resumed", "escalated", "resolved", "canceled", "reactivated"},
+    "case": OWNED | {"held", "waiting", "researching", "resumed", "escalated", "resolved", "canceled", "reactivated"},
+    "campaign": OWNED | {"readied", "launched", "suspended", "resumed", "completed", "canceled"},
     "task": OWNED
     | {"started", "waiting", "deferred", "completed", "canceled", "reopened", "rescheduled", "reminder_due"},
     "user": REFERENCE | {"disabled", "enabled"},

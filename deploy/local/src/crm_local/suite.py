@@ -26,6 +26,7 @@ SERVICES: tuple[Service, ...] = (
     Service("identity", "crm_identity"),
     Service("sales", "crm_sales"),
     Service("activities", "crm_activities"),
+    Service("marketing", "crm_marketing"),
     Service("gateway", "crm_gateway"),
 )
 

@@ -16,6 +16,7 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "activities": "activities",
     "tasks": "activities",
     "timeline": "activities",
+    "campaigns": "marketing",
     "auth": "identity",
     "users": "identity",
     "teams": "identity",
