@@ -17,7 +17,9 @@ class ExchangeRateCreate(BaseModel):
         json_schema_extra={"examples": [{"currency": "USD", "rate": "0.9183", "valid_from": "2026-01-01"}]},
     )
 
-    currency: CurrencyCode = Field(description="ISO 4217 code of the foreign currency; not the base currency.")
+    currency: CurrencyCode = Field(
+        description="ISO 4217 code of the foreign currency; not the base currency.", examples=["USD"]
+    )
     rate: Rate = Field(description="Units of base currency per unit of `currency`, above zero.")
     valid_from: Date = Field(description="First day it holds, YYYY-MM-DD; unique for each currency.")
 

@@ -42,7 +42,7 @@ class Query(BaseModel):
     filter: dict[str, Any] | None = Field(
         None,
         description="JSON filter: `{field, op, value}`, `{all: […]}`, `{any: […]}`, `{not: …}`; depth ≤ 5, terms ≤ 50.",
-        examples=[{"all": [{"field": "status", "op": "eq", "value": "open"}]}],
+        examples=[{"all": [{"field": "created_at", "op": "gte", "value": "2026-01-01T00:00:00Z"}]}],
     )
     q: str | None = Field(None, max_length=MAX_SEARCH, description="Text to find.")
     sort: str | None = Field(None, max_length=100, description="One sortable field; `-` in front for descending.")
