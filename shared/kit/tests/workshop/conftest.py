@@ -8,10 +8,11 @@ import pytest
 from fastapi import FastAPI
 
 from crm_kit.access import Principal
+from crm_kit.announcing import Cause
 from crm_kit.runtime import Runtime, Service
 from crm_kit.settings import Settings
 from crm_kit.testing import principal
-from crm_kit.uow import Cause, UnitOfWork
+from crm_kit.uow import UnitOfWork
 
 from . import miniature
 from .miniature import Box, BoxCreated, Tool, ToolCreated

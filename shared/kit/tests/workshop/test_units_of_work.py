@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from crm_kit.access import Depth, Principal, Privilege
+from crm_kit.announcing import Cause
 from crm_kit.errors import DomainError, Forbidden, NotFound, Stale, UnknownReference
 from crm_kit.runtime import Runtime
 from crm_kit.testing import People, announced, counted, emitted, principal
-from crm_kit.uow import Cause, UnitOfWork
+from crm_kit.uow import UnitOfWork
 
 from .conftest import a_tool, stored
 from .miniature import (
