@@ -15,13 +15,14 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.types import Message
 
+from crm_kit.announcing import Cause
 from crm_kit.errors import DomainError
 from crm_kit.idempotency import Answer, Key, Replayed
 from crm_kit.problems import from_validation, problem
 from crm_kit.projected import wait_until_projected
 from crm_kit.runtime import Runtime
 from crm_kit.tokens import bearer
-from crm_kit.uow import Cause, UnitOfWork
+from crm_kit.uow import UnitOfWork
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 IDLE_SECONDS = 30.0

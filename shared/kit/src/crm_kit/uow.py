@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,19 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.catalogue import Event
 from crm_contracts.envelope import (
-    DATA_CONTENT_TYPE,
     MAX_BYTES,
-    SPECVERSION,
     Envelope,
-    dataschema_of,
-    source_of,
 )
 from crm_kit import clock
 from crm_kit.access import Principal
+from crm_kit.announcing import Cause, Origin, announce, too_large, validate
 from crm_kit.db import OwnedRecord, Record, Stateful, fetch, new_id, stored_columns
 from crm_kit.errors import (
-    DomainError,
-    FieldError,
     Forbidden,
     InactiveReference,
     NotFound,
@@ -40,26 +34,14 @@ from crm_kit.errors import (
 from crm_kit.failpoints import hit
 from crm_kit.flush import Changes
 from crm_kit.idempotency import KEEP_ANSWER, Answer, Key
-from crm_kit.outbox import WAKE_CHANNEL, shard_of
-from crm_kit.records.presenter import Named, encode, presenter_of, to_json
+from crm_kit.outbox import WAKE_CHANNEL
+from crm_kit.records.presenter import Named, presenter_of, to_json
 from crm_kit.runtime import Runtime, system_id
 
 R = TypeVar("R", bound=Record)
 
-LONG_TEXT_BYTES = 1024
 STAMPS = frozenset({"version", "modified_at", "modified_by"})
 LOADED = "_loaded"
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why this unit of work runs: the request or event behind it, and its trace."""
-
-    correlation_id: str
-    causation_id: str | None = None
-    actor: str | None = None
-    traceparent: str | None = None
-    tracestate: str | None = None
 
 
 @dataclass(slots=True)
@@ -99,6 +81,7 @@ class UnitOfWork:
         self._new: set[UUID] = set()
         self._removed: set[UUID] = set()
         self._pending: dict[UUID, Pending] = {}
+        self._rendered: dict[UUID, tuple[dict[str, Any], bytes]] = {}
         self._wakes: set[str] = set()
         self._written: list[tuple[str, UUID, int]] = []
 
@@ -299,8 +282,18 @@ class UnitOfWork:
 
     async def present(self, record: Record) -> dict[str, Any]:
         """The record as the API and the events show it."""
-        await self.learn(type(record), [record.__dict__])
-        return presenter_of(type(record)).record(record.__dict__, self.names)
+        return (await self.render(record))[0]
+
+    async def render(self, record: Record) -> tuple[dict[str, Any], bytes]:
+        """The record as shown, and as JSON: made once for the answer, the event and the audit, when it is final."""
+        known = self._rendered.get(record.id)
+        if known is None:
+            await self.learn(type(record), [record.__dict__])
+            shown = presenter_of(type(record)).record(record.__dict__, self.names)
+            known = shown, to_json(shown)
+            if record.id in self._pending:
+                self._rendered[record.id] = known
+        return known
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -342,6 +335,7 @@ class UnitOfWork:
         for pending in self._pending.values():
             self._settle(pending.record)
         self._pending.clear()
+        self._rendered.clear()
 
     async def commit(self, answer: Answer | None = None) -> None:
         """Flush and commit, then wake the relay."""
@@ -371,22 +365,29 @@ class UnitOfWork:
 
     async def _collect(self, pending: Pending, changes: Changes) -> None:
         record, table = pending.record, pending.record.__tablename__
-        before: dict[str, Any] | None = record.__dict__.get(LOADED)
-        shown = await self.present(record)
+        shown, as_json = await self.render(record)
         difference: dict[str, Any] = {}
+        whole = True
         if record.id in self._new:
             columns = stored_columns(type(record))
             changes.add("insert", table, columns, {column: record.__dict__[column] for column in columns})
         elif record.id in self._removed:
             changes.add("delete", table, ("id",), {"id": record.id, "version": record.version - 1})
         else:
-            assert before is not None
-            columns = tuple(_differences(record))
+            columns, whole = tuple(_differences(record)), False
             changes.add("update", table, columns, {"id": record.id, **{c: record.__dict__[c] for c in columns}})
-            difference = await self._compare(record, before, shown)
-        self._envelop(pending, shown, difference, changes)
+            difference = await self._compare(record, shown)
+        if self.runtime.validate_events:
+            validate(pending.event, as_json, difference, pending.facts)
+        origin = Origin(self.runtime.service, self.now, self.cause.actor or self.principal.actor, self.cause)
+        row, body = announce(origin, record, pending.event, pending.facts, as_json, difference, whole=whole)
+        if len(body) > MAX_BYTES:
+            raise too_large(shown)
+        changes.events.append(row)
+        changes.bodies.append(body)
 
-    async def _compare(self, record: Record, before: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+    async def _compare(self, record: Record, shown: dict[str, Any]) -> dict[str, Any]:
+        before = record.__dict__[LOADED]
         await self.learn(type(record), [before])
         earlier = presenter_of(type(record)).record(before, self.names)
         return {
@@ -394,59 +395,6 @@ class UnitOfWork:
             for field, value in shown.items()
             if field not in STAMPS and earlier[field] != value
         }
-
-    def _envelop(self, pending: Pending, shown: dict[str, Any], difference: dict[str, Any], changes: Changes) -> None:
-        record, event, cause = pending.record, pending.event, self.cause
-        event_id, subject = str(new_id()), str(record.id)
-        actor = cause.actor or self.principal.actor
-        record_json = orjson.Fragment(to_json(shown))
-        data = {"record": record_json, "changed": {f: _brief(d) for f, d in difference.items()}, **pending.facts}
-        envelope: dict[str, Any] = {
-            "specversion": SPECVERSION,
-            "id": event_id,
-            "source": source_of(self.runtime.service),
-            "type": event.type,
-            "subject": subject,
-            "time": self.now,
-            "datacontenttype": DATA_CONTENT_TYPE,
-            "dataschema": dataschema_of(event.type),
-            "entityversion": record.version,
-            "actor": actor,
-            "correlationid": cause.correlation_id,
-        }
-        if cause.causation_id is not None:
-            envelope["causationid"] = cause.causation_id
-        if isinstance(record, OwnedRecord):
-            envelope["ownerid"], envelope["businessunit"] = record.owner_id, record.business_unit_id
-        if cause.traceparent is not None:
-            envelope["traceparent"] = cause.traceparent
-        if cause.tracestate is not None:
-            envelope["tracestate"] = cause.tracestate
-        envelope["data"] = data
-        body = to_json(envelope)
-        if len(body) > MAX_BYTES:
-            raise _too_large(shown)
-        if self.runtime.validate_events:
-            event.model_validate_json(to_json(data))
-        kept = record.id in self._new or record.id in self._removed
-        changes.events.append(
-            {
-                "id": event_id,
-                "shard": shard_of(record.id),
-                "entity_type": record.entity(),
-                "entity_id": subject,
-                "entity_version": record.version,
-                "type": event.type,
-                "fact": event.type.split(".")[3],
-                "traceparent": cause.traceparent,
-                "at": self.now,
-                "actor": actor,
-                "correlation_id": cause.correlation_id,
-                "changes": None if kept else orjson.Fragment(to_json(difference)),
-                "record": record_json if kept else None,
-            }
-        )
-        changes.bodies.append(body)
 
     def _settle(self, record: Record) -> None:
         if record.id in self._removed:
@@ -482,17 +430,3 @@ def _by_id(entity: type[Record], *, lock: bool) -> Select[Any]:
         # Not FOR UPDATE: others may go on to make records that refer to this one.
         statement = _SELECTS[entity, lock] = statement.with_for_update(key_share=True) if lock else statement
     return statement
-
-
-def _brief(difference: dict[str, Any]) -> dict[str, Any]:
-    """Events say *that* a long text or a list of parts changed; what it was is in the history."""
-    for value in difference.values():
-        if isinstance(value, list) or (isinstance(value, str) and len(value.encode()) > LONG_TEXT_BYTES):
-            return {"changed": True}
-    return difference
-
-
-def _too_large(shown: dict[str, Any]) -> DomainError:
-    field = max(shown, key=lambda name: len(orjson.dumps(shown[name], default=encode)))
-    message = f"The record with its changes is larger than {MAX_BYTES} bytes."
-    return DomainError("too-large", message, (FieldError(f"/{field}", "too-large", message),))

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crm_kit.announcing import Cause
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.errors import DomainError
@@ -26,7 +27,6 @@ from crm_kit.requests import trace_id
 from crm_kit.runtime import Runtime, Service, open_runtime
 from crm_kit.settings import Settings
 from crm_kit.telemetry import WORK, SpanKind, span, tracing
-from crm_kit.uow import Cause
 
 log = structlog.get_logger(__name__)
 

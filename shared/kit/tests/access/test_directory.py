@@ -19,6 +19,7 @@ from crm_contracts.identity import (
     UserUpdated,
 )
 from crm_kit import clock
+from crm_kit.announcing import Cause
 from crm_kit.db import Database
 from crm_kit.directory import NAMES_HELD, Directory, Organization
 from crm_kit.directory_feed import keep_organization, keep_principals, keep_revocations, keep_units
@@ -26,7 +27,7 @@ from crm_kit.notify import Notifier
 from crm_kit.runtime import Runtime
 from crm_kit.settings import Settings
 from crm_kit.tokens import TokenVerifier, http_keys
-from crm_kit.uow import Cause, UnitOfWork, system_principal
+from crm_kit.uow import UnitOfWork, system_principal
 
 UNIT = uuid4()
 

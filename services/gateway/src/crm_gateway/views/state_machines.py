@@ -10,12 +10,12 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from crm_gateway.proxy.upstream import Upstream, Upstreams
 from crm_kit import clock
+from crm_kit.announcing import Cause
 from crm_kit.errors import DomainError
 from crm_kit.meta import StateMachine
 from crm_kit.problems import status_of
 from crm_kit.records.presenter import to_json
 from crm_kit.requests import Route
-from crm_kit.uow import Cause
 
 PATH = "/api/v1/meta/state-machines"
 

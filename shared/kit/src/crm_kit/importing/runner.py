@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Privilege
 from crm_kit.access import Principal
+from crm_kit.announcing import Cause
 from crm_kit.db import OwnedRecord
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.failpoints import hit
@@ -26,7 +27,7 @@ from crm_kit.importing.jobs import WAKE_CHANNEL
 from crm_kit.importing.mapping import OWNER, FieldMapping
 from crm_kit.outages import database_away, database_busy
 from crm_kit.runtime import Runtime
-from crm_kit.uow import Cause, UnitOfWork
+from crm_kit.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
 

@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from crm_kit.access import Principal
+from crm_kit.announcing import Cause
 from crm_kit.runtime import Runtime, Service
 from crm_kit.settings import Settings
 from crm_kit.testing.client import Client
@@ -22,7 +23,7 @@ from crm_kit.testing.issuer import Issuer, serve_keys
 from crm_kit.testing.people import People, principal
 from crm_kit.testing.rabbit import Rabbit, own_vhost
 from crm_kit.testing.serving import served
-from crm_kit.uow import Cause, UnitOfWork
+from crm_kit.uow import UnitOfWork
 
 __all__ = ["figures", "pytest_terminal_summary"]
 
