@@ -46,8 +46,11 @@ def key_ring(runtime: Runtime) -> KeyRing:
 
 
 async def hold_rights(conn: AsyncConnection) -> None:
-    """Keep everybody's rights as they are until this transaction ends: see ``organization.model.hold_access``."""
-    await conn.exec_driver_sql("select 1 from organization where id = $1 for key share", (ORGANIZATION_ID,))
+    """Keep everybody's rights as they are until this transaction ends: see ``organization.model.hold_access``.
+
+    A key share would not do: a unit of work locks what it changes against changes, not against references.
+    """
+    await conn.exec_driver_sql("select 1 from organization where id = $1 for share", (ORGANIZATION_ID,))
 
 
 async def rights_of(conn: AsyncConnection, user_id: UUID) -> Rights | None:

@@ -37,7 +37,7 @@ R = TypeVar("R", bound=Record)
 async def get_alone(uow: UnitOfWork, entity: type[R], record_id: UUID, privilege: Privilege) -> tuple[R, datetime]:
     """Lock a record that says who may do what, and give the moment from which its change counts.
 
-    Always the organisation first: foreign keys between these records would else make two changes wait for each other.
+    Always the organisation first: in any other order two changes could wait for each other for ever.
     """
     uow.principal.require(entity.entity(), privilege)
     since = await hold_access(uow)
