@@ -155,7 +155,7 @@ async def event_ids(stage: Stage) -> set[UUID]:
     return found
 
 
-async def calm(stage: Stage, *, seconds: float = 90) -> float:
+async def calm(stage: Stage, *, seconds: float = 180) -> float:
     """Wait until every committed event is published and handled; returns how many seconds it took."""
     seen: list[object] = []
 

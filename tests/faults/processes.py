@@ -95,6 +95,7 @@ class Member:
         self._end.add_done_callback(lambda end: self.deaths.append(end.result()))
         if ready:
             await self.ready()
+            assert self.alive or failpoint, f"{self.name} died at once: {self.log.read_text()[-2000:]}"
 
     async def ready(self) -> None:
         """Wait until it says that it is ready, or has died."""
@@ -113,19 +114,11 @@ class Member:
         assert self._end is not None
         return await asyncio.shield(self._end)
 
-    async def signal(self, number: signal.Signals) -> int:
-        """Signal it and wait for its end; returns the exit code."""
-        if self.alive:
-            os.kill(self._pid, number)
-        return await self.ended()
-
     async def kill(self) -> int:
-        """``kill -9``, without any chance to clean up."""
-        return await self.signal(signal.SIGKILL)
-
-    async def stop(self) -> int:
-        """Ask it to end."""
-        return await self.signal(signal.SIGTERM)
+        """``kill -9``, without any chance to clean up; returns the exit code once it is gone."""
+        if self.alive:
+            os.kill(self._pid, signal.SIGKILL)
+        return await self.ended()
 
     @asynccontextmanager
     async def supervised(self, *failpoints: str) -> AsyncIterator[None]:

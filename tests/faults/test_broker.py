@@ -17,24 +17,24 @@ from .witness import call_witness, hear_witness
 
 async def judge(stage: Stage, driver: Driver, figures: Figures, away: float) -> None:
     """Nothing lost, nothing twice, and no client noticed."""
-    settled = await calm(stage, seconds=120)
+    settled = await calm(stage)
     expected = await event_ids(stage)
-    testimony = await hear_witness(stage.amqp_url, expected)
+    witnessed = await hear_witness(stage.amqp_url, expected)
     books, effects = await read_books(stage, "sales"), await read_effects(stage)
     figures(
         away_seconds=away,
         answers=dict(driver.ledger.answers),
         slowest_seconds=driver.ledger.longest_seconds,
         events=len(expected),
-        lost=len(expected - testimony.first.keys()),
-        published_again=testimony.repeated,
-        order_violations=len(testimony.violations),
+        lost=len(expected - witnessed.first.keys()),
+        published_again=witnessed.repeated,
+        order_violations=len(witnessed.violations),
         settled_seconds=settled,
     )
     assert driver.ledger.answers.keys() - {"replayed"} <= {"200", "201"}, "the outbox holds what the broker cannot take"
     assert await held_against_ledger(stage, driver.ledger) == []
-    assert expected <= testimony.first.keys()
-    assert testimony.violations == []
+    assert expected <= witnessed.first.keys()
+    assert witnessed.violations == []
     assert books.balanced, books
     assert effects.exactly_once, effects
 

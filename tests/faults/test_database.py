@@ -50,7 +50,7 @@ async def test_a_database_that_goes_away_costs_a_503_and_nothing_else(
         settled = await calm(stage)
         ledger = driver.ledger
     expected = await event_ids(stage)
-    testimony = await hear_witness(stage.amqp_url, expected)
+    witnessed = await hear_witness(stage.amqp_url, expected)
     books, effects = await read_books(stage, "sales"), await read_effects(stage)
     differences = await held_against_ledger(stage, ledger)
     figures(
@@ -61,15 +61,15 @@ async def test_a_database_that_goes_away_costs_a_503_and_nothing_else(
         slowest_seconds=ledger.longest_seconds,
         events=len(expected),
         parked=effects.parked,
-        order_violations=len(testimony.violations),
+        order_violations=len(witnessed.violations),
         settled_seconds=settled,
     )
     assert ledger.answers.keys() <= {"200", "201", "503", "replayed"}
     assert ledger.answers["503"] > 0, "the database was not away"
     assert ledger.retry_after_missing == 0
     assert differences == []
-    assert expected <= testimony.first.keys()
-    assert testimony.violations == []
+    assert expected <= witnessed.first.keys()
+    assert witnessed.violations == []
     assert books.balanced, books
     assert effects.exactly_once, effects
     assert all(member.deaths == [] for member in (api, *others)), "a process gave up instead of waiting"

@@ -58,7 +58,7 @@ async def test_an_import_whose_worker_is_killed_makes_each_row_once(
         async def completed() -> bool:
             return bool((await job())["status"] == "completed")
 
-        seconds = await until(completed, "the import is completed")
+        seconds = await until(completed, "the import is completed", seconds=60 + rows / 100)
         told = await job()
     await calm(stage)
     async with stage.connect("sales") as conn:

@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import product
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,12 +12,14 @@ import pytest
 from crm_kit import operations
 from crm_kit.bus import EVENTS, Outcome, Publisher, outgoing
 from crm_kit.testing.figures import Figures
+from crm_kit.testing.issuer import Issuer
 
 from .conftest import Drive
 from .driver import Driver, deal_story, mixed_story
 from .faulty_activities import KILLS, RAISES
 from .judging import GROUPS, WON, calm, read_effects
-from .processes import Member
+from .machines import Machines
+from .processes import Member, Nursery
 from .stage import Stage, a_stage, until
 
 CREATED = "crm.sales.lead.created.v1"
@@ -140,27 +143,28 @@ async def test_a_handler_that_always_raises_parks_one_record_of_one_group_until_
 
 @pytest.mark.parametrize("delivery_limit", [3, 20])
 async def test_a_handler_that_kills_the_process_is_given_up_and_all_else_is_done(
-    stage: Stage,
+    nursery: Nursery,
+    own_machines: Machines,
+    issuer: Issuer,
+    tmp_path: Path,
     drive: Drive,
     figures: Figures,
     capsys: pytest.CaptureFixture[str],
     delivery_limit: int,
 ) -> None:
     """With a low limit the broker gives up first; else the worker does, which notes each attempt before it is made."""
-    async with a_stage(
-        stage.machines, stage.nursery, stage.issuer, stage.directory, delivery_limit=delivery_limit
-    ) as own:
-        await own.started(("sales", "worker"))
-        api = own.member("sales", "api")
-        activities = own.member("activities", "worker", module="faulty_activities")
+    async with a_stage(own_machines, nursery, issuer, tmp_path, delivery_limit=delivery_limit) as stage:
+        await stage.started(("sales", "worker"))
+        api = stage.member("sales", "api")
+        activities = stage.member("activities", "worker", module="faulty_activities")
         await asyncio.gather(api.start(), activities.start())
         async with activities.supervised(), drive(api.url) as driver:
             lead = await provoke(driver, KILLS)
             await driver.tell(deal_story, 5)
-            seconds = await parks(own, 1, seconds=120)
-            await calm(own)
-            shown = await parked(own, capsys)
-        await judge_deaths(own, lead, activities, shown)
+            seconds = await parks(stage, 1, seconds=120)
+            await calm(stage)
+            shown = await parked(stage, capsys)
+        await judge_deaths(stage, lead, activities, shown)
         figures(delivery_limit=delivery_limit, deaths=len(activities.deaths), parked_after_seconds=seconds)
 
 

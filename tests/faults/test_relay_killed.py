@@ -37,19 +37,19 @@ async def test_three_relays_killed_between_publish_and_mark_lose_nothing_and_kee
         assert await held_against_ledger(stage, driver.ledger) == []
     assert all(code == 137 for relay in relays for code in relay.deaths)
     expected = await event_ids(stage)
-    testimony = await hear_witness(stage.amqp_url, expected)
+    witnessed = await hear_witness(stage.amqp_url, expected)
     books, effects = await read_books(stage, "sales"), await read_effects(stage)
     figures(
         deaths=sum(len(relay.deaths) for relay in relays),
         events=len(expected),
-        missing=len(expected - testimony.first.keys()),
-        published_again=testimony.repeated,
-        order_violations=len(testimony.violations),
+        missing=len(expected - witnessed.first.keys()),
+        published_again=witnessed.repeated,
+        order_violations=len(witnessed.violations),
         double_effects=effects.timeline_double + effects.tasks_too_many,
         settled_seconds=settled,
     )
-    assert testimony.repeated > 0, "no relay died with a batch in the broker's hands"
-    assert expected <= testimony.first.keys()
-    assert testimony.violations == []
+    assert witnessed.repeated > 0, "no relay died with a batch in the broker's hands"
+    assert expected <= witnessed.first.keys()
+    assert witnessed.violations == []
     assert books.balanced, books
     assert effects.exactly_once, effects

@@ -14,7 +14,7 @@ QUEUE = "witness"
 
 
 @dataclass
-class Testimony:
+class Witnessed:
     """Every event in the order of its first delivery."""
 
     first: dict[UUID, tuple[UUID, int, str]] = field(default_factory=dict)
@@ -40,9 +40,9 @@ async def call_witness(amqp_url: str) -> None:
     await bus.declare(amqp_url, [], [bus.Queue(QUEUE, {"x-queue-type": "quorum"}, ((bus.EVENTS, "crm.#"),))])
 
 
-async def hear_witness(amqp_url: str, expected: Collection[UUID], *, seconds: float = 30) -> Testimony:
+async def hear_witness(amqp_url: str, expected: Collection[UUID], *, seconds: float = 30) -> Witnessed:
     """All that arrived. Waits for the events that are expected, but no longer than this between two deliveries."""
-    testimony, missing = Testimony(), set(expected)
+    witnessed, missing = Witnessed(), set(expected)
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         channel = await connection.channel()
@@ -55,14 +55,14 @@ async def hear_witness(amqp_url: str, expected: Collection[UUID], *, seconds: fl
                     envelope = orjson.loads(delivery.body)
                     event_id = UUID(envelope["id"])
                     assert delivery.message_id == envelope["id"]
-                    testimony.deliveries += 1
+                    witnessed.deliveries += 1
                     story = (UUID(envelope["subject"]), envelope["entityversion"], envelope["type"])
-                    testimony.first.setdefault(event_id, story)
+                    witnessed.first.setdefault(event_id, story)
                     missing.discard(event_id)
                     await delivery.ack()
                     left -= 1
                     if not missing and left <= 0:
                         break
         except TimeoutError:
-            return testimony
-    return testimony
+            return witnessed
+    return witnessed
