@@ -104,7 +104,7 @@ async def test_a_lead_is_contacted_once(sales: Sales) -> None:
     assert (await sales.act("leads", lead, "contact"))["status_reason"] == "contacted"
     answer = await sales.try_act("leads", lead, "contact")
     assert (answer.status, answer.problem) == (409, "illegal-transition")
-    assert (answer.json["status"], answer.json["status_reason"]) == ("open", "contacted")
+    assert (answer.json["record_status"], answer.json["status_reason"]) == ("open", "contacted")
     assert answer.json["allowed"] == ["qualify", "disqualify"]
 
 

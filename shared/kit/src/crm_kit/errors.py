@@ -75,5 +75,5 @@ class IllegalTransition(DomainError):
         super().__init__(
             "illegal-transition",
             f"'{action}' is not possible while the record is {status}/{status_reason}.",
-            members={"status": status, "status_reason": status_reason, "allowed": allowed},
+            members={"record_status": status, "status_reason": status_reason, "allowed": allowed},
         )

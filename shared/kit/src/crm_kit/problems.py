@@ -90,6 +90,8 @@ def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, 
         "instance": path,
         "trace_id": trace_id,
     }
+    if taken := body.keys() & error.members.keys():
+        raise ValueError(f"members of RFC 9457 are not for rules to set: {sorted(taken)}")
     if error.errors:
         body["errors"] = [{"pointer": e.pointer, "code": e.code, "message": e.message} for e in error.errors]
     body.update(error.members)

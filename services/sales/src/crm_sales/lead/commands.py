@@ -78,7 +78,7 @@ async def reopen_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
             raise DomainError(
                 "illegal-transition",
                 "The lead's opportunity is closed; reopen that first.",
-                members={"status": lead.status, "status_reason": lead.status_reason, "allowed": []},
+                members={"record_status": lead.status, "status_reason": lead.status_reason, "allowed": []},
             )
     lead.reopen()
     uow.emit(lead, LeadReopened)

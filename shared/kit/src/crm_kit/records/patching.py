@@ -58,7 +58,7 @@ def require_status(record: Stateful, *editable: str) -> None:
             "illegal-transition",
             f"The record can only be edited while it is {' or '.join(editable)}.",
             members={
-                "status": record.status,
+                "record_status": record.status,
                 "status_reason": record.status_reason,
                 "allowed": record.moves_from(record.__dict__),
             },
