@@ -189,8 +189,15 @@ class Dispatcher:
 
     def _older_than_binding(self, line: Line, body: bytes) -> bool:
         bound_at = self.bound.get((line.consumer, line.source))
-        created = (Message.read(body).envelope.data.get("record") or {}).get("created_at")
-        return bound_at is not None and isinstance(created, str) and datetime.fromisoformat(created) <= bound_at
+        record = Message.read(body).envelope.data.get("record")
+        created = record.get("created_at") if isinstance(record, dict) else None
+        if bound_at is None or not isinstance(created, str):
+            return False
+        try:
+            born = datetime.fromisoformat(created)
+        except ValueError:
+            return False
+        return born.tzinfo is not None and born <= bound_at
 
     async def _transaction(self, concerned: Sequence[tuple[Message, Group]], *, successors: bool) -> None:
         handled: list[tuple[Group, Message]] = []
