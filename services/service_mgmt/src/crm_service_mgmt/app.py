@@ -1,0 +1,14 @@
+"""Service management as the kit sees it."""
+
+from crm_kit.runtime import Service
+from crm_service_mgmt.projections.customer_ref import names_of
+from crm_service_mgmt.tables import ENTITIES, METADATA
+
+SERVICE = Service(
+    name="service",
+    title="Service management",
+    metadata=METADATA,
+    migrations="crm_service_mgmt.migrations",
+    entities=ENTITIES,
+    name_lookup=names_of,
+)

@@ -1,0 +1,150 @@
+"""What can be done with a case."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import CustomerType
+from crm_contracts.service import (
+    CaseAssigned,
+    CaseCanceled,
+    CaseCreated,
+    CaseDeleted,
+    CaseEscalated,
+    CaseHeld,
+    CaseReactivated,
+    CaseResearching,
+    CaseResolution,
+    CaseResolved,
+    CaseResumed,
+    CaseUpdated,
+    CaseWaiting,
+)
+from crm_kit.errors import DomainError
+from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
+from crm_kit.uow import UnitOfWork
+from crm_service_mgmt.case.domain import require_billable
+from crm_service_mgmt.case.model import Case
+from crm_service_mgmt.case.schemas import CaseCreate, CaseCustomerInput, CaseResolve, CaseUpdate
+from crm_service_mgmt.projections.customer_ref import refer_to_customer
+
+
+async def create_case(uow: UnitOfWork, body: CaseCreate) -> Case:
+    """A new case, owned by the caller."""
+    await uow.start(Case)
+    values = dict(body)
+    case = Case(number=await uow.number("CAS"), resolutions=[])
+    await _set_customer(uow, case, values.pop("customer"))
+    await _check_contact(uow, body.contact_id)
+    apply(case, values)
+    return uow.add(case, CaseCreated)
+
+
+async def update_case(uow: UnitOfWork, case_id: UUID, body: CaseUpdate) -> Case:
+    """Change fields of an active case; a patch that changes nothing is no change."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    require_status(case, "active")
+    values = fields_set(body)
+    # What stays is no new reference: its record may be inactive by now, or out of the caller's sight.
+    if "customer" in values:
+        values.pop("customer")
+        if (body.customer.type, body.customer.id) != (case.customer_type, case.customer_id):
+            await _set_customer(uow, case, body.customer)
+    if "contact_id" in values and body.contact_id != case.contact_id:
+        await _check_contact(uow, body.contact_id)
+    apply(case, values)
+    if uow.changed(case):
+        uow.emit(case, CaseUpdated)
+    return case
+
+
+async def hold_case(uow: UnitOfWork, case_id: UUID) -> Case:
+    """Put the case aside."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    case.hold(uow.now)
+    uow.emit(case, CaseHeld)
+    return case
+
+
+async def wait_case(uow: UnitOfWork, case_id: UUID) -> Case:
+    """The customer has to tell more."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    case.wait(uow.now)
+    uow.emit(case, CaseWaiting)
+    return case
+
+
+async def research_case(uow: UnitOfWork, case_id: UUID) -> Case:
+    """Somebody has to find out more."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    case.research(uow.now)
+    uow.emit(case, CaseResearching)
+    return case
+
+
+async def resume_case(uow: UnitOfWork, case_id: UUID) -> Case:
+    """Go on with the case."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    case.resume()
+    uow.emit(case, CaseResumed)
+    return case
+
+
+async def escalate_case(uow: UnitOfWork, case_id: UUID) -> Case:
+    """Others have to know of the case; escalating it again is no change."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    case.escalate(uow.now)
+    if uow.changed(case):
+        uow.emit(case, CaseEscalated, escalated_at=case.escalated_at)
+    return case
+
+
+async def resolve_case(uow: UnitOfWork, case_id: UUID, body: CaseResolve) -> Case:
+    """The customer has what they wanted (Dataverse: CloseIncident)."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    case.lifecycle.after("resolve", case.state)
+    require_billable(body.minutes, body.billable_minutes)
+    facts = {**dict(body), "resolved_at": uow.now}
+    case.resolve(CaseResolution(**facts, reversed_at=None, by=uow.principal.author))
+    uow.emit(case, CaseResolved, **facts)
+    return case
+
+
+async def cancel_case(uow: UnitOfWork, case_id: UUID) -> Case:
+    """Nobody will work on the case any more."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    case.cancel()
+    uow.emit(case, CaseCanceled)
+    return case
+
+
+async def reactivate_case(uow: UnitOfWork, case_id: UUID) -> Case:
+    """Work on a resolved or canceled case again; the resolution that held is marked as reversed."""
+    case = await uow.get(Case, case_id, Privilege.WRITE)
+    undone = case.reactivate(uow.now)
+    uow.emit(case, CaseReactivated, reversed_resolution=undone)
+    return case
+
+
+async def assign_case(uow: UnitOfWork, case_id: UUID, body: Assignment) -> Case:
+    """Give the case to another owner."""
+    case = await uow.get(Case, case_id, Privilege.ASSIGN)
+    await assign(uow, case, body, CaseAssigned)
+    return case
+
+
+async def delete_case(uow: UnitOfWork, case_id: UUID) -> None:
+    """Delete a case that is not resolved."""
+    case = await uow.get(Case, case_id, Privilege.DELETE)
+    if case.status == "resolved":
+        raise DomainError("not-deletable", "A resolved case stays: figures are made of it.")
+    uow.remove(case, CaseDeleted)
+
+
+async def _set_customer(uow: UnitOfWork, case: Case, wanted: CaseCustomerInput) -> None:
+    await refer_to_customer(uow, wanted.type, wanted.id, "/customer/id")
+    case.customer_type, case.customer_id = CustomerType(wanted.type), wanted.id
+
+
+async def _check_contact(uow: UnitOfWork, contact_id: UUID | None) -> None:
+    if contact_id is not None:
+        await refer_to_customer(uow, CustomerType.CONTACT, contact_id, "/contact_id")

@@ -1,0 +1,114 @@
+"""The case as a row, and what can happen to it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Computed, Index, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.sales import CustomerType
+from crm_contracts.service import CaseOrigin, CasePriority, CaseRecord, CaseResolution, CaseType, Severity
+from crm_kit.db import OwnedRecord, Stateful, reference_indexes, search_column, sorted_indexes, text_enum
+from crm_service_mgmt.case.domain import LIFECYCLE
+from crm_service_mgmt.db import Base
+
+
+class Case(OwnedRecord, Stateful, Base):
+    """What a customer wants of us, from the first word to the resolution."""
+
+    __tablename__ = "case"
+    record_model: ClassVar[type[BaseModel]] = CaseRecord
+    lifecycle = LIFECYCLE
+
+    number: Mapped[str] = mapped_column(String(20), unique=True)
+    title: Mapped[str] = mapped_column(String(200))
+    # No foreign keys: customers are copies, which a rebuild empties and fills again.
+    customer_type: Mapped[CustomerType] = mapped_column(text_enum(CustomerType))
+    customer_id: Mapped[UUID]
+    contact_id: Mapped[UUID | None]
+    type: Mapped[CaseType | None] = mapped_column(text_enum(CaseType))
+    origin: Mapped[CaseOrigin | None] = mapped_column(text_enum(CaseOrigin))
+    priority: Mapped[CasePriority] = mapped_column(text_enum(CasePriority))
+    severity: Mapped[Severity | None] = mapped_column(text_enum(Severity))
+    description: Mapped[str | None] = mapped_column(Text)
+    product_id: Mapped[UUID | None]
+    escalated_at: Mapped[datetime | None]
+    first_responded_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    resolutions: Mapped[list[Any]] = mapped_column(JSONB)
+
+    priority_rank: Mapped[int] = mapped_column(
+        Computed("case priority when 'low' then 1 when 'normal' then 2 else 3 end", persisted=True), sort_order=98
+    )
+    """What sorting by priority goes by."""
+    search_text: Mapped[str] = search_column("title", "number")
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "customer_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "title", "id"),
+        Index(None, "priority_rank", "id"),
+        *sorted_indexes("case", "resolved_at"),
+        *reference_indexes("case", "contact_id", "product_id"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    def hold(self, at: datetime) -> None:
+        """Put it aside."""
+        self.move("hold")
+        self._respond(at)
+
+    def wait(self, at: datetime) -> None:
+        """The customer has to tell more."""
+        self.move("wait")
+        self._respond(at)
+
+    def research(self, at: datetime) -> None:
+        """Somebody has to find out more."""
+        self.move("research")
+        self._respond(at)
+
+    def resume(self) -> None:
+        """Go on with it."""
+        self.move("resume")
+
+    def escalate(self, at: datetime) -> None:
+        """Others have to know of it. A case is escalated once: what was escalated stays so, and keeps its time."""
+        self.move("escalate")
+        if self.escalated_at is None:
+            self.escalated_at = at
+
+    def resolve(self, resolution: CaseResolution) -> None:
+        """The customer has what they wanted (Dataverse: CloseIncident)."""
+        self.move("resolve", resolution.kind)
+        self._respond(resolution.resolved_at)
+        self.resolved_at = resolution.resolved_at
+        # A new list: the old one is what the unit of work compares with.
+        self.resolutions = [*self.resolutions, resolution.model_dump(mode="json")]
+
+    def cancel(self) -> None:
+        """Nobody will work on it any more."""
+        self.move("cancel")
+
+    def reactivate(self, at: datetime) -> CaseResolution | None:
+        """Work on it again. Gives the resolution that holds no longer; a case that had been canceled has none."""
+        was_resolved = self.status == "resolved"
+        self.move("reactivate")
+        self.resolved_at = None
+        if not was_resolved:
+            return None
+        *earlier, last = self.resolutions
+        undone = CaseResolution.model_validate({**last, "reversed_at": at})
+        self.resolutions = [*earlier, undone.model_dump(mode="json")]
+        return undone
+
+    def _respond(self, at: datetime) -> None:
+        """The customer has heard of us: the first time counts, and reactivating does not undo it."""
+        if self.first_responded_at is None:
+            self.first_responded_at = at

@@ -1,0 +1,20 @@
+"""The service management API: its table of contents."""
+
+from fastapi import FastAPI
+
+from crm_kit.server import serve
+from crm_kit.settings import Settings
+from crm_kit.web import create_app
+from crm_service_mgmt.app import SERVICE
+from crm_service_mgmt.case.routes import router as cases
+from crm_service_mgmt.consumers import CONSUMERS
+
+
+def app(settings: Settings | None = None) -> FastAPI:
+    """The app; settings come from the environment unless given."""
+    return create_app(SERVICE, [cases], settings=settings, consumers=CONSUMERS)
+
+
+def run() -> None:
+    """Serve until SIGTERM."""
+    serve(app)

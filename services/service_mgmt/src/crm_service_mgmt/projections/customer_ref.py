@@ -1,0 +1,75 @@
+"""``CustomerRef``: what service management knows of sales' accounts and contacts, so that a case may be for one of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import String, Text, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.access import Privilege
+from crm_contracts.envelope import Envelope, parse_type
+from crm_contracts.sales import CONTACT
+from crm_kit.errors import InactiveReference, UnknownReference
+from crm_kit.projections import STUB_VERSION, Projected, project
+from crm_kit.records.presenter import Named
+from crm_kit.uow import UnitOfWork
+from crm_service_mgmt.db import Base
+
+
+class CustomerRef(Projected, Base):
+    """One account or contact: what a case shows of it, and what decides whether a case may refer to it."""
+
+    __tablename__ = "customer_ref"
+
+    type: Mapped[str] = mapped_column(String(50))
+    name: Mapped[str | None] = mapped_column(Text)
+    owner_id: Mapped[UUID | None]
+    business_unit_id: Mapped[UUID | None]
+    status: Mapped[str | None] = mapped_column(String(24))
+    merged_into: Mapped[UUID | None]
+
+
+async def keep_customers(events: Sequence[Envelope], uow: UnitOfWork) -> None:
+    """One row per customer, at the newest version heard of, in whatever order events arrive."""
+    await project(await uow.connection(), CustomerRef, [(event, _columns(event)) for event in events])
+
+
+def _columns(envelope: Envelope) -> dict[str, Any]:
+    record: Mapping[str, Any] = envelope.data["record"]
+    kind = parse_type(envelope.type).entity
+    return {
+        "type": kind,
+        "name": record.get("full_name" if kind == CONTACT.name else "name"),
+        "owner_id": envelope.ownerid,
+        "business_unit_id": envelope.businessunit,
+        "status": record.get("status"),
+        "merged_into": envelope.data.get("survivor_id"),
+    }
+
+
+async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    """The names of customers that cases are for, and whether they are gone."""
+    query = select(CustomerRef.id, CustomerRef.name, CustomerRef.deleted)
+    found = await conn.execute(query.where(CustomerRef.id.in_([record_id for _, record_id in wanted])))
+    return {row[0]: Named(row[1], row[2]) for row in found}
+
+
+async def refer_to_customer(uow: UnitOfWork, kind: str, record_id: UUID, pointer: str) -> None:
+    """Check a new reference to an account or contact: known here, readable to the caller, and active.
+
+    Raises 422 with the pointer: ``inactive-reference``, or ``unknown-reference`` for everything that the caller would
+    not find in sales either, and for what this service has only heard the id of.
+    """
+    table = CustomerRef.__table__
+    known = select(table).where(table.c.id == record_id, table.c.version > STUB_VERSION)
+    row = (await uow.execute(known)).one_or_none()
+    if row is None or row.type != kind or row.deleted or row.merged_into is not None:
+        raise UnknownReference(pointer, kind)
+    tree = uow.runtime.directory.tree
+    if not uow.principal.covers(kind, Privilege.READ, row.owner_id, row.business_unit_id, tree):
+        raise UnknownReference(pointer, kind)
+    if row.status == "inactive":
+        raise InactiveReference(pointer, kind)
+    uow.names[record_id] = Named(row.name)

@@ -1,0 +1,12 @@
+"""Every table of the service database, for migrations and tests."""
+
+from crm_kit.tables import add_kit_tables
+from crm_service_mgmt.case.model import Case
+from crm_service_mgmt.db import Base
+from crm_service_mgmt.projections.customer_ref import CustomerRef
+
+ENTITIES = (Case,)
+OTHERS = (CustomerRef,)
+
+METADATA = Base.metadata
+add_kit_tables(METADATA, numbers=("CAS",))
