@@ -27,6 +27,7 @@ SERVICES: tuple[Service, ...] = (
     Service("sales", "crm_sales"),
     Service("activities", "crm_activities"),
     Service("marketing", "crm_marketing"),
+    Service("service", "crm_service_mgmt"),
     Service("gateway", "crm_gateway"),
 )
 

@@ -17,6 +17,7 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "tasks": "activities",
     "timeline": "activities",
     "campaigns": "marketing",
+    "cases": "service",
     "auth": "identity",
     "users": "identity",
     "teams": "identity",
