@@ -114,9 +114,12 @@ async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(gateway: C
     assert (await gateway.get("/api/v1/leads/echo")).status == 200
 
 
-async def test_callers_at_the_same_time_never_see_each_other(gateway: Client, token_for: Callable[[], str]) -> None:
+async def test_callers_at_the_same_time_never_see_each_other(
+    start: Start, sales: Scripted, token_for: Callable[[], str]
+) -> None:
+    gateway = await start({"sales": sales.url}, CRM_HOP_SECONDS=30, CRM_TOTAL_SECONDS=60)
     clients = [gateway.as_token(token_for()) for _ in range(20)]
-    at_once = asyncio.Semaphore(60)
+    at_once = asyncio.Semaphore(40)
 
     async def call(number: int) -> None:
         client = clients[number % 20]

@@ -13,12 +13,16 @@ from crm_gateway.proxy.upstream import open_upstreams
 from crm_gateway.settings import GatewaySettings
 from crm_gateway.views import state_machines
 from crm_kit.server import serve
+from crm_kit.settings import Settings
 from crm_kit.web import Context, create_app
 
 
-def app(settings: GatewaySettings | None = None) -> FastAPI:
-    """The app; settings come from the environment unless given."""
-    settings = settings or GatewaySettings()
+def app(settings: Settings | None = None) -> FastAPI:
+    """The app; settings come from the environment unless given. Those of the kit alone make a gateway without upstreams."""
+    if settings is None:
+        settings = GatewaySettings()
+    elif not isinstance(settings, GatewaySettings):
+        settings = GatewaySettings.model_construct(**settings.model_dump())
     views = [state_machines.router]
     documents = [openapi.router, docs.router, schemas.router, problems.router]
     gateway = create_app(SERVICE, views, settings=settings, consumers=CONSUMERS, openapi_url=None)
