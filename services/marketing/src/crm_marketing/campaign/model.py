@@ -71,7 +71,7 @@ class Campaign(OwnedRecord, Stateful, Base):
         """It begins."""
         if self.is_template:
             allowed = self.moves_from(self.__dict__)
-            members = {"status": self.status, "status_reason": self.status_reason, "allowed": allowed}
+            members = {"record_status": self.status, "status_reason": self.status_reason, "allowed": allowed}
             raise DomainError("illegal-transition", "A template is copied, never launched.", members=members)
         self.move("launch")
         self.actual_start = on
