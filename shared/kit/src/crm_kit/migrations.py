@@ -9,12 +9,14 @@ from typing import Any
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.db import Database
+from crm_kit.schema import v0001
 
 LOCK = 7_263_001
 
@@ -75,13 +77,19 @@ def _upgrade(connection: Connection, package: str, metadata: MetaData) -> None:
 
 
 def write_revision(package: str, database_url: str, metadata: MetaData, title: str) -> Path:
-    """Write the next revision from what a migrated database lacks: for developers. Sequences and data are added by hand."""
+    """Write the next revision from what a migrated database lacks: for developers.
+
+    The first one begins with the kit's own tables (``crm_kit.schema``). Sequences, extensions and data are added by hand.
+    """
     scripts = ScriptDirectory.from_config(config_of(package))
     before = scripts.get_current_head()
     number = f"{int(before or 0) + 1:04d}"
 
     def render(connection: Connection) -> str:
         context = MigrationContext.configure(connection, opts={"target_metadata": metadata})
+        with Operations.context(context):
+            if before is None:
+                v0001.upgrade()
         steps = produce_migrations(context, metadata).upgrade_ops
         assert steps is not None
         return render_python_code(steps, migration_context=context)
@@ -89,13 +97,17 @@ def write_revision(package: str, database_url: str, metadata: MetaData, title: s
     async def compare() -> str:
         db = Database(database_url, pool_size=1, application_name="revise")
         try:
-            async with db.begin() as conn:
-                return await conn.run_sync(render)
+            async with db.connect(autocommit=False) as conn:
+                found = await conn.run_sync(render)
+                await conn.rollback()
+                return found
         finally:
             await db.dispose()
 
+    steps = asyncio.run(compare())
+    first = "v0001.upgrade()\n    " if before is None else ""
     path = Path(_directory(package)) / "versions" / f"{number}_{title.lower().replace(' ', '_')}.py"
-    path.write_text(TEMPLATE.format(title=title, number=number, before=before, steps=asyncio.run(compare())))
+    path.write_text(TEMPLATE.format(title=title, number=number, before=before, steps=first + steps))
     return path
 
 
@@ -104,6 +116,7 @@ TEMPLATE = '''"""{title}."""
 import crm_kit.db
 import sqlalchemy as sa
 from alembic import op
+from crm_kit.schema import v0001
 from sqlalchemy.dialects import postgresql
 
 revision = "{number}"
