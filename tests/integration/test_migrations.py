@@ -1,0 +1,36 @@
+"""Every service's migrations against what its classes say."""
+
+import asyncio
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from crm_kit.db import Database
+from crm_kit.migrations import head_of, migrate, revision_of
+from crm_kit.runtime import Service
+from crm_kit.testing.databases import Databases
+
+
+def differences(connection: Connection, service: Service) -> list[object]:
+    options = {"compare_type": True, "compare_server_default": False, "target_metadata": service.metadata}
+    found = compare_metadata(MigrationContext.configure(connection, opts=options), service.metadata)
+    return list(found)
+
+
+async def test_a_migrated_database_is_what_the_classes_say(databases: Databases, service: Service) -> None:
+    db = Database(databases.of(service).url, pool_size=1, application_name="test")
+    async with db.begin() as conn:
+        assert await conn.run_sync(differences, service) == []
+        assert await revision_of(conn) == head_of(service.migrations)
+    await db.dispose()
+
+
+async def test_migrating_again_and_together_changes_nothing(databases: Databases, service: Service) -> None:
+    url = databases.create(f"migrated_{service.name}")
+    await asyncio.gather(*(asyncio.to_thread(migrate, service.migrations, url, service.metadata) for _ in range(3)))
+    db = Database(url, pool_size=1, application_name="test")
+    async with db.begin() as conn:
+        assert await revision_of(conn) == head_of(service.migrations)
+    await db.dispose()
+    databases.drop(url)
