@@ -6,8 +6,8 @@ from ipaddress import ip_network
 import asyncpg
 import pytest
 
-from crm_gateway.addresses import client_address
 from crm_kit import clock
+from crm_kit.addresses import client_address
 from crm_kit.testing import Client, Issuer, principal
 from crm_kit.testing.databases import ServiceDatabase
 

@@ -6,7 +6,6 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crm_gateway.addresses import client_address
 from crm_gateway.cors import Cors
 from crm_gateway.limits import Limiter
 from crm_gateway.proxy.breaker import Unavailable
@@ -14,6 +13,7 @@ from crm_gateway.proxy.passthrough import Visit, pass_through
 from crm_gateway.proxy.upstream import Upstreams
 from crm_gateway.routes import PREFIX, PUBLIC, upstream_of
 from crm_gateway.settings import GatewaySettings
+from crm_kit.addresses import client_address
 from crm_kit.errors import DomainError
 from crm_kit.problems import problem
 from crm_kit.requests import trace_id

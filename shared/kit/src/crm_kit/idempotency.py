@@ -4,6 +4,7 @@ Source: the IETF draft *The Idempotency-Key HTTP Header Field*, with api.md's or
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit.db import Timestamp
 from crm_kit.errors import DomainError
 
+KEY = re.compile(r"[!-~]{1,255}")
 LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -80,9 +82,10 @@ class Key:
 
     @classmethod
     def of(cls, principal: UUID, method: str, path: str, key: str, body: bytes) -> "Key":
-        """Refuses keys that no client library sends: empty or longer than 255 characters."""
-        if not 0 < len(key) <= 255:
-            raise DomainError("invalid-idempotency-key", "Idempotency-Key must have 1 to 255 characters.")
+        """Refuses keys that no client library sends: empty, longer than 255, or with white space or other scripts."""
+        if not KEY.fullmatch(key):
+            message = "Idempotency-Key must have 1 to 255 visible ASCII characters."
+            raise DomainError("invalid-idempotency-key", message)
         return cls(principal, method, path, key, hashlib.sha256(body).digest())
 
     async def claim(self, conn: AsyncConnection, now: datetime) -> None:

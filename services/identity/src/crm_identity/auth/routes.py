@@ -10,9 +10,10 @@ from crm_identity.auth.grants import Refused, Tokens, by_password, by_refresh, i
 from crm_identity.auth.issue import key_ring
 from crm_identity.auth.schemas import KeySet, MeRead, PasswordChange, TokenRead
 from crm_identity.auth.sessions import end_session_of
-from crm_identity.auth.throttle import address_key, client_address, take
-from crm_identity.settings import settings_of
+from crm_identity.auth.throttle import address_key, take
+from crm_identity.settings import IdentitySettings, settings_of
 from crm_kit import clock
+from crm_kit.addresses import client_address
 from crm_kit.records.presenter import to_json
 from crm_kit.requests import PublicRoute, Route, Uow
 from crm_kit.runtime import Runtime
@@ -53,7 +54,7 @@ async def create_token(
     `error_description`. At most 10 requests a minute for an account and 60 from an address: 429 with Retry-After.
     """
     runtime: Runtime = request.app.state.runtime
-    address = client_address(request, settings_of(runtime).proxies)
+    address = _address(request, settings_of(runtime))
     match grant_type:
         case "password":
             if not username or not password:
@@ -96,7 +97,7 @@ async def revoke_token(
     if token.count(".") == 2:  # an access token, whatever token_type_hint says
         raise Refused("invalid-request", "unsupported_token_type", "Only refresh tokens can be revoked.")
     async with runtime.db.autocommit() as conn:
-        address = client_address(request, settings.proxies)
+        address = _address(request, settings)
         await take(conn, {address_key(address): settings.tokens_per_address}, clock.now())
         await end_session_of(conn, token, clock.now())
     return Response(status_code=200)
@@ -125,3 +126,8 @@ async def change_password(body: PasswordChange, uow: Uow) -> Response:
     """
     await commands.change_own_password(uow, body)
     return Response(status_code=204)
+
+
+def _address(request: Request, settings: IdentitySettings) -> str:
+    peer = request.client.host if request.client else "unknown"
+    return client_address(peer, request.headers.getlist("x-forwarded-for"), settings.proxies)

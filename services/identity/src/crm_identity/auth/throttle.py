@@ -4,10 +4,9 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
-from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.errors import DomainError
@@ -58,23 +57,6 @@ def address_key(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return f"address:{IPv6Network((parsed, 64), strict=False)}"
     return f"address:{parsed}"
-
-
-def client_address(request: Request, proxies: list[IPv4Network | IPv6Network]) -> str:
-    """The address a request came from: the nearest hop that is not a proxy of ours, who says whom it speaks for."""
-    address = request.client.host if request.client else "unknown"
-    hops = [hop.strip() for line in request.headers.getlist("x-forwarded-for") for hop in line.split(",")]
-    while hops and _is_one_of(address, proxies):
-        address = hops.pop()
-    return address
-
-
-def _is_one_of(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed.version == network.version and parsed in network for network in networks)
 
 
 async def take(conn: AsyncConnection, limits: Mapping[str, int], now: datetime) -> None:

@@ -163,7 +163,9 @@ async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
         (job_id, uow.now),
     )
     if changed.rowcount == 0:
-        raise DomainError("illegal-transition", "The import is over.", members={"record_status": job["status"], "allowed": []})
+        raise DomainError(
+            "illegal-transition", "The import is over.", members={"record_status": job["status"], "allowed": []}
+        )
     await conn.exec_driver_sql("delete from import_row where job_id = $1", (job_id,))
     return Response(to_json(await _job(uow, importer, job_id)), 200, None, "application/json")
 
