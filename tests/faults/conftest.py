@@ -17,9 +17,9 @@ from .stage import Stage, a_stage, make_templates
 
 
 @pytest.fixture(scope="session")
-async def own_machines() -> AsyncIterator[Machines]:
+async def own_machines(nursery: Nursery) -> AsyncIterator[Machines]:
     """PostgreSQL and RabbitMQ that nobody but these tests uses."""
-    async with machines() as both:
+    async with machines(nursery.guard) as both:
         await make_templates(both)
         yield both
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from crm_local import ports
 from crm_local.processes import ProcessRef, followers, stop
 from crm_local.servers import Instance, await_ready, own
 
+Guard = Callable[[ProcessRef], None]
+
 
 @dataclass
 class Server:
@@ -23,11 +25,14 @@ class Server:
 
     instance: Instance
     process: ProcessRef
+    guard: Guard
 
     @classmethod
-    def started(cls, instance: Instance) -> "Server":
+    def started(cls, instance: Instance, guard: Guard) -> "Server":
         """Started, and not yet ready."""
-        return cls(instance, instance.command.start())
+        server = cls(instance, instance.command.start(), guard)
+        guard(server.process)
+        return server
 
     async def ready(self) -> None:
         """Wait until it answers."""
@@ -36,6 +41,7 @@ class Server:
     async def start(self) -> None:
         """Start it again on its data and wait until it answers."""
         self.process = self.instance.command.start()
+        self.guard(self.process)
         await self.ready()
 
     async def end(self, number: signal.Signals) -> None:
@@ -97,8 +103,8 @@ class Machines:
 
 
 @asynccontextmanager
-async def machines() -> AsyncIterator[Machines]:
-    """Both servers from nothing, gone afterwards.
+async def machines(guard: Guard) -> AsyncIterator[Machines]:
+    """Both servers from nothing, gone afterwards; ``guard`` sees to that when the tests are killed.
 
     Unlike those of other tests they are as durable as in production: what is tested is what survives.
     """
@@ -106,13 +112,13 @@ async def machines() -> AsyncIterator[Machines]:
     node = own.rabbitmq_node(
         directory / "rabbitmq", directory.name, ports.choose(4), None, log=directory / "rabbitmq.log"
     )
-    broker = Server.started(node)
+    broker = Server.started(node, guard)
     servers = [broker]
     try:
         cluster = await asyncio.to_thread(
             own.postgres_cluster, directory / "postgres", ports.choose(1)[0], None, log=directory / "postgres.log"
         )
-        database = Server.started(cluster)
+        database = Server.started(cluster, guard)
         servers.append(database)
         for server in servers:
             await server.ready()

@@ -2,7 +2,8 @@
 
 One JSON line on standard input for each process wanted (``module``, ``environment``, ``log``), one on standard output for
 each that was born (``born``: pid) and each that died (``died``: pid, ``code``: exit code, or the negative signal). At the
-end of the input it kills what is left.
+end of the input, which also comes when the tests are killed, it kills what is left, and of the processes that it was told
+to guard (``guard``: a ProcessRef) those that still run.
 """
 
 import importlib
@@ -15,6 +16,7 @@ from typing import Any
 
 from crm_kit import failpoints
 from crm_local.entrypoints import preload
+from crm_local.processes import ProcessRef, stop
 from crm_local.suite import SERVICES
 
 LOOK_SECONDS = 0.02
@@ -24,6 +26,7 @@ def main() -> None:
     """Serve until the input ends."""
     preload(SERVICES)
     children: set[int] = set()
+    guarded: list[ProcessRef] = []
     buffered = b""
     while True:
         if select.select([0], [], [], LOOK_SECONDS)[0]:
@@ -31,8 +34,11 @@ def main() -> None:
             if not read:
                 break
             *orders, buffered = (buffered + read).split(b"\n")
-            for order in orders:
-                pid = fork(json.loads(order))
+            for order in map(json.loads, orders):
+                if "guard" in order:
+                    guarded.append(ProcessRef(**order["guard"]))
+                    continue
+                pid = fork(order)
                 children.add(pid)
                 tell({"born": pid})
         for pid in tuple(children):
@@ -43,6 +49,7 @@ def main() -> None:
     for pid in children:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    stop([server for server in guarded if server.alive()], signal.SIGQUIT)
 
 
 def fork(order: dict[str, Any]) -> int:

@@ -7,11 +7,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
 import aiohttp
+
+from crm_local.processes import ProcessRef
 
 READY_SECONDS = 60
 
@@ -52,6 +54,11 @@ class Nursery:
                 self._births.put_nowait(news["born"])
             else:
                 self._deaths[news["died"]].set_result(news["code"])
+
+    def guard(self, server: ProcessRef) -> None:
+        """Have a server stopped when these tests end without stopping it themselves."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"guard": asdict(server)}).encode() + b"\n")
 
     async def fork(self, module: str, environment: dict[str, str], log: Path) -> tuple[int, "asyncio.Future[int]"]:
         """A new process: its pid, and its exit code to be (the negative signal that killed it)."""
