@@ -42,8 +42,8 @@ async def read_books(stage: Stage, service: str) -> Books:
             table = entity.__tablename__
             books.records += await conn.fetchval(f'select count(*) from "{table}"')
             books.rows_without_event += await conn.fetchval(
-                f'select count(*) from "{table}" t where version is distinct from'
-                " (select max(entity_version) from outbox o where o.entity_id = t.id)"
+                f'select count(*) from "{table}" t left join (select entity_id, max(entity_version) as version'
+                " from outbox group by entity_id) o on o.entity_id = t.id where t.version is distinct from o.version"
             )
             books.events_without_row += await conn.fetchval(
                 "select count(distinct entity_id) from outbox o where entity_type = $1"
