@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from crm_local import ports
 from crm_local.processes import ProcessRef, stop, wait_until
 from crm_local.servers import docker, environment, own
 from crm_local.servers.found import Instance, NoServer, Running
 
-__all__ = ["Instance", "NoServer", "Running", "Servers", "await_ready", "provide"]
+__all__ = ["Instance", "NoServer", "Running", "Servers", "await_ready", "provide", "remove_directory"]
 
 
 @dataclass(frozen=True)
@@ -118,4 +119,14 @@ def _discard(processes: Iterable[ProcessRef], containers: Iterable[str], directo
     stop(processes, signal.SIGQUIT)
     docker.remove(containers)
     if directory is not None:
-        shutil.rmtree(directory)
+        remove_directory(directory)
+
+
+def remove_directory(directory: Path) -> None:
+    """Remove a directory with all it holds; that another run removes the same one at the same time is no error."""
+    shutil.rmtree(directory, onerror=_unless_gone)
+
+
+def _unless_gone(function: object, path: str, error: tuple[Any, BaseException, Any]) -> None:
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]

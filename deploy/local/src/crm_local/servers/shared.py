@@ -3,12 +3,12 @@
 import fcntl
 import json
 import os
-import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from crm_local.processes import ProcessRef
-from crm_local.servers import Servers, provide
+from crm_local.servers import Servers, provide, remove_directory
 
 _VARIABLE = "CRM_TEST_RUN"
 _PREFIX = "liaison-run-"
@@ -49,13 +49,15 @@ def _clear(run: Path) -> None:
     record = run / "servers.json"
     if record.exists():
         Servers.load(record.read_text()).stop()
-    shutil.rmtree(run)
+    remove_directory(run)
 
 
 def _sweep() -> None:
     for run in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if run.stat().st_uid != os.getuid() or not (run / "owner.json").exists():
-            continue
-        owner = ProcessRef(**json.loads((run / "owner.json").read_text()))
-        if not owner.alive():
-            _clear(run)
+        # Runs that begin together find the same dead one; what one of them has removed is gone for the others.
+        with suppress(FileNotFoundError):
+            if run.stat().st_uid != os.getuid():
+                continue
+            owner = ProcessRef(**json.loads((run / "owner.json").read_text()))
+            if not owner.alive():
+                _clear(run)
