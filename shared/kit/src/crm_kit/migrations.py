@@ -10,6 +10,7 @@ from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from alembic.operations.ops import CreateForeignKeyOp, CreateTableOp, UpgradeOps
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
@@ -92,6 +93,7 @@ def write_revision(package: str, database_url: str, metadata: MetaData, title: s
                 v0001.upgrade()
         steps = produce_migrations(context, metadata).upgrade_ops
         assert steps is not None
+        steps.ops += _keys_in_a_circle(steps, metadata)
         return render_python_code(steps, migration_context=context)
 
     async def compare() -> str:
@@ -109,6 +111,20 @@ def write_revision(package: str, database_url: str, metadata: MetaData, title: s
     path = Path(_directory(package)) / "versions" / f"{number}_{title.lower().replace(' ', '_')}.py"
     path.write_text(TEMPLATE.format(title=title, number=number, before=before, steps=first + steps))
     return path
+
+
+def _keys_in_a_circle(steps: UpgradeOps, metadata: MetaData) -> list[CreateForeignKeyOp]:
+    """Foreign keys marked ``use_alter``, which creating their table leaves out: they come when all tables stand."""
+    made = [metadata.tables[step.table_name] for step in steps.ops if isinstance(step, CreateTableOp)]
+    found = [
+        CreateForeignKeyOp.from_constraint(key)
+        for table in made
+        for key in table.foreign_key_constraints
+        if key.use_alter
+    ]
+    for step in found:
+        del step.kw["use_alter"]
+    return sorted(found, key=lambda step: (step.source_table, step.local_cols))
 
 
 TEMPLATE = '''"""{title}."""
