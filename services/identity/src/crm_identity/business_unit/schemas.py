@@ -7,11 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.identity import BusinessUnitRecord
 from crm_contracts.types import ShortText
 
+# The parent is the root unit that every installation has, so the example works as it stands.
+EXAMPLE = {"name": "Vienna", "parent_id": "0190a000-0000-7000-8000-000000000002"}
+
 
 class BusinessUnitCreate(BaseModel):
     """A new unit below another."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Vienna"])
     parent_id: UUID = Field(description="Unit above it.")

@@ -11,7 +11,7 @@ from crm_contracts.types import ShortText
 class TeamCreate(BaseModel):
     """A new team; its members are named on the users (`team_ids`)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Key accounts"}]})
 
     name: ShortText = Field(description="Name, 1 to 200 characters; unique.", examples=["Key accounts"])
     business_unit_id: UUID | None = Field(None, description="Business unit of the team; yours unless given.")
