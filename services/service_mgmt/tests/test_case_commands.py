@@ -46,11 +46,13 @@ async def test_resuming_goes_on_in_progress(uow: UnitOfWork, case: Case) -> None
     assert emitted(uow) == ["crm.service.case.resumed.v1"]
 
 
-async def test_escalating_again_is_no_change(uow: UnitOfWork, case: Case) -> None:
+async def test_escalating_says_when_and_happens_once(uow: UnitOfWork, case: Case) -> None:
     await commands.escalate_case(uow, case.id)
     await uow.flush()
-    assert (await announced(uow))[-1]["data"]["escalated_at"] == (await announced(uow))[-1]["time"]
-    assert (await commands.escalate_case(uow, case.id)).version == 2
+    event = (await announced(uow))[-1]
+    assert event["data"]["escalated_at"] == event["data"]["record"]["escalated_at"] == event["time"]
+    with pytest.raises(IllegalTransition):
+        await commands.escalate_case(uow, case.id)
     assert emitted(uow) == []
 
 

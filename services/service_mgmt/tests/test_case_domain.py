@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crm_contracts.service import CaseResolution, CaseStatus, CaseStatusReason, ResolutionKind
 from crm_kit.errors import IllegalTransition, InvalidValue
-from crm_service_mgmt.case.domain import LIFECYCLE, require_billable
+from crm_service_mgmt.case.domain import LIFECYCLE, moves_of, require_billable
 from crm_service_mgmt.case.model import Case
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -85,11 +85,21 @@ def test_escalating_and_canceling_say_nothing_to_the_customer() -> None:
     assert (case.first_responded_at, case.escalated_at) == (None, NOW)
 
 
-def test_a_case_is_escalated_once() -> None:
+def test_a_case_is_escalated_once_and_stays_so() -> None:
     case = a_case(status_reason="on_hold")
     case.escalate(NOW)
-    case.escalate(LATER)
     assert (case.escalated_at, case.state) == (NOW, "active/on_hold")
+    case.cancel()
+    case.reactivate(LATER)
+    with pytest.raises(IllegalTransition) as refused:
+        case.escalate(LATER)
+    assert (case.escalated_at, "escalate" in refused.value.members["allowed"]) == (NOW, False)
+
+
+@pytest.mark.parametrize("state", LIFECYCLE.states)
+def test_having_been_escalated_rules_out_nothing_else(state: str) -> None:
+    assert set(moves_of(state, escalated=False)) == EXPECTED[state]
+    assert set(moves_of(state, escalated=True)) == EXPECTED[state] - {"escalate"}
 
 
 @pytest.mark.parametrize("kind", ResolutionKind)

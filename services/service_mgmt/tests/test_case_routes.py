@@ -163,6 +163,8 @@ PATHS: list[list[str]] = [
     ["wait"],
     ["research"],
     ["hold", "resume"],
+    ["escalate"],
+    ["escalate", "resolve", "reactivate"],
     ["resolve"],
     ["cancel"],
     ["resolve", "reactivate"],

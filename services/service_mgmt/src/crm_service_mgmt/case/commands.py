@@ -90,11 +90,10 @@ async def resume_case(uow: UnitOfWork, case_id: UUID) -> Case:
 
 
 async def escalate_case(uow: UnitOfWork, case_id: UUID) -> Case:
-    """Others have to know of the case; escalating it again is no change."""
+    """Others have to know of the case."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.escalate(uow.now)
-    if uow.changed(case):
-        uow.emit(case, CaseEscalated, escalated_at=case.escalated_at)
+    uow.emit(case, CaseEscalated, escalated_at=uow.now)
     return case
 
 

@@ -1,5 +1,6 @@
 """The case as a row, and what can happen to it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.sales import CustomerType
 from crm_contracts.service import CaseOrigin, CasePriority, CaseRecord, CaseResolution, CaseType, Severity
 from crm_kit.db import OwnedRecord, Stateful, reference_indexes, search_column, sorted_indexes, text_enum
-from crm_service_mgmt.case.domain import LIFECYCLE
+from crm_service_mgmt.case.domain import LIFECYCLE, moves_of
 from crm_service_mgmt.db import Base
 
 
@@ -59,6 +60,12 @@ class Case(OwnedRecord, Stateful, Base):
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 
+    @classmethod
+    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+        """Those of the state, but escalating only once."""
+        state = f"{values['status']}/{values['status_reason']}"
+        return moves_of(state, escalated=values["escalated_at"] is not None)
+
     def hold(self, at: datetime) -> None:
         """Put it aside."""
         self.move("hold")
@@ -79,10 +86,9 @@ class Case(OwnedRecord, Stateful, Base):
         self.move("resume")
 
     def escalate(self, at: datetime) -> None:
-        """Others have to know of it. A case is escalated once: what was escalated stays so, and keeps its time."""
+        """Others have to know of it: once, and whatever becomes of the case it stays escalated."""
         self.move("escalate")
-        if self.escalated_at is None:
-            self.escalated_at = at
+        self.escalated_at = at
 
     def resolve(self, resolution: CaseResolution) -> None:
         """The customer has what they wanted (Dataverse: CloseIncident)."""

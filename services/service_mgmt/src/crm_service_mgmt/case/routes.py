@@ -107,7 +107,7 @@ async def resume_case(case_id: UUID, uow: Uow) -> Response:
 
 @router.post("/{case_id}/escalate", response_model=CaseRead, operation_id="escalate_case")
 async def escalate_case(case_id: UUID, uow: Uow) -> Response:
-    """Others have to know of an active case: sets `escalated_at`, once. Escalating again keeps time and version."""
+    """Others have to know of an active case: sets `escalated_at`. Once only: 409 for a case that was escalated before."""
     return await one(uow, await commands.escalate_case(uow, case_id))
 
 
