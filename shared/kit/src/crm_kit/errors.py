@@ -69,11 +69,14 @@ class InactiveReference(InvalidValue):
 
 
 class IllegalTransition(DomainError):
-    """The state machine has no such move from here; ``allowed`` names the moves it has."""
+    """The state machine has no such move from here; ``allowed`` names the moves it has. ``why`` replaces the sentence
+    where more than the state stands in the way."""
 
-    def __init__(self, action: str, status: str, status_reason: str, allowed: list[str]) -> None:
+    def __init__(
+        self, action: str, status: str, status_reason: str, allowed: list[str], why: str | None = None
+    ) -> None:
         super().__init__(
             "illegal-transition",
-            f"'{action}' is not possible while the record is {status}/{status_reason}.",
+            why or f"'{action}' is not possible while the record is {status}/{status_reason}.",
             members={"record_status": status, "status_reason": status_reason, "allowed": allowed},
         )
