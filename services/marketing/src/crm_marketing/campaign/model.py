@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.marketing import CampaignRecord, CampaignType
 from crm_contracts.money import Money
 from crm_kit.db import OwnedRecord, PercentType, Stateful, money_columns, search_column, sorted_indexes, text_enum
-from crm_kit.errors import DomainError
+from crm_kit.errors import IllegalTransition
 from crm_marketing.campaign.domain import LIFECYCLE
 from crm_marketing.db import Base
 
@@ -70,9 +70,8 @@ class Campaign(OwnedRecord, Stateful, Base):
     def launch(self, on: date) -> None:
         """It begins."""
         if self.is_template:
-            allowed = self.moves_from(self.__dict__)
-            members = {"record_status": self.status, "status_reason": self.status_reason, "allowed": allowed}
-            raise DomainError("illegal-transition", "A template is copied, never launched.", members=members)
+            allowed, why = self.moves_from(self.__dict__), "A template is copied, never launched."
+            raise IllegalTransition("launch", self.status, self.status_reason, allowed, why)
         self.move("launch")
         self.actual_start = on
 
