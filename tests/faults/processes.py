@@ -34,7 +34,12 @@ class Nursery:
         """Started, and importing while its first order is not yet there; at its end it takes along what it started."""
         program = Path(__file__).with_name("nursery.py")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(program), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            str(program),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # Ctrl+C and a timeout end whole process groups; it must outlive the tests to clean up after them.
+            start_new_session=True,
         )
         assert process.stdin is not None
         nursery = cls(process)
