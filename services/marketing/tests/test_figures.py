@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crm_contracts.catalogue import Event
 from crm_contracts.sales import (
     LeadAssigned,
     LeadContacted,
@@ -294,16 +295,26 @@ async def test_a_rebuild_from_snapshots_and_what_follows_gives_the_same_figures(
     assert (await figures(client, campaign))["won_count"] == 0
 
 
-async def test_an_event_that_breaks_its_contract_is_parked_and_others_go_on(
-    client: Client, runtime: Runtime, dispatcher: Dispatcher
+@pytest.mark.parametrize(
+    ("event", "group", "broken"),
+    [
+        (OpportunityCreated, "marketing.deals", {"campaign_id": "no id"}),
+        (LeadCreated, "marketing.leads", {"campaign_id": "no id"}),
+        (LeadCreated, "marketing.leads", {"campaign_id": 7}),
+    ],
+)
+async def test_an_event_that_breaks_its_contract_is_parked_at_once_and_others_go_on(
+    client: Client, runtime: Runtime, dispatcher: Dispatcher, event: type[Event], group: str, broken: dict[str, Any]
 ) -> None:
-    campaign, poison, deal = await made(client), Story(), Story()
-    wrong = poison.tell(OpportunityCreated, **OPEN, campaign_id="no id")
-    await dispatcher.settle([wrong, deal.tell(OpportunityCreated, **OPEN, campaign_id=campaign)])
-    assert (await figures(client, campaign))["opportunities"] == 1
+    campaign, poison, deal, lead = await made(client), Story(), Story(), Story()
+    wrong = poison.tell(event, **(OPEN if event is OpportunityCreated else NEW), **broken)
+    good = [deal.tell(OpportunityCreated, **OPEN, campaign_id=campaign), lead.tell(LeadCreated, campaign_id=campaign)]
+    await dispatcher.settle([wrong, *good])
+    found = await figures(client, campaign)
+    assert (found["opportunities"], found["leads"]) == (1, 1)
     async with runtime.db.autocommit() as conn:
-        parked = await conn.exec_driver_sql("select consumer, event_id from inbox where state = 'parked'")
-        assert [tuple(row) for row in parked] == [("marketing.deals", wrong.envelope.id)]
+        left = await conn.exec_driver_sql("select consumer, event_id, state from inbox where state <> 'done'")
+        assert [tuple(row) for row in left] == [(group, wrong.envelope.id, "parked")]
 
 
 async def test_the_weak_etag_changes_with_the_figures_only(client: Client, hear: Hear) -> None:

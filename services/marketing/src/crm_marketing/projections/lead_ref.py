@@ -1,12 +1,14 @@
 """``LeadRef``: what marketing knows of every lead of sales."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.envelope import Envelope
+from crm_kit.consumers import Unprocessable
 from crm_kit.projections import Projected, project
 from crm_kit.uow import UnitOfWork
 from crm_marketing.db import Base
@@ -34,15 +36,18 @@ class LeadRef(Projected, Base):
 
 async def keep_leads(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per lead. Leads come in by tens of thousands, so their events are not read through the contract."""
-    rows = [
-        (
-            event,
-            {
-                "campaign_id": event.data["record"]["campaign_id"],
-                "status": event.data["record"]["status"],
-                "merged": ".merged.v" in event.type,
-            },
-        )
-        for event in events
-    ]
-    await project(await uow.connection(), LeadRef, rows)
+    await project(await uow.connection(), LeadRef, [(event, _columns(event)) for event in events])
+
+
+def _columns(event: Envelope) -> dict[str, Any]:
+    record = event.data["record"]
+    try:
+        campaign_id, status = record["campaign_id"], record["status"]
+        return {
+            "campaign_id": None if campaign_id is None else UUID(campaign_id),
+            "status": status,
+            "merged": ".merged.v" in event.type,
+        }
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        # No retry will mend it; and what the field holds is not for the log.
+        raise Unprocessable("data.record has no status, or no campaign_id that is an id or null") from error
