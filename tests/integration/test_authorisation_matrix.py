@@ -15,6 +15,8 @@ from crm_kit.db import OwnedRecord
 from crm_kit.runtime import Runtime, Service
 from crm_kit.testing import Answer, Client, People, grants, principal
 from crm_kit.testing.figures import Figures
+from tests.integration.abroad import hear_of_what_examples_refer_to
+from tests.integration.bodies import body_of
 
 ONE_RECORD = re.compile(r"/api/v1/(?P<collection>[a-z-]+)/\{[a-z_]+\}(/[a-z-]+)?")
 REACH = {
@@ -58,33 +60,6 @@ class House:
         return principal(id=self.me, unit=self.unit, teams=(self.team,), privileges=held)
 
 
-def example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
-    """A body that the schema takes: its own example, else its required fields at their simplest."""
-    if "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    if schema.get("examples"):
-        return schema["examples"][0]
-    if "const" in schema or "enum" in schema:
-        return schema.get("const", (schema.get("enum") or [None])[0])
-    for choices in ("anyOf", "oneOf", "allOf"):
-        if choices in schema:
-            return example(document, schema[choices][0])
-    if schema.get("type") == "object":
-        return {name: example(document, schema["properties"][name]) for name in schema.get("required", [])}
-    if schema.get("format") == "uuid":
-        return str(uuid4())
-    if schema.get("format") == "date-time":
-        return "2030-01-01T09:00:00Z"
-    if schema.get("format") == "date":
-        return "2030-01-01"
-    return {"integer": 1, "number": 1, "boolean": True, "array": []}.get(schema.get("type", ""), "a text")
-
-
-def body_of(document: dict[str, Any], operation: dict[str, Any]) -> Any:
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    return None if content is None else example(document, content["schema"])
-
-
 def doors(document: dict[str, Any], entity: Entity) -> Iterator[Door]:
     for path, methods in document["paths"].items():
         match = ONE_RECORD.fullmatch(path)
@@ -125,6 +100,12 @@ async def furnish(client_for: Clients, people: People, document: dict[str, Any],
             given = await maker.post(f"{made.headers['location']}/assign", {"owner_type": "team", "owner_id": team})
             assert given.status == 200, given.body
     return House(me, team, unit, records)
+
+
+@pytest.fixture(autouse=True)
+async def examples_work(app: FastAPI, runtime: Runtime) -> None:
+    """What they refer to in other services is known here."""
+    await hear_of_what_examples_refer_to(app)
 
 
 def but_its_place(answer: Answer) -> dict[str, Any]:

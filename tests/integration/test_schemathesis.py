@@ -1,0 +1,213 @@
+"""Every operation of every service against its own OpenAPI document, with requests that nobody wrote by hand.
+
+The same requests in every run: each operation has a seed of its own, and nothing is remembered between runs.
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+import requests
+import schemathesis
+from fastapi import FastAPI, Request
+from fastapi import Response as Answer
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import APIOperation, BaseSchema, Case, CheckContext, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.result import Err
+from schemathesis.core.transport import Response
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from crm_kit.access import Principal
+from crm_kit.runtime import Service
+from crm_kit.testing import Client, People, principal
+from crm_kit.testing.figures import Figures
+from crm_kit.testing.serving import served
+from tests.integration.bodies import body_of
+
+EXAMPLES = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 4}
+"""Requests per operation: as its schema asks for, and broken in one or more places."""
+ONE_RECORD = re.compile(r"(?P<collection>/api/v1/[a-z-]+)/\{(?P<parameter>[a-z_]+)\}(/[a-z-]+)?")
+MEMBERS = {"type": str, "title": str, "status": int, "detail": str, "instance": str, "trace_id": str}
+SETTINGS = settings(
+    database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), print_blob=False
+)
+
+
+def errors_are_problems(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
+    """RFC 9457, with the members that this API promises beside it."""
+    if response.status_code < 400:
+        return None
+    wrong = []
+    if response.headers.get("content-type") != ["application/problem+json"]:
+        wrong.append(f"media type {response.headers.get('content-type')}")
+    else:
+        body = response.json()
+        wrong += [
+            f"{name}: {body.get(name)!r}" for name, kind in MEMBERS.items() if not isinstance(body.get(name), kind)
+        ]
+        if body.get("status") != response.status_code:
+            wrong.append(f"status {body.get('status')}")
+        if not re.fullmatch(r"/problems/[a-z0-9-]+", str(body.get("type"))):
+            wrong.append(f"type {body.get('type')}")
+        if not re.fullmatch(r"[0-9a-f]{32}", str(body.get("trace_id"))):
+            wrong.append(f"trace_id {body.get('trace_id')}")
+    if wrong:
+        raise Failure(operation=case.operation.label, title="Not a problem document", message="; ".join(wrong))
+    return None
+
+
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+    negative_data_rejection,
+    errors_are_problems,
+]
+
+
+@dataclass
+class Found:
+    """What a run over a document saw."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    operations: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Explorer:
+    """Sends generated requests from a thread of its own, beside the server's loop."""
+
+    def __init__(self, document: dict[str, Any], base_url: str, token: str) -> None:
+        self._document, self._base_url = document, base_url
+        self._session = requests.Session()
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self.found = Found()
+
+    def explore(self) -> Found:
+        """Every operation in both modes."""
+        with self._session:
+            for operation in operations(schemathesis.openapi.from_dict(self._document)):
+                self.found.operations += 1
+                for mode in EXAMPLES:
+                    self._try(operation, mode)
+        return self.found
+
+    def _try(self, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> None:
+        fixed = dict(self._headers)
+        if operation.method.upper() in ("PATCH", "DELETE"):
+            # Whoever writes means it, or a stale tag would end nearly every such request.
+            fixed["If-Match"] = "*"
+        requests_of = operation.as_strategy(mode, path_parameters=self._record_for(operation), headers=fixed)
+
+        @seed(crc32(f"{mode} {operation.label}".encode()))
+        @settings(SETTINGS, max_examples=EXAMPLES[mode])
+        @given(case=requests_of)
+        def send(case: Case[Any]) -> None:
+            response = case.call(self._base_url, self._session, self._headers, timeout=30)
+            self.found.statuses[response.status_code] += 1
+            try:
+                case.validate_response(response, CHECKS, headers=self._headers)
+            except FailureGroup as group:
+                for failure in group.exceptions:
+                    # One of each kind: a hundred copies of it tell no more.
+                    self.found.failures.setdefault(f"{operation.label}: {failure.title}", str(group))
+
+        try:
+            send()
+        except Unsatisfiable:
+            # Nothing can be wrong with a request that has no parameter and no body.
+            if mode is GenerationMode.POSITIVE or operation.body or list(operation.iter_parameters()):
+                raise
+
+    def _record_for(self, operation: APIOperation[Any, Any, Any, Any]) -> dict[str, Any] | None:
+        """The id of a new record, or of one that is there, for an operation on one record."""
+        match = ONE_RECORD.fullmatch(operation.path)
+        if match is None:
+            return None
+        create = self._document["paths"].get(match["collection"], {}).get("post", {})
+        if "201" in create.get("responses", {}):
+            url = self._base_url + match["collection"]
+            body = body_of(self._document, create)
+            made = self._session.post(url, json=body, headers=self._headers, timeout=30)
+            if made.status_code == 201:
+                return {match["parameter"]: made.json()["id"]}
+        listed = self._session.get(
+            self._base_url + match["collection"], params={"limit": 1}, headers=self._headers, timeout=30
+        )
+        items = listed.json().get("items", [])
+        return {match["parameter"]: items[0]["id"]} if items else None
+
+
+def operations(schema: BaseSchema) -> Iterator[APIOperation[Any, Any, Any, Any]]:
+    for result in schema.get_all_operations():
+        if isinstance(result, Err):
+            raise result.err()
+        yield result.ok()
+
+
+async def test_every_answer_is_one_that_openapi_announces(
+    client_for: Callable[[Principal | None], Client],
+    people: People,
+    service: Service,
+    app: FastAPI,
+    figures: Figures,
+) -> None:
+    if service.entities:
+        await people.organization()
+    client = client_for(principal())
+    assert client.token is not None
+    explorer = Explorer(app.openapi(), client.base_url, client.token)
+    found = await asyncio.to_thread(explorer.explore)
+    figures(operations=found.operations, answers=dict(sorted(found.statuses.items())), wrong=len(found.failures))
+    assert found.operations == len([1 for methods in app.openapi()["paths"].values() for _ in methods])
+    assert found.failures == {}, "\n\n".join(found.failures.values())
+
+
+async def test_an_answer_that_openapi_does_not_announce_is_seen() -> None:
+    app = FastAPI()
+
+    @app.get("/breaks")
+    def breaks() -> Answer:
+        return Answer("broken", 500, media_type="text/plain")
+
+    @app.get("/surprises", responses={404: {"description": "No such thing."}})
+    def surprises() -> Answer:
+        return Answer(b"{}", 418, media_type="application/problem+json")
+
+    @app.get("/grumbles", responses={404: {"description": "No such thing."}})
+    def grumbles() -> Answer:
+        return Answer(b'{"detail": "Not found"}', 404, media_type="application/json")
+
+    @app.get("/accepts")
+    def accepts(request: Request) -> Answer:
+        return Answer(b"{}", media_type="application/json")
+
+    document = app.openapi()
+    document["paths"]["/accepts"]["get"]["parameters"] = [
+        {"name": "limit", "in": "query", "required": True, "schema": {"type": "integer", "minimum": 1}}
+    ]
+    async with served(app) as url:
+        found = await asyncio.to_thread(Explorer(document, url, "a token").explore)
+    assert set(found.failures) >= {
+        "GET /breaks: Server error",
+        "GET /breaks: Not a problem document",
+        "GET /surprises: Undocumented status code",
+        "GET /surprises: Not a problem document",
+        "GET /grumbles: Not a problem document",
+        "GET /accepts: Schema-violating request accepted",
+    }
