@@ -91,7 +91,7 @@ def test_a_case_is_escalated_once_and_stays_so() -> None:
     assert (case.escalated_at, case.state) == (NOW, "active/on_hold")
     case.cancel()
     case.reactivate(LATER)
-    with pytest.raises(IllegalTransition) as refused:
+    with pytest.raises(IllegalTransition, match="escalated already") as refused:
         case.escalate(LATER)
     assert (case.escalated_at, "escalate" in refused.value.members["allowed"]) == (NOW, False)
 

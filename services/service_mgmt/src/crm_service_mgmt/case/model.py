@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.sales import CustomerType
 from crm_contracts.service import CaseOrigin, CasePriority, CaseRecord, CaseResolution, CaseType, Severity
 from crm_kit.db import OwnedRecord, Stateful, reference_indexes, search_column, sorted_indexes, text_enum
+from crm_kit.errors import IllegalTransition
 from crm_service_mgmt.case.domain import LIFECYCLE, moves_of
 from crm_service_mgmt.db import Base
 
@@ -87,6 +88,10 @@ class Case(OwnedRecord, Stateful, Base):
 
     def escalate(self, at: datetime) -> None:
         """Others have to know of it: once, and whatever becomes of the case it stays escalated."""
+        if self.escalated_at is not None and self.status == "active":
+            moves = self.moves_from(self.__dict__)
+            why = "The case has been escalated already."
+            raise IllegalTransition("escalate", self.status, self.status_reason, moves, why)
         self.move("escalate")
         self.escalated_at = at
 
