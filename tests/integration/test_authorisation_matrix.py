@@ -16,7 +16,6 @@ from crm_kit.runtime import Runtime, Service
 from crm_kit.testing import Answer, Client, People, grants, principal
 from crm_kit.testing.figures import Figures
 from tests.integration.abroad import hear_of_what_examples_refer_to
-from tests.integration.abroad import hear_of_what_examples_refer_to
 from tests.integration.bodies import body_of
 
 ONE_RECORD = re.compile(r"/api/v1/(?P<collection>[a-z-]+)/\{[a-z_]+\}(/[a-z-]+)?")
@@ -101,12 +100,6 @@ async def furnish(client_for: Clients, people: People, document: dict[str, Any],
             given = await maker.post(f"{made.headers['location']}/assign", {"owner_type": "team", "owner_id": team})
             assert given.status == 200, given.body
     return House(me, team, unit, records)
-
-
-@pytest.fixture(autouse=True)
-async def examples_work(app: FastAPI, runtime: Runtime) -> None:
-    """What they refer to in other services is known here."""
-    await hear_of_what_examples_refer_to(app)
 
 
 @pytest.fixture(autouse=True)
