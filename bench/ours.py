@@ -25,6 +25,7 @@ from bench.driver import Consumable, Load, LoadFailed, run
 from bench.report import Sample, Side, by_p95, by_rate
 from bench.scenes import Options, creates, gets, lists, qualifies, searches
 from bench.suite import BACKLOG_SECONDS, CHECKOUT, Suite
+from crm_kit.db import new_id
 
 API = "/api/v1"
 
@@ -263,10 +264,10 @@ async def template(suite: Suite) -> asyncpg.Record:
 async def write_events(suite: Suite, like: asyncpg.Record, count: int) -> list[UUID]:
     """Outbox rows of so many new leads, as if they had been created; returns the leads' ids."""
     text, lead, event = bytes(like["body"]).decode(), str(like["entity_id"]), str(like["id"])
-    leads = [uuid4() for _ in range(count)]
+    leads = [new_id() for _ in range(count)]
     records = []
     for new in leads:
-        event_id = uuid4()
+        event_id = new_id()
         body = text.replace(lead, str(new)).replace(event, str(event_id)).encode()
         records.append((event_id, new.bytes[15] % 16, "lead", new, 1, like["type"], body, like["created_at"]))
     connection = await connect(suite.database("sales"))
