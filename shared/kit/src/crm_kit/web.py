@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm_kit.announcing import Cause
@@ -31,6 +32,7 @@ from crm_kit.telemetry import WORK, SpanKind, span, tracing
 log = structlog.get_logger(__name__)
 
 PREFIX = "/api/v1"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Opened = Callable[[Runtime], Any]
 
 
@@ -191,7 +193,19 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     )
     cause: Cause = request.scope["crm.cause"]
     found = DomainError(slug, "There is no such path." if slug == "not-found" else str(error.detail))
-    return problem(found, request.url.path, trace_id(cause), error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return problem(found, request.url.path, trace_id(cause), headers)
+
+
+def _allowed(request: Request) -> str:
+    # RFC 9110 §15.5.6 asks for all methods of the path; the framework names those of the first route that has it.
+    scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    routes = request.app.routes
+    return ", ".join(
+        method
+        for method in METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    )
 
 
 async def unforeseen(request: Request, error: Exception) -> Response:
