@@ -236,8 +236,10 @@ class Directory:
 
     async def _follow(self) -> None:
         while True:
+            # Not ``wait_for``: before Python 3.12 it swallows a cancellation that meets the news, and stopping never ends.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._news.wait()
             self._news.clear()
             try:
                 await self.refresh()

@@ -208,3 +208,18 @@ async def test_names_are_held_up_to_a_bound(runtime: Runtime) -> None:
         await directory.learn(conn, first)
         await directory.learn(conn, [uuid4()])
     assert len(directory._names) == NAMES_HELD
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_news_that_arrive_while_it_is_stopped_do_not_keep_it_alive(runtime: Runtime, steps: int) -> None:
+    directory = Directory(runtime.db, runtime.notifier)
+    await directory.start()
+    # A few steps, so that it waits for news; then the cancellation meets each point of its waking up.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    directory._wake()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await directory.stop()
+    assert not directory.alive
