@@ -35,6 +35,7 @@ from crm_kit.runtime import Service
 from crm_kit.testing import Client, People, principal
 from crm_kit.testing.figures import Figures
 from crm_kit.testing.serving import served
+from tests.integration.abroad import hear_of_what_examples_refer_to
 from tests.integration.bodies import body_of
 
 EXAMPLES = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 4}
@@ -169,6 +170,7 @@ async def test_every_answer_is_one_that_openapi_announces(
 ) -> None:
     if service.entities:
         await people.organization()
+        await hear_of_what_examples_refer_to(app)
     client = client_for(principal())
     assert client.token is not None
     explorer = Explorer(app.openapi(), client.base_url, client.token)
