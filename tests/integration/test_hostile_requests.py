@@ -1,0 +1,252 @@
+"""Requests that somebody wrote by hand to do harm: injection, bodies too large or too deep, fields that are not theirs."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+
+from crm_identity.business_unit.model import ROOT_ID
+from crm_kit.access import Principal
+from crm_kit.problems import status_of
+from crm_kit.settings import Settings
+from crm_kit.testing import Answer, Client, People, principal
+from tests.conftest import PACKAGES, service_of
+from tests.integration.abroad import hear_of_what_examples_refer_to
+from tests.integration.bodies import body_of
+
+INJECTIONS = {
+    "quote": "' or '1'='1",
+    "statement": "x'; drop table lead; --",
+    "union": "1) union select null, version() --",
+    "sleep": "1; select pg_sleep(5)",
+    "wildcards": "%_\\",
+    "backslash": "\\'\\",
+    "placeholder": "$1 %s :name {0} ?",
+    "template": "{{7*7}} ${7*7} <%= 7*7 %>",
+    "script": "<script>alert(1)</script>",
+    "path": "../../etc/passwd",
+    "control": "a\x01b\x7f\r\nset-cookie: a=b",
+    "nul": "a\x00b",
+    "right to left": "\u202egnp.exe",
+    "long": "a" * 5000,
+}
+PROTECTED = {"id": str(uuid4()), "owner_id": str(uuid4()), "version": 7, "status": "won"}
+MEMBERS = {"type", "title", "status", "detail", "instance", "trace_id"}
+
+
+@dataclass(frozen=True)
+class Create:
+    """An operation that makes a record, and a body that it takes."""
+
+    path: str
+    body: dict[str, Any]
+
+
+@pytest.fixture(scope="session", params=[name for name in PACKAGES if service_of(name).entities])
+def package(request: pytest.FixtureRequest) -> str:
+    """Each service that has records in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def creates(app: FastAPI) -> list[Create]:
+    """Every create route of the service."""
+    document = app.openapi()
+    found = [
+        Create(path, body_of(document, methods["post"]))
+        for path, methods in document["paths"].items()
+        if "{" not in path and "201" in methods.get("post", {}).get("responses", {})
+    ]
+    assert found
+    return found
+
+
+@pytest.fixture
+def collections(app: FastAPI) -> list[str]:
+    """Every collection of the service that can be queried."""
+    found = [path.removesuffix("/query") for path in app.openapi()["paths"] if path.endswith("/query")]
+    assert found
+    return found
+
+
+@pytest.fixture
+def caller() -> Principal:
+    """May do everything, from the unit that every installation has: identity wants it to be there."""
+    return principal(unit=ROOT_ID)
+
+
+@pytest.fixture(autouse=True)
+async def surroundings(people: People, app: FastAPI) -> None:
+    """What records need before they can be made: the organisation, and records of other services."""
+    await people.organization()
+    await hear_of_what_examples_refer_to(app)
+
+
+def oddness(answer: Answer, *expected: int) -> str | None:
+    """What is wrong with an answer; None for one of the expected statuses with a whole problem document where it is due."""
+    if answer.status not in expected:
+        return f"{answer.status}: {answer.body[:300]!r}"
+    if answer.status < 400:
+        return None
+    if answer.headers.get("content-type") != "application/problem+json":
+        return f"{answer.status} as {answer.headers.get('content-type')}"
+    if not answer.json.keys() >= MEMBERS or {answer.json["status"], status_of(answer.problem)} != {answer.status}:
+        return f"{answer.status} with {answer.body[:300]!r}"
+    return None
+
+
+def texts(body: dict[str, Any]) -> Iterator[str]:
+    return (name for name, value in body.items() if isinstance(value, str))
+
+
+async def test_injected_text_is_kept_as_it_is_or_refused(client: Client, creates: list[Create]) -> None:
+    wrong, kept = [], 0
+    for create in creates:
+        for kind, text in INJECTIONS.items():
+            for name in texts(create.body):
+                answer = await client.post(create.path, create.body | {name: text})
+                if odd := oddness(answer, 201, 409, 422):
+                    wrong.append((create.path, name, kind, odd))
+                if answer.status == 201:
+                    kept += 1
+                    read = await client.get(answer.headers["location"])
+                    if read.status != 200 or read.json[name] not in (text, text.strip()):
+                        wrong.append((create.path, name, kind, f"read back as {read.body[:300]!r}"))
+    assert wrong == []
+    assert kept > 0
+
+
+async def test_injected_text_in_a_list_selects_nothing_more(
+    client: Client, creates: list[Create], collections: list[str]
+) -> None:
+    wrong = []
+    for create in creates:
+        assert (await client.post(create.path, create.body)).status == 201, create.path
+    for collection in collections:
+        everything = (await client.get(f"{collection}?count=exact&limit=200")).json["count"]
+        for kind, text in INJECTIONS.items():
+            for name in (
+                "q",
+                "sort",
+                "fields",
+                "after",
+                "limit",
+                "count",
+                "id",
+                "id[in]",
+                "created_at[gte]",
+                "name",
+                text,
+            ):
+                answer = await client.get(f"{collection}?{urlencode({name: text})}")
+                odd = oddness(answer, 200, 400)
+                if not odd and answer.status == 200 and everything and name != "fields":
+                    found = answer.json["items"]
+                    odd = f"{len(found)} found" if len(found) >= everything else None
+                if odd:
+                    wrong.append((collection, name, kind, odd))
+    assert wrong == []
+
+
+async def test_injected_text_in_a_query_is_a_value_or_refused(client: Client, collections: list[str]) -> None:
+    wrong = []
+    for collection in collections:
+        for kind, text in INJECTIONS.items():
+            bodies: list[dict[str, Any]] = [
+                {"filter": {"all": [{"field": text, "op": "eq", "value": 1}]}},
+                {"filter": {"all": [{"field": "id", "op": text, "value": 1}]}},
+                {"filter": {"any": [{"field": "id", "op": "in", "value": [text]}]}},
+                {"filter": {"not": {"field": "created_at", "op": "gte", "value": text}}},
+                {"sort": text},
+                {"after": text},
+                {text: text},
+            ]
+            for body in bodies:
+                if odd := oddness(await client.post(f"{collection}/query", body), 400, 422):
+                    wrong.append((collection, body, kind, odd))
+    assert wrong == []
+
+
+async def test_injected_ids_and_headers_find_nothing(client: Client, collections: list[str]) -> None:
+    wrong = []
+    for collection in collections:
+        for kind, text in INJECTIONS.items():
+            place = f"{collection}/{quote(text, safe='')}"
+            for method in ("GET", "PATCH", "DELETE"):
+                empty: dict[str, Any] | None = {} if method == "PATCH" else None
+                answer = await client.request(method, place, json=empty, headers={"if-match": "*"})
+                # 405: a record of this kind cannot be changed or deleted by anyone. 400: the path itself is no path.
+                if odd := oddness(answer, 400, 404, 405):
+                    wrong.append((method, collection, kind, odd))
+            if text.isprintable() and text.isascii():
+                for header in ("if-match", "crm-after", "crm-deadline-ms"):
+                    answer = await client.request("PATCH", f"{collection}/{uuid4()}", json={}, headers={header: text})
+                    if odd := oddness(answer, 400, 404, 405, 428):
+                        wrong.append((header, collection, kind, odd))
+    assert wrong == []
+
+
+async def test_a_body_too_large_is_refused_announced_or_not(
+    client: Client, creates: list[Create], settings: Settings
+) -> None:
+    size = settings.max_body_bytes + 1
+
+    async def streamed() -> AsyncIterator[bytes]:
+        for _ in range(size // 65536 + 1):
+            yield b" " * 65536
+
+    wrong = []
+    for create in creates:
+        for body in (b" " * size, streamed()):
+            answer = await client.post(create.path, body=body, headers={"content-type": "application/json"})
+            if odd := oddness(answer, 413):
+                wrong.append((create.path, odd))
+    assert wrong == []
+
+
+async def test_json_too_deep_is_refused(client: Client, creates: list[Create], settings: Settings) -> None:
+    wrong = []
+    for create in creates:
+        for opening, closing in ((b'{"a":', b"}"), (b"[", b"]")):
+            for depth in (settings.json_depth + 1, 100_000):
+                body = opening * depth + b"1" + closing * depth
+                answer = await client.post(create.path, body=body, headers={"content-type": "application/json"})
+                if odd := oddness(answer, 400):
+                    wrong.append((create.path, opening, depth, odd))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+async def test_a_create_sets_no_field_of_the_system(client: Client, creates: list[Create], name: str) -> None:
+    wrong = []
+    for create in creates:
+        answer = await client.post(create.path, create.body | {name: PROTECTED[name]})
+        odd = oddness(answer, 422)
+        if odd or answer.problem != "read-only-field" or [e["pointer"] for e in answer.json["errors"]] != [f"/{name}"]:
+            wrong.append((create.path, odd or answer.body[:300]))
+    assert wrong == []
+
+
+async def test_a_path_names_its_methods_to_whoever_tries_another(client: Client, app: FastAPI) -> None:
+    paths = app.openapi()["paths"]
+    wrong = []
+    for path in paths:
+        place = re.sub(r"\{[^}]+\}", str(uuid4()), path)
+        offered = {
+            method.upper()
+            for other, methods in paths.items()
+            if re.fullmatch(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(other)), place)
+            for method in methods
+        }
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - offered:
+            answer = await client.request(method, place)
+            odd = oddness(answer, 405)
+            if odd or set(answer.headers["allow"].split(", ")) != offered:
+                wrong.append((method, path, odd or answer.headers["allow"]))
+    assert wrong == []
