@@ -56,6 +56,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=2,
+            # The connection used last has its statements prepared and its caches warm.
+            pool_use_lifo=True,
             pool_recycle=1800,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,

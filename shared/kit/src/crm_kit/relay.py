@@ -1,7 +1,8 @@
 """From the outbox to the broker, in order per record, at least once.
 
-Any number of relays may run. Each takes one *shard* at a time under a row lock; locking event rows instead would let
-two relays publish neighbouring versions of one record in any order.
+Any number of relays may run. Each takes *shards* that have work under row locks; locking event rows instead would let
+two relays publish neighbouring versions of one record in any order. It takes up to half of the shards at once: what a
+round costs hardly depends on how many, and another relay finds the other half.
 """
 
 import asyncio
@@ -17,13 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, failpoints
 from crm_kit.bus import EVENTS, BrokerDown, Outcome, Outgoing, Publisher, outgoing
-from crm_kit.db import Database
+from crm_kit.db import Database, fetch
 from crm_kit.notify import Notifier
-from crm_kit.outbox import WAKE_CHANNEL
+from crm_kit.outbox import SHARDS, WAKE_CHANNEL
 
 log = structlog.get_logger(__name__)
 
-BATCH = 200
+SHARDS_AT_ONCE = SHARDS // 2
+BATCH = 50
+"""Rows of one shard in one round."""
 POLL_SECONDS = 0.2
 CONFIRM_SECONDS = 5.0
 LONGEST_BACKOFF = timedelta(minutes=10)
@@ -42,14 +45,16 @@ _CLAIM = """
 select s.shard from outbox_shard s
 where exists (select 1 from outbox o where o.shard = s.shard and o.state = 'pending'
   and (o.next_attempt_at is null or o.next_attempt_at <= $1))
-order by (s.shard + $2) % 16 limit 1 for update skip locked
+order by (s.shard + $2) % 16 limit $3 for update skip locked
 """
 _READ = """
-select o.seq, o.id, o.entity_id, o.entity_version, o.type, o.body, o.traceparent, o.attempts from outbox o
-where o.shard = $1 and o.state = 'pending' and not exists (
-  select 1 from outbox held where held.shard = $1 and held.state = 'pending' and held.next_attempt_at > $2
-  and held.entity_id = o.entity_id and held.seq <= o.seq)
-order by o.seq limit $3
+select o.* from unnest($1::smallint[]) s (shard) cross join lateral (
+  select o.seq, o.id, o.entity_id, o.entity_version, o.type, o.body, o.traceparent, o.attempts from outbox o
+  where o.shard = s.shard and o.state = 'pending' and not exists (
+    select 1 from outbox held where held.shard = s.shard and held.state = 'pending' and held.next_attempt_at > $2
+    and held.entity_id = o.entity_id and held.seq <= o.seq)
+  order by o.seq limit $3
+) o order by o.seq
 """
 _MARK = """
 update outbox set state = 'published', published_at = $2, next_attempt_at = null, last_error = null where seq = any($1)
@@ -73,6 +78,7 @@ class Relay:
         self._db, self._publisher = db, publisher
         self._wake = asyncio.Event()
         self._turn = 0
+        self._more = False
         self._stopping = False
         if notifier is not None:
             notifier.listen(WAKE_CHANNEL, lambda _: self._wake.set())
@@ -83,11 +89,11 @@ class Relay:
         self._wake.set()
 
     async def run(self) -> None:
-        """Drain shards until stopped; an outage of broker or database is waited out and costs no event an attempt."""
+        """Drain until stopped; an outage of broker or database is waited out and costs no event an attempt."""
         failures = 0
         while not self._stopping:
             try:
-                busy = await self.drain_shard()
+                await self.drain()
             except (BrokerDown, OSError, SQLAlchemyError) as error:
                 log.warning(
                     "relay.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
@@ -96,7 +102,7 @@ class Relay:
                 failures += 1
                 continue
             failures = 0
-            if not busy:
+            if not self._more:
                 await self._rest()
 
     async def _rest(self) -> None:
@@ -108,16 +114,18 @@ class Relay:
         finally:
             self._wake.clear()
 
-    async def drain_shard(self) -> int:
-        """Publish one batch of one shard that has work; returns how many rows it handled. Raises BrokerDown."""
+    async def drain(self) -> int:
+        """Publish a batch of each shard it could take; returns how many rows it handled. Raises BrokerDown."""
+        self._more = False
         await self._publisher.ready()
         self._turn += 1
         async with self._db.begin() as conn:
-            shard = (await conn.exec_driver_sql(_CLAIM, (clock.now(), self._turn))).scalar()
-            if shard is None:
+            claimed = await conn.exec_driver_sql(_CLAIM, (clock.now(), self._turn, SHARDS_AT_ONCE))
+            shards = list(claimed.scalars())
+            if not shards:
                 return 0
             # A second statement, so that its snapshot is taken after the lock: the last holder's marks are seen.
-            rows: Sequence[Any] = (await conn.exec_driver_sql(_READ, (shard, clock.now(), BATCH))).all()
+            rows = await fetch(conn, _READ, (shards, clock.now(), BATCH))
             if not rows:
                 return 0
             with PUBLISH.time():
@@ -131,20 +139,21 @@ class Relay:
         if unknown:
             REPUBLISHED.inc(unknown)
             raise BrokerDown(f"{unknown} of {len(rows)} events were not confirmed; they will be sent again")
+        self._more = len(shards) == SHARDS_AT_ONCE or len(rows) >= BATCH
         return len(rows)
 
     def _message(self, row: Any) -> Outgoing:
         headers: dict[str, Any] = {
-            "id": str(row.id),
-            "type": row.type,
+            "id": str(row["id"]),
+            "type": row["type"],
             "source": self._source,
-            "subject": str(row.entity_id),
-            "crm-version": row.entity_version,
-            "crm-seq": row.seq,
+            "subject": str(row["entity_id"]),
+            "crm-version": row["entity_version"],
+            "crm-seq": row["seq"],
         }
-        if row.traceparent:
-            headers["traceparent"] = row.traceparent
-        return outgoing(row.body, row.type, message_id=headers["id"], headers=headers)
+        if row["traceparent"]:
+            headers["traceparent"] = row["traceparent"]
+        return outgoing(row["body"], row["type"], message_id=headers["id"], headers=headers)
 
     async def _mark(self, conn: AsyncConnection, rows: Sequence[Any], outcomes: Sequence[Outcome]) -> None:
         """Mark each record's rows up to its first failure; a later one goes again, after what it must follow."""
@@ -153,15 +162,15 @@ class Relay:
         held: list[tuple[int, datetime, str]] = []
         now = clock.now()
         for row, outcome in zip(rows, outcomes, strict=True):
-            if row.entity_id in stopped:
+            if row["entity_id"] in stopped:
                 continue
             if outcome is Outcome.CONFIRMED:
-                published.append(row.seq)
+                published.append(row["seq"])
                 continue
-            stopped.add(row.entity_id)
+            stopped.add(row["entity_id"])
             if outcome is not Outcome.UNKNOWN:
-                wait = min(timedelta(seconds=2 ** min(row.attempts, 10)), LONGEST_BACKOFF)
-                held.append((row.seq, now + wait, outcome.value))
+                wait = min(timedelta(seconds=2 ** min(row["attempts"], 10)), LONGEST_BACKOFF)
+                held.append((row["seq"], now + wait, outcome.value))
         if published:
             await conn.exec_driver_sql(_MARK, (published, now))
             PUBLISHED.inc(len(published))

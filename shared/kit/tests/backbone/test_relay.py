@@ -64,7 +64,7 @@ def versions(deliveries: list[Delivery]) -> dict[str, list[int]]:
 
 async def test_a_message_repeats_its_envelope_in_headers(runtime: Runtime, publisher: Publisher, amqp_url: str) -> None:
     [thing] = await make_things(runtime, 1)
-    assert await Relay("mini", runtime.db, publisher).drain_shard() == 1
+    assert await Relay("mini", runtime.db, publisher).drain() == 1
     [delivery] = await receive(amqp_url, 1)
     [(body, event_id, seq)] = await rows(runtime, "select body, id, seq from outbox where state = 'published'")
     assert delivery.body == body
@@ -112,7 +112,7 @@ async def test_a_broker_that_is_away_costs_no_attempt(runtime: Runtime, amqp_url
     await make_things(runtime, 3)
     nowhere = urlunsplit(urlsplit(amqp_url)._replace(netloc="guest:guest@127.0.0.1:1"))
     with pytest.raises(BrokerDown):
-        await Relay("mini", runtime.db, Publisher(nowhere, name="nowhere")).drain_shard()
+        await Relay("mini", runtime.db, Publisher(nowhere, name="nowhere")).drain()
     assert await rows(runtime, "select distinct state, attempts, next_attempt_at from outbox") == [("pending", 0, None)]
 
 
@@ -133,11 +133,11 @@ async def test_a_returned_event_holds_back_its_record_and_nothing_else(
     ):
         await insert(runtime, entity, version, type_)
     relay = Relay("mini", runtime.db, publisher)
-    assert await relay.drain_shard() == 3
+    assert await relay.drain() == 3
     state = "select entity_version, state, attempts, last_error from outbox where entity_id = $1 order by seq"
     assert await rows(runtime, state, stuck) == [(1, "pending", 1, "returned"), (2, "pending", 0, None)]
     assert await rows(runtime, state, free) == [(1, "published", 0, None)]
-    assert await relay.drain_shard() == 0
+    assert await relay.drain() == 0
 
 
 async def insert(runtime: Runtime, entity: UUID, version: int, type_: str, body: bytes = b"{}") -> None:
@@ -176,7 +176,7 @@ async def test_old_published_events_are_forgotten_and_pending_ones_never(
     runtime: Runtime, publisher: Publisher
 ) -> None:
     await make_things(runtime, 3)
-    assert await Relay("mini", runtime.db, publisher).drain_shard() > 0
+    assert await Relay("mini", runtime.db, publisher).drain() > 0
     await rows(
         runtime,
         "update outbox set created_at = created_at - interval '99 days',"
