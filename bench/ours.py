@@ -299,7 +299,7 @@ ALL_KNOWN = "select count(*) = cardinality($1::uuid[]) from record_ref where id 
 async def relay_drain(suite: Suite, count: int) -> Sample:
     """Events a second out of a full outbox, while nobody consumes."""
     like = await template(suite)
-    with frozen(suite, "activities-worker", "gateway-worker", "identity-worker"):
+    with frozen(suite, *suite.workers(but="sales-worker")):
         with frozen(suite, "sales-worker"):
             await write_events(suite, like, count)
         took = await until(suite.database("sales"), NOTHING_PENDING)
@@ -310,10 +310,12 @@ async def relay_drain(suite: Suite, count: int) -> Sample:
 async def inbox_drain(suite: Suite, count: int) -> Sample:
     """Lead events a second out of a full queue into all of activities' handler groups."""
     like = await template(suite)
-    with frozen(suite, "activities-worker"):
-        leads = await write_events(suite, like, count)
-        await until(suite.database("sales"), NOTHING_PENDING)
-    took = await until(suite.database("activities"), ALL_KNOWN, leads)
+    with frozen(suite, *suite.workers(but="sales-worker", also="activities-worker")):
+        with frozen(suite, "activities-worker"):
+            leads = await write_events(suite, like, count)
+            await until(suite.database("sales"), NOTHING_PENDING)
+        took = await until(suite.database("activities"), ALL_KNOWN, leads)
+    await suite.settled()
     return Sample(count / took)
 
 

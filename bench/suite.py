@@ -48,6 +48,11 @@ class Suite:
         found: dict[str, Any] = next(one for one in self.status["services"] if one["name"] == name)
         return found
 
+    def workers(self, *, but: str, also: str = "") -> list[str]:
+        """The names of all worker processes but one or two."""
+        names = [one["name"] for one in self.status["services"] if one["name"].endswith("-worker")]
+        return [name for name in names if name not in (but, also)]
+
     def database(self, service: str) -> str:
         """The URL of a service's database, for the operator."""
         return f"{self.status['database_url'].rpartition('/')[0]}/{self.status['instance']}_crm_{service}"

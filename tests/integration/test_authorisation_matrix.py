@@ -112,6 +112,10 @@ def but_its_place(answer: Answer) -> dict[str, Any]:
     return {name: value for name, value in answer.json.items() if name not in ("instance", "trace_id")}
 
 
+COPYING = "/copy"
+"""Makes another record and changes nothing of this one: whoever may read it and create may copy it."""
+
+
 async def versions(runtime: Runtime, entity: Entity) -> dict[UUID, int]:
     async with runtime.db.autocommit() as conn:
         rows: list[Any] = list(await conn.exec_driver_sql(f'select id, version from "{entity.name}"'))
@@ -141,14 +145,15 @@ async def test_nobody_gets_to_a_record_that_no_privilege_reaches(
                     expected = 403 if depth is Depth.NONE else 404
                     if answer.status != expected or but_its_place(answer) != but_its_place(missing):
                         leaks.append((door.method, door.path, depth.name, kind, answer.status, answer.body[:200]))
-                    if door.method != "GET":
+                    if door.method != "GET" and not door.path.endswith(COPYING):
                         seen = await door.knock(reader, record)
                         tried += 1
                         if seen.status != 403:
                             leaks.append(
                                 (door.method, door.path, f"reads all, {depth.name}", kind, seen.status, seen.body[:200])
                             )
-        assert await versions(runtime, entity) == before
+        after = await versions(runtime, entity)
+        assert {record: after.get(record) for record in before} == before
     figures(doors=tried, leaks=len(leaks))
     assert leaks == []
 

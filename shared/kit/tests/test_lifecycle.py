@@ -31,7 +31,7 @@ def test_a_move_is_possible_exactly_where_the_table_says(action: str, state: str
         with pytest.raises(IllegalTransition) as refused:
             DOOR.after(action, state)
         status, _, reason = state.partition("/")
-        assert refused.value.members == {"status": status, "status_reason": reason, "allowed": ALLOWED[state]}
+        assert refused.value.members == {"record_status": status, "status_reason": reason, "allowed": ALLOWED[state]}
 
 
 def test_a_target_with_reasons_takes_one_of_them_and_the_first_by_default() -> None:

@@ -1,17 +1,12 @@
 """Who of our accounts and contacts a new customer may already be: same e-mail or phone, similar name."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, case, func, literal, or_, select, union_all
-
 from crm_contracts.access import Privilege
-from crm_kit.db import OwnedRecord
+from crm_kit.db import fetch
 from crm_kit.errors import DomainError
 from crm_kit.uow import UnitOfWork
-from crm_sales.account.model import Account
-from crm_sales.contact.model import Contact
 
 SHOWN = 20
 SIMILAR = 0.6
@@ -29,17 +24,16 @@ class Likeness:
 
 async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contact: Likeness | None) -> None:
     """409 ``possible-duplicates`` listing likely accounts and contacts; what the caller may not read only as hidden."""
-    likely = []
-    if account is not None:
-        likely.append(_like(Account, Account.name, Account.name, (Account.phone,), account))
-    if contact is not None:
-        # Shown by its number: a problem document is no place for a person's name.
-        phones = (Contact.phone, Contact.mobile_phone)
-        likely.append(_like(Contact, Contact.full_name, Contact.number, phones, contact))
-    selects = [one.subquery().select() for one in likely if one is not None]
-    if not selects:
+    parts: list[str] = []
+    parameters: list[Any] = []
+    for likeness, part in ((account, LIKE_ACCOUNT), (contact, LIKE_CONTACT)):
+        if likeness is not None:
+            first = len(parameters)
+            parts.append(part.format(*(f"${first + n}" for n in (1, 2, 3)), limit=SHOWN))
+            parameters += [likeness.email, list(likeness.phones), likeness.name.lower() if likeness.name else None]
+    if not parts:
         return
-    found = (await uow.execute(union_all(*selects).limit(SHOWN))).all()
+    found = await fetch(await uow.transaction(), f"{' union all '.join(parts)} limit {SHOWN}", parameters)
     if found:
         raise DomainError(
             "possible-duplicates",
@@ -48,25 +42,23 @@ async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contac
         )
 
 
-def _like(
-    entity: type[OwnedRecord], name: Any, shown: Any, phones: Sequence[Any], known: Likeness
-) -> Select[Any] | None:
-    email: Any = entity.email  # type: ignore[attr-defined]  # accounts and contacts have one
-    same: dict[str, ColumnElement[bool]] = {}
-    if known.email:
-        same["email"] = email == known.email
-    if known.phones:
-        same["phone"] = or_(*(phone.in_(known.phones) for phone in phones))
-    if known.name:
-        same["name"] = func.lower(name).bool_op("%")(known.name.lower())
-    if not same:
-        return None
-    reasons = func.concat_ws(",", *(case((rule, literal(reason, String))) for reason, rule in same.items()))
-    return (
-        select(literal(entity.entity()), entity.id, shown, entity.owner_id, entity.business_unit_id, reasons)
-        .where(or_(*same.values()))
-        .limit(SHOWN)
-    )
+# Each rule has its index, which the planner combines. What is not known is null and matches nothing.
+LIKE_ACCOUNT = """
+(select 'account', id, name, owner_id, business_unit_id, concat_ws(',',
+    case when email = {0}::text then 'email' end,
+    case when phone = any({1}::text[]) then 'phone' end,
+    case when lower(name) % {2}::text then 'name' end)
+from account where email = {0}::text or phone = any({1}::text[]) or lower(name) % {2}::text limit {limit})
+"""
+# Shown by its number: a problem document is no place for a person's name.
+LIKE_CONTACT = """
+(select 'contact', id, number, owner_id, business_unit_id, concat_ws(',',
+    case when email = {0}::text then 'email' end,
+    case when phone = any({1}::text[]) or mobile_phone = any({1}::text[]) then 'phone' end,
+    case when lower(full_name) % {2}::text then 'name' end)
+from contact where email = {0}::text or phone = any({1}::text[]) or mobile_phone = any({1}::text[])
+    or lower(full_name) % {2}::text limit {limit})
+"""
 
 
 def _shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from crm_kit.uow import UnitOfWork
 
 ONE = re.compile(r"\s*([a-z][a-z_]{0,49})/([0-9a-fA-F-]{36})@([0-9]{1,9})\s*")
 MOST = 10
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from crm_contracts.identity import BusinessUnitRecord
 from crm_contracts.types import ShortText
 
 # The parent is the root unit that every installation has, so the example works as it stands.
-EXAMPLE = {"name": "Vienna", "parent_id": "0190a000-0000-7000-8000-000000000002"}
+EXAMPLE: JsonDict = {"name": "Vienna", "parent_id": "0190a000-0000-7000-8000-000000000002"}
 
 
 class BusinessUnitCreate(BaseModel):

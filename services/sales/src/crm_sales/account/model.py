@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -55,5 +55,6 @@ class Account(OwnedRecord, Stateful, Base):
         Index(None, "name", "id"),
         Index(None, "tier", "id"),
         *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id"),
+        Index("ix_account_likeness", text("lower(name) gin_trgm_ops"), postgresql_using="gin"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )

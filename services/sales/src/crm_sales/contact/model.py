@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -57,5 +57,6 @@ class Contact(OwnedRecord, Stateful, Base):
         Index(None, "tier", "id"),
         *sorted_indexes("contact", "first_name"),
         *reference_indexes("contact", "account_id", "email", "phone", "mobile_phone"),
+        Index("ix_contact_likeness", text("lower(full_name) gin_trgm_ops"), postgresql_using="gin"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )

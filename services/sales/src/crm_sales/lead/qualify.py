@@ -77,11 +77,18 @@ def _require(known: str | None, asked: bool | None, pointer: str, field: str) ->
         raise InvalidValue(pointer, "name-required", f"The lead has no {field} to make it from.")
 
 
+TERMS = (
+    select(
+        *SalesStage.__table__.c, select(SalesSettings.customer_creation).limit(1).scalar_subquery().label("creation")
+    )
+    .order_by(SalesStage.position, SalesStage.id)
+    .limit(1)
+)
+
+
 async def _terms(uow: UnitOfWork) -> tuple[CustomerCreation, SalesStage]:
     """When customers are made, and the stage a deal starts in: one statement."""
-    creation = select(SalesSettings.customer_creation).limit(1).scalar_subquery()
-    first = select(*SalesStage.__table__.c, creation.label("creation")).order_by(SalesStage.position, SalesStage.id)
-    row = (await uow.execute(first.limit(1))).mappings().one_or_none()
+    row = (await uow.execute(TERMS)).mappings().one_or_none()
     if row is None:
         raise DomainError("no-sales-stage", "There is no sales stage to start in; add one at /sales-stages.")
     values = dict(row)

@@ -658,3 +658,7 @@ def upgrade() -> None:
     # Two pairs of tables refer to each other; create_table leaves such keys out.
     op.create_foreign_key("fk_account_primary_contact_id", "account", "contact", ["primary_contact_id"], ["id"])
     op.create_foreign_key("fk_lead_opportunity_id", "lead", "opportunity", ["opportunity_id"], ["id"])
+    op.create_index("ix_account_likeness", "account", [sa.text("lower(name) gin_trgm_ops")], postgresql_using="gin")
+    op.create_index(
+        "ix_contact_likeness", "contact", [sa.text("lower(full_name) gin_trgm_ops")], postgresql_using="gin"
+    )
