@@ -33,12 +33,12 @@ async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contac
             parameters += [likeness.email, list(likeness.phones), likeness.name.lower() if likeness.name else None]
     if not parts:
         return
-    found = await fetch(await uow.transaction(), f"{' union all '.join(parts)} limit {SHOWN}", parameters)
+    found = await fetch(await uow.transaction(), " union all ".join(parts), parameters)
     if found:
         raise DomainError(
             "possible-duplicates",
             "Similar accounts or contacts exist; link one of them, or send allow_duplicates: true.",
-            members={"duplicates": [_shown(uow, row) for row in found]},
+            members={"duplicates": [_shown(uow, row) for row in found[:SHOWN]]},
         )
 
 
