@@ -24,7 +24,8 @@ RENEW_SECONDS = 300
 BACKLOG_SECONDS = 10
 """How long after a run the last consumer may still be busy."""
 
-ENTITIES = ("lead", "opportunity", "account", "contact", "sales_stage", "exchange_rate", "sales_settings", "task")
+OWNED = ("lead", "opportunity", "account", "contact", "task")
+UNOWNED = ("sales_stage", "exchange_rate", "sales_settings")
 
 
 @dataclass
