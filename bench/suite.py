@@ -76,12 +76,14 @@ class Suite:
 
     async def _hire(self, session: aiohttp.ClientSession, depth: str) -> list[tuple[str, str]]:
         boss = await _log_in(session, "bench@example.org", self.password)
-        grant = dict.fromkeys(("create", "read", "write", "delete", "assign"), depth)
+        privileges = ("create", "read", "write", "delete", "assign")
+        grants = {entity: dict.fromkeys(privileges, depth) for entity in OWNED}
+        grants |= {entity: dict.fromkeys(privileges, "organization") for entity in UNOWNED}
         role = await _post(
             session,
             boss,
             "/api/v1/security-roles",
-            {"name": f"Bench {depth}", "privileges": dict.fromkeys(ENTITIES, grant)},
+            {"name": f"Bench {depth}", "privileges": grants},
         )
         people = []
         for number in range(PRINCIPALS):
