@@ -47,8 +47,8 @@ async def connect(url: str) -> asyncpg.Connection:
     return connection
 
 
-async def fill_leads(url: str, owners: Sequence[str], unit: str, count: int) -> list[str]:
-    """Leads by COPY, their owners in turns, with names nobody shares, so that no qualify finds a likeness."""
+async def fill_leads(url: str, owners: Sequence[str], unit: str, count: int, *, strangers: bool = False) -> list[str]:
+    """Leads by COPY, their owners in turns; ``strangers`` have names nobody shares, so that no qualify finds a likeness."""
     connection = await connect(url)
     try:
         known = {row[0] for row in await connection.fetch(COLUMNS_OF_LEAD)}
@@ -63,9 +63,10 @@ async def fill_leads(url: str, owners: Sequence[str], unit: str, count: int) -> 
             "estimated_value_base_currency": lambda p: "EUR",
             "budget_base_currency": lambda p: "EUR",
         }
-        random = Random(9)
-        columns["last_name"] = lambda p: "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=12)).capitalize()
-        columns["company_name"] = lambda p: "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=14)).capitalize()
+        if strangers:
+            random = Random(9)
+            columns["last_name"] = lambda p: "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=12)).capitalize()
+            columns["company_name"] = lambda p: "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=14)).capitalize()
         await fill(connection, "lead", columns, count)
         await connection.execute("vacuum analyze lead")
         return [str(row[0]) for row in await connection.fetch("select id from lead where number like 'BEN-%'")]
@@ -118,7 +119,9 @@ def under_api(load: Load) -> Load:
 async def writes(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
     await empty(suite)
     supply = 10_000 + options.rounds * options.seconds * 700
-    ids = await fill_leads(suite.database("sales"), await suite.owners("organization"), await unit_of(suite), supply)
+    ids = await fill_leads(
+        suite.database("sales"), await suite.owners("organization"), await unit_of(suite), supply, strangers=True
+    )
     create, sales = under_api(creates(options)), suite.process("sales-api")["url"]
     Random(4).shuffle(ids)
     supply_of_leads = Consumable(replace(under_api(qualifies(ids, options)), bodies=["{}"]))
