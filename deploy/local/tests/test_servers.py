@@ -49,9 +49,8 @@ def test_everybody_in_a_run_gets_the_same_servers(servers: Servers) -> None:
 
 
 def test_our_own_servers_listen_on_loopback_only(servers: Servers) -> None:
-    if not servers.processes:
-        pytest.skip("the servers of this run are somebody else's")
-    assert {urlsplit(url).hostname for url in (servers.database_url, servers.amqp_url)} == {"127.0.0.1"}
+    hosts = {urlsplit(url).hostname for url in (servers.database_url, servers.amqp_url)}
+    assert hosts == {"127.0.0.1"} or not servers.processes
 
 
 def test_servers_of_the_environment_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
