@@ -114,3 +114,8 @@ def test_every_move_has_its_route(service: Service, package: str) -> None:
 def test_a_main_reads_as_a_table_of_contents(package: str) -> None:
     [main] = CHECKOUT.glob(f"services/*/src/{package}/main.py")
     assert len(main.read_text().splitlines()) <= 50
+
+
+def test_no_two_indexes_share_a_name(service: Service) -> None:
+    names = [str(index.name) for table in service.metadata.tables.values() for index in table.indexes]
+    assert sorted(set(names)) == sorted(names)

@@ -74,7 +74,8 @@ class Opportunity(OwnedRecord, Stateful, Base):
         Index(None, "business_unit_id", "created_at", "id"),
         Index(None, "modified_at", "id"),
         Index(None, "name", "id"),
-        Index(None, "stage", "id"),
+        # The name by convention would be that of the next one.
+        Index("ix_opportunity_stage_name", "stage", "id"),
         Index(None, "stage_id"),
         *sorted_indexes(
             "opportunity",

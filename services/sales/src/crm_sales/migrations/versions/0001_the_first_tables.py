@@ -655,6 +655,7 @@ def upgrade() -> None:
         postgresql_ops={"search_text": "gin_trgm_ops"},
     )
     op.create_index(op.f("ix_opportunity_stage_id"), "opportunity", ["stage_id"], unique=False)
+    op.create_index("ix_opportunity_stage_name", "opportunity", ["stage", "id"], unique=False)
     # Two pairs of tables refer to each other; create_table leaves such keys out.
     op.create_foreign_key("fk_account_primary_contact_id", "account", "contact", ["primary_contact_id"], ["id"])
     op.create_foreign_key("fk_lead_opportunity_id", "lead", "opportunity", ["opportunity_id"], ["id"])
