@@ -64,6 +64,38 @@ async def test_a_deal_advances_either_way_and_says_from_and_to(sales: Sales, by:
     assert (moved["data"]["from_stage"]["name"], moved["data"]["to_stage"]["name"]) == ("close", "develop")
 
 
+async def test_a_deal_remembers_every_stay_in_a_stage(sales: Sales) -> None:
+    """From entering it until it moved on or was closed; time between closing and reopening is in no stage."""
+    deal = await sales.make("opportunities", **FLEET)
+    assert [(stay["stage"], stay["entered_at"], stay["left_at"]) for stay in deal["stages"]] == [
+        ("qualify", deal["created_at"], None)
+    ]
+    moved = await sales.act("opportunities", deal, "advance", stage="close")
+    back = await sales.act("opportunities", moved, "advance", stage="qualify")
+    held = await sales.act("opportunities", back, "hold")
+    assert held["stages"] == back["stages"]
+    lost = await sales.act("opportunities", held, "lose")
+    reopened = await sales.act("opportunities", lost, "reopen")
+    first, second, third, fourth = reopened["stages"]
+    assert [stay["stage"] for stay in reopened["stages"]] == ["qualify", "close", "qualify", "qualify"]
+    assert (first["left_at"], second["left_at"]) == (second["entered_at"], third["entered_at"])
+    assert (third["left_at"], fourth["entered_at"]) == (lost["closed_at"], reopened["modified_at"])
+    assert fourth == {
+        "stage_id": deal["stage_id"],
+        "stage": "qualify",
+        "entered_at": reopened["modified_at"],
+        "left_at": None,
+    }
+    assert (await sales.events())[-1]["data"]["changed"]["stages"] == {"changed": True}
+
+
+async def test_a_deal_closed_before_it_was_moved_here_stayed_no_time(sales: Sales) -> None:
+    deal = await sales.make("opportunities", **FLEET)
+    lost = await sales.act("opportunities", deal, "lose", closed_at="2026-01-05T09:00:00Z")
+    [stay] = lost["stages"]
+    assert stay["left_at"] == stay["entered_at"] == deal["created_at"]
+
+
 async def test_advancing_to_the_present_stage_changes_nothing(sales: Sales) -> None:
     deal = await sales.make("opportunities", **FLEET)
     assert (await sales.act("opportunities", deal, "advance", stage="qualify"))["version"] == 1
@@ -99,7 +131,7 @@ async def test_sending_back_the_probability_one_read_overrides_nothing(sales: Sa
 
 
 @pytest.mark.parametrize(
-    "field", ["stage_id", "stage", "status", "actual_value", "closed_at", "closes", "exchange_rate"]
+    "field", ["stage_id", "stage", "stages", "status", "actual_value", "closed_at", "closes", "exchange_rate"]
 )
 async def test_stage_and_close_are_not_patched(sales: Sales, field: str) -> None:
     deal = await sales.make("opportunities", **FLEET)

@@ -87,12 +87,13 @@ async def make_opportunity(
         probability_overridden=wanted.probability is not None,
         estimated_value=wanted.estimated_value or lead.estimated_value,
         estimated_close_date=wanted.estimated_close_date or lead.estimated_close_date,
+        stages=[],
         closes=[],
         description=wanted.description or lead.description,
     )
     deal.belong_to(customer)
     know_name(uow, customer)
-    deal.enter(stage)
+    deal.enter(stage, uow.now)
     await pin_amounts(uow, deal, Opportunity.money_fields)
     return uow.add(deal, OpportunityCreated)
 

@@ -46,11 +46,14 @@ async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opport
     values = dict(body)
     customer, stage_id, lead_id = values.pop("customer"), values.pop("stage_id"), body.originating_lead_id
     overridden = body.probability is not None
-    deal = Opportunity(number=await uow.number("OPP"), closes=[], probability_overridden=overridden, **values)
+    deal = Opportunity(
+        number=await uow.number("OPP"), stages=[], closes=[], probability_overridden=overridden, **values
+    )
     await _set_customer(uow, deal, customer)
     if lead_id is not None:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
-    deal.enter(await first_stage(uow) if stage_id is None else await stage_with(uow, stage_id, "/stage_id"))
+    stage = await first_stage(uow) if stage_id is None else await stage_with(uow, stage_id, "/stage_id")
+    deal.enter(stage, uow.now)
     await pin_amounts(uow, deal, Opportunity.money_fields)
     return uow.add(deal, OpportunityCreated)
 
@@ -83,7 +86,7 @@ async def advance_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Stage
     stage = await stage_with(uow, body.stage_id or body.stage or "", "/stage_id" if by_id else "/stage")
     if stage.id != deal.stage_id:
         before = await stage_with(uow, deal.stage_id, "/stage_id")
-        deal.enter(stage)
+        deal.enter(stage, uow.now)
         uow.emit(deal, OpportunityStageChanged, from_stage=_as_it_is(before), to_stage=_as_it_is(stage))
     return deal
 
@@ -117,7 +120,7 @@ async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportun
 async def reopen_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
     """Work on a won or lost deal again; its close records and what winning made of its customer stay."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
-    deal.reopen()
+    deal.reopen(uow.now)
     await pin_amounts(uow, deal, Opportunity.money_fields)
     uow.emit(deal, OpportunityReopened)
     return deal

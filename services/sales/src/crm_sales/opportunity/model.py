@@ -11,7 +11,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import CloseOutcome, CustomerType, LeadSource, OpportunityClose, OpportunityRecord, Rating
+from crm_contracts.sales import (
+    CloseOutcome,
+    CustomerType,
+    LeadSource,
+    OpportunityClose,
+    OpportunityRecord,
+    Rating,
+    StageVisit,
+)
+from crm_contracts.types import utc_text
 from crm_kit.db import (
     OwnedRecord,
     PercentType,
@@ -54,6 +63,7 @@ class Opportunity(OwnedRecord, Stateful, Base):
     rating: Mapped[Rating | None] = mapped_column(text_enum(Rating))
     stage_id: Mapped[UUID] = mapped_column(ForeignKey("sales_stage.id"))
     stage: Mapped[str] = mapped_column(String(200))
+    stages: Mapped[list[Any]] = mapped_column(JSONB)
     probability: Mapped[Decimal] = mapped_column(PercentType())
     probability_overridden: Mapped[bool]
     estimated_value: Mapped[Money | None] = money_columns("estimated_value")
@@ -89,9 +99,11 @@ class Opportunity(OwnedRecord, Stateful, Base):
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 
-    def enter(self, stage: SalesStage) -> None:
+    def enter(self, stage: SalesStage, at: datetime) -> None:
         """Be in a stage; an overridden probability is kept."""
+        self._leave_stage(at)
         self.stage_id, self.stage = stage.id, stage.name
+        self._stay_from(at)
         if not self.probability_overridden:
             self.probability = stage.probability
 
@@ -104,18 +116,32 @@ class Opportunity(OwnedRecord, Stateful, Base):
         """The deal closed in our favour (Dataverse: WinOpportunity)."""
         self.move("win")
         self.actual_value, self.closed_at = actual_value, at
+        self._leave_stage(at)
         self._keep_close(CloseOutcome.WON, note, by)
 
     def lose(self, reason: str, at: datetime, note: str | None, by: UUID | None) -> None:
         """The deal closed without us (Dataverse: LoseOpportunity)."""
         self.move("lose", reason)
         self.closed_at = at
+        self._leave_stage(at)
         self._keep_close(CloseOutcome.LOST, note, by)
 
-    def reopen(self) -> None:
-        """Work on it again; the close records stay."""
+    def reopen(self, at: datetime) -> None:
+        """Work on it again, in the stage it was closed in; the close records stay."""
         self.move("reopen")
+        self._stay_from(at)
         self.actual_value = self.actual_value_base = self.closed_at = None
+
+    def _stay_from(self, at: datetime) -> None:
+        visit = StageVisit(stage_id=self.stage_id, stage=self.stage, entered_at=at, left_at=None)
+        self.stages = [*self.stages, visit.model_dump(mode="json")]
+
+    def _leave_stage(self, at: datetime) -> None:
+        """Where a deal was closed earlier than somebody moved it here, it stayed no time at all."""
+        if self.stages:
+            *before, last = self.stages
+            entered_at = StageVisit.model_validate(last).entered_at
+            self.stages = [*before, {**last, "left_at": utc_text(max(entered_at, at))}]
 
     def _keep_close(self, outcome: CloseOutcome, note: str | None, by: UUID | None) -> None:
         assert self.closed_at is not None

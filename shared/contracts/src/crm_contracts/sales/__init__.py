@@ -76,6 +76,7 @@ from .opportunity import (
     OpportunityUpdated,
     OpportunityWon,
     StageRef,
+    StageVisit,
 )
 from .reference import (
     EXCHANGE_RATE,
@@ -187,5 +188,6 @@ __all__ = [
     "SalesStageSnapshot",
     "SalesStageUpdated",
     "StageRef",
+    "StageVisit",
     "Tier",
 ]

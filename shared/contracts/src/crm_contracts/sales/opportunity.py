@@ -43,6 +43,17 @@ class OpportunityClose(Shape):
     by: UUID | None = Field(description="Who closed it; null for the system.")
 
 
+class StageVisit(Shape):
+    """One stay of a deal in a stage: from entering it until it moved on, or was won or lost."""
+
+    stage_id: UUID = Field(description="Id of the stage.")
+    stage: ShortText = Field(description="Name of the stage when it was entered.", examples=["propose"])
+    entered_at: UtcDatetime = Field(description="When the deal entered it; once more when it was reopened.")
+    left_at: UtcDatetime | None = Field(
+        description="When the deal moved on or was closed, never before `entered_at`; null while it is there."
+    )
+
+
 class OpportunityRecord(OwnedRecord):
     """A deal in the making, won or lost."""
 
@@ -57,6 +68,12 @@ class OpportunityRecord(OwnedRecord):
     rating: Open[Rating] | None = Field(description="How promising it is.")
     stage_id: UUID = Field(description="Sales stage; changes through `advance`.")
     stage: ShortText = Field(description="Name of the stage as of writing; read-only.", examples=["Propose"])
+    stages: list[StageVisit] = Field(
+        default=[],
+        description="Every stay in a stage, oldest first: none is ever removed, and only the last can have no `left_at`. "
+        "Time on hold counts; time between closing and reopening does not. Read-only.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     probability: Percent = Field(description="Chance to win in percent, 0 to 100: the stage's, or overridden and kept.")
     estimated_value: NonNegativeMoney | None = Field(description="Expected revenue, zero or more.")
     estimated_value_base: Money | None = Field(

@@ -542,6 +542,7 @@ def upgrade() -> None:
         ),
         sa.Column("stage_id", sa.Uuid(), nullable=False),
         sa.Column("stage", sa.String(length=200), nullable=False),
+        sa.Column("stages", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("probability", crm_kit.db.PercentType(), nullable=False),
         sa.Column("probability_overridden", sa.Boolean(), nullable=False),
         sa.Column("estimated_value_amount", sa.Numeric(precision=20, scale=4), nullable=True),
