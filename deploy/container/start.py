@@ -1,0 +1,42 @@
+"""The entry of a service's image: `api` and `worker` run until SIGTERM, `setup` migrates and seeds the database.
+
+`ready` is the health check: exit code 0 when the process of this container is ready for work.
+"""
+
+import http.client
+import os
+import sys
+from importlib import import_module
+
+_MODULES = {"api": "main", "worker": "worker", "setup": "setup"}
+
+
+def main(command: str) -> int:
+    """Become what was asked for; returns the exit code."""
+    if command == "ready":
+        return 0 if _is_ready() else 1
+    if command not in _MODULES:
+        print(f"{command!r} is none of: {', '.join(_MODULES)}, ready", file=sys.stderr)  # noqa: T201 - asked by a person
+        return 2
+    package = os.environ["CRM_PACKAGE"]
+    # What is the same wherever the image runs is not left to whoever runs it.
+    os.environ["CRM_SERVICE"] = import_module(f"{package}.app").SERVICE.name
+    os.environ["CRM_ROLE"] = "api" if command == "api" else "worker"
+    result: int | None = import_module(f"{package}.{_MODULES[command]}").run()
+    return result or 0
+
+
+def _is_ready() -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ["CRM_PORT"]), timeout=4)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException) as error:
+        print(f"no answer: {error}", file=sys.stderr)  # noqa: T201 - `docker inspect` shows it
+        return False
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
