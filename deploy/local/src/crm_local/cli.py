@@ -10,12 +10,13 @@ from importlib import import_module
 from crm_local import checks, control, lock
 from crm_local.servers import NoServer
 from crm_local.state import CHECKOUT, Home, HomeInUse
-from crm_local.suite import Suite, in_database
+from crm_local.suite import SERVICES
 
 # Entered with the arguments after their name, by parsers of their own.
 _DELEGATED = {
     "events": "see and mend the flow of events",
     "topology": "declare, or check, what the suite needs at the broker",
+    "provision": "make databases, users and queues for services that others start (containers)",
     "contracts": "generate the schemas, check them against the released ones, release",
     "bench": "measure the suite beside its ceilings (needs wrk)",
 }
@@ -43,13 +44,12 @@ def _delegate(name: str, argv: list[str]) -> int:
     home = Home.from_environment()
     if name == "contracts":
         return int(import_module("crm_contracts.cli").main(argv))
+    if name == "provision":
+        return int(import_module("crm_local.provision").main(argv))
     if name == "topology":
-        return int(import_module("crm_local.broker").main(argv, home))
-    state = home.state()
-    if state is None:
-        raise control.NotReady(f"no suite runs from {home.path}")
-    suite = Suite(home.kept())
-    databases = {service.name: in_database(state.database_url, suite.database(service)) for service in suite.services}
+        return int(import_module("crm_local.topology").main(argv, home))
+    deployment = import_module("crm_local.deployment").Deployment.find(home)
+    databases = {service.name: deployment.database(service) for service in SERVICES}
     return int(import_module("crm_kit.operations").main(argv, databases))
 
 

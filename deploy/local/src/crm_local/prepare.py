@@ -7,18 +7,16 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import asyncpg
 
-from crm_kit.bus import BrokerRefused
-from crm_kit.clock import monotonic
-from crm_kit.topology import Report
 from crm_local import broker, entrypoints
 from crm_local.processes import wait_until
 from crm_local.servers import Instance
 from crm_local.suite import Backends, Suite
 
-_SERVER_SECONDS, _RECOVERY_SECONDS = 90, 30
+_SERVER_SECONDS = 90
 
 
 def prepare(suite: Suite, instances: Sequence[Instance], backends: Backends) -> None:
@@ -34,19 +32,8 @@ def prepare(suite: Suite, instances: Sequence[Instance], backends: Backends) -> 
         _say(f"database {suite.database(service)} is ready")
     if "rabbitmq" in by_name:
         _await(by_name["rabbitmq"])
-    _say(str(asyncio.run(_declare(suite, backends))))
-
-
-async def _declare(suite: Suite, backends: Backends) -> Report:
-    """Declare the topology, with patience for a node that answers but has not yet got its kept queues back."""
-    deadline = monotonic() + _RECOVERY_SECONDS
-    while True:
-        try:
-            return await broker.declare(suite.services, suite.kept.secret, backends)
-        except BrokerRefused as error:
-            if "inaccessible" not in str(error) or monotonic() > deadline:
-                raise
-        await asyncio.sleep(0.2)
+    password_of = partial(broker.password, suite.kept.secret)
+    _say(str(asyncio.run(broker.declare(suite.services, password_of, backends))))
 
 
 def _await(instance: Instance) -> None:

@@ -93,12 +93,17 @@ class Suite:
 
     def database(self, service: Service) -> str:
         """The name of the service's database, on a server that several suites may share."""
-        return f"{self.kept.instance}_crm_{service.name}"
+        return database_name(self.kept.instance, service)
 
 
 def member(service: Service, role: Role) -> str:
     """The name of a process of the suite."""
     return f"{service.name}-{role}"
+
+
+def database_name(instance: str, service: Service) -> str:
+    """The name of the service's database in this instance."""
+    return f"{instance}_crm_{service.name}"
 
 
 def gateway_port() -> int:
