@@ -30,6 +30,9 @@ ETAG = re.compile(r'"(\d{1,10})"')
 ETAGS = re.compile(r'\s*(W/)?"[^"]*"\s*(,\s*(W/)?"[^"]*"\s*)*')
 KEPT_HEADERS = ("etag", "location", "content-type", "crm-version", "cache-control", "vary")
 
+NOT_KEYED: dict[str, Any] = {"x-not-keyed": True}
+"""``openapi_extra`` of a POST that takes no Idempotency-Key: its answer must not be kept."""
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -62,12 +65,13 @@ class Route(APIRoute):
         handle = super().get_route_handler()
         takes_json = self.body_field is not None and not _is_form(self)
         conditional = bool((self.methods or set()) & {"PATCH", "DELETE"})
+        keyed = not (self.openapi_extra or {}).get("x-not-keyed")
         shown = frozenset(getattr(self.response_model, "model_fields", ()))
 
         async def run(request: Request) -> Response:
             try:
                 async with asyncio.timeout(_seconds(request)):
-                    return await _carry_out(request, handle, takes_json, conditional)
+                    return await _carry_out(request, handle, takes_json, conditional, keyed)
             except Replayed as replayed:
                 answer = replayed.answer
                 return Response(answer.body, answer.status, {**answer.headers, "Idempotent-Replayed": "true"})
@@ -79,7 +83,7 @@ class Route(APIRoute):
         return run
 
 
-async def _carry_out(request: Request, handle: Handler, takes_json: bool, conditional: bool) -> Response:
+async def _carry_out(request: Request, handle: Handler, takes_json: bool, conditional: bool, keyed: bool) -> Response:
     runtime: Runtime = request.app.state.runtime
     headers = request.headers
     token = bearer(headers.get("authorization"))
@@ -88,7 +92,8 @@ async def _carry_out(request: Request, handle: Handler, takes_json: bool, condit
     if headers.get("content-type", "").startswith("multipart/"):
         _bound_idleness(request)
     key = None
-    if request.method == "POST" and (sent := headers.get("idempotency-key")) is not None and _keyed(request):
+    keyed = keyed and request.method == "POST" and _keyed(request)
+    if keyed and (sent := headers.get("idempotency-key")) is not None:
         key = Key.of(principal.id, "POST", request.url.path, sent, body or await _content(request))
     if_match = _if_match(headers.get("if-match"), required=conditional)
     uow = UnitOfWork(runtime, principal, request.scope["crm.cause"], key=key, if_match=if_match)
