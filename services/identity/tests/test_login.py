@@ -128,7 +128,8 @@ async def test_a_hash_of_weaker_parameters_is_renewed_at_login(
         ({"grant_type": ""}, "invalid_request"),
         ({"grant_type": "password", "username": "a@example.org"}, "invalid_request"),
         ({"grant_type": "refresh_token"}, "invalid_request"),
-        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials"}, "invalid_request"),
+        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
         ({"grant_type": "refresh_token", "refresh_token": "stranger"}, "invalid_grant"),
         ({"grant_type": "refresh_token", "refresh_token": "\x00\ud7ff"}, "invalid_grant"),
     ],
@@ -208,7 +209,8 @@ async def test_the_published_key_verifies_the_token(login: Login) -> None:
 async def test_an_account_has_ten_tries_a_minute(
     runtime: Runtime, login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime.extras["identity"] = IdentitySettings.model_validate({"CRM_TOKENS_PER_ADDRESS": 100_000})
+    limits = {"CRM_TOKENS_PER_ADDRESS": 100_000, "CRM_LOCKOUT_FAILURES": 100}
+    runtime.extras["identity"] = IdentitySettings.model_validate(limits)
     moment = clock.now()
     monkeypatch.setattr(clock, "now", lambda: moment)
     for _ in range(10):

@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from crm_identity.api_client.routes import router as api_clients
 from crm_identity.app import SERVICE
 from crm_identity.auth import routes as auth
 from crm_identity.auth.passwords import warm_up
@@ -16,7 +17,10 @@ from crm_kit.server import serve
 from crm_kit.settings import Settings
 from crm_kit.web import create_app
 
-ROUTERS = [auth.public, auth.keys, auth.private, users, teams, business_units, security_roles, organization]
+ROUTERS = [
+    *(auth.public, auth.keys, auth.private),
+    *(users, api_clients, teams, business_units, security_roles, organization),
+]
 
 
 async def _opened(_: Runtime) -> None:

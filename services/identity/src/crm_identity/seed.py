@@ -19,7 +19,7 @@ from crm_identity.auth.sessions import keep_password
 from crm_identity.business_unit.model import ROOT_ID, BusinessUnit
 from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings, hold_access
 from crm_identity.security_role.domain import ADMINISTRATOR_ID, DEFAULT_ROLES, default_privileges
-from crm_identity.security_role.grants import AN_ADMINISTRATOR, holders_of
+from crm_identity.security_role.grants import AN_ADMINISTRATOR, clients_holding, holders_of
 from crm_identity.security_role.model import SecurityRole, SeededEntity
 from crm_identity.settings import settings_of
 from crm_identity.user.model import User
@@ -77,7 +77,8 @@ async def _extend_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
         if privileges != role.privileges:
             role.privileges = privileges
             uow.emit(role, SecurityRoleUpdated)
-            await supersede_tokens(uow, await holders_of(uow, default.id), since)
+            clients = await clients_holding(uow, default.id)
+            await supersede_tokens(uow, await holders_of(uow, default.id), since, clients=clients)
 
 
 async def ensure_administrator(uow: UnitOfWork) -> None:

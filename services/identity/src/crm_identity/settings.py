@@ -19,12 +19,28 @@ class IdentitySettings(BaseSettings):
     tokens_per_address: int = Field(
         60, ge=1, validation_alias="CRM_TOKENS_PER_ADDRESS", description="Token requests a minute from one address."
     )
+    lockout_failures: int = Field(
+        10, ge=1, validation_alias="CRM_LOCKOUT_FAILURES", description="Failed log-ins under one name that lock it."
+    )
+    lockout_window_minutes: int = Field(
+        15, ge=1, validation_alias="CRM_LOCKOUT_WINDOW_MINUTES", description="In how many minutes those failures count."
+    )
+    lockout_minutes: int = Field(
+        15, ge=1, validation_alias="CRM_LOCKOUT_MINUTES", description="How long the name stays locked."
+    )
     trusted_proxies: str = Field(
         "127.0.0.0/8,::1",
         validation_alias="CRM_TRUSTED_PROXIES",
         description="Networks whose X-Forwarded-For is believed: the gateway's, and what stands before it.",
     )
     access_token_seconds: int = Field(600, ge=30, le=600, validation_alias="CRM_ACCESS_TOKEN_SECONDS")
+    key_introduction_seconds: int = Field(
+        120,
+        ge=8,
+        le=600,
+        validation_alias="CRM_KEY_INTRODUCTION_SECONDS",
+        description="How long a new signing key is published before it signs. Services fetch unknown keys every 5 s at most.",
+    )
     session_days: int = Field(
         30, ge=1, validation_alias="CRM_SESSION_DAYS", description="How long refreshing goes on after one log-in."
     )

@@ -1,7 +1,8 @@
 """Every table of the identity database, for migrations and tests."""
 
 from crm_identity.access_change.model import AccessChange
-from crm_identity.auth.model import AttemptBucket, Credential, RefreshToken, SealedKey
+from crm_identity.api_client.model import ApiClient
+from crm_identity.auth.model import AttemptBucket, ClientSecret, Credential, FailedLogin, RefreshToken, SealedKey
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.db import Base
 from crm_identity.organization.model import OrganizationSettings
@@ -10,8 +11,8 @@ from crm_identity.team.model import Team
 from crm_identity.user.model import User
 from crm_kit.tables import add_kit_tables
 
-ENTITIES = (User, Team, BusinessUnit, SecurityRole, OrganizationSettings, AccessChange)
-PRIVATE = (Credential, RefreshToken, SealedKey, AttemptBucket, SeededEntity)
+ENTITIES = (User, ApiClient, Team, BusinessUnit, SecurityRole, OrganizationSettings, AccessChange)
+PRIVATE = (Credential, ClientSecret, RefreshToken, SealedKey, AttemptBucket, FailedLogin, SeededEntity)
 """Tables that no event and no API shows."""
 
 METADATA = Base.metadata

@@ -5,9 +5,12 @@ import sys
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_identity.app import SERVICE
+from crm_identity.auth.keys import forget_retired_keys
+from crm_identity.auth.lockout import forget_old_failures
 from crm_identity.auth.sessions import forget_sessions
 from crm_identity.auth.throttle import forget_idle
 from crm_identity.consumers import CONSUMERS
+from crm_identity.settings import IdentitySettings
 from crm_kit import clock
 from crm_kit.timers import Timers
 from crm_kit.worker import run_worker
@@ -19,6 +22,18 @@ TIMERS = Timers()
 async def forget_ended_sessions(conn: AsyncConnection) -> None:
     """Refresh tokens past their end."""
     await forget_sessions(conn, clock.now())
+
+
+@TIMERS.every("forget failed log-ins", seconds=600)
+async def forget_failed_logins(conn: AsyncConnection) -> None:
+    """Failures that lock nobody any more."""
+    await forget_old_failures(conn, IdentitySettings(), clock.now())
+
+
+@TIMERS.every("forget retired keys", seconds=3600)
+async def forget_keys(conn: AsyncConnection) -> None:
+    """Signing keys that no living token was signed with."""
+    await forget_retired_keys(conn, clock.now())
 
 
 @TIMERS.every("forget idle buckets", seconds=60)

@@ -43,6 +43,7 @@ STATUS: Mapping[str, int] = {
     "unsupported-media-type": 415,
     "if-match-required": 428,
     "too-many-requests": 429,
+    "account-locked": 429,
     "internal-error": 500,
     "upstream-failed": 502,
     "not-yet-projected": 503,

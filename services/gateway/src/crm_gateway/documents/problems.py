@@ -52,6 +52,8 @@ EXPLAINED: Final = {
     "if-match-required": "Send If-Match with the record's ETag, or `*` to overwrite whatever is there.",
     "too-many-requests": "You send more than your share. Wait for the seconds in Retry-After; the RateLimit headers tell what"
     " remains.",
+    "account-locked": "Too many log-ins under this name failed, so none is heard until the seconds in Retry-After have"
+    " passed. An administrator unlocks it with a new password (`reset-password`).",
     "internal-error": "A fault of ours. Give our operators the `trace_id`.",
     "upstream-failed": "A service gave an answer that makes no sense.",
     "not-yet-projected": "The service has not heard of the versions in Crm-After within two seconds. Try again; with code"

@@ -12,8 +12,10 @@ from crm_kit.uow import UnitOfWork, system_principal
 PRINCIPALS_PER_EVENT = 500
 
 
-async def supersede_tokens(uow: UnitOfWork, users: Sequence[UUID], not_before: datetime) -> None:
-    """Make void what these users were issued before ``not_before``, in this unit of work's transaction.
+async def supersede_tokens(
+    uow: UnitOfWork, users: Sequence[UUID], not_before: datetime, *, clients: Sequence[UUID] = ()
+) -> None:
+    """Make void what these users and API clients were issued before ``not_before``, in this unit of work's transaction.
 
     Whoever may change a role may not thereby write access changes at will: the service itself writes them.
     """
@@ -24,8 +26,8 @@ async def supersede_tokens(uow: UnitOfWork, users: Sequence[UUID], not_before: d
         replace(uow.cause, actor=uow.cause.actor or uow.principal.actor),
         conn=await uow.connection(),
     )
-    ordered = sorted(users)
+    ordered = [("user", user) for user in sorted(users)] + [("client", client) for client in sorted(clients)]
     for start in range(0, len(ordered), PRINCIPALS_PER_EVENT):
-        principals = [{"type": "user", "id": str(user)} for user in ordered[start : start + PRINCIPALS_PER_EVENT]]
+        principals = [{"type": kind, "id": str(id_)} for kind, id_ in ordered[start : start + PRINCIPALS_PER_EVENT]]
         system.add(AccessChange(principals=principals, not_before=not_before), AccessChangeCreated)
     await system.flush()

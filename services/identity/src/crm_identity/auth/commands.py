@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import select
 
 from crm_contracts.access import DepthName, decode
+from crm_identity.api_client.model import ApiClient
+from crm_identity.auth.lockout import count_failure, forget_failures, refuse_locked
 from crm_identity.auth.passwords import hash_password, is_password
 from crm_identity.auth.schemas import PasswordChange
 from crm_identity.auth.throttle import take
@@ -23,8 +25,9 @@ from crm_kit.uow import UnitOfWork
 async def describe_caller(uow: UnitOfWork) -> dict[str, Any]:
     """The caller's record where there is one, and the rights their token carries."""
     principal = uow.principal
-    row = (await uow.execute(select(*User.__table__.c).where(User.__table__.c.id == principal.id))).one_or_none()
-    user = {} if row is None else row._mapping
+    table = (User if principal.kind == "user" else ApiClient).__table__
+    row = (await uow.execute(select(*table.c).where(table.c.id == principal.id))).one_or_none()
+    caller = {} if row is None else row._mapping
     units = await uow.execute(
         select(BusinessUnit.id, BusinessUnit.name)
         .where(BusinessUnit.id == principal.unit)
@@ -35,10 +38,10 @@ async def describe_caller(uow: UnitOfWork) -> dict[str, Any]:
     return {
         "id": principal.id,
         "kind": principal.kind,
-        "name": user.get("name", principal.name),
-        "email": user.get("email"),
-        "locale": user.get("locale"),
-        "time_zone": user.get("time_zone"),
+        "name": caller.get("name", principal.name),
+        "email": caller.get("email"),
+        "locale": caller.get("locale"),
+        "time_zone": caller.get("time_zone"),
         "business_unit": {"id": principal.unit, "name": names.get(principal.unit)},
         "teams": [{"id": team, "name": names.get(team)} for team in principal.teams],
         "privileges": {
@@ -53,12 +56,17 @@ async def change_own_password(uow: UnitOfWork, body: PasswordChange) -> None:
     runtime, user_id = uow.runtime, uow.principal.id
     if uow.principal.kind != "user":
         raise DomainError("forbidden", "An API client has no password.")
+    settings, tries = settings_of(runtime), f"password:{user_id}"
     async with runtime.db.autocommit() as conn:
-        await take(conn, {f"password:{user_id}": settings_of(runtime).tokens_per_account}, clock.now())
+        await take(conn, {tries: settings.tokens_per_account}, clock.now())
+        await refuse_locked(conn, tries, clock.now())
         found = await conn.exec_driver_sql("select password_hash from credential where user_id = $1", (user_id,))
         password_hash = found.scalar_one_or_none()
     if not await is_password(body.current_password, password_hash):
+        async with runtime.db.autocommit() as conn:
+            await count_failure(conn, tries, settings, clock.now())
         raise InvalidValue("/current_password", "wrong-password", "This is not your password.")
+    await forget_failures(await uow.connection(), tries)
     new_hash = await hash_password(body.new_password)
     since = await hold_access(uow)
     await change_password(uow, await uow.load(User, user_id), new_hash, since)

@@ -1,4 +1,4 @@
-"""The grants of the token endpoint (RFC 6749 §4.3 and §6)."""
+"""The grants of the token endpoint (RFC 6749 §4.3, §4.4 and §6)."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,10 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_identity.auth.issue import access_token, hold_rights, key_ring, rights_of
+from crm_identity.auth.issue import Rights, access_token, hold_rights, key_ring, rights_of, rights_of_client
+from crm_identity.auth.lockout import count_failure, forget_failures, refuse_locked
 from crm_identity.auth.passwords import hash_password, is_outdated, is_password
 from crm_identity.auth.sessions import keep_password, open_session, spend
-from crm_identity.auth.throttle import account_key, address_key, take
+from crm_identity.auth.throttle import account_key, address_key, client_key, take
 from crm_identity.settings import settings_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
@@ -21,14 +22,19 @@ CREDENTIAL = (
     " where lower(u.email) = lower($1) and u.status = 'active'"
 )
 
+SECRET = (
+    "select s.secret_hash from api_client c join client_secret s on s.client_id = c.id"  # noqa: S105  # SQL
+    " where c.id = $1 and c.status = 'active'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a grant gives: an access token for a few minutes, and a refresh token for one use."""
+    """What a grant gives: an access token for a few minutes, and to people a refresh token for one use."""
 
     access_token: str
     expires_in: int
-    refresh_token: str
+    refresh_token: str | None = None
 
 
 class Refused(DomainError):
@@ -43,24 +49,30 @@ def invalid_grant(description: str) -> Refused:
     return Refused("invalid-grant", "invalid_grant", description)
 
 
+def invalid_client() -> Refused:
+    """The client is not known, not active, or the secret is not its own: which of them is not told."""
+    return Refused("invalid-client", "invalid_client", "The client is unknown or inactive, or its secret is wrong.")
+
+
 def invalid_request(description: str) -> Refused:
     """A parameter is missing or not what it should be."""
     return Refused("invalid-request", "invalid_request", description)
 
 
 async def by_password(runtime: Runtime, address: str, username: str, password: str) -> Tokens:
-    """Log in. Unknown, disabled and wrong look alike, in words and in time."""
+    """Log in. Unknown, disabled and wrong look alike, in words, in time and in what locks them out."""
     settings = settings_of(runtime)
-    limits = {
-        account_key(username): settings.tokens_per_account,
-        address_key(address): settings.tokens_per_address,
-    }
+    account = account_key(username)
+    limits = {account: settings.tokens_per_account, address_key(address): settings.tokens_per_address}
     async with runtime.db.autocommit() as conn:
         await take(conn, limits, clock.now())
+        await refuse_locked(conn, account, clock.now())
         user_id, password_hash = await _credential(conn, username.strip())
     # No connection is held meanwhile: hashing takes longer than everything else together.
     good = await is_password(password, password_hash)
     if user_id is None or password_hash is None or not good:
+        async with runtime.db.autocommit() as conn:
+            await count_failure(conn, account, settings, clock.now())
         raise invalid_grant("The user name or the password is wrong.")
     renewed = await hash_password(password) if is_outdated(password_hash) else None
     async with runtime.db.begin() as conn:
@@ -69,8 +81,9 @@ async def by_password(runtime: Runtime, address: str, username: str, password: s
             raise invalid_grant("The user name or the password is wrong.")
         if renewed is not None:
             await keep_password(conn, user_id, renewed, clock.now())
+        await forget_failures(conn, account)
         refresh = await open_session(conn, user_id, clock.now(), timedelta(days=settings.session_days))
-        return await _issue(runtime, conn, user_id, refresh)
+        return await _issue(runtime, await rights_of(conn, user_id), refresh)
 
 
 async def by_refresh(runtime: Runtime, address: str, refresh_token: str) -> Tokens:
@@ -81,15 +94,35 @@ async def by_refresh(runtime: Runtime, address: str, refresh_token: str) -> Toke
     async with runtime.db.begin() as conn:
         await hold_rights(conn)
         spent = await spend(conn, refresh_token, clock.now())
-        tokens = None if spent is None else await _issue(runtime, conn, *spent)
+        tokens = None if spent is None else await _issue(runtime, await rights_of(conn, spent[0]), spent[1])
     if tokens is None:
         # Raised only now: that a stolen token ended its family must be committed.
         raise invalid_grant("The refresh token is not valid, has expired or was used before; log in again.")
     return tokens
 
 
-async def _issue(runtime: Runtime, conn: AsyncConnection, user_id: UUID, refresh: str) -> Tokens:
-    rights = await rights_of(conn, user_id)
+async def by_client(runtime: Runtime, address: str, client_id: str, secret: str) -> Tokens:
+    """A token for an API client, without a session: it asks again with its secret (RFC 6749 §4.4.3).
+
+    There is no lock-out: nobody guesses 256 random bits, and a lock would let strangers stop an integration.
+    """
+    settings = settings_of(runtime)
+    limits = {client_key(client_id): settings.tokens_per_account, address_key(address): settings.tokens_per_address}
+    known = _uuid(client_id)
+    async with runtime.db.autocommit() as conn:
+        await take(conn, limits, clock.now())
+        secret_hash = None if known is None else await _secret_hash(conn, known)
+    if not await is_password(secret, secret_hash) or known is None:
+        raise invalid_client()
+    async with runtime.db.begin() as conn:
+        await hold_rights(conn)
+        rights = await rights_of_client(conn, known)
+        if rights is None or await _secret_hash(conn, known) != secret_hash:
+            raise invalid_client()
+        return await _issue(runtime, rights, None)
+
+
+async def _issue(runtime: Runtime, rights: Rights | None, refresh: str | None) -> Tokens:
     if rights is None:
         raise invalid_grant("The account is disabled.")
     seconds = settings_of(runtime).access_token_seconds
@@ -103,6 +136,19 @@ async def _credential(conn: AsyncConnection, username: str) -> tuple[UUID | None
         return None, None
     row: Any = (await conn.exec_driver_sql(CREDENTIAL, (username,))).one_or_none()
     return (row[0], row[1]) if row else (None, None)
+
+
+async def _secret_hash(conn: AsyncConnection, client_id: UUID) -> str | None:
+    """The hash of an active client's secret."""
+    found: str | None = (await conn.exec_driver_sql(SECRET, (client_id,))).scalar_one_or_none()
+    return found
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 async def _is_current(conn: AsyncConnection, user_id: UUID, password_hash: str) -> bool:

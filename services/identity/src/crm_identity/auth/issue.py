@@ -1,7 +1,8 @@
-"""Access tokens: what they say about a user, and the moment from which they say it."""
+"""Access tokens: what they say about a user or an API client, and the moment from which they say it."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
@@ -11,6 +12,7 @@ from crm_contracts.access import AUDIENCE, MAX_CLAIMS_BYTES, Claims, union
 from crm_identity.auth.keys import KeyRing
 from crm_identity.organization.model import ORGANIZATION_ID
 from crm_identity.security_role.model import grants_of
+from crm_identity.settings import settings_of
 from crm_kit import clock
 from crm_kit.db import new_id
 from crm_kit.errors import DomainError
@@ -25,12 +27,18 @@ RIGHTS = (
     " from user_account u where u.id = $1"
 )
 
+RIGHTS_OF_CLIENT = (
+    "select c.status, c.business_unit_id, array[]::uuid[], coalesce((select json_agg(r.privileges) from security_role r"
+    " where r.id = any(c.role_ids)), '[]')::text from api_client c where c.id = $1"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a token says about a user."""
+    """What a token says about its principal."""
 
-    user_id: UUID
+    kind: Literal["user", "client"]
+    id: UUID
     unit: UUID
     teams: tuple[UUID, ...]
     grants: dict[str, str]
@@ -40,7 +48,11 @@ def key_ring(runtime: Runtime) -> KeyRing:
     """This process's keys."""
     ring = runtime.extras.get("key_ring")
     if ring is None:
-        ring = runtime.extras["key_ring"] = KeyRing(runtime.db, runtime.settings.secret.get_secret_value())
+        ring = runtime.extras["key_ring"] = KeyRing(
+            runtime.db,
+            runtime.settings.secret.get_secret_value(),
+            timedelta(seconds=settings_of(runtime).key_introduction_seconds),
+        )
     assert isinstance(ring, KeyRing)
     return ring
 
@@ -55,19 +67,27 @@ async def hold_rights(conn: AsyncConnection) -> None:
 
 async def rights_of(conn: AsyncConnection, user_id: UUID) -> Rights | None:
     """The rights of a user who may log in; None for one who is gone or disabled."""
-    row: Any = (await conn.exec_driver_sql(RIGHTS, (user_id,))).one_or_none()
+    return _rights("user", user_id, (await conn.exec_driver_sql(RIGHTS, (user_id,))).one_or_none())
+
+
+async def rights_of_client(conn: AsyncConnection, client_id: UUID) -> Rights | None:
+    """The rights of an API client that may get tokens; None for one that is gone or inactive."""
+    return _rights("client", client_id, (await conn.exec_driver_sql(RIGHTS_OF_CLIENT, (client_id,))).one_or_none())
+
+
+def _rights(kind: Literal["user", "client"], principal_id: UUID, row: Any) -> Rights | None:
     if row is None or row[0] != "active":
         return None
     _, unit, teams, privileges = row
-    return Rights(user_id, unit, tuple(teams), union(grants_of(held) for held in orjson.loads(privileges)))
+    return Rights(kind, principal_id, unit, tuple(teams), union(grants_of(held) for held in orjson.loads(privileges)))
 
 
 def access_token(key: SigningKey, rights: Rights, seconds: int) -> str:
-    """A token that says what the user may do from now on; call it while ``hold_rights`` holds."""
+    """A token that says what its principal may do from now on; call it while ``hold_rights`` holds."""
     now = clock.now().timestamp()
     claims = Claims(
-        sub=rights.user_id,
-        kind="user",
+        sub=rights.id,
+        kind=rights.kind,
         teams=rights.teams,
         bu=rights.unit,
         prv=rights.grants,
@@ -78,5 +98,5 @@ def access_token(key: SigningKey, rights: Rights, seconds: int) -> str:
         jti=str(new_id()),
     ).payload()
     if len(orjson.dumps(claims)) > MAX_CLAIMS_BYTES:
-        raise DomainError("too-many-rights", "These teams and roles do not fit into a token; give the user fewer.")
+        raise DomainError("too-many-rights", "These teams and roles do not fit into a token; give fewer.")
     return key.sign(claims)

@@ -20,9 +20,9 @@ from crm_kit.errors import DomainError
 from crm_kit.signing import SigningKey
 
 NONCE_BYTES = 12
-REREAD_SECONDS = 30.0
 INTRODUCTION = timedelta(minutes=2)
-"""A new key is published this long before it signs: every replica answers with it by then."""
+"""A new key is published this long before it signs, unless the settings say otherwise: every replica answers with it by
+then, and every service may fetch it as soon as it sees it."""
 
 RETIREMENT = timedelta(minutes=30)
 """How long an old key is published after its successor was made: longer than introduction and token life together."""
@@ -73,6 +73,11 @@ async def rotate_signing_key(conn: AsyncConnection, secret: str) -> None:
     await _add(conn, SigningKey.generate(), secret)
 
 
+async def forget_retired_keys(conn: AsyncConnection, now: datetime) -> None:
+    """Drop keys that verify nothing any more: what is not there cannot leak."""
+    await conn.exec_driver_sql("delete from signing_key where retired_at < $1", (now,))
+
+
 async def _add(conn: AsyncConnection, key: SigningKey, secret: str) -> None:
     now, jwk = clock.now(), orjson.dumps(key.jwk).decode()
     await conn.exec_driver_sql(
@@ -93,10 +98,11 @@ class _Held:
 
 
 class KeyRing:
-    """The keys as one process holds them, read again every half minute."""
+    """The keys as one process holds them, read again four times within the introduction of a new one."""
 
-    def __init__(self, db: Database, secret: str) -> None:
+    def __init__(self, db: Database, secret: str, introduction: timedelta = INTRODUCTION) -> None:
         self._db, self._secret = db, secret
+        self._introduction = introduction
         self._held: _Held | None = None
 
     async def signing(self) -> SigningKey:
@@ -108,7 +114,7 @@ class KeyRing:
         return (await self._current()).published
 
     async def _current(self) -> _Held:
-        if self._held is None or clock.monotonic() - self._held.read_at > REREAD_SECONDS:
+        if self._held is None or (clock.monotonic() - self._held.read_at > self._introduction.total_seconds() / 4):
             self._held = await self._read(clock.now())
         return self._held
 
@@ -122,6 +128,6 @@ class KeyRing:
             rows: Sequence[Any] = found.all()
         if not rows:
             raise DomainError("unavailable", "There is no key to sign tokens with; was the database migrated?")
-        introduced = [row for row in rows if row[3] <= now - INTRODUCTION] or rows[:1]
+        introduced = [row for row in rows if row[3] <= now - self._introduction] or rows[:1]
         kid, sealed = introduced[-1][:2]
         return _Held(unseal(kid, sealed, self._secret), [orjson.loads(row[2]) for row in rows], clock.monotonic())

@@ -20,6 +20,16 @@ class Credential(Base):
     changed_at: Mapped[datetime]
 
 
+class ClientSecret(Base):
+    """An API client's secret, as argon2id keeps it."""
+
+    __tablename__ = "client_secret"
+
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("api_client.id", ondelete="cascade"), primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(Text)
+    changed_at: Mapped[datetime]
+
+
 class RefreshToken(Base):
     """One link of a session: each refresh spends the last link and makes the next, under the same family.
 
@@ -58,3 +68,15 @@ class AttemptBucket(Base):
     remaining: Mapped[float] = mapped_column(Double)
     allowed: Mapped[bool]
     at: Mapped[datetime] = mapped_column(index=True)
+
+
+class FailedLogin(Base):
+    """Failed log-ins in a row under one log-in name, known or not, and until when no more are heard."""
+
+    __tablename__ = "failed_login"
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    failures: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    locked_until: Mapped[datetime | None]

@@ -1,12 +1,23 @@
 """The HTTP face of authentication: OAuth 2.0 tokens and what belongs to them."""
 
+import base64
+import binascii
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
+from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Form, Request, Response
 
 from crm_identity.auth import commands
-from crm_identity.auth.grants import Refused, Tokens, by_password, by_refresh, invalid_request
+from crm_identity.auth.grants import (
+    Refused,
+    Tokens,
+    by_client,
+    by_password,
+    by_refresh,
+    invalid_client,
+    invalid_request,
+)
 from crm_identity.auth.issue import key_ring
 from crm_identity.auth.schemas import KeySet, MeRead, PasswordChange, TokenRead
 from crm_identity.auth.sessions import end_session_of
@@ -30,6 +41,9 @@ class TokenRoute(PublicRoute):
         async def run(request: Request) -> Response:
             response = await handle(request)
             response.headers.update(NEVER_STORED)
+            if response.status_code == 401:
+                # Not the scheme of all other paths: here it is the client that failed to prove who it is.
+                response.headers["www-authenticate"] = 'Basic realm="crm"'
             return response
 
         return run
@@ -43,15 +57,22 @@ private = APIRouter(prefix="/auth", tags=["authentication"], route_class=Route)
 @public.post("/token", response_model=TokenRead, operation_id="create_token")
 async def create_token(
     request: Request,
-    grant_type: Annotated[str | None, Form(description="`password` or `refresh_token`.")] = None,
+    grant_type: Annotated[str | None, Form(description="`password`, `refresh_token` or `client_credentials`.")] = None,
     username: Annotated[str | None, Form(description="E-mail address; with `password`.")] = None,
     password: Annotated[str | None, Form(description="Password; with `password`.")] = None,
     refresh_token: Annotated[str | None, Form(description="The last one given; with `refresh_token`.")] = None,
+    client_id: Annotated[str | None, Form(description="Id of the API client; with `client_credentials`.")] = None,
+    client_secret: Annotated[str | None, Form(description="Its secret; with `client_credentials`.")] = None,
 ) -> Response:
-    """Log in or refresh (RFC 6749 §4.3, §6).
+    """Log in, refresh, or get a token for an API client (RFC 6749 §4.3, §6, §4.4).
 
-    Each refresh token is good once; used twice, its whole session ends. Errors are problems with `error` and
-    `error_description`. At most 10 requests a minute for an account and 60 from an address: 429 with Retry-After.
+    An API client sends its id and secret as `client_id` and `client_secret`, or as HTTP Basic; 401 `invalid-client`
+    when they are not good. It gets no refresh token: it asks again before `expires_in`.
+
+    Each refresh token is good once; used twice, also at the same moment, its whole session ends. After 10 failed
+    log-ins under one name within 15 minutes the name is locked for 15 minutes, whether or not it is an account: 429
+    `account-locked` with Retry-After; a new password from an administrator unlocks it. Errors are problems with `error`
+    and `error_description`. At most 10 requests a minute for an account and 60 from an address: 429 with Retry-After.
     """
     runtime: Runtime = request.app.state.runtime
     address = _address(request, settings_of(runtime))
@@ -64,20 +85,37 @@ async def create_token(
             if not refresh_token:
                 raise invalid_request("The refresh_token grant takes refresh_token.")
             tokens = await by_refresh(runtime, address, refresh_token)
+        case "client_credentials":
+            tokens = await by_client(runtime, address, *_client(request, client_id, client_secret))
         case None | "":
             raise invalid_request("grant_type is missing; send a form (application/x-www-form-urlencoded).")
         case _:
-            raise Refused("invalid-request", "unsupported_grant_type", "grant_type is password or refresh_token.")
+            allowed = "grant_type is password, refresh_token or client_credentials."
+            raise Refused("invalid-request", "unsupported_grant_type", allowed)
     return Response(to_json(_shown(tokens)), media_type="application/json")
 
 
 def _shown(tokens: Tokens) -> dict[str, Any]:
-    return {
-        "access_token": tokens.access_token,
-        "token_type": "Bearer",
-        "expires_in": tokens.expires_in,
-        "refresh_token": tokens.refresh_token,
-    }
+    shown = {"access_token": tokens.access_token, "token_type": "Bearer", "expires_in": tokens.expires_in}
+    return shown if tokens.refresh_token is None else {**shown, "refresh_token": tokens.refresh_token}
+
+
+def _client(request: Request, client_id: str | None, client_secret: str | None) -> tuple[str, str]:
+    """The client's id and secret, from the header or the form, never from both (RFC 6749 §2.3.1)."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        if not client_id or not client_secret:
+            raise invalid_request("The client_credentials grant takes client_id and client_secret, or HTTP Basic.")
+        return client_id, client_secret
+    if client_secret is not None:
+        raise invalid_request("Send the client's secret once: as HTTP Basic or in the form.")
+    try:
+        basic_id, colon, basic_secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise invalid_client() from None
+    if not colon or (client_id is not None and client_id != unquote_plus(basic_id)):
+        raise invalid_client()
+    return unquote_plus(basic_id), unquote_plus(basic_secret)
 
 
 @public.post("/revoke", status_code=200, response_class=Response, operation_id="revoke_token")

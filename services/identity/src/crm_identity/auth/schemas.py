@@ -15,7 +15,9 @@ class TokenRead(BaseModel):
     access_token: str = Field(description="Send it as `Authorization: Bearer …`.")
     token_type: Literal["Bearer"] = Field(description="Always Bearer.")
     expires_in: int = Field(description="Seconds the access token lives, at most 600.")
-    refresh_token: str = Field(description="Good for one refresh, which gives the next.")
+    refresh_token: str | None = Field(
+        None, description="Good for one refresh, which gives the next. API clients get none: they ask again."
+    )
 
 
 class KeySet(BaseModel):

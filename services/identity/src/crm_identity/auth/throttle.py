@@ -48,6 +48,11 @@ def account_key(email: str) -> str:
     return f"account:{hashlib.sha256(email.strip().lower().encode('utf-8', 'replace')).hexdigest()}"
 
 
+def client_key(client_id: str) -> str:
+    """The bucket of an API client, known or not."""
+    return f"client:{hashlib.sha256(client_id.strip().lower().encode('utf-8', 'replace')).hexdigest()}"
+
+
 def address_key(address: str) -> str:
     """The bucket of a network address. An IPv6 client has a whole /64 to itself, so that is what counts."""
     try:

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from crm_contracts.access import Privilege
 from crm_contracts.identity import BusinessUnitCreated, BusinessUnitDeleted, BusinessUnitUpdated
+from crm_identity.api_client.model import ApiClient
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.business_unit.schemas import BusinessUnitCreate, BusinessUnitUpdate
 from crm_identity.organization.model import get_alone, hold_access
@@ -48,7 +49,10 @@ async def delete_unit(uow: UnitOfWork, unit_id: UUID) -> None:
     await refuse_in_use(
         uow,
         unit,
-        [(BusinessUnit, "parent_id", "name"), (User, "business_unit_id", "name"), (Team, "business_unit_id", "name")],
+        [
+            (BusinessUnit, "parent_id", "name"),
+            *((entity, "business_unit_id", "name") for entity in (User, Team, ApiClient)),
+        ],
     )
     uow.remove(unit, BusinessUnitDeleted)
 

@@ -5,9 +5,11 @@ from uuid import UUID
 from crm_contracts.access import EntityPrivileges, Privilege
 from crm_contracts.identity import SecurityRoleCreated, SecurityRoleDeleted, SecurityRoleUpdated
 from crm_identity.access_change.commands import supersede_tokens
+from crm_identity.api_client.model import ApiClient
 from crm_identity.organization.model import get_alone
 from crm_identity.security_role.grants import (
     checked_privileges,
+    clients_holding,
     holders_of,
     keep_an_administrator,
     refuse_beyond,
@@ -48,7 +50,8 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
     if uow.changed(role):
         uow.emit(role, SecurityRoleUpdated)
     if after_grants != before_grants:
-        await supersede_tokens(uow, await holders_of(uow, role_id), since)
+        clients = await clients_holding(uow, role_id)
+        await supersede_tokens(uow, await holders_of(uow, role_id), since, clients=clients)
         await keep_an_administrator(uow)
     return role
 
@@ -56,5 +59,5 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
 async def delete_role(uow: UnitOfWork, role_id: UUID) -> None:
     """Delete a role that nobody holds."""
     role, _ = await get_alone(uow, SecurityRole, role_id, Privilege.DELETE)
-    await refuse_in_use(uow, role, [(User, "role_ids", "name"), (Team, "role_ids", "name")])
+    await refuse_in_use(uow, role, [(entity, "role_ids", "name") for entity in (User, Team, ApiClient)])
     uow.remove(role, SecurityRoleDeleted)

@@ -24,6 +24,8 @@ HOLDERS = (
     " or team_ids && array(select id from team where role_ids @> array[$1::uuid])"
 )
 
+CLIENT_HOLDERS = "select id from api_client where role_ids @> array[$1::uuid]"
+
 AN_ADMINISTRATOR = (
     "select exists (select from user_account u join credential c on c.user_id = u.id"
     " join security_role r on r.id = any(u.role_ids)"
@@ -79,6 +81,11 @@ async def rights_of_user(uow: UnitOfWork, user_id: UUID) -> dict[str, str]:
 async def holders_of(uow: UnitOfWork, role_id: UUID) -> list[UUID]:
     """The users who hold a role, themselves or through a team."""
     return list((await (await uow.connection()).exec_driver_sql(HOLDERS, (role_id,))).scalars())
+
+
+async def clients_holding(uow: UnitOfWork, role_id: UUID) -> list[UUID]:
+    """The API clients that hold a role."""
+    return list((await (await uow.connection()).exec_driver_sql(CLIENT_HOLDERS, (role_id,))).scalars())
 
 
 async def keep_an_administrator(uow: UnitOfWork) -> None:

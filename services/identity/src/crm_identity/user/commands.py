@@ -8,8 +8,10 @@ from uuid import UUID
 from crm_contracts.access import Privilege
 from crm_contracts.identity import UserCreated, UserDeleted, UserDisabled, UserEnabled, UserUpdated
 from crm_identity.access_change.commands import supersede_tokens
+from crm_identity.auth.lockout import forget_failures
 from crm_identity.auth.passwords import hash_password
 from crm_identity.auth.sessions import end_sessions, keep_password
+from crm_identity.auth.throttle import account_key
 from crm_identity.business_unit.commands import require_unit
 from crm_identity.organization.model import get_alone, hold_access
 from crm_identity.security_role.grants import (
@@ -75,21 +77,23 @@ async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
 
 
 async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
-    """Let a user log in again. Tokens from before they were disabled stay void."""
+    """Let a user log in again, locked out or not. Tokens from before they were disabled stay void."""
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     user.enable()
     uow.emit(user, UserEnabled)
+    await forget_failures(await uow.connection(), account_key(user.email))
     await supersede_tokens(uow, [user_id], since)
     return user
 
 
 async def reset_password(uow: UnitOfWork, user_id: UUID, body: PasswordReset) -> User:
-    """Give a user a new password. The record is the same as before: that it happened is in the history."""
+    """Give a user a new password, and end a lock-out. The record is the same as before: that it happened is in the history."""
     uow.principal.require(User.entity(), Privilege.WRITE)
     password_hash = await hash_password(body.password)
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     refuse_beyond(uow.principal, await rights_of_user(uow, user_id))
     await change_password(uow, user, password_hash, since)
+    await forget_failures(await uow.connection(), account_key(user.email))
     return user
 
 

@@ -71,11 +71,14 @@ async def disable_user(user_id: UUID, uow: Uow) -> Response:
 
 @router.post("/{user_id}/enable", response_model=UserRead, operation_id="enable_user")
 async def enable_user(user_id: UUID, uow: Uow) -> Response:
-    """Let a disabled user log in again."""
+    """Let a disabled user log in again; a lock-out ends as well."""
     return await one(uow, await commands.enable_user(uow, user_id))
 
 
 @router.post("/{user_id}/reset-password", response_model=UserRead, operation_id="reset_user_password")
 async def reset_password(user_id: UUID, body: PasswordReset, uow: Uow) -> Response:
-    """Give a user a new password; all their sessions end. 403 for somebody who holds more rights than you."""
+    """Give a user a new password: all their sessions end, and so does a lock-out after failed log-ins.
+
+    403 for somebody who holds more rights than you.
+    """
     return await one(uow, await commands.reset_password(uow, user_id, body))

@@ -58,6 +58,49 @@ def upgrade() -> None:
         postgresql_where=sa.text("parent_id is null"),
     )
     op.create_table(
+        "api_client",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(length=24), nullable=False),
+        sa.Column("status_reason", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("business_unit_id", sa.Uuid(), nullable=False),
+        sa.Column("role_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_by", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["business_unit_id"], ["business_unit.id"], name=op.f("fk_api_client_business_unit_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_client")),
+        sa.UniqueConstraint("name", name=op.f("uq_api_client_name")),
+    )
+    op.create_index(op.f("ix_api_client_business_unit_id"), "api_client", ["business_unit_id"], unique=False)
+    op.create_index(op.f("ix_api_client_created_at_id"), "api_client", ["created_at", "id"], unique=False)
+    op.create_index(op.f("ix_api_client_name_id"), "api_client", ["name", "id"], unique=False)
+    op.create_index(op.f("ix_api_client_role_ids"), "api_client", ["role_ids"], unique=False, postgresql_using="gin")
+    op.create_table(
+        "client_secret",
+        sa.Column("client_id", sa.Uuid(), nullable=False),
+        sa.Column("secret_hash", sa.Text(), nullable=False),
+        sa.Column("changed_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["client_id"], ["api_client.id"], name=op.f("fk_client_secret_client_id"), ondelete="cascade"
+        ),
+        sa.PrimaryKeyConstraint("client_id", name=op.f("pk_client_secret")),
+    )
+    op.create_table(
+        "failed_login",
+        sa.Column("key", sa.String(length=80), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("first_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("last_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("locked_until", crm_kit.db.Timestamp(), nullable=True),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_failed_login")),
+    )
+    op.create_index(op.f("ix_failed_login_last_at"), "failed_login", ["last_at"], unique=False)
+    op.create_table(
         "organization",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),

@@ -1,0 +1,103 @@
+"""What can be done with an API client."""
+
+from datetime import datetime
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.identity import (
+    ApiClientActivated,
+    ApiClientCreated,
+    ApiClientDeactivated,
+    ApiClientDeleted,
+    ApiClientUpdated,
+)
+from crm_identity.access_change.commands import supersede_tokens
+from crm_identity.api_client.model import ApiClient
+from crm_identity.api_client.schemas import ApiClientCreate, ApiClientUpdate
+from crm_identity.auth.client_secrets import keep_secret, new_secret
+from crm_identity.business_unit.commands import require_unit
+from crm_identity.organization.model import get_alone, hold_access
+from crm_identity.security_role.grants import refuse_beyond, rights_of_roles
+from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
+from crm_kit.uow import UnitOfWork
+
+RIGHTS = ("business_unit_id", "role_ids")
+"""Fields that travel in the token: a change of one makes older tokens void."""
+
+
+async def create_client(uow: UnitOfWork, body: ApiClientCreate) -> tuple[ApiClient, str]:
+    """A new API client and its secret, which nobody can ask for again."""
+    await uow.start(ApiClient)
+    secret, secret_hash = await new_secret()
+    await hold_access(uow)
+    unit_id = body.business_unit_id or uow.principal.unit
+    await require_unit(uow, unit_id, "/business_unit_id")
+    role_ids = sorted(set(body.role_ids))
+    refuse_beyond(uow.principal, await rights_of_roles(uow, role_ids))
+    client = uow.add(ApiClient(name=body.name, business_unit_id=unit_id, role_ids=role_ids), ApiClientCreated)
+    await uow.flush()
+    await keep_secret(await uow.connection(), client.id, secret_hash, uow.now)
+    return client, secret
+
+
+async def update_client(uow: UnitOfWork, client_id: UUID, body: ApiClientUpdate) -> ApiClient:
+    """Change an active client; with unit or roles it needs a new token."""
+    client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
+    require_status(client, "active")
+    before = {name: getattr(client, name) for name in RIGHTS}
+    values = fields_set(body)
+    if "business_unit_id" in values:
+        await require_unit(uow, values["business_unit_id"], "/business_unit_id")
+    if "role_ids" in values:
+        values["role_ids"] = sorted(set(values["role_ids"]))
+        await rights_of_roles(uow, values["role_ids"])
+        added = [role for role in values["role_ids"] if role not in client.role_ids]
+        refuse_beyond(uow.principal, await rights_of_roles(uow, added))
+    apply(client, values)
+    if uow.changed(client):
+        uow.emit(client, ApiClientUpdated)
+    if before != {name: getattr(client, name) for name in RIGHTS}:
+        await _supersede(uow, client, since)
+    return client
+
+
+async def rotate_secret(uow: UnitOfWork, client_id: UUID) -> tuple[ApiClient, str]:
+    """A new secret in place of the old one, whose tokens are void. The record is the same as before: that it happened
+    is in the history."""
+    uow.principal.require(ApiClient.entity(), Privilege.WRITE)
+    secret, secret_hash = await new_secret()
+    client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
+    # Whoever reads the secret can act as the client.
+    refuse_beyond(uow.principal, await rights_of_roles(uow, client.role_ids))
+    await keep_secret(await uow.connection(), client.id, secret_hash, uow.now)
+    uow.emit(client, ApiClientUpdated)
+    await _supersede(uow, client, since)
+    return client, secret
+
+
+async def activate_client(uow: UnitOfWork, client_id: UUID) -> ApiClient:
+    """Let a client get tokens again, with the secret it had."""
+    client, _ = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
+    client.activate()
+    uow.emit(client, ApiClientActivated)
+    return client
+
+
+async def deactivate_client(uow: UnitOfWork, client_id: UUID, body: Deactivation) -> ApiClient:
+    """End a client's access: its tokens are void, and it gets no new ones."""
+    client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
+    client.deactivate()
+    uow.emit(client, ApiClientDeactivated, reason=body.reason)
+    await _supersede(uow, client, since)
+    return client
+
+
+async def delete_client(uow: UnitOfWork, client_id: UUID) -> None:
+    """Delete a client. What it owns elsewhere keeps its id and shows its name as deleted."""
+    client, since = await get_alone(uow, ApiClient, client_id, Privilege.DELETE)
+    uow.remove(client, ApiClientDeleted)
+    await _supersede(uow, client, since)
+
+
+async def _supersede(uow: UnitOfWork, client: ApiClient, since: datetime) -> None:
+    await supersede_tokens(uow, [], since, clients=[client.id])

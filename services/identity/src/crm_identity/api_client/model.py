@@ -1,0 +1,40 @@
+"""Another system that works with the CRM. What proves who it is lives elsewhere: ``auth.model.ClientSecret``."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, String, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.identity import ApiClientRecord
+from crm_identity.api_client.domain import LIFECYCLE
+from crm_identity.db import Base
+from crm_kit.db import Record, Stateful
+
+
+class ApiClient(Record, Stateful, Base):
+    """A client with the unit and the roles that make up its rights; like a user it may own records."""
+
+    __tablename__ = "api_client"
+    record_model: ClassVar[type[BaseModel]] = ApiClientRecord
+    lifecycle = LIFECYCLE
+
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    business_unit_id: Mapped[UUID] = mapped_column(ForeignKey("business_unit.id"), index=True)
+    role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "name", "id"),
+        Index(None, "role_ids", postgresql_using="gin"),
+    )
+
+    def activate(self) -> None:
+        """It may get tokens again."""
+        self.move("activate")
+
+    def deactivate(self) -> None:
+        """It gets no more tokens; what it owns stays its own."""
+        self.move("deactivate")

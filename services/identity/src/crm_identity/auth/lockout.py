@@ -1,0 +1,81 @@
+"""Lock-out: after so many failed log-ins under one name, nobody logs in under it for a while.
+
+Counted by the log-in name as it was typed, whether or not there is such an account: so a lock tells nothing about who
+works here, and every answer takes as long. The rows are in the database, so all replicas count together.
+"""
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_identity.settings import IdentitySettings
+from crm_kit.errors import DomainError
+
+LOCKED = Counter("crm_identity_lockouts", "Log-in names that were locked after too many failures.")
+
+# A failure within the window adds up; one after it, or after a lock has ended, is the first of a new window.
+COUNT = """
+insert into failed_login as f (key, failures, first_at, last_at, locked_until)
+values ($1, 1, $2, $2, case when $4 <= 1 then $5::timestamptz end)
+on conflict (key) do update set
+    failures = case when f.first_at < $3 or f.locked_until is not null then 1 else f.failures + 1 end,
+    first_at = case when f.first_at < $3 or f.locked_until is not null then $2 else f.first_at end,
+    last_at = $2,
+    locked_until = case
+        when case when f.first_at < $3 or f.locked_until is not null then 1 else f.failures + 1 end >= $4
+        then $5::timestamptz end
+where f.locked_until is null or f.locked_until <= $2
+returning locked_until
+"""
+
+log = structlog.get_logger(__name__)
+
+
+class Locked(DomainError):
+    """429: too many failed log-ins, with the seconds until the next may be tried."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            "account-locked",
+            "Too many failed log-ins under this name; try again later, or ask an administrator for a new password.",
+            members={
+                "retry_after": seconds,
+                "error": "invalid_grant",
+                "error_description": f"Too many failed log-ins under this name; try again in {seconds} s.",
+            },
+        )
+
+
+async def refuse_locked(conn: AsyncConnection, key: str, now: datetime) -> None:
+    """429 ``account-locked`` while the name is locked, whatever the password."""
+    found = await conn.exec_driver_sql("select locked_until from failed_login where key = $1", (key,))
+    until: Any = found.scalar_one_or_none()
+    if until is not None and until > now:
+        raise Locked(max(1, math.ceil((until - now).total_seconds())))
+
+
+async def count_failure(conn: AsyncConnection, key: str, settings: IdentitySettings, now: datetime) -> None:
+    """Remember a failed log-in; the last one allowed locks the name. Failures while it is locked do not prolong that."""
+    window = now - timedelta(minutes=settings.lockout_window_minutes)
+    until = now + timedelta(minutes=settings.lockout_minutes)
+    counted = await conn.exec_driver_sql(COUNT, (key, now, window, settings.lockout_failures, until))
+    if counted.scalar_one_or_none() is not None:
+        LOCKED.inc()
+        log.warning("log-in name locked", failures=settings.lockout_failures, minutes=settings.lockout_minutes)
+
+
+async def forget_failures(conn: AsyncConnection, key: str) -> None:
+    """Unlock: a log-in succeeded, or an administrator has vouched for the user."""
+    await conn.exec_driver_sql("delete from failed_login where key = $1", (key,))
+
+
+async def forget_old_failures(conn: AsyncConnection, settings: IdentitySettings, now: datetime) -> None:
+    """Drop what neither locks nor adds up any more."""
+    await conn.exec_driver_sql(
+        "delete from failed_login where last_at < $1 and (locked_until is null or locked_until < $2)",
+        (now - timedelta(minutes=settings.lockout_window_minutes), now),
+    )
