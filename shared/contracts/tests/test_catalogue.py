@@ -42,6 +42,8 @@ FACTS = {
     "campaign": OWNED | {"readied", "launched", "suspended", "resumed", "completed", "canceled"},
     "task": OWNED
     | {"started", "waiting", "deferred", "completed", "canceled", "reopened", "rescheduled", "reminder_due"},
+    "phone_call": OWNED | {"completed", "canceled", "reopened", "rescheduled", "reminder_due"},
+    "follow_up_rule": REFERENCE,
     "user": REFERENCE | {"disabled", "enabled"},
     "team": REFERENCE,
     "business_unit": REFERENCE,

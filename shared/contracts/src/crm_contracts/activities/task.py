@@ -1,19 +1,15 @@
-"""Activities: what people do for a record. Tasks so far."""
+"""Tasks: something to do."""
 
 from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import Field
 
-from .catalogue import Entity, Event
-from .records import OwnedRecord, Owner
-from .types import LongText, Open, Percent, Ref, ShortText, UtcDatetime
+from crm_contracts.catalogue import Entity, Event
+from crm_contracts.records import Owner
+from crm_contracts.types import LongText, Open, Percent, ShortText, UtcDatetime
 
-
-class Priority(StrEnum):
-    LOW = "low"
-    NORMAL = "normal"
-    HIGH = "high"
+from .activity import ActivityRecord
 
 
 class TaskStatus(StrEnum):
@@ -33,21 +29,15 @@ class TaskStatusReason(StrEnum):
     CANCELED = "canceled"
 
 
-class TaskRecord(OwnedRecord):
+class TaskRecord(ActivityRecord):
     """Something to do."""
 
     status: Open[TaskStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[TaskStatusReason] = Field(description="Detail of the state.")
     subject: ShortText = Field(description="What to do, 1 to 200 characters.", examples=["Call Ada about the card"])
-    regarding: Ref | None = Field(description="The record it is about, of any service.")
-    due_at: UtcDatetime | None = Field(description="When it should be done.")
-    priority: Open[Priority] = Field(description="How urgent it is.")
     percent_complete: Percent = Field(description="How much is done in percent, 0 to 100.")
     category: ShortText | None = Field(description="Free category, at most 200 characters.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
-    remind_at: UtcDatetime | None = Field(description="When to remind the owner.")
-    completed_at: UtcDatetime | None = Field(description="When it was completed; null unless it is; read-only.")
-    reminded_at: UtcDatetime | None = Field(description="When the owner was reminded; read-only.")
 
 
 TASK = Entity(service="activities", name="task", collection="tasks", record=TaskRecord, owned=True)
