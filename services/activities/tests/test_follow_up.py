@@ -3,11 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from crm_activities.worker import TIMERS
 from crm_contracts.sales import OpportunityCreated, OpportunityReopened, OpportunityWon
 from crm_kit.runtime import Runtime
 from crm_kit.testing import announced
-from crm_kit.timers import TimerLoop
 
 WON = {"name": "Gold card", "status": "won", "status_reason": "won"}
 TASKS = "select subject, regarding_id, owner_id, business_unit_id, due_at, status, created_by from task"
@@ -82,22 +80,3 @@ async def test_the_follow_up_is_part_of_the_deals_story(client: Any, story: Any,
     first = items[0]
     assert (first["kind"], first["title"]) == ("activity", "Follow up: Gold card")
     assert first["actor"] == "system:activities"
-
-
-async def test_an_owner_is_reminded_once_when_the_moment_has_come(runtime: Runtime, client: Any, rows: Any) -> None:
-    def body(name: str, **more: str) -> dict[str, str]:
-        return {"subject": name, **more}
-
-    due = (await client.post("/api/v1/tasks", body("Due", remind_at="2026-01-01T09:00:00Z"))).json
-    await client.post("/api/v1/tasks", body("Later", remind_at="2096-01-01T09:00:00Z"))
-    await client.post("/api/v1/tasks", body("Never"))
-    done = (await client.post("/api/v1/tasks", body("Done", remind_at="2026-01-01T09:00:00Z"))).json
-    await client.post(f"/api/v1/tasks/{done['id']}/complete")
-    loop = TimerLoop(TIMERS, runtime)
-    assert await loop.fire_due() == 1
-    assert await loop.fire_due() == 0
-    reminder = (await events_of(runtime))[-1]
-    assert (reminder["type"], reminder["subject"]) == ("crm.activities.task.reminder_due.v1", due["id"])
-    assert (reminder["entityversion"], reminder["actor"]) == (2, "system:activities")
-    assert reminder["data"]["remind_at"] == "2026-01-01T09:00:00Z"
-    assert await rows("select reminded_at is not null from task where id = $1", due["id"]) == [(True,)]

@@ -4,9 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from crm_activities.activity.commands import remind_owner
+from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task import commands
 from crm_activities.task.model import Task
-from crm_activities.task.schemas import TaskCreate, TaskReschedule, TaskSnooze, TaskUpdate
+from crm_activities.task.schemas import TaskCreate, TaskUpdate
+from crm_contracts.activities import TaskReminderDue
 from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
 from crm_kit.testing import announced, emitted
 from crm_kit.uow import UnitOfWork
@@ -56,9 +59,9 @@ async def test_what_is_closed_is_read_only_until_reopened(uow: UnitOfWork, task:
     with pytest.raises(DomainError, match="only be edited"):
         await commands.update_task(uow, task.id, TaskUpdate(subject="Write to Ada"))
     with pytest.raises(IllegalTransition):
-        await commands.reschedule_task(uow, task.id, TaskReschedule(due_at=None))
+        await commands.reschedule_task(uow, task.id, Reschedule(due_at=None))
     with pytest.raises(IllegalTransition):
-        await commands.snooze_task(uow, task.id, TaskSnooze(until=DUE))
+        await commands.snooze_task(uow, task.id, Snooze(until=DUE))
     await commands.reopen_task(uow, task.id)
     assert emitted(uow) == ["crm.activities.task.reopened.v1"]
     await uow.flush()
@@ -72,28 +75,28 @@ async def test_a_patch_that_changes_nothing_is_no_change(uow: UnitOfWork, task: 
 
 
 async def test_rescheduling_says_from_when_to_when(uow: UnitOfWork, task: Task) -> None:
-    await commands.reschedule_task(uow, task.id, TaskReschedule(due_at=DUE + timedelta(days=7)))
+    await commands.reschedule_task(uow, task.id, Reschedule(due_at=DUE + timedelta(days=7)))
     await uow.flush()
     data = (await announced(uow))[-1]["data"]
     assert (data["old_due_at"], data["new_due_at"]) == ("2026-12-01T09:00:00Z", "2026-12-08T09:00:00Z")
 
 
 async def test_rescheduling_to_the_same_time_is_no_change(uow: UnitOfWork, task: Task) -> None:
-    assert (await commands.reschedule_task(uow, task.id, TaskReschedule(due_at=DUE))).version == 1
+    assert (await commands.reschedule_task(uow, task.id, Reschedule(due_at=DUE))).version == 1
 
 
 async def test_snoozing_sets_the_reminder_again(uow: UnitOfWork, task: Task) -> None:
-    await commands.remind_owner(uow, task.id)
+    await remind_owner(uow, Task, task.id, TaskReminderDue)
     await uow.flush()
     until = uow.now + timedelta(minutes=10)
-    snoozed = await commands.snooze_task(uow, task.id, TaskSnooze(until=until))
+    snoozed = await commands.snooze_task(uow, task.id, Snooze(until=until))
     assert (snoozed.remind_at, snoozed.reminded_at) == (until, None)
     assert emitted(uow) == ["crm.activities.task.updated.v1"]
 
 
 async def test_snoozing_into_the_past_is_refused(uow: UnitOfWork, task: Task) -> None:
     with pytest.raises(InvalidValue):
-        await commands.snooze_task(uow, task.id, TaskSnooze(until=uow.now))
+        await commands.snooze_task(uow, task.id, Snooze(until=uow.now))
 
 
 async def test_a_deleted_task_is_announced_at_the_next_version(uow: UnitOfWork, task: Task) -> None:

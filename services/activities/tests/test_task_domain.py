@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm_activities.activity.domain import require_future
 from crm_activities.follow_up.domain import SUBJECT_LENGTH, due_at, subject_of
-from crm_activities.task.domain import LIFECYCLE, percent_when_reopened, require_future
+from crm_activities.task.domain import LIFECYCLE, percent_when_reopened
 from crm_activities.task.model import Task
 from crm_contracts.activities import TaskStatus, TaskStatusReason
 from crm_kit.errors import IllegalTransition, InvalidValue

@@ -1,4 +1,4 @@
-"""Tasks over HTTP: shapes, statuses, problems, conditions, access, statement counts; and the list of all activities."""
+"""Tasks over HTTP: shapes, statuses, problems, conditions, access, statement counts, lists."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,8 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from crm_activities.activity.model import Activity
-from crm_activities.activity.types import TYPES
 from crm_contracts.sales import AccountCreated, AccountDeactivated, AccountUpdated
 from crm_kit.access import Depth, Principal
 from crm_kit.db import new_id
@@ -224,44 +222,4 @@ async def test_tasks_are_filtered_searched_and_sorted(client: Client) -> None:
     assert page["items"][0] == urgent
     following = (await client.get(f"{TASKS}?sort=-priority&limit=4&after={page['next']}")).json
     assert ([item["priority"] for item in following["items"]], following["next"]) == (["normal"] * 3 + ["low"], None)
-    everything = (await client.get("/api/v1/activities?sort=-priority")).json["items"]
-    assert [item["priority"] for item in everything] == ["high", "normal", "normal", "normal", "low"]
     assert (await client.get(f"{TASKS}?nonsense=1")).problem == "invalid-filter"
-
-
-async def test_the_view_shows_every_type_with_the_columns_all_share(rows: Any, client: Client) -> None:
-    columns = await rows("select column_name from information_schema.columns where table_name = 'activity'")
-    assert {row[0] for row in columns} == {str(column.key) for column in Activity.__table__.c}
-    await made(client)
-    assert {row[0] for row in await rows("select distinct type from activity")} == set(TYPES)
-
-
-async def test_activities_are_listed_across_types(client: Client, story: Any, hear: Any) -> None:
-    account = story(owner=ME)
-    await hear(account.tell(AccountCreated, {"name": "Engines Ltd", "status": "active"}))
-    about = await made(client, subject="About", regarding={"type": "account", "id": str(account.id)})
-    await made(client, subject="Alone")
-    answer = await client.get("/api/v1/activities?sort=subject&count=exact&limit=1")
-    assert (answer.status, answer.json["count"]) == (200, 2)
-    [item] = answer.json["items"]
-    assert (item["type"], item["id"], item["regarding"]) == ("task", about["id"], about["regarding"])
-    assert item["allowed_actions"] == about["allowed_actions"]
-    following = await client.get(f"/api/v1/activities?sort=subject&limit=1&after={answer.json['next']}")
-    assert ([i["subject"] for i in following.json["items"]], following.json["next"]) == (["Alone"], None)
-    query = {"filter": {"all": [{"field": "type", "op": "eq", "value": "task"}, regarding_is(account.id)]}}
-    assert [i["id"] for i in (await client.post("/api/v1/activities/query", query)).json["items"]] == [about["id"]]
-    assert (await client.get("/api/v1/activities?type=case")).json["items"] == []
-
-
-def regarding_is(record_id: UUID) -> dict[str, str]:
-    return {"field": "regarding.id", "op": "eq", "value": str(record_id)}
-
-
-async def test_activities_are_seen_by_the_privilege_on_their_type(client: Client, client_for: Any) -> None:
-    await made(client)
-    mine = client_for(principal(Depth.USER))
-    own = await made(mine)
-    listed = (await mine.get("/api/v1/activities?count=exact")).json
-    assert ([item["id"] for item in listed["items"]], listed["count"]) == ([own["id"]], 1)
-    refused = await client_for(principal(task=Depth.NONE)).get("/api/v1/activities")
-    assert (refused.status, refused.problem) == (403, "forbidden")

@@ -2,13 +2,14 @@
 
 from crm_activities.db import Base
 from crm_activities.follow_up.model import FollowUpRule
+from crm_activities.phone_call.model import PhoneCall
 from crm_activities.projections.link import TimelineLink
 from crm_activities.projections.record_ref import RecordRef
 from crm_activities.projections.timeline_event import TimelineEvent
 from crm_activities.task.model import Task
 from crm_kit.tables import add_kit_tables
 
-ENTITIES = (Task,)
+ENTITIES = (Task, PhoneCall)
 OTHERS = (FollowUpRule, RecordRef, TimelineEvent, TimelineLink)
 
 METADATA = Base.metadata

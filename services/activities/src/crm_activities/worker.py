@@ -1,12 +1,16 @@
 """The activities worker: relay, consumers, reminders, housekeeping."""
 
 import sys
+from functools import partial
 from uuid import UUID
 
+from crm_activities.activity.commands import remind_owner
+from crm_activities.activity.model import ActivityType
+from crm_activities.activity.reminders import due_reminders
+from crm_activities.activity.types import REMINDERS
 from crm_activities.app import SERVICE
 from crm_activities.consumers import CONSUMERS
-from crm_activities.task.commands import remind_owner
-from crm_activities.task.reminders import due_reminders
+from crm_contracts.catalogue import Event
 from crm_kit.timers import Timers
 from crm_kit.uow import UnitOfWork
 from crm_kit.worker import run_worker
@@ -14,10 +18,12 @@ from crm_kit.worker import run_worker
 TIMERS = Timers()
 
 
-@TIMERS.due("task reminders", due_reminders)
-async def remind(task_id: UUID, uow: UnitOfWork) -> None:
-    """Tell that the moment has come."""
-    await remind_owner(uow, task_id)
+async def _remind(kind: type[ActivityType], event: type[Event], activity_id: UUID, uow: UnitOfWork) -> None:
+    await remind_owner(uow, kind, activity_id, event)
+
+
+for _kind, _event in REMINDERS.items():
+    TIMERS.due(f"{_kind.entity()} reminders", due_reminders(_kind))(partial(_remind, _kind, _event))
 
 
 def run() -> None:

@@ -1,14 +1,16 @@
 """What every activity has, whatever its type; and all of them together, as the database shows them."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import Computed, Index, String, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from crm_activities.activity.schemas import ActivityRecord
+from crm_activities.activity.domain import duration, require_order
+from crm_activities.activity.schemas import ListedActivity
 from crm_contracts.activities import Priority
 from crm_kit.db import TYPE_MAP, OwnedRecord, Stateful, service_metadata, text_enum
 
@@ -32,6 +34,53 @@ class ActivityColumns(OwnedRecord, Stateful):
         Computed("case priority when 'low' then 1 when 'normal' then 2 else 3 end", persisted=True), sort_order=97
     )
     """What sorting by priority goes by."""
+
+
+class ActivityType(ActivityColumns):
+    """A type of activity: the columns all share, and what can happen to every one."""
+
+    def cancel(self) -> None:
+        """It will not be done."""
+        self.move("cancel")
+
+    def reopen(self) -> None:
+        """It is to be done after all."""
+        self.move("reopen")
+        self.completed_at = None
+
+    def reschedule(self, due_at: datetime | None) -> None:
+        """It is due at another time."""
+        self.move("reschedule")
+        self.due_at = due_at
+
+    def snooze(self, until: datetime) -> None:
+        """Remind again later."""
+        self.move("snooze")
+        self.remind(until)
+
+    def remind(self, at: datetime | None) -> None:
+        """Set the reminder; another moment than before is a reminder yet to be given."""
+        if at != self.remind_at:
+            self.remind_at, self.reminded_at = at, None
+
+
+class Timed:
+    """When an activity is planned to take place, when it did, and how long it took."""
+
+    scheduled_start_at: Mapped[datetime | None]
+    scheduled_end_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    duration_minutes: Mapped[int | None]
+
+    def settle_times(self, values: Mapping[str, Any]) -> None:
+        """Hold the times to each other after these values were set; what was measured beats what was entered before.
+        422 ``end-before-start``, ``contradicts-times``."""
+        require_order(self.scheduled_start_at, self.scheduled_end_at, "scheduled_end_at")
+        require_order(self.started_at, self.ended_at, "ended_at")
+        measured = duration(self.started_at, self.ended_at, values.get("duration_minutes"))
+        if measured is not None:
+            self.duration_minutes = measured
 
 
 def activity_indexes(table: str) -> list[Index]:
@@ -71,6 +120,6 @@ class Activity(ActivityColumns, Views):
     """Any activity, whatever its type: a row of the view over all types, which a migration makes anew for a new type."""
 
     __tablename__ = "activity"
-    record_model: ClassVar[type[BaseModel]] = ActivityRecord
+    record_model: ClassVar[type[BaseModel]] = ListedActivity
 
     type: Mapped[str] = mapped_column(String(50), sort_order=-21)

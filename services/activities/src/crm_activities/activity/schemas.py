@@ -1,28 +1,61 @@
-"""What all activities have in common, as clients see it."""
+"""What all activities have in common, as clients write and see it."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.activities import Priority
-from crm_contracts.records import OwnedRecord
-from crm_contracts.types import Ref, ShortText, UtcDatetime
+from crm_contracts.activities import ActivityRecord, PartyRole, Priority
+from crm_contracts.types import LongText, Maybe, Personal, RefInput, ShortText, UtcDatetime
+
+MOST_PARTIES = 500
 
 
-class ActivityRecord(OwnedRecord):
-    """An activity of any type: what all types have in common."""
+class ActivityFields(BaseModel):
+    """The fields that clients write of every activity. Texts are trimmed; an empty one is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    regarding: RefInput | None = Field(None, description="The record it is about: of any service, and readable by you.")
+    due_at: UtcDatetime | None = Field(None, description="When it should be done.")
+    priority: Priority = Field(Priority.NORMAL, description="How urgent it is.")
+    description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+    remind_at: UtcDatetime | None = Field(
+        None, description="When to remind the owner; a moment gone by reminds at once."
+    )
+
+
+class PartyInput(BaseModel):
+    """Somebody who takes part: a record, an address, or both. A type narrows role, record and address to its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: PartyRole = Field(description="What they are in it.")
+    party: RefInput | None = Field(None, description="The record, readable by you.")
+    address: Maybe[ShortText] = Field(None, description="Address to reach them by.")
+    name: Personal[Maybe[ShortText]] = Field(None, description="How they are called; the record's name unless given.")
+
+
+class Reschedule(BaseModel):
+    """When the activity is due instead."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"due_at": "2026-12-08T09:00:00Z"}]})
+
+    due_at: UtcDatetime | None = Field(description="When it is due now; null for no date.")
+
+
+class Snooze(BaseModel):
+    """When to remind again."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"until": "2096-12-01T10:00:00Z"}]})
+
+    until: UtcDatetime = Field(description="When to remind again; in the future.")
+
+
+class ListedActivity(ActivityRecord):
+    """An activity of any type, by what all types have in common."""
 
     type: str = Field(description="Type of the activity, such as `task`.", examples=["task"])
-    status: str = Field(description="State; changes only through commands of its type.", examples=["open"])
-    status_reason: str = Field(description="Detail of the state.", examples=["not_started"])
-    subject: ShortText = Field(description="What it is about.", examples=["Call Ada about the card"])
-    regarding: Ref | None = Field(description="The record it is about, of any service.")
-    due_at: UtcDatetime | None = Field(description="When it should be done.")
-    priority: Priority = Field(description="How urgent it is.")
-    remind_at: UtcDatetime | None = Field(description="When to remind the owner.")
-    reminded_at: UtcDatetime | None = Field(description="When the owner was reminded.")
-    completed_at: UtcDatetime | None = Field(description="When it was completed; null unless it is.")
 
 
-class ActivityRead(ActivityRecord):
+class ActivityRead(ListedActivity):
     """An activity as you may see it."""
 
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")

@@ -1,6 +1,12 @@
-"""The activity types there are, by their names; the view ``activity``, lists and timelines are made over these."""
+"""The activity types there are, by their names; the view ``activity``, lists and reminders are made over these."""
 
-from crm_activities.activity.model import ActivityColumns
+from crm_activities.activity.model import ActivityType
+from crm_activities.phone_call.model import PhoneCall
 from crm_activities.task.model import Task
+from crm_contracts.activities import PhoneCallReminderDue, TaskReminderDue
+from crm_contracts.catalogue import Event
 
-TYPES: dict[str, type[ActivityColumns]] = {"task": Task}
+TYPES: dict[str, type[ActivityType]] = {"phone_call": PhoneCall, "task": Task}
+
+REMINDERS: dict[type[ActivityType], type[Event]] = {PhoneCall: PhoneCallReminderDue, Task: TaskReminderDue}
+"""What tells that the moment of an activity's reminder has come."""

@@ -28,6 +28,8 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "case": _field("title"),
     "campaign": _field("name"),
     "task": _field("subject"),
+    "phone_call": _field("subject"),
+    "follow_up_rule": _field("subject"),
     "user": _field("name"),
     "team": _field("name"),
     "business_unit": _field("name"),

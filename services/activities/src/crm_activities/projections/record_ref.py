@@ -1,6 +1,6 @@
 """``RecordRef``: what this service knows of every record of every service, so that anything may be *about* anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -59,9 +59,16 @@ async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapp
 
 async def find_ref(uow: UnitOfWork, record_id: UUID) -> RecordRef | None:
     """The copy of a record; None while nothing but its id was heard of."""
+    return (await find_refs(uow, {record_id})).get(record_id)
+
+
+async def find_refs(uow: UnitOfWork, record_ids: Set[UUID]) -> Mapping[UUID, RecordRef]:
+    """The copies of records by id, without those of which nothing but the id was heard."""
+    if not record_ids:
+        return {}
     table = RecordRef.__table__
-    row = (await uow.execute(select(table).where(table.c.id == record_id, table.c.version > 0))).mappings().first()
-    return None if row is None else RecordRef(**row)
+    found = await uow.execute(select(table).where(table.c.id.in_(record_ids), table.c.version > 0))
+    return {row["id"]: RecordRef(**row) for row in found.mappings()}
 
 
 def may_read(uow: UnitOfWork, ref: RecordRef) -> bool:
@@ -75,10 +82,15 @@ def may_read(uow: UnitOfWork, ref: RecordRef) -> bool:
 
 async def refer_to_any(uow: UnitOfWork, wanted: RefInput, pointer: str) -> RecordRef:
     """The record that a new reference points at: known, readable and active, or 422 with the pointer."""
-    ref = await find_ref(uow, wanted.id)
+    ref = require_reference(uow, await find_ref(uow, wanted.id), wanted, pointer)
+    uow.names[ref.id] = Named(ref.name)
+    return ref
+
+
+def require_reference(uow: UnitOfWork, ref: RecordRef | None, wanted: RefInput, pointer: str) -> RecordRef:
+    """The copy that was found, if a new reference may point at it: known, readable and active, or 422."""
     if ref is None or ref.type != wanted.type or ref.deleted or ref.merged_into is not None or not may_read(uow, ref):
         raise UnknownReference(pointer, wanted.type)
     if ref.status == "inactive":
         raise InactiveReference(pointer, wanted.type)
-    uow.names[ref.id] = Named(ref.name)
     return ref

@@ -1,12 +1,11 @@
 """What can be done with a task."""
 
-from typing import Any
 from uuid import UUID
 
-from crm_activities.projections.record_ref import refer_to_any
-from crm_activities.task.domain import require_future
+from crm_activities.activity.commands import changes_of, columns_of, reschedule, snooze, tell_change
+from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task.model import Task
-from crm_activities.task.schemas import TaskCreate, TaskReschedule, TaskSnooze, TaskUpdate
+from crm_activities.task.schemas import TaskCreate, TaskUpdate
 from crm_contracts.access import Privilege
 from crm_contracts.activities import (
     TaskAssigned,
@@ -15,43 +14,27 @@ from crm_contracts.activities import (
     TaskCreated,
     TaskDeferred,
     TaskDeleted,
-    TaskReminderDue,
     TaskReopened,
     TaskRescheduled,
     TaskStarted,
     TaskUpdated,
     TaskWaiting,
 )
-from crm_contracts.types import RefInput
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
+from crm_kit.records.patching import Assignment, apply, assign
 from crm_kit.uow import UnitOfWork
 
 
 async def create_task(uow: UnitOfWork, body: TaskCreate) -> Task:
     """A new task, owned by the caller."""
     await uow.start(Task)
-    task = Task(**await _columns(uow, body.regarding, dict(body)))
-    return uow.add(task, TaskCreated)
+    return uow.add(Task(**await columns_of(uow, body)), TaskCreated)
 
 
 async def update_task(uow: UnitOfWork, task_id: UUID, body: TaskUpdate) -> Task:
     """Change fields of an open task; a patch that changes nothing is no change."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
-    require_status(task, "open")
-    values = fields_set(body)
-    if "regarding" in values:
-        regarding = body.regarding
-        if regarding is not None and (regarding.type, regarding.id) == (task.regarding_type, task.regarding_id):
-            # What stays is no new reference: its record may be inactive by now, or out of the caller's sight.
-            del values["regarding"]
-        else:
-            values = await _columns(uow, regarding, values)
-    if "remind_at" in values:
-        task.remind(values.pop("remind_at"))
-    apply(task, values)
-    if uow.changed(task):
-        uow.emit(task, TaskUpdated)
-    return task
+    apply(task, await changes_of(uow, task, body))
+    return tell_change(uow, task, TaskUpdated)
 
 
 async def start_task(uow: UnitOfWork, task_id: UUID) -> Task:
@@ -102,24 +85,14 @@ async def reopen_task(uow: UnitOfWork, task_id: UUID) -> Task:
     return task
 
 
-async def reschedule_task(uow: UnitOfWork, task_id: UUID, body: TaskReschedule) -> Task:
+async def reschedule_task(uow: UnitOfWork, task_id: UUID, body: Reschedule) -> Task:
     """It is due at another time; the same time again is no change."""
-    task = await uow.get(Task, task_id, Privilege.WRITE)
-    old = task.due_at
-    task.reschedule(body.due_at)
-    if uow.changed(task):
-        uow.emit(task, TaskRescheduled, old_due_at=old, new_due_at=task.due_at)
-    return task
+    return reschedule(uow, await uow.get(Task, task_id, Privilege.WRITE), body, TaskRescheduled)
 
 
-async def snooze_task(uow: UnitOfWork, task_id: UUID, body: TaskSnooze) -> Task:
+async def snooze_task(uow: UnitOfWork, task_id: UUID, body: Snooze) -> Task:
     """Remind again later."""
-    task = await uow.get(Task, task_id, Privilege.WRITE)
-    task.snooze(body.until)
-    require_future(body.until, uow.now)
-    if uow.changed(task):
-        uow.emit(task, TaskUpdated)
-    return task
+    return snooze(uow, await uow.get(Task, task_id, Privilege.WRITE), body, TaskUpdated)
 
 
 async def assign_task(uow: UnitOfWork, task_id: UUID, body: Assignment) -> Task:
@@ -132,21 +105,3 @@ async def assign_task(uow: UnitOfWork, task_id: UUID, body: Assignment) -> Task:
 async def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
     """Delete a task, whatever its state."""
     uow.remove(await uow.get(Task, task_id, Privilege.DELETE), TaskDeleted)
-
-
-async def remind_owner(uow: UnitOfWork, task_id: UUID) -> None:
-    """The moment of the reminder has come."""
-    task = await uow.load(Task, task_id)
-    task.reminded_at = uow.now
-    uow.emit(task, TaskReminderDue, remind_at=task.remind_at)
-
-
-async def _columns(uow: UnitOfWork, regarding: RefInput | None, values: dict[str, Any]) -> dict[str, Any]:
-    """The fields as columns, with the record that the task is about looked up."""
-    columns = {name: value for name, value in values.items() if name != "regarding"}
-    found = None if regarding is None else await refer_to_any(uow, regarding, "/regarding")
-    return {
-        **columns,
-        "regarding_type": found.type if found else None,
-        "regarding_id": found.id if found else None,
-    }

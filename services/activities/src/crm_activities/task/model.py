@@ -8,14 +8,14 @@ from pydantic import BaseModel
 from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_activities.activity.model import ActivityColumns, activity_indexes
+from crm_activities.activity.model import ActivityType, activity_indexes
 from crm_activities.db import Base
 from crm_activities.task.domain import DONE, LIFECYCLE, percent_when_reopened
 from crm_contracts.activities import TaskRecord
 from crm_kit.db import PercentType, search_column
 
 
-class Task(ActivityColumns, Base):
+class Task(ActivityType, Base):
     """Something to do."""
 
     __tablename__ = "task"
@@ -50,26 +50,7 @@ class Task(ActivityColumns, Base):
         self.move("complete")
         self.completed_at, self.percent_complete = at, DONE
 
-    def cancel(self) -> None:
-        """It will not be done."""
-        self.move("cancel")
-
     def reopen(self) -> None:
         """It is to be done after all."""
-        self.move("reopen")
-        self.completed_at, self.percent_complete = None, percent_when_reopened(self.percent_complete)
-
-    def reschedule(self, due_at: datetime | None) -> None:
-        """It is due at another time."""
-        self.move("reschedule")
-        self.due_at = due_at
-
-    def snooze(self, until: datetime) -> None:
-        """Remind again later."""
-        self.move("snooze")
-        self.remind(until)
-
-    def remind(self, at: datetime | None) -> None:
-        """Set the reminder; another moment than before is a reminder yet to be given."""
-        if at != self.remind_at:
-            self.remind_at, self.reminded_at = at, None
+        super().reopen()
+        self.percent_complete = percent_when_reopened(self.percent_complete)

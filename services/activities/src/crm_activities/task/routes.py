@@ -4,9 +4,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task import commands
 from crm_activities.task.model import Task
-from crm_activities.task.schemas import TaskCreate, TaskPage, TaskRead, TaskReschedule, TaskSnooze, TaskUpdate
+from crm_activities.task.schemas import TaskCreate, TaskPage, TaskRead, TaskUpdate
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
@@ -114,13 +115,13 @@ async def reopen_task(task_id: UUID, uow: Uow) -> Response:
 
 
 @router.post("/{task_id}/reschedule", response_model=TaskRead, operation_id="reschedule_task")
-async def reschedule_task(task_id: UUID, body: TaskReschedule, uow: Uow) -> Response:
+async def reschedule_task(task_id: UUID, body: Reschedule, uow: Uow) -> Response:
     """An open task is due at another time. The same time again keeps the version."""
     return await one(uow, await commands.reschedule_task(uow, task_id, body))
 
 
 @router.post("/{task_id}/snooze", response_model=TaskRead, operation_id="snooze_task")
-async def snooze_task(task_id: UUID, body: TaskSnooze, uow: Uow) -> Response:
+async def snooze_task(task_id: UUID, body: Snooze, uow: Uow) -> Response:
     """Remind the owner of an open task again later; 422 `not-in-the-future` for a moment gone by."""
     return await one(uow, await commands.snooze_task(uow, task_id, body))
 

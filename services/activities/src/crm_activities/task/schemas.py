@@ -4,24 +4,16 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.activities import Priority, TaskRecord
-from crm_contracts.types import LongText, Maybe, Percent, RefInput, ShortText, UtcDatetime
+from crm_activities.activity.schemas import ActivityFields
+from crm_contracts.activities import TaskRecord
+from crm_contracts.types import Maybe, Percent, ShortText
 
 
-class TaskFields(BaseModel):
+class TaskFields(ActivityFields):
     """The fields of a task that clients write. Texts are trimmed; an empty one is null."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    regarding: RefInput | None = Field(None, description="The record it is about: of any service, and readable by you.")
-    due_at: UtcDatetime | None = Field(None, description="When it should be done.")
-    priority: Priority = Field(Priority.NORMAL, description="How urgent it is.")
     percent_complete: Percent = Field(Decimal(0), description="How much is done in percent, 0 to 100.")
     category: Maybe[ShortText] = Field(None, description="Free category, at most 200 characters.")
-    description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
-    remind_at: UtcDatetime | None = Field(
-        None, description="When to remind the owner; a moment gone by reminds at once."
-    )
 
 
 class TaskCreate(TaskFields):
@@ -58,19 +50,3 @@ class TaskPage(BaseModel):
     items: list[TaskRead] = Field(description="Tasks in the order asked for.")
     next: str | None = Field(description="Value for `after` of the next page; null at the end.")
     count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
-class TaskReschedule(BaseModel):
-    """When the task is due instead."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"due_at": "2026-12-08T09:00:00Z"}]})
-
-    due_at: UtcDatetime | None = Field(description="When it is due now; null for no date.")
-
-
-class TaskSnooze(BaseModel):
-    """When to remind again."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"until": "2026-12-01T10:00:00Z"}]})
-
-    until: UtcDatetime = Field(description="When to remind again; in the future.")

@@ -1,0 +1,72 @@
+"""What is done alike with activities of every type: a type's own commands are a line or two around these."""
+
+from typing import Any, TypeVar
+from uuid import UUID
+
+from crm_activities.activity.domain import require_future
+from crm_activities.activity.model import ActivityType
+from crm_activities.activity.schemas import ActivityFields, Reschedule, Snooze
+from crm_activities.projections.record_ref import refer_to_any
+from crm_contracts.catalogue import Event
+from crm_contracts.types import RefInput
+from crm_kit.records.patching import fields_set, plain, require_status
+from crm_kit.uow import UnitOfWork
+
+A = TypeVar("A", bound=ActivityType)
+
+
+async def columns_of(uow: UnitOfWork, body: ActivityFields) -> dict[str, Any]:
+    """The columns of a new activity, with the record that it is about looked up."""
+    columns = {name: plain(value) for name, value in body if name != "regarding"}
+    return {**columns, **await _about(uow, body.regarding)}
+
+
+async def changes_of(uow: UnitOfWork, activity: ActivityType, body: ActivityFields) -> dict[str, Any]:
+    """What a patch sets, as columns; 409 unless the activity is open. The reminder is set already."""
+    require_status(activity, "open")
+    values = fields_set(body)
+    if "regarding" in values:
+        del values["regarding"]
+        # What stays is no new reference: its record may be inactive by now, or out of the caller's sight.
+        if not _is_about(activity, body.regarding):
+            values |= await _about(uow, body.regarding)
+    if "remind_at" in values:
+        activity.remind(values.pop("remind_at"))
+    return values
+
+
+def tell_change(uow: UnitOfWork, activity: A, event: type[Event], **facts: Any) -> A:
+    """Announce the activity if anything about it changed."""
+    if uow.changed(activity):
+        uow.emit(activity, event, **facts)
+    return activity
+
+
+def reschedule(uow: UnitOfWork, activity: A, body: Reschedule, event: type[Event]) -> A:
+    """It is due at another time; the same time again is no change."""
+    old = activity.due_at
+    activity.reschedule(body.due_at)
+    return tell_change(uow, activity, event, old_due_at=old, new_due_at=activity.due_at)
+
+
+def snooze(uow: UnitOfWork, activity: A, body: Snooze, event: type[Event]) -> A:
+    """Remind again later; 422 ``not-in-the-future`` for a moment gone by."""
+    activity.snooze(body.until)
+    require_future(body.until, uow.now)
+    return tell_change(uow, activity, event)
+
+
+async def remind_owner(uow: UnitOfWork, kind: type[ActivityType], activity_id: UUID, event: type[Event]) -> None:
+    """The moment of the reminder has come."""
+    activity = await uow.load(kind, activity_id)
+    activity.reminded_at = uow.now
+    uow.emit(activity, event, remind_at=activity.remind_at)
+
+
+def _is_about(activity: ActivityType, wanted: RefInput | None) -> bool:
+    return wanted is not None and (wanted.type, wanted.id) == (activity.regarding_type, activity.regarding_id)
+
+
+async def _about(uow: UnitOfWork, regarding: RefInput | None) -> dict[str, Any]:
+    found = None if regarding is None else await refer_to_any(uow, regarding, "/regarding")
+    return {"regarding_type": found.type if found else None, "regarding_id": found.id if found else None}

@@ -1,0 +1,42 @@
+"""The rules every activity obeys, whatever its type."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from crm_kit.errors import InvalidValue
+
+COMMON_MOVES: Final[dict[str, tuple[set[str], str]]] = {
+    "reschedule": ({"open/*"}, "open/*"),
+    "snooze": ({"open/*"}, "open/*"),
+    "cancel": ({"open/*"}, "canceled/canceled"),
+}
+"""The moves that are the same for every type; a type adds how it is completed, and where reopening leads."""
+
+HALF_A_MINUTE: Final = timedelta(seconds=30)
+LONGEST: Final = timedelta(days=366)
+
+
+def require_future(until: datetime, now: datetime) -> None:
+    """A reminder is put off to a later moment, not to one that has been."""
+    if until <= now:
+        raise InvalidValue("/until", "not-in-the-future", "A reminder can only be put off to a moment that is to come.")
+
+
+def require_order(start: datetime | None, end: datetime | None, end_field: str) -> None:
+    """Nothing ends before it starts; the end may come before the start is known."""
+    if start is not None and end is not None and end < start:
+        raise InvalidValue(f"/{end_field}", "end-before-start", "The end is before the start.")
+
+
+def duration(start: datetime | None, end: datetime | None, entered: int | None) -> int | None:
+    """Whole minutes, half up (Dataverse: actualdurationminutes): measured where both times are known, else as entered.
+    422 ``contradicts-times`` when somebody enters another duration than was measured, ``too-long`` beyond a year."""
+    if start is None or end is None:
+        return entered
+    measured = (end - start + HALF_A_MINUTE) // timedelta(minutes=1)
+    if end - start > LONGEST:
+        raise InvalidValue("/ended_at", "too-long", "From started_at to ended_at it is more than a year.")
+    if entered not in (None, measured):
+        message = f"From started_at to ended_at it is {measured} minutes; leave the duration out."
+        raise InvalidValue("/duration_minutes", "contradicts-times", message)
+    return measured

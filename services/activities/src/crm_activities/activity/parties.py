@@ -1,0 +1,32 @@
+"""Who takes part in an activity: kept as parts of it, each with the name its record had when it was written."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from crm_activities.activity.schemas import PartyInput
+from crm_activities.projections.record_ref import find_refs, require_reference
+from crm_kit.errors import InvalidValue
+from crm_kit.uow import UnitOfWork
+
+
+async def parties_of(
+    uow: UnitOfWork, wanted: Sequence[PartyInput], before: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The parties as they are kept. Every new record must be known, active and readable by the caller, or 422 with its
+    pointer; one that took part before stays as it was written. Asks the database once, and only about new ones."""
+    known = {UUID(one["party"]["id"]): one["party"] for one in before if one["party"] is not None}
+    found = await find_refs(uow, {one.party.id for one in wanted if one.party is not None} - known.keys())
+    kept = []
+    for index, one in enumerate(wanted):
+        if one.party is None and one.address is None:
+            raise InvalidValue(f"/parties/{index}", "party-or-address", "A party is a record, an address, or both.")
+        record = None
+        if one.party is not None:
+            record = known.get(one.party.id)
+            if record is None or record["type"] != one.party.type:
+                ref = require_reference(uow, found.get(one.party.id), one.party, f"/parties/{index}/party")
+                record = {"type": ref.type, "id": str(ref.id), "name": ref.name, "deleted": False}
+        name = one.name or (record["name"] if record else None)
+        kept.append({"role": one.role.value, "party": record, "address": one.address, "name": name})
+    return kept

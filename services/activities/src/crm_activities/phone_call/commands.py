@@ -1,0 +1,112 @@
+"""What can be done with a phone call."""
+
+from typing import Any
+from uuid import UUID
+
+from crm_activities.activity.commands import changes_of, columns_of, reschedule, snooze, tell_change
+from crm_activities.activity.parties import parties_of
+from crm_activities.activity.schemas import PartyInput, Reschedule, Snooze
+from crm_activities.phone_call.model import PhoneCall
+from crm_activities.phone_call.schemas import CallParty, PhoneCallComplete, PhoneCallCreate, PhoneCallUpdate
+from crm_contracts.access import Privilege
+from crm_contracts.activities import (
+    PhoneCallAssigned,
+    PhoneCallCanceled,
+    PhoneCallCompleted,
+    PhoneCallCreated,
+    PhoneCallDeleted,
+    PhoneCallReopened,
+    PhoneCallRescheduled,
+    PhoneCallUpdated,
+)
+from crm_kit.phones import normal_phone
+from crm_kit.records.patching import Assignment, apply, assign, fields_set
+from crm_kit.uow import UnitOfWork
+
+
+async def create_phone_call(uow: UnitOfWork, body: PhoneCallCreate) -> PhoneCall:
+    """A new phone call, owned by the caller."""
+    await uow.start(PhoneCall)
+    values = _normal(uow, await columns_of(uow, body))
+    values["parties"] = await parties_of(uow, _normal_parties(uow, body.parties))
+    call = PhoneCall(**values)
+    call.settle_times(values)
+    return uow.add(call, PhoneCallCreated)
+
+
+async def update_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallUpdate) -> PhoneCall:
+    """Change fields of an open phone call; a patch that changes nothing is no change."""
+    call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
+    values = _normal(uow, await changes_of(uow, call, body))
+    if "parties" in values:
+        values["parties"] = await parties_of(uow, _normal_parties(uow, body.parties), call.parties)
+    apply(call, values)
+    call.settle_times(values)
+    return tell_change(uow, call, PhoneCallUpdated)
+
+
+async def complete_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallComplete) -> PhoneCall:
+    """The call was made or received."""
+    call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
+    call.complete(body.reason, uow.now)
+    values = fields_set(body)
+    values.pop("reason", None)
+    apply(call, values)
+    call.settle_times(values)
+    uow.emit(call, PhoneCallCompleted, reason=call.status_reason, completed_at=uow.now)
+    return call
+
+
+async def cancel_phone_call(uow: UnitOfWork, call_id: UUID) -> PhoneCall:
+    """The call will not take place."""
+    call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
+    call.cancel()
+    uow.emit(call, PhoneCallCanceled)
+    return call
+
+
+async def reopen_phone_call(uow: UnitOfWork, call_id: UUID) -> PhoneCall:
+    """There is something to say after all."""
+    call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
+    call.reopen()
+    uow.emit(call, PhoneCallReopened)
+    return call
+
+
+async def reschedule_phone_call(uow: UnitOfWork, call_id: UUID, body: Reschedule) -> PhoneCall:
+    """The call is due at another time; the same time again is no change."""
+    return reschedule(uow, await uow.get(PhoneCall, call_id, Privilege.WRITE), body, PhoneCallRescheduled)
+
+
+async def snooze_phone_call(uow: UnitOfWork, call_id: UUID, body: Snooze) -> PhoneCall:
+    """Remind again later."""
+    return snooze(uow, await uow.get(PhoneCall, call_id, Privilege.WRITE), body, PhoneCallUpdated)
+
+
+async def assign_phone_call(uow: UnitOfWork, call_id: UUID, body: Assignment) -> PhoneCall:
+    """Give the phone call to another owner."""
+    call = await uow.get(PhoneCall, call_id, Privilege.ASSIGN)
+    await assign(uow, call, body, PhoneCallAssigned)
+    return call
+
+
+async def delete_phone_call(uow: UnitOfWork, call_id: UUID) -> None:
+    """Delete a phone call, whatever its state."""
+    uow.remove(await uow.get(PhoneCall, call_id, Privilege.DELETE), PhoneCallDeleted)
+
+
+def _normal(uow: UnitOfWork, values: dict[str, Any]) -> dict[str, Any]:
+    if values.get("phone_number") is not None:
+        country = uow.runtime.directory.organization.country
+        values["phone_number"] = normal_phone(values["phone_number"], country, "/phone_number")
+    return values
+
+
+def _normal_parties(uow: UnitOfWork, parties: list[CallParty]) -> list[PartyInput]:
+    country = uow.runtime.directory.organization.country
+    return [
+        one
+        if one.address is None
+        else one.model_copy(update={"address": normal_phone(one.address, country, f"/parties/{index}/address")})
+        for index, one in enumerate(parties)
+    ]

@@ -1,0 +1,44 @@
+"""The phone call as a row, and what can happen to it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+from sqlalchemy import Index, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_activities.activity.model import ActivityType, Timed, activity_indexes
+from crm_activities.db import Base
+from crm_activities.phone_call.domain import LIFECYCLE, reason_of
+from crm_contracts.activities import CallDirection, CallReason, PhoneCallRecord
+from crm_kit.db import reference_indexes, search_column, sorted_indexes, text_enum
+
+
+class PhoneCall(ActivityType, Timed, Base):
+    """Somebody talks to somebody."""
+
+    __tablename__ = "phone_call"
+    record_model: ClassVar[type[BaseModel]] = PhoneCallRecord
+    lifecycle = LIFECYCLE
+
+    direction: Mapped[CallDirection] = mapped_column(text_enum(CallDirection))
+    phone_number: Mapped[str | None] = mapped_column(String(16))
+    parties: Mapped[list[Any]] = mapped_column(JSONB)
+    left_voicemail: Mapped[bool]
+    outcome: Mapped[str | None] = mapped_column(String(200))
+    description: Mapped[str | None] = mapped_column(Text)
+
+    search_text: Mapped[str] = search_column("subject", "phone_number", "outcome")
+
+    __table_args__ = (
+        *activity_indexes("phone_call"),
+        *sorted_indexes("phone_call", "scheduled_start_at", "started_at"),
+        *reference_indexes("phone_call", "phone_number"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    def complete(self, reason: CallReason | None, at: datetime) -> None:
+        """The call was made or received: by its direction, unless said."""
+        self.move("complete", reason or reason_of(self.direction))
+        self.completed_at = at

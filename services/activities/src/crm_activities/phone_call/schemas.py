@@ -1,0 +1,119 @@
+"""What clients send about phone calls and what they get."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput
+from crm_contracts.activities import CallDirection, CallReason, PartyRole, PhoneCallRecord
+from crm_contracts.types import Count, Flag, Maybe, Personal, RefInput, ShortText, UtcDatetime
+from crm_kit.phones import PhoneInput
+
+
+class CallPartyRecord(RefInput):
+    """Who takes part in a call, as clients write it."""
+
+    type: Literal["account", "contact", "lead", "user"] = Field(
+        description="`account`, `contact`, `lead` or `user`.", examples=["contact"]
+    )
+
+
+class CallParty(PartyInput):
+    """Who calls or is called: a record, a telephone number, or both."""
+
+    role: Literal[PartyRole.FROM, PartyRole.TO] = Field(description="`from`: who calls; `to`: who is called.")
+    party: CallPartyRecord | None = Field(None, description="Account, contact, lead or user, readable by you.")
+    address: Personal[Maybe[PhoneInput]] = Field(
+        None, description="Telephone number in E.164, or a national one of the organisation's country."
+    )
+
+
+class PhoneCallFields(ActivityFields):
+    """The fields of a phone call that clients write. Texts are trimmed; an empty one is null."""
+
+    direction: CallDirection = Field(CallDirection.OUTGOING, description="Whether we call or are called.")
+    phone_number: Personal[Maybe[PhoneInput]] = Field(
+        None, description="Number of the other side in E.164, or a national one of the organisation's country."
+    )
+    parties: list[CallParty] = Field(
+        default_factory=list, max_length=MOST_PARTIES, description="Who calls and who is called; a patch replaces all."
+    )
+    scheduled_start_at: UtcDatetime | None = Field(None, description="When the call is planned to begin.")
+    scheduled_end_at: UtcDatetime | None = Field(None, description="When it is planned to end.")
+    started_at: UtcDatetime | None = Field(None, description="When the call began.")
+    ended_at: UtcDatetime | None = Field(None, description="When the call ended.")
+    duration_minutes: Count | None = Field(
+        None,
+        description="How long it took, in whole minutes; follows from `started_at` and `ended_at` when both are set.",
+    )
+    left_voicemail: Flag = Field(False, description="True when a message was left instead of talking.")
+    outcome: Maybe[ShortText] = Field(None, description="What came of it, at most 200 characters.")
+
+
+class PhoneCallCreate(PhoneCallFields):
+    """A new phone call."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "subject": "Offer the gold card",
+                    "direction": "outgoing",
+                    "phone_number": "+491701234567",
+                    "parties": [{"role": "to", "address": "+491701234567", "name": "Ada Lovelace"}],
+                    "due_at": "2026-12-01T09:00:00Z",
+                },
+            ]
+        }
+    )
+
+    subject: ShortText = Field(description="What the call is about, 1 to 200 characters.")
+
+
+class PhoneCallUpdate(PhoneCallFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"outcome": "Interested", "duration_minutes": 12}]})
+
+    subject: ShortText = Field("", description="What the call is about, 1 to 200 characters.", validate_default=False)
+
+
+class PhoneCallComplete(BaseModel):
+    """How the call went. What is left out stays as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "outcome": "Interested",
+                    "started_at": "2026-12-01T09:00:00Z",
+                    "ended_at": "2026-12-01T09:12:00Z",
+                },
+            ]
+        },
+    )
+
+    reason: CallReason | None = Field(
+        None,
+        description="`made` or `received`; unless said, made for an outgoing call and received for an incoming one.",
+    )
+    started_at: UtcDatetime | None = Field(None, description="When the call began.")
+    ended_at: UtcDatetime | None = Field(None, description="When the call ended.")
+    duration_minutes: Count | None = Field(None, description="How long it took, in whole minutes.")
+    left_voicemail: Flag = Field(False, description="True when a message was left instead of talking.")
+    outcome: Maybe[ShortText] = Field(None, description="What came of it, at most 200 characters.")
+
+
+class PhoneCallRead(PhoneCallRecord):
+    """A phone call as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class PhoneCallPage(BaseModel):
+    """A page of phone calls."""
+
+    items: list[PhoneCallRead] = Field(description="Phone calls in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

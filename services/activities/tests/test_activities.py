@@ -1,0 +1,148 @@
+"""All activities together: the view over the types, lists across them, each seen by the privilege on its type."""
+
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from crm_activities.activity.model import Activity
+from crm_activities.activity.types import REMINDERS, TYPES
+from crm_activities.tables import ENTITIES
+from crm_activities.worker import TIMERS
+from crm_contracts.catalogue import entity_for
+from crm_contracts.sales import AccountCreated, LeadCreated
+from crm_kit.access import Depth, Principal
+from crm_kit.runtime import Runtime
+from crm_kit.testing import Client, announced, principal
+from crm_kit.timers import TimerLoop
+
+API = "/api/v1"
+ME = UUID("01900000-0000-7000-8000-0000000000aa")
+PAST, TO_COME = "2026-01-01T09:00:00Z", "2096-01-01T09:00:00Z"
+
+
+@pytest.fixture
+def caller() -> Principal:
+    return principal(id=ME)
+
+
+async def made(client: Client, kind: str, **fields: Any) -> dict[str, Any]:
+    entity = entity_for(kind)
+    assert entity is not None
+    answer = await client.post(f"{API}/{entity.collection}", {"subject": "Call Ada", **fields})
+    assert answer.status == 201, answer.body
+    record: dict[str, Any] = answer.json
+    return record
+
+
+def without(kind: str) -> Principal:
+    """A reader of everything but one type."""
+    everything = principal(id=ME).privileges
+    return principal(id=ME, privileges={name: "00000" if name == kind else held for name, held in everything.items()})
+
+
+def test_every_type_has_its_place() -> None:
+    kinds = set(TYPES.values())
+    assert kinds <= set(ENTITIES)
+    assert kinds == REMINDERS.keys()
+    assert {name: kind.entity() for name, kind in TYPES.items()} == {name: name for name in TYPES}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+async def test_the_view_shows_every_type_with_the_columns_all_share(rows: Any, client: Client, kind: str) -> None:
+    columns = await rows("select column_name from information_schema.columns where table_name = 'activity'")
+    assert {row[0] for row in columns} == {str(column.key) for column in Activity.__table__.c}
+    one = await made(client, kind)
+    assert await rows("select type, id::text from activity") == [(kind, one["id"])]
+
+
+async def test_activities_are_listed_across_types(client: Client, story: Any, hear: Any) -> None:
+    account = story(owner=ME)
+    await hear(account.tell(AccountCreated, {"name": "Engines Ltd", "status": "active"}))
+    about = {"type": "account", "id": str(account.id)}
+    cast = [
+        await made(client, "task", subject="A", regarding=about, priority="high"),
+        await made(client, "phone_call", subject="B", regarding=about),
+        await made(client, "task", subject="C", priority="low"),
+    ]
+    answer = await client.get(f"{API}/activities?sort=subject&count=exact&limit=1")
+    assert (answer.status, answer.json["count"]) == (200, 3)
+    found = [*answer.json["items"]]
+    while answer.json["next"]:
+        answer = await client.get(f"{API}/activities?sort=subject&limit=1&after={answer.json['next']}")
+        found += answer.json["items"]
+    assert [(item["type"], item["id"]) for item in found] == [
+        *(("task", cast[0]["id"]), ("phone_call", cast[1]["id"]), ("task", cast[2]["id"]))
+    ]
+    assert [item["allowed_actions"] for item in found] == [one["allowed_actions"] for one in cast]
+    assert found[1]["regarding"] == cast[1]["regarding"]
+
+    async def subjects(path: str) -> list[str]:
+        return [item["subject"] for item in (await client.get(f"{API}/activities?{path}")).json["items"]]
+
+    assert await subjects("sort=-priority") == ["A", "B", "C"]
+    assert await subjects("type=phone_call") == ["B"]
+    assert await subjects("type=case") == []
+    both = {"all": [{"field": "type", "op": "eq", "value": "phone_call"}, regarding_is(account.id)]}
+    listed = await client.post(f"{API}/activities/query", {"filter": both})
+    assert [item["id"] for item in listed.json["items"]] == [cast[1]["id"]]
+
+
+def regarding_is(record_id: UUID) -> dict[str, str]:
+    return {"field": "regarding.id", "op": "eq", "value": str(record_id)}
+
+
+async def test_activities_are_seen_by_the_privilege_on_their_type(client: Client, client_for: Any) -> None:
+    for kind in TYPES:
+        await made(client, kind)
+    mine = client_for(principal(Depth.USER))
+    own = [await made(mine, kind) for kind in TYPES]
+    listed = (await mine.get(f"{API}/activities?count=exact&sort=created_at")).json
+    assert ([item["id"] for item in listed["items"]], listed["count"]) == ([one["id"] for one in own], 2)
+    one_type = (await client_for(principal(task=Depth.NONE)).get(f"{API}/activities?count=exact")).json
+    assert ({item["type"] for item in one_type["items"]}, one_type["count"]) == ({"phone_call"}, 2)
+    mixed = (await client_for(principal(phone_call=Depth.USER)).get(f"{API}/activities?count=exact")).json
+    assert ([item["type"] for item in mixed["items"]], mixed["count"]) == (["task", "task"], 2)
+    refused = await client_for(principal(privileges={})).get(f"{API}/activities")
+    assert (refused.status, refused.problem) == (403, "forbidden")
+
+
+async def test_a_timeline_shows_every_type_by_its_privilege(
+    client: Client, client_for: Any, story: Any, hear: Any
+) -> None:
+    lead = story(owner=ME)
+    await hear(lead.tell(LeadCreated))
+    regarding = {"type": "lead", "id": str(lead.id)}
+    for kind in TYPES:
+        await made(client, kind, subject=kind, regarding=regarding)
+    path = f"{API}/timeline?regarding={lead.id}"
+    items = (await client.get(path)).json["items"]
+    assert {item["type"]: item["title"] for item in items if item["kind"] == "activity"} == {k: k for k in TYPES}
+    assert all(one["at"] >= other["at"] for one, other in pairwise(items))
+    for kind in TYPES:
+        shown = (await client_for(without(kind)).get(path)).json["items"]
+        assert {item["type"] for item in shown if item["kind"] == "activity"} == set(TYPES) - {kind}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+async def test_an_owner_is_reminded_once_when_the_moment_has_come(
+    runtime: Runtime, client: Client, rows: Any, kind: str
+) -> None:
+    entity = entity_for(kind)
+    assert entity is not None
+    due = await made(client, kind, subject="Due", remind_at=PAST)
+    await made(client, kind, subject="Later", remind_at=TO_COME)
+    await made(client, kind, subject="Never")
+    done = await made(client, kind, subject="Done", remind_at=PAST)
+    await client.post(f"{API}/{entity.collection}/{done['id']}/complete")
+    loop = TimerLoop(TIMERS, runtime)
+    assert await loop.fire_due() == 1
+    assert await loop.fire_due() == 0
+    async with runtime.db.autocommit() as conn:
+        reminder = (await announced(conn))[-1]
+    assert (reminder["type"], reminder["subject"]) == (f"crm.activities.{kind}.reminder_due.v1", due["id"])
+    assert (reminder["entityversion"], reminder["actor"]) == (2, "system:activities")
+    assert reminder["data"]["remind_at"] == PAST
+    reminded = await rows("select id::text from activity where reminded_at is not null")
+    assert reminded == [(due["id"],)]
