@@ -5,8 +5,19 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from crm_local.ports import choose
-from crm_local.servers import Servers
+from crm_local.servers import Servers, docker
 from tests.integration.suite import ADMINISTRATOR, Person, Suite, running
+
+# Building takes minutes, and without the images nothing can be built: these tests are only for where all of them are.
+_CONTAINERS = docker.has_engine() and all(
+    docker.has_image(name) for name in ("python:3.11-slim-bookworm", docker.POSTGRES, docker.RABBITMQ)
+)
+collect_ignore = [] if _CONTAINERS else ["test_containers.py"]
+
+
+def pytest_report_header() -> str:
+    """Say what is left out, and why."""
+    return f"containers: {'tested' if _CONTAINERS else 'not tested, there is no Docker engine that holds the images'}"
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Any
 
 from crm_local import probes
 from crm_local.processes import stop, wait_until
+from crm_local.servers import docker
 from crm_local.state import Home, Member, State
 
 _STOP_SECONDS = 60
@@ -55,6 +56,7 @@ def clear_leftovers(home: Home) -> list[str]:
     # PostgreSQL takes SIGTERM as "when the last client has left", and SIGINT as "now, in order".
     stop([member.process for member in left if member.name == "postgres"], signal.SIGINT)
     stop([member.process for member in left if member.name == "rabbitmq"])
+    docker.stop(state.containers)
     home.forget()
     return [member.name for member in left]
 

@@ -31,6 +31,8 @@ class Kept:
     admin_email: str
     admin_password: str
     ports: dict[str, int] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    """Where the data of `postgres` and `rabbitmq` lies: `own`, or the name of the Docker image that holds it."""
 
 
 @dataclass
@@ -58,6 +60,7 @@ class State:
     amqp_management_url: str = ""
     how: dict[str, str] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
+    containers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from crm_local.control import NotReady
 from crm_local.prepare import prepare
 from crm_local.probes import ready
 from crm_local.processes import ProcessRef, wait_until
-from crm_local.servers import Instance, Running, environment, own
+from crm_local.servers import Instance, NoServer, Running, compose, docker, environment, own
 from crm_local.state import Home, Kept, Member, State
 from crm_local.suite import SERVICES, Backends, Role, Service, Suite, gateway_port, in_vhost
 from crm_local.supervisor import Fork, Stopped, Supervisor
@@ -71,6 +71,7 @@ class _Session:
             amqp_url=self.backends.amqp_url,
             amqp_management_url=self.backends.amqp_management_url,
             how={"postgres": database.how, "rabbitmq": queues.how},
+            containers=[one.container for one in self.instances if one.container],
         )
         self.supervisor = Supervisor(self._record, _say)
 
@@ -96,6 +97,8 @@ class _Session:
         servers = [instance.command.name for instance in self.instances]
         self.supervisor.stop([name for name in self.supervisor.children if name not in servers])
         self.supervisor.stop(servers, grace=30)
+        # A client that was killed, or told to end before it was attached, leaves its container running.
+        docker.stop(self.state.containers)
         if self.state.phase == "failed":
             self.home.write(self.state)
         else:
@@ -134,18 +137,63 @@ class _Session:
 
 
 def _find_servers(home: Home, kept: Kept) -> tuple[Server, Server]:
-    """PostgreSQL and RabbitMQ: those of the environment, else instances of our own, not yet started."""
+    """PostgreSQL and RabbitMQ: those of the environment, else containers, else instances of our own; not yet started."""
     queues: Server | None = environment.rabbitmq()
     if queues is None:
-        taken = home.assign_ports(kept, list(_NODE_PORTS))
-        log = home.log("rabbitmq")
-        queues = own.rabbitmq_node(home.path / "rabbitmq", kept.instance, taken, kept.rabbitmq_password, log=log)
+        queues = _choose(home, kept, "rabbitmq", _contained_rabbitmq, _own_rabbitmq)
     database: Server | None = environment.postgres()
     if database is None:
-        (port,) = home.assign_ports(kept, ["postgres"])
-        log = home.log("postgres")
-        database = own.postgres_cluster(home.path / "postgres", port, kept.postgres_password, log=log)
+        database = _choose(home, kept, "postgres", _contained_postgres, _own_postgres)
     return database, queues
+
+
+Maker = Callable[[Home, Kept], Instance]
+
+
+def _choose(home: Home, kept: Kept, server: str, in_container: Maker, of_our_own: Maker) -> Instance:
+    """The server where its data lies; on the first day a container, where a Docker engine can make one."""
+    # A home from before there was a choice has its data in instances of our own.
+    source = kept.sources.get(server) or ("own" if server in kept.ports and not kept.sources else None)
+    if source != "own" and (source or docker.has_client()):
+        try:
+            return in_container(home, kept)
+        except NoServer as reason:
+            if source:
+                raise NoServer(f"the data of {server} lies in a Docker volume, but {reason}") from reason
+            _say(f"no container for {server}: {reason}")
+    found = of_our_own(home, kept)
+    kept.sources[server] = "own"
+    home.keep(kept)
+    return found
+
+
+def _contained_postgres(home: Home, kept: Kept) -> Instance:
+    image = compose.postgres_image(kept.sources.get("postgres"))
+    home.assign_ports(kept, list(compose.PORTS))
+    found = compose.postgres(image, kept, home.log("postgres"))
+    kept.sources["postgres"] = image
+    home.keep(kept)
+    return found
+
+
+def _contained_rabbitmq(home: Home, kept: Kept) -> Instance:
+    image = compose.rabbitmq_image(kept.sources.get("rabbitmq"))
+    home.assign_ports(kept, list(compose.PORTS))
+    found = compose.rabbitmq_node(image, kept, home.log("rabbitmq"))
+    kept.sources["rabbitmq"] = image
+    home.keep(kept)
+    return found
+
+
+def _own_rabbitmq(home: Home, kept: Kept) -> Instance:
+    taken = home.assign_ports(kept, list(_NODE_PORTS))
+    log = home.log("rabbitmq")
+    return own.rabbitmq_node(home.path / "rabbitmq", kept.instance, taken, kept.rabbitmq_password, log=log)
+
+
+def _own_postgres(home: Home, kept: Kept) -> Instance:
+    (port,) = home.assign_ports(kept, ["postgres"])
+    return own.postgres_cluster(home.path / "postgres", port, kept.postgres_password, log=home.log("postgres"))
 
 
 def _require_free(port: int) -> None:

@@ -1,4 +1,4 @@
-"""Servers for tests from a Docker engine, by testcontainers, where an engine has their images or can get them."""
+"""A Docker engine and its images; servers for tests from it, by testcontainers."""
 
 import functools
 import os
@@ -10,16 +10,26 @@ from crm_local.processes import wait_until
 from crm_local.servers import rabbitmq as rabbitmq_node
 from crm_local.servers.found import Running
 
-_POSTGRES, _RABBITMQ = "postgres:16", "rabbitmq:3.13-management"
-_ANSWER_SECONDS, _PULL_SECONDS, _BOOT_SECONDS = 5, 180, 90
+POSTGRES, RABBITMQ = "postgres:16", "rabbitmq:3.13-management"
+_ANSWER_SECONDS, _PULL_SECONDS, _BOOT_SECONDS, _STOP_SECONDS = 5, 180, 90, 60
+
+
+def has_client() -> bool:
+    """Whether Docker is installed here; its engine may still be off."""
+    return shutil.which("docker") is not None
 
 
 @functools.cache
 def has_engine() -> bool:
     """Whether a Docker engine answers, asked with a bound: a broken engine must not hang a test run."""
-    if shutil.which("docker") is None:
+    if not has_client():
         return False
     return _docker(_ANSWER_SECONDS, "version", "--format", "{{.Server.Version}}") is not None
+
+
+def ask(*arguments: str) -> str | None:
+    """What `docker` answers within seconds, None when it fails."""
+    return _docker(_ANSWER_SECONDS, *arguments)
 
 
 def _docker(seconds: float, *arguments: str) -> str | None:
@@ -38,6 +48,17 @@ def _docker(seconds: float, *arguments: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def has_image(wanted: str) -> bool:
+    """Whether the engine holds an image of the same repository."""
+    return bool(_local(wanted))
+
+
+def _local(wanted: str, suffix: str = "") -> list[str]:
+    repository = wanted.partition(":")[0]
+    listed = ask("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository) or ""
+    return [name for name in listed.split() if name.endswith(suffix) and not name.endswith(":<none>")]
+
+
 def image(wanted: str, suffix: str = "") -> str | None:
     """An image for containers, None when there is no engine or no such image can be had.
 
@@ -45,19 +66,24 @@ def image(wanted: str, suffix: str = "") -> str | None:
     """
     if not has_engine():
         return None
-    repository = wanted.partition(":")[0]
-    local = _docker(_ANSWER_SECONDS, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository) or ""
-    tagged = [name for name in local.split() if name.endswith(suffix) and not name.endswith(":<none>")]
+    tagged = _local(wanted, suffix)
     if wanted in tagged:
         return wanted
     if tagged:
         return sorted(tagged)[-1]
-    return wanted if _docker(_PULL_SECONDS, "pull", "--quiet", wanted) is not None else None
+    return exactly(wanted)
+
+
+def exactly(name: str) -> str | None:
+    """The image of this name where the engine has it or can pull it, else None."""
+    if ask("image", "inspect", "--format", "{{.Id}}", name) is not None:
+        return name
+    return name if _docker(_PULL_SECONDS, "pull", "--quiet", name) is not None else None
 
 
 def postgres() -> Running | None:
     """A throwaway PostgreSQL container, or None when no image can be had."""
-    name = image(_POSTGRES)
+    name = image(POSTGRES)
     if name is None:
         return None
     from testcontainers.community.postgres import PostgresContainer
@@ -74,7 +100,7 @@ def postgres() -> Running | None:
 
 def rabbitmq() -> Running | None:
     """A throwaway RabbitMQ container with its management API, or None when no image can be had."""
-    name = image(_RABBITMQ, suffix="management")
+    name = image(RABBITMQ, suffix="management")
     if name is None:
         return None
     from testcontainers.core.container import DockerContainer
@@ -94,6 +120,12 @@ def rabbitmq() -> Running | None:
 def _no_reaper() -> None:
     # The reaper is one more image to pull, and containers are removed by whoever ends the run.
     os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
+
+
+def stop(containers: Iterable[str]) -> None:
+    """Stop containers, and keep them with their data; nothing happens to those that are stopped or gone."""
+    for container in containers:
+        _docker(_STOP_SECONDS, "stop", container)
 
 
 def remove(containers: Iterable[str]) -> None:

@@ -21,6 +21,8 @@ class Instance:
     finish: Callable[[], None] = lambda: None
     """What is still to do once it is ready; safe to repeat at every start."""
     management_url: str | None = None
+    container: str | None = None
+    """What holds it, where the command is only attached to it."""
 
 
 @dataclass(frozen=True)
