@@ -11,7 +11,9 @@ from crm_contracts.catalogue import all_events
 from crm_contracts.envelope import dataschema_of
 from crm_gateway.documents.openapi import merge, references
 from crm_gateway.documents.problems import EXPLAINED
+from crm_gateway.main import app as gateway_app
 from crm_gateway.routes import upstream_of
+from crm_gateway.settings import GatewaySettings
 from crm_kit.problems import STATUS
 from crm_kit.settings import Settings
 from crm_kit.testing import Client
@@ -62,7 +64,11 @@ async def test_a_service_that_is_down_is_named_and_missing(start: Start, sales: 
     gateway = (await start({"sales": sales.url, "activities": "http://127.0.0.1:9"})).as_token(None)
     answer = await gateway.get("/openapi.json")
     assert answer.json["x-unavailable"] == ["activities"]
-    assert set(answer.json["paths"]) == {"/api/v1/leads", "/api/v1/meta/state-machines"}
+    assert set(answer.json["paths"]) == {
+        *("/api/v1/leads", "/api/v1/meta/state-machines", "/api/v1/customers/{customer_id}/360")
+    }
+    view = answer.json["components"]["schemas"]["Leads"]["properties"]["items"]
+    assert view["items"] == {"type": "object"}, "nobody has said what a lead looks like"
     again = await gateway.get("/openapi.json", headers={"if-none-match": answer.headers["etag"]})
     assert (again.status, again.body) == (304, b"")
     assert sales.seen.count("GET /openapi.json") == 1
@@ -73,6 +79,7 @@ PACKAGES = {
     "marketing": "crm_marketing",
     "service": "crm_service_mgmt",
     "activities": "crm_activities",
+    "insights": "crm_insights",
     "identity": "crm_identity",
 }
 
@@ -92,12 +99,18 @@ def test_every_path_of_every_service_is_passed_to_it(name: str) -> None:
 
 def test_the_merged_document_of_the_real_services_is_whole() -> None:
     documents = {name: openapi_of(name) for name in PACKAGES}
-    merged = merge(OWN, documents, [])
+    settings = {"CRM_SERVICE": "gateway", "CRM_SECRET": "s", "DATABASE_URL": "postgresql://h/d"}
+    merged = merge(gateway_app(GatewaySettings.model_validate(settings)).openapi(), documents, [])
     refs = {ref for _, ref in references(merged)}
     assert refs
     assert {ref for ref in refs if ref not in merged["components"]["schemas"]} == set()
     ids = [operation["operationId"] for item in merged["paths"].values() for operation in item.values()]
     assert len(ids) == len(set(ids))
+    passed_on = [item for path, item in merged["paths"].items() if upstream_of(path)]
+    assert all("502" in operation["responses"] for item in passed_on for operation in item.values())
+    for name, record in (("Leads", "LeadRead"), ("Cases", "CaseRead"), ("Timeline", "TimelineItem")):
+        items = merged["components"]["schemas"][name]["properties"]["items"]["items"]
+        assert items == {"$ref": f"#/components/schemas/{record}"}
     assert merged["components"]["schemas"]["Problem"] == documents["sales"]["components"]["schemas"]["Problem"]
 
 

@@ -28,6 +28,7 @@ SERVICES: tuple[Service, ...] = (
     Service("activities", "crm_activities"),
     Service("marketing", "crm_marketing"),
     Service("service", "crm_service_mgmt"),
+    Service("insights", "crm_insights"),
     Service("gateway", "crm_gateway"),
 )
 

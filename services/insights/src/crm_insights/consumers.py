@@ -1,0 +1,22 @@
+"""What insights listens to: who is who, and everything that figures about selling are made of."""
+
+from crm_contracts.catalogue import Entity, Event, events_about
+from crm_contracts.sales import LEAD, OPPORTUNITY, SALES_STAGE
+from crm_insights.projections.deal import keep_deals
+from crm_insights.projections.lead_ref import keep_leads
+from crm_insights.projections.stage_ref import keep_stages
+from crm_kit.consumers import Consumers
+from crm_kit.directory_feed import follow_identity
+
+CONSUMERS = Consumers("insights")
+follow_identity(CONSUMERS, "insights")
+
+
+def happenings(entity: Entity) -> list[type[Event]]:
+    """Every event about an entity but its snapshot, which reaches copies through their handlers of ``.updated``."""
+    return [event for event in events_about(entity) if ".snapshot.v" not in event.type]
+
+
+CONSUMERS.raw_projection(*happenings(LEAD), group="insights.leads")(keep_leads)
+CONSUMERS.projection(*happenings(OPPORTUNITY), group="insights.deals")(keep_deals)
+CONSUMERS.projection(*happenings(SALES_STAGE), group="insights.stages")(keep_stages)

@@ -1,0 +1,12 @@
+"""The declarative base of insights: its own, so that no two services' tables ever meet in one metadata."""
+
+from sqlalchemy.orm import DeclarativeBase
+
+from crm_kit.db import TYPE_MAP, service_metadata
+
+
+class Base(DeclarativeBase):
+    """Every table of the insights database."""
+
+    metadata = service_metadata()
+    type_annotation_map = TYPE_MAP

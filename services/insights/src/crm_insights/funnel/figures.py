@@ -1,0 +1,162 @@
+"""The figures of the funnel: sums over the copies of leads, deals and stages, made anew each time they are asked for."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from crm_contracts.access import Privilege
+from crm_contracts.money import round_half_up
+from crm_contracts.sales import LEAD, OPPORTUNITY
+from crm_insights.funnel.selection import Selection, condition, may_read
+from crm_kit.records.filtering import Parameters
+from crm_kit.uow import UnitOfWork
+
+# One statement, so that all parts are of the same instant. A stage is further than another by its place in the order
+# that stages have today.
+FUNNEL_SQL = """
+with picked_lead as materialized (
+  select id, status from lead_ref where {leads}
+), picked_deal as materialized (
+  select * from deal where {deals}
+), converted as (
+  select l.id, bool_or(d.status = 'won') as won
+  from picked_lead l join (select * from deal where {deals_of_leads}) d on d.originating_lead_id = l.id
+  where l.status = 'qualified' group by l.id
+), lead_figures as (
+  select count(*) as leads, count(*) filter (where status = 'open') as leads_open,
+    count(*) filter (where status = 'qualified') as leads_qualified,
+    count(*) filter (where status = 'disqualified') as leads_disqualified,
+    (select count(*) from converted) as leads_with_deal, (select count(*) from converted where won) as leads_won
+  from picked_lead
+), deal_figures as (
+  select count(*) as deals, count(*) filter (where status = 'open') as deals_open,
+    count(*) filter (where status = 'open' and status_reason = 'on_hold') as deals_on_hold,
+    count(*) filter (where status = 'won') as deals_won, count(*) filter (where status = 'lost') as deals_lost,
+    sum(estimated_base) filter (where status = 'open') as deals_estimated,
+    sum(estimated_base * probability) filter (where status = 'open') / 100 as deals_weighted,
+    sum(actual_base) as deals_actual,
+    (select json_object_agg(status_reason, n) from (
+      select status_reason, count(*) as n from picked_deal where status = 'lost' group by status_reason
+    ) r) as lost_reasons
+  from picked_deal
+), stage as (
+  select id, name, position, deleted, row_number() over (order by position, id) as rank from stage_ref
+), stay as (
+  select v.deal_id, v.stage_id, v.stage, v.left_at is null as there, extract(epoch from v.left_at - v.entered_at) as seconds,
+    s.rank, max(s.rank) over (
+      partition by v.deal_id order by v.number rows between 1 following and unbounded following
+    ) as furthest_later
+  from picked_deal d join stage_visit v on v.deal_id = d.id left join stage s on s.id = v.stage_id
+), passed as (
+  select deal_id, stage_id, max(stage) as stage, bool_or(there) as there, sum(seconds) as seconds,
+    coalesce(bool_or(furthest_later > rank), false) as moved_on
+  from stay group by deal_id, stage_id
+), through as (
+  select p.stage_id, max(p.stage) as stage, count(*) as entered,
+    count(*) filter (where p.moved_on or d.status = 'won') as advanced,
+    round(avg(p.seconds) filter (where not p.there), 3) as average_seconds,
+    round((percentile_disc(0.5) within group (order by p.seconds) filter (where not p.there)
+      + percentile_disc(0.5) within group (order by p.seconds desc) filter (where not p.there)) / 2, 3) as median_seconds
+  from passed p join picked_deal d on d.id = p.deal_id group by p.stage_id
+), present as (
+  select stage_id, count(*) filter (where status = 'open') as open, count(*) filter (where status = 'won') as won,
+    count(*) filter (where status = 'lost') as lost, sum(estimated_base) filter (where status = 'open') as estimated,
+    sum(estimated_base * probability) filter (where status = 'open') / 100 as weighted
+  from picked_deal group by stage_id
+), stage_figures as (
+  select coalesce(s.id, t.stage_id) as stage_id, coalesce(s.name, t.stage) as stage, s.position, s.rank,
+    coalesce(s.deleted, false) as deleted, coalesce(t.entered, 0) as entered, coalesce(t.advanced, 0) as advanced,
+    t.average_seconds, t.median_seconds, coalesce(p.open, 0) as open, coalesce(p.won, 0) as won,
+    coalesce(p.lost, 0) as lost, p.estimated, p.weighted
+  from stage s full join through t on t.stage_id = s.id left join present p on p.stage_id = coalesce(s.id, t.stage_id)
+  where not coalesce(s.deleted, false) or t.entered > 0
+)
+select * from lead_figures cross join deal_figures left join stage_figures on true order by rank, stage_id
+"""
+
+
+async def figures_of(uow: UnitOfWork, selection: Selection) -> dict[str, Any]:
+    """The funnel of what is selected, in one statement; amounts in base currency. 403 unless the caller may read deals."""
+    selection.require_order()
+    uow.principal.require(OPPORTUNITY.name, Privilege.READ)
+    parameters = Parameters()
+    sql = FUNNEL_SQL.format(
+        leads=condition(uow, LEAD.name, selection, parameters),
+        deals=condition(uow, OPPORTUNITY.name, selection, parameters),
+        # The period is that of the lead here; the deal it became may be younger.
+        deals_of_leads=condition(uow, OPPORTUNITY.name, Selection(), parameters),
+    )
+    conn = await uow.connection()
+    rows = [dict(row) for row in (await conn.exec_driver_sql(sql, tuple(parameters.values))).mappings()]
+    base = uow.runtime.directory.organization.base_currency
+    return {
+        "leads": _leads(rows[0]) if may_read(uow, LEAD.name) else None,
+        "opportunities": _opportunities(rows[0], base),
+        "stages": _stages(rows, base),
+    }
+
+
+def _leads(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "count": row["leads"],
+        "open": row["leads_open"],
+        "disqualified": row["leads_disqualified"],
+        "qualified": row["leads_qualified"],
+        "opportunities": row["leads_with_deal"],
+        "won": row["leads_won"],
+        "qualified_percent": percent(row["leads_qualified"], row["leads"]),
+        "opportunities_percent": percent(row["leads_with_deal"], row["leads_qualified"]),
+        "won_percent": percent(row["leads_won"], row["leads_with_deal"]),
+    }
+
+
+def _opportunities(row: Mapping[str, Any], base: str) -> dict[str, Any]:
+    return {
+        "count": row["deals"],
+        "open": row["deals_open"],
+        "on_hold": row["deals_on_hold"],
+        "won": row["deals_won"],
+        "lost": row["deals_lost"],
+        "lost_reasons": row["lost_reasons"] or {},
+        "estimated_value": shown(row["deals_estimated"], base),
+        "weighted_value": shown(row["deals_weighted"], base),
+        "won_value": shown(row["deals_actual"], base),
+        "win_percent": percent(row["deals_won"], row["deals_won"] + row["deals_lost"]),
+    }
+
+
+def _stages(rows: Sequence[Mapping[str, Any]], base: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage_id": row["stage_id"],
+            "stage": row["stage"],
+            "position": row["position"],
+            "deleted": row["deleted"],
+            "entered": row["entered"],
+            "advanced": row["advanced"],
+            "conversion": percent(row["advanced"], row["entered"]),
+            "open": row["open"],
+            "won": row["won"],
+            "lost": row["lost"],
+            "estimated_value": shown(row["estimated"], base),
+            "weighted_value": shown(row["weighted"], base),
+            "average_seconds": _number(row["average_seconds"]),
+            "median_seconds": _number(row["median_seconds"]),
+        }
+        for row in rows
+        if row["stage_id"] is not None
+    ]
+
+
+def percent(part: int, whole: int) -> float | None:
+    """The part in percent of the whole, two decimals, a half rounded up; None of nothing."""
+    return None if whole == 0 else (part * 20_000 + whole) // (2 * whole) / 100
+
+
+def shown(amount: Decimal | None, currency: str) -> dict[str, str]:
+    """A sum in the shape of Money, which would refuse one with more digits than an amount may have."""
+    return {"amount": f"{round_half_up(amount or Decimal(0), currency):f}", "currency": currency}
+
+
+def _number(seconds: Decimal | None) -> float | None:
+    return None if seconds is None else float(seconds)

@@ -1,0 +1,74 @@
+"""Which records a funnel is made of: those the caller may read, of an owner, a unit, a campaign, from a period."""
+
+from datetime import date
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.types import Date
+from crm_kit.access import units_of
+from crm_kit.errors import DomainError
+from crm_kit.records.filtering import Parameters
+from crm_kit.uow import UnitOfWork
+
+
+class Selection(BaseModel):
+    """What the figures are about. Nothing given is everything you may read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    period_from: Date | None = Field(
+        None,
+        description="First day on which the leads and deals were created, in the organisation's time zone.",
+        examples=["2026-07-01"],
+    )
+    period_to: Date | None = Field(
+        None, description="Last such day, included; not before `period_from`.", examples=["2026-09-30"]
+    )
+    owner_id: UUID | None = Field(None, description="Only what this user, team or API client owns now.")
+    business_unit_id: UUID | None = Field(
+        None, description="Only what belongs to this business unit, without those below it."
+    )
+    campaign_id: UUID | None = Field(None, description="Only what this campaign brought.")
+
+    def require_order(self) -> None:
+        """Raise 400 for a period that ends before it begins."""
+        if self.period_from and self.period_to and self.period_to < self.period_from:
+            raise DomainError("invalid-parameter", "period_to is before period_from.")
+
+
+def may_read(uow: UnitOfWork, entity: str) -> bool:
+    """Whether the caller may read any record of this entity at all."""
+    return uow.principal.depth(entity, Privilege.READ) is not Depth.NONE
+
+
+def condition(uow: UnitOfWork, entity: str, selection: Selection, parameters: Parameters) -> str:
+    """The selection as SQL about the rows of one projection, which have an owner, a unit, a campaign and a creation."""
+    terms = ["not deleted", *_reach(uow, entity, parameters)]
+    for column in ("owner_id", "business_unit_id", "campaign_id"):
+        if (wanted := getattr(selection, column)) is not None:
+            terms.append(f"{column} = {parameters.add(wanted, 'uuid')}")
+    if selection.period_from is not None:
+        terms.append(f"created_at >= {_midnight(uow, selection.period_from, 0, parameters)}")
+    if selection.period_to is not None:
+        terms.append(f"created_at < {_midnight(uow, selection.period_to, 1, parameters)}")
+    return " and ".join(terms)
+
+
+def _reach(uow: UnitOfWork, entity: str, parameters: Parameters) -> list[str]:
+    """The depth rule of ``crm_kit.access`` for copies of others' records."""
+    depth = uow.principal.depth(entity, Privilege.READ)
+    if depth is Depth.ORGANIZATION:
+        return []
+    if depth is Depth.NONE:
+        return ["false"]
+    mine = f"owner_id = any({parameters.add(list(uow.principal.owners), 'uuid[]')})"
+    units = units_of(uow.principal, depth, uow.runtime.directory.tree)
+    return [f"({mine} or business_unit_id = any({parameters.add(units, 'uuid[]')}))" if units else mine]
+
+
+def _midnight(uow: UnitOfWork, day: date, later: int, parameters: Parameters) -> str:
+    # The database counts days and zones: the last day that Python knows has no next one.
+    zone = parameters.add(uow.runtime.directory.organization.time_zone, "text")
+    return f"(({parameters.add(day, 'date')} + {later})::timestamp at time zone {zone})"

@@ -1,0 +1,20 @@
+"""The insights API: its table of contents."""
+
+from fastapi import FastAPI
+
+from crm_insights.app import SERVICE
+from crm_insights.consumers import CONSUMERS
+from crm_insights.funnel.routes import router as funnel
+from crm_kit.server import serve
+from crm_kit.settings import Settings
+from crm_kit.web import create_app
+
+
+def app(settings: Settings | None = None) -> FastAPI:
+    """The app; settings come from the environment unless given."""
+    return create_app(SERVICE, [funnel], settings=settings, consumers=CONSUMERS)
+
+
+def run() -> None:
+    """Serve until SIGTERM."""
+    serve(app)

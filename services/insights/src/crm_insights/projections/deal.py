@@ -1,0 +1,72 @@
+"""``Deal``: what insights knows of every opportunity of sales, beside its stays in stages."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, Numeric, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.sales import OpportunityRecord
+from crm_contracts.sales.opportunity import OpportunityEvent
+from crm_insights.db import Base
+from crm_insights.projections.stage_visit import keep_visits
+from crm_kit.db import PercentType
+from crm_kit.projections import Projected, project
+from crm_kit.uow import UnitOfWork
+
+
+class Deal(Projected, Base):
+    """One opportunity: whose it is, where it stands and what it is worth, in base currency."""
+
+    __tablename__ = "deal"
+
+    owner_id: Mapped[UUID]
+    business_unit_id: Mapped[UUID]
+    campaign_id: Mapped[UUID | None]
+    originating_lead_id: Mapped[UUID | None]
+    status: Mapped[str] = mapped_column(String(24))
+    status_reason: Mapped[str] = mapped_column(String(40))
+    stage_id: Mapped[UUID]
+    probability: Mapped[Decimal] = mapped_column(PercentType())
+    estimated_base: Mapped[Decimal | None] = mapped_column(Numeric(20, 4))
+    actual_base: Mapped[Decimal | None] = mapped_column(Numeric(20, 4), comment="null unless it is won")
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index(None, "created_at"),
+        Index(None, "owner_id", "created_at"),
+        Index(None, "business_unit_id", "created_at"),
+        Index(
+            "ix_deal_originating_lead_id",
+            "originating_lead_id",
+            postgresql_where=text("originating_lead_id is not null"),
+        ),
+    )
+
+
+async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
+    """One row per opportunity and one per stay in a stage, as the record tells them: the last version is the truth."""
+    conn = await uow.connection()
+    await project(conn, Deal, [(event, _columns(event.record)) for event in events])
+    await keep_visits(conn, [event.record for event in events])
+
+
+def _columns(record: OpportunityRecord) -> dict[str, Any]:
+    estimated = record.estimated_value_base
+    actual = record.actual_value_base if record.status == "won" else None
+    return {
+        "owner_id": record.owner_id,
+        "business_unit_id": record.business_unit_id,
+        "campaign_id": record.campaign_id,
+        "originating_lead_id": record.originating_lead_id,
+        "status": record.status,
+        "status_reason": record.status_reason,
+        "stage_id": record.stage_id,
+        "probability": record.probability,
+        "estimated_base": None if estimated is None else estimated.amount,
+        "actual_base": None if actual is None else actual.amount,
+        "created_at": record.created_at,
+    }

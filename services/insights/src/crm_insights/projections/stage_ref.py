@@ -1,0 +1,26 @@
+"""``StageRef``: what insights knows of the stages of sales."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.sales.reference import SalesStageEvent
+from crm_insights.db import Base
+from crm_kit.projections import Projected, project
+from crm_kit.uow import UnitOfWork
+
+
+class StageRef(Projected, Base):
+    """One stage: its name and its place in the order. A deleted one keeps both: deals went through it."""
+
+    __tablename__ = "stage_ref"
+
+    name: Mapped[str] = mapped_column(String(200))
+    position: Mapped[int]
+
+
+async def keep_stages(events: Sequence[SalesStageEvent], uow: UnitOfWork) -> None:
+    """One row per stage."""
+    rows = [(event, {"name": event.record.name, "position": event.record.position}) for event in events]
+    await project(await uow.connection(), StageRef, rows)

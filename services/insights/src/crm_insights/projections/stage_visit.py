@@ -1,0 +1,65 @@
+"""``StageVisit``: every stay of every deal in a stage, as its record carries them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import String
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.sales import OpportunityRecord
+from crm_insights.db import Base
+
+
+class StageVisit(Base):
+    """The ``number``-th stay of a deal, from one; ``version`` is the deal's that told of it last."""
+
+    __tablename__ = "stage_visit"
+
+    deal_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version: Mapped[int]
+    stage_id: Mapped[UUID]
+    stage: Mapped[str] = mapped_column(String(200), comment="its name when it was entered")
+    entered_at: Mapped[datetime]
+    left_at: Mapped[datetime | None]
+
+
+# A record carries all stays it ever had and none goes away, so newer rows replace older ones and nothing is deleted.
+_KEEP = """
+insert into stage_visit (deal_id, number, version, stage_id, stage, entered_at, left_at)
+select deal_id, number, version, stage_id, stage, entered_at, left_at
+from json_populate_recordset(null::stage_visit, $1::text::json)
+on conflict (deal_id, number) do update set version = excluded.version, stage_id = excluded.stage_id,
+  stage = excluded.stage, entered_at = excluded.entered_at, left_at = excluded.left_at
+where excluded.version > stage_visit.version
+"""
+
+
+async def keep_visits(conn: AsyncConnection, records: Sequence[OpportunityRecord]) -> None:
+    """Take over the stays of these deals, of each deal those of its newest record."""
+    newest: dict[UUID, OpportunityRecord] = {}
+    for record in records:
+        if record.id not in newest or newest[record.id].version < record.version:
+            newest[record.id] = record
+    rows = [row for _, record in sorted(newest.items()) for row in _rows(record)]
+    if rows:
+        await conn.exec_driver_sql(_KEEP, (orjson.dumps(rows).decode(),))
+
+
+def _rows(record: OpportunityRecord) -> list[dict[str, Any]]:
+    return [
+        {
+            "deal_id": record.id,
+            "number": number,
+            "version": record.version,
+            "stage_id": visit.stage_id,
+            "stage": visit.stage,
+            "entered_at": visit.entered_at,
+            "left_at": visit.left_at,
+        }
+        for number, visit in enumerate(record.stages, start=1)
+    ]

@@ -1,0 +1,95 @@
+"""Insights under test: its app, and a way to let it hear what happens in sales as its worker does."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from fastapi import FastAPI
+
+from crm_contracts.catalogue import Event
+from crm_contracts.samples import sample
+from crm_contracts.types import utc_text
+from crm_insights.app import SERVICE
+from crm_insights.consumers import CONSUMERS
+from crm_insights.main import app
+from crm_kit import clock
+from crm_kit.db import new_id
+from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.runtime import Runtime, Service
+from crm_kit.settings import Settings
+from crm_kit.testing.people import HEADQUARTERS
+
+Hear = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(scope="session")
+def service() -> Service:
+    return SERVICE
+
+
+@pytest.fixture(scope="session")
+def make_app() -> Callable[[Settings], FastAPI]:
+    return app
+
+
+@dataclass
+class Story:
+    """One record of sales and what happens to it, event by event; a minute passes between two."""
+
+    owner: UUID = field(default_factory=new_id)
+    unit: UUID = HEADQUARTERS
+    id: UUID = field(default_factory=new_id)
+    version: int = 0
+    at: datetime = field(default_factory=lambda: clock.now() - timedelta(days=1))
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def tell(self, event: type[Event], **record: Any) -> Message:
+        """The next event; ``record`` are fields that are so from now on."""
+        self.version += 1
+        return self.tell_again(event, **record)
+
+    def tell_again(self, event: type[Event], **record: Any) -> Message:
+        """An event at the version the record has, as a snapshot is."""
+        self.at += timedelta(minutes=1)
+        self.record.setdefault("created_at", utc_text(self.at))
+        self.record.update(record)
+        document = sample(event)
+        document |= {"id": str(new_id()), "subject": str(self.id), "time": utc_text(self.at)}
+        document |= {"entityversion": self.version}
+        known: dict[str, Any] = {"id": str(self.id), "version": self.version}
+        if event.entity.owned:
+            document |= {"ownerid": str(self.owner), "businessunit": str(self.unit)}
+            known |= {"owner_type": "user", "owner_id": str(self.owner), "business_unit_id": str(self.unit)}
+        document["data"]["record"] |= known | self.record
+        return Message.read(orjson.dumps(document, default=str))
+
+
+@pytest.fixture
+def dispatcher(runtime: Runtime) -> Dispatcher:
+    """What hands events to the service's handlers; it has listened for a week."""
+    bound = {(group.name, source): clock.now() - timedelta(days=7) for group, source in CONSUMERS.sources()}
+    return Dispatcher(CONSUMERS, runtime, bound)
+
+
+@pytest.fixture
+def hear(runtime: Runtime, dispatcher: Dispatcher) -> Hear:
+    """Let the service take events as its worker does, in one batch; fails the test when one cannot be taken."""
+
+    async def settle(*messages: Message) -> None:
+        await dispatcher.settle(messages)
+        async with runtime.db.autocommit() as conn:
+            left = await conn.exec_driver_sql("select type, last_error from inbox where state in ('pending', 'parked')")
+            assert left.all() == []
+
+    return settle
+
+
+@pytest.fixture(autouse=True)
+async def nothing_known(runtime: Runtime) -> None:
+    """Each test begins with an empty copy of sales: figures are about all there is."""
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql("truncate deal, lead_ref, stage_ref, stage_visit, inbox, inbox_position")
