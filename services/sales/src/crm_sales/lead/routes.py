@@ -23,6 +23,7 @@ from crm_kit.requests import Route, Uow
 from crm_sales.age import AGE
 from crm_sales.lead import commands
 from crm_sales.lead.commands import IMPORTER
+from crm_sales.lead.customer_filter import CUSTOMER
 from crm_sales.lead.model import Lead
 from crm_sales.lead.qualify import qualify_lead
 from crm_sales.lead.schemas import (
@@ -40,7 +41,7 @@ LEADS = Listing(
     Lead,
     sortable=("created_at", "modified_at", "last_name", "rating", "estimated_close_date"),
     search="search_text",
-    virtual={"age": AGE},
+    virtual={"age": AGE, "customer.id": CUSTOMER},
 )
 
 
@@ -48,8 +49,8 @@ LEADS = Listing(
 async def list_leads(request: Request, uow: Uow) -> Response:
     """Leads you may read: filter, search with `q`, sort, page.
 
-    Filters are `field=value` or `field[op]=value`; `age` filters by date of birth. Sort by created_at, modified_at,
-    last_name, rating or estimated_close_date.
+    Filters are `field=value` or `field[op]=value`; `age` filters by date of birth, `customer.id` by the account or
+    contact that leads became. Sort by created_at, modified_at, last_name, rating or estimated_close_date.
     """
     return await list_records(uow, LEADS, request)
 
