@@ -31,13 +31,26 @@ class Scripted:
     """Pieces of the big answer that were taken from us."""
     openapi: dict[str, Any] = field(default_factory=dict)
     machines: Any = field(default_factory=lambda: {"items": []})
+    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """Status and JSON by path; an error is sent as a problem document."""
+    silent: set[str] = field(default_factory=set)
+    """Paths that never answer."""
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Headers of the last request, by path."""
 
     async def answer(self, request: Request) -> Response:
         target = request.scope["raw_path"].decode()
         if request.scope["query_string"]:
             target += "?" + request.scope["query_string"].decode()
         self.seen.append(f"{request.method} {target}")
-        match request.url.path.removeprefix("/api/v1"):
+        path = request.url.path.removeprefix("/api/v1")
+        self.headers[path] = dict(request.headers)
+        if path in self.silent:
+            return await self._hang(request)
+        if path in self.answers:
+            status, told = self.answers[path]
+            return JSONResponse(told, status, media_type=f"application/{'problem+' if status >= 400 else ''}json")
+        match path:
             case "/leads/hang":
                 return await self._hang(request)
             case "/leads/torn":

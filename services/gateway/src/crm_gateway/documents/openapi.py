@@ -14,6 +14,7 @@ from crm_gateway.proxy.upstream import Upstream, Upstreams
 from crm_gateway.routes import PREFIX, upstream_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
+from crm_kit.problems import MEDIA_TYPE
 from crm_kit.records.presenter import to_json
 
 FRESH_SECONDS: Final = 30.0
@@ -23,6 +24,11 @@ INCOMPLETE_SECONDS: Final = 2.0
 _REF: Final = "#/components/"
 
 Document = dict[str, Any]
+
+BAD_GATEWAY: Final[Document] = {
+    "description": "The service gave an answer that is no valid HTTP.",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 
 router = APIRouter(include_in_schema=False)
 
@@ -109,14 +115,38 @@ def merge(own: Document, documents: Mapping[str, Document], unavailable: list[st
             place = result["components"].setdefault(kind, {})
             for name, component in named.items():
                 place[renamed[service].get((kind, name), name)] = _moved(component, renamed[service])
+    schemas = result["components"].get("schemas", {})
+    result["paths"] = _described(result["paths"], schemas)
+    result["components"]["schemas"] = _described(schemas, schemas)
     result["components"] = {kind: dict(sorted(named.items())) for kind, named in sorted(result["components"].items())}
     result["paths"] = dict(sorted(result["paths"].items()))
     return result
 
 
 def _routed(service: str, document: Document) -> Document:
+    """The paths that the gateway passes to the service, with what only the gateway answers there."""
     paths: Document = document.get("paths", {})
-    return {path: item for path, item in paths.items() if path.startswith(PREFIX) and upstream_of(path) == service}
+    return {
+        path: {method: _with_bad_gateway(operation) for method, operation in item.items()}
+        for path, item in paths.items()
+        if path.startswith(PREFIX) and upstream_of(path) == service
+    }
+
+
+def _with_bad_gateway(operation: Document) -> Document:
+    return {**operation, "responses": {**operation.get("responses", {}), "502": BAD_GATEWAY}}
+
+
+def _described(node: Any, schemas: Mapping[str, Any]) -> Any:
+    """Where one of our own schemas names a service's by ``x-schema``: the reference to it, when that service answered."""
+    if isinstance(node, list):
+        return [_described(value, schemas) for value in node]
+    if not isinstance(node, dict):
+        return node
+    name = node.get("x-schema")
+    if isinstance(name, str):
+        return {"$ref": f"{_REF}schemas/{name}"} if name in schemas else {"type": "object"}
+    return {key: _described(value, schemas) for key, value in node.items()}
 
 
 Component = tuple[str, str]

@@ -11,14 +11,12 @@ from starlette.types import Receive, Scope, Send
 
 from crm_gateway.proxy.body import CallerGone, Upload, declared_length, take_body
 from crm_gateway.proxy.headers import for_caller, for_upstream
-from crm_gateway.proxy.upstream import FAILURES, DeadlineExceeded, Upstream
+from crm_gateway.proxy.upstream import FAILURES, MARGIN_SECONDS, DeadlineExceeded, Upstream
 from crm_gateway.routes import is_transfer
 from crm_gateway.settings import GatewaySettings
 from crm_kit.errors import DomainError
 
 WATCH_AFTER_SECONDS: Final = 0.1
-MARGIN_SECONDS: Final = 0.05
-"""A service is told to be ready this much earlier, so that its own 504 arrives before ours is due."""
 
 log = structlog.get_logger(__name__)
 

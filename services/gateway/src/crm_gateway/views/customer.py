@@ -1,0 +1,161 @@
+"""``GET /customers/{id}/360``: everything about a customer that the caller may see, from every service, in one answer."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from crm_gateway.views.customer_schemas import Customer360
+from crm_gateway.views.parts import Composer, Told
+from crm_kit import clock
+from crm_kit.errors import DomainError
+from crm_kit.problems import MEDIA_TYPE, status_of
+from crm_kit.records.answers import READ_HEADERS, matches
+from crm_kit.records.presenter import to_json
+from crm_kit.requests import Route
+
+API: Final = "/api/v1"
+SHOWN: Final = 10
+CONTACTS: Final = 50
+"""Contacts of an account whose records are shown with its own: more ids would make the filters unwieldy."""
+
+Parts = dict[str, Told]
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    410: _problem("The customer was merged; the problem links the survivor."),
+    502: _problem("The service that owns the customer gave an answer that makes no sense."),
+    503: _problem("The service that owns the customer cannot be reached; see Retry-After."),
+    504: _problem("The service that owns the customer did not answer in time."),
+}
+
+router = APIRouter(prefix="/customers", tags=["customers"], route_class=Route)
+
+
+@router.get("/{customer_id}/360", response_model=Customer360, operation_id="get_customer_360", responses=RESPONSES)
+async def get_customer_360(customer_id: UUID, request: Request) -> Response:
+    """An account or a contact with the first of what belongs to it: leads, opportunities, cases, campaigns, timeline.
+
+    An account includes what belongs to its newest 50 contacts, the timeline being its own. Campaigns are those that the
+    leads and opportunities shown came from. Each list is the first page of its `href`: more by its `next`.
+
+    Only the customer is required: 404 when you may not read it. Any other part that cannot be had, because a service
+    does not answer in time or because you may not read such records, is null and `unavailable` in `parts`, with the
+    problem that its own path answers with; a list that is there, though empty, is known to be empty. All parts are
+    asked for within one deadline: 3 s, or your `Crm-Deadline-Ms`. `Crm-After` holds for every part. The weak ETag
+    changes when anything but `as_of` and `trace_id` does.
+    """
+    composer = Composer(request)
+    kind, parts = await _customer(composer, customer_id)
+    ids = [customer_id, *_ids(parts.get("contacts"))]
+    parts |= await _belongings(composer, customer_id, ids, _why_incomplete(parts.get("contacts")))
+    lists = {name: _list(told) for name, told in parts.items() if name != "customer"}
+    shown: dict[str, Any] = {"type": kind, "customer": parts["customer"].value, **lists}
+    etag = _etag(shown, parts)
+    headers = {"etag": f"W/{etag}", **READ_HEADERS}
+    if matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    shown["parts"] = {name: told.part(composer.cause) for name, told in parts.items()}
+    return Response(to_json(shown), headers=headers, media_type="application/json")
+
+
+async def _customer(composer: Composer, customer_id: UUID) -> tuple[str, Parts]:
+    """What the customer is, and the record; of an account also its contacts. An id does not say what it is of."""
+    account, contact, contacts = await asyncio.gather(
+        composer.ask(f"{API}/accounts/{customer_id}"),
+        composer.ask(f"{API}/contacts/{customer_id}"),
+        composer.ask(_page("contacts", {"account_id": customer_id}, CONTACTS)),
+    )
+    if account.error is None:
+        return "account", {"customer": account, "contacts": contacts}
+    if contact.error is None:
+        return "contact", {"customer": contact}
+    raise _refusal([account.error, contact.error])
+
+
+def _refusal(errors: Sequence[DomainError]) -> DomainError:
+    """Why there is no customer. 404 is certain only when neither question failed, and 403 when both were refused."""
+    by_slug = {error.slug: error for error in errors}
+    if failed := [error for error in errors if status_of(error.slug) not in (403, 404)]:
+        return failed[0]
+    if "not-found" in by_slug:
+        return DomainError("not-found", "There is no such customer.")
+    return DomainError("forbidden", "You may read neither accounts nor contacts.")
+
+
+async def _belongings(
+    composer: Composer, customer_id: UUID, ids: Sequence[UUID], why_incomplete: DomainError | None
+) -> Parts:
+    async def of_customers(collection: str) -> Told:
+        if why_incomplete is not None:
+            return Told(f"{API}/{collection}", clock.now(), error=why_incomplete)
+        return await composer.ask(_page(collection, _one_of("customer.id", ids)))
+
+    async with asyncio.TaskGroup() as group:
+        leads = group.create_task(of_customers("leads"))
+        opportunities = group.create_task(of_customers("opportunities"))
+        cases = group.create_task(of_customers("cases"))
+        timeline = group.create_task(composer.ask(_page("timeline", {"regarding": customer_id})))
+        origins = [await leads, await opportunities]
+        campaigns = group.create_task(_campaigns(composer, origins))
+    return {
+        "leads": leads.result(),
+        "opportunities": opportunities.result(),
+        "cases": cases.result(),
+        "campaigns": campaigns.result(),
+        "timeline": timeline.result(),
+    }
+
+
+async def _campaigns(composer: Composer, origins: Sequence[Told]) -> Told:
+    """The campaigns that leads and deals came from. Which they are is unknown as long as one of those lists is."""
+    for told in origins:
+        if (error := told.error) is not None:
+            unknown = DomainError(error.slug, f"It is not known which: {error.detail}", members=error.members)
+            return Told(f"{API}/campaigns", clock.now(), error=unknown)
+    ids = sorted({UUID(item["campaign_id"]) for told in origins for item in told.value["items"] if item["campaign_id"]})
+    if not ids:
+        return Told("", min(told.as_of for told in origins), {"items": [], "next": None})
+    return await composer.ask(_page("campaigns", _one_of("id", ids)))
+
+
+def _one_of(field: str, ids: Sequence[UUID]) -> dict[str, object]:
+    return {field: ids[0]} if len(ids) == 1 else {f"{field}[in]": ",".join(map(str, ids))}
+
+
+def _page(collection: str, filters: Mapping[str, object], limit: int = SHOWN) -> str:
+    return f"{API}/{collection}?{urlencode({**filters, 'limit': limit}, quote_via=quote, safe=',')}"
+
+
+def _ids(told: Told | None) -> list[UUID]:
+    return [UUID(item["id"]) for item in told.value["items"]] if told is not None and told.error is None else []
+
+
+def _why_incomplete(contacts: Told | None) -> DomainError | None:
+    """Why an account's records cannot all be found. Contacts that the caller may not read do not count to them."""
+    if contacts is None or contacts.error is None or contacts.error.slug == "forbidden":
+        return None
+    return contacts.error
+
+
+def _list(told: Told) -> dict[str, Any] | None:
+    if told.error is not None:
+        return None
+    return {"items": told.value["items"], "next": told.value["next"], "href": told.target or None}
+
+
+def _etag(shown: Mapping[str, Any], parts: Parts) -> str:
+    problems = {name: told.error.slug for name, told in parts.items() if told.error is not None}
+    return f'"{hashlib.sha256(to_json([shown, problems])).hexdigest()[:16]}"'

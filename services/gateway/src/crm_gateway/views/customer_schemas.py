@@ -1,0 +1,88 @@
+"""What the view of a customer looks like. Records look as their own service describes them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from crm_gateway.views.parts import Part
+
+
+def described_as(*names: str) -> WithJsonSchema:
+    """A record by the name of its schema in its service's document, which the merged document refers to."""
+    known: list[dict[str, Any]] = [{"type": "object", "x-schema": name} for name in names]
+    return WithJsonSchema(known[0] if len(known) == 1 else {"anyOf": known})
+
+
+class List(BaseModel):
+    """The beginning of a list."""
+
+    next: str | None = Field(description="Value for `after` of the next page of `href`; null when this is all.")
+    href: str | None = Field(
+        description="The list this is the first page of, as a path with its filter: for more, or to read it again. Null"
+        " when it is known to be empty without asking.",
+        examples=["/api/v1/cases?customer.id=01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f&limit=10"],
+    )
+
+
+class Contacts(List):
+    """People of an account."""
+
+    items: list[Annotated[dict[str, Any], described_as("ContactRead")]] = Field(description="The newest 50.")
+
+
+class Leads(List):
+    """Leads that became this customer, or one of an account's contacts."""
+
+    items: list[Annotated[dict[str, Any], described_as("LeadRead")]] = Field(description="The newest 10.")
+
+
+class Opportunities(List):
+    """Deals with this customer, or with one of an account's contacts."""
+
+    items: list[Annotated[dict[str, Any], described_as("OpportunityRead")]] = Field(description="The newest 10.")
+
+
+class Cases(List):
+    """Cases of this customer, or of one of an account's contacts."""
+
+    items: list[Annotated[dict[str, Any], described_as("CaseRead")]] = Field(description="The newest 10.")
+
+
+class Campaigns(List):
+    """Campaigns that the leads and opportunities shown here came from."""
+
+    items: list[Annotated[dict[str, Any], described_as("CampaignRead")]] = Field(description="The newest 10.")
+
+
+class Timeline(List):
+    """What happened with this customer."""
+
+    items: list[Annotated[dict[str, Any], described_as("TimelineItem")]] = Field(description="The newest 10.")
+
+
+class Parts(BaseModel):
+    """Of each part, whether it could be had."""
+
+    customer: Part = Field(description="Always `ok`: without it there is no answer.")
+    contacts: Part | None = Field(None, description="Of an account only.")
+    leads: Part
+    opportunities: Part
+    cases: Part
+    campaigns: Part
+    timeline: Part
+
+
+class Customer360(BaseModel):
+    """A customer and what belongs to them. A part that is null could not be had; `parts` says why."""
+
+    type: Literal["account", "contact"] = Field(description="What the customer is.")
+    customer: Annotated[dict[str, Any], described_as("AccountRead", "ContactRead")] = Field(
+        description="The account or contact itself."
+    )
+    contacts: Contacts | None = Field(None, description="Of an account: its contacts, whose records are shown as well.")
+    leads: Leads | None = Field(description="Leads.")
+    opportunities: Opportunities | None = Field(description="Opportunities.")
+    cases: Cases | None = Field(description="Cases.")
+    campaigns: Campaigns | None = Field(description="Campaigns.")
+    timeline: Timeline | None = Field(description="Timeline.")
+    parts: Parts = Field(description="Whether each part could be had, and as of when.")

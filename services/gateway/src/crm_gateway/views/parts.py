@@ -1,0 +1,113 @@
+"""An answer put together from several services: each part asked for in its time, and marked when it cannot be had."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from fastapi import Request
+from pydantic import AwareDatetime, BaseModel, Field
+
+from crm_gateway.proxy.breaker import Unavailable
+from crm_gateway.proxy.upstream import Answer, DeadlineExceeded, Upstream, Upstreams
+from crm_gateway.routes import upstream_of
+from crm_kit import clock
+from crm_kit.announcing import Cause
+from crm_kit.errors import DomainError
+from crm_kit.problems import MEDIA_TYPE, Problem, problem, status_of
+from crm_kit.requests import trace_id
+
+MARGIN_SECONDS: Final = 0.15
+"""Kept back from the caller's time, so that late parts are marked and the rest is still written in time."""
+
+FORWARDED: Final = ("authorization", "crm-after", "accept-language", "user-agent")
+STANDARD: Final = frozenset(Problem.model_fields)
+
+
+class Part(BaseModel):
+    """Whether a part of the answer could be had, and as of when."""
+
+    status: str = Field(description="`ok`, or `unavailable`: the part is then missing, which is not the same as empty.")
+    as_of: AwareDatetime = Field(description="When it was asked for.")
+    problem: Problem | None = Field(None, description="Why it is unavailable: the problem its own path answers with.")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of asking for one part: its value, or the error why there is none."""
+
+    target: str
+    """What was asked for: a path with its query; empty when there was no need to ask."""
+    as_of: datetime
+    value: Any = None
+    error: DomainError | None = None
+
+    def part(self, cause: Cause) -> dict[str, Any]:
+        """As ``Part`` describes it."""
+        if self.error is None:
+            return {"status": "ok", "as_of": self.as_of}
+        told = orjson.loads(bytes(problem(self.error, self.target.partition("?")[0], trace_id(cause)).body))
+        return {"status": "unavailable", "as_of": self.as_of, "problem": told}
+
+
+class Composer:
+    """Asks services on behalf of one caller, with their token, all before the same moment."""
+
+    def __init__(self, request: Request) -> None:
+        self.cause: Cause = request.scope["crm.cause"]
+        self._upstreams: Upstreams = request.app.state.upstreams
+        self._until = asyncio.get_running_loop().time() + _seconds(request) - MARGIN_SECONDS
+        self._headers = [(name, value) for name in FORWARDED if (value := request.headers.get(name)) is not None]
+        self._headers += [("accept", "application/json"), ("crm-correlation-id", self.cause.correlation_id)]
+        if self.cause.traceparent:
+            self._headers.append(("traceparent", self.cause.traceparent))
+
+    async def ask(self, target: str) -> Told:
+        """GET a path with its query from the service that owns it. Never raises what can be told as a problem."""
+        owner = upstream_of(target.partition("?")[0])
+        upstream = self._upstreams.get(owner or "")
+        if upstream is None:
+            gone = Unavailable(f"The {owner} service is not part of this installation.")
+            return Told(target, clock.now(), error=gone)
+        return await self.ask_service(upstream, target)
+
+    async def ask_service(self, upstream: Upstream, target: str) -> Told:
+        """The same of a path that every service has."""
+        as_of = clock.now()
+        left = self._until - asyncio.get_running_loop().time()
+        try:
+            if left <= 0:
+                raise DeadlineExceeded(upstream.name)
+            answer = await upstream.fetch(target, self._headers, left)
+            if answer.status != 200:
+                raise _refusal(upstream.name, answer)
+            return Told(target, as_of, orjson.loads(answer.body))
+        except DomainError as error:
+            return Told(target, as_of, error=error)
+        except orjson.JSONDecodeError:
+            return Told(target, as_of, error=_makes_no_sense(upstream.name, "no JSON"))
+
+
+def _seconds(request: Request) -> float:
+    """The time that this route has: a hop, or less when the caller is in a hurry. The route itself checks the header."""
+    hop: float = request.app.state.runtime.settings.hop_seconds
+    sent = request.headers.get("crm-deadline-ms")
+    return hop if sent is None else min(hop, int(sent) / 1000)
+
+
+def _refusal(service: str, answer: Answer) -> DomainError:
+    """The problem that a service answered, to be told in its words; what is none is our 502."""
+    try:
+        told = orjson.loads(answer.body) if answer.headers.get("content-type") == MEDIA_TYPE else {}
+    except orjson.JSONDecodeError:
+        told = {}
+    slug = str(told.get("type", "")).removeprefix("/problems/")
+    if answer.status == 500 or status_of(slug) != answer.status:
+        return _makes_no_sense(service, str(answer.status))
+    members = {name: value for name, value in told.items() if name not in STANDARD}
+    return DomainError(slug, str(told.get("detail", "")), members=members)
+
+
+def _makes_no_sense(service: str, what: str) -> DomainError:
+    return DomainError("upstream-failed", f"The {service} service answered {what}.")
