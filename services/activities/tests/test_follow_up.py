@@ -1,14 +1,25 @@
-"""After a won deal: one follow-up task for its owner by each active rule, once."""
+"""After a won deal or a resolved complaint: one task for the owner by each rule that applies, once."""
 
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from crm_activities.seed import AFTER_COMPLAINT, AFTER_WIN, seed
 from crm_contracts.sales import OpportunityCreated, OpportunityReopened, OpportunityWon
+from crm_contracts.service import CaseCreated, CaseReactivated, CaseResolved
+from crm_kit.db import new_id
 from crm_kit.runtime import Runtime
-from crm_kit.testing import announced
+from crm_kit.testing import Client, announced
+from crm_kit.uow import UnitOfWork
 
 WON = {"name": "Gold card", "status": "won", "status_reason": "won"}
 TASKS = "select subject, regarding_id, owner_id, business_unit_id, due_at, status, created_by from task"
+
+
+RULES = "/api/v1/follow-up-rules"
+COMPLAINT = {"type": "complaint", "title": "Bill for May is wrong"}
+RESOLVED = {"status": "resolved", "status_reason": "problem_solved"}
 
 
 async def events_of(runtime: Runtime) -> list[dict[str, Any]]:
@@ -58,25 +69,98 @@ async def test_a_deal_won_again_is_followed_up_again(story: Any, hear: Any, rows
     assert await rows("select count(*) from task") == [(2,)]
 
 
-async def test_rules_are_data(runtime: Runtime, story: Any, hear: Any, rows: Any) -> None:
-    async with runtime.db.begin() as conn:
-        await conn.exec_driver_sql("update follow_up_rule set active = false")
-        await conn.exec_driver_sql(
-            "insert into follow_up_rule (id, event_type, active, subject, days, priority) values"
-            " (gen_random_uuid(), 'crm.sales.opportunity.won.v1', true, 'Thank them', 1, 'high'),"
-            " (gen_random_uuid(), 'crm.sales.opportunity.lost.v1', true, 'Ask why', 1, 'high')"
-        )
+async def test_rules_are_data(client: Client, story: Any, hear: Any, rows: Any) -> None:
+    off = await client.patch(f"{RULES}/{AFTER_WIN}", {"active": False})
+    assert off.status == 200
+    for name, days, rating in (("Thank them", 1, "hot"), ("Ask why", 2, "cold")):
+        rule = {"event_type": OpportunityWon.type, "subject": name, "days": days, "priority": "high"}
+        made = await client.post(RULES, {**rule, "filter": {"field": "rating", "op": "eq", "value": rating}})
+        assert made.status == 201, made.body
     deal = story()
-    await hear(deal.tell(OpportunityCreated), deal.tell(OpportunityWon, WON))
+    await hear(deal.tell(OpportunityCreated), deal.tell(OpportunityWon, {**WON, "rating": "hot"}))
     assert await rows("select subject, priority, due_at from task") == [
         ("Thank them", "high", deal.at + timedelta(days=1))
     ]
 
 
-async def test_the_follow_up_is_part_of_the_deals_story(client: Any, story: Any, hear: Any) -> None:
+async def test_the_follow_up_is_part_of_the_deals_story(client: Client, story: Any, hear: Any) -> None:
     deal = story()
     await hear(deal.tell(OpportunityCreated), deal.tell(OpportunityWon, WON))
     items = (await client.get(f"/api/v1/timeline?regarding={deal.id}")).json["items"]
     first = items[0]
     assert (first["kind"], first["title"]) == ("activity", "Follow up: Gold card")
     assert first["actor"] == "system:activities"
+
+
+# -- complaints -------------------------------------------------------------------------------------------------------
+
+
+async def test_who_complained_is_called_back(story: Any, hear: Any, rows: Any) -> None:
+    case = story()
+    await hear(case.tell(CaseCreated, COMPLAINT), case.tell(CaseResolved, RESOLVED))
+    assert await rows(TASKS) == [
+        ("Call back: Bill for May is wrong", case.id, case.owner, case.unit, case.at + timedelta(days=3), "open", None)
+    ]
+    assert await rows("select regarding_type, priority, category from task") == [("case", "high", "Call-back")]
+
+
+@pytest.mark.parametrize("kind", [None, "question", "problem", "request", "a word of tomorrow"])
+async def test_only_complaints_are_called_back(story: Any, hear: Any, rows: Any, kind: str | None) -> None:
+    case = story()
+    await hear(case.tell(CaseCreated, {"type": kind}), case.tell(CaseResolved, RESOLVED))
+    assert await rows("select count(*) from task") == [(0,)]
+
+
+async def test_a_resolution_is_followed_up_once_however_its_event_comes(story: Any, hear: Any, rows: Any) -> None:
+    case = story()
+    created, resolved = case.tell(CaseCreated, COMPLAINT), case.tell(CaseResolved, RESOLVED)
+    await hear(resolved)
+    await hear(created, resolved, created)
+    await hear(resolved, resolved)
+    assert await rows("select count(*) from task") == [(1,)]
+
+
+async def test_a_case_resolved_again_is_called_back_again(story: Any, hear: Any, rows: Any) -> None:
+    case = story()
+    first = [case.tell(CaseCreated, COMPLAINT), case.tell(CaseResolved, RESOLVED)]
+    again = [
+        case.tell(CaseReactivated, {"status": "active", "status_reason": "in_progress"}),
+        case.tell(CaseResolved, RESOLVED),
+    ]
+    await hear(*first)
+    await hear(*again, *first)
+    await hear(*again)
+    due = await rows("select due_at from task order by due_at")
+    assert due == [(case.at - timedelta(minutes=2) + timedelta(days=3),), (case.at + timedelta(days=3),)]
+
+
+async def test_the_call_back_goes_to_whom_the_case_belongs_when_it_is_resolved(
+    story: Any, hear: Any, rows: Any
+) -> None:
+    case, heir = story(), new_id()
+    created = case.tell(CaseCreated, COMPLAINT)
+    case.owner = heir
+    await hear(created, case.tell(CaseResolved, RESOLVED))
+    assert await rows("select owner_id from task") == [(heir,)]
+
+
+async def test_the_call_back_is_part_of_the_cases_story(client: Client, story: Any, hear: Any) -> None:
+    case = story()
+    await hear(case.tell(CaseCreated, COMPLAINT), case.tell(CaseResolved, RESOLVED, kind="problem_solved"))
+    items = (await client.get(f"/api/v1/timeline?regarding={case.id}")).json["items"]
+    assert [item["title"] for item in items] == [
+        "Call back: Bill for May is wrong",
+        "Case resolved: problem solved",
+        "Case created",
+    ]
+
+
+async def test_a_deleted_rule_stays_deleted(runtime: Runtime, client: Client, story: Any, hear: Any, rows: Any) -> None:
+    assert (await client.delete(f"{RULES}/{AFTER_COMPLAINT}")).status == 204
+    async with runtime.db.begin() as conn:
+        uow = UnitOfWork.for_timer(conn, runtime)
+        await seed(uow)
+        assert uow.pending_types == []
+    case = story()
+    await hear(case.tell(CaseCreated, COMPLAINT), case.tell(CaseResolved, RESOLVED))
+    assert await rows("select count(*) from task") == [(0,)]

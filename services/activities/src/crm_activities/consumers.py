@@ -7,6 +7,7 @@ from crm_activities.projections.record_ref import keep_refs
 from crm_activities.projections.timeline_event import keep_timeline
 from crm_contracts.catalogue import all_events, events_about
 from crm_contracts.sales import LEAD, OpportunityWon
+from crm_contracts.service import CaseResolved
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
 
@@ -21,4 +22,4 @@ HAPPENINGS = tuple(
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.refs")(keep_refs)
 CONSUMERS.raw_projection(*(e for e in events_about(LEAD) if e in HAPPENINGS), group="activities.refs")(keep_links)
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)
-CONSUMERS.step(OpportunityWon, group="activities.follow_up")(follow_up)
+CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follow_up)

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from crm_activities.activity.routes import router as activities
 from crm_activities.app import SERVICE
 from crm_activities.consumers import CONSUMERS
+from crm_activities.follow_up.routes import router as follow_up_rules
 from crm_activities.phone_call.routes import router as phone_calls
 from crm_activities.task.routes import router as tasks
 from crm_activities.timeline.routes import router as timeline
@@ -15,7 +16,9 @@ from crm_kit.web import create_app
 
 def app(settings: Settings | None = None) -> FastAPI:
     """The app; settings come from the environment unless given."""
-    return create_app(SERVICE, [tasks, phone_calls, activities, timeline], settings=settings, consumers=CONSUMERS)
+    return create_app(
+        SERVICE, [tasks, phone_calls, activities, timeline, follow_up_rules], settings=settings, consumers=CONSUMERS
+    )
 
 
 def run() -> None:

@@ -1,26 +1,50 @@
-"""What every organisation starts with: the rule that a won deal is followed up after a week."""
+"""What every organisation starts with: won deals are followed up, and who complained is called back."""
 
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select
 
 from crm_activities.follow_up.model import FollowUpRule
-from crm_contracts.activities import Priority
+from crm_activities.tables import METADATA
+from crm_contracts.activities import FollowUpRuleCreated, Priority
 from crm_contracts.sales import OpportunityWon
+from crm_contracts.service import CaseResolved, CaseType
 from crm_kit.uow import UnitOfWork
 
 AFTER_WIN = UUID("0190a000-0000-7000-8000-000000000101")
+AFTER_COMPLAINT = UUID("0190a000-0000-7000-8000-000000000102")
 
-
-async def seed(uow: UnitOfWork) -> None:
-    """The rule is made once; an organisation that switched it off or changed it keeps its own."""
-    rule = {
+RULES: Final[tuple[dict[str, Any], ...]] = (
+    {
         "id": AFTER_WIN,
         "event_type": OpportunityWon.type,
+        "filter": None,
         "active": True,
         "subject": "Follow up: {name}",
         "days": 7,
         "priority": Priority.NORMAL,
         "category": "Follow-up",
-    }
-    await uow.execute(insert(FollowUpRule).values(rule).on_conflict_do_nothing())
+    },
+    {
+        "id": AFTER_COMPLAINT,
+        "event_type": CaseResolved.type,
+        "filter": {"field": "type", "op": "eq", "value": CaseType.COMPLAINT.value},
+        "active": True,
+        "subject": "Call back: {name}",
+        "days": 3,
+        "priority": Priority.HIGH,
+        "category": "Call-back",
+    },
+)
+
+
+async def seed(uow: UnitOfWork) -> None:
+    """Each rule is made once: an organisation that changed it or deleted it, which the audit trail remembers, keeps its
+    own."""
+    audit = METADATA.tables["audit"]
+    ids = [rule["id"] for rule in RULES]
+    made = set((await uow.execute(select(audit.c.entity_id).where(audit.c.entity_id.in_(ids)))).scalars())
+    for rule in RULES:
+        if rule["id"] not in made:
+            uow.add(FollowUpRule(**rule), FollowUpRuleCreated)

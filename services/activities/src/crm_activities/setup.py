@@ -1,4 +1,4 @@
-"""Prepare the activities database: migrate it, and make the rule every organisation starts with."""
+"""Prepare the activities database: migrate it, and make the rules every organisation starts with."""
 
 from crm_activities.app import SERVICE
 from crm_kit.setup import prepare

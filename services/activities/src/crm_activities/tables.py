@@ -9,8 +9,8 @@ from crm_activities.projections.timeline_event import TimelineEvent
 from crm_activities.task.model import Task
 from crm_kit.tables import add_kit_tables
 
-ENTITIES = (Task, PhoneCall)
-OTHERS = (FollowUpRule, RecordRef, TimelineEvent, TimelineLink)
+ENTITIES = (Task, PhoneCall, FollowUpRule)
+OTHERS = (RecordRef, TimelineEvent, TimelineLink)
 
 METADATA = Base.metadata
 add_kit_tables(METADATA)

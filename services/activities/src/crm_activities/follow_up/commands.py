@@ -1,36 +1,76 @@
-"""What is done by itself after an event."""
+"""What can be done with a follow-up rule, and what the rules do by themselves after an event."""
 
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy import select
 
-from crm_activities.follow_up.domain import due_at, subject_of
+from crm_activities.follow_up.domain import due_at, holds, require_filter, subject_of
 from crm_activities.follow_up.model import FollowUpRule
+from crm_activities.follow_up.schemas import FollowUpRuleCreate, FollowUpRuleUpdate
+from crm_activities.projections.names import NAMES
 from crm_activities.task.model import Task
-from crm_contracts.activities import Priority, TaskCreated
+from crm_contracts.access import Privilege
+from crm_contracts.activities import (
+    FollowUpRuleCreated,
+    FollowUpRuleDeleted,
+    FollowUpRuleUpdated,
+    Priority,
+    TaskCreated,
+)
 from crm_contracts.sales import OpportunityWon
+from crm_contracts.service import CaseResolved
 from crm_kit.consumers import envelope_of
+from crm_kit.records.patching import apply, fields_set
 from crm_kit.records.presenter import Named
 from crm_kit.uow import UnitOfWork
 
 
-async def follow_up(event: OpportunityWon, uow: UnitOfWork) -> None:
-    """A task for the deal's owner by each active rule. Each win is followed up once: the handler group sees to that."""
-    envelope, deal = envelope_of(event), event.record
+async def create_rule(uow: UnitOfWork, body: FollowUpRuleCreate) -> FollowUpRule:
+    """A new rule of the organisation; it is for events to come."""
+    await uow.start(FollowUpRule)
+    require_filter(body.event_type, body.filter)
+    return uow.add(FollowUpRule(**dict(body)), FollowUpRuleCreated)
+
+
+async def update_rule(uow: UnitOfWork, rule_id: UUID, body: FollowUpRuleUpdate) -> FollowUpRule:
+    """Change a rule. Tasks that were made by it stay as they are."""
+    rule = await uow.get(FollowUpRule, rule_id, Privilege.WRITE)
+    apply(rule, fields_set(body))
+    require_filter(rule.event_type, rule.filter)
+    if uow.changed(rule):
+        uow.emit(rule, FollowUpRuleUpdated)
+    return rule
+
+
+async def delete_rule(uow: UnitOfWork, rule_id: UUID) -> None:
+    """Delete a rule. Tasks that were made by it stay."""
+    uow.remove(await uow.get(FollowUpRule, rule_id, Privilege.DELETE), FollowUpRuleDeleted)
+
+
+async def follow_up(event: OpportunityWon | CaseResolved, uow: UnitOfWork) -> None:
+    """A task for the owner of the event's record by each rule that applies. Each event is followed up once: the handler
+    group sees to that."""
+    envelope, about = envelope_of(event), event.record
+    said = envelope.data["record"]
+    name = NAMES[event.entity.name](said)
     rules = select(FollowUpRule.__table__).where(FollowUpRule.event_type == envelope.type, FollowUpRule.active)
     for rule in (await uow.execute(rules.order_by(FollowUpRule.id))).all():
-        # What the event says of the deal is enough; our copy of it may arrive later.
-        uow.names[deal.id] = Named(deal.name)
+        condition = require_filter(rule.event_type, rule.filter)
+        if condition is not None and not holds(condition, said):
+            continue
+        # What the event says of the record is enough; our copy of it may arrive later.
+        uow.names[about.id] = Named(name)
         task = Task(
-            subject=subject_of(rule.subject, deal.name),
+            subject=subject_of(rule.subject, name),
             regarding_type=event.entity.name,
-            regarding_id=deal.id,
+            regarding_id=about.id,
             due_at=due_at(envelope.time, rule.days),
             priority=Priority(rule.priority),
             category=rule.category,
             percent_complete=Decimal(0),
-            owner_type=deal.owner_type,
-            owner_id=deal.owner_id,
-            business_unit_id=deal.business_unit_id,
+            owner_type=about.owner_type,
+            owner_id=about.owner_id,
+            business_unit_id=about.business_unit_id,
         )
         uow.add(task, TaskCreated)

@@ -1,8 +1,79 @@
-"""How a rule becomes a task."""
+"""What can be followed up, when a rule applies, and how it becomes a task."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from crm_contracts.filters import (
+    AllOf,
+    AnyOf,
+    Fields,
+    FieldType,
+    Filter,
+    FilterError,
+    FilterField,
+    Not,
+    Op,
+    parse_filter,
+)
+from crm_contracts.sales import LeadSource, Rating
+from crm_contracts.service import CaseOrigin, CasePriority, CaseStatusReason, CaseType, Severity
+from crm_kit.errors import InvalidValue
 
 SUBJECT_LENGTH = 200
+MOST_DAYS = 3650
+
+FollowedType = Literal["crm.sales.opportunity.won.v1", "crm.service.case.resolved.v1"]
+
+
+def _word(values: type[StrEnum]) -> FilterField:
+    return FilterField(FieldType.KEYWORD, tuple(values))
+
+
+FOLLOWED: Final[Mapping[str, Fields]] = {
+    "crm.sales.opportunity.won.v1": {"source": _word(LeadSource), "rating": _word(Rating)},
+    "crm.service.case.resolved.v1": {
+        "type": _word(CaseType),
+        "origin": _word(CaseOrigin),
+        "priority": _word(CasePriority),
+        "severity": _word(Severity),
+        "status_reason": _word(CaseStatusReason),
+    },
+}
+"""The events that rules may be for, each with the fields of its record that a rule's filter may name."""
+
+
+def require_filter(event_type: str, document: Any) -> Filter | None:
+    """The rule's filter as a tree; 422 at the place where it breaks the grammar or names what is not to be filtered."""
+    if document is None:
+        return None
+    try:
+        return parse_filter(document, FOLLOWED[event_type], "/filter")
+    except FilterError as error:
+        raise InvalidValue(error.pointer, error.code, error.message) from None
+
+
+def holds(tree: Filter, record: Mapping[str, Any]) -> bool:
+    """Whether a record matches, as a list with this filter would. ``ne`` and ``nin`` match what has no value, too."""
+    match tree:
+        case AllOf():
+            return all(holds(part, record) for part in tree.all)
+        case AnyOf():
+            return any(holds(part, record) for part in tree.any)
+        case Not():
+            return not holds(tree.not_, record)
+    value = record.get(tree.field)
+    match tree.op:
+        case Op.IS_NULL:
+            return (value is None) is tree.value
+        case Op.IN:
+            return value in tree.value
+        case Op.NIN:
+            return value not in tree.value
+        case Op.NE:
+            return bool(value != tree.value)
+    return bool(value == tree.value)
 
 
 def subject_of(template: str, name: str | None) -> str:

@@ -1,26 +1,32 @@
 """Rules as data: what to do after which event."""
 
-from uuid import UUID
+from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, String, Text
+from pydantic import BaseModel
+from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
-from crm_contracts.activities import Priority
-from crm_kit.db import text_enum
+from crm_contracts.activities import FollowUpRuleRecord, Priority
+from crm_kit.db import Record, text_enum
 
 
-class FollowUpRule(Base):
+class FollowUpRule(Record, Base):
     """After this event, a task for the owner of its record."""
 
     __tablename__ = "follow_up_rule"
+    record_model: ClassVar[type[BaseModel]] = FollowUpRuleRecord
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    event_type: Mapped[str] = mapped_column(Text, index=True)
+    event_type: Mapped[str] = mapped_column(Text)
+    filter: Mapped[dict[str, Any] | None]
     active: Mapped[bool]
     subject: Mapped[str] = mapped_column(String(200), comment="{name} stands for the name of the record")
     days: Mapped[int] = mapped_column(comment="from the event to the day the task is due")
     priority: Mapped[Priority] = mapped_column(text_enum(Priority))
     category: Mapped[str | None] = mapped_column(String(200))
 
-    __table_args__ = (CheckConstraint("days between 0 and 3650", name="days"),)
+    __table_args__ = (
+        CheckConstraint("days between 0 and 3650", name="days"),
+        Index(None, "event_type", "id"),
+        Index(None, "created_at", "id"),
+    )

@@ -31,7 +31,9 @@ def upgrade() -> None:
     op.create_table(
         "follow_up_rule",
         sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("event_type", sa.Text(), nullable=False),
+        sa.Column("filter", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("subject", sa.String(length=200), nullable=False, comment="{name} stands for the name of the record"),
         sa.Column("days", sa.Integer(), nullable=False, comment="from the event to the day the task is due"),
@@ -41,10 +43,15 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("category", sa.String(length=200), nullable=True),
+        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.CheckConstraint("days between 0 and 3650", name=op.f("ck_follow_up_rule_days")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_follow_up_rule")),
     )
-    op.create_index(op.f("ix_follow_up_rule_event_type"), "follow_up_rule", ["event_type"], unique=False)
+    op.create_index(op.f("ix_follow_up_rule_created_at_id"), "follow_up_rule", ["created_at", "id"], unique=False)
+    op.create_index(op.f("ix_follow_up_rule_event_type_id"), "follow_up_rule", ["event_type", "id"], unique=False)
     op.create_table(
         "record_ref",
         sa.Column("id", sa.Uuid(), nullable=False),

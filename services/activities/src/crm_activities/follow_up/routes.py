@@ -1,0 +1,68 @@
+"""The HTTP face of follow-up rules: reference data of the whole organisation."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from crm_activities.follow_up import commands
+from crm_activities.follow_up.model import FollowUpRule
+from crm_activities.follow_up.schemas import FollowUpRuleCreate, FollowUpRulePage, FollowUpRuleUpdate
+from crm_contracts.activities import FollowUpRuleRecord
+from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.requests import Route, Uow
+
+router = APIRouter(prefix="/follow-up-rules", tags=["follow-up rules"], route_class=Route)
+
+RULES = Listing(FollowUpRule, sortable=("created_at", "event_type"), default_sort="event_type")
+
+
+@router.get("", response_model=FollowUpRulePage, operation_id="list_follow_up_rules")
+async def list_follow_up_rules(request: Request, uow: Uow) -> Response:
+    """What is done by itself after which event: filter, page, sort by event_type or created_at."""
+    return await list_records(uow, RULES, request)
+
+
+@router.post("/query", response_model=FollowUpRulePage, operation_id="query_follow_up_rules")
+async def query_follow_up_rules(query: Query, uow: Uow) -> Response:
+    """Rules by a JSON filter with and, or, not."""
+    return await query_records(uow, RULES, query)
+
+
+@router.post("", response_model=FollowUpRuleRecord, status_code=201, operation_id="create_follow_up_rule")
+async def create_follow_up_rule(body: FollowUpRuleCreate, uow: Uow) -> Response:
+    """A new rule: after each event of this type whose record matches, a task for the record's owner, due after `days`.
+
+    It is for events to come. 422 with the place in `filter` that breaks the grammar, or that names a field which is not to
+    be filtered (`unknown-field`).
+    """
+    return await created(uow, await commands.create_rule(uow, body), "follow-up-rules")
+
+
+@router.get("/{rule_id}", response_model=FollowUpRuleRecord, operation_id="get_follow_up_rule")
+async def get_follow_up_rule(rule_id: UUID, request: Request, uow: Uow) -> Response:
+    """One rule, with its version as ETag."""
+    return await read(uow, FollowUpRule, rule_id, request)
+
+
+@router.patch("/{rule_id}", response_model=FollowUpRuleRecord, operation_id="update_follow_up_rule")
+async def update_follow_up_rule(rule_id: UUID, body: FollowUpRuleUpdate, uow: Uow) -> Response:
+    """Change a rule (RFC 7396 merge patch; `filter` is replaced as a whole). Tasks that were made by it stay as they are.
+
+    `active: false` switches it off. Another `event_type` needs a filter that fits it: 422.
+    """
+    return await one(uow, await commands.update_rule(uow, rule_id, body))
+
+
+@router.delete("/{rule_id}", status_code=204, operation_id="delete_follow_up_rule")
+async def delete_follow_up_rule(rule_id: UUID, uow: Uow) -> Response:
+    """Delete a rule; tasks that were made by it stay. A rule that came with the installation does not come back."""
+    await commands.delete_rule(uow, rule_id)
+    return gone()
+
+
+@router.get("/{rule_id}/history", response_model=HistoryPage, operation_id="list_follow_up_rule_history")
+async def list_follow_up_rule_history(rule_id: UUID, request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, FollowUpRule, rule_id, request)
