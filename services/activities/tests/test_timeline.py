@@ -8,7 +8,21 @@ from uuid import UUID
 import pytest
 
 from crm_activities.timeline.titles import shown_facts, title_of
+from crm_contracts.activities import (
+    PhoneCallCompleted,
+    PhoneCallReminderDue,
+    PhoneCallRescheduled,
+    TaskCompleted,
+    TaskWaiting,
+)
 from crm_contracts.catalogue import all_events
+from crm_contracts.marketing import (
+    CampaignCanceled,
+    CampaignCompleted,
+    CampaignCreated,
+    CampaignLaunched,
+    CampaignReadied,
+)
 from crm_contracts.sales import (
     AccountCreated,
     AccountDeleted,
@@ -25,6 +39,15 @@ from crm_contracts.sales import (
     OpportunityWon,
 )
 from crm_contracts.samples import sample
+from crm_contracts.service import (
+    CaseCreated,
+    CaseEscalated,
+    CaseHeld,
+    CaseReactivated,
+    CaseResearching,
+    CaseResolved,
+    CaseWaiting,
+)
 from crm_kit.access import Depth, Principal
 from crm_kit.db import new_id
 from crm_kit.testing import Client, principal
@@ -67,6 +90,19 @@ def test_every_event_has_a_human_title(event: Any) -> None:
             "Deal moved to another stage: Qualify → Propose",
         ),
         (LeadUpdated, {"changed": {"rating": {"old": None, "new": "hot"}}}, "Lead updated: rating"),
+        (CampaignReadied, {}, "Campaign is ready"),
+        (CampaignLaunched, {"actual_start": "2026-05-04"}, "Campaign launched"),
+        (CampaignCompleted, {"actual_end": "2026-06-04"}, "Campaign completed"),
+        (CaseHeld, {}, "Case put on hold"),
+        (CaseWaiting, {}, "Case waits for details"),
+        (CaseResearching, {}, "Case is looked into"),
+        (CaseEscalated, {"escalated_at": "2026-05-04T09:30:00Z"}, "Case escalated"),
+        (CaseResolved, {"kind": "information_provided", "minutes": 25}, "Case resolved: information provided"),
+        (CaseReactivated, {"reversed_resolution": None}, "Case reactivated"),
+        (TaskWaiting, {}, "Task waits for somebody else"),
+        (TaskCompleted, {"completed_at": "2026-05-04T09:30:00Z"}, "Task completed"),
+        (PhoneCallCompleted, {"reason": "received"}, "Phone call completed: received"),
+        (PhoneCallReminderDue, {"remind_at": "2026-05-04T09:30:00Z"}, "Phone call reminder"),
     ],
 )
 def test_titles_say_what_matters(event: Any, facts: dict[str, Any], title: str) -> None:
@@ -84,6 +120,33 @@ def test_what_is_kept_of_an_event_holds_no_value_of_a_field_and_no_text() -> Non
     assert kept == {"changed": ["email", "last_name"]}
     lost = shown_facts(OpportunityLost.type, {"reason": "canceled", "note": "Ada was ill", "lost_at": "2026-05-04"})
     assert lost == {"reason": "canceled", "lost_at": "2026-05-04"}
+
+
+RESOLUTION = {"kind": "problem_solved", "minutes": 25, "billable_minutes": 5, "resolved_at": "2026-05-04T09:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "kept"),
+    [
+        (CampaignLaunched, {"actual_start": "2026-05-04"}, {"actual_start": "2026-05-04"}),
+        (CampaignCanceled, {"actual_end": "2026-05-04"}, {"actual_end": "2026-05-04"}),
+        (CaseResolved, {**RESOLUTION, "resolution": "Ada was refunded"}, RESOLUTION),
+        (
+            CaseReactivated,
+            {"reversed_resolution": {**RESOLUTION, "resolution": "Ada was refunded", "reversed_at": "now", "by": "x"}},
+            {"reversed_resolution": {**RESOLUTION, "reversed_at": "now"}},
+        ),
+        (CaseReactivated, {"reversed_resolution": None}, {"reversed_resolution": None}),
+        (
+            PhoneCallRescheduled,
+            {"old_due_at": None, "new_due_at": "later"},
+            {"old_due_at": None, "new_due_at": "later"},
+        ),
+        (PhoneCallCompleted, {"reason": "made", "completed_at": "now"}, {"reason": "made", "completed_at": "now"}),
+    ],
+)
+def test_what_is_kept_of_a_fact(event: Any, data: dict[str, Any], kept: dict[str, Any]) -> None:
+    assert shown_facts(event.type, data) == kept
 
 
 # -- what is shown ----------------------------------------------------------------------------------------------------
@@ -129,6 +192,39 @@ async def test_a_leads_story_goes_on_with_what_it_became(client: Client, qualifi
     ]
     assert answer.json["items"][0]["actor"] == f"user:{CALLER}"
     assert set(answer.json["items"][0]) == {"id", "kind", "type", "at", "title", "actor", "record", "data"}
+
+
+async def test_a_campaigns_story_says_when_it_ran(client: Client, story: Any, hear: Any) -> None:
+    campaign = story(owner=CALLER)
+    await hear(
+        campaign.tell(CampaignCreated),
+        campaign.tell(CampaignReadied),
+        campaign.tell(CampaignLaunched, actual_start="2026-05-04"),
+        campaign.tell(CampaignCompleted, actual_end="2026-06-04"),
+    )
+    answer = await client.get(f"{API}/timeline?regarding={campaign.id}")
+    assert lines(answer) == ["Campaign completed", "Campaign launched", "Campaign is ready", "Campaign created"]
+    assert [item["data"] for item in answer.json["items"][:2]] == [
+        {"actual_end": "2026-06-04"},
+        {"actual_start": "2026-05-04"},
+    ]
+
+
+async def test_a_cases_story_says_how_it_was_resolved(client: Client, story: Any, hear: Any) -> None:
+    case = story(owner=CALLER)
+    question = {"type": "question"}
+    await hear(
+        case.tell(CaseCreated, question),
+        case.tell(CaseWaiting),
+        case.tell(CaseResolved, **RESOLUTION, resolution="Ada was told"),
+        case.tell(CaseReactivated, reversed_resolution={**RESOLUTION, "resolution": "Ada was told"}),
+    )
+    answer = await client.get(f"{API}/timeline?regarding={case.id}")
+    assert lines(answer) == [
+        *("Case reactivated", "Case resolved: problem solved", "Case waits for details", "Case created")
+    ]
+    assert answer.json["items"][1]["data"] == RESOLUTION
+    assert b"Ada was told" not in answer.body
 
 
 async def test_an_opportunitys_story_is_its_own(client: Client, qualified: Any) -> None:

@@ -15,8 +15,11 @@ PHRASES: Final = {
     "stage_changed": "moved to another stage",
     "reminder_due": "reminder",
     "waiting": "waits for somebody else",
+    "case.waiting": "waits for details",
+    "researching": "is looked into",
+    "readied": "is ready",
 }
-"""How people call a fact, where it is not its name."""
+"""How people call a fact, where it is not its name: of one entity, or of all."""
 
 FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "crm.sales.lead.qualified.v1": ("account_id", "contact_id", "opportunity_id", "created"),
@@ -24,19 +27,32 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "crm.sales.lead.merged.v1": ("survivor_id",),
     "crm.sales.opportunity.won.v1": ("actual_value", "won_at"),
     "crm.sales.opportunity.lost.v1": ("reason", "lost_at"),
+    "crm.marketing.campaign.launched.v1": ("actual_start",),
+    "crm.marketing.campaign.completed.v1": ("actual_end",),
+    "crm.marketing.campaign.canceled.v1": ("actual_end",),
+    "crm.service.case.escalated.v1": ("escalated_at",),
+    "crm.service.case.resolved.v1": ("kind", "minutes", "billable_minutes", "resolved_at"),
     "crm.activities.task.completed.v1": ("completed_at",),
-    "crm.activities.task.rescheduled.v1": ("old_due_at", "new_due_at"),
-    "crm.activities.task.reminder_due.v1": ("remind_at",),
+    "crm.activities.phone_call.completed.v1": ("reason", "completed_at"),
 }
 """The facts of an event that its timeline item carries. Free text, such as the note of a lost deal, is never among them."""
+
+SHARED_FACTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "rescheduled": ("old_due_at", "new_due_at"),
+    "reminder_due": ("remind_at",),
+}
+"""The same for facts that mean the same wherever they happen: to activities of every type."""
+
+RESOLUTION: Final = ("kind", "minutes", "billable_minutes", "resolved_at", "reversed_at")
+"""What of a resolution that holds no longer is kept: never what was said."""
 
 
 def shown_facts(type_: str, data: Data) -> dict[str, Any] | None:
     """What to keep of an event's data: its facts, the names of changed fields, who owns it now."""
-    facts = FACTS.get(type_)
+    fact = parse_type(type_).fact
+    facts = FACTS.get(type_) or SHARED_FACTS.get(fact)
     if facts is not None:
         return {name: data.get(name) for name in facts}
-    fact = parse_type(type_).fact
     match fact:
         case "updated":
             return {"changed": sorted(data.get("changed") or ())}
@@ -44,6 +60,9 @@ def shown_facts(type_: str, data: Data) -> dict[str, Any] | None:
             return {name: _principal(data.get(name)) for name in ("previous_owner", "new_owner")}
         case "stage_changed":
             return {name: (data.get(name) or {}).get("name") for name in ("from_stage", "to_stage")}
+        case "reactivated":
+            reversed_ = data.get("reversed_resolution")
+            return {"reversed_resolution": {name: reversed_.get(name) for name in RESOLUTION} if reversed_ else None}
     return None
 
 
@@ -55,7 +74,8 @@ def title_of(type_: str, data: Data) -> str:
     """One line for people: *Lead qualified*, *Deal won: 1200.00 EUR*."""
     _, entity, fact, _ = parse_type(type_)
     label = LABELS.get(entity) or entity.replace("_", " ").capitalize()
-    title = f"{label} {PHRASES.get(fact) or fact.replace('_', ' ')}"
+    phrase = PHRASES.get(f"{entity}.{fact}") or PHRASES.get(fact) or fact.replace("_", " ")
+    title = f"{label} {phrase}"
     detail = _detail(fact, data)
     return f"{title}: {detail}" if detail else title
 
@@ -70,6 +90,8 @@ def _detail(fact: str, data: Data) -> str | None:
                     return f"{amount} {currency}"
         case "stage_changed":
             return f"{data.get('from_stage')} → {data.get('to_stage')}"
-        case "disqualified" | "lost" if data.get("reason"):
+        case "disqualified" | "lost" | "completed" if data.get("reason"):
             return str(data["reason"]).replace("_", " ")
+        case "resolved" if data.get("kind"):
+            return str(data["kind"]).replace("_", " ")
     return None
