@@ -1,0 +1,175 @@
+"""One customer, seen through the gateway while the services behind it come and go."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from crm_identity.security_role.domain import DEFAULT_ROLES
+from crm_kit.clock import monotonic
+from tests.integration.suite import Person, Suite
+
+SALESPERSON = str(next(role.id for role in DEFAULT_ROLES if role.name == "Salesperson"))
+DEADLINE_SECONDS = 3.5
+"""A hop, and the time to get the answer out."""
+
+
+@dataclass
+class Customer:
+    """A bank's customer with a story: campaign, lead, account, contact, deal and case."""
+
+    account_id: str
+    contact_id: str
+    campaign_id: str
+    lead_id: str
+    opportunity_id: str
+    case_id: str
+    person: Person
+
+    async def look(self, **wanted: Any) -> dict[str, Any]:
+        return await self.person.send("GET", f"/customers/{self.account_id}/360", **wanted)
+
+
+@pytest.fixture
+async def customer(administrator: Person) -> Customer:
+    """Made through the gateway; ``person.after`` holds all of it, so that every view includes it."""
+    send = administrator.send
+    campaign = await send("POST", "/campaigns", {"name": "Cards for the young"}, status=201)
+    fields = {"topic": "Gold card", "first_name": "花子", "last_name": "佐藤", "company_name": "大和商事株式会社"}
+    lead = await send("POST", "/leads", {**fields, "campaign_id": campaign["id"]}, status=201)
+    qualified = await send("POST", f"/leads/{lead['id']}/qualify", {"allow_duplicates": True})
+    story = administrator.after
+    body = {"title": "The bill is wrong", "customer": {"type": "contact", "id": qualified["contact_id"]}}
+    case = await send("POST", "/cases", body, status=201)
+    administrator.after = f"{story}, {administrator.after}"
+    return Customer(
+        qualified["account_id"],
+        qualified["contact_id"],
+        campaign["id"],
+        lead["id"],
+        qualified["opportunity_id"],
+        case["id"],
+        administrator,
+    )
+
+
+def statuses(view: dict[str, Any]) -> dict[str, str]:
+    return {name: part["status"] for name, part in view["parts"].items()}
+
+
+def unavailable(view: dict[str, Any]) -> dict[str, str]:
+    """The slug of the problem of each part that could not be had."""
+    parts = {name: part["problem"]["type"] for name, part in view["parts"].items() if part["status"] != "ok"}
+    return {name: slug.removeprefix("/problems/") for name, slug in parts.items()}
+
+
+def ids(part: dict[str, Any]) -> list[str]:
+    return [item["id"] for item in part["items"]]
+
+
+def pid_of(suite: Suite, name: str) -> int:
+    services = json.loads(suite.crm("status", "--json"))["services"]
+    return int(next(one["pid"] for one in services if one["name"] == name))
+
+
+async def until_whole(customer: Customer) -> dict[str, Any]:
+    async with asyncio.timeout(30):
+        while unavailable(view := await customer.look()):  # noqa: ASYNC110  # nothing tells that a process is back
+            await asyncio.sleep(0.1)
+    return view
+
+
+async def test_the_whole_story_is_in_one_answer(customer: Customer) -> None:
+    view = await customer.look()
+    assert (view["type"], view["customer"]["id"]) == ("account", customer.account_id)
+    assert set(statuses(view).values()) == {"ok"}
+    assert ids(view["contacts"]) == [customer.contact_id]
+    assert ids(view["leads"]) == [customer.lead_id]
+    assert ids(view["opportunities"]) == [customer.opportunity_id]
+    assert ids(view["cases"]) == [customer.case_id], "an account includes its contacts"
+    assert ids(view["campaigns"]) == [customer.campaign_id]
+    assert "crm.sales.account.created.v1" in [item["type"] for item in view["timeline"]["items"]]
+    for name in ("contacts", "leads", "opportunities", "cases", "campaigns", "timeline"):
+        again = await customer.person.send("GET", view[name]["href"].removeprefix("/api/v1"))
+        assert (again["items"], again["next"]) == (view[name]["items"], view[name]["next"]), name
+    of_contact = await customer.person.send("GET", f"/customers/{customer.contact_id}/360")
+    assert (of_contact["type"], ids(of_contact["cases"])) == ("contact", [customer.case_id])
+
+
+@pytest.mark.parametrize("blow", [signal.SIGSTOP, signal.SIGKILL], ids=["hung", "killed"])
+async def test_without_the_service_of_cases_the_rest_answers_in_time(
+    suite: Suite, customer: Customer, blow: signal.Signals
+) -> None:
+    whole = await customer.look()
+    pid = await asyncio.to_thread(pid_of, suite, "service-api")
+    os.kill(pid, blow)
+    try:
+        began = monotonic()
+        view = await customer.look()
+        took = monotonic() - began
+    finally:
+        if blow is signal.SIGSTOP:
+            os.kill(pid, signal.SIGCONT)
+    expected = "deadline-exceeded" if blow is signal.SIGSTOP else "unavailable"
+    assert unavailable(view) == {"cases": expected}
+    assert view["cases"] is None
+    assert took < (DEADLINE_SECONDS if blow is signal.SIGSTOP else 1.5)
+    for name in ("customer", "contacts", "leads", "opportunities", "campaigns"):
+        assert view[name] == whole[name], name
+    assert (await until_whole(customer))["cases"] == whole["cases"]
+
+
+MakePerson = Callable[..., Any]
+
+
+@pytest.fixture
+async def somebody(suite: Suite, administrator: Person) -> AsyncIterator[MakePerson]:
+    """Makes a user with roles, in a unit of their own, logged in."""
+    async with AsyncExitStack() as stack:
+        root = (await administrator.send("GET", "/auth/me"))["business_unit"]["id"]
+
+        async def make(role_id: str) -> Person:
+            name, password = secrets.token_hex(8), secrets.token_urlsafe(16)
+            unit = await administrator.send("POST", "/business-units", {"name": name, "parent_id": root}, status=201)
+            body: dict[str, Any] = {
+                "email": f"{name}@example.org",
+                "name": name,
+                "password": password,
+                "role_ids": [role_id],
+            }
+            await administrator.send("POST", "/users", {**body, "business_unit_id": unit["id"]}, status=201)
+            person = await Person.log_in(suite, body["email"], password)
+            stack.push_async_callback(person.close)
+            return person
+
+        yield make
+
+
+async def test_anothers_customer_is_as_missing_as_one_that_never_was(customer: Customer, somebody: MakePerson) -> None:
+    stranger = await somebody(SALESPERSON)
+    foreign = await stranger.send("GET", f"/customers/{customer.account_id}/360", status=404)
+    missing = await stranger.send("GET", f"/customers/{customer.case_id}/360", status=404)
+    told = ("type", "title", "status", "detail")
+    assert [foreign[name] for name in told] == [missing[name] for name in told]
+
+
+async def test_what_the_caller_may_not_read_is_forbidden_and_not_empty(
+    customer: Customer, administrator: Person, somebody: MakePerson
+) -> None:
+    read = {name: {"read": "organization"} for name in ("account", "contact", "lead", "opportunity")}
+    after = administrator.after
+    role = {"name": f"Reader {secrets.token_hex(4)}", "privileges": read}
+    made = await administrator.send("POST", "/security-roles", role, status=201)
+    reader = await somebody(made["id"])
+    reader.after = after
+    view = await reader.send("GET", f"/customers/{customer.account_id}/360")
+    assert unavailable(view) == {"cases": "forbidden", "campaigns": "forbidden"}
+    assert ids(view["leads"]) == [customer.lead_id]
+    assert (view["cases"], view["campaigns"]) == (None, None)
