@@ -14,13 +14,15 @@ from crm_kit.uow import UnitOfWork
 # One statement, so that all parts are of the same instant. A stage is further than another by its place in the order
 # that stages have today.
 FUNNEL_SQL = """
-with picked_lead as materialized (
+with picked_lead as not materialized (
   select id, status from lead_ref where {leads}
 ), picked_deal as materialized (
-  select * from deal where {deals}
+  select id, stage_id, status, status_reason, probability, estimated_base, actual_base from deal where {deals}
 ), converted as (
   select l.id, bool_or(d.status = 'won') as won
-  from picked_lead l join (select * from deal where {deals_of_leads}) d on d.originating_lead_id = l.id
+  from picked_lead l join (
+    select originating_lead_id, status from deal where {deals_of_leads}
+  ) d on d.originating_lead_id = l.id
   where l.status = 'qualified' group by l.id
 ), lead_figures as (
   select count(*) as leads, count(*) filter (where status = 'open') as leads_open,
@@ -42,32 +44,31 @@ with picked_lead as materialized (
 ), stage as (
   select id, name, position, deleted, row_number() over (order by position, id) as rank from stage_ref
 ), stay as (
-  select v.deal_id, v.stage_id, v.stage, v.left_at is null as there, extract(epoch from v.left_at - v.entered_at) as seconds,
-    s.rank, max(s.rank) over (
+  select v.deal_id, v.stage_id, d.status, s.rank, v.left_at is null as there, v.left_at - v.entered_at as time,
+    max(s.rank) over (
       partition by v.deal_id order by v.number rows between 1 following and unbounded following
     ) as furthest_later
   from picked_deal d join stage_visit v on v.deal_id = d.id left join stage s on s.id = v.stage_id
 ), passed as (
-  select deal_id, stage_id, max(stage) as stage, bool_or(there) as there, sum(seconds) as seconds,
-    coalesce(bool_or(furthest_later > rank), false) as moved_on
+  select stage_id, bool_or(there) as there, extract(epoch from sum(time)) as seconds,
+    coalesce(bool_or(furthest_later > rank), false) or min(status) = 'won' as advanced
   from stay group by deal_id, stage_id
 ), through as (
-  select p.stage_id, max(p.stage) as stage, count(*) as entered,
-    count(*) filter (where p.moved_on or d.status = 'won') as advanced,
-    round(avg(p.seconds) filter (where not p.there), 3) as average_seconds,
-    round((percentile_disc(0.5) within group (order by p.seconds) filter (where not p.there)
-      + percentile_disc(0.5) within group (order by p.seconds desc) filter (where not p.there)) / 2, 3) as median_seconds
-  from passed p join picked_deal d on d.id = p.deal_id group by p.stage_id
+  select stage_id, count(*) as entered, count(*) filter (where advanced) as advanced,
+    round(avg(seconds) filter (where not there), 3) as average_seconds,
+    round((percentile_disc(0.5) within group (order by seconds) filter (where not there)
+      + percentile_disc(0.5) within group (order by seconds desc) filter (where not there)) / 2, 3) as median_seconds
+  from passed group by stage_id
 ), present as (
   select stage_id, count(*) filter (where status = 'open') as open, count(*) filter (where status = 'won') as won,
     count(*) filter (where status = 'lost') as lost, sum(estimated_base) filter (where status = 'open') as estimated,
     sum(estimated_base * probability) filter (where status = 'open') / 100 as weighted
   from picked_deal group by stage_id
 ), stage_figures as (
-  select coalesce(s.id, t.stage_id) as stage_id, coalesce(s.name, t.stage) as stage, s.position, s.rank,
-    coalesce(s.deleted, false) as deleted, coalesce(t.entered, 0) as entered, coalesce(t.advanced, 0) as advanced,
-    t.average_seconds, t.median_seconds, coalesce(p.open, 0) as open, coalesce(p.won, 0) as won,
-    coalesce(p.lost, 0) as lost, p.estimated, p.weighted
+  select coalesce(s.id, t.stage_id) as stage_id, s.position, s.rank, coalesce(s.deleted, false) as deleted,
+    coalesce(s.name, (select stage from stage_visit v where v.stage_id = t.stage_id limit 1)) as stage,
+    coalesce(t.entered, 0) as entered, coalesce(t.advanced, 0) as advanced, t.average_seconds, t.median_seconds,
+    coalesce(p.open, 0) as open, coalesce(p.won, 0) as won, coalesce(p.lost, 0) as lost, p.estimated, p.weighted
   from stage s full join through t on t.stage_id = s.id left join present p on p.stage_id = coalesce(s.id, t.stage_id)
   where not coalesce(s.deleted, false) or t.entered > 0
 )
