@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from crm_kit.problems import MEDIA_TYPE, Problem
-from crm_kit.requests import PublicRoute
+from crm_kit.requests import PublicRoute, takes_key
 
 MEANINGS = {
     400: "The request's syntax, a parameter, a filter or a cursor is wrong.",
@@ -63,9 +63,10 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From POST /auth/token."}
     }
     public = {name for name, route in _routes(app).items() if isinstance(route, PublicRoute)}
-    for operations in document["paths"].values():
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _complete(method, operation, public=operation.get("operationId") in public)
+            keyed = method == "post" and takes_key(path) and not operation.get("x-not-keyed")
+            _complete(method, operation, public=operation.get("operationId") in public, keyed=keyed)
             if method == "patch":
                 _forget_defaults(operation, schemas)
     app.openapi_schema = document
@@ -95,7 +96,7 @@ def _routes(app: FastAPI) -> dict[str, Any]:
     return found
 
 
-def _complete(method: str, operation: dict[str, Any], *, public: bool) -> None:
+def _complete(method: str, operation: dict[str, Any], *, public: bool, keyed: bool) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     codes = set(ALWAYS)
@@ -118,6 +119,6 @@ def _complete(method: str, operation: dict[str, Any], *, public: bool) -> None:
     names = ["Crm-After"]
     if method in ("patch", "delete"):
         names.insert(0, "If-Match")
-    if method == "post" and not operation.get("x-not-keyed"):
+    if keyed:
         names.insert(0, "Idempotency-Key")
     parameters += [{"name": name, "in": "header", **HEADERS[name]} for name in names]

@@ -92,7 +92,7 @@ async def _carry_out(request: Request, handle: Handler, takes_json: bool, condit
     if headers.get("content-type", "").startswith("multipart/"):
         _bound_idleness(request)
     key = None
-    keyed = keyed and request.method == "POST" and _keyed(request)
+    keyed = keyed and request.method == "POST" and takes_key(request.url.path)
     if keyed and (sent := headers.get("idempotency-key")) is not None:
         key = Key.of(principal.id, "POST", request.url.path, sent, body or await _content(request))
     if_match = _if_match(headers.get("if-match"), required=conditional)
@@ -134,8 +134,8 @@ def _is_form(route: APIRoute) -> bool:
     return route.body_field is not None and isinstance(route.body_field.field_info, Form)
 
 
-def _keyed(request: Request) -> bool:
-    path = request.url.path
+def takes_key(path: str) -> bool:
+    """Whether a POST to this path may carry an Idempotency-Key: one that asks or logs in has no effect to repeat."""
     return "/auth/" not in path and not path.endswith(("/query", "/availability"))
 
 
