@@ -57,6 +57,7 @@ def running(home: Path, port: int, servers: Any) -> Iterator[Suite]:
         "CRM_ADMIN_EMAIL": ADMINISTRATOR,
         "CRM_ADMIN_PASSWORD": secrets.token_urlsafe(16),
         "CRM_VALIDATE_EVENTS": "1",
+        "CRM_KEY_INTRODUCTION_SECONDS": "8",
         "DATABASE_URL": servers.database_url,
         "AMQP_URL": servers.amqp_url,
     }

@@ -17,6 +17,7 @@ _DELEGATED = {
     "events": "see and mend the flow of events",
     "topology": "declare, or check, what the suite needs at the broker",
     "provision": "make databases, users and queues for services that others start (containers)",
+    "keys": "rotate the keys that sign access tokens",
     "contracts": "generate the schemas, check them against the released ones, release",
     "bench": "measure the suite beside its ceilings (needs wrk)",
 }
@@ -48,6 +49,8 @@ def _delegate(name: str, argv: list[str]) -> int:
         return int(import_module("crm_local.provision").main(argv))
     if name == "topology":
         return int(import_module("crm_local.topology").main(argv, home))
+    if name == "keys":
+        return int(import_module("crm_local.keys").main(argv, home))
     deployment = import_module("crm_local.deployment").Deployment.find(home)
     databases = {service.name: deployment.database(service) for service in SERVICES}
     return int(import_module("crm_kit.operations").main(argv, databases))

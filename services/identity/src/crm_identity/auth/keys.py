@@ -65,12 +65,14 @@ async def ensure_signing_key(conn: AsyncConnection, secret: str) -> None:
         await _add(conn, SigningKey.generate(), secret)
 
 
-async def rotate_signing_key(conn: AsyncConnection, secret: str) -> None:
-    """Introduce a new key and give the present ones notice. Nobody is logged out."""
+async def rotate_signing_key(conn: AsyncConnection, secret: str) -> str:
+    """Introduce a new key, whose id is returned, and give the present ones notice. Nobody is logged out."""
     await conn.exec_driver_sql(
         "update signing_key set retired_at = $1 where retired_at is null", (clock.now() + RETIREMENT,)
     )
-    await _add(conn, SigningKey.generate(), secret)
+    key = SigningKey.generate()
+    await _add(conn, key, secret)
+    return key.kid
 
 
 async def forget_retired_keys(conn: AsyncConnection, now: datetime) -> None:
