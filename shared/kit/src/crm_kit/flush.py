@@ -1,9 +1,9 @@
 """One statement for everything a unit of work writes: records, audit, outbox and the idempotency answer.
 
 A statement through the async layer costs a quarter of a millisecond of Python; what it writes costs next to nothing.
-Rows travel as one JSON text per table, so the statement's text depends only on which tables and columns it touches,
-never on how many rows: few texts, all prepared. The outbox insert selects FROM what the records' ``returning`` gave,
-so the row lock always precedes the draw of ``seq`` and sequence order is version order per record.
+Rows travel as one JSON text per table, so the statement's text depends only on which tables and columns it touches and
+on whether that is one row of each: few texts, all prepared. The outbox insert selects FROM what the records'
+``returning`` gave, so the row lock always precedes the draw of ``seq`` and sequence order is version order per record.
 """
 
 from collections.abc import Iterable
@@ -44,7 +44,8 @@ class Changes:
 
     def statement(self, answer: tuple[Any, ...] | None) -> tuple[str, tuple[Any, ...]]:
         """The SQL and its parameters."""
-        sql = compose(tuple(self.rows), answer is not None)
+        single = all(len(rows) == 1 for rows in self.rows.values())
+        sql = compose(tuple(self.rows), answer is not None, single)
         parameters = [json_text(rows) for rows in self.rows.values()]
         return sql, (*parameters, json_text(self.events), self.bodies, *(answer or ()))
 
@@ -55,9 +56,13 @@ def json_text(rows: list[dict[str, Any]]) -> str:
 
 
 @lru_cache(maxsize=512)
-def compose(shapes: tuple[Shape, ...], keeps_answer: bool) -> str:
-    """The text of the one statement for these shapes."""
-    parts = [_change(position, shape) for position, shape in enumerate(shapes)]
+def compose(shapes: tuple[Shape, ...], keeps_answer: bool, single: bool) -> str:
+    """The text of the one statement for these shapes; ``single`` when there is one row of each.
+
+    PostgreSQL takes any JSON for a hundred rows, and would rather read the whole table than find so many by their ids.
+    """
+    limit = " limit 1" if single else ""
+    parts = [_change(position, shape, limit) for position, shape in enumerate(shapes)]
     changed = " union all ".join(f"select id from r{position}" for position in range(len(shapes)))
     events, bodies = len(shapes) + 1, len(shapes) + 2
     parts.append(f"changed as ({changed})")
@@ -82,11 +87,11 @@ def compose(shapes: tuple[Shape, ...], keeps_answer: bool) -> str:
     return f"with {', '.join(parts)} select count(*) from changed"
 
 
-def _change(position: int, shape: Shape) -> str:
+def _change(position: int, shape: Shape, limit: str) -> str:
     verb, table, columns = shape
     # Named with its schema and in quotes: an entity may be called order, case or box, which SQL knows as something else.
     target = f'public."{table}"'
-    rows = f"json_populate_recordset(null::{target}, ${position + 1}::text::json) r"
+    rows = f"(select * from json_populate_recordset(null::{target}, ${position + 1}::text::json){limit}) r"
     names = ", ".join(f'"{column}"' for column in columns)
     if verb == "insert":
         return f"r{position} as (insert into {target} ({names}) select {names} from {rows} returning id)"
