@@ -7,7 +7,7 @@ one that fails is alone; it is stored for a retry and everything else is done.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import uniform
 from typing import Any
@@ -183,7 +183,7 @@ class Dispatcher:
             if not older:
                 return 0
             positions = await inbox.lock_positions(conn, older)
-            late = [(*astuple(line), version - 1, False) for line, version in older.items() if positions[line] == 0]
+            late = [(*line, version - 1, False) for line, version in older.items() if positions[line] == 0]
             await inbox.advance(conn, late)
         return len(late)
 
@@ -202,12 +202,13 @@ class Dispatcher:
     async def _transaction(self, concerned: Sequence[tuple[Message, Group]], *, successors: bool) -> None:
         handled: list[tuple[Group, Message]] = []
         async with self.runtime.db.begin() as conn:
-            for plan in await self._plan(conn, concerned, successors):
+            plans = await self._plan(conn, concerned, successors)
+            for plan in plans:
                 await self._run(conn, plan)
-                await inbox.put_aside(conn, plan.wait)
-                await inbox.finish(conn, plan.done)
-                await inbox.advance(conn, plan.positions)
                 handled.extend((plan.group, message) for message in plan.run)
+            await inbox.put_aside(conn, [waiting for plan in plans for waiting in plan.wait])
+            await inbox.finish(conn, [key for plan in plans for key in plan.done])
+            await inbox.advance(conn, [position for plan in plans for position in plan.positions])
             failpoints.hit("inbox.before_commit")
         failpoints.hit("inbox.after_commit")
         now = clock.now()

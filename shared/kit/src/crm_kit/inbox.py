@@ -8,7 +8,8 @@ not done) · parked (given up, an operator decides) · skipped (an operator deci
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid, text
@@ -16,6 +17,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
+from crm_kit.db import fetch
 
 CHANNEL = "crm_inbox"
 """Notified when stored events may be runnable again."""
@@ -69,8 +71,7 @@ def inbox_tables(metadata: MetaData) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One event as one group sees it."""
 
     consumer: str
@@ -78,8 +79,7 @@ class Key:
     event_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One record as one group sees it: what order is kept along."""
 
     consumer: str
@@ -104,13 +104,27 @@ def _columns(rows: Collection[tuple[Any, ...]], width: int) -> tuple[list[Any], 
     return tuple([row[i] for row in rows] for i in range(width))
 
 
+def _literals(rows: Collection[tuple[Any, ...]], width: int) -> tuple[str, ...]:
+    """Columns as PostgreSQL writes arrays: of each element of a list the driver would ask whether it is a list itself,
+    and that takes longer than the statement. Of texts, ids, numbers and booleans."""
+    return tuple("{" + ",".join([_element(row[i]) for row in rows]) + "}" for i in range(width))
+
+
+def _element(value: object) -> str:
+    return _quoted(value) if isinstance(value, str) else str(value)
+
+
+@lru_cache(maxsize=1024)
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 _INSERT = """
 insert into inbox (consumer, source, event_id, entity, entity_version, type, received_at)
 select consumer, source, event_id, entity, entity_version, type, $7
-from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::int[], $6::text[])
+from unnest($1::text::text[], $2::text::text[], $3::text::uuid[], $4::text::uuid[], $5::text::int[], $6::text::text[])
   as arrived(consumer, source, event_id, entity, entity_version, type)
-order by consumer, source, event_id
-on conflict do nothing returning consumer, source, event_id
+order by consumer, source, event_id on conflict do nothing returning consumer, source, event_id
 """
 
 
@@ -121,56 +135,53 @@ async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID
     """
     if not rows:
         return set()
-    taken = await _rows(conn, _INSERT, (*_columns(rows, 6), clock.now()))
+    taken = await _rows(conn, _INSERT, (*_literals(rows, 6), clock.now()))
     return {Key(*row) for row in taken}
 
 
-_START = """
-insert into inbox_position (consumer, source, entity, version)
-select consumer, source, entity, 0 from unnest($1::text[], $2::text[], $3::uuid[]) as line(consumer, source, entity)
-order by consumer, source, entity on conflict do nothing
-"""
+# An update that changes nothing locks the row and gives its newest version in the same statement.
 _LOCK = """
-select p.consumer, p.source, p.entity, p.version
-from inbox_position p join unnest($1::text[], $2::text[], $3::uuid[]) as line(consumer, source, entity)
-  using (consumer, source, entity)
-order by p.consumer, p.source, p.entity for update of p
+insert into inbox_position as p (consumer, source, entity, version)
+select consumer, source, entity, 0
+from unnest($1::text::text[], $2::text::text[], $3::text::uuid[]) as line(consumer, source, entity)
+order by consumer, source, entity on conflict (consumer, source, entity) do update set version = p.version
+returning p.consumer, p.source, p.entity, p.version
 """
 
 
 async def lock_positions(conn: AsyncConnection, lines: Collection[Line]) -> dict[Line, int]:
-    """Lock each record's position until the commit and return its version; 0 = nothing seen yet."""
-    keys = _columns([(line.consumer, line.source, line.entity) for line in lines], 3)
-    await conn.exec_driver_sql(_START, keys)
-    return {Line(row[0], row[1], row[2]): row[3] for row in await _rows(conn, _LOCK, keys)}
+    """Lock each record's position until the commit and return its version; 0 = nothing seen yet.
+
+    Not for the first statement of a transaction (see ``crm_kit.db.fetch``).
+    """
+    return {Line(*row[:3]): row[3] for row in await fetch(conn, _LOCK, _literals(lines, 3))}
 
 
 _ADVANCE = """
 update inbox_position p set version = line.version, deleted = line.deleted
-from unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::bool[])
+from unnest($1::text::text[], $2::text::text[], $3::text::uuid[], $4::text::int[], $5::text::bool[])
   as line(consumer, source, entity, version, deleted)
 where p.consumer = line.consumer and p.source = line.source and p.entity = line.entity
 """
 
 
 async def advance(conn: AsyncConnection, positions: Sequence[tuple[str, str, UUID, int, bool]]) -> None:
-    """Move positions: (consumer, source, entity, version, deleted) each."""
+    """Move locked positions: (consumer, source, entity, version, deleted) each."""
     if positions:
-        await conn.exec_driver_sql(_ADVANCE, _columns(positions, 5))
+        await fetch(conn, _ADVANCE, _literals(positions, 5))
 
 
 _UNFINISHED = """
 select i.consumer, i.source, i.event_id, i.entity, i.entity_version, i.state
-from unnest($1::text[], $2::text[], $3::uuid[]) as line(consumer, source, entity)
+from unnest($1::text::text[], $2::text::text[], $3::text::uuid[]) as line(consumer, source, entity)
 join inbox i using (consumer, source, entity) where i.state in ('pending', 'waiting', 'parked')
 """
 
 
 async def unfinished(conn: AsyncConnection, lines: Collection[Line]) -> dict[Line, list[Unfinished]]:
-    """What is stored and not done, per record."""
+    """What is stored and not done, per record whose position is locked."""
     found: dict[Line, list[Unfinished]] = {}
-    keys = _columns([(line.consumer, line.source, line.entity) for line in lines], 3)
-    for row in await _rows(conn, _UNFINISHED, keys):
+    for row in await fetch(conn, _UNFINISHED, _literals(lines, 3)):
         found.setdefault(Line(row[0], row[1], row[3]), []).append(Unfinished(Key(*row[:3]), row[4], row[5]))
     return found
 

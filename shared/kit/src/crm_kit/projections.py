@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.catalogue import Event
 from crm_contracts.envelope import Envelope
 from crm_kit.consumers import envelope_of
+from crm_kit.db import fetch
 
 STUB_VERSION = 0
 """Version of a row that was only referred to so far."""
@@ -46,7 +47,7 @@ async def project(
             newest[envelope.subject] = (envelope.entityversion, row)
     if newest:
         ordered = [row for _, row in sorted(newest.values(), key=lambda entry: entry[1]["id"].bytes)]
-        await conn.exec_driver_sql(_upsert(model.__tablename__, tuple(ordered[0])), (_json(ordered),))
+        await fetch(conn, _upsert(model.__tablename__, tuple(ordered[0])), (_json(ordered),))
 
 
 async def project_stubs(conn: AsyncConnection, model: type[Projected], ids: Iterable[UUID], **values: Any) -> None:

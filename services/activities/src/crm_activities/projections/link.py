@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
 from crm_contracts.envelope import Envelope
+from crm_kit.db import fetch
 from crm_kit.uow import UnitOfWork
 
 FOLLOWED_FIELDS = ("account_id", "contact_id", "opportunity_id")
@@ -29,7 +30,8 @@ async def keep_links(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     links = {link for event in events for link in _links(event.subject, event.data)}
     if links:
         rows = [{"source_id": source, "target_id": target} for source, target in sorted(links)]
-        await (await uow.connection()).exec_driver_sql(
+        await fetch(
+            await uow.connection(),
             "insert into timeline_link (source_id, target_id)"
             " select source_id, target_id from json_populate_recordset(null::timeline_link, $1::text::json)"
             " on conflict do nothing",

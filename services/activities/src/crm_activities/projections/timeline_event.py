@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_activities.db import Base
 from crm_activities.timeline.titles import shown_facts
 from crm_contracts.envelope import Envelope
+from crm_kit.db import fetch
 from crm_kit.uow import UnitOfWork
 
 
@@ -32,7 +33,8 @@ class TimelineEvent(Base):
 async def keep_timeline(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """A row per event, late ones too; never the record itself and never a value of its fields."""
     rows = [_row(event) for event in events]
-    await (await uow.connection()).exec_driver_sql(
+    await fetch(
+        await uow.connection(),
         "insert into timeline_event (record_id, at, id, type, actor, data)"
         " select record_id, at, id, type, actor, data"
         " from json_populate_recordset(null::timeline_event, $1::text::json) on conflict do nothing",
