@@ -41,6 +41,7 @@ insert into organization_ref (id, version, deleted, name, time_zone, base_curren
 values ($1, 1, false, 'The Bank', 'Europe/Berlin', 'EUR', 'DE', 'en')
 """
 TEMPLATE = "made_ready_"
+LOG_BYTES = 100_000_000
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Stage:
                 await operator.execute(f'create database "{self.database(service)}" template "{TEMPLATE}{service}"')
         finally:
             await operator.close()
-        caps = topology.Caps(delivery_limit=delivery_limit, log_bytes=100_000_000)
+        caps = topology.Caps(delivery_limit=delivery_limit, log_bytes=LOG_BYTES)
         await topology.apply(ROUTING_KEYS, self.amqp_url, self.machines.management_url, caps=caps)
 
     def member(self, service: str, role: str, *, module: str = "", number: int = 1, **environment: str) -> Member:
