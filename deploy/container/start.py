@@ -1,12 +1,15 @@
 """The entry of a service's image: `api` and `worker` run until SIGTERM, `setup` migrates and seeds the database.
 
-`ready` is the health check: exit code 0 when the process of this container is ready for work.
+`ready` is the health check: exit code 0 when the process of this container is ready for work. Any other word is a program
+of the service's own, such as `rotate` of identity.
 """
 
 import http.client
 import os
+import runpy
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 _MODULES = {"api": "main", "worker": "worker", "setup": "setup"}
 
@@ -15,14 +18,18 @@ def main(command: str) -> int:
     """Become what was asked for; returns the exit code."""
     if command == "ready":
         return 0 if _is_ready() else 1
-    if command not in _MODULES:
-        print(f"{command!r} is none of: {', '.join(_MODULES)}, ready", file=sys.stderr)  # noqa: T201 - asked by a person
-        return 2
     package = os.environ["CRM_PACKAGE"]
+    module = f"{package}.{_MODULES.get(command, command)}"
+    if not command or find_spec(module) is None:
+        print(f"{package} has no {command!r}; there is: {', '.join(_MODULES)}, ready", file=sys.stderr)  # noqa: T201
+        return 2
     # What is the same wherever the image runs is not left to whoever runs it.
     os.environ["CRM_SERVICE"] = import_module(f"{package}.app").SERVICE.name
     os.environ["CRM_ROLE"] = "api" if command == "api" else "worker"
-    result: int | None = import_module(f"{package}.{_MODULES[command]}").run()
+    if command not in _MODULES:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        return 0
+    result: int | None = import_module(module).run()
     return result or 0
 
 
