@@ -20,7 +20,7 @@ import pytest
 
 from crm_local import control, ports
 from crm_local.processes import ProcessRef, wait_until
-from crm_local.servers import Servers
+from crm_local.servers import Servers, compose, docker
 from crm_local.servers.rabbitmq import call
 from crm_local.state import Home
 
@@ -116,7 +116,20 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     place = Place(root, monkeypatch)
     yield place
     control.down(place.home)
+    _discard_containers(place.home)
     shutil.rmtree(root)
+
+
+def _discard_containers(home: Home) -> None:
+    """Remove what a Docker engine keeps for a home, which `down` leaves there with its data."""
+    if not docker.has_engine():
+        return
+    label = f"label=com.docker.compose.project={compose.project(home.kept().instance)}"
+    for kind, forced in (("container", ["--force"]), ("volume", []), ("network", [])):
+        every = ["--all"] if kind == "container" else []
+        found = docker.ask(kind, "ls", "--quiet", *every, "--filter", label)
+        if found:
+            assert docker.ask(kind, "rm", *forced, *found.split()) is not None
 
 
 @pytest.fixture

@@ -80,6 +80,8 @@ def _image(kept: str | None, wanted: str, suffix: str = "") -> str:
         raise NoServer("the Docker engine is another machine's")
     if command() is None:
         raise NoServer("the Docker engine has neither `docker compose` nor docker-compose")
+    if not docker.has_image(kept or wanted):
+        print(f"pulling the image {kept or wanted}", flush=True)
     # Data of one major version is nothing that another could read, so a kept image is not replaced by a newer one.
     image = docker.exactly(kept) if kept else docker.image(wanted, suffix)
     if image is None:
