@@ -89,6 +89,24 @@ async def test_activities_are_listed_across_types(client: Client, story: Any, he
     assert [item["id"] for item in listed.json["items"]] == [cast[1]["id"]]
 
 
+NOBODY = "'00000000-0000-7000-8000-000000000000'"
+PLANNED = {
+    "a list": "select id from activity where owner_id = {} order by created_at desc, id desc limit 51",
+    "a timeline": "select id from activity where regarding_id = {} order by happened_at desc, id desc limit 51",
+}
+
+
+@pytest.mark.parametrize("asked", PLANNED)
+async def test_a_page_reads_a_page_of_each_type(runtime: Runtime, asked: str) -> None:
+    # A column whose type differs between two types of activity, or a computed one, would make the database sort them all.
+    async with runtime.db.begin() as conn:
+        for slower in ("seqscan", "sort", "bitmapscan"):
+            await conn.exec_driver_sql(f"set local enable_{slower} = off")
+        plan = "\n".join(row[0] for row in await conn.exec_driver_sql("explain " + PLANNED[asked].format(NOBODY)))
+    assert "Merge Append" in plan, plan
+    assert plan.count("Scan Backward using ix_") == len(TYPES), plan
+
+
 def regarding_is(record_id: UUID) -> dict[str, str]:
     return {"field": "regarding.id", "op": "eq", "value": str(record_id)}
 

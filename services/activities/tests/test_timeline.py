@@ -279,6 +279,23 @@ async def test_unknown_and_hidden_records_answer_alike(client: Client, client_fo
     assert (await without.get(f"{API}/timeline?regarding={cast['lead'].id}")).status == 404
 
 
+async def test_several_records_tell_one_story_without_those_that_are_hidden(
+    client: Client, client_for: Any, qualified: Any
+) -> None:
+    cast = await qualified()
+    both = f"{API}/timeline?regarding%5Bin%5D={cast['account'].id},{cast['contact'].id}"
+    first = await client.get(f"{both}&limit=1")
+    second = await client.get(f"{both}&limit=1&after={first.json['next']}")
+    assert (lines(first), lines(second), second.json["next"]) == (["Contact created"], ["Account created"], None)
+    blind = client_for(principal(contact=Depth.NONE))
+    assert lines(await blind.get(both)) == ["Account created"]
+    assert lines(await client.get(f"{both},{new_id()}")) == ["Contact created", "Account created"]
+    assert (await client_for(principal(contact=Depth.NONE, account=Depth.NONE)).get(both)).problem == "not-found"
+    assert (await client.get(f"{both}&regarding={cast['account'].id}")).problem == "invalid-parameter"
+    one = f"{API}/timeline?regarding={cast['account'].id}&after={first.json['next']}"
+    assert (await client.get(one)).problem == "invalid-cursor"
+
+
 async def test_each_event_needs_read_on_its_own_record(client_for: Any, qualified: Any) -> None:
     cast = await qualified()
     reader = client_for(principal(contact=Depth.NONE, account=Depth.USER))
@@ -381,7 +398,15 @@ async def test_a_cursor_is_for_one_record_and_one_caller(
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?regarding=x", f"?regarding={CALLER}&limit=0", f"?regarding={CALLER}&limit=201"]
+    "query",
+    [
+        "",
+        "?regarding=x",
+        f"?regarding[in]={CALLER},x",
+        "?regarding[in]=" + ",".join([str(CALLER)] * 101),
+        f"?regarding={CALLER}&limit=0",
+        f"?regarding={CALLER}&limit=201",
+    ],
 )
 async def test_parameters_are_checked(client: Client, query: str) -> None:
     answer = await client.get(f"{API}/timeline{query}")

@@ -22,7 +22,7 @@ ACTIVITIES = Listing(
 async def list_activities(request: Request, uow: Uow) -> Response:
     """Activities of every type that you may read: filter, sort, page.
 
-    Filters are `field=value` or `field[op]=value`, such as `type=task`, `regarding.id=<id>`, `due_at[lt]=…`. Sort by
+    Filters are `field=value` or `field[op]=value`, such as `type=phone_call`, `regarding.id=<id>`, `due_at[lt]=…`. Sort by
     created_at, modified_at, due_at, subject or priority (low, normal, high).
     """
     return await list_records(uow, ACTIVITIES, request)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from crm_activities.projections.record_ref import find_ref, may_read
+from crm_activities.projections.record_ref import RecordRef, find_refs, may_read
 from crm_activities.timeline.reach import Reach
 from crm_activities.timeline.titles import title_of
 from crm_contracts.catalogue import entity_for
@@ -17,8 +17,9 @@ from crm_kit.uow import UnitOfWork
 
 PAGE_SQL = """
 with followed as materialized (
-  select r.* from (select {regarding} as id union select target_id from timeline_link where source_id = {regarding}) s
-  join record_ref r on r.id = s.id
+  select r.* from (
+    select unnest({regarding}) as id union select target_id from timeline_link where source_id = any({regarding})
+  ) s join record_ref r on r.id = s.id
 ), item as (
   (select e.id, 'event' as kind, e.type, e.at, null as title, e.actor, e.data,
     f.id as record_id, f.type as record_type, f.name as record_name, f.deleted as record_deleted
@@ -40,12 +41,16 @@ select * from item order by at desc, id desc limit {size}
 
 
 async def timeline_page(
-    uow: UnitOfWork, regarding: UUID, limit: int, after: str | None
+    uow: UnitOfWork, regarding: Sequence[UUID], limit: int, after: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Items newest first, and the cursor of the next page. 404 unless the caller may read the record itself; 410 when
-    it was merged into another."""
-    await _require_readable(uow, regarding)
-    scope = hashlib.sha256(f"timeline\0{uow.principal.id}\0{regarding}".encode()).digest()
+    """The one story of these records: items newest first, and the cursor of the next page.
+
+    404 unless the caller may read the record, 410 when it was merged into another; of several records the story is told
+    of those that can be read, 404 when there is none.
+    """
+    readable = await _readable(uow, regarding)
+    asked = ",".join(sorted(map(str, regarding)))
+    scope = hashlib.sha256(f"timeline\0{uow.principal.id}\0{asked}".encode()).digest()
     cursors = cursors_of(uow)
     parameters = Parameters()
     event_after = activity_after = ""
@@ -57,7 +62,7 @@ async def timeline_page(
         event_after, activity_after = f"and (e.at, e.id) < {position}", f"and (t.happened_at, t.id) < {position}"
     reach = Reach(uow.principal, uow.runtime.directory.tree, parameters)
     sql = PAGE_SQL.format(
-        regarding=parameters.add(regarding, "uuid"),
+        regarding=parameters.add(readable, "uuid[]"),
         size=parameters.add(limit + 1, "int"),
         event_after=event_after,
         activity_after=activity_after,
@@ -74,15 +79,20 @@ async def timeline_page(
     return await _items(uow, rows), following
 
 
-async def _require_readable(uow: UnitOfWork, record_id: UUID) -> None:
-    ref = await find_ref(uow, record_id)
-    if ref is None or not may_read(uow, ref):
+async def _readable(uow: UnitOfWork, regarding: Sequence[UUID]) -> list[UUID]:
+    refs = [ref for ref in (await find_refs(uow, set(regarding))).values() if may_read(uow, ref)]
+    if not refs:
         raise NotFound("record")
-    if ref.merged_into is not None:
-        entity = entity_for(ref.type)
-        survivor = f"/api/v1/{entity.collection}/{ref.merged_into}" if entity else None
-        members = {"survivor_id": ref.merged_into, "survivor": survivor}
-        raise DomainError("merged", "The record was merged into another; its story goes on there.", members=members)
+    if len(regarding) == 1 and refs[0].merged_into is not None:
+        raise _merged(refs[0])
+    return sorted(ref.id for ref in refs if ref.merged_into is None)
+
+
+def _merged(ref: RecordRef) -> DomainError:
+    entity = entity_for(ref.type)
+    survivor = f"/api/v1/{entity.collection}/{ref.merged_into}" if entity else None
+    members = {"survivor_id": ref.merged_into, "survivor": survivor}
+    return DomainError("merged", "The record was merged into another; its story goes on there.", members=members)
 
 
 async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:

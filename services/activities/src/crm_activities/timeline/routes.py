@@ -7,9 +7,13 @@ from fastapi import APIRouter, Query, Response
 
 from crm_activities.timeline.query import timeline_page
 from crm_activities.timeline.schemas import TimelinePage
+from crm_kit.errors import DomainError
 from crm_kit.records.answers import page
 from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
 from crm_kit.requests import Route, Uow
+
+ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+MOST = 100
 
 router = APIRouter(prefix="/timeline", tags=["timeline"], route_class=Route)
 
@@ -17,15 +21,27 @@ router = APIRouter(prefix="/timeline", tags=["timeline"], route_class=Route)
 @router.get("", response_model=TimelinePage, operation_id="list_timeline")
 async def list_timeline(
     uow: Uow,
-    regarding: Annotated[UUID, Query(description="Id of any record of any service.")],
+    regarding: Annotated[UUID | None, Query(description="Id of any record of any service.")] = None,
+    several: Annotated[
+        str | None,
+        Query(
+            alias="regarding[in]",
+            pattern=f"^{ID}(,{ID}){{0,{MOST - 1}}}$",
+            description=f"Ids of 1 to {MOST} records, for their stories in one; instead of `regarding`.",
+        ),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items per page, 1 to 200.")] = DEFAULT_PAGE,
     after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")] = None,
 ) -> Response:
     """The story of a record, newest first: activities about it and its own events; of a lead also those of the account,
-    contact and opportunity it became.
+    contact and opportunity it became. With `regarding[in]`, one story of several records, such as an account and its
+    contacts, without those you may not read.
 
     You see an activity if you may read that activity, and an event if you may read the record it happened to. 404
     unless you may read the record asked for; 410 `merged` names the `survivor` of a merged record. Of a deleted record
     the story can be read at organisation depth, like its history.
     """
-    return page(*await timeline_page(uow, regarding, limit, after), count=None)
+    if (regarding is None) == (several is None):
+        raise DomainError("invalid-parameter", "Send either regarding or regarding[in].")
+    ids = [regarding] if regarding is not None else [UUID(one) for one in (several or "").split(",")]
+    return page(*await timeline_page(uow, ids, limit, after), count=None)
