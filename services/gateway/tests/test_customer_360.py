@@ -84,7 +84,8 @@ async def test_an_account_shows_what_belongs_to_it_and_its_contacts(house: House
     assert (leads["next"], leads["href"]) == ("more", f"/api/v1/leads?{both}&limit=10")
     assert house.services["service"].seen == [f"GET /api/v1/cases?{both}&limit=10"]
     assert house.services["marketing"].seen == [f"GET /api/v1/campaigns?id={CAMPAIGN}&limit=10"]
-    assert house.services["activities"].seen == [f"GET /api/v1/timeline?regarding={CUSTOMER}&limit=10"]
+    together = f"regarding%5Bin%5D={CUSTOMER},{COLLEAGUE}"
+    assert house.services["activities"].seen == [f"GET /api/v1/timeline?{together}&limit=10"]
 
 
 async def test_a_contact_stands_alone_and_no_campaign_is_known_to_be_none(house: House) -> None:
@@ -161,7 +162,7 @@ async def test_contacts_that_may_not_be_read_are_left_out_but_contacts_not_known
     house.services["sales"].answers["/contacts"] = problem(503, "unavailable", retry_after=2)
     unknown = await house.look()
     missing = {name for name, status in statuses(unknown).items() if status != "ok"}
-    assert missing == {"contacts", "leads", "opportunities", "cases", "campaigns"}
+    assert missing == {"contacts", "leads", "opportunities", "cases", "campaigns", "timeline"}
 
 
 async def test_an_answer_that_makes_no_sense_is_a_part_that_is_unavailable(house: House) -> None:

@@ -48,8 +48,8 @@ router = APIRouter(prefix="/customers", tags=["customers"], route_class=Route)
 async def get_customer_360(customer_id: UUID, request: Request) -> Response:
     """An account or a contact with the first of what belongs to it: leads, opportunities, cases, campaigns, timeline.
 
-    An account includes what belongs to its newest 50 contacts, the timeline being its own. Campaigns are those that the
-    leads and opportunities shown came from. Each list is the first page of its `href`: more by its `next`.
+    An account includes what belongs to its newest 50 contacts, as far as you may read those. Campaigns are those that
+    the leads and opportunities shown came from. Each list is the first page of its `href`: more by its `next`.
 
     Only the customer is required: 404 when you may not read it. Any other part that cannot be had, because a service
     does not answer in time or because you may not read such records, is null and `unavailable` in `parts`, with the
@@ -60,7 +60,7 @@ async def get_customer_360(customer_id: UUID, request: Request) -> Response:
     composer = Composer(request)
     kind, parts = await _customer(composer, customer_id)
     ids = [customer_id, *_ids(parts.get("contacts"))]
-    parts |= await _belongings(composer, customer_id, ids, _why_incomplete(parts.get("contacts")))
+    parts |= await _belongings(composer, ids, _why_incomplete(parts.get("contacts")))
     lists = {name: _list(told) for name, told in parts.items() if name != "customer"}
     shown: dict[str, Any] = {"type": kind, "customer": parts["customer"].value, **lists}
     etag = _etag(shown, parts)
@@ -95,19 +95,17 @@ def _refusal(errors: Sequence[DomainError]) -> DomainError:
     return DomainError("forbidden", "You may read neither accounts nor contacts.")
 
 
-async def _belongings(
-    composer: Composer, customer_id: UUID, ids: Sequence[UUID], why_incomplete: DomainError | None
-) -> Parts:
-    async def of_customers(collection: str) -> Told:
+async def _belongings(composer: Composer, ids: Sequence[UUID], why_incomplete: DomainError | None) -> Parts:
+    async def of_customers(collection: str, field: str = "customer.id") -> Told:
         if why_incomplete is not None:
             return Told(f"{API}/{collection}", clock.now(), error=why_incomplete)
-        return await composer.ask(_page(collection, _one_of("customer.id", ids)))
+        return await composer.ask(_page(collection, _one_of(field, ids)))
 
     async with asyncio.TaskGroup() as group:
         leads = group.create_task(of_customers("leads"))
         opportunities = group.create_task(of_customers("opportunities"))
         cases = group.create_task(of_customers("cases"))
-        timeline = group.create_task(composer.ask(_page("timeline", {"regarding": customer_id})))
+        timeline = group.create_task(of_customers("timeline", "regarding"))
         origins = [await leads, await opportunities]
         campaigns = group.create_task(_campaigns(composer, origins))
     return {

@@ -55,7 +55,7 @@ class Campaigns(List):
 
 
 class Timeline(List):
-    """What happened with this customer."""
+    """What happened with this customer, and with an account's contacts."""
 
     items: list[Annotated[dict[str, Any], described_as("TimelineItem")]] = Field(description="The newest 10.")
 
