@@ -1,5 +1,6 @@
 #!/bin/sh
 # Gives each secret that docker-compose.yml asks for a random value in .env; those that are there already stay.
+# Hexadecimal, because they stand in URLs.
 set -eu
 umask 077
 cd "$(dirname "$0")/.."
