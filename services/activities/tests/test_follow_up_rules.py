@@ -1,17 +1,23 @@
 """Follow-up rules: their filters without a database, and over HTTP: who may change them, shapes, problems."""
 
+from datetime import date
 from typing import Any, get_args
 
+import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from crm_activities.follow_up.domain import FOLLOWED, FollowedType, holds, require_filter
 from crm_activities.seed import AFTER_COMPLAINT, AFTER_WIN
 from crm_contracts.catalogue import event_for
 from crm_contracts.filters import Op
 from crm_contracts.sales import OpportunityWon
-from crm_contracts.service import CaseResolved
+from crm_contracts.service import CasePriority, CaseResolved, CaseType
 from crm_kit.access import Depth
 from crm_kit.errors import InvalidValue
+from crm_kit.records.filtering import Filterable, Parameters
+from crm_kit.runtime import Runtime
 from crm_kit.testing import Client, principal
 
 RULES = "/api/v1/follow-up-rules"
@@ -51,6 +57,43 @@ def test_a_filter_holds_as_a_list_would_show(document: dict[str, Any], kinds: se
     assert tree is not None
     everything = ("complaint", "problem", "request", None)
     assert {kind for kind in everything if holds(tree, {"type": kind, "priority": "low"})} == kinds
+
+
+TERMS = st.one_of(
+    st.builds(term, st.sampled_from(["eq", "ne"]), st.sampled_from(CaseType)),
+    st.builds(term, st.sampled_from(["eq", "ne"]), st.sampled_from(CasePriority), st.just("priority")),
+    st.builds(term, st.sampled_from(["in", "nin"]), st.lists(st.sampled_from(CaseType), min_size=1, max_size=3)),
+    st.builds(term, st.just("is_null"), st.booleans()),
+)
+
+
+def around(part: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    several = st.lists(part, min_size=1, max_size=3)
+    return (
+        part
+        | part.map(lambda one: {"not": one})
+        | st.builds(lambda word, parts: {word: parts}, st.sampled_from(["all", "any"]), several)
+    )
+
+
+FILTERS = around(around(around(TERMS)))
+RECORDS = [{"type": kind, "priority": priority} for kind in (*CaseType, None) for priority in (*CasePriority, None)]
+
+
+@given(document=FILTERS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_rule_and_a_list_agree_on_every_filter(runtime: Runtime, document: dict[str, Any]) -> None:
+    tree = require_filter(CaseResolved.type, document)
+    assert tree is not None
+    fields = FOLLOWED[CaseResolved.type]
+    lists = Filterable({name: (name, field.type) for name, field in fields.items()}, fields, {})
+    parameters = Parameters()
+    records = parameters.add(orjson.dumps(RECORDS).decode(), "json")
+    condition = lists.compile(tree, parameters, date(2026, 5, 4))
+    sql = f"select type, priority from json_to_recordset({records}) t (type text, priority text) where {condition}"  # noqa: S608  # only placeholders
+    async with runtime.db.autocommit() as conn:
+        listed = {tuple(row) for row in await conn.exec_driver_sql(sql, tuple(parameters.values))}
+    assert {(one["type"], one["priority"]) for one in RECORDS if holds(tree, one)} == listed
 
 
 def test_every_operator_of_the_fields_is_understood() -> None:
