@@ -33,7 +33,7 @@ def ask(*arguments: str) -> str | None:
 
 
 def _docker(seconds: float, *arguments: str) -> str | None:
-    """What `docker` printed, or None when it failed or did not end in time."""
+    """What `docker` printed, or None when it is not there, failed or did not end in time."""
     try:
         done = subprocess.run(
             ["docker", *arguments],
@@ -43,7 +43,7 @@ def _docker(seconds: float, *arguments: str) -> str | None:
             timeout=seconds,
             stdin=subprocess.DEVNULL,
         )
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, FileNotFoundError):
         return None
     return done.stdout if done.returncode == 0 else None
 
@@ -125,7 +125,7 @@ def _no_reaper() -> None:
 def stop(containers: Iterable[str]) -> None:
     """Stop containers, and keep them with their data; nothing happens to those that are stopped or gone."""
     for container in containers:
-        _docker(_STOP_SECONDS, "stop", container)
+        _docker(_STOP_SECONDS, "stop", "-t", "30", container)
 
 
 def remove(containers: Iterable[str]) -> None:
