@@ -32,9 +32,21 @@ class Suite:
         """Run a `crm` command against this suite; returns what it printed."""
         return _crm(self.environment, *command)
 
+    def crm_fails(self, *command: str) -> str:
+        """Run a `crm` command that has to fail; returns what it complained."""
+        done = _run(self.environment, *command)
+        assert done.returncode != 0, f"crm {' '.join(command)} succeeded: {done.stdout[-3000:]}"
+        return done.stderr
+
 
 def _crm(environment: Mapping[str, str], *command: str) -> str:
-    done = subprocess.run(
+    done = _run(environment, *command)
+    assert done.returncode == 0, f"crm {' '.join(command)}: {done.stderr[-3000:]}{done.stdout[-3000:]}"
+    return done.stdout
+
+
+def _run(environment: Mapping[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [sys.executable, "-m", "crm_local", *command],
         cwd=CHECKOUT,
         env=environment,
@@ -43,8 +55,6 @@ def _crm(environment: Mapping[str, str], *command: str) -> str:
         timeout=240,
         check=False,
     )
-    assert done.returncode == 0, f"crm {' '.join(command)}: {done.stderr[-3000:]}{done.stdout[-3000:]}"
-    return done.stdout
 
 
 @contextmanager

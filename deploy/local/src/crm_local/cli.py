@@ -14,6 +14,7 @@ from crm_local.suite import SERVICES
 
 # Entered with the arguments after their name, by parsers of their own.
 _DELEGATED = {
+    "demo": "play the running example through the gateway",
     "events": "see and mend the flow of events",
     "topology": "declare, or check, what the suite needs at the broker",
     "provision": "make databases, users and queues for services that others start (containers)",
@@ -43,6 +44,8 @@ def _delegate(name: str, argv: list[str]) -> int:
     if name == "bench":
         return subprocess.run([sys.executable, "-m", "bench", *argv], cwd=CHECKOUT, check=False).returncode
     home = Home.from_environment()
+    if name == "demo":
+        return int(import_module("crm_local.demo.main").main(argv, home))
     if name == "contracts":
         return int(import_module("crm_contracts.cli").main(argv))
     if name == "provision":

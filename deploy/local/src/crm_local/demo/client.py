@@ -1,0 +1,139 @@
+"""A person at the gateway, and the trail of events that what they do leaves in everybody's timelines."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from crm_kit import clock
+
+API = "/api/v1"
+PATIENCE_SECONDS = 60
+
+
+class Refused(Exception):
+    """The gateway answered otherwise than the story goes; says what was asked and what the problem is."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event of the trail, as a timeline shows it."""
+
+    type: str
+    title: str
+    record: str
+
+
+@dataclass
+class Trail:
+    """What was changed since it was last told, by everybody, as the answers' Crm-Version said."""
+
+    changed: dict[str, str] = field(default_factory=dict)
+    """Id of the record → `entity/<id>@<version>`."""
+    _told: set[str] = field(default_factory=set)
+
+    def note(self, versions: str) -> None:
+        """Remember the records that an answer says it changed."""
+        for entry in filter(None, versions.split(", ")):
+            self.changed[entry.partition("/")[2].partition("@")[0]] = entry
+
+    async def tell(self, reader: "Person") -> list[Step]:
+        """The events that came since the last time, oldest first, read from the records' timelines."""
+        changed, self.changed = self.changed, {}
+        found: dict[str, tuple[str, Step]] = {}
+        for record_id, version in changed.items():
+            page = await reader.get(f"/timeline?regarding={record_id}&limit=50", after=version)
+            for item in page["items"]:
+                if item["kind"] == "event" and item["record"]["id"] == record_id and item["id"] not in self._told:
+                    found[item["id"]] = item["at"], Step(item["type"], item["title"], item["record"]["name"] or "")
+        self._told |= found.keys()
+        return [step for _, (_, step) in sorted(found.items(), key=lambda entry: (entry[1][0], entry[0]))]
+
+
+class Person:
+    """Somebody who is logged in. What they change goes on the trail; what they ask for waits for what they changed."""
+
+    def __init__(self, session: aiohttp.ClientSession, name: str, token: str, trail: Trail) -> None:
+        self.name = name
+        self.user_id = ""
+        self._session, self._token, self._trail = session, token, trail
+        self._after = ""
+
+    @classmethod
+    async def log_in(
+        cls, session: aiohttp.ClientSession, trail: Trail, name: str, email: str, password: str
+    ) -> "Person":
+        """Raises Refused when the password is not theirs."""
+        form = {"grant_type": "password", "username": email, "password": password}
+        async with session.post(f"{API}/auth/token", data=form) as answer:
+            body = await _content(answer)
+            if answer.status != 200:
+                raise Refused(f"{email} cannot log in: {_reason(body)}")
+        return cls(session, name, body["access_token"], trail)
+
+    async def get(self, path: str, *, after: str = "") -> dict[str, Any]:
+        """Read; everything written before, by this person or as `after` says, is seen."""
+        return (await self._send("GET", path, after=after))[0]
+
+    async def post(self, path: str, body: object = None, *, after: str = "") -> dict[str, Any]:
+        """Create or command, once, however often it has to be sent."""
+        return (await self._send("POST", path, data=json.dumps(body or {}), after=after))[0]
+
+    async def upload(self, path: str, file: bytes, fields: Mapping[str, str]) -> str:
+        """Send a file; returns the path of the job that takes it in."""
+        form = aiohttp.FormData(dict(fields))
+        form.add_field("file", file, filename="leads.csv", content_type="text/csv")
+        _, headers = await self._send("POST", path, data=form)
+        return headers["Location"].removeprefix(API)
+
+    async def _send(
+        self, method: str, path: str, *, data: Any = None, after: str = ""
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        if method == "POST":
+            headers["Idempotency-Key"] = secrets.token_hex(16)
+        if isinstance(data, str):
+            headers["Content-Type"] = "application/json"
+        if waited := ", ".join(filter(None, (after or self._after,))):
+            headers["Crm-After"] = waited
+        began = clock.monotonic()
+        while True:
+            async with self._session.request(method, f"{API}{path}", data=data, headers=headers) as answer:
+                body = await _content(answer)
+                if answer.status == 503 and clock.monotonic() - began < PATIENCE_SECONDS:
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
+                    continue
+                if answer.status >= 300:
+                    raise Refused(f"{method} {path} answered {answer.status}: {_reason(body)}")
+                if versions := answer.headers.get("Crm-Version"):
+                    self._after = versions
+                    self._trail.note(versions)
+                return body, answer.headers
+
+
+async def _content(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+    text = await answer.text()
+    try:
+        found = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        found = {"detail": text[:200]}
+    return found if isinstance(found, dict) else {}
+
+
+def _reason(body: Mapping[str, Any]) -> str:
+    errors = "; ".join(f"{error.get('pointer')}: {error.get('message')}" for error in body.get("errors") or ())
+    return " ".join(filter(None, (str(body.get("detail") or body.get("title") or "no reason given"), errors)))
+
+
+@contextmanager
+def unreachable_is_refused(gateway: str) -> Iterator[None]:
+    """Say in one line that nobody answers."""
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Refused(f"{gateway} does not answer ({type(error).__name__}): is the suite up?") from error

@@ -1,0 +1,36 @@
+"""`crm demo`, as a newcomer runs it."""
+
+import re
+
+import pytest
+
+from tests.integration.suite import Suite
+
+TRAIL = (
+    "crm.marketing.campaign.launched.v1",
+    "crm.sales.lead.created.v1  40 times",
+    "crm.activities.phone_call.completed.v1",
+    "crm.sales.lead.qualified.v1",
+    "crm.sales.opportunity.won.v1",
+    "crm.activities.task.created.v1",
+    "crm.service.case.held.v1",
+    "crm.service.case.resolved.v1",
+)
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_the_story_plays_on_what_earlier_ones_left(suite: Suite, time: str) -> None:
+    told = suite.crm("demo")
+    places = [told.find(event) for event in TRAIL]
+    assert -1 not in places, f"{time}: {TRAIL[places.index(-1)]} is missing from {told}"
+    assert places == sorted(places)
+    assert re.search(r"qualified +│ 10 ", told), told
+    assert re.search(r"won +│ 3 ", told), told
+    assert re.search(r"cases +│ The bill for May is wrong ", told), told
+    assert re.search(r"^ +leads +40 █+", told, re.MULTILINE), told
+    assert re.search(r"^ +won +3 +█+", told, re.MULTILINE), told
+
+
+def test_nobody_plays_where_nothing_runs(suite: Suite) -> None:
+    answer = suite.crm_fails("demo", "--gateway", "http://127.0.0.1:9")
+    assert "http://127.0.0.1:9 does not answer" in answer
