@@ -19,10 +19,9 @@ with mark as (
   from (select *, convert_from(body, 'utf8')::jsonb #> '{data,record}' as r from outbox) o
   where type ~ '^crm.sales.opportunity.(created|stage_changed|reopened|won|lost).v1$'
 ), stay as (
-  select m.deal, m.version, m.stage, m.at as entered_at, (
-    select greatest(e.at, m.at) from mark e where e.deal = m.deal and e.version > m.version order by e.version limit 1
-  ) as left_at
-  from mark m join opportunity o on o.id = m.deal where m.fact in ('created', 'stage_changed', 'reopened')
+  select m.deal, m.version, m.stage, m.at as entered_at, case when m.next is not null then greatest(m.next, m.at) end as left_at
+  from (select *, lead(at) over (partition by deal order by version) as next from mark) m
+  join opportunity o on o.id = m.deal where m.fact in ('created', 'stage_changed', 'reopened')
 )
 """
 STAGE = (
@@ -98,21 +97,40 @@ def differences(funnel: dict[str, Any], counted: dict[str, Any]) -> list[str]:
     return found
 
 
-async def versions(sales: Connection) -> list[str]:
-    """Every lead, deal and stage with its version, as ``Crm-After`` names them."""
-    rows: Sequence[Any] = await sales.fetch(
+async def versions(sales: Connection) -> list[tuple[str, UUID, int]]:
+    """Every lead, deal and stage with its version."""
+    rows = await sales.fetch(
         "select 'lead' as entity, id, version from lead union all select 'opportunity', id, version from opportunity"
         " union all select 'sales_stage', id, version from sales_stage"
     )
-    return [f"{row['entity']}/{UUID(str(row['id']))}@{row['version']}" for row in rows]
+    return [(row["entity"], UUID(str(row["id"])), row["version"]) for row in rows]
 
 
-async def heard(get: Callable[[str], Awaitable[int]], after: Sequence[str], *, most: int = 10) -> None:
-    """Ask with ``Crm-After`` until each of these versions is known.
+BEHIND = """
+select count(*) from unnest($1::text[], $2::uuid[], $3::int[]) as wanted (consumer, entity, version)
+left join inbox_position p on p.consumer = wanted.consumer and p.entity = wanted.entity
+where coalesce(p.version, 0) < wanted.version
+"""
+GROUPS = {"lead": "insights.leads", "opportunity": "insights.deals", "sales_stage": "insights.stages"}
+
+
+async def behind(insights: Connection, wanted: Sequence[tuple[str, UUID, int]]) -> int:
+    """Of how many of these records insights does not know this version yet."""
+    groups, ids, versions = (
+        [GROUPS[entity] for entity, _, _ in wanted],
+        [i for _, i, _ in wanted],
+        [v for *_, v in wanted],
+    )
+    return int(await insights.fetchval(BEHIND, groups, ids, versions))
+
+
+async def heard(get: Callable[[str], Awaitable[int]], wanted: Sequence[tuple[str, UUID, int]]) -> None:
+    """Ask with ``Crm-After`` until each of these versions is known, ten by ten.
 
     ``get`` sends one request with that header and returns its status; the service itself waits up to two seconds.
     """
-    for at in range(0, len(after), most):
-        header = ", ".join(after[at : at + most])
+    names = [f"{entity}/{id_}@{version}" for entity, id_, version in wanted]
+    for at in range(0, len(names), 10):
+        header = ", ".join(names[at : at + 10])
         while (status := await get(header)) != 200:
             assert status == 503, f"asked after {header}: {status}"
