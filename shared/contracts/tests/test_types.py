@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from crm_contracts.money import Money
 from crm_contracts.sales import ContactRecord, LeadQualified, LeadSource, OpportunityRecord
 from crm_contracts.types import (
     CONSUMING,
@@ -197,3 +198,18 @@ def test_a_reference_that_was_read_may_be_sent_back() -> None:
     assert RefInput.model_validate(read_ref).model_dump(mode="json") == {"type": "contact", "id": read_ref["id"]}
     with pytest.raises(ValidationError):
         RefInput.model_validate(read_ref | {"owner": "x"})
+
+
+class Offer(BaseModel):
+    price: NonNegativeMoney
+    margin: Money
+
+
+def test_what_is_sent_says_that_an_amount_is_not_negative_and_what_is_published_is_a_money() -> None:
+    sent, published = Offer.model_json_schema(), Offer.model_json_schema(mode="serialization")
+    assert sent["properties"]["price"] == {
+        "$ref": "#/$defs/Money",
+        "properties": {"amount": {"pattern": "^[0-9]"}},
+    }
+    assert sent["$defs"]["Money"]["properties"]["amount"]["pattern"].startswith("^-?")
+    assert published["properties"] == {name: {"$ref": "#/$defs/Money"} for name in ("price", "margin")}

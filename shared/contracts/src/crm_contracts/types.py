@@ -333,7 +333,15 @@ def _not_negative(value: Money) -> Money:
     return value
 
 
-NonNegativeMoney = Annotated[Money, AfterValidator(_not_negative)]
+class _NotNegative:
+    """Says the same in the schema of what is sent, beside the reference to Money: who ignores it still sees a Money."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        found = handler(schema)
+        return {**found, "properties": {"amount": {"pattern": "^[0-9]"}}} if handler.mode == "validation" else found
+
+
+NonNegativeMoney = Annotated[Money, AfterValidator(_not_negative), _NotNegative()]
 """Money of zero or more."""
 
 EntityName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,49}$")]
