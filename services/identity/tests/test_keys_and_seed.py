@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select, text
 
 from crm_contracts.access import Depth, Privilege, decode
 from crm_contracts.catalogue import all_entities
-from crm_identity.auth.keys import KeyRing, WrongSecret, ensure_signing_key, seal, unseal
+from crm_identity.auth.keys import KeyRing, WrongSecret, ensure_signing_key, forget_retired_keys, seal, unseal
 from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.rotate import rotate
 from crm_identity.security_role.domain import (
@@ -183,6 +183,14 @@ async def test_rotating_the_key_logs_nobody_out(
     assert len(await introduced.published()) == 2
     monkeypatch.setattr(clock, "_OFFSET", timedelta(minutes=31))
     assert [key["kid"] for key in await KeyRing(runtime.db, secret).published()] == [new]
+
+
+async def test_a_key_that_verifies_nothing_any_more_is_not_kept(runtime: Runtime) -> None:
+    await rotate(runtime.settings)
+    for minutes, kept in ((29, 2), (31, 1)):
+        async with runtime.db.begin() as conn:
+            await forget_retired_keys(conn, clock.now() + timedelta(minutes=minutes))
+        assert await count(runtime, "signing_key") == kept
 
 
 def _models(privileges: dict[str, Any]) -> dict[str, Any]:

@@ -65,11 +65,13 @@ class Parts(BaseModel):
 
     customer: Part = Field(description="Always `ok`: without it there is no answer.")
     contacts: Part | None = Field(None, description="Of an account only.")
-    leads: Part
-    opportunities: Part
-    cases: Part
-    campaigns: Part
-    timeline: Part
+    leads: Part = Field(description="Leads that became the customer.")
+    opportunities: Part = Field(description="Deals with the customer.")
+    cases: Part = Field(description="Cases of the customer.")
+    campaigns: Part = Field(
+        description="Unavailable also while leads or opportunities are: it is then not known which."
+    )
+    timeline: Part = Field(description="The story.")
 
 
 class Customer360(BaseModel):
