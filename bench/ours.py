@@ -19,12 +19,14 @@ from uuid import UUID, uuid4
 import aiohttp
 import asyncpg
 
+from bench.bank import leads_file, rows
 from bench.ceilings.apps import LEAD_COLUMNS
 from bench.data import Person, fill, lead_body, people
 from bench.driver import Consumable, Load, LoadFailed, run
 from bench.report import Sample, Side, by_p95, by_rate
 from bench.scenes import Options, creates, gets, lists, qualifies, searches
 from bench.suite import BACKLOG_SECONDS, CHECKOUT, Suite
+from crm_kit import clock
 from crm_kit.db import new_id
 
 API = "/api/v1"
@@ -229,7 +231,8 @@ async def events(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, S
     await suite.settled()
     yield {
         "relay drain": lambda: relay_drain(suite, options.events),
-        "inbox drain": lambda: inbox_drain(suite, options.events),
+        "inbox drain": lambda: inbox_drain(suite, options.events, "marketing", "lead_ref"),
+        "inbox drain, activities": lambda: inbox_drain(suite, options.events, "activities", "record_ref"),
         "commit to effect": lambda: commit_to_effect(suite, options.seconds),
         "import": lambda: csv_import(suite, options.events),
     }
@@ -296,7 +299,7 @@ async def until(url: str, sql: str, *parameters: Any) -> float:
 
 
 NOTHING_PENDING = "select not exists (select from outbox where state = 'pending')"
-ALL_KNOWN = "select count(*) = cardinality($1::uuid[]) from record_ref where id = any($1::uuid[]) and version > 0"
+ALL_KNOWN = "select count(*) = cardinality($1::uuid[]) from {} where id = any($1::uuid[]) and version > 0"
 
 
 async def relay_drain(suite: Suite, count: int) -> Sample:
@@ -310,14 +313,15 @@ async def relay_drain(suite: Suite, count: int) -> Sample:
     return Sample(count / took)
 
 
-async def inbox_drain(suite: Suite, count: int) -> Sample:
-    """Lead events a second out of a full queue into all of activities' handler groups."""
+async def inbox_drain(suite: Suite, count: int, service: str, copies: str) -> Sample:
+    """Lead events a second out of a full queue into the handler groups of one service; ``copies`` is their table."""
     like = await template(suite)
-    with frozen(suite, *suite.workers(but="sales-worker", also="activities-worker")):
-        with frozen(suite, "activities-worker"):
+    worker = f"{service}-worker"
+    with frozen(suite, *suite.workers(but="sales-worker", also=worker)):
+        with frozen(suite, worker):
             leads = await write_events(suite, like, count)
             await until(suite.database("sales"), NOTHING_PENDING)
-        took = await until(suite.database("activities"), ALL_KNOWN, leads)
+        took = await until(suite.database(service), ALL_KNOWN.format(copies), leads)
     await suite.settled()
     return Sample(count / took)
 
@@ -345,29 +349,72 @@ async def commit_to_effect(suite: Suite, seconds: int) -> Sample:
 
 async def csv_import(suite: Suite, count: int) -> Sample:
     """Leads a second, from the first chunk to the last, with events and audit, all consumers on."""
-    token = (await suite.tokens("organization"))[0]
     lines = ["topic,first_name,last_name,company_name,email,phone,source,rating,description"]
     for person in people(count, seed=11):
         cells = (person.topic, person.first_name, person.last_name, person.company, person.email, person.phone)
         lines.append(",".join((*cells, person.source, person.rating, "Met at the fair")))
+    return await imported(suite, "\n".join(lines).encode(), count)
+
+
+async def imported(suite: Suite, file: bytes, count: int, deaths: int = 0) -> Sample:
+    """Leads a second of one import; the sales worker is killed so many times at even distances."""
+    token = (await suite.tokens("organization"))[0]
     form = aiohttp.FormData({"duplicates": "allow"})
-    form.add_field("file", "\n".join(lines).encode(), filename="leads.csv", content_type="text/csv")
+    form.add_field("file", file, filename="leads.csv", content_type="text/csv")
     async with aiohttp.ClientSession(suite.gateway, headers={"Authorization": f"Bearer {token}"}) as session:
         async with session.post(f"{API}/leads/import", data=form) as response:
             if response.status != 202:
                 raise LoadFailed(f"the import answered {response.status}: {await response.text()}")
             location = response.headers["Location"]
+        killed = 0
         while True:
             async with session.get(location) as response:
                 job = await response.json()
-            if job["status"] == "completed":
+            if job["status"] not in ("queued", "running"):
                 break
+            if killed < deaths and job["done"] >= count * (killed + 1) / (deaths + 1):
+                os.kill(await suite.pid("sales-worker"), signal.SIGKILL)
+                killed += 1
             await asyncio.sleep(0.1)
-    if job["done"] != count:
-        raise LoadFailed(f"{job['done']} of {count} rows were imported")
+    if (job["status"], job["done"], killed) != ("completed", count, deaths):
+        raise LoadFailed(f"{job['done']} of {count} rows were imported, {killed} deaths: {job}")
     started, finished = (datetime.fromisoformat(job[key]) for key in ("started_at", "finished_at"))
     caught_up = await suite.settled()
     return Sample(count / (finished - started).total_seconds(), 0, {"caught_up_after": caught_up})
+
+
+@asynccontextmanager
+async def bank(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
+    """The bank's people. Each row has a number, so that one missing and one there twice are both seen."""
+    await empty(suite)
+    await suite.settled()
+    last: list[Sample] = []
+
+    async def once(deaths: int) -> Sample:
+        topic = f"Term deposit {uuid4()}"
+        people = list(rows(options.bank_file))
+        sample = await imported(suite, leads_file(people, topic, clock.now().date()), len(people), deaths)
+        connection = await connect(suite.database("sales"))
+        try:
+            leads, distinct, told = await connection.fetchrow(ONCE_EACH, topic)
+        finally:
+            await connection.close()
+        if not leads == distinct == told == len(people):
+            raise LoadFailed(f"{leads} leads, {distinct} of them distinct, {told} events for {len(people)} rows")
+        last.append(sample)
+        return sample
+
+    async def caught_up() -> Sample:
+        return Sample(max(sample.detail["caught_up_after"] for sample in last))
+
+    yield {"bank": lambda: once(0), "bank, killed": lambda: once(2), "bank, caught up": caught_up}
+
+
+ONCE_EACH = """
+select count(*), count(distinct lead.last_name), (select count(*) from outbox o join lead l on l.id = o.entity_id
+  where l.topic = $1 and o.type = 'crm.sales.lead.created.v1')
+from lead where lead.topic = $1
+"""
 
 
 @asynccontextmanager
@@ -388,4 +435,4 @@ def proportional(pid: int) -> int:
     return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
 
 
-SCENES = {"writes": writes, "reads": reads, "growth": growth, "events": events, "footprint": footprint}
+SCENES = {"writes": writes, "reads": reads, "growth": growth, "events": events, "bank": bank, "footprint": footprint}

@@ -41,11 +41,12 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """`ours` may be missing: then the ceilings are measured alone and the row is neither passed nor failed."""
+    """`ours` may be missing: then the ceilings are measured alone and the row is neither passed nor failed. Without a
+    goal it fails only with its side."""
 
     name: str
     unit: str
-    goal: Goal
+    goal: Goal | None
     ours: Side | None = None
     ceilings: Mapping[str, Side] = field(default_factory=dict)
 
@@ -92,14 +93,14 @@ def judge(row: Row, samples: Mapping[str, Sequence[Sample]], problem: str | None
     failed = {name: sum(s.failures for s in of_side) for name, of_side in samples.items()}
     if problem is None and any(failed.values()):
         problem = ", ".join(f"{name}: {count} requests failed" for name, count in failed.items() if count)
-    ours, against = values.get("ours"), values.get(row.goal.against or "")
+    ours, against = values.get("ours"), values.get((row.goal and row.goal.against) or "")
     ratio = ours / against if ours is not None and against else None
-    figure = ratio if row.goal.against else ours
+    figure = ratio if row.goal and row.goal.against else ours
     if problem is not None:
         passed: bool | None = False
     else:
-        passed = None if figure is None else row.goal.met(figure)
-    return Outcome(row.name, row.unit, str(row.goal), values, samples, ratio, passed, problem)
+        passed = None if figure is None or row.goal is None else row.goal.met(figure)
+    return Outcome(row.name, row.unit, str(row.goal or "–"), values, samples, ratio, passed, problem)
 
 
 HEAD = ("row", "unit", "ours", "A", "B", "ratio", "target", "pass")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from urllib.parse import quote
 
@@ -23,6 +24,8 @@ class Options:
     seconds: int = 5
     connections: int = 16
     events: int = 20_000
+    bank_file: Path | None = None
+    """The Bank Marketing data; as many made-up people without it."""
 
 
 # Our sides of one scene by row name; the rows it leaves out are measured without us.
@@ -145,9 +148,21 @@ async def events(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
             drain["A"] = amqp.side(options.amqp_url, options.events)
         yield [
             Row("relay drain", "events/s", Goal(0.6, "A"), we.get("relay drain"), drain),
-            Row("inbox drain", "events/s", Goal(2_500), we.get("inbox drain")),
+            Row("inbox drain into one projection", "events/s", Goal(2_500), we.get("inbox drain")),
+            Row("inbox drain into references and timeline", "events/s", None, we.get("inbox drain, activities")),
             Row("commit to effect p95 at 200/s", "ms", Goal(100, at_most=True), we.get("commit to effect")),
             Row("CSV import", "leads/s", Goal(2_000), we.get("import")),
+        ]
+
+
+@asynccontextmanager
+async def bank(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """Real input, once in peace and once with the importing worker killed twice: every row once, or the row fails."""
+    async with ours("bank", options) as we:
+        yield [
+            Row("bank file", "leads/s", Goal(2_000), we.get("bank")),
+            Row("bank file, sales worker killed twice", "leads/s", None, we.get("bank, killed")),
+            Row("bank file, until every consumer has caught up", "s", None, we.get("bank, caught up")),
         ]
 
 
@@ -166,5 +181,6 @@ SCENES: Mapping[str, Scene] = {
     "reads": reads,
     "growth": growth,
     "events": events,
+    "bank": bank,
     "footprint": footprint,
 }
