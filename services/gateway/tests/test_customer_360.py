@@ -169,8 +169,10 @@ async def test_an_answer_that_makes_no_sense_is_a_part_that_is_unavailable(house
     house.account()
     house.services["service"].answers["/cases"] = 500, {"type": "/problems/internal-error", "status": 500}
     house.services["marketing"].answers["/campaigns"] = 418, {}
+    house.services["activities"].answers["/timeline"] = 200, {"unforeseen": True}
     answer = await house.look()
-    for name in ("cases", "campaigns"):
+    for name in ("cases", "campaigns", "timeline"):
+        assert answer.json[name] is None
         assert answer.json["parts"][name]["problem"]["type"] == "/problems/upstream-failed"
         assert answer.json["parts"][name]["problem"]["status"] == 502
 

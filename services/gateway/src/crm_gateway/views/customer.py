@@ -76,7 +76,7 @@ async def _customer(composer: Composer, customer_id: UUID) -> tuple[str, Parts]:
     account, contact, contacts = await asyncio.gather(
         composer.ask(f"{API}/accounts/{customer_id}"),
         composer.ask(f"{API}/contacts/{customer_id}"),
-        composer.ask(_page("contacts", {"account_id": customer_id}, CONTACTS)),
+        composer.ask_list(_page("contacts", {"account_id": customer_id}, CONTACTS)),
     )
     if account.error is None:
         return "account", {"customer": account, "contacts": contacts}
@@ -99,7 +99,7 @@ async def _belongings(composer: Composer, ids: Sequence[UUID], why_incomplete: D
     async def of_customers(collection: str, field: str = "customer.id") -> Told:
         if why_incomplete is not None:
             return Told(f"{API}/{collection}", clock.now(), error=why_incomplete)
-        return await composer.ask(_page(collection, _one_of(field, ids)))
+        return await composer.ask_list(_page(collection, _one_of(field, ids)))
 
     async with asyncio.TaskGroup() as group:
         leads = group.create_task(of_customers("leads"))
@@ -123,10 +123,12 @@ async def _campaigns(composer: Composer, origins: Sequence[Told]) -> Told:
         if (error := told.error) is not None:
             unknown = DomainError(error.slug, f"It is not known which: {error.detail}", members=error.members)
             return Told(f"{API}/campaigns", clock.now(), error=unknown)
-    ids = sorted({UUID(item["campaign_id"]) for told in origins for item in told.value["items"] if item["campaign_id"]})
+    ids = sorted(
+        {UUID(item["campaign_id"]) for told in origins for item in told.value["items"] if item.get("campaign_id")}
+    )
     if not ids:
         return Told("", min(told.as_of for told in origins), {"items": [], "next": None})
-    return await composer.ask(_page("campaigns", _one_of("id", ids)))
+    return await composer.ask_list(_page("campaigns", _one_of("id", ids)))
 
 
 def _one_of(field: str, ids: Sequence[UUID]) -> dict[str, object]:

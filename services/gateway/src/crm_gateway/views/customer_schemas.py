@@ -60,6 +60,25 @@ class Timeline(List):
     items: list[Annotated[dict[str, Any], described_as("TimelineItem")]] = Field(description="The newest 10.")
 
 
+_OK: dict[str, Any] = {"status": "ok", "as_of": "2026-05-04T09:30:00Z"}
+PARTS_EXAMPLE: dict[str, Any] = {
+    **dict.fromkeys(("customer", "contacts", "leads", "opportunities", "campaigns", "timeline"), _OK),
+    "cases": {
+        "status": "unavailable",
+        "as_of": "2026-05-04T09:30:00Z",
+        "problem": {
+            "type": "/problems/unavailable",
+            "title": "Unavailable",
+            "status": 503,
+            "detail": "The service service cannot be reached; try again.",
+            "instance": "/api/v1/cases",
+            "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+            "retry_after": 1,
+        },
+    },
+}
+
+
 class Parts(BaseModel):
     """Of each part, whether it could be had."""
 
@@ -87,4 +106,4 @@ class Customer360(BaseModel):
     cases: Cases | None = Field(description="Cases.")
     campaigns: Campaigns | None = Field(description="Campaigns.")
     timeline: Timeline | None = Field(description="Timeline.")
-    parts: Parts = Field(description="Whether each part could be had, and as of when.")
+    parts: Parts = Field(description="Whether each part could be had, and as of when.", examples=[PARTS_EXAMPLE])

@@ -43,11 +43,16 @@ class Told:
     value: Any = None
     error: DomainError | None = None
 
+    @property
+    def path(self) -> str:
+        """Where it was asked for."""
+        return self.target.partition("?")[0]
+
     def part(self, cause: Cause) -> dict[str, Any]:
         """As ``Part`` describes it."""
         if self.error is None:
             return {"status": "ok", "as_of": self.as_of}
-        told = orjson.loads(bytes(problem(self.error, self.target.partition("?")[0], trace_id(cause)).body))
+        told = orjson.loads(bytes(problem(self.error, self.path, trace_id(cause)).body))
         return {"status": "unavailable", "as_of": self.as_of, "problem": told}
 
 
@@ -71,6 +76,13 @@ class Composer:
             gone = Unavailable(f"The {owner} service is not part of this installation.")
             return Told(target, clock.now(), error=gone)
         return await self.ask_service(upstream, target)
+
+    async def ask_list(self, target: str) -> Told:
+        """The same of a list: what has no items and no ``next`` makes no sense."""
+        told = await self.ask(target)
+        if told.error is None and not (isinstance(told.value, dict) and {"items", "next"} <= told.value.keys()):
+            return Told(told.target, told.as_of, error=_makes_no_sense(str(upstream_of(told.path)), "no list"))
+        return told
 
     async def ask_service(self, upstream: Upstream, target: str) -> Told:
         """The same of a path that every service has."""

@@ -107,8 +107,9 @@ async def by_client(runtime: Runtime, address: str, client_id: str, secret: str)
     There is no lock-out: nobody guesses 256 random bits, and a lock would let strangers stop an integration.
     """
     settings = settings_of(runtime)
-    limits = {client_key(client_id): settings.tokens_per_account, address_key(address): settings.tokens_per_address}
     known = _uuid(client_id)
+    client = client_key(str(known or client_id))
+    limits = {client: settings.tokens_per_account, address_key(address): settings.tokens_per_address}
     async with runtime.db.autocommit() as conn:
         await take(conn, limits, clock.now())
         secret_hash = None if known is None else await _secret_hash(conn, known)
