@@ -25,7 +25,7 @@ __all__ = ["test_the_story"]
 
 pytestmark = pytest.mark.containers
 
-_BUILD_SECONDS, _UP_SECONDS, _READY_SECONDS = 1200, 300, 120
+_BUILD_SECONDS, _UP_SECONDS, _READY_SECONDS = 1200, 600, 120
 _ROLES = ("api", "worker")
 
 
