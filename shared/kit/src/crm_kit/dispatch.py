@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from random import uniform
 from typing import Any
 from uuid import UUID
@@ -25,11 +26,12 @@ from crm_contracts.envelope import Envelope, EnvelopeError
 from crm_kit import clock, failpoints, inbox
 from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach, require_record
 from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
+from crm_kit.logs import working
 from crm_kit.ordering import decide
 from crm_kit.outages import database_away, database_busy
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.runtime import Runtime
-from crm_kit.telemetry import SpanKind, span
+from crm_kit.telemetry import SpanKind, event_spans, trace_id_of
 from crm_kit.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -282,13 +284,12 @@ class Dispatcher:
     async def _call(self, conn: AsyncConnection, group: Group, handler: Handler, messages: list[Message]) -> None:
         """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
         envelope = messages[-1].envelope
-        attributes: dict[str, str | int] = {
-            "messaging.message.id": str(envelope.id),
-            "crm.event_type": envelope.type,
-            "crm.events": len(messages),
-        }
+        told = [(m.envelope.traceparent, str(m.envelope.id), m.envelope.type) for m in messages]
         try:
-            with span(f"handle {group.name}", SpanKind.CONSUMER, envelope.traceparent, attributes) as traced:
+            with (
+                event_spans(f"handle {group.name}", SpanKind.CONSUMER, told) as traced,
+                working(partial(_ids, group, messages)),
+            ):
                 uow = UnitOfWork.for_message(conn, self.runtime, replace(envelope, traceparent=traced.traceparent))
                 await handler(_taken(group, messages), uow)
                 await uow.flush()
@@ -318,16 +319,31 @@ class Dispatcher:
         async with self.runtime.db.begin() as conn:
             await inbox.store(conn, failure)
         FAILED.labels(group.name).inc()
-        log.warning(
-            "inbox.failed",
-            group=group.name,
-            event_id=str(envelope.id),
-            event_type=envelope.type,
-            entity=str(envelope.subject),
-            state=failure.state,
-            attempts=attempts,
-            error=failure.error,
-        )
+        with working(partial(_ids, group, [message])):
+            log.warning(
+                "inbox.failed",
+                entity=str(envelope.subject),
+                state=failure.state,
+                attempts=attempts,
+                error=failure.error,
+            )
+
+
+def _ids(group: Group, messages: Sequence[Message]) -> dict[str, object]:
+    """What the log lines of a handler carry: one value, or a list where it has events with several."""
+    envelopes = [message.envelope for message in messages]
+    return {
+        "group": group.name,
+        "event_id": _one_or_many(str(envelope.id) for envelope in envelopes),
+        "event_type": _one_or_many(envelope.type for envelope in envelopes),
+        "correlation_id": _one_or_many(envelope.correlationid or str(envelope.id) for envelope in envelopes),
+        "trace_id": _one_or_many(trace_id_of(envelope.traceparent) for envelope in envelopes),
+    }
+
+
+def _one_or_many(values: Iterable[str]) -> str | list[str]:
+    distinct = list(dict.fromkeys(values))
+    return distinct[0] if len(distinct) == 1 else distinct
 
 
 def _taken(group: Group, messages: list[Message]) -> list[Envelope] | list[Event] | Event:

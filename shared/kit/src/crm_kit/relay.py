@@ -21,6 +21,7 @@ from crm_kit.bus import EVENTS, BrokerDown, Outcome, Outgoing, Publisher, outgoi
 from crm_kit.db import Database, fetch
 from crm_kit.notify import Notifier
 from crm_kit.outbox import SHARDS, WAKE_CHANNEL
+from crm_kit.telemetry import SpanKind, event_spans, tracing
 
 log = structlog.get_logger(__name__)
 
@@ -128,10 +129,13 @@ class Relay:
             rows = await fetch(conn, _READ, (shards, clock.now(), BATCH))
             if not rows:
                 return 0
-            with PUBLISH.time():
+            told = ((row["traceparent"], str(row["id"]), row["type"]) for row in rows)
+            with PUBLISH.time(), event_spans("publish", SpanKind.PRODUCER, told if tracing() else ()) as traced:
                 outcomes = await self._publisher.publish(
                     EVENTS, [self._message(row) for row in rows], seconds=CONFIRM_SECONDS
                 )
+                if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
+                    traced.failed("not all were confirmed")
             failpoints.hit("relay.after_publish")
             await self._mark(conn, rows, outcomes)
         failpoints.hit("relay.after_mark")

@@ -21,6 +21,7 @@ from crm_kit.idempotency import Answer, Key, Replayed
 from crm_kit.problems import from_validation, problem
 from crm_kit.projected import wait_until_projected
 from crm_kit.runtime import Runtime
+from crm_kit.telemetry import trace_id_of
 from crm_kit.tokens import bearer
 from crm_kit.uow import UnitOfWork
 
@@ -256,7 +257,7 @@ def _answer_to(error: Exception, request: Request) -> Response:
 
 def trace_id(cause: Cause) -> str:
     """The trace id inside a traceparent (W3C Trace Context)."""
-    return cause.traceparent.split("-")[1] if cause.traceparent else ""
+    return trace_id_of(cause.traceparent)
 
 
 def domain_error(error: BaseException) -> DomainError | None:

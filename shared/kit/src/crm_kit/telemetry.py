@@ -1,20 +1,15 @@
-"""Logs and traces, set up once per process, after the fork.
+"""Traces, and with them the logs: set up once per process, after the fork.
 
-Logs are JSON lines that carry the trace, correlation and event ids of what they belong to. Neither logs nor spans hold a
-personal value: messages are fixed, exceptions are told by type and place, paths without their query.
+A trace follows a request over the outbox to the last consumer: an event carries the ``traceparent`` of the unit of work
+that announced it, and whoever publishes or handles it does so in a span below that one. Spans hold ids, types and
+counts, never a personal value: exceptions are told by type, paths without what is no word or id.
 """
 
-import logging
-import sys
-import traceback
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
-from types import TracebackType
-from typing import Any
 
-import structlog
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -22,9 +17,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from crm_kit import logs
 from crm_kit.settings import Settings
 
-__all__ = ["WORK", "SpanKind", "set_up", "shut_down", "span", "tracing"]
+__all__ = ["SpanKind", "Told", "Traced", "event_spans", "set_up", "shut_down", "span", "trace_id_of", "tracing"]
+
+Told = tuple[str | None, str, str]
+"""What a span of events tells of each: traceparent, id and type."""
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _tracer: trace.Tracer | None = None
@@ -32,22 +31,12 @@ _provider: TracerProvider | None = None
 
 
 def set_up(settings: Settings) -> None:
-    """JSON logs always; traces where an OTLP endpoint is named (``OTEL_EXPORTER_OTLP_ENDPOINT``)."""
+    """JSON logs always; traces where an OTLP endpoint is named (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+
+    What is sampled, how often it is sent and what else the resource says is up to OpenTelemetry's own variables.
+    """
     global _tracer, _provider
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(message)s", force=True)
-    structlog.configure(
-        processors=[
-            _of_this_work,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _Named(settings.service, settings.role),
-            _without_values,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    logs.set_up(settings.service, settings.role, settings.log_level)
     if settings.otlp_endpoint:
         resource = Resource.create({"service.name": f"crm-{settings.service}", "crm.role": settings.role})
         _provider = TracerProvider(resource=resource)
@@ -76,77 +65,93 @@ def span(
     """A span under ``traceparent``; its own traceparent is what to pass on. Without a collector it costs next to nothing
     and passes the given one on."""
     if _tracer is None:
-        yield Traced(traceparent, None)
+        yield Traced(traceparent)
         return
-    parent = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
-    with _tracer.start_as_current_span(
-        name, context=parent, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
-    ) as current:
+    current = _tracer.start_span(name, context=_below(traceparent), kind=kind, attributes=attributes)
+    with _ended([current]), _current(current) as carried:
+        yield Traced(carried, current)
+
+
+@contextmanager
+def event_spans(name: str, kind: SpanKind, events: Iterable[Told]) -> Iterator["Traced"]:
+    """What is done with many events at once: a span in the trace of each, one for all that share their cause.
+
+    What is passed on is that of the last event. Nothing is told of no events.
+    """
+    told = list(events)
+    last = told[-1][0] if told else None
+    if _tracer is None or not told:
+        yield Traced(last)
+        return
+    causes: dict[str | None, tuple[list[str], list[str]]] = {}
+    for traceparent, id_, type_ in told:
+        ids, types = causes.setdefault(traceparent, ([], []))
+        ids.append(id_)
+        types.append(type_)
+    spans = {
+        cause: _tracer.start_span(
+            name,
+            context=_below(cause),
+            kind=kind,
+            attributes={"messaging.system": "rabbitmq", "crm.event_ids": ids, "crm.event_types": types},
+        )
+        for cause, (ids, types) in causes.items()
+    }
+    with _ended(spans.values()), _current(spans[last]) as carried:
+        yield Traced(carried, *spans.values())
+
+
+def trace_id_of(traceparent: str | None) -> str:
+    """The trace id inside a traceparent (W3C Trace Context); empty without one."""
+    return traceparent.split("-")[1] if traceparent else ""
+
+
+def _below(traceparent: str | None) -> Context:
+    # Not None, which would mean: below whatever happens to be current.
+    return _PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}, Context())
+
+
+@contextmanager
+def _current(span: trace.Span) -> Iterator[str | None]:
+    with trace.use_span(span, record_exception=False, set_status_on_exception=False):
         carrier: dict[str, str] = {}
         _PROPAGATOR.inject(carrier)
-        try:
-            yield Traced(carrier.get("traceparent", traceparent), current)
-        except BaseException as error:
-            current.set_status(Status(StatusCode.ERROR, type(error).__name__))
-            raise
+        yield carrier.get("traceparent")
+
+
+@contextmanager
+def _ended(spans: Iterable[trace.Span]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        for one in spans:
+            one.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        raise
+    finally:
+        for one in spans:
+            one.end()
 
 
 class Traced:
     """What a span hands on."""
 
-    __slots__ = ("_span", "traceparent")
+    __slots__ = ("_spans", "traceparent")
 
-    def __init__(self, traceparent: str | None, current: trace.Span | None) -> None:
+    def __init__(self, traceparent: str | None, *spans: trace.Span) -> None:
         self.traceparent = traceparent
-        self._span = current
+        self._spans = spans
 
     def note(self, key: str, value: str | int) -> None:
         """An attribute known only at the end, such as the status."""
-        if self._span is not None:
-            self._span.set_attribute(key, value)
+        for one in self._spans:
+            one.set_attribute(key, value)
 
     def rename(self, name: str) -> None:
         """The name once the route is known."""
-        if self._span is not None:
-            self._span.update_name(name)
+        for one in self._spans:
+            one.update_name(name)
 
     def failed(self, what: str) -> None:
         """The work ended badly without raising."""
-        if self._span is not None:
-            self._span.set_status(Status(StatusCode.ERROR, what))
-
-
-WORK: ContextVar[tuple[str, ...]] = ContextVar("crm_work", default=())
-"""Keys and values, in turns, that every log line of the work in hand carries: ids only. One variable, set once a request."""
-
-
-def _of_this_work(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    work = WORK.get()
-    event.update(zip(work[::2], work[1::2], strict=True))
-    return event
-
-
-class _Named:
-    def __init__(self, service: str, role: str) -> None:
-        self._service, self._role = service, role
-
-    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event["service"], event["role"] = self._service, self._role
-        return event
-
-
-def _without_values(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """An exception's text may quote data, so a log tells its type and where it came from."""
-    raised = event.pop("exc_info", None)
-    if raised:
-        error = sys.exc_info()[1] if raised is True else raised[1] if isinstance(raised, tuple) else raised
-        if isinstance(error, BaseException):
-            event["exception"] = type(error).__name__
-            event["stack"] = places_of(error.__traceback__)
-    return event
-
-
-def places_of(trace_back: TracebackType | None) -> list[str]:
-    """``file:line function`` of each frame, innermost last."""
-    frames = traceback.extract_tb(trace_back)
-    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+        for one in self._spans:
+            one.set_status(Status(StatusCode.ERROR, what))

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -18,10 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, failpoints
+from crm_kit.announcing import Cause
 from crm_kit.dispatch import describe
+from crm_kit.logs import working
 from crm_kit.outages import database_away, database_busy
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.runtime import Runtime
+from crm_kit.telemetry import SpanKind, span, trace_id_of
 from crm_kit.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -129,9 +133,12 @@ class TimerLoop:
                 claimed = await self._claim(conn, timer)
                 if claimed is None:
                     return False
-                uow = UnitOfWork.for_timer(conn, self._runtime)
-                await timer.handler(claimed, uow)
-                await uow.flush()
+                noted = {"crm.record_id": str(claimed)}
+                with span(f"timer {timer.name}", SpanKind.INTERNAL, None, noted) as traced:
+                    uow = UnitOfWork.for_timer(conn, self._runtime, traced.traceparent)
+                    with working(partial(_ids, timer, claimed, uow.cause)):
+                        await timer.handler(claimed, uow)
+                        await uow.flush()
                 failpoints.hit("timers.before_commit")
         except Exception as error:
             if claimed is None or database_away(error) or database_busy(error):
@@ -171,3 +178,12 @@ class TimerLoop:
                 if (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():
                     await chore.chore(conn)
             self._next_chore[chore.name] = clock.monotonic() + chore.seconds
+
+
+def _ids(timer: Timer, claimed: UUID, cause: Cause) -> dict[str, object]:
+    return {
+        "timer": timer.name,
+        "record_id": str(claimed),
+        "correlation_id": cause.correlation_id,
+        "trace_id": trace_id_of(cause.traceparent),
+    }

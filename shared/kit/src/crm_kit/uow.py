@@ -98,9 +98,10 @@ class UnitOfWork:
         return cls(runtime, system_principal(runtime.service), cause, conn=conn)
 
     @classmethod
-    def for_timer(cls, conn: AsyncConnection, runtime: Runtime) -> "UnitOfWork":
+    def for_timer(cls, conn: AsyncConnection, runtime: Runtime, traceparent: str | None = None) -> "UnitOfWork":
         """The unit of work of one due row: time itself is the cause."""
-        return cls(runtime, system_principal(runtime.service), Cause(correlation_id=str(new_id())), conn=conn)
+        cause = Cause(correlation_id=str(new_id()), traceparent=traceparent)
+        return cls(runtime, system_principal(runtime.service), cause, conn=conn)
 
     # -- connections ---------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The HTTP side of a service: the app, its context, health, and the last answer to what nobody foresaw."""
 
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from crm_kit.announcing import Cause
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.errors import DomainError
+from crm_kit.logs import WORK, masked
 from crm_kit.meta import state_machines_router
 from crm_kit.migrations import head_of, revision_of
 from crm_kit.openapi import describe_problems
@@ -27,12 +29,13 @@ from crm_kit.records.presenter import to_json
 from crm_kit.requests import trace_id
 from crm_kit.runtime import Runtime, Service, open_runtime
 from crm_kit.settings import Settings
-from crm_kit.telemetry import WORK, SpanKind, span, tracing
+from crm_kit.telemetry import SpanKind, span, tracing
 
 log = structlog.get_logger(__name__)
 
 PREFIX = "/api/v1"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Opened = Callable[[Runtime], Any]
 
 
@@ -94,12 +97,17 @@ class Context:
             return
         cause = _cause(scope["headers"])
         if not tracing():
+            if cause.traceparent is None:
+                # Flags 00: it has an id that people can quote, and nobody records it.
+                cause = replace(cause, traceparent=f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00")
             await self._pass(scope, receive, send, cause)
             return
-        with span(scope["method"], SpanKind.SERVER, cause.traceparent, {"url.path": scope["path"]}) as traced:
+        method, path = scope["method"] if scope["method"] in METHODS else "HTTP", masked(scope["path"])
+        noted = {"http.request.method": method, "url.path": path}
+        with span(method, SpanKind.SERVER, cause.traceparent, noted) as traced:
             cause = replace(cause, traceparent=traced.traceparent)
             status = await self._pass(scope, receive, send, cause)
-            traced.rename(f"{scope['method']} {getattr(scope.get('route'), 'path', '')}".strip())
+            traced.rename(f"{method} {getattr(scope.get('route'), 'path', None) or UUIDS.sub('{id}', path)}")
             traced.note("http.response.status_code", status)
             if status >= 500:
                 traced.failed(str(status))
@@ -116,7 +124,7 @@ class Context:
                 message["headers"].append((b"crm-correlation-id", correlation))
             await send(message)
 
-        WORK.set(("correlation_id", cause.correlation_id, "trace_id", trace_id(cause)))
+        WORK.set(lambda: {"correlation_id": cause.correlation_id, "trace_id": trace_id(cause)})
         await self.app(scope, receive, send_with_context)
         return status
 
@@ -133,7 +141,7 @@ def _cause(headers: list[tuple[bytes, bytes]]) -> Cause:
     if not correlation or len(correlation) > 128 or not correlation.isprintable() or not correlation.isascii():
         correlation = str(new_id())
     if not _is_traceparent(traceparent):
-        traceparent, tracestate = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00", None
+        traceparent = tracestate = None
     return Cause(correlation, traceparent=traceparent, tracestate=tracestate)
 
 
@@ -212,6 +220,6 @@ async def unforeseen(request: Request, error: Exception) -> Response:
     """500 for what nobody foresaw: the log tells operators, the answer only the trace id."""
     cause: Cause = request.scope["crm.cause"]
     # The exception's text may quote a person's data, so only its type and place are logged.
-    log.error("http.unforeseen", path=request.url.path, exc_info=error)
+    log.error("http.unforeseen", path=masked(request.url.path), exc_info=error)
     found = DomainError("internal-error", "Something went wrong here; the trace id tells our operators what.")
     return problem(found, request.url.path, trace_id(cause))
