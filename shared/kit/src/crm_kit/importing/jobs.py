@@ -70,8 +70,8 @@ async def accept(
     await conn.exec_driver_sql("set local statement_timeout = 0")
     await conn.exec_driver_sql(
         "insert into import_job (id, entity_type, status, duplicates, columns, mapping, principal, principal_id,"
-        " correlation_id, total, done, skipped, failed, created_at)"
-        " values ($1, $2, 'queued', $3, $4::text::json, $5::text::json, $6::text::jsonb, $7, $8, 0, 0, 0, 0, $9)",
+        " correlation_id, traceparent, total, done, skipped, failed, created_at)"
+        " values ($1, $2, 'queued', $3, $4::text::json, $5::text::json, $6::text::jsonb, $7, $8, $9, 0, 0, 0, 0, $10)",
         (
             job_id,
             importer.entity.entity(),
@@ -81,6 +81,7 @@ async def accept(
             orjson.dumps(_remember(uow)).decode(),
             uow.principal.id,
             uow.cause.correlation_id,
+            uow.cause.traceparent,
             uow.now,
         ),
     )

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Privilege
+from crm_kit import clock
 from crm_kit.access import Principal
 from crm_kit.announcing import Cause
 from crm_kit.db import OwnedRecord
@@ -25,8 +27,10 @@ from crm_kit.failpoints import hit
 from crm_kit.importing.importer import Importer
 from crm_kit.importing.jobs import WAKE_CHANNEL
 from crm_kit.importing.mapping import OWNER, FieldMapping
+from crm_kit.logs import working
 from crm_kit.outages import database_away, database_busy
 from crm_kit.runtime import Runtime
+from crm_kit.telemetry import SpanKind, span, trace_id_of
 from crm_kit.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -38,7 +42,7 @@ BREATH = 50
 """Rows after which relay, consumers and health get their turn."""
 
 TAKE_JOB = """
-select id, entity_type, duplicates, columns::text, mapping::text, principal::text, correlation_id
+select id, entity_type, duplicates, columns::text, mapping::text, principal::text, correlation_id, traceparent
 from import_job where status in ('queued', 'running') order by created_at limit 1
 """
 HOLD_JOB = "select 1 from import_job where id = $1 for update skip locked"
@@ -147,19 +151,25 @@ class ImportLoop:
                 return False
             size = 1 if singly else CHUNK
             rows: list[Any] = list(await conn.exec_driver_sql(TAKE_ROWS, (job["id"], size)))
-            uow = self._unit_of_work(conn, job)
             if not rows:
-                return (await conn.exec_driver_sql(COMPLETE, (job["id"], uow.now))).rowcount > 0
-            try:
-                async with conn.begin_nested() if singly else nullcontext():
-                    outcome = await self._import(uow, job, rows)
-                    await uow.flush()
-            except Exception as error:
-                if not singly or (isinstance(error, SQLAlchemyError) and database_away(error)):
-                    raise
-                log.error("import.row_failed", line=rows[0][0], exc_info=error)
-                outcome = Outcome(failed=1)
-                outcome.refuse(rows[0][0], rows[0][1], [("", "internal-error", "Something went wrong with this row.")])
+                return (await conn.exec_driver_sql(COMPLETE, (job["id"], clock.now()))).rowcount > 0
+            noted: dict[str, str | int] = {"crm.import_job_id": str(job["id"]), "crm.rows": len(rows)}
+            with (
+                span(f"import {job['entity_type']}", SpanKind.INTERNAL, job["traceparent"], noted) as traced,
+                working(partial(_ids, job)),
+            ):
+                uow = self._unit_of_work(conn, job, traced.traceparent)
+                try:
+                    async with conn.begin_nested() if singly else nullcontext():
+                        outcome = await self._import(uow, job, rows)
+                        await uow.flush()
+                except Exception as error:
+                    if not singly or (isinstance(error, SQLAlchemyError) and database_away(error)):
+                        raise
+                    log.error("import.row_failed", line=rows[0][0], exc_info=error)
+                    outcome = Outcome(failed=1)
+                    refused = ("", "internal-error", "Something went wrong with this row.")
+                    outcome.refuse(rows[0][0], rows[0][1], [refused])
             errors = list(zip(*outcome.errors, strict=True)) if outcome.errors else [()] * 6
             await conn.exec_driver_sql(
                 FINISH_CHUNK,
@@ -178,7 +188,7 @@ class ImportLoop:
         uow.announce()
         return True
 
-    def _unit_of_work(self, conn: AsyncConnection, job: dict[str, Any]) -> UnitOfWork:
+    def _unit_of_work(self, conn: AsyncConnection, job: dict[str, Any], traceparent: str | None) -> UnitOfWork:
         known = orjson.loads(job["principal"])
         principal = Principal(
             id=UUID(known["id"]),
@@ -188,7 +198,8 @@ class ImportLoop:
             privileges=known["privileges"],
             name=known["name"],
         )
-        return UnitOfWork(self._runtime, principal, Cause(job["correlation_id"]), conn=conn)
+        cause = Cause(job["correlation_id"], traceparent=traceparent)
+        return UnitOfWork(self._runtime, principal, cause, conn=conn)
 
     async def _import(self, uow: UnitOfWork, job: dict[str, Any], rows: Sequence[Any]) -> Outcome:
         importer = self._importers[job["entity_type"]]
@@ -224,6 +235,14 @@ class ImportLoop:
             uow.add(record, importer.event)
             outcome.done += 1
         return outcome
+
+
+def _ids(job: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        "import_job_id": str(job["id"]),
+        "correlation_id": job["correlation_id"],
+        "trace_id": trace_id_of(job["traceparent"]),
+    }
 
 
 async def _owners(

@@ -32,6 +32,7 @@ def import_tables(metadata: MetaData) -> None:
         Column("principal", JSONB, nullable=False, comment="on whose behalf, with the rights of that moment"),
         Column("principal_id", Uuid, nullable=False),
         Column("correlation_id", String(128), nullable=False),
+        Column("traceparent", Text, comment="of the request that brought the file"),
         Column("total", Integer, nullable=False),
         Column("done", Integer, nullable=False),
         Column("skipped", Integer, nullable=False),

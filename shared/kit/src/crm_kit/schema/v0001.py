@@ -67,6 +67,7 @@ def upgrade() -> None:
         ),
         sa.Column("principal_id", sa.Uuid(), nullable=False),
         sa.Column("correlation_id", sa.String(length=128), nullable=False),
+        sa.Column("traceparent", sa.Text(), nullable=True, comment="of the request that brought the file"),
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=False),
         sa.Column("skipped", sa.Integer(), nullable=False),
