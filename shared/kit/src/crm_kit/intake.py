@@ -216,26 +216,37 @@ class Intake:
             self._due.clear()
 
     async def retry_due(self) -> int:
-        """Claim what is due and try each event alone; returns how many there were."""
+        """Claim what is due; what failed before is tried alone, what only waited for its turn together. Returns how many."""
         groups = self._consumers.groups
         async with self._runtime.db.begin() as conn:
             claimed = await inbox.claim_due(conn, list(groups), BATCH, uniform(0.9, 1.1))
+        waited: dict[str, list[Message]] = {}
         for key, body, attempts in claimed:
-            await self._persist(partial(self._retry, groups[key.consumer], key, body, attempts))
+            message = await self._readable(key, body, attempts)
+            if message is None:
+                continue
+            if attempts == 1:
+                waited.setdefault(key.consumer, []).append(message)
+            else:
+                await self._persist(partial(self.dispatcher.settle, [message], [groups[key.consumer]]))
+        for consumer, messages in waited.items():
+            await self._persist(partial(self.dispatcher.settle, messages, [groups[consumer]]))
         return len(claimed)
 
-    async def _retry(self, group: Group, key: Key, body: bytes, attempts: int) -> None:
-        try:
-            message = Message.read(body, attempts)
-        except EnvelopeError as error:
-            async with self._runtime.db.begin() as conn:
-                await inbox.park(conn, key, describe(error))
-            return
-        if attempts > LAST_ATTEMPT:
-            async with self._runtime.db.begin() as conn:
-                await inbox.park(conn, key, "the process ended during the last attempt")
-            return
-        await self.dispatcher.settle([message], [group])
+    async def _readable(self, key: Key, body: bytes, attempts: int) -> Message | None:
+        """The stored event; None when there is no point in another attempt, and it is parked."""
+        why = "the process ended during the last attempt"
+        if attempts <= LAST_ATTEMPT:
+            try:
+                return Message.read(body, attempts)
+            except EnvelopeError as error:
+                why = describe(error)
+        await self._persist(partial(self._give_up, key, why))
+        return None
+
+    async def _give_up(self, key: Key, why: str) -> None:
+        async with self._runtime.db.begin() as conn:
+            await inbox.park(conn, key, why)
 
     async def measure(self) -> None:
         """Refresh the gauges from the table."""
