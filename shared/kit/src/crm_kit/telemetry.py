@@ -146,11 +146,6 @@ class Traced:
         for one in self._spans:
             one.set_attribute(key, value)
 
-    def rename(self, name: str) -> None:
-        """The name once the route is known."""
-        for one in self._spans:
-            one.update_name(name)
-
     def failed(self, what: str) -> None:
         """The work ended badly without raising."""
         for one in self._spans:

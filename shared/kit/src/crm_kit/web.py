@@ -104,10 +104,10 @@ class Context:
             return
         method, path = scope["method"] if scope["method"] in METHODS else "HTTP", masked(scope["path"])
         noted = {"http.request.method": method, "url.path": path}
-        with span(method, SpanKind.SERVER, cause.traceparent, noted) as traced:
+        name = f"{method} {UUIDS.sub('{id}', path)}"
+        with span(name, SpanKind.SERVER, cause.traceparent, noted) as traced:
             cause = replace(cause, traceparent=traced.traceparent)
             status = await self._pass(scope, receive, send, cause)
-            traced.rename(f"{method} {getattr(scope.get('route'), 'path', None) or UUIDS.sub('{id}', path)}")
             traced.note("http.response.status_code", status)
             if status >= 500:
                 traced.failed(str(status))
