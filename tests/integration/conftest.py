@@ -6,6 +6,7 @@ import pytest
 
 from crm_local.ports import choose
 from crm_local.servers import Servers, docker
+from tests.integration.collector import Collector, collecting
 from tests.integration.suite import ADMINISTRATOR, Person, Suite, running
 
 # Building takes minutes, and without the images nothing can be built: these tests are only for where all of them are.
@@ -21,9 +22,17 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
-def suite(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """The suite, running."""
-    with running(tmp_path_factory.mktemp("suite") / "home", choose(1)[0], servers) as found:
+def collector() -> Iterator[Collector]:
+    """Where the suite sends its spans."""
+    with collecting() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def suite(servers: Servers, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """The suite, running and traced."""
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    with running(tmp_path_factory.mktemp("suite") / "home", choose(1)[0], servers, told) as found:
         yield found
 
 

@@ -58,8 +58,8 @@ def _run(environment: Mapping[str, str], *command: str) -> "subprocess.Completed
 
 
 @contextmanager
-def running(home: Path, port: int, servers: Any) -> Iterator[Suite]:
-    """Start a suite with a home and port of its own, and stop exactly it at the end."""
+def running(home: Path, port: int, servers: Any, told: Mapping[str, str] | None = None) -> Iterator[Suite]:
+    """Start a suite with a home and port of its own, and stop exactly it at the end; ``told`` are further variables."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("CRM_")},
         "CRM_HOME": str(home),
@@ -70,6 +70,7 @@ def running(home: Path, port: int, servers: Any) -> Iterator[Suite]:
         "CRM_KEY_INTRODUCTION_SECONDS": "8",
         "DATABASE_URL": servers.database_url,
         "AMQP_URL": servers.amqp_url,
+        **(told or {}),
     }
     if servers.amqp_management_url:
         environment["AMQP_MANAGEMENT_URL"] = servers.amqp_management_url

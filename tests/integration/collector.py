@@ -1,0 +1,127 @@
+"""A collector as OpenTelemetry describes it: takes spans by OTLP over HTTP, and tells what it was sent."""
+
+import gzip
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
+
+
+@dataclass(frozen=True)
+class Span:
+    """One span; ids are hexadecimal, ``parent`` is empty for a root."""
+
+    service: str
+    role: str
+    trace: str
+    id: str
+    parent: str
+    name: str
+    kind: str
+    attributes: dict[str, Any]
+    failed: bool
+
+    @property
+    def events(self) -> list[str]:
+        """The ids of the CRM's events that it published or handled."""
+        return list(self.attributes.get("crm.event_ids", ()))
+
+
+@dataclass
+class Collector:
+    """What came in; ``url`` is what goes into OTEL_EXPORTER_OTLP_ENDPOINT."""
+
+    url: str = ""
+    bodies: list[bytes] = field(default_factory=list)
+    _came: threading.Condition = field(default_factory=threading.Condition)
+
+    def take(self, body: bytes) -> None:
+        with self._came:
+            self.bodies.append(body)
+            self._came.notify_all()
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """All spans of a trace that have come so far."""
+        wanted = bytes.fromhex(trace_id)
+        return [span for body in list(self.bodies) if wanted in body for span in _spans(body) if span.trace == trace_id]
+
+    def until(self, trace_id: str, complete: Callable[[list[Span]], bool], seconds: float = 30) -> list[Span]:
+        """The spans of a trace, once they are complete; as they are when they do not become so."""
+        with self._came:
+            self._came.wait_for(lambda: complete(self.trace(trace_id)), seconds)
+        return self.trace(trace_id)
+
+    def requests(self) -> list[ExportTraceServiceRequest]:
+        """Everything as it was sent."""
+        return [ExportTraceServiceRequest.FromString(body) for body in list(self.bodies)]
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """Listen on a loopback port while the block runs."""
+    collector = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            collector.take(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            answer = ExportTraceServiceResponse().SerializeToString()
+            self.send_response(200 if self.path == "/v1/traces" else 404)
+            self.send_header("Content-Type", "application/x-protobuf")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Requests are not worth a line."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    collector.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield collector
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _spans(body: bytes) -> Iterator[Span]:
+    for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+        resource = _values(group.resource.attributes)
+        for scope in group.scope_spans:
+            for span in scope.spans:
+                yield Span(
+                    service=resource["service.name"],
+                    role=resource["crm.role"],
+                    trace=span.trace_id.hex(),
+                    id=span.span_id.hex(),
+                    parent=span.parent_span_id.hex(),
+                    name=span.name,
+                    kind=SpanMessage.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower(),
+                    attributes=_values(span.attributes),
+                    failed=span.status.code == 2,
+                )
+
+
+def _values(attributes: Any) -> dict[str, Any]:
+    return {attribute.key: _value(attribute.value) for attribute in attributes}
+
+
+def _value(value: Any) -> Any:
+    which = value.WhichOneof("value")
+    if which == "array_value":
+        return [_value(one) for one in value.array_value.values]
+    return getattr(value, which)
