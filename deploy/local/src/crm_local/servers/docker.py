@@ -92,6 +92,7 @@ def postgres() -> Running | None:
     container = PostgresContainer(name, username="liaison", password="liaison", dbname="postgres", driver=None)  # noqa: S106
     container.with_command(
         "postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
+        " -c log_error_verbosity=terse"
     )
     container.start()
     identity = container.get_wrapped_container().id

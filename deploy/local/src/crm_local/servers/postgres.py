@@ -80,6 +80,8 @@ def prepare(
         "port": str(port),
         "unix_socket_directories": "",
         "logging_collector": "off",
+        # The detail of a refused row is the row itself: names and addresses have no place in a log.
+        "log_error_verbosity": "terse",
         "shared_buffers": "128MB",
         **(_THROWAWAY if throwaway else {}),
     }
