@@ -1,138 +1,54 @@
-"""The first part of the bank's story, through the gateway alone, with a plain AMQP client listening."""
+"""The bank's story through the gateway alone, with a plain AMQP client listening: as it is, and with trouble."""
 
-import asyncio
-import csv
-import io
-import json
-from collections import defaultdict
 from typing import Any
 
-import aio_pika
-import aiohttp
+import pytest
 
+from crm_local.suite import SERVICES
+from tests.integration.life import told
 from tests.integration.suite import Person, Suite
 
-PEOPLE = [
-    ("Ada", "Lovelace", "Analytical Engines Ltd", "ada@engines.example", "1200.00"),
-    ("花子", "佐藤", "大和商事株式会社", "hanako@yamato.example", "2500.00"),
-    ("小明", "王", "東方貿易有限公司", "xiaoming@dongfang.example", "800.50"),
-    ("", "", "", "nobody@example.org", "1.00"),
-]
-
-
-def leads_file() -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["Given name", "Family name", "Firm", "Mail", "Worth"])
-    writer.writerows(PEOPLE)
-    return text.getvalue().encode()
+FACTS = {
+    "campaign": ["created", "readied", "launched"],
+    "lead 0": ["created"],
+    "lead 1": ["created", "contacted", "updated", "qualified"],
+    "lead 2": ["created", "disqualified"],
+    "call": ["created", "completed"],
+    "account": ["created", "updated"],
+    "contact": ["created"],
+    "deal": ["created", "stage_changed", "won"],
+    "follow-up": ["created"],
+    "case": ["created", "held", "resumed", "resolved"],
+    "call-back": ["created"],
+}
 
 
 async def test_a_lead_becomes_a_customer_and_everybody_hears_of_it(suite: Suite, administrator: Person) -> None:
-    listener = await Listener.start(suite)
-    job = await imported(administrator)
-    assert (job["total"], job["done"], job["failed"]) == (4, 3, 1)
-
-    found = await administrator.send("GET", "/leads?q=" + "佐藤")
-    assert [lead["company_name"] for lead in found["items"]] == ["大和商事株式会社"]
-    lead = found["items"][0]
-    path = f"/leads/{lead['id']}"
-
-    contacted = await administrator.send("POST", f"{path}/contact")
-    assert contacted["status_reason"] == "contacted"
-    edited = await administrator.send("PATCH", path, {"rating": "hot"}, headers={"If-Match": '"2"'})
-    assert edited["version"] == 3
-    stale = await administrator.send("PATCH", path, {"rating": "cold"}, headers={"If-Match": '"2"'}, status=412)
-    assert stale["type"] == "/problems/stale"
-
-    qualified = await administrator.send("POST", f"{path}/qualify")
-    assert qualified["status"] == "qualified"
-    account = await administrator.send("GET", f"/accounts/{qualified['account_id']}")
-    contact = await administrator.send("GET", f"/contacts/{qualified['contact_id']}")
-    assert (account["name"], contact["full_name"]) == ("大和商事株式会社", "花子 佐藤")
-
-    deal_path = f"/opportunities/{qualified['opportunity_id']}"
-    stages = (await administrator.send("GET", "/sales-stages?sort=position"))["items"]
-    advanced = await administrator.send("POST", f"{deal_path}/advance", {"stage_id": stages[2]["id"]})
-    assert (advanced["stage"], advanced["probability"]) == ("propose", 60)
-    won = await administrator.send("POST", f"{deal_path}/win", {})
-    assert won["actual_value"] == {"amount": "2500.00", "currency": "EUR"}
-    assert won["allowed_actions"] == ["reopen", "assign"]
-
-    timeline = (await administrator.send("GET", f"/timeline?regarding={lead['id']}"))["items"]
-    types = [item["type"] for item in timeline]
-    assert "task" in types
-    for fact in ("lead.created", "lead.contacted", "lead.qualified", "opportunity.stage_changed", "opportunity.won"):
-        assert f"crm.sales.{fact}.v1" in types, f"{fact} is missing from the story: {types}"
-    tasks = (await administrator.send("GET", f"/tasks?regarding.id={won['id']}"))["items"]
-    assert [task["regarding"]["id"] for task in tasks] == [won["id"]]
-
-    wanted = {
-        lead["id"]: ["created", "contacted", "updated", "qualified"],
-        won["id"]: ["created", "stage_changed", "won"],
-        account["id"]: ["created", "updated"],
-        contact["id"]: ["created"],
-        tasks[0]["id"]: ["created"],
-    }
-    heard = await listener.hears(wanted)
-    for record, facts in wanted.items():
-        assert [event["type"].split(".")[3] for event in heard[record]] == facts
-        assert [event["entityversion"] for event in heard[record]] == list(range(1, len(facts) + 1))
+    end = await told(suite, administrator)
+    assert {name: [fact for fact, _ in events] for name, events in end["events"].items()} == FACTS
+    for events in end["events"].values():
+        assert [version for _, version in events] == list(range(1, len(events) + 1))
+    assert [row[0] for row in end["refused"]] == ["row", "5"]
+    assert (end["account"]["name"], end["contact"]["full_name"]) == ("大和商事株式会社", "花子 佐藤")
+    figures = end["figures"]
+    assert (figures["leads"], figures["qualified"], figures["won_count"]) == (3, 1, 1)
+    assert figures["won_revenue"] == {"amount": "2500.00", "currency": "EUR"}
+    funnel = end["funnel"]
+    assert (funnel["leads"]["count"], funnel["leads"]["won"], funnel["opportunities"]["won"]) == (3, 1, 1)
+    assert set(end["timeline"]) >= {"crm.sales.opportunity.won.v1", "crm.service.case.resolved.v1", "phone_call"}
 
 
-async def imported(person: Person) -> dict[str, Any]:
-    mapping = {
-        "Given name": "first_name",
-        "Family name": "last_name",
-        "Firm": "company_name",
-        "Mail": "email",
-        "Worth": "estimated_value.amount",
-        "=EUR": "estimated_value.currency",
-        "=Gold card": "topic",
-        "=campaign": "source",
-    }
-    form = aiohttp.FormData({"mapping": json.dumps(mapping)})
-    form.add_field("file", leads_file(), filename="leads.csv", content_type="text/csv")
-    await person.send("POST", "/leads/import", form, status=202)
-    place = person.location.removeprefix("/api/v1")
-    async with asyncio.timeout(30):
-        while True:
-            job = await person.send("GET", place)
-            if job["status"] == "completed":
-                break
-            await asyncio.sleep(0.1)
-    async with person.session.get(f"/api/v1{place}/errors") as answer:
-        rows = list(csv.reader(io.StringIO(await answer.text())))
-    assert rows[0][:4] == ["row", "column", "code", "message"]
-    assert [row[0] for row in rows[1:]] == ["5"]
-    return job
+@pytest.fixture(scope="module")
+def untroubled() -> dict[str, Any]:
+    """How the story ends without trouble, told when it is first needed."""
+    return {}
 
 
-class Listener:
-    """Another system: its own user and queue, made as docs/subscribing.md says."""
-
-    def __init__(self, queue: aio_pika.abc.AbstractQueue, connection: aio_pika.abc.AbstractConnection) -> None:
-        self._queue, self._connection = queue, connection
-
-    @classmethod
-    async def start(cls, suite: Suite) -> "Listener":
-        printed = suite.crm("topology", "subscribe", "bank-archive", "--bind", "crm.#")
-        url = printed.rpartition("AMQP URL")[2].strip()
-        connection = await aio_pika.connect(url)
-        channel = await connection.channel()
-        return cls(await channel.get_queue("ext.bank-archive.events"), connection)
-
-    async def hears(self, wanted: dict[str, list[str]]) -> dict[str, list[dict[str, Any]]]:
-        """The events of these records, once all that are wanted have come."""
-        heard: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        async with asyncio.timeout(30), self._queue.iterator() as messages:
-            async for message in messages:
-                event = json.loads(message.body)
-                assert message.content_type == "application/cloudevents+json"
-                assert (event["specversion"], event["id"]) == ("1.0", message.message_id)
-                heard[event["subject"]].append(event)
-                await message.ack()
-                if all(len(heard[record]) >= len(facts) for record, facts in wanted.items()):
-                    break
-        await self._connection.close()
-        return heard
+@pytest.mark.parametrize("service", [service.name for service in SERVICES])
+async def test_the_end_is_the_same_when_a_service_dies_twice_and_hangs_once(
+    suite: Suite, administrator: Person, untroubled: dict[str, Any], service: str
+) -> None:
+    if not untroubled:
+        untroubled |= await told(suite, administrator)
+    end = await told(suite, administrator, service)
+    assert {name: end[name] for name in untroubled} == untroubled
