@@ -199,6 +199,16 @@ def stored_columns(entity: "type[Record]") -> tuple[str, ...]:
 _STORED: "dict[type[Record], tuple[str, ...]]" = {}
 
 
+def _columns_of(entity: "type[Record]") -> frozenset[str]:
+    columns = _COLUMNS.get(entity)
+    if columns is None:
+        columns = _COLUMNS[entity] = frozenset(stored_columns(entity))
+    return columns
+
+
+_COLUMNS: "dict[type[Record], frozenset[str]]" = {}
+
+
 class Record:
     """What every record has. Fields change through verbs and patches; the unit of work stamps version and modifier."""
 
@@ -213,6 +223,18 @@ class Record:
     created_by: Mapped[UUID | None] = mapped_column(sort_order=91)
     modified_at: Mapped[datetime] = mapped_column(sort_order=92)
     modified_by: Mapped[UUID | None] = mapped_column(sort_order=93)
+
+    def __init__(self, **values: Any) -> None:
+        """A new record. Columns go straight to where they are kept: nothing listens to what a new record is made of, and
+        SQLAlchemy's own way of setting forty attributes takes a fifth of the time of an import. Raises TypeError."""
+        kept, columns = self.__dict__, _columns_of(type(self))
+        for name, value in values.items():
+            if name in columns:
+                kept[name] = value
+            elif not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} has no {name}")
+            elif value is not None:
+                setattr(self, name, value)
 
     @classmethod
     def entity(cls) -> str:

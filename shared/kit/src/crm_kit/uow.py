@@ -223,17 +223,17 @@ class UnitOfWork:
     def add(self, record: R, event: type[Event], **facts: Any) -> R:
         """Stamp a new record, owned by the caller unless it has an owner already, and announce it."""
         self.principal.require(record.entity(), Privilege.CREATE)
-        values = record.__dict__
+        # Past SQLAlchemy's setters, as in the making of a record: an import passes here for every row.
+        values, author = record.__dict__, self.principal.author
         if values.get("id") is None:
-            record.id = new_id()
-        record.version = 1
-        record.created_at = record.modified_at = self.now
-        record.created_by = record.modified_by = self.principal.author
+            values["id"] = new_id()
+        stamps = {"created_at": self.now, "created_by": author, "modified_at": self.now, "modified_by": author}
+        values.update(stamps, version=1)
         if isinstance(record, OwnedRecord) and values.get("owner_id") is None:
-            record.owner_type, record.owner_id = self.principal.kind, self.principal.id
-            record.business_unit_id = self.principal.unit
+            values["owner_type"], values["owner_id"] = self.principal.kind, self.principal.id
+            values["business_unit_id"] = self.principal.unit
         if isinstance(record, Stateful) and values.get("status") is None:
-            record.status, _, record.status_reason = record.lifecycle.initial.partition("/")
+            values["status"], _, values["status_reason"] = record.lifecycle.initial.partition("/")
         for column in stored_columns(type(record)):
             values.setdefault(column, None)
         self._records[type(record), record.id] = record

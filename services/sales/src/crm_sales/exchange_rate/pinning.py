@@ -35,7 +35,8 @@ async def pin_amounts(uow: UnitOfWork, record: Record, fields: tuple[str, ...]) 
     base = uow.runtime.directory.organization.base_currency
     for field, amount in amounts.items():
         in_base = None if amount is None else _in_base(amount, record.exchange_rate, base, field)  # type: ignore[attr-defined]
-        setattr(record, f"{field}_base", in_base)
+        if in_base is not None or record.__dict__.get(f"{field}_base_amount") is not None:
+            setattr(record, f"{field}_base", in_base)
 
 
 def _in_base(amount: Money, rate: Decimal, base: str, field: str) -> Money:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -90,6 +91,7 @@ def default_mapping(schema: type[BaseModel], columns: Sequence[str]) -> dict[str
     return {column: column for column in columns if column.partition(".")[0] in kinds or column == OWNER}
 
 
+@lru_cache(maxsize=64)
 def field_kinds(schema: type[BaseModel]) -> dict[str, str]:
     """Field name to the JSON type it takes, as the OpenAPI document says."""
     document = schema.model_json_schema()
