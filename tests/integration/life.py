@@ -165,8 +165,10 @@ class Life:
                 if all(part["status"] == "ok" for part in view["parts"].values()):
                     break
                 await asyncio.sleep(0.1)
-        outcome["timeline"] = sorted(item["type"] for item in view.pop("timeline")["items"])
+        view["timeline"] = sorted(item["type"] for item in view["timeline"]["items"])
         outcome["customer"] = view
+        story = (await send("GET", f"/timeline?regarding={outcome['lead 1']['id']}&limit=50"))["items"]
+        outcome["timeline"] = sorted(item["type"] for item in story)
 
     @property
     def versions(self) -> dict[str, int]:

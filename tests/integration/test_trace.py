@@ -144,6 +144,18 @@ async def test_a_won_deal_is_one_trace_to_the_last_consumer(
     }
 
 
+async def test_a_new_colleague_is_one_trace_into_every_service(
+    suite: Suite, administrator: Person, collector: Collector
+) -> None:
+    caller, name = Caller.new(), secrets.token_hex(8)
+    body = {"email": f"{name}@example.org", "name": name, "password": secrets.token_urlsafe(16), "role_ids": []}
+    await administrator.send("POST", "/users", body, status=201, headers=caller.headers)
+    events, spans = await whole(suite, collector, caller.trace, requests=1)
+    assert "crm.identity.user.created.v1" in {event.type for event in events}
+    hearing = {span.service for span in spans if span.kind == "consumer"}
+    assert hearing >= {f"crm-{service.name}" for service in SERVICES} - {"crm-identity"}
+
+
 async def test_an_import_is_traced_from_its_file_to_whoever_hears_of_its_rows(
     suite: Suite, administrator: Person, collector: Collector
 ) -> None:
