@@ -284,10 +284,10 @@ class Dispatcher:
     async def _call(self, conn: AsyncConnection, group: Group, handler: Handler, messages: list[Message]) -> None:
         """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
         envelope = messages[-1].envelope
-        told = [(m.envelope.traceparent, str(m.envelope.id), m.envelope.type) for m in messages]
+        told = ((m.envelope.traceparent, str(m.envelope.id), m.envelope.type) for m in messages)
         try:
             with (
-                event_spans(f"handle {group.name}", SpanKind.CONSUMER, told) as traced,
+                event_spans(f"handle {group.name}", SpanKind.CONSUMER, told, envelope.traceparent) as traced,
                 working(partial(_ids, group, messages)),
             ):
                 uow = UnitOfWork.for_message(conn, self.runtime, replace(envelope, traceparent=traced.traceparent))

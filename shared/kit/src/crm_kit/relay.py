@@ -21,7 +21,7 @@ from crm_kit.bus import EVENTS, BrokerDown, Outcome, Outgoing, Publisher, outgoi
 from crm_kit.db import Database, fetch
 from crm_kit.notify import Notifier
 from crm_kit.outbox import SHARDS, WAKE_CHANNEL
-from crm_kit.telemetry import SpanKind, event_spans, tracing
+from crm_kit.telemetry import SpanKind, event_spans
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ class Relay:
             if not rows:
                 return 0
             told = ((row["traceparent"], str(row["id"]), row["type"]) for row in rows)
-            with PUBLISH.time(), event_spans("publish", SpanKind.PRODUCER, told if tracing() else ()) as traced:
+            with PUBLISH.time(), event_spans("publish", SpanKind.PRODUCER, told) as traced:
                 outcomes = await self._publisher.publish(
                     EVENTS, [self._message(row) for row in rows], seconds=CONFIRM_SECONDS
                 )

@@ -73,16 +73,17 @@ def span(
 
 
 @contextmanager
-def event_spans(name: str, kind: SpanKind, events: Iterable[Told]) -> Iterator["Traced"]:
+def event_spans(name: str, kind: SpanKind, events: Iterable[Told], last: str | None = None) -> Iterator["Traced"]:
     """What is done with many events at once: a span in the trace of each, one for all that share their cause.
 
-    What is passed on is that of the last event. Nothing is told of no events.
+    ``last`` is the traceparent of the last event, in whose trace goes on what comes of this. Without a collector the
+    events are not even looked at.
     """
-    told = list(events)
-    last = told[-1][0] if told else None
+    told = () if _tracer is None else tuple(events)
     if _tracer is None or not told:
         yield Traced(last)
         return
+    last = told[-1][0]
     causes: dict[str | None, tuple[list[str], list[str]]] = {}
     for traceparent, id_, type_ in told:
         ids, types = causes.setdefault(traceparent, ([], []))
