@@ -59,6 +59,8 @@ class Database:
             # The connection used last has its statements prepared and its caches warm.
             pool_use_lifo=True,
             pool_recycle=1800,
+            # An error's text may reach a log, and what was being written may be personal.
+            hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args={

@@ -1,6 +1,7 @@
 """Run an app under uvicorn, the same in every service."""
 
 import gc
+import signal
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,6 +24,9 @@ def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> No
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 50)
+    # Having shut down, uvicorn raises the signal again for whoever was there before: nobody, or the last spans were lost.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     uvicorn.run(
         served,
         host=settings.host,
