@@ -70,7 +70,7 @@ class Edge:
         upstreams: Upstreams = scope["app"].state.upstreams
         upstream = upstreams.get(owner)
         if upstream is None:
-            raise Unavailable(f"The {owner} service is not part of this installation.")
+            raise Unavailable(f"The service '{owner}' is not part of this installation.")
         cause = scope["crm.cause"]
         if cause.traceparent:
             added.append((b"traceparent", cause.traceparent.encode()))

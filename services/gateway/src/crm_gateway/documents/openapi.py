@@ -36,15 +36,15 @@ router = APIRouter(include_in_schema=False)
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
     """The whole API. A service that is down is missing and named in ``x-unavailable``."""
-    body, etag = await merged(request)
-    headers = {"etag": etag, "cache-control": f"public, max-age={int(FRESH_SECONDS)}"}
+    body, etag, seconds = await merged(request)
+    headers = {"etag": etag, "cache-control": f"public, max-age={int(seconds)}"}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 
 
-async def merged(request: Request) -> tuple[bytes, str]:
-    """The merged document and its ETag, as of at most 30 s ago."""
+async def merged(request: Request) -> tuple[bytes, str, float]:
+    """The merged document as of at most 30 s ago, its ETag, and for how many seconds it is good."""
     state = request.app.state
     if not hasattr(state, "openapi_cache"):
         state.openapi_cache = Cache(request.app.openapi())
@@ -58,12 +58,13 @@ class Cache:
 
     own: Document
     _until: float = float("-inf")
+    _seconds: float = FRESH_SECONDS
     _body: bytes = b""
     _etag: str = ""
     _sources: dict[str, bytes] = field(default_factory=dict)
     _merging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def read(self, upstreams: Upstreams) -> tuple[bytes, str]:
+    async def read(self, upstreams: Upstreams) -> tuple[bytes, str, float]:
         """Ask all services at once when the last time is too long ago, and merge anew when one of them has changed."""
         async with self._merging:
             if clock.monotonic() >= self._until:
@@ -75,8 +76,9 @@ class Cache:
                     self._body = to_json(merge(self.own, documents, unavailable))
                     self._etag = f'"{hashlib.sha256(self._body).hexdigest()[:32]}"'
                     self._sources = sources
-                self._until = clock.monotonic() + (INCOMPLETE_SECONDS if unavailable else FRESH_SECONDS)
-            return self._body, self._etag
+                self._seconds = INCOMPLETE_SECONDS if unavailable else FRESH_SECONDS
+                self._until = clock.monotonic() + self._seconds
+            return self._body, self._etag, self._seconds
 
 
 async def _fetch(upstream: Upstream) -> bytes | None:

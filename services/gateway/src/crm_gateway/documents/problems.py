@@ -95,7 +95,7 @@ async def explain(slug: str, request: Request) -> Response:
     """One problem type: its meaning, and the operations whose descriptions name it."""
     if not SLUG.fullmatch(slug):
         raise DomainError("not-found", "There is no such problem.")
-    body, _ = await merged(request)
+    body, _, _ = await merged(request)
     operations = sorted(_naming(slug, orjson.loads(body)))
     explanation = EXPLAINED.get(slug)
     if explanation is None and slug not in STATUS and not operations:

@@ -63,7 +63,7 @@ class Breaker:
             return False
         left = self._closed_again_at - self._now()
         if left > 0 or self._trying:
-            raise Unavailable(f"The {self._upstream} service cannot be reached; try again.", max(left, FIRST_PAUSE))
+            raise Unavailable(f"The service '{self._upstream}' cannot be reached; try again.", max(left, FIRST_PAUSE))
         self._trying = True
         return True
 

@@ -48,7 +48,7 @@ class DeadlineExceeded(DomainError):
     """504: the upstream was too slow, or there was no time left to ask it."""
 
     def __init__(self, upstream: str) -> None:
-        super().__init__("deadline-exceeded", f"The {upstream} service did not answer in time.")
+        super().__init__("deadline-exceeded", f"The service '{upstream}' did not answer in time.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +173,11 @@ class Upstream:
     def _refusal(self, error: ClientError) -> DomainError:
         match error:
             case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-                return Unavailable(f"The {self.name} service cannot be reached; try again.")
+                return Unavailable(f"The service '{self.name}' cannot be reached; try again.")
             case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
-                return DomainError("upstream-failed", f"The {self.name} service gave no valid answer.")
+                return DomainError("upstream-failed", f"The service '{self.name}' gave no valid answer.")
         return Unavailable(
-            f"The connection to the {self.name} service broke before it answered, so the request may or may not have"
+            f"The connection to the service '{self.name}' broke before it answered, so the request may or may not have"
             " taken effect; send it again with the same Idempotency-Key, or read the record first."
         )
 

@@ -70,7 +70,7 @@ PARTS_EXAMPLE: dict[str, Any] = {
             "type": "/problems/unavailable",
             "title": "Unavailable",
             "status": 503,
-            "detail": "The service service cannot be reached; try again.",
+            "detail": "The service 'service' cannot be reached; try again.",
             "instance": "/api/v1/cases",
             "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
             "retry_after": 1,

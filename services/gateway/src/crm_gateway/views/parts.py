@@ -73,7 +73,7 @@ class Composer:
         owner = upstream_of(target.partition("?")[0])
         upstream = self._upstreams.get(owner or "")
         if upstream is None:
-            gone = Unavailable(f"The {owner} service is not part of this installation.")
+            gone = Unavailable(f"The service '{owner}' is not part of this installation.")
             return Told(target, clock.now(), error=gone)
         return await self.ask_service(upstream, target)
 
@@ -122,4 +122,4 @@ def _refusal(service: str, answer: Answer) -> DomainError:
 
 
 def _makes_no_sense(service: str, what: str) -> DomainError:
-    return DomainError("upstream-failed", f"The {service} service answered {what}.")
+    return DomainError("upstream-failed", f"The service '{service}' answered {what}.")
