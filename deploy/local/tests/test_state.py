@@ -137,3 +137,13 @@ def test_a_kept_home_keeps_its_instance_when_it_is_moved(home: Home, tmp_path: P
     before: Kept = home.kept()
     moved = Home(home.path.rename(tmp_path / "moved"))
     assert moved.kept().instance == before.instance
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "CRM_HOME": str(tmp_path / "nowhere")}
+    command = [sys.executable, "-m", "crm_local", "status"]
+    done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")

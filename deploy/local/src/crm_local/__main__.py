@@ -1,7 +1,15 @@
 """`python -m crm_local` is the `crm` command."""
 
+import os
 import sys
 
 from crm_local.cli import main
 
-sys.exit(main(sys.argv[1:]))
+try:
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+except BrokenPipeError:
+    # Who read the output (`crm status | head`) has seen enough. Python would complain once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    code = 0
+sys.exit(code)
