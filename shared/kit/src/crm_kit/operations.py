@@ -23,6 +23,8 @@ from crm_kit.db import Database, new_id
 
 MOST = 1000
 """Rows a listing shows of one service."""
+LOOK_SECONDS = 0.2
+"""Between two looks at a snapshot that is being sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,18 @@ async def snapshot(conn: AsyncConnection, entities: Sequence[str], queue: str) -
     return request
 
 
+_SENT = "select sent, error from snapshot_request where id = $1 and done_at is not null"
+
+
+async def snapshot_sent(conn: AsyncConnection, request: UUID) -> tuple[int, str | None]:
+    """Wait until the service has worked off a request: how many records it sent, and why not all. ``conn`` in autocommit."""
+    while True:
+        row: Any = (await conn.exec_driver_sql(_SENT, (request,))).one_or_none()
+        if row is not None:
+            return row.sent, row.error
+        await asyncio.sleep(LOOK_SECONDS)
+
+
 def _note(reason: str) -> str:
     if not reason.strip():
         raise ValueError("a reason is required")
@@ -224,16 +238,16 @@ def _parser(services: list[str]) -> argparse.ArgumentParser:
     command.add_argument("--from", dest="service", required=True, choices=services)
     command.add_argument("--types", required=True, help="entities, separated by commas")
     command.add_argument("--to", dest="queue", required=True, help="a queue bound to crm.replay by its name")
+    command.add_argument(
+        "--no-wait", action="store_true", help="leave it to the service's worker, now or when it is up"
+    )
     return parser
 
 
 async def _run(arguments: argparse.Namespace, databases: Mapping[str, str]) -> int:
     chosen = [arguments.service] if arguments.service else sorted(databases)
     if arguments.command == "snapshot":
-        async with _opened(databases[arguments.service]) as conn:
-            request = await snapshot(conn, arguments.types.split(","), arguments.queue)
-        _say(f"requested {request}")
-        return 0
+        return await _snapshot(arguments, databases[arguments.service])
     count = 0
     for service in chosen:
         async with _opened(databases[service]) as conn:
@@ -243,6 +257,24 @@ async def _run(arguments: argparse.Namespace, databases: Mapping[str, str]) -> i
     if arguments.command != "show":
         _say(f"{count} changed")
     return 0 if count else 1
+
+
+async def _snapshot(arguments: argparse.Namespace, url: str) -> int:
+    async with _opened(url) as conn:
+        request = await snapshot(conn, arguments.types.split(","), arguments.queue)
+    _say(f"requested {request}")
+    if arguments.no_wait:
+        return 0
+    database = Database(url, pool_size=1, application_name="crm events")
+    try:
+        async with database.autocommit() as conn:
+            count, error = await snapshot_sent(conn, request)
+    finally:
+        await database.dispose()
+    _say(f"sent {count} records")
+    if error is not None:
+        sys.stderr.write(f"{error}\n")
+    return 0 if error is None else 1
 
 
 async def _command(conn: AsyncConnection, service: str, arguments: argparse.Namespace) -> int:

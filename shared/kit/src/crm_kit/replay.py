@@ -125,14 +125,17 @@ class Snapshots:
                 if request is None:
                     return False
                 sent, error = 0, None
+                if unknown := [entity for entity in request.entities if entity not in self._sources]:
+                    error = f"{self._service} has no {', '.join(unknown)}"
                 for entity in request.entities:
-                    source = self._sources.get(entity)
-                    if source is None:
-                        error = f"{self._service} has no {entity}"
+                    if entity in unknown:
                         continue
-                    count, error = await self._send(conn, entity, source, request.queue, str(request.id))
+                    count, failed = await self._send(
+                        conn, entity, self._sources[entity], request.queue, str(request.id)
+                    )
                     sent += count
-                    if error:
+                    if failed:
+                        error = failed
                         break
                 await conn.exec_driver_sql(_DONE, (request.id, clock.now(), sent, error))
         log.info("snapshot.sent", queue=request.queue, entities=request.entities, records=sent, error=error)

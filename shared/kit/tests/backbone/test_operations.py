@@ -102,7 +102,8 @@ def test_the_command_prints_one_json_object_a_line(database_url: str, capsys: py
     assert operations.main(["retry", "--all"], {"mini": database_url}) == 1
     assert (
         operations.main(
-            ["snapshot", "--from", "mini", "--types", "thing", "--to", "crm.mini.inbox"], {"mini": database_url}
+            ["snapshot", "--from", "mini", "--types", "thing", "--to", "crm.mini.inbox", "--no-wait"],
+            {"mini": database_url},
         )
         == 0
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import inbox, operations
@@ -69,6 +70,32 @@ async def test_a_snapshot_to_nowhere_says_so(runtime: Runtime, amqp_url: str) ->
     assert await snapshots_of(runtime, amqp_url).serve_one()
     [(error, done)] = await rows(runtime, "select error, done_at is not null from snapshot_request")
     assert (error, done) == ("queue crm.nowhere is not bound to crm.replay", True)
+
+
+async def test_the_command_waits_until_all_is_sent_and_says_what_was_not(
+    runtime: Runtime, amqp_url: str, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await make_things(runtime, 3)
+    snapshots = snapshots_of(runtime, amqp_url)
+    serving = asyncio.create_task(snapshots.run())
+
+    def ask(types: str, queue: str) -> int:
+        command = ["snapshot", "--from", "mini", "--types", types, "--to", queue]
+        return operations.main(command, {"mini": database_url})
+
+    async with asyncio.timeout(30):
+        codes = [
+            await asyncio.to_thread(ask, *asked)
+            for asked in (("thing", "crm.mini.inbox"), ("thign,thing", "crm.mini.inbox"), ("thing", "crm.nowhere"))
+        ]
+        snapshots.stop()
+        await serving
+    printed = capsys.readouterr()
+    assert codes == [0, 1, 1]
+    assert [line for line in printed.out.splitlines() if line.startswith("sent ")] == [
+        f"sent {n} records" for n in (3, 3, 0)
+    ]
+    assert printed.err.splitlines() == ["mini has no thign", "queue crm.nowhere is not bound to crm.replay"]
 
 
 async def test_a_new_group_asks_for_what_it_needs_once(runtime: Runtime, amqp_url: str) -> None:
