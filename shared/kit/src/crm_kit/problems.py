@@ -136,5 +136,5 @@ def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
     if code == "extra-forbidden" and len(location) == 1 and location[0] in read_only:
         return FieldError(pointer, "read-only-field", "This field is read-only.")
     if code == "extra-forbidden":
-        return FieldError(pointer, "unknown-field", "There is no such field.")
+        return FieldError(pointer, "unknown-field", f"There is no such {'field' if in_body else 'parameter'}.")
     return FieldError(pointer, code, str(found["msg"]))
