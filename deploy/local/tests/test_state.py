@@ -112,7 +112,15 @@ def test_down_stops_what_a_killed_supervisor_left_and_nothing_else(home: Home) -
 
 
 def test_status_of_a_home_that_never_ran_is_stopped(tmp_path: Path) -> None:
-    assert control.status(Home(tmp_path / "nowhere"))["state"] == "stopped"
+    report = control.status(Home(tmp_path / "nowhere"))
+    assert (report["state"], report["instance"]) == ("stopped", None)
+
+
+def test_a_stopped_home_tells_its_instance(home: Home) -> None:
+    report = control.status(home)
+    assert (report["state"], report["instance"]) == ("stopped", None), "nothing is kept before the first up"
+    kept = home.kept()
+    assert control.status(home)["instance"] == kept.instance
 
 
 def test_each_process_is_told_its_own_database_and_only_identity_the_password(home: Home) -> None:

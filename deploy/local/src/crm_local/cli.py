@@ -116,7 +116,7 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        print(f"{report['state']}  (home {report['home']}, instance {report.get('instance', '-')})")
+        print(f"{report['state']}  (home {report['home']}, instance {report['instance'] or '-'})")
         if report.get("reason"):
             print(report["reason"])
         for service in report["services"]:

@@ -81,7 +81,14 @@ def status(home: Home) -> dict[str, Any]:
     """
     state = home.state()
     if state is None:
-        return {"state": "stopped", "home": str(home.path), "services": [], "servers": []}
+        # Whoever restores a backup asks while nothing runs.
+        return {
+            "state": "stopped",
+            "home": str(home.path),
+            "instance": home.instance(),
+            "services": [],
+            "servers": [],
+        }
     with ThreadPoolExecutor(8) as pool:
         members = list(pool.map(_look_at, state.members.values()))
     return {

@@ -105,6 +105,12 @@ class Home:
         self.keep(kept)
         return kept
 
+    def instance(self) -> str | None:
+        """Prefix of the databases and name of the vhost; None before the first `up`."""
+        if self.is_new():
+            return None
+        return os.environ.get("CRM_INSTANCE") or str(json.loads((self.path / "kept.json").read_text())["instance"])
+
     def is_new(self) -> bool:
         """Whether nothing was kept here yet."""
         return not (self.path / "kept.json").exists()

@@ -5,6 +5,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from crm_contracts.catalogue import all_events
 from crm_kit import topology
 from crm_kit.bus import BrokerDown, BrokerRefused
 from crm_local import broker
@@ -42,6 +43,9 @@ async def _run(arguments: argparse.Namespace, deployment: Deployment) -> int:
         return 1 if missing else 0
     if not backends.amqp_management_url:
         raise topology.TopologyError("making a user needs the broker's management API (AMQP_MANAGEMENT_URL)")
+    for pattern in unheard(arguments.bind or []):
+        # No error: the release that publishes it may still be to come.
+        print(f"crm: no event has a type like '{pattern}'; docs/events.md lists them all", file=sys.stderr)
     made = await topology.subscribe(
         arguments.name,
         arguments.bind or ["crm.#"],
@@ -51,3 +55,18 @@ async def _run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     )
     print(f"queue     {made.queue}\nAMQP URL  {made.amqp_url}")
     return 0
+
+
+def unheard(patterns: Sequence[str]) -> list[str]:
+    """The patterns that bind no event there is. Snapshots do not count: they come without a binding."""
+    types = [words for event in all_events() if (words := event.type.split("."))[3] != "snapshot"]
+    return [pattern for pattern in patterns if not any(_matches(pattern.split("."), words) for words in types)]
+
+
+def _matches(pattern: Sequence[str], words: Sequence[str]) -> bool:
+    """As a topic exchange does: `*` is one word, `#` any number of them."""
+    if not pattern:
+        return not words
+    if pattern[0] == "#":
+        return any(_matches(pattern[1:], words[count:]) for count in range(len(words) + 1))
+    return bool(words) and pattern[0] in ("*", words[0]) and _matches(pattern[1:], words[1:])
