@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_local import control, ports
+from crm_local import cli, control, ports
 from crm_local.processes import ProcessRef
 from crm_local.state import Home, HomeInUse, Kept, Member, State
 from crm_local.suite import Suite, gateway_port
@@ -155,3 +155,16 @@ def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("given", ["", "a long password"])
+def test_only_a_password_that_nobody_knows_is_shown(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CRM_HOME", str(tmp_path / "new"))
+    monkeypatch.setenv("CRM_ADMIN_PASSWORD", given)
+    monkeypatch.setattr(control, "launch", lambda *_: True)
+    assert cli.main(["up", "--detach"]) == 0
+    printed, kept = capsys.readouterr().out, Home(tmp_path / "new").kept()
+    assert kept.admin_email in printed
+    assert (kept.admin_password in printed) is not bool(given)

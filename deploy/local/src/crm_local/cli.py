@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from importlib import import_module
 
 from crm_local import checks, control, lock
 from crm_local.servers import NoServer
-from crm_local.state import CHECKOUT, Home, HomeInUse
+from crm_local.state import CHECKOUT, Home, HomeInUse, Kept
 from crm_local.suite import SERVICES
 
 # Entered with the arguments after their name, by parsers of their own.
@@ -97,12 +98,20 @@ def _up(arguments: argparse.Namespace, _: list[str]) -> int:
     is_new = home.is_new()
     kept = home.kept()
     if is_new:
-        print(f"first administrator: {kept.admin_email} with password {kept.admin_password}", flush=True)
-        print(f"(kept in {home.path}/kept.json, and printed only this once)", flush=True)
+        _introduce(home, kept)
     if arguments.detach:
         return 0 if control.launch(home, [sys.executable, "-m", "crm_local", "up"]) else 1
     import_module("crm_local.up").run(home)
     return 0
+
+
+def _introduce(home: Home, kept: Kept) -> None:
+    # Output ends in logs of build machines: only a password that nobody knows yet is shown.
+    if os.environ.get("CRM_ADMIN_PASSWORD"):
+        print(f"first administrator: {kept.admin_email} with the password of CRM_ADMIN_PASSWORD", flush=True)
+        return
+    print(f"first administrator: {kept.admin_email} with password {kept.admin_password}", flush=True)
+    print(f"(kept in {home.path}/kept.json, and printed only this once)", flush=True)
 
 
 def _down(_: argparse.Namespace, __: list[str]) -> int:
