@@ -1,4 +1,7 @@
-"""Who of our accounts and contacts a new customer may already be: same e-mail or phone, similar name."""
+"""Who of our accounts and contacts a new customer may already be: same e-mail or phone, similar name.
+
+Names are similar from a trigram similarity (pg_trgm) of 0.6, which a migration made this database's threshold.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +12,6 @@ from crm_kit.errors import DomainError
 from crm_kit.uow import UnitOfWork
 
 SHOWN = 20
-SIMILAR = 0.6
-"""Trigram similarity (pg_trgm) from which two names count as similar; the database's threshold is set to the same."""
 
 
 @dataclass(frozen=True, slots=True)

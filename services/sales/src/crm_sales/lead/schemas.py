@@ -57,7 +57,9 @@ class LeadFields(BaseModel):
     do_not_email: Flag = Field(False, description="True when e-mail is not wanted.")
     do_not_phone: Flag = Field(False, description="True when calls are not wanted.")
     do_not_post: Flag = Field(False, description="True when letters are not wanted.")
-    campaign_id: UUID | None = Field(None, description="Campaign that brought the lead.")
+    campaign_id: UUID | None = Field(
+        None, description="Campaign that brought the lead; kept as given, for campaigns are another service's."
+    )
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 
