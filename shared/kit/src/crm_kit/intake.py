@@ -29,7 +29,7 @@ T = TypeVar("T")
 BATCH = 100
 WINDOW = 2 * BATCH
 """Deliveries the broker may have under way: the next batch arrives while this one is in its transaction."""
-LINGER, LINGER_BUSY, BUSY_SECONDS = 0.005, 0.03, 0.1
+LINGER, LINGER_BUSY, BUSY_SECONDS = 0.005, 0.04, 0.1
 """How long a batch waits for company. A transaction costs much the same for one event as for ten, so where events keep
 coming a little waiting saves most of the work; a lone event is not kept."""
 DEATHS = 5
