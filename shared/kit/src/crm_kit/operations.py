@@ -26,6 +26,14 @@ MOST = 1000
 LOOK_SECONDS = 0.2
 """Between two looks at a snapshot that is being sent."""
 
+NOTHING = {
+    "retry": "nothing of that kind is to be tried again; what could not be read can only be skipped",
+    "skip": "no such event is pending or parked",
+    "skip-gap": "no such event waits in that group",
+    "show": "no such event is stored",
+}
+"""Why a command that found no event changed none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -256,6 +264,8 @@ async def _run(arguments: argparse.Namespace, databases: Mapping[str, str]) -> i
         return 0
     if arguments.command != "show":
         _say(f"{count} changed")
+    if not count:
+        sys.stderr.write(f"{NOTHING[arguments.command]}\n")
     return 0 if count else 1
 
 

@@ -107,7 +107,9 @@ def test_the_command_prints_one_json_object_a_line(database_url: str, capsys: py
         )
         == 0
     )
-    printed = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr()
+    assert told.err.startswith("nothing of that kind is to be tried again"), "no object a line: not among them"
+    printed = told.out.splitlines()
     assert printed[0] == "0 changed"
     assert UUID(printed[1].removeprefix("requested "))
     assert [json.loads(line) for line in printed[2:]] == []
