@@ -77,7 +77,7 @@ class Lead(OwnedRecord, Stateful, Base):
         Index(None, "owner_id", "created_at", "id"),
         Index(None, "business_unit_id", "created_at", "id"),
         Index(None, "modified_at", "id"),
-        *sorted_indexes("lead", "last_name", "rating", "estimated_close_date"),
+        *sorted_indexes("lead", "last_name", "company_name", "rating", "estimated_close_date"),
         *reference_indexes("lead", "account_id", "contact_id", "opportunity_id", "campaign_id"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )

@@ -39,7 +39,7 @@ router = APIRouter(prefix="/leads", tags=["leads"], route_class=Route)
 
 LEADS = Listing(
     Lead,
-    sortable=("created_at", "modified_at", "last_name", "rating", "estimated_close_date"),
+    sortable=("created_at", "modified_at", "last_name", "company_name", "rating", "estimated_close_date"),
     search="search_text",
     virtual={"age": AGE, "customer.id": CUSTOMER},
 )
@@ -50,7 +50,8 @@ async def list_leads(request: Request, uow: Uow) -> Response:
     """Leads you may read: filter, search with `q`, sort, page.
 
     Filters are `field=value` or `field[op]=value`; `age` filters by date of birth, `customer.id` by the account or
-    contact that leads became. Sort by created_at, modified_at, last_name, rating or estimated_close_date.
+    contact that leads became. Sort by created_at, modified_at, last_name, company_name,
+    rating or estimated_close_date.
     """
     return await list_records(uow, LEADS, request)
 

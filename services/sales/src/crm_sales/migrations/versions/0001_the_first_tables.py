@@ -460,6 +460,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_lead_contact_id", "lead", ["contact_id"], unique=False, postgresql_where=sa.text("contact_id is not null")
     )
+    op.create_index(
+        "ix_lead_company_name_id", "lead", [sa.literal_column("company_name nulls first"), "id"], unique=False
+    )
     op.create_index(op.f("ix_lead_created_at_id"), "lead", ["created_at", "id"], unique=False)
     op.create_index(
         "ix_lead_estimated_close_date_id",
