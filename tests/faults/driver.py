@@ -90,6 +90,15 @@ class Driver:
         assert answer.status in (503, 504) or in_progress, f"POST {path}: {answer.status} {body[:500]!r}"
         return None
 
+    async def bring(self, rows: int) -> None:
+        """Hand in a file of so many leads; the worker imports them while everything else goes on."""
+        form = aiohttp.FormData({"duplicates": "allow"})
+        text = "topic,last_name\n" + "".join(f"Card,Import {number}\n" for number in range(rows))
+        form.add_field("file", text.encode(), filename="leads.csv", content_type="text/csv")
+        headers = {"authorization": f"Bearer {self._token}"}
+        async with self._session.post(f"{self._url}/api/v1/leads/import", data=form, headers=headers) as answer:
+            assert answer.status == 202, await answer.text()
+
     async def tell(self, story: Story, count: int, *, clients: int = 8) -> None:
         """Live through a story so many times, several at once."""
         names = iter([uuid4().hex for _ in range(count)])

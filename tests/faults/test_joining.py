@@ -64,21 +64,26 @@ async def database_of_insights(stage: Stage) -> AsyncIterator[None]:
         await operator.close()
 
 
-@pytest.mark.parametrize("leads", [60, pytest.param(5_000, marks=pytest.mark.large)])
+@pytest.mark.parametrize(("leads", "rate"), [(60, 5), pytest.param(5_000, 200, marks=pytest.mark.large)])
 async def test_insights_joins_a_running_suite_and_catches_up_while_writes_go_on(
-    stage: Stage, drive: Drive, issuer: Issuer, figures: Figures, leads: int
+    stage: Stage, drive: Drive, issuer: Issuer, figures: Figures, leads: int, rate: int
 ) -> None:
     sales, _ = await stage.started(("sales", "api"), ("sales", "worker"))
     async with drive(sales.url) as driver, stage.connect("sales") as books, database_of_insights(stage):
         await driver.tell(selling_story, leads)
         before = await versions(books)
         async with driver.telling(selling_story), stage.connect("insights") as copy:
+            # People at their desks, and a file: more writes a second than people alone could do.
+            await driver.bring(leads * 4)
+            written = await books.fetchval(WRITTEN)
             began, told = monotonic(), len(driver.ledger.keys)
             keys, caps = {"insights": CONSUMERS.routing_keys()}, topology.Caps(log_bytes=LOG_BYTES)
             await topology.apply(keys, stage.amqp_url, stage.machines.management_url, caps=caps)
             api, worker = await stage.started(("insights", "api"), ("insights", "worker"))
             await until(knows(copy, before), "insights knows what there was before", seconds=60 + leads / 50)
             caught_up, meanwhile = monotonic() - began, len(driver.ledger.keys) - told
+            written = await books.fetchval(WRITTEN) - written
+        await until(nothing_waits(books), "the file is imported", seconds=60 + leads / 25)
         async with stage.connect("insights") as copy:
             await until(knows(copy, await versions(books)), "insights knows the rest, too")
             snapshots = await copy.fetchval("select count(*) from inbox where type like '%.snapshot.v1'")
@@ -96,6 +101,7 @@ async def test_insights_joins_a_running_suite_and_catches_up_while_writes_go_on(
         records_before=len(before),
         by_snapshot=snapshots,
         commands_meanwhile=meanwhile,
+        writes_a_second=written / caught_up,
         caught_up_seconds=caught_up,
         leads=counted["leads"]["count"],
         deals=counted["opportunities"]["count"],
@@ -103,6 +109,19 @@ async def test_insights_joins_a_running_suite_and_catches_up_while_writes_go_on(
     )
     assert wrong == []
     assert (unfinished, meanwhile > 0, snapshots >= len(before)) == (0, True, True)
+    assert written / caught_up >= rate
+
+
+WRITTEN = "select count(*) from outbox"
+
+
+def nothing_waits(books: Connection) -> Callable[[], Awaitable[bool]]:
+    """A condition: every import is completed."""
+
+    async def condition() -> bool:
+        return bool(await books.fetchval("select bool_and(status = 'completed') from import_job"))
+
+    return condition
 
 
 def knows(copy: Connection, wanted: Sequence[tuple[str, UUID, int]]) -> Callable[[], Awaitable[bool]]:
