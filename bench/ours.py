@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -234,6 +235,7 @@ async def events(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, S
         "inbox drain": lambda: inbox_drain(suite, options.events, "marketing", "lead_ref"),
         "inbox drain, activities": lambda: inbox_drain(suite, options.events, "activities", "record_ref"),
         "commit to effect": lambda: commit_to_effect(suite, options.seconds),
+        "read your write": lambda: read_your_write(suite, options.seconds),
         "import": lambda: csv_import(suite, options.events),
     }
 
@@ -327,7 +329,42 @@ async def inbox_drain(suite: Suite, count: int, service: str, copies: str) -> Sa
 
 
 async def commit_to_effect(suite: Suite, seconds: int) -> Sample:
-    """From the answer of a create to its lead in a timeline, in milliseconds, under 200 creates a second."""
+    """Milliseconds from a change to its effect in activities, as its worker counts them for every event and group, at 200
+    creates a second. They begin when the request does, before its commit."""
+    worker = suite.process("activities-worker")["url"]
+    load = under_api(creates(Options("", seconds=seconds, connections=8)))
+    before = await lags(worker)
+    sales = suite.process("sales-api")["url"]
+    measured = await run(sales, replace(load, tokens=await suite.tokens("organization"), rate=200))
+    await suite.settled()
+    found = {bound: count - before[bound] for bound, count in (await lags(worker)).items()}
+    return Sample(p95_of(found) * 1000, measured.failures, {"events": max(found.values()), "rate": measured.rate})
+
+
+async def lags(worker: str) -> dict[float, float]:
+    """How many effects took at most so many seconds, by bound."""
+    async with aiohttp.ClientSession() as session, session.get(f"{worker}/metrics") as response:
+        text = await response.text()
+    return {float(bound): float(count) for bound, count in LAGS.findall(text)}
+
+
+LAGS = re.compile(r'^crm_inbox_lag_seconds_bucket{le="([^"]+)"} (\S+)$', re.MULTILINE)
+
+
+def p95_of(cumulative: Mapping[float, float]) -> float:
+    """The 95th percentile of a histogram, evenly spread within its bucket, as Prometheus does."""
+    wanted, low, below = max(cumulative.values()) * 0.95, 0.0, 0.0
+    if wanted == 0:
+        raise LoadFailed("there was nothing to measure")
+    for bound, count in sorted(cumulative.items()):
+        if count >= wanted:
+            return low if bound == float("inf") else low + (bound - low) * (wanted - below) / (count - below)
+        low, below = bound, count
+    raise AssertionError("the last bucket holds all")
+
+
+async def read_your_write(suite: Suite, seconds: int) -> Sample:
+    """From the answer of a create to its lead in a timeline, in milliseconds, at the gateway under 200 creates a second."""
     tokens = await suite.tokens("organization")
     load = under_api(creates(Options("", seconds=seconds, connections=8)))
     background = asyncio.create_task(run(suite.gateway, replace(load, tokens=tokens, rate=200)))

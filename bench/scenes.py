@@ -151,6 +151,7 @@ async def events(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
             Row("inbox drain into one projection", "events/s", Goal(2_500), we.get("inbox drain")),
             Row("inbox drain into references and timeline", "events/s", None, we.get("inbox drain, activities")),
             Row("commit to effect p95 at 200/s", "ms", Goal(100, at_most=True), we.get("commit to effect")),
+            Row("read your write at the gateway, p95 at 200/s", "ms", None, we.get("read your write")),
             Row("CSV import", "leads/s", Goal(2_000), we.get("import")),
         ]
 

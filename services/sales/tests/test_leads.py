@@ -188,3 +188,20 @@ async def test_a_reader_may_look_but_not_touch(sales: Sales, sales_for: Callable
         assert (answer.status, answer.problem) == (403, "forbidden")
     assert (await reader.try_make("leads", **ADA)).status == 403
     assert (await reader.delete("leads", lead)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("last_name", ("Abel", "Zeno")),
+        ("company_name", ("Amber Ltd", "Zenith Ltd")),
+        ("estimated_close_date", ("2026-12-01", "2027-01-01")),
+    ],
+)
+async def test_leads_sort_by_what_may_be_missing(sales: Sales, key: str, values: tuple[str, str]) -> None:
+    names = {"topic": "Card", "last_name": "Somebody", "company_name": "Firm"}
+    unknown = await sales.make("leads", **{name: value for name, value in names.items() if name != key})
+    late, early = [await sales.make("leads", **{**names, key: value}) for value in reversed(values)]
+    order = [lead["id"] for lead in await sales.page("leads", f"sort={key}")]
+    assert order == [unknown["id"], early["id"], late["id"]]
+    assert [lead["id"] for lead in await sales.page("leads", f"sort=-{key}")] == order[::-1]

@@ -11,8 +11,6 @@ import threading
 from collections.abc import Sequence
 from importlib import import_module
 
-from sqlalchemy.orm import configure_mappers
-
 from crm_local.suite import Role, Service
 
 _MODULES: dict[Role, str] = {"api": "main", "worker": "worker"}
@@ -24,7 +22,8 @@ def preload(services: Sequence[Service]) -> None:
         for module in (*_MODULES.values(), "consumers"):
             import_module(f"{service.package}.{module}")
     # Every process would otherwise configure all mapped classes for itself: 8 MiB each, and a good part of its start.
-    configure_mappers()
+    # Imported here only, for the commands that fork nothing.
+    import_module("sqlalchemy.orm").configure_mappers()
     if threading.active_count() > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())
         raise RuntimeError(f"importing the services started threads, which no fork survives: {names}")

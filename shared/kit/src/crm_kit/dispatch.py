@@ -41,7 +41,7 @@ FAILED = Counter("crm_inbox_failed", "Failed attempts to handle an event.", ["gr
 LAG = Histogram(
     "crm_inbox_lag_seconds",
     "From the change at its source to its effect here.",
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+    buckets=(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 10, 60, 600),
 )
 
 BUSY_ATTEMPTS = 5
