@@ -22,6 +22,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=5, help="length of one run")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--bank-file", type=Path, metavar="CSV", help="for scene bank: the Bank Marketing data")
+    parser.add_argument("--without", action="append", default=[], metavar="SERVICE", help="its processes stand still")
     parser.add_argument("--json", type=Path, default=Path(".crm/bench.json"), metavar="FILE")
     return parser.parse_args(given)
 
@@ -50,6 +51,7 @@ async def measured(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
         await bench(Options(args.database_url, args.amqp_url, **common), nobody, scenes, outcomes)
         return
     async with suite(args.port) as standing:
+        standing.freeze(args.without)
         status = standing.status
         await bench(Options(status["database_url"], status["amqp_url"], **common), ours(standing), scenes, outcomes)
 

@@ -243,7 +243,7 @@ async def events(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, S
 @contextmanager
 def frozen(suite: Suite, *names: str) -> Iterator[None]:
     """Stop processes in their tracks, and let them go on at the end."""
-    pids = [suite.process(name)["pid"] for name in names]
+    pids = [pid for name in names if (pid := suite.process(name)["pid"]) not in suite.frozen]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

@@ -74,7 +74,7 @@ async def test_insights_joins_a_running_suite_and_catches_up_while_writes_go_on(
         before = await versions(books)
         async with driver.telling(selling_story), stage.connect("insights") as copy:
             # People at their desks, and a file: more writes a second than people alone could do.
-            await driver.bring(leads * 4)
+            await driver.bring(leads * 2)
             written = await books.fetchval(WRITTEN)
             began, told = monotonic(), len(driver.ledger.keys)
             keys, caps = {"insights": CONSUMERS.routing_keys()}, topology.Caps(log_bytes=LOG_BYTES)
@@ -85,7 +85,7 @@ async def test_insights_joins_a_running_suite_and_catches_up_while_writes_go_on(
             written = await books.fetchval(WRITTEN) - written
         await until(nothing_waits(books), "the file is imported", seconds=60 + leads / 25)
         async with stage.connect("insights") as copy:
-            await until(knows(copy, await versions(books)), "insights knows the rest, too")
+            await until(knows(copy, await versions(books)), "insights knows the rest, too", seconds=60 + leads / 20)
             snapshots = await copy.fetchval("select count(*) from inbox where type like '%.snapshot.v1'")
             unfinished = await copy.fetchval("select count(*) from inbox where state <> 'done'")
         headers = {"authorization": f"Bearer {issuer.token(principal())}"}
