@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,24 +25,27 @@ def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> No
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 50)
-    # Having shut down, uvicorn raises the signal again for whoever was there before: nobody, or the last spans were lost.
+    # Having shut down, uvicorn raises the signal again: by default that would end the process before its last spans were
+    # sent. Before uvicorn listens it must end the process all the same.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    uvicorn.run(
-        served,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        # Who is behind a proxy is decided where it matters, against the proxies named in the settings.
-        proxy_headers=False,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=10,
-    )
-    telemetry.shut_down()
+        signal.signal(number, lambda *_: sys.exit())
+    try:
+        uvicorn.run(
+            served,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            # Who is behind a proxy is decided where it matters, against the proxies named in the settings.
+            proxy_headers=False,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=10,
+        )
+    finally:
+        telemetry.shut_down()
