@@ -268,6 +268,44 @@ Rate = Annotated[
 ]
 """A rate above zero with at most 10 integer digits and 10 decimals, as decimal text in JSON."""
 
+_QUANTITY: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,5})?", re.ASCII)
+
+
+def _amount_of_things(value: Any) -> Decimal:
+    if isinstance(value, str) and _QUANTITY.fullmatch(value):
+        return Decimal(value)
+    if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        number = Decimal(value)
+        if number.is_finite() and 0 <= number < 10**10 and number == round(number, 5):
+            return number
+    raise PydanticCustomError(
+        "quantity", 'a quantity is a decimal string such as "2.5" with at most 10 integer digits and 5 decimals'
+    )
+
+
+def _quantity(value: Any) -> Decimal:
+    number = _amount_of_things(value)
+    if number == 0:
+        raise PydanticCustomError("quantity", "a quantity is above zero")
+    return number
+
+
+QuantityOrZero = Annotated[
+    Decimal,
+    PlainValidator(_amount_of_things),
+    PlainSerializer(rate_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,5})?$", "examples": ["0"]}),
+]
+"""How much of something, zero or more: at most 10 integer digits and 5 decimals, as decimal text in JSON."""
+
+Quantity = Annotated[
+    Decimal,
+    PlainValidator(_quantity),
+    PlainSerializer(rate_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^(?!0+(\.0+)?$)[0-9]{1,10}(\.[0-9]{1,5})?$", "examples": ["2.5"]}),
+]
+"""How much of something, above zero: at most 10 integer digits and 5 decimals, as decimal text in JSON."""
+
 Flag = Annotated[bool, Strict()]
 """true or false; never text or a number."""
 

@@ -1,0 +1,129 @@
+"""What lines and documents cost: pure Decimal arithmetic, half up per currency, the same for every kind of document.
+
+The rules are domain.md's (*Totals*); amounts of different currencies never meet in a sum.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+
+from crm_contracts.money import Money, MoneyError, total
+from crm_kit.errors import InvalidValue
+
+# 15 + 4 digits of an amount times 10 + 5 of a quantity, and room for a discount.
+_EXACT = Context(prec=60)
+_HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class LineTerms:
+    """What decides the price of a line; all amounts in one currency."""
+
+    quantity: Decimal
+    unit_price: Money
+    volume_discount: Money
+    manual_discount: Money
+    tax_percent: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LinePrice:
+    """What a line costs."""
+
+    net: Money
+    tax: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a document costs."""
+
+    subtotal: Money
+    discount_total: Money
+    tax_total: Money
+    total: Money
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeBreak:
+    """From this quantity on, each unit costs less: by a percentage of its price or by an amount, one of the two."""
+
+    min_quantity: Decimal
+    percent: Decimal | None = None
+    amount: Money | None = None
+
+
+def price_line(terms: LineTerms, pointer: str) -> LinePrice:
+    """Net = round((unit price - volume discount) x quantity - manual discount); tax = round(net x percent / 100).
+
+    422 ``discount-too-large`` when the discounts exceed the price, ``currency-mismatch`` when amounts are of several
+    currencies, ``too-large`` past 15 integer digits; ``pointer`` is the line's, such as ``/lines/3``.
+    """
+    currency = terms.unit_price.currency
+    require_currency(terms.volume_discount, currency, f"{pointer}/volume_discount")
+    require_currency(terms.manual_discount, currency, f"{pointer}/manual_discount")
+    unit = terms.unit_price.amount - terms.volume_discount.amount
+    exact = _EXACT.subtract(_EXACT.multiply(unit, terms.quantity), terms.manual_discount.amount)
+    if exact < 0:
+        message = "The discounts are more than what the line costs."
+        raise InvalidValue(f"{pointer}/manual_discount", "discount-too-large", message)
+    net = _money(exact, currency, f"{pointer}/quantity")
+    return LinePrice(net, percent_of(net, terms.tax_percent))
+
+
+def volume_discount(breaks: Sequence[VolumeBreak], unit_price: Money, quantity: Decimal) -> Money:
+    """The discount on each unit: of the highest break that the quantity reaches, never more than the price."""
+    reached = [one for one in breaks if one.min_quantity <= quantity]
+    if not reached:
+        return Money.zero(unit_price.currency)
+    best = max(reached, key=lambda one: one.min_quantity)
+    off = percent_of(unit_price, best.percent) if best.percent is not None else best.amount
+    return Money.zero(unit_price.currency) if off is None else min(off, unit_price)
+
+
+def totals(
+    currency: str,
+    prices: Iterable[LinePrice],
+    *,
+    discount_percent: Decimal | None,
+    discount_amount: Money | None,
+    freight: Money | None,
+) -> Totals:
+    """Subtotal = sum of net; discount = round(subtotal x percent / 100) + amount, at most the subtotal; tax = sum of the
+    lines' taxes, unchanged by the discount; total = subtotal - discount + freight + tax.
+
+    422 ``currency-mismatch`` with the pointer of the amount, ``too-large`` when a sum has more than 15 integer digits.
+    """
+    known = list(prices)
+    nothing = Money.zero(currency)
+    for amount, pointer in ((discount_amount, "/discount_amount"), (freight, "/freight")):
+        if amount is not None:
+            require_currency(amount, currency, pointer)
+    try:
+        subtotal = total((price.net for price in known), currency)
+        wanted = percent_of(subtotal, discount_percent or Decimal(0)) + (discount_amount or nothing)
+        discount = min(wanted, subtotal)
+        tax = total((price.tax for price in known), currency)
+        due = subtotal - discount + (freight or nothing) + tax
+    except MoneyError as error:
+        raise InvalidValue("/lines", "too-large", f"In sum, {error}.") from error
+    return Totals(subtotal, discount, tax, due)
+
+
+def percent_of(amount: Money, percent: Decimal) -> Money:
+    """So many percent of an amount, rounded half up to the currency's decimals."""
+    return Money.rounded(_EXACT.divide(_EXACT.multiply(amount.amount, percent), _HUNDRED), amount.currency)
+
+
+def require_currency(amount: Money, currency: str, pointer: str) -> None:
+    """422 ``currency-mismatch`` for an amount in another currency than its document's."""
+    if amount.currency != currency:
+        message = f"The amounts of this document are in {currency}."
+        raise InvalidValue(f"{pointer}/currency", "currency-mismatch", message)
+
+
+def _money(exact: Decimal, currency: str, pointer: str) -> Money:
+    try:
+        return Money.rounded(exact, currency)
+    except MoneyError as error:
+        raise InvalidValue(pointer, "too-large", f"In this quantity, {error}.") from error

@@ -1,0 +1,130 @@
+"""What lines and documents cost, held against an oracle of plain fractions."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_contracts.money import Money, exponent
+from crm_kit.errors import InvalidValue
+from crm_sales.pricing.domain import LinePrice, LineTerms, VolumeBreak, price_line, totals, volume_discount
+
+CURRENCIES = st.sampled_from(["JPY", "EUR", "KWD"])
+"""With no decimals, two and three."""
+PERCENT = st.decimals(0, 100, places=2)
+QUANTITY = st.decimals(Decimal("0.00001"), 100_000, places=5)
+
+
+def money(currency: str, most: int = 1_000_000) -> st.SearchStrategy[Money]:
+    return st.decimals(0, most, places=exponent(currency)).map(lambda amount: Money(amount, currency))
+
+
+def half_up(exact: Fraction, currency: str) -> Decimal:
+    """The oracle's rounding: whole minor units, a half goes up; amounts here are never negative."""
+    unit = 10 ** exponent(currency)
+    whole: int = (exact * unit + Fraction(1, 2)).__floor__()
+    return Decimal(whole) / unit
+
+
+@st.composite
+def terms(draw: st.DrawFn, currency: str) -> LineTerms:
+    price = draw(money(currency))
+    volume = draw(money(currency).filter(lambda off: off <= price))
+    quantity = draw(QUANTITY)
+    gross = Fraction(price.amount - volume.amount) * Fraction(quantity)
+    share = draw(st.integers(0, 4))
+    manual = Money(half_up(gross * share / 5, currency), currency) if share else Money.zero(currency)
+    if Fraction(manual.amount) > gross:
+        manual = Money.zero(currency)
+    return LineTerms(quantity, price, volume, manual, draw(PERCENT))
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> tuple[str, list[LineTerms], Decimal | None, Money | None, Money | None]:
+    currency = draw(CURRENCIES)
+    lines = draw(st.lists(terms(currency), max_size=6))
+    return (
+        currency,
+        lines,
+        draw(st.none() | PERCENT),
+        draw(st.none() | money(currency)),
+        draw(st.none() | money(currency)),
+    )
+
+
+@given(documents())
+def test_a_total_is_what_the_oracle_says(
+    document: tuple[str, list[LineTerms], Decimal | None, Money | None, Money | None],
+) -> None:
+    currency, lines, percent, amount, freight = document
+    found = totals(
+        currency,
+        [price_line(line, f"/lines/{position}") for position, line in enumerate(lines)],
+        discount_percent=percent,
+        discount_amount=amount,
+        freight=freight,
+    )
+
+    subtotal = tax = Decimal(0)
+    for line in lines:
+        unit = Fraction(line.unit_price.amount) - Fraction(line.volume_discount.amount)
+        net = half_up(unit * Fraction(line.quantity) - Fraction(line.manual_discount.amount), currency)
+        subtotal += net
+        tax += half_up(Fraction(net) * Fraction(line.tax_percent) / 100, currency)
+    discount = half_up(Fraction(subtotal) * Fraction(percent or 0) / 100, currency)
+    discount = min(discount + (amount.amount if amount else 0), subtotal)
+    total = subtotal - discount + (freight.amount if freight else 0) + tax
+
+    assert [one.amount for one in (found.subtotal, found.discount_total, found.tax_total, found.total)] == [
+        subtotal,
+        discount,
+        tax,
+        total,
+    ]
+    assert {one.currency for one in (found.subtotal, found.discount_total, found.tax_total, found.total)} == {currency}
+
+
+@given(currency=CURRENCIES, data=st.data())
+def test_a_volume_discount_is_that_of_the_highest_break_reached(currency: str, data: st.DataObject) -> None:
+    price, quantity = data.draw(money(currency)), data.draw(QUANTITY)
+    steps = data.draw(st.lists(st.tuples(QUANTITY, PERCENT), max_size=5, unique_by=lambda step: step[0]))
+    found = volume_discount([VolumeBreak(least, percent) for least, percent in steps], price, quantity)
+    reached = [percent for least, percent in sorted(steps) if least <= quantity]
+    expected = half_up(Fraction(price.amount) * Fraction(reached[-1]) / 100, currency) if reached else Decimal(0)
+    assert found == Money(expected, currency)
+
+
+def test_a_discount_by_amount_is_never_more_than_the_price() -> None:
+    off = VolumeBreak(Decimal(1), amount=Money(Decimal(9), "EUR"))
+    assert volume_discount([off], Money(Decimal(5), "EUR"), Decimal(2)) == Money(Decimal(5), "EUR")
+
+
+def euros(amount: str) -> Money:
+    return Money(Decimal(amount), "EUR")
+
+
+def test_a_line_never_costs_less_than_nothing() -> None:
+    line = LineTerms(Decimal(1), euros("10.00"), euros("0.00"), euros("10.01"), Decimal(0))
+    with pytest.raises(InvalidValue) as refused:
+        price_line(line, "/lines/0")
+    assert (refused.value.slug, refused.value.errors[0].pointer) == ("discount-too-large", "/lines/0/manual_discount")
+
+
+def test_amounts_of_two_currencies_are_never_added() -> None:
+    yen = Money(Decimal(10), "JPY")
+    with pytest.raises(InvalidValue, match="currency-mismatch"):
+        price_line(LineTerms(Decimal(1), euros("10.00"), euros("0.00"), yen, Decimal(0)), "/lines/0")
+    line = LinePrice(euros("10.00"), euros("1.90"))
+    for amounts in ({"freight": yen, "discount_amount": None}, {"freight": None, "discount_amount": yen}):
+        with pytest.raises(InvalidValue, match="currency-mismatch"):
+            totals("EUR", [line], discount_percent=None, **amounts)
+
+
+def test_a_sum_past_fifteen_digits_is_refused() -> None:
+    most = euros("999999999999999.99")
+    with pytest.raises(InvalidValue, match="too-large"):
+        price_line(LineTerms(Decimal(2), most, euros("0.00"), euros("0.00"), Decimal(0)), "/lines/0")
+    with pytest.raises(InvalidValue, match="too-large"):
+        totals("EUR", [LinePrice(most, euros("0.00"))] * 2, discount_percent=None, discount_amount=None, freight=None)

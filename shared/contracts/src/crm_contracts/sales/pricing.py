@@ -1,0 +1,70 @@
+"""Priced lines and totals: what opportunities, quotes, orders and invoices have in common."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from crm_contracts.money import Money
+from crm_contracts.records import OwnedRecord
+from crm_contracts.types import CurrencyCode, NonNegativeMoney, Percent, Quantity, Rate, Shape, ShortText
+
+MAX_LINES = 500
+"""Lines that one document may have (events.md §2)."""
+
+_BASE = "in base currency at `exchange_rate`; read-only."
+
+
+class PricedLine(Shape):
+    """One line: so much of a product, or of something written in, at a price.
+
+    `net` = (`unit_price` - `volume_discount`) x `quantity` - `manual_discount`, rounded half up to the currency's decimals;
+    `tax` = `net` x `tax_percent` / 100, rounded likewise.
+    """
+
+    id: UUID = Field(description="Id of the line; it keeps it from quote to order to invoice.")
+    product_id: UUID | None = Field(description="Product sold; null for something written in.")
+    name: ShortText = Field(description="Name of the product as of writing, or what was written in.")
+    unit: ShortText | None = Field(description="What the quantity counts, such as `piece` or `month`.")
+    quantity: Quantity = Field(description="How much, above zero.")
+    unit_price: NonNegativeMoney = Field(description="Price of one unit before discounts.")
+    price_overridden: bool = Field(description="Whether a person gave the price instead of the price list.")
+    volume_discount: NonNegativeMoney = Field(description="Discount on each unit that the quantity earns.")
+    manual_discount: NonNegativeMoney = Field(description="Discount on the whole line that a person gave.")
+    tax_percent: Percent = Field(description="Tax in percent of `net`, 0 to 100: the product's unless given.")
+    tax_overridden: bool = Field(description="Whether a person gave the tax instead of the product.")
+    net: NonNegativeMoney = Field(description="What the line costs without tax.")
+    tax: NonNegativeMoney = Field(description="Tax on the line.")
+
+
+class PricedRecord(OwnedRecord):
+    """A document with lines and totals, all in one currency.
+
+    `subtotal` = sum of the lines' `net`; `discount_total` = `discount_percent` of the subtotal, rounded, plus
+    `discount_amount`, at most the subtotal; `tax_total` = sum of the lines' `tax`, which the header's discount does not
+    change; `total` = `subtotal` - `discount_total` + `freight` + `tax_total`.
+    """
+
+    price_list_id: UUID | None = Field(description="Price list that prices come from; null when all are given.")
+    currency: CurrencyCode = Field(
+        description="Currency of every amount of the document; the price list's if there is one."
+    )
+    exchange_rate: Rate | None = Field(
+        description="Units of base currency per unit of `currency`, pinned when the document was created."
+    )
+    discount_percent: Percent | None = Field(description="Discount on the subtotal in percent, 0 to 100.")
+    discount_amount: NonNegativeMoney | None = Field(description="Discount on the subtotal as an amount.")
+    discount_amount_base: Money | None = Field(description=f"`discount_amount` {_BASE}")
+    freight: NonNegativeMoney | None = Field(description="Cost of delivery, without tax.")
+    freight_base: Money | None = Field(description=f"`freight` {_BASE}")
+    subtotal: NonNegativeMoney = Field(description="Sum of the lines' net amounts; read-only.")
+    subtotal_base: Money = Field(description=f"`subtotal` {_BASE}")
+    discount_total: NonNegativeMoney = Field(description="Discount on the subtotal in all; read-only.")
+    discount_total_base: Money = Field(description=f"`discount_total` {_BASE}")
+    tax_total: NonNegativeMoney = Field(description="Sum of the lines' taxes; read-only.")
+    tax_total_base: Money = Field(description=f"`tax_total` {_BASE}")
+    total: NonNegativeMoney = Field(description="What the customer pays; read-only.")
+    total_base: Money = Field(description=f"`total` {_BASE}")
+
+
+Lines = Annotated[list[PricedLine], Field(max_length=MAX_LINES)]
