@@ -23,7 +23,7 @@ def money(currency: str, most: int = 1_000_000) -> st.SearchStrategy[Money]:
 
 def half_up(exact: Fraction, currency: str) -> Decimal:
     """The oracle's rounding: whole minor units, a half goes up; amounts here are never negative."""
-    unit = 10 ** exponent(currency)
+    unit: int = 10 ** exponent(currency)
     whole: int = (exact * unit + Fraction(1, 2)).__floor__()
     return Decimal(whole) / unit
 
