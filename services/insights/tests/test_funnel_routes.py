@@ -74,6 +74,15 @@ async def test_the_period_is_of_days_in_the_organisations_time_zone(
     assert whole["opportunities"]["count"] == 4
 
 
+async def test_an_imported_deal_counts_in_the_period_it_was_opened_in_elsewhere(client: Client, hear: Hear) -> None:
+    stages, told = four_stages()
+    deal = Deal(at=datetime.fromisoformat("2016-10-20T09:00Z"))
+    told += [deal.made(stages[0], created_at="2026-01-05T09:00:00Z")]
+    await hear(*told)
+    assert (await funnel(client, period_to="2016-10-31"))["opportunities"]["count"] == 1
+    assert (await funnel(client, period_from="2016-11-01"))["opportunities"]["count"] == 0
+
+
 async def test_a_lead_of_the_period_is_followed_to_a_deal_that_came_after_it(client: Client, hear: Hear) -> None:
     stages, told = four_stages()
     lead = Lead(at=datetime.fromisoformat("2026-01-05T09:00Z"))

@@ -9,8 +9,9 @@ from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
 from crm_sales.contact.commands import IMPORTER as CONTACTS
 from crm_sales.lead.commands import IMPORTER as LEADS
+from crm_sales.opportunity.migrate import IMPORTER as OPPORTUNITIES
 
-IMPORTERS = (LEADS, CONTACTS, ACCOUNTS)
+IMPORTERS = (LEADS, CONTACTS, ACCOUNTS, OPPORTUNITIES)
 
 
 def run() -> None:

@@ -4,7 +4,7 @@ It loads and locks, checks who may, stamps versions, and at the end sends one st
 Commands never commit: the route wrapper or the consumer does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -78,6 +78,8 @@ class UnitOfWork:
         self._in_transaction = conn is not None
         self._stack = AsyncExitStack()
         self._records: dict[tuple[type[Record], UUID], Record] = {}
+        self._seen: dict[tuple[type[Record], UUID], Record] = {}
+        self._looked_up: dict[Any, Sequence[Mapping[str, Any]]] = {}
         self._new: set[UUID] = set()
         self._removed: set[UUID] = set()
         self._pending: dict[UUID, Pending] = {}
@@ -134,6 +136,15 @@ class UnitOfWork:
         result: CursorResult[Any] = await (await self.connection()).execute(statement, parameters)
         return result
 
+    async def look_up(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """The rows of a read that one unit of work may ask many times, such as an import for the stage of each row: asked
+        once, then remembered. ``statement`` is a constant; what it reads is not written in this unit of work."""
+        key = (statement, *sorted(parameters.items()))
+        found = self._looked_up.get(key)
+        if found is None:
+            found = self._looked_up[key] = [dict(row) for row in (await self.execute(statement, parameters)).mappings()]
+        return found
+
     # -- loading -------------------------------------------------------------------------------------------------
 
     async def get(self, entity: type[R], record_id: UUID, privilege: Privilege) -> R:
@@ -156,9 +167,9 @@ class UnitOfWork:
         return await self._lock(entity, record_id)
 
     async def read(self, entity: type[R], record_id: UUID) -> R:
-        """A record as it is now, if the caller may read it; not locked, not to be changed."""
+        """A record as it is when first asked for, if the caller may read it; not locked, not to be changed."""
         self.principal.require(entity.entity(), Privilege.READ)
-        known = self._records.get((entity, record_id))
+        known = self._records.get((entity, record_id)) or self._seen.get((entity, record_id))
         if known is not None:
             return known  # type: ignore[return-value]  # the key names the type
         row = (await self.execute(_by_id(entity, lock=False), {"id": record_id})).one_or_none()
@@ -166,6 +177,8 @@ class UnitOfWork:
             raise NotFound(entity.entity())
         record = entity.from_row(dict(row._mapping))
         self._check(record, Privilege.READ)
+        # The rows of an import refer to the same few records again and again.
+        self._seen[entity, record_id] = record
         return record
 
     async def refer(self, entity: type[R], record_id: UUID, pointer: str) -> R:

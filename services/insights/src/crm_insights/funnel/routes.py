@@ -32,9 +32,10 @@ class FunnelQuery(Selection):
 async def get_funnel(request: Request, uow: Uow, query: Annotated[FunnelQuery, Query()]) -> Response:
     """The sales funnel: leads that become deals, and deals by stage with value, conversion and time, live from sales.
 
-    It is made of the leads and opportunities that were created in the period and that you may read: 403 unless you may
-    read opportunities. An example: `?period_from=2026-07-01&period_to=2026-09-30`. The figures follow sales within
-    moments; `Crm-After` with the `Crm-Version` of a lead, opportunity or sales stage waits for it. The weak ETag changes
+    It is made of the leads that were created and the opportunities that were opened in the period (one imported from
+    another system, when it was opened there) and that you may read: 403 unless you may read opportunities. An example:
+    `?period_from=2026-07-01&period_to=2026-09-30`. The figures follow sales within moments; `Crm-After` with the
+    `Crm-Version` of a lead, opportunity or sales stage waits for it. The weak ETag changes
     with the figures, not with `as_of`.
 
     As CSV you get the stages, a line each, in the same order, with the names of the fields in the first line.

@@ -33,6 +33,7 @@ class Deal(Projected, Base):
     probability: Mapped[Decimal] = mapped_column(PercentType())
     estimated_base: Mapped[Decimal | None] = mapped_column(Numeric(20, 4))
     actual_base: Mapped[Decimal | None] = mapped_column(Numeric(20, 4), comment="null unless it is won")
+    # Of a deal imported from another system, when it was opened there.
     created_at: Mapped[datetime]
 
     __table_args__ = (
@@ -68,5 +69,10 @@ def _columns(record: OpportunityRecord) -> dict[str, Any]:
         "probability": record.probability,
         "estimated_base": None if estimated is None else estimated.amount,
         "actual_base": None if actual is None else actual.amount,
-        "created_at": record.created_at,
+        "created_at": _opened_at(record),
     }
+
+
+def _opened_at(record: OpportunityRecord) -> datetime:
+    """When work on it began: earlier than the record, where it was imported from another system."""
+    return min([record.created_at, *(visit.entered_at for visit in record.stages[:1])])

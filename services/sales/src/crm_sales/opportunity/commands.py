@@ -49,7 +49,7 @@ async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opport
     deal = Opportunity(
         number=await uow.number("OPP"), stages=[], closes=[], probability_overridden=overridden, **values
     )
-    await _set_customer(uow, deal, customer)
+    await set_customer(uow, deal, customer)
     if lead_id is not None:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
     stage = await first_stage(uow) if stage_id is None else await stage_with(uow, stage_id, "/stage_id")
@@ -65,7 +65,7 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     values = fields_set(body)
     if "customer" in values:
         values.pop("customer")
-        await _set_customer(uow, deal, body.customer)
+        await set_customer(uow, deal, body.customer)
     lead_id = values.get("originating_lead_id")
     if lead_id is not None and lead_id != deal.originating_lead_id:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
@@ -142,7 +142,8 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
     uow.remove(deal, OpportunityDeleted)
 
 
-async def _set_customer(uow: UnitOfWork, deal: Opportunity, wanted: CustomerInput | None) -> None:
+async def set_customer(uow: UnitOfWork, deal: Opportunity, wanted: CustomerInput | None) -> None:
+    """Make it the deal of an account or contact that the caller may read, or of nobody; 422 for any other."""
     if wanted is None:
         deal.belong_to(None)
     elif (wanted.type, wanted.id) != (deal.customer_type, deal.customer_id):

@@ -5,12 +5,23 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 
+from crm_kit.importing.jobs import (
+    DuplicatesForm,
+    FileForm,
+    ImportJob,
+    MappingForm,
+    accept,
+    cancel_job,
+    job_errors,
+    job_status,
+)
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
 from crm_kit.requests import Route, Uow
 from crm_sales.opportunity import commands
+from crm_sales.opportunity.migrate import IMPORTER
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import (
     OpportunityCreate,
@@ -62,6 +73,38 @@ async def query_opportunities(query: Query, uow: Uow) -> Response:
 async def create_opportunity(body: OpportunityCreate, uow: Uow) -> Response:
     """A new deal, owned by you. 422 `inactive-reference` for an inactive customer, `no-exchange-rate` as for leads."""
     return await created(uow, await commands.create_opportunity(uow, body), "opportunities")
+
+
+@router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_opportunities")
+async def import_opportunities(
+    file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
+) -> Response:
+    """Import deals of another system from a CSV or NDJSON file, open or closed, with the days they had there.
+
+    Beside the fields of a create a row may say `stage`, `status` (`open`, `won`, `lost`), `reason`, `opened_at`, `closed_at`
+    (instants, or days in the organisation's time zone), `actual_value` and `note`. Each deal is one `created` event at the
+    state it stands in: nobody won it now, so no follow-up and no new tier follows. `Location` is the job. 422
+    `unreadable-file` or `invalid-mapping` when nothing can be imported.
+    """
+    return await accept(uow, IMPORTER, "opportunities", file, mapping, duplicates)
+
+
+@router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_opportunity_import")
+async def get_opportunity_import(job_id: UUID, uow: Uow) -> Response:
+    """How far an import is."""
+    return await job_status(uow, IMPORTER, job_id)
+
+
+@router.get("/jobs/{job_id}/errors", response_class=Response, operation_id="list_opportunity_import_errors")
+async def list_opportunity_import_errors(job_id: UUID, uow: Uow) -> Response:
+    """The refused rows as CSV: row, column, code, message, and the row itself."""
+    return await job_errors(uow, IMPORTER, job_id)
+
+
+@router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_opportunity_import")
+async def cancel_opportunity_import(job_id: UUID, uow: Uow) -> Response:
+    """Stop an import after the chunk in hand; what was imported stays."""
+    return await cancel_job(uow, IMPORTER, job_id)
 
 
 @router.get("/{opportunity_id}", response_model=OpportunityRead, operation_id="get_opportunity")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from crm_contracts.sales import LeadSource, LossReason, OpportunityRecord, Rating
+from crm_contracts.sales import LeadSource, LossReason, OpportunityRecord, OpportunityStatus, Rating
 from crm_contracts.types import Date, Flag, LongText, Maybe, NonNegativeMoney, Percent, RefInput, ShortText, UtcDatetime
 from crm_kit.errors import InvalidValue
 
@@ -113,3 +113,29 @@ class OpportunityLoss(BaseModel):
     reason: LossReason = Field(LossReason.CANCELED, description="Reason; `canceled` unless said.")
     closed_at: UtcDatetime | None = Field(None, description="When it was lost; now unless given, never in the future.")
     note: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+
+
+class OpportunityImport(OpportunityFields):
+    """A row of an import: a deal as another system knew it, open, won or lost, with the days it had there.
+
+    A day without a time of day is taken as its beginning in the organisation's time zone.
+    """
+
+    name: ShortText = Field(description="What the deal is called, 1 to 200 characters.")
+    stage: Maybe[ShortText] = Field(
+        None, description="Name of the stage it is in, or was closed in; the first unless given."
+    )
+    stage_id: UUID | None = Field(None, description="The same by id.")
+    status: OpportunityStatus = Field(OpportunityStatus.OPEN, description="`open`, `won` or `lost`.")
+    reason: LossReason | None = Field(None, description="Why it was lost; `canceled` unless said.")
+    opened_at: UtcDatetime | Date | None = Field(
+        None,
+        description="When work on it began: when it entered its stage. When it was closed, else now, unless given.",
+    )
+    closed_at: UtcDatetime | Date | None = Field(
+        None, description="When it was won or lost, never in the future; required for a closed deal."
+    )
+    actual_value: NonNegativeMoney | None = Field(
+        None, description="What it was won with; its estimated value unless given, and one of the two is required."
+    )
+    note: Maybe[LongText] = Field(None, description="Free text of the close record, at most 32,000 characters.")

@@ -2,26 +2,28 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import bindparam, select
 
 from crm_kit.errors import DomainError, UnknownReference
 from crm_kit.uow import UnitOfWork
 from crm_sales.sales_stage.model import SalesStage
 
+FIRST = select(*SalesStage.__table__.c).order_by(SalesStage.position, SalesStage.id).limit(1)
+BY_ID = select(*SalesStage.__table__.c).where(SalesStage.id == bindparam("key"))
+BY_NAME = select(*SalesStage.__table__.c).where(SalesStage.name == bindparam("key"))
+
 
 async def first_stage(uow: UnitOfWork) -> SalesStage:
     """Where a deal starts; 422 ``no-sales-stage`` when the organisation has removed them all."""
-    stages = select(*SalesStage.__table__.c).order_by(SalesStage.position, SalesStage.id)
-    row = (await uow.execute(stages.limit(1))).mappings().one_or_none()
-    if row is None:
+    found = await uow.look_up(FIRST, {})
+    if not found:
         raise DomainError("no-sales-stage", "There is no sales stage to start in; add one at /sales-stages.")
-    return SalesStage.from_row(dict(row))
+    return SalesStage.from_row(dict(found[0]))
 
 
 async def stage_with(uow: UnitOfWork, key: UUID | str, pointer: str) -> SalesStage:
     """The stage of this id or name; 422 ``unknown-reference`` with the pointer."""
-    match: ColumnElement[bool] = SalesStage.id == key if isinstance(key, UUID) else SalesStage.name == key
-    row = (await uow.execute(select(*SalesStage.__table__.c).where(match))).mappings().one_or_none()
-    if row is None:
+    found = await uow.look_up(BY_ID if isinstance(key, UUID) else BY_NAME, {"key": key})
+    if not found:
         raise UnknownReference(pointer, SalesStage.entity())
-    return SalesStage.from_row(dict(row))
+    return SalesStage.from_row(dict(found[0]))

@@ -1,0 +1,102 @@
+"""Deals that another system knew: imported as they stand there, open, won or lost, with their own dates.
+
+Each is one new record and one ``created`` event, whatever its status. Nobody won it now, so nothing follows that follows a
+win: no follow-up task, no new tier of its customer.
+"""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from crm_contracts.sales import LossReason, OpportunityCreated, OpportunityStatus
+from crm_contracts.types import Date, UtcDatetime
+from crm_kit.db import new_id
+from crm_kit.errors import InvalidValue
+from crm_kit.importing.importer import Importer
+from crm_kit.uow import UnitOfWork
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.lead.model import Lead
+from crm_sales.opportunity.commands import set_customer
+from crm_sales.opportunity.domain import require_past, require_value
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.opportunity.schemas import OpportunityImport
+from crm_sales.sales_stage.queries import first_stage, stage_with
+
+# What the record has no column for, or gets by a verb.
+_TOLD = ("customer", "stage", "status", "reason", "opened_at", "closed_at", "actual_value", "note")
+
+
+async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity:
+    """The deal of one row, not yet part of anything.
+
+    422 for each rule that a deal closed here would break, and ``closed-before-opened``, ``closed-at-required``,
+    ``not-closed`` for what is said of an open one.
+    """
+    opened, closed = _days(uow, body)
+    values = {name: value for name, value in body if name not in _TOLD}
+    deal = Opportunity(
+        id=new_id(),
+        number=await uow.number("OPP"),
+        stages=[],
+        closes=[],
+        probability_overridden=body.probability is not None,
+        **values,
+    )
+    deal.status, _, deal.status_reason = deal.lifecycle.initial.partition("/")
+    await set_customer(uow, deal, body.customer)
+    if body.originating_lead_id is not None:
+        await uow.refer(Lead, body.originating_lead_id, "/originating_lead_id")
+    key = body.stage_id or body.stage
+    pointer = "/stage_id" if body.stage_id else "/stage"
+    deal.enter(await first_stage(uow) if key is None else await stage_with(uow, key, pointer), opened)
+    if closed is not None:
+        _close(uow, deal, body, closed)
+    await pin_amounts(uow, deal, Opportunity.money_fields)
+    return deal
+
+
+def _days(uow: UnitOfWork, body: OpportunityImport) -> tuple[datetime, datetime | None]:
+    """When the deal was opened, and when it was closed."""
+    if body.status == OpportunityStatus.OPEN:
+        for field in ("closed_at", "actual_value", "reason", "note"):
+            if getattr(body, field) is not None:
+                raise InvalidValue(f"/{field}", "not-closed", "An open deal was not closed yet.")
+        opened = uow.now if body.opened_at is None else _instant(uow, body.opened_at)
+        return _require_begun(opened, uow.now), None
+    if body.closed_at is None:
+        raise InvalidValue("/closed_at", "closed-at-required", f"Say when the deal was {body.status}.")
+    closed = require_past(_instant(uow, body.closed_at), uow.now)
+    opened = closed if body.opened_at is None else _instant(uow, body.opened_at)
+    if closed < opened:
+        raise InvalidValue("/closed_at", "closed-before-opened", "The deal was closed before it was opened.")
+    return opened, closed
+
+
+def _close(uow: UnitOfWork, deal: Opportunity, body: OpportunityImport, at: datetime) -> None:
+    if body.status == OpportunityStatus.WON:
+        if body.reason is not None:
+            raise InvalidValue("/reason", "not-lost", "Only a lost deal has a reason.")
+        if deal.customer_id is None:
+            raise InvalidValue("/customer", "customer-required", "A deal that was won has a customer.")
+        value = require_value(deal.estimated_value if body.actual_value is None else body.actual_value)
+        deal.win(value, at, body.note, uow.principal.author)
+        return
+    if body.actual_value is not None:
+        raise InvalidValue("/actual_value", "not-won", "Only a deal that was won has an actual value.")
+    deal.lose(body.reason or LossReason.CANCELED, at, body.note, uow.principal.author)
+
+
+def _instant(uow: UnitOfWork, at: UtcDatetime | Date) -> datetime:
+    """An instant as it is; a day as its beginning in the organisation's time zone."""
+    if isinstance(at, datetime):
+        return at
+    zone = ZoneInfo(uow.runtime.directory.organization.time_zone)
+    return datetime(at.year, at.month, at.day, tzinfo=zone).astimezone(ZoneInfo("UTC"))
+
+
+def _require_begun(opened: datetime, now: datetime) -> datetime:
+    if opened > now:
+        raise InvalidValue("/opened_at", "in-the-future", "A deal cannot have been opened in the future.")
+    return opened
+
+
+IMPORTER = Importer(Opportunity, OpportunityImport, OpportunityCreated, make_migrated)
