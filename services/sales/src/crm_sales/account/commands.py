@@ -15,17 +15,19 @@ from crm_contracts.sales import (
 from crm_kit.db import new_id
 from crm_kit.importing.importer import Importer
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, plain, require_status
+from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
-from crm_sales.account.domain import require_own_number
+from crm_sales.account.domain import MAX_ANCESTORS, require_own_number
 from crm_sales.account.model import Account
 from crm_sales.account.schemas import AccountCreate, AccountUpdate
-from crm_sales.account.tree import require_place
 from crm_sales.contact.model import Contact
 from crm_sales.contact_details import normal_details
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.model import Opportunity
+
+TREE = Tree(Account, "parent_account_id", MAX_ANCESTORS)
 
 
 async def create_account(uow: UnitOfWork, body: AccountCreate) -> Account:
@@ -106,6 +108,6 @@ async def _check_references(uow: UnitOfWork, account: Account, changed: set[str]
     if "parent_account_id" in changed and parent_id is not None:
         if parent_id != account.id:
             await uow.refer(Account, parent_id, "/parent_account_id")
-        await require_place(uow, account, parent_id)
+        await TREE.require_place(uow, account, parent_id)
     if "primary_contact_id" in changed and account.primary_contact_id is not None:
         await uow.refer(Contact, account.primary_contact_id, "/primary_contact_id")
