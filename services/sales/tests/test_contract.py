@@ -51,6 +51,10 @@ async def play(sales: Sales, people: People) -> None:
         await sales.act(collection, record, "deactivate", reason="Moved")
         await sales.act(collection, record, "activate")
         await sales.act(collection, record, "assign", **to_grace)
+    card = await sales.make("products", name="Gold card", list_price=dollars, valid_from="2026-01-01")
+    await sales.patch("products", card, tax_percent=19, valid_to="2099-12-31")
+    for command in ("activate", "retire", "revise"):
+        await sales.act("products", card, command)
     account = await sales.make("accounts", name="Short-lived", annual_revenue=euros("1.00"))
     contact = await sales.make("contacts", last_name="Short-lived")
     spare = await sales.make("opportunities", name="Short-lived")
@@ -62,6 +66,7 @@ async def play(sales: Sales, people: People) -> None:
         ("opportunities", spare),
         ("leads", other),
         ("sales-stages", empty),
+        ("products", card),
         ("exchange-rates", rate),
     ):
         assert (await sales.delete(collection, record)).status == 204

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from crm_contracts.money import Money
 from crm_contracts.sales import Tier
 from crm_kit.errors import DomainError, InvalidValue
-from crm_sales.account.domain import require_own_number
 from crm_sales.age import years_before
 from crm_sales.contact.domain import full_name
 from crm_sales.lead.domain import require_somebody
 from crm_sales.opportunity.domain import require_past, require_value, tier_after_win
+from crm_sales.own_number import require_own_number
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 
@@ -60,12 +60,12 @@ def test_a_lead_is_about_somebody() -> None:
 @pytest.mark.parametrize("number", ["ACC-00042", "acc-1", "ACC-999999999"])
 def test_numbers_of_the_drawn_form_cannot_be_given(number: str) -> None:
     with pytest.raises(InvalidValue, match="reserved-number"):
-        require_own_number(number)
+        require_own_number(number, "ACC")
 
 
-@pytest.mark.parametrize("number", [None, "K-4711", "ACC-", "ACC-12B", "XACC-12"])
+@pytest.mark.parametrize("number", [None, "K-4711", "ACC-", "ACC-12B", "XACC-12", "PRO-12"])
 def test_any_other_number_is_the_clients_own(number: str | None) -> None:
-    require_own_number(number)
+    require_own_number(number, "ACC")
 
 
 @given(st.dates(min_value=date(1000, 1, 1), max_value=date(2100, 12, 31)), st.integers(0, 150))

@@ -13,8 +13,9 @@ from crm_sales.account.domain import LIFECYCLE as ACCOUNT
 from crm_sales.contact.domain import LIFECYCLE as CONTACT
 from crm_sales.lead.domain import LIFECYCLE as LEAD
 from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
+from crm_sales.product.domain import LIFECYCLE as PRODUCT
 
-LIFECYCLES = {"lead": LEAD, "opportunity": OPPORTUNITY, "account": ACCOUNT, "contact": CONTACT}
+LIFECYCLES = {"lead": LEAD, "opportunity": OPPORTUNITY, "account": ACCOUNT, "contact": CONTACT, "product": PRODUCT}
 EXPECTED = {
     "lead": {
         "open/new": {"contact", "qualify", "disqualify"},
@@ -34,6 +35,7 @@ EXPECTED = {
     },
     "account": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "contact": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
+    "product": {"draft/draft": {"activate"}, "active/active": {"retire", "revise"}, "retired/retired": {"revise"}},
 }
 MATRIX = [
     (entity, action, state)

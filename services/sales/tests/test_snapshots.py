@@ -14,6 +14,7 @@ SNAPSHOTS = {
     "opportunity": contracts.OpportunitySnapshot,
     "account": contracts.AccountSnapshot,
     "contact": contracts.ContactSnapshot,
+    "product": contracts.ProductSnapshot,
     "sales_stage": contracts.SalesStageSnapshot,
     "exchange_rate": contracts.ExchangeRateSnapshot,
     "sales_settings": contracts.SalesSettingsSnapshot,
@@ -25,6 +26,9 @@ async def test_a_snapshot_shows_every_record_as_its_last_event_did(
     sales: Sales, runtime: Runtime, entity: type
 ) -> None:
     await sales.make("exchange-rates", currency="USD", rate="0.9", valid_from="2020-01-01")
+    await sales.make(
+        "products", name="Gold card", list_price={"amount": "12.5", "currency": "USD"}, valid_to="2030-01-01"
+    )
     lead = await sales.make("leads", **ADA)
     qualified = await sales.act("leads", lead, "qualify")
     await sales.act("opportunities", {"id": qualified["opportunity_id"]}, "win", actual_value=euros("10.00"))

@@ -35,6 +35,7 @@ FACTS = {
     "opportunity": OWNED | {"stage_changed", "held", "resumed", "won", "lost", "reopened"},
     "account": OWNED | SWITCHED,
     "contact": OWNED | SWITCHED,
+    "product": REFERENCE | {"activated", "revised", "retired"},
     "sales_stage": REFERENCE,
     "exchange_rate": REFERENCE,
     "sales_settings": {"created", "updated", "snapshot"},

@@ -10,6 +10,7 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "opportunities": "sales",
     "accounts": "sales",
     "contacts": "sales",
+    "products": "sales",
     "sales-stages": "sales",
     "exchange-rates": "sales",
     "settings/sales": "sales",

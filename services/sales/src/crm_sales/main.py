@@ -12,10 +12,11 @@ from crm_sales.contact.routes import router as contacts
 from crm_sales.exchange_rate.routes import router as exchange_rates
 from crm_sales.lead.routes import router as leads
 from crm_sales.opportunity.routes import router as opportunities
+from crm_sales.product.routes import router as products
 from crm_sales.sales_stage.routes import router as sales_stages
 from crm_sales.settings.routes import router as sales_settings
 
-ROUTERS = (leads, opportunities, accounts, contacts, sales_stages, exchange_rates, sales_settings)
+ROUTERS = (leads, opportunities, accounts, contacts, products, sales_stages, exchange_rates, sales_settings)
 
 
 def app(settings: Settings | None = None) -> FastAPI:

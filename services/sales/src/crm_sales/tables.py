@@ -7,10 +7,11 @@ from crm_sales.db import Base
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.product.model import Product
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SalesSettings
 
-ENTITIES = (Lead, Opportunity, Account, Contact, SalesStage, ExchangeRate, SalesSettings)
+ENTITIES = (Lead, Opportunity, Account, Contact, Product, SalesStage, ExchangeRate, SalesSettings)
 
 METADATA = Base.metadata
-add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON"))
+add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO"))

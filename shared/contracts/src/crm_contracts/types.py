@@ -312,6 +312,9 @@ Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0, le=2_147_483_647)]
 """A whole number from 0 to 2,147,483,647."""
 
+Decimals = Annotated[int, Strict(), Field(ge=0, le=5)]
+"""How many decimals a quantity may have, 0 to 5."""
+
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 

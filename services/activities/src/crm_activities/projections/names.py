@@ -22,6 +22,7 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "opportunity": _field("name"),
     "account": _field("name"),
     "contact": _field("full_name"),
+    "product": _field("name"),
     "sales_stage": _field("name"),
     "exchange_rate": _field("currency"),
     "sales_settings": lambda _: "Sales settings",

@@ -18,7 +18,7 @@ from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fi
 from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
-from crm_sales.account.domain import MAX_ANCESTORS, require_own_number
+from crm_sales.account.domain import MAX_ANCESTORS
 from crm_sales.account.model import Account
 from crm_sales.account.schemas import AccountCreate, AccountUpdate
 from crm_sales.contact.model import Contact
@@ -26,6 +26,7 @@ from crm_sales.contact_details import normal_details
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.own_number import require_own_number
 
 TREE = Tree(Account, "parent_account_id", MAX_ANCESTORS)
 
@@ -39,7 +40,7 @@ async def create_account(uow: UnitOfWork, body: AccountCreate) -> Account:
 async def make_account(uow: UnitOfWork, body: AccountCreate) -> Account:
     """The account that a body describes, not yet part of anything: for a create and an import."""
     account = Account(id=new_id(), **normal_details(uow, {name: plain(value) for name, value in body}))
-    require_own_number(account.number)
+    require_own_number(account.number, "ACC")
     await _check_references(uow, account, {"parent_account_id", "primary_contact_id"})
     if account.number is None:
         account.number = await uow.number("ACC")
@@ -57,7 +58,7 @@ async def update_account(uow: UnitOfWork, account_id: UUID, body: AccountUpdate)
     values = normal_details(uow, fields_set(body))
     changed = {name for name, value in values.items() if getattr(account, name) != value}
     if "number" in changed:
-        require_own_number(values["number"])
+        require_own_number(values["number"], "ACC")
     apply(account, values)
     await _check_references(uow, account, changed)
     await pin_amounts(uow, account, Account.money_fields)

@@ -127,3 +127,24 @@ class CustomerCreation(StrEnum):
 
     ON_QUALIFY = "on_qualify"
     ON_WIN = "on_win"
+
+
+class ProductStructure(StrEnum):
+    """A family groups products and families; only a product is sold."""
+
+    PRODUCT = "product"
+    FAMILY = "family"
+
+
+class ProductType(StrEnum):
+    GOOD = "good"
+    SERVICE = "service"
+    SUBSCRIPTION = "subscription"
+
+
+class ProductStatus(StrEnum):
+    """Each has one reason equal to its own name."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    RETIRED = "retired"

@@ -45,13 +45,38 @@ class Virtual:
     rewrite: Callable[[Term, date], Filter]
 
 
+IDS = FilterField(FieldType.UUID)
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """A filter field on rows that form trees by the column ``parent``: what lies below a record, at any depth."""
+
+    entity: type[Record]
+    parent: str
+    field: FilterField = IDS
+
+    def compile(self, term: Term, parameters: Parameters) -> str:
+        """The condition as SQL; without a record above is what has no parent."""
+        column = f"t.{self.parent}"
+        if term.op is Op.IS_NULL:
+            return f"{column} is {'' if term.value else 'not '}null"
+        tops = term.value if term.op in (Op.IN, Op.NIN) else [term.value]
+        inside = (
+            f"{column} in (with recursive above (id) as (select unnest({parameters.add(list(tops), 'uuid[]')})"
+            f' union select c.id from public."{self.entity.__tablename__}" c join above a on c.{self.parent} = a.id)'
+            " select id from above)"
+        )
+        return f"({inside}) is not true" if term.op in (Op.NE, Op.NIN) else inside
+
+
 @dataclass(frozen=True, slots=True)
 class Filterable:
     """What of an entity may be filtered: its columns by JSON name, and virtual fields."""
 
     columns: Mapping[str, tuple[str, FieldType]]
     fields: Mapping[str, FilterField]
-    virtual: Mapping[str, Virtual]
+    virtual: Mapping[str, Virtual | Below]
 
     def compile(self, tree: Filter, parameters: Parameters, today: date) -> str:
         """The condition as SQL. ``ne`` and ``nin`` match rows without a value too, as people expect of *is not*."""
@@ -63,8 +88,11 @@ class Filterable:
             case Not():
                 return f"(({self.compile(tree.not_, parameters, today)}) is not true)"
             case Term():
-                if tree.field in self.virtual:
-                    return self.compile(self.virtual[tree.field].rewrite(tree, today), parameters, today)
+                match self.virtual.get(tree.field):
+                    case Virtual() as virtual:
+                        return self.compile(virtual.rewrite(tree, today), parameters, today)
+                    case Below() as below:
+                        return below.compile(tree, parameters)
                 column, kind = self.columns[tree.field]
                 return _term(tree, f"t.{column}", CASTS[kind], parameters)
         raise TypeError(f"not a filter: {type(tree).__name__}")
@@ -95,7 +123,7 @@ def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def filterable(entity: type[Record], virtual: Mapping[str, Virtual] | None = None) -> Filterable:
+def filterable(entity: type[Record], virtual: Mapping[str, Virtual | Below] | None = None) -> Filterable:
     """Every scalar column of an entity under its JSON name: ``estimated_value.amount``, ``customer.id``, ``owner_id``."""
     columns: dict[str, tuple[str, FieldType]] = {}
     fields: dict[str, FilterField] = {}

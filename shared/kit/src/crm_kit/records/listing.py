@@ -26,7 +26,7 @@ from crm_kit.db import OwnedRecord, Record, fetch, stored_columns
 from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.records.answers import items, page
 from crm_kit.records.cursor import Cursors
-from crm_kit.records.filtering import Filterable, Parameters, Virtual, escaped, filterable
+from crm_kit.records.filtering import Below, Filterable, Parameters, Virtual, escaped, filterable
 from crm_kit.uow import UnitOfWork
 
 MAX_PAGE = 200
@@ -60,7 +60,7 @@ class Listing:
     sortable: tuple[str, ...] = ("created_at",)
     search: str | None = None
     """Column with the lower-cased text that ``q`` searches, under a trigram index."""
-    virtual: Mapping[str, Virtual] = field(default_factory=dict)
+    virtual: Mapping[str, Virtual | Below] = field(default_factory=dict)
     default_sort: str = "-created_at"
     ranks: Mapping[str, str] = field(default_factory=dict)
     """Words that are sorted by what they mean: field to the generated column with its rank (low, normal, high)."""

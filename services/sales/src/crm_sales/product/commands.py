@@ -1,0 +1,108 @@
+"""What can be done with a product. It belongs to the organisation; only a draft is changed or deleted."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    ProductActivated,
+    ProductCreated,
+    ProductDeleted,
+    ProductRetired,
+    ProductRevised,
+    ProductStructure,
+    ProductUpdated,
+)
+from crm_kit.errors import DomainError, InactiveReference, InvalidValue
+from crm_kit.records.patching import apply, fields_set, require_status
+from crm_kit.records.tree import Tree
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.own_number import require_own_number
+from crm_sales.product.domain import MAX_LEVELS, require_no_price_of_a_family
+from crm_sales.product.model import Product
+from crm_sales.product.schemas import ProductCreate, ProductUpdate
+from crm_sales.validity import require_period
+
+TREE = Tree(Product, "parent_id", MAX_LEVELS)
+
+
+async def create_product(uow: UnitOfWork, body: ProductCreate) -> Product:
+    """A new product or family, as a draft."""
+    await uow.start(Product)
+    product = Product(**dict(body))
+    require_own_number(product.number, "PRO")
+    _require_sense(product)
+    if product.parent_id is not None:
+        await _require_family(uow, product, product.parent_id)
+    if body.number is None:
+        product.number = await uow.number("PRO")
+    await pin_amounts(uow, product, Product.money_fields)
+    return uow.add(product, ProductCreated)
+
+
+async def update_product(uow: UnitOfWork, product_id: UUID, body: ProductUpdate) -> Product:
+    """Change fields of a draft; a patch that changes nothing is no change."""
+    product = await uow.get(Product, product_id, Privilege.WRITE)
+    require_status(product, "draft")
+    values = fields_set(body)
+    if values.get("number", product.number) != product.number:
+        require_own_number(values["number"], "PRO")
+    moved = values.get("parent_id", product.parent_id) != product.parent_id
+    apply(product, values)
+    _require_sense(product)
+    if moved and product.parent_id is not None:
+        await _require_family(uow, product, product.parent_id)
+    await pin_amounts(uow, product, Product.money_fields)
+    if uow.changed(product):
+        uow.emit(product, ProductUpdated)
+    return product
+
+
+async def activate_product(uow: UnitOfWork, product_id: UUID) -> Product:
+    """Sell the product from now on (Dataverse: PublishProductHierarchy, for one product)."""
+    product = await uow.get(Product, product_id, Privilege.WRITE)
+    product.move("activate")
+    uow.emit(product, ProductActivated)
+    return product
+
+
+async def retire_product(uow: UnitOfWork, product_id: UUID) -> Product:
+    """Sell it no more; lines that have it keep it."""
+    product = await uow.get(Product, product_id, Privilege.WRITE)
+    product.move("retire")
+    uow.emit(product, ProductRetired)
+    return product
+
+
+async def revise_product(uow: UnitOfWork, product_id: UUID) -> Product:
+    """Make it a draft again, to change it (Dataverse: a product under revision)."""
+    product = await uow.get(Product, product_id, Privilege.WRITE)
+    product.move("revise")
+    uow.emit(product, ProductRevised)
+    return product
+
+
+async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
+    """Delete a draft nothing refers to."""
+    product = await uow.get(Product, product_id, Privilege.DELETE)
+    if product.status != "draft":
+        message = "Only a draft is deleted; an active product is retired, and what was sold stays."
+        raise DomainError("not-deletable", message)
+    await refuse_in_use(uow, product, [(Product, "parent_id", "name")])
+    uow.remove(product, ProductDeleted)
+
+
+def _require_sense(product: Product) -> None:
+    require_period(product.valid_from, product.valid_to)
+    require_no_price_of_a_family(product.structure, product.list_price, product.standard_cost)
+
+
+async def _require_family(uow: UnitOfWork, product: Product, family_id: UUID) -> None:
+    if family_id != product.id:
+        family = await uow.refer(Product, family_id, "/parent_id")
+        if family.structure != ProductStructure.FAMILY:
+            raise InvalidValue("/parent_id", "not-a-family", "Products belong to families; this is a product.")
+        if family.status == "retired":
+            raise InactiveReference("/parent_id", "product")
+    await TREE.require_place(uow, product, family_id)

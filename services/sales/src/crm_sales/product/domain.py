@@ -1,0 +1,43 @@
+"""Products: the state machine and the rules that need no database. Terms follow Dataverse's Product."""
+
+from datetime import date
+
+from crm_contracts.money import Money
+from crm_contracts.sales import ProductStatus, ProductStructure
+from crm_kit.errors import InvalidValue
+from crm_kit.lifecycle import Lifecycle
+
+LIFECYCLE = Lifecycle(
+    "draft/draft",
+    {
+        "activate": ({"draft/draft"}, "active/active"),
+        "retire": ({"active/active"}, "retired/retired"),
+        "revise": ({"active/active", "retired/retired"}, "draft/draft"),
+    },
+)
+
+MAX_LEVELS = 20
+"""How many levels of families and products there may be below a root."""
+
+
+def require_no_price_of_a_family(structure: str, list_price: Money | None, standard_cost: Money | None) -> None:
+    """Only what is sold has a price."""
+    if structure == ProductStructure.FAMILY:
+        for field, amount in (("list_price", list_price), ("standard_cost", standard_cost)):
+            if amount is not None:
+                raise InvalidValue(
+                    f"/{field}", "family-has-no-price", "A family is not sold; its products have prices."
+                )
+
+
+def why_not_sold(structure: str, status: str, valid_from: date | None, valid_to: date | None, day: date) -> str | None:
+    """Why something enters no new line on this day; None when it may."""
+    if structure == ProductStructure.FAMILY:
+        return "This is a family of products; name one of them."
+    if status != ProductStatus.ACTIVE:
+        return f"The product is {status}; only an active one is sold."
+    if valid_from is not None and day < valid_from:
+        return f"The product is sold from {valid_from} on."
+    if valid_to is not None and day > valid_to:
+        return f"The product was sold until {valid_to}."
+    return None

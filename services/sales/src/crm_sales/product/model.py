@@ -1,0 +1,60 @@
+"""The product as a row."""
+
+from datetime import date
+from decimal import Decimal
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.money import Money
+from crm_contracts.sales import ProductRecord, ProductStructure, ProductType
+from crm_kit.db import PercentType, Record, Stateful, money_columns, reference_indexes, search_column, text_enum
+from crm_kit.errors import InvalidValue
+from crm_sales.db import Base
+from crm_sales.product.domain import LIFECYCLE, why_not_sold
+
+
+class Product(Record, Stateful, Base):
+    """What is sold, or a family of such things."""
+
+    __tablename__ = "product"
+    record_model: ClassVar[type[BaseModel]] = ProductRecord
+    lifecycle = LIFECYCLE
+    money_fields: ClassVar[tuple[str, ...]] = ("list_price", "standard_cost")
+
+    number: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    structure: Mapped[ProductStructure] = mapped_column(text_enum(ProductStructure))
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("product.id"))
+    type: Mapped[ProductType] = mapped_column(text_enum(ProductType))
+    unit: Mapped[str | None] = mapped_column(String(200))
+    decimals: Mapped[int]
+    list_price: Mapped[Money | None] = money_columns("list_price")
+    list_price_base: Mapped[Money | None] = money_columns("list_price_base")
+    standard_cost: Mapped[Money | None] = money_columns("standard_cost")
+    standard_cost_base: Mapped[Money | None] = money_columns("standard_cost_base")
+    exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    tax_percent: Mapped[Decimal] = mapped_column(PercentType())
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+    description: Mapped[str | None] = mapped_column(Text)
+
+    search_text: Mapped[str] = search_column("name", "number")
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        Index(None, "number", "id"),
+        *reference_indexes("product", "parent_id"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    def require_sold(self, day: date, pointer: str) -> None:
+        """422 ``inactive-reference`` with the pointer when the product enters no new line on this day."""
+        why = why_not_sold(self.structure, self.status, self.valid_from, self.valid_to, day)
+        if why is not None:
+            raise InvalidValue(pointer, "inactive-reference", why)

@@ -1,0 +1,82 @@
+"""What clients send about products and what they get."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import ProductRecord, ProductStructure, ProductType
+from crm_contracts.types import Date, Decimals, LongText, Maybe, NonNegativeMoney, Percent, ShortText
+
+
+class ProductFields(BaseModel):
+    """The fields of a product that clients write. Texts are trimmed; an empty one is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parent_id: UUID | None = Field(None, description="Family it belongs to; never in a circle.")
+    type: ProductType = Field(ProductType.GOOD, description="Kind of thing; of a family, what its products mostly are.")
+    unit: Maybe[ShortText] = Field(None, description="What a quantity counts, such as `piece` or `month`.")
+    decimals: Decimals = Field(0, description="Decimals that a quantity may have, 0 to 5.")
+    list_price: NonNegativeMoney | None = Field(
+        None, description="What one unit costs where no price list says otherwise; not for a family."
+    )
+    standard_cost: NonNegativeMoney | None = Field(
+        None, description="What one unit costs us, in the currency of `list_price`; not for a family."
+    )
+    tax_percent: Percent = Field(Decimal(0), description="Tax on its price in percent, 0 to 100.")
+    valid_from: Date | None = Field(None, description="First day it may be sold, YYYY-MM-DD.")
+    valid_to: Date | None = Field(None, description="Last day it may be sold, YYYY-MM-DD; not before the first.")
+    description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+
+
+class ProductCreate(ProductFields):
+    """A new product or family, as a draft."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Gold card",
+                    "type": "subscription",
+                    "unit": "month",
+                    "list_price": {"amount": "12.50", "currency": "EUR"},
+                    "tax_percent": 19,
+                }
+            ]
+        }
+    )
+
+    name: ShortText = Field(description="Name, 1 to 200 characters.")
+    number: Maybe[ShortText] = Field(
+        None, description="Your own product number, unique; drawn (PRO-00042) without one."
+    )
+    structure: ProductStructure = Field(
+        ProductStructure.PRODUCT,
+        description="`product` is sold; `family` groups products and families. It cannot be changed later.",
+    )
+
+
+class ProductUpdate(ProductFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"list_price": {"amount": "13.00", "currency": "EUR"}, "decimals": 1}]}
+    )
+
+    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+    number: ShortText = Field("", description="Your own product number, unique.", validate_default=False)
+
+
+class ProductRead(ProductRecord):
+    """A product as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class ProductPage(BaseModel):
+    """A page of products."""
+
+    items: list[ProductRead] = Field(description="Products in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
