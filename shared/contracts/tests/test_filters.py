@@ -41,6 +41,7 @@ FIELDS = {
     "estimated_value.amount": FilterField(FieldType.DECIMAL),
     "age": FilterField(FieldType.INTEGER),
     "do_not_email": FilterField(FieldType.BOOLEAN),
+    "product_ids": FilterField(FieldType.UUID, many=True),
 }
 OPEN = {"field": "status", "op": "eq", "value": "open"}
 
@@ -207,6 +208,8 @@ def test_fifty_terms_are_enough() -> None:
         ({"field": "salary", "value": 1}, "unknown-field", "/filter/field", "age, birth_date"),
         ({"all": [OPEN, {"field": "x", "value": 1}]}, "unknown-field", "/filter/all/1/field", "allowed"),
         ({"not": {"field": "age", "op": "contains", "value": 1}}, "unknown-operator", "/filter/not/op", "between"),
+        ({"field": "product_ids", "value": str(A)}, "unknown-operator", "/filter/op", "(list of uuid) takes no 'eq'"),
+        ({"field": "product_ids", "op": "contains", "value": [str(A)]}, "invalid-value", "/filter/value", "a UUID"),
         ({"field": "age", "op": "like", "value": 1}, "invalid-filter", "/filter/op", "'starts_with'"),
         ({"field": "status", "value": "lost"}, "invalid-value", "/filter/value", "open, qualified"),
         ({"field": "age", "value": "5"}, "invalid-value", "/filter/value", "a whole number"),

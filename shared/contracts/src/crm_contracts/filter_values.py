@@ -26,7 +26,7 @@ class Op(StrEnum):
     BETWEEN = "between"
     """From the first to the second value, both included."""
     CONTAINS = "contains"
-    """Case-insensitive, as is starts_with."""
+    """Of a text: a part of it, case-insensitive, as is starts_with. Of a list: one of its values, exactly."""
     STARTS_WITH = "starts_with"
     IS_NULL = "is_null"
 
@@ -56,17 +56,30 @@ OPS: Final[Mapping[FieldType, tuple[Op, ...]]] = {
 }
 
 
+LIST_OPS: Final = (Op.CONTAINS,)
+"""What a list of values takes; one that does not hold a value is `{"not": …}`."""
+
+
 @dataclass(frozen=True, slots=True)
 class FilterField:
-    """A field that may be filtered, by its type; `values` lists what a keyword may be."""
+    """A field that may be filtered, by its type; `values` lists what a keyword may be.
+
+    `many` makes it a list of values of that type, of which a term asks whether one is among them.
+    """
 
     type: FieldType
     values: tuple[str, ...] | None = None
+    many: bool = False
 
     @property
     def ops(self) -> tuple[Op, ...]:
         """The operators that this field takes."""
-        return OPS[self.type]
+        return LIST_OPS if self.many else OPS[self.type]
+
+    @property
+    def kind(self) -> str:
+        """What the field holds, for the eyes of people."""
+        return f"list of {self.type}" if self.many else self.type
 
 
 Fields = Mapping[str, FilterField]

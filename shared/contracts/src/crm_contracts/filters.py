@@ -275,4 +275,4 @@ def _unknown_field(field: str, pointer: str, fields: Fields) -> FilterError:
 
 def _unknown_op(field: str, op: str, known: FilterField, pointer: str) -> FilterError:
     allowed = ", ".join(known.ops)
-    return FilterError("unknown-operator", pointer, f"{field} ({known.type}) takes no {str(op)!r}; allowed: {allowed}")
+    return FilterError("unknown-operator", pointer, f"{field} ({known.kind}) takes no {str(op)!r}; allowed: {allowed}")

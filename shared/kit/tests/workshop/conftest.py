@@ -34,7 +34,8 @@ def caller() -> Principal:
 
 
 def a_tool(**values: Any) -> Tool:
-    return Tool(**{"number": f"TOO-{uuid4().hex[:8]}", "name": "a hammer", "sharp": False, "tags": [], **values})
+    lists: dict[str, list[Any]] = {"tags": [], "marks": [], "box_ids": []}
+    return Tool(**{"number": f"TOO-{uuid4().hex[:8]}", "name": "a hammer", "sharp": False, **lists, **values})
 
 
 async def stored(runtime: Runtime, *records: Tool | Box, by: Principal | None = None) -> None:

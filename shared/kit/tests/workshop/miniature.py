@@ -10,8 +10,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ForeignKey, Numeric, String, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ForeignKey, Numeric, String, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from crm_contracts.access import Privilege
@@ -26,6 +26,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.records.references import added, refer_all
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.requests import Route, Uow
 from crm_kit.runtime import Service, local_names
@@ -51,6 +52,8 @@ class ToolRecord(OwnedRecord):
     used_at: datetime | None
     sharp: bool
     tags: list[Any]
+    marks: list[str]
+    box_ids: list[UUID]
     price: dict[str, str] | None
     holder: dict[str, Any] | None
     box_id: UUID | None
@@ -133,6 +136,8 @@ class Tool(db.OwnedRecord, Stateful, Base):
     used_at: Mapped[datetime | None]
     sharp: Mapped[bool]
     tags: Mapped[list[Any]] = mapped_column(JSONB)
+    marks: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    box_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
     price: Mapped[Money | None] = money_columns("price")
     holder_type: Mapped[str | None] = mapped_column(String(40))
     holder_id: Mapped[UUID | None]
@@ -161,6 +166,8 @@ class ToolFields(BaseModel):
     end: date | None = None
     sharp: bool = False
     tags: list[str] = Field(default=[])
+    marks: list[str] = Field(default=[])
+    box_ids: list[UUID] = Field(default=[])
     box_id: UUID | None = None
 
 
@@ -187,6 +194,7 @@ async def create_tool(uow: UnitOfWork, body: ToolCreate) -> Tool:
     await uow.start(Tool)
     if body.box_id is not None:
         await uow.refer(Box, body.box_id, "/box_id")
+    await refer_all(uow, Box, added("box_ids", body.box_ids))
     values = {name: plain(value) for name, value in body}
     return uow.add(Tool(number=await uow.number("TOO"), **values), ToolCreated)
 
@@ -194,6 +202,7 @@ async def create_tool(uow: UnitOfWork, body: ToolCreate) -> Tool:
 async def update_tool(uow: UnitOfWork, tool_id: UUID, body: ToolUpdate) -> Tool:
     tool = await uow.get(Tool, tool_id, Privilege.WRITE)
     require_status(tool, "here")
+    await refer_all(uow, Box, added("box_ids", body.box_ids, tool.box_ids))
     apply(tool, fields_set(body))
     if uow.changed(tool):
         uow.emit(tool, ToolUpdated)
@@ -264,7 +273,7 @@ async def assign_tool(tool_id: UUID, body: Assignment, uow: Uow) -> Response:
 @boxes.delete("/{box_id}", status_code=204, operation_id="delete_box")
 async def delete_box(box_id: UUID, uow: Uow) -> Response:
     box = await uow.get(Box, box_id, Privilege.DELETE)
-    await refuse_in_use(uow, box, [(Tool, "box_id", "name")])
+    await refuse_in_use(uow, box, [(Tool, "box_id", "name"), (Tool, "box_ids", "name")])
     uow.remove(box, BoxDeleted)
     return gone()
 

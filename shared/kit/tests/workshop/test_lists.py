@@ -31,6 +31,7 @@ OWNERS = [UUID(int=200 + n) for n in range(5)]
 OFTEN = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 NAMES = st.text(string.ascii_letters + "%_\\äÄßéÉ ", min_size=1, max_size=6).filter(str.strip)
+MARKS = ["red", "RED", "re", 'it\'s {red}, "so"']
 TOOL = st.fixed_dictionaries(
     {
         "owner_id": st.sampled_from(OWNERS),
@@ -42,6 +43,8 @@ TOOL = st.fixed_dictionaries(
         "end": st.none() | st.dates(date(2026, 1, 1), date(2026, 1, 4)),
         "used_at": st.none() | st.integers(0, 3).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n)),
         "sharp": st.booleans(),
+        "marks": st.lists(st.sampled_from(MARKS), max_size=3),
+        "box_ids": st.lists(st.sampled_from(OWNERS), max_size=3),
     }
 )
 TREE = st.tuples(*(st.none() | st.integers(0, n - 1) if n else st.none() for n in range(len(UNITS))))
@@ -161,6 +164,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "used_at": st.integers(0, 3).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n)),
     "sharp": st.booleans(),
     "owner_id": st.sampled_from(OWNERS),
+    "marks": st.sampled_from([*MARKS, "blue"]),
+    "box_ids": st.sampled_from(OWNERS),
 }
 
 
@@ -226,6 +231,8 @@ def holds(tree: Filter, tool: dict[str, Any]) -> bool:
             return have in value
         case Op.BETWEEN:
             return bool(value[0] <= have <= value[1])
+        case Op.CONTAINS if isinstance(have, list):
+            return value in have
         case Op.CONTAINS:
             return value.lower() in have.lower()
         case Op.STARTS_WITH:
@@ -253,6 +260,18 @@ async def test_money_sorts_and_filters_by_its_amount(runtime: Runtime, client: C
     assert [item["name"] for item in answer.json["items"] + following.json["items"]] == ["100", "20", "3", "free"]
     answer = await client.get("/api/v1/tools?price.amount[gte]=20&price.currency=EUR&count=exact")
     assert answer.json["count"] == 2
+
+
+async def test_a_list_of_values_is_filtered_by_one_of_them(runtime: Runtime, client: Client) -> None:
+    box, other = new_id(), new_id()
+    await stored(runtime, a_tool(name="hammer", box_ids=[other, box]), a_tool(name="saw", box_ids=[other]))
+    answer = await client.get(f"/api/v1/tools?box_ids[contains]={box}&count=exact")
+    assert ([item["name"] for item in answer.json["items"]], answer.json["count"]) == (["hammer"], 1)
+    answer = await client.get(f"/api/v1/tools?box_ids={box}")
+    assert (answer.status, answer.problem) == (400, "invalid-filter")
+    assert answer.json["errors"][0]["message"] == "box_ids (list of uuid) takes no 'eq'; allowed: contains"
+    answer = await client.get("/api/v1/tools?box_ids[contains]=saw")
+    assert answer.json["errors"][0]["message"] == "box_ids contains takes a UUID"
 
 
 async def test_search_takes_every_word_and_no_wildcard(runtime: Runtime, client: Client) -> None:
