@@ -1,11 +1,11 @@
 """Account, contact and opportunity from what a lead knows: by qualifying it, or later by winning its deal."""
 
 from crm_contracts.sales import AccountCreated, ContactCreated, OpportunityCreated, PreferredChannel, Tier
-from crm_kit.records.presenter import Named
 from crm_kit.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
+from crm_sales.customer_link.references import know_name
 from crm_sales.duplicates import Likeness
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
@@ -96,12 +96,3 @@ async def make_opportunity(
     deal.enter(stage, uow.now)
     await pin_amounts(uow, deal, Opportunity.money_fields)
     return uow.add(deal, OpportunityCreated)
-
-
-def know_name(uow: UnitOfWork, customer: Account | Contact | None) -> None:
-    """Spare the unit of work the look-up of a name that is in hand, or not in the database yet."""
-    match customer:
-        case Account():
-            uow.names[customer.id] = Named(customer.name)
-        case Contact():
-            uow.names[customer.id] = Named(customer.full_name)

@@ -20,15 +20,12 @@ from crm_kit.errors import DomainError
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
-from crm_sales.account.model import Account
-from crm_sales.contact.model import Contact
-from crm_sales.customers import know_name
+from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.domain import require_past
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import (
-    CustomerInput,
     OpportunityCreate,
     OpportunityLoss,
     OpportunityUpdate,
@@ -36,8 +33,6 @@ from crm_sales.opportunity.schemas import (
 )
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.queries import first_stage, stage_with
-
-CUSTOMERS: dict[str, type[Account] | type[Contact]] = {"account": Account, "contact": Contact}
 
 
 async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opportunity:
@@ -140,16 +135,6 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
         raise DomainError("not-deletable", f"A {deal.status} deal stays: figures are made of it.")
     await refuse_in_use(uow, deal, [(Lead, "opportunity_id", "topic")])
     uow.remove(deal, OpportunityDeleted)
-
-
-async def set_customer(uow: UnitOfWork, deal: Opportunity, wanted: CustomerInput | None) -> None:
-    """Make it the deal of an account or contact that the caller may read, or of nobody; 422 for any other."""
-    if wanted is None:
-        deal.belong_to(None)
-    elif (wanted.type, wanted.id) != (deal.customer_type, deal.customer_id):
-        customer = await uow.refer(CUSTOMERS[wanted.type], wanted.id, "/customer/id")
-        deal.belong_to(customer)
-        know_name(uow, customer)
 
 
 async def _set_probability(uow: UnitOfWork, deal: Opportunity, wanted: Decimal | None) -> None:

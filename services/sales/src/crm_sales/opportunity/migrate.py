@@ -13,9 +13,9 @@ from crm_kit.db import new_id
 from crm_kit.errors import InvalidValue
 from crm_kit.importing.importer import Importer
 from crm_kit.uow import UnitOfWork
+from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
-from crm_sales.opportunity.commands import set_customer
 from crm_sales.opportunity.domain import require_past, require_value
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityImport

@@ -6,14 +6,13 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Computed, ForeignKey, Index, Numeric, String, Text
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import (
     CloseOutcome,
-    CustomerType,
     LeadSource,
     OpportunityClose,
     OpportunityRecord,
@@ -31,14 +30,13 @@ from crm_kit.db import (
     sorted_indexes,
     text_enum,
 )
-from crm_sales.account.model import Account
-from crm_sales.contact.model import Contact
+from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
 from crm_sales.opportunity.domain import LIFECYCLE
 from crm_sales.sales_stage.model import SalesStage
 
 
-class Opportunity(OwnedRecord, Stateful, Base):
+class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     """A deal that may be won."""
 
     __tablename__ = "opportunity"
@@ -48,15 +46,6 @@ class Opportunity(OwnedRecord, Stateful, Base):
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
     name: Mapped[str] = mapped_column(String(200))
-    customer_type: Mapped[CustomerType | None] = mapped_column(text_enum(CustomerType))
-    customer_id: Mapped[UUID | None]
-    # Kept by the database, so that its foreign keys guard a reference of two possible types.
-    customer_account_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("account.id"), Computed("case when customer_type = 'account' then customer_id end", persisted=True)
-    )
-    customer_contact_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("contact.id"), Computed("case when customer_type = 'contact' then customer_id end", persisted=True)
-    )
     originating_lead_id: Mapped[UUID | None] = mapped_column(ForeignKey("lead.id"))
     campaign_id: Mapped[UUID | None]
     source: Mapped[LeadSource | None] = mapped_column(text_enum(LeadSource))
@@ -94,8 +83,8 @@ class Opportunity(OwnedRecord, Stateful, Base):
             "estimated_close_date",
             "closed_at",
         ),
-        *reference_indexes("opportunity", "customer_account_id", "customer_contact_id"),
-        *reference_indexes("opportunity", "customer_id", "originating_lead_id", "campaign_id"),
+        *customer_indexes("opportunity"),
+        *reference_indexes("opportunity", "originating_lead_id", "campaign_id"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 
@@ -106,11 +95,6 @@ class Opportunity(OwnedRecord, Stateful, Base):
         self._stay_from(at)
         if not self.probability_overridden:
             self.probability = stage.probability
-
-    def belong_to(self, customer: Account | Contact | None) -> None:
-        """Be the deal of this customer, or of nobody yet."""
-        self.customer_type = CustomerType(customer.entity()) if customer else None
-        self.customer_id = customer.id if customer else None
 
     def win(self, actual_value: Money, at: datetime, note: str | None, by: UUID | None) -> None:
         """The deal closed in our favour (Dataverse: WinOpportunity)."""

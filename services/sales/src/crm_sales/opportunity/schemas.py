@@ -1,19 +1,13 @@
 """What clients send about opportunities and what they get."""
 
-from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from crm_contracts.sales import LeadSource, LossReason, OpportunityRecord, OpportunityStatus, Rating
-from crm_contracts.types import Date, Flag, LongText, Maybe, NonNegativeMoney, Percent, RefInput, ShortText, UtcDatetime
+from crm_contracts.types import Date, Flag, LongText, Maybe, NonNegativeMoney, Percent, ShortText, UtcDatetime
 from crm_kit.errors import InvalidValue
-
-
-class CustomerInput(RefInput):
-    """The customer of a deal, as clients write it."""
-
-    type: Literal["account", "contact"] = Field(description="`account` or `contact`.", examples=["account"])
+from crm_sales.customer_link.schemas import CustomerInput
 
 
 class OpportunityFields(BaseModel):

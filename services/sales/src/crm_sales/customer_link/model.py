@@ -1,0 +1,43 @@
+"""The columns of a record that belongs to a customer: one reference of two possible types."""
+
+from uuid import UUID
+
+from sqlalchemy import Computed, ForeignKey, Index
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+
+from crm_contracts.sales import CustomerType
+from crm_kit.db import Record, reference_indexes, text_enum
+
+
+class BelongsToCustomer:
+    """``customer_type`` and ``customer_id``, and beside them two columns that the database keeps, so that its foreign
+    keys guard a reference of two possible types."""
+
+    @declared_attr
+    @classmethod
+    def customer_type(cls) -> Mapped[CustomerType | None]:
+        return mapped_column(text_enum(CustomerType))
+
+    customer_id: Mapped[UUID | None]
+
+    @declared_attr
+    @classmethod
+    def customer_account_id(cls) -> Mapped[UUID | None]:
+        kept = Computed("case when customer_type = 'account' then customer_id end", persisted=True)
+        return mapped_column(ForeignKey("account.id"), kept)
+
+    @declared_attr
+    @classmethod
+    def customer_contact_id(cls) -> Mapped[UUID | None]:
+        kept = Computed("case when customer_type = 'contact' then customer_id end", persisted=True)
+        return mapped_column(ForeignKey("contact.id"), kept)
+
+    def belong_to(self, customer: Record | None) -> None:
+        """Be about this account or contact, or about nobody yet."""
+        self.customer_type = CustomerType(customer.entity()) if customer else None
+        self.customer_id = customer.id if customer else None
+
+
+def customer_indexes(table: str) -> list[Index]:
+    """What the table needs to be found by customer, and its customers to be found in use."""
+    return reference_indexes(table, "customer_account_id", "customer_contact_id", "customer_id")
