@@ -1,9 +1,9 @@
 """Requests that somebody wrote by hand to do harm: injection, bodies too large or too deep, fields that are not theirs."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -36,6 +36,7 @@ INJECTIONS = {
     "long": "a" * 5000,
 }
 PROTECTED = {"id": str(uuid4()), "owner_id": str(uuid4()), "version": 7, "status": "won"}
+T = TypeVar("T")
 MEMBERS = {"type", "title", "status", "detail", "instance", "trace_id"}
 
 
@@ -105,6 +106,19 @@ def texts(body: dict[str, Any]) -> Iterator[str]:
     return (name for name, value in body.items() if isinstance(value, str))
 
 
+PLACES = ("q", "sort", "fields", "after", "limit", "count", "id", "id[in]", "created_at[gte]", "name", None)
+"""Where a list takes text: the value of a parameter, or its name (None)."""
+
+
+def spread(collections: list[str], places: Sequence[T]) -> Iterator[tuple[str, str, str, T]]:
+    """(collection, kind, text, place): the first collection meets every text in every place, each other one every text
+    once, and all of them together every place. Reading a request is one function of the kit, not one per collection."""
+    for number, collection in enumerate(collections):
+        for at, (kind, text) in enumerate(INJECTIONS.items()):
+            for place in places if number == 0 else [places[(at + number) % len(places)]]:
+                yield collection, kind, text, place
+
+
 async def test_injected_text_is_kept_as_it_is_or_refused(client: Client, creates: list[Create]) -> None:
     wrong, kept = [], 0
     for create in creates:
@@ -128,67 +142,56 @@ async def test_injected_text_in_a_list_selects_nothing_more(
     wrong = []
     for create in creates:
         assert (await client.post(create.path, create.body)).status == 201, create.path
-    for collection in collections:
-        everything = (await client.get(f"{collection}?count=exact&limit=200")).json["count"]
-        for kind, text in INJECTIONS.items():
-            for name in (
-                "q",
-                "sort",
-                "fields",
-                "after",
-                "limit",
-                "count",
-                "id",
-                "id[in]",
-                "created_at[gte]",
-                "name",
-                text,
-            ):
-                answer = await client.get(f"{collection}?{urlencode({name: text})}")
-                odd = oddness(answer, 200, 400)
-                if not odd and answer.status == 200 and everything and name != "fields":
-                    found = answer.json["items"]
-                    odd = f"{len(found)} found" if len(found) >= everything else None
-                if odd:
-                    wrong.append((collection, name, kind, odd))
+    everything = {
+        collection: (await client.get(f"{collection}?count=exact&limit=200")).json["count"]
+        for collection in collections
+    }
+    for collection, kind, text, place in spread(collections, PLACES):
+        name = text if place is None else place
+        answer = await client.get(f"{collection}?{urlencode({name: text})}")
+        odd = oddness(answer, 200, 400)
+        if not odd and answer.status == 200 and everything[collection] and name != "fields":
+            found = answer.json["items"]
+            odd = f"{len(found)} found" if len(found) >= everything[collection] else None
+        if odd:
+            wrong.append((collection, name, kind, odd))
     assert wrong == []
+
+
+QUERIES: tuple[Callable[[str], dict[str, Any]], ...] = (
+    lambda text: {"filter": {"all": [{"field": text, "op": "eq", "value": 1}]}},
+    lambda text: {"filter": {"all": [{"field": "id", "op": text, "value": 1}]}},
+    lambda text: {"filter": {"any": [{"field": "id", "op": "in", "value": [text]}]}},
+    lambda text: {"filter": {"not": {"field": "created_at", "op": "gte", "value": text}}},
+    lambda text: {"sort": text},
+    lambda text: {"after": text},
+    lambda text: {text: text},
+)
 
 
 async def test_injected_text_in_a_query_is_a_value_or_refused(client: Client, collections: list[str]) -> None:
     wrong = []
-    for collection in collections:
-        for kind, text in INJECTIONS.items():
-            bodies: list[dict[str, Any]] = [
-                {"filter": {"all": [{"field": text, "op": "eq", "value": 1}]}},
-                {"filter": {"all": [{"field": "id", "op": text, "value": 1}]}},
-                {"filter": {"any": [{"field": "id", "op": "in", "value": [text]}]}},
-                {"filter": {"not": {"field": "created_at", "op": "gte", "value": text}}},
-                {"sort": text},
-                {"after": text},
-                {text: text},
-            ]
-            for body in bodies:
-                if odd := oddness(await client.post(f"{collection}/query", body), 400, 422):
-                    wrong.append((collection, body, kind, odd))
+    for collection, kind, text, query in spread(collections, QUERIES):
+        body = query(text)
+        if odd := oddness(await client.post(f"{collection}/query", body), 400, 422):
+            wrong.append((collection, body, kind, odd))
     assert wrong == []
 
 
 async def test_injected_ids_and_headers_find_nothing(client: Client, collections: list[str]) -> None:
     wrong = []
-    for collection in collections:
-        for kind, text in INJECTIONS.items():
-            place = f"{collection}/{quote(text, safe='')}"
-            for method in ("GET", "PATCH", "DELETE"):
-                empty: dict[str, Any] | None = {} if method == "PATCH" else None
-                answer = await client.request(method, place, json=empty, headers={"if-match": "*"})
-                # 405: a record of this kind cannot be changed or deleted by anyone. 400: the path itself is no path.
-                if odd := oddness(answer, 400, 404, 405):
-                    wrong.append((method, collection, kind, odd))
-            if text.isprintable() and text.isascii():
-                for header in ("if-match", "crm-after", "crm-deadline-ms"):
-                    answer = await client.request("PATCH", f"{collection}/{uuid4()}", json={}, headers={header: text})
-                    if odd := oddness(answer, 400, 404, 405, 428):
-                        wrong.append((header, collection, kind, odd))
+    for collection, kind, text, method in spread(collections, ("GET", "PATCH", "DELETE")):
+        empty: dict[str, Any] | None = {} if method == "PATCH" else None
+        place = f"{collection}/{quote(text, safe='')}"
+        answer = await client.request(method, place, json=empty, headers={"if-match": "*"})
+        # 405: a record of this kind cannot be changed or deleted by anyone. 400: the path itself is no path.
+        if odd := oddness(answer, 400, 404, 405):
+            wrong.append((method, collection, kind, odd))
+    for collection, kind, text, header in spread(collections, ("if-match", "crm-after", "crm-deadline-ms")):
+        if text.isprintable() and text.isascii():
+            answer = await client.request("PATCH", f"{collection}/{uuid4()}", json={}, headers={header: text})
+            if odd := oddness(answer, 400, 404, 405, 428):
+                wrong.append((header, collection, kind, odd))
     assert wrong == []
 
 
