@@ -55,6 +55,13 @@ async def play(sales: Sales, people: People) -> None:
     await sales.patch("products", card, tax_percent=19, valid_to="2099-12-31")
     for command in ("activate", "retire", "revise"):
         await sales.act("products", card, command)
+    retail = await sales.make("price-lists", name="Retail", currency="USD")
+    await sales.patch("price-lists", retail, valid_to="2099-12-31")
+    await sales.act("price-lists", retail, "deactivate", reason="Not yet")
+    await sales.act("price-lists", retail, "activate")
+    price = await sales.make("price-list-items", price_list_id=retail["id"], product_id=card["id"], amount=dollars)
+    breaks = [{"min_quantity": "10", "discount_amount": dollars}, {"min_quantity": "20.5", "discount_percent": 12.5}]
+    await sales.patch("price-list-items", price, volume_breaks=breaks)
     account = await sales.make("accounts", name="Short-lived", annual_revenue=euros("1.00"))
     contact = await sales.make("contacts", last_name="Short-lived")
     spare = await sales.make("opportunities", name="Short-lived")
@@ -66,6 +73,8 @@ async def play(sales: Sales, people: People) -> None:
         ("opportunities", spare),
         ("leads", other),
         ("sales-stages", empty),
+        ("price-list-items", price),
+        ("price-lists", retail),
         ("products", card),
         ("exchange-rates", rate),
     ):

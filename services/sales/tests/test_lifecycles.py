@@ -13,9 +13,17 @@ from crm_sales.account.domain import LIFECYCLE as ACCOUNT
 from crm_sales.contact.domain import LIFECYCLE as CONTACT
 from crm_sales.lead.domain import LIFECYCLE as LEAD
 from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
+from crm_sales.price_list.domain import LIFECYCLE as PRICE_LIST
 from crm_sales.product.domain import LIFECYCLE as PRODUCT
 
-LIFECYCLES = {"lead": LEAD, "opportunity": OPPORTUNITY, "account": ACCOUNT, "contact": CONTACT, "product": PRODUCT}
+LIFECYCLES = {
+    "lead": LEAD,
+    "opportunity": OPPORTUNITY,
+    "account": ACCOUNT,
+    "contact": CONTACT,
+    "product": PRODUCT,
+    "price_list": PRICE_LIST,
+}
 EXPECTED = {
     "lead": {
         "open/new": {"contact", "qualify", "disqualify"},
@@ -35,6 +43,7 @@ EXPECTED = {
     },
     "account": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "contact": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
+    "price_list": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "product": {"draft/draft": {"activate"}, "active/active": {"retire", "revise"}, "retired/retired": {"revise"}},
 }
 MATRIX = [

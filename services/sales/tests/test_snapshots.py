@@ -14,6 +14,8 @@ SNAPSHOTS = {
     "opportunity": contracts.OpportunitySnapshot,
     "account": contracts.AccountSnapshot,
     "contact": contracts.ContactSnapshot,
+    "price_list": contracts.PriceListSnapshot,
+    "price_list_item": contracts.PriceListItemSnapshot,
     "product": contracts.ProductSnapshot,
     "sales_stage": contracts.SalesStageSnapshot,
     "exchange_rate": contracts.ExchangeRateSnapshot,
@@ -26,9 +28,12 @@ async def test_a_snapshot_shows_every_record_as_its_last_event_did(
     sales: Sales, runtime: Runtime, entity: type
 ) -> None:
     await sales.make("exchange-rates", currency="USD", rate="0.9", valid_from="2020-01-01")
-    await sales.make(
-        "products", name="Gold card", list_price={"amount": "12.5", "currency": "USD"}, valid_to="2030-01-01"
-    )
+    list_price = {"amount": "12.5", "currency": "USD"}
+    card = await sales.make("products", name="Gold card", list_price=list_price, valid_to="2030-01-01")
+    retail = await sales.make("price-lists", name="Retail", currency="USD")
+    in_retail = {"price_list_id": retail["id"], "product_id": card["id"]}
+    breaks = [{"min_quantity": "2", "discount_percent": 5}]
+    await sales.make("price-list-items", **in_retail, amount=list_price, volume_breaks=breaks)
     lead = await sales.make("leads", **ADA)
     qualified = await sales.act("leads", lead, "qualify")
     await sales.act("opportunities", {"id": qualified["opportunity_id"]}, "win", actual_value=euros("10.00"))

@@ -35,6 +35,8 @@ FACTS = {
     "opportunity": OWNED | {"stage_changed", "held", "resumed", "won", "lost", "reopened"},
     "account": OWNED | SWITCHED,
     "contact": OWNED | SWITCHED,
+    "price_list": REFERENCE | SWITCHED,
+    "price_list_item": REFERENCE,
     "product": REFERENCE | {"activated", "revised", "retired"},
     "sales_stage": REFERENCE,
     "exchange_rate": REFERENCE,

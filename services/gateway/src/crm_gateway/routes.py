@@ -11,6 +11,8 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "accounts": "sales",
     "contacts": "sales",
     "products": "sales",
+    "price-lists": "sales",
+    "price-list-items": "sales",
     "sales-stages": "sales",
     "exchange-rates": "sales",
     "settings/sales": "sales",

@@ -12,11 +12,14 @@ from crm_sales.contact.routes import router as contacts
 from crm_sales.exchange_rate.routes import router as exchange_rates
 from crm_sales.lead.routes import router as leads
 from crm_sales.opportunity.routes import router as opportunities
+from crm_sales.price_list.routes import router as price_lists
+from crm_sales.price_list_item.routes import router as price_list_items
 from crm_sales.product.routes import router as products
 from crm_sales.sales_stage.routes import router as sales_stages
 from crm_sales.settings.routes import router as sales_settings
 
-ROUTERS = (leads, opportunities, accounts, contacts, products, sales_stages, exchange_rates, sales_settings)
+CATALOGUE = (products, price_lists, price_list_items)
+ROUTERS = (leads, opportunities, accounts, contacts, *CATALOGUE, sales_stages, exchange_rates, sales_settings)
 
 
 def app(settings: Settings | None = None) -> FastAPI:

@@ -7,11 +7,24 @@ from crm_sales.db import Base
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.price_list.model import PriceList
+from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.model import Product
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SalesSettings
 
-ENTITIES = (Lead, Opportunity, Account, Contact, Product, SalesStage, ExchangeRate, SalesSettings)
+ENTITIES = (
+    Lead,
+    Opportunity,
+    Account,
+    Contact,
+    Product,
+    PriceList,
+    PriceListItem,
+    SalesStage,
+    ExchangeRate,
+    SalesSettings,
+)
 
 METADATA = Base.metadata
 add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO"))

@@ -206,17 +206,24 @@ CurrencyCode = Annotated[
 _CENT: Final = Decimal("0.01")
 
 
-def _percent(value: Any) -> Decimal:
+def _percent(value: Any, most: str = "100") -> Decimal:
+    expected = {"most": most}
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise PydanticCustomError("percent", "a percentage is a number from 0 to 100")
+        raise PydanticCustomError("percent", "a percentage is a number from 0 to {most}", expected)
     number = Decimal(str(value))
-    if not number.is_finite() or not 0 <= number <= 100:
-        raise PydanticCustomError("percent", "a percentage is a number from 0 to 100")
+    if not number.is_finite() or not 0 <= number <= Decimal(most):
+        raise PydanticCustomError("percent", "a percentage is a number from 0 to {most}", expected)
     exact = number.quantize(_CENT)
     # A client that computes 57 * 0.01 sends 0.5700000000000001 and means 0.57.
     if abs(number - exact) > Decimal("1e-9"):
-        raise PydanticCustomError("percent", "a percentage is a number from 0 to 100 with at most 2 decimals")
+        raise PydanticCustomError(
+            "percent", "a percentage is a number from 0 to {most} with at most 2 decimals", expected
+        )
     return exact
+
+
+def _price_percent(value: Any) -> Decimal:
+    return _percent(value, "999.99")
 
 
 def percent_json(value: Decimal) -> int | float:
@@ -233,6 +240,15 @@ Percent = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}, mode="serialization"),
 ]
 """0 to 100 with at most two decimals: Decimal in Python, a number in JSON."""
+
+PricePercent = Annotated[
+    Decimal,
+    PlainValidator(_price_percent),
+    PlainSerializer(percent_json, return_type=float, when_used="json"),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 999.99, "multipleOf": 0.01}, mode="validation"),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 999.99}, mode="serialization"),
+]
+"""One price in percent of another, 0 to 999.99 with at most two decimals: Decimal in Python, a number in JSON."""
 
 
 _RATE: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?", re.ASCII)

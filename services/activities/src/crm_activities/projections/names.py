@@ -23,6 +23,8 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "account": _field("name"),
     "contact": _field("full_name"),
     "product": _field("name"),
+    "price_list": _field("name"),
+    "price_list_item": lambda _: "Price of a product",
     "sales_stage": _field("name"),
     "exchange_rate": _field("currency"),
     "sales_settings": lambda _: "Sales settings",

@@ -2,8 +2,11 @@
 
 from uuid import UUID
 
+from sqlalchemy import bindparam, func, select
+
 from crm_contracts.access import Privilege
 from crm_contracts.sales import (
+    PricingMethod,
     ProductActivated,
     ProductCreated,
     ProductDeleted,
@@ -19,12 +22,20 @@ from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.own_number import require_own_number
+from crm_sales.price_list_item.domain import percent_price
+from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.domain import MAX_LEVELS, require_no_price_of_a_family
 from crm_sales.product.model import Product
 from crm_sales.product.schemas import ProductCreate, ProductUpdate
 from crm_sales.validity import require_period
 
 TREE = Tree(Product, "parent_id", MAX_LEVELS)
+
+PERCENTAGES = (
+    select(PriceListItem.currency, func.max(PriceListItem.percent).label("percent"))
+    .where(PriceListItem.product_id == bindparam("id"), PriceListItem.pricing_method == PricingMethod.PERCENT_OF_LIST)
+    .group_by(PriceListItem.currency)
+)
 
 
 async def create_product(uow: UnitOfWork, body: ProductCreate) -> Product:
@@ -48,11 +59,14 @@ async def update_product(uow: UnitOfWork, product_id: UUID, body: ProductUpdate)
     values = fields_set(body)
     if values.get("number", product.number) != product.number:
         require_own_number(values["number"], "PRO")
+    list_price = product.list_price
     moved = values.get("parent_id", product.parent_id) != product.parent_id
     apply(product, values)
     _require_sense(product)
     if moved and product.parent_id is not None:
         await _require_family(uow, product, product.parent_id)
+    if product.list_price != list_price:
+        await _require_list_price_of_percentages(uow, product)
     await pin_amounts(uow, product, Product.money_fields)
     if uow.changed(product):
         uow.emit(product, ProductUpdated)
@@ -89,7 +103,7 @@ async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
     if product.status != "draft":
         message = "Only a draft is deleted; an active product is retired, and what was sold stays."
         raise DomainError("not-deletable", message)
-    await refuse_in_use(uow, product, [(Product, "parent_id", "name")])
+    await refuse_in_use(uow, product, [(Product, "parent_id", "name"), (PriceListItem, "product_id", None)])
     uow.remove(product, ProductDeleted)
 
 
@@ -106,3 +120,9 @@ async def _require_family(uow: UnitOfWork, product: Product, family_id: UUID) ->
         if family.status == "retired":
             raise InactiveReference("/parent_id", "product")
     await TREE.require_place(uow, product, family_id)
+
+
+async def _require_list_price_of_percentages(uow: UnitOfWork, product: Product) -> None:
+    """Price lists that have the product in percent of its list price need one, in their currency."""
+    for row in await uow.execute(PERCENTAGES, {"id": product.id}):
+        percent_price(row.percent, product.list_price, row.currency, "/list_price")

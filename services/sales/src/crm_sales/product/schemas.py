@@ -19,7 +19,7 @@ class ProductFields(BaseModel):
     unit: Maybe[ShortText] = Field(None, description="What a quantity counts, such as `piece` or `month`.")
     decimals: Decimals = Field(0, description="Decimals that a quantity may have, 0 to 5.")
     list_price: NonNegativeMoney | None = Field(
-        None, description="What one unit costs where no price list says otherwise; not for a family."
+        None, description="What one unit costs without a price list; not for a family."
     )
     standard_cost: NonNegativeMoney | None = Field(
         None, description="What one unit costs us, in the currency of `list_price`; not for a family."

@@ -148,3 +148,10 @@ class ProductStatus(StrEnum):
     DRAFT = "draft"
     ACTIVE = "active"
     RETIRED = "retired"
+
+
+class PricingMethod(StrEnum):
+    """How a price list says what a product costs."""
+
+    AMOUNT = "amount"
+    PERCENT_OF_LIST = "percent_of_list"

@@ -29,7 +29,9 @@ class ProductRecord(RecordModel):
     type: Open[ProductType] = Field(description="Kind of thing; of a family, what its products mostly are.")
     unit: ShortText | None = Field(description="What a quantity counts.", examples=["piece"])
     decimals: Decimals = Field(description="Decimals that a quantity may have, 0 to 5.")
-    list_price: NonNegativeMoney | None = Field(description="What one unit costs where no price list says otherwise.")
+    list_price: NonNegativeMoney | None = Field(
+        description="What one unit costs without a price list; price lists may say a percentage of it."
+    )
     list_price_base: Money | None = Field(description="`list_price` in base currency at `exchange_rate`; read-only.")
     standard_cost: NonNegativeMoney | None = Field(
         description="What one unit costs us, in the currency of `list_price`."

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, cast, literal, select, union_all
+from sqlalchemy import ColumnElement, Text, Uuid, cast, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_contracts.access import Privilege
@@ -15,10 +15,12 @@ from crm_kit.uow import UnitOfWork
 SHOWN = 10
 
 
-async def refuse_in_use(uow: UnitOfWork, record: Record, referrers: Sequence[tuple[type[Any], str, str]]) -> None:
+async def refuse_in_use(
+    uow: UnitOfWork, record: Record, referrers: Sequence[tuple[type[Any], str, str | None]]
+) -> None:
     """409 ``in-use`` listing up to ten records that refer to this one; those the caller may not read only as hidden.
 
-    ``referrers`` are (entity, the column or array of ids that refers, the column with its name).
+    ``referrers`` are (entity, the column or array of ids that refers, the column with its name, if it has one).
     """
     parts = []
     for entity, column, name in referrers:
@@ -27,7 +29,13 @@ async def refuse_in_use(uow: UnitOfWork, record: Record, referrers: Sequence[tup
         owner = table.c.owner_id if owned else cast(None, Uuid)
         unit = table.c.business_unit_id if owned else cast(None, Uuid)
         parts.append(
-            select(literal(entity.entity()), table.c.id, table.c[name], owner, unit)
+            select(
+                literal(entity.entity()).label("kind"),
+                table.c.id,
+                (cast(None, Text) if name is None else table.c[name]).label("name"),
+                owner.label("owner"),
+                unit.label("unit"),
+            )
             .where(_refers(table.c[column], record.id))
             .limit(SHOWN)
             .subquery()

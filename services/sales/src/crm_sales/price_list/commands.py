@@ -1,0 +1,61 @@
+"""What can be done with a price list. It belongs to the organisation."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    PriceListActivated,
+    PriceListCreated,
+    PriceListDeactivated,
+    PriceListDeleted,
+    PriceListUpdated,
+)
+from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.price_list.model import PriceList
+from crm_sales.price_list.schemas import PriceListCreate, PriceListUpdate
+from crm_sales.price_list_item.model import PriceListItem
+from crm_sales.validity import require_period
+
+
+async def create_price_list(uow: UnitOfWork, body: PriceListCreate) -> PriceList:
+    """A new price list of the organisation, without prices yet."""
+    await uow.start(PriceList)
+    price_list = PriceList(**dict(body))
+    require_period(price_list.valid_from, price_list.valid_to)
+    return uow.add(price_list, PriceListCreated)
+
+
+async def update_price_list(uow: UnitOfWork, price_list_id: UUID, body: PriceListUpdate) -> PriceList:
+    """Change fields of an active price list; a patch that changes nothing is no change."""
+    price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
+    require_status(price_list, "active")
+    apply(price_list, fields_set(body))
+    require_period(price_list.valid_from, price_list.valid_to)
+    if uow.changed(price_list):
+        uow.emit(price_list, PriceListUpdated)
+    return price_list
+
+
+async def activate_price_list(uow: UnitOfWork, price_list_id: UUID) -> PriceList:
+    """Make an inactive price list usable again."""
+    price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
+    price_list.move("activate")
+    uow.emit(price_list, PriceListActivated)
+    return price_list
+
+
+async def deactivate_price_list(uow: UnitOfWork, price_list_id: UUID, body: Deactivation) -> PriceList:
+    """Close the price list to new references and new prices; what has it keeps it."""
+    price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
+    price_list.move("deactivate")
+    uow.emit(price_list, PriceListDeactivated, reason=body.reason)
+    return price_list
+
+
+async def delete_price_list(uow: UnitOfWork, price_list_id: UUID) -> None:
+    """Delete a price list that has no prices and that nothing refers to."""
+    price_list = await uow.get(PriceList, price_list_id, Privilege.DELETE)
+    await refuse_in_use(uow, price_list, [(PriceListItem, "price_list_id", None)])
+    uow.remove(price_list, PriceListDeleted)

@@ -1,0 +1,16 @@
+"""Price lists: the state machine and the rules that need no database."""
+
+from datetime import date
+
+from crm_kit.lifecycle import ACTIVE_INACTIVE
+
+LIFECYCLE = ACTIVE_INACTIVE
+
+
+def why_not_in_force(valid_from: date | None, valid_to: date | None, day: date) -> str | None:
+    """Why a price list does not hold on this day; None when it does."""
+    if valid_from is not None and day < valid_from:
+        return f"The price list holds from {valid_from} on."
+    if valid_to is not None and day > valid_to:
+        return f"The price list held until {valid_to}."
+    return None

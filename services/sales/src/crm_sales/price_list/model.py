@@ -1,0 +1,44 @@
+"""The price list as a row."""
+
+from datetime import date
+from typing import ClassVar
+
+from pydantic import BaseModel
+from sqlalchemy import Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.sales import PriceListRecord
+from crm_kit.db import Record, Stateful, search_column, sorted_indexes
+from crm_kit.errors import InvalidValue
+from crm_sales.db import Base
+from crm_sales.price_list.domain import LIFECYCLE, why_not_in_force
+
+
+class PriceList(Record, Stateful, Base):
+    """What products cost, in one currency, from a day to a day."""
+
+    __tablename__ = "price_list"
+    record_model: ClassVar[type[BaseModel]] = PriceListRecord
+    lifecycle = LIFECYCLE
+
+    name: Mapped[str] = mapped_column(String(200))
+    currency: Mapped[str] = mapped_column(String(3))
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+    description: Mapped[str | None] = mapped_column(Text)
+
+    search_text: Mapped[str] = search_column("name")
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        *sorted_indexes("price_list", "valid_from", "valid_to"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    def require_in_force(self, day: date, pointer: str) -> None:
+        """422 ``price-list-not-valid`` with the pointer on a day before its first or after its last."""
+        why = why_not_in_force(self.valid_from, self.valid_to, day)
+        if why is not None:
+            raise InvalidValue(pointer, "price-list-not-valid", why)

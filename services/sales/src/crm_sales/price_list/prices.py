@@ -1,0 +1,93 @@
+"""What products cost: for whoever writes lines."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Uuid, and_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from crm_contracts.access import Privilege
+from crm_contracts.money import Money
+from crm_contracts.sales import PricingMethod
+from crm_contracts.sales import VolumeBreak as BreakShape
+from crm_kit.db import stored_columns
+from crm_kit.records.listing import today
+from crm_kit.uow import UnitOfWork
+from crm_sales.price_list.model import PriceList
+from crm_sales.price_list_item.domain import percent_price
+from crm_sales.price_list_item.model import PriceListItem
+from crm_sales.pricing.domain import VolumeBreak
+from crm_sales.product.model import Product
+
+_PRODUCT, _ITEM = Product.__table__, PriceListItem.__table__
+_PRICE = ("currency", "pricing_method", "amount_amount", "percent", "volume_breaks")
+_IN_LIST = and_(_ITEM.c.product_id == _PRODUCT.c.id, _ITEM.c.price_list_id == bindparam("price_list_id", type_=Uuid()))
+PRICES = (
+    select(
+        *(_PRODUCT.c[column] for column in stored_columns(Product)),
+        *(_ITEM.c[column].label(f"price_{column}") for column in _PRICE),
+    )
+    .select_from(_PRODUCT.outerjoin(_ITEM, _IN_LIST))
+    .where(_PRODUCT.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid()))))
+    .order_by(_PRODUCT.c.id)
+    .with_for_update(read=True, of=_PRODUCT)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPrice:
+    """A product, and what one unit of it costs.
+
+    ``unit_price`` is its price in the price list, None when it is not in there; without a price list it is the product's own
+    list price, None when it has none. ``breaks`` are the list's, by rising quantity.
+    """
+
+    product: Product
+    unit_price: Money | None
+    breaks: tuple[VolumeBreak, ...] = ()
+
+
+async def prices_of(
+    uow: UnitOfWork, price_list_id: UUID | None, product_ids: Collection[UUID]
+) -> Mapping[UUID, ProductPrice]:
+    """The products that exist and that the caller may read, with their prices: one statement, whatever their number.
+
+    It begins the transaction and holds the products FOR SHARE in the order of their ids until its end, so that none is
+    deleted or loses its price while a line with it is being written (ADR 17). Whether a product is sold today is
+    ``Product.require_sold``; whether the price list is in force, ``require_price_list``.
+    """
+    readable = uow.principal.covers(Product.entity(), Privilege.READ, None, None, uow.runtime.directory.tree)
+    if not product_ids or not readable:
+        return {}
+    conn = await uow.transaction()
+    rows = await conn.execute(PRICES, {"price_list_id": price_list_id, "ids": list(product_ids)})
+    found = [_price(dict(row._mapping), by_list=price_list_id is not None) for row in rows]
+    return {price.product.id: price for price in found}
+
+
+async def require_price_list(uow: UnitOfWork, price_list_id: UUID, pointer: str) -> PriceList:
+    """The price list of a new reference, in force today; else 422 with the pointer: ``unknown-reference``,
+    ``inactive-reference``, ``price-list-not-valid``."""
+    price_list = await uow.refer(PriceList, price_list_id, pointer)
+    price_list.require_in_force(today(uow), pointer)
+    return price_list
+
+
+def _price(row: dict[str, Any], *, by_list: bool) -> ProductPrice:
+    currency, method, amount, percent, breaks = (row.pop(f"price_{column}") for column in _PRICE)
+    product = Product.from_row(row)
+    if not by_list:
+        return ProductPrice(product, product.list_price)
+    if method is None:
+        return ProductPrice(product, None)
+    if method == PricingMethod.AMOUNT:
+        price = Money(amount, currency)
+    else:
+        price = percent_price(percent, product.list_price, currency, "/price_list_id")
+    return ProductPrice(product, price, tuple(_break(BreakShape.model_validate(one)) for one in breaks))
+
+
+def _break(shape: BreakShape) -> VolumeBreak:
+    return VolumeBreak(shape.min_quantity, shape.discount_percent, shape.discount_amount)

@@ -1,0 +1,82 @@
+"""What can be done with the price of a product. Documents that took a price keep it: a change is for lines to come.
+
+Who writes a price holds its product FOR SHARE, after the price itself; who changes a product holds that alone and only
+looks at its prices, so the two wait for each other and never in a circle.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    PriceListItemCreated,
+    PriceListItemDeleted,
+    PriceListItemUpdated,
+    PricingMethod,
+    ProductStatus,
+    ProductStructure,
+    VolumeBreak,
+)
+from crm_kit.errors import InactiveReference, InvalidValue
+from crm_kit.records.patching import apply, fields_set, plain
+from crm_kit.uow import UnitOfWork
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.price_list.model import PriceList
+from crm_sales.price_list_item.domain import percent_price, require_breaks, require_price
+from crm_sales.price_list_item.model import PriceListItem
+from crm_sales.price_list_item.schemas import PriceListItemCreate, PriceListItemUpdate
+from crm_sales.product.model import Product
+from crm_sales.product.queries import hold_product
+
+
+async def create_price_list_item(uow: UnitOfWork, body: PriceListItemCreate) -> PriceListItem:
+    """The price of a product in an active price list."""
+    await uow.start(PriceListItem)
+    price_list = await uow.refer(PriceList, body.price_list_id, "/price_list_id")
+    item = PriceListItem(currency=price_list.currency, **{name: plain(value) for name, value in body})
+    _require_sense(item, body.volume_breaks)
+    product = await hold_product(uow, body.product_id, "/product_id")
+    _require_priced(product)
+    _require_list_price(item, product)
+    await pin_amounts(uow, item, PriceListItem.money_fields)
+    return uow.add(item, PriceListItemCreated)
+
+
+async def update_price_list_item(uow: UnitOfWork, item_id: UUID, body: PriceListItemUpdate) -> PriceListItem:
+    """Change a price; a patch that changes nothing is no change."""
+    item = await uow.get(PriceListItem, item_id, Privilege.WRITE)
+    values: dict[str, Any] = fields_set(body)
+    apply(item, values)
+    _require_sense(item, body.volume_breaks if "volume_breaks" in values else ())
+    if uow.changed(item) and item.pricing_method == PricingMethod.PERCENT_OF_LIST:
+        _require_list_price(item, await hold_product(uow, item.product_id, "/product_id"))
+    await pin_amounts(uow, item, PriceListItem.money_fields)
+    if uow.changed(item):
+        uow.emit(item, PriceListItemUpdated)
+    return item
+
+
+async def delete_price_list_item(uow: UnitOfWork, item_id: UUID) -> None:
+    """Take a product out of a price list: lines to come find no price for it there."""
+    item = await uow.get(PriceListItem, item_id, Privilege.DELETE)
+    uow.remove(item, PriceListItemDeleted)
+
+
+def _require_sense(item: PriceListItem, breaks: Sequence[VolumeBreak]) -> None:
+    require_price(item.pricing_method, item.amount, item.percent, item.currency)
+    require_breaks(breaks, item.currency)
+
+
+def _require_priced(product: Product) -> None:
+    """A draft may get its prices before it is sold."""
+    if product.structure == ProductStructure.FAMILY:
+        message = "This is a family of products; its products have prices."
+        raise InvalidValue("/product_id", "family-has-no-price", message)
+    if product.status == ProductStatus.RETIRED:
+        raise InactiveReference("/product_id", "product")
+
+
+def _require_list_price(item: PriceListItem, product: Product) -> None:
+    if item.percent is not None:
+        percent_price(item.percent, product.list_price, item.currency, "/percent")

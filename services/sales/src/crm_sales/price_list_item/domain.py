@@ -1,0 +1,61 @@
+"""Prices of products: the rules that need no database."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from crm_contracts.money import Money, MoneyError
+from crm_contracts.sales import PricingMethod, VolumeBreak
+from crm_kit.errors import InvalidValue
+from crm_sales.pricing.domain import percent_of
+
+
+def require_price(method: str, amount: Money | None, percent: Decimal | None, currency: str) -> None:
+    """The method says which of amount and percentage there is; the other is null.
+
+    422 ``amount-required``, ``percent-required``, ``contradicts-method``, ``currency-mismatch``.
+    """
+    given = {"amount": amount, "percent": percent}
+    wanted, other = ("amount", "percent") if method == PricingMethod.AMOUNT else ("percent", "amount")
+    if given[wanted] is None:
+        raise InvalidValue(f"/{wanted}", f"{wanted}-required", f"With this pricing method a price has its {wanted}.")
+    if given[other] is not None:
+        raise InvalidValue(f"/{other}", "contradicts-method", f"With this pricing method {other} is null.")
+    if amount is not None:
+        _require_currency(amount, currency, "/amount")
+
+
+def require_breaks(breaks: Sequence[VolumeBreak], currency: str) -> None:
+    """Quantities rise from break to break, and each has one discount: a percentage, or an amount in the list's currency.
+
+    422 ``not-rising``, ``one-discount``, ``currency-mismatch`` with the pointer of the break.
+    """
+    reached = Decimal(0)
+    for position, one in enumerate(breaks):
+        pointer = f"/volume_breaks/{position}"
+        if one.min_quantity <= reached:
+            message = "Each volume break starts at a higher quantity than the one before."
+            raise InvalidValue(f"{pointer}/min_quantity", "not-rising", message)
+        reached = one.min_quantity
+        if (one.discount_percent is None) == (one.discount_amount is None):
+            raise InvalidValue(pointer, "one-discount", "A volume break has a percentage or an amount, one of the two.")
+        if one.discount_amount is not None:
+            _require_currency(one.discount_amount, currency, f"{pointer}/discount_amount")
+
+
+def percent_price(percent: Decimal, list_price: Money | None, currency: str, pointer: str) -> Money:
+    """So many percent of a list price, rounded half up to the currency's decimals.
+
+    422 ``list-price-required`` with the pointer when there is none in this currency, ``too-large`` past 15 integer digits.
+    """
+    if list_price is None or list_price.currency != currency:
+        message = f"A price in percent needs the product's list price, in {currency}."
+        raise InvalidValue(pointer, "list-price-required", message)
+    try:
+        return percent_of(list_price, percent)
+    except MoneyError as error:
+        raise InvalidValue(pointer, "too-large", f"{percent} percent of {list_price}: {error}.") from error
+
+
+def _require_currency(amount: Money, currency: str, pointer: str) -> None:
+    if amount.currency != currency:
+        raise InvalidValue(f"{pointer}/currency", "currency-mismatch", f"The price list is in {currency}.")

@@ -1,0 +1,42 @@
+"""The price of a product in a price list as a row."""
+
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, Numeric, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.money import Money
+from crm_contracts.sales import PriceListItemRecord, PricingMethod
+from crm_kit.db import PercentType, Record, money_columns, text_enum
+from crm_sales.db import Base
+
+
+class PriceListItem(Record, Base):
+    """What one product costs in one price list, and how much less in volume."""
+
+    __tablename__ = "price_list_item"
+    record_model: ClassVar[type[BaseModel]] = PriceListItemRecord
+    money_fields: ClassVar[tuple[str, ...]] = ("amount",)
+
+    price_list_id: Mapped[UUID] = mapped_column(ForeignKey("price_list.id"))
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"))
+    # The price list's, which never changes: nobody who reads or writes a price has to look it up.
+    currency: Mapped[str] = mapped_column(String(3))
+    pricing_method: Mapped[PricingMethod] = mapped_column(text_enum(PricingMethod))
+    amount: Mapped[Money | None] = money_columns("amount")
+    amount_base: Mapped[Money | None] = money_columns("amount_base")
+    exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    percent: Mapped[Decimal | None] = mapped_column(PercentType())
+    volume_breaks: Mapped[list[Any]] = mapped_column(JSONB)
+
+    __table_args__ = (
+        UniqueConstraint("price_list_id", "product_id"),
+        Index(None, "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "price_list_id", "created_at", "id"),
+        Index(None, "product_id"),
+    )

@@ -1,0 +1,65 @@
+"""What clients send about prices of products and what they get."""
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import PriceListItemRecord, PricingMethod, VolumeBreaks
+from crm_contracts.types import NonNegativeMoney, PricePercent
+
+
+class PriceListItemFields(BaseModel):
+    """The fields of a price that clients write and change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pricing_method: PricingMethod = Field(
+        PricingMethod.AMOUNT, description="Whether `amount` or `percent` says the price; the other is null."
+    )
+    amount: NonNegativeMoney | None = Field(None, description="Price of one unit, in the price list's currency.")
+    percent: PricePercent | None = Field(
+        None,
+        description="Price of one unit in percent of the product's `list_price`, 0 to 999.99: 110 is a tenth more.",
+    )
+    volume_breaks: VolumeBreaks = Field(
+        [], description="Discounts in volume, by rising `min_quantity`, at most 50; a change sends all of them."
+    )
+
+
+class PriceListItemCreate(PriceListItemFields):
+    """A new price."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "price_list_id": "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f",
+                    "product_id": "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e70",
+                    "amount": {"amount": "12.50", "currency": "EUR"},
+                    "volume_breaks": [
+                        {"min_quantity": "10", "discount_percent": 5},
+                        {"min_quantity": "100", "discount_percent": 12.5},
+                    ],
+                }
+            ]
+        }
+    )
+
+    price_list_id: UUID = Field(description="An active price list.")
+    product_id: UUID = Field(description="A product that is not retired and no family; at most once in a price list.")
+
+
+class PriceListItemUpdate(PriceListItemFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"pricing_method": "percent_of_list", "percent": 95, "amount": None}]}
+    )
+
+
+class PriceListItemPage(BaseModel):
+    """A page of prices."""
+
+    items: list[PriceListItemRecord] = Field(description="Prices in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -1,0 +1,31 @@
+"""Products for whoever refers to them."""
+
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from crm_contracts.access import Privilege
+from crm_kit.db import stored_columns
+from crm_kit.errors import UnknownReference
+from crm_kit.uow import UnitOfWork
+from crm_sales.product.model import Product
+
+_PRODUCT = Product.__table__
+HELD = (
+    select(*(_PRODUCT.c[column] for column in stored_columns(Product)))
+    .where(_PRODUCT.c.id == bindparam("id"))
+    .with_for_update(read=True)
+)
+
+
+async def hold_product(uow: UnitOfWork, product_id: UUID, pointer: str) -> Product:
+    """The product, held FOR SHARE until the end of the transaction: nobody changes, retires or deletes it meanwhile.
+
+    422 ``unknown-reference`` with the pointer when there is none that the caller may read.
+    """
+    readable = uow.principal.covers(Product.entity(), Privilege.READ, None, None, uow.runtime.directory.tree)
+    conn = await uow.transaction()
+    row = (await conn.execute(HELD, {"id": product_id})).mappings().one_or_none() if readable else None
+    if row is None:
+        raise UnknownReference(pointer, Product.entity())
+    return Product.from_row(dict(row))
