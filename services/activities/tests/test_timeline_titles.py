@@ -87,7 +87,7 @@ def test_what_is_kept_of_an_event_holds_no_value_of_a_field_and_no_text() -> Non
     kept = shown_facts(LeadUpdated.type, {"record": {"last_name": "Lovelace"}, "changed": changed})
     assert kept == {"changed": ["email", "last_name"]}
     lost = shown_facts(OpportunityLost.type, {"reason": "canceled", "note": "Ada was ill", "lost_at": "2026-05-04"})
-    assert lost == {"reason": "canceled", "lost_at": "2026-05-04"}
+    assert lost == {"reason": "canceled", "competitor_id": None, "lost_at": "2026-05-04"}
 
 
 RESOLUTION = {"kind": "problem_solved", "minutes": 25, "billable_minutes": 5, "resolved_at": "2026-05-04T09:30:00Z"}

@@ -79,7 +79,21 @@ async def play(sales: Sales, people: People) -> None:
         ("exchange-rates", rate),
     ):
         assert (await sales.delete(collection, record)).status == 204
+    await play_competition(sales, to_grace)
     await sales.make_customers_on_win()
+
+
+async def play_competition(sales: Sales, to_grace: Json) -> None:
+    """A competitor comes, wins a deal and is forgotten."""
+    competitor = await sales.make("competitors", name="Difference Engines Ltd")
+    await sales.patch("competitors", competitor, strengths="Delivers in a week")
+    await sales.act("competitors", competitor, "deactivate", reason="Closed down")
+    await sales.act("competitors", competitor, "activate")
+    await sales.act("competitors", competitor, "assign", **to_grace)
+    deal = await sales.make("opportunities", name="Fleet", competitor_ids=[competitor["id"]])
+    await sales.act("opportunities", deal, "lose", competitor_id=competitor["id"])
+    spare = await sales.make("competitors", name="Short-lived")
+    assert (await sales.delete("competitors", spare)).status == 204
 
 
 async def test_every_fact_happens_and_every_event_fits_its_public_schema(sales: Sales, people: People) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from crm_kit.errors import DomainError, IllegalTransition
 from crm_kit.lifecycle import Lifecycle
 from crm_sales.account.domain import LIFECYCLE as ACCOUNT
+from crm_sales.competitor.domain import LIFECYCLE as COMPETITOR
 from crm_sales.contact.domain import LIFECYCLE as CONTACT
 from crm_sales.lead.domain import LIFECYCLE as LEAD
 from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
@@ -23,6 +24,7 @@ LIFECYCLES = {
     "contact": CONTACT,
     "product": PRODUCT,
     "price_list": PRICE_LIST,
+    "competitor": COMPETITOR,
 }
 EXPECTED = {
     "lead": {
@@ -44,6 +46,7 @@ EXPECTED = {
     "account": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "contact": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "price_list": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
+    "competitor": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "product": {"draft/draft": {"activate"}, "active/active": {"retire", "revise"}, "retired/retired": {"revise"}},
 }
 MATRIX = [

@@ -16,6 +16,7 @@ SNAPSHOTS = {
     "contact": contracts.ContactSnapshot,
     "price_list": contracts.PriceListSnapshot,
     "price_list_item": contracts.PriceListItemSnapshot,
+    "competitor": contracts.CompetitorSnapshot,
     "product": contracts.ProductSnapshot,
     "sales_stage": contracts.SalesStageSnapshot,
     "exchange_rate": contracts.ExchangeRateSnapshot,
@@ -34,6 +35,7 @@ async def test_a_snapshot_shows_every_record_as_its_last_event_did(
     in_retail = {"price_list_id": retail["id"], "product_id": card["id"]}
     breaks = [{"min_quantity": "2", "discount_percent": 5}]
     await sales.make("price-list-items", **in_retail, amount=list_price, volume_breaks=breaks)
+    await sales.make("competitors", name="Difference Engines Ltd", website="https://example.org")
     lead = await sales.make("leads", **ADA)
     qualified = await sales.act("leads", lead, "qualify")
     await sales.act("opportunities", {"id": qualified["opportunity_id"]}, "win", actual_value=euros("10.00"))

@@ -37,6 +37,7 @@ FACTS = {
     "contact": OWNED | SWITCHED,
     "price_list": REFERENCE | SWITCHED,
     "price_list_item": REFERENCE,
+    "competitor": OWNED | SWITCHED,
     "product": REFERENCE | {"activated", "revised", "retired"},
     "sales_stage": REFERENCE,
     "exchange_rate": REFERENCE,

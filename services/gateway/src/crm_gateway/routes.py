@@ -10,6 +10,7 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "opportunities": "sales",
     "accounts": "sales",
     "contacts": "sales",
+    "competitors": "sales",
     "products": "sales",
     "price-lists": "sales",
     "price-list-items": "sales",

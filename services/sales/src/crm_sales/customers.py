@@ -89,6 +89,7 @@ async def make_opportunity(
         estimated_close_date=wanted.estimated_close_date or lead.estimated_close_date,
         stages=[],
         closes=[],
+        competitor_ids=[],
         description=wanted.description or lead.description,
     )
     deal.belong_to(customer)

@@ -7,6 +7,7 @@ from crm_kit.settings import Settings
 from crm_kit.web import create_app
 from crm_sales.account.routes import router as accounts
 from crm_sales.app import SERVICE
+from crm_sales.competitor.routes import router as competitors
 from crm_sales.consumers import CONSUMERS
 from crm_sales.contact.routes import router as contacts
 from crm_sales.exchange_rate.routes import router as exchange_rates
@@ -19,7 +20,17 @@ from crm_sales.sales_stage.routes import router as sales_stages
 from crm_sales.settings.routes import router as sales_settings
 
 CATALOGUE = (products, price_lists, price_list_items)
-ROUTERS = (leads, opportunities, accounts, contacts, *CATALOGUE, sales_stages, exchange_rates, sales_settings)
+ROUTERS = (
+    leads,
+    opportunities,
+    accounts,
+    contacts,
+    competitors,
+    *CATALOGUE,
+    sales_stages,
+    exchange_rates,
+    sales_settings,
+)
 
 
 def app(settings: Settings | None = None) -> FastAPI:

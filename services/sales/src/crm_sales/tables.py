@@ -2,6 +2,7 @@
 
 from crm_kit.tables import add_kit_tables
 from crm_sales.account.model import Account
+from crm_sales.competitor.model import Competitor
 from crm_sales.contact.model import Contact
 from crm_sales.db import Base
 from crm_sales.exchange_rate.model import ExchangeRate
@@ -18,6 +19,7 @@ ENTITIES = (
     Opportunity,
     Account,
     Contact,
+    Competitor,
     Product,
     PriceList,
     PriceListItem,

@@ -322,6 +322,14 @@ Quantity = Annotated[
 ]
 """How much of something, above zero: at most 10 integer digits and 5 decimals, as decimal text in JSON."""
 
+
+def _each_once(ids: list[UUID]) -> list[UUID]:
+    return list(dict.fromkeys(ids))
+
+
+Ids = Annotated[list[UUID], Field(max_length=50), AfterValidator(_each_once)]
+"""At most 50 ids, in their order; one that is named twice counts once."""
+
 Flag = Annotated[bool, Strict()]
 """true or false; never text or a number."""
 

@@ -22,6 +22,7 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "opportunity": _field("name"),
     "account": _field("name"),
     "contact": _field("full_name"),
+    "competitor": _field("name"),
     "product": _field("name"),
     "price_list": _field("name"),
     "price_list_item": lambda _: "Price of a product",

@@ -1,4 +1,4 @@
-"""What can be done with an opportunity. Winning has its own file: ``win.py``."""
+"""What can be done with an opportunity. Winning and losing have their own files: ``win.py``, ``competing.py``."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -9,7 +9,6 @@ from crm_contracts.sales import (
     OpportunityCreated,
     OpportunityDeleted,
     OpportunityHeld,
-    OpportunityLost,
     OpportunityReopened,
     OpportunityResumed,
     OpportunityStageChanged,
@@ -23,11 +22,10 @@ from crm_kit.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
-from crm_sales.opportunity.domain import require_past
+from crm_sales.opportunity.competing import set_competitors
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import (
     OpportunityCreate,
-    OpportunityLoss,
     OpportunityUpdate,
     StageChange,
 )
@@ -40,13 +38,13 @@ async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opport
     await uow.start(Opportunity)
     values = dict(body)
     customer, stage_id, lead_id = values.pop("customer"), values.pop("stage_id"), body.originating_lead_id
+    values |= {"stages": [], "closes": [], "competitor_ids": []}
     overridden = body.probability is not None
-    deal = Opportunity(
-        number=await uow.number("OPP"), stages=[], closes=[], probability_overridden=overridden, **values
-    )
+    deal = Opportunity(number=await uow.number("OPP"), probability_overridden=overridden, **values)
     await set_customer(uow, deal, customer)
     if lead_id is not None:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
+    await set_competitors(uow, deal, body.competitor_ids)
     stage = await first_stage(uow) if stage_id is None else await stage_with(uow, stage_id, "/stage_id")
     deal.enter(stage, uow.now)
     await pin_amounts(uow, deal, Opportunity.money_fields)
@@ -64,6 +62,8 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     lead_id = values.get("originating_lead_id")
     if lead_id is not None and lead_id != deal.originating_lead_id:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
+    if "competitor_ids" in values:
+        await set_competitors(uow, deal, values.pop("competitor_ids"))
     if "probability" in values:
         await _set_probability(uow, deal, values.pop("probability"))
     apply(deal, values)
@@ -99,16 +99,6 @@ async def resume_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportuni
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.move("resume")
     uow.emit(deal, OpportunityResumed)
-    return deal
-
-
-async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityLoss) -> Opportunity:
-    """The deal closed without us (Dataverse: LoseOpportunity)."""
-    deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
-    deal.lifecycle.after("lose", deal.state)
-    at = require_past(body.closed_at or uow.now, uow.now)
-    deal.lose(body.reason, at, body.note, uow.principal.author)
-    uow.emit(deal, OpportunityLost, reason=body.reason, competitor_id=None, note=body.note, lost_at=at)
     return deal
 
 

@@ -1,6 +1,8 @@
 """Opportunities: the state machine and the rules that need no database. Terms follow Dataverse's Opportunity."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from crm_contracts.money import Money
 from crm_contracts.sales import Tier
@@ -20,6 +22,10 @@ LIFECYCLE = Lifecycle(
 )
 
 
+MAX_COMPETITORS = 50
+"""How many competitors a deal may name."""
+
+
 def require_value(value: Money | None) -> Money:
     """A won deal has a value, if only zero (Dataverse: WinOpportunity)."""
     if value is None:
@@ -37,3 +43,21 @@ def require_past(closed_at: datetime, now: datetime) -> datetime:
     if closed_at > now:
         raise InvalidValue("/closed_at", "in-the-future", "A deal cannot have been closed in the future.")
     return closed_at
+
+
+def with_competitor(named: list[UUID], winner: UUID) -> list[UUID]:
+    """Who is after the deal, and who won it among them."""
+    if winner in named:
+        return named
+    if len(named) == MAX_COMPETITORS:
+        message = f"A deal names at most {MAX_COMPETITORS} competitors, and this would be one more."
+        raise InvalidValue("/competitor_id", "too-many-competitors", message)
+    return [*named, winner]
+
+
+def require_kept(named: list[UUID], lost_to: Iterable[str | None]) -> None:
+    """Whom a deal was once lost to stays with it: its close record names them, and figures and deletion go by the list."""
+    missing = {one for one in lost_to if one is not None} - {str(one) for one in named}
+    if missing:
+        message = "The deal was once lost to a competitor that is missing here; its close record names it."
+        raise InvalidValue("/competitor_ids", "competitor-kept", message)

@@ -16,13 +16,14 @@ from crm_kit.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
+from crm_sales.opportunity.competing import set_competitors
 from crm_sales.opportunity.domain import require_past, require_value
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityImport
 from crm_sales.sales_stage.queries import first_stage, stage_with
 
 # What the record has no column for, or gets by a verb.
-_TOLD = ("customer", "stage", "status", "reason", "opened_at", "closed_at", "actual_value", "note")
+_TOLD = ("customer", "competitor_ids", "stage", "status", "reason", "opened_at", "closed_at", "actual_value", "note")
 
 
 async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity:
@@ -38,6 +39,7 @@ async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity
         number=await uow.number("OPP"),
         stages=[],
         closes=[],
+        competitor_ids=[],
         probability_overridden=body.probability is not None,
         **values,
     )
@@ -45,6 +47,7 @@ async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity
     await set_customer(uow, deal, body.customer)
     if body.originating_lead_id is not None:
         await uow.refer(Lead, body.originating_lead_id, "/originating_lead_id")
+    await set_competitors(uow, deal, body.competitor_ids)
     key = body.stage_id or body.stage
     pointer = "/stage_id" if body.stage_id else "/stage"
     deal.enter(await first_stage(uow) if key is None else await stage_with(uow, key, pointer), opened)

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
@@ -32,7 +32,7 @@ from crm_kit.db import (
 )
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
-from crm_sales.opportunity.domain import LIFECYCLE
+from crm_sales.opportunity.domain import LIFECYCLE, require_kept, with_competitor
 from crm_sales.sales_stage.model import SalesStage
 
 
@@ -61,6 +61,8 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     actual_value: Mapped[Money | None] = money_columns("actual_value")
     actual_value_base: Mapped[Money | None] = money_columns("actual_value_base")
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    # The previous release, which runs on this schema too, does not know the column.
+    competitor_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
     closed_at: Mapped[datetime | None]
     closes: Mapped[list[Any]] = mapped_column(JSONB)
     description: Mapped[str | None] = mapped_column(Text)
@@ -85,6 +87,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         ),
         *customer_indexes("opportunity"),
         *reference_indexes("opportunity", "originating_lead_id", "campaign_id"),
+        Index("ix_opportunity_competitor_ids", "competitor_ids", postgresql_using="gin"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 
@@ -103,12 +106,19 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         self._leave_stage(at)
         self._keep_close(CloseOutcome.WON, note, by)
 
-    def lose(self, reason: str, at: datetime, note: str | None, by: UUID | None) -> None:
-        """The deal closed without us (Dataverse: LoseOpportunity)."""
+    def compete_with(self, competitor_ids: list[UUID]) -> None:
+        """Be after the same as these."""
+        require_kept(competitor_ids, (close["competitor_id"] for close in self.closes))
+        self.competitor_ids = competitor_ids
+
+    def lose(self, reason: str, at: datetime, note: str | None, by: UUID | None, to: UUID | None = None) -> None:
+        """The deal closed without us, and with a competitor perhaps (Dataverse: LoseOpportunity)."""
         self.move("lose", reason)
+        if to is not None:
+            self.competitor_ids = with_competitor(self.competitor_ids, to)
         self.closed_at = at
         self._leave_stage(at)
-        self._keep_close(CloseOutcome.LOST, note, by)
+        self._keep_close(CloseOutcome.LOST, note, by, to)
 
     def reopen(self, at: datetime) -> None:
         """Work on it again, in the stage it was closed in; the close records stay."""
@@ -127,14 +137,14 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             entered_at = StageVisit.model_validate(last).entered_at
             self.stages = [*before, {**last, "left_at": utc_text(max(entered_at, at))}]
 
-    def _keep_close(self, outcome: CloseOutcome, note: str | None, by: UUID | None) -> None:
+    def _keep_close(self, outcome: CloseOutcome, note: str | None, by: UUID | None, to: UUID | None = None) -> None:
         assert self.closed_at is not None
         close = OpportunityClose(
             outcome=outcome,
             reason=self.status_reason,
             actual_value=self.actual_value,
             closed_at=self.closed_at,
-            competitor_id=None,
+            competitor_id=to,
             note=note,
             by=by,
         )

@@ -21,6 +21,7 @@ from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
 from crm_kit.requests import Route, Uow
 from crm_sales.opportunity import commands
+from crm_sales.opportunity.competing import lose_opportunity
 from crm_sales.opportunity.migrate import IMPORTER
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import (
@@ -56,9 +57,9 @@ OPPORTUNITIES = Listing(
 async def list_opportunities(request: Request, uow: Uow) -> Response:
     """Opportunities you may read: filter, search with `q`, sort, page.
 
-    Filters are `field=value` or `field[op]=value`, such as `customer.id=…` or `estimated_value.amount[gte]=1000`. Sort
-    by created_at, modified_at, name, stage, estimated_value.amount, estimated_value_base.amount, estimated_close_date
-    or closed_at.
+    Filters are `field=value` or `field[op]=value`, such as `customer.id=…`, `estimated_value.amount[gte]=1000` or
+    `competitor_ids[contains]=…`. Sort by created_at, modified_at, name, stage, estimated_value.amount,
+    estimated_value_base.amount, estimated_close_date or closed_at.
     """
     return await list_records(uow, OPPORTUNITIES, request)
 
@@ -165,11 +166,12 @@ async def win(opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityWin | N
 
 
 @router.post("/{opportunity_id}/lose", response_model=OpportunityRead, operation_id="lose_opportunity")
-async def lose_opportunity(
-    opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityLoss | None, Body()] = None
-) -> Response:
-    """Close a deal as lost (Dataverse: LoseOpportunity)."""
-    return await one(uow, await commands.lose_opportunity(uow, opportunity_id, body or OpportunityLoss()))
+async def lose(opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityLoss | None, Body()] = None) -> Response:
+    """Close a deal as lost (Dataverse: LoseOpportunity), to a competitor if one is named.
+
+    422 `unknown-reference` or `inactive-reference` for the competitor, `not-out-sold` for one who wins a canceled deal.
+    """
+    return await one(uow, await lose_opportunity(uow, opportunity_id, body or OpportunityLoss()))
 
 
 @router.post("/{opportunity_id}/reopen", response_model=OpportunityRead, operation_id="reopen_opportunity")

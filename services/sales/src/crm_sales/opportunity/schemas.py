@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from crm_contracts.sales import LeadSource, LossReason, OpportunityRecord, OpportunityStatus, Rating
-from crm_contracts.types import Date, Flag, LongText, Maybe, NonNegativeMoney, Percent, ShortText, UtcDatetime
+from crm_contracts.types import Date, Flag, Ids, LongText, Maybe, NonNegativeMoney, Percent, ShortText, UtcDatetime
 from crm_kit.errors import InvalidValue
 from crm_sales.customer_link.schemas import CustomerInput
 
@@ -29,6 +29,9 @@ class OpportunityFields(BaseModel):
     )
     estimated_value: NonNegativeMoney | None = Field(None, description="Expected revenue, zero or more.")
     estimated_close_date: Date | None = Field(None, description="When it should close, YYYY-MM-DD.")
+    competitor_ids: Ids = Field(
+        [], description="Competitors that are after it, active and readable to you; one named twice counts once."
+    )
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 
@@ -104,7 +107,14 @@ class OpportunityLoss(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "out_sold"}]})
 
-    reason: LossReason = Field(LossReason.CANCELED, description="Reason; `canceled` unless said.")
+    reason: LossReason | None = Field(
+        None, description="Reason; unless said, `out_sold` when a competitor is named and `canceled` when none is."
+    )
+    competitor_id: UUID | None = Field(
+        None,
+        description="Competitor that won it instead, active and readable to you; becomes one of `competitor_ids`. Only "
+        "of a deal that was out-sold.",
+    )
     closed_at: UtcDatetime | None = Field(None, description="When it was lost; now unless given, never in the future.")
     note: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 

@@ -20,6 +20,7 @@ from crm_kit.records.patching import apply, fields_set, require_status
 from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
+from crm_sales.competitor.model import Competitor
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.own_number import require_own_number
 from crm_sales.price_list_item.domain import percent_price
@@ -103,7 +104,12 @@ async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
     if product.status != "draft":
         message = "Only a draft is deleted; an active product is retired, and what was sold stays."
         raise DomainError("not-deletable", message)
-    await refuse_in_use(uow, product, [(Product, "parent_id", "name"), (PriceListItem, "product_id", None)])
+    referrers = [
+        (Product, "parent_id", "name"),
+        (PriceListItem, "product_id", None),
+        (Competitor, "product_ids", "name"),
+    ]
+    await refuse_in_use(uow, product, referrers)
     uow.remove(product, ProductDeleted)
 
 

@@ -35,6 +35,18 @@ from .choices import (
     Rating,
     Tier,
 )
+from .competitor import (
+    COMPETITOR,
+    CompetitorActivated,
+    CompetitorAssigned,
+    CompetitorCreated,
+    CompetitorDeactivated,
+    CompetitorDeleted,
+    CompetitorEvent,
+    CompetitorRecord,
+    CompetitorSnapshot,
+    CompetitorUpdated,
+)
 from .contact import (
     CONTACT,
     ContactActivated,
@@ -142,6 +154,7 @@ from .reference import (
 
 __all__ = [
     "ACCOUNT",
+    "COMPETITOR",
     "CONTACT",
     "EXCHANGE_RATE",
     "LEAD",
@@ -163,6 +176,15 @@ __all__ = [
     "AccountUpdated",
     "BuyingPower",
     "CloseOutcome",
+    "CompetitorActivated",
+    "CompetitorAssigned",
+    "CompetitorCreated",
+    "CompetitorDeactivated",
+    "CompetitorDeleted",
+    "CompetitorEvent",
+    "CompetitorRecord",
+    "CompetitorSnapshot",
+    "CompetitorUpdated",
     "ContactActivated",
     "ContactAssigned",
     "ContactCreated",

@@ -38,7 +38,7 @@ class OpportunityClose(Shape):
     reason: Open[OpportunityStatusReason] = Field(description="Status reason that the deal got.")
     actual_value: Money | None = Field(description="Value won; null for a lost deal.")
     closed_at: UtcDatetime = Field(description="When it was closed.")
-    competitor_id: UUID | None = Field(description="Competitor that won it instead.")
+    competitor_id: UUID | None = Field(description="Competitor that won it instead; null when none is known.")
     note: LongText | None = Field(description="Free text, at most 32,000 characters.")
     by: UUID | None = Field(description="Who closed it; null for the system.")
 
@@ -87,6 +87,11 @@ class OpportunityRecord(OwnedRecord):
     exchange_rate: Rate | None = Field(
         description="Units of base currency per unit of the record's currency, pinned when the first amount was set; "
         "null without one."
+    )
+    competitor_ids: list[UUID] = Field(
+        default=[],
+        description="Competitors that are after it, each once, at most 50; who won it instead is one of them.",
+        json_schema_extra={"x-since": "1.1.0"},
     )
     closed_at: UtcDatetime | None = Field(description="When it was won or lost; null while open; read-only.")
     closes: list[OpportunityClose] = Field(description="Close records, oldest first; read-only.")

@@ -1,0 +1,70 @@
+"""What can be done with a competitor."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    CompetitorActivated,
+    CompetitorAssigned,
+    CompetitorCreated,
+    CompetitorDeactivated,
+    CompetitorDeleted,
+    CompetitorUpdated,
+)
+from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, require_status
+from crm_kit.records.references import added, refer_all
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.competitor.model import Competitor
+from crm_sales.competitor.schemas import CompetitorCreate, CompetitorUpdate
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.product.model import Product
+
+
+async def create_competitor(uow: UnitOfWork, body: CompetitorCreate) -> Competitor:
+    """A new competitor, owned by the caller."""
+    await uow.start(Competitor)
+    await refer_all(uow, Product, added("product_ids", body.product_ids))
+    return uow.add(Competitor(**dict(body)), CompetitorCreated)
+
+
+async def update_competitor(uow: UnitOfWork, competitor_id: UUID, body: CompetitorUpdate) -> Competitor:
+    """Change fields of an active competitor; a patch that changes nothing is no change."""
+    competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
+    require_status(competitor, "active")
+    values = fields_set(body)
+    await refer_all(uow, Product, added("product_ids", values.get("product_ids", []), competitor.product_ids))
+    apply(competitor, values)
+    if uow.changed(competitor):
+        uow.emit(competitor, CompetitorUpdated)
+    return competitor
+
+
+async def activate_competitor(uow: UnitOfWork, competitor_id: UUID) -> Competitor:
+    """Make an inactive competitor one that deals may name again."""
+    competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
+    competitor.move("activate")
+    uow.emit(competitor, CompetitorActivated)
+    return competitor
+
+
+async def deactivate_competitor(uow: UnitOfWork, competitor_id: UUID, body: Deactivation) -> Competitor:
+    """Make the competitor read-only and closed to new references; what refers to it stays."""
+    competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
+    competitor.move("deactivate")
+    uow.emit(competitor, CompetitorDeactivated, reason=body.reason)
+    return competitor
+
+
+async def assign_competitor(uow: UnitOfWork, competitor_id: UUID, body: Assignment) -> Competitor:
+    """Give the competitor to another owner."""
+    competitor = await uow.get(Competitor, competitor_id, Privilege.ASSIGN)
+    await assign(uow, competitor, body, CompetitorAssigned)
+    return competitor
+
+
+async def delete_competitor(uow: UnitOfWork, competitor_id: UUID) -> None:
+    """Delete a competitor nothing refers to."""
+    competitor = await uow.get(Competitor, competitor_id, Privilege.DELETE)
+    await refuse_in_use(uow, competitor, [(Opportunity, "competitor_ids", "name")])
+    uow.remove(competitor, CompetitorDeleted)

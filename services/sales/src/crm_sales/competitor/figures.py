@@ -1,0 +1,52 @@
+"""How a competitor does against us: sums over deals, made anew each time they are asked for."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import and_, func, select
+
+from crm_contracts.access import Privilege
+from crm_contracts.money import exponent
+from crm_kit.access import visible
+from crm_kit.uow import UnitOfWork
+from crm_sales.competitor.domain import win_rate
+from crm_sales.competitor.model import Competitor
+from crm_sales.opportunity.model import Opportunity
+
+
+async def figures_of(uow: UnitOfWork, competitor: Competitor) -> dict[str, Any]:
+    """The figures of a competitor over the deals that the caller may read, in one statement; 403 for who may read none."""
+    uow.principal.require(Opportunity.entity(), Privilege.READ)
+    deal = Opportunity.__table__.c
+    won = deal.status == "won"
+    # A deal may name several competitors, and is lost to one of them or to none.
+    lost_to_it = and_(deal.status == "lost", deal.closes[-1]["competitor_id"].astext == str(competitor.id))
+    counted = (
+        select(
+            func.count().label("deals"),
+            func.count().filter(deal.status == "open").label("open_count"),
+            func.count().filter(won).label("won_count"),
+            func.coalesce(func.sum(deal.actual_value_base_amount).filter(won), 0).label("won_value"),
+            func.count().filter(lost_to_it).label("lost_count"),
+            func.coalesce(func.sum(deal.estimated_value_base_amount).filter(lost_to_it), 0).label("lost_value"),
+        )
+        .where(deal.competitor_ids.contains([competitor.id]))
+        .where(visible(Opportunity, uow.principal, uow.runtime.directory.tree))
+    )
+    found = (await uow.execute(counted)).one()
+    base = uow.runtime.directory.organization.base_currency
+    rate = win_rate(found.won_count, found.lost_count)
+    return {
+        "deals": found.deals,
+        "open_count": found.open_count,
+        "won_count": found.won_count,
+        "won_value": _shown(found.won_value, base),
+        "lost_count": found.lost_count,
+        "lost_value": _shown(found.lost_value, base),
+        "win_rate": None if rate is None else float(rate),
+    }
+
+
+def _shown(amount: Decimal, currency: str) -> dict[str, str]:
+    # A sum may have more digits than one amount, which Money would refuse.
+    return {"amount": f"{amount:.{exponent(currency)}f}", "currency": currency}

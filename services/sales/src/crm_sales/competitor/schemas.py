@@ -1,0 +1,76 @@
+"""What clients send about competitors and what they get."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.money import Money
+from crm_contracts.sales import CompetitorRecord
+from crm_contracts.types import Count, Ids, LongText, Maybe, ShortText, Url, UtcDatetime
+
+
+class CompetitorFields(BaseModel):
+    """The fields of a competitor that clients write. Texts are trimmed; an empty one is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    website: Maybe[Url] = Field(None, description="Website, http or https.")
+    strengths: Maybe[LongText] = Field(None, description="What it does better than we, at most 32,000 characters.")
+    weaknesses: Maybe[LongText] = Field(None, description="What it does worse than we, at most 32,000 characters.")
+    product_ids: Ids = Field([], description="Products of ours that it competes with; one named twice counts once.")
+
+
+class CompetitorCreate(CompetitorFields):
+    """A new competitor."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "Difference Engines Ltd", "website": "https://example.org", "strengths": "Delivers in a week"}
+            ]
+        }
+    )
+
+    name: ShortText = Field(description="Name, 1 to 200 characters.")
+
+
+class CompetitorUpdate(CompetitorFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"weaknesses": "No service after six"}]})
+
+    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+
+
+class CompetitorRead(CompetitorRecord):
+    """A competitor as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class CompetitorPage(BaseModel):
+    """A page of competitors."""
+
+    items: list[CompetitorRead] = Field(description="Competitors in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+
+
+class CompetitorFigures(BaseModel):
+    """How a competitor does against us, by the deals that you may read. Values are in base currency."""
+
+    deals: Count = Field(description="Deals that name it in `competitor_ids`, whatever became of them.")
+    open_count: Count = Field(description="Those of them that are open now.")
+    won_count: Count = Field(description="Those of them that we won.")
+    won_value: Money = Field(description="What those were won with, summed.")
+    lost_count: Count = Field(
+        description="Those of them that we lost to it: lost now, and the last close record names it."
+    )
+    lost_value: Money = Field(
+        description="What those were estimated at, summed; a deal without an estimate adds nothing."
+    )
+    win_rate: float | None = Field(
+        description="won_count / (won_count + lost_count) in percent, 0 to 100, two decimals; null while nothing is decided.",
+        ge=0,
+        le=100,
+        examples=[66.67],
+    )
+    as_of: UtcDatetime = Field(description="When the figures were read.")

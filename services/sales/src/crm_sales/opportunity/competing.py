@@ -1,0 +1,35 @@
+"""Who else is after a deal, and losing it to one of them (Dataverse: LoseOpportunity)."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import LossReason, OpportunityLost
+from crm_kit.errors import InvalidValue
+from crm_kit.records.references import added, refer_all
+from crm_kit.uow import UnitOfWork
+from crm_sales.competitor.model import Competitor
+from crm_sales.opportunity.domain import require_past
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.opportunity.schemas import OpportunityLoss
+
+
+async def set_competitors(uow: UnitOfWork, deal: Opportunity, wanted: list[UUID]) -> None:
+    """Name who is after the deal: each readable to the caller and active, unless it was named before."""
+    await refer_all(uow, Competitor, added("competitor_ids", wanted, deal.competitor_ids))
+    deal.compete_with(wanted)
+
+
+async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityLoss) -> Opportunity:
+    """The deal closed without us; a competitor who won it instead is one of the deal's from now on."""
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
+    deal.lifecycle.after("lose", deal.state)
+    at, rival = require_past(body.closed_at or uow.now, uow.now), body.competitor_id
+    reason = body.reason or (LossReason.CANCELED if rival is None else LossReason.OUT_SOLD)
+    if rival is not None:
+        if reason != LossReason.OUT_SOLD:
+            raise InvalidValue("/competitor_id", "not-out-sold", "Nobody wins a deal that was given up.")
+        if rival not in deal.competitor_ids:
+            await refer_all(uow, Competitor, {rival: "/competitor_id"})
+    deal.lose(reason, at, body.note, uow.principal.author, rival)
+    uow.emit(deal, OpportunityLost, reason=reason, competitor_id=rival, note=body.note, lost_at=at)
+    return deal
