@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from crm_kit.access import Depth, Principal
+from crm_kit.importing import runner
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.runtime import Runtime
-from crm_kit.testing import Answer, Client, People, principal
+from crm_kit.testing import Answer, Client, People, counted, principal
 from crm_sales.worker import IMPORTERS
 
 from .journey import API, Sales
@@ -145,6 +146,67 @@ async def test_duplicates_are_skipped_or_reported_as_asked(client: Client, runti
     ]
     job, errors = await imported(client, runtime, content, duplicates="report")
     assert (job["done"], job["skipped"], len(errors)) == (3, 0, 3)
+
+
+async def test_similar_names_are_duplicates_too_and_those_of_contacts(
+    client: Client, runtime: Runtime, sales: Sales
+) -> None:
+    await sales.make("contacts", first_name="Ada", last_name="Lovelace", mobile_phone="+4930123456")
+    await sales.make("accounts", name="Analytical Engines Ltd")
+    content = (
+        "topic,first_name,last_name,company_name,email,phone\n"
+        "a,Ada,Lovelance,,,\n"
+        "b,,Byron,,,+49 30 123456\n"
+        "c,,,Analytical Engine Ltd.,,\n"
+        "d,,Hopper,Analytical Engines Ltd,GRACE@example.org,\n"
+        "e,Grace,Hoper,,grace@EXAMPLE.org,\n"
+    )
+    job, errors = await imported(client, runtime, content, duplicates="skip")
+    assert [(row[0], row[1], row[2]) for row in errors] == [
+        ("2", "last_name", "possible-duplicate"),
+        ("3", "phone", "possible-duplicate"),
+        ("4", "company_name", "possible-duplicate"),
+        ("6", "email", "possible-duplicate"),
+    ]
+    assert (job["done"], job["skipped"], job["failed"]) == (1, 4, 0)
+    assert [lead["last_name"] for lead in await sales.page("leads")] == ["Hopper"]
+
+
+async def test_a_row_like_one_that_was_left_out_is_judged_by_itself(
+    client: Client, runtime: Runtime, sales: Sales
+) -> None:
+    await sales.make("leads", topic="Card", last_name="Lovelace", email="ada@example.org")
+    content = HEADER + "a,,Byron,ada@example.org,+4930123456\nb,,Hopper,,+4930123456\n"
+    job, errors = await imported(client, runtime, content, duplicates="skip")
+    assert (job["done"], job["skipped"], [row[0] for row in errors]) == (1, 1, ["2"])
+    assert [lead["last_name"] for lead in await sales.page("leads", "sort=created_at")] == ["Lovelace", "Hopper"]
+
+
+async def test_duplicates_are_found_across_chunks(
+    client: Client, runtime: Runtime, sales: Sales, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "CHECKED_CHUNK", 2)
+    content = "name\nAnalytical Engines\nDifference & Co\nCards of Byron\nAnalytical Engine\n"
+    accepted = await send(client, content, to="accounts", name="accounts.csv", duplicates="skip")
+    await worked_off(runtime)
+    job = await client.get(accepted.headers["location"])
+    assert (job.json["done"], job.json["skipped"]) == (3, 1)
+    assert {one["name"] for one in await sales.page("accounts")} == {
+        "Analytical Engines",
+        "Difference & Co",
+        "Cards of Byron",
+    }
+
+
+@pytest.mark.parametrize(("duplicates", "statements"), [("allow", 0), ("report", 2)])
+async def test_a_chunk_is_compared_in_two_statements_and_only_when_asked(
+    client: Client, runtime: Runtime, duplicates: str, statements: int
+) -> None:
+    rows = "".join(f"a,Ada,Lovelace {n},ada{n}@example.org,\n" for n in range(20))
+    await send(client, HEADER + rows, duplicates=duplicates)
+    with counted(runtime.db) as sent:
+        await ImportLoop(runtime, IMPORTERS).work_chunk()
+    assert sum("unnest" in statement and " % " in statement for statement in sent) == statements, sent
 
 
 async def test_rows_are_given_to_the_owner_they_name(

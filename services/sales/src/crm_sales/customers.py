@@ -6,28 +6,11 @@ from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
 from crm_sales.customer_link.references import know_name
-from crm_sales.duplicates import Likeness
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import QualifiedOpportunity
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.sales_stage.model import SalesStage
-
-
-def company_of(lead: Lead) -> Likeness:
-    """What the lead knows of its company. E-mail and phones are the person's where there is one."""
-    if lead.last_name:
-        return Likeness(lead.company_name)
-    return Likeness(lead.company_name, lead.email, _phones(lead))
-
-
-def person_of(lead: Lead) -> Likeness:
-    """What the lead knows of its person."""
-    return Likeness(full_name(lead.first_name, lead.last_name), lead.email, _phones(lead))
-
-
-def _phones(lead: Lead) -> tuple[str, ...]:
-    return tuple(phone for phone in (lead.phone, lead.mobile_phone) if phone)
 
 
 async def make_account(uow: UnitOfWork, lead: Lead, tier: Tier = Tier.PROSPECT) -> Account:

@@ -189,6 +189,13 @@ def reference_indexes(table: str, *columns: str) -> list[Index]:
     return [Index(f"ix_{table}_{column}", column, postgresql_where=text(f"{column} is not null")) for column in columns]
 
 
+def folded_index(table: str, column: str) -> Index:
+    """Who has this text, whatever its case? An index of the lower-cased values there are."""
+    return Index(
+        f"ix_{table}_{column}_folded", text(f"lower({column})"), postgresql_where=text(f"{column} is not null")
+    )
+
+
 def stored_columns(entity: "type[Record]") -> tuple[str, ...]:
     """The names of the columns that hold what was written; generated ones are the database's own."""
     columns = _STORED.get(entity)

@@ -23,6 +23,10 @@ from crm_sales.account.model import Account
 from crm_sales.account.schemas import AccountCreate, AccountUpdate
 from crm_sales.contact.model import Contact
 from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.importing import duplicates_of_rows
+from crm_sales.duplicates.likeness import likeness_of
+from crm_sales.duplicates.refusing import refuse_duplicates_of
+from crm_sales.duplicates.schemas import OnDuplicates
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.model import Opportunity
@@ -31,10 +35,13 @@ from crm_sales.own_number import require_own_number
 TREE = Tree(Account, "parent_account_id", MAX_ANCESTORS)
 
 
-async def create_account(uow: UnitOfWork, body: AccountCreate) -> Account:
+async def create_account(uow: UnitOfWork, body: AccountCreate, duplicates: OnDuplicates = "allow") -> Account:
     """A new account, owned by the caller."""
     await uow.start(Account)
-    return uow.add(await make_account(uow, body), AccountCreated)
+    account = await make_account(uow, body)
+    if duplicates == "report":
+        await refuse_duplicates_of(uow, account)
+    return uow.add(account, AccountCreated)
 
 
 async def make_account(uow: UnitOfWork, body: AccountCreate) -> Account:
@@ -48,13 +55,16 @@ async def make_account(uow: UnitOfWork, body: AccountCreate) -> Account:
     return account
 
 
-IMPORTER = Importer(Account, AccountCreate, AccountCreated, make_account, identities=("email", "phone"))
+IMPORTER = Importer(Account, AccountCreate, AccountCreated, make_account, duplicates_of_rows)
 
 
-async def update_account(uow: UnitOfWork, account_id: UUID, body: AccountUpdate) -> Account:
+async def update_account(
+    uow: UnitOfWork, account_id: UUID, body: AccountUpdate, duplicates: OnDuplicates = "allow"
+) -> Account:
     """Change fields of an active account; a patch that changes nothing is no change."""
     account = await uow.get(Account, account_id, Privilege.WRITE)
     require_status(account, "active")
+    known = likeness_of(account)
     values = normal_details(uow, fields_set(body))
     changed = {name for name, value in values.items() if getattr(account, name) != value}
     if "number" in changed:
@@ -62,6 +72,8 @@ async def update_account(uow: UnitOfWork, account_id: UUID, body: AccountUpdate)
     apply(account, values)
     await _check_references(uow, account, changed)
     await pin_amounts(uow, account, Account.money_fields)
+    if duplicates == "report" and likeness_of(account) != known:
+        await refuse_duplicates_of(uow, account)
     if uow.changed(account):
         uow.emit(account, AccountUpdated)
     return account

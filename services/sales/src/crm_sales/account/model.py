@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import AccountRecord, Tier
-from crm_kit.db import OwnedRecord, Stateful, money_columns, reference_indexes, search_column, text_enum
+from crm_kit.db import OwnedRecord, Stateful, folded_index, money_columns, reference_indexes, search_column, text_enum
 from crm_sales.account.domain import LIFECYCLE
 from crm_sales.db import Base
 
@@ -56,5 +56,6 @@ class Account(OwnedRecord, Stateful, Base):
         Index(None, "tier", "id"),
         *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id"),
         Index("ix_account_likeness", text("lower(name) gin_trgm_ops"), postgresql_using="gin"),
+        folded_index("account", "email"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )

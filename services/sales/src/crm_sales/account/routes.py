@@ -17,12 +17,24 @@ from crm_kit.importing.jobs import (
 )
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
-from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, Deactivation
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import NOT_KEYED, Route, Uow
 from crm_sales.account import commands
 from crm_sales.account.model import Account
 from crm_sales.account.schemas import AccountCreate, AccountPage, AccountRead, AccountUpdate
+from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.scanning import scan_duplicates
+from crm_sales.duplicates.schemas import (
+    Company,
+    CompareNames,
+    Duplicates,
+    DuplicatesPage,
+    OnDuplicates,
+    PageAfter,
+    PageLimit,
+)
+from crm_sales.duplicates.telling import tell_duplicates_of
 
 router = APIRouter(prefix="/accounts", tags=["accounts"], route_class=Route)
 
@@ -42,9 +54,34 @@ async def query_accounts(query: Query, uow: Uow) -> Response:
 
 
 @router.post("", response_model=AccountRead, status_code=201, operation_id="create_account")
-async def create_account(body: AccountCreate, uow: Uow) -> Response:
-    """A new account, owned by you. 409 `already-exists` when another account has the number."""
-    return await created(uow, await commands.create_account(uow, body), "accounts")
+async def create_account(body: AccountCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
+    """A new account, owned by you. 409 `already-exists` when another account has the number.
+
+    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is made.
+    """
+    return await created(uow, await commands.create_account(uow, body, duplicates), "accounts")
+
+
+@router.get("/duplicates", response_model=DuplicatesPage, operation_id="list_account_duplicates")
+async def list_account_duplicates(
+    uow: Uow, names: CompareNames = True, limit: PageLimit = DEFAULT_PAGE, after: PageAfter = None
+) -> Response:
+    """Look through existing accounts for likely duplicates, oldest first, as far as a second goes.
+
+    Ask again with `after` = `next` until it is null: a page may be short, or empty, before. A duplicate that you may not
+    read is only `hidden: true`.
+    """
+    return await scan_duplicates(uow, Account, ACCOUNTS, limit, after, names=names)
+
+
+@router.post("/duplicates", response_model=Duplicates, operation_id="check_account_duplicates", openapi_extra=NOT_KEYED)
+async def check_account_duplicates(body: Company, uow: Uow) -> Response:
+    """Who an account that is being typed may be already, without making it; needs the right to create one.
+
+    It is compared with accounts, and with companies among the leads that are not qualified.
+    A duplicate that you may not read is only `hidden: true`.
+    """
+    return await tell_duplicates_of(uow, Account(**normal_details(uow, dict(body))))
 
 
 @router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_accounts")
@@ -83,12 +120,17 @@ async def get_account(account_id: UUID, request: Request, uow: Uow) -> Response:
 
 
 @router.patch("/{account_id}", response_model=AccountRead, operation_id="update_account")
-async def update_account(account_id: UUID, body: AccountUpdate, uow: Uow) -> Response:
+async def update_account(
+    account_id: UUID, body: AccountUpdate, uow: Uow, duplicates: OnDuplicates = "allow"
+) -> Response:
     """Change fields of an active account (RFC 7396 merge patch).
 
     422 `circular-parent` when the new parent lies below the account, `too-deep` past 50 accounts on one line.
+
+    With `duplicates=report`, 409 `possible-duplicates` when a changed name, e-mail address or phone is likely somebody
+    else's.
     """
-    return await one(uow, await commands.update_account(uow, account_id, body))
+    return await one(uow, await commands.update_account(uow, account_id, body, duplicates))
 
 
 @router.delete("/{account_id}", status_code=204, operation_id="delete_account")

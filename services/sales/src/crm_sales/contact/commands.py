@@ -20,14 +20,21 @@ from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
 from crm_sales.contact.schemas import ContactCreate, ContactUpdate
 from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.importing import duplicates_of_rows
+from crm_sales.duplicates.likeness import likeness_of
+from crm_sales.duplicates.refusing import refuse_duplicates_of
+from crm_sales.duplicates.schemas import OnDuplicates
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.model import Opportunity
 
 
-async def create_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
+async def create_contact(uow: UnitOfWork, body: ContactCreate, duplicates: OnDuplicates = "allow") -> Contact:
     """A new contact, owned by the caller."""
     await uow.start(Contact)
-    return uow.add(await make_contact(uow, body), ContactCreated)
+    contact = await make_contact(uow, body)
+    if duplicates == "report":
+        await refuse_duplicates_of(uow, contact)
+    return uow.add(contact, ContactCreated)
 
 
 async def make_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
@@ -38,19 +45,24 @@ async def make_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
     return Contact(number=await uow.number("CON"), full_name=full_name(body.first_name, body.last_name), **values)
 
 
-IMPORTER = Importer(Contact, ContactCreate, ContactCreated, make_contact, identities=("email", "phone", "mobile_phone"))
+IMPORTER = Importer(Contact, ContactCreate, ContactCreated, make_contact, duplicates_of_rows)
 
 
-async def update_contact(uow: UnitOfWork, contact_id: UUID, body: ContactUpdate) -> Contact:
+async def update_contact(
+    uow: UnitOfWork, contact_id: UUID, body: ContactUpdate, duplicates: OnDuplicates = "allow"
+) -> Contact:
     """Change fields of an active contact; a patch that changes nothing is no change."""
     contact = await uow.get(Contact, contact_id, Privilege.WRITE)
     require_status(contact, "active")
+    known = likeness_of(contact)
     values = normal_details(uow, fields_set(body))
     account_id = values.get("account_id")
     if account_id is not None and account_id != contact.account_id:
         await uow.refer(Account, account_id, "/account_id")
     apply(contact, values)
     contact.full_name = full_name(contact.first_name, contact.last_name)
+    if duplicates == "report" and likeness_of(contact) != known:
+        await refuse_duplicates_of(uow, contact)
     if uow.changed(contact):
         uow.emit(contact, ContactUpdated)
     return contact

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
-from crm_kit.db import OwnedRecord, Stateful, reference_indexes, search_column, sorted_indexes, text_enum
+from crm_kit.db import OwnedRecord, Stateful, folded_index, reference_indexes, search_column, sorted_indexes, text_enum
 from crm_sales.contact.domain import LIFECYCLE
 from crm_sales.db import Base
 
@@ -58,5 +58,6 @@ class Contact(OwnedRecord, Stateful, Base):
         *sorted_indexes("contact", "first_name"),
         *reference_indexes("contact", "account_id", "email", "phone", "mobile_phone"),
         Index("ix_contact_likeness", text("lower(full_name) gin_trgm_ops"), postgresql_using="gin"),
+        folded_index("contact", "email"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )

@@ -17,13 +17,25 @@ from crm_kit.importing.jobs import (
 )
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
-from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, Deactivation
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import NOT_KEYED, Route, Uow
 from crm_sales.age import AGE
 from crm_sales.contact import commands
 from crm_sales.contact.model import Contact
 from crm_sales.contact.schemas import ContactCreate, ContactPage, ContactRead, ContactUpdate
+from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.scanning import scan_duplicates
+from crm_sales.duplicates.schemas import (
+    CompareNames,
+    Duplicates,
+    DuplicatesPage,
+    OnDuplicates,
+    PageAfter,
+    PageLimit,
+    Person,
+)
+from crm_sales.duplicates.telling import tell_duplicates_of
 
 router = APIRouter(prefix="/contacts", tags=["contacts"], route_class=Route)
 
@@ -52,9 +64,34 @@ async def query_contacts(query: Query, uow: Uow) -> Response:
 
 
 @router.post("", response_model=ContactRead, status_code=201, operation_id="create_contact")
-async def create_contact(body: ContactCreate, uow: Uow) -> Response:
-    """A new contact, owned by you."""
-    return await created(uow, await commands.create_contact(uow, body), "contacts")
+async def create_contact(body: ContactCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
+    """A new contact, owned by you.
+
+    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is made.
+    """
+    return await created(uow, await commands.create_contact(uow, body, duplicates), "contacts")
+
+
+@router.get("/duplicates", response_model=DuplicatesPage, operation_id="list_contact_duplicates")
+async def list_contact_duplicates(
+    uow: Uow, names: CompareNames = True, limit: PageLimit = DEFAULT_PAGE, after: PageAfter = None
+) -> Response:
+    """Look through existing contacts for likely duplicates, oldest first, as far as a second goes.
+
+    Ask again with `after` = `next` until it is null: a page may be short, or empty, before. A duplicate that you may not
+    read is only `hidden: true`.
+    """
+    return await scan_duplicates(uow, Contact, CONTACTS, limit, after, names=names)
+
+
+@router.post("/duplicates", response_model=Duplicates, operation_id="check_contact_duplicates", openapi_extra=NOT_KEYED)
+async def check_contact_duplicates(body: Person, uow: Uow) -> Response:
+    """Who a contact that is being typed may be already, without making it; needs the right to create one.
+
+    It is compared with contacts, and with people among the leads that are not qualified.
+    A duplicate that you may not read is only `hidden: true`.
+    """
+    return await tell_duplicates_of(uow, Contact(**normal_details(uow, dict(body))))
 
 
 @router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_contacts")
@@ -93,9 +130,15 @@ async def get_contact(contact_id: UUID, request: Request, uow: Uow) -> Response:
 
 
 @router.patch("/{contact_id}", response_model=ContactRead, operation_id="update_contact")
-async def update_contact(contact_id: UUID, body: ContactUpdate, uow: Uow) -> Response:
-    """Change fields of an active contact (RFC 7396 merge patch); `full_name` follows the names."""
-    return await one(uow, await commands.update_contact(uow, contact_id, body))
+async def update_contact(
+    contact_id: UUID, body: ContactUpdate, uow: Uow, duplicates: OnDuplicates = "allow"
+) -> Response:
+    """Change fields of an active contact (RFC 7396 merge patch); `full_name` follows the names.
+
+    With `duplicates=report`, 409 `possible-duplicates` when a changed name, e-mail address or phone is likely somebody
+    else's.
+    """
+    return await one(uow, await commands.update_contact(uow, contact_id, body, duplicates))
 
 
 @router.delete("/{contact_id}", status_code=204, operation_id="delete_contact")

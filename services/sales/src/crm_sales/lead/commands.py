@@ -18,6 +18,10 @@ from crm_kit.records.patching import Assignment, apply, assign, fields_set, plai
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
 from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.importing import duplicates_of_rows
+from crm_sales.duplicates.likeness import likeness_of
+from crm_sales.duplicates.refusing import refuse_duplicates_of
+from crm_sales.duplicates.schemas import OnDuplicates
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.domain import require_somebody
 from crm_sales.lead.model import Lead
@@ -25,10 +29,13 @@ from crm_sales.lead.schemas import LeadCreate, LeadDisqualification, LeadUpdate
 from crm_sales.opportunity.model import Opportunity
 
 
-async def create_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
+async def create_lead(uow: UnitOfWork, body: LeadCreate, duplicates: OnDuplicates = "allow") -> Lead:
     """A new lead, owned by the caller."""
     await uow.start(Lead)
-    return uow.add(await make_lead(uow, body), LeadCreated)
+    lead = await make_lead(uow, body)
+    if duplicates == "report":
+        await refuse_duplicates_of(uow, lead)
+    return uow.add(lead, LeadCreated)
 
 
 async def make_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
@@ -38,16 +45,19 @@ async def make_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
     return lead
 
 
-IMPORTER = Importer(Lead, LeadCreate, LeadCreated, make_lead, identities=("email", "phone", "mobile_phone"))
+IMPORTER = Importer(Lead, LeadCreate, LeadCreated, make_lead, duplicates_of_rows)
 
 
-async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate) -> Lead:
+async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicates: OnDuplicates = "allow") -> Lead:
     """Change fields of an open lead; a patch that changes nothing is no change."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     require_status(lead, "open")
+    known = likeness_of(lead)
     apply(lead, normal_details(uow, fields_set(body)))
     require_somebody(lead.last_name, lead.company_name)
     await pin_amounts(uow, lead, Lead.money_fields)
+    if duplicates == "report" and likeness_of(lead) != known:
+        await refuse_duplicates_of(uow, lead)
     if uow.changed(lead):
         uow.emit(lead, LeadUpdated)
     return lead

@@ -15,6 +15,7 @@ from crm_contracts.sales import Gender, LeadRecord, LeadSource, Need, PreferredC
 from crm_kit.db import (
     OwnedRecord,
     Stateful,
+    folded_index,
     money_columns,
     reference_indexes,
     search_column,
@@ -79,6 +80,8 @@ class Lead(OwnedRecord, Stateful, Base):
         Index(None, "modified_at", "id"),
         *sorted_indexes("lead", "last_name", "company_name", "rating", "estimated_close_date"),
         *reference_indexes("lead", "account_id", "contact_id", "opportunity_id", "campaign_id"),
+        *reference_indexes("lead", "phone", "mobile_phone"),
+        folded_index("lead", "email"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 

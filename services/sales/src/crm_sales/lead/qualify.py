@@ -10,8 +10,9 @@ from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.uow import R, UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
-from crm_sales.customers import company_of, make_account, make_contact, make_opportunity, person_of
-from crm_sales.duplicates import refuse_duplicates
+from crm_sales.customers import make_account, make_contact, make_opportunity
+from crm_sales.duplicates.likeness import company_of, person_of
+from crm_sales.duplicates.refusing import refuse_duplicates
 from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import LeadQualification
 from crm_sales.sales_stage.model import SalesStage

@@ -17,10 +17,22 @@ from crm_kit.importing.jobs import (
 )
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
-from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import NOT_KEYED, Route, Uow
 from crm_sales.age import AGE
+from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.scanning import scan_duplicates
+from crm_sales.duplicates.schemas import (
+    CompareNames,
+    Duplicates,
+    DuplicatesPage,
+    OnDuplicates,
+    PageAfter,
+    PageLimit,
+    PersonOrCompany,
+)
+from crm_sales.duplicates.telling import tell_duplicates_of
 from crm_sales.lead import commands
 from crm_sales.lead.commands import IMPORTER
 from crm_sales.lead.customer_filter import CUSTOMER
@@ -63,9 +75,34 @@ async def query_leads(query: Query, uow: Uow) -> Response:
 
 
 @router.post("", response_model=LeadRead, status_code=201, operation_id="create_lead")
-async def create_lead(body: LeadCreate, uow: Uow) -> Response:
-    """A new lead, owned by you. 422 `no-exchange-rate` when an amount's currency has no rate in force."""
-    return await created(uow, await commands.create_lead(uow, body), "leads")
+async def create_lead(body: LeadCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
+    """A new lead, owned by you. 422 `no-exchange-rate` when an amount's currency has no rate in force.
+
+    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is made.
+    """
+    return await created(uow, await commands.create_lead(uow, body, duplicates), "leads")
+
+
+@router.get("/duplicates", response_model=DuplicatesPage, operation_id="list_lead_duplicates")
+async def list_lead_duplicates(
+    uow: Uow, names: CompareNames = True, limit: PageLimit = DEFAULT_PAGE, after: PageAfter = None
+) -> Response:
+    """Look through existing leads that are not qualified for likely duplicates, oldest first, as far as a second goes.
+
+    Ask again with `after` = `next` until it is null: a page may be short, or empty, before. A duplicate that you may not
+    read is only `hidden: true`.
+    """
+    return await scan_duplicates(uow, Lead, LEADS, limit, after, names=names)
+
+
+@router.post("/duplicates", response_model=Duplicates, operation_id="check_lead_duplicates", openapi_extra=NOT_KEYED)
+async def check_lead_duplicates(body: PersonOrCompany, uow: Uow) -> Response:
+    """Who a lead that is being typed may be already, without making it; needs the right to create one.
+
+    It is compared with leads that are not qualified, and with contacts where it has a last name, else with accounts.
+    A duplicate that you may not read is only `hidden: true`.
+    """
+    return await tell_duplicates_of(uow, Lead(**normal_details(uow, dict(body))))
 
 
 @router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_leads")
@@ -104,9 +141,13 @@ async def get_lead(lead_id: UUID, request: Request, uow: Uow) -> Response:
 
 
 @router.patch("/{lead_id}", response_model=LeadRead, operation_id="update_lead")
-async def update_lead(lead_id: UUID, body: LeadUpdate, uow: Uow) -> Response:
-    """Change fields of an open lead (RFC 7396 merge patch). A patch that changes nothing keeps the version."""
-    return await one(uow, await commands.update_lead(uow, lead_id, body))
+async def update_lead(lead_id: UUID, body: LeadUpdate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
+    """Change fields of an open lead (RFC 7396 merge patch). A patch that changes nothing keeps the version.
+
+    With `duplicates=report`, 409 `possible-duplicates` when a changed name, e-mail address or phone is likely somebody
+    else's.
+    """
+    return await one(uow, await commands.update_lead(uow, lead_id, body, duplicates))
 
 
 @router.delete("/{lead_id}", status_code=204, operation_id="delete_lead")

@@ -19,8 +19,9 @@ from crm_kit.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.customer_link.references import know_name
-from crm_sales.customers import company_of, make_account, make_contact, person_of
-from crm_sales.duplicates import refuse_duplicates
+from crm_sales.customers import make_account, make_contact
+from crm_sales.duplicates.likeness import company_of, person_of
+from crm_sales.duplicates.refusing import refuse_duplicates
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.domain import require_past, require_value, tier_after_win

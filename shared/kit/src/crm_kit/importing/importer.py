@@ -1,6 +1,6 @@
 """What a service tells of an entity that can be imported."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,29 @@ Make = Callable[[UnitOfWork, Any], Awaitable[OwnedRecord]]
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A record of a chunk, by its position, that likely exists already; ``field`` tells.
+
+    ``earlier`` is the position of an earlier record of the chunk that it is like, None for one that is stored.
+    """
+
+    position: int
+    field: str
+    earlier: int | None = None
+
+
+FindDuplicates = Callable[[UnitOfWork, Sequence[OwnedRecord]], Awaitable[Sequence[Duplicate]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Importer:
-    """``make`` turns a checked body into a record, as a create does, but does not add it to the unit of work."""
+    """``make`` turns a checked body into a record, as a create does, but does not add it to the unit of work.
+
+    ``duplicates`` finds those of a chunk's records that likely exist already; without it nothing counts as one.
+    """
 
     entity: type[OwnedRecord]
     schema: type[BaseModel]
     event: Any
     make: Make
-    identities: tuple[str, ...] = ()
-    """Columns in which an equal value makes two records likely duplicates, such as email and phone."""
+    duplicates: FindDuplicates | None = None

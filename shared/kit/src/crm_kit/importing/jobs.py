@@ -38,8 +38,8 @@ MappingForm = Annotated[
 DuplicatesForm = Annotated[
     Duplicates,
     Form(
-        description="What to do with a row whose e-mail or phone a record, or an earlier row, has already: "
-        "`allow` it, `skip` it, or import it and `report` it among the errors."
+        description="What to do with a row that a record, or an earlier row, likely is already: `allow` it (nothing is "
+        "looked for), `skip` it, or import it and `report` it among the errors, at the column that tells."
     ),
 ]
 

@@ -24,7 +24,7 @@ from crm_kit.announcing import Cause
 from crm_kit.db import OwnedRecord
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.failpoints import hit
-from crm_kit.importing.importer import Importer
+from crm_kit.importing.importer import Duplicate, Importer
 from crm_kit.importing.jobs import WAKE_CHANNEL
 from crm_kit.importing.mapping import OWNER, FieldMapping
 from crm_kit.logs import working
@@ -36,6 +36,8 @@ from crm_kit.uow import UnitOfWork
 log = structlog.get_logger(__name__)
 
 CHUNK = 500
+CHECKED_CHUNK = 50
+"""Rows at a time where each is compared with everything stored, so that a chunk stays a matter of seconds."""
 LANES = 2
 POLL_SECONDS = 1.0
 BREATH = 50
@@ -149,7 +151,7 @@ class ImportLoop:
             # Telling duplicates apart needs the rows before: such a job is worked off by one lane at a time.
             if job["duplicates"] != "allow" and (await conn.exec_driver_sql(HOLD_JOB, (job["id"],))).first() is None:
                 return False
-            size = 1 if singly else CHUNK
+            size = 1 if singly else CHUNK if job["duplicates"] == "allow" else CHECKED_CHUNK
             rows: list[Any] = list(await conn.exec_driver_sql(TAKE_ROWS, (job["id"], size)))
             if not rows:
                 return (await conn.exec_driver_sql(COMPLETE, (job["id"], clock.now()))).rowcount > 0
@@ -222,17 +224,21 @@ class ImportLoop:
             except DomainError as error:
                 outcome.failed += 1
                 outcome.refuse(line, text, _places(mapping, error))
-        checked = job["duplicates"] != "allow"
-        known = await _known(uow, importer, [record for *_, record in made]) if checked else {}
-        for line, text, record in made:
-            column = _duplicate(importer, record, known) if checked else None
-            if column is not None:
-                message = "A record, or an earlier row, has this value already."
-                outcome.refuse(line, text, [(mapping.column_of(column), "possible-duplicate", message)])
+        found: Mapping[int, Sequence[Duplicate]] = {}
+        if job["duplicates"] != "allow":
+            found = await _duplicates(uow, importer, [record for *_, record in made])
+        imported: set[int] = set()
+        for position, (line, text, record) in enumerate(made):
+            # Being like a row that was left out is no reason to leave this one out, too.
+            likely = (one for one in found.get(position, ()) if one.earlier is None or one.earlier in imported)
+            if duplicate := next(likely, None):
+                message = "A record, or an earlier row, is likely the same: an equal value, or a similar name."
+                outcome.refuse(line, text, [(mapping.column_of(duplicate.field), "possible-duplicate", message)])
                 if job["duplicates"] == "skip":
                     outcome.skipped += 1
                     continue
             uow.add(record, importer.event)
+            imported.add(position)
             outcome.done += 1
         return outcome
 
@@ -270,34 +276,15 @@ def _give(record: OwnedRecord, email: str, owners: Mapping[str, Owner]) -> None:
     record.owner_type, record.owner_id, record.business_unit_id = owner.kind, owner.id, owner.unit
 
 
-async def _known(uow: UnitOfWork, importer: Importer, records: Sequence[OwnedRecord]) -> dict[str, set[str]]:
-    """For each identity column, which of the chunk's values exist already: one statement."""
-    asked = {column: [v for one in records if (v := getattr(one, column))] for column in importer.identities}
-    asked = {column: values for column, values in asked.items() if values}
-    if not asked:
-        return {}
-    table = importer.entity.__tablename__
-    parts = [
-        f"select '{column}', {column} from {table} where {column} = any(${position}::text[])"
-        for position, column in enumerate(asked, start=1)
-    ]
-    conn = await uow.connection()
-    known: dict[str, set[str]] = {}
-    taken: list[Any] = list(await conn.exec_driver_sql(" union all ".join(parts), tuple(asked.values())))
-    for column, value in taken:
-        known.setdefault(column, set()).add(value)
-    return known
-
-
-def _duplicate(importer: Importer, record: OwnedRecord, known: dict[str, set[str]]) -> str | None:
-    """The identity column whose value is taken; remembers the values of a record that is new."""
-    values = {column: value for column in importer.identities if (value := getattr(record, column))}
-    for column, value in values.items():
-        if value in known.get(column, ()):
-            return column
-    for column, value in values.items():
-        known.setdefault(column, set()).add(value)
-    return None
+async def _duplicates(
+    uow: UnitOfWork, importer: Importer, records: Sequence[OwnedRecord]
+) -> Mapping[int, Sequence[Duplicate]]:
+    """What each of a chunk's records, by its position, likely repeats."""
+    found: dict[int, list[Duplicate]] = {}
+    if importer.duplicates is not None and records:
+        for duplicate in await importer.duplicates(uow, records):
+            found.setdefault(duplicate.position, []).append(duplicate)
+    return found
 
 
 def _place(mapping: FieldMapping, found: Any) -> tuple[str, str, str]:

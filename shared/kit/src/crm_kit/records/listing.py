@@ -287,7 +287,7 @@ async def _count(
     parameters = Parameters()
     parameters.values.extend(values)
     reach = [
-        " and ".join([*_of_kinds(kinds, parameters), _covered(uow, listing.entity, depth, parameters)])
+        " and ".join([*_of_kinds(kinds, parameters), covered(uow, listing.entity, depth, parameters)])
         for depth, kinds in reaches.items()
     ]
     where = " and ".join([f"({' or '.join(reach)})", *conditions])
@@ -296,7 +296,20 @@ async def _count(
     return int((await conn.exec_driver_sql(sql, tuple(parameters.values))).scalar_one())
 
 
-def _covered(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> str:
+async def readable_after(
+    uow: UnitOfWork, listing: Listing, position: Sequence[Any] | None, size: int
+) -> list[dict[str, Any]]:
+    """The next rows the caller may read after a position (``created_at``, ``id``), oldest first: for who looks through
+    a whole table, a stretch at a time."""
+    order, parameters = _order(listing, "created_at"), Parameters()
+    branches = [""] if position is None else order.follows(position, parameters)
+    depth = uow.principal.require(listing.entity.entity(), Privilege.READ)
+    sql = _page_sql(uow, listing, depth, order, [], branches, size, parameters)
+    return [dict(row) for row in await fetch(await uow.connection(), sql, parameters.values)]
+
+
+def covered(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> str:
+    """The depth rule as SQL over rows ``t``."""
     if depth is Depth.ORGANIZATION:
         return "true"
     if not issubclass(entity, OwnedRecord):

@@ -1,0 +1,95 @@
+"""Looking through what exists for likely duplicates: a stretch of records per request, however many there are.
+
+Every request looks through a few records the caller may read, oldest first, and finds the likely duplicates of each by
+index. It stops when its page is full or its time is up, so a page may be short, or empty, and still have a next one.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fastapi.responses import Response
+
+from crm_contracts.access import Depth, Privilege
+from crm_kit import clock
+from crm_kit.records.answers import READ_HEADERS
+from crm_kit.records.filtering import Parameters
+from crm_kit.records.listing import Listing, covered, cursors_of, readable_after
+from crm_kit.records.presenter import to_json
+from crm_kit.uow import UnitOfWork
+from crm_sales.duplicates.finding import OF_THE_SAME_ENTITY, Match, Target, find
+from crm_sales.duplicates.likeness import Somebody, display_name, is_compared, likeness_of
+from crm_sales.duplicates.telling import SHOWN, TOLD, told
+
+STEP = 10
+"""Records looked through by one statement: the least that a request gets on by. Of a million names, one takes tens of
+milliseconds to compare."""
+STEP_WITHOUT_NAMES = 200
+SECONDS = 1.0
+"""Time after which no further step begins: a third of what a request has."""
+
+
+async def scan_duplicates(
+    uow: UnitOfWork, entity: type[Somebody], listing: Listing, limit: int, after: str | None, *, names: bool
+) -> Response:
+    """The next records that have likely duplicates among their own kind."""
+    depth = uow.principal.require(entity.entity(), Privilege.READ)
+    target = OF_THE_SAME_ENTITY[entity]
+    if not names:
+        target = replace(target, similar="false")
+    step = STEP if names else STEP_WITHOUT_NAMES
+    cursors, scope = cursors_of(uow), f"duplicates of {target} for {uow.principal.id}".encode()
+    position = None if after is None else cursors.read(after, scope)
+    until = clock.monotonic() + SECONDS
+    items: list[dict[str, Any]] = []
+    scanned = 0
+    while True:
+        rows = await readable_after(uow, listing, position, step)
+        records = [entity.from_row(row) for row in rows]
+        partners = await _partners(uow, target, entity, records, depth)
+        for number, record in enumerate(records):
+            scanned += 1
+            position = [record.created_at.isoformat(), str(record.id)]
+            if number in partners:
+                items.append(_item(uow, record, partners[number]))
+            if len(items) == limit:
+                return _page(items, cursors.write(position, scope), scanned)
+        if len(rows) < step or position is None:
+            return _page(items, None, scanned)
+        if clock.monotonic() > until:
+            return _page(items, cursors.write(position, scope), scanned)
+
+
+async def _partners(
+    uow: UnitOfWork, target: Target, entity: type[Somebody], records: Sequence[Somebody], depth: Depth
+) -> Mapping[int, list[Match]]:
+    """The likely duplicates of a step's records. A pair whose two sides the caller reads comes with the older one; one
+    whose other side is hidden comes with the side that is looked through."""
+    wanted = [
+        (number, likeness)
+        for number, record in enumerate(records)
+        if is_compared(record) and not (likeness := likeness_of(record)).empty
+    ]
+    parameters = Parameters()
+    reach = covered(uow, entity, depth, parameters)
+    younger = f"((t.created_at, t.id) > (p.at, p.id) or not {reach})"
+    found: dict[int, list[Match]] = defaultdict(list)
+    conn = await uow.connection()
+    for match in await find(conn, [(target, wanted)], limit=SHOWN + 1, more=younger, parameters=parameters):
+        found[match.wanted].append(match)
+    return found
+
+
+def _item(uow: UnitOfWork, record: Somebody, matches: Sequence[Match]) -> dict[str, Any]:
+    known = {field: getattr(record, field, None) for field in TOLD}
+    return {
+        "record": {**known, "type": record.entity(), "name": display_name(record)},
+        "duplicates": [told(uow, match) for match in matches[:SHOWN]],
+        "more": len(matches) > SHOWN,
+    }
+
+
+def _page(items: list[dict[str, Any]], following: str | None, scanned: int) -> Response:
+    body = {"items": items, "next": following, "scanned": scanned}
+    return Response(to_json(body), 200, READ_HEADERS, "application/json")

@@ -1,0 +1,36 @@
+"""How duplicates are shown to somebody who asked for them; what the caller may not read only as hidden."""
+
+from typing import Any
+
+from fastapi.responses import Response
+
+from crm_contracts.access import Privilege
+from crm_kit.records.presenter import to_json
+from crm_kit.uow import UnitOfWork
+from crm_sales.duplicates.finding import Match, find, searches_for
+from crm_sales.duplicates.likeness import Somebody
+
+SHOWN = 20
+TOLD = ("type", "id", "number", "name", "company_name", "email", "phone", "mobile_phone", "created_at")
+
+
+async def tell_duplicates_of(uow: UnitOfWork, record: Somebody) -> Response:
+    """Who a record that somebody is about to make may be already: one statement, and nothing is made."""
+    uow.principal.require(record.entity(), Privilege.CREATE)
+    found = await find(await uow.connection(), searches_for([record]), limit=SHOWN)
+    body = {"duplicates": [told(uow, match) for match in found[:SHOWN]]}
+    return Response(to_json(body), 200, {"cache-control": "no-store"}, "application/json")
+
+
+def told(uow: UnitOfWork, match: Match) -> dict[str, Any]:
+    """A match as ``LikelyDuplicate``, or as ``HiddenDuplicate``."""
+    if not readable(uow, match):
+        return {"hidden": True}
+    known = {field: getattr(match, field) for field in TOLD}
+    return {**known, "reasons": match.reasons, "similarity": match.similarity}
+
+
+def readable(uow: UnitOfWork, match: Match) -> bool:
+    """Whether the caller may read what was found."""
+    tree = uow.runtime.directory.tree
+    return uow.principal.covers(match.type, Privilege.READ, match.owner_id, match.business_unit_id, tree)
