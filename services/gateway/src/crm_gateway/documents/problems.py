@@ -38,8 +38,8 @@ EXPLAINED: Final = {
     "not-acceptable": "There is no representation of a type that you accept.",
     "illegal-transition": "The record's status has no such move; `allowed` lists those it has."
     " `GET /api/v1/meta/state-machines` shows them all.",
-    "possible-duplicates": "Records with the same email, phone or a similar name exist; the problem lists them. Link one, or"
-    " go on with `allow_duplicates: true`.",
+    "possible-duplicates": "Records with the same email, phone or a similar name exist; the problem lists them. Use one, or go"
+    " on: with `allow_duplicates: true` where a command makes customers, else with `duplicates=allow`.",
     "in-progress": "A request with the same Idempotency-Key is still being carried out. Send it again in a moment.",
     "in-use": "Other records refer to this one; the problem lists them.",
     "not-deletable": "A record that has become business is not deleted.",
