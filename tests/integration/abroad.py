@@ -1,7 +1,8 @@
-"""Records of other services that the examples in an OpenAPI document refer to."""
+"""Records that the examples in an OpenAPI document refer to: other services' and the service's own."""
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import orjson
 from fastapi import FastAPI
@@ -9,13 +10,16 @@ from fastapi import FastAPI
 from crm_contracts.catalogue import Entity, entity_for, events_about
 from crm_contracts.samples import sample
 from crm_kit import clock
+from crm_kit.announcing import Cause
 from crm_kit.consumers import Consumers
-from crm_kit.db import new_id
+from crm_kit.db import Record, new_id, stored_columns
 from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.records.patching import plain
+from crm_kit.uow import UnitOfWork, system_principal
 
 
 async def hear_of_what_examples_refer_to(app: FastAPI) -> None:
-    """Let a running service take a snapshot of each of them, as its worker would: then its examples work."""
+    """Let a running service take a snapshot of each of them, as its worker would, and make its own: then its examples work."""
     consumers: Consumers = app.state.groups
     bound = {(group.name, source): clock.now() for group, source in consumers.sources()}
     schemas = app.openapi()["components"]["schemas"].values()
@@ -26,20 +30,63 @@ async def hear_of_what_examples_refer_to(app: FastAPI) -> None:
         if (entity := entity_for(kind)) is not None and consumers.following(entity.service, entity.name)
     ]
     await Dispatcher(consumers, app.state.runtime, bound).settle(messages)
+    await _make(app, found)
 
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         if {"type", "id"} <= value.keys():
             yield value["type"], value["id"]
+        for name, one in value.items():
+            if name.endswith("_id") and entity_for(name.removesuffix("_id")) is not None:
+                yield name.removesuffix("_id"), one
         value = list(value.values())
     for inner in value if isinstance(value, list) else []:
         yield from _references(inner)
 
 
 def _snapshot(entity: Entity, record_id: str) -> Message:
-    [event] = [event for event in events_about(entity) if ".snapshot.v" in event.type]
+    event = _event(entity, "snapshot")
     document = sample(event)
     document |= {"id": str(new_id()), "subject": record_id}
     document["data"]["record"]["id"] = record_id
     return Message.read(orjson.dumps(document))
+
+
+def _event(entity: Entity, fact: str) -> Any:
+    [event] = [event for event in events_about(entity) if f".{fact}.v" in event.type]
+    return event
+
+
+async def _make(app: FastAPI, wanted: set[tuple[str, str]]) -> None:
+    """The service's own, as they are in the samples of its events, with the ids that the examples name."""
+    runtime, own = app.state.runtime, {entity.entity(): entity for entity in app.state.service.entities}
+    missing = []
+    for kind, id_ in sorted(wanted):
+        if kind in own:
+            table = own[kind].__table__
+            async with runtime.db.autocommit() as conn:
+                if (await conn.execute(table.select().where(table.c.id == UUID(id_)))).first() is None:
+                    missing.append((own[kind], id_))
+    uow = UnitOfWork(runtime, system_principal(runtime.service), Cause(correlation_id="what examples refer to"))
+    for model, id_ in missing:
+        entity = entity_for(model.entity())
+        assert entity is not None
+        created = _event(entity, "created")
+        uow.add(model(id=UUID(id_), **_columns(model, sample(created)["data"]["record"])), created)
+    await uow.commit()
+    await uow.close()
+
+
+def _columns(model: type[Record], shown: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a record as it is shown, without what it refers to in its own service."""
+    record, values = model.record_model.model_validate(shown), dict[str, Any]()
+    for name in set(stored_columns(model)) - {"id"}:
+        stem, _, part = name.rpartition("_")
+        if model.__table__.c[name].foreign_keys:
+            values[name] = None
+        elif name in shown:
+            values[name] = plain(getattr(record, name))
+        elif shown.get(stem) is not None:
+            values[name] = plain(getattr(getattr(record, stem), part))
+    return values
