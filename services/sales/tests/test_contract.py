@@ -92,6 +92,11 @@ async def play_competition(sales: Sales, to_grace: Json) -> None:
     await sales.act("competitors", competitor, "assign", **to_grace)
     deal = await sales.make("opportunities", name="Fleet", competitor_ids=[competitor["id"]])
     await sales.act("opportunities", deal, "lose", competitor_id=competitor["id"])
+    sheet = await sales.make("sales-literature", title="Against them", type="bulletins", body="We serve after six.")
+    await sales.patch("sales-literature", sheet, competitor_ids=[competitor["id"]], link="https://example.org")
+    await sales.act("sales-literature", sheet, "deactivate", reason="They do, too")
+    await sales.act("sales-literature", sheet, "activate")
+    assert (await sales.delete("sales-literature", sheet)).status == 204
     spare = await sales.make("competitors", name="Short-lived")
     assert (await sales.delete("competitors", spare)).status == 204
 

@@ -16,6 +16,7 @@ from crm_sales.lead.domain import LIFECYCLE as LEAD
 from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
 from crm_sales.price_list.domain import LIFECYCLE as PRICE_LIST
 from crm_sales.product.domain import LIFECYCLE as PRODUCT
+from crm_sales.sales_literature.domain import LIFECYCLE as SALES_LITERATURE
 
 LIFECYCLES = {
     "lead": LEAD,
@@ -25,6 +26,7 @@ LIFECYCLES = {
     "product": PRODUCT,
     "price_list": PRICE_LIST,
     "competitor": COMPETITOR,
+    "sales_literature": SALES_LITERATURE,
 }
 EXPECTED = {
     "lead": {
@@ -46,6 +48,7 @@ EXPECTED = {
     "account": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "contact": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "price_list": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
+    "sales_literature": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "competitor": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "product": {"draft/draft": {"activate"}, "active/active": {"retire", "revise"}, "retired/retired": {"revise"}},
 }

@@ -18,6 +18,7 @@ SNAPSHOTS = {
     "price_list_item": contracts.PriceListItemSnapshot,
     "competitor": contracts.CompetitorSnapshot,
     "product": contracts.ProductSnapshot,
+    "sales_literature": contracts.SalesLiteratureSnapshot,
     "sales_stage": contracts.SalesStageSnapshot,
     "exchange_rate": contracts.ExchangeRateSnapshot,
     "sales_settings": contracts.SalesSettingsSnapshot,
@@ -36,6 +37,7 @@ async def test_a_snapshot_shows_every_record_as_its_last_event_did(
     breaks = [{"min_quantity": "2", "discount_percent": 5}]
     await sales.make("price-list-items", **in_retail, amount=list_price, volume_breaks=breaks)
     await sales.make("competitors", name="Difference Engines Ltd", website="https://example.org")
+    await sales.make("sales-literature", title="Fees", type="price_sheets", body="None", expires_on="2030-01-01")
     lead = await sales.make("leads", **ADA)
     qualified = await sales.act("leads", lead, "qualify")
     await sales.act("opportunities", {"id": qualified["opportunity_id"]}, "win", actual_value=euros("10.00"))

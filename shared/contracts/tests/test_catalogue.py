@@ -39,6 +39,7 @@ FACTS = {
     "price_list_item": REFERENCE,
     "competitor": OWNED | SWITCHED,
     "product": REFERENCE | {"activated", "revised", "retired"},
+    "sales_literature": REFERENCE | SWITCHED,
     "sales_stage": REFERENCE,
     "exchange_rate": REFERENCE,
     "sales_settings": {"created", "updated", "snapshot"},

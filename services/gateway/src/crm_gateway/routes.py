@@ -14,6 +14,7 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "products": "sales",
     "price-lists": "sales",
     "price-list-items": "sales",
+    "sales-literature": "sales",
     "sales-stages": "sales",
     "exchange-rates": "sales",
     "settings/sales": "sales",

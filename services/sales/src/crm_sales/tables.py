@@ -11,6 +11,7 @@ from crm_sales.opportunity.model import Opportunity
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.model import Product
+from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SalesSettings
 
@@ -23,6 +24,7 @@ ENTITIES = (
     Product,
     PriceList,
     PriceListItem,
+    SalesLiterature,
     SalesStage,
     ExchangeRate,
     SalesSettings,

@@ -19,6 +19,7 @@ from crm_sales.competitor.model import Competitor
 from crm_sales.competitor.schemas import CompetitorCreate, CompetitorUpdate
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.product.model import Product
+from crm_sales.sales_literature.model import SalesLiterature
 
 
 async def create_competitor(uow: UnitOfWork, body: CompetitorCreate) -> Competitor:
@@ -66,5 +67,6 @@ async def assign_competitor(uow: UnitOfWork, competitor_id: UUID, body: Assignme
 async def delete_competitor(uow: UnitOfWork, competitor_id: UUID) -> None:
     """Delete a competitor nothing refers to."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.DELETE)
-    await refuse_in_use(uow, competitor, [(Opportunity, "competitor_ids", "name")])
+    referrers = [(Opportunity, "competitor_ids", "name"), (SalesLiterature, "competitor_ids", "title")]
+    await refuse_in_use(uow, competitor, referrers)
     uow.remove(competitor, CompetitorDeleted)

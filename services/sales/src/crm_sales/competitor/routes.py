@@ -62,7 +62,7 @@ async def update_competitor(competitor_id: UUID, body: CompetitorUpdate, uow: Uo
 
 @router.delete("/{competitor_id}", status_code=204, operation_id="delete_competitor")
 async def delete_competitor(competitor_id: UUID, uow: Uow) -> Response:
-    """Delete a competitor; 409 `in-use` lists the opportunities that name it."""
+    """Delete a competitor; 409 `in-use` lists the opportunities and the sales literature that name it."""
     await commands.delete_competitor(uow, competitor_id)
     return gone()
 

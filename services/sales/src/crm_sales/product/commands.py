@@ -28,6 +28,7 @@ from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.domain import MAX_LEVELS, require_no_price_of_a_family
 from crm_sales.product.model import Product
 from crm_sales.product.schemas import ProductCreate, ProductUpdate
+from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.validity import require_period
 
 TREE = Tree(Product, "parent_id", MAX_LEVELS)
@@ -108,6 +109,7 @@ async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
         (Product, "parent_id", "name"),
         (PriceListItem, "product_id", None),
         (Competitor, "product_ids", "name"),
+        (SalesLiterature, "product_ids", "title"),
     ]
     await refuse_in_use(uow, product, referrers)
     uow.remove(product, ProductDeleted)

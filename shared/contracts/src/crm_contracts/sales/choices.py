@@ -155,3 +155,19 @@ class PricingMethod(StrEnum):
 
     AMOUNT = "amount"
     PERCENT_OF_LIST = "percent_of_list"
+
+
+class LiteratureType(StrEnum):
+    """Kinds of sales literature (Dataverse: LiteratureTypeCode)."""
+
+    PRESENTATION = "presentation"
+    PRODUCT_SHEET = "product_sheet"
+    POLICIES_AND_PROCEDURES = "policies_and_procedures"
+    SALES_LITERATURE = "sales_literature"
+    SPREADSHEETS = "spreadsheets"
+    NEWS = "news"
+    BULLETINS = "bulletins"
+    PRICE_SHEETS = "price_sheets"
+    MANUALS = "manuals"
+    COMPANY_BACKGROUND = "company_background"
+    MARKETING_COLLATERAL = "marketing_collateral"

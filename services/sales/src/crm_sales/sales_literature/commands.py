@@ -1,0 +1,72 @@
+"""What can be done with sales literature. It is a library: the organisation's, without an owner."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    SalesLiteratureActivated,
+    SalesLiteratureCreated,
+    SalesLiteratureDeactivated,
+    SalesLiteratureDeleted,
+    SalesLiteratureUpdated,
+)
+from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
+from crm_kit.records.references import added, refer_all
+from crm_kit.uow import UnitOfWork
+from crm_sales.competitor.model import Competitor
+from crm_sales.product.model import Product
+from crm_sales.sales_literature.domain import require_content
+from crm_sales.sales_literature.model import SalesLiterature
+from crm_sales.sales_literature.schemas import SalesLiteratureCreate, SalesLiteratureUpdate
+
+
+async def create_literature(uow: UnitOfWork, body: SalesLiteratureCreate) -> SalesLiterature:
+    """A new piece of the library."""
+    await uow.start(SalesLiterature)
+    require_content(body.body, body.link)
+    await _refer(uow, added("competitor_ids", body.competitor_ids), added("product_ids", body.product_ids))
+    return uow.add(SalesLiterature(**dict(body)), SalesLiteratureCreated)
+
+
+async def update_literature(uow: UnitOfWork, literature_id: UUID, body: SalesLiteratureUpdate) -> SalesLiterature:
+    """Change fields of an active piece; a patch that changes nothing is no change."""
+    piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
+    require_status(piece, "active")
+    values = fields_set(body)
+    await _refer(
+        uow,
+        added("competitor_ids", values.get("competitor_ids", []), piece.competitor_ids),
+        added("product_ids", values.get("product_ids", []), piece.product_ids),
+    )
+    apply(piece, values)
+    require_content(piece.body, piece.link)
+    if uow.changed(piece):
+        uow.emit(piece, SalesLiteratureUpdated)
+    return piece
+
+
+async def activate_literature(uow: UnitOfWork, literature_id: UUID) -> SalesLiterature:
+    """Take a piece into use again."""
+    piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
+    piece.move("activate")
+    uow.emit(piece, SalesLiteratureActivated)
+    return piece
+
+
+async def deactivate_literature(uow: UnitOfWork, literature_id: UUID, body: Deactivation) -> SalesLiterature:
+    """Put a piece away; it stays readable."""
+    piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
+    piece.move("deactivate")
+    uow.emit(piece, SalesLiteratureDeactivated, reason=body.reason)
+    return piece
+
+
+async def delete_literature(uow: UnitOfWork, literature_id: UUID) -> None:
+    """Delete a piece: nothing refers to it."""
+    uow.remove(await uow.get(SalesLiterature, literature_id, Privilege.DELETE), SalesLiteratureDeleted)
+
+
+async def _refer(uow: UnitOfWork, competitors: dict[UUID, str], products: dict[UUID, str]) -> None:
+    """Competitors before products, as a competitor is locked before the products it names."""
+    await refer_all(uow, Competitor, competitors)
+    await refer_all(uow, Product, products)

@@ -1,0 +1,13 @@
+"""Sales literature: the state machine and the rules that need no database. Terms follow Dataverse's SalesLiterature."""
+
+from crm_kit.errors import InvalidValue
+from crm_kit.lifecycle import ACTIVE_INACTIVE
+
+LIFECYCLE = ACTIVE_INACTIVE
+
+
+def require_content(body: str | None, link: str | None) -> None:
+    """A title alone is nothing to read."""
+    if body is None and link is None:
+        message = "Give the text itself as body, or say where it is found as link."
+        raise InvalidValue("/body", "content-required", message)

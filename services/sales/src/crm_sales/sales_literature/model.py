@@ -1,0 +1,46 @@
+"""A piece of sales literature as a row."""
+
+from datetime import date
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import CheckConstraint, Index, String, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.sales import LiteratureType, SalesLiteratureRecord
+from crm_kit.db import Record, Stateful, search_column, sorted_indexes, text_enum
+from crm_sales.db import Base
+from crm_sales.sales_literature.domain import LIFECYCLE
+
+
+class SalesLiterature(Record, Stateful, Base):
+    """Something that sellers show or know."""
+
+    __tablename__ = "sales_literature"
+    record_model: ClassVar[type[BaseModel]] = SalesLiteratureRecord
+    lifecycle = LIFECYCLE
+
+    title: Mapped[str] = mapped_column(String(200))
+    type: Mapped[LiteratureType] = mapped_column(text_enum(LiteratureType))
+    body: Mapped[str | None] = mapped_column(Text)
+    link: Mapped[str | None] = mapped_column(String(2000))
+    product_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    competitor_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    expires_on: Mapped[date | None]
+    keywords: Mapped[str | None] = mapped_column(String(200))
+
+    search_text: Mapped[str] = search_column("title", "keywords")
+
+    __table_args__ = (
+        CheckConstraint("body is not null or link is not null", name="content"),
+        Index(None, "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "title", "id"),
+        Index(None, "type", "id"),
+        *sorted_indexes("sales_literature", "expires_on"),
+        Index("ix_sales_literature_product_ids", "product_ids", postgresql_using="gin"),
+        Index("ix_sales_literature_competitor_ids", "competitor_ids", postgresql_using="gin"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )

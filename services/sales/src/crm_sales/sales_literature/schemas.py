@@ -1,0 +1,64 @@
+"""What clients send about sales literature and what they get."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import LiteratureType, SalesLiteratureRecord
+from crm_contracts.types import Date, Ids, LongText, Maybe, ShortText, Url
+
+
+class SalesLiteratureFields(BaseModel):
+    """The fields of a piece of literature that clients write. Texts are trimmed; an empty one is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    body: Maybe[LongText] = Field(
+        None, description="The text itself, at most 32,000 characters; this or `link` is required, both may be given."
+    )
+    link: Maybe[Url] = Field(None, description="Where it is found, http or https.")
+    product_ids: Ids = Field([], description="Products it is about; one named twice counts once.")
+    competitor_ids: Ids = Field([], description="Competitors it is about, active and readable to you.")
+    expires_on: Date | None = Field(None, description="Last day it holds, YYYY-MM-DD.")
+    keywords: Maybe[ShortText] = Field(None, description="Words to find it by, at most 200 characters.")
+
+
+class SalesLiteratureCreate(SalesLiteratureFields):
+    """A new piece of literature."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "Gold card at a glance",
+                    "type": "product_sheet",
+                    "link": "https://example.org/gold-card.pdf",
+                    "keywords": "card gold fees insurance",
+                }
+            ]
+        }
+    )
+
+    title: ShortText = Field(description="Title, 1 to 200 characters.")
+    type: LiteratureType = Field(description="Kind of document.")
+
+
+class SalesLiteratureUpdate(SalesLiteratureFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"expires_on": "2030-12-31"}]})
+
+    title: ShortText = Field("", description="Title, 1 to 200 characters.", validate_default=False)
+    type: LiteratureType = Field(LiteratureType.SALES_LITERATURE, description="Kind of document.")
+
+
+class SalesLiteratureRead(SalesLiteratureRecord):
+    """A piece of literature as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class SalesLiteraturePage(BaseModel):
+    """A page of sales literature."""
+
+    items: list[SalesLiteratureRead] = Field(description="Pieces in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -1,0 +1,79 @@
+"""Sales literature: what sellers show and know of products and competitors."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from crm_contracts.catalogue import Entity, Event
+from crm_contracts.records import ActiveStatus, RecordModel
+from crm_contracts.types import Date, LongText, Open, ShortText, Url
+
+from .choices import LiteratureType
+
+
+class SalesLiteratureRecord(RecordModel):
+    """One piece of the library: its text, or where it is found."""
+
+    status: Open[ActiveStatus] = Field(description="State; changes only through commands.")
+    status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
+    title: ShortText = Field(description="Title, 1 to 200 characters.", examples=["Gold card at a glance"])
+    type: Open[LiteratureType] = Field(description="Kind of document (Dataverse: LiteratureTypeCode).")
+    body: LongText | None = Field(description="The text itself, at most 32,000 characters; null when it is elsewhere.")
+    link: Url | None = Field(description="Where it is found, http or https; null when `body` is all there is.")
+    product_ids: list[UUID] = Field(description="Products it is about, each once, at most 50.")
+    competitor_ids: list[UUID] = Field(description="Competitors it is about, each once, at most 50.")
+    expires_on: Date | None = Field(
+        description="Last day it holds, in the organisation's time zone; null when it holds until further notice. Nothing "
+        "happens to it by itself."
+    )
+    keywords: ShortText | None = Field(description="Words to find it by, at most 200 characters.")
+
+
+SALES_LITERATURE = Entity(
+    service="sales", name="sales_literature", collection="sales-literature", record=SalesLiteratureRecord, owned=False
+)
+
+
+class SalesLiteratureEvent(Event):
+    """Something happened to a piece of sales literature."""
+
+    entity: ClassVar[Entity] = SALES_LITERATURE
+    record: SalesLiteratureRecord
+
+
+class SalesLiteratureCreated(SalesLiteratureEvent):
+    """A piece came into the library."""
+
+    type: ClassVar[str] = "crm.sales.sales_literature.created.v1"
+
+
+class SalesLiteratureUpdated(SalesLiteratureEvent):
+    """A piece of the library changed."""
+
+    type: ClassVar[str] = "crm.sales.sales_literature.updated.v1"
+
+
+class SalesLiteratureDeleted(SalesLiteratureEvent):
+    """A piece left the library; `record` is its last content at version + 1."""
+
+    type: ClassVar[str] = "crm.sales.sales_literature.deleted.v1"
+
+
+class SalesLiteratureActivated(SalesLiteratureEvent):
+    """A piece that was put away is in use again."""
+
+    type: ClassVar[str] = "crm.sales.sales_literature.activated.v1"
+
+
+class SalesLiteratureDeactivated(SalesLiteratureEvent):
+    """A piece was put away: it stays readable, and is not to be shown to customers any more."""
+
+    type: ClassVar[str] = "crm.sales.sales_literature.deactivated.v1"
+    reason: ShortText | None = Field(description="Why, at most 200 characters.")
+
+
+class SalesLiteratureSnapshot(SalesLiteratureEvent):
+    """The current state of a piece, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.sales.sales_literature.snapshot.v1"
