@@ -290,3 +290,28 @@ class Stateful:
         if action not in possible:
             raise IllegalTransition(action, self.status, self.status_reason, possible)
         self.status, self.status_reason = self.lifecycle.after(action, self.state, reason)
+
+
+class Mergeable(OwnedRecord, Stateful):
+    """A record whose place another of its kind may take. Its row stays, to say who did: reads answer 410 ``merged``, lists
+    leave it out, and what referred to it moves to the survivor (``crm_kit.records.merging``, ``crm_kit.records.moving``)."""
+
+    merges_from: ClassVar[frozenset[str]]
+    """In which statuses a record may be merged into another."""
+    survives_in: ClassVar[frozenset[str]]
+    """In which statuses it may take the place of another."""
+    references: ClassVar[tuple[str, ...]] = ()
+    """Columns that refer to other records. One that was merged refers to nobody: nothing waits for it to let go."""
+
+    survivor_id: Mapped[UUID | None] = mapped_column(sort_order=89)
+
+    def merge_into(self, survivor: "Mergeable") -> None:
+        """Be no more; the survivor goes on."""
+        self.survivor_id = survivor.id
+        for column in self.references:
+            setattr(self, column, None)
+
+
+def survivor_of(record: Record) -> UUID | None:
+    """Who took this record's place, one step on; None for one that is its own."""
+    return record.survivor_id if isinstance(record, Mergeable) else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,26 @@ class InactiveReference(InvalidValue):
 
     def __init__(self, pointer: str, entity: str) -> None:
         super().__init__(pointer, "inactive-reference", f"The {entity.replace('_', ' ')} is inactive.")
+
+
+class Merged(DomainError):
+    """Another record took the place of this one: 410 that says which."""
+
+    def __init__(self, entity: str, survivor_id: UUID, collection: str) -> None:
+        self.survivor_id = survivor_id
+        survivor = {"type": entity, "id": survivor_id, "href": f"/api/v1/{collection}/{survivor_id}"}
+        message = f"The {entity.replace('_', ' ')} was merged into another, which goes on in its place."
+        super().__init__("merged", message, members={"survivor": survivor})
+
+
+class MergedReference(InvalidValue):
+    """A reference points at a record that was merged into another; ``survivor`` names that one to who may read it."""
+
+    def __init__(self, pointer: str, entity: str, survivor: dict[str, Any] | None) -> None:
+        super().__init__(
+            pointer, "merged-reference", f"The {entity.replace('_', ' ')} was merged into another; refer to that one."
+        )
+        self.members = {} if survivor is None else {"survivor": survivor}
 
 
 class IllegalTransition(DomainError):

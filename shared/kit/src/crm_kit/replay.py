@@ -7,7 +7,7 @@ the producer's inbox queue when its own queue is new.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,8 @@ class Row:
     business_unit: UUID | None
     record: Any
     """What orjson can write: a dict, or an orjson.Fragment of bytes already written."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else its snapshot says."""
 
 
 Source = Callable[[AsyncConnection, UUID | None, int], Awaitable[Sequence[Row]]]
@@ -172,7 +174,7 @@ class Snapshots:
             "correlationid": correlation,
             "ownerid": row.owner_id,
             "businessunit": row.business_unit,
-            "data": {"record": row.record, "changed": {}},
+            "data": {"record": row.record, "changed": {}, **row.facts},
         }
         body = to_json({key: value for key, value in envelope.items() if value is not None})
         headers = {

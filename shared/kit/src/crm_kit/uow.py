@@ -15,7 +15,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Depth, Privilege
-from crm_contracts.catalogue import Event
+from crm_contracts.catalogue import Event, entity_for
 from crm_contracts.envelope import (
     MAX_BYTES,
     Envelope,
@@ -23,10 +23,12 @@ from crm_contracts.envelope import (
 from crm_kit import clock
 from crm_kit.access import Principal
 from crm_kit.announcing import Cause, Origin, announce, too_large, validate
-from crm_kit.db import OwnedRecord, Record, Stateful, fetch, new_id, stored_columns
+from crm_kit.db import OwnedRecord, Record, Stateful, fetch, new_id, stored_columns, survivor_of
 from crm_kit.errors import (
     Forbidden,
     InactiveReference,
+    Merged,
+    MergedReference,
     NotFound,
     Stale,
     UnknownReference,
@@ -151,11 +153,13 @@ class UnitOfWork:
         """Lock a record and check that the caller holds ``privilege`` on it.
 
         403 when the caller does not hold the privilege anywhere, 404 when the row is not visible, 403 when it is
-        visible but out of the privilege's reach, 412 when ``If-Match`` names another version.
+        visible but out of the privilege's reach, 410 when another record took its place, 412 when ``If-Match`` names
+        another version.
         """
         self.principal.require(entity.entity(), privilege)
         record = await self._lock(entity, record_id)
         self._check(record, privilege)
+        await self._refuse_merged(record)
         if self._if_match is not None:
             expected, self._if_match = self._if_match, None
             if record.version not in expected:
@@ -163,8 +167,29 @@ class UnitOfWork:
         return record
 
     async def load(self, entity: type[R], record_id: UUID) -> R:
-        """Lock a record without a check of access: for consumers, timers and the inner steps of a checked command."""
-        return await self._lock(entity, record_id)
+        """Lock a record without a check of access: for consumers, timers and the inner steps of a checked command.
+
+        What refers to a record that was merged goes on with its survivor, also while that reference has yet to move.
+        """
+        record = await self._lock(entity, record_id)
+        while (survivor_id := survivor_of(record)) is not None:
+            record = await self._lock(entity, survivor_id)
+        return record
+
+    async def hold(self, entity: type[Record], record_ids: Iterable[UUID]) -> None:
+        """Lock several records at once, in the order of their ids, so that two commands that need the same ones never
+        wait for each other in a circle. What is not there, or not visible, is for ``get`` to say."""
+        conn = await self._begin()
+        table = entity.__table__
+        columns = (table.c[column] for column in stored_columns(entity))
+        found = select(*columns).where(table.c.id.in_(list(record_ids))).order_by(table.c.id)
+        for row in (await conn.execute(found.with_for_update(key_share=True))).mappings():
+            if not self.holds(entity, row["id"]):
+                self.adopt(entity.from_row(dict(row)))
+
+    def holds(self, entity: type[Record], record_id: UUID) -> bool:
+        """Whether this unit of work has locked or made the record."""
+        return (entity, record_id) in self._records
 
     async def read(self, entity: type[R], record_id: UUID) -> R:
         """A record as it is when first asked for, if the caller may read it; not locked, not to be changed."""
@@ -177,19 +202,38 @@ class UnitOfWork:
             raise NotFound(entity.entity())
         record = entity.from_row(dict(row._mapping))
         self._check(record, Privilege.READ)
+        await self._refuse_merged(record)
         # The rows of an import refer to the same few records again and again.
         self._seen[entity, record_id] = record
         return record
 
     async def refer(self, entity: type[R], record_id: UUID, pointer: str) -> R:
-        """The record a new reference points at: readable and active, or 422 with its pointer."""
+        """The record a new reference points at: readable, active and not merged, or 422 with its pointer."""
         try:
             record = await self.read(entity, record_id)
         except (NotFound, Forbidden):
             raise UnknownReference(pointer, entity.entity()) from None
+        except Merged as merged:
+            raise await self.merged_reference(entity, merged, pointer) from None
         if isinstance(record, Stateful) and record.status == "inactive":
             raise InactiveReference(pointer, entity.entity())
         return record
+
+    async def merged_reference(self, entity: type[Record], merged: Merged, pointer: str) -> MergedReference:
+        """What a reference to a merged record is refused with: it names the survivor to who may read that one."""
+        try:
+            await self.read(entity, merged.survivor_id)
+        except (NotFound, Forbidden):
+            return MergedReference(pointer, entity.entity(), None)
+        return MergedReference(pointer, entity.entity(), merged.members["survivor"])
+
+    async def _refuse_merged(self, record: Record) -> None:
+        if survivor_of(record) is None:
+            return
+        name = record.entity()
+        last = (await (await self.connection()).exec_driver_sql(_SURVIVOR.format(name), (record.id,))).scalar_one()
+        found = entity_for(name)
+        raise Merged(name, last, found.collection if found else name)
 
     async def _lock(self, entity: type[R], record_id: UUID) -> R:
         known = self._records.get((entity, record_id))
@@ -432,6 +476,15 @@ def _differences(record: Record) -> list[str]:
     before, now = record.__dict__[LOADED], record.__dict__
     return [column for column, old in before.items() if now[column] != old]
 
+
+_SURVIVOR = """
+with recursive step as (
+  select survivor_id, 1 as n from public."{0}" where id = $1
+  union all
+  select t.survivor_id, n + 1 from public."{0}" t join step s on t.id = s.survivor_id where t.survivor_id is not null
+) select survivor_id from step order by n desc limit 1
+"""
+"""Who is left in the end, where a survivor was merged later itself."""
 
 _SELECTS: dict[tuple[type[Record], bool], Select[Any]] = {}
 

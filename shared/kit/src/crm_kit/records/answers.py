@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from crm_contracts.access import Privilege
 from crm_kit.access import Principal
-from crm_kit.db import OwnedRecord, Record, Stateful
+from crm_kit.db import Mergeable, OwnedRecord, Record, Stateful
 from crm_kit.records.presenter import presenter_of, to_json
 from crm_kit.runtime import Runtime
 from crm_kit.uow import UnitOfWork
@@ -33,6 +33,12 @@ def allowed_actions(record: type[Record], values: dict[str, Any], principal: Pri
         actions += record.moves_from(values)
     if owner is not None and principal.covers(entity, Privilege.ASSIGN, owner, unit, tree):
         actions.append("assign")
+    if (
+        issubclass(record, Mergeable)
+        and values["status"] in record.merges_from
+        and all(principal.covers(entity, needed, owner, unit, tree) for needed in (Privilege.WRITE, Privilege.DELETE))
+    ):
+        actions.append("merge")
     return actions
 
 

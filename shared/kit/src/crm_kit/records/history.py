@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.types import UtcDatetime
 from crm_kit.db import Record
-from crm_kit.errors import DomainError, FieldError, NotFound
+from crm_kit.errors import DomainError, FieldError, Merged, NotFound
 from crm_kit.records.answers import READ_HEADERS
 from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
 from crm_kit.records.presenter import to_json
@@ -39,11 +39,11 @@ class HistoryPage(BaseModel):
 
 
 async def history(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: Request) -> Response:
-    """The history of a readable record; of a deleted one for readers of the whole organisation."""
+    """The history of a readable record; of a deleted or merged one for readers of the whole organisation."""
     depth = uow.principal.require(entity.entity(), Privilege.READ)
     try:
         await uow.read(entity, record_id)
-    except NotFound:
+    except (NotFound, Merged):
         if depth is not Depth.ORGANIZATION:
             raise
     limit, after = _bounds(request)

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.filters import Filter, FilterError, parse_filter, parse_query_params
 from crm_kit.access import units_of
-from crm_kit.db import OwnedRecord, Record, fetch, stored_columns
+from crm_kit.db import Mergeable, OwnedRecord, Record, fetch, stored_columns
 from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.records.answers import items, page
 from crm_kit.records.cursor import Cursors
@@ -220,7 +220,7 @@ def _merged(pages: list[str], order: Order, limit: int) -> str:
 def _conditions(
     uow: UnitOfWork, listing: Listing, query: Query, tree: Filter | None, parameters: Parameters
 ) -> list[str]:
-    conditions = []
+    conditions = _living(listing.entity)
     if tree is not None:
         conditions.append(listing.filterable.compile(tree, parameters, today(uow)))
     if query.q:
@@ -231,6 +231,11 @@ def _conditions(
         for word in query.q.lower().split()[:8]:
             conditions.append(f"t.{listing.search} like {parameters.add(f'%{escaped(word)}%', 'text')}")
     return conditions
+
+
+def _living(entity: type[Record]) -> list[str]:
+    """The condition that leaves out what was merged into another record."""
+    return ["t.survivor_id is null"] if issubclass(entity, Mergeable) else []
 
 
 def today(uow: UnitOfWork) -> date:
@@ -304,7 +309,7 @@ async def readable_after(
     order, parameters = _order(listing, "created_at"), Parameters()
     branches = [""] if position is None else order.follows(position, parameters)
     depth = uow.principal.require(listing.entity.entity(), Privilege.READ)
-    sql = _page_sql(uow, listing, depth, order, [], branches, size, parameters)
+    sql = _page_sql(uow, listing, depth, order, _living(listing.entity), branches, size, parameters)
     return [dict(row) for row in await fetch(await uow.connection(), sql, parameters.values)]
 
 

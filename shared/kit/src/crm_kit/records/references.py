@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_contracts.access import Privilege
-from crm_kit.db import Record, Stateful, stored_columns
-from crm_kit.errors import InactiveReference, UnknownReference
+from crm_kit.db import Record, Stateful, stored_columns, survivor_of
+from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
 from crm_kit.uow import UnitOfWork
 
 R = TypeVar("R", bound=Record)
@@ -34,6 +34,8 @@ async def refer_all(uow: UnitOfWork, entity: type[R], pointers: Mapping[UUID, st
         record: Any = found.get(record_id)
         if record is None or not uow.principal.covers_record(Privilege.READ, record, uow.runtime.directory.tree):
             raise UnknownReference(pointer, entity.entity())
+        if survivor_of(record) is not None:
+            raise MergedReference(pointer, entity.entity(), None)
         if isinstance(record, Stateful) and record.status == "inactive":
             raise InactiveReference(pointer, entity.entity())
     return found

@@ -38,6 +38,8 @@ def _source(runtime: Runtime, entity: type[Record]) -> Source:
                 row.get("owner_id"),
                 row.get("business_unit_id"),
                 presenter.record(row, uow.names),
+                # A joiner shall know what became of a merged record, as who heard of its merge does.
+                {"survivor_id": row["survivor_id"]} if row.get("survivor_id") else {},
             )
             for row in rows
         ]

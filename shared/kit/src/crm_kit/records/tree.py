@@ -1,15 +1,22 @@
-"""Records that form trees by a reference to their own kind: no circles, and no deeper than said."""
+"""Records that form trees by a reference to their own kind: no circles, and no deeper than said.
+
+A record that was merged stands right below its survivor and is no level of its own: what is below it may still be on its
+way to the survivor.
+"""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, literal, select, text
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, or_, select, text
 
-from crm_kit.db import Record
+from crm_kit.db import Mergeable, Record
 from crm_kit.errors import InvalidValue
 from crm_kit.uow import LOADED, UnitOfWork
 
 ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtextextended(:tree, 0))")
+
+Line = dict[UUID, int]
+"""The ids from a record up to its root, and which level of the line each is on, the first being 1."""
 
 
 class Tree:
@@ -20,6 +27,7 @@ class Tree:
         self.entity = entity
         self.parent = parent
         self.levels = levels
+        self._kind = entity.entity().replace("_", " ")
         self._ancestors, self._height = _above(entity, parent, levels), _below(entity, parent, levels)
 
     async def require_place(self, uow: UnitOfWork, record: Record, parent_id: UUID) -> None:
@@ -30,31 +38,87 @@ class Tree:
         """
         exists = LOADED in record.__dict__
         if exists:
-            await uow.execute(ONE_AT_A_TIME, {"tree": f"tree of {self.entity.entity()}"})
-        kind = self.entity.entity().replace("_", " ")
-        above = (await uow.execute(self._ancestors, {"id": parent_id})).scalars().all()
+            await self._hold(uow)
+        above = await self._line(uow, parent_id)
         if record.id in above:
-            raise InvalidValue(f"/{self.parent}", "circular-parent", f"The {kind} would be its own ancestor.")
-        below = (await uow.execute(self._height, {"id": record.id})).scalar_one() if exists else 0
-        if len(above) + below > self.levels:
-            message = f"A tree has at most {self.levels} levels of {kind} below its root."
-            raise InvalidValue(f"/{self.parent}", "too-deep", message)
+            raise self._circular(f"/{self.parent}")
+        below = await self._levels_below(uow, record.id) if exists else 0
+        if _length(above) + below > self.levels:
+            raise self._too_deep(f"/{self.parent}")
+
+    async def place_after_merge(
+        self, uow: UnitOfWork, loser: Record, survivor: Record, *, named: bool, filled: bool
+    ) -> UUID | None:
+        """The parent of the survivor when it has what is below the loser, too. Both must be locked.
+
+        A survivor that lies below the loser moves up into its place. Else it keeps its parent, unless it is to take that
+        of the loser: because somebody ``named`` it, or because a gap is ``filled`` where that is possible. 422
+        ``circular-parent`` when the one that was named lies below the survivor, ``too-deep`` when a line gets too long.
+        """
+        await self._hold(uow)
+        kept, taken = (getattr(record, self.parent) for record in (survivor, loser))
+        above_survivor, above_loser = await self._line(uow, survivor.id), await self._line(uow, loser.id)
+        if loser.id in above_survivor:
+            return taken  # type: ignore[no-any-return]  # the column is a UUID or null
+        if survivor.id in above_loser:
+            if named:
+                raise self._circular("/fields")
+            return kept  # type: ignore[no-any-return]  # likewise
+        takes = named or filled
+        above = _length(above_loser if takes else above_survivor) - 1
+        below = max(await self._levels_below(uow, loser.id), await self._levels_below(uow, survivor.id))
+        if above + below > self.levels:
+            raise self._too_deep("/into")
+        return taken if takes else kept  # type: ignore[no-any-return]  # likewise
+
+    async def _hold(self, uow: UnitOfWork) -> None:
+        await uow.execute(ONE_AT_A_TIME, {"tree": f"tree of {self.entity.entity()}"})
+
+    async def _line(self, uow: UnitOfWork, record_id: UUID) -> Line:
+        return {row.id: row.depth for row in await uow.execute(self._ancestors, {"id": record_id})}
+
+    async def _levels_below(self, uow: UnitOfWork, record_id: UUID) -> int:
+        return int((await uow.execute(self._height, {"id": record_id})).scalar_one())
+
+    def _circular(self, pointer: str) -> InvalidValue:
+        return InvalidValue(pointer, "circular-parent", f"The {self._kind} would be its own ancestor.")
+
+    def _too_deep(self, pointer: str) -> InvalidValue:
+        return InvalidValue(
+            pointer, "too-deep", f"A tree has at most {self.levels} levels of {self._kind} below its root."
+        )
+
+
+def _length(line: Line) -> int:
+    return max(line.values(), default=0)
+
+
+def _edges(entity: type[Record], parent: str) -> tuple[ColumnElement[Any], ColumnElement[int]]:
+    """What stands above a row, and how many levels the row is."""
+    rows = entity.__table__
+    if not issubclass(entity, Mergeable):
+        return rows.c[parent], literal(1)
+    return func.coalesce(rows.c.survivor_id, rows.c[parent]), case((rows.c.survivor_id.is_(None), 1), else_=0)
 
 
 def _above(entity: type[Record], parent: str, levels: int) -> Select[Any]:
-    """The ids from a record up to its root; one more than may be, at most."""
-    rows = entity.__table__
-    up = select(rows.c.id, rows.c[parent], literal(1).label("depth")).where(rows.c.id == bindparam("id"))
+    """The ids from a record up to its root; one more level than may be, at most."""
+    rows, (above, level) = entity.__table__, _edges(entity, parent)
+    up = select(rows.c.id, above.label("above"), level.label("depth")).where(rows.c.id == bindparam("id"))
     found = up.cte("up", recursive=True)
-    following = select(rows.c.id, rows.c[parent], found.c.depth + 1).join(found, rows.c.id == found.c[parent])
-    return select(found.union_all(following.where(found.c.depth <= levels)).c.id)
+    following = select(rows.c.id, above, found.c.depth + level).join(found, rows.c.id == found.c.above)
+    whole = found.union_all(following.where(found.c.depth <= levels))
+    return select(whole.c.id, whole.c.depth)
 
 
 def _below(entity: type[Record], parent: str, levels: int) -> Select[Any]:
     """How many levels there are below a record."""
-    rows = entity.__table__
+    rows, (_, level) = entity.__table__, _edges(entity, parent)
     found = (
         select(rows.c.id, literal(0).label("depth")).where(rows.c.id == bindparam("id")).cte("below", recursive=True)
     )
-    following = select(rows.c.id, found.c.depth + 1).join(found, rows.c[parent] == found.c.id)
+    is_below = rows.c[parent] == found.c.id
+    if issubclass(entity, Mergeable):
+        is_below = or_(is_below, rows.c.survivor_id == found.c.id)
+    following = select(rows.c.id, found.c.depth + level).join(found, is_below)
     return select(func.max(found.union_all(following.where(found.c.depth <= levels)).c.depth))

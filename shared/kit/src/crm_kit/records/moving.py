@@ -1,0 +1,166 @@
+"""What refers to a record moves to the record that took its place: in chunks, each row a change of its own.
+
+The first chunk belongs to the command or step that caused the move, so a small move is atomic; a task in the database
+says what is left, and a timer works it off. A row that somebody holds is not waited for: it is moved a moment later. No
+lock is waited for at all, so a move never takes part in a deadlock.
+
+A command that looked at the old record just before it was replaced may write its reference just after. So the task
+stays for a minute after the last row was found, longer than any request lives, and looks again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import Select, String, Text, delete, exists, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.catalogue import Event
+from crm_kit.announcing import Cause
+from crm_kit.db import Record, stored_columns
+from crm_kit.errors import DomainError
+from crm_kit.timers import DueQuery
+from crm_kit.uow import UnitOfWork
+
+AT_ONCE = 100
+"""Rows that move in the transaction that begins a move: its answer names every record it changed, in one header."""
+CHUNK = 500
+"""Rows of one transaction of the timer."""
+GRACE = timedelta(minutes=1)
+"""How long after the last row is looked for more."""
+AGAIN = timedelta(seconds=1)
+"""How soon rows are tried again that somebody held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """Records that may refer to what moves: in which columns, each of them indexed, and the event that tells of it."""
+
+    entity: type[Record]
+    event: type[Event]
+    columns: tuple[str, ...]
+
+
+class Moving:
+    """Mixin of a service's table of moves that go on; a row for each record whose place another took."""
+
+    __table__: ClassVar[Any]
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    entity: Mapped[str] = mapped_column(String(50))
+    target_id: Mapped[UUID] = mapped_column(index=True)
+    actor: Mapped[str] = mapped_column(Text)
+    correlation_id: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[datetime]
+    due_at: Mapped[datetime] = mapped_column(index=True)
+
+
+Known = Callable[[UnitOfWork, UUID], Awaitable[bool]]
+"""Whether this service refuses new references to a record whose place another took."""
+
+
+async def known_here(uow: UnitOfWork, record_id: UUID) -> bool:
+    """Of one's own records there is no doubt."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """The moves of one service: the table of its tasks, and what may refer to a record, by the record's entity."""
+
+    tasks: type[Moving]
+    referrers: Mapping[str, Sequence[Referrer]]
+    refused: Known = known_here
+    """Asked before a task ends: where records of others are copies, news of the merge may be late."""
+
+    async def begin(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID) -> None:
+        """Move the first rows and leave a task for the rest. What was on its way to the source goes on to the target."""
+        table = self.tasks.__table__
+        await uow.transaction()
+        await uow.execute(update(table).where(table.c.target_id == source_id).values(target_id=target_id))
+        await self._move(uow, entity, source_id, target_id, AT_ONCE)
+        task = {
+            "id": source_id,
+            "entity": entity,
+            "target_id": target_id,
+            "actor": uow.cause.actor or uow.principal.actor,
+            "correlation_id": uow.cause.correlation_id,
+            "opened_at": uow.now,
+            "due_at": uow.now,
+        }
+        await uow.execute(insert(table).values(task).on_conflict_do_nothing())
+
+    @property
+    def due(self) -> DueQuery:
+        """The tasks with something to do, the longest overdue first."""
+        table = self.tasks.__table__
+
+        def query(now: datetime) -> Select[UUID]:
+            return select(table.c.id).where(table.c.due_at <= now).order_by(table.c.due_at)
+
+        return query
+
+    async def go_on(self, source_id: UUID, uow: UnitOfWork) -> None:
+        """The next rows of a task, on behalf of who began it; or its end."""
+        table = self.tasks.__table__
+        task = (await uow.execute(select(table).where(table.c.id == source_id))).one()
+        uow.cause = Cause(task.correlation_id, actor=task.actor, traceparent=uow.cause.traceparent)
+        if await self._move(uow, task.entity, source_id, task.target_id, CHUNK):
+            due_at = uow.now
+        elif await self._referred_to(uow, task.entity, source_id, task.target_id):
+            due_at = uow.now + AGAIN
+        elif uow.now < task.opened_at + GRACE:
+            due_at = task.opened_at + GRACE
+        elif not await self.refused(uow, source_id):
+            due_at = uow.now + GRACE
+        else:
+            await uow.execute(delete(table).where(table.c.id == source_id))
+            return
+        await uow.execute(update(table).where(table.c.id == source_id).values(due_at=due_at))
+
+    async def refuse_target(self, uow: UnitOfWork, record: Record) -> None:
+        """409 ``in-use`` for a record that is to be deleted while others are still moving to it."""
+        table = self.tasks.__table__
+        if (await uow.execute(select(literal(1)).where(table.c.target_id == record.id).limit(1))).first():
+            message = "It took the place of a record a moment ago, and what refers to that one is still moving here."
+            raise DomainError("in-use", message, members={"references": []})
+
+    async def _move(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID, limit: int) -> int:
+        """Point at most so many rows that nobody else holds at the target; says how many."""
+        moved = 0
+        for referrer in self.referrers[entity]:
+            if moved >= limit:
+                break
+            found = _referring(referrer, source_id, target_id).limit(limit - moved)
+            rows = (await uow.execute(found.with_for_update(key_share=True, skip_locked=True))).mappings().all()
+            records = [
+                uow.adopt(referrer.entity.from_row(dict(row)))
+                for row in rows
+                if not uow.holds(referrer.entity, row["id"])
+            ]
+            # The names of both, and of all owners, for all events at once.
+            await uow.learn(referrer.entity, [dict(row) for row in rows])
+            for record in records:
+                for column in referrer.columns:
+                    if getattr(record, column) == source_id:
+                        setattr(record, column, target_id)
+            await uow.learn(referrer.entity, [record.__dict__ for record in records])
+            for record in records:
+                uow.emit(record, referrer.event)
+            moved += len(records)
+        return moved
+
+    async def _referred_to(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID) -> bool:
+        parts = [exists(_referring(referrer, source_id, target_id)) for referrer in self.referrers[entity]]
+        return bool((await uow.execute(select(or_(*parts)))).scalar_one())
+
+
+def _referring(referrer: Referrer, source_id: UUID, target_id: UUID) -> Select[Any]:
+    """The rows that refer to the source; should the target be among them, that is for who merges to mend."""
+    table = referrer.entity.__table__
+    columns = [table.c[name] for name in stored_columns(referrer.entity)]
+    refers = or_(*(table.c[column] == source_id for column in referrer.columns))
+    return select(*columns).where(refers, table.c.id != target_id)
