@@ -33,8 +33,8 @@ REFERENCE = {"created", "updated", "deleted", "snapshot"}
 FACTS = {
     "lead": OWNED | {"contacted", "qualified", "disqualified", "reopened", "merged"},
     "opportunity": OWNED | {"stage_changed", "held", "resumed", "won", "lost", "reopened"},
-    "account": OWNED | SWITCHED,
-    "contact": OWNED | SWITCHED,
+    "account": OWNED | SWITCHED | {"merged"},
+    "contact": OWNED | SWITCHED | {"merged"},
     "price_list": REFERENCE | SWITCHED,
     "price_list_item": REFERENCE,
     "competitor": OWNED | SWITCHED,

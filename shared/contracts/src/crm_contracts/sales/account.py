@@ -107,7 +107,20 @@ class AccountDeactivated(AccountEvent):
     reason: ShortText | None = Field(description="Why, at most 200 characters.")
 
 
+class AccountMerged(AccountEvent):
+    """An account was merged into another and is no more; the survivor publishes `updated` if it changed, and so does each
+    record that referred to the merged one and moves to the survivor."""
+
+    type: ClassVar[str] = "crm.sales.account.merged.v1"
+    survivor_id: UUID = Field(description="Account that it was merged into.")
+
+
 class AccountSnapshot(AccountEvent):
     """The current state of an account, sent on request to one queue; nothing happened."""
 
     type: ClassVar[str] = "crm.sales.account.snapshot.v1"
+    survivor_id: UUID | None = Field(
+        default=None,
+        description="Account that it was merged into, as told by `merged`; null for one that goes on.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )

@@ -90,7 +90,20 @@ class ContactDeactivated(ContactEvent):
     reason: ShortText | None = Field(description="Why, at most 200 characters.")
 
 
+class ContactMerged(ContactEvent):
+    """A contact was merged into another and is no more; the survivor publishes `updated` if it changed, and so does each
+    record that referred to the merged one and moves to the survivor."""
+
+    type: ClassVar[str] = "crm.sales.contact.merged.v1"
+    survivor_id: UUID = Field(description="Contact that it was merged into.")
+
+
 class ContactSnapshot(ContactEvent):
     """The current state of a contact, sent on request to one queue; nothing happened."""
 
     type: ClassVar[str] = "crm.sales.contact.snapshot.v1"
+    survivor_id: UUID | None = Field(
+        default=None,
+        description="Contact that it was merged into, as told by `merged`; null for one that goes on.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )

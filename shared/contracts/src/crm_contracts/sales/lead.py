@@ -148,7 +148,8 @@ class LeadReopened(LeadEvent):
 
 
 class LeadMerged(LeadEvent):
-    """A lead was merged into another and is no more; the survivor publishes `updated`."""
+    """A lead was merged into another and is no more; the survivor publishes `updated` if it changed, and so does each
+    record that referred to the merged one and moves to the survivor."""
 
     type: ClassVar[str] = "crm.sales.lead.merged.v1"
     survivor_id: UUID = Field(description="Lead that it was merged into.")
@@ -158,3 +159,8 @@ class LeadSnapshot(LeadEvent):
     """The current state of a lead, sent on request to one queue; nothing happened."""
 
     type: ClassVar[str] = "crm.sales.lead.snapshot.v1"
+    survivor_id: UUID | None = Field(
+        default=None,
+        description="Lead that it was merged into, as told by `merged`; null for one that goes on.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
