@@ -56,6 +56,13 @@ class Sales:
     async def delete(self, collection: str, record: Json) -> Answer:
         return await self.client.delete(f"{API}/{collection}/{record['id']}")
 
+    async def merge(self, collection: str, loser: Json, survivor: Json, **body: Any) -> Json:
+        """Merge one record into another; gives the survivor."""
+        return await self.act(collection, loser, "merge", into=survivor["id"], **body)
+
+    async def try_merge(self, collection: str, loser: Json, survivor: Json, **body: Any) -> Answer:
+        return await self.try_act(collection, loser, "merge", into=survivor["id"], **body)
+
     async def get(self, collection: str, record_id: str) -> Json:
         """The record as it is now."""
         return _expect(200, await self.client.get(f"{API}/{collection}/{record_id}"))

@@ -19,7 +19,7 @@ async def test_a_new_account_is_a_prospect_with_a_drawn_number(sales: Sales) -> 
     account = await sales.make("accounts", **MOVERS)
     assert account["number"].startswith("ACC-")
     assert (account["tier"], account["credit_hold"], account["status"]) == ("prospect", False, "active")
-    assert account["allowed_actions"] == ["deactivate", "assign"]
+    assert account["allowed_actions"] == ["deactivate", "assign", "merge"]
     [event] = await sales.events()
     assert (event["type"], event["data"]["record"]["id"]) == ("crm.sales.account.created.v1", account["id"])
 

@@ -28,7 +28,7 @@ async def test_a_new_lead_is_the_callers_and_says_what_can_be_done(sales: Sales,
     assert lead["owner_id"] == str(caller.id)
     assert lead["number"].startswith("LEA-")
     assert (lead["status"], lead["status_reason"], lead["version"]) == ("open", "new", 1)
-    assert lead["allowed_actions"] == ["contact", "qualify", "disqualify", "assign"]
+    assert lead["allowed_actions"] == ["contact", "qualify", "disqualify", "assign", "merge"]
     assert lead["estimated_value_base"] == euros("1200.00")
     assert await sales.get("leads", lead["id"]) == lead
 

@@ -3,13 +3,14 @@
 import pytest
 
 from crm_contracts import sales as contracts
+from crm_contracts.catalogue import Event
 from crm_kit.records.snapshots import snapshot_sources
 from crm_kit.runtime import Runtime
 from crm_sales.tables import ENTITIES
 
 from .journey import ADA, Sales, euros
 
-SNAPSHOTS = {
+SNAPSHOTS: dict[str, type[Event]] = {
     "lead": contracts.LeadSnapshot,
     "opportunity": contracts.OpportunitySnapshot,
     "account": contracts.AccountSnapshot,

@@ -7,6 +7,7 @@ from crm_sales.contact.model import Contact
 from crm_sales.db import Base
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.lead.model import Lead
+from crm_sales.merging.model import MoveTask
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.model import PriceListItem
@@ -29,6 +30,8 @@ ENTITIES = (
     ExchangeRate,
     SalesSettings,
 )
+
+OTHERS = (MoveTask,)
 
 METADATA = Base.metadata
 add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO"))

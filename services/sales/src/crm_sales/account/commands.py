@@ -29,6 +29,7 @@ from crm_sales.duplicates.refusing import refuse_duplicates_of
 from crm_sales.duplicates.schemas import OnDuplicates
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
+from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.own_number import require_own_number
 
@@ -112,6 +113,7 @@ async def delete_account(uow: UnitOfWork, account_id: UUID) -> None:
         (Lead, "account_id", "topic"),
         (Opportunity, "customer_account_id", "name"),
     ]
+    await MOVER.refuse_target(uow, account)
     await refuse_in_use(uow, account, referrers)
     uow.remove(account, AccountDeleted)
 

@@ -11,17 +11,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import AccountRecord, Tier
-from crm_kit.db import OwnedRecord, Stateful, folded_index, money_columns, reference_indexes, search_column, text_enum
+from crm_kit.db import Mergeable, folded_index, money_columns, reference_indexes, search_column, text_enum
 from crm_sales.account.domain import LIFECYCLE
 from crm_sales.db import Base
 
 
-class Account(OwnedRecord, Stateful, Base):
+class Account(Mergeable, Base):
     """A company we deal with."""
 
     __tablename__ = "account"
     record_model: ClassVar[type[BaseModel]] = AccountRecord
     lifecycle = LIFECYCLE
+    merges_from = frozenset({"active"})
+    survives_in = frozenset({"active"})
+    references = ("parent_account_id", "primary_contact_id")
     money_fields: ClassVar[tuple[str, ...]] = ("annual_revenue", "credit_limit")
 
     name: Mapped[str] = mapped_column(String(200))
@@ -54,7 +57,7 @@ class Account(OwnedRecord, Stateful, Base):
         Index(None, "modified_at", "id"),
         Index(None, "name", "id"),
         Index(None, "tier", "id"),
-        *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id"),
+        *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id", "survivor_id"),
         Index("ix_account_likeness", text("lower(name) gin_trgm_ops"), postgresql_using="gin"),
         folded_index("account", "email"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),

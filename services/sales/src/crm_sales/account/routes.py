@@ -21,8 +21,9 @@ from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, 
 from crm_kit.records.patching import Assignment, Deactivation
 from crm_kit.requests import NOT_KEYED, Route, Uow
 from crm_sales.account import commands
+from crm_sales.account.merge import merge_account
 from crm_sales.account.model import Account
-from crm_sales.account.schemas import AccountCreate, AccountPage, AccountRead, AccountUpdate
+from crm_sales.account.schemas import AccountCreate, AccountMerge, AccountPage, AccountRead, AccountUpdate
 from crm_sales.contact_details import normal_details
 from crm_sales.duplicates.scanning import scan_duplicates
 from crm_sales.duplicates.schemas import (
@@ -164,3 +165,15 @@ async def deactivate_account(
 async def assign_account(account_id: UUID, body: Assignment, uow: Uow) -> Response:
     """Give the account to another user or team; 422 for an unknown or inactive one."""
     return await one(uow, await commands.assign_account(uow, account_id, body))
+
+
+@router.post("/{account_id}/merge", response_model=AccountRead, operation_id="merge_account")
+async def merge(account_id: UUID, body: AccountMerge, uow: Uow) -> Response:
+    """Merge this account into another, which goes on and is the answer. Needs write on both, and delete on this one.
+
+    Both are active; a survivor below this account moves up into its place. What referred to this account moves to the
+    survivor, each record as a change of its own: up to a hundred at once, more of them in the background. From then on
+    this account answers 410 `merged`, naming the survivor. 422 `merged-reference`, `inactive-reference` or
+    `merge-with-itself` for an account that cannot survive.
+    """
+    return await one(uow, await merge_account(uow, account_id, body))

@@ -1,5 +1,6 @@
 """What clients send about accounts and what they get."""
 
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.sales import AccountRecord, Tier
 from crm_contracts.types import Address, Count, Email, Flag, LongText, Maybe, NonNegativeMoney, ShortText, Url
 from crm_kit.phones import PhoneInput
+from crm_kit.records.merging import Merge
 
 
 class AccountFields(BaseModel):
@@ -66,3 +68,37 @@ class AccountPage(BaseModel):
     items: list[AccountRead] = Field(description="Accounts in the order asked for.")
     next: str | None = Field(description="Value for `after` of the next page; null at the end.")
     count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+
+
+AccountMergeField = Literal[
+    "name",
+    "parent_account_id",
+    "primary_contact_id",
+    "industry",
+    "employees",
+    "annual_revenue",
+    "website",
+    "email",
+    "phone",
+    "billing_address",
+    "shipping_address",
+    "tier",
+    "credit_limit",
+    "credit_hold",
+    "evaluation",
+    "description",
+]
+
+
+class AccountMerge(Merge):
+    """Which account takes the place of this one, and what of this one it takes over (Dataverse: Merge)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"into": "019aa2f0-0000-7000-8000-000000000001", "fields": ["email", "phone"]}]}
+    )
+
+    fields: list[AccountMergeField] = Field(
+        [],
+        max_length=16,
+        description="Fields of which the survivor takes over the value of this account; its own `number` every account keeps.",
+    )

@@ -25,6 +25,7 @@ from crm_sales.duplicates.likeness import likeness_of
 from crm_sales.duplicates.refusing import refuse_duplicates_of
 from crm_sales.duplicates.schemas import OnDuplicates
 from crm_sales.lead.model import Lead
+from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
 
 
@@ -99,5 +100,6 @@ async def delete_contact(uow: UnitOfWork, contact_id: UUID) -> None:
         (Lead, "contact_id", "topic"),
         (Opportunity, "customer_contact_id", "name"),
     ]
+    await MOVER.refuse_target(uow, contact)
     await refuse_in_use(uow, contact, referrers)
     uow.remove(contact, ContactDeleted)

@@ -10,17 +10,20 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
-from crm_kit.db import OwnedRecord, Stateful, folded_index, reference_indexes, search_column, sorted_indexes, text_enum
+from crm_kit.db import Mergeable, folded_index, reference_indexes, search_column, sorted_indexes, text_enum
 from crm_sales.contact.domain import LIFECYCLE
 from crm_sales.db import Base
 
 
-class Contact(OwnedRecord, Stateful, Base):
+class Contact(Mergeable, Base):
     """A person we deal with."""
 
     __tablename__ = "contact"
     record_model: ClassVar[type[BaseModel]] = ContactRecord
     lifecycle = LIFECYCLE
+    merges_from = frozenset({"active"})
+    survives_in = frozenset({"active"})
+    references = ("account_id",)
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
     first_name: Mapped[str | None] = mapped_column(String(200))

@@ -22,8 +22,9 @@ from crm_kit.records.patching import Assignment, Deactivation
 from crm_kit.requests import NOT_KEYED, Route, Uow
 from crm_sales.age import AGE
 from crm_sales.contact import commands
+from crm_sales.contact.merge import merge_contact
 from crm_sales.contact.model import Contact
-from crm_sales.contact.schemas import ContactCreate, ContactPage, ContactRead, ContactUpdate
+from crm_sales.contact.schemas import ContactCreate, ContactMerge, ContactPage, ContactRead, ContactUpdate
 from crm_sales.contact_details import normal_details
 from crm_sales.duplicates.scanning import scan_duplicates
 from crm_sales.duplicates.schemas import (
@@ -172,3 +173,15 @@ async def deactivate_contact(
 async def assign_contact(contact_id: UUID, body: Assignment, uow: Uow) -> Response:
     """Give the contact to another user or team; 422 for an unknown or inactive one."""
     return await one(uow, await commands.assign_contact(uow, contact_id, body))
+
+
+@router.post("/{contact_id}/merge", response_model=ContactRead, operation_id="merge_contact")
+async def merge(contact_id: UUID, body: ContactMerge, uow: Uow) -> Response:
+    """Merge this contact into another, which goes on and is the answer. Needs write on both, and delete on this one.
+
+    Both are active. What referred to this contact moves to the survivor, each record as a
+    change of its own: up to a hundred at once, more of them in the background. From then on this contact answers
+    410 `merged`, naming the survivor. 422 `merged-reference`, `inactive-reference` or `merge-with-itself` for a contact that
+    cannot survive.
+    """
+    return await one(uow, await merge_contact(uow, contact_id, body))

@@ -1,6 +1,6 @@
 """What clients send about contacts and what they get."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
 from crm_contracts.types import Address, Date, Email, Flag, LongText, Maybe, Personal, ShortText
 from crm_kit.phones import PhoneInput
+from crm_kit.records.merging import Merge
 
 Interests = Annotated[list[ShortText], Field(max_length=100)]
 
@@ -74,3 +75,39 @@ class ContactPage(BaseModel):
     items: list[ContactRead] = Field(description="Contacts in the order asked for.")
     next: str | None = Field(description="Value for `after` of the next page; null at the end.")
     count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+
+
+ContactMergeField = Literal[
+    "first_name",
+    "last_name",
+    "gender",
+    "birth_date",
+    "account_id",
+    "job_title",
+    "email",
+    "phone",
+    "mobile_phone",
+    "address",
+    "tier",
+    "preferred_channel",
+    "do_not_email",
+    "do_not_phone",
+    "do_not_post",
+    "interests",
+    "needs",
+    "buying_power",
+    "evaluation",
+    "description",
+]
+
+
+class ContactMerge(Merge):
+    """Which contact takes the place of this one, and what of this one it takes over (Dataverse: Merge)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"into": "019aa2f0-0000-7000-8000-000000000001", "fields": ["email", "phone"]}]}
+    )
+
+    fields: list[ContactMergeField] = Field(
+        [], max_length=20, description="Fields of which the survivor takes over the value of this contact."
+    )

@@ -130,7 +130,7 @@ select p.n as wanted, t.* from {wanted} p cross join lateral (
         case when {similar} then similarity(lower({name}), p.name) end as by_name
     from {table} t
     where (lower(t.email) = p.email or {same_phone} or ({similar}))
-        and {only} and t.id is distinct from p.id and {more}
+        and t.survivor_id is null and {only} and t.id is distinct from p.id and {more}
     order by by_email desc, by_phone desc, by_mobile desc, by_name desc nulls last, t.id limit {limit}
 ) t
 """

@@ -26,6 +26,7 @@ from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.domain import require_somebody
 from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import LeadCreate, LeadDisqualification, LeadUpdate
+from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
 
 
@@ -107,5 +108,6 @@ async def delete_lead(uow: UnitOfWork, lead_id: UUID) -> None:
     lead = await uow.get(Lead, lead_id, Privilege.DELETE)
     if lead.status == "qualified":
         raise DomainError("not-deletable", "A qualified lead stays: it tells where a customer came from.")
+    await MOVER.refuse_target(uow, lead)
     await refuse_in_use(uow, lead, [(Opportunity, "originating_lead_id", "name")])
     uow.remove(lead, LeadDeleted)

@@ -13,8 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.money import Money
 from crm_contracts.sales import Gender, LeadRecord, LeadSource, Need, PreferredChannel, Rating
 from crm_kit.db import (
-    OwnedRecord,
-    Stateful,
+    Mergeable,
     folded_index,
     money_columns,
     reference_indexes,
@@ -26,12 +25,15 @@ from crm_sales.db import Base
 from crm_sales.lead.domain import LIFECYCLE
 
 
-class Lead(OwnedRecord, Stateful, Base):
+class Lead(Mergeable, Base):
     """Somebody who may become a customer."""
 
     __tablename__ = "lead"
     record_model: ClassVar[type[BaseModel]] = LeadRecord
     lifecycle = LIFECYCLE
+    merges_from = frozenset({"open"})
+    survives_in = frozenset({"open", "qualified"})
+    references = ("account_id", "contact_id", "opportunity_id")
     money_fields: ClassVar[tuple[str, ...]] = ("budget", "estimated_value")
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
@@ -101,6 +103,11 @@ class Lead(OwnedRecord, Stateful, Base):
         """The lead came to nothing."""
         self.move("disqualify", reason)
         self.disqualified_at = at
+
+    def inherit(self, other: "Lead") -> None:
+        """Be linked to what the other was once qualified into, where this one is linked to nothing."""
+        for link in self.references:
+            setattr(self, link, getattr(self, link) or getattr(other, link))
 
     def reopen(self) -> None:
         """Work on it again; the links of an earlier qualification stay."""

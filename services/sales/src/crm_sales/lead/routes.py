@@ -36,11 +36,13 @@ from crm_sales.duplicates.telling import tell_duplicates_of
 from crm_sales.lead import commands
 from crm_sales.lead.commands import IMPORTER
 from crm_sales.lead.customer_filter import CUSTOMER
+from crm_sales.lead.merge import merge_lead
 from crm_sales.lead.model import Lead
 from crm_sales.lead.qualify import qualify_lead
 from crm_sales.lead.schemas import (
     LeadCreate,
     LeadDisqualification,
+    LeadMerge,
     LeadPage,
     LeadQualification,
     LeadRead,
@@ -197,3 +199,15 @@ async def reopen_lead(lead_id: UUID, uow: Uow) -> Response:
 async def assign_lead(lead_id: UUID, body: Assignment, uow: Uow) -> Response:
     """Give the lead to another user or team; 422 for an unknown or inactive one."""
     return await one(uow, await commands.assign_lead(uow, lead_id, body))
+
+
+@router.post("/{lead_id}/merge", response_model=LeadRead, operation_id="merge_lead")
+async def merge(lead_id: UUID, body: LeadMerge, uow: Uow) -> Response:
+    """Merge this lead into another, which goes on and is the answer. Needs write on both, and delete on this one.
+
+    Open leads merge, into an open or a qualified one. What referred to this lead moves to the survivor, each record as a
+    change of its own: up to a hundred at once, more of them in the background. From then on this lead answers
+    410 `merged`, naming the survivor. 422 `merged-reference`, `inactive-reference` or `merge-with-itself` for a lead that
+    cannot survive.
+    """
+    return await one(uow, await merge_lead(uow, lead_id, body))

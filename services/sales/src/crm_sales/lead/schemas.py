@@ -1,5 +1,6 @@
 """What clients send about leads and what they get."""
 
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -27,6 +28,7 @@ from crm_contracts.types import (
     Url,
 )
 from crm_kit.phones import PhoneInput
+from crm_kit.records.merging import Merge
 from crm_sales.lead.domain import require_somebody
 
 
@@ -144,3 +146,44 @@ class LeadQualification(BaseModel):
         default_factory=QualifiedOpportunity, description="Fields of the opportunity."
     )
     allow_duplicates: Flag = Field(False, description="Go on although similar accounts or contacts exist.")
+
+
+LeadMergeField = Literal[
+    "topic",
+    "first_name",
+    "last_name",
+    "company_name",
+    "job_title",
+    "gender",
+    "birth_date",
+    "email",
+    "phone",
+    "mobile_phone",
+    "address",
+    "website",
+    "industry",
+    "source",
+    "rating",
+    "budget",
+    "estimated_value",
+    "estimated_close_date",
+    "need",
+    "preferred_channel",
+    "do_not_email",
+    "do_not_phone",
+    "do_not_post",
+    "campaign_id",
+    "description",
+]
+
+
+class LeadMerge(Merge):
+    """Which lead takes the place of this one, and what of this one it takes over (Dataverse: Merge)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"into": "019aa2f0-0000-7000-8000-000000000001", "fields": ["email", "phone"]}]}
+    )
+
+    fields: list[LeadMergeField] = Field(
+        [], max_length=25, description="Fields of which the survivor takes over the value of this lead."
+    )

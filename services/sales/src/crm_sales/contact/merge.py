@@ -1,0 +1,30 @@
+"""Merge a contact into another (Dataverse: Merge)."""
+
+from typing import get_args
+from uuid import UUID
+
+from crm_contracts.sales import ContactMerged, ContactUpdated
+from crm_kit.records.merging import both
+from crm_kit.records.patching import apply
+from crm_kit.uow import UnitOfWork
+from crm_sales.contact.domain import full_name
+from crm_sales.contact.model import Contact
+from crm_sales.contact.schemas import ContactMerge, ContactMergeField
+from crm_sales.customer_link.references import know_name
+from crm_sales.merging.referrers import MOVER
+from crm_sales.merging.taking import values_taken
+
+
+async def merge_contact(uow: UnitOfWork, contact_id: UUID, body: ContactMerge) -> Contact:
+    """The survivor takes the place of an active contact; gives the survivor."""
+    loser, survivor = await both(uow, Contact, contact_id, body.into)
+    fillable = get_args(ContactMergeField) if body.fill_empty else ()
+    apply(survivor, values_taken(loser, survivor, body.fields, fillable))
+    survivor.full_name = full_name(survivor.first_name, survivor.last_name)
+    loser.merge_into(survivor)
+    uow.emit(loser, ContactMerged, survivor_id=survivor.id)
+    if uow.changed(survivor):
+        uow.emit(survivor, ContactUpdated)
+    know_name(uow, survivor)
+    await MOVER.begin(uow, Contact.entity(), loser.id, survivor.id)
+    return survivor

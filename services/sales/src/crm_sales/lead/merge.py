@@ -1,0 +1,38 @@
+"""Merge a lead into another (Dataverse: Merge)."""
+
+from typing import get_args
+from uuid import UUID
+
+from crm_contracts.sales import LeadMerged, LeadUpdated
+from crm_kit.errors import InvalidValue
+from crm_kit.records.merging import both
+from crm_kit.records.patching import apply
+from crm_kit.uow import UnitOfWork
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.lead.domain import require_somebody
+from crm_sales.lead.model import Lead
+from crm_sales.lead.schemas import LeadMerge, LeadMergeField
+from crm_sales.merging.referrers import MOVER
+from crm_sales.merging.taking import values_taken
+
+
+async def merge_lead(uow: UnitOfWork, lead_id: UUID, body: LeadMerge) -> Lead:
+    """An open lead goes into one that is open or qualified; gives the survivor.
+
+    What the loser was once qualified into becomes the survivor's where it has none: qualifying makes nothing twice.
+    """
+    loser, survivor = await both(uow, Lead, lead_id, body.into)
+    if survivor.status != "open" and (body.fields or body.fill_empty):
+        pointer = "/fields" if body.fields else "/fill_empty"
+        raise InvalidValue(pointer, "read-only-record", "A qualified lead keeps its fields; merge without taking any.")
+    fillable = get_args(LeadMergeField) if body.fill_empty else ()
+    apply(survivor, values_taken(loser, survivor, body.fields, fillable, Lead.money_fields))
+    require_somebody(survivor.last_name, survivor.company_name)
+    await pin_amounts(uow, survivor, Lead.money_fields)
+    survivor.inherit(loser)
+    loser.merge_into(survivor)
+    uow.emit(loser, LeadMerged, survivor_id=survivor.id)
+    if uow.changed(survivor):
+        uow.emit(survivor, LeadUpdated)
+    await MOVER.begin(uow, Lead.entity(), loser.id, survivor.id)
+    return survivor

@@ -1,0 +1,43 @@
+"""What a survivor takes over of the record that was merged into it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from crm_contracts.money import Money
+from crm_kit.db import Mergeable
+from crm_kit.errors import InvalidValue
+from crm_kit.records.merging import taken_over
+
+NAMES = ("first_name", "last_name")
+
+
+def values_taken(
+    loser: Mergeable, survivor: Mergeable, fields: Sequence[str], fillable: Sequence[str], money: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The loser's values for the named fields and for fillable ones that the survivor has not.
+
+    An amount in another currency than the survivor's is not filled in, and 422 ``currency-mismatch`` where it was named.
+    A first name is filled in only beside the same last name: half of one name and half of another are nobody's.
+    """
+    currency = next((amount.currency for field in money if (amount := _amount(survivor, field)) is not None), None)
+    foreign = {
+        field
+        for field in money
+        if (amount := _amount(loser, field)) is not None and currency not in (None, amount.currency)
+    }
+    for index, field in enumerate(fields):
+        if field in foreign:
+            message = f"The amounts of the survivor are in {currency}."
+            raise InvalidValue(f"/fields/{index}", "currency-mismatch", message)
+    left_alone = foreign | (set() if _namesakes(loser, survivor) else {"first_name"})
+    return taken_over(loser, survivor, set(fields), [field for field in fillable if field not in left_alone])
+
+
+def _amount(record: Mergeable, field: str) -> Money | None:
+    amount: Money | None = getattr(record, field)
+    return amount
+
+
+def _namesakes(loser: Mergeable, survivor: Mergeable) -> bool:
+    theirs, ours = (getattr(record, "last_name", None) for record in (loser, survivor))
+    return ours is None or theirs is None or ours.casefold() == theirs.casefold()
