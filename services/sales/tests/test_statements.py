@@ -1,5 +1,6 @@
 """How many statements the hot commands send: BEGIN and COMMIT count like any other."""
 
+import re
 from collections.abc import Callable
 
 from crm_kit.access import Depth, Principal
@@ -51,3 +52,19 @@ async def test_statement_counts_of_winning(sales: Sales, runtime: Runtime) -> No
         answer = await sales.client.post(f"{API}/opportunities/{deal['id']}/win", {"actual_value": value})
     assert answer.status == 200
     assert 0 < len(statements) <= 7, statements
+
+
+async def test_duplicates_are_searched_by_index_however_small_the_tables(sales: Sales, runtime: Runtime) -> None:
+    lead = await sales.make("leads", **ADA)
+    with counted(runtime.db) as statements:
+        await sales.act("leads", lead, "qualify")
+    search = next(statement for statement in statements if "similarity(" in statement)
+    unknown = ", ".join("null" for _ in set(re.findall(r"\$\d+", search)))
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql("set local plan_cache_mode = force_generic_plan")
+        await conn.exec_driver_sql(f"prepare search as {search}")
+        plan = "\n".join(row[0] for row in await conn.exec_driver_sql(f"explain execute search({unknown})"))
+        await conn.exec_driver_sql("deallocate search")
+    assert "Seq Scan" not in plan
+    assert "ix_account_likeness" in plan
+    assert "ix_contact_likeness" in plan

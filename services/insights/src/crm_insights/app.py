@@ -3,4 +3,6 @@
 from crm_insights.tables import METADATA
 from crm_kit.runtime import Service
 
-SERVICE = Service(name="insights", title="Insights", metadata=METADATA, migrations="crm_insights.migrations")
+SERVICE = Service(
+    name="insights", title="Insights", metadata=METADATA, migrations="crm_insights.migrations", reports=True
+)

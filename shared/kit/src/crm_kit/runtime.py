@@ -68,6 +68,8 @@ class Service:
     seed: "Seed | None" = None
     """Makes what every organisation starts with, where it is missing; runs after each migration."""
     name_lookup: NameLookup = no_names
+    reports: bool = False
+    """Its api sums up whole tables, which is quickest done by reading them."""
 
 
 Seed = Callable[["UnitOfWork"], Awaitable[None]]
@@ -101,6 +103,7 @@ def build_runtime(service: Service, settings: Settings) -> Runtime:
         pool_size=settings.connections,
         application_name=name,
         statement_seconds=settings.hop_seconds if settings.role == "api" else 0,
+        by_index=settings.role == "api" and not service.reports,
     )
     notifier = Notifier(db.dsn, f"{name}-notify")
     directory = Directory(db, notifier)

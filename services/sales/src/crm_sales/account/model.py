@@ -58,7 +58,13 @@ class Account(Mergeable, Base):
         Index(None, "name", "id"),
         Index(None, "tier", "id"),
         *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id", "survivor_id"),
-        Index("ix_account_likeness", text("lower(name) gin_trgm_ops"), postgresql_using="gin"),
+        # Without the list of what is yet to be indexed: every search for duplicates would read through it.
+        Index(
+            "ix_account_likeness",
+            text("lower(name) gin_trgm_ops"),
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+        ),
         folded_index("account", "email"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )

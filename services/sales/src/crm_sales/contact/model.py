@@ -60,7 +60,13 @@ class Contact(Mergeable, Base):
         Index(None, "tier", "id"),
         *sorted_indexes("contact", "first_name"),
         *reference_indexes("contact", "account_id", "email", "phone", "mobile_phone"),
-        Index("ix_contact_likeness", text("lower(full_name) gin_trgm_ops"), postgresql_using="gin"),
+        # Without the list of what is yet to be indexed: every search for duplicates would read through it.
+        Index(
+            "ix_contact_likeness",
+            text("lower(full_name) gin_trgm_ops"),
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+        ),
         folded_index("contact", "email"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
