@@ -277,6 +277,14 @@ async def store(conn: AsyncConnection, failure: Failure) -> None:
     )
 
 
+_ANY = "select exists (select from inbox where state in ('pending', 'waiting'))"
+
+
+async def any_stored(conn: AsyncConnection) -> bool:
+    """Whether there is an event that waits for its time or its turn."""
+    return bool((await fetch(conn, _ANY))[0][0])
+
+
 _CLAIM = """
 update inbox i set attempts = i.attempts + 1,
   next_attempt_at = $1 + make_interval(secs => ($3::float8[])[least(i.attempts + 1, array_length($3::float8[], 1))])

@@ -200,11 +200,18 @@ class Intake:
     async def run_retries(self) -> None:
         """Handle stored events when they are due, and look for gaps that have closed."""
         while not self._stopping:
+            if not await self._persist(self._any_stored):
+                await self._wait_due()
+                continue
             if await self._persist(self.retry_due):
                 continue
             await self._persist(self.dispatcher.start_late)
             if not await self._persist(self.dispatcher.release):
                 await self._wait_due()
+
+    async def _any_stored(self) -> bool:
+        async with self._runtime.db.autocommit() as conn:
+            return await inbox.any_stored(conn)
 
     async def _wait_due(self) -> None:
         try:
