@@ -25,6 +25,7 @@ NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mappin
 if TYPE_CHECKING:
     from crm_kit.uow import UnitOfWork
 
+PRINCIPALS = frozenset({"user", "team", "client"})
 SYSTEM = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 
 
@@ -53,6 +54,17 @@ def local_names(sources: Mapping[str, tuple[type[Record], str]]) -> NameLookup:
         return {row[0]: Named(row[1]) for row in await conn.execute(union_all(*parts))}
 
     return look_up
+
+
+async def principal_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    """Names of users, teams and API clients, for records that refer to them beside their owner."""
+    ids = [record_id for kind, record_id in wanted if kind in PRINCIPALS]
+    if not ids:
+        return {}
+    rows: list[Any] = list(
+        await conn.exec_driver_sql("select id, name, deleted from principal_ref where id = any($1::uuid[])", (ids,))
+    )
+    return {row[0]: Named(row[1], row[2]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from crm_contracts.catalogue import Event
 from crm_contracts.records import Owner
 from crm_contracts.types import Maybe, ShortText
 from crm_kit.db import OwnedRecord, Record, Stateful
+from crm_kit.directory import Named
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.uow import UnitOfWork
 
@@ -65,15 +66,21 @@ def require_status(record: Stateful, *editable: str) -> None:
         )
 
 
+async def refer_to_principal(uow: UnitOfWork, kind: str, principal_id: UUID, pointer: str) -> Named:
+    """The active user, team or API client that a reference names; 422 with its pointer for anybody else."""
+    directory = uow.runtime.directory
+    await directory.learn(await uow.connection(), [principal_id])
+    found = directory.named(principal_id)
+    if found is None or found.deleted or found.kind != kind:
+        raise InvalidValue(pointer, "unknown-reference", f"There is no such {kind}.")
+    if not found.active:
+        raise InvalidValue(pointer, "inactive-reference", f"The {kind} is not active.")
+    return found
+
+
 async def assign(uow: UnitOfWork, record: OwnedRecord, to: Assignment, event: type[Event]) -> None:
     """Give a record to an active principal: sets owner and business unit. The same owner again changes nothing."""
-    directory = uow.runtime.directory
-    await directory.learn(await uow.connection(), [to.owner_id])
-    found = directory.named(to.owner_id)
-    if found is None or found.deleted or found.kind != to.owner_type:
-        raise InvalidValue("/owner_id", "unknown-reference", f"There is no such {to.owner_type}.")
-    if not found.active:
-        raise InvalidValue("/owner_id", "inactive-reference", f"The {to.owner_type} is not active.")
+    found = await refer_to_principal(uow, to.owner_type, to.owner_id, "/owner_id")
     if record.owner_id == to.owner_id:
         return
     await uow.learn(type(record), [record.__dict__])

@@ -30,6 +30,11 @@ class Tree:
         self._kind = entity.entity().replace("_", " ")
         self._ancestors, self._height = _above(entity, parent, levels), _below(entity, parent, levels)
 
+    async def hold(self, uow: UnitOfWork) -> None:
+        """Keep others from moving in these trees until the end of the transaction, which must have begun: for a rule that
+        concerns a record and what is above or below it."""
+        await uow.execute(ONE_AT_A_TIME, {"tree": f"tree of {self.entity.entity()}"})
+
     async def require_place(self, uow: UnitOfWork, record: Record, parent_id: UUID) -> None:
         """422 ``circular-parent`` when the parent lies below the record, ``too-deep`` when a line gets too long.
 
@@ -38,7 +43,7 @@ class Tree:
         """
         exists = LOADED in record.__dict__
         if exists:
-            await self._hold(uow)
+            await self.hold(uow)
         above = await self._line(uow, parent_id)
         if record.id in above:
             raise self._circular(f"/{self.parent}")
@@ -55,7 +60,7 @@ class Tree:
         of the loser: because somebody ``named`` it, or because a gap is ``filled`` where that is possible. 422
         ``circular-parent`` when the one that was named lies below the survivor, ``too-deep`` when a line gets too long.
         """
-        await self._hold(uow)
+        await self.hold(uow)
         kept, taken = (getattr(record, self.parent) for record in (survivor, loser))
         above_survivor, above_loser = await self._line(uow, survivor.id), await self._line(uow, loser.id)
         if loser.id in above_survivor:
@@ -70,9 +75,6 @@ class Tree:
         if above + below > self.levels:
             raise self._too_deep("/into")
         return taken if takes else kept  # type: ignore[no-any-return]  # likewise
-
-    async def _hold(self, uow: UnitOfWork) -> None:
-        await uow.execute(ONE_AT_A_TIME, {"tree": f"tree of {self.entity.entity()}"})
 
     async def _line(self, uow: UnitOfWork, record_id: UUID) -> Line:
         return {row.id: row.depth for row in await uow.execute(self._ancestors, {"id": record_id})}
