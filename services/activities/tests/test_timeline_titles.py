@@ -20,6 +20,7 @@ from crm_contracts.marketing import (
     CampaignReadied,
 )
 from crm_contracts.sales import (
+    GoalClosed,
     LeadQualified,
     LeadUpdated,
     OpportunityLost,
@@ -59,6 +60,7 @@ def test_every_event_has_a_human_title(event: Any) -> None:
         ),
         (LeadUpdated, {"changed": {"rating": {"old": None, "new": "hot"}}}, "Lead updated: rating"),
         (CampaignReadied, {}, "Campaign is ready"),
+        (GoalClosed, {}, "Goal closed"),
         (CampaignLaunched, {"actual_start": "2026-05-04"}, "Campaign launched"),
         (CampaignCompleted, {"actual_end": "2026-06-04"}, "Campaign completed"),
         (CaseHeld, {}, "Case put on hold"),
@@ -96,6 +98,11 @@ RESOLUTION = {"kind": "problem_solved", "minutes": 25, "billable_minutes": 5, "r
 @pytest.mark.parametrize(
     ("event", "data", "kept"),
     [
+        (
+            GoalClosed,
+            {"final_actual": None, "final_actual_count": 3, "closed_at": "2026-05-04T09:30:00Z"},
+            {"final_actual": None, "final_actual_count": 3, "closed_at": "2026-05-04T09:30:00Z"},
+        ),
         (CampaignLaunched, {"actual_start": "2026-05-04"}, {"actual_start": "2026-05-04"}),
         (CampaignCanceled, {"actual_end": "2026-05-04"}, {"actual_end": "2026-05-04"}),
         (CaseResolved, {**RESOLUTION, "resolution": "Ada was refunded"}, RESOLUTION),

@@ -1,18 +1,23 @@
 """What the tests of sales share: which service it is, and a caller's view of it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from fastapi import FastAPI
 
+from crm_kit import clock
 from crm_kit.access import Principal
+from crm_kit.dispatch import Dispatcher, Message
 from crm_kit.runtime import Runtime, Service
 from crm_kit.settings import Settings
 from crm_kit.testing import Client
 from crm_sales.app import SERVICE
+from crm_sales.consumers import CONSUMERS
 from crm_sales.main import app
 
 from .journey import Sales
+
+Hear = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +40,19 @@ def sales(client: Client, runtime: Runtime) -> Sales:
 def sales_for(client_for: Callable[[Principal | None], Client], runtime: Runtime) -> Callable[[Principal], Sales]:
     """Sales as another caller sees it."""
     return lambda principal: Sales(client_for(principal), runtime)
+
+
+@pytest.fixture
+def hear(runtime: Runtime) -> Hear:
+    """Let sales take events as its worker does, in one batch; fails the test when one cannot be taken."""
+    dispatcher = Dispatcher(
+        CONSUMERS, runtime, {(group.name, source): clock.now() for group, source in CONSUMERS.sources()}
+    )
+
+    async def settle(*messages: Message) -> None:
+        await dispatcher.settle(messages)
+        async with runtime.db.autocommit() as conn:
+            left = await conn.exec_driver_sql("select type, last_error from inbox where state in ('pending', 'parked')")
+            assert left.all() == []
+
+    return settle

@@ -1,6 +1,7 @@
 """What sales publishes is what it promised: every fact has a way to happen, and every event fits its public schema."""
 
 from collections import defaultdict
+from uuid import UUID
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
@@ -85,6 +86,7 @@ async def play(sales: Sales, people: People) -> None:
     ):
         assert (await sales.delete(collection, record)).status == 204
     await play_competition(sales, to_grace)
+    await play_goals(sales, grace)
     await sales.make_customers_on_win()
 
 
@@ -104,6 +106,21 @@ async def play_competition(sales: Sales, to_grace: Json) -> None:
     assert (await sales.delete("sales-literature", sheet)).status == 204
     spare = await sales.make("competitors", name="Short-lived")
     assert (await sales.delete("competitors", spare)).status == 204
+
+
+async def play_goals(sales: Sales, grace: UUID) -> None:
+    """Everything that can happen to a goal."""
+    days = {"period_start": "2026-01-01", "period_end": "2026-12-31"}
+    owner = {"goal_owner": {"type": "user", "id": str(grace)}}
+    goal = await sales.make("goals", name="Cards", metric="won_amount", target=euros("100.00"), **days, **owner)
+    count = await sales.make("goals", name="Leads", metric="leads_qualified", target_count=3, **days)
+    await sales.patch("goals", goal, stretch_target=euros("120.00"), goal_owner=None, description="x" * 2000)
+    await sales.act("goals", goal, "assign", owner_type="user", owner_id=str(grace))
+    for record in (goal, count):
+        await sales.act("goals", record, "close")
+        await sales.act("goals", record, "reopen")
+    await sales.act("goals", count, "discard")
+    assert (await sales.delete("goals", count)).status == 204
 
 
 async def test_every_fact_happens_and_every_event_fits_its_public_schema(sales: Sales, people: People) -> None:

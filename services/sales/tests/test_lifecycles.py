@@ -12,6 +12,7 @@ from crm_kit.lifecycle import Lifecycle
 from crm_sales.account.domain import LIFECYCLE as ACCOUNT
 from crm_sales.competitor.domain import LIFECYCLE as COMPETITOR
 from crm_sales.contact.domain import LIFECYCLE as CONTACT
+from crm_sales.goal.domain import LIFECYCLE as GOAL
 from crm_sales.lead.domain import LIFECYCLE as LEAD
 from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
 from crm_sales.price_list.domain import LIFECYCLE as PRICE_LIST
@@ -27,6 +28,7 @@ LIFECYCLES = {
     "price_list": PRICE_LIST,
     "competitor": COMPETITOR,
     "sales_literature": SALES_LITERATURE,
+    "goal": GOAL,
 }
 EXPECTED = {
     "lead": {
@@ -51,6 +53,7 @@ EXPECTED = {
     "sales_literature": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "competitor": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "product": {"draft/draft": {"activate"}, "active/active": {"retire", "revise"}, "retired/retired": {"revise"}},
+    "goal": {"open/open": {"close", "discard"}, "closed/closed": {"reopen"}, "discarded/discarded": {"reopen"}},
 }
 MATRIX = [
     (entity, action, state)

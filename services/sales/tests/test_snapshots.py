@@ -6,6 +6,7 @@ from crm_contracts import sales as contracts
 from crm_contracts.catalogue import Event
 from crm_kit.records.snapshots import snapshot_sources
 from crm_kit.runtime import Runtime
+from crm_kit.testing import People
 from crm_sales.tables import ENTITIES
 
 from .journey import ADA, Sales, euros
@@ -22,13 +23,14 @@ SNAPSHOTS: dict[str, type[Event]] = {
     "sales_literature": contracts.SalesLiteratureSnapshot,
     "sales_stage": contracts.SalesStageSnapshot,
     "exchange_rate": contracts.ExchangeRateSnapshot,
+    "goal": contracts.GoalSnapshot,
     "sales_settings": contracts.SalesSettingsSnapshot,
 }
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.entity())
 async def test_a_snapshot_shows_every_record_as_its_last_event_did(
-    sales: Sales, runtime: Runtime, entity: type
+    sales: Sales, runtime: Runtime, people: People, entity: type
 ) -> None:
     await sales.make("exchange-rates", currency="USD", rate="0.9", valid_from="2020-01-01")
     list_price = {"amount": "12.5", "currency": "USD"}
@@ -43,6 +45,9 @@ async def test_a_snapshot_shows_every_record_as_its_last_event_did(
     qualified = await sales.act("leads", lead, "qualify")
     await sales.act("opportunities", {"id": qualified["opportunity_id"]}, "win", actual_value=euros("10.00"))
     await sales.make_customers_on_win()
+    days = {"period_start": "2026-01-01", "period_end": "2026-12-31"}
+    ada = {"type": "user", "id": str(await people.user())}
+    await sales.make("goals", name="Cards", metric="won_count", target_count=1, goal_owner=ada, **days)
     last = {event["subject"]: event["data"]["record"] for event in await sales.events()}
     name = entity.entity()  # type: ignore[attr-defined]  # every mapped record has one
     async with runtime.db.autocommit() as conn:

@@ -40,6 +40,7 @@ FACTS = {
     "competitor": OWNED | SWITCHED,
     "product": REFERENCE | {"activated", "revised", "retired"},
     "sales_literature": REFERENCE | SWITCHED,
+    "goal": OWNED | {"closed", "discarded", "reopened"},
     "sales_stage": REFERENCE,
     "exchange_rate": REFERENCE,
     "sales_settings": {"created", "updated", "snapshot"},

@@ -18,6 +18,7 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "sales-stages": "sales",
     "exchange-rates": "sales",
     "settings/sales": "sales",
+    "goals": "sales",
     "activities": "activities",
     "tasks": "activities",
     "phone-calls": "activities",

@@ -1,10 +1,24 @@
 """Sales as the kit sees it."""
 
-from crm_kit.runtime import Service, local_names
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.records.presenter import Named
+from crm_kit.runtime import Service, local_names, principal_names
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.seed import seed
 from crm_sales.tables import ENTITIES, METADATA
+
+CUSTOMERS = local_names({"account": (Account, "name"), "contact": (Contact, "full_name")})
+
+
+async def names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    """Customers of deals, and people and teams who shall reach goals: no record refers to both, so it is one statement."""
+    return {**await CUSTOMERS(conn, wanted), **await principal_names(conn, wanted)}
+
 
 SERVICE = Service(
     name="sales",
@@ -13,5 +27,5 @@ SERVICE = Service(
     migrations="crm_sales.migrations",
     entities=ENTITIES,
     seed=seed,
-    name_lookup=local_names({"account": (Account, "name"), "contact": (Contact, "full_name")}),
+    name_lookup=names,
 )

@@ -1,7 +1,21 @@
-"""What sales listens to: who is who."""
+"""What sales listens to: who is who and in which team, and which cases were resolved, for goals are made of both."""
 
+from crm_contracts.catalogue import Entity, Event, events_about
+from crm_contracts.identity import USER
+from crm_contracts.service import CASE
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
+from crm_sales.projections.case_ref import keep_cases
+from crm_sales.projections.member_ref import keep_members
 
 CONSUMERS = Consumers("sales")
 follow_identity(CONSUMERS, "sales")
+
+
+def happenings(entity: Entity) -> list[type[Event]]:
+    """Every event about an entity but its snapshot, which reaches copies through their handlers of ``.updated``."""
+    return [event for event in events_about(entity) if ".snapshot.v" not in event.type]
+
+
+CONSUMERS.raw_projection(*happenings(USER), group="sales.members")(keep_members)
+CONSUMERS.raw_projection(*happenings(CASE), group="sales.cases")(keep_cases)

@@ -11,6 +11,7 @@ from crm_sales.competitor.routes import router as competitors
 from crm_sales.consumers import CONSUMERS
 from crm_sales.contact.routes import router as contacts
 from crm_sales.exchange_rate.routes import router as exchange_rates
+from crm_sales.goal.routes import router as goals
 from crm_sales.lead.routes import router as leads
 from crm_sales.opportunity.routes import router as opportunities
 from crm_sales.price_list.routes import router as price_lists
@@ -32,6 +33,7 @@ ROUTERS = (
     sales_stages,
     exchange_rates,
     sales_settings,
+    goals,
 )
 
 

@@ -6,12 +6,15 @@ from crm_sales.competitor.model import Competitor
 from crm_sales.contact.model import Contact
 from crm_sales.db import Base
 from crm_sales.exchange_rate.model import ExchangeRate
+from crm_sales.goal.model import Goal
 from crm_sales.lead.model import Lead
 from crm_sales.merging.model import MoveTask
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.model import Product
+from crm_sales.projections.case_ref import CaseRef
+from crm_sales.projections.member_ref import MemberRef
 from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SalesSettings
@@ -29,7 +32,9 @@ ENTITIES = (
     SalesStage,
     ExchangeRate,
     SalesSettings,
+    Goal,
 )
+PROJECTIONS = (CaseRef, MemberRef)
 
 OTHERS = (MoveTask,)
 

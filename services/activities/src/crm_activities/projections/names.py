@@ -29,6 +29,7 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "sales_literature": _field("title"),
     "sales_stage": _field("name"),
     "exchange_rate": _field("currency"),
+    "goal": _field("name"),
     "sales_settings": lambda _: "Sales settings",
     "case": _field("title"),
     "campaign": _field("name"),

@@ -27,6 +27,7 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "crm.sales.lead.merged.v1": ("survivor_id",),
     "crm.sales.opportunity.won.v1": ("actual_value", "won_at"),
     "crm.sales.opportunity.lost.v1": ("reason", "competitor_id", "lost_at"),
+    "crm.sales.goal.closed.v1": ("final_actual", "final_actual_count", "closed_at"),
     "crm.marketing.campaign.launched.v1": ("actual_start",),
     "crm.marketing.campaign.completed.v1": ("actual_end",),
     "crm.marketing.campaign.canceled.v1": ("actual_end",),

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -84,6 +84,8 @@ class Lead(Mergeable, Base):
         *reference_indexes("lead", "account_id", "contact_id", "opportunity_id", "campaign_id"),
         *reference_indexes("lead", "phone", "mobile_phone"),
         folded_index("lead", "email"),
+        # All that goals ask of a lead.
+        Index("ix_lead_qualified", "owner_id", "qualified_at", postgresql_where=text("status = 'qualified'")),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 

@@ -171,3 +171,20 @@ class LiteratureType(StrEnum):
     MANUALS = "manuals"
     COMPANY_BACKGROUND = "company_background"
     MARKETING_COLLATERAL = "marketing_collateral"
+
+
+class GoalMetric(StrEnum):
+    """What a goal counts: won deals by value or by number, qualified leads, resolved cases."""
+
+    WON_AMOUNT = "won_amount"
+    WON_COUNT = "won_count"
+    LEADS_QUALIFIED = "leads_qualified"
+    CASES_RESOLVED = "cases_resolved"
+
+
+class GoalStatus(StrEnum):
+    """Each has one reason equal to its own name."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    DISCARDED = "discarded"

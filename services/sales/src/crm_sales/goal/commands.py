@@ -1,0 +1,159 @@
+"""What can be done with a goal.
+
+Goals form trees, and a goal's metric and period must fit those above and below it. Whoever changes a parent or a period
+holds the tree first and locks no other goal after that, so two of them wait in line and never for each other.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    GoalAssigned,
+    GoalClosed,
+    GoalCreated,
+    GoalDeleted,
+    GoalDiscarded,
+    GoalReopened,
+    GoalUpdated,
+)
+from crm_kit.errors import InvalidValue
+from crm_kit.records.patching import (
+    Assignment,
+    apply,
+    assign,
+    fields_set,
+    refer_to_principal,
+    require_status,
+)
+from crm_kit.records.presenter import Named
+from crm_kit.records.tree import Tree
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.goal.domain import MAX_LEVELS, require_order, require_part, require_parts_fit, require_targets
+from crm_sales.goal.model import Goal
+from crm_sales.goal.progress import reached_by
+from crm_sales.goal.schemas import GoalCreate, GoalOwnerInput, GoalUpdate
+
+TREE = Tree(Goal, "parent_goal_id", MAX_LEVELS)
+
+
+async def create_goal(uow: UnitOfWork, body: GoalCreate) -> Goal:
+    """A new goal, managed by the caller, for whoever shall reach it."""
+    await uow.start(Goal)
+    values = dict(body)
+    goal_owner = values.pop("goal_owner")
+    goal = Goal(**values)
+    _require_targets(uow, goal)
+    require_order(goal.period)
+    await _set_goal_owner(uow, goal, goal_owner)
+    if goal.parent_goal_id is not None:
+        await uow.transaction()
+        await TREE.hold(uow)
+        await _require_place(uow, goal, goal.parent_goal_id, new_parent=True)
+    return uow.add(goal, GoalCreated)
+
+
+async def update_goal(uow: UnitOfWork, goal_id: UUID, body: GoalUpdate) -> Goal:
+    """Change fields of an open goal; a patch that changes nothing is no change."""
+    goal = await uow.get(Goal, goal_id, Privilege.WRITE)
+    require_status(goal, "open")
+    before = goal.parent_goal_id, goal.period
+    values = fields_set(body)
+    if "goal_owner" in values:
+        values.pop("goal_owner")
+        await _set_goal_owner(uow, goal, body.goal_owner)
+    apply(goal, values)
+    _require_targets(uow, goal)
+    require_order(goal.period)
+    if (goal.parent_goal_id, goal.period) != before:
+        await TREE.hold(uow)
+        if goal.parent_goal_id is not None:
+            await _require_place(uow, goal, goal.parent_goal_id, new_parent=goal.parent_goal_id != before[0])
+        if goal.period != before[1]:
+            await _require_parts_fit(uow, goal)
+    if uow.changed(goal):
+        uow.emit(goal, GoalUpdated)
+    return goal
+
+
+async def close_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
+    """Its time is over (Dataverse: a goal is closed): what was reached is kept as it is now."""
+    goal = await uow.get(Goal, goal_id, Privilege.WRITE)
+    goal.lifecycle.after("close", goal.state)
+    goal.close(await reached_by(uow, goal), uow.now)
+    uow.emit(
+        goal,
+        GoalClosed,
+        final_actual=goal.final_actual,
+        final_actual_count=goal.final_actual_count,
+        closed_at=goal.closed_at,
+    )
+    return goal
+
+
+async def discard_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
+    """It is given up: neither it nor what is below it is part of the goals above any more."""
+    goal = await uow.get(Goal, goal_id, Privilege.WRITE)
+    goal.discard()
+    uow.emit(goal, GoalDiscarded)
+    return goal
+
+
+async def reopen_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
+    """It counts again, up to now."""
+    goal = await uow.get(Goal, goal_id, Privilege.WRITE)
+    goal.reopen()
+    uow.emit(goal, GoalReopened)
+    return goal
+
+
+async def assign_goal(uow: UnitOfWork, goal_id: UUID, body: Assignment) -> Goal:
+    """Let somebody else manage it; who shall reach it stays."""
+    goal = await uow.get(Goal, goal_id, Privilege.ASSIGN)
+    await assign(uow, goal, body, GoalAssigned)
+    return goal
+
+
+async def delete_goal(uow: UnitOfWork, goal_id: UUID) -> None:
+    """Delete a goal that no other one is a part of, whatever its status."""
+    goal = await uow.get(Goal, goal_id, Privilege.DELETE)
+    await refuse_in_use(uow, goal, [(Goal, "parent_goal_id", "name")])
+    uow.remove(goal, GoalDeleted)
+
+
+def _require_targets(uow: UnitOfWork, goal: Goal) -> None:
+    require_targets(goal.metric, goal.targets, uow.runtime.directory.organization.base_currency)
+
+
+async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | None) -> None:
+    if wanted is None:
+        goal.goal_owner_type = goal.goal_owner_id = None
+    elif (wanted.type, wanted.id) != (goal.goal_owner_type, goal.goal_owner_id):
+        found = await refer_to_principal(uow, wanted.type, wanted.id, "/goal_owner/id")
+        goal.goal_owner_type, goal.goal_owner_id = wanted.type, wanted.id
+        uow.names[wanted.id] = Named(found.name)
+
+
+async def _require_place(uow: UnitOfWork, goal: Goal, parent_id: UUID, *, new_parent: bool) -> None:
+    """Below an open goal of the same metric whose period holds this one's, in no circle and not too deep."""
+    if not new_parent:
+        above: Any = select(Goal.metric, Goal.period_start, Goal.period_end).where(Goal.id == parent_id)
+        found = (await uow.execute(above)).one()
+        require_part(found.metric, (found.period_start, found.period_end), goal.metric, goal.period)
+        return
+    if parent_id != goal.id:
+        parent = await uow.refer(Goal, parent_id, "/parent_goal_id")
+        if parent.status != "open":
+            raise InvalidValue("/parent_goal_id", "inactive-reference", f"The goal is {parent.status}.")
+        require_part(parent.metric, parent.period, goal.metric, goal.period)
+    await TREE.require_place(uow, goal, parent_id)
+
+
+async def _require_parts_fit(uow: UnitOfWork, goal: Goal) -> None:
+    within = func.min(Goal.period_start).label("first"), func.max(Goal.period_end).label("last")
+    parts = (await uow.execute(select(*within).where(Goal.parent_goal_id == goal.id))).one()
+    if parts.first is not None:
+        require_parts_fit(goal.period, (parts.first, parts.last))

@@ -1,0 +1,84 @@
+"""The goal as a row, and what can happen to it."""
+
+from datetime import date, datetime
+from decimal import Decimal  # noqa: F401  # SQLAlchemy resolves the annotations of Money here
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.money import Money
+from crm_contracts.sales import GoalMetric, GoalRecord
+from crm_kit.db import OwnedRecord, Stateful, money_columns, reference_indexes, search_column, sorted_indexes, text_enum
+from crm_sales.db import Base
+from crm_sales.goal.domain import LIFECYCLE, Period, Targets
+
+
+class Goal(OwnedRecord, Stateful, Base):
+    """What somebody shall reach within a period."""
+
+    __tablename__ = "goal"
+    record_model: ClassVar[type[BaseModel]] = GoalRecord
+    lifecycle = LIFECYCLE
+
+    name: Mapped[str] = mapped_column(String(200))
+    metric: Mapped[GoalMetric] = mapped_column(text_enum(GoalMetric))
+    period_start: Mapped[date]
+    period_end: Mapped[date]
+    goal_owner_type: Mapped[str | None] = mapped_column(String(8))
+    goal_owner_id: Mapped[UUID | None]
+    parent_goal_id: Mapped[UUID | None] = mapped_column(ForeignKey("goal.id"))
+    target: Mapped[Money | None] = money_columns("target")
+    target_count: Mapped[int | None]
+    stretch_target: Mapped[Money | None] = money_columns("stretch_target")
+    stretch_target_count: Mapped[int | None]
+    description: Mapped[str | None] = mapped_column(Text)
+    final_actual: Mapped[Money | None] = money_columns("final_actual")
+    final_actual_count: Mapped[int | None]
+    closed_at: Mapped[datetime | None]
+
+    search_text: Mapped[str] = search_column("name")
+
+    __table_args__ = (
+        CheckConstraint("period_end >= period_start", name="period"),
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        Index(None, "period_start", "id"),
+        Index(None, "period_end", "id"),
+        *sorted_indexes("goal", "target_amount", "target_count"),
+        *reference_indexes("goal", "goal_owner_id", "parent_goal_id"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    @property
+    def period(self) -> Period:
+        """First and last day."""
+        return self.period_start, self.period_end
+
+    @property
+    def targets(self) -> Targets:
+        """What it asks for."""
+        return Targets(self.target, self.target_count, self.stretch_target, self.stretch_target_count)
+
+    def close(self, reached: Money | int, at: datetime) -> None:
+        """Its time is over: what was reached stays as it is now (Dataverse: a closed goal is rolled up no more)."""
+        self.move("close")
+        if isinstance(reached, Money):
+            self.final_actual = reached
+        else:
+            self.final_actual_count = reached
+        self.closed_at = at
+
+    def discard(self) -> None:
+        """It is given up."""
+        self.move("discard")
+
+    def reopen(self) -> None:
+        """It counts again, up to now."""
+        self.move("reopen")
+        self.final_actual = self.final_actual_count = self.closed_at = None

@@ -1,0 +1,178 @@
+"""How far goals are: sums over the records themselves, made anew each time they are asked for.
+
+Two statements, however large the tree: one for the goals with everybody whose records count, one for what those people's
+records add up to between any two days on which a period begins or ends. The rest is ``domain.roll_up``.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.money import MAX_INTEGER_DIGITS, Money, exponent
+from crm_contracts.sales import GoalMetric
+from crm_kit.db import fetch
+from crm_kit.errors import DomainError
+from crm_kit.uow import UnitOfWork
+from crm_sales.goal.domain import MAX_LEVELS, Node, edges, gap, percent, roll_up
+from crm_sales.goal.model import Goal
+
+SHOWN: Final = 200
+"""Goals of a tree that one answer tells of."""
+
+# The levels are bounded where goals are written; here once more, so that no mistake there could keep a statement running.
+TREE: Final = """
+with recursive tree (id, level) as (
+  select id, 0 from goal where id = $1
+  union all
+  select g.id, t.level + 1 from tree t join goal g on g.parent_goal_id = t.id
+    where g.status <> 'discarded' and t.level < $2
+)
+select g.id, g.parent_goal_id, t.level, g.name, g.status, g.owner_id, g.business_unit_id, g.period_start, g.period_end,
+  g.goal_owner_type, g.goal_owner_id, p.name as goal_owner_name, p.deleted as goal_owner_deleted,
+  coalesce(g.target_amount, g.target_count) as target,
+  coalesce(g.stretch_target_amount, g.stretch_target_count) as stretch_target,
+  coalesce(g.final_actual_amount, g.final_actual_count) as final_actual,
+  case when g.goal_owner_type = 'team'
+    then array(select m.id from member_ref m where m.team_ids @> array[g.goal_owner_id] and not m.deleted) end as members
+from tree t join goal g on g.id = t.id left join principal_ref p on p.id = g.goal_owner_id
+order by t.level, lower(g.name), g.id
+"""
+
+_DONE: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    GoalMetric.WON_AMOUNT: ("opportunity", "closed_at", "status = 'won'", "coalesce(sum(actual_value_base_amount), 0)"),
+    GoalMetric.WON_COUNT: ("opportunity", "closed_at", "status = 'won'", "count(*)"),
+    # A lead that was reopened keeps the day it had been qualified on, so the day alone says nothing.
+    GoalMetric.LEADS_QUALIFIED: ("lead", "qualified_at", "status = 'qualified'", "count(*)"),
+    GoalMetric.CASES_RESOLVED: ("case_ref", "resolved_at", "status = 'resolved' and not deleted", "count(*)"),
+}
+"""Where a metric's records are, when they count, whether they do, and what they add up to."""
+
+
+def _sums_sql(metric: str) -> str:
+    """By owner and stretch of days. The database counts days and zones: the last day that Python knows has no next one.
+
+    Owner by owner: in one scan for all, the planner guesses that a period is a sliver of the table, and reads it by time.
+    """
+    table, at, counts, amount = _DONE[metric]
+    return (
+        "with edge as materialized (select array(select"  # noqa: S608  # words of this module only
+        " (date '0001-01-01' + (day - 1))::timestamp at time zone $3 from unnest($2::int[]) day order by day) as at)"
+        " select o.id as owner_id, d.stretch, d.amount from unnest($1::uuid[]) o (id) cross join lateral ("
+        f"select width_bucket({at}, (select at from edge)) - 1 as stretch, {amount} as amount from {table}"
+        f" where {counts} and owner_id = o.id"
+        f" and {at} >= (select at[1] from edge) and {at} < (select at[cardinality(at)] from edge)"
+        " group by 1) d"
+    )
+
+
+SUMS: Final = {metric: _sums_sql(metric) for metric in _DONE}
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+async def progress_of(uow: UnitOfWork, goal: Goal) -> dict[str, Any]:
+    """How far a goal is, and the tree below it as far as the caller may read it."""
+    rows, actual = await _reached(uow, goal)
+    top, below = rows[0], rows[1:]
+    children = [row for row in below if row["level"] == 1]
+    handed_down = sum((Decimal(row["target"]) for row in children), Decimal(0))
+    readable = [row for row in below if _readable(uow, row)]
+    measure = _measure(uow, goal)
+    return {
+        "metric": goal.metric,
+        **_figures(top, actual[goal.id], measure),
+        "children": {
+            "count": len(children),
+            "target_sum": measure(handed_down),
+            "difference": measure(Decimal(top["target"]) - handed_down),
+            "actual_sum": measure(sum((actual[row["id"]] for row in children), Decimal(0))),
+        },
+        "goals": [_below(row, actual[row["id"]], measure) for row in readable[:SHOWN]],
+        "hidden": len(below) - len(readable),
+        "truncated": len(readable) > SHOWN,
+    }
+
+
+async def reached_by(uow: UnitOfWork, goal: Goal) -> Money | int:
+    """What a goal has reached by now, in what it is measured in; 422 ``too-large`` for more than money can say."""
+    _, actual = await _reached(uow, goal)
+    amount = actual[goal.id]
+    if goal.metric != GoalMetric.WON_AMOUNT:
+        return int(amount)
+    if amount >= Decimal(10) ** MAX_INTEGER_DIGITS:
+        raise DomainError("too-large", f"What was reached has more than {MAX_INTEGER_DIGITS} digits before the point.")
+    return Money(amount, uow.runtime.directory.organization.base_currency)
+
+
+async def _reached(uow: UnitOfWork, goal: Goal) -> tuple[Rows, dict[UUID, Decimal]]:
+    """The goal with the tree below it, and what each has reached: as records say, or as it was kept when it was closed."""
+    conn = await uow.connection()
+    rows = await fetch(conn, TREE, (goal.id, MAX_LEVELS))
+    if not rows:
+        # Deleted between the look at it and this one.
+        raise DomainError("not-found", "There is no such goal.")
+    nodes = [
+        Node.of(row["id"], row["parent_goal_id"], _owners(row), (row["period_start"], row["period_end"]))
+        for row in rows
+    ]
+    owners = sorted(frozenset[UUID]().union(*(node.owners for node in nodes)))
+    sums: dict[UUID, list[tuple[int, Decimal]]] = {}
+    if owners:
+        zone = uow.runtime.directory.organization.time_zone
+        for found in await fetch(conn, SUMS[goal.metric], (owners, edges(nodes), zone)):
+            sums.setdefault(found["owner_id"], []).append((found["stretch"], Decimal(found["amount"])))
+    live = roll_up(nodes, sums)
+    return rows, {row["id"]: live[row["id"]] if row["final_actual"] is None else row["final_actual"] for row in rows}
+
+
+def _owners(row: Mapping[str, Any]) -> frozenset[UUID]:
+    if row["goal_owner_id"] is None:
+        return frozenset()
+    return frozenset([row["goal_owner_id"], *(row["members"] or ())])
+
+
+def _readable(uow: UnitOfWork, row: Mapping[str, Any]) -> bool:
+    tree = uow.runtime.directory.tree
+    return uow.principal.covers(Goal.entity(), Privilege.READ, row["owner_id"], row["business_unit_id"], tree)
+
+
+def _below(row: Mapping[str, Any], actual: Decimal, measure: "_Measure") -> dict[str, Any]:
+    owner = row["goal_owner_id"] and {
+        "type": row["goal_owner_type"],
+        "id": row["goal_owner_id"],
+        "name": row["goal_owner_name"],
+        "deleted": bool(row["goal_owner_deleted"]),
+    }
+    plain = ("id", "parent_goal_id", "level", "name", "status", "period_start", "period_end")
+    return {**{field: row[field] for field in plain}, "goal_owner": owner, **_figures(row, actual, measure)}
+
+
+def _figures(row: Mapping[str, Any], actual: Decimal, measure: "_Measure") -> dict[str, Any]:
+    target, stretch = Decimal(row["target"]), row["stretch_target"]
+    share = percent(target, actual)
+    return {
+        "actual": measure(actual),
+        "target": measure(target),
+        "stretch_target": None if stretch is None else measure(Decimal(stretch)),
+        "gap": measure(gap(target, actual)),
+        "percent": None if share is None else float(share),
+    }
+
+
+class _Measure:
+    """How a goal's numbers are shown. A sum may have more digits than one amount, which Money would refuse."""
+
+    def __init__(self, currency: str | None) -> None:
+        self._currency = currency
+
+    def __call__(self, amount: Decimal) -> dict[str, str] | int:
+        if self._currency is None:
+            return int(amount)
+        return {"amount": f"{amount:.{exponent(self._currency)}f}", "currency": self._currency}
+
+
+def _measure(uow: UnitOfWork, goal: Goal) -> _Measure:
+    money = goal.metric == GoalMetric.WON_AMOUNT
+    return _Measure(uow.runtime.directory.organization.base_currency if money else None)

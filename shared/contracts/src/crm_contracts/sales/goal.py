@@ -1,0 +1,122 @@
+"""Goals: what somebody shall reach within a period, and how goals add up to those above them."""
+
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from crm_contracts.catalogue import Entity, Event
+from crm_contracts.records import OwnedRecord, Owner
+from crm_contracts.types import Count, Date, LongText, NonNegativeMoney, Open, Ref, ShortText, UtcDatetime
+
+from .choices import GoalMetric, GoalStatus
+
+
+class GoalOwnerRef(Ref):
+    """Who shall reach a goal: a user, or a team with everybody in it."""
+
+    type: Literal["user", "team"] = Field(description="`user` or `team`.", examples=["user"])
+
+
+class GoalRecord(OwnedRecord):
+    """What shall be reached within a period. Who owns the record manages the goal; `goal_owner` shall reach it."""
+
+    status: Open[GoalStatus] = Field(description="State; changes only through commands.")
+    status_reason: Open[GoalStatus] = Field(description="Detail of the state; the same word.")
+    name: ShortText = Field(description="What the goal is called, 1 to 200 characters.", examples=["Cards in spring"])
+    metric: Open[GoalMetric] = Field(description="What is counted: the same for a goal and all below it. For good.")
+    period_start: Date = Field(description="First day that counts, in the organisation's time zone.")
+    period_end: Date = Field(description="Last day that counts, in the organisation's time zone.")
+    goal_owner: GoalOwnerRef | None = Field(
+        description="User or team that shall reach it; null for a goal that is only the sum of those below it "
+        "(Dataverse: Goal.GoalOwnerId)."
+    )
+    parent_goal_id: UUID | None = Field(
+        description="Goal that this one is a part of: same metric, a period that holds this one, never in a circle."
+    )
+    target: NonNegativeMoney | None = Field(
+        description="What shall be reached, in base currency, zero or more; null unless `metric` is `won_amount`."
+    )
+    target_count: Count | None = Field(
+        description="How many shall be reached, zero or more; null when `metric` is `won_amount`."
+    )
+    stretch_target: NonNegativeMoney | None = Field(
+        description="More than what is asked for, in base currency, not below `target` (Dataverse: StretchTargetMoney)."
+    )
+    stretch_target_count: Count | None = Field(
+        description="More than what is asked for, not below `target_count` (Dataverse: StretchTargetInteger)."
+    )
+    description: LongText | None = Field(description="Free text, at most 32,000 characters.")
+    final_actual: NonNegativeMoney | None = Field(
+        description="What had been reached when the goal was closed, in base currency; null unless it is closed and "
+        "`metric` is `won_amount`; read-only."
+    )
+    final_actual_count: Count | None = Field(
+        description="How many had been reached when the goal was closed; null unless it is closed and counts; read-only."
+    )
+    closed_at: UtcDatetime | None = Field(description="When the goal was closed; null unless it is; read-only.")
+
+
+GOAL = Entity(service="sales", name="goal", collection="goals", record=GoalRecord, owned=True)
+
+
+class GoalEvent(Event):
+    """Something happened to a goal. What is reached of it is not told here: that follows from other records' events."""
+
+    entity: ClassVar[Entity] = GOAL
+    record: GoalRecord
+
+
+class GoalCreated(GoalEvent):
+    """A goal was set."""
+
+    type: ClassVar[str] = "crm.sales.goal.created.v1"
+
+
+class GoalUpdated(GoalEvent):
+    """Fields of a goal changed."""
+
+    type: ClassVar[str] = "crm.sales.goal.updated.v1"
+
+
+class GoalDeleted(GoalEvent):
+    """A goal was deleted; `record` is its last content at version + 1."""
+
+    type: ClassVar[str] = "crm.sales.goal.deleted.v1"
+
+
+class GoalAssigned(GoalEvent):
+    """A goal was given to another owner to manage; who shall reach it is `goal_owner` and stays."""
+
+    type: ClassVar[str] = "crm.sales.goal.assigned.v1"
+    previous_owner: Owner = Field(description="Owner before.")
+    new_owner: Owner = Field(description="Owner now.")
+
+
+class GoalClosed(GoalEvent):
+    """A goal's time is over; what was reached is kept as it was at this moment."""
+
+    type: ClassVar[str] = "crm.sales.goal.closed.v1"
+    final_actual: NonNegativeMoney | None = Field(
+        description="What was reached, in base currency; null unless `metric` is `won_amount`."
+    )
+    final_actual_count: Count | None = Field(description="How many were reached; null when `metric` is `won_amount`.")
+    closed_at: UtcDatetime = Field(description="When it was closed.")
+
+
+class GoalDiscarded(GoalEvent):
+    """A goal was given up: it and the goals below it are no part of those above it any more."""
+
+    type: ClassVar[str] = "crm.sales.goal.discarded.v1"
+
+
+class GoalReopened(GoalEvent):
+    """A closed or discarded goal counts again; what had been reached at its close is forgotten."""
+
+    type: ClassVar[str] = "crm.sales.goal.reopened.v1"
+
+
+class GoalSnapshot(GoalEvent):
+    """The current state of a goal, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.sales.goal.snapshot.v1"
