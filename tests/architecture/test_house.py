@@ -74,11 +74,11 @@ def lifecycles(service: Service) -> list[tuple[str, Lifecycle]]:
 
 
 def unreachable(lifecycle: Lifecycle) -> set[str]:
-    """States that no chain of commands leads to from where a record starts."""
+    """States that no chain of commands, and of moves that time makes, leads to from where a record starts."""
     reached, waiting = {lifecycle.initial}, [lifecycle.initial]
     while waiting:
         state = waiting.pop()
-        for action in lifecycle.actions(state):
+        for action in [*lifecycle.actions(state), *lifecycle.lapses(state)]:
             for reason in lifecycle.reasons(action):
                 after = "/".join(lifecycle.after(action, state, reason))
                 if after not in reached:

@@ -10,6 +10,7 @@ from crm_contracts.schemas import event_schema
 from crm_kit.testing import People
 
 from .journey import ADA, Json, Sales, euros
+from .selling import play_quotes
 
 ON_REQUEST = "snapshot"
 
@@ -41,6 +42,8 @@ async def play(sales: Sales, people: People) -> None:
     await sales.act("opportunities", deal, "reopen")
     await sales.act("opportunities", deal, "assign", **to_grace)
     await sales.act("opportunities", deal, "win")
+
+    await play_quotes(sales, to_grace)
 
     for collection, record in (
         ("accounts", {"id": qualified["account_id"]}),

@@ -17,6 +17,7 @@ from crm_sales.lead.domain import LIFECYCLE as LEAD
 from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
 from crm_sales.price_list.domain import LIFECYCLE as PRICE_LIST
 from crm_sales.product.domain import LIFECYCLE as PRODUCT
+from crm_sales.quote.domain import LIFECYCLE as QUOTE
 from crm_sales.sales_literature.domain import LIFECYCLE as SALES_LITERATURE
 
 LIFECYCLES = {
@@ -29,6 +30,7 @@ LIFECYCLES = {
     "competitor": COMPETITOR,
     "sales_literature": SALES_LITERATURE,
     "goal": GOAL,
+    "quote": QUOTE,
 }
 EXPECTED = {
     "lead": {
@@ -52,6 +54,15 @@ EXPECTED = {
     "price_list": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "sales_literature": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "competitor": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
+    "quote": {
+        "draft/draft": {"reprice", "activate", "cancel"},
+        "active/active": {"win", "lose", "cancel", "revise"},
+        "won/won": set(),
+        "closed/lost": {"revise"},
+        "closed/canceled": {"revise"},
+        "closed/revised": set(),
+        "closed/expired": {"revise"},
+    },
     "product": {"draft/draft": {"activate"}, "active/active": {"retire", "revise"}, "retired/retired": {"revise"}},
     "goal": {"open/open": {"close", "discard"}, "closed/closed": {"reopen"}, "discarded/discarded": {"reopen"}},
 }
@@ -90,7 +101,7 @@ def test_every_state_can_be_reached(lifecycle: Lifecycle) -> None:
     reached, waiting = {lifecycle.initial}, [lifecycle.initial]
     while waiting:
         state = waiting.pop()
-        for action in lifecycle.actions(state):
+        for action in [*lifecycle.actions(state), *lifecycle.lapses(state)]:
             for reason in lifecycle.reasons(action):
                 after = "/".join(lifecycle.after(action, state, reason))
                 if after not in reached:

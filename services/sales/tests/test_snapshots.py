@@ -10,6 +10,7 @@ from crm_kit.testing import People
 from crm_sales.tables import ENTITIES
 
 from .journey import ADA, Sales, euros
+from .selling import VAN, make_quote
 
 SNAPSHOTS: dict[str, type[Event]] = {
     "lead": contracts.LeadSnapshot,
@@ -21,6 +22,7 @@ SNAPSHOTS: dict[str, type[Event]] = {
     "competitor": contracts.CompetitorSnapshot,
     "product": contracts.ProductSnapshot,
     "sales_literature": contracts.SalesLiteratureSnapshot,
+    "quote": contracts.QuoteSnapshot,
     "sales_stage": contracts.SalesStageSnapshot,
     "exchange_rate": contracts.ExchangeRateSnapshot,
     "goal": contracts.GoalSnapshot,
@@ -44,6 +46,8 @@ async def test_a_snapshot_shows_every_record_as_its_last_event_did(
     lead = await sales.make("leads", **ADA)
     qualified = await sales.act("leads", lead, "qualify")
     await sales.act("opportunities", {"id": qualified["opportunity_id"]}, "win", actual_value=euros("10.00"))
+    await sales.act("quotes", await make_quote(sales, bill_to={"city": "London"}, discount_percent=2.5), "activate")
+    await sales.make("opportunities", name="Fleet", lines=[VAN], estimated_value_source="lines")
     await sales.make_customers_on_win()
     days = {"period_start": "2026-01-01", "period_end": "2026-12-31"}
     ada = {"type": "user", "id": str(await people.user())}

@@ -13,6 +13,7 @@ from crm_kit.access import Depth, Principal
 from crm_kit.testing import principal
 
 from .journey import ADA, Json, Sales, euros
+from .selling import VAN, make_customer, make_quote
 
 
 async def deal_with_customer(sales: Sales, **fields: object) -> tuple[Json, Json]:
@@ -228,3 +229,78 @@ async def test_winning_and_reopening_the_lead_at_once_never_wait_for_each_other(
         assert {answer.status for answer in answers} <= {200, 409}
         await sales.try_act("opportunities", deal, "reopen")
         await sales.try_act("leads", lead, "qualify")
+
+
+async def quoted_deal(sales: Sales, *activated: bool) -> tuple[Json, list[Json]]:
+    """A deal that came from a lead under ``on_win``, with a quote for nobody yet for each of ``activated``."""
+    _, deal = await deal_from_lead(sales)
+    quotes = []
+    for active in activated:
+        quote = await sales.make("quotes", opportunity_id=deal["id"], lines=[VAN])
+        assert quote["customer"] is None
+        quotes.append(await sales.act("quotes", quote, "activate") if active else quote)
+    return deal, quotes
+
+
+async def test_a_person_is_quoted_before_there_is_a_customer_and_the_win_links_the_quotes(sales: Sales) -> None:
+    deal, (accepted, draft) = await quoted_deal(sales, True, False)
+    await sales.act("quotes", accepted, "win")
+    other = await make_quote(sales)
+    won = await sales.act("opportunities", deal, "win")
+    for quote in (accepted, draft):
+        linked = await sales.get("quotes", quote["id"])
+        assert linked["customer"] == won["customer"]
+    assert (await sales.get("quotes", other["id"]))["customer"]["name"] == "Movers"
+    assert Counter(await sales.facts())["quote.updated"] == 2
+    changed = [event["data"]["changed"] for event in await sales.events() if event["type"].endswith("quote.updated.v1")]
+    assert [set(change) for change in changed] == [{"customer"}] * 2
+    assert (await sales.act("quotes", draft, "activate"))["status"] == "active"
+
+
+async def test_a_customer_that_is_given_to_a_deal_by_hand_is_its_quotes_too(sales: Sales) -> None:
+    deal, (offered,) = await quoted_deal(sales, True)
+    customer = await make_customer(sales)
+    await sales.patch("opportunities", deal, customer=customer)
+    assert (await sales.get("quotes", offered["id"]))["customer"]["id"] == customer["id"]
+    another = await make_customer(sales, name="Others")
+    await sales.patch("opportunities", deal, customer=another)
+    assert (await sales.get("quotes", offered["id"]))["customer"]["id"] == customer["id"]
+
+
+async def test_nobody_is_quoted_whom_no_win_will_make_a_customer(sales: Sales) -> None:
+    deal, (draft,) = await quoted_deal(sales, False)
+    await sales.client.patch("/api/v1/settings/sales", {"customer_creation": "on_qualify"})
+    assert (await sales.try_act("quotes", draft, "activate")).problem == "customer-required"
+    await sales.make_customers_on_win()
+    await sales.act("opportunities", deal, "lose")
+    assert (await sales.try_act("quotes", draft, "activate")).problem == "customer-required"
+
+
+async def test_twenty_wins_at_once_make_one_customer_and_link_every_quote_to_it(sales: Sales) -> None:
+    deal, quotes = await quoted_deal(sales, True, True, False)
+    *answers, late = await asyncio.gather(
+        *(sales.try_act("opportunities", deal, "win", force=True) for _ in range(20)),
+        sales.try_act("opportunities", deal, "quote"),
+    )
+    assert Counter(answer.status for answer in answers) == {200: 1, 409: 19}
+    won = await sales.get("opportunities", deal["id"])
+    if late.status == 201:
+        quotes.append(late.json)
+    for quote in quotes:
+        assert (await sales.get("quotes", quote["id"]))["customer"]["id"] == won["customer"]["id"]
+    counts = Counter(await sales.facts())
+    once = ("opportunity.won", "account.created", "contact.created")
+    assert [counts[fact] for fact in once] == [1, 1, 1]
+
+
+async def test_winning_patching_and_activating_at_once_never_wait_for_each_other(sales: Sales) -> None:
+    deal, (offered, draft) = await quoted_deal(sales, True, False)
+    for _ in range(5):
+        answers = await asyncio.gather(
+            sales.try_act("opportunities", deal, "win", force=True),
+            sales.try_patch("quotes", draft, opportunity_id=deal["id"], description="Later"),
+            sales.try_act("quotes", draft, "reprice"),
+            sales.try_act("quotes", offered, "win"),
+        )
+        assert {answer.status for answer in answers} <= {200, 409}, [answer.body for answer in answers]
+        await sales.try_act("opportunities", deal, "reopen")

@@ -35,6 +35,7 @@ FACTS = {
     "opportunity": OWNED | {"stage_changed", "held", "resumed", "won", "lost", "reopened"},
     "account": OWNED | SWITCHED | {"merged"},
     "contact": OWNED | SWITCHED | {"merged"},
+    "quote": OWNED | {"activated", "revised", "won", "lost", "canceled", "expired"},
     "price_list": REFERENCE | SWITCHED,
     "price_list_item": REFERENCE,
     "competitor": OWNED | SWITCHED,

@@ -52,3 +52,26 @@ def test_the_table_describes_itself_as_data() -> None:
 def test_what_is_switched_on_can_be_switched_off() -> None:
     assert ACTIVE_INACTIVE.after("deactivate", "active/active") == ("inactive", "inactive")
     assert ACTIVE_INACTIVE.actions("inactive/inactive") == ["activate"]
+
+
+BULB = Lifecycle(
+    "whole/dark",
+    {"light": ({"whole/dark"}, "whole/lit"), "replace": ({"broken/*"}, "whole/dark")},
+    by_time={"burn_out": ({"whole/lit"}, "broken/burnt")},
+)
+
+
+def test_what_time_does_is_nobodys_command() -> None:
+    assert [BULB.actions(state) for state in ("whole/dark", "whole/lit", "broken/burnt")] == [
+        ["light"],
+        [],
+        ["replace"],
+    ]
+    assert [BULB.lapses(state) for state in BULB.states] == [[], ["burn_out"], []]
+    assert BULB.after("burn_out", "whole/lit") == ("broken", "burnt")
+    with pytest.raises(IllegalTransition) as refused:
+        BULB.after("burn_out", "whole/dark")
+    assert refused.value.members["allowed"] == ["light"]
+    described = BULB.describe()
+    assert set(described["moves"]) == {"light", "replace"}
+    assert described["by_time"] == {"burn_out": {"from": ["whole/lit"], "to": ["broken/burnt"]}}

@@ -15,6 +15,7 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "price-lists": "sales",
     "price-list-items": "sales",
     "sales-literature": "sales",
+    "quotes": "sales",
     "sales-stages": "sales",
     "exchange-rates": "sales",
     "settings/sales": "sales",

@@ -1,6 +1,13 @@
 """Account, contact and opportunity from what a lead knows: by qualifying it, or later by winning its deal."""
 
-from crm_contracts.sales import AccountCreated, ContactCreated, OpportunityCreated, PreferredChannel, Tier
+from crm_contracts.sales import (
+    AccountCreated,
+    ContactCreated,
+    EstimatedValueSource,
+    OpportunityCreated,
+    PreferredChannel,
+    Tier,
+)
 from crm_kit.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name
@@ -73,6 +80,9 @@ async def make_opportunity(
         stages=[],
         closes=[],
         competitor_ids=[],
+        lines=[],
+        product_ids=[],
+        estimated_value_source=EstimatedValueSource.USER,
         description=wanted.description or lead.description,
     )
     deal.belong_to(customer)

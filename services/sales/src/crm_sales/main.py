@@ -17,11 +17,13 @@ from crm_sales.opportunity.routes import router as opportunities
 from crm_sales.price_list.routes import router as price_lists
 from crm_sales.price_list_item.routes import router as price_list_items
 from crm_sales.product.routes import router as products
+from crm_sales.quote.routes import router as quotes
 from crm_sales.sales_literature.routes import router as sales_literature
 from crm_sales.sales_stage.routes import router as sales_stages
 from crm_sales.settings.routes import router as sales_settings
 
 CATALOGUE = (products, price_lists, price_list_items)
+DOCUMENTS = (quotes,)
 ROUTERS = (
     leads,
     opportunities,
@@ -30,6 +32,7 @@ ROUTERS = (
     competitors,
     sales_literature,
     *CATALOGUE,
+    *DOCUMENTS,
     sales_stages,
     exchange_rates,
     sales_settings,

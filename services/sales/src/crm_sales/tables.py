@@ -15,6 +15,7 @@ from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.model import Product
 from crm_sales.projections.case_ref import CaseRef
 from crm_sales.projections.member_ref import MemberRef
+from crm_sales.quote.model import Quote
 from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SalesSettings
@@ -26,6 +27,7 @@ ENTITIES = (
     Contact,
     Competitor,
     Product,
+    Quote,
     PriceList,
     PriceListItem,
     SalesLiterature,
@@ -39,4 +41,4 @@ PROJECTIONS = (CaseRef, MemberRef)
 OTHERS = (MoveTask,)
 
 METADATA = Base.metadata
-add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO"))
+add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO", "QUO"))

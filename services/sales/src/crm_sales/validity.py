@@ -5,7 +5,7 @@ from datetime import date
 from crm_kit.errors import InvalidValue
 
 
-def require_period(valid_from: date | None, valid_to: date | None) -> None:
-    """Nothing ceases to be valid before it begins to."""
-    if valid_from is not None and valid_to is not None and valid_to < valid_from:
-        raise InvalidValue("/valid_to", "end-before-start", "The last day is before the first.")
+def require_period(first: date | None, last: date | None, pointer: str = "/valid_to") -> None:
+    """Nothing ceases to be valid before it begins to; ``pointer`` is that of the last day."""
+    if first is not None and last is not None and last < first:
+        raise InvalidValue(pointer, "end-before-start", "The last day is before the first.")

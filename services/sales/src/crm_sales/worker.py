@@ -1,9 +1,11 @@
-"""The sales worker: relay, consumers, imports, what moves after merges, housekeeping."""
+"""The sales worker: relay, consumers, imports, what moves after merges, what time does, housekeeping."""
 
 import sys
+from uuid import UUID
 
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.timers import Timers
+from crm_kit.uow import UnitOfWork
 from crm_kit.worker import run_worker
 from crm_sales.account.commands import IMPORTER as ACCOUNTS
 from crm_sales.app import SERVICE
@@ -12,11 +14,17 @@ from crm_sales.contact.commands import IMPORTER as CONTACTS
 from crm_sales.lead.commands import IMPORTER as LEADS
 from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.migrate import IMPORTER as OPPORTUNITIES
+from crm_sales.quote.commands import expire_quote
+from crm_sales.quote.expiry import due_to_expire
 
 IMPORTERS = (LEADS, CONTACTS, ACCOUNTS, OPPORTUNITIES)
-
 TIMERS = Timers()
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
+
+
+@TIMERS.due("quotes expire", due_to_expire)
+async def _expire(quote_id: UUID, uow: UnitOfWork) -> None:
+    await expire_quote(uow, quote_id)
 
 
 def run() -> None:

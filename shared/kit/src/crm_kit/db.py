@@ -303,6 +303,10 @@ class Stateful:
             raise IllegalTransition(action, self.status, self.status_reason, possible)
         self.status, self.status_reason = self.lifecycle.after(action, self.state, reason)
 
+    def lapse(self, action: str) -> None:
+        """Take a step of the lifecycle that time makes."""
+        self.status, self.status_reason = self.lifecycle.after(action, self.state)
+
 
 class Mergeable(OwnedRecord, Stateful):
     """A record whose place another of its kind may take. Its row stays, to say who did: reads answer 410 ``merged``, lists

@@ -13,14 +13,22 @@ class Lifecycle:
     ``moves`` maps an action to its sources and its target. A source is ``status/reason`` or ``status/*``;
     a target may list reasons (``lost/canceled|out_sold``): the command then takes ``reason``, the first is the default;
     ``open/*`` keeps the state as it is.
-    ``initial`` is where a record starts.
+    ``initial`` is where a record starts. ``by_time`` holds, in the same form, the moves that nobody commands because time makes
+    them: they have no route, and are never among the actions.
     """
 
-    def __init__(self, initial: str, moves: Mapping[str, tuple[set[str], str]]) -> None:
+    def __init__(
+        self,
+        initial: str,
+        moves: Mapping[str, tuple[set[str], str]],
+        by_time: Mapping[str, tuple[set[str], str]] | None = None,
+    ) -> None:
         self.initial = initial
         self.moves = dict(moves)
-        targets = [f"{status}/{reason}" for _, target in moves.values() for status, reason in self._targets(target)]
-        named = [source for sources, _ in moves.values() for source in sorted(sources) if not source.endswith("/*")]
+        self.by_time = dict(by_time or {})
+        self._all = {**self.moves, **self.by_time}
+        targets = [f"{status}/{reason}" for _, target in self._all.values() for status, reason in self._targets(target)]
+        named = [source for sources, _ in self._all.values() for source in sorted(sources) if not source.endswith("/*")]
         self.states = [s for s in dict.fromkeys([initial, *targets, *named]) if not s.endswith("/*")]
 
     @staticmethod
@@ -32,13 +40,17 @@ class Lifecycle:
     def _actions(self) -> dict[str, list[str]]:
         return {state: [action for action in self.moves if self._starts(action, state)] for state in self.states}
 
+    def lapses(self, state: str) -> list[str]:
+        """What time may do to a record in ``state``."""
+        return [action for action in self.by_time if self._starts(action, state)]
+
     def _reached(self, action: str, target: str) -> list[str]:
         """The states a move leads to; a move that keeps the state leads to where it starts."""
         found = [f"{status}/{reason}" for status, reason in self._targets(target)]
         return [s for s in self.states if self._starts(action, s)] if found[0].endswith("/*") else found
 
     def _starts(self, action: str, state: str) -> bool:
-        sources = self.moves[action][0]
+        sources = self._all[action][0]
         return state in sources or f"{state.partition('/')[0]}/*" in sources
 
     @cached_property
@@ -57,14 +69,14 @@ class Lifecycle:
 
     def reasons(self, action: str) -> list[str]:
         """The reasons an action may take; the first is the default."""
-        return [reason for _, reason in self._targets(self.moves[action][1])]
+        return [reason for _, reason in self._targets(self._all[action][1])]
 
     def after(self, action: str, state: str, reason: str | None = None) -> tuple[str, str]:
         """Where ``action`` leads from ``state``; raises ``illegal-transition`` or, for a strange reason, ``unknown-reason``."""
         status, _, status_reason = state.partition("/")
-        if action not in self._actions[state]:
+        if action not in self._actions[state] and action not in self.lapses(state):
             raise IllegalTransition(action, status, status_reason, self._actions[state])
-        targets = self._targets(self.moves[action][1])
+        targets = self._targets(self._all[action][1])
         if targets[0][1] == "*":
             return status, status_reason
         if reason is None:
@@ -80,13 +92,17 @@ class Lifecycle:
         return {
             "initial": self.initial,
             "states": self.states,
-            "moves": {
-                action: {
-                    "from": [state for state in self.states if self._starts(action, state)],
-                    "to": self._reached(action, target),
-                }
-                for action, (_, target) in self.moves.items()
-            },
+            "moves": self._described(self.moves),
+            "by_time": self._described(self.by_time),
+        }
+
+    def _described(self, moves: Mapping[str, tuple[set[str], str]]) -> dict[str, Any]:
+        return {
+            action: {
+                "from": [state for state in self.states if self._starts(action, state)],
+                "to": self._reached(action, target),
+            }
+            for action, (_, target) in moves.items()
         }
 
 

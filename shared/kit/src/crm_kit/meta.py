@@ -27,6 +27,7 @@ class StateMachine(BaseModel):
     initial: str = Field(description="Where a new record starts.", examples=["open/new"])
     states: list[str] = Field(description="Every state there is.")
     moves: dict[str, Move] = Field(description="By command.")
+    by_time: dict[str, Move] = Field(description="Moves that nobody commands: they happen when a moment has passed.")
 
 
 class StateMachines(BaseModel):

@@ -35,6 +35,7 @@ STATUS: Mapping[str, int] = {
     "in-progress": 409,
     "in-use": 409,
     "not-deletable": 409,
+    "unfinished-business": 409,
     "last-administrator": 409,
     "already-exists": 409,
     "merged": 410,

@@ -20,6 +20,7 @@ def _lead(record: Raw) -> str | None:
 NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "lead": _lead,
     "opportunity": _field("name"),
+    "quote": _field("name"),
     "account": _field("name"),
     "contact": _field("full_name"),
     "competitor": _field("name"),

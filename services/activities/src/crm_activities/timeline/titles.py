@@ -28,6 +28,12 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "crm.sales.opportunity.won.v1": ("actual_value", "won_at"),
     "crm.sales.opportunity.lost.v1": ("reason", "competitor_id", "lost_at"),
     "crm.sales.goal.closed.v1": ("final_actual", "final_actual_count", "closed_at"),
+    "crm.sales.quote.activated.v1": ("total",),
+    "crm.sales.quote.revised.v1": ("next_quote_id", "next_revision"),
+    "crm.sales.quote.won.v1": ("total", "won_at"),
+    "crm.sales.quote.lost.v1": ("lost_at",),
+    "crm.sales.quote.canceled.v1": ("canceled_at",),
+    "crm.sales.quote.expired.v1": ("expired_at",),
     "crm.marketing.campaign.launched.v1": ("actual_start",),
     "crm.marketing.campaign.completed.v1": ("actual_end",),
     "crm.marketing.campaign.canceled.v1": ("actual_end",),
@@ -85,10 +91,12 @@ def _detail(fact: str, data: Data) -> str | None:
     match fact:
         case "updated":
             return ", ".join(name.replace("_", " ") for name in data.get("changed") or ())
-        case "won":
-            match data.get("actual_value"):
+        case "won" | "activated":
+            match data.get("actual_value") or data.get("total"):
                 case {"amount": amount, "currency": currency}:
                     return f"{amount} {currency}"
+        case "revised" if data.get("next_revision"):
+            return f"revision {data['next_revision']}"
         case "stage_changed":
             return f"{data.get('from_stage')} → {data.get('to_stage')}"
         case "disqualified" | "lost" | "completed" if data.get("reason"):

@@ -43,6 +43,8 @@ EXPLAINED: Final = {
     "in-progress": "A request with the same Idempotency-Key is still being carried out. Send it again in a moment.",
     "in-use": "Other records refer to this one; the problem lists them.",
     "not-deletable": "A record that has become business is not deleted.",
+    "unfinished-business": "What belongs to the record is not finished, and would be forgotten; the problem lists it. Finish it,"
+    " or go on with `force: true`.",
     "last-administrator": "Somebody must be left who can administer the organisation.",
     "already-exists": "Another record has this value already, and it must be unique.",
     "merged": "The record was merged into another; the problem links the survivor.",

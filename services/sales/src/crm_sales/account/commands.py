@@ -32,6 +32,7 @@ from crm_sales.lead.model import Lead
 from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.own_number import require_own_number
+from crm_sales.quote.model import Quote
 
 TREE = Tree(Account, "parent_account_id", MAX_ANCESTORS)
 
@@ -112,6 +113,7 @@ async def delete_account(uow: UnitOfWork, account_id: UUID) -> None:
         (Contact, "account_id", "number"),
         (Lead, "account_id", "topic"),
         (Opportunity, "customer_account_id", "name"),
+        (Quote, "customer_account_id", "name"),
     ]
     await MOVER.refuse_target(uow, account)
     await refuse_in_use(uow, account, referrers)

@@ -27,6 +27,7 @@ from crm_sales.duplicates.schemas import OnDuplicates
 from crm_sales.lead.model import Lead
 from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.quote.model import Quote
 
 
 async def create_contact(uow: UnitOfWork, body: ContactCreate, duplicates: OnDuplicates = "allow") -> Contact:
@@ -99,6 +100,7 @@ async def delete_contact(uow: UnitOfWork, contact_id: UUID) -> None:
         (Account, "primary_contact_id", "name"),
         (Lead, "contact_id", "topic"),
         (Opportunity, "customer_contact_id", "name"),
+        (Quote, "customer_contact_id", "name"),
     ]
     await MOVER.refuse_target(uow, contact)
     await refuse_in_use(uow, contact, referrers)

@@ -19,8 +19,11 @@ RATE_IN_FORCE = (
 )
 
 
-async def pin_amounts(uow: UnitOfWork, record: Record, fields: tuple[str, ...]) -> None:
-    """Set ``<field>_base`` of every money field; the rate is looked up once in the record's life.
+async def pin_amounts(
+    uow: UnitOfWork, record: Record, fields: tuple[str, ...], *, currency_at: str | None = None
+) -> None:
+    """Set ``<field>_base`` of every money field; the rate is looked up once in the record's life. ``currency_at`` points at
+    what names the currency, where it is not the first amount.
 
     422 ``currency-mismatch`` when the fields disagree or leave the record's currency, ``no-exchange-rate`` when none is
     in force today, ``too-large`` when an amount in base currency has more digits than money may have.
@@ -31,7 +34,7 @@ async def pin_amounts(uow: UnitOfWork, record: Record, fields: tuple[str, ...]) 
     if currency is None:
         record.exchange_rate = None  # type: ignore[attr-defined]  # every record with money fields has the column
     elif record.exchange_rate is None:  # type: ignore[attr-defined]
-        record.exchange_rate = await _rate(uow, currency, next(iter(given)))  # type: ignore[attr-defined]
+        record.exchange_rate = await _rate(uow, currency, currency_at or f"/{next(iter(given))}/currency")  # type: ignore[attr-defined]
     base = uow.runtime.directory.organization.base_currency
     for field, amount in amounts.items():
         in_base = None if amount is None else _in_base(amount, record.exchange_rate, base, field)  # type: ignore[attr-defined]
@@ -58,7 +61,7 @@ def _currency_of(record: Record, fields: tuple[str, ...], given: dict[str, Money
     return currency if given else None
 
 
-async def _rate(uow: UnitOfWork, currency: str, field: str) -> Decimal:
+async def _rate(uow: UnitOfWork, currency: str, pointer: str) -> Decimal:
     if currency == uow.runtime.directory.organization.base_currency:
         return Decimal(1)
     rate: Decimal | None = (
@@ -66,5 +69,5 @@ async def _rate(uow: UnitOfWork, currency: str, field: str) -> Decimal:
     ).scalar_one_or_none()
     if rate is None:
         message = f"There is no exchange rate for {currency} in force today."
-        raise InvalidValue(f"/{field}/currency", "no-exchange-rate", message)
+        raise InvalidValue(pointer, "no-exchange-rate", message)
     return rate

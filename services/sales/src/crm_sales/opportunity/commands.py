@@ -23,12 +23,16 @@ from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.competing import set_competitors
+from crm_sales.opportunity.domain import require_own_value
+from crm_sales.opportunity.lines import price_deal
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import (
     OpportunityCreate,
     OpportunityUpdate,
     StageChange,
 )
+from crm_sales.quote.customers import give_customer
+from crm_sales.quote.model import Quote
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.queries import first_stage, stage_with
 
@@ -36,18 +40,21 @@ from crm_sales.sales_stage.queries import first_stage, stage_with
 async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opportunity:
     """A new deal, owned by the caller, in the first stage unless told otherwise."""
     await uow.start(Opportunity)
+    require_own_value(body.estimated_value_source, body.estimated_value, None)
     values = dict(body)
     customer, stage_id, lead_id = values.pop("customer"), values.pop("stage_id"), body.originating_lead_id
-    values |= {"stages": [], "closes": [], "competitor_ids": []}
+    values |= {"stages": [], "closes": [], "competitor_ids": [], "lines": [], "product_ids": []}
     overridden = body.probability is not None
-    deal = Opportunity(number=await uow.number("OPP"), probability_overridden=overridden, **values)
+    deal = Opportunity(probability_overridden=overridden, **values)
     await set_customer(uow, deal, customer)
     if lead_id is not None:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
     await set_competitors(uow, deal, body.competitor_ids)
     stage = await first_stage(uow) if stage_id is None else await stage_with(uow, stage_id, "/stage_id")
     deal.enter(stage, uow.now)
+    await price_deal(uow, deal, body, body.model_fields_set)
     await pin_amounts(uow, deal, Opportunity.money_fields)
+    deal.number = await uow.number("OPP")
     return uow.add(deal, OpportunityCreated)
 
 
@@ -56,9 +63,11 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     require_status(deal, "open")
     values = fields_set(body)
+    had_customer = deal.customer_id is not None
     if "customer" in values:
         values.pop("customer")
-        await set_customer(uow, deal, body.customer)
+        if await set_customer(uow, deal, body.customer) and not had_customer:
+            await give_customer(uow, deal)
     lead_id = values.get("originating_lead_id")
     if lead_id is not None and lead_id != deal.originating_lead_id:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
@@ -66,7 +75,13 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
         await set_competitors(uow, deal, values.pop("competitor_ids"))
     if "probability" in values:
         await _set_probability(uow, deal, values.pop("probability"))
+    if "estimated_value" in values:
+        source = values.get("estimated_value_source", deal.estimated_value_source)
+        require_own_value(source, body.estimated_value, deal.estimated_value)
+    values.pop("lines", None)
+    changed = {name for name, value in values.items() if getattr(deal, name) != value}
     apply(deal, values)
+    await price_deal(uow, deal, body, changed | (body.model_fields_set & {"lines"}))
     await pin_amounts(uow, deal, Opportunity.money_fields)
     if uow.changed(deal):
         uow.emit(deal, OpportunityUpdated)
@@ -123,7 +138,7 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
     deal = await uow.get(Opportunity, opportunity_id, Privilege.DELETE)
     if deal.status != "open":
         raise DomainError("not-deletable", f"A {deal.status} deal stays: figures are made of it.")
-    await refuse_in_use(uow, deal, [(Lead, "opportunity_id", "topic")])
+    await refuse_in_use(uow, deal, [(Lead, "opportunity_id", "topic"), (Quote, "opportunity_id", "name")])
     uow.remove(deal, OpportunityDeleted)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from crm_contracts.money import Money
-from crm_contracts.sales import Tier
+from crm_contracts.sales import EstimatedValueSource, Tier
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -31,6 +31,13 @@ def require_value(value: Money | None) -> Money:
     if value is None:
         raise DomainError("actual-value-required", "Say what the deal was won with: it has no estimated value either.")
     return value
+
+
+def require_own_value(source: str, given: Money | None, known: Money | None) -> None:
+    """Where the lines say what a deal is worth, nobody else does; what was read may be sent back."""
+    if source == EstimatedValueSource.LINES and given != known:
+        message = "The lines say what this deal is worth; change them, or set estimated_value_source to user."
+        raise InvalidValue("/estimated_value", "value-from-lines", message)
 
 
 def tier_after_win(tier: str) -> Tier:

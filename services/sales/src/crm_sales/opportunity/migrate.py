@@ -7,7 +7,7 @@ win: no follow-up task, no new tier of its customer.
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from crm_contracts.sales import LossReason, OpportunityCreated, OpportunityStatus
+from crm_contracts.sales import EstimatedValueSource, LossReason, OpportunityCreated, OpportunityStatus
 from crm_contracts.types import Date, UtcDatetime
 from crm_kit.db import new_id
 from crm_kit.errors import InvalidValue
@@ -40,6 +40,9 @@ async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity
         stages=[],
         closes=[],
         competitor_ids=[],
+        lines=[],
+        product_ids=[],
+        estimated_value_source=EstimatedValueSource.USER,
         probability_overridden=body.probability is not None,
         **values,
     )

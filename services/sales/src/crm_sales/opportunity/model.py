@@ -1,5 +1,6 @@
 """The opportunity as a row, and what can happen to it."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -13,9 +14,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.money import Money
 from crm_contracts.sales import (
     CloseOutcome,
+    EstimatedValueSource,
     LeadSource,
     OpportunityClose,
     OpportunityRecord,
+    PricedLine,
     Rating,
     StageVisit,
 )
@@ -33,6 +36,7 @@ from crm_kit.db import (
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
 from crm_sales.opportunity.domain import LIFECYCLE, require_kept, with_competitor
+from crm_sales.pricing.model import products_of, sum_of
 from crm_sales.sales_stage.model import SalesStage
 
 
@@ -63,6 +67,13 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
     # The previous release, which runs on this schema too, does not know the column.
     competitor_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
+    # Filled in by the database for the release before, which does not know them.
+    estimated_value_source: Mapped[EstimatedValueSource] = mapped_column(
+        text_enum(EstimatedValueSource), server_default=EstimatedValueSource.USER.value
+    )
+    price_list_id: Mapped[UUID | None] = mapped_column(ForeignKey("price_list.id"))
+    lines: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
+    product_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
     closed_at: Mapped[datetime | None]
     closes: Mapped[list[Any]] = mapped_column(JSONB)
     description: Mapped[str | None] = mapped_column(Text)
@@ -86,7 +97,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             "closed_at",
         ),
         *customer_indexes("opportunity"),
-        *reference_indexes("opportunity", "originating_lead_id", "campaign_id"),
+        *reference_indexes("opportunity", "originating_lead_id", "campaign_id", "price_list_id"),
         Index("ix_opportunity_competitor_ids", "competitor_ids", postgresql_using="gin"),
         # All that goals ask of a deal, so that they never read the table.
         Index(
@@ -96,6 +107,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             postgresql_where=text("status = 'won'"),
             postgresql_include=["actual_value_base_amount"],
         ),
+        Index(None, "product_ids", postgresql_using="gin"),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 
@@ -133,6 +145,27 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         self.move("reopen")
         self._stay_from(at)
         self.actual_value = self.actual_value_base = self.closed_at = None
+
+    @property
+    def currency(self) -> str | None:
+        """The currency of its amounts, once there is one."""
+        amounts = (self.estimated_value, self.actual_value, *(line.net for line in self.priced_lines[:1]))
+        return next((amount.currency for amount in amounts if amount is not None), None)
+
+    @property
+    def priced_lines(self) -> list[PricedLine]:
+        """The lines as they are priced now."""
+        return [PricedLine.model_validate(line) for line in self.lines]
+
+    def hold(self, lines: Sequence[PricedLine]) -> None:
+        """Be about these lines."""
+        self.lines = [line.model_dump(mode="json") for line in lines]
+        self.product_ids = products_of(lines)
+
+    def add_up(self) -> None:
+        """Be worth what the lines cost, where they decide; 422 ``too-large`` past 15 integer digits."""
+        if self.estimated_value_source == EstimatedValueSource.LINES:
+            self.estimated_value = sum_of(self.priced_lines)
 
     def _stay_from(self, at: datetime) -> None:
         visit = StageVisit(stage_id=self.stage_id, stage=self.stage, entered_at=at, left_at=None)

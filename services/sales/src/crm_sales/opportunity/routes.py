@@ -34,6 +34,8 @@ from crm_sales.opportunity.schemas import (
     StageChange,
 )
 from crm_sales.opportunity.win import win_opportunity
+from crm_sales.quote.drafting import quote_deal
+from crm_sales.quote.schemas import QuoteRead
 
 router = APIRouter(prefix="/opportunities", tags=["opportunities"], route_class=Route)
 
@@ -142,6 +144,16 @@ async def advance_opportunity(opportunity_id: UUID, body: StageChange, uow: Uow)
     return await one(uow, await commands.advance_opportunity(uow, opportunity_id, body))
 
 
+@router.post("/{opportunity_id}/quote", response_model=QuoteRead, status_code=201, operation_id="quote_opportunity")
+async def quote_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
+    """A draft of a quote of an open deal's lines, as they are priced in the deal, for its customer
+    (Dataverse: GenerateQuoteFromOpportunity). The answer is the quote.
+
+    Asks for read on the deal and create on quotes. A deal without lines makes a quote without lines, to be filled.
+    """
+    return await created(uow, await quote_deal(uow, opportunity_id), "quotes")
+
+
 @router.post("/{opportunity_id}/hold", response_model=OpportunityRead, operation_id="hold_opportunity")
 async def hold_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
     """Put the deal aside: in_progress → on_hold."""
@@ -160,7 +172,8 @@ async def win(opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityWin | N
 
     422 `actual-value-required` without any value, `customer-required` without a customer or a lead to make one from,
     `currency-mismatch` for another currency than the deal's. 409 `possible-duplicates` lists accounts and contacts
-    similar to those that would be made of the lead; `allow_duplicates: true` goes on.
+    similar to those that would be made of the lead; `allow_duplicates: true` goes on. 409 `unfinished-business` lists quotes
+    of the deal that are still active; `force: true` goes on.
     """
     return await one(uow, await win_opportunity(uow, opportunity_id, body or OpportunityWin()))
 

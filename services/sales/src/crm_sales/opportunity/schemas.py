@@ -4,10 +4,18 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from crm_contracts.sales import LeadSource, LossReason, OpportunityRecord, OpportunityStatus, Rating
+from crm_contracts.sales import (
+    EstimatedValueSource,
+    LeadSource,
+    LossReason,
+    OpportunityRecord,
+    OpportunityStatus,
+    Rating,
+)
 from crm_contracts.types import Date, Flag, Ids, LongText, Maybe, NonNegativeMoney, Percent, ShortText, UtcDatetime
 from crm_kit.errors import InvalidValue
 from crm_sales.customer_link.schemas import CustomerInput
+from crm_sales.pricing.schemas import LineInputs
 
 
 class OpportunityFields(BaseModel):
@@ -35,7 +43,20 @@ class OpportunityFields(BaseModel):
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 
-class OpportunityCreate(OpportunityFields):
+class OpportunityLines(OpportunityFields):
+    """What a deal is about, as clients write it."""
+
+    price_list_id: UUID | None = Field(
+        None, description="Price list in force that the lines' prices come from, in the currency of the deal."
+    )
+    lines: LineInputs = Field([], description="All lines, in order; at most 500. Those left out are removed.")
+    estimated_value_source: EstimatedValueSource = Field(
+        EstimatedValueSource.USER,
+        description="`user`: the estimated value is given; `lines`: it is the sum of the lines, and not to be given.",
+    )
+
+
+class OpportunityCreate(OpportunityLines):
     """A new deal."""
 
     model_config = ConfigDict(
@@ -48,8 +69,8 @@ class OpportunityCreate(OpportunityFields):
     stage_id: UUID | None = Field(None, description="Sales stage to start in; the first unless given.")
 
 
-class OpportunityUpdate(OpportunityFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+class OpportunityUpdate(OpportunityLines):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears. `lines` is always the whole list."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"rating": "hot"}]})
 
@@ -100,6 +121,7 @@ class OpportunityWin(BaseModel):
     allow_duplicates: Flag = Field(
         False, description="Make account and contact of the lead although similar ones exist."
     )
+    force: Flag = Field(False, description="Win it although quotes are active.")
 
 
 class OpportunityLoss(BaseModel):

@@ -27,6 +27,8 @@ from crm_sales.lead.model import Lead
 from crm_sales.opportunity.domain import require_past, require_value, tier_after_win
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityWin
+from crm_sales.opportunity.unfinished import refuse_unfinished
+from crm_sales.quote.customers import give_customer
 from crm_sales.settings.model import SalesSettings
 
 
@@ -40,6 +42,8 @@ async def win_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportuni
     lead = await _lead_that_gives(uow, opportunity_id)
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.lifecycle.after("win", deal.state)
+    if not body.force:
+        await refuse_unfinished(uow, deal)
     value = require_value(deal.estimated_value if body.actual_value is None else body.actual_value)
     at = require_past(body.closed_at or uow.now, uow.now)
     if lead is not None:
@@ -87,6 +91,7 @@ async def _take_customer_from(uow: UnitOfWork, deal: Opportunity, lead: Lead, *,
     if deal.customer_id is None:
         deal.belong_to(account or contact)
         know_name(uow, account or contact)
+        await give_customer(uow, deal)
     lead.account_id = lead.account_id or (account.id if account else None)
     lead.contact_id = lead.contact_id or (contact.id if contact else None)
     if uow.changed(lead):
@@ -100,6 +105,7 @@ async def _raise_tier(uow: UnitOfWork, deal: Opportunity) -> None:
         customer = await uow.load(Account, deal.customer_id)
     else:
         customer = await uow.load(Contact, deal.customer_id)
+    know_name(uow, customer)
     tier = tier_after_win(customer.tier)
     if tier != customer.tier:
         customer.tier = tier

@@ -13,9 +13,11 @@ from crm_contracts.sales import (
 from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
+from crm_sales.opportunity.model import Opportunity
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list.schemas import PriceListCreate, PriceListUpdate
 from crm_sales.price_list_item.model import PriceListItem
+from crm_sales.quote.model import Quote
 from crm_sales.validity import require_period
 
 
@@ -57,5 +59,10 @@ async def deactivate_price_list(uow: UnitOfWork, price_list_id: UUID, body: Deac
 async def delete_price_list(uow: UnitOfWork, price_list_id: UUID) -> None:
     """Delete a price list that has no prices and that nothing refers to."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.DELETE)
-    await refuse_in_use(uow, price_list, [(PriceListItem, "price_list_id", None)])
+    referrers = [
+        (PriceListItem, "price_list_id", None),
+        (Opportunity, "price_list_id", "name"),
+        (Quote, "price_list_id", "name"),
+    ]
+    await refuse_in_use(uow, price_list, referrers)
     uow.remove(price_list, PriceListDeleted)

@@ -122,6 +122,13 @@ def require_currency(amount: Money, currency: str, pointer: str) -> None:
         raise InvalidValue(f"{pointer}/currency", "currency-mismatch", message)
 
 
+def require_decimals(quantity: Decimal, decimals: int, pointer: str) -> None:
+    """422 ``too-many-decimals`` for a part of a unit that cannot be sold."""
+    if quantity != round(quantity, decimals):
+        how = f"with at most {decimals} decimals" if decimals else "in whole units"
+        raise InvalidValue(pointer, "too-many-decimals", f"A quantity of this is given {how}.")
+
+
 def _money(exact: Decimal, currency: str, pointer: str) -> Money:
     try:
         return Money.rounded(exact, currency)

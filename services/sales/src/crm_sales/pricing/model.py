@@ -1,5 +1,6 @@
 """The columns of a document with lines and totals: quotes, orders and invoices."""
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
@@ -9,7 +10,22 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crm_contracts.money import Money
+from crm_contracts.sales import PricedLine
 from crm_kit.db import PercentType, money_columns
+from crm_sales.pricing.domain import LinePrice, totals
+
+
+def products_of(lines: Iterable[PricedLine]) -> list[UUID]:
+    """Which products the lines are about."""
+    return sorted({line.product_id for line in lines if line.product_id is not None})
+
+
+def sum_of(lines: Sequence[PricedLine]) -> Money | None:
+    """What the lines cost without tax and discount, None without any; 422 ``too-large`` past 15 integer digits."""
+    if not lines:
+        return None
+    prices = (LinePrice(line.net, line.tax) for line in lines)
+    return totals(lines[0].net.currency, prices, discount_percent=None, discount_amount=None, freight=None).subtotal
 
 
 class PricedDocument:
@@ -26,6 +42,8 @@ class PricedDocument:
         "tax_total",
         "total",
     )
+
+    line_model: ClassVar[type[PricedLine]] = PricedLine
 
     currency: Mapped[str] = mapped_column(String(3))
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
@@ -97,3 +115,25 @@ class PricedDocument:
     @classmethod
     def total_base(cls) -> Mapped[Money]:
         return money_columns("total_base")
+
+    @property
+    def priced_lines(self) -> list[PricedLine]:
+        """The lines as they are priced now."""
+        return [self.line_model.model_validate(line) for line in self.lines]
+
+    def hold(self, lines: Sequence[PricedLine]) -> None:
+        """Have these lines, and the totals that follow from them and from what the header says.
+
+        422 ``currency-mismatch`` for amounts of the header in another currency, ``too-large`` past 15 integer digits.
+        """
+        found = totals(
+            self.currency,
+            (LinePrice(line.net, line.tax) for line in lines),
+            discount_percent=self.discount_percent,
+            discount_amount=self.discount_amount,
+            freight=self.freight,
+        )
+        self.lines = [line.model_dump(mode="json") for line in lines]
+        self.product_ids = products_of(lines)
+        self.subtotal, self.discount_total = found.subtotal, found.discount_total
+        self.tax_total, self.total = found.tax_total, found.total

@@ -188,3 +188,40 @@ class GoalStatus(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
     DISCARDED = "discarded"
+
+
+class EstimatedValueSource(StrEnum):
+    """Where the estimated value of a deal comes from: a person said it, or it is the sum of its lines."""
+
+    USER = "user"
+    LINES = "lines"
+
+
+class QuoteStatus(StrEnum):
+    DRAFT = "draft"
+    ACTIVE = "active"
+    WON = "won"
+    CLOSED = "closed"
+
+
+class QuoteStatusReason(StrEnum):
+    """draft: draft; active: active; won: won; closed: the other four."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    WON = "won"
+    LOST = "lost"
+    CANCELED = "canceled"
+    REVISED = "revised"
+    EXPIRED = "expired"
+
+
+class PaymentTerms(StrEnum):
+    """When an invoice is due: at once, or so many days after it was issued."""
+
+    DUE_ON_RECEIPT = "due_on_receipt"
+    NET_10 = "net_10"
+    NET_15 = "net_15"
+    NET_30 = "net_30"
+    NET_45 = "net_45"
+    NET_60 = "net_60"

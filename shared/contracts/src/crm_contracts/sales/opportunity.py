@@ -22,7 +22,16 @@ from crm_contracts.types import (
     UtcDatetime,
 )
 
-from .choices import CloseOutcome, LeadSource, LossReason, OpportunityStatus, OpportunityStatusReason, Rating
+from .choices import (
+    CloseOutcome,
+    EstimatedValueSource,
+    LeadSource,
+    LossReason,
+    OpportunityStatus,
+    OpportunityStatusReason,
+    Rating,
+)
+from .pricing import Lines
 
 
 class CustomerRef(Ref):
@@ -78,6 +87,22 @@ class OpportunityRecord(OwnedRecord):
     estimated_value: NonNegativeMoney | None = Field(description="Expected revenue, zero or more.")
     estimated_value_base: Money | None = Field(
         description="`estimated_value` in base currency at `exchange_rate`; read-only."
+    )
+    estimated_value_source: Open[EstimatedValueSource] = Field(
+        default=EstimatedValueSource.USER,
+        description="`user`: a person gives the estimated value; `lines`: it is the sum of the lines' `net`, kept up with them, "
+        "and null without lines.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
+    price_list_id: UUID | None = Field(
+        default=None,
+        description="Price list that the lines' prices come from; null when all are given.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
+    lines: Lines = Field(
+        default=[],
+        description="What the deal is about, in order; at most 500, in the currency of the deal.",
+        json_schema_extra={"x-since": "1.1.0"},
     )
     estimated_close_date: Date | None = Field(description="When it should close, in the organisation's time zone.")
     actual_value: NonNegativeMoney | None = Field(description="Value it was won with; read-only.")

@@ -43,7 +43,7 @@ async def refuse_in_use(
         )
     found = (await uow.execute(union_all(*parts).limit(SHOWN))).all()
     if found:
-        references = [_shown(uow, row) for row in found]
+        references = [shown(uow, row) for row in found]
         raise DomainError("in-use", "Other records refer to this one.", members={"references": references})
 
 
@@ -53,7 +53,8 @@ def _refers(column: Any, record_id: UUID) -> ColumnElement[bool]:
     return column == record_id  # type: ignore[no-any-return]  # likewise
 
 
-def _shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:
+def shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:
+    """One record of a problem's list, from its (entity, id, name, owner, unit): only hidden where the caller may not read it."""
     kind, record_id, name, owner, unit = row
     if uow.principal.covers(kind, Privilege.READ, owner, unit, uow.runtime.directory.tree):
         return {"type": kind, "id": record_id, "name": name}

@@ -1,0 +1,42 @@
+"""The columns that quotes, orders and invoices have in common, beside lines and totals."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+
+from crm_contracts.sales import PaymentTerms
+from crm_kit.db import OwnedRecord, Stateful, reference_indexes, text_enum
+from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
+from crm_sales.pricing.model import PricedDocument
+
+
+class SalesDocument(OwnedRecord, Stateful, PricedDocument, BelongsToCustomer):
+    """Something with lines that a customer gets: what it is called, of which deal it is, where it goes."""
+
+    name: Mapped[str] = mapped_column(String(200))
+    campaign_id: Mapped[UUID | None]
+    bill_to: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    ship_to: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    description: Mapped[str | None] = mapped_column(Text)
+
+    @declared_attr
+    @classmethod
+    def opportunity_id(cls) -> Mapped[UUID | None]:
+        return mapped_column(ForeignKey("opportunity.id"))
+
+    @declared_attr
+    @classmethod
+    def payment_terms(cls) -> Mapped[PaymentTerms | None]:
+        return mapped_column(text_enum(PaymentTerms))
+
+
+def document_indexes(table: str) -> list[Index]:
+    """What the table needs to find documents by what they refer to, and what they refer to to be found in use."""
+    return [
+        *customer_indexes(table),
+        *reference_indexes(table, "opportunity_id", "campaign_id", "price_list_id"),
+        Index(f"ix_{table}_product_ids", "product_ids", postgresql_using="gin"),
+    ]

@@ -1,0 +1,29 @@
+"""What a deal is about: its lines, and what they say it is worth."""
+
+from collections.abc import Set
+
+from crm_kit.uow import UnitOfWork
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.opportunity.schemas import OpportunityLines
+from crm_sales.pricing.domain import require_currency
+from crm_sales.pricing.lines import as_inputs, currency_of, price_lines, price_list_of, require_currency_of
+
+PRICING = frozenset({"lines", "price_list_id"})
+"""Fields with which lines get the prices of today."""
+
+
+async def price_deal(uow: UnitOfWork, deal: Opportunity, body: OpportunityLines, given: Set[str]) -> None:
+    """Price the lines of a deal whose other fields are set, where ``given`` names lines or price list, and let them decide on
+    its value if they do. The lines are in the currency of the deal; a deal without amounts takes theirs.
+    """
+    if given & PRICING:
+        price_list = await price_list_of(uow, deal.price_list_id)
+        before = deal.priced_lines
+        wanted = body.lines if "lines" in given else as_inputs(before)
+        currency = deal.currency or (price_list.currency if price_list else currency_of((), wanted))
+        currency = currency or uow.runtime.directory.organization.base_currency
+        require_currency_of(price_list, currency, "/price_list_id")
+        deal.hold(await price_lines(uow, wanted, price_list_id=deal.price_list_id, currency=currency, kept=before))
+    elif deal.lines and deal.estimated_value is not None:
+        require_currency(deal.estimated_value, deal.priced_lines[0].net.currency, "/estimated_value")
+    deal.add_up()

@@ -1,0 +1,161 @@
+"""From the lines that a client sends to what they cost: the same for opportunities, quotes, orders and invoices."""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from crm_contracts.money import Money
+from crm_contracts.sales import PricedLine
+from crm_kit.db import new_id
+from crm_kit.errors import InvalidValue, UnknownReference
+from crm_kit.records.listing import today
+from crm_kit.uow import UnitOfWork
+from crm_sales.price_list.model import PriceList
+from crm_sales.price_list.prices import ProductPrice, prices_of, require_price_list
+from crm_sales.pricing.domain import LineTerms, price_line, require_currency, require_decimals, volume_discount
+from crm_sales.pricing.schemas import LineInput
+
+
+async def price_lines(
+    uow: UnitOfWork,
+    wanted: Sequence[LineInput],
+    *,
+    price_list_id: UUID | None,
+    currency: str,
+    kept: Iterable[PricedLine] = (),
+) -> list[PricedLine]:
+    """Every line at today's price, in the order given; ``kept`` are the lines that the document had.
+
+    One statement for the products of all lines, which it holds until the end of the transaction. A product that is sold no
+    more stays in a line that has it already. 422 with a pointer into the line: ``unknown-reference``,
+    ``inactive-reference``, ``duplicate-line``, ``name-required``, ``price-required``, ``tax-required``,
+    ``too-many-decimals``, ``currency-mismatch``, ``discount-too-large``, ``too-large``.
+    """
+    before = {line.id: line.product_id for line in kept}
+    _require_known(wanted, before.keys())
+    prices = await prices_of(uow, price_list_id, {line.product_id for line in wanted if line.product_id is not None})
+    day = today(uow)
+    lines = []
+    for position, line in enumerate(wanted):
+        pointer = f"/lines/{position}"
+        if line.product_id is None:
+            sold = _written_in(line, pointer)
+        else:
+            new = line.id is None or before[line.id] != line.product_id
+            sold = _product(line, prices.get(line.product_id), day if new else None, pointer)
+        lines.append(_priced(line, sold, currency, pointer))
+    return lines
+
+
+def as_inputs(lines: Iterable[PricedLine]) -> list[LineInput]:
+    """Lines as a client would send them back: to price them once more."""
+    return [LineInput.model_validate(line.model_dump()) for line in lines]
+
+
+async def price_list_of(uow: UnitOfWork, price_list_id: UUID | None) -> PriceList | None:
+    """The price list that a document shall take its prices from, in force today; 422 for any other."""
+    return None if price_list_id is None else await require_price_list(uow, price_list_id, "/price_list_id")
+
+
+def require_currency_of(price_list: PriceList | None, currency: str, pointer: str) -> None:
+    """422 ``currency-mismatch`` for a price list in another currency than its document's."""
+    if price_list is not None and price_list.currency != currency:
+        message = f"The price list is in {price_list.currency}, this is in {currency}."
+        raise InvalidValue(pointer, "currency-mismatch", message)
+
+
+def currency_of(amounts: Iterable[Money | None], lines: Iterable[LineInput]) -> str | None:
+    """The currency that the amounts of a body speak of first."""
+    prices = (line.unit_price for line in lines)
+    return next((amount.currency for amount in (*amounts, *prices) if amount is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sold:
+    """What a line is about, and what one unit of it costs by itself."""
+
+    product_id: UUID | None
+    name: str
+    unit: str | None
+    price: ProductPrice | None
+    tax_percent: Decimal
+
+
+def _written_in(line: LineInput, pointer: str) -> _Sold:
+    if line.name is None:
+        raise InvalidValue(f"{pointer}/name", "name-required", "Name what is written in, or name a product.")
+    return _Sold(None, line.name, line.unit, None, Decimal(0))
+
+
+def _product(line: LineInput, price: ProductPrice | None, sold_on: date | None, pointer: str) -> _Sold:
+    if price is None:
+        raise UnknownReference(f"{pointer}/product_id", "product")
+    product = price.product
+    if sold_on is not None:
+        product.require_sold(sold_on, f"{pointer}/product_id")
+    require_decimals(line.quantity, product.decimals, f"{pointer}/quantity")
+    return _Sold(product.id, product.name, product.unit, price, product.tax_percent)
+
+
+def _priced(line: LineInput, sold: _Sold, currency: str, pointer: str) -> PricedLine:
+    unit_price, off = _unit_price(line, sold.price, currency, pointer)
+    terms = LineTerms(
+        quantity=line.quantity,
+        unit_price=unit_price,
+        volume_discount=off,
+        manual_discount=line.manual_discount or Money.zero(currency),
+        tax_percent=_tax(line, sold.tax_percent, pointer),
+    )
+    price = price_line(terms, pointer)
+    return PricedLine(
+        id=line.id or new_id(),
+        product_id=sold.product_id,
+        name=sold.name,
+        unit=sold.unit,
+        quantity=line.quantity,
+        unit_price=unit_price,
+        price_overridden=line.given_price,
+        volume_discount=off,
+        manual_discount=terms.manual_discount,
+        tax_percent=terms.tax_percent,
+        tax_overridden=line.given_tax,
+        net=price.net,
+        tax=price.tax,
+    )
+
+
+def _unit_price(line: LineInput, price: ProductPrice | None, currency: str, pointer: str) -> tuple[Money, Money]:
+    """The price of a unit and the discount on it that the quantity earns: none on a price that a person gave."""
+    at = f"{pointer}/unit_price"
+    if line.given_price:
+        if line.unit_price is None:
+            raise InvalidValue(at, "price-required", "Say what a unit costs, or leave it to the price list.")
+        require_currency(line.unit_price, currency, at)
+        return line.unit_price, Money.zero(currency)
+    if price is None or price.unit_price is None:
+        raise InvalidValue(at, "price-required", "The price list has no price for this; say what a unit costs.")
+    require_currency(price.unit_price, currency, at)
+    return price.unit_price, volume_discount(price.breaks, price.unit_price, line.quantity)
+
+
+def _tax(line: LineInput, of_product: Decimal, pointer: str) -> Decimal:
+    if not line.given_tax:
+        return of_product
+    if line.tax_percent is None:
+        message = "Say how much tax there is, or leave it to the product."
+        raise InvalidValue(f"{pointer}/tax_percent", "tax-required", message)
+    return line.tax_percent
+
+
+def _require_known(wanted: Sequence[LineInput], known: Set[UUID]) -> None:
+    seen: set[UUID] = set()
+    for position, line in enumerate(wanted):
+        if line.id is None:
+            continue
+        if line.id not in known:
+            raise UnknownReference(f"/lines/{position}/id", "line")
+        if line.id in seen:
+            raise InvalidValue(f"/lines/{position}/id", "duplicate-line", "This line is sent twice.")
+        seen.add(line.id)

@@ -1,0 +1,174 @@
+"""What can be done with a quote. Drafting one from a deal has its own file, ``drafting.py``, as has revising: ``revise.py``."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    CustomerCreation,
+    QuoteActivated,
+    QuoteAssigned,
+    QuoteCanceled,
+    QuoteCreated,
+    QuoteDeleted,
+    QuoteExpired,
+    QuoteLost,
+    QuoteUpdated,
+    QuoteWon,
+)
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.records.listing import today
+from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.uow import UnitOfWork
+from crm_sales.customer_link.references import set_customer
+from crm_sales.document.pricing import price_changes, price_new, price_today
+from crm_sales.document.references import deal_of, require_open, take_over
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.quote.domain import require_days_left, require_something_to_sell
+from crm_sales.quote.model import Quote
+from crm_sales.quote.schemas import QuoteCreate, QuoteUpdate
+from crm_sales.settings.model import SalesSettings
+from crm_sales.validity import require_period
+
+_BY_RULE = ("lines", "customer", "currency", "opportunity_id")
+"""Fields of a body that become columns each by a rule of its own."""
+
+
+async def create_quote(uow: UnitOfWork, body: QuoteCreate) -> Quote:
+    """A new quote, owned by the caller: revision 1 of a new number."""
+    await uow.start(Quote)
+    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    if deal is not None:
+        require_open(deal)
+    require_period(body.effective_from, body.effective_to, "/effective_to")
+    values = {name: plain(value) for name, value in body if name not in _BY_RULE}
+    quote = Quote(revision=1, opportunity_id=body.opportunity_id, **values)
+    quote.name = _name(body, deal)
+    await take_over(uow, quote, deal, body.customer, body.model_fields_set)
+    await price_new(uow, quote, body, body.currency)
+    quote.number = await uow.number("QUO")
+    return uow.add(quote, QuoteCreated)
+
+
+async def update_quote(uow: UnitOfWork, quote_id: UUID, body: QuoteUpdate) -> Quote:
+    """Change fields of a draft; a patch that changes nothing is no change. Lines that are sent are priced anew."""
+    uow.principal.require(Quote.entity(), Privilege.WRITE)
+    # A deal is locked before its quotes; whether this one is new to the quote is known only afterwards.
+    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    quote = await uow.get(Quote, quote_id, Privilege.WRITE)
+    require_status(quote, "draft")
+    values = fields_set(body)
+    values.pop("lines", None)
+    if "customer" in values:
+        values.pop("customer")
+        await set_customer(uow, quote, body.customer)
+    if deal is not None and deal.id != quote.opportunity_id:
+        require_open(deal)
+    changed = {name for name, value in values.items() if getattr(quote, name) != value}
+    changed |= body.model_fields_set & {"lines"}
+    apply(quote, values)
+    require_period(quote.effective_from, quote.effective_to, "/effective_to")
+    await price_changes(uow, quote, body, changed)
+    if uow.changed(quote):
+        uow.emit(quote, QuoteUpdated)
+    return quote
+
+
+async def reprice_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
+    """Give the lines of a draft today's prices; those that a person gave stay."""
+    quote = await uow.get(Quote, quote_id, Privilege.WRITE)
+    quote.move("reprice")
+    await price_today(uow, quote)
+    if uow.changed(quote):
+        uow.emit(quote, QuoteUpdated)
+    return quote
+
+
+async def activate_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
+    """Offer it: from now on nothing in it changes, and time may close it."""
+    quote = await uow.get(Quote, quote_id, Privilege.WRITE)
+    quote.move("activate")
+    require_something_to_sell(len(quote.lines))
+    require_days_left(quote.effective_to, today(uow))
+    if quote.customer_id is None:
+        await _require_customer_to_come(uow, quote)
+    uow.emit(quote, QuoteActivated, total=quote.total, total_base=quote.total_base)
+    return quote
+
+
+async def win_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
+    """The customer accepted (Dataverse: WinQuote)."""
+    quote = await uow.get(Quote, quote_id, Privilege.WRITE)
+    accept(uow, quote)
+    return quote
+
+
+def accept(uow: UnitOfWork, quote: Quote, order_id: UUID | None = None) -> None:
+    """Win a locked, active quote; ``order_id`` is the order that is made of it in the same unit of work."""
+    quote.close("win", uow.now)
+    quote.order_id = order_id
+    uow.emit(quote, QuoteWon, total=quote.total, total_base=quote.total_base, won_at=uow.now)
+
+
+async def lose_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
+    """The customer turned it down (Dataverse: CloseQuote)."""
+    quote = await uow.get(Quote, quote_id, Privilege.WRITE)
+    quote.close("lose", uow.now)
+    uow.emit(quote, QuoteLost, lost_at=uow.now)
+    return quote
+
+
+async def cancel_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
+    """Withdraw a draft or an offer."""
+    quote = await uow.get(Quote, quote_id, Privilege.WRITE)
+    quote.close("cancel", uow.now)
+    uow.emit(quote, QuoteCanceled, canceled_at=uow.now)
+    return quote
+
+
+async def expire_quote(uow: UnitOfWork, quote_id: UUID) -> None:
+    """Its last day has passed."""
+    quote = await uow.load(Quote, quote_id)
+    quote.expire(uow.now)
+    uow.emit(quote, QuoteExpired, expired_at=uow.now)
+
+
+async def assign_quote(uow: UnitOfWork, quote_id: UUID, body: Assignment) -> Quote:
+    """Give the quote to another owner."""
+    quote = await uow.get(Quote, quote_id, Privilege.ASSIGN)
+    await assign(uow, quote, body, QuoteAssigned)
+    return quote
+
+
+async def delete_quote(uow: UnitOfWork, quote_id: UUID) -> None:
+    """Delete a draft that replaced no other."""
+    quote = await uow.get(Quote, quote_id, Privilege.DELETE)
+    if quote.status != "draft":
+        state = quote.status_reason if quote.status == "closed" else quote.status
+        raise DomainError("not-deletable", f"This quote is {state}: what was offered stays.")
+    if quote.revision > 1:
+        # Without it, the revisions before could never be revised again.
+        raise DomainError("not-deletable", "A revision stays with those before it; cancel it instead.")
+    uow.remove(quote, QuoteDeleted)
+
+
+def _name(body: QuoteCreate, deal: Opportunity | None) -> str:
+    if body.name is not None:
+        return body.name
+    if deal is None:
+        raise InvalidValue("/name", "name-required", "Say what is offered, or of which deal the quote is.")
+    return deal.name
+
+
+async def _require_customer_to_come(uow: UnitOfWork, quote: Quote) -> None:
+    """A person may be offered something before there is an account or contact: where winning the deal makes them."""
+    coming = select(Opportunity.id).where(
+        Opportunity.id == quote.opportunity_id,
+        Opportunity.status == "open",
+        Opportunity.customer_id.is_(None),
+        Opportunity.originating_lead_id.is_not(None),
+        select(SalesSettings.customer_creation).limit(1).scalar_subquery() == CustomerCreation.ON_WIN,
+    )
+    if (await uow.execute(coming)).one_or_none() is None:
+        raise DomainError("customer-required", "Say whom it is offered to.")

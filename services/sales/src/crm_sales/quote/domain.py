@@ -1,0 +1,34 @@
+"""Quotes: the state machine and the rules that need no database. Terms follow Dataverse's Quote."""
+
+from datetime import date
+
+from crm_kit.errors import DomainError
+from crm_kit.lifecycle import Lifecycle
+
+LIFECYCLE = Lifecycle(
+    "draft/draft",
+    {
+        "reprice": ({"draft/draft"}, "draft/draft"),
+        "activate": ({"draft/draft"}, "active/active"),
+        "win": ({"active/active"}, "won/won"),
+        "lose": ({"active/active"}, "closed/lost"),
+        "cancel": ({"draft/draft", "active/active"}, "closed/canceled"),
+        "revise": ({"active/active", "closed/lost", "closed/canceled", "closed/expired"}, "closed/revised"),
+    },
+    by_time={"expire": ({"active/active"}, "closed/expired")},
+)
+
+LIVE = ("draft", "active", "won")
+"""Statuses of which one revision of a number at most is in one."""
+
+
+def require_something_to_sell(lines: int) -> None:
+    """Nobody is offered nothing."""
+    if lines == 0:
+        raise DomainError("lines-required", "Add a line first: a quote without lines offers nothing.")
+
+
+def require_days_left(effective_to: date | None, today: date) -> None:
+    """An offer is made for today at least, or it would expire at once."""
+    if effective_to is not None and effective_to < today:
+        raise DomainError("already-expired", f"Its last day was {effective_to}; move effective_to first.")

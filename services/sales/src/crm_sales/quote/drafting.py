@@ -1,0 +1,76 @@
+"""Draft a quote from what was there before: the lines of a deal, or an earlier revision."""
+
+from typing import Any
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import QuoteCreated, QuoteRevised
+from crm_kit.db import new_id
+from crm_kit.records.patching import require_status
+from crm_kit.uow import UnitOfWork
+from crm_sales.document.pricing import pin
+from crm_sales.document.references import take_over
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.quote.model import Quote
+
+_TAKEN = (
+    "name",
+    "opportunity_id",
+    "customer_type",
+    "customer_id",
+    "campaign_id",
+    "price_list_id",
+    "currency",
+    "effective_from",
+    "effective_to",
+    "bill_to",
+    "ship_to",
+    "payment_terms",
+    "discount_percent",
+    "discount_amount",
+    "freight",
+    "description",
+)
+"""What the next revision begins with."""
+
+
+async def quote_deal(uow: UnitOfWork, opportunity_id: UUID) -> Quote:
+    """A draft of an open deal's lines, as they are priced there (Dataverse: GenerateQuoteFromOpportunity).
+
+    It takes the deal, which is only read: whoever may read it and create quotes may quote it. The deal is locked all the
+    same (see ``document.references``).
+    """
+    deal = await uow.get(Opportunity, opportunity_id, Privilege.READ)
+    await uow.start(Quote)
+    require_status(deal, "open")
+    quote = Quote(
+        revision=1,
+        name=deal.name,
+        opportunity_id=deal.id,
+        price_list_id=deal.price_list_id,
+        currency=deal.currency or uow.runtime.directory.organization.base_currency,
+    )
+    await take_over(uow, quote, deal, None, given=())
+    quote.hold(deal.priced_lines)
+    await pin(uow, quote)
+    quote.number = await uow.number("QUO")
+    return uow.add(quote, QuoteCreated)
+
+
+async def revise_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
+    """Close a quote as revised and draft the next revision under its number, of the same owner (Dataverse: ReviseQuote)."""
+    quote = await uow.get(Quote, quote_id, Privilege.WRITE)
+    uow.principal.require(Quote.entity(), Privilege.CREATE)
+    quote.close("revise", uow.now)
+    following = Quote(id=new_id(), number=quote.number, revision=quote.revision + 1, **_taken(quote))
+    following.hold(quote.priced_lines)
+    await pin(uow, following)
+    uow.emit(quote, QuoteRevised, next_quote_id=following.id, next_revision=following.revision)
+    # The one is written before the other: both would be live under one number if the database took them the other way round.
+    await uow.flush()
+    return uow.add(following, QuoteCreated)
+
+
+def _taken(quote: Quote) -> dict[str, Any]:
+    owner = {name: getattr(quote, name) for name in ("owner_type", "owner_id", "business_unit_id")}
+    return owner | {name: getattr(quote, name) for name in _TAKEN}

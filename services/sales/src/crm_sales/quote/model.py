@@ -1,0 +1,65 @@
+"""The quote as a row, and what can happen to it."""
+
+from datetime import date, datetime
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.sales import QuoteRecord
+from crm_kit.db import search_column, sorted_indexes
+from crm_sales.db import Base
+from crm_sales.document.model import SalesDocument, document_indexes
+from crm_sales.quote.domain import LIFECYCLE, LIVE
+
+
+class Quote(SalesDocument, Base):
+    """One revision of an offer."""
+
+    __tablename__ = "quote"
+    record_model: ClassVar[type[BaseModel]] = QuoteRecord
+    lifecycle = LIFECYCLE
+
+    number: Mapped[str] = mapped_column(String(20))
+    revision: Mapped[int]
+    effective_from: Mapped[date | None]
+    effective_to: Mapped[date | None]
+    closed_at: Mapped[datetime | None]
+    order_id: Mapped[UUID | None]
+
+    search_text: Mapped[str] = search_column("name", "number")
+
+    __table_args__ = (
+        UniqueConstraint("number", "revision"),
+        Index(
+            "uq_quote_live", "number", unique=True, postgresql_where=text(f"status in ({', '.join(map(repr, LIVE))})")
+        ),
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        Index(None, "number", "id"),
+        Index(None, "revision", "id"),
+        *sorted_indexes("quote", "total_amount", "total_base_amount", "effective_to", "closed_at"),
+        *document_indexes("quote"),
+        # The few that time may close, for the timer that asks every second.
+        Index(
+            "ix_quote_to_expire",
+            "effective_to",
+            postgresql_where=text("status = 'active' and effective_to is not null"),
+        ),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    def close(self, action: str, at: datetime) -> None:
+        """Be won, lost, canceled or revised."""
+        self.move(action)
+        self.closed_at = at
+
+    def expire(self, at: datetime) -> None:
+        """Be past its last day."""
+        self.lapse("expire")
+        self.closed_at = at

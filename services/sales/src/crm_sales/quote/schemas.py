@@ -1,0 +1,72 @@
+"""What clients send about quotes and what they get."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import QuoteRecord
+from crm_contracts.types import CurrencyCode, Date, Maybe, ShortText
+from crm_sales.document.schemas import DocumentFields
+
+
+class QuoteFields(DocumentFields):
+    """The fields of a quote that clients write. Texts are trimmed; an empty one is null."""
+
+    effective_from: Date | None = Field(None, description="First day of the offer, YYYY-MM-DD.")
+    effective_to: Date | None = Field(
+        None, description="Last day of the offer, YYYY-MM-DD; an active quote expires when it has passed."
+    )
+
+
+class QuoteCreate(QuoteFields):
+    """A new quote, revision 1 of a number of its own."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Fleet of 40 cars",
+                    "payment_terms": "net_30",
+                    "lines": [
+                        {
+                            "name": "Delivery van",
+                            "quantity": "40",
+                            "unit_price": {"amount": "22500.00", "currency": "EUR"},
+                            "tax_percent": 19,
+                        }
+                    ],
+                    "discount_percent": 2.5,
+                    "freight": {"amount": "900.00", "currency": "EUR"},
+                }
+            ]
+        }
+    )
+
+    name: Maybe[ShortText] = Field(
+        None, description="What is offered, 1 to 200 characters; the deal's name unless given, required without a deal."
+    )
+    currency: CurrencyCode | None = Field(
+        None,
+        description="Currency of every amount, for good. Unless given, the price list's, else that of the first amount in the "
+        "body, else the base currency.",
+    )
+
+
+class QuoteUpdate(QuoteFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears. `lines` is always the whole list."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"payment_terms": "net_45"}]})
+
+    name: ShortText = Field("", description="What is offered, 1 to 200 characters.", validate_default=False)
+
+
+class QuoteRead(QuoteRecord):
+    """A quote as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class QuotePage(BaseModel):
+    """A page of quotes."""
+
+    items: list[QuoteRead] = Field(description="Quotes in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
