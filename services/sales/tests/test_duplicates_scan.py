@@ -35,8 +35,8 @@ def pairs(items: list[Json]) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two records a statement, and one statement a request."""
-    monkeypatch.setattr(scanning, "STEP", 2)
+    """Two records a request."""
+    monkeypatch.setattr(scanning, "FIRST_STEP", 2)
     monkeypatch.setattr(scanning, "SECONDS", -1.0)
 
 
@@ -177,9 +177,25 @@ async def test_a_cursor_is_good_for_its_own_scan_only(sales: Sales, sales_for: C
         assert (answer.status, answer.problem) == (400, "invalid-cursor"), path
 
 
-async def test_a_step_is_two_statements_however_many_duplicates_it_finds(sales: Sales, runtime: Runtime) -> None:
+async def test_a_step_is_two_statements_however_many_duplicates_it_finds(
+    sales: Sales, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanning, "FIRST_STEP", 100)
     await contacts(sales, *({"last_name": "Lovelace", "email": f"ada{n}@example.org"} for n in range(9)))
     with counted(runtime.db) as statements:
         items, _ = await scanned(sales.client, "contacts")
     assert len(pairs(items)) == 36
     assert len(statements) == 2, statements
+
+
+async def test_steps_grow_while_they_are_short_and_shrink_when_they_are_not(
+    sales: Sales, monkeypatch: pytest.MonkeyPatch, runtime: Runtime
+) -> None:
+    await contacts(sales, *({"last_name": name} for name in ("Hopper", "Turing", "Noether", "Babbage", "Byron")))
+    with counted(runtime.db) as growing:
+        await scanned(sales.client, "contacts")
+    assert len(growing) == 2 * 3, "one record, two, and the last two"
+    monkeypatch.setattr(scanning, "STEP_SECONDS", 0.0)
+    with counted(runtime.db) as shrinking:
+        await scanned(sales.client, "contacts")
+    assert len(shrinking) == 2 * 5 + 1, "one record each, and none"

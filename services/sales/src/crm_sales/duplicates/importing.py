@@ -16,6 +16,9 @@ async def duplicates_of_rows(uow: UnitOfWork, records: Sequence[OwnedRecord]) ->
     """Which of a chunk's rows are likely known already, or are like an earlier row: two statements for all of them."""
     somebodies = [record for record in records if isinstance(record, Lead | Contact | Account)]
     conn = await uow.connection()
+    # Each rule has its index, and a plan that reads whole tables because they were empty when a file's first chunk came
+    # would be kept while the file fills them.
+    await conn.exec_driver_sql("set local enable_seqscan = off")
     known = await find(conn, searches_for(somebodies), limit=1)
     among = await find_among(conn, [(n, likeness_of(one)) for n, one in enumerate(somebodies)])
     return [
