@@ -2,6 +2,7 @@
 
 import pytest
 
+from crm_sales.goal.domain import LIFECYCLE as GOAL
 from crm_sales.lead.domain import LIFECYCLE as LEAD
 from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
 
@@ -17,8 +18,9 @@ PATHS = {
         ["disqualify", "reopen"],
     ],
     "opportunities": [[], ["hold"], ["hold", "resume"], ["win"], ["lose"], ["hold", "win", "reopen"]],
+    "goals": [[], ["close"], ["discard"], ["close", "reopen"]],
 }
-MOVES = {"leads": LEAD.moves, "opportunities": OPPORTUNITY.moves}
+MOVES = {"leads": LEAD.moves, "opportunities": OPPORTUNITY.moves, "goals": GOAL.moves}
 CASES = [
     (collection, path, command)
     for collection, paths in PATHS.items()
@@ -31,6 +33,9 @@ BODIES = {"advance": {"stage": "develop"}}
 async def make(sales: Sales, collection: str) -> Json:
     if collection == "leads":
         return await sales.make("leads", **ADA)
+    if collection == "goals":
+        period = {"period_start": "2026-01-01", "period_end": "2026-12-31"}
+        return await sales.make("goals", name="Deals", metric="won_count", target_count=1, **period)
     account = await sales.make("accounts", name="Movers")
     customer = {"type": "account", "id": account["id"]}
     return await sales.make("opportunities", name="Fleet", customer=customer, estimated_value=euros("1.00"))
