@@ -90,7 +90,23 @@ async def play(sales: Sales, people: People) -> None:
         assert (await sales.delete(collection, record)).status == 204
     await play_competition(sales, to_grace)
     await play_goals(sales, grace)
+    await play_contracts(sales, to_grace)
     await sales.make_customers_on_win()
+
+
+async def play_contracts(sales: Sales, to_grace: Json) -> None:
+    """Agreements are drafted, held and broken off."""
+    account = await sales.make("accounts", name="Movers")
+    customer, value = {"type": "account", "id": account["id"]}, euros("12000.00")
+    for end in ("end", "terminate", None):
+        contract = await sales.make("sales-contracts", name="Fleet service", customer=customer, value=value)
+        await sales.patch("sales-contracts", contract, start_date="2090-01-01", end_date="2090-12-31")
+        if end is None:
+            assert (await sales.delete("sales-contracts", contract)).status == 204
+            return
+        await sales.act("sales-contracts", contract, "activate")
+        await sales.act("sales-contracts", contract, "assign", **to_grace)
+        await sales.act("sales-contracts", contract, end, **({"reason": "Sold"} if end == "terminate" else {}))
 
 
 async def play_competition(sales: Sales, to_grace: Json) -> None:

@@ -18,6 +18,7 @@ from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
 from crm_sales.price_list.domain import LIFECYCLE as PRICE_LIST
 from crm_sales.product.domain import LIFECYCLE as PRODUCT
 from crm_sales.quote.domain import LIFECYCLE as QUOTE
+from crm_sales.sales_contract.domain import LIFECYCLE as SALES_CONTRACT
 from crm_sales.sales_literature.domain import LIFECYCLE as SALES_LITERATURE
 
 LIFECYCLES = {
@@ -31,6 +32,7 @@ LIFECYCLES = {
     "sales_literature": SALES_LITERATURE,
     "goal": GOAL,
     "quote": QUOTE,
+    "sales_contract": SALES_CONTRACT,
 }
 EXPECTED = {
     "lead": {
@@ -52,6 +54,12 @@ EXPECTED = {
     "account": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "contact": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "price_list": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
+    "sales_contract": {
+        "draft/draft": {"activate"},
+        "active/active": {"end", "terminate"},
+        "ended/ended": set(),
+        "terminated/terminated": set(),
+    },
     "sales_literature": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "competitor": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "quote": {

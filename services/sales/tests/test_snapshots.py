@@ -21,6 +21,7 @@ SNAPSHOTS: dict[str, type[Event]] = {
     "price_list_item": contracts.PriceListItemSnapshot,
     "competitor": contracts.CompetitorSnapshot,
     "product": contracts.ProductSnapshot,
+    "sales_contract": contracts.SalesContractSnapshot,
     "sales_literature": contracts.SalesLiteratureSnapshot,
     "quote": contracts.QuoteSnapshot,
     "sales_stage": contracts.SalesStageSnapshot,
@@ -45,6 +46,8 @@ async def test_a_snapshot_shows_every_record_as_its_last_event_did(
     await sales.make("sales-literature", title="Fees", type="price_sheets", body="None", expires_on="2030-01-01")
     lead = await sales.make("leads", **ADA)
     qualified = await sales.act("leads", lead, "qualify")
+    customer = {"type": "contact", "id": qualified["contact_id"]}
+    await sales.make("sales-contracts", name="Card", customer=customer, start_date="2026-01-01", value=list_price)
     await sales.act("opportunities", {"id": qualified["opportunity_id"]}, "win", actual_value=euros("10.00"))
     await sales.act("quotes", await make_quote(sales, bill_to={"city": "London"}, discount_percent=2.5), "activate")
     await sales.make("opportunities", name="Fleet", lines=[VAN], estimated_value_source="lines")

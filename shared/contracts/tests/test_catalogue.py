@@ -40,6 +40,7 @@ FACTS = {
     "price_list_item": REFERENCE,
     "competitor": OWNED | SWITCHED,
     "product": REFERENCE | {"activated", "revised", "retired"},
+    "sales_contract": OWNED | {"activated", "ended", "terminated"},
     "sales_literature": REFERENCE | SWITCHED,
     "goal": OWNED | {"closed", "discarded", "reopened"},
     "sales_stage": REFERENCE,

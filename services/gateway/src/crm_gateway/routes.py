@@ -14,6 +14,7 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "products": "sales",
     "price-lists": "sales",
     "price-list-items": "sales",
+    "sales-contracts": "sales",
     "sales-literature": "sales",
     "quotes": "sales",
     "sales-stages": "sales",

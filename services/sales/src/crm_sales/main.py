@@ -18,6 +18,7 @@ from crm_sales.price_list.routes import router as price_lists
 from crm_sales.price_list_item.routes import router as price_list_items
 from crm_sales.product.routes import router as products
 from crm_sales.quote.routes import router as quotes
+from crm_sales.sales_contract.routes import router as sales_contracts
 from crm_sales.sales_literature.routes import router as sales_literature
 from crm_sales.sales_stage.routes import router as sales_stages
 from crm_sales.settings.routes import router as sales_settings
@@ -30,6 +31,7 @@ ROUTERS = (
     accounts,
     contacts,
     competitors,
+    sales_contracts,
     sales_literature,
     *CATALOGUE,
     *DOCUMENTS,

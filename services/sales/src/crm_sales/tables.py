@@ -16,6 +16,7 @@ from crm_sales.product.model import Product
 from crm_sales.projections.case_ref import CaseRef
 from crm_sales.projections.member_ref import MemberRef
 from crm_sales.quote.model import Quote
+from crm_sales.sales_contract.model import SalesContract
 from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SalesSettings
@@ -30,6 +31,7 @@ ENTITIES = (
     Quote,
     PriceList,
     PriceListItem,
+    SalesContract,
     SalesLiterature,
     SalesStage,
     ExchangeRate,
@@ -41,4 +43,4 @@ PROJECTIONS = (CaseRef, MemberRef)
 OTHERS = (MoveTask,)
 
 METADATA = Base.metadata
-add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO", "QUO"))
+add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO", "QUO", "SCO"))

@@ -16,10 +16,12 @@ from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.migrate import IMPORTER as OPPORTUNITIES
 from crm_sales.quote.commands import expire_quote
 from crm_sales.quote.expiry import due_to_expire
+from crm_sales.sales_contract.commands import end_by_time, past_their_end
 
 IMPORTERS = (LEADS, CONTACTS, ACCOUNTS, OPPORTUNITIES)
 TIMERS = Timers()
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
+TIMERS.due("sales contracts end", past_their_end)(end_by_time)
 
 
 @TIMERS.due("quotes expire", due_to_expire)

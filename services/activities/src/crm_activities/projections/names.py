@@ -27,6 +27,7 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "product": _field("name"),
     "price_list": _field("name"),
     "price_list_item": lambda _: "Price of a product",
+    "sales_contract": _field("name"),
     "sales_literature": _field("title"),
     "sales_stage": _field("name"),
     "exchange_rate": _field("currency"),

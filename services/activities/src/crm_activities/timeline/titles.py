@@ -34,6 +34,8 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "crm.sales.quote.lost.v1": ("lost_at",),
     "crm.sales.quote.canceled.v1": ("canceled_at",),
     "crm.sales.quote.expired.v1": ("expired_at",),
+    "crm.sales.sales_contract.ended.v1": ("ended_at",),
+    "crm.sales.sales_contract.terminated.v1": ("terminated_at",),
     "crm.marketing.campaign.launched.v1": ("actual_start",),
     "crm.marketing.campaign.completed.v1": ("actual_end",),
     "crm.marketing.campaign.canceled.v1": ("actual_end",),

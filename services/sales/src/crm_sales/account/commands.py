@@ -33,6 +33,7 @@ from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.own_number import require_own_number
 from crm_sales.quote.model import Quote
+from crm_sales.sales_contract.model import SalesContract
 
 TREE = Tree(Account, "parent_account_id", MAX_ANCESTORS)
 
@@ -114,6 +115,7 @@ async def delete_account(uow: UnitOfWork, account_id: UUID) -> None:
         (Lead, "account_id", "topic"),
         (Opportunity, "customer_account_id", "name"),
         (Quote, "customer_account_id", "name"),
+        (SalesContract, "customer_account_id", "name"),
     ]
     await MOVER.refuse_target(uow, account)
     await refuse_in_use(uow, account, referrers)

@@ -136,7 +136,7 @@ async def update_account(
 
 @router.delete("/{account_id}", status_code=204, operation_id="delete_account")
 async def delete_account(account_id: UUID, uow: Uow) -> Response:
-    """Delete an account; 409 `in-use` lists the accounts, contacts, leads and opportunities that refer to it."""
+    """Delete an account; 409 `in-use` lists the accounts, contacts, leads, opportunities and sales contracts that refer to it."""
     await commands.delete_account(uow, account_id)
     return gone()
 

@@ -28,6 +28,7 @@ from crm_sales.lead.model import Lead
 from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.quote.model import Quote
+from crm_sales.sales_contract.model import SalesContract
 
 
 async def create_contact(uow: UnitOfWork, body: ContactCreate, duplicates: OnDuplicates = "allow") -> Contact:
@@ -101,6 +102,7 @@ async def delete_contact(uow: UnitOfWork, contact_id: UUID) -> None:
         (Lead, "contact_id", "topic"),
         (Opportunity, "customer_contact_id", "name"),
         (Quote, "customer_contact_id", "name"),
+        (SalesContract, "customer_contact_id", "name"),
     ]
     await MOVER.refuse_target(uow, contact)
     await refuse_in_use(uow, contact, referrers)

@@ -3,7 +3,14 @@
 Each column needs an index that begins with it. A customer of either kind is found by its id alone: ids are unique.
 """
 
-from crm_contracts.sales import AccountUpdated, ContactUpdated, LeadUpdated, OpportunityUpdated, QuoteUpdated
+from crm_contracts.sales import (
+    AccountUpdated,
+    ContactUpdated,
+    LeadUpdated,
+    OpportunityUpdated,
+    QuoteUpdated,
+    SalesContractUpdated,
+)
 from crm_kit.records.moving import Mover, Referrer
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
@@ -11,6 +18,7 @@ from crm_sales.lead.model import Lead
 from crm_sales.merging.model import MoveTask
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.quote.model import Quote
+from crm_sales.sales_contract.model import SalesContract
 
 REFERRERS: dict[str, tuple[Referrer, ...]] = {
     "account": (
@@ -19,12 +27,14 @@ REFERRERS: dict[str, tuple[Referrer, ...]] = {
         Referrer(Lead, LeadUpdated, ("account_id",)),
         Referrer(Opportunity, OpportunityUpdated, ("customer_id",)),
         Referrer(Quote, QuoteUpdated, ("customer_id",)),
+        Referrer(SalesContract, SalesContractUpdated, ("customer_id",)),
     ),
     "contact": (
         Referrer(Account, AccountUpdated, ("primary_contact_id",)),
         Referrer(Lead, LeadUpdated, ("contact_id",)),
         Referrer(Opportunity, OpportunityUpdated, ("customer_id",)),
         Referrer(Quote, QuoteUpdated, ("customer_id",)),
+        Referrer(SalesContract, SalesContractUpdated, ("customer_id",)),
     ),
     "lead": (Referrer(Opportunity, OpportunityUpdated, ("originating_lead_id",)),),
 }

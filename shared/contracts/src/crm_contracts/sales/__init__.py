@@ -41,6 +41,7 @@ from .choices import (
     QuoteStatus,
     QuoteStatusReason,
     Rating,
+    SalesContractStatus,
     Tier,
 )
 from .competitor import (
@@ -196,6 +197,19 @@ from .reference import (
     SalesStageSnapshot,
     SalesStageUpdated,
 )
+from .sales_contract import (
+    SALES_CONTRACT,
+    SalesContractActivated,
+    SalesContractAssigned,
+    SalesContractCreated,
+    SalesContractDeleted,
+    SalesContractEnded,
+    SalesContractEvent,
+    SalesContractRecord,
+    SalesContractSnapshot,
+    SalesContractTerminated,
+    SalesContractUpdated,
+)
 from .sales_literature import (
     SALES_LITERATURE,
     SalesLiteratureActivated,
@@ -222,6 +236,7 @@ __all__ = [
     "PRICE_LIST_ITEM",
     "PRODUCT",
     "QUOTE",
+    "SALES_CONTRACT",
     "SALES_LITERATURE",
     "SALES_SETTINGS",
     "SALES_STAGE",
@@ -364,6 +379,17 @@ __all__ = [
     "QuoteUpdated",
     "QuoteWon",
     "Rating",
+    "SalesContractActivated",
+    "SalesContractAssigned",
+    "SalesContractCreated",
+    "SalesContractDeleted",
+    "SalesContractEnded",
+    "SalesContractEvent",
+    "SalesContractRecord",
+    "SalesContractSnapshot",
+    "SalesContractStatus",
+    "SalesContractTerminated",
+    "SalesContractUpdated",
     "SalesLiteratureActivated",
     "SalesLiteratureCreated",
     "SalesLiteratureDeactivated",

@@ -225,3 +225,12 @@ class PaymentTerms(StrEnum):
     NET_30 = "net_30"
     NET_45 = "net_45"
     NET_60 = "net_60"
+
+
+class SalesContractStatus(StrEnum):
+    """States of a sales contract; each has one reason equal to its own name."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    ENDED = "ended"
+    TERMINATED = "terminated"

@@ -1,0 +1,107 @@
+"""What can be done with a sales contract. Only a draft is changed or deleted; what was agreed on stays as it was."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    SalesContractActivated,
+    SalesContractAssigned,
+    SalesContractCreated,
+    SalesContractDeleted,
+    SalesContractEnded,
+    SalesContractTerminated,
+    SalesContractUpdated,
+)
+from crm_kit.errors import DomainError
+from crm_kit.records.listing import today
+from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
+from crm_kit.uow import UnitOfWork
+from crm_sales.calendar import day_at
+from crm_sales.customer_link.references import set_customer
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.sales_contract.domain import require_order
+from crm_sales.sales_contract.model import SalesContract
+from crm_sales.sales_contract.schemas import SalesContractCreate, SalesContractTermination, SalesContractUpdate
+
+
+async def create_contract(uow: UnitOfWork, body: SalesContractCreate) -> SalesContract:
+    """A new draft, owned by the caller."""
+    await uow.start(SalesContract)
+    require_order(body.start_date, body.end_date)
+    values = {name: value for name, value in body if name != "customer"}
+    contract = SalesContract(number=await uow.number("SCO"), **values)
+    await set_customer(uow, contract, body.customer)
+    await pin_amounts(uow, contract, SalesContract.money_fields)
+    return uow.add(contract, SalesContractCreated)
+
+
+async def update_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContractUpdate) -> SalesContract:
+    """Change fields of a draft; a patch that changes nothing is no change."""
+    contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
+    require_status(contract, "draft")
+    values = fields_set(body)
+    if values.pop("customer", None) is not None:
+        await set_customer(uow, contract, body.customer)
+    apply(contract, values)
+    require_order(contract.start_date, contract.end_date)
+    await pin_amounts(uow, contract, SalesContract.money_fields)
+    if uow.changed(contract):
+        uow.emit(contract, SalesContractUpdated)
+    return contract
+
+
+async def activate_contract(uow: UnitOfWork, contract_id: UUID) -> SalesContract:
+    """The customer and we agreed."""
+    contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
+    contract.activate(today(uow), uow.now)
+    uow.emit(contract, SalesContractActivated)
+    return contract
+
+
+async def end_contract(uow: UnitOfWork, contract_id: UUID) -> SalesContract:
+    """It came to its end, also before its last day is over."""
+    contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
+    _end(uow, contract)
+    return contract
+
+
+def past_their_end(now: datetime) -> Select[UUID]:
+    """Active contracts of which the last day is over where the organisation is, the longest past first."""
+    over = select(SalesContract.id).where(SalesContract.status == "active", SalesContract.end_date < day_at(now))
+    return over.order_by(SalesContract.end_date)
+
+
+async def end_by_time(contract_id: UUID, uow: UnitOfWork) -> None:
+    """Its last day is over."""
+    _end(uow, await uow.load(SalesContract, contract_id))
+
+
+async def terminate_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContractTermination) -> SalesContract:
+    """Break it off."""
+    contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
+    contract.terminate(body.reason, uow.now)
+    uow.emit(contract, SalesContractTerminated, reason=body.reason, terminated_at=uow.now)
+    return contract
+
+
+async def assign_contract(uow: UnitOfWork, contract_id: UUID, body: Assignment) -> SalesContract:
+    """Give the contract to another owner."""
+    contract = await uow.get(SalesContract, contract_id, Privilege.ASSIGN)
+    await assign(uow, contract, body, SalesContractAssigned)
+    return contract
+
+
+async def delete_contract(uow: UnitOfWork, contract_id: UUID) -> None:
+    """Delete a draft."""
+    contract = await uow.get(SalesContract, contract_id, Privilege.DELETE)
+    if contract.status != "draft":
+        raise DomainError("not-deletable", "Only a draft is deleted; what was agreed on stays.")
+    uow.remove(contract, SalesContractDeleted)
+
+
+def _end(uow: UnitOfWork, contract: SalesContract) -> None:
+    contract.end(uow.now)
+    uow.emit(contract, SalesContractEnded, ended_at=uow.now)

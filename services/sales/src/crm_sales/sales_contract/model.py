@@ -1,0 +1,70 @@
+"""The sales contract as a row, and what can happen to it."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from pydantic import BaseModel
+from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.money import Money
+from crm_contracts.sales import SalesContractRecord
+from crm_kit.db import OwnedRecord, Stateful, money_columns, search_column, sorted_indexes
+from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
+from crm_sales.db import Base
+from crm_sales.sales_contract.domain import LIFECYCLE, require_period
+
+
+class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
+    """An agreement with a customer."""
+
+    __tablename__ = "sales_contract"
+    record_model: ClassVar[type[BaseModel]] = SalesContractRecord
+    lifecycle = LIFECYCLE
+    money_fields: ClassVar[tuple[str, ...]] = ("value",)
+
+    number: Mapped[str] = mapped_column(String(20), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    start_date: Mapped[date | None]
+    end_date: Mapped[date | None]
+    value: Mapped[Money | None] = money_columns("value")
+    value_base: Mapped[Money | None] = money_columns("value_base")
+    exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    description: Mapped[str | None] = mapped_column(Text)
+    activated_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    terminated_at: Mapped[datetime | None]
+    termination_reason: Mapped[str | None] = mapped_column(String(200))
+
+    search_text: Mapped[str] = search_column("name", "number")
+
+    __table_args__ = (
+        CheckConstraint("customer_id is not null", name="customer"),
+        CheckConstraint("end_date >= start_date", name="period"),
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        *sorted_indexes("sales_contract", "start_date", "end_date", "value_amount", "value_base_amount"),
+        *customer_indexes("sales_contract"),
+        Index("ix_sales_contract_running", "end_date", postgresql_where=text("status = 'active'")),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    def activate(self, today: date, at: datetime) -> None:
+        """It is agreed on."""
+        self.move("activate")
+        require_period(self.start_date, self.end_date, today)
+        self.activated_at = at
+
+    def end(self, at: datetime) -> None:
+        """It came to its end."""
+        self.move("end")
+        self.ended_at = at
+
+    def terminate(self, reason: str, at: datetime) -> None:
+        """It is broken off."""
+        self.move("terminate")
+        self.terminated_at, self.termination_reason = at, reason

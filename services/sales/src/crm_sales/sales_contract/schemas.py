@@ -1,0 +1,78 @@
+"""What clients send about sales contracts and what they get."""
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import SalesContractRecord
+from crm_contracts.types import Date, LongText, Maybe, NonNegativeMoney, ShortText
+from crm_sales.customer_link.schemas import CustomerInput
+
+
+class SalesContractFields(BaseModel):
+    """The fields of a sales contract that clients write. Texts are trimmed; an empty one is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start_date: Date | None = Field(None, description="First day it holds, YYYY-MM-DD; needed to activate it.")
+    end_date: Date | None = Field(
+        None, description="Last day it holds, YYYY-MM-DD, not before the first; needed to activate it."
+    )
+    value: NonNegativeMoney | None = Field(None, description="What it is worth over the whole period, zero or more.")
+    description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+
+
+class SalesContractCreate(SalesContractFields):
+    """A new contract, as a draft."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Fleet service",
+                    "customer": {"type": "account", "id": "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f"},
+                    "start_date": "2090-01-01",
+                    "end_date": "2090-12-31",
+                    "value": {"amount": "12000.00", "currency": "EUR"},
+                }
+            ]
+        }
+    )
+
+    name: ShortText = Field(description="What it is called, 1 to 200 characters.")
+    customer: CustomerInput = Field(description="Account or contact, active and readable to you.")
+
+
+class SalesContractUpdate(SalesContractFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"end_date": "2091-12-31"}]})
+
+    name: ShortText = Field("", description="What it is called, 1 to 200 characters.", validate_default=False)
+    customer: CustomerInput = Field(
+        # Never read: a patch is what was sent. The field may be absent, but not null, for a contract has a customer.
+        default_factory=lambda: CustomerInput(type="account", id=UUID(int=0)),
+        description="Account or contact, active and readable to you; not null.",
+    )
+
+
+class SalesContractRead(SalesContractRecord):
+    """A sales contract as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class SalesContractPage(BaseModel):
+    """A page of sales contracts."""
+
+    items: list[SalesContractRead] = Field(description="Contracts in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+
+
+class SalesContractTermination(BaseModel):
+    """Why a contract is broken off."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "The fleet was sold"}]})
+
+    reason: ShortText = Field(description="Why, 1 to 200 characters; kept with the contract and told in the event.")
