@@ -23,23 +23,11 @@ from crm_sales.sales_literature.routes import router as sales_literature
 from crm_sales.sales_stage.routes import router as sales_stages
 from crm_sales.settings.routes import router as sales_settings
 
-CATALOGUE = (products, price_lists, price_list_items)
-DOCUMENTS = (quotes,)
-ROUTERS = (
-    leads,
-    opportunities,
-    accounts,
-    contacts,
-    competitors,
-    sales_contracts,
-    sales_literature,
-    *CATALOGUE,
-    *DOCUMENTS,
-    sales_stages,
-    exchange_rates,
-    sales_settings,
-    goals,
-)
+DEALS = (leads, opportunities, accounts, contacts, competitors)
+CATALOGUE = (products, price_lists, price_list_items, sales_literature)
+DOCUMENTS = (quotes, sales_contracts)
+ORGANISATION = (sales_stages, exchange_rates, sales_settings, goals)
+ROUTERS = (*DEALS, *CATALOGUE, *DOCUMENTS, *ORGANISATION)
 
 
 def app(settings: Settings | None = None) -> FastAPI:
