@@ -18,6 +18,8 @@ from crm_contracts.sales import (
     AccountCreated,
     AccountDeactivated,
     ContactCreated,
+    ContactMerged,
+    ContactSnapshot,
     ExchangeRateCreated,
     LeadAssigned,
     LeadCreated,
@@ -33,7 +35,7 @@ from crm_kit.access import Depth, Principal, UnitTree
 from crm_kit.announcing import Cause
 from crm_kit.db import new_id
 from crm_kit.dispatch import Dispatcher, Message
-from crm_kit.errors import InactiveReference, UnknownReference
+from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
 from crm_kit.records.filtering import Parameters
 from crm_kit.runtime import Runtime
 from crm_kit.testing import principal
@@ -111,6 +113,16 @@ async def test_a_merged_record_names_its_survivor(story: Stories, hear: Any, row
     assert await rows("select merged_into from record_ref where id = $1", lead.id) == [(survivor.id,)]
 
 
+async def test_a_snapshot_of_a_merged_record_tells_what_the_merge_told(story: Stories, hear: Any, rows: Any) -> None:
+    heard, snapped, survivor = story(), story(), story()
+    await hear(heard.tell(ContactCreated), heard.tell(ContactMerged, survivor_id=survivor.id))
+    snapped.version = 1
+    await hear(snapped.tell(ContactSnapshot, survivor_id=survivor.id))
+    assert await rows("select version, merged_into from record_ref") == [(2, survivor.id)] * 2
+    links = await rows("select source_id, target_id from timeline_link")
+    assert sorted(links) == sorted([(survivor.id, heard.id), (survivor.id, snapped.id)])
+
+
 async def test_a_snapshot_brings_records_and_links_but_no_story(story: Stories, hear: Any, rows: Any) -> None:
     lead, account = story(), story()
     lead.version = 6
@@ -142,7 +154,7 @@ async def test_anything_known_and_readable_can_be_referred_to(runtime: Runtime, 
     assert (await refer(runtime, mine, "contact", contact.id)).name == "Ada Lovelace"
 
 
-@pytest.mark.parametrize("case", ["unknown", "stub", "wrong type", "deleted", "merged", "not mine", "no privilege"])
+@pytest.mark.parametrize("case", ["unknown", "stub", "wrong type", "deleted", "not mine", "no privilege"])
 async def test_what_cannot_be_referred_to_is_unknown(runtime: Runtime, story: Stories, hear: Any, case: str) -> None:
     lead, kind, caller = story(), "lead", principal()
     if case == "stub":
@@ -155,8 +167,6 @@ async def test_what_cannot_be_referred_to_is_unknown(runtime: Runtime, story: St
         kind = "contact"
     elif case == "deleted":
         await hear(lead.tell(LeadDeleted))
-    elif case == "merged":
-        await hear(lead.tell(LeadMerged, survivor_id=new_id()))
     elif case == "not mine":
         caller = principal(Depth.USER)
     elif case == "no privilege":
@@ -164,6 +174,23 @@ async def test_what_cannot_be_referred_to_is_unknown(runtime: Runtime, story: St
     with pytest.raises(UnknownReference) as refused:
         await refer(runtime, caller, kind, lead.id)
     assert refused.value.errors[0].pointer == "/regarding"
+
+
+async def test_a_merged_record_takes_no_new_reference_and_its_survivor_is_named_to_who_may_read_it(
+    runtime: Runtime, story: Stories, hear: Any
+) -> None:
+    lead, survivor = story(), story()
+    await hear(lead.tell(LeadCreated), lead.tell(LeadMerged, survivor_id=survivor.id))
+    with pytest.raises(MergedReference) as refused:
+        await refer(runtime, principal(), "lead", lead.id)
+    assert (refused.value.errors[0].pointer, refused.value.members) == ("/regarding", {})
+    await hear(survivor.tell(LeadCreated))
+    with pytest.raises(MergedReference) as refused:
+        await refer(runtime, principal(), "lead", lead.id)
+    assert refused.value.members["survivor"]["id"] == survivor.id
+    with pytest.raises(MergedReference) as refused:
+        await refer(runtime, principal(Depth.USER, id=lead.owner), "lead", lead.id)
+    assert refused.value.members == {}
 
 
 async def test_an_inactive_record_takes_no_new_reference(runtime: Runtime, story: Stories, hear: Any) -> None:

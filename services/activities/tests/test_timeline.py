@@ -16,6 +16,7 @@ from crm_contracts.marketing import (
 from crm_contracts.sales import (
     AccountCreated,
     AccountDeleted,
+    AccountMerged,
     ContactCreated,
     LeadContacted,
     LeadCreated,
@@ -164,7 +165,25 @@ async def test_a_survivors_story_includes_who_was_merged_into_it(client: Client,
     assert lines(await client.get(f"{API}/timeline?regarding={survivor.id}")).count("Lead merged") == 1
     answer = await client.get(f"{API}/timeline?regarding={loser.id}")
     assert (answer.status, answer.problem) == (410, "merged")
-    assert answer.json["survivor"] == f"{API}/leads/{survivor.id}"
+    href = f"{API}/leads/{survivor.id}"
+    assert answer.json["survivor"] == {"type": "lead", "id": str(survivor.id), "href": href}
+    assert answer.headers["link"] == f'<{href}>; rel="successor-version"'
+
+
+async def test_a_story_goes_back_through_every_merge_and_stays_hidden_from_who_could_not_read_it(
+    client: Client, client_for: Any, story: Any, hear: Any
+) -> None:
+    first, second, last = (story(owner=new_id() if n == 0 else CALLER) for n in range(3))
+    await hear(
+        *(account.tell(AccountCreated) for account in (first, second, last)),
+        first.tell(AccountMerged, survivor_id=second.id),
+        second.tell(AccountMerged, survivor_id=last.id),
+    )
+    assert lines(await client.get(f"{API}/timeline?regarding={last.id}")).count("Account merged") == 2
+    seller = client_for(principal(Depth.USER, id=CALLER))
+    assert lines(await seller.get(f"{API}/timeline?regarding={last.id}")).count("Account merged") == 1
+    answer = await client.get(f"{API}/timeline?regarding={first.id}")
+    assert answer.json["survivor"]["id"] == str(last.id)
 
 
 # -- to whom ----------------------------------------------------------------------------------------------------------

@@ -52,8 +52,8 @@ class Story:
         self.version += 1
         return self.tell_again(event, **record)
 
-    def tell_again(self, event: type[Event], **record: Any) -> Message:
-        """An event at the version the record has, as a snapshot is."""
+    def tell_again(self, event: type[Event], facts: dict[str, Any] | None = None, **record: Any) -> Message:
+        """An event at the version the record has, as a snapshot is; with what it says beside the record."""
         self.at += timedelta(minutes=1)
         self.record.setdefault("created_at", utc_text(self.at))
         self.record.update(record)
@@ -65,6 +65,7 @@ class Story:
             document |= {"ownerid": str(self.owner), "businessunit": str(self.unit)}
             known |= {"owner_type": "user", "owner_id": str(self.owner), "business_unit_id": str(self.unit)}
         document["data"]["record"] |= known | self.record
+        document["data"] |= facts or {}
         return Message.read(orjson.dumps(document, default=str))
 
 

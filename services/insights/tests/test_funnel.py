@@ -265,6 +265,16 @@ async def test_the_funnel_equals_a_recount_however_events_are_shuffled_repeated_
     assert await funnel(client) == expected, "a rebuild from snapshots knows the whole history"
 
 
+async def test_who_joins_late_counts_a_merged_lead_once(client: Client, hear: Hear) -> None:
+    merged, survivor = Lead(version=4), Lead(version=4)
+    known: dict[str, Any] = {"status": "open", "status_reason": "new", "campaign_id": None}
+    await hear(
+        merged.tell_again(LeadSnapshot, {"survivor_id": str(survivor.id)}, **known),
+        survivor.tell_again(LeadSnapshot, **known),
+    )
+    assert (await funnel(client))["leads"]["count"] == 1
+
+
 async def forget(runtime: Runtime) -> None:
     async with runtime.db.begin() as conn:
         await conn.exec_driver_sql("truncate deal, lead_ref, stage_ref, stage_visit, inbox, inbox_position")

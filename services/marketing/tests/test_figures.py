@@ -167,6 +167,16 @@ async def test_what_is_deleted_or_merged_away_counts_no_more_and_nothing_revives
     assert {name: found[name] for name in NOTHING} == NOTHING
 
 
+async def test_a_snapshot_of_a_merged_lead_counts_for_nothing(client: Client, hear: Hear) -> None:
+    campaign = await made(client)
+    merged, living = Story(version=4), Story(version=4)
+    await hear(
+        merged.tell_again(LeadSnapshot, {"survivor_id": str(living.id)}, **NEW, campaign_id=campaign),
+        living.tell_again(LeadSnapshot, None, **NEW, campaign_id=campaign),
+    )
+    assert (await figures(client, campaign))["leads"] == 1
+
+
 async def test_an_event_that_comes_three_times_counts_once(client: Client, hear: Hear) -> None:
     campaign, deal = await made(client), Story()
     created = deal.tell(OpportunityCreated, **OPEN, campaign_id=campaign)

@@ -42,7 +42,11 @@ class Customer:
         """Its first event."""
         return self.tell("Created")
 
-    def tell(self, fact: str) -> Message:
+    def merged(self, survivor: "Customer") -> Message:
+        """Its last event."""
+        return self.tell("Merged", survivor_id=str(survivor.id))
+
+    def tell(self, fact: str, **facts: Any) -> Message:
         """The next event, such as ``Updated``; it says what the customer is like by now."""
         event: type[Event] = getattr(sales, f"{self.type.capitalize()}{fact}")
         self.version += 1
@@ -59,6 +63,7 @@ class Customer:
             "status": self.status,
             name: self.name,
         }
+        document["data"] |= facts
         return Message.read(orjson.dumps(document))
 
 

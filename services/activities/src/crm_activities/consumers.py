@@ -1,12 +1,13 @@
-"""What activities listens to: who is who, and everything that happens to anything. Four handler groups."""
+"""What activities listens to: who is who, and everything that happens to anything. Five handler groups."""
 
 from crm_activities.follow_up.commands import follow_up
+from crm_activities.merging import move_activities
 from crm_activities.projections.link import keep_links
 from crm_activities.projections.names import NAMELESS
 from crm_activities.projections.record_ref import keep_refs
 from crm_activities.projections.timeline_event import keep_timeline
 from crm_contracts.catalogue import all_events, events_about
-from crm_contracts.sales import LEAD, OpportunityWon
+from crm_contracts.sales import ACCOUNT, CONTACT, LEAD, AccountMerged, ContactMerged, LeadMerged, OpportunityWon
 from crm_contracts.service import CaseResolved
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
@@ -20,6 +21,9 @@ HAPPENINGS = tuple(
 )
 
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.refs")(keep_refs)
-CONSUMERS.raw_projection(*(e for e in events_about(LEAD) if e in HAPPENINGS), group="activities.refs")(keep_links)
+LINKING = (event for entity in (LEAD, ACCOUNT, CONTACT) for event in events_about(entity) if event in HAPPENINGS)
+
+CONSUMERS.raw_projection(*LINKING, group="activities.refs")(keep_links)
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)
 CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follow_up)
+CONSUMERS.step(LeadMerged, AccountMerged, ContactMerged, group="activities.merges")(move_activities)

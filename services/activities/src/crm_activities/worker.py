@@ -1,4 +1,4 @@
-"""The activities worker: relay, consumers, reminders, housekeeping."""
+"""The activities worker: relay, consumers, reminders, what moves after merges, housekeeping."""
 
 import sys
 from functools import partial
@@ -10,6 +10,7 @@ from crm_activities.activity.reminders import due_reminders
 from crm_activities.activity.types import REMINDERS
 from crm_activities.app import SERVICE
 from crm_activities.consumers import CONSUMERS
+from crm_activities.merging import MOVER
 from crm_contracts.catalogue import Event
 from crm_kit.timers import Timers
 from crm_kit.uow import UnitOfWork
@@ -24,6 +25,8 @@ async def _remind(kind: type[ActivityType], event: type[Event], activity_id: UUI
 
 for _kind, _event in REMINDERS.items():
     TIMERS.due(f"{_kind.entity()} reminders", due_reminders(_kind))(partial(_remind, _kind, _event))
+
+TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
 
 
 def run() -> None:

@@ -3,10 +3,11 @@
 from crm_kit.tables import add_kit_tables
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.db import Base
+from crm_service_mgmt.merging import MoveTask
 from crm_service_mgmt.projections.customer_ref import CustomerRef
 
 ENTITIES = (Case,)
-OTHERS = (CustomerRef,)
+OTHERS = (CustomerRef, MoveTask)
 
 METADATA = Base.metadata
 add_kit_tables(METADATA, numbers=("CAS",))

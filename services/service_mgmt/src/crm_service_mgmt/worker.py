@@ -1,12 +1,17 @@
-"""The service management worker: relay, consumers, housekeeping."""
+"""The service management worker: relay, consumers, what moves after merges, housekeeping."""
 
 import sys
 
+from crm_kit.timers import Timers
 from crm_kit.worker import run_worker
 from crm_service_mgmt.app import SERVICE
 from crm_service_mgmt.consumers import CONSUMERS
+from crm_service_mgmt.merging import MOVER
+
+TIMERS = Timers()
+TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
 
 
 def run() -> None:
     """Work until SIGTERM."""
-    sys.exit(run_worker(SERVICE, CONSUMERS))
+    sys.exit(run_worker(SERVICE, CONSUMERS, TIMERS))

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from crm_contracts.catalogue import entity_for
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -72,9 +74,11 @@ class InactiveReference(InvalidValue):
 class Merged(DomainError):
     """Another record took the place of this one: 410 that says which."""
 
-    def __init__(self, entity: str, survivor_id: UUID, collection: str) -> None:
+    def __init__(self, entity: str, survivor_id: UUID) -> None:
         self.survivor_id = survivor_id
-        survivor = {"type": entity, "id": survivor_id, "href": f"/api/v1/{collection}/{survivor_id}"}
+        found = entity_for(entity)
+        href = f"/api/v1/{found.collection if found else entity}/{survivor_id}"
+        survivor = {"type": entity, "id": survivor_id, "href": href}
         message = f"The {entity.replace('_', ' ')} was merged into another, which goes on in its place."
         super().__init__("merged", message, members={"survivor": survivor})
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Depth, Privilege
-from crm_contracts.catalogue import Event, entity_for
+from crm_contracts.catalogue import Event
 from crm_contracts.envelope import (
     MAX_BYTES,
     Envelope,
@@ -232,8 +232,7 @@ class UnitOfWork:
             return
         name = record.entity()
         last = (await (await self.connection()).exec_driver_sql(_SURVIVOR.format(name), (record.id,))).scalar_one()
-        found = entity_for(name)
-        raise Merged(name, last, found.collection if found else name)
+        raise Merged(name, last)
 
     async def _lock(self, entity: type[R], record_id: UUID) -> R:
         known = self._records.get((entity, record_id))

@@ -25,7 +25,7 @@ async def parties_of(
         if one.party is not None:
             record = known.get(one.party.id)
             if record is None or record["type"] != one.party.type:
-                ref = require_reference(uow, found.get(one.party.id), one.party, f"/parties/{index}/party")
+                ref = await require_reference(uow, found.get(one.party.id), one.party, f"/parties/{index}/party")
                 record = {"type": ref.type, "id": str(ref.id), "name": ref.name, "deleted": False}
         name = one.name or (record["name"] if record else None)
         kept.append({"role": one.role.value, "party": record, "address": one.address, "name": name})

@@ -1,15 +1,16 @@
 """Where a record's story goes on: a lead's timeline follows to what was made of it. Links, read at read time, no copies."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 import orjson
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
-from crm_contracts.envelope import Envelope
+from crm_contracts.envelope import Envelope, parse_type
+from crm_contracts.sales import LEAD
 from crm_kit.db import fetch
+from crm_kit.survivors import survivor_told
 from crm_kit.uow import UnitOfWork
 
 FOLLOWED_FIELDS = ("account_id", "contact_id", "opportunity_id")
@@ -27,7 +28,7 @@ class TimelineLink(Base):
 async def keep_links(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """A lead leads to its account, contact and opportunity from the moment it names them; a survivor to who was merged
     into it. What was once part of the story stays part of it."""
-    links = {link for event in events for link in _links(event.subject, event.data)}
+    links = {link for event in events for link in _links(event)}
     if links:
         rows = [{"source_id": source, "target_id": target} for source, target in sorted(links)]
         await fetch(
@@ -39,8 +40,9 @@ async def keep_links(events: Sequence[Envelope], uow: UnitOfWork) -> None:
         )
 
 
-def _links(lead_id: UUID, data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    record = data["record"]
-    links = [(str(lead_id), record[field]) for field in FOLLOWED_FIELDS if record.get(field)]
-    survivor = data.get("survivor_id")
-    return [*links, (survivor, str(lead_id))] if survivor else links
+def _links(event: Envelope) -> list[tuple[str, str]]:
+    record, subject = event.data["record"], str(event.subject)
+    followed = FOLLOWED_FIELDS if parse_type(event.type).entity == LEAD.name else ()
+    links = [(subject, record[field]) for field in followed if record.get(field)]
+    survivor = survivor_told(event)
+    return [*links, (survivor, subject)] if survivor else links

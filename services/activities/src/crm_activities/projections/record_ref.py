@@ -14,12 +14,13 @@ from crm_contracts.access import Depth, Privilege
 from crm_contracts.envelope import Envelope
 from crm_contracts.types import RefInput
 from crm_kit.errors import InactiveReference, UnknownReference
-from crm_kit.projections import Projected, project
+from crm_kit.projections import project
 from crm_kit.records.presenter import Named
+from crm_kit.survivors import MergeableCopy, merged_reference, survivor_told
 from crm_kit.uow import UnitOfWork
 
 
-class RecordRef(Projected, Base):
+class RecordRef(MergeableCopy, Base):
     """One record of any service: type, name, owner, unit, state."""
 
     __tablename__ = "record_ref"
@@ -29,7 +30,6 @@ class RecordRef(Projected, Base):
     owner_id: Mapped[UUID | None]
     business_unit_id: Mapped[UUID | None]
     status: Mapped[str | None] = mapped_column(String(24))
-    merged_into: Mapped[UUID | None]
 
 
 async def keep_refs(events: Sequence[Envelope], uow: UnitOfWork) -> None:
@@ -46,7 +46,7 @@ def _columns(envelope: Envelope) -> dict[str, Any]:
         "owner_id": envelope.ownerid,
         "business_unit_id": envelope.businessunit,
         "status": record.get("status"),
-        "merged_into": envelope.data.get("survivor_id") if ".merged.v" in envelope.type else None,
+        "merged_into": survivor_told(envelope),
     }
 
 
@@ -81,16 +81,18 @@ def may_read(uow: UnitOfWork, ref: RecordRef) -> bool:
 
 
 async def refer_to_any(uow: UnitOfWork, wanted: RefInput, pointer: str) -> RecordRef:
-    """The record that a new reference points at: known, readable and active, or 422 with the pointer."""
-    ref = require_reference(uow, await find_ref(uow, wanted.id), wanted, pointer)
+    """The record that a new reference points at: known, readable, active and not merged, or 422 with the pointer."""
+    ref = await require_reference(uow, await find_ref(uow, wanted.id), wanted, pointer)
     uow.names[ref.id] = Named(ref.name)
     return ref
 
 
-def require_reference(uow: UnitOfWork, ref: RecordRef | None, wanted: RefInput, pointer: str) -> RecordRef:
-    """The copy that was found, if a new reference may point at it: known, readable and active, or 422."""
-    if ref is None or ref.type != wanted.type or ref.deleted or ref.merged_into is not None or not may_read(uow, ref):
+async def require_reference(uow: UnitOfWork, ref: RecordRef | None, wanted: RefInput, pointer: str) -> RecordRef:
+    """The copy that was found, if a new reference may point at it: known, readable, active and not merged, or 422."""
+    if ref is None or ref.type != wanted.type or ref.deleted or not may_read(uow, ref):
         raise UnknownReference(pointer, wanted.type)
+    if ref.merged_into is not None:
+        raise await merged_reference(uow, RecordRef, ref.type, ref.id, pointer)
     if ref.status == "inactive":
         raise InactiveReference(pointer, wanted.type)
     return ref

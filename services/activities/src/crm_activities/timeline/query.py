@@ -9,17 +9,17 @@ from uuid import UUID
 from crm_activities.projections.record_ref import RecordRef, find_refs, may_read
 from crm_activities.timeline.reach import Reach
 from crm_activities.timeline.titles import title_of
-from crm_contracts.catalogue import entity_for
-from crm_kit.errors import DomainError, NotFound
+from crm_kit.errors import NotFound
 from crm_kit.records.filtering import Parameters
 from crm_kit.records.listing import cursors_of
+from crm_kit.survivors import merged
 from crm_kit.uow import UnitOfWork
 
 PAGE_SQL = """
-with followed as materialized (
-  select r.* from (
-    select unnest({regarding}) as id union select target_id from timeline_link where source_id = any({regarding})
-  ) s join record_ref r on r.id = s.id
+with recursive story as (
+  select unnest({regarding}) as id union select l.target_id from timeline_link l join story s on l.source_id = s.id
+), followed as materialized (
+  select r.* from story s join record_ref r on r.id = s.id
 ), item as (
   (select e.id, 'event' as kind, e.type, e.at, null as title, e.actor, e.data,
     f.id as record_id, f.type as record_type, f.name as record_name, f.deleted as record_deleted
@@ -84,15 +84,8 @@ async def _readable(uow: UnitOfWork, regarding: Sequence[UUID]) -> list[UUID]:
     if not refs:
         raise NotFound("record")
     if len(regarding) == 1 and refs[0].merged_into is not None:
-        raise _merged(refs[0])
+        raise await merged(uow, RecordRef, refs[0].type, refs[0].id)
     return sorted(ref.id for ref in refs if ref.merged_into is None)
-
-
-def _merged(ref: RecordRef) -> DomainError:
-    entity = entity_for(ref.type)
-    survivor = f"/api/v1/{entity.collection}/{ref.merged_into}" if entity else None
-    members = {"survivor_id": ref.merged_into, "survivor": survivor}
-    return DomainError("merged", "The record was merged into another; its story goes on there.", members=members)
 
 
 async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:

@@ -24,7 +24,6 @@ PHRASES: Final = {
 FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "crm.sales.lead.qualified.v1": ("account_id", "contact_id", "opportunity_id", "created"),
     "crm.sales.lead.disqualified.v1": ("reason",),
-    "crm.sales.lead.merged.v1": ("survivor_id",),
     "crm.sales.opportunity.won.v1": ("actual_value", "won_at"),
     "crm.sales.opportunity.lost.v1": ("reason", "competitor_id", "lost_at"),
     "crm.sales.goal.closed.v1": ("final_actual", "final_actual_count", "closed_at"),
@@ -47,10 +46,11 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
 """The facts of an event that its timeline item carries. Free text, such as the note of a lost deal, is never among them."""
 
 SHARED_FACTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "merged": ("survivor_id",),
     "rescheduled": ("old_due_at", "new_due_at"),
     "reminder_due": ("remind_at",),
 }
-"""The same for facts that mean the same wherever they happen: to activities of every type."""
+"""The same for facts that mean the same wherever they happen."""
 
 RESOLUTION: Final = ("kind", "minutes", "billable_minutes", "resolved_at", "reversed_at")
 """What of a resolution that holds no longer is kept: never what was said."""

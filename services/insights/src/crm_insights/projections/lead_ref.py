@@ -12,6 +12,7 @@ from crm_contracts.envelope import Envelope
 from crm_insights.db import Base
 from crm_kit.consumers import Unprocessable
 from crm_kit.projections import Projected, project
+from crm_kit.survivors import survivor_told
 from crm_kit.uow import UnitOfWork
 
 
@@ -45,7 +46,7 @@ def _columns(event: Envelope) -> dict[str, Any]:
         if not isinstance(status, str):
             raise TypeError
         return {
-            "deleted": ".deleted.v" in event.type or ".merged.v" in event.type,
+            "deleted": ".deleted.v" in event.type or survivor_told(event) is not None,
             "owner_id": UUID(record["owner_id"]),
             "business_unit_id": UUID(record["business_unit_id"]),
             "campaign_id": None if campaign_id is None else UUID(campaign_id),

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.envelope import Envelope
 from crm_kit.consumers import Unprocessable
 from crm_kit.projections import Projected, project
+from crm_kit.survivors import survivor_told
 from crm_kit.uow import UnitOfWork
 from crm_marketing.db import Base
 
@@ -46,7 +47,7 @@ def _columns(event: Envelope) -> dict[str, Any]:
         return {
             "campaign_id": None if campaign_id is None else UUID(campaign_id),
             "status": status,
-            "merged": ".merged.v" in event.type,
+            "merged": survivor_told(event) is not None,
         }
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         # No retry will mend it; and what the field holds is not for the log.

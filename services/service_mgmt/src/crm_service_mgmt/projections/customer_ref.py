@@ -12,13 +12,14 @@ from crm_contracts.access import Privilege
 from crm_contracts.envelope import Envelope, parse_type
 from crm_contracts.sales import CONTACT
 from crm_kit.errors import InactiveReference, UnknownReference
-from crm_kit.projections import STUB_VERSION, Projected, project
+from crm_kit.projections import STUB_VERSION, project
 from crm_kit.records.presenter import Named
+from crm_kit.survivors import MergeableCopy, merged_reference, survivor_told
 from crm_kit.uow import UnitOfWork
 from crm_service_mgmt.db import Base
 
 
-class CustomerRef(Projected, Base):
+class CustomerRef(MergeableCopy, Base):
     """One account or contact: what a case shows of it, and what decides whether a case may refer to it."""
 
     __tablename__ = "customer_ref"
@@ -28,7 +29,6 @@ class CustomerRef(Projected, Base):
     owner_id: Mapped[UUID | None]
     business_unit_id: Mapped[UUID | None]
     status: Mapped[str | None] = mapped_column(String(24))
-    merged_into: Mapped[UUID | None]
 
 
 async def keep_customers(events: Sequence[Envelope], uow: UnitOfWork) -> None:
@@ -45,7 +45,7 @@ def _columns(envelope: Envelope) -> dict[str, Any]:
         "owner_id": envelope.ownerid,
         "business_unit_id": envelope.businessunit,
         "status": record.get("status"),
-        "merged_into": envelope.data.get("survivor_id"),
+        "merged_into": survivor_told(envelope),
     }
 
 
@@ -59,17 +59,19 @@ async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapp
 async def refer_to_customer(uow: UnitOfWork, kind: str, record_id: UUID, pointer: str) -> None:
     """Check a new reference to an account or contact: known here, readable to the caller, and active.
 
-    Raises 422 with the pointer: ``inactive-reference``, or ``unknown-reference`` for everything that the caller would
-    not find in sales either, and for what this service has only heard the id of.
+    Raises 422 with the pointer: ``inactive-reference``, ``merged-reference``, or ``unknown-reference`` for everything that
+    the caller would not find in sales either, and for what this service has only heard the id of.
     """
     table = CustomerRef.__table__
     known = select(table).where(table.c.id == record_id, table.c.version > STUB_VERSION)
     row = (await uow.execute(known)).one_or_none()
-    if row is None or row.type != kind or row.deleted or row.merged_into is not None:
+    if row is None or row.type != kind or row.deleted:
         raise UnknownReference(pointer, kind)
     tree = uow.runtime.directory.tree
     if not uow.principal.covers(kind, Privilege.READ, row.owner_id, row.business_unit_id, tree):
         raise UnknownReference(pointer, kind)
+    if row.merged_into is not None:
+        raise await merged_reference(uow, CustomerRef, kind, record_id, pointer)
     if row.status == "inactive":
         raise InactiveReference(pointer, kind)
     uow.names[record_id] = Named(row.name)

@@ -122,5 +122,6 @@ class AccountSnapshot(AccountEvent):
     survivor_id: UUID | None = Field(
         default=None,
         description="Account that it was merged into, as told by `merged`; null for one that goes on.",
+        examples=[None],
         json_schema_extra={"x-since": "1.1.0"},
     )

@@ -105,5 +105,6 @@ class ContactSnapshot(ContactEvent):
     survivor_id: UUID | None = Field(
         default=None,
         description="Contact that it was merged into, as told by `merged`; null for one that goes on.",
+        examples=[None],
         json_schema_extra={"x-since": "1.1.0"},
     )

@@ -162,5 +162,6 @@ class LeadSnapshot(LeadEvent):
     survivor_id: UUID | None = Field(
         default=None,
         description="Lead that it was merged into, as told by `merged`; null for one that goes on.",
+        examples=[None],
         json_schema_extra={"x-since": "1.1.0"},
     )

@@ -1,0 +1,36 @@
+"""When a lead, account or contact is merged, the activities about it are about the survivor from then on.
+
+Who took part in an activity stays as it was written.
+"""
+
+from uuid import UUID
+
+from crm_activities.activity.types import CHANGES
+from crm_activities.db import Base
+from crm_activities.projections.record_ref import RecordRef
+from crm_contracts.sales import AccountMerged, ContactMerged, LeadMerged
+from crm_kit.records.moving import Mover, Moving, Referrer
+from crm_kit.survivors import survivor_known
+from crm_kit.uow import UnitOfWork
+
+
+class MoveTask(Moving, Base):
+    """What was about a merged record moves to its survivor."""
+
+    __tablename__ = "move_task"
+
+
+async def _refused(uow: UnitOfWork, record_id: UUID) -> bool:
+    """New activities are refused from the moment that the copy says so."""
+    return await survivor_known(uow, RecordRef, record_id) is not None
+
+
+ACTIVITIES = tuple(Referrer(kind, event, ("regarding_id",)) for kind, event in CHANGES.items())
+
+MOVER = Mover(MoveTask, dict.fromkeys(("lead", "account", "contact"), ACTIVITIES), _refused)
+
+
+async def move_activities(event: LeadMerged | AccountMerged | ContactMerged, uow: UnitOfWork) -> None:
+    """Whatever their status; where the survivor was merged later itself, straight to who goes on in the end."""
+    target = await survivor_known(uow, RecordRef, event.survivor_id) or event.survivor_id
+    await MOVER.begin(uow, event.entity.name, event.record.id, target)

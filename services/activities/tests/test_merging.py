@@ -1,0 +1,153 @@
+"""When a record is merged, what is about it is about its survivor, each activity by an event of its own."""
+
+from typing import Any
+
+import pytest
+
+from crm_activities.activity.types import CHANGES, TYPES
+from crm_activities.merging import MOVER
+from crm_activities.worker import TIMERS
+from crm_contracts import sales
+from crm_contracts.catalogue import Event
+from crm_kit.access import Principal
+from crm_kit.db import new_id
+from crm_kit.records import moving
+from crm_kit.runtime import Runtime
+from crm_kit.testing import Client, announced, principal
+from crm_kit.timers import TimerLoop
+
+API = "/api/v1"
+CALLER = new_id()
+KINDS = ("lead", "account", "contact")
+
+
+@pytest.fixture
+def caller() -> Principal:
+    return principal(id=CALLER)
+
+
+def fact(kind: str, name: str) -> type[Event]:
+    event: type[Event] = getattr(sales, f"{kind.capitalize()}{name}")
+    return event
+
+
+async def twins(kind: str, story: Any, hear: Any) -> tuple[Any, Any]:
+    loser, survivor = story(), story()
+    await hear(loser.tell(fact(kind, "Created")), survivor.tell(fact(kind, "Created")))
+    return loser, survivor
+
+
+async def task_about(client: Client, kind: str, record: Any, subject: str = "Call") -> dict[str, Any]:
+    body = {"subject": subject, "regarding": {"type": kind, "id": str(record.id)}}
+    made = await client.post(f"{API}/tasks", body)
+    assert made.status == 201, made.body
+    return dict(made.json)
+
+
+async def about(client: Client, record: Any) -> list[str]:
+    found = (await client.get(f"{API}/activities?regarding.id={record.id}&sort=created_at")).json["items"]
+    return [item["subject"] for item in found]
+
+
+async def work(runtime: Runtime) -> int:
+    return await TimerLoop(TIMERS, runtime).fire_due()
+
+
+async def let_a_minute_pass(runtime: Runtime) -> None:
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql(
+            "update move_task set opened_at = opened_at - interval '1 minute', due_at = due_at - interval '1 minute'"
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_activities_of_every_type_and_status_move_to_the_survivor(
+    client: Client, story: Any, hear: Any, runtime: Runtime, kind: str
+) -> None:
+    loser, survivor = await twins(kind, story, hear)
+    task = await task_about(client, kind, loser, "Done")
+    assert (await client.post(f"{API}/tasks/{task['id']}/complete")).status == 200
+    call = {"subject": "Talk", "direction": "outgoing", "regarding": {"type": kind, "id": str(loser.id)}}
+    assert (await client.post(f"{API}/phone-calls", call)).status == 201
+    await hear(merged := loser.tell(fact(kind, "Merged"), survivor_id=survivor.id))
+    assert await about(client, loser) == []
+    assert await about(client, survivor) == ["Done", "Talk"]
+    moved = (await client.get(f"{API}/tasks/{task['id']}")).json
+    assert (moved["regarding"]["id"], moved["status"], moved["version"]) == (str(survivor.id), "completed", 3)
+    async with runtime.db.autocommit() as conn:
+        told = [event for event in await announced(conn) if event["type"].endswith(".updated.v1")]
+    assert sorted(event["type"].split(".")[2] for event in told) == ["phone_call", "task"]
+    assert {event["causationid"] for event in told} == {str(merged.envelope.id)}
+
+
+async def test_a_merge_that_is_told_twice_moves_once(client: Client, story: Any, hear: Any) -> None:
+    loser, survivor = await twins("lead", story, hear)
+    task = await task_about(client, "lead", loser)
+    merged = loser.tell(fact("lead", "Merged"), survivor_id=survivor.id)
+    await hear(merged, merged)
+    await hear(merged)
+    assert (await client.get(f"{API}/tasks/{task['id']}")).json["version"] == 2
+
+
+@pytest.mark.parametrize("later_first", [False, True])
+async def test_a_chain_of_merges_ends_at_the_last_survivor_in_whatever_order_it_is_heard(
+    client: Client, story: Any, hear: Any, runtime: Runtime, later_first: bool
+) -> None:
+    first, second = await twins("account", story, hear)
+    last, _ = await twins("account", story, hear)
+    await task_about(client, "account", first)
+    told = [
+        first.tell(fact("account", "Merged"), survivor_id=second.id),
+        second.tell(fact("account", "Merged"), survivor_id=last.id),
+    ]
+    for message in reversed(told) if later_first else told:
+        await hear(message)
+    await work(runtime)
+    assert await about(client, last) == ["Call"]
+
+
+async def test_many_activities_move_in_chunks_and_one_that_comes_late_is_found(
+    client: Client, story: Any, hear: Any, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "AT_ONCE", 2)
+    monkeypatch.setattr(moving, "CHUNK", 2)
+    loser, survivor = await twins("contact", story, hear)
+    for n in range(6):
+        await task_about(client, "contact", loser, f"Call {n}")
+    late = await task_about(client, "contact", survivor, "Late")
+    await hear(loser.tell(fact("contact", "Merged"), survivor_id=survivor.id))
+    assert len(await about(client, loser)) == 4
+    await work(runtime)
+    assert len(await about(client, survivor)) == 7
+    async with runtime.db.begin() as conn:
+        # As a command does that looked at the contact before we heard of the merge, and commits after it.
+        await conn.exec_driver_sql("update task set regarding_id = $1 where id = $2", (loser.id, late["id"]))
+    await let_a_minute_pass(runtime)
+    await work(runtime)
+    assert await about(client, loser) == []
+
+
+async def test_a_task_stays_open_until_new_references_are_refused(
+    client: Client, story: Any, hear: Any, runtime: Runtime, dispatcher: Any, rows: Any
+) -> None:
+    loser, survivor = await twins("lead", story, hear)
+    steps = [group for name, group in dispatcher.consumers.groups.items() if name == "activities.merges"]
+    merged = loser.tell(fact("lead", "Merged"), survivor_id=survivor.id)
+    await dispatcher.settle([merged], steps)
+    await let_a_minute_pass(runtime)
+    await work(runtime)
+    # The copy has not heard of the merge yet, so an activity may still be made about the merged lead.
+    await task_about(client, "lead", loser)
+    assert await rows("select id from move_task") == [(loser.id,)]
+    await hear(merged)
+    await let_a_minute_pass(runtime)
+    await work(runtime)
+    assert await about(client, survivor) == ["Call"]
+    await work(runtime)
+    assert await rows("select id from move_task") == []
+
+
+def test_every_type_of_activity_moves() -> None:
+    assert set(CHANGES) == set(TYPES.values())
+    for referrers in MOVER.referrers.values():
+        assert {referrer.entity for referrer in referrers} == set(TYPES.values())

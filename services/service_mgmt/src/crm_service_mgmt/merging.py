@@ -1,0 +1,38 @@
+"""When an account or contact is merged, its cases go on with the survivor."""
+
+from uuid import UUID
+
+from crm_contracts.sales import AccountMerged, ContactMerged
+from crm_contracts.service import CaseUpdated
+from crm_kit.records.moving import Mover, Moving, Referrer
+from crm_kit.survivors import survivor_known
+from crm_kit.uow import UnitOfWork
+from crm_service_mgmt.case.model import Case
+from crm_service_mgmt.db import Base
+from crm_service_mgmt.projections.customer_ref import CustomerRef
+
+
+class MoveTask(Moving, Base):
+    """What referred to a merged customer moves to its survivor."""
+
+    __tablename__ = "move_task"
+
+
+async def _refused(uow: UnitOfWork, record_id: UUID) -> bool:
+    """New cases are refused from the moment that the copy says so."""
+    return await survivor_known(uow, CustomerRef, record_id) is not None
+
+
+REFERRERS: dict[str, tuple[Referrer, ...]] = {
+    "account": (Referrer(Case, CaseUpdated, ("customer_id",)),),
+    "contact": (Referrer(Case, CaseUpdated, ("customer_id", "contact_id")),),
+}
+"""What refers to customers. Each column needs an index that begins with it."""
+
+MOVER = Mover(MoveTask, REFERRERS, _refused)
+
+
+async def move_cases(event: AccountMerged | ContactMerged, uow: UnitOfWork) -> None:
+    """Cases of every status move; where the survivor was merged later itself, straight to who goes on in the end."""
+    target = await survivor_known(uow, CustomerRef, event.survivor_id) or event.survivor_id
+    await MOVER.begin(uow, event.entity.name, event.record.id, target)
