@@ -23,6 +23,7 @@ import asyncpg
 from bench.bank import leads_file, rows
 from bench.ceilings.apps import LEAD_COLUMNS
 from bench.data import Person, fill, lead_body, people
+from bench.documents import catalogue, quotes
 from bench.driver import Consumable, Load, LoadFailed, run
 from bench.report import Sample, Side, by_p95, by_rate
 from bench.scenes import Options, creates, gets, lists, qualifies, searches
@@ -466,10 +467,28 @@ async def footprint(suite: Suite, options: Options) -> AsyncIterator[Mapping[str
     yield {"memory": memory, "start": start}
 
 
+@asynccontextmanager
+async def documents(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
+    await empty(suite)
+    load = quotes(*await catalogue(suite), options)
+    yield {
+        "quote create, service": loaded(suite, suite.process("sales-api")["url"], load, settles=True),
+        "quote create, gateway": loaded(suite, suite.gateway, load, settles=True),
+    }
+
+
 def proportional(pid: int) -> int:
     """KiB of memory a process holds, shared pages divided among those who share them."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
 
 
-SCENES = {"writes": writes, "reads": reads, "growth": growth, "events": events, "bank": bank, "footprint": footprint}
+SCENES = {
+    "writes": writes,
+    "reads": reads,
+    "growth": growth,
+    "events": events,
+    "documents": documents,
+    "bank": bank,
+    "footprint": footprint,
+}

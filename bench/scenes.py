@@ -157,6 +157,16 @@ async def events(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
 
 
 @asynccontextmanager
+async def documents(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """What lines cost: twenty products priced from a list, in one document."""
+    async with ours("documents", options) as we:
+        yield [
+            Row("quote create, 20 lines, service", "requests/s", None, we.get("quote create, service")),
+            Row("quote create, 20 lines, gateway", "requests/s", None, we.get("quote create, gateway")),
+        ]
+
+
+@asynccontextmanager
 async def bank(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
     """Real input, once in peace and once with the importing worker killed twice: every row once, or the row fails."""
     async with ours("bank", options) as we:
@@ -182,6 +192,7 @@ SCENES: Mapping[str, Scene] = {
     "reads": reads,
     "growth": growth,
     "events": events,
+    "documents": documents,
     "bank": bank,
     "footprint": footprint,
 }

@@ -26,6 +26,10 @@ from crm_contracts.sales import (
     OpportunityLost,
     OpportunityStageChanged,
     OpportunityWon,
+    QuoteActivated,
+    QuoteExpired,
+    QuoteRevised,
+    QuoteWon,
 )
 from crm_contracts.samples import sample
 from crm_contracts.service import (
@@ -58,6 +62,10 @@ def test_every_event_has_a_human_title(event: Any) -> None:
             {"from_stage": {"name": "Qualify"}, "to_stage": {"name": "Propose"}},
             "Deal moved to another stage: Qualify → Propose",
         ),
+        (QuoteActivated, {"total": {"amount": "272.11", "currency": "EUR"}}, "Quote activated: 272.11 EUR"),
+        (QuoteWon, {"total": {"amount": "272.11", "currency": "EUR"}}, "Quote won: 272.11 EUR"),
+        (QuoteRevised, {"next_revision": 2}, "Quote revised: revision 2"),
+        (QuoteExpired, {}, "Quote expired"),
         (LeadUpdated, {"changed": {"rating": {"old": None, "new": "hot"}}}, "Lead updated: rating"),
         (CampaignReadied, {}, "Campaign is ready"),
         (GoalClosed, {}, "Goal closed"),

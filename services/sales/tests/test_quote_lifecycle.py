@@ -25,6 +25,7 @@ from crm_kit.timers import TimerLoop
 from crm_kit.uow import UnitOfWork
 from crm_sales.pricing.schemas import LineInput
 from crm_sales.quote.commands import create_quote
+from crm_sales.quote.domain import LIFECYCLE
 from crm_sales.quote.expiry import due_to_expire
 from crm_sales.quote.model import Quote
 from crm_sales.quote.schemas import QuoteCreate
@@ -156,6 +157,29 @@ async def test_a_draft_is_neither_accepted_nor_turned_down(sales: Sales, command
     else:
         assert (answer.status, answer.problem) == (409, "illegal-transition")
         assert answer.json["allowed"] == ["reprice", "activate", "cancel"]
+
+
+WAYS: list[list[str]] = [
+    [],
+    ["activate"],
+    ["cancel"],
+    *(["activate", end] for end in ("win", "lose", "cancel", "revise")),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+async def test_allowed_actions_tell_the_truth(sales: Sales, way: list[str]) -> None:
+    for command in LIFECYCLE.moves:
+        quote = await make_quote(sales)
+        for step in way:
+            assert (await sales.try_act("quotes", quote, step)).status in (200, 201)
+        quote = await sales.get("quotes", quote["id"])
+        answer = await sales.try_act("quotes", quote, command)
+        if command in quote["allowed_actions"]:
+            assert answer.status == (201 if command == "revise" else 200)
+        else:
+            assert (answer.status, answer.problem) == (409, "illegal-transition")
+            assert [*answer.json["allowed"], "assign"] == quote["allowed_actions"]
 
 
 async def test_only_a_draft_is_edited(sales: Sales) -> None:

@@ -149,8 +149,13 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     @property
     def currency(self) -> str | None:
         """The currency of its amounts, once there is one."""
-        amounts = (self.estimated_value, self.actual_value, *(line.net for line in self.priced_lines[:1]))
-        return next((amount.currency for amount in amounts if amount is not None), None)
+        amounts = (self.estimated_value, self.actual_value)
+        return next((amount.currency for amount in amounts if amount is not None), self.currency_of_lines)
+
+    @property
+    def currency_of_lines(self) -> str | None:
+        """The currency of its lines, if it has any."""
+        return self.lines[0]["net"]["currency"] if self.lines else None
 
     @property
     def priced_lines(self) -> list[PricedLine]:
