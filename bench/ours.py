@@ -25,6 +25,8 @@ from bench.ceilings.apps import LEAD_COLUMNS
 from bench.data import Person, fill, lead_body, people
 from bench.documents import catalogue, quotes
 from bench.driver import Consumable, Load, LoadFailed, run
+from bench.migration import Migration
+from bench.pipeline import Pipeline, made_up
 from bench.report import Sample, Side, by_p95, by_rate
 from bench.scenes import Options, creates, gets, lists, qualifies, searches
 from bench.suite import BACKLOG_SECONDS, CHECKOUT, Suite
@@ -32,6 +34,8 @@ from crm_kit import clock
 from crm_kit.db import new_id
 
 API = "/api/v1"
+PIPELINE_DEALS = 8_800
+"""As many as the real pipeline has."""
 
 
 def ours(suite: Suite) -> Any:
@@ -456,6 +460,35 @@ from lead where lead.topic = $1
 
 
 @asynccontextmanager
+async def pipeline(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
+    """A company moves in. What it had won before must be won here, to the cent."""
+    wanted = Pipeline.read(options.pipeline) if options.pipeline else made_up(PIPELINE_DEALS)
+    last: list[tuple[float, int]] = []
+
+    async def move() -> Sample:
+        # A company moves in once: a second round finds its people and products there.
+        if not last:
+            headers = {"Authorization": f"Bearer {await suite.boss()}"}
+            async with aiohttp.ClientSession(suite.gateway, headers=headers) as session:
+                moving, started = Migration(session, wanted), time.monotonic()
+                await moving.run()
+                last.append((time.monotonic() - started, moving.requests))
+                if (won := await moving.won()) != wanted.won:
+                    raise LoadFailed(f"{won} was won, it should be {wanted.won}")
+                if (statuses := await moving.statuses()) != wanted.statuses:
+                    raise LoadFailed(f"deals are {statuses}, they should be {wanted.statuses}")
+        return Sample(last[0][0], 0, {"deals": len(wanted.deals), "requests": last[0][1]})
+
+    async def requests() -> Sample:
+        return Sample(last[0][1] / last[0][0])
+
+    async def deals() -> Sample:
+        return Sample(len(wanted.deals) / last[0][0])
+
+    yield {"pipeline": move, "pipeline, requests": requests, "pipeline, deals": deals}
+
+
+@asynccontextmanager
 async def footprint(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
     async def memory() -> Sample:
         pids = {suite.status["supervisor_pid"], *(one["pid"] for one in suite.status["services"])}
@@ -490,5 +523,6 @@ SCENES = {
     "events": events,
     "documents": documents,
     "bank": bank,
+    "pipeline": pipeline,
     "footprint": footprint,
 }

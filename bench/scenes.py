@@ -26,6 +26,8 @@ class Options:
     events: int = 20_000
     bank_file: Path | None = None
     """The Bank Marketing data; as many made-up people without it."""
+    pipeline: Path | None = None
+    """The folder of the B2B pipeline; as many made-up deals without it."""
 
 
 # Our sides of one scene by row name; the rows it leaves out are measured without us.
@@ -178,6 +180,17 @@ async def bank(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
 
 
 @asynccontextmanager
+async def pipeline(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """Another CRM's people, products, accounts and deals through the public API; what was won must be won to the cent."""
+    async with ours("pipeline", options) as we:
+        yield [
+            Row("b2b pipeline moved in", "s", None, we.get("pipeline")),
+            Row("b2b pipeline, requests", "requests/s", None, we.get("pipeline, requests")),
+            Row("b2b pipeline, deals", "deals/s", None, we.get("pipeline, deals")),
+        ]
+
+
+@asynccontextmanager
 async def footprint(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
     """What the suite takes before anybody uses it."""
     async with ours("footprint", options) as we:
@@ -194,5 +207,6 @@ SCENES: Mapping[str, Scene] = {
     "events": events,
     "documents": documents,
     "bank": bank,
+    "pipeline": pipeline,
     "footprint": footprint,
 }

@@ -21,6 +21,7 @@ from bench.driver import LoadFailed
 
 CHECKOUT = Path(__file__).parents[1]
 PRINCIPALS = 50
+ADMINISTRATOR = "bench@example.org"
 RENEW_SECONDS = 300
 BACKLOG_SECONDS = 10
 """How long after a run the last consumer may still be busy."""
@@ -81,8 +82,13 @@ class Suite:
             self._tokens[depth] = time.monotonic(), tokens
         return tokens
 
+    async def boss(self) -> str:
+        """A fresh token of the administrator."""
+        async with aiohttp.ClientSession(self.gateway) as session:
+            return await _log_in(session, ADMINISTRATOR, self.password)
+
     async def _hire(self, session: aiohttp.ClientSession, depth: str) -> list[tuple[str, str]]:
-        boss = await _log_in(session, "bench@example.org", self.password)
+        boss = await _log_in(session, ADMINISTRATOR, self.password)
         privileges = ("create", "read", "write", "delete", "assign")
         grants = {entity: dict.fromkeys(privileges, depth) for entity in OWNED}
         grants |= {entity: dict.fromkeys(privileges, "organization") for entity in UNOWNED}
@@ -201,7 +207,7 @@ async def suite(port: int) -> AsyncIterator[Suite]:
             **os.environ,
             "CRM_HOME": str(Path(folder) / "home"),
             "CRM_GATEWAY_PORT": str(port),
-            "CRM_ADMIN_EMAIL": "bench@example.org",
+            "CRM_ADMIN_EMAIL": ADMINISTRATOR,
             "CRM_ADMIN_PASSWORD": password,
             "CRM_TOKENS_PER_ADDRESS": "100000",
         }
