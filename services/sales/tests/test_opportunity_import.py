@@ -8,7 +8,7 @@ import pytest
 from crm_kit.runtime import Runtime
 from crm_kit.testing import Client, People, counted
 
-from .journey import API, Json, Sales
+from .journey import API, Json, Sales, euros
 from .test_import import imported
 
 HEADER = "name,customer.type,customer.id,stage,status,reason,opened_at,closed_at,actual_value.amount,actual_value.currency,note"
@@ -115,6 +115,47 @@ async def test_rows_ask_once_for_what_they_share(client: Client, runtime: Runtim
     assert job["done"] == 40
     assert sum("FROM account" in statement for statement in statements) == 1
     assert sum("FROM sales_stage" in statement for statement in statements) == 1
+
+
+PRODUCT_HEADER = (
+    "name,customer.type,customer.id,status,closed_at,actual_value.amount,actual_value.currency,"
+    "product_id,quantity,price_list_id"
+)
+
+
+@pytest.fixture
+async def product(sales: Sales) -> Json:
+    made = await sales.make("products", name="GTX Pro", list_price=euros("4821.00"), tax_percent=19)
+    return await sales.act("products", made, "activate")
+
+
+async def test_a_deal_is_about_its_product_at_the_price_of_the_list(
+    client: Client, runtime: Runtime, sales: Sales, account: Json, product: Json
+) -> None:
+    prices = await sales.make("price-lists", name="Retail", currency="EUR")
+    item = {"price_list_id": prices["id"], "product_id": product["id"], "pricing_method": "amount"}
+    await sales.make("price-list-items", **item, amount=euros("4500.00"))
+    rows = [f"Fleet,account,{account['id']},won,2017-03-01,7900.00,EUR,{product['id']},2,{prices['id']}"] * 30
+    with counted(runtime.db) as statements:
+        job, errors = await rows_of(client, runtime, *rows, header=PRODUCT_HEADER)
+    assert (job["done"], errors) == (30, [])
+    assert sum("FROM product" in statement for statement in statements) == 1
+    deal = (await sales.page("opportunities"))[0]
+    [line] = deal["lines"]
+    assert (line["name"], line["quantity"], line["net"]["amount"]) == ("GTX Pro", "2", "9000.00")
+    assert (deal["actual_value"]["amount"], deal["estimated_value"]) == ("7900.00", None)
+
+
+async def test_what_is_wrong_with_its_product_is_told_by_its_column(
+    client: Client, runtime: Runtime, sales: Sales, product: Json
+) -> None:
+    await sales.act("products", product, "retire")
+    rows = [f"Fleet,,,open,,,,{product['id']},,", "Fleet,,,open,,,,,2,"]
+    _, errors = await rows_of(client, runtime, *rows, header=PRODUCT_HEADER)
+    assert [(error[1], error[2]) for error in errors] == [
+        ("product_id", "inactive-reference"),
+        ("quantity", "product-required"),
+    ]
 
 
 async def test_an_import_of_deals_has_a_job_like_any_other(client: Client) -> None:

@@ -5,6 +5,7 @@ win: no follow-up task, no new tier of its customer.
 """
 
 from datetime import datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from crm_contracts.sales import EstimatedValueSource, LossReason, OpportunityCreated, OpportunityStatus
@@ -18,12 +19,16 @@ from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.competing import set_competitors
 from crm_sales.opportunity.domain import require_past, require_value
+from crm_sales.opportunity.lines import price_deal
 from crm_sales.opportunity.model import Opportunity
-from crm_sales.opportunity.schemas import OpportunityImport
+from crm_sales.opportunity.schemas import OpportunityImport, OpportunityLines
+from crm_sales.pricing.schemas import LineInput
 from crm_sales.sales_stage.queries import first_stage, stage_with
 
 # What the record has no column for, or gets by a verb.
-_TOLD = ("customer", "competitor_ids", "stage", "status", "reason", "opened_at", "closed_at", "actual_value", "note")
+_CLOSE = ("status", "reason", "closed_at", "actual_value", "note")
+_LINE = ("product_id", "quantity", "unit_price")
+_TOLD = ("customer", "competitor_ids", "stage", "opened_at", *_CLOSE, *_LINE)
 
 
 async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity:
@@ -56,6 +61,7 @@ async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity
     deal.enter(await first_stage(uow) if key is None else await stage_with(uow, key, pointer), opened)
     if closed is not None:
         _close(uow, deal, body, closed)
+    await _sell(uow, deal, body)
     await pin_amounts(uow, deal, Opportunity.money_fields)
     return deal
 
@@ -89,6 +95,20 @@ def _close(uow: UnitOfWork, deal: Opportunity, body: OpportunityImport, at: date
     if body.actual_value is not None:
         raise InvalidValue("/actual_value", "not-won", "Only a deal that was won has an actual value.")
     deal.lose(body.reason or LossReason.CANCELED, at, body.note, uow.principal.author)
+
+
+async def _sell(uow: UnitOfWork, deal: Opportunity, body: OpportunityImport) -> None:
+    """The one line that a row can tell of; what is wrong with it is wrong with the row."""
+    if body.product_id is None:
+        for field in ("quantity", "unit_price"):
+            if getattr(body, field) is not None:
+                raise InvalidValue(f"/{field}", "product-required", "Name the product that this is said of.")
+        return
+    line = LineInput(product_id=body.product_id, quantity=body.quantity or Decimal(1), unit_price=body.unit_price)
+    try:
+        await price_deal(uow, deal, OpportunityLines(price_list_id=body.price_list_id, lines=[line]), {"lines"})
+    except InvalidValue as error:
+        raise InvalidValue(error.errors[0].pointer.removeprefix("/lines/0"), error.slug, error.detail) from error
 
 
 def _instant(uow: UnitOfWork, at: UtcDatetime | Date) -> datetime:

@@ -12,7 +12,18 @@ from crm_contracts.sales import (
     OpportunityStatus,
     Rating,
 )
-from crm_contracts.types import Date, Flag, Ids, LongText, Maybe, NonNegativeMoney, Percent, ShortText, UtcDatetime
+from crm_contracts.types import (
+    Date,
+    Flag,
+    Ids,
+    LongText,
+    Maybe,
+    NonNegativeMoney,
+    Percent,
+    Quantity,
+    ShortText,
+    UtcDatetime,
+)
 from crm_kit.errors import InvalidValue
 from crm_sales.customer_link.schemas import CustomerInput
 from crm_sales.pricing.schemas import LineInputs
@@ -165,3 +176,7 @@ class OpportunityImport(OpportunityFields):
         None, description="What it was won with; its estimated value unless given, and one of the two is required."
     )
     note: Maybe[LongText] = Field(None, description="Free text of the close record, at most 32,000 characters.")
+    price_list_id: UUID | None = Field(None, description="Price list in force that the product's price comes from.")
+    product_id: UUID | None = Field(None, description="What the deal is about, as its one line: a product sold today.")
+    quantity: Quantity | None = Field(None, description="How much of the product; 1 unless given.")
+    unit_price: NonNegativeMoney | None = Field(None, description="Price of one unit; the price list's unless given.")

@@ -61,9 +61,10 @@ async def prices_of(
     readable = uow.principal.covers(Product.entity(), Privilege.READ, None, None, uow.runtime.directory.tree)
     if not product_ids or not readable:
         return {}
-    conn = await uow.transaction()
-    rows = await conn.execute(PRICES, {"price_list_id": price_list_id, "ids": list(product_ids)})
-    found = [_price(dict(row._mapping), by_list=price_list_id is not None) for row in rows]
+    await uow.transaction()
+    # Held until the end, they cannot change: the rows of an import ask for the same few once.
+    rows = await uow.look_up(PRICES, {"price_list_id": price_list_id, "ids": tuple(sorted(product_ids))})
+    found = [_price(dict(row), by_list=price_list_id is not None) for row in rows]
     return {price.product.id: price for price in found}
 
 
