@@ -23,13 +23,14 @@ DEADLINE_SECONDS = 3.5
 
 @dataclass
 class Customer:
-    """A bank's customer with a story: campaign, lead, account, contact, deal and case."""
+    """A bank's customer with a story: campaign, lead, account, contact, deal, quote and case."""
 
     account_id: str
     contact_id: str
     campaign_id: str
     lead_id: str
     opportunity_id: str
+    quote_id: str
     case_id: str
     person: Person
 
@@ -46,6 +47,8 @@ async def customer(administrator: Person) -> Customer:
     lead = await send("POST", "/leads", {**fields, "campaign_id": campaign["id"]}, status=201)
     qualified = await send("POST", f"/leads/{lead['id']}/qualify", {"allow_duplicates": True})
     story = administrator.after
+    quote = await send("POST", f"/opportunities/{qualified['opportunity_id']}/quote", status=201)
+    story = f"{story}, {administrator.after}"
     body = {"title": "The bill is wrong", "customer": {"type": "contact", "id": qualified["contact_id"]}}
     case = await send("POST", "/cases", body, status=201)
     administrator.after = f"{story}, {administrator.after}"
@@ -55,6 +58,7 @@ async def customer(administrator: Person) -> Customer:
         campaign["id"],
         lead["id"],
         qualified["opportunity_id"],
+        quote["id"],
         case["id"],
         administrator,
     )
@@ -93,11 +97,12 @@ async def test_the_whole_story_is_in_one_answer(customer: Customer) -> None:
     assert ids(view["contacts"]) == [customer.contact_id]
     assert ids(view["leads"]) == [customer.lead_id]
     assert ids(view["opportunities"]) == [customer.opportunity_id]
+    assert ids(view["quotes"]) == [customer.quote_id]
     assert ids(view["cases"]) == [customer.case_id], "an account includes its contacts"
     assert ids(view["campaigns"]) == [customer.campaign_id]
     told = {item["type"] for item in view["timeline"]["items"]}
     assert told >= {"crm.sales.account.created.v1", "crm.sales.contact.created.v1"}
-    for name in ("contacts", "leads", "opportunities", "cases", "campaigns", "timeline"):
+    for name in ("contacts", "leads", "opportunities", "quotes", "cases", "campaigns", "timeline"):
         again = await customer.person.send("GET", view[name]["href"].removeprefix("/api/v1"))
         assert (again["items"], again["next"]) == (view[name]["items"], view[name]["next"]), name
     of_contact = await customer.person.send("GET", f"/customers/{customer.contact_id}/360")
@@ -122,7 +127,7 @@ async def test_without_the_service_of_cases_the_rest_answers_in_time(
     assert unavailable(view) == {"cases": expected}
     assert view["cases"] is None
     assert took < (DEADLINE_SECONDS if blow is signal.SIGSTOP else 1.5)
-    for name in ("customer", "contacts", "leads", "opportunities", "campaigns"):
+    for name in ("customer", "contacts", "leads", "opportunities", "quotes", "campaigns"):
         assert view[name] == whole[name], name
     assert (await until_whole(customer))["cases"] == whole["cases"]
 
@@ -171,6 +176,6 @@ async def test_what_the_caller_may_not_read_is_forbidden_and_not_empty(
     reader = await somebody(made["id"])
     reader.after = after
     view = await reader.send("GET", f"/customers/{customer.account_id}/360")
-    assert unavailable(view) == {"cases": "forbidden", "campaigns": "forbidden"}
+    assert unavailable(view) == {"quotes": "forbidden", "cases": "forbidden", "campaigns": "forbidden"}
     assert ids(view["leads"]) == [customer.lead_id]
     assert (view["cases"], view["campaigns"]) == (None, None)

@@ -17,7 +17,7 @@ from .scripted import Scripted, scripted
 
 CUSTOMER, COLLEAGUE, CAMPAIGN = (UUID(int=n) for n in (1, 2, 3))
 PATH = f"/api/v1/customers/{CUSTOMER}/360"
-PARTS = {"customer", "leads", "opportunities", "cases", "campaigns", "timeline"}
+PARTS = {"customer", "leads", "opportunities", "quotes", "cases", "campaigns", "timeline"}
 
 
 def problem(status: int, slug: str, **members: Any) -> tuple[int, Any]:
@@ -44,6 +44,7 @@ class House:
         sales["/contacts"] = page({"id": str(COLLEAGUE)})
         sales["/leads"] = page({"id": "l", "campaign_id": str(CAMPAIGN)}, following="more")
         sales["/opportunities"] = page({"id": "o", "campaign_id": str(CAMPAIGN)})
+        sales["/quotes"] = page({"id": "q"}, following="more quotes")
         self.services["service"].answers["/cases"] = page({"id": "c"})
         self.services["marketing"].answers["/campaigns"] = page({"id": str(CAMPAIGN)})
         self.services["activities"].answers["/timeline"] = page({"id": "t"})
@@ -82,6 +83,8 @@ async def test_an_account_shows_what_belongs_to_it_and_its_contacts(house: House
     both = f"customer.id%5Bin%5D={CUSTOMER},{COLLEAGUE}"
     leads = answer.json["leads"]
     assert (leads["next"], leads["href"]) == ("more", f"/api/v1/leads?{both}&limit=10")
+    quotes = {"items": [{"id": "q"}], "next": "more quotes", "href": f"/api/v1/quotes?{both}&limit=10"}
+    assert answer.json["quotes"] == quotes
     assert house.services["service"].seen == [f"GET /api/v1/cases?{both}&limit=10"]
     assert house.services["marketing"].seen == [f"GET /api/v1/campaigns?id={CAMPAIGN}&limit=10"]
     together = f"regarding%5Bin%5D={CUSTOMER},{COLLEAGUE}"
@@ -162,7 +165,7 @@ async def test_contacts_that_may_not_be_read_are_left_out_but_contacts_not_known
     house.services["sales"].answers["/contacts"] = problem(503, "unavailable", retry_after=2)
     unknown = await house.look()
     missing = {name for name, status in statuses(unknown).items() if status != "ok"}
-    assert missing == {"contacts", "leads", "opportunities", "cases", "campaigns", "timeline"}
+    assert missing == (PARTS - {"customer"}) | {"contacts"}
 
 
 async def test_an_answer_that_makes_no_sense_is_a_part_that_is_unavailable(house: House) -> None:

@@ -24,6 +24,9 @@ SHOWN: Final = 10
 CONTACTS: Final = 50
 """Contacts of an account whose records are shown with its own: more ids would make the filters unwieldy."""
 
+OF_CUSTOMERS: Final = ("leads", "opportunities", "quotes", "cases")
+"""Collections whose records belong to a customer, each filtered by ``customer.id``."""
+
 Parts = dict[str, Told]
 
 
@@ -46,7 +49,7 @@ router = APIRouter(prefix="/customers", tags=["customers"], route_class=Route)
 
 @router.get("/{customer_id}/360", response_model=Customer360, operation_id="get_customer_360", responses=RESPONSES)
 async def get_customer_360(customer_id: UUID, request: Request) -> Response:
-    """An account or a contact with the first of what belongs to it: leads, opportunities, cases, campaigns, timeline.
+    """An account or a contact with the first of what belongs to it: leads, deals, quotes, cases, campaigns, timeline.
 
     An account includes what belongs to its newest 50 contacts, as far as you may read those. Campaigns are those that
     the leads and opportunities shown came from. Each list is the first page of its `href`: more by its `next`.
@@ -102,19 +105,12 @@ async def _belongings(composer: Composer, ids: Sequence[UUID], why_incomplete: D
         return await composer.ask_list(_page(collection, _one_of(field, ids)))
 
     async with asyncio.TaskGroup() as group:
-        leads = group.create_task(of_customers("leads"))
-        opportunities = group.create_task(of_customers("opportunities"))
-        cases = group.create_task(of_customers("cases"))
+        lists = {collection: group.create_task(of_customers(collection)) for collection in OF_CUSTOMERS}
         timeline = group.create_task(of_customers("timeline", "regarding"))
-        origins = [await leads, await opportunities]
+        origins = [await lists["leads"], await lists["opportunities"]]
         campaigns = group.create_task(_campaigns(composer, origins))
-    return {
-        "leads": leads.result(),
-        "opportunities": opportunities.result(),
-        "cases": cases.result(),
-        "campaigns": campaigns.result(),
-        "timeline": timeline.result(),
-    }
+    found = {collection: task.result() for collection, task in lists.items()}
+    return {**found, "campaigns": campaigns.result(), "timeline": timeline.result()}
 
 
 async def _campaigns(composer: Composer, origins: Sequence[Told]) -> Told:

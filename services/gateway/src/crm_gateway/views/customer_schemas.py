@@ -42,6 +42,12 @@ class Opportunities(List):
     items: list[Annotated[dict[str, Any], described_as("OpportunityRead")]] = Field(description="The newest 10.")
 
 
+class Quotes(List):
+    """Quotes for this customer, or for one of an account's contacts."""
+
+    items: list[Annotated[dict[str, Any], described_as("QuoteRead")]] = Field(description="The newest 10.")
+
+
 class Cases(List):
     """Cases of this customer, or of one of an account's contacts."""
 
@@ -62,7 +68,7 @@ class Timeline(List):
 
 _OK: dict[str, Any] = {"status": "ok", "as_of": "2026-05-04T09:30:00Z"}
 PARTS_EXAMPLE: dict[str, Any] = {
-    **dict.fromkeys(("customer", "contacts", "leads", "opportunities", "campaigns", "timeline"), _OK),
+    **dict.fromkeys(("customer", "contacts", "leads", "opportunities", "quotes", "campaigns", "timeline"), _OK),
     "cases": {
         "status": "unavailable",
         "as_of": "2026-05-04T09:30:00Z",
@@ -86,6 +92,7 @@ class Parts(BaseModel):
     contacts: Part | None = Field(None, description="Of an account only.")
     leads: Part = Field(description="Leads that became the customer.")
     opportunities: Part = Field(description="Deals with the customer.")
+    quotes: Part = Field(description="Quotes for the customer.")
     cases: Part = Field(description="Cases of the customer.")
     campaigns: Part = Field(
         description="Unavailable also while leads or opportunities are: it is then not known which."
@@ -103,6 +110,7 @@ class Customer360(BaseModel):
     contacts: Contacts | None = Field(None, description="Of an account: its contacts, whose records are shown as well.")
     leads: Leads | None = Field(description="Leads.")
     opportunities: Opportunities | None = Field(description="Opportunities.")
+    quotes: Quotes | None = Field(description="Quotes.")
     cases: Cases | None = Field(description="Cases.")
     campaigns: Campaigns | None = Field(description="Campaigns.")
     timeline: Timeline | None = Field(description="Timeline.")

@@ -30,7 +30,7 @@ class SalesContractCreate(SalesContractFields):
             "examples": [
                 {
                     "name": "Fleet service",
-                    "customer": {"type": "account", "id": "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f"},
+                    "customer": {"type": "account", "id": "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e71"},
                     "start_date": "2090-01-01",
                     "end_date": "2090-12-31",
                     "value": {"amount": "12000.00", "currency": "EUR"},
