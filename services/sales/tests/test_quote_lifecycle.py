@@ -261,6 +261,19 @@ async def test_a_day_ends_where_the_organisation_is(
     assert due == ([quote["id"]] if past else [])
 
 
+async def test_the_timer_never_reads_the_whole_table(runtime: Runtime) -> None:
+    due = due_to_expire(datetime(2026, 5, 31, tzinfo=UTC)).limit(1).with_for_update(skip_locked=True)
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql("set local plan_cache_mode = force_generic_plan")
+        await conn.exec_driver_sql("set local enable_seqscan = off")
+        compiled = due.compile(dialect=conn.dialect)
+        values = ", ".join(f"'{compiled.params[name]}'" for name in compiled.positiontup or ())
+        await conn.exec_driver_sql(f"prepare due as {compiled}")
+        plan = "".join(row[0] for row in await conn.exec_driver_sql(f"explain execute due({values})"))
+        await conn.exec_driver_sql("deallocate due")
+    assert "ix_quote_to_expire" in plan, plan
+
+
 CURRENCIES = st.sampled_from(["JPY", "EUR", "KWD"])
 
 

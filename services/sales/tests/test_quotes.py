@@ -77,7 +77,7 @@ async def test_the_addresses_of_a_customer_are_for_those_who_may_read_it(
         ({"effective_from": "2030-01-02", "effective_to": "2030-01-01"}, "end-before-start", "/effective_to"),
         ({"currency": "USD"}, "currency-mismatch", "/lines/0/unit_price/currency"),
         ({"currency": "USD", "lines": []}, "no-exchange-rate", "/currency"),
-        ({"freight": {"amount": "1.00", "currency": "USD"}}, "currency-mismatch", "/lines/0/unit_price/currency"),
+        ({"freight": {"amount": "1.00", "currency": "USD"}}, "currency-mismatch", "/freight/currency"),
         ({"lines": [VAN | {"name": None}]}, "name-required", "/lines/0/name"),
         ({"lines": [VAN, VAN | {"unit_price": None}]}, "price-required", "/lines/1/unit_price"),
         ({"lines": [VAN | {"price_overridden": False}]}, "price-required", "/lines/0/unit_price"),

@@ -17,7 +17,7 @@ async def price_new(uow: UnitOfWork, document: SalesDocument, body: DocumentFiel
     """Price a new document. It is in the currency that is named, else its price list's, else that of the first amount in the
     body, else the base currency; for good."""
     price_list = await price_list_of(uow, body.price_list_id)
-    otherwise = price_list.currency if price_list else currency_of((body.discount_amount, body.freight), body.lines)
+    otherwise = price_list.currency if price_list else currency_of(body.lines, body.discount_amount, body.freight)
     document.currency = currency or otherwise or uow.runtime.directory.organization.base_currency
     require_currency_of(price_list, document.currency, "/currency")
     lines = await price_lines(uow, body.lines, price_list_id=document.price_list_id, currency=document.currency)

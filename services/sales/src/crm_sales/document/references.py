@@ -1,6 +1,6 @@
 """What a quote, order or invoice refers to: its deal, its customer, and the addresses that it takes from there.
 
-Lock order: lead, deal, quote, order, invoice; then accounts and contacts. Whoever makes a document of a deal holds the
+Lock order: lead, deal, account and contact, quote, order, invoice, product. Whoever makes a document of a deal holds the
 deal, so winning it at the same moment finds the document, or is found by it.
 """
 

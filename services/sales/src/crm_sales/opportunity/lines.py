@@ -20,7 +20,7 @@ async def price_deal(uow: UnitOfWork, deal: Opportunity, body: OpportunityLines,
         price_list = await price_list_of(uow, deal.price_list_id)
         before = deal.priced_lines
         wanted = body.lines if "lines" in given else as_inputs(before)
-        currency = deal.currency or (price_list.currency if price_list else currency_of((), wanted))
+        currency = deal.currency or (price_list.currency if price_list else currency_of(wanted))
         currency = currency or uow.runtime.directory.organization.base_currency
         require_currency_of(price_list, currency, "/price_list_id")
         deal.hold(await price_lines(uow, wanted, price_list_id=deal.price_list_id, currency=currency, kept=before))

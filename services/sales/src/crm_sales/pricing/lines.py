@@ -66,10 +66,10 @@ def require_currency_of(price_list: PriceList | None, currency: str, pointer: st
         raise InvalidValue(pointer, "currency-mismatch", message)
 
 
-def currency_of(amounts: Iterable[Money | None], lines: Iterable[LineInput]) -> str | None:
+def currency_of(lines: Iterable[LineInput], *others: Money | None) -> str | None:
     """The currency that the amounts of a body speak of first."""
     prices = (line.unit_price for line in lines)
-    return next((amount.currency for amount in (*amounts, *prices) if amount is not None), None)
+    return next((amount.currency for amount in (*prices, *others) if amount is not None), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class QuoteCreated(QuoteEvent):
 
 
 class QuoteUpdated(QuoteEvent):
-    """Fields, lines or prices of a drafted quote changed, or winning its deal gave it a customer."""
+    """Fields, lines or prices of a drafted quote changed; or its deal gave it a customer, or another took that one's place."""
 
     type: ClassVar[str] = "crm.sales.quote.updated.v1"
 
