@@ -48,7 +48,7 @@ async def customer(administrator: Person) -> Customer:
     qualified = await send("POST", f"/leads/{lead['id']}/qualify", {"allow_duplicates": True})
     story = administrator.after
     quote = await send("POST", f"/opportunities/{qualified['opportunity_id']}/quote", status=201)
-    story = f"{story}, {administrator.after}"
+    story = administrator.after = f"{story}, {administrator.after}"
     body = {"title": "The bill is wrong", "customer": {"type": "contact", "id": qualified["contact_id"]}}
     case = await send("POST", "/cases", body, status=201)
     administrator.after = f"{story}, {administrator.after}"
