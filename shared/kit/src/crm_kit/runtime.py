@@ -115,7 +115,7 @@ def build_runtime(service: Service, settings: Settings) -> Runtime:
         pool_size=settings.connections,
         application_name=name,
         statement_seconds=settings.hop_seconds if settings.role == "api" else 0,
-        by_index=settings.role == "api" and not service.reports,
+        by_index=not (service.reports and settings.role == "api"),
     )
     notifier = Notifier(db.dsn, f"{name}-notify")
     directory = Directory(db, notifier)
