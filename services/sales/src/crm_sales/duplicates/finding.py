@@ -112,10 +112,26 @@ def searches_for(records: Iterable[Somebody]) -> list[tuple[Target, list[Wanted]
     return list(searches.items())
 
 
+WANTED_COLUMNS = {
+    "n": "int",
+    "id": "uuid",
+    "email": "text",
+    "phone": "text",
+    "mobile": "text",
+    "name": "text",
+    "person": "boolean",
+    "at": "timestamptz",
+}
 WANTED = """(
     select n, id, lower(email) as email, phone, mobile, lower(name) as name, person, at
     from unnest({n}, {id}, {email}, {phone}, {mobile}, {name}, {person}, {at})
         w (n, id, email, phone, mobile, name, person, at)
+)"""
+
+# Of arrays the planner looks at the length, each time anew, and that takes longer than the search for one.
+ONE_WANTED = """(
+    select {n} as n, {id} as id, lower({email}) as email, {phone} as phone, {mobile} as mobile, lower({name}) as name,
+        {person} as person, {at} as at
 )"""
 
 # Each rule has its index; the planner combines them.
@@ -190,17 +206,15 @@ def _search(target: Target, wanted: str, limit: int, more: str) -> str:
 
 
 def _wanted(wanted: Sequence[Wanted], values: Parameters) -> str:
-    likenesses = [likeness for _, likeness in wanted]
-    return WANTED.format(
-        n=values.add([number for number, _ in wanted], "int[]"),
-        id=values.add([one.id for one in likenesses], "uuid[]"),
-        email=values.add([one.email for one in likenesses], "text[]"),
-        phone=values.add([one.phone for one in likenesses], "text[]"),
-        mobile=values.add([one.mobile_phone for one in likenesses], "text[]"),
-        name=values.add([one.name or None for one in likenesses], "text[]"),
-        person=values.add([one.kind == "person" for one in likenesses], "boolean[]"),
-        at=values.add([one.created_at for one in likenesses], "timestamptz[]"),
-    )
+    rows = [
+        (number, one.id, one.email, one.phone, one.mobile_phone, one.name or None, one.kind == "person", one.created_at)
+        for number, one in wanted
+    ]
+    if len(rows) == 1:
+        named = zip(WANTED_COLUMNS.items(), rows[0], strict=True)
+        return ONE_WANTED.format(**{name: values.add(value, type_) for (name, type_), value in named})
+    columns = zip(WANTED_COLUMNS.items(), zip(*rows, strict=True), strict=True)
+    return WANTED.format(**{name: values.add(list(column), f"{type_}[]") for (name, type_), column in columns})
 
 
 def _match(row: Any) -> Match:
