@@ -10,14 +10,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import aiormq
 import structlog
 from aiormq import spec
-from aiormq.abc import AbstractConnection, DeliveredMessage
+from aiormq.abc import AbstractConnection, ChannelFrame, ConfirmationFrameType, DeliveredMessage, FrameType
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
+from pamqp.body import ContentBody
+from pamqp.header import ContentHeader
 from yarl import URL
 
 log = structlog.get_logger(__name__)
@@ -155,20 +158,14 @@ class Publisher:
 
     async def publish(self, exchange: str, messages: Sequence[Outgoing], *, seconds: float = 5.0) -> list[Outcome]:
         """Send in order, wait for every confirm at once. A channel with an unknown outcome is not used again."""
+        if not messages:
+            return []
         channel = await self.ready()
-        sends = [
-            asyncio.ensure_future(
-                channel.basic_publish(
-                    m.body,
-                    exchange=exchange,
-                    routing_key=m.routing_key,
-                    properties=m.properties,
-                    mandatory=True,
-                    wait=False,
-                )
-            )
-            for m in messages
-        ]
+        try:
+            sends = await _send(channel, exchange, messages)
+        except BaseException:
+            await self.close()  # what was handed over and what was counted may differ now
+            raise
         try:
             _, late = await asyncio.wait(sends, timeout=seconds)
         except asyncio.CancelledError:
@@ -190,6 +187,48 @@ class Publisher:
         """Drop the connection; the next publish opens another."""
         connection, self._connection, self._channel = self._connection, None, None
         await _disconnect(connection)
+
+
+PIECE_BYTES = 128 * 1024
+
+
+async def _send(
+    channel: aiormq.Channel, exchange: str, messages: Sequence[Outgoing]
+) -> "list[asyncio.Future[ConfirmationFrameType]]":
+    """Hand over all messages, as few pieces as that takes, and return the confirm that is due for each.
+
+    What ``Channel.basic_publish`` does for one message with a task, a timeout and a packet of its own.
+    """
+    confirms: list[asyncio.Future[ConfirmationFrameType]] = []
+    frames: list[FrameType | ContentBody] = []
+    size = 0
+    async with channel.lock:
+        for message in messages:
+            channel.delivery_tag += 1
+            confirm = channel.create_future()
+            channel.confirmations[channel.delivery_tag] = confirm
+            # By this a returned message finds its confirm.
+            message_id = message.properties.message_id or ""
+            channel.message_id_delivery_tag[message_id] = channel.delivery_tag
+            confirm.add_done_callback(partial(_forget, channel, message_id, channel.delivery_tag))
+            confirms.append(confirm)
+            frames.append(spec.Basic.Publish(exchange=exchange, routing_key=message.routing_key, mandatory=True))
+            frames.append(ContentHeader(properties=message.properties, body_size=len(message.body)))
+            frames.extend(_split(message.body, channel.max_content_size))
+            size += len(message.body)
+            if size >= PIECE_BYTES or message is messages[-1]:
+                await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames))
+                frames, size = [], 0
+    return confirms
+
+
+def _forget(channel: aiormq.Channel, message_id: str, tag: int, _: object) -> None:
+    if channel.message_id_delivery_tag.get(message_id) == tag:
+        del channel.message_id_delivery_tag[message_id]
+
+
+def _split(body: bytes, size: int) -> list[ContentBody]:
+    return [ContentBody(body[start : start + size]) for start in range(0, len(body), size)]
 
 
 def _outcome(send: "asyncio.Future[Any]") -> Outcome:
