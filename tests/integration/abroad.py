@@ -68,15 +68,14 @@ async def _make(app: FastAPI, wanted: set[tuple[str, str]]) -> None:
             async with runtime.db.autocommit() as conn:
                 if (await conn.execute(table.select().where(table.c.id == UUID(id_)))).first() is None:
                     missing.append((own[kind], id_))
+    uow = UnitOfWork(runtime, system_principal(runtime.service), Cause(correlation_id="what examples refer to"))
     for model, id_ in missing:
         entity = entity_for(model.entity())
         assert entity is not None
         created = _event(entity, "created")
-        # One at a time: examples of different kinds may well use the same id.
-        uow = UnitOfWork(runtime, system_principal(runtime.service), Cause(correlation_id="what examples refer to"))
         uow.add(model(id=UUID(id_), **_columns(model, sample(created)["data"]["record"])), created)
-        await uow.commit()
-        await uow.close()
+    await uow.commit()
+    await uow.close()
 
 
 def _columns(model: type[Record], shown: dict[str, Any]) -> dict[str, Any]:
