@@ -32,6 +32,7 @@ from crm_sales.quote.schemas import QuoteCreate
 from crm_sales.worker import TIMERS
 
 from .journey import API, Json, Sales, euros
+from .plans import plan_of
 from .selling import make_customer, make_price_list, make_product, make_quote
 
 
@@ -262,15 +263,7 @@ async def test_a_day_ends_where_the_organisation_is(
 
 
 async def test_the_timer_never_reads_the_whole_table(runtime: Runtime) -> None:
-    due = due_to_expire(datetime(2026, 5, 31, tzinfo=UTC)).limit(1).with_for_update(skip_locked=True)
-    async with runtime.db.begin() as conn:
-        await conn.exec_driver_sql("set local plan_cache_mode = force_generic_plan")
-        await conn.exec_driver_sql("set local enable_seqscan = off")
-        compiled = due.compile(dialect=conn.dialect)
-        values = ", ".join(f"'{compiled.params[name]}'" for name in compiled.positiontup or ())
-        await conn.exec_driver_sql(f"prepare due as {compiled}")
-        plan = "".join(row[0] for row in await conn.exec_driver_sql(f"explain execute due({values})"))
-        await conn.exec_driver_sql("deallocate due")
+    plan = await plan_of(runtime, due_to_expire)
     assert "ix_quote_to_expire" in plan, plan
 
 

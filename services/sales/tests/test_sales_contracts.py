@@ -20,6 +20,7 @@ from crm_sales.sales_contract.domain import require_order, require_period
 from crm_sales.worker import TIMERS
 
 from .journey import API, Json, Sales, euros
+from .plans import plan_of
 
 PERIOD = {"start_date": "2090-01-01", "end_date": "2090-12-31"}
 DAYS = st.dates(date(2000, 1, 1), date(2100, 12, 31))
@@ -149,6 +150,11 @@ async def test_a_day_is_over_where_the_organisation_is(
     async with runtime.db.autocommit() as conn:
         found = (await conn.execute(past_their_end(datetime.fromisoformat(instant).astimezone(UTC)))).scalars().all()
     assert [str(one) for one in found] == ([running["id"]] if due else [])
+
+
+async def test_the_timer_never_reads_the_whole_table(runtime: Runtime) -> None:
+    plan = await plan_of(runtime, past_their_end)
+    assert "ix_sales_contract_running" in plan, plan
 
 
 @given(st.none() | DAYS, st.none() | DAYS, DAYS)
