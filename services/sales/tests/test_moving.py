@@ -277,6 +277,13 @@ async def test_an_account_whose_parent_is_yet_to_move_lies_below_the_survivor_al
 # -- the table of what moves -----------------------------------------------------------------------------------------
 
 
+def test_every_record_that_a_merge_changes_at_once_is_named_in_one_header() -> None:
+    names = {referrer.entity.entity() for referrers in REFERRERS.values() for referrer in referrers}
+    longest = f"{max(names, key=len)}/{UUID(int=0)}@1000000000, "
+    # What proxies take as one header, ours and nginx among them.
+    assert (moving.AT_ONCE + 2) * len(longest) < 8190
+
+
 def test_every_column_that_moves_is_found_by_an_index() -> None:
     for referrers in REFERRERS.values():
         for referrer in referrers:

@@ -27,8 +27,8 @@ from crm_kit.uow import UnitOfWork
 
 AT_ONCE = 100
 """Rows that move in the transaction that begins a move: its answer names every record it changed, in one header."""
-CHUNK = 500
-"""Rows of one transaction of the timer."""
+CHUNK = 200
+"""Rows of one transaction of the timer; each is in memory with its event, which may have a megabyte."""
 GRACE = timedelta(minutes=1)
 """How long after the last row is looked for more."""
 AGAIN = timedelta(seconds=1)
