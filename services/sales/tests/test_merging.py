@@ -7,6 +7,7 @@ from typing import Any, get_args
 from uuid import UUID
 
 import pytest
+from fastapi import FastAPI
 
 from crm_kit.access import Depth, Principal
 from crm_kit.db import new_id
@@ -51,6 +52,12 @@ async def test_a_merged_record_answers_410_and_names_its_survivor(sales: Sales, 
         assert (answer.status, answer.problem) == (410, "merged")
         assert answer.json["survivor"] == {"type": collection[:-1], "id": survivor["id"], "href": href}
         assert answer.headers["link"] == f'<{href}>; rel="successor-version"'
+
+
+def test_the_document_says_of_which_records_an_answer_may_be_410(app: FastAPI) -> None:
+    for path, operations in app.openapi()["paths"].items():
+        about_one = any(path.startswith(f"{API}/{collection}/{{") for collection in COLLECTIONS)
+        assert {"410" in operation["responses"] for operation in operations.values()} == {about_one}, path
 
 
 async def test_of_a_chain_of_merges_the_last_survivor_is_named(sales: Sales) -> None:

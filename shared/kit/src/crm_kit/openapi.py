@@ -5,6 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from crm_contracts.catalogue import entity_for
+from crm_kit.db import Mergeable
 from crm_kit.problems import MEDIA_TYPE, Problem
 from crm_kit.requests import PublicRoute, takes_key
 
@@ -63,10 +65,17 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From POST /auth/token."}
     }
     public = {name for name, route in _routes(app).items() if isinstance(route, PublicRoute)}
+    mergeable = _mergeable(app)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             keyed = method == "post" and takes_key(path) and not operation.get("x-not-keyed")
-            _complete(method, operation, public=operation.get("operationId") in public, keyed=keyed)
+            _complete(
+                method,
+                operation,
+                public=operation.get("operationId") in public,
+                keyed=keyed,
+                may_be_merged=path.startswith(mergeable),
+            )
             if method == "patch":
                 _forget_defaults(operation, schemas)
     app.openapi_schema = document
@@ -96,7 +105,21 @@ def _routes(app: FastAPI) -> dict[str, Any]:
     return found
 
 
-def _complete(method: str, operation: dict[str, Any], *, public: bool, keyed: bool) -> None:
+def told(code: int) -> dict[str, Any]:
+    """How a problem is described; for an operation that has one which the others have not (``responses=``)."""
+    return {
+        "description": MEANINGS[code],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _mergeable(app: FastAPI) -> tuple[str, ...]:
+    """How the paths of records begin that may be merged."""
+    names = (entity.entity() for entity in app.state.service.entities if issubclass(entity, Mergeable))
+    return tuple(f"/api/v1/{found.collection}/{{" for name in names if (found := entity_for(name)))
+
+
+def _complete(method: str, operation: dict[str, Any], *, public: bool, keyed: bool, may_be_merged: bool) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     codes = set(ALWAYS)
@@ -104,13 +127,12 @@ def _complete(method: str, operation: dict[str, Any], *, public: bool, keyed: bo
         codes |= set(WITH_BODY)
     if method in ("patch", "delete") and not public:
         codes.add(428)
+    if may_be_merged:
+        codes.add(410)
     for code in sorted(codes):
         responses.setdefault(
             str(code),
-            {
-                "description": MEANINGS[code],
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
+            told(code),
         )
     if public:
         return

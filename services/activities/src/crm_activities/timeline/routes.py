@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from crm_activities.timeline.query import timeline_page
 from crm_activities.timeline.schemas import TimelinePage
 from crm_kit.errors import DomainError
+from crm_kit.openapi import told
 from crm_kit.records.answers import page
 from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
 from crm_kit.requests import Route, Uow
@@ -18,7 +19,7 @@ MOST = 100
 router = APIRouter(prefix="/timeline", tags=["timeline"], route_class=Route)
 
 
-@router.get("", response_model=TimelinePage, operation_id="list_timeline")
+@router.get("", response_model=TimelinePage, operation_id="list_timeline", responses={410: told(410)})
 async def list_timeline(
     uow: Uow,
     regarding: Annotated[UUID | None, Query(description="Id of any record of any service.")] = None,
