@@ -21,11 +21,18 @@ from crm_contracts.marketing import (
 )
 from crm_contracts.sales import (
     GoalClosed,
+    InvoiceCreated,
+    InvoiceIssued,
+    InvoiceOverdue,
+    InvoicePaid,
+    InvoicePartiallyPaid,
     LeadQualified,
     LeadUpdated,
     OpportunityLost,
     OpportunityStageChanged,
     OpportunityWon,
+    OrderPartiallyFulfilled,
+    OrderSubmitted,
     QuoteActivated,
     QuoteExpired,
     QuoteRevised,
@@ -40,6 +47,8 @@ from crm_contracts.service import (
     CaseResolved,
     CaseWaiting,
 )
+
+EUROS = {"amount": "100.00", "currency": "EUR"}
 
 
 @pytest.mark.parametrize("event", all_events(), ids=lambda event: event.type)
@@ -57,6 +66,15 @@ def test_every_event_has_a_human_title(event: Any) -> None:
         (LeadQualified, {}, "Lead qualified"),
         (OpportunityWon, {"actual_value": {"amount": "1200.00", "currency": "EUR"}}, "Deal won: 1200.00 EUR"),
         (OpportunityLost, {"reason": "out_sold"}, "Deal lost: out sold"),
+        (OrderSubmitted, {"total": EUROS}, "Order submitted: 100.00 EUR"),
+        (OrderPartiallyFulfilled, {"shipped": []}, "Order partially fulfilled"),
+        (InvoiceIssued, {"total": EUROS, "record": {"kind": "invoice"}}, "Invoice issued: 100.00 EUR"),
+        (InvoiceIssued, {"total": EUROS, "record": {"kind": "credit_note"}}, "Credit note issued: 100.00 EUR"),
+        (InvoicePartiallyPaid, {"amount": EUROS}, "Invoice partially paid: 100.00 EUR"),
+        (InvoicePaid, {"amount": EUROS}, "Invoice paid: 100.00 EUR"),
+        (InvoicePaid, {"amount": None}, "Invoice paid"),
+        (InvoiceOverdue, {"balance": EUROS}, "Invoice overdue: 100.00 EUR"),
+        (InvoiceCreated, {"record": {"kind": "credit_note"}}, "Credit note created"),
         (
             OpportunityStageChanged,
             {"from_stage": {"name": "Qualify"}, "to_stage": {"name": "Propose"}},

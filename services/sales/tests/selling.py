@@ -64,9 +64,9 @@ async def play_quotes(sales: Sales, to_somebody: Json) -> None:
     await days_pass(sales, 3)
 
 
-async def days_pass(sales: Sales, days: int) -> None:
-    """What time does to the records of sales meanwhile."""
+async def days_pass(sales: Sales, days: int) -> int:
+    """What time does to the records of sales meanwhile; to how many."""
     then = clock.now() + timedelta(days=days)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now", lambda: then)
-        await TimerLoop(TIMERS, sales.runtime).fire_due()
+        return await TimerLoop(TIMERS, sales.runtime).fire_due()

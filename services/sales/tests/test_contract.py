@@ -10,6 +10,7 @@ from crm_contracts.schemas import event_schema
 from crm_kit.testing import People
 
 from .journey import ADA, Json, Sales, euros
+from .paperwork import play_invoices, play_orders
 from .selling import play_quotes
 
 ON_REQUEST = "snapshot"
@@ -44,6 +45,8 @@ async def play(sales: Sales, people: People) -> None:
     await sales.act("opportunities", deal, "win")
 
     await play_quotes(sales, to_grace)
+    await play_orders(sales, to_grace)
+    await play_invoices(sales, to_grace)
 
     for collection, record in (
         ("accounts", {"id": qualified["account_id"]}),

@@ -13,8 +13,10 @@ from crm_sales.account.domain import LIFECYCLE as ACCOUNT
 from crm_sales.competitor.domain import LIFECYCLE as COMPETITOR
 from crm_sales.contact.domain import LIFECYCLE as CONTACT
 from crm_sales.goal.domain import LIFECYCLE as GOAL
+from crm_sales.invoice.domain import LIFECYCLE as INVOICE
 from crm_sales.lead.domain import LIFECYCLE as LEAD
 from crm_sales.opportunity.domain import LIFECYCLE as OPPORTUNITY
+from crm_sales.order.domain import LIFECYCLE as ORDER
 from crm_sales.price_list.domain import LIFECYCLE as PRICE_LIST
 from crm_sales.product.domain import LIFECYCLE as PRODUCT
 from crm_sales.quote.domain import LIFECYCLE as QUOTE
@@ -33,6 +35,8 @@ LIFECYCLES = {
     "goal": GOAL,
     "quote": QUOTE,
     "sales_contract": SALES_CONTRACT,
+    "order": ORDER,
+    "invoice": INVOICE,
 }
 EXPECTED = {
     "lead": {
@@ -64,12 +68,28 @@ EXPECTED = {
     "competitor": {"active/active": {"deactivate"}, "inactive/inactive": {"activate"}},
     "quote": {
         "draft/draft": {"reprice", "activate", "cancel"},
-        "active/active": {"win", "lose", "cancel", "revise"},
-        "won/won": set(),
+        "active/active": {"win", "order", "lose", "cancel", "revise"},
+        "won/won": {"order"},
         "closed/lost": {"revise"},
         "closed/canceled": {"revise"},
         "closed/revised": set(),
         "closed/expired": {"revise"},
+    },
+    "order": {
+        "active/new": {"hold", "lock-prices", "unlock-prices", "reprice", "submit", "cancel"},
+        "active/pending": {"resume", "lock-prices", "unlock-prices", "reprice", "cancel"},
+        "submitted/submitted": {"fulfill", "invoice", "cancel"},
+        "fulfilled/partial": {"fulfill", "invoice", "cancel"},
+        "fulfilled/complete": {"invoice", "cancel"},
+        "invoiced/invoiced": {"fulfill"},
+        "canceled/canceled": set(),
+    },
+    "invoice": {
+        "draft/draft": {"issue", "cancel"},
+        "issued/issued": {"pay", "credit", "cancel"},
+        "paid/partial": {"pay", "credit"},
+        "paid/complete": {"credit"},
+        "canceled/canceled": set(),
     },
     "product": {"draft/draft": {"activate"}, "active/active": {"retire", "revise"}, "retired/retired": {"revise"}},
     "goal": {"open/open": {"close", "discard"}, "closed/closed": {"reopen"}, "discarded/discarded": {"reopen"}},

@@ -58,9 +58,9 @@ async def test_a_quote_is_activated_revised_twice_and_won(sales: Sales) -> None:
     assert (third["discount_total"], third["version"]) == (euros("10.00"), 1)
     assert [line["id"] for line in third["lines"]] == [line["id"] for line in first["lines"]]
     offered = await sales.act("quotes", third, "activate")
-    assert offered["allowed_actions"] == ["win", "lose", "cancel", "revise", "assign"]
+    assert offered["allowed_actions"] == ["win", "order", "lose", "cancel", "revise", "assign"]
     won = await sales.act("quotes", third, "win")
-    assert (won["closed_at"], won["allowed_actions"]) == (won["modified_at"], ["assign"])
+    assert (won["closed_at"], won["allowed_actions"]) == (won["modified_at"], ["order", "assign"])
     assert [
         (one["revision"], one["status"], one["status_reason"]) for one in await quotes_of(sales, first["number"])
     ] == [
@@ -177,7 +177,7 @@ async def test_allowed_actions_tell_the_truth(sales: Sales, way: list[str]) -> N
         quote = await sales.get("quotes", quote["id"])
         answer = await sales.try_act("quotes", quote, command)
         if command in quote["allowed_actions"]:
-            assert answer.status == (201 if command == "revise" else 200)
+            assert answer.status == (201 if command in ("revise", "order") else 200)
         else:
             assert (answer.status, answer.problem) == (409, "illegal-transition")
             assert [*answer.json["allowed"], "assign"] == quote["allowed_actions"]
@@ -187,7 +187,7 @@ async def test_only_a_draft_is_edited(sales: Sales) -> None:
     quote = await sales.act("quotes", await make_quote(sales), "activate")
     answer = await sales.try_patch("quotes", quote, name="Other")
     assert (answer.status, answer.problem) == (409, "illegal-transition")
-    assert answer.json["allowed"] == ["win", "lose", "cancel", "revise"]
+    assert answer.json["allowed"] == ["win", "order", "lose", "cancel", "revise"]
     assert (await sales.try_act("quotes", quote, "reprice")).problem == "illegal-transition"
 
 

@@ -10,6 +10,7 @@ from crm_kit.testing import People
 from crm_sales.tables import ENTITIES
 
 from .journey import ADA, Sales, euros
+from .paperwork import derived, pay, submitted
 from .selling import VAN, make_quote
 
 SNAPSHOTS: dict[str, type[Event]] = {
@@ -24,6 +25,8 @@ SNAPSHOTS: dict[str, type[Event]] = {
     "sales_contract": contracts.SalesContractSnapshot,
     "sales_literature": contracts.SalesLiteratureSnapshot,
     "quote": contracts.QuoteSnapshot,
+    "order": contracts.OrderSnapshot,
+    "invoice": contracts.InvoiceSnapshot,
     "sales_stage": contracts.SalesStageSnapshot,
     "exchange_rate": contracts.ExchangeRateSnapshot,
     "goal": contracts.GoalSnapshot,
@@ -50,6 +53,8 @@ async def test_a_snapshot_shows_every_record_as_its_last_event_did(
     await sales.make("sales-contracts", name="Card", customer=customer, start_date="2026-01-01", value=list_price)
     await sales.act("opportunities", {"id": qualified["opportunity_id"]}, "win", actual_value=euros("10.00"))
     await sales.act("quotes", await make_quote(sales, bill_to={"city": "London"}, discount_percent=2.5), "activate")
+    order = await submitted(sales, freight=euros("1.00"), requested_delivery="2030-01-01")
+    await pay(sales, await sales.act("invoices", await derived(sales, "orders", order, "invoice"), "issue"), "0.01")
     await sales.make("opportunities", name="Fleet", lines=[VAN], estimated_value_source="lines")
     await sales.make_customers_on_win()
     days = {"period_start": "2026-01-01", "period_end": "2026-12-31"}

@@ -8,6 +8,7 @@ from crm_kit.runtime import Runtime
 from crm_kit.testing import counted, principal
 
 from .journey import ADA, API, Sales
+from .paperwork import buyer, derived, line, part, pay
 
 
 async def test_statement_counts_of_leads(sales: Sales, runtime: Runtime) -> None:
@@ -68,3 +69,30 @@ async def test_duplicates_are_searched_by_index_however_small_the_tables(sales: 
     assert "Seq Scan" not in plan
     assert "ix_account_likeness" in plan
     assert "ix_contact_likeness" in plan
+
+
+async def test_statement_counts_from_order_to_payment(sales: Sales, runtime: Runtime) -> None:
+    customer = await buyer(sales)
+    lines = [line(f"Part {n}") for n in range(20)]
+    with counted(runtime.db) as statements:
+        order = await sales.make("orders", name="Furniture", customer=customer, lines=lines)
+    assert len(statements) <= 4, statements
+    with counted(runtime.db) as statements:
+        await sales.act("orders", order, "submit")
+    # BEGIN, the order, its customer's name, what is written, COMMIT.
+    assert len(statements) <= 5, statements
+    with counted(runtime.db) as statements:
+        await sales.act("orders", order, "fulfill")
+    assert len(statements) <= 5, statements
+    first = await derived(sales, "orders", order, "invoice", lines=[part(order, n, "0.5") for n in range(20)])
+    with counted(runtime.db) as statements:
+        await derived(sales, "orders", order, "invoice")
+    # One more for what was billed of it before, whatever the number of lines.
+    assert len(statements) <= 6, statements
+    with counted(runtime.db) as statements:
+        await sales.act("invoices", first, "issue")
+    # Two more: what it was made of, and its number.
+    assert len(statements) <= 7, statements
+    with counted(runtime.db) as statements:
+        await pay(sales, first, "1.00")
+    assert len(statements) <= 5, statements

@@ -42,6 +42,14 @@ def test_a_target_with_reasons_takes_one_of_them_and_the_first_by_default() -> N
     assert [error.pointer for error in refused.value.errors] == ["/reason"]
 
 
+def test_a_target_of_several_states_is_chosen_by_the_reason() -> None:
+    bill = Lifecycle("draft/draft", {"issue": ({"draft/draft"}, "issued/issued, paid/partial|complete")})
+    assert bill.states == ["draft/draft", "issued/issued", "paid/partial", "paid/complete"]
+    assert bill.after("issue", "draft/draft") == ("issued", "issued")
+    assert bill.after("issue", "draft/draft", "complete") == ("paid", "complete")
+    assert bill.describe()["moves"]["issue"]["to"] == ["issued/issued", "paid/partial", "paid/complete"]
+
+
 def test_the_table_describes_itself_as_data() -> None:
     described = DOOR.describe()
     assert described["initial"] == "open/new"

@@ -17,6 +17,8 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "sales-contracts": "sales",
     "sales-literature": "sales",
     "quotes": "sales",
+    "orders": "sales",
+    "invoices": "sales",
     "sales-stages": "sales",
     "exchange-rates": "sales",
     "settings/sales": "sales",

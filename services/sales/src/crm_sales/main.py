@@ -12,8 +12,10 @@ from crm_sales.consumers import CONSUMERS
 from crm_sales.contact.routes import router as contacts
 from crm_sales.exchange_rate.routes import router as exchange_rates
 from crm_sales.goal.routes import router as goals
+from crm_sales.invoice.routes import router as invoices
 from crm_sales.lead.routes import router as leads
 from crm_sales.opportunity.routes import router as opportunities
+from crm_sales.order.routes import router as orders
 from crm_sales.price_list.routes import router as price_lists
 from crm_sales.price_list_item.routes import router as price_list_items
 from crm_sales.product.routes import router as products
@@ -25,7 +27,7 @@ from crm_sales.settings.routes import router as sales_settings
 
 DEALS = (leads, opportunities, accounts, contacts, competitors)
 CATALOGUE = (products, price_lists, price_list_items, sales_literature)
-DOCUMENTS = (quotes, sales_contracts)
+DOCUMENTS = (quotes, orders, invoices, sales_contracts)
 ORGANISATION = (sales_stages, exchange_rates, sales_settings, goals)
 ROUTERS = (*DEALS, *CATALOGUE, *DOCUMENTS, *ORGANISATION)
 

@@ -7,9 +7,12 @@ from crm_sales.contact.model import Contact
 from crm_sales.db import Base
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.goal.model import Goal
+from crm_sales.invoice.model import Invoice
+from crm_sales.invoice.numbering import InvoiceCounter
 from crm_sales.lead.model import Lead
 from crm_sales.merging.model import MoveTask
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.order.model import Order
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.model import Product
@@ -29,6 +32,8 @@ ENTITIES = (
     Competitor,
     Product,
     Quote,
+    Order,
+    Invoice,
     PriceList,
     PriceListItem,
     SalesContract,
@@ -40,7 +45,7 @@ ENTITIES = (
 )
 PROJECTIONS = (CaseRef, MemberRef)
 
-OTHERS = (MoveTask,)
+OTHERS = (MoveTask, InvoiceCounter)
 
 METADATA = Base.metadata
-add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO", "QUO", "SCO"))
+add_kit_tables(METADATA, numbers=("LEA", "OPP", "ACC", "CON", "PRO", "QUO", "ORD", "SCO"))

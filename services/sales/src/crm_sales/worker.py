@@ -11,6 +11,8 @@ from crm_sales.account.commands import IMPORTER as ACCOUNTS
 from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
 from crm_sales.contact.commands import IMPORTER as CONTACTS
+from crm_sales.invoice.commands import fall_overdue
+from crm_sales.invoice.overdue import due_and_unpaid
 from crm_sales.lead.commands import IMPORTER as LEADS
 from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.migrate import IMPORTER as OPPORTUNITIES
@@ -27,6 +29,11 @@ TIMERS.due("sales contracts end", past_their_end)(end_by_time)
 @TIMERS.due("quotes expire", due_to_expire)
 async def _expire(quote_id: UUID, uow: UnitOfWork) -> None:
     await expire_quote(uow, quote_id)
+
+
+@TIMERS.due("invoices fall overdue", due_and_unpaid)
+async def _overdue(invoice_id: UUID, uow: UnitOfWork) -> None:
+    await fall_overdue(uow, invoice_id)
 
 
 def run() -> None:

@@ -12,6 +12,7 @@ class Lifecycle:
 
     ``moves`` maps an action to its sources and its target. A source is ``status/reason`` or ``status/*``;
     a target may list reasons (``lost/canceled|out_sold``): the command then takes ``reason``, the first is the default;
+    it may list states (``issued/issued, paid/complete``): which one, the record decides by the reason it moves with;
     ``open/*`` keeps the state as it is.
     ``initial`` is where a record starts. ``by_time`` holds, in the same form, the moves that nobody commands because time makes
     them: they have no route, and are never among the actions.
@@ -33,8 +34,8 @@ class Lifecycle:
 
     @staticmethod
     def _targets(target: str) -> list[tuple[str, str]]:
-        status, _, reasons = target.partition("/")
-        return [(status, reason) for reason in reasons.split("|")]
+        states = [state.partition("/") for state in target.split(", ")]
+        return [(status, reason) for status, _, reasons in states for reason in reasons.split("|")]
 
     @cached_property
     def _actions(self) -> dict[str, list[str]]:

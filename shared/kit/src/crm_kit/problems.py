@@ -38,6 +38,7 @@ STATUS: Mapping[str, int] = {
     "unfinished-business": 409,
     "last-administrator": 409,
     "already-exists": 409,
+    "already-ordered": 409,
     "merged": 410,
     "stale": 412,
     "body-too-large": 413,

@@ -21,6 +21,8 @@ NAMES: Final[Mapping[str, Callable[[Raw], str | None]]] = {
     "lead": _lead,
     "opportunity": _field("name"),
     "quote": _field("name"),
+    "order": _field("name"),
+    "invoice": lambda record: record.get("number") or record.get("name"),
     "account": _field("name"),
     "contact": _field("full_name"),
     "competitor": _field("name"),

@@ -7,8 +7,8 @@ from crm_contracts.envelope import parse_type
 
 Data = Mapping[str, Any]
 
-LABELS: Final = {"opportunity": "Deal", "api_client": "API client"}
-"""How people call an entity, where it is not its name."""
+LABELS: Final = {"opportunity": "Deal", "api_client": "API client", "invoice.credit_note": "Credit note"}
+"""How people call an entity, or a kind of it, where it is not its name."""
 
 PHRASES: Final = {
     "held": "put on hold",
@@ -35,6 +35,15 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "crm.sales.quote.expired.v1": ("expired_at",),
     "crm.sales.sales_contract.ended.v1": ("ended_at",),
     "crm.sales.sales_contract.terminated.v1": ("terminated_at",),
+    "crm.sales.order.submitted.v1": ("total", "submitted_at"),
+    "crm.sales.order.fulfilled.v1": ("fulfilled_at",),
+    "crm.sales.order.invoiced.v1": ("invoice_id",),
+    "crm.sales.order.canceled.v1": ("canceled_at",),
+    "crm.sales.invoice.issued.v1": ("total", "issue_date", "due_date"),
+    "crm.sales.invoice.partially_paid.v1": ("amount", "method", "paid_at"),
+    "crm.sales.invoice.paid.v1": ("amount", "method", "paid_at"),
+    "crm.sales.invoice.overdue.v1": ("balance", "due_date", "overdue_at"),
+    "crm.sales.invoice.canceled.v1": ("canceled_at",),
     "crm.marketing.campaign.launched.v1": ("actual_start",),
     "crm.marketing.campaign.completed.v1": ("actual_end",),
     "crm.marketing.campaign.canceled.v1": ("actual_end",),
@@ -52,13 +61,34 @@ SHARED_FACTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The same for facts that mean the same wherever they happen."""
 
+OF_RECORD: Final[Mapping[str, tuple[str, ...]]] = {"invoice": ("kind",)}
+"""What a title needs to know of the record itself, by entity: an invoice may be a credit note."""
+
+AMOUNTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "won": ("actual_value", "total"),
+    "activated": ("total",),
+    "submitted": ("total",),
+    "issued": ("total",),
+    "partially_paid": ("amount",),
+    "paid": ("amount",),
+    "overdue": ("balance",),
+}
+"""The facts that are money and worth a place in the title; the first that there is."""
+
 RESOLUTION: Final = ("kind", "minutes", "billable_minutes", "resolved_at", "reversed_at")
 """What of a resolution that holds no longer is kept: never what was said."""
 
 
 def shown_facts(type_: str, data: Data) -> dict[str, Any] | None:
     """What to keep of an event's data: its facts, the names of changed fields, who owns it now."""
-    fact = parse_type(type_).fact
+    parsed = parse_type(type_)
+    facts = _facts(type_, parsed.fact, data)
+    record = data.get("record") or {}
+    known = {name: record[name] for name in OF_RECORD.get(parsed.entity, ()) if name in record}
+    return {**known, **(facts or {})} if known else facts
+
+
+def _facts(type_: str, fact: str, data: Data) -> dict[str, Any] | None:
     facts = FACTS.get(type_) or SHARED_FACTS.get(fact)
     if facts is not None:
         return {name: data.get(name) for name in facts}
@@ -82,7 +112,7 @@ def _principal(owner: Any) -> dict[str, Any] | None:
 def title_of(type_: str, data: Data) -> str:
     """One line for people: *Lead qualified*, *Deal won: 1200.00 EUR*."""
     _, entity, fact, _ = parse_type(type_)
-    label = LABELS.get(entity) or entity.replace("_", " ").capitalize()
+    label = LABELS.get(f"{entity}.{data.get('kind')}") or LABELS.get(entity) or entity.replace("_", " ").capitalize()
     phrase = PHRASES.get(f"{entity}.{fact}") or PHRASES.get(fact) or fact.replace("_", " ")
     title = f"{label} {phrase}"
     detail = _detail(fact, data)
@@ -90,13 +120,13 @@ def title_of(type_: str, data: Data) -> str:
 
 
 def _detail(fact: str, data: Data) -> str | None:
+    for name in AMOUNTS.get(fact, ()):
+        match data.get(name):
+            case {"amount": amount, "currency": currency}:
+                return f"{amount} {currency}"
     match fact:
         case "updated":
             return ", ".join(name.replace("_", " ") for name in data.get("changed") or ())
-        case "won" | "activated":
-            match data.get("actual_value") or data.get("total"):
-                case {"amount": amount, "currency": currency}:
-                    return f"{amount} {currency}"
         case "revised" if data.get("next_revision"):
             return f"revision {data['next_revision']}"
         case "stage_changed":

@@ -47,6 +47,7 @@ EXPLAINED: Final = {
     " or go on with `force: true`.",
     "last-administrator": "Somebody must be left who can administer the organisation.",
     "already-exists": "Another record has this value already, and it must be unique.",
+    "already-ordered": "A quote becomes an order once; the problem names the order.",
     "merged": "The record was merged into another; the problem links the survivor.",
     "stale": "The record has changed since you read it. Read it again, decide again, and send its new ETag in If-Match.",
     "body-too-large": "A body is at most 1 MiB; imports and files may be larger.",

@@ -28,9 +28,11 @@ from crm_sales.duplicates.likeness import likeness_of
 from crm_sales.duplicates.refusing import refuse_duplicates_of
 from crm_sales.duplicates.schemas import OnDuplicates
 from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.invoice.model import Invoice
 from crm_sales.lead.model import Lead
 from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.order.model import Order
 from crm_sales.own_number import require_own_number
 from crm_sales.quote.model import Quote
 from crm_sales.sales_contract.model import SalesContract
@@ -116,6 +118,8 @@ async def delete_account(uow: UnitOfWork, account_id: UUID) -> None:
         (Opportunity, "customer_account_id", "name"),
         (Quote, "customer_account_id", "name"),
         (SalesContract, "customer_account_id", "name"),
+        (Order, "customer_account_id", "number"),
+        (Invoice, "customer_account_id", "name"),
     ]
     await MOVER.refuse_target(uow, account)
     await refuse_in_use(uow, account, referrers)

@@ -24,9 +24,11 @@ from crm_sales.duplicates.importing import duplicates_of_rows
 from crm_sales.duplicates.likeness import likeness_of
 from crm_sales.duplicates.refusing import refuse_duplicates_of
 from crm_sales.duplicates.schemas import OnDuplicates
+from crm_sales.invoice.model import Invoice
 from crm_sales.lead.model import Lead
 from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.order.model import Order
 from crm_sales.quote.model import Quote
 from crm_sales.sales_contract.model import SalesContract
 
@@ -103,6 +105,8 @@ async def delete_contact(uow: UnitOfWork, contact_id: UUID) -> None:
         (Opportunity, "customer_contact_id", "name"),
         (Quote, "customer_contact_id", "name"),
         (SalesContract, "customer_contact_id", "name"),
+        (Order, "customer_contact_id", "number"),
+        (Invoice, "customer_contact_id", "name"),
     ]
     await MOVER.refuse_target(uow, contact)
     await refuse_in_use(uow, contact, referrers)

@@ -6,17 +6,21 @@ Each column needs an index that begins with it. A customer of either kind is fou
 from crm_contracts.sales import (
     AccountUpdated,
     ContactUpdated,
+    InvoiceUpdated,
     LeadUpdated,
     OpportunityUpdated,
+    OrderUpdated,
     QuoteUpdated,
     SalesContractUpdated,
 )
 from crm_kit.records.moving import Mover, Referrer
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
+from crm_sales.invoice.model import Invoice
 from crm_sales.lead.model import Lead
 from crm_sales.merging.model import MoveTask
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.order.model import Order
 from crm_sales.quote.model import Quote
 from crm_sales.sales_contract.model import SalesContract
 
@@ -28,6 +32,8 @@ REFERRERS: dict[str, tuple[Referrer, ...]] = {
         Referrer(Opportunity, OpportunityUpdated, ("customer_id",)),
         Referrer(Quote, QuoteUpdated, ("customer_id",)),
         Referrer(SalesContract, SalesContractUpdated, ("customer_id",)),
+        Referrer(Order, OrderUpdated, ("customer_id",)),
+        Referrer(Invoice, InvoiceUpdated, ("customer_id",)),
     ),
     "contact": (
         Referrer(Account, AccountUpdated, ("primary_contact_id",)),
@@ -35,6 +41,8 @@ REFERRERS: dict[str, tuple[Referrer, ...]] = {
         Referrer(Opportunity, OpportunityUpdated, ("customer_id",)),
         Referrer(Quote, QuoteUpdated, ("customer_id",)),
         Referrer(SalesContract, SalesContractUpdated, ("customer_id",)),
+        Referrer(Order, OrderUpdated, ("customer_id",)),
+        Referrer(Invoice, InvoiceUpdated, ("customer_id",)),
     ),
     "lead": (Referrer(Opportunity, OpportunityUpdated, ("originating_lead_id",)),),
 }

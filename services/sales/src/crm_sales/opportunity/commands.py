@@ -21,8 +21,10 @@ from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.invoice.model import Invoice
 from crm_sales.lead.model import Lead
 from crm_sales.opportunity.competing import set_competitors
+from crm_sales.opportunity.documents import give_customer
 from crm_sales.opportunity.domain import require_own_value
 from crm_sales.opportunity.lines import price_deal
 from crm_sales.opportunity.model import Opportunity
@@ -31,7 +33,7 @@ from crm_sales.opportunity.schemas import (
     OpportunityUpdate,
     StageChange,
 )
-from crm_sales.quote.customers import give_customer
+from crm_sales.order.model import Order
 from crm_sales.quote.model import Quote
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.queries import first_stage, stage_with
@@ -138,7 +140,16 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
     deal = await uow.get(Opportunity, opportunity_id, Privilege.DELETE)
     if deal.status != "open":
         raise DomainError("not-deletable", f"A {deal.status} deal stays: figures are made of it.")
-    await refuse_in_use(uow, deal, [(Lead, "opportunity_id", "topic"), (Quote, "opportunity_id", "name")])
+    await refuse_in_use(
+        uow,
+        deal,
+        [
+            (Lead, "opportunity_id", "topic"),
+            (Quote, "opportunity_id", "name"),
+            (Order, "opportunity_id", "number"),
+            (Invoice, "opportunity_id", "name"),
+        ],
+    )
     uow.remove(deal, OpportunityDeleted)
 
 

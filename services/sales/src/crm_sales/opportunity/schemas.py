@@ -132,7 +132,7 @@ class OpportunityWin(BaseModel):
     allow_duplicates: Flag = Field(
         False, description="Make account and contact of the lead although similar ones exist."
     )
-    force: Flag = Field(False, description="Win it although quotes are active.")
+    force: Flag = Field(False, description="Win it although quotes are active or orders unfinished.")
 
 
 class OpportunityLoss(BaseModel):

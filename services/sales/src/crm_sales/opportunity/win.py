@@ -24,11 +24,11 @@ from crm_sales.duplicates.likeness import company_of, person_of
 from crm_sales.duplicates.refusing import refuse_duplicates
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
+from crm_sales.opportunity.documents import give_customer
 from crm_sales.opportunity.domain import require_past, require_value, tier_after_win
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityWin
 from crm_sales.opportunity.unfinished import refuse_unfinished
-from crm_sales.quote.customers import give_customer
 from crm_sales.settings.model import SalesSettings
 
 

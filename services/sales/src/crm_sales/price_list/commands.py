@@ -13,7 +13,9 @@ from crm_contracts.sales import (
 from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
+from crm_sales.invoice.model import Invoice
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.order.model import Order
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list.schemas import PriceListCreate, PriceListUpdate
 from crm_sales.price_list_item.model import PriceListItem
@@ -63,6 +65,8 @@ async def delete_price_list(uow: UnitOfWork, price_list_id: UUID) -> None:
         (PriceListItem, "price_list_id", None),
         (Opportunity, "price_list_id", "name"),
         (Quote, "price_list_id", "name"),
+        (Order, "price_list_id", "number"),
+        (Invoice, "price_list_id", "name"),
     ]
     await refuse_in_use(uow, price_list, referrers)
     uow.remove(price_list, PriceListDeleted)

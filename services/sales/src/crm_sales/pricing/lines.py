@@ -51,7 +51,7 @@ async def price_lines(
 
 def as_inputs(lines: Iterable[PricedLine]) -> list[LineInput]:
     """Lines as a client would send them back: to price them once more."""
-    return [LineInput.model_validate(line.model_dump()) for line in lines]
+    return [LineInput.model_validate(line.model_dump(include=set(LineInput.model_fields))) for line in lines]
 
 
 async def price_list_of(uow: UnitOfWork, price_list_id: UUID | None) -> PriceList | None:

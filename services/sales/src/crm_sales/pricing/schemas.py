@@ -1,5 +1,6 @@
 """Lines as clients write them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -76,4 +77,4 @@ class LineInput(BaseModel):
         return self.tax_percent is not None if self.tax_overridden is None else self.tax_overridden
 
 
-LineInputs = Annotated[list[LineInput], Field(max_length=MAX_LINES)]
+LineInputs = Annotated[Sequence[LineInput], Field(max_length=MAX_LINES)]

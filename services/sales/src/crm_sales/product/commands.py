@@ -22,7 +22,9 @@ from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
 from crm_sales.competitor.model import Competitor
 from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.invoice.model import Invoice
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.order.model import Order
 from crm_sales.own_number import require_own_number
 from crm_sales.price_list_item.domain import percent_price
 from crm_sales.price_list_item.model import PriceListItem
@@ -114,6 +116,8 @@ async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
         (SalesLiterature, "product_ids", "title"),
         (Opportunity, "product_ids", "name"),
         (Quote, "product_ids", "name"),
+        (Order, "product_ids", "number"),
+        (Invoice, "product_ids", "name"),
     ]
     await refuse_in_use(uow, product, referrers)
     uow.remove(product, ProductDeleted)

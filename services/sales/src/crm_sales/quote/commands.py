@@ -2,11 +2,8 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
-
 from crm_contracts.access import Privilege
 from crm_contracts.sales import (
-    CustomerCreation,
     QuoteActivated,
     QuoteAssigned,
     QuoteCanceled,
@@ -22,13 +19,13 @@ from crm_kit.records.listing import today
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
 from crm_kit.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
+from crm_sales.document.customer import require_customer
 from crm_sales.document.pricing import price_changes, price_new, price_today
 from crm_sales.document.references import deal_of, require_open, take_over
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.quote.domain import require_days_left, require_something_to_sell
 from crm_sales.quote.model import Quote
 from crm_sales.quote.schemas import QuoteCreate, QuoteUpdate
-from crm_sales.settings.model import SalesSettings
 from crm_sales.validity import require_period
 
 _BY_RULE = ("lines", "customer", "currency", "opportunity_id")
@@ -91,8 +88,7 @@ async def activate_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     quote.move("activate")
     require_something_to_sell(len(quote.lines))
     require_days_left(quote.effective_to, today(uow))
-    if quote.customer_id is None:
-        await _require_customer_to_come(uow, quote)
+    await require_customer(uow, quote, "Say whom it is offered to.")
     uow.emit(quote, QuoteActivated, total=quote.total, total_base=quote.total_base)
     return quote
 
@@ -159,16 +155,3 @@ def _name(body: QuoteCreate, deal: Opportunity | None) -> str:
     if deal is None:
         raise InvalidValue("/name", "name-required", "Say what is offered, or of which deal the quote is.")
     return deal.name
-
-
-async def _require_customer_to_come(uow: UnitOfWork, quote: Quote) -> None:
-    """A person may be offered something before there is an account or contact: where winning the deal makes them."""
-    coming = select(Opportunity.id).where(
-        Opportunity.id == quote.opportunity_id,
-        Opportunity.status == "open",
-        Opportunity.customer_id.is_(None),
-        Opportunity.originating_lead_id.is_not(None),
-        select(SalesSettings.customer_creation).limit(1).scalar_subquery() == CustomerCreation.ON_WIN,
-    )
-    if (await uow.execute(coming)).one_or_none() is None:
-        raise DomainError("customer-required", "Say whom it is offered to.")

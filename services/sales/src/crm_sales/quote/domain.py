@@ -11,6 +11,7 @@ LIFECYCLE = Lifecycle(
         "reprice": ({"draft/draft"}, "draft/draft"),
         "activate": ({"draft/draft"}, "active/active"),
         "win": ({"active/active"}, "won/won"),
+        "order": ({"active/active", "won/won"}, "won/won"),
         "lose": ({"active/active"}, "closed/lost"),
         "cancel": ({"draft/draft", "active/active"}, "closed/canceled"),
         "revise": ({"active/active", "closed/lost", "closed/canceled", "closed/expired"}, "closed/revised"),

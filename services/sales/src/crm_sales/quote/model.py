@@ -1,7 +1,8 @@
 """The quote as a row, and what can happen to it."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -53,6 +54,12 @@ class Quote(SalesDocument, Base):
         ),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
+
+    @classmethod
+    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+        """It becomes an order once."""
+        moves = super().moves_from(values)
+        return [move for move in moves if move != "order"] if values["order_id"] else moves
 
     def close(self, action: str, at: datetime) -> None:
         """Be won, lost, canceled or revised."""

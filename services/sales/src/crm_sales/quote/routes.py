@@ -1,14 +1,17 @@
 """The HTTP face of quotes."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
 from crm_kit.requests import Route, Uow
+from crm_sales.order.from_quote import order_quote as order
+from crm_sales.order.schemas import OrderOfQuote, OrderRead
 from crm_sales.quote import commands
 from crm_sales.quote.drafting import revise_quote as revise
 from crm_sales.quote.model import Quote
@@ -122,6 +125,16 @@ async def revise_quote(quote_id: UUID, uow: Uow) -> Response:
 async def win_quote(quote_id: UUID, uow: Uow) -> Response:
     """The customer accepted an active quote (Dataverse: WinQuote)."""
     return await one(uow, await commands.win_quote(uow, quote_id))
+
+
+@router.post("/{quote_id}/order", response_model=OrderRead, status_code=201, operation_id="order_quote")
+async def order_quote(quote_id: UUID, uow: Uow, body: Annotated[OrderOfQuote | None, Body()] = None) -> Response:
+    """Make an order of an active or won quote, over what was offered at the prices offered, which are locked (Dataverse:
+    ConvertQuoteToSalesOrder); an active quote is won by it. Needs `create` on orders, too. 201 with the order.
+
+    409 `already-ordered` the second time: a quote becomes an order once.
+    """
+    return await created(uow, await order(uow, quote_id, body or OrderOfQuote()), "orders")
 
 
 @router.post("/{quote_id}/lose", response_model=QuoteRead, operation_id="lose_quote")

@@ -234,3 +234,56 @@ class SalesContractStatus(StrEnum):
     ACTIVE = "active"
     ENDED = "ended"
     TERMINATED = "terminated"
+
+
+class OrderStatus(StrEnum):
+    ACTIVE = "active"
+    SUBMITTED = "submitted"
+    FULFILLED = "fulfilled"
+    INVOICED = "invoiced"
+    CANCELED = "canceled"
+
+
+class OrderStatusReason(StrEnum):
+    """active: new, pending; submitted: submitted; fulfilled: complete, partial; invoiced: invoiced; canceled: canceled."""
+
+    NEW = "new"
+    PENDING = "pending"
+    SUBMITTED = "submitted"
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    INVOICED = "invoiced"
+    CANCELED = "canceled"
+
+
+class InvoiceKind(StrEnum):
+    """What a customer owes, or what is given back of it."""
+
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
+
+
+class InvoiceStatus(StrEnum):
+    DRAFT = "draft"
+    ISSUED = "issued"
+    PAID = "paid"
+    CANCELED = "canceled"
+
+
+class InvoiceStatusReason(StrEnum):
+    """draft: draft; issued: issued; paid: partial, complete; canceled: canceled."""
+
+    DRAFT = "draft"
+    ISSUED = "issued"
+    PARTIAL = "partial"
+    COMPLETE = "complete"
+    CANCELED = "canceled"
+
+
+class PaymentMethod(StrEnum):
+    CASH = "cash"
+    BANK_TRANSFER = "bank_transfer"
+    CARD = "card"
+    DIRECT_DEBIT = "direct_debit"
+    CHECK = "check"
+    OTHER = "other"

@@ -1,0 +1,26 @@
+"""Whether a document that becomes binding has somebody it binds."""
+
+from sqlalchemy import select
+
+from crm_contracts.sales import CustomerCreation
+from crm_kit.errors import DomainError
+from crm_kit.uow import UnitOfWork
+from crm_sales.document.model import SalesDocument
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.settings.model import SalesSettings
+
+
+async def require_customer(uow: UnitOfWork, document: SalesDocument, message: str) -> None:
+    """422 ``customer-required`` for a document that belongs to nobody, unless winning its deal will make somebody: a person may
+    buy before there is an account or contact, as a bank's applicants do."""
+    if document.customer_id is not None:
+        return
+    coming = select(Opportunity.id).where(
+        Opportunity.id == document.opportunity_id,
+        Opportunity.status == "open",
+        Opportunity.customer_id.is_(None),
+        Opportunity.originating_lead_id.is_not(None),
+        select(SalesSettings.customer_creation).limit(1).scalar_subquery() == CustomerCreation.ON_WIN,
+    )
+    if (await uow.execute(coming)).one_or_none() is None:
+        raise DomainError("customer-required", message)

@@ -1,0 +1,113 @@
+"""What can be done with an invoice. Drafting one of an order or to give something back, issuing and paying it have files of
+their own: ``from_order.py``, ``credit.py``, ``issue.py``, ``payments.py``."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    InvoiceAssigned,
+    InvoiceCanceled,
+    InvoiceCreated,
+    InvoiceDeleted,
+    InvoiceKind,
+    InvoiceOverdue,
+    InvoiceUpdated,
+)
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.uow import UnitOfWork
+from crm_sales.customer_link.references import set_customer
+from crm_sales.document.pricing import pin, price_changes, price_new
+from crm_sales.document.references import deal_of, take_over
+from crm_sales.invoice.model import Invoice
+from crm_sales.invoice.origin import give_back, hold_origin
+from crm_sales.invoice.schemas import InvoiceCreate, InvoiceUpdate
+
+BY_RULE = ("lines", "customer", "currency")
+"""Fields of a body that become columns by a rule of their own."""
+OF_THE_ORIGIN = frozenset(
+    {"lines", "price_list_id", "discount_percent", "discount_amount", "freight", "customer", "opportunity_id"}
+)
+"""What a draft made of an order or invoice has from there: other than that, cancel it and make another."""
+
+
+async def create_invoice(uow: UnitOfWork, body: InvoiceCreate) -> Invoice:
+    """A draft by hand, owned by the caller; of a deal that is open or won, or of none."""
+    await uow.start(Invoice)
+    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    values = {name: plain(value) for name, value in body if name not in BY_RULE}
+    invoice = Invoice(kind=InvoiceKind.INVOICE, **values)
+    await take_over(uow, invoice, deal, body.customer, body.model_fields_set)
+    await price_new(uow, invoice, body, body.currency)
+    return uow.add(invoice, InvoiceCreated)
+
+
+async def update_invoice(uow: UnitOfWork, invoice_id: UUID, body: InvoiceUpdate) -> Invoice:
+    """Change fields of a draft; a patch that changes nothing is no change."""
+    uow.principal.require(Invoice.entity(), Privilege.WRITE)
+    # A deal is locked before its invoices.
+    if body.opportunity_id is not None:
+        await deal_of(uow, body.opportunity_id)
+    invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
+    require_status(invoice, "draft")
+    _require_own(invoice, body)
+    values = fields_set(body)
+    values.pop("lines", None)
+    if "customer" in values:
+        values.pop("customer")
+        await set_customer(uow, invoice, body.customer)
+    changed = {name for name, value in values.items() if getattr(invoice, name) != value}
+    changed |= body.model_fields_set & {"lines"}
+    apply(invoice, values)
+    await price_changes(uow, invoice, body, changed)
+    if uow.changed(invoice):
+        uow.emit(invoice, InvoiceUpdated)
+    return invoice
+
+
+async def cancel_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
+    """Make it void: a draft, or an issued one of which nothing was paid or credited. What was on it can be billed again."""
+    uow.principal.require(Invoice.entity(), Privilege.WRITE)
+    origin = await hold_origin(uow, invoice_id)
+    invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
+    invoice.cancel(uow.now)
+    await pin(uow, invoice)
+    give_back(uow, invoice, origin)
+    uow.emit(invoice, InvoiceCanceled, canceled_at=uow.now)
+    return invoice
+
+
+async def fall_overdue(uow: UnitOfWork, invoice_id: UUID) -> None:
+    """Its due date has passed and something is left to pay."""
+    invoice = await uow.load(Invoice, invoice_id)
+    invoice.overdue_at = uow.now
+    facts = {"balance": invoice.balance, "balance_base": invoice.balance_base, "due_date": invoice.due_date}
+    uow.emit(invoice, InvoiceOverdue, overdue_at=uow.now, **facts)
+
+
+async def assign_invoice(uow: UnitOfWork, invoice_id: UUID, body: Assignment) -> Invoice:
+    """Give the invoice to another owner."""
+    invoice = await uow.get(Invoice, invoice_id, Privilege.ASSIGN)
+    await assign(uow, invoice, body, InvoiceAssigned)
+    return invoice
+
+
+async def delete_invoice(uow: UnitOfWork, invoice_id: UUID) -> None:
+    """Delete a draft; what was on it can be billed again."""
+    uow.principal.require(Invoice.entity(), Privilege.DELETE)
+    origin = await hold_origin(uow, invoice_id)
+    invoice = await uow.get(Invoice, invoice_id, Privilege.DELETE)
+    if invoice.status != "draft":
+        raise DomainError("not-deletable", f"This invoice is {invoice.status}: books keep what was billed.")
+    give_back(uow, invoice, origin)
+    uow.remove(invoice, InvoiceDeleted)
+
+
+def _require_own(invoice: Invoice, body: InvoiceUpdate) -> None:
+    """422 ``fixed-by-origin`` for what an order or invoice decides, ``no-due-date`` for a credit note that would have one."""
+    if invoice.is_derived and (fixed := sorted(OF_THE_ORIGIN & body.model_fields_set)):
+        source = "invoice that it credits" if invoice.is_credit_note else "order that it bills"
+        message = f"This follows from the {source}: cancel the draft and make another."
+        raise InvalidValue(f"/{fixed[0]}", "fixed-by-origin", message)
+    if invoice.is_credit_note and body.due_date is not None:
+        raise InvalidValue("/due_date", "no-due-date", "Nobody owes a credit note.")

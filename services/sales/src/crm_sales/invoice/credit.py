@@ -1,0 +1,51 @@
+"""Give something back of what was billed: a credit note."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import InvoiceCreated, InvoiceKind, InvoiceUpdated
+from crm_kit.db import stored_columns
+from crm_kit.uow import UnitOfWork
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.invoice.model import Invoice
+from crm_sales.invoice.parts import draft_part
+from crm_sales.invoice.schemas import Credit
+from crm_sales.pricing.shares import Amounts, take
+
+
+async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Invoice:
+    """A draft of a credit note over these quantities, owned by the caller; the invoice counts them from now on.
+
+    Its amounts are in base currency at the invoice's rate, so that a credit note of everything leaves nothing there either.
+    """
+    invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
+    invoice.require_creditable()
+    quantities = take(invoice.uncredited(), body.lines, "No more is credited than was invoiced")
+    share = invoice.amounts().without(await _credited(uow, invoice)).share(quantities)
+    note = draft_part(
+        invoice,
+        InvoiceKind.CREDIT_NOTE,
+        share,
+        order_id=invoice.order_id,
+        credited_invoice_id=invoice.id,
+        exchange_rate=invoice.exchange_rate,
+        reason=body.reason,
+    )
+    await pin_amounts(uow, note, Invoice.money_fields)
+    uow.add(note, InvoiceCreated)
+    invoice.credit(quantities)
+    uow.emit(invoice, InvoiceUpdated)
+    return note
+
+
+async def _credited(uow: UnitOfWork, invoice: Invoice) -> list[Amounts]:
+    """What the invoice's credit notes that are not canceled took of it."""
+    if not any(line.credited_quantity for line in invoice.read_lines()):
+        return []
+    table = Invoice.__table__
+    live = select(*(table.c[column] for column in stored_columns(Invoice))).where(
+        table.c.credited_invoice_id == invoice.id, table.c.status != "canceled"
+    )
+    return [Invoice.from_row(dict(row)).amounts() for row in (await uow.execute(live)).mappings()]

@@ -1,0 +1,46 @@
+"""Bill an order, at once or in parts: a draft of what was asked for (Dataverse: ConvertSalesOrderToInvoice)."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import InvoiceCreated, InvoiceKind, OrderInvoiced, OrderUpdated
+from crm_kit.db import stored_columns
+from crm_kit.uow import UnitOfWork
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.invoice.model import Invoice
+from crm_sales.invoice.parts import draft_part
+from crm_sales.order.model import Order
+from crm_sales.order.schemas import LineQuantities
+from crm_sales.pricing.shares import Amounts, take
+
+
+async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -> Invoice:
+    """A draft of these quantities, owned by the caller; the order counts them from now on.
+
+    The order is held, so that two at once never bill more than was ordered.
+    """
+    order = await uow.get(Order, order_id, Privilege.WRITE)
+    order.require("invoice")
+    quantities = take(order.uninvoiced(), body.lines, "No more is billed than was ordered")
+    share = order.amounts().without(await _billed(uow, order)).share(quantities)
+    invoice = draft_part(order, InvoiceKind.INVOICE, share, order_id=order.id, payment_terms=order.payment_terms)
+    await pin_amounts(uow, invoice, Invoice.money_fields)
+    uow.add(invoice, InvoiceCreated)
+    if order.bill(quantities):
+        uow.emit(order, OrderInvoiced, invoice_id=invoice.id)
+    else:
+        uow.emit(order, OrderUpdated)
+    return invoice
+
+
+async def _billed(uow: UnitOfWork, order: Order) -> list[Amounts]:
+    """What the order's invoices that are not canceled took of it."""
+    if not any(line.invoiced_quantity for line in order.read_lines()):
+        return []
+    table = Invoice.__table__
+    live = select(*(table.c[column] for column in stored_columns(Invoice))).where(
+        table.c.order_id == order.id, table.c.kind == InvoiceKind.INVOICE, table.c.status != "canceled"
+    )
+    return [Invoice.from_row(dict(row)).amounts() for row in (await uow.execute(live)).mappings()]

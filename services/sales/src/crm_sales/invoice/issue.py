@@ -1,0 +1,42 @@
+"""Issue an invoice or credit note: it gets its number, and is owed from then on."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import InvoiceIssued, InvoicePaid, InvoiceUpdated
+from crm_kit.records.listing import today
+from crm_kit.uow import UnitOfWork
+from crm_sales.document.customer import require_customer
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.invoice.model import Invoice
+from crm_sales.invoice.numbering import next_number
+from crm_sales.invoice.origin import hold_origin
+
+
+async def issue_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
+    """Number and date it. A credit note is set off against what is left to pay of its invoice; the rest of it is paid back."""
+    uow.principal.require(Invoice.entity(), Privilege.WRITE)
+    origin = await hold_origin(uow, invoice_id, orders=False)
+    invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
+    invoice.require_issuable()
+    await require_customer(uow, invoice, "Say who owes it.")
+    if isinstance(origin, Invoice):
+        await _set_off(uow, invoice, origin)
+    invoice.issue(await next_number(uow), today(uow))
+    await pin_amounts(uow, invoice, Invoice.money_fields)
+    facts = {"issue_date": invoice.issue_date, "due_date": invoice.due_date}
+    uow.emit(invoice, InvoiceIssued, total=invoice.total, total_base=invoice.total_base, **facts)
+    return invoice
+
+
+async def _set_off(uow: UnitOfWork, note: Invoice, invoice: Invoice) -> None:
+    amount = min(note.balance, invoice.balance)
+    if not amount.amount:
+        return
+    note.set_off(amount)
+    invoice.set_off(amount)
+    await pin_amounts(uow, invoice, Invoice.money_fields)
+    if invoice.settle():
+        uow.emit(invoice, InvoicePaid, amount=None, amount_base=None, method=None, paid_at=uow.now)
+    else:
+        uow.emit(invoice, InvoiceUpdated)

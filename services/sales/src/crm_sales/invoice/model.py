@@ -1,0 +1,216 @@
+"""The invoice or credit note as a row, and what can happen to it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.money import Money
+from crm_contracts.sales import MAX_PAYMENTS, InvoiceKind, InvoiceLine, InvoicePayment, InvoiceRecord, PricedLine
+from crm_kit.db import (
+    money_columns,
+    reference_indexes,
+    search_column,
+    sorted_indexes,
+    text_enum,
+)
+from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
+from crm_sales.db import Base
+from crm_sales.document.model import SalesDocument, document_indexes
+from crm_sales.invoice.domain import LIFECYCLE, due, require_due_after, require_payment
+from crm_sales.pricing.model import PricedDocument
+from crm_sales.pricing.shares import Amounts, LineAmounts
+
+OWED = "overdue_at is null and (status = 'issued' or status_reason = 'partial')"
+"""What may fall overdue: the condition of the timer and of its index, in the same words."""
+
+
+class Invoice(SalesDocument, Base):
+    """What a customer owes, or what is given back of it: the kind says which."""
+
+    __tablename__ = "invoice"
+    record_model: ClassVar[type[BaseModel]] = InvoiceRecord
+    lifecycle = LIFECYCLE
+    line_model = InvoiceLine
+    money_fields: ClassVar[tuple[str, ...]] = (*PricedDocument.money_fields, "paid_total", "credited_total", "balance")
+
+    number: Mapped[str | None] = mapped_column(String(20), unique=True)
+    kind: Mapped[InvoiceKind] = mapped_column(text_enum(InvoiceKind))
+    order_id: Mapped[UUID | None] = mapped_column(ForeignKey("order.id"))
+    credited_invoice_id: Mapped[UUID | None] = mapped_column(ForeignKey("invoice.id"))
+    issue_date: Mapped[date | None]
+    due_date: Mapped[date | None]
+    payments: Mapped[list[Any]] = mapped_column(JSONB)
+    paid_total: Mapped[Money] = money_columns("paid_total")
+    paid_total_base: Mapped[Money] = money_columns("paid_total_base")
+    credited_total: Mapped[Money] = money_columns("credited_total")
+    credited_total_base: Mapped[Money] = money_columns("credited_total_base")
+    balance: Mapped[Money] = money_columns("balance")
+    balance_base: Mapped[Money] = money_columns("balance_base")
+    overdue_at: Mapped[datetime | None]
+    canceled_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(String(200))
+
+    search_text: Mapped[str] = search_column("name", "number")
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        *sorted_indexes("invoice", "number", "issue_date", "due_date"),
+        *sorted_indexes("invoice", "total_amount", "total_base_amount", "balance_amount", "balance_base_amount"),
+        *document_indexes("invoice"),
+        *reference_indexes("invoice", "order_id", "credited_invoice_id"),
+        Index("ix_invoice_owed", "due_date", postgresql_where=text(OWED)),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    @classmethod
+    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+        """What its kind and its lines rule out, too: a credit note is not credited, nor anything twice."""
+        lines = values["lines"]
+        out = set()
+        if values["kind"] == InvoiceKind.CREDIT_NOTE or all(
+            line["credited_quantity"] == line["quantity"] for line in lines
+        ):
+            out.add("credit")
+        if values["credited_total_amount"] or any(line["credited_quantity"] != "0" for line in lines):
+            out.add("cancel")
+        return [move for move in super().moves_from(values) if move not in out]
+
+    @property
+    def is_credit_note(self) -> bool:
+        """Whether it gives something back."""
+        return self.kind == InvoiceKind.CREDIT_NOTE
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it was made of an order or of an invoice: what it bills follows from there."""
+        return self.order_id is not None or self.credited_invoice_id is not None
+
+    def read_lines(self) -> list[InvoiceLine]:
+        """The lines as what they are."""
+        return [InvoiceLine.model_validate(line) for line in self.lines]
+
+    def hold(self, lines: Sequence[PricedLine]) -> None:
+        """Have these lines, of a draft by hand."""
+        super().hold([line if isinstance(line, InvoiceLine) else new_line(line) for line in lines])
+        self.begin()
+
+    def quantities(self) -> dict[UUID, Decimal]:
+        """How much of each line there is."""
+        return {line.id: line.quantity for line in self.read_lines()}
+
+    def uncredited(self) -> dict[UUID, Decimal]:
+        """What of each line can still be given back."""
+        return {line.id: line.quantity - line.credited_quantity for line in self.read_lines()}
+
+    def weigh(self) -> None:
+        """Let the balance follow from the total and from what was paid and set off."""
+        self.balance = self.total - self.paid_total - self.credited_total
+
+    def begin(self) -> None:
+        """Be a draft, of which nothing was paid yet."""
+        self.payments = []
+        self.paid_total = self.credited_total = Money.zero(self.currency)
+        self.weigh()
+
+    def require_issuable(self) -> None:
+        """409 or 422 when it cannot be issued, before a number is drawn for it."""
+        if "issue" not in (moves := self.moves_from(self.__dict__)):
+            raise IllegalTransition("issue", self.status, self.status_reason, moves)
+        if not self.lines:
+            raise DomainError("lines-required", "An invoice without lines is nothing to issue.")
+
+    def issue(self, number: str, on: date) -> None:
+        """It is owed from now on."""
+        self.move("issue", None if self.balance.amount else "complete")
+        self.number, self.issue_date = number, on
+        if not self.is_credit_note:
+            self.due_date = self.due_date or due(on, self.payment_terms)
+            require_due_after(on, self.due_date)
+
+    def set_off(self, amount: Money) -> None:
+        """So much of an invoice and of its credit note cancel each other out."""
+        self.credited_total = self.credited_total + amount
+        self.weigh()
+
+    def settle(self) -> bool:
+        """Nothing is left to pay since a credit note was set off: no move of its own; whether it is so."""
+        settled = self.status != "draft" and not self.balance.amount
+        if settled:
+            self.status, self.status_reason = "paid", "complete"
+        return settled
+
+    def pay(self, payment: InvoicePayment, now: datetime) -> bool:
+        """So much was received, or paid back for a credit note; whether that was the rest."""
+        self.move("pay", "partial")
+        require_payment(payment.amount, self.balance, payment.paid_at, now)
+        if len(self.payments) >= MAX_PAYMENTS:
+            raise InvalidValue("/amount", "too-many-payments", f"An invoice has at most {MAX_PAYMENTS} payments.")
+        self.payments = [*self.payments, payment.model_dump(mode="json")]
+        self.paid_total = self.paid_total + payment.amount
+        self.weigh()
+        return self.settle()
+
+    def require_creditable(self) -> None:
+        """409 when no credit note can be made of it."""
+        if "credit" not in (moves := self.moves_from(self.__dict__)):
+            why = None
+            if self.is_credit_note:
+                why = "A credit note is not credited: cancel it, or invoice anew."
+            elif "credit" in self.lifecycle.actions(self.state):
+                why = "All of it is on credit notes already."
+            raise IllegalTransition("credit", self.status, self.status_reason, moves, why)
+
+    def credit(self, quantities: Mapping[UUID, Decimal]) -> None:
+        """So much of each line is on a credit note."""
+        self.move("credit")
+        self._count(quantities)
+
+    def uncredit(self, quantities: Mapping[UUID, Decimal]) -> None:
+        """A credit note is void, and what was on it can be given back again."""
+        self._count({line_id: -quantity for line_id, quantity in quantities.items()})
+
+    def cancel(self, at: datetime) -> None:
+        """It is void; an issued one keeps its number."""
+        if "cancel" in self.lifecycle.actions(self.state) and "cancel" not in (moves := self.moves_from(self.__dict__)):
+            why = "What was credited is not canceled; cancel the drafts of its credit notes first, or credit the rest."
+            raise IllegalTransition("cancel", self.status, self.status_reason, moves, why)
+        self.move("cancel")
+        self.balance = Money.zero(self.currency)
+        self.canceled_at = at
+
+    def amounts(self) -> Amounts:
+        """What it costs, to be shared by its credit notes, or as a share of what it bills."""
+        lines = {
+            line.id: LineAmounts(line.quantity, line.manual_discount, line.net, line.tax) for line in self.read_lines()
+        }
+        nothing = Money.zero(self.currency)
+        return Amounts(lines, self.discount_amount or nothing, self.discount_total, self.freight or nothing)
+
+    def _count(self, credited: Mapping[UUID, Decimal]) -> None:
+        """Add to what was credited of each line."""
+        self.lines = [
+            line.model_copy(
+                update={"credited_quantity": line.credited_quantity + credited.get(line.id, Decimal(0))}
+            ).model_dump(mode="json")
+            for line in self.read_lines()
+        ]
+
+
+def new_line(line: PricedLine) -> InvoiceLine:
+    """A line without an order, of which nothing was credited yet."""
+    return InvoiceLine(
+        **{field: getattr(line, field) for field in PricedLine.model_fields},
+        order_line_id=None,
+        credited_quantity=Decimal(0),
+    )

@@ -1,0 +1,37 @@
+"""What is paid for an invoice, and what is paid back for a credit note."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.money import convert
+from crm_contracts.sales import InvoicePaid, InvoicePartiallyPaid, InvoicePayment
+from crm_kit.db import new_id
+from crm_kit.uow import UnitOfWork
+from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.invoice.model import Invoice
+from crm_sales.invoice.schemas import Payment
+
+
+async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoice:
+    """Record a payment: partial or complete follows from the sum, and more than the balance is refused."""
+    invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
+    payment = InvoicePayment(
+        id=new_id(),
+        amount=body.amount,
+        method=body.method,
+        reference=body.reference,
+        paid_at=body.paid_at or uow.now,
+        by=uow.principal.author,
+    )
+    settled = invoice.pay(payment, uow.now)
+    await pin_amounts(uow, invoice, Invoice.money_fields)
+    assert invoice.exchange_rate is not None  # pinned when it was drafted
+    base = uow.runtime.directory.organization.base_currency
+    facts = {
+        "amount": payment.amount,
+        "amount_base": convert(payment.amount, invoice.exchange_rate, base),
+        "method": payment.method,
+        "paid_at": payment.paid_at,
+    }
+    uow.emit(invoice, InvoicePaid if settled else InvoicePartiallyPaid, **facts)
+    return invoice

@@ -1,0 +1,135 @@
+"""The HTTP face of invoices and credit notes."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.patching import Assignment
+from crm_kit.requests import Route, Uow
+from crm_sales.invoice import commands
+from crm_sales.invoice.credit import credit_invoice as credit
+from crm_sales.invoice.issue import issue_invoice as issue
+from crm_sales.invoice.model import Invoice
+from crm_sales.invoice.payments import pay_invoice as pay
+from crm_sales.invoice.schemas import Credit, InvoiceCreate, InvoicePage, InvoiceRead, InvoiceUpdate, Payment
+
+router = APIRouter(prefix="/invoices", tags=["invoices"], route_class=Route)
+
+INVOICES = Listing(
+    Invoice,
+    sortable=(
+        "created_at",
+        "modified_at",
+        "name",
+        "number",
+        "issue_date",
+        "due_date",
+        "total.amount",
+        "total_base.amount",
+        "balance.amount",
+        "balance_base.amount",
+    ),
+    search="search_text",
+)
+
+
+@router.get("", response_model=InvoicePage, operation_id="list_invoices")
+async def list_invoices(request: Request, uow: Uow) -> Response:
+    """Invoices and credit notes you may read: filter on any field, search name and number with `q`, sort by created_at,
+    modified_at, name, number, issue_date, due_date, total.amount, total_base.amount, balance.amount or balance_base.amount,
+    page.
+
+    What is overdue: `?overdue_at[is_null]=false&balance.amount[gt]=0&sort=due_date`; the credit notes of an invoice:
+    `?credited_invoice_id=…`.
+    """
+    return await list_records(uow, INVOICES, request)
+
+
+@router.post("/query", response_model=InvoicePage, operation_id="query_invoices")
+async def query_invoices(query: Query, uow: Uow) -> Response:
+    """Invoices and credit notes by a JSON filter with and, or, not."""
+    return await query_records(uow, INVOICES, query)
+
+
+@router.post("", response_model=InvoiceRead, status_code=201, operation_id="create_invoice")
+async def create_invoice(body: InvoiceCreate, uow: Uow) -> Response:
+    """Draft an invoice by hand, owned by you; `POST /orders/{id}/invoice` drafts one of an order. Its customer and campaign are
+    the deal's, and its addresses the customer's, unless given. The rules of its lines are those of a new quote."""
+    return await created(uow, await commands.create_invoice(uow, body), "invoices")
+
+
+@router.get("/{invoice_id}", response_model=InvoiceRead, operation_id="get_invoice")
+async def get_invoice(invoice_id: UUID, request: Request, uow: Uow) -> Response:
+    """One invoice or credit note, with its version as ETag."""
+    return await read(uow, Invoice, invoice_id, request)
+
+
+@router.patch("/{invoice_id}", response_model=InvoiceRead, operation_id="update_invoice")
+async def update_invoice(invoice_id: UUID, body: InvoiceUpdate, uow: Uow) -> Response:
+    """Change fields of a draft (RFC 7396 merge patch). `lines` is the whole list, as for quotes.
+
+    422 `fixed-by-origin` for lines, amounts, customer and deal of a draft that was made of an order or invoice: cancel it and
+    make another; `no-due-date` for a due date of a credit note.
+    """
+    return await one(uow, await commands.update_invoice(uow, invoice_id, body))
+
+
+@router.delete("/{invoice_id}", status_code=204, operation_id="delete_invoice")
+async def delete_invoice(invoice_id: UUID, uow: Uow) -> Response:
+    """Delete a draft; its order or invoice can be billed or credited again. 409 `not-deletable` for any other."""
+    await commands.delete_invoice(uow, invoice_id)
+    return gone()
+
+
+@router.get("/{invoice_id}/history", response_model=HistoryPage, operation_id="list_invoice_history")
+async def list_invoice_history(invoice_id: UUID, request: Request, uow: Uow) -> Response:
+    """Who changed what, when, from what to what; newest first."""
+    return await history(uow, Invoice, invoice_id, request)
+
+
+@router.post("/{invoice_id}/issue", response_model=InvoiceRead, operation_id="issue_invoice")
+async def issue_invoice(invoice_id: UUID, uow: Uow) -> Response:
+    """Draft → issued: it gets its number, without gaps, today's date, and a due date by its payment terms unless given.
+
+    A credit note is set off against what is left to pay of its invoice; what remains of it is paid back with `pay`. With
+    nothing left to pay, it is paid at once. 422 `lines-required` without lines, `due-before-issue` for a given due date that
+    is past.
+    """
+    return await one(uow, await issue(uow, invoice_id))
+
+
+@router.post("/{invoice_id}/pay", response_model=InvoiceRead, operation_id="pay_invoice")
+async def pay_invoice(invoice_id: UUID, body: Payment, uow: Uow) -> Response:
+    """Record what was paid for an invoice, or paid back for a credit note: *partial* or *complete* follows from the sum. Send
+    an `Idempotency-Key`: a retry then pays once.
+
+    422 `overpayment` for more than the balance, `nothing-paid`, `currency-mismatch`, `in-the-future`, `too-many-payments`
+    past 500.
+    """
+    return await one(uow, await pay(uow, invoice_id, body))
+
+
+@router.post("/{invoice_id}/credit", response_model=InvoiceRead, status_code=201, operation_id="credit_invoice")
+async def credit_invoice(invoice_id: UUID, body: Credit, uow: Uow) -> Response:
+    """Draft a credit note over all of an issued or paid invoice that was not credited yet, or over so much of some `lines`;
+    needs `create` on invoices, too. 201 with the credit note, an invoice of `kind` credit_note.
+
+    422 with the pointer of the line: `quantity-exceeded` for more than is left, `unknown-line`, `duplicate-line`.
+    """
+    return await created(uow, await credit(uow, invoice_id, body), "invoices")
+
+
+@router.post("/{invoice_id}/cancel", response_model=InvoiceRead, operation_id="cancel_invoice")
+async def cancel_invoice(invoice_id: UUID, uow: Uow) -> Response:
+    """Make void a draft, or an issued invoice of which nothing was paid or credited; what was on it can be billed again. An
+    issued one keeps its number."""
+    return await one(uow, await commands.cancel_invoice(uow, invoice_id))
+
+
+@router.post("/{invoice_id}/assign", response_model=InvoiceRead, operation_id="assign_invoice")
+async def assign_invoice(invoice_id: UUID, body: Assignment, uow: Uow) -> Response:
+    """Give the invoice to another user or team; 422 for an unknown or inactive one."""
+    return await one(uow, await commands.assign_invoice(uow, invoice_id, body))

@@ -1,0 +1,36 @@
+"""A deal's quotes, orders and invoices get the customer that the deal gets."""
+
+from sqlalchemy import select
+
+from crm_contracts.catalogue import Event
+from crm_contracts.sales import InvoiceUpdated, OrderUpdated, QuoteUpdated
+from crm_kit.db import stored_columns
+from crm_kit.uow import UnitOfWork
+from crm_sales.document.model import SalesDocument
+from crm_sales.invoice.model import Invoice
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.order.model import Order
+from crm_sales.quote.model import Quote
+
+# In the order in which they are locked everywhere: what is made of a document meanwhile is found behind it.
+DOCUMENTS: tuple[tuple[type[SalesDocument], type[Event]], ...] = (
+    (Quote, QuoteUpdated),
+    (Order, OrderUpdated),
+    (Invoice, InvoiceUpdated),
+)
+
+
+async def give_customer(uow: UnitOfWork, deal: Opportunity) -> None:
+    """Make every document of a locked deal that belongs to nobody belong to the deal's customer, whatever its status."""
+    for entity, updated in DOCUMENTS:
+        table = entity.__table__
+        orphans = (
+            select(*(table.c[column] for column in stored_columns(entity)))
+            .where(table.c.opportunity_id == deal.id, table.c.customer_id.is_(None))
+            .order_by(table.c.id)
+            .with_for_update(key_share=True)
+        )
+        for row in (await uow.execute(orphans)).mappings().all():
+            document = uow.adopt(entity.from_row(dict(row)))
+            document.customer_type, document.customer_id = deal.customer_type, deal.customer_id
+            uow.emit(document, updated)

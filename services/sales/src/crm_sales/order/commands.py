@@ -1,0 +1,132 @@
+"""What can be done with an order. Making one of a quote has its own file, ``from_quote.py``, as has delivering it:
+``fulfill.py``; billing it is the invoice's: ``invoice/from_order.py``."""
+
+from uuid import UUID
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import (
+    OrderAssigned,
+    OrderCanceled,
+    OrderCreated,
+    OrderDeleted,
+    OrderSubmitted,
+    OrderUpdated,
+)
+from crm_kit.errors import DomainError
+from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.records.usage import refuse_in_use
+from crm_kit.uow import UnitOfWork
+from crm_sales.customer_link.references import set_customer
+from crm_sales.document.customer import require_customer
+from crm_sales.document.pricing import price_new, price_today
+from crm_sales.document.references import deal_of, take_over
+from crm_sales.order.model import Order
+from crm_sales.order.prices import price_edited
+from crm_sales.order.schemas import OrderCreate, OrderUpdate
+from crm_sales.quote.model import Quote
+
+BY_RULE = ("lines", "customer", "currency")
+"""Fields of a body that become columns by a rule of their own."""
+
+
+async def create_order(uow: UnitOfWork, body: OrderCreate) -> Order:
+    """A new order by hand, owned by the caller; of a deal that is open or won, or of none."""
+    await uow.start(Order)
+    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    order = Order(**{name: plain(value) for name, value in body if name not in BY_RULE})
+    await take_over(uow, order, deal, body.customer, body.model_fields_set)
+    await price_new(uow, order, body, body.currency)
+    order.number = await uow.number("ORD")
+    return uow.add(order, OrderCreated)
+
+
+async def update_order(uow: UnitOfWork, order_id: UUID, body: OrderUpdate) -> Order:
+    """Change fields of an active order; a patch that changes nothing is no change."""
+    uow.principal.require(Order.entity(), Privilege.WRITE)
+    # A deal is locked before its orders.
+    if body.opportunity_id is not None:
+        await deal_of(uow, body.opportunity_id)
+    order = await uow.get(Order, order_id, Privilege.WRITE)
+    require_status(order, "active")
+    values = fields_set(body)
+    values.pop("lines", None)
+    if "customer" in values:
+        values.pop("customer")
+        await set_customer(uow, order, body.customer)
+    changed = {name for name, value in values.items() if getattr(order, name) != value}
+    changed |= body.model_fields_set & {"lines"}
+    apply(order, values)
+    await price_edited(uow, order, body, changed)
+    _emit_if_changed(uow, order)
+    return order
+
+
+async def hold_order(uow: UnitOfWork, order_id: UUID) -> Order:
+    """Put the order aside before it is submitted."""
+    order = await uow.get(Order, order_id, Privilege.WRITE)
+    order.move("hold")
+    uow.emit(order, OrderUpdated)
+    return order
+
+
+async def resume_order(uow: UnitOfWork, order_id: UUID) -> Order:
+    """Take it up again."""
+    order = await uow.get(Order, order_id, Privilege.WRITE)
+    order.move("resume")
+    uow.emit(order, OrderUpdated)
+    return order
+
+
+async def lock_prices_of_order(uow: UnitOfWork, order_id: UUID, *, locked: bool) -> Order:
+    """Keep what its lines cost, or no longer (Dataverse: LockSalesOrderPricing)."""
+    order = await uow.get(Order, order_id, Privilege.WRITE)
+    order.lock_prices(locked)
+    uow.emit(order, OrderUpdated)
+    return order
+
+
+async def reprice_order(uow: UnitOfWork, order_id: UUID) -> Order:
+    """Take today's prices, unless they are locked; those that a person gave stay."""
+    order = await uow.get(Order, order_id, Privilege.WRITE)
+    order.move("reprice")
+    await price_today(uow, order)
+    _emit_if_changed(uow, order)
+    return order
+
+
+async def submit_order(uow: UnitOfWork, order_id: UUID) -> Order:
+    """The order stands: it can be delivered and billed, and no longer be edited."""
+    order = await uow.get(Order, order_id, Privilege.WRITE)
+    order.submit(uow.now)
+    await require_customer(uow, order, "Say who buys.")
+    uow.emit(order, OrderSubmitted, total=order.total, total_base=order.total_base, submitted_at=uow.now)
+    return order
+
+
+async def cancel_order(uow: UnitOfWork, order_id: UUID) -> Order:
+    """Call it off, unless something of it is on an invoice (Dataverse: CancelSalesOrder)."""
+    order = await uow.get(Order, order_id, Privilege.WRITE)
+    order.cancel(uow.now)
+    uow.emit(order, OrderCanceled, canceled_at=uow.now)
+    return order
+
+
+async def assign_order(uow: UnitOfWork, order_id: UUID, body: Assignment) -> Order:
+    """Give the order to another owner."""
+    order = await uow.get(Order, order_id, Privilege.ASSIGN)
+    await assign(uow, order, body, OrderAssigned)
+    return order
+
+
+async def delete_order(uow: UnitOfWork, order_id: UUID) -> None:
+    """Delete an order that was not submitted yet and that nothing refers to."""
+    order = await uow.get(Order, order_id, Privilege.DELETE)
+    if order.status != "active":
+        raise DomainError("not-deletable", f"This order is {order.status}: what was bought stays.")
+    await refuse_in_use(uow, order, [(Quote, "order_id", "number")])
+    uow.remove(order, OrderDeleted)
+
+
+def _emit_if_changed(uow: UnitOfWork, order: Order) -> None:
+    if uow.changed(order):
+        uow.emit(order, OrderUpdated)

@@ -1,0 +1,56 @@
+"""Orders: the state machine and the rules that need no database. Terms follow Dataverse's SalesOrder."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from crm_kit.lifecycle import Lifecycle
+
+LIFECYCLE = Lifecycle(
+    "active/new",
+    {
+        "hold": ({"active/new"}, "active/pending"),
+        "resume": ({"active/pending"}, "active/new"),
+        "lock-prices": ({"active/*"}, "active/*"),
+        "unlock-prices": ({"active/*"}, "active/*"),
+        "reprice": ({"active/*"}, "active/*"),
+        "submit": ({"active/new"}, "submitted/submitted"),
+        # Where it ends up follows from its lines, see ``standing``.
+        "fulfill": (
+            {"submitted/*", "fulfilled/partial", "invoiced/*"},
+            "fulfilled/complete|partial, invoiced/invoiced",
+        ),
+        "invoice": (
+            {"submitted/*", "fulfilled/*"},
+            "invoiced/invoiced, submitted/submitted, fulfilled/complete|partial",
+        ),
+        "cancel": ({"active/*", "submitted/*", "fulfilled/*"}, "canceled/canceled"),
+    },
+)
+
+STATUS_OF = {
+    "submitted": "submitted",
+    "partial": "fulfilled",
+    "complete": "fulfilled",
+    "invoiced": "invoiced",
+}
+"""The status that each reason belongs to, once an order was submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a line has come."""
+
+    quantity: Decimal
+    shipped: Decimal
+    invoiced: Decimal
+
+
+def standing(lines: Iterable[Progress]) -> str:
+    """The status reason of a submitted order: *invoiced* when every line is, else by what was delivered of it."""
+    known = list(lines)
+    if all(line.invoiced == line.quantity for line in known):
+        return "invoiced"
+    if all(line.shipped == line.quantity for line in known):
+        return "complete"
+    return "partial" if any(line.shipped for line in known) else "submitted"

@@ -1,0 +1,66 @@
+"""Make an order of a quote: once (Dataverse: ConvertQuoteToSalesOrder)."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from crm_contracts.access import Privilege
+from crm_contracts.sales import OrderCreated, QuoteUpdated
+from crm_kit.db import new_id
+from crm_kit.errors import DomainError
+from crm_kit.uow import UnitOfWork
+from crm_sales.document.pricing import pin
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.order.model import Order
+from crm_sales.order.schemas import OrderOfQuote
+from crm_sales.quote.commands import accept
+from crm_sales.quote.model import Quote
+
+TAKEN_OVER = (
+    "opportunity_id",
+    "campaign_id",
+    "customer_type",
+    "customer_id",
+    "bill_to",
+    "ship_to",
+    "payment_terms",
+    "price_list_id",
+    "currency",
+    "discount_percent",
+    "discount_amount",
+    "freight",
+    "description",
+)
+
+
+async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Order:
+    """An order over what was offered, at the prices offered, which are locked; an active quote is won by it.
+
+    The deal is held before the quote, as winning it does, so that no order of it is overlooked there.
+    """
+    uow.principal.require(Quote.entity(), Privilege.WRITE)
+    deal_id = (await uow.execute(select(Quote.opportunity_id).where(Quote.id == quote_id))).scalar_one_or_none()
+    if deal_id is not None:
+        await uow.load(Opportunity, deal_id)
+    quote = await uow.get(Quote, quote_id, Privilege.WRITE)
+    if quote.order_id is not None:
+        members = {"order_id": str(quote.order_id)}
+        raise DomainError("already-ordered", "An order was made of this quote already.", members=members)
+    quote.lifecycle.after("order", quote.state)
+    order = Order(
+        id=new_id(),
+        number=await uow.number("ORD"),
+        name=body.name or quote.name,
+        quote_id=quote.id,
+        requested_delivery=body.requested_delivery,
+        prices_locked=True,
+        **{field: getattr(quote, field) for field in TAKEN_OVER},
+    )
+    order.hold(quote.priced_lines)
+    await pin(uow, order)
+    if quote.status == "active":
+        accept(uow, quote, order.id)
+    else:
+        quote.order_id = order.id
+        uow.emit(quote, QuoteUpdated)
+    return uow.add(order, OrderCreated)

@@ -1,0 +1,169 @@
+"""The order as a row, and what can happen to it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.money import Money
+from crm_contracts.sales import OrderLine, OrderRecord, PricedLine
+from crm_kit.db import search_column, sorted_indexes
+from crm_kit.errors import DomainError, IllegalTransition
+from crm_sales.db import Base
+from crm_sales.document.model import SalesDocument, document_indexes
+from crm_sales.order.domain import LIFECYCLE, STATUS_OF, Progress, standing
+from crm_sales.pricing.shares import Amounts, LineAmounts
+
+
+class Order(SalesDocument, Base):
+    """What a customer has bought."""
+
+    __tablename__ = "order"
+    record_model: ClassVar[type[BaseModel]] = OrderRecord
+    lifecycle = LIFECYCLE
+    line_model = OrderLine
+
+    number: Mapped[str] = mapped_column(String(20), unique=True)
+    # Unique: a quote becomes an order once.
+    quote_id: Mapped[UUID | None] = mapped_column(ForeignKey("quote.id"), unique=True)
+    requested_delivery: Mapped[date | None]
+    prices_locked: Mapped[bool]
+    submitted_at: Mapped[datetime | None]
+    fulfilled_at: Mapped[datetime | None]
+    canceled_at: Mapped[datetime | None]
+
+    search_text: Mapped[str] = search_column("name", "number")
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        Index(None, "modified_at", "id"),
+        Index(None, "name", "id"),
+        Index(None, "number", "id"),
+        *sorted_indexes("order", "total_amount", "total_base_amount", "requested_delivery", "submitted_at"),
+        *document_indexes("order"),
+        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+    )
+
+    @classmethod
+    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+        """What the lines and the lock rule out, too: nothing is canceled that was billed, nor delivered twice."""
+        lines: Sequence[Mapping[str, str]] = values["lines"]
+        out = {"lock-prices", "reprice"} if values["prices_locked"] else {"unlock-prices"}
+        if any(line["invoiced_quantity"] != "0" for line in lines):
+            out.add("cancel")
+        if all(line["shipped_quantity"] == line["quantity"] for line in lines):
+            out.add("fulfill")
+        return [move for move in super().moves_from(values) if move not in out]
+
+    def read_lines(self) -> list[OrderLine]:
+        """The lines as what they are."""
+        return [OrderLine.model_validate(line) for line in self.lines]
+
+    def hold(self, lines: Sequence[PricedLine]) -> None:
+        """Have these lines; of new ones nothing was delivered or billed."""
+        super().hold([line if isinstance(line, OrderLine) else new_line(line) for line in lines])
+
+    def require(self, action: str) -> None:
+        """409 when the order has no such move from here, before anything else is looked at."""
+        moves = self.moves_from(self.__dict__)
+        if action not in moves:
+            raise IllegalTransition(action, self.status, self.status_reason, moves)
+
+    def submit(self, at: datetime) -> None:
+        """The order stands (Dataverse: the state Submitted)."""
+        self.move("submit")
+        if not self.lines:
+            raise DomainError("lines-required", "An order without lines is nothing to submit.")
+        self.submitted_at = at
+
+    def lock_prices(self, locked: bool) -> None:
+        """Keep what the lines cost whatever the price list says, or no longer (Dataverse: LockSalesOrderPricing)."""
+        self.move("lock-prices" if locked else "unlock-prices")
+        self.prices_locked = locked
+
+    def unshipped(self) -> dict[UUID, Decimal]:
+        """What of each line is to be delivered."""
+        return {line.id: line.quantity - line.shipped_quantity for line in self.read_lines()}
+
+    def uninvoiced(self) -> dict[UUID, Decimal]:
+        """What of each line is to be billed."""
+        return {line.id: line.quantity - line.invoiced_quantity for line in self.read_lines()}
+
+    def ship(self, quantities: Mapping[UUID, Decimal], at: datetime) -> bool:
+        """So much was delivered (Dataverse: FulfillSalesOrder); whether that was the last of it."""
+        self.require("fulfill")
+        self._count(shipped=quantities)
+        self._follow_lines("fulfill")
+        complete = not any(self.unshipped().values())
+        if complete:
+            self.fulfilled_at = at
+        return complete
+
+    def bill(self, quantities: Mapping[UUID, Decimal]) -> bool:
+        """So much is on an invoice now; whether that was the last of it."""
+        self.require("invoice")
+        self._count(invoiced=quantities)
+        self._follow_lines("invoice")
+        return self.status == "invoiced"
+
+    def unbill(self, quantities: Mapping[UUID, Decimal]) -> None:
+        """An invoice is void, and what was on it can be billed again: no move of its own, the invoice's cancel is."""
+        self._count(invoiced={line_id: -quantity for line_id, quantity in quantities.items()})
+        self.status_reason = self._standing()
+        self.status = STATUS_OF[self.status_reason]
+
+    def cancel(self, at: datetime) -> None:
+        """It is called off."""
+        if any(line["invoiced_quantity"] != "0" for line in self.lines):
+            why = "An order is not canceled once it is on an invoice: cancel the invoices first."
+            raise IllegalTransition("cancel", self.status, self.status_reason, self.moves_from(self.__dict__), why)
+        self.move("cancel")
+        self.canceled_at = at
+
+    def amounts(self) -> Amounts:
+        """What it costs, to be shared by its invoices."""
+        lines = {
+            line.id: LineAmounts(line.quantity, line.manual_discount, line.net, line.tax) for line in self.read_lines()
+        }
+        nothing = Money.zero(self.currency)
+        return Amounts(lines, self.discount_amount or nothing, self.discount_total, self.freight or nothing)
+
+    def _follow_lines(self, action: str) -> None:
+        """Take the step of the lifecycle that the lines have come to. What they rule out was looked at before they changed."""
+        self.status, self.status_reason = self.lifecycle.after(action, self.state, self._standing())
+
+    def _standing(self) -> str:
+        return standing(
+            Progress(line.quantity, line.shipped_quantity, line.invoiced_quantity) for line in self.read_lines()
+        )
+
+    def _count(
+        self, *, shipped: Mapping[UUID, Decimal] | None = None, invoiced: Mapping[UUID, Decimal] | None = None
+    ) -> None:
+        """Add to what was shipped and invoiced of each line."""
+        nothing = Decimal(0)
+        self.lines = [
+            line.model_copy(
+                update={
+                    "shipped_quantity": line.shipped_quantity + (shipped or {}).get(line.id, nothing),
+                    "invoiced_quantity": line.invoiced_quantity + (invoiced or {}).get(line.id, nothing),
+                }
+            ).model_dump(mode="json")
+            for line in self.read_lines()
+        ]
+
+
+def new_line(line: PricedLine) -> OrderLine:
+    """A line of which nothing was delivered or billed yet."""
+    return OrderLine(
+        **{field: getattr(line, field) for field in PricedLine.model_fields},
+        shipped_quantity=Decimal(0),
+        invoiced_quantity=Decimal(0),
+    )

@@ -1,0 +1,72 @@
+"""What the lines of an order cost when it is edited: by the price list, unless its prices are locked."""
+
+from collections.abc import Set
+from typing import Any
+
+from crm_contracts.sales import OrderLine, PricedLine
+from crm_kit.uow import UnitOfWork
+from crm_sales.document.pricing import pin, price_changes
+from crm_sales.order.model import Order
+from crm_sales.order.schemas import OrderUpdate
+from crm_sales.pricing.domain import LineTerms, price_line
+from crm_sales.pricing.lines import price_lines
+from crm_sales.pricing.schemas import LineInput
+
+
+async def price_edited(uow: UnitOfWork, order: Order, body: OrderUpdate, changed: Set[str]) -> None:
+    """Price an order of which these fields have been given other values.
+
+    Where prices are locked, a line that stays keeps unit price, volume discount and tax, whatever its quantity is now and
+    whatever the price list says, unless a person gives others; a line that is new costs what it costs today.
+    """
+    if not order.prices_locked:
+        await price_changes(uow, order, body, changed)
+    elif "lines" in changed:
+        await _price_beside_locked(uow, order, body)
+    else:
+        await price_changes(uow, order, body, changed - {"price_list_id"})
+
+
+async def _price_beside_locked(uow: UnitOfWork, order: Order, body: OrderUpdate) -> None:
+    before = {line.id: line for line in order.read_lines()}
+    kept = [before.get(line.id) if line.id and line.product_id else None for line in body.lines]
+    locked = [
+        was if was and was.product_id == line.product_id else None for line, was in zip(body.lines, kept, strict=True)
+    ]
+    wanted = [_at_price_of(was, line) if was else line for line, was in zip(body.lines, locked, strict=True)]
+    priced = await price_lines(
+        uow, wanted, price_list_id=order.price_list_id, currency=order.currency, kept=before.values()
+    )
+    order.hold(
+        [
+            _as_it_was(line, asked, was, f"/lines/{position}") if was else line
+            for position, (line, asked, was) in enumerate(zip(priced, body.lines, locked, strict=True))
+        ]
+    )
+    await pin(uow, order)
+
+
+def _at_price_of(was: OrderLine, line: LineInput) -> LineInput:
+    """As if a person had given what the line has cost so far."""
+    known: dict[str, Any] = {}
+    if not line.given_price:
+        known |= {"unit_price": was.unit_price, "price_overridden": True}
+    if not line.given_tax:
+        known |= {"tax_percent": was.tax_percent, "tax_overridden": True}
+    return line.model_copy(update=known)
+
+
+def _as_it_was(line: PricedLine, asked: LineInput, was: OrderLine, pointer: str) -> PricedLine:
+    """With the volume discount that it had, and nobody made to have given its price."""
+    discount = line.volume_discount if asked.given_price else was.volume_discount
+    terms = LineTerms(line.quantity, line.unit_price, discount, line.manual_discount, line.tax_percent)
+    price = price_line(terms, pointer)
+    return line.model_copy(
+        update={
+            "price_overridden": asked.given_price or was.price_overridden,
+            "tax_overridden": asked.given_tax or was.tax_overridden,
+            "volume_discount": discount,
+            "net": price.net,
+            "tax": price.tax,
+        }
+    )

@@ -1,0 +1,102 @@
+"""What clients send about orders and what they get."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_contracts.sales import MAX_LINES, LineQuantity, OrderRecord
+from crm_contracts.types import CurrencyCode, Date, Flag, Maybe, ShortText
+from crm_sales.document.schemas import DocumentFields
+from crm_sales.pricing.schemas import LineInput
+
+
+class OrderLineInput(LineInput):
+    """One line of an order: so much of a product, or of something written in. What was read may be sent back as it is."""
+
+    shipped_quantity: Any = Field(
+        None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
+    )
+    invoiced_quantity: Any = Field(
+        None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
+    )
+
+
+class OrderFields(DocumentFields):
+    """The fields of an order that clients write. Texts are trimmed; an empty one is null."""
+
+    requested_delivery: Date | None = Field(None, description="When the customer wants it, YYYY-MM-DD.")
+    lines: Annotated[Sequence[OrderLineInput], Field(max_length=MAX_LINES)] = Field(
+        [], description="All lines, in order; at most 500. Those left out are removed."
+    )
+
+
+class OrderCreate(OrderFields):
+    """A new order by hand."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Fleet of 40 cars",
+                    "payment_terms": "net_30",
+                    "lines": [
+                        {
+                            "name": "Delivery van",
+                            "quantity": "40",
+                            "unit_price": {"amount": "22500.00", "currency": "EUR"},
+                            "tax_percent": 19,
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    name: ShortText = Field(description="What the order is called, 1 to 200 characters.")
+    currency: CurrencyCode | None = Field(
+        None,
+        description="Currency of all amounts; the price list's, else that of the first amount, else the base currency.",
+    )
+    prices_locked: Flag = Field(False, description="Whether lines keep their prices whatever the price list says.")
+
+
+class OrderUpdate(OrderFields):
+    """A merge patch (RFC 7396): fields that are absent stay, null clears. `lines` are sent whole."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"requested_delivery": "2026-09-01"}]})
+
+    name: ShortText = Field("", description="What the order is called, 1 to 200 characters.", validate_default=False)
+
+
+class OrderOfQuote(BaseModel):
+    """What an order says beside its quote."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"requested_delivery": "2026-09-01"}]})
+
+    name: Maybe[ShortText] = Field(None, description="What the order is called; the quote's name unless given.")
+    requested_delivery: Date | None = Field(None, description="When the customer wants it, YYYY-MM-DD.")
+
+
+class LineQuantities(BaseModel):
+    """So much of some lines; all that is left of every line when none is named."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}]})
+
+    lines: Annotated[list[LineQuantity], Field(min_length=1, max_length=MAX_LINES)] | None = Field(
+        None, description="How much of which lines; all that is left of every line unless given."
+    )
+
+
+class OrderRead(OrderRecord):
+    """An order as you may see it."""
+
+    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+
+
+class OrderPage(BaseModel):
+    """A page of orders."""
+
+    items: list[OrderRead] = Field(description="Orders in the order asked for.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -1,0 +1,199 @@
+"""Invoices and credit notes: what is owed, what was paid, and what is given back."""
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from crm_contracts.catalogue import Entity, Event
+from crm_contracts.money import Money
+from crm_contracts.records import Owner
+from crm_contracts.types import (
+    Address,
+    Date,
+    LongText,
+    NonNegativeMoney,
+    Open,
+    Percent,
+    Personal,
+    QuantityOrZero,
+    Shape,
+    ShortText,
+    UtcDatetime,
+)
+
+from .choices import InvoiceKind, InvoiceStatus, InvoiceStatusReason, PaymentMethod, PaymentTerms
+from .opportunity import CustomerRef
+from .pricing import MAX_LINES, PricedLine, PricedRecord
+
+MAX_PAYMENTS = 500
+"""Payments that one invoice may have (events.md §2)."""
+
+_BASE = "in base currency at `exchange_rate`; read-only."
+
+
+class InvoiceLine(PricedLine):
+    """A line of an invoice or credit note.
+
+    Made of an order or of an invoice, it has the id of the line it is made of, and of that line's `manual_discount`, `net`
+    and `tax` the share of its quantity. What is left after rounding falls to the last part, so that all parts add up to
+    the line exactly.
+    """
+
+    order_line_id: UUID | None = Field(description="Line of the order that it bills; null without an order.")
+    credited_quantity: QuantityOrZero = Field(
+        description="How much of it is on credit notes that are not canceled, drafts included, at most `quantity`. "
+        "Read-only."
+    )
+
+
+class InvoicePayment(Shape):
+    """Money that was received for an invoice, or paid back for a credit note."""
+
+    id: UUID = Field(description="Id of the payment.")
+    amount: NonNegativeMoney = Field(description="How much, above zero, in the invoice's currency.")
+    method: Open[PaymentMethod] = Field(description="How it was paid.")
+    reference: Personal[ShortText | None] = Field(description="What the bank statement or receipt says.")
+    paid_at: UtcDatetime = Field(description="When it was paid.")
+    by: UUID | None = Field(description="Who recorded it; null for the system.")
+
+
+class InvoiceRecord(PricedRecord):
+    """What a customer owes for what was bought; or, as a credit note, what is given back.
+
+    `balance` = `total` - `paid_total` - `credited_total`, never below zero: of an invoice what the customer still pays,
+    of a credit note what is still to be paid back. Amounts of a credit note are positive.
+    """
+
+    number: str | None = Field(
+        description="Number that people say aloud, drawn when it is issued, without gaps; null before.",
+        examples=["INV-00042"],
+    )
+    kind: Open[InvoiceKind] = Field(description="`invoice` or `credit_note`.")
+    status: Open[InvoiceStatus] = Field(description="State; changes only through commands.")
+    status_reason: Open[InvoiceStatusReason] = Field(description="Detail of the state.")
+    name: ShortText = Field(description="What it is called, 1 to 200 characters.", examples=["Fleet of 40 cars"])
+    order_id: UUID | None = Field(description="Order that it bills; read-only.")
+    opportunity_id: UUID | None = Field(description="Deal it belongs to.")
+    campaign_id: UUID | None = Field(description="Campaign that brought it: the deal's, unless given.")
+    credited_invoice_id: UUID | None = Field(description="Invoice that a credit note is for; read-only.")
+    customer: CustomerRef | None = Field(description="Account or contact; may be missing while its deal has none.")
+    bill_to: Personal[Address | None] = Field(description="Where it goes.")
+    ship_to: Personal[Address | None] = Field(description="Where the goods go.")
+    payment_terms: Open[PaymentTerms] | None = Field(description="When it is due; on receipt when null.")
+    issue_date: Date | None = Field(description="Day it was issued, in the organisation's time zone; null for a draft.")
+    due_date: Date | None = Field(
+        description="Day until which it is to be paid, in the organisation's time zone: set when it is issued, by "
+        "`payment_terms` unless given before; null for a credit note."
+    )
+    discount_percent: Percent | None = Field(
+        description="Discount on the subtotal in percent, 0 to 100. Of an order it is the order's, and `discount_total` "
+        "the share of the order's, so that all invoices of an order add up to it exactly."
+    )
+    lines: Annotated[list[InvoiceLine], Field(max_length=MAX_LINES)] = Field(description="What is billed, in order.")
+    payments: Annotated[list[InvoicePayment], Field(max_length=MAX_PAYMENTS)] = Field(
+        description="What was paid, in the order it was recorded; read-only, changes by `pay`."
+    )
+    paid_total: NonNegativeMoney = Field(description="Sum of the payments; read-only.")
+    paid_total_base: Money = Field(description=f"`paid_total` {_BASE}")
+    credited_total: NonNegativeMoney = Field(
+        description="What issued credit notes were set off against it; of a credit note, what of it was set off. Read-only."
+    )
+    credited_total_base: Money = Field(description=f"`credited_total` {_BASE}")
+    balance: NonNegativeMoney = Field(description="What is still to be paid; zero once canceled; read-only.")
+    balance_base: Money = Field(description=f"`balance` {_BASE}")
+    overdue_at: UtcDatetime | None = Field(
+        description="When it was found unpaid past its due date; kept when it is paid later; read-only."
+    )
+    canceled_at: UtcDatetime | None = Field(description="When it was canceled; read-only.")
+    reason: ShortText | None = Field(description="Why a credit note was made, at most 200 characters; read-only.")
+    description: LongText | None = Field(description="Free text, at most 32,000 characters.")
+
+
+INVOICE = Entity(service="sales", name="invoice", collection="invoices", record=InvoiceRecord, owned=True)
+
+
+class InvoiceEvent(Event):
+    """Something happened to an invoice or credit note; `record.kind` says which."""
+
+    entity: ClassVar[Entity] = INVOICE
+    record: InvoiceRecord
+
+
+class InvoiceCreated(InvoiceEvent):
+    """An invoice or credit note was drafted: by hand, of an order, or to give something back."""
+
+    type: ClassVar[str] = "crm.sales.invoice.created.v1"
+
+
+class InvoiceUpdated(InvoiceEvent):
+    """Fields of a draft changed, or an invoice was credited, or no longer is, and is not settled by it."""
+
+    type: ClassVar[str] = "crm.sales.invoice.updated.v1"
+
+
+class InvoiceDeleted(InvoiceEvent):
+    """A draft was deleted; `record` is its last content at version + 1."""
+
+    type: ClassVar[str] = "crm.sales.invoice.deleted.v1"
+
+
+class InvoiceAssigned(InvoiceEvent):
+    """An invoice was given to another owner."""
+
+    type: ClassVar[str] = "crm.sales.invoice.assigned.v1"
+    previous_owner: Owner = Field(description="Owner before.")
+    new_owner: Owner = Field(description="Owner now.")
+
+
+class InvoiceIssued(InvoiceEvent):
+    """It got its number and is owed from now on. With nothing to pay, or all of a credit note set off, it is paid at once."""
+
+    type: ClassVar[str] = "crm.sales.invoice.issued.v1"
+    total: NonNegativeMoney = Field(description="What it is about.")
+    total_base: Money = Field(description="The same in base currency.")
+    issue_date: Date = Field(description="Day it was issued, in the organisation's time zone.")
+    due_date: Date | None = Field(description="Day until which it is to be paid; null for a credit note.")
+
+
+class InvoicePartiallyPaid(InvoiceEvent):
+    """A payment was received, or paid back for a credit note, and some is left."""
+
+    type: ClassVar[str] = "crm.sales.invoice.partially_paid.v1"
+    amount: NonNegativeMoney = Field(description="What was paid this time.")
+    amount_base: Money = Field(description="The same in base currency at the invoice's rate.")
+    method: Open[PaymentMethod] = Field(description="How it was paid.")
+    paid_at: UtcDatetime = Field(description="When it was paid.")
+
+
+class InvoicePaid(InvoiceEvent):
+    """Nothing is left to pay: by the last payment, or by a credit note."""
+
+    type: ClassVar[str] = "crm.sales.invoice.paid.v1"
+    amount: NonNegativeMoney | None = Field(description="What was paid this time; null when a credit note settled it.")
+    amount_base: Money | None = Field(description="The same in base currency at the invoice's rate.")
+    method: Open[PaymentMethod] | None = Field(description="How it was paid; null when a credit note settled it.")
+    paid_at: UtcDatetime = Field(description="When it was paid or settled.")
+
+
+class InvoiceOverdue(InvoiceEvent):
+    """The due date has passed and something is left to pay; told once."""
+
+    type: ClassVar[str] = "crm.sales.invoice.overdue.v1"
+    balance: NonNegativeMoney = Field(description="What is left to pay.")
+    balance_base: Money = Field(description="The same in base currency.")
+    due_date: Date = Field(description="Day until which it was to be paid.")
+    overdue_at: UtcDatetime = Field(description="When that was found.")
+
+
+class InvoiceCanceled(InvoiceEvent):
+    """It is void, before anything of it was paid or credited; an issued one keeps its number."""
+
+    type: ClassVar[str] = "crm.sales.invoice.canceled.v1"
+    canceled_at: UtcDatetime = Field(description="When it was canceled.")
+
+
+class InvoiceSnapshot(InvoiceEvent):
+    """The current state of an invoice, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.sales.invoice.snapshot.v1"

@@ -1,0 +1,150 @@
+"""Orders: what a customer has bought, what of it was delivered and what was billed."""
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from crm_contracts.catalogue import Entity, Event
+from crm_contracts.money import Money
+from crm_contracts.records import Owner
+from crm_contracts.types import (
+    Address,
+    Date,
+    LongText,
+    NonNegativeMoney,
+    Open,
+    Personal,
+    Quantity,
+    QuantityOrZero,
+    Shape,
+    ShortText,
+    UtcDatetime,
+)
+
+from .choices import OrderStatus, OrderStatusReason, PaymentTerms
+from .opportunity import CustomerRef
+from .pricing import MAX_LINES, PricedLine, PricedRecord
+
+
+class OrderLine(PricedLine):
+    """A line of an order, and how far it has come."""
+
+    shipped_quantity: QuantityOrZero = Field(description="How much was delivered, at most `quantity`; read-only.")
+    invoiced_quantity: QuantityOrZero = Field(
+        description="How much is on invoices that are not canceled, drafts included, at most `quantity`; credit notes "
+        "lower what is owed, not this. Read-only."
+    )
+
+
+class LineQuantity(Shape):
+    """So much of one line."""
+
+    line_id: UUID = Field(description="Id of the line.")
+    quantity: Quantity = Field(description="How much of it, above zero.")
+
+
+class OrderRecord(PricedRecord):
+    """What a customer has bought."""
+
+    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["ORD-00042"])
+    status: Open[OrderStatus] = Field(description="State; changes only through commands.")
+    status_reason: Open[OrderStatusReason] = Field(description="Detail of the state.")
+    name: ShortText = Field(description="What the order is called, 1 to 200 characters.", examples=["Fleet of 40 cars"])
+    quote_id: UUID | None = Field(description="Quote it was made of: a quote becomes an order once; read-only.")
+    opportunity_id: UUID | None = Field(description="Deal it belongs to.")
+    campaign_id: UUID | None = Field(description="Campaign that brought it: the deal's, unless given.")
+    customer: CustomerRef | None = Field(description="Account or contact; may be missing while its deal has none.")
+    bill_to: Personal[Address | None] = Field(description="Where invoices go.")
+    ship_to: Personal[Address | None] = Field(description="Where goods go.")
+    requested_delivery: Date | None = Field(description="When the customer wants it, in the organisation's time zone.")
+    payment_terms: Open[PaymentTerms] | None = Field(description="When invoices are due; on receipt when null.")
+    prices_locked: bool = Field(
+        description="Whether lines keep their prices whatever the price list says (Dataverse: LockSalesOrderPricing)."
+    )
+    lines: Annotated[list[OrderLine], Field(max_length=MAX_LINES)] = Field(description="What was bought, in order.")
+    description: LongText | None = Field(description="Free text, at most 32,000 characters.")
+    submitted_at: UtcDatetime | None = Field(description="When it was submitted; read-only.")
+    fulfilled_at: UtcDatetime | None = Field(description="When the last of it was delivered; read-only.")
+    canceled_at: UtcDatetime | None = Field(description="When it was canceled; read-only.")
+
+
+ORDER = Entity(service="sales", name="order", collection="orders", record=OrderRecord, owned=True)
+
+
+class OrderEvent(Event):
+    """Something happened to an order."""
+
+    entity: ClassVar[Entity] = ORDER
+    record: OrderRecord
+
+
+class OrderCreated(OrderEvent):
+    """An order was made, by hand or of a quote."""
+
+    type: ClassVar[str] = "crm.sales.order.created.v1"
+
+
+class OrderUpdated(OrderEvent):
+    """Fields of an order changed, it was held, resumed, repriced, its prices were locked or unlocked, or part of it was
+    billed or no longer is."""
+
+    type: ClassVar[str] = "crm.sales.order.updated.v1"
+
+
+class OrderDeleted(OrderEvent):
+    """An order was deleted; `record` is its last content at version + 1."""
+
+    type: ClassVar[str] = "crm.sales.order.deleted.v1"
+
+
+class OrderAssigned(OrderEvent):
+    """An order was given to another owner."""
+
+    type: ClassVar[str] = "crm.sales.order.assigned.v1"
+    previous_owner: Owner = Field(description="Owner before.")
+    new_owner: Owner = Field(description="Owner now.")
+
+
+class OrderSubmitted(OrderEvent):
+    """The customer's order stands: it can be delivered and billed, and no longer edited."""
+
+    type: ClassVar[str] = "crm.sales.order.submitted.v1"
+    total: NonNegativeMoney = Field(description="What the customer pays.")
+    total_base: Money = Field(description="The same in base currency.")
+    submitted_at: UtcDatetime = Field(description="When it was submitted.")
+
+
+class OrderFulfilled(OrderEvent):
+    """The last of an order was delivered."""
+
+    type: ClassVar[str] = "crm.sales.order.fulfilled.v1"
+    shipped: list[LineQuantity] = Field(description="What was delivered this time.")
+    fulfilled_at: UtcDatetime = Field(description="When it was delivered.")
+
+
+class OrderPartiallyFulfilled(OrderEvent):
+    """Part of an order was delivered, and some is left."""
+
+    type: ClassVar[str] = "crm.sales.order.partially_fulfilled.v1"
+    shipped: list[LineQuantity] = Field(description="What was delivered this time.")
+
+
+class OrderInvoiced(OrderEvent):
+    """All of an order is on invoices now; while only part of it is, the order is `updated`."""
+
+    type: ClassVar[str] = "crm.sales.order.invoiced.v1"
+    invoice_id: UUID = Field(description="The invoice with the rest of it, a draft at first.")
+
+
+class OrderCanceled(OrderEvent):
+    """An order was called off before anything of it was billed."""
+
+    type: ClassVar[str] = "crm.sales.order.canceled.v1"
+    canceled_at: UtcDatetime = Field(description="When it was canceled.")
+
+
+class OrderSnapshot(OrderEvent):
+    """The current state of an order, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.sales.order.snapshot.v1"
