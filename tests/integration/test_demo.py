@@ -11,6 +11,11 @@ TRAIL = (
     "crm.sales.lead.created.v1  40 times",
     "crm.activities.phone_call.completed.v1",
     "crm.sales.lead.qualified.v1",
+    "crm.sales.price_list_item.created.v1",
+    "crm.sales.quote.won.v1",
+    "crm.sales.order.fulfilled.v1",
+    "crm.sales.invoice.issued.v1",
+    "crm.sales.invoice.paid.v1",
     "crm.sales.opportunity.won.v1",
     "crm.activities.task.created.v1",
     "crm.service.case.held.v1",
@@ -24,6 +29,7 @@ def test_the_story_plays_on_what_earlier_ones_left(suite: Suite, time: str) -> N
     places = [told.find(event) for event in TRAIL]
     assert -1 not in places, f"{time}: {TRAIL[places.index(-1)]} is missing from {told}"
     assert places == sorted(places)
+    assert re.search(r"6 months at 20\.00 EUR, less 2\.00 EUR each: 128\.52 EUR with tax; INV-\d+ is paid", told), told
     assert re.search(r"qualified +│ 10 ", told), told
     assert re.search(r"won +│ 3 ", told), told
     assert re.search(r"cases +│ The bill for May is wrong ", told), told

@@ -84,6 +84,10 @@ class Person:
         """Create or command, once, however often it has to be sent."""
         return (await self._send("POST", path, data=json.dumps(body or {}), after=after))[0]
 
+    async def patch(self, path: str, body: object, version: int) -> dict[str, Any]:
+        """Change fields of a record that is still at this version."""
+        return (await self._send("PATCH", path, data=json.dumps(body), version=version))[0]
+
     async def upload(self, path: str, file: bytes, fields: Mapping[str, str]) -> str:
         """Send a file; returns the path of the job that takes it in."""
         form = aiohttp.FormData(dict(fields))
@@ -92,11 +96,13 @@ class Person:
         return headers["Location"].removeprefix(API)
 
     async def _send(
-        self, method: str, path: str, *, data: Any = None, after: str = ""
+        self, method: str, path: str, *, data: Any = None, after: str = "", version: int | None = None
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
         headers = {"Authorization": f"Bearer {self._token}"}
         if method == "POST":
             headers["Idempotency-Key"] = secrets.token_hex(16)
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
         if isinstance(data, str):
             headers["Content-Type"] = "application/json"
         if waited := ", ".join(filter(None, (after or self._after,))):

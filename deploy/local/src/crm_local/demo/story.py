@@ -12,12 +12,13 @@ import aiohttp
 import orjson
 
 from crm_kit import clock
+from crm_local.demo import sale
 from crm_local.demo.cast import Prospect, as_file, prospects
 from crm_local.demo.client import Person, Refused, Trail
 from crm_local.demo.stage import Stage, money, percent
 
 LEADS, CALLED, QUALIFIED, WON, LOST = 40, 14, 10, 3, 2
-ACTS = 11
+ACTS = 12
 
 STAFF = (
     ("marketer", "Emma Clarke", "Marketer", "en-GB"),
@@ -51,6 +52,8 @@ class Play:
             await self.call(seller, leads[:CALLED])
             self.stage.act(whole, "She qualifies who is interested")
             heroine, others = await self.qualify(seller, leads[:QUALIFIED])
+            self.stage.act(whole, "The plan is quoted, accepted, ordered, invoiced and paid")
+            await self.sell(seller, heroine)
             self.stage.act(whole, "Deals advance, and are won and lost")
             won = await self.close(seller, heroine, others)
             self.stage.act(whole, "The follow-up task is there, and nobody made it")
@@ -177,6 +180,14 @@ class Play:
         self.trail.changed.clear()
         self.stage.say(f"and {len(leads) - 1} more")
         return qualified[0], qualified[1:]
+
+    async def sell(self, seller: Person, heroine: dict[str, Any]) -> None:
+        """What the first deal is about: six months of the card."""
+        plan = await sale.stock(self.administrator, self.run, self.currency)
+        await self.tell()
+        invoice = await sale.sell(seller, heroine["opportunity_id"], plan)
+        self.stage.say(sale.told(invoice))
+        await self.tell()
 
     async def close(
         self, seller: Person, heroine: dict[str, Any], others: Sequence[dict[str, Any]]
