@@ -36,6 +36,8 @@ FACTS = {
     "account": OWNED | SWITCHED | {"merged"},
     "contact": OWNED | SWITCHED | {"merged"},
     "quote": OWNED | {"activated", "revised", "won", "lost", "canceled", "expired"},
+    "order": OWNED | {"submitted", "fulfilled", "partially_fulfilled", "invoiced", "canceled"},
+    "invoice": OWNED | {"issued", "partially_paid", "paid", "overdue", "canceled"},
     "price_list": REFERENCE | SWITCHED,
     "price_list_item": REFERENCE,
     "competitor": OWNED | SWITCHED,
