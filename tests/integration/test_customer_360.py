@@ -17,6 +17,7 @@ from crm_kit.clock import monotonic
 from tests.integration.suite import Person, Suite
 
 SALESPERSON = str(next(role.id for role in DEFAULT_ROLES if role.name == "Salesperson"))
+DOCUMENTS = ("quotes", "orders", "invoices")
 DEADLINE_SECONDS = 3.5
 """A hop, and the time to get the answer out."""
 
@@ -98,11 +99,12 @@ async def test_the_whole_story_is_in_one_answer(customer: Customer) -> None:
     assert ids(view["leads"]) == [customer.lead_id]
     assert ids(view["opportunities"]) == [customer.opportunity_id]
     assert ids(view["quotes"]) == [customer.quote_id]
+    assert (view["orders"]["items"], view["invoices"]["items"]) == ([], [])
     assert ids(view["cases"]) == [customer.case_id], "an account includes its contacts"
     assert ids(view["campaigns"]) == [customer.campaign_id]
     told = {item["type"] for item in view["timeline"]["items"]}
     assert told >= {"crm.sales.account.created.v1", "crm.sales.contact.created.v1"}
-    for name in ("contacts", "leads", "opportunities", "quotes", "cases", "campaigns", "timeline"):
+    for name in ("contacts", "leads", "opportunities", *DOCUMENTS, "cases", "campaigns", "timeline"):
         again = await customer.person.send("GET", view[name]["href"].removeprefix("/api/v1"))
         assert (again["items"], again["next"]) == (view[name]["items"], view[name]["next"]), name
     of_contact = await customer.person.send("GET", f"/customers/{customer.contact_id}/360")
@@ -127,7 +129,7 @@ async def test_without_the_service_of_cases_the_rest_answers_in_time(
     assert unavailable(view) == {"cases": expected}
     assert view["cases"] is None
     assert took < (DEADLINE_SECONDS if blow is signal.SIGSTOP else 1.5)
-    for name in ("customer", "contacts", "leads", "opportunities", "quotes", "campaigns"):
+    for name in ("customer", "contacts", "leads", "opportunities", *DOCUMENTS, "campaigns"):
         assert view[name] == whole[name], name
     assert (await until_whole(customer))["cases"] == whole["cases"]
 
@@ -176,6 +178,6 @@ async def test_what_the_caller_may_not_read_is_forbidden_and_not_empty(
     reader = await somebody(made["id"])
     reader.after = after
     view = await reader.send("GET", f"/customers/{customer.account_id}/360")
-    assert unavailable(view) == {"quotes": "forbidden", "cases": "forbidden", "campaigns": "forbidden"}
+    assert unavailable(view) == dict.fromkeys((*DOCUMENTS, "cases", "campaigns"), "forbidden")
     assert ids(view["leads"]) == [customer.lead_id]
     assert (view["cases"], view["campaigns"]) == (None, None)

@@ -17,7 +17,7 @@ from .scripted import Scripted, scripted
 
 CUSTOMER, COLLEAGUE, CAMPAIGN = (UUID(int=n) for n in (1, 2, 3))
 PATH = f"/api/v1/customers/{CUSTOMER}/360"
-PARTS = {"customer", "leads", "opportunities", "quotes", "cases", "campaigns", "timeline"}
+PARTS = {"customer", "leads", "opportunities", "quotes", "orders", "invoices", "cases", "campaigns", "timeline"}
 
 
 def problem(status: int, slug: str, **members: Any) -> tuple[int, Any]:
@@ -45,6 +45,7 @@ class House:
         sales["/leads"] = page({"id": "l", "campaign_id": str(CAMPAIGN)}, following="more")
         sales["/opportunities"] = page({"id": "o", "campaign_id": str(CAMPAIGN)})
         sales["/quotes"] = page({"id": "q"}, following="more quotes")
+        sales["/orders"], sales["/invoices"] = page({"id": "d"}), page()
         self.services["service"].answers["/cases"] = page({"id": "c"})
         self.services["marketing"].answers["/campaigns"] = page({"id": str(CAMPAIGN)})
         self.services["activities"].answers["/timeline"] = page({"id": "t"})
@@ -85,6 +86,8 @@ async def test_an_account_shows_what_belongs_to_it_and_its_contacts(house: House
     assert (leads["next"], leads["href"]) == ("more", f"/api/v1/leads?{both}&limit=10")
     quotes = {"items": [{"id": "q"}], "next": "more quotes", "href": f"/api/v1/quotes?{both}&limit=10"}
     assert answer.json["quotes"] == quotes
+    assert answer.json["orders"]["items"] == [{"id": "d"}]
+    assert answer.json["invoices"] == {"items": [], "next": None, "href": f"/api/v1/invoices?{both}&limit=10"}
     assert house.services["service"].seen == [f"GET /api/v1/cases?{both}&limit=10"]
     assert house.services["marketing"].seen == [f"GET /api/v1/campaigns?id={CAMPAIGN}&limit=10"]
     together = f"regarding%5Bin%5D={CUSTOMER},{COLLEAGUE}"

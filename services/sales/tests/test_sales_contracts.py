@@ -186,6 +186,24 @@ async def test_a_contract_follows_its_customer_who_was_merged_into_another(sales
     assert "sales_contract.updated" in await sales.facts()
 
 
+async def test_a_contract_names_the_orders_it_is_about_and_keeps_them(sales: Sales, account: Json) -> None:
+    customer = {"type": "account", "id": account["id"]}
+    first, second = [await sales.make("orders", name="Cars", customer=customer, currency="EUR") for _ in range(2)]
+    made = await drafted(sales, account, order_ids=[first["id"], first["id"]])
+    assert made["order_ids"] == [first["id"]]
+    changed = await sales.patch("sales-contracts", made, order_ids=[second["id"], first["id"]])
+    assert changed["order_ids"] == [second["id"], first["id"]]
+    found = await sales.page("sales-contracts", f"order_ids[contains]={second['id']}")
+    assert [one["id"] for one in found] == [made["id"]]
+    answer = await sales.delete("orders", second)
+    assert (answer.status, answer.problem) == (409, "in-use")
+    assert answer.json["references"] == [{"type": "sales_contract", "id": made["id"], "name": made["name"]}]
+    answer = await sales.try_patch("sales-contracts", made, order_ids=[first["id"], str(uuid4())])
+    assert (answer.problem, answer.json["errors"][0]["pointer"]) == ("unknown-reference", "/order_ids/1")
+    await sales.patch("sales-contracts", made, order_ids=[])
+    assert (await sales.delete("orders", second)).status == 204
+
+
 async def test_a_customer_that_is_switched_off_gets_no_new_contract(sales: Sales, account: Json) -> None:
     made = await drafted(sales, account, **PERIOD)
     await sales.act("accounts", account, "deactivate")

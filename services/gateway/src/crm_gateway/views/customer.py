@@ -24,7 +24,7 @@ SHOWN: Final = 10
 CONTACTS: Final = 50
 """Contacts of an account whose records are shown with its own: more ids would make the filters unwieldy."""
 
-OF_CUSTOMERS: Final = ("leads", "opportunities", "quotes", "cases")
+OF_CUSTOMERS: Final = ("leads", "opportunities", "quotes", "orders", "invoices", "cases")
 """Collections whose records belong to a customer, each filtered by ``customer.id``."""
 
 Parts = dict[str, Told]
@@ -49,7 +49,8 @@ router = APIRouter(prefix="/customers", tags=["customers"], route_class=Route)
 
 @router.get("/{customer_id}/360", response_model=Customer360, operation_id="get_customer_360", responses=RESPONSES)
 async def get_customer_360(customer_id: UUID, request: Request) -> Response:
-    """An account or a contact with the first of what belongs to it: leads, deals, quotes, cases, campaigns, timeline.
+    """An account or a contact with the first of what belongs to it: leads, deals, quotes, orders, invoices, cases,
+    campaigns, timeline.
 
     An account includes what belongs to its newest 50 contacts, as far as you may read those. Campaigns are those that
     the leads and opportunities shown came from. Each list is the first page of its `href`: more by its `next`.

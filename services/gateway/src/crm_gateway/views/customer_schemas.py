@@ -48,6 +48,18 @@ class Quotes(List):
     items: list[Annotated[dict[str, Any], described_as("QuoteRead")]] = Field(description="The newest 10.")
 
 
+class Orders(List):
+    """Orders of this customer, or of one of an account's contacts."""
+
+    items: list[Annotated[dict[str, Any], described_as("OrderRead")]] = Field(description="The newest 10.")
+
+
+class Invoices(List):
+    """Invoices to this customer, or to one of an account's contacts."""
+
+    items: list[Annotated[dict[str, Any], described_as("InvoiceRead")]] = Field(description="The newest 10.")
+
+
 class Cases(List):
     """Cases of this customer, or of one of an account's contacts."""
 
@@ -68,7 +80,9 @@ class Timeline(List):
 
 _OK: dict[str, Any] = {"status": "ok", "as_of": "2026-05-04T09:30:00Z"}
 PARTS_EXAMPLE: dict[str, Any] = {
-    **dict.fromkeys(("customer", "contacts", "leads", "opportunities", "quotes", "campaigns", "timeline"), _OK),
+    **dict.fromkeys(
+        ("customer", "contacts", "leads", "opportunities", "quotes", "orders", "invoices", "campaigns", "timeline"), _OK
+    ),
     "cases": {
         "status": "unavailable",
         "as_of": "2026-05-04T09:30:00Z",
@@ -93,6 +107,8 @@ class Parts(BaseModel):
     leads: Part = Field(description="Leads that became the customer.")
     opportunities: Part = Field(description="Deals with the customer.")
     quotes: Part = Field(description="Quotes for the customer.")
+    orders: Part = Field(description="Orders of the customer.")
+    invoices: Part = Field(description="Invoices to the customer.")
     cases: Part = Field(description="Cases of the customer.")
     campaigns: Part = Field(
         description="Unavailable also while leads or opportunities are: it is then not known which."
@@ -111,6 +127,8 @@ class Customer360(BaseModel):
     leads: Leads | None = Field(description="Leads.")
     opportunities: Opportunities | None = Field(description="Opportunities.")
     quotes: Quotes | None = Field(description="Quotes.")
+    orders: Orders | None = Field(description="Orders.")
+    invoices: Invoices | None = Field(description="Invoices.")
     cases: Cases | None = Field(description="Cases.")
     campaigns: Campaigns | None = Field(description="Campaigns.")
     timeline: Timeline | None = Field(description="Timeline.")

@@ -18,10 +18,12 @@ from crm_contracts.sales import (
 from crm_kit.errors import DomainError
 from crm_kit.records.listing import today
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
+from crm_kit.records.references import added, refer_all
 from crm_kit.uow import UnitOfWork
 from crm_sales.calendar import day_at
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.order.model import Order
 from crm_sales.sales_contract.domain import require_order
 from crm_sales.sales_contract.model import SalesContract
 from crm_sales.sales_contract.schemas import SalesContractCreate, SalesContractTermination, SalesContractUpdate
@@ -31,6 +33,7 @@ async def create_contract(uow: UnitOfWork, body: SalesContractCreate) -> SalesCo
     """A new draft, owned by the caller."""
     await uow.start(SalesContract)
     require_order(body.start_date, body.end_date)
+    await refer_all(uow, Order, added("order_ids", body.order_ids))
     values = {name: value for name, value in body if name != "customer"}
     contract = SalesContract(number=await uow.number("SCO"), **values)
     await set_customer(uow, contract, body.customer)
@@ -43,6 +46,7 @@ async def update_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContrac
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     require_status(contract, "draft")
     values = fields_set(body)
+    await refer_all(uow, Order, added("order_ids", values.get("order_ids", []), contract.order_ids))
     if values.pop("customer", None) is not None:
         await set_customer(uow, contract, body.customer)
     apply(contract, values)

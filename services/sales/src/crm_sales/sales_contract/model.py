@@ -3,9 +3,11 @@
 from datetime import date, datetime
 from decimal import Decimal
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, text
+from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
@@ -31,6 +33,8 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
     value: Mapped[Money | None] = money_columns("value")
     value_base: Mapped[Money | None] = money_columns("value_base")
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    # The table is older than the column.
+    order_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
     description: Mapped[str | None] = mapped_column(Text)
     activated_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -49,6 +53,7 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
         Index(None, "name", "id"),
         *sorted_indexes("sales_contract", "start_date", "end_date", "value_amount", "value_base_amount"),
         *customer_indexes("sales_contract"),
+        Index("ix_sales_contract_order_ids", "order_ids", postgresql_using="gin"),
         Index("ix_sales_contract_running", "end_date", postgresql_where=text("status = 'active'")),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )

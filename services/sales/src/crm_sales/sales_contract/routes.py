@@ -41,8 +41,8 @@ async def list_contracts(request: Request, uow: Uow) -> Response:
     """Sales contracts you may read: filter, search name and number with `q`, sort, page.
 
     Filters are `field=value` or `field[op]=value`, such as `customer.id=…`, `status=active` or
-    `end_date[lte]=2030-12-31`. Sort by created_at, modified_at, name, start_date, end_date, value.amount or
-    value_base.amount.
+    `end_date[lte]=2030-12-31`; `order_ids[contains]=…` finds those that are about an order. Sort by created_at,
+    modified_at, name, start_date, end_date, value.amount or value_base.amount.
     """
     return await list_records(uow, CONTRACTS, request)
 

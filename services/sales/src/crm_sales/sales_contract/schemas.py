@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import SalesContractRecord
-from crm_contracts.types import Date, LongText, Maybe, NonNegativeMoney, ShortText
+from crm_contracts.types import Date, Ids, LongText, Maybe, NonNegativeMoney, ShortText
 from crm_sales.customer_link.schemas import CustomerInput
 
 
@@ -19,6 +19,7 @@ class SalesContractFields(BaseModel):
         None, description="Last day it holds, YYYY-MM-DD, not before the first; needed to activate it."
     )
     value: NonNegativeMoney | None = Field(None, description="What it is worth over the whole period, zero or more.")
+    order_ids: Ids = Field([], description="Orders that it is about, readable to you; one named twice counts once.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 

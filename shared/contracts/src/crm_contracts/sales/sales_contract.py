@@ -1,6 +1,7 @@
 """Sales contracts: what a customer and we agreed on for a time. (Contracts that cases are served under are the service's.)"""
 
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import Field
 
@@ -34,6 +35,7 @@ class SalesContractRecord(OwnedRecord):
         description="Units of base currency per unit of the record's currency, pinned when the first amount was set; "
         "null without one."
     )
+    order_ids: list[UUID] = Field(description="Orders that it is about, each once, at most 50.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     activated_at: UtcDatetime | None = Field(description="When it was activated; null while a draft; read-only.")
     ended_at: UtcDatetime | None = Field(description="When it ended, by hand or by its end date; read-only.")
