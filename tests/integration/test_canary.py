@@ -58,15 +58,20 @@ class Cage:
             # The path is the caller's own, and tells which request this is about.
             self.problems.append({**answer, "instance": ""})
 
-    async def made(self, name: str, path: str, **fields: Any) -> dict[str, Any]:
+    async def made(self, name: str, path: str, /, **fields: Any) -> dict[str, Any]:
         """A record with a canary in each of its personal fields; each must be there when it is read again."""
         entity = entity_for(name)
         assert isinstance(entity, Entity)
-        record = await self.send("POST", path, {**self.canary.of(entity), **fields}, status=201)
+        return self.heard(entity, await self.send("POST", path, {**self.canary.of(entity), **fields}, status=201))
+
+    def heard(self, entity: Entity, record: dict[str, Any]) -> dict[str, Any]:
+        """The record, in which each personal field must hold a canary."""
         for place in personal_fields(entity.record):
             if not is_reference(place) and place not in CHOSEN:
-                assert self.canary.sings_in(record, place), f"{name}.{place} has no canary: teach tests how to set it"
-        self.sung.add(name)
+                assert self.canary.sings_in(record, place), (
+                    f"{entity.name}.{place} has no canary: teach tests how to set it"
+                )
+        self.sung.add(entity.name)
         return record
 
 
@@ -131,8 +136,28 @@ async def prospects(cage: Cage) -> None:
     customer = {"type": "contact", "id": contact["id"]}
     case = await send("POST", "/cases", {"title": "The bill", "customer": customer}, status=201)
     await send("POST", f"/cases/{case['id']}/resolve", {"resolution": "Refunded", "minutes": 1, "billable_minutes": 0})
+    await paperwork(cage, customer)
     await send("GET", f"/customers/{contact['id']}/360")
     await send("GET", f"/leads?q={contact['last_name']}")
+
+
+async def paperwork(cage: Cage, customer: dict[str, Any]) -> None:
+    """What is offered, ordered and billed goes to somebody's address."""
+    line = {"name": "Gold card", "quantity": "1", "unit_price": {"amount": "20.00", "currency": "EUR"}}
+    fields = {"name": "Gold card", "customer": customer, "lines": [line]}
+    for name, path in (("quote", "/quotes"), ("order", "/orders")):
+        record = await cage.made(name, path, **fields)
+        wrong = {"bill_to": {"line1": cage.canary.word() * 40}}
+        assert await cage.fails("PATCH", f"{path}/{record['id']}", wrong, headers={"If-Match": "*"}) == "validation"
+    bill = entity_for("invoice")
+    assert bill is not None
+    invoice = await cage.send("POST", "/invoices", {**cage.canary.of(bill), **fields}, status=201)
+    path = f"/invoices/{invoice['id']}"
+    await cage.send("POST", f"{path}/issue")
+    payment = {"amount": {"amount": "20.01", "currency": "EUR"}, "method": "cash", "reference": cage.canary.word()}
+    assert await cage.fails("POST", f"{path}/pay", payment) == "overpayment"
+    payment["amount"] = {"amount": "20.00", "currency": "EUR"}
+    cage.heard(bill, await cage.send("POST", f"{path}/pay", payment))
 
 
 async def refusals(cage: Cage) -> None:
