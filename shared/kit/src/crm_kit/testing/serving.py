@@ -21,7 +21,15 @@ class Server(uvicorn.Server):
 async def served(app: FastAPI) -> AsyncIterator[str]:
     """Serve on a free loopback port and give its URL. The app's lifespan is the caller's: it may come and go per test."""
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None, proxy_headers=False
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        # Longer than a client keeps a connection, or one could be closed under a request that has just been sent.
+        timeout_keep_alive=60,
     )
     config.load()
     server = Server(config)
