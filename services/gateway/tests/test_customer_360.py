@@ -17,6 +17,8 @@ from .scripted import Scripted, scripted
 
 CUSTOMER, COLLEAGUE, CAMPAIGN = (UUID(int=n) for n in (1, 2, 3))
 PATH = f"/api/v1/customers/{CUSTOMER}/360"
+HOP_SECONDS = 1.0
+"""Long enough for a busy machine to answer in, short enough to wait for."""
 PARTS = {"customer", "leads", "opportunities", "quotes", "orders", "invoices", "cases", "campaigns", "timeline"}
 
 
@@ -67,7 +69,7 @@ async def house(start: Start) -> AsyncIterator[House]:
     async with AsyncExitStack() as stack:
         names = ("sales", "service", "marketing", "activities")
         services = {name: await stack.enter_async_context(scripted()) for name in names}
-        gateway = await start({name: one.url for name, one in services.items()}, CRM_HOP_SECONDS=0.6)
+        gateway = await start({name: one.url for name, one in services.items()}, CRM_HOP_SECONDS=HOP_SECONDS)
         yield House(gateway, services)
 
 
@@ -111,7 +113,7 @@ async def test_services_are_asked_with_the_callers_token_their_conditions_and_th
         sent = house.services[name].headers[path]
         assert sent["authorization"] == f"Bearer {house.gateway.token}"
         assert sent["crm-after"] == f"account/{CUSTOMER}@3"
-        assert 0 < int(sent["crm-deadline-ms"]) < 600
+        assert 0 < int(sent["crm-deadline-ms"]) < HOP_SECONDS * 1000
         assert sent["crm-correlation-id"] == "a-story"
         assert "if-none-match" not in sent
 
@@ -132,7 +134,7 @@ async def test_a_hung_service_costs_its_part_only_and_is_given_up_after_a_while(
             ("/problems/unavailable", 503) if given_up else ("/problems/deadline-exceeded", 504)
         )
         assert found["instance"] == "/api/v1/cases"
-        assert took < (0.4 if given_up else 0.7)
+        assert took < HOP_SECONDS * (0.7 if given_up else 1.3)
 
 
 async def test_the_callers_own_deadline_bounds_every_part(house: House) -> None:
