@@ -20,6 +20,8 @@ from crm_local.demo.stage import Stage, money, percent
 LEADS, CALLED, QUALIFIED, WON, LOST = 40, 14, 10, 3, 2
 ACTS = 12
 
+SHOWN = ("contacts", "leads", "opportunities", "quotes", "orders", "invoices", "cases", "campaigns", "timeline")
+
 STAFF = (
     ("marketer", "Emma Clarke", "Marketer", "en-GB"),
     ("salesperson", "高橋 由紀", "Salesperson", "ja-JP"),
@@ -279,7 +281,7 @@ class Play:
             raise Refused(f"these parts of the customer cannot be had: {', '.join(missing)}")
         shown = view["customer"]
         rows: dict[str, object] = {view["type"]: f"{shown.get('name') or shown.get('full_name')}, {shown['tier']}"}
-        for part in ("contacts", "leads", "opportunities", "cases", "campaigns", "timeline"):
+        for part in SHOWN:
             if (found := view.get(part)) is not None:
                 rows[part] = _in_short(found["items"])
         self.stage.figures(f"GET /customers/{customer}/360", rows)
