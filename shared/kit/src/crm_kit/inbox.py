@@ -171,10 +171,14 @@ async def advance(conn: AsyncConnection, positions: Sequence[tuple[str, str, UUI
         await fetch(conn, _ADVANCE, _literals(positions, 5))
 
 
+# The offset keeps the planner from looking through all that is not done as long as its statistics know of nothing.
 _UNFINISHED = """
-select i.consumer, i.source, i.event_id, i.entity, i.entity_version, i.state
+select line.consumer, line.source, i.event_id, line.entity, i.entity_version, i.state
 from unnest($1::text::text[], $2::text::text[], $3::text::uuid[]) as line(consumer, source, entity)
-join inbox i using (consumer, source, entity) where i.state in ('pending', 'waiting', 'parked')
+cross join lateral (
+  select event_id, entity_version, state from inbox
+  where consumer = line.consumer and source = line.source and entity = line.entity
+    and state in ('pending', 'waiting', 'parked') offset 0) i
 """
 
 
@@ -333,15 +337,16 @@ async def states_of(
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
+# What is not done is grouped once: to ask of each event whether another holds its record up takes the square of their number.
 _RELEASE = """
 update inbox i set state = 'pending', attempts = 0, next_attempt_at = $1
-from (select distinct on (w.consumer, w.source, w.entity) w.consumer, w.source, w.event_id, w.entity_version, p.version
-  from inbox w join inbox_position p using (consumer, source, entity)
-  where w.state = 'waiting' and not exists (select 1 from inbox h where h.consumer = w.consumer and h.source = w.source
-    and h.entity = w.entity and h.state in ('pending', 'parked'))
-  order by w.consumer, w.source, w.entity, w.entity_version) head
-where i.consumer = head.consumer and i.source = head.source and i.event_id = head.event_id
-  and (i.consumer = any($2) or head.entity_version <= head.version + 1)
+from (select consumer, source, entity, min(entity_version) as version,
+    (array_agg(event_id order by entity_version))[1] as event_id
+  from inbox where state in ('pending', 'waiting', 'parked')
+  group by consumer, source, entity having bool_and(state = 'waiting')) head
+join inbox_position p using (consumer, source, entity)
+where i.consumer = head.consumer and i.source = head.source and i.event_id = head.event_id and i.state = 'waiting'
+  and (i.consumer = any($2) or head.version <= p.version + 1)
 """
 
 
@@ -351,12 +356,15 @@ async def release(conn: AsyncConnection, projections: list[str]) -> int:
 
 
 _UNSTARTED = """
-select distinct on (w.consumer, w.source, w.entity) w.consumer, w.source, w.entity, w.entity_version, w.body
-from inbox w join inbox_position p using (consumer, source, entity)
-where w.state = 'waiting' and p.version = 0 and w.entity_version > 1 and w.received_at <= $1
-  and not exists (select 1 from inbox h where h.consumer = w.consumer and h.source = w.source and h.entity = w.entity
-    and h.state in ('pending', 'parked'))
-order by w.consumer, w.source, w.entity, w.entity_version limit 500
+select i.consumer, i.source, i.entity, i.entity_version, i.body
+from (select consumer, source, entity,
+    (array_agg(event_id order by entity_version) filter (where entity_version > 1 and received_at <= $1))[1] as event_id
+  from inbox where state in ('pending', 'waiting', 'parked')
+  group by consumer, source, entity having bool_and(state = 'waiting')) head
+join inbox_position p using (consumer, source, entity)
+join inbox i on i.consumer = head.consumer and i.source = head.source and i.event_id = head.event_id
+where p.version = 0
+order by i.consumer, i.source, i.entity limit 500
 """
 
 
@@ -370,9 +378,9 @@ _COUNTS = """
 select consumer, state, count(*) from inbox where state in ('pending', 'waiting', 'parked') group by consumer, state
 """
 _OLDEST_GAP = """
-select coalesce(extract(epoch from $1 - min(received_at)), 0)::float8 from inbox w
-where state = 'waiting' and not exists (select 1 from inbox h where h.consumer = w.consumer and h.source = w.source
-  and h.entity = w.entity and h.state in ('pending', 'parked'))
+select coalesce(extract(epoch from $1 - min(since)), 0)::float8 from (
+  select min(received_at) as since from inbox where state in ('pending', 'waiting', 'parked')
+  group by consumer, source, entity having bool_and(state = 'waiting')) gap
 """
 
 
