@@ -87,6 +87,21 @@ COLUMNS_OF_LEAD = (
 )
 
 
+async def told(suite: Suite, ids: Sequence[str]) -> None:
+    """As if everybody had heard of these leads when they were made: a step would wait for what came before."""
+    for service in suite.followers:
+        connection = await connect(suite.database(service))
+        await connection.execute(HEARD, ids)
+        await connection.close()
+
+
+HEARD = """
+insert into inbox_position (consumer, source, entity, version)
+select consumer, source, lead, 1 from inbox_bound cross join unnest($1::uuid[]) lead where source = '/crm/sales'
+on conflict do nothing
+"""
+
+
 def address_of(person: Person) -> str:
     parts = {"line1": person.street, "line2": None, "city": person.city, "region": None}
     return json.dumps({**parts, "postal_code": person.postal_code, "country": person.country})
@@ -130,6 +145,7 @@ async def writes(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, S
     ids = await fill_leads(
         suite.database("sales"), await suite.owners("organization"), await unit_of(suite), supply, strangers=True
     )
+    await told(suite, ids)
     create, sales = under_api(creates(options)), suite.process("sales-api")["url"]
     Random(4).shuffle(ids)
     supply_of_leads = Consumable(replace(under_api(qualifies(ids, options)), bodies=["{}"]))
