@@ -10,7 +10,7 @@ from crm_kit.access import Depth, Principal
 from crm_kit.testing import principal
 
 from .journey import ADA, Json, Sales, euros
-from .paperwork import buyer, derived, line, state, submitted
+from .paperwork import buyer, derived, line, part, state, submitted
 from .selling import make_customer, make_price_list, make_product, make_quote
 
 
@@ -118,6 +118,23 @@ async def test_a_retired_product_stays_in_an_order_and_is_in_use(sales: Sales) -
     answer = await sales.delete("products", draft)
     assert (answer.status, answer.problem) == (409, "in-use")
     assert {one["type"] for one in answer.json["references"]} == {"order", "invoice"}
+
+
+@pytest.mark.parametrize(("command", "done"), [("fulfill", 200), ("invoice", 201)])
+async def test_what_is_sold_in_whole_units_is_delivered_and_billed_in_whole_units(
+    sales: Sales, command: str, done: int
+) -> None:
+    card, cable = await make_product(sales), await make_product(sales, "Cable", unit="metre", decimals=1)
+    lines = [{"product_id": one["id"], "quantity": "3"} for one in (card, cable)]
+    customer = await make_customer(sales)
+    order = await sales.act(
+        "orders", await sales.make("orders", name="Parts", customer=customer, lines=lines), "submit"
+    )
+    answer = await sales.try_act("orders", order, command, lines=[part(order, 1, "1"), part(order, 0, "0.5")])
+    assert (answer.status, answer.problem) == (422, "too-many-decimals")
+    assert answer.json["errors"][0]["pointer"] == "/lines/1/quantity"
+    wanted = [part(order, 0, "1"), part(order, 1, "0.5")]
+    assert (await sales.try_act("orders", order, command, lines=wanted)).status == done
 
 
 async def test_a_price_list_that_an_order_takes_its_prices_from_is_in_use(sales: Sales) -> None:

@@ -8,11 +8,12 @@ from crm_contracts.access import Privilege
 from crm_contracts.sales import InvoiceCreated, InvoiceKind, InvoiceUpdated
 from crm_kit.db import stored_columns
 from crm_kit.uow import UnitOfWork
+from crm_sales.document.parts import take_part
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.parts import draft_part
 from crm_sales.invoice.schemas import Credit
-from crm_sales.pricing.shares import Amounts, take
+from crm_sales.pricing.shares import Amounts
 
 
 async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Invoice:
@@ -22,7 +23,9 @@ async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Inv
     """
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     invoice.require_creditable()
-    quantities = take(invoice.uncredited(), body.lines, "No more is credited than was invoiced")
+    quantities = await take_part(
+        uow, invoice, invoice.uncredited(), body.lines, "No more is credited than was invoiced"
+    )
     share = invoice.amounts().without(await _credited(uow, invoice)).share(quantities)
     note = draft_part(
         invoice,

@@ -8,12 +8,13 @@ from crm_contracts.access import Privilege
 from crm_contracts.sales import InvoiceCreated, InvoiceKind, OrderInvoiced, OrderUpdated
 from crm_kit.db import stored_columns
 from crm_kit.uow import UnitOfWork
+from crm_sales.document.parts import take_part
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.parts import draft_part
 from crm_sales.order.model import Order
 from crm_sales.order.schemas import LineQuantities
-from crm_sales.pricing.shares import Amounts, take
+from crm_sales.pricing.shares import Amounts
 
 
 async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -> Invoice:
@@ -23,7 +24,7 @@ async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -
     """
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.require("invoice")
-    quantities = take(order.uninvoiced(), body.lines, "No more is billed than was ordered")
+    quantities = await take_part(uow, order, order.uninvoiced(), body.lines, "No more is billed than was ordered")
     share = order.amounts().without(await _billed(uow, order)).share(quantities)
     invoice = draft_part(order, InvoiceKind.INVOICE, share, order_id=order.id, payment_terms=order.payment_terms)
     await pin_amounts(uow, invoice, Invoice.money_fields)

@@ -117,7 +117,8 @@ async def credit_invoice(invoice_id: UUID, body: Credit, uow: Uow) -> Response:
     """Draft a credit note over all of an issued or paid invoice that was not credited yet, or over so much of some `lines`;
     needs `create` on invoices, too. 201 with the credit note, an invoice of `kind` credit_note.
 
-    422 with the pointer of the line: `quantity-exceeded` for more than is left, `unknown-line`, `duplicate-line`.
+    422 with the pointer of the line: `quantity-exceeded` for more than is left, `too-many-decimals` for a part of a unit
+    that is sold in whole ones, `unknown-line`, `duplicate-line`.
     """
     return await created(uow, await credit(uow, invoice_id, body), "invoices")
 

@@ -5,16 +5,16 @@ from uuid import UUID
 from crm_contracts.access import Privilege
 from crm_contracts.sales import LineQuantity, OrderFulfilled, OrderPartiallyFulfilled
 from crm_kit.uow import UnitOfWork
+from crm_sales.document.parts import take_part
 from crm_sales.order.model import Order
 from crm_sales.order.schemas import LineQuantities
-from crm_sales.pricing.shares import take
 
 
 async def fulfill_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -> Order:
     """So much was delivered; never more than was ordered. What was billed before stays billed."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.require("fulfill")
-    quantities = take(order.unshipped(), body.lines, "No more is delivered than was ordered")
+    quantities = await take_part(uow, order, order.unshipped(), body.lines, "No more is delivered than was ordered")
     shipped = [LineQuantity(line_id=line_id, quantity=quantity) for line_id, quantity in quantities.items()]
     if order.ship(quantities, uow.now):
         uow.emit(order, OrderFulfilled, shipped=shipped, fulfilled_at=uow.now)

@@ -131,7 +131,8 @@ async def fulfill_order(order_id: UUID, uow: Uow, body: Quantities = None) -> Re
     """So much was delivered (Dataverse: FulfillSalesOrder); all that is left unless `lines` say how much. The status follows:
     fulfilled, *partial* or *complete*; an invoiced order stays invoiced.
 
-    422 with the pointer of the line: `quantity-exceeded` for more than is left, `unknown-line`, `duplicate-line`.
+    422 with the pointer of the line: `quantity-exceeded` for more than is left, `too-many-decimals` for a part of a unit
+    that is sold in whole ones, `unknown-line`, `duplicate-line`.
     """
     return await one(uow, await deliver(uow, order_id, body or LineQuantities()))
 
@@ -142,7 +143,8 @@ async def invoice_order(order_id: UUID, uow: Uow, body: Quantities = None) -> Re
     needs `create` on invoices, too. When all of the order is on invoices, it is *invoiced*. 201 with the invoice.
 
     Discount and freight are billed in proportion to what the lines cost; all invoices of an order add up to it exactly.
-    422 with the pointer of the line: `quantity-exceeded` for more than is left, `unknown-line`, `duplicate-line`.
+    422 with the pointer of the line: `quantity-exceeded` for more than is left, `too-many-decimals` for a part of a unit
+    that is sold in whole ones, `unknown-line`, `duplicate-line`.
     """
     return await created(uow, await bill(uow, order_id, body or LineQuantities()), "invoices")
 
