@@ -1,13 +1,17 @@
-"""Documents with lines: what a quote of twenty priced lines costs."""
+"""Documents with lines: what a quote of twenty priced lines costs, and the way from an order to its issued invoice."""
 
+import asyncio
 import json
+from statistics import quantiles
 from typing import Any
 
 import aiohttp
 
 from bench.driver import Load, LoadFailed
+from bench.report import Sample, Side
 from bench.scenes import Options
-from bench.suite import Suite
+from bench.suite import BACKLOG_SECONDS, Suite
+from crm_kit import clock
 
 LINES = 20
 API = "/api/v1"
@@ -38,9 +42,47 @@ async def catalogue(suite: Suite) -> tuple[str, list[str]]:
 
 def quotes(price_list: str, products: list[str], options: Options) -> Load:
     """Quotes of all products, each priced from the list."""
-    lines = [{"product_id": product, "quantity": str(number % 5 + 1)} for number, product in enumerate(products)]
-    body = {"name": "Quote @N@", "price_list_id": price_list, "discount_percent": 2.5, "lines": lines}
+    body = {"name": "Quote @N@", **_content(price_list, products)}
     return Load("POST", [f"{API}/quotes"], [json.dumps(body)], connections=options.connections, seconds=options.seconds)
+
+
+async def chains(suite: Suite, price_list: str, products: list[str], options: Options) -> Side:
+    """Orders of all products on their way to an issued invoice; each request needs the answer of the one before, so the
+    clients are here and not in wrk: five requests with their JSON are a few percent of what they ask for."""
+    token = (await suite.tokens("organization"))[0]
+    async with aiohttp.ClientSession(suite.gateway, headers={"Authorization": f"Bearer {token}"}) as session:
+        account = await _post(session, "/accounts", {"name": "Bench"})
+    customer = {"type": "account", "id": account["id"]}
+    body = {"name": "Order", "customer": customer, "payment_terms": "net_30", **_content(price_list, products)}
+
+    async def client(session: aiohttp.ClientSession, until: float, seconds: list[float]) -> None:
+        while (began := clock.monotonic()) < until:
+            order = await _post(session, "/orders", body)
+            await _post(session, f"/orders/{order['id']}/submit", None)
+            await _post(session, f"/orders/{order['id']}/fulfill", None)
+            invoice = await _post(session, f"/orders/{order['id']}/invoice", None)
+            await _post(session, f"/invoices/{invoice['id']}/issue", None)
+            seconds.append(clock.monotonic() - began)
+
+    async def once() -> Sample:
+        headers = {"Authorization": f"Bearer {(await suite.tokens('organization'))[0]}"}
+        seconds: list[float] = []
+        async with aiohttp.ClientSession(suite.gateway, headers=headers) as session:
+            began = clock.monotonic()
+            until = began + options.seconds
+            await asyncio.gather(*(client(session, until, seconds) for _ in range(options.connections)))
+            took = clock.monotonic() - began
+        if (backlog := await suite.settled()) > BACKLOG_SECONDS:
+            raise LoadFailed(f"the backlog was gone only {backlog:.1f} s after the run")
+        cuts = quantiles(seconds, n=100)
+        return Sample(len(seconds) / took, 0, {"p50": cuts[49] * 1000, "p95": cuts[94] * 1000, "p99": cuts[98] * 1000})
+
+    return once
+
+
+def _content(price_list: str, products: list[str]) -> dict[str, Any]:
+    lines = [{"product_id": product, "quantity": str(number % 5 + 1)} for number, product in enumerate(products)]
+    return {"price_list_id": price_list, "discount_percent": 2.5, "lines": lines}
 
 
 async def _post(session: aiohttp.ClientSession, path: str, body: dict[str, Any] | None) -> dict[str, Any]:

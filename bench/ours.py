@@ -23,7 +23,7 @@ import asyncpg
 from bench.bank import leads_file, rows
 from bench.ceilings.apps import LEAD_COLUMNS
 from bench.data import Person, fill, lead_body, people
-from bench.documents import catalogue, quotes
+from bench.documents import catalogue, chains, quotes
 from bench.driver import Consumable, Load, LoadFailed, run
 from bench.migration import Migration
 from bench.pipeline import Pipeline, made_up
@@ -519,8 +519,10 @@ async def footprint(suite: Suite, options: Options) -> AsyncIterator[Mapping[str
 @asynccontextmanager
 async def documents(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
     await empty(suite)
-    load = quotes(*await catalogue(suite), options)
+    priced = await catalogue(suite)
+    load = quotes(*priced, options)
     yield {
+        "order to invoice": await chains(suite, *priced, options),
         "quote create, service": loaded(suite, suite.process("sales-api")["url"], load, settles=True),
         "quote create, gateway": loaded(suite, suite.gateway, load, settles=True),
     }

@@ -165,6 +165,7 @@ async def documents(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]
         yield [
             Row("quote create, 20 lines, service", "requests/s", None, we.get("quote create, service")),
             Row("quote create, 20 lines, gateway", "requests/s", None, we.get("quote create, gateway")),
+            Row("order to invoice, 20 lines", "chains/s", None, we.get("order to invoice")),
         ]
 
 

@@ -30,7 +30,7 @@ FOLLOWERS = {"activities": "activities.refs", "marketing": "marketing.leads", "i
 """Who consumes the events of leads: a handler group in each service's database."""
 APPLIED = "select count(*) from inbox where consumer = $1 and state = 'done' and type = 'crm.sales.lead.created.v1'"
 
-OWNED = ("lead", "opportunity", "quote", "account", "contact", "task")
+OWNED = ("lead", "opportunity", "quote", "order", "invoice", "account", "contact", "task")
 UNOWNED = ("sales_stage", "exchange_rate", "sales_settings", "product", "price_list", "price_list_item")
 
 
