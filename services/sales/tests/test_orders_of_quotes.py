@@ -106,6 +106,15 @@ async def test_a_person_may_still_give_another_price_where_prices_are_locked(sal
     assert (changed["lines"][0]["net"], changed["lines"][0]["price_overridden"]) == (euros("18.00"), True)
 
 
+async def test_a_price_list_is_looked_at_where_prices_are_locked_too(sales: Sales) -> None:
+    order = await sales.make("orders", name="Cards", lines=[line("Card")], prices_locked=True)
+    yen = await sales.make("price-lists", name="Yen", currency="JPY")
+    for more in ({}, {"lines": order["lines"]}):
+        for wrong, problem in ((yen["id"], "currency-mismatch"), (order["id"], "unknown-reference")):
+            answer = await sales.try_patch("orders", order, price_list_id=wrong, **more)
+            assert (answer.status, answer.problem) == (422, problem)
+
+
 async def test_a_retired_product_stays_in_an_order_and_is_in_use(sales: Sales) -> None:
     card = await make_product(sales)
     lines = [{"product_id": card["id"], "quantity": "2"}]

@@ -9,7 +9,7 @@ from crm_sales.document.pricing import pin, price_changes
 from crm_sales.order.model import Order
 from crm_sales.order.schemas import OrderUpdate
 from crm_sales.pricing.domain import LineTerms, price_line
-from crm_sales.pricing.lines import price_lines
+from crm_sales.pricing.lines import price_lines, price_list_of, require_currency_of
 from crm_sales.pricing.schemas import LineInput
 
 
@@ -21,7 +21,10 @@ async def price_edited(uow: UnitOfWork, order: Order, body: OrderUpdate, changed
     """
     if not order.prices_locked:
         await price_changes(uow, order, body, changed)
-    elif "lines" in changed:
+        return
+    if "price_list_id" in changed:
+        require_currency_of(await price_list_of(uow, order.price_list_id), order.currency, "/price_list_id")
+    if "lines" in changed:
         await _price_beside_locked(uow, order, body)
     else:
         await price_changes(uow, order, body, changed - {"price_list_id"})
