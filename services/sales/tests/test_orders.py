@@ -44,6 +44,20 @@ async def test_an_order_takes_customer_addresses_and_campaign_from_its_deal(sale
     assert order["bill_to"]["city"] == "Bonn"
 
 
+@pytest.mark.parametrize("collection", ["orders", "invoices"])
+async def test_nothing_new_is_sold_in_a_lost_deal(sales: Sales, collection: str) -> None:
+    deal = await sales.make("opportunities", name="Fleet", customer=await buyer(sales))
+    before = await sales.make(collection, name="Before", opportunity_id=deal["id"])
+    beside = await sales.make(collection, name="Beside")
+    await sales.act("opportunities", deal, "lose", reason="canceled")
+    refused = [
+        await sales.try_make(collection, name="After", opportunity_id=deal["id"]),
+        await sales.try_patch(collection, beside, opportunity_id=deal["id"]),
+    ]
+    assert {(answer.status, answer.problem) for answer in refused} == {(422, "inactive-reference")}
+    await sales.patch(collection, before, name="Still", opportunity_id=deal["id"])
+
+
 @pytest.mark.parametrize("status", ["submitted", "canceled"])
 async def test_an_order_is_edited_while_it_is_active(sales: Sales, status: str) -> None:
     order = await ordered(sales)

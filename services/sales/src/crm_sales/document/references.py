@@ -36,6 +36,12 @@ def require_open(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
         raise InvalidValue(pointer, "inactive-reference", f"The deal is {deal.status}; reopen it first.")
 
 
+def require_not_lost(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
+    """Nothing new is sold in a deal that was lost; what is sold in one that was won is delivered and billed."""
+    if deal.status == "lost":
+        raise InvalidValue(pointer, "inactive-reference", "The deal is lost; reopen it first.")
+
+
 async def take_over(
     uow: UnitOfWork,
     document: SalesDocument,

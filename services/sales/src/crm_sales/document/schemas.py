@@ -15,7 +15,10 @@ class DocumentFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    opportunity_id: UUID | None = Field(None, description="Open deal that it is part of, readable to you.")
+    opportunity_id: UUID | None = Field(
+        None,
+        description="Deal that it is part of, readable to you; open for a quote, open or won for an order or invoice.",
+    )
     customer: CustomerInput | None = Field(
         None, description="Account or contact, active and readable to you; of a new document: the deal's unless given."
     )

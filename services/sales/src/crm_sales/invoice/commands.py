@@ -18,7 +18,7 @@ from crm_kit.records.patching import Assignment, apply, assign, fields_set, plai
 from crm_kit.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.document.pricing import pin, price_changes, price_new
-from crm_sales.document.references import deal_of, take_over
+from crm_sales.document.references import deal_of, require_not_lost, take_over
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.origin import give_back, hold_origin
 from crm_sales.invoice.schemas import InvoiceCreate, InvoiceUpdate
@@ -35,6 +35,8 @@ async def create_invoice(uow: UnitOfWork, body: InvoiceCreate) -> Invoice:
     """A draft by hand, owned by the caller; of a deal that is open or won, or of none."""
     await uow.start(Invoice)
     deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    if deal is not None:
+        require_not_lost(deal)
     values = {name: plain(value) for name, value in body if name not in BY_RULE}
     invoice = Invoice(kind=InvoiceKind.INVOICE, **values)
     await take_over(uow, invoice, deal, body.customer, body.model_fields_set)
@@ -45,9 +47,8 @@ async def create_invoice(uow: UnitOfWork, body: InvoiceCreate) -> Invoice:
 async def update_invoice(uow: UnitOfWork, invoice_id: UUID, body: InvoiceUpdate) -> Invoice:
     """Change fields of a draft; a patch that changes nothing is no change."""
     uow.principal.require(Invoice.entity(), Privilege.WRITE)
-    # A deal is locked before its invoices.
-    if body.opportunity_id is not None:
-        await deal_of(uow, body.opportunity_id)
+    # A deal is locked before its invoices; whether this one is new to the invoice is known only afterwards.
+    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     require_status(invoice, "draft")
     _require_own(invoice, body)
@@ -56,6 +57,8 @@ async def update_invoice(uow: UnitOfWork, invoice_id: UUID, body: InvoiceUpdate)
     if "customer" in values:
         values.pop("customer")
         await set_customer(uow, invoice, body.customer)
+    if deal is not None and deal.id != invoice.opportunity_id:
+        require_not_lost(deal)
     changed = {name for name, value in values.items() if getattr(invoice, name) != value}
     changed |= body.model_fields_set & {"lines"}
     apply(invoice, values)

@@ -19,7 +19,7 @@ from crm_kit.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.document.customer import require_customer
 from crm_sales.document.pricing import price_new, price_today
-from crm_sales.document.references import deal_of, take_over
+from crm_sales.document.references import deal_of, require_not_lost, take_over
 from crm_sales.order.model import Order
 from crm_sales.order.prices import price_edited
 from crm_sales.order.schemas import OrderCreate, OrderUpdate
@@ -34,6 +34,8 @@ async def create_order(uow: UnitOfWork, body: OrderCreate) -> Order:
     """A new order by hand, owned by the caller; of a deal that is open or won, or of none."""
     await uow.start(Order)
     deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    if deal is not None:
+        require_not_lost(deal)
     order = Order(**{name: plain(value) for name, value in body if name not in BY_RULE})
     await take_over(uow, order, deal, body.customer, body.model_fields_set)
     await price_new(uow, order, body, body.currency)
@@ -44,9 +46,8 @@ async def create_order(uow: UnitOfWork, body: OrderCreate) -> Order:
 async def update_order(uow: UnitOfWork, order_id: UUID, body: OrderUpdate) -> Order:
     """Change fields of an active order; a patch that changes nothing is no change."""
     uow.principal.require(Order.entity(), Privilege.WRITE)
-    # A deal is locked before its orders.
-    if body.opportunity_id is not None:
-        await deal_of(uow, body.opportunity_id)
+    # A deal is locked before its orders; whether this one is new to the order is known only afterwards.
+    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
     order = await uow.get(Order, order_id, Privilege.WRITE)
     require_status(order, "active")
     values = fields_set(body)
@@ -54,6 +55,8 @@ async def update_order(uow: UnitOfWork, order_id: UUID, body: OrderUpdate) -> Or
     if "customer" in values:
         values.pop("customer")
         await set_customer(uow, order, body.customer)
+    if deal is not None and deal.id != order.opportunity_id:
+        require_not_lost(deal)
     changed = {name for name, value in values.items() if getattr(order, name) != value}
     changed |= body.model_fields_set & {"lines"}
     apply(order, values)
