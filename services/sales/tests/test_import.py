@@ -77,6 +77,23 @@ async def test_a_mapping_names_columns_parts_and_constants(client: Client, runti
     assert (lead["address"]["city"], lead["do_not_phone"]) == ("New York", True)
 
 
+async def test_a_constant_part_goes_with_the_column_beside_it(client: Client, runtime: Runtime, sales: Sales) -> None:
+    mapping = {"Name": "name", "Wert": "estimated_value.amount", "=EUR": "estimated_value.currency"}
+    content = "Name,Wert\nWith,5.00\nWithout,\n"
+    job, errors = await imported(client, runtime, content, to="opportunities", mapping=json.dumps(mapping))
+    assert (job["done"], errors) == (2, [])
+    deals = await sales.page("opportunities", "sort=name")
+    assert [deal["estimated_value"] for deal in deals] == [{"amount": "5.00", "currency": "EUR"}, None]
+
+
+async def test_a_part_that_no_column_feeds_is_named(client: Client, runtime: Runtime) -> None:
+    mapping = {"Name": "name", "Wert": "estimated_value.amount"}
+    _, errors = await imported(
+        client, runtime, "Name,Wert\nCards,5.00\n", to="opportunities", mapping=json.dumps(mapping)
+    )
+    assert [error[1:4] for error in errors] == [["Wert", "missing", "estimated_value.currency is required, too."]]
+
+
 async def test_ndjson_is_read_like_csv(client: Client, runtime: Runtime, sales: Sales) -> None:
     lines = [{"topic": "A", "last_name": "One"}, {"topic": "B", "last_name": "Two", "do_not_email": True}]
     first = {"topic": "A", "last_name": "One", "do_not_email": None}

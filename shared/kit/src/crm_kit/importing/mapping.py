@@ -46,6 +46,7 @@ class FieldMapping:
                 self._targets.append((self._columns.index(source), target))
             else:
                 raise _refused(source, "unknown-column", f"The file has no column {source!r}.")
+        self._fed = {target.field for _, target in self._targets}
 
     def column_of(self, field: str) -> str:
         """The file's column that feeds a field, for the error report; the field's name when none does."""
@@ -65,24 +66,27 @@ class FieldMapping:
         return None
 
     def body(self, cells: Sequence[str]) -> dict[str, Any]:
-        """The body for the create schema. Empty cells are left out."""
+        """The body for the create schema. Empty cells are left out, and with them the constants that only go with them."""
         body: dict[str, Any] = {}
-        for text, target in self._constants:
-            if target.field != OWNER:
-                _put(body, target, text)
         for index, target in self._targets:
             text = cells[index] if index < len(cells) else ""
             if text and not text.isspace() and target.field != OWNER:
+                _put(body, target, text)
+        for text, target in self._constants:
+            # A currency without an amount is nothing that somebody said.
+            alone = target.part is not None and target.field in self._fed and target.field not in body
+            if target.field != OWNER and not alone:
                 _put(body, target, text)
         return body
 
 
 def _put(body: dict[str, Any], target: Target, text: str) -> None:
+    """What a column says stands; a constant fills in."""
     value = target.convert(text)
     if target.part is None:
-        body[target.field] = value
+        body.setdefault(target.field, value)
     else:
-        body.setdefault(target.field, {})[target.part] = value
+        body.setdefault(target.field, {}).setdefault(target.part, value)
 
 
 def default_mapping(schema: type[BaseModel], columns: Sequence[str]) -> dict[str, str]:

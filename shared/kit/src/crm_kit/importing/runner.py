@@ -289,7 +289,11 @@ async def _duplicates(
 
 def _place(mapping: FieldMapping, found: Any) -> tuple[str, str, str]:
     field = str(found["loc"][0]) if found["loc"] else ""
-    return mapping.column_of(field), str(found["type"]).replace("_", "-"), str(found["msg"])
+    message = str(found["msg"])
+    if found["type"] == "missing" and len(found["loc"]) > 1:
+        # The column that is shown has a value; what is missing is beside it.
+        message = f"{'.'.join(map(str, found['loc']))} is required, too."
+    return mapping.column_of(field), str(found["type"]).replace("_", "-"), message
 
 
 def _places(mapping: FieldMapping, error: DomainError) -> list[tuple[str, str, str]]:
