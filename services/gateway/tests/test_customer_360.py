@@ -194,7 +194,7 @@ async def test_an_answer_that_makes_no_sense_is_a_part_that_is_unavailable(house
         (problem(404, "not-found"), problem(503, "unavailable"), (503, "unavailable")),
         (problem(404, "not-found"), problem(503, "not-yet-projected"), (503, "not-yet-projected")),
         (problem(401, "token-superseded"), problem(401, "token-superseded"), (401, "token-superseded")),
-        (problem(410, "merged", survivor="/x"), problem(404, "not-found"), (410, "merged")),
+        (problem(410, "merged", survivor={"href": "/x"}), problem(404, "not-found"), (410, "merged")),
         ((500, {}), problem(404, "not-found"), (502, "upstream-failed")),
     ],
 )
@@ -207,6 +207,7 @@ async def test_without_a_customer_there_is_no_view(
     assert (answer.status, answer.problem) == expected
     assert answer.json["instance"] == PATH
     assert answer.json.get("survivor") == account[1].get("survivor")
+    assert answer.headers.get("link") == ('</x>; rel="successor-version"' if expected[0] == 410 else None)
     assert house.services["service"].seen == []
 
 

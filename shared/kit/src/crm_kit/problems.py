@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_kit.errors import DomainError, FieldError, Merged
+from crm_kit.errors import DomainError, FieldError
 from crm_kit.records.presenter import to_json
 
 MEDIA_TYPE = "application/problem+json"
@@ -99,7 +99,7 @@ def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, 
         body["errors"] = [{"pointer": e.pointer, "code": e.code, "message": e.message} for e in error.errors]
     body.update(error.members)
     extra = dict(headers or {})
-    if isinstance(error, Merged):
+    if error.slug == "merged":  # also when another service said so
         extra["Link"] = f'<{error.members["survivor"]["href"]}>; rel="successor-version"'
     if status == 401:
         extra.setdefault("WWW-Authenticate", 'Bearer realm="crm"')
