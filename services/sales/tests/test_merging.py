@@ -127,6 +127,7 @@ async def test_the_history_of_a_merged_record_stays_readable_at_organisation_dep
     await seller.merge("leads", loser, survivor)
     found = await sales.client.get(f"{API}/leads/{loser['id']}/history")
     assert [item["fact"] for item in found.json["items"]] == ["merged", "created"]
+    assert found.json["items"][0]["changes"]["survivor_id"] == {"old": None, "new": survivor["id"]}
     assert (await seller.client.get(f"{API}/leads/{loser['id']}/history")).status == 410
 
 

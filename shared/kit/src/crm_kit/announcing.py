@@ -84,7 +84,7 @@ def announce(
         "at": origin.at,
         "actor": origin.actor,
         "correlation_id": cause.correlation_id,
-        "changes": None if whole else orjson.Fragment(to_json(difference)),
+        "changes": None if whole else orjson.Fragment(to_json(_kept(difference, facts))),
         "record": fragment if whole else None,
     }
     return row, to_json(envelope)
@@ -98,6 +98,12 @@ def validate(event: type[Event], as_json: bytes, difference: dict[str, Any], fac
 def changed(difference: dict[str, Any]) -> dict[str, Any]:
     """What an event says of the changes: *that* a long text or a list of parts changed; what it was is in the history."""
     return {field: _brief(values) for field, values in difference.items()}
+
+
+def _kept(difference: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """What the history keeps: of a merged record also who took its place, which is no field that clients see."""
+    survivor = facts.get("survivor_id")
+    return difference if survivor is None else {**difference, "survivor_id": {"old": None, "new": survivor}}
 
 
 def _brief(values: dict[str, Any]) -> dict[str, Any]:
