@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -52,6 +52,29 @@ async def test_who_shall_reach_a_goal_is_an_active_user_or_team(sales: Sales, pe
         await refused(sales, "/goal_owner/type", **DEALS, goal_owner={"type": "client", "id": program}) == "validation"
     )
     assert (await sales.patch("goals", goal, goal_owner=None))["goal_owner"] is None
+
+
+async def test_nobody_sets_goals_beyond_the_depth_of_their_right(
+    sales: Sales, sales_for: Callable[[Principal], Sales], people: People
+) -> None:
+    team, other_unit = await people.team("Sellers"), await people.unit("South")
+    me, colleague = await people.user("Ada Lovelace"), await people.user("Grace Hopper")
+    stranger = await people.user("Mary Somerville", unit=other_unit)
+    seller = sales_for(principal(Depth.USER, id=me, teams=(team,)))
+    manager = sales_for(principal(Depth.DEEP, id=await people.user("Charles Babbage")))
+
+    async def asked(by: Sales, kind: str, whom: UUID) -> str:
+        answer = await by.try_make("goals", **DEALS, goal_owner={"type": kind, "id": str(whom)})
+        return "" if answer.status == 201 else str(answer.json["errors"][0])
+
+    assert await asked(seller, "user", me) == await asked(seller, "team", team) == ""
+    assert "beyond-reach" in await asked(seller, "user", colleague)
+    assert await asked(manager, "user", colleague) == await asked(manager, "team", team) == ""
+    assert "beyond-reach" in await asked(manager, "user", stranger)
+    assert await asked(sales, "user", stranger) == ""
+    mine = await seller.make("goals", **DEALS)
+    changed = await seller.try_patch("goals", mine, goal_owner={"type": "user", "id": str(colleague)})
+    assert (changed.status, changed.problem) == (422, "beyond-reach")
 
 
 async def test_what_a_goal_sends_back_of_its_owner_is_no_change(sales: Sales, people: People) -> None:

@@ -48,7 +48,7 @@ async def create_goal(uow: UnitOfWork, body: GoalCreate) -> Goal:
     goal = Goal(**values)
     _require_targets(uow, goal)
     require_order(goal.period)
-    await _set_goal_owner(uow, goal, goal_owner)
+    await _set_goal_owner(uow, goal, goal_owner, Privilege.CREATE)
     if goal.parent_goal_id is not None:
         await uow.transaction()
         await TREE.hold(uow)
@@ -64,7 +64,7 @@ async def update_goal(uow: UnitOfWork, goal_id: UUID, body: GoalUpdate) -> Goal:
     values = fields_set(body)
     if "goal_owner" in values:
         values.pop("goal_owner")
-        await _set_goal_owner(uow, goal, body.goal_owner)
+        await _set_goal_owner(uow, goal, body.goal_owner, Privilege.WRITE)
     apply(goal, values)
     _require_targets(uow, goal)
     require_order(goal.period)
@@ -128,11 +128,16 @@ def _require_targets(uow: UnitOfWork, goal: Goal) -> None:
     require_targets(goal.metric, goal.targets, uow.runtime.directory.organization.base_currency)
 
 
-async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | None) -> None:
+async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | None, privilege: Privilege) -> None:
+    """Only somebody whose own goals the caller could make, or write: progress tells what they sell."""
     if wanted is None:
         goal.goal_owner_type = goal.goal_owner_id = None
     elif (wanted.type, wanted.id) != (goal.goal_owner_type, goal.goal_owner_id):
         found = await refer_to_principal(uow, wanted.type, wanted.id, "/goal_owner/id")
+        tree = uow.runtime.directory.tree
+        if not uow.principal.covers(Goal.entity(), privilege, wanted.id, found.unit, tree):
+            message = f"You may not set goals for this {wanted.type}: your right on goals does not reach so far."
+            raise InvalidValue("/goal_owner/id", "beyond-reach", message)
         goal.goal_owner_type, goal.goal_owner_id = wanted.type, wanted.id
         uow.names[wanted.id] = Named(found.name)
 

@@ -24,7 +24,8 @@ class GoalFields(BaseModel):
 
     goal_owner: GoalOwnerInput | None = Field(
         None,
-        description="Active user or team that shall reach it; a team counts what it owns and what its members own. Null "
+        description="Active user or team that shall reach it, within the depth of your right on goals; a team counts "
+        "what it owns and what its members own. Null "
         "for a goal that is only the sum of those below it.",
     )
     parent_goal_id: UUID | None = Field(
