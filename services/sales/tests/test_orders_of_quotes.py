@@ -48,6 +48,17 @@ async def test_what_was_not_offered_or_not_accepted_becomes_no_order(sales: Sale
     assert [*answer.json["allowed"], "assign"] == quote["allowed_actions"]
 
 
+async def test_a_quote_of_a_lost_deal_becomes_an_order_once_the_deal_is_reopened(sales: Sales) -> None:
+    deal = await sales.make("opportunities", name="Fleet", customer=await buyer(sales))
+    quote = await offered(sales, opportunity_id=deal["id"])
+    await sales.act("opportunities", deal, "lose", reason="canceled")
+    answer = await sales.try_act("quotes", quote, "order")
+    assert (answer.status, answer.problem) == (422, "inactive-reference")
+    assert state(await sales.get("quotes", quote["id"])) == "active/active"
+    await sales.act("opportunities", deal, "reopen")
+    assert (await derived(sales, "quotes", quote, "order"))["opportunity_id"] == deal["id"]
+
+
 async def test_twenty_at_once_make_one_order_of_a_quote(sales: Sales) -> None:
     deal = await sales.make("opportunities", name="Fleet", customer=await buyer(sales))
     quote = await offered(sales, opportunity_id=deal["id"])

@@ -40,13 +40,14 @@ async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Or
     """
     uow.principal.require(Quote.entity(), Privilege.WRITE)
     deal_id = (await uow.execute(select(Quote.opportunity_id).where(Quote.id == quote_id))).scalar_one_or_none()
-    if deal_id is not None:
-        await uow.load(Opportunity, deal_id)
+    deal = None if deal_id is None else await uow.load(Opportunity, deal_id)
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     if quote.order_id is not None:
         members = {"order_id": str(quote.order_id)}
         raise DomainError("already-ordered", "An order was made of this quote already.", members=members)
     quote.lifecycle.after("order", quote.state)
+    if deal is not None and deal.status == "lost":
+        raise DomainError("inactive-reference", "The quote's deal is lost; reopen it first.")
     order = Order(
         id=new_id(),
         number=await uow.number("ORD"),

@@ -132,7 +132,7 @@ async def order_quote(quote_id: UUID, uow: Uow, body: Annotated[OrderOfQuote | N
     """Make an order of an active or won quote, over what was offered at the prices offered, which are locked (Dataverse:
     ConvertQuoteToSalesOrder); an active quote is won by it. Needs `create` on orders, too. 201 with the order.
 
-    409 `already-ordered` the second time: a quote becomes an order once.
+    409 `already-ordered` the second time: a quote becomes an order once; 422 `inactive-reference` while its deal is lost.
     """
     return await created(uow, await order(uow, quote_id, body or OrderOfQuote()), "orders")
 
