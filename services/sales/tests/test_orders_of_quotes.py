@@ -126,6 +126,20 @@ async def test_a_price_list_is_looked_at_where_prices_are_locked_too(sales: Sale
             assert (answer.status, answer.problem) == (422, problem)
 
 
+async def test_a_price_list_out_of_force_prices_no_new_line_where_prices_are_locked(sales: Sales) -> None:
+    card = await make_product(sales)
+    retail = await make_price_list(sales, (card, "10.00"))
+    new = {"product_id": card["id"], "quantity": "2"}
+    order = await sales.make("orders", name="Cards", price_list_id=retail["id"], lines=[new], prices_locked=True)
+    await sales.act("price-lists", retail, "deactivate")
+    kept = {**new, "id": order["lines"][0]["id"], "quantity": "3"}
+    assert (await sales.patch("orders", order, lines=[kept]))["subtotal"] == euros("30.00")
+    answer = await sales.try_patch("orders", order, lines=[kept, new])
+    assert (answer.status, answer.problem) == (422, "inactive-reference")
+    given = {**new, "unit_price": euros("9.00")}
+    assert (await sales.patch("orders", order, lines=[kept, given]))["subtotal"] == euros("48.00")
+
+
 async def test_a_retired_product_stays_in_an_order_and_is_in_use(sales: Sales) -> None:
     card = await make_product(sales)
     lines = [{"product_id": card["id"], "quantity": "2"}]

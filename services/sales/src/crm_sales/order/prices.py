@@ -36,6 +36,11 @@ async def _price_beside_locked(uow: UnitOfWork, order: Order, body: OrderUpdate)
     locked = [
         was if was and was.product_id == line.product_id else None for line, was in zip(body.lines, kept, strict=True)
     ]
+    if any(
+        line.product_id and not line.given_price and was is None for line, was in zip(body.lines, locked, strict=True)
+    ):
+        # Its price is today's, so the list has to be in force today.
+        await price_list_of(uow, order.price_list_id)
     wanted = [_at_price_of(was, line) if was else line for line, was in zip(body.lines, locked, strict=True)]
     priced = await price_lines(
         uow, wanted, price_list_id=order.price_list_id, currency=order.currency, kept=before.values()
