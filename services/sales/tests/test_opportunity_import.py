@@ -77,7 +77,7 @@ async def test_a_won_deal_can_be_reopened_like_any_other(
     ("row", "column", "code"),
     [
         ("A,,,,won,,,2017-03-01,1.00,EUR,", "customer.type", "customer-required"),
-        ("A,account,{account},,won,,,2017-03-01,,,", "", "actual-value-required"),
+        ("A,account,{account},,won,,,2017-03-01,,,", "actual_value.amount", "actual-value-required"),
         ("A,,,,lost,,,,,,", "closed_at", "closed-at-required"),
         ("A,,,,lost,,2017-03-02,2017-03-01,,,", "closed_at", "closed-before-opened"),
         ("A,,,,lost,,,2999-01-01,,,", "closed_at", "in-the-future"),

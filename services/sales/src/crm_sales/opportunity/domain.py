@@ -6,7 +6,7 @@ from uuid import UUID
 
 from crm_contracts.money import Money
 from crm_contracts.sales import EstimatedValueSource, Tier
-from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
 LIFECYCLE = Lifecycle(
@@ -29,7 +29,8 @@ MAX_COMPETITORS = 50
 def require_value(value: Money | None) -> Money:
     """A won deal has a value, if only zero (Dataverse: WinOpportunity)."""
     if value is None:
-        raise DomainError("actual-value-required", "Say what the deal was won with: it has no estimated value either.")
+        message = "Say what the deal was won with: it has no estimated value either."
+        raise InvalidValue("/actual_value", "actual-value-required", message)
     return value
 
 
