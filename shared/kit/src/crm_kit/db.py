@@ -23,6 +23,7 @@ from crm_contracts.money import Money
 from crm_kit import clock
 from crm_kit.errors import IllegalTransition
 from crm_kit.lifecycle import Lifecycle
+from crm_kit.outages import DRIVER_LOST
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -121,7 +122,7 @@ async def fetch(conn: AsyncConnection, sql: str, parameters: Sequence[Any] = ())
     raw = conn.sync_connection.connection.dbapi_connection.driver_connection  # type: ignore[union-attr]  # it is open
     try:
         rows: list[asyncpg.Record] = await raw.fetch(sql, *parameters)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, *DRIVER_LOST, OSError) as error:
         broken = raw.is_closed() or not isinstance(error, asyncpg.PostgresError)
         if broken:
             await conn.invalidate()

@@ -12,10 +12,13 @@ from collections.abc import Callable
 import asyncpg
 import structlog
 
+from crm_kit.outages import DRIVER_LOST
+
 log = structlog.get_logger(__name__)
 
 COALESCE_SECONDS = 0.02
 RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+LOST = (OSError, asyncpg.PostgresError, *DRIVER_LOST, TimeoutError)
 
 
 class Notifier:
@@ -54,7 +57,7 @@ class Notifier:
                 async with asyncio.timeout(1):
                     await self._flush(self._connection)
                     await self._connection.close()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except LOST:
                 self._connection.terminate()
 
     async def _run(self) -> None:
@@ -62,7 +65,7 @@ class Notifier:
         while True:
             try:
                 await self._serve()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except LOST as error:
                 log.warning("notifier.lost", error=type(error).__name__)
             failures = 0 if self._connection else failures + 1
             if self._connection is not None:

@@ -4,6 +4,8 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+DRIVER_LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver says of a connection that is no more; the second, while the server's farewell is there but not its end."""
 _AWAY = ("08", "53", "57P", "25P03", "58")
 """Connection lost, out of resources, shutting down or starting up, idle-in-transaction timeout, server I/O."""
 _BUSY = ("40001", "40P01", "55P03")
@@ -31,7 +33,7 @@ def _sqlstate(error: BaseException) -> str:
 def database_away(error: BaseException) -> bool:
     """Whether the database could not be reached or the connection to it was lost."""
     for cause in _chain(error):
-        if isinstance(cause, PoolTimeout | asyncpg.InterfaceError) or _sqlstate(cause).startswith(_AWAY):
+        if isinstance(cause, (PoolTimeout, *DRIVER_LOST)) or _sqlstate(cause).startswith(_AWAY):
             return True
         if isinstance(cause, DBAPIError) and cause.connection_invalidated:
             return True
