@@ -7,10 +7,14 @@ from datetime import date, timedelta
 import pytest
 
 from crm_kit import clock
+from crm_kit.runtime import Runtime
 from crm_kit.testing import People
+from crm_sales.invoice.model import Invoice
+from crm_sales.invoice.overdue import due_and_unpaid
 
 from .journey import Json, Sales, euros
 from .paperwork import buyer, derived, drafted, issued, line, ordered, pay, state, submitted
+from .plans import plan_of
 from .selling import days_pass
 
 
@@ -191,6 +195,12 @@ async def test_overdue_is_a_matter_of_the_organisations_day(sales: Sales, people
     await people.organization(time_zone="Pacific/Kiritimati")
     assert await days_pass(sales, 1) == 1
     assert (await sales.get("invoices", invoice["id"]))["overdue_at"] is not None
+
+
+async def test_the_timer_never_reads_the_whole_table(sales: Sales, runtime: Runtime) -> None:
+    await issued(sales)
+    plan = await plan_of(runtime, due_and_unpaid, Invoice)
+    assert "ix_invoice_owed" in plan, plan
 
 
 async def test_amounts_are_in_base_currency_at_the_rate_of_the_draft(sales: Sales) -> None:

@@ -262,8 +262,9 @@ async def test_a_day_ends_where_the_organisation_is(
     assert due == ([quote["id"]] if past else [])
 
 
-async def test_the_timer_never_reads_the_whole_table(runtime: Runtime) -> None:
-    plan = await plan_of(runtime, due_to_expire)
+async def test_the_timer_never_reads_the_whole_table(sales: Sales, runtime: Runtime) -> None:
+    await make_quote(sales, effective_to="2099-12-31")
+    plan = await plan_of(runtime, due_to_expire, Quote)
     assert "ix_quote_to_expire" in plan, plan
 
 

@@ -17,6 +17,7 @@ from crm_kit.testing import People, counted, principal
 from crm_kit.timers import TimerLoop
 from crm_sales.sales_contract.commands import past_their_end
 from crm_sales.sales_contract.domain import require_order, require_period
+from crm_sales.sales_contract.model import SalesContract
 from crm_sales.worker import TIMERS
 
 from .journey import API, Json, Sales, euros
@@ -152,8 +153,9 @@ async def test_a_day_is_over_where_the_organisation_is(
     assert [str(one) for one in found] == ([running["id"]] if due else [])
 
 
-async def test_the_timer_never_reads_the_whole_table(runtime: Runtime) -> None:
-    plan = await plan_of(runtime, past_their_end)
+async def test_the_timer_never_reads_the_whole_table(sales: Sales, account: Json, runtime: Runtime) -> None:
+    await active(sales, account)
+    plan = await plan_of(runtime, past_their_end, SalesContract)
     assert "ix_sales_contract_running" in plan, plan
 
 
