@@ -206,6 +206,8 @@ async def suite(port: int) -> AsyncIterator[Suite]:
         environment = {
             **os.environ,
             "CRM_HOME": str(Path(folder) / "home"),
+            # Processes are stopped in their tracks on purpose, and for long.
+            "CRM_LIVENESS_SECONDS": "0",
             "CRM_GATEWAY_PORT": str(port),
             "CRM_ADMIN_EMAIL": ADMINISTRATOR,
             "CRM_ADMIN_PASSWORD": password,

@@ -4,13 +4,14 @@ import asyncio
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,10 +20,11 @@ import asyncpg
 import pytest
 
 from crm_local import control, ports
-from crm_local.processes import ProcessRef, wait_until
+from crm_local.probes import ready
+from crm_local.processes import ProcessRef, followers, wait_until
 from crm_local.servers import Servers, compose, docker
 from crm_local.servers.rabbitmq import call
-from crm_local.state import Home
+from crm_local.state import Home, Member
 
 _SERVE = """
 import json, os, signal, sys
@@ -35,6 +37,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         names = ("CRM_SERVICE", "CRM_ROLE", "DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "CRM_ADMIN_PASSWORD")
         self.wfile.write(json.dumps({name: os.environ.get(name) for name in names}).encode())
+
+    def log_message(self, *_):
+        pass
 
 def run():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -198,6 +203,53 @@ def test_a_killed_service_comes_back(guest: Place) -> None:
     assert wait_until(is_back, 15)
 
 
+def _restarted(home: Home, name: str, victim: int) -> Callable[[], bool]:
+    """A condition: the process of this name is another one, and ready."""
+
+    def is_back() -> bool:
+        report = control.status(home)
+        members = [*report["services"], *(vars(one) for one in _members(home) if not one.url)]
+        now = next(one for one in members if one["name"] == name)
+        if "state" in now:
+            return bool(now["state"] == "ready" and now["restarts"] >= 1 and now["pid"] != victim)
+        return bool(now["restarts"] >= 1 and now["process"].pid != victim and now["process"].alive())
+
+    return is_back
+
+
+def _members(home: Home) -> list[Member]:
+    state = home.state()
+    return list(state.members.values()) if state is not None else []
+
+
+def test_a_hung_service_is_started_again(guest: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_LIVENESS_SECONDS", "0.1")
+    assert guest.up()
+    victim = next(one for one in _members(guest.home) if one.name == "one-worker").process
+    victim.signal(signal.SIGSTOP)
+    assert wait_until(_restarted(guest.home, "one-worker", victim.pid), 60)
+    assert not victim.alive()
+    others = [one for one in _members(guest.home) if one.name != "one-worker"]
+    assert [one.restarts for one in others] == [0, 0, 0]
+
+
+def test_a_full_disk_ends_nothing_and_is_forgotten_when_there_is_room_again(guest: Place) -> None:
+    assert guest.up()
+    state = guest.home.state()
+    assert state is not None
+    # From now on a write to any file fails, for the supervisor and what it starts, as on a disk without room.
+    hard = resource.prlimit(state.supervisor.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(state.supervisor.pid, resource.RLIMIT_FSIZE, (0, hard))
+    victim = state.members["one-worker"].process
+    victim.signal(signal.SIGKILL)
+    url = state.members["one-worker"].url
+    assert wait_until(lambda: not victim.alive() and ready(url)[0], 30)
+    assert state.supervisor.alive()
+    assert guest.home.state() == state
+    resource.prlimit(state.supervisor.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    assert wait_until(_restarted(guest.home, "one-worker", victim.pid), 30)
+
+
 def test_a_second_up_from_the_same_home_is_refused_and_disturbs_nothing(guest: Place) -> None:
     assert guest.up()
     before = guest.home.state()
@@ -254,3 +306,13 @@ def test_servers_of_our_own_keep_their_data_from_one_up_to_the_next(place: Place
     second = place.home.state()
     assert second is not None
     assert (second.database_url, second.amqp_url) == (first.database_url, first.amqp_url)
+
+
+@pytest.mark.parametrize("server", ["postgres", "rabbitmq"])
+def test_a_hung_server_of_our_own_is_started_again(place: Place, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_LIVENESS_SECONDS", "0.1")
+    assert place.up()
+    first = next(one for one in _members(place.home) if one.name == server).process
+    for process in (first, *followers(first)):
+        process.signal(signal.SIGSTOP)
+    assert wait_until(_restarted(place.home, server, first.pid), 90)

@@ -28,7 +28,9 @@ def tail(log: Path, lines: int = 20) -> str:
 def launch(home: Home, argv: list[str]) -> bool:
     """Run a supervisor in the background, and print what it says until it is ready (True) or has ended (False)."""
     log = home.log("supervisor")
-    with log.open("wb") as output:
+    # Appending, so that the log can be cut while it is written.
+    log.unlink(missing_ok=True)
+    with log.open("ab") as output:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,12 +49,16 @@ class Fork:
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
         except BaseException:  # noqa: BLE001 - the last frame of a process: whatever it is goes to the log and the exit code
-            traceback.print_exc()
+            with suppress(OSError):
+                traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # Not sys.exit: the parent's exit handlers and open files are not the child's to run or close.
-            os._exit(status)
+            # Not sys.exit: the parent's exit handlers and open files are not the child's to run or close. It must be
+            # reached whatever the disk says to a flush, or the child would go on as a second supervisor.
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
 
     def _become_child(self) -> None:
         os.setsid()
@@ -80,6 +84,14 @@ class Child:
     due_at: float | None = None
     """When to start it again; None while it runs."""
 
+    def pause(self) -> float:
+        """Seconds until it is started again, after a death or a start that failed; more each time in a row."""
+        lived = monotonic() - self.started_at
+        self.deaths_in_a_row = 1 if lived > _HEALTHY_AFTER else self.deaths_in_a_row + 1
+        pause: float = min(_FIRST_PAUSE * 2 ** (self.deaths_in_a_row - 1), _LONGEST_PAUSE)
+        self.due_at = monotonic() + pause
+        return pause
+
 
 class Stopped(Exception):
     """The supervisor was told to stop, by a signal."""
@@ -89,14 +101,18 @@ class Supervisor:
     """Keeps programs running until it is told to stop.
 
     A program that dies is started again after 0.25 s, doubling to at most 3 s for one that keeps dying within 30 s of
-    its start: 20 deaths in a row take about a minute.
+    its start: 20 deaths in a row take about a minute. `changed` is called after each change of the children, `tend` at
+    least once a second.
     """
 
-    def __init__(self, changed: Callable[[], None], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, changed: Callable[[], None], say: Callable[[str], None], tend: Callable[[], None] = lambda: None
+    ) -> None:
         self.children: dict[str, Child] = {}
         self._ended: dict[int, int] = {}
         self._changed = changed
         self._say = say
+        self._tend = tend
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -128,7 +144,7 @@ class Supervisor:
         while True:
             self.step()
 
-    def step(self, longest: float = 5.0) -> None:
+    def step(self, longest: float = 1.0) -> None:
         """Wait for a death, a due restart or a signal, at most `longest` seconds, and act on it. Raises Stopped."""
         now = monotonic()
         waits = [child.due_at - now for child in self.children.values() if child.due_at is not None]
@@ -138,9 +154,25 @@ class Supervisor:
         self._reap()
         for child in self.children.values():
             if child.due_at is not None and child.due_at <= monotonic():
-                child.process, child.started_at = child.program.start(), monotonic()
-                child.restarts, child.due_at = child.restarts + 1, None
-                self._changed()
+                self._start_again(child)
+        self._tend()
+
+    def kill(self, name: str, why: str) -> None:
+        """End a program at once, with all that it started; it is started again like any that died."""
+        child = self.children[name]
+        if child.due_at is None:
+            self._say(f"{name} {why}; killing it")
+            child.process.signal(signal.SIGKILL)
+
+    def _start_again(self, child: Child) -> None:
+        try:
+            child.process = child.program.start()
+        except OSError as error:
+            # No memory or no process left: that may pass, and the others need their supervisor meanwhile.
+            self._say(f"{child.program.name} cannot be started: {error}; trying again in {child.pause():g} s")
+            return
+        child.started_at, child.restarts, child.due_at = monotonic(), child.restarts + 1, None
+        self._changed()
 
     def stop(self, names: list[str], grace: float = 15.0) -> None:
         """Stop the named programs together, each by its own signal; kill after `grace` seconds."""
@@ -169,10 +201,7 @@ class Supervisor:
         # What it started would hold its port or its data directory against its successor.
         for follower in followers(child.process):
             follower.signal(signal.SIGKILL)
-        lived = monotonic() - child.started_at
-        child.deaths_in_a_row = 1 if lived > _HEALTHY_AFTER else child.deaths_in_a_row + 1
-        pause = min(_FIRST_PAUSE * 2 ** (child.deaths_in_a_row - 1), _LONGEST_PAUSE)
-        child.due_at = monotonic() + pause
+        lived, pause = monotonic() - child.started_at, child.pause()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         self._say(f"{child.program.name} {how} after {lived:.1f} s; starting it again in {pause:g} s")
         self._changed()

@@ -4,12 +4,13 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from crm_kit.clock import monotonic
-from crm_local import broker, control, entrypoints, ports
+from crm_local import broker, control, entrypoints, ports, rotation
 from crm_local.control import NotReady
+from crm_local.liveness import Liveness, seconds_between_looks
 from crm_local.prepare import prepare
 from crm_local.probes import ready
 from crm_local.processes import ProcessRef, wait_until
@@ -73,11 +74,14 @@ class _Session:
             how={"postgres": database.how, "rabbitmq": queues.how},
             containers=[one.container for one in self.instances if one.container],
         )
-        self.supervisor = Supervisor(self._record, _say)
+        self.supervisor = Supervisor(self._record, _say, self._tend)
+        self._liveness = Liveness(seconds_between_looks())
+        self._log_bytes = rotation.most_bytes()
+        self._unwritten = False
 
     def bring_up(self) -> None:
         for instance in self.instances:
-            _start_new(instance.command.log)
+            rotation.begin_anew(instance.command.log)
             self.supervisor.add(Fork.of(instance.command))
             _say(f"starting {instance.how}")
         entrypoints.preload(self.suite.services)
@@ -105,13 +109,13 @@ class _Session:
             self.home.forget()
 
     def _program(self, name: str, service: Service, role: Role) -> Fork:
-        log = _start_new(self.home.log(name))
+        log = rotation.begin_anew(self.home.log(name))
         amqp_url = broker.service_url(service, self.suite.kept.secret, self.backends)
         told = self.suite.environment(service, role, self.backends.database_url, amqp_url)
         return Fork(name, partial(entrypoints.serve, service, role), log, told)
 
     def _call(self, name: str, what: Callable[[], object]) -> None:
-        log = _start_new(self.home.log(name))
+        log = rotation.begin_anew(self.home.log(name))
         if self.supervisor.call(Fork(name, what, log)):
             raise NotReady(control.tail(log))
 
@@ -133,7 +137,29 @@ class _Session:
             name: Member(name, child.process, urls.get(name, ""), str(child.program.log), child.restarts)
             for name, child in self.supervisor.children.items()
         }
-        self.home.write(self.state)
+        try:
+            self.home.write(self.state)
+        except OSError as error:
+            # What runs goes on; what the file says is put right as soon as the disk takes it.
+            if not self._unwritten:
+                _say(f"the state cannot be written: {error}; trying again until it can")
+            self._unwritten = True
+        else:
+            self._unwritten = False
+
+    def _tend(self) -> None:
+        """What is to do now and then: write what could not be written, bound the logs, find who hangs."""
+        if self._unwritten:
+            self._record()
+        for log in (*(child.program.log for child in self.supervisor.children.values()), self.home.log("supervisor")):
+            rotation.bound(log, self._log_bytes)
+        if self.state.phase != "ready":
+            return
+        urls = {name: self.suite.url(name) for name, _, _ in self.suite.members()}
+        urls |= {instance.command.name: instance.url for instance in self.instances if instance.container is None}
+        running = {name: child.process.pid for name, child in self.supervisor.children.items() if child.due_at is None}
+        for name, _ in self._liveness.hung({(name, pid): urls[name] for name, pid in running.items() if name in urls}):
+            self.supervisor.kill(name, "does not answer any more")
 
 
 def _find_servers(home: Home, kept: Kept) -> tuple[Server, Server]:
@@ -201,12 +227,7 @@ def _require_free(port: int) -> None:
         raise NotReady(f"port {port} is taken: free it, or choose another by CRM_GATEWAY_PORT")
 
 
-def _start_new(log: Path) -> Path:
-    """Each run begins its logs anew, and keeps the one before."""
-    if log.exists():
-        log.rename(log.with_suffix(".log.1"))
-    return log
-
-
 def _say(line: str) -> None:
-    print(line, flush=True)
+    # Nobody reads it, or the disk is full: neither ends what runs.
+    with suppress(OSError):
+        print(line, flush=True)

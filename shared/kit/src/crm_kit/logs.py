@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
+from prometheus_client import Counter
 
 __all__ = ["WORK", "masked", "places_of", "set_up", "working"]
+
+LOST = Counter("crm_log_writes_failed", "Writes to the log that failed, as on a full disk.")
 
 Ids = Callable[[], Mapping[str, object]]
 
@@ -37,7 +40,9 @@ def working(ids: Ids) -> Iterator[None]:
 
 def set_up(service: str, role: str, level: str) -> None:
     """Write lines of at least this level to standard error, ours and those of libraries."""
-    handler = logging.StreamHandler(sys.stderr)
+    # What both loggers ask of a stream is write and flush.
+    stream = cast(TextIO, _Steady(sys.stderr))
+    handler = logging.StreamHandler(stream)
     named, stamped = _Named(service, role), structlog.processors.TimeStamper(fmt="iso", utc=True)
     handler.setFormatter(_Foreign([_of_this_work, stamped, named, _without_values]))
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -51,9 +56,29 @@ def set_up(service: str, role: str, level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
+
+
+class _Steady:
+    """A stream whose writer is never harmed: on a full disk a process goes on working, and counts what it cannot tell."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            LOST.inc()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            LOST.inc()
 
 
 Line = MutableMapping[str, Any]

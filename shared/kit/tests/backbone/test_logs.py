@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -150,3 +151,24 @@ async def test_what_a_library_says_of_an_exception_holds_no_value(written: Any) 
 )
 def test_a_path_is_told_without_what_no_path_of_ours_holds(path: str, shown: str | None) -> None:
     assert logs.masked(path) == (shown or path)
+
+
+_ON_A_FULL_DISK = """
+import logging
+import structlog
+from crm_kit import logs
+logs.set_up("mini", "worker", "INFO")
+for number in range(1000):
+    structlog.get_logger("mini").info("still here", number=number)
+    logging.getLogger("library").warning("still there")
+# Standard output is a file with room.
+print(int(logs.LOST._value.get() >= 2000))
+"""
+
+
+def test_a_full_disk_ends_no_process_that_logs() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device, not a file of ours
+        done = subprocess.run(
+            [sys.executable, "-c", _ON_A_FULL_DISK], stdout=subprocess.PIPE, stderr=full, text=True, check=False
+        )
+    assert done.stdout == "1\n"
