@@ -211,7 +211,8 @@ async def an_import(cage: Cage) -> None:
 
 
 async def poison(suite: Suite, cage: Cage) -> None:
-    """What no handler can handle: an event that breaks its contract, one that is no event, one that is no JSON."""
+    """What no handler can handle: an event that breaks its contract, one that is no event, one that is no JSON, and one
+    that no service can have sent."""
     subject, word, type_ = str(uuid4()), cage.canary.word(), "crm.sales.opportunity.won.v1"
     envelope = {
         "specversion": "1.0",
@@ -231,15 +232,18 @@ async def poison(suite: Suite, cage: Cage) -> None:
     connection = await aio_pika.connect(suite.status["amqp_url"])
     async with connection:
         channel = await connection.channel()
+        replay = await channel.get_exchange("crm.replay.sales")
         for body in bodies:
-            message = aio_pika.Message(body.encode(), type=type_, headers={"type": type_})
-            await channel.default_exchange.publish(message, "crm.activities.inbox")
+            message = aio_pika.Message(body.encode(), type=type_, headers={"type": type_, "source": "/crm/sales"})
+            await replay.publish(message, "crm.activities.inbox")
+        forged = aio_pika.Message(bodies[0].replace(subject, str(uuid4())).encode(), type=type_)
+        await channel.default_exchange.publish(forged, "crm.activities.inbox")
     database = in_database(suite.status["database_url"], f"{suite.status['instance']}_crm_activities")
     activities = await asyncpg.connect(database)
     try:
         async with asyncio.timeout(30):
             counted = "select count(distinct event_id) from inbox where state = 'parked'"
-            while await activities.fetchval(counted) < len(bodies):  # noqa: ASYNC110  # nothing tells that it is parked
+            while await activities.fetchval(counted) <= len(bodies):  # noqa: ASYNC110  # nothing tells that it is parked
                 await asyncio.sleep(0.05)
         errors = await activities.fetch("select last_error from inbox where state = 'parked'")
     finally:

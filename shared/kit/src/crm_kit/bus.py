@@ -27,8 +27,20 @@ log = structlog.get_logger(__name__)
 
 EVENTS = "crm.events"
 REPLAY = "crm.replay"
+"""Hands on, to the queue that the routing key names, what services send by replay exchanges of their own."""
 DEAD_LETTERS = "crm.dlx"
 LOG = "crm.log"
+
+
+def replay_of(service: str) -> str:
+    """The exchange by which a service sends to one queue; its broker user alone may publish to it."""
+    return f"{REPLAY}.{service}"
+
+
+def inbox_of(service: str) -> str:
+    """The queue all handler groups of a service share."""
+    return f"crm.{service}.inbox"
+
 
 CONNECT_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10
@@ -372,13 +384,25 @@ class Exchange:
     kind: str
 
 
-async def declare(url: str, exchanges: Sequence[Exchange], queues: Sequence[Queue]) -> None:
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Everything that comes to one exchange goes on to another."""
+
+    source: str
+    destination: str
+
+
+async def declare(
+    url: str, exchanges: Sequence[Exchange], queues: Sequence[Queue], passages: Sequence[Passage] = ()
+) -> None:
     """Declare everything; idempotent. Raises BrokerDown, or AMQPError when something exists with other arguments."""
     connection = await _connect(url, "topology")
     try:
         channel = await connection.channel(publisher_confirms=False)
         for exchange in exchanges:
             await channel.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=True)
+        for passage in passages:
+            await channel.exchange_bind(passage.destination, passage.source)
         for queue in queues:
             await channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
             for source, key in queue.bindings:

@@ -15,13 +15,14 @@ import structlog
 from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_contracts.envelope import EnvelopeError
-from crm_kit import clock, inbox
-from crm_kit.bus import REPLAY, BrokerDown, Delivery, Session, TopologyMissing
+from crm_contracts.envelope import EnvelopeError, parse_type, source_of
+from crm_kit import clock, inbox, provenance
+from crm_kit.bus import BrokerDown, Delivery, Session, TopologyMissing
 from crm_kit.consumers import Group
 from crm_kit.dispatch import Dispatcher, Message, describe
 from crm_kit.inbox import LAST_ATTEMPT, Failure, Key
 from crm_kit.outages import database_away, database_busy
+from crm_kit.provenance import Refused
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -37,7 +38,11 @@ DEATHS = 5
 POLL_SECONDS = 1.0
 BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 
+REFUSED_BYTES = 64 * 1024
+"""So much of a refused message is kept for an operator to look at."""
+
 UNKNOWN = Counter("crm_inbox_unknown", "Delivered events of a type that no handler group follows.")
+REFUSED = Counter("crm_inbox_refused", "Messages refused because another sent them than they say: a security event.")
 STORED = Gauge("crm_inbox_stored", "Stored events by group and state.", ["group", "state"])
 WAITING = Gauge("crm_inbox_oldest_gap_seconds", "How long the oldest event has waited for a version that has not come.")
 
@@ -133,17 +138,16 @@ class Intake:
         messages: list[Message] = []
         replayed: list[Message] = []
         for delivery in deliveries:
-            if delivery.type in self._control:
-                await self._control[delivery.type](delivery)
-                continue
             try:
-                message = Message.read(delivery.body)
-            except EnvelopeError as error:
-                await self._park_undecoded(delivery, describe(error))
+                message = await self._read(delivery)
+            except Refused as error:
+                await self._refuse(delivery, str(error))
+                continue
+            if message is None:
                 continue
             if not self._consumers.interested(message.envelope.type):
                 UNKNOWN.inc()
-            (replayed if delivery.exchange == REPLAY else messages).append(message)
+            (replayed if provenance.is_replay(delivery) else messages).append(message)
         if len(deliveries) == 1 and deliveries[0].redelivered and messages:
             await self._suspect(messages[0])
             return
@@ -152,6 +156,48 @@ class Intake:
             # Acts must not happen again, nor happen now for what is long past: a replay feeds projections only.
             projections = [g for g in self._consumers.groups.values() if g.kind == "projection"]
             await self.dispatcher.settle(replayed, projections)
+
+    async def _read(self, delivery: Delivery) -> Message | None:
+        """The event that a delivery holds, unless it is another thing, which is dealt with here. Raises Refused."""
+        if delivery.type in self._control:
+            await self._control[delivery.type](delivery)
+            return None
+        try:
+            message = Message.read(delivery.body)
+        except EnvelopeError as error:
+            # Parked it holds up its record, so its headers must be its sender's to write.
+            if delivery.headers:
+                provenance.check(delivery, type_=_type(delivery), source=_source(delivery))
+            await self._park_undecoded(delivery, describe(error))
+            return None
+        provenance.check(delivery, type_=message.envelope.type, source=message.envelope.source)
+        return message
+
+    async def _refuse(self, delivery: Delivery, error: str) -> None:
+        """Keep a message that is not its sender's to send where operators look, for no group and no other attempt."""
+        REFUSED.inc()
+        # Its own id is a claim, too: skipping it must not skip the event that truly has that id.
+        event_id = uuid5(NAMESPACE_OID, delivery.body.hex())
+        failure = Failure(
+            key=Key(self._consumers.queue, "", event_id),
+            entity=None,
+            version=None,
+            type=_type(delivery)[:255],
+            body=delivery.body[:REFUSED_BYTES],
+            state="parked",
+            attempts=0,
+            next_attempt_at=None,
+            error=f"refused: {error}",
+        )
+        async with self._runtime.db.begin() as conn:
+            await inbox.store(conn, failure)
+        log.error(
+            "inbox.refused",
+            event_id=str(event_id),
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            error=error,
+        )
 
     async def _suspect(self, message: Message) -> None:
         """Handle a redelivered message group by group, noting each attempt first: it may have killed the process.
@@ -173,18 +219,23 @@ class Intake:
 
     async def _park(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
+            try:
+                provenance.check_dead(delivery, self._consumers.queue, type_=_type(delivery), source=_source(delivery))
+            except Refused as error:
+                await self._refuse(delivery, str(error))
+                continue
             await self._park_undecoded(delivery, "delivered too often: its handler probably ends the process")
 
     async def _park_undecoded(self, delivery: Delivery, error: str) -> None:
         """Store a message by its headers alone; without a group that follows it, under the name of the queue."""
         headers = delivery.headers
-        type_ = str(headers.get("type") or delivery.type or delivery.routing_key)
+        type_ = _type(delivery)
         groups = [group.name for group in self._consumers.interested(type_)] or [self._consumers.queue]
         version = headers.get("crm-version")
         async with self._runtime.db.begin() as conn:
             for group in groups:
                 failure = Failure(
-                    key=Key(group, str(headers.get("source", "")), _event_id(delivery)),
+                    key=Key(group, _source(delivery), _event_id(delivery)),
                     entity=_uuid(headers.get("subject")),
                     version=version if isinstance(version, int) else None,
                     type=type_,
@@ -245,9 +296,14 @@ class Intake:
         why = "the process ended during the last attempt"
         if attempts <= LAST_ATTEMPT:
             try:
-                return Message.read(body, attempts)
+                message = Message.read(body, attempts)
             except EnvelopeError as error:
                 why = describe(error)
+            else:
+                # What was parked undecoded is known by its headers alone, which were checked; the body was not.
+                if key.source == message.envelope.source == source_of(parse_type(message.envelope.type).service):
+                    return message
+                why = "refused: its body says that it is another service's than its headers say"
         await self._persist(partial(self._give_up, key, why))
         return None
 
@@ -281,6 +337,14 @@ def _note(message: Message, group: Group, *, parked: bool) -> Failure:
         next_attempt_at=None,
         error=f"the process ended {message.attempts - 1} times while this was handled",
     )
+
+
+def _type(delivery: Delivery) -> str:
+    return str(delivery.headers.get("type") or delivery.type or delivery.routing_key)
+
+
+def _source(delivery: Delivery) -> str:
+    return str(delivery.headers.get("source", ""))
 
 
 def _event_id(delivery: Delivery) -> UUID:

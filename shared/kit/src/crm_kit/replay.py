@@ -17,9 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
-from crm_kit.bus import REPLAY, BrokerDown, Delivery, Outcome, Outgoing, Publisher, outgoing
+from crm_kit.bus import REPLAY, BrokerDown, Delivery, Outcome, Outgoing, Publisher, inbox_of, outgoing, replay_of
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
+from crm_kit.provenance import Refused, asker_of
 from crm_kit.records.presenter import to_json
 from crm_kit.runtime import Runtime
 
@@ -85,7 +86,8 @@ class Snapshots:
         self._wake.set()
 
     async def accept(self, delivery: Delivery) -> None:
-        """Store a request that came as a control message."""
+        """Store a request that came as a control message. Raises Refused: a service may ask for its own inbox alone."""
+        asker = asker_of(delivery)
         try:
             wanted = orjson.loads(delivery.body)
             entities, queue = [str(name) for name in wanted["entities"]], str(wanted["queue"])
@@ -93,8 +95,10 @@ class Snapshots:
         except (ValueError, KeyError, TypeError):
             log.error("snapshot.unreadable_request", message_id=delivery.message_id)
             return
+        if queue != inbox_of(asker):
+            raise Refused(f"{asker} asked for a snapshot to a queue that is not its inbox")
         async with self._runtime.db.begin() as conn:
-            await request_snapshot(conn, id_=request_id, entities=entities, queue=queue, requested_by=queue)
+            await request_snapshot(conn, id_=request_id, entities=entities, queue=queue, requested_by=asker)
         self._wake.set()
 
     async def run(self) -> None:
@@ -149,7 +153,7 @@ class Snapshots:
         sent, after = 0, None
         while rows := await source(conn, after, PAGE):
             messages = [self._message(entity, row, queue, correlation) for row in rows]
-            outcomes = await self._publisher.publish(REPLAY, messages, seconds=10)
+            outcomes = await self._publisher.publish(replay_of(self._service), messages, seconds=10)
             if Outcome.RETURNED in outcomes:
                 return sent, f"queue {queue} is not bound to {REPLAY}"
             if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
@@ -219,10 +223,10 @@ class Snapshots:
         request_id = str(new_id())
         message = outgoing(
             body,
-            f"crm.{producer}.inbox",
+            inbox_of(producer),
             message_id=request_id,
             headers={"id": request_id, "type": SNAPSHOT_REQUEST},
             content_type="application/json",
         )
-        [outcome] = await self._publisher.publish(REPLAY, [message])
+        [outcome] = await self._publisher.publish(replay_of(self._service), [message])
         return outcome is Outcome.CONFIRMED

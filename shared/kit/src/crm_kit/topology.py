@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from crm_kit import bus
-from crm_kit.bus import DEAD_LETTERS, EVENTS, LOG, REPLAY, Exchange, Queue
+from crm_kit.bus import DEAD_LETTERS, EVENTS, LOG, REPLAY, Exchange, Passage, Queue, inbox_of, replay_of
 
 DELIVERY_LIMIT = 20
 LOG_DAYS = 30
@@ -48,11 +48,6 @@ class Caps:
     delivery_limit: int = DELIVERY_LIMIT
     log_days: int = LOG_DAYS
     log_bytes: int = LOG_BYTES
-
-
-def inbox_of(service: str) -> str:
-    """The queue all handler groups of a service share."""
-    return f"crm.{service}.inbox"
 
 
 def queues_of(service: str, routing_keys: Sequence[str], caps: Caps = Caps()) -> tuple[Queue, Queue]:
@@ -107,8 +102,9 @@ async def apply(
     queues = [log_queue(caps)]
     for service, keys in services.items():
         queues += queues_of(service, keys, caps)
-    await bus.declare(amqp_url, EXCHANGES, queues)
-    report.declared += [f"exchange {exchange.name}" for exchange in EXCHANGES]
+    exchanges = [*EXCHANGES, *(Exchange(replay_of(service), "fanout") for service in services)]
+    await bus.declare(amqp_url, exchanges, queues, [Passage(replay_of(service), REPLAY) for service in services])
+    report.declared += [f"exchange {exchange.name}" for exchange in exchanges]
     report.declared += [f"queue {queue.name} ({len(queue.bindings)} bindings)" for queue in queues]
     return report
 
@@ -116,7 +112,8 @@ async def apply(
 async def check(services: Sequence[str], amqp_url: str) -> list[str]:
     """What is missing for these services, each as a clear line; empty when nothing is. Raises BrokerDown."""
     queues = [LOG, *(name for service in services for name in (inbox_of(service), f"crm.{service}.parking"))]
-    absent = await bus.missing(amqp_url, [exchange.name for exchange in EXCHANGES], queues)
+    exchanges = [*(exchange.name for exchange in EXCHANGES), *map(replay_of, services)]
+    absent = await bus.missing(amqp_url, exchanges, queues)
     return [f"{name} is not declared; run: crm topology apply" for name in absent]
 
 
@@ -194,7 +191,7 @@ async def _administer(
         user = quote(name, safe="")
         await management.put(f"users/{user}", {"password": password_of(service), "tags": ""})
         own = rf"^crm\.{service}\.(inbox|parking)$"
-        rights = {"configure": "^$", "write": r"^crm\.(events|replay)$", "read": own}
+        rights = {"configure": "^$", "write": rf"^crm\.(events|replay\.{service})$", "read": own}
         await management.put(f"permissions/{vhost}/{user}", rights)
         topics = {"exchange": EVENTS, "write": rf"^crm\.{service}\.", "read": ".*"}
         await management.put(f"topic-permissions/{vhost}/{user}", topics)

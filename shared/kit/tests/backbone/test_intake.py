@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import aiormq
 import pytest
 
 from crm_kit import inbox
-from crm_kit.bus import DEAD_LETTERS, REPLAY, Publisher, outgoing
+from crm_kit.bus import Publisher, outgoing, replay_of
 from crm_kit.db import new_id
 from crm_kit.dispatch import Message
 from crm_kit.intake import DEATHS, Intake
@@ -29,6 +30,17 @@ async def running(intake: Intake) -> AsyncIterator[None]:
         intake.stop()
         _, late = await asyncio.wait(tasks, timeout=10)
         assert not late
+
+
+async def give_up(amqp_url: str, messages: int) -> None:
+    """Let the broker move so many messages from the inbox queue to its dead letters."""
+    connection = await aiormq.connect(amqp_url)
+    channel = await connection.channel()
+    for _ in range(messages):
+        while not (message := await channel.basic_get("crm.mini.inbox")).delivery_tag:  # noqa: ASYNC110  # a broker's queue
+            await asyncio.sleep(0.02)
+        await channel.basic_reject(message.delivery_tag, requeue=False)
+    await connection.close()
 
 
 async def count(runtime: Runtime, table: str) -> int:
@@ -52,7 +64,9 @@ async def _equal(runtime: Runtime, table: str, expected: int) -> bool:
 async def test_a_replay_feeds_projections_and_repeats_no_act(
     intake: Intake, runtime: Runtime, publisher: Publisher, story: Story
 ) -> None:
-    await send(publisher, story.tell("created"), story.tell("renamed"), exchange=REPLAY, key="crm.mini.inbox")
+    await send(
+        publisher, story.tell("created"), story.tell("renamed"), exchange=replay_of("mini"), key="crm.mini.inbox"
+    )
     async with running(intake):
         await until(lambda: _equal(runtime, "journal", 2))
     assert await count(runtime, "thing_copy") == 1
@@ -66,7 +80,7 @@ async def test_a_message_that_is_no_event_is_parked_and_the_next_one_handled(
     event_id = str(new_id())
     headers = {"id": event_id, "type": "crm.mini.thing.created.v1", "source": "/crm/mini", "subject": str(new_id())}
     broken = outgoing(b'{"specversion":', "crm.mini.inbox", message_id=event_id, headers={**headers, "crm-version": 1})
-    await publisher.publish(REPLAY, [garbage, broken])
+    await publisher.publish(replay_of("mini"), [garbage, broken])
     await send(publisher, story.tell("created"))
     async with running(intake):
         await until(lambda: _equal(runtime, "thing_copy", 1))
@@ -75,9 +89,10 @@ async def test_a_message_that_is_no_event_is_parked_and_the_next_one_handled(
 
 
 async def test_what_the_broker_gave_up_on_is_parked_in_the_inbox(
-    intake: Intake, runtime: Runtime, publisher: Publisher, story: Story
+    intake: Intake, runtime: Runtime, publisher: Publisher, amqp_url: str, story: Story
 ) -> None:
-    await send(publisher, story.tell("created"), exchange=DEAD_LETTERS, key="mini")
+    await send(publisher, story.tell("created"))
+    await give_up(amqp_url, 1)
     async with running(intake):
         await until(lambda: _equal(runtime, "inbox where state = 'parked'", 3))
     [(entity, version)] = await rows(runtime, "select distinct entity, entity_version from inbox")

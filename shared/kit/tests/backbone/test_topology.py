@@ -34,6 +34,7 @@ async def test_it_declares_everything_twice_over_and_then_nothing_is_missing(
     assert f"virtual host {topology.vhost_of(empty_vhost)}" in report.declared
     assert await topology.check(["mini", "sales"], empty_vhost) == []
     assert await topology.check(["marketing"], empty_vhost) == [
+        "exchange crm.replay.marketing is not declared; run: crm topology apply",
         "queue crm.marketing.inbox is not declared; run: crm topology apply",
         "queue crm.marketing.parking is not declared; run: crm topology apply",
     ]

@@ -1,0 +1,200 @@
+"""A message takes effect only when the broker vouches for the service that it says it is from."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import aiormq
+import orjson
+import pytest
+from aiormq import spec
+from aiormq.exceptions import AMQPError, ChannelAccessRefused
+from prometheus_client import REGISTRY
+
+from crm_kit import inbox, operations, topology
+from crm_kit.bus import EVENTS, REPLAY, Publisher, inbox_of, replay_of
+from crm_kit.db import new_id
+from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.intake import Intake
+from crm_kit.replay import SNAPSHOT_REQUEST
+from crm_kit.runtime import Runtime
+from crm_local.servers import Servers
+
+from .conftest import Story, rows, send, until
+from .miniature import consumers
+from .test_intake import give_up, running
+from .test_replay import snapshots_of
+
+PARKED = "select consumer, source, entity, last_error from inbox where state = 'parked'"
+
+
+@pytest.fixture
+async def rogue(amqp_url: str, servers: Servers) -> AsyncIterator[str]:
+    """The broker as the user of another service, `rogue`, may use it."""
+    keys = {"mini": consumers.routing_keys(), "rogue": ()}
+    caps = topology.Caps(log_bytes=100_000_000)
+    management_url = str(servers.amqp_management_url)
+    await topology.apply(keys, amqp_url, management_url, password_of=lambda name: f"{name} secret", caps=caps)
+    parts = urlsplit(amqp_url)
+    user = quote(topology.user_of("rogue", amqp_url), safe="")
+    yield urlunsplit(parts._replace(netloc=f"{user}:rogue%20secret@{parts.hostname}:{parts.port}"))
+    async with topology.Management(management_url) as management:
+        for service in keys:
+            await management.delete(f"users/{quote(topology.user_of(service, amqp_url), safe='')}")
+
+
+def headers_of(message: Message, **others: Any) -> dict[str, Any]:
+    envelope = message.envelope
+    told = {"id": str(envelope.id), "type": envelope.type, "source": envelope.source, "subject": str(envelope.subject)}
+    return {**told, "crm-version": envelope.entityversion, **others}
+
+
+@asynccontextmanager
+async def channel_of(url: str) -> AsyncIterator[Any]:
+    connection = await aiormq.connect(url)
+    try:
+        yield await connection.channel()
+    finally:
+        with suppress(AMQPError):
+            await connection.close()
+
+
+async def publish(url: str, exchange: str, key: str, body: bytes, headers: dict[str, Any], type_: str = "") -> None:
+    """As a client of one's own does; raises what the broker refuses."""
+    async with channel_of(url) as channel:
+        properties = spec.Basic.Properties(headers=headers, message_type=type_, message_id=str(new_id()))
+        await channel.basic_publish(body, exchange=exchange, routing_key=key, mandatory=True, properties=properties)
+
+
+def refused() -> float:
+    return REGISTRY.get_sample_value("crm_inbox_refused_total") or 0.0
+
+
+async def settled(runtime: Runtime, parked: int) -> None:
+    async def enough() -> bool:
+        return len(await rows(runtime, PARKED)) == parked
+
+    await until(enough)
+
+
+@pytest.mark.parametrize("fact", ["created", "snapshot.v1"])
+async def test_what_another_service_sends_in_its_name_is_kept_refused_and_never_applied(
+    rogue: str, intake: Intake, runtime: Runtime, story: Story, fact: str
+) -> None:
+    before = refused()
+    forged = story.tell(fact)
+    headers = headers_of(forged)
+    await publish(rogue, replay_of("rogue"), inbox_of("mini"), forged.body, headers)
+    # Copied to a key that is not the sender's own: the broker checks the first key only.
+    copied = {**headers, "CC": [forged.envelope.type]}
+    await publish(rogue, EVENTS, "crm.rogue.thing.created.v1", forged.body + b" ", copied)
+    # What cannot be read is parked by its headers, and would hold up the record that they name.
+    await publish(rogue, replay_of("rogue"), inbox_of("mini"), b"{", headers)
+    # Said to have been among the dead letters, where nobody looks at a body.
+    dead = [{"queue": inbox_of("mini"), "exchange": EVENTS, "routing-keys": [forged.envelope.type], "count": 1}]
+    await publish(rogue, replay_of("rogue"), inbox_of("mini"), forged.body + b"  ", {**headers, "x-death": dead})
+    async with running(intake):
+        await settled(runtime, 4)
+        assert refused() - before == 4
+        for _, source, entity, error in await rows(runtime, PARKED):
+            assert (source, entity) == ("", None)
+            assert error.startswith("refused: ")
+        async with runtime.db.begin() as conn:
+            assert await operations.retry(conn) == 0
+        await send_true(runtime, story)
+        await until(lambda: _echoed(runtime))
+    assert await rows(runtime, "select id, version from thing_copy") == [(story.id, 1)]
+
+
+async def send_true(runtime: Runtime, story: Story) -> None:
+    story.version = 0
+    publisher = Publisher(runtime.settings.amqp_url, name="test")
+    await send(publisher, story.tell("created"))
+    await publisher.close()
+
+
+async def _echoed(runtime: Runtime) -> bool:
+    return await rows(runtime, "select count(*) from seen") == [(1,)]
+
+
+async def test_a_dead_letter_is_judged_by_the_way_it_came(
+    rogue: str, intake: Intake, runtime: Runtime, amqp_url: str, story: Story
+) -> None:
+    forged = story.tell("created")
+    await publish(rogue, replay_of("rogue"), inbox_of("mini"), forged.body, headers_of(forged))
+    await give_up(amqp_url, 1)
+    async with running(intake):
+        await settled(runtime, 1)
+    [(consumer, source, entity, error)] = await rows(runtime, PARKED)
+    assert (consumer, source, entity) == (inbox_of("mini"), "", None)
+    assert error == "refused: rogue sent it, but it says that it is another service's"
+
+
+async def test_a_stored_body_that_says_another_source_than_its_headers_is_not_tried(
+    intake: Intake, runtime: Runtime, dispatcher: Dispatcher, story: Story
+) -> None:
+    message = story.tell("created")
+    key = inbox.Key("mini.copies", "/crm/rogue", message.envelope.id)
+    failure = inbox.Failure(key, story.id, 1, message.envelope.type, message.body, "pending", 0, None, "")
+    async with runtime.db.begin() as conn:
+        await inbox.store(conn, replace(failure, next_attempt_at=message.envelope.time))
+    assert await intake.retry_due() == 1
+    [(_, _, _, error)] = await rows(runtime, PARKED)
+    assert error == "refused: its body says that it is another service's than its headers say"
+
+
+async def test_a_service_asks_for_its_own_inbox_alone(
+    rogue: str, runtime: Runtime, dispatcher: Dispatcher, amqp_url: str
+) -> None:
+    snapshots = snapshots_of(runtime, amqp_url)
+    intake = Intake(dispatcher, amqp_url, control={SNAPSHOT_REQUEST: snapshots.accept})
+    for exchange, queue in (
+        (replay_of("rogue"), "crm.mini.inbox"),
+        (replay_of("rogue"), "ext.billing.events"),
+        (replay_of("rogue"), "crm.rogue.inbox"),
+    ):
+        body = orjson.dumps({"entities": ["thing"], "queue": queue})
+        await publish(rogue, exchange, inbox_of("mini"), body, {}, SNAPSHOT_REQUEST)
+    body = orjson.dumps({"entities": ["thing"], "queue": "crm.rogue.inbox", "by": "way of events"})
+    await publish(rogue, EVENTS, "crm.rogue.a.b.v1", body, {"CC": ["crm.mini.thing.x"]}, SNAPSHOT_REQUEST)
+    async with running(intake):
+        await settled(runtime, 3)
+    assert await rows(runtime, "select queue, requested_by from snapshot_request") == [("crm.rogue.inbox", "rogue")]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key"),
+    [
+        (REPLAY, "crm.mini.inbox"),
+        ("", "crm.mini.inbox"),
+        ("crm.dlx", "mini"),
+        (replay_of("mini"), "crm.mini.inbox"),
+        (EVENTS, "crm.mini.thing.created.v1"),
+    ],
+)
+async def test_a_service_publishes_nowhere_but_under_its_own_name(rogue: str, exchange: str, key: str) -> None:
+    async with channel_of(rogue) as channel:
+        with pytest.raises(ChannelAccessRefused):
+            await channel.basic_publish(b"{}", exchange=exchange, routing_key=key, mandatory=True)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda channel: channel.exchange_bind(EVENTS, replay_of("mini")),
+        lambda channel: channel.exchange_bind(REPLAY, replay_of("rogue")),
+        lambda channel: channel.queue_bind("crm.rogue.inbox", EVENTS, "#"),
+        lambda channel: channel.queue_declare("crm.rogue.more", durable=True),
+        lambda channel: channel.basic_get("crm.mini.inbox"),
+        lambda channel: channel.basic_get("crm.log"),
+        lambda channel: channel.exchange_declare("crm.replay.forged"),
+        lambda channel: channel.queue_delete("crm.mini.inbox"),
+        lambda channel: channel.queue_purge("crm.mini.inbox"),
+    ],
+)
+async def test_a_service_neither_declares_nor_binds_nor_reads_what_is_not_its_own(rogue: str, act: Any) -> None:
+    async with channel_of(rogue) as channel:
+        with pytest.raises(AMQPError, match="ACCESS_REFUSED"):
+            await act(channel)
