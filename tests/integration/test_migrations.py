@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 from crm_kit.db import Database
 from crm_kit.migrations import head_of, migrate, revision_of
 from crm_kit.runtime import Service
+from crm_kit.standing import Standing
+from crm_kit.standing import differences as standing_differences
 from crm_kit.testing.databases import Databases
 
 
@@ -34,3 +36,11 @@ async def test_migrating_again_and_together_changes_nothing(databases: Databases
         assert await revision_of(conn) == head_of(service.migrations)
     await db.dispose()
     databases.drop(url)
+
+
+async def test_a_migrated_database_holds_what_readiness_asks_for(databases: Databases, service: Service) -> None:
+    db = Database(databases.of(service).url, pool_size=1, application_name="test")
+    async with db.autocommit() as conn:
+        assert await standing_differences(conn, service) == []
+        assert await Standing(service).reasons(conn) == []
+    await db.dispose()

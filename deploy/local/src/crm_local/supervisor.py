@@ -48,6 +48,10 @@ class Fork:
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if isinstance(end.code, str):
+                # As the interpreter does at the end of a program of its own.
+                with suppress(OSError):
+                    print(end.code, file=sys.stderr)
         except BaseException:  # noqa: BLE001 - the last frame of a process: whatever it is goes to the log and the exit code
             with suppress(OSError):
                 traceback.print_exc()

@@ -49,20 +49,65 @@ async def revision_of(conn: AsyncConnection) -> str:
     return str(row[0])
 
 
-def migrate(package: str, database_url: str, metadata: MetaData) -> None:
-    """Bring a database to the newest revision. Replicas that start together take turns."""
-    asyncio.run(_migrate(package, database_url, metadata))
+class SchemaTooNew(Exception):
+    """A newer release has taken away what this build needs."""
 
 
-async def _migrate(package: str, database_url: str, metadata: MetaData) -> None:
+async def refusal_of(conn: AsyncConnection, package: str, revision: str) -> str | None:
+    """Why this build cannot use a database at a revision that it does not know; None when it can."""
+    has_column = (
+        "select exists (select from pg_attribute where attrelid = 'alembic_version'::regclass"
+        " and attname = 'compatible_from' and not attisdropped)"
+    )
+    oldest = None
+    if (await conn.exec_driver_sql(has_column)).scalar_one():
+        oldest = (await conn.exec_driver_sql("select max(compatible_from) from alembic_version")).scalar_one()
+    if oldest is not None and oldest <= head_of(package):
+        return None
+    return (
+        f"the database is at revision {revision}, which builds before revision {oldest or revision} cannot use;"
+        f" this build knows {head_of(package)}: run the newer release, or restore a backup from before the upgrade"
+    )
+
+
+def migrate(package: str, database_url: str, metadata: MetaData) -> bool:
+    """Bring a database to the newest revision; False when a newer release has brought it further already.
+
+    Replicas that start together take turns. Raises SchemaTooNew when this build cannot use what the newer one made.
+    """
+    return asyncio.run(_migrate(package, database_url, metadata))
+
+
+async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
     db = Database(database_url, pool_size=1, application_name="migrate")
     try:
         async with db.begin() as conn:
             await conn.exec_driver_sql("set local lock_timeout = '60s'")
             await conn.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
+            if (revision := await revision_of(conn)) > head_of(package):
+                if refusal := await refusal_of(conn, package, revision):
+                    raise SchemaTooNew(refusal)
+                return False
             await conn.run_sync(_upgrade, package, metadata)
+            # Beside the revision, where a build that does not know that revision can read it.
+            await conn.exec_driver_sql(
+                "alter table alembic_version add column if not exists compatible_from varchar(32)"
+            )
+            await conn.exec_driver_sql("update alembic_version set compatible_from = $1", (_compatible_from(package),))
+            return True
     finally:
         await db.dispose()
+
+
+def _compatible_from(package: str) -> str:
+    """The oldest revision whose build runs on the newest schema.
+
+    A migration that takes away what older builds need says so with ``compatible_from = "<revision>"``, the revision of
+    the first build that does without. All others only add.
+    """
+    scripts = ScriptDirectory.from_config(config_of(package))
+    told = [(script.revision, getattr(script.module, "compatible_from", None)) for script in scripts.walk_revisions()]
+    return max((since for _, since in told if since), default=min(revision for revision, _ in told))
 
 
 def _upgrade(connection: Connection, package: str, metadata: MetaData) -> None:

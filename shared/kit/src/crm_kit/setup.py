@@ -2,17 +2,30 @@
 
 import asyncio
 
-from crm_kit.migrations import migrate
+import structlog
+
+from crm_kit.migrations import SchemaTooNew, migrate
 from crm_kit.runtime import Service, build_runtime
 from crm_kit.settings import Settings
 from crm_kit.uow import UnitOfWork
 
+log = structlog.get_logger(__name__)
+
 
 def prepare(service: Service, settings: Settings | None = None) -> None:
-    """Migrate and seed; replicas that do so together take turns."""
+    """Migrate and seed; replicas that do so together take turns.
+
+    A database that a newer release has migrated is left as it is, if this build runs on it: a release can be rolled back
+    without its database. Ends the process with the reason otherwise.
+    """
     settings = settings or Settings()
-    migrate(service.migrations, settings.database_url, service.metadata)
-    if service.seed is not None:
+    try:
+        migrated = migrate(service.migrations, settings.database_url, service.metadata)
+    except SchemaTooNew as error:
+        raise SystemExit(f"{service.name}: {error}") from error
+    if not migrated:
+        log.warning("a newer release has migrated the database; this one runs on it as it is", service=service.name)
+    elif service.seed is not None:
         asyncio.run(_seed(service, settings))
 
 

@@ -22,13 +22,13 @@ from crm_kit.db import new_id
 from crm_kit.errors import DomainError
 from crm_kit.logs import WORK, masked
 from crm_kit.meta import state_machines_router
-from crm_kit.migrations import head_of, revision_of
 from crm_kit.openapi import describe_problems
 from crm_kit.problems import problem
 from crm_kit.records.presenter import to_json
 from crm_kit.requests import trace_id
 from crm_kit.runtime import Runtime, Service, open_runtime
 from crm_kit.settings import Settings
+from crm_kit.standing import Standing
 from crm_kit.telemetry import SpanKind, span, tracing
 
 log = structlog.get_logger(__name__)
@@ -157,6 +157,7 @@ def _is_traceparent(value: str | None) -> bool:
 def health_router(service: Service) -> APIRouter:
     """``/healthz`` asks nobody; ``/readyz`` asks the database and whether its schema is new enough; ``/metrics``."""
     router = APIRouter(include_in_schema=False)
+    standing = Standing(service)
 
     @router.get("/healthz")
     async def healthz() -> Response:
@@ -164,7 +165,7 @@ def health_router(service: Service) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz(request: Request) -> Response:
-        reasons = await unready(service, request.app.state.runtime)
+        reasons = await unready(standing, request.app.state.runtime)
         body = {"status": "unready" if reasons else "ready", "reasons": reasons}
         return Response(to_json(body), 503 if reasons else 200, media_type="application/json")
 
@@ -175,14 +176,12 @@ def health_router(service: Service) -> APIRouter:
     return router
 
 
-async def unready(service: Service, runtime: Runtime) -> list[str]:
+async def unready(standing: Standing, runtime: Runtime) -> list[str]:
     """Why this process should get no requests; empty when it should. The broker is not asked: writes are safe in the outbox."""
-    reasons = []
+    reasons: list[str] = []
     try:
         async with runtime.db.autocommit() as conn:
-            revision = await revision_of(conn)
-        if revision < (needed := head_of(service.migrations)):
-            reasons.append(f"the database is at revision {revision or 'none'}, this build needs {needed}")
+            reasons += await standing.reasons(conn)
     except (SQLAlchemyError, OSError) as error:
         reasons.append(f"the database does not answer ({type(error).__name__})")
     if not runtime.directory.ready:

@@ -22,12 +22,12 @@ from crm_kit.bus import BrokerDown, Publisher
 from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import Intake
-from crm_kit.migrations import head_of, revision_of
 from crm_kit.records.snapshots import snapshot_sources
 from crm_kit.relay import Relay
 from crm_kit.replay import SNAPSHOT_REQUEST, Snapshots, Sources
 from crm_kit.runtime import Runtime, Service, open_runtime
 from crm_kit.settings import Settings
+from crm_kit.standing import Standing
 from crm_kit.timers import TimerLoop, Timers
 
 log = structlog.get_logger(__name__)
@@ -92,6 +92,7 @@ class Worker:
     ) -> None:
         self._service, self._consumers, self._timers = service, consumers, timers
         self._settings, self._sources, self._loops = settings, sources, loops
+        self._standing = Standing(service)
         self._stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stoppers: list[Callable[[], None]] = []
@@ -252,9 +253,7 @@ class Worker:
         reasons = [f"the {name} loop has died" for name in self._dead()]
         try:
             async with runtime.db.autocommit() as conn:
-                revision = await revision_of(conn)
-            if self._service.migrations and revision < (needed := head_of(self._service.migrations)):
-                reasons.append(f"the database is at revision {revision or 'none'}, this build needs {needed}")
+                reasons += await self._standing.reasons(conn)
         except (SQLAlchemyError, OSError) as error:
             reasons.append(f"the database does not answer ({type(error).__name__})")
         return reasons
