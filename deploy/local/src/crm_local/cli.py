@@ -57,7 +57,10 @@ def _delegate(name: str, argv: list[str]) -> int:
         return int(import_module("crm_local.keys").main(argv, home))
     deployment = import_module("crm_local.deployment").Deployment.find(home)
     databases = {service.name: deployment.database(service) for service in SERVICES}
-    return int(import_module("crm_kit.operations").main(argv, databases))
+    operations = import_module("crm_kit.operations")
+    backends = deployment.backends
+    broker = operations.Broker(backends.amqp_url, backends.amqp_management_url)
+    return int(operations.main(argv, databases, broker))
 
 
 def _parser() -> argparse.ArgumentParser:

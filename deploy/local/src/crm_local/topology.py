@@ -4,69 +4,118 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
 
 from crm_contracts.catalogue import all_events
-from crm_kit import topology
+from crm_kit import subscribers, topology
 from crm_kit.bus import BrokerDown, BrokerRefused
+from crm_kit.management import Management, TopologyError, vhost_of
+from crm_kit.subscribers import matches
 from crm_local import broker
 from crm_local.deployment import Deployment
 from crm_local.state import Home
-from crm_local.suite import SERVICES
+from crm_local.suite import SERVICES, Backends
 
 
 def main(argv: Sequence[str], home: Home) -> int:
-    """`crm topology apply|check|subscribe`; returns the exit code. Raises NotReady when there is no suite to do it for."""
-    parser = argparse.ArgumentParser(prog="crm topology", description="What the suite needs at the broker.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("apply", help="declare what is missing; safe to repeat")
-    commands.add_parser("check", help="say what is missing")
-    subscriber = commands.add_parser("subscribe", help="a user and a queue for another system")
-    subscriber.add_argument("name", help="of the subscriber: lower-case letters, digits, hyphens")
-    subscriber.add_argument("--bind", action="append", help="routing key pattern (repeatable); crm.# unless given")
-    arguments = parser.parse_args(argv)
+    """Run one command; returns the exit code. Raises NotReady when there is no suite to do it for."""
+    arguments = _parser().parse_args(argv)
     deployment = Deployment.find(home)
     try:
         return asyncio.run(_run(arguments, deployment))
-    except (BrokerDown, BrokerRefused, topology.TopologyError) as error:
+    except (BrokerDown, BrokerRefused, TopologyError) as error:
         print(f"crm: {error or type(error).__name__}", file=sys.stderr)
         return 1
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crm topology", description="What the suite needs at the broker.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("apply", help="declare what is missing; safe to repeat")
+    commands.add_parser("check", help="say what is missing")
+    commands.add_parser("queues", help="what each queue holds, who binds it, and who is behind")
+    subscriber = commands.add_parser("subscribe", help="a user and a queue for another system")
+    subscriber.add_argument("name", help="of the subscriber: lower-case letters, digits, hyphens")
+    subscriber.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        help="routing key pattern (repeatable): the queue hears these and nothing else; without, what it heard before",
+    )
+    subscriber.add_argument(
+        "--queue", default="events", help=f"which of its queues, at most {subscribers.MOST_QUEUES}; events unless given"
+    )
+    subscriber.add_argument("--rotate-password", action="store_true", help="a new password; open connections end")
+    leaver = commands.add_parser("unsubscribe", help="take a subscriber's user, connections and queues away")
+    leaver.add_argument("name")
+    return parser
+
+
 async def _run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     backends = deployment.backends
-    if arguments.command == "apply":
-        print(await broker.declare(SERVICES, deployment.password_of, backends))
-        return 0
-    if arguments.command == "check":
-        missing = await topology.check([service.name for service in SERVICES], backends.amqp_url)
-        print("\n".join(missing) or "everything is declared")
-        return 1 if missing else 0
-    if not backends.amqp_management_url:
-        raise topology.TopologyError("making a user needs the broker's management API (AMQP_MANAGEMENT_URL)")
-    for pattern in unheard(arguments.bind or []):
+    match arguments.command:
+        case "apply":
+            print(await broker.declare(SERVICES, deployment.password_of, backends))
+            return 0
+        case "check":
+            missing = await topology.check([service.name for service in SERVICES], backends.amqp_url)
+            print("\n".join(missing) or "everything is declared")
+            return 1 if missing else 0
+        case "queues":
+            print("\n".join(await _queues(backends)))
+            return 0
+        case "unsubscribe":
+            gone = await subscribers.unsubscribe(arguments.name, backends.amqp_url, _management(backends))
+            print("\n".join(f"deleted  {one}" for one in gone) or "there is no such subscriber")
+            return 0 if gone else 1
+        case _:
+            return await _subscribe(arguments, backends)
+
+
+async def _subscribe(arguments: argparse.Namespace, backends: Backends) -> int:
+    for pattern in unheard(arguments.bind):
         # No error: the release that publishes it may still be to come.
         print(f"crm: no event has a type like '{pattern}'; docs/events.md lists them all", file=sys.stderr)
-    made = await topology.subscribe(
+    made = await subscribers.subscribe(
         arguments.name,
-        arguments.bind or ["crm.#"],
+        arguments.bind,
         backends.amqp_url,
-        backends.amqp_management_url,
-        password=deployment.password_of(f"ext.{arguments.name}"),
+        _management(backends),
+        queue=arguments.queue,
+        rotate=arguments.rotate_password,
     )
-    print(f"queue     {made.queue}\nAMQP URL  {made.amqp_url}")
+    print(f"queue     {made.queue}\nhears     {' '.join(made.patterns)}\nAMQP URL  {made.amqp_url}")
+    if not made.is_password_new:
+        print("(the password is as it was; --rotate-password makes another)")
     return 0
 
 
+def _management(backends: Backends) -> str:
+    if not backends.amqp_management_url:
+        raise TopologyError("this needs the broker's management API (AMQP_MANAGEMENT_URL)")
+    return backends.amqp_management_url
+
+
+async def _queues(backends: Backends) -> list[str]:
+    """A line for each queue, those that hold most first."""
+    async with Management(_management(backends)) as management:
+        queues = await management.get(f"queues/{quote(vhost_of(backends.amqp_url), safe='')}")
+    queues.sort(key=lambda queue: -queue.get("messages", 0))
+    return [_line(queue) for queue in queues]
+
+
+def _line(queue: dict[str, Any]) -> str:
+    rate = queue.get("message_stats", {}).get("publish_details", {}).get("rate", 0.0)
+    size = queue.get("message_bytes", 0) / 1024 / 1024
+    return (
+        f"{queue['name']:<32} {queue.get('type', ''):<7} {queue.get('state', 'unknown'):<8} "
+        f"{queue.get('messages', 0):>9} held, {size:.1f} MiB, {queue.get('messages_unacknowledged', 0)} unacknowledged, "
+        f"{queue.get('consumers', 0)} consumers, {rate:.1f} in a second"
+    )
+
+
 def unheard(patterns: Sequence[str]) -> list[str]:
-    """The patterns that bind no event there is. Snapshots do not count: they come without a binding."""
-    types = [words for event in all_events() if (words := event.type.split("."))[3] != "snapshot"]
-    return [pattern for pattern in patterns if not any(_matches(pattern.split("."), words) for words in types)]
-
-
-def _matches(pattern: Sequence[str], words: Sequence[str]) -> bool:
-    """As a topic exchange does: `*` is one word, `#` any number of them."""
-    if not pattern:
-        return not words
-    if pattern[0] == "#":
-        return any(_matches(pattern[1:], words[count:]) for count in range(len(words) + 1))
-    return bool(words) and pattern[0] in ("*", words[0]) and _matches(pattern[1:], words[1:])
+    """The patterns that fit no event there is; a snapshot is one, though it comes without its binding."""
+    types = [event.type for event in all_events()]
+    return [pattern for pattern in patterns if not any(matches(pattern, type_) for type_ in types)]

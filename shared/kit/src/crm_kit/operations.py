@@ -19,7 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, inbox, outbox, replay
+from crm_kit.bus import BrokerDown, Outcome, Publisher, replay_of
 from crm_kit.db import Database, new_id
+from crm_kit.management import TopologyError
+from crm_kit.relay import message_of
+from crm_kit.subscribers import matches, patterns_of
 
 MOST = 1000
 """Rows a listing shows of one service."""
@@ -185,6 +189,39 @@ async def snapshot_sent(conn: AsyncConnection, request: UUID) -> tuple[int, str 
         await asyncio.sleep(LOOK_SECONDS)
 
 
+PAGE = 500
+_PUBLISHED = """
+select seq, id, entity_id, entity_version, type, body, traceparent from outbox
+where seq > $1 and state = 'published' and created_at >= $2 and created_at < $3 order by seq limit $4
+"""
+
+
+async def send_again(
+    conn: AsyncConnection,
+    publisher: Publisher,
+    service: str,
+    queue: str,
+    patterns: Sequence[str],
+    *,
+    since: datetime,
+    until: datetime,
+) -> int:
+    """Send what a service has published in a period, and a queue hears by these patterns, to that queue alone, with the
+    ids that it had; returns how many. ``conn`` in autocommit. Raises BrokerDown when one is not confirmed."""
+    sent, last = 0, 0
+    while rows := (await conn.exec_driver_sql(_PUBLISHED, (last, since, until, PAGE))).mappings().all():
+        last = rows[-1]["seq"]
+        heard = [row for row in rows if any(matches(pattern, row["type"]) for pattern in patterns)]
+        messages = [message_of(row, service, routing_key=queue) for row in heard]
+        outcomes = await publisher.publish(replay_of(service), messages, seconds=30)
+        if Outcome.RETURNED in outcomes:
+            raise TopologyError(f"queue {queue} is not bound to crm.replay")
+        if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
+            raise BrokerDown(f"not all were confirmed; {sent} events were: start again")
+        sent += len(messages)
+    return sent
+
+
 def _note(reason: str) -> str:
     if not reason.strip():
         raise ValueError("a reason is required")
@@ -207,11 +244,28 @@ async def _opened(url: str) -> AsyncIterator[AsyncConnection]:
         await database.dispose()
 
 
-def main(argv: Sequence[str], databases: Mapping[str, str]) -> int:
-    """``crm events …`` over these databases (service name to URL); returns the exit code."""
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the operator reaches it; ``management_url`` is empty where there is no such API."""
+
+    amqp_url: str
+    management_url: str
+
+    async def patterns_of(self, queue: str) -> list[str]:
+        """By which patterns a queue hears events. Raises TopologyError."""
+        if not self.management_url:
+            raise TopologyError("what a queue hears is told by the broker's management API alone (AMQP_MANAGEMENT_URL)")
+        return await patterns_of(queue, self.amqp_url, self.management_url)
+
+
+def main(argv: Sequence[str], databases: Mapping[str, str], broker: Broker | None = None) -> int:
+    """``crm events …`` over these databases (service name to URL) and this broker; returns the exit code."""
     arguments = _parser(sorted(databases)).parse_args(argv)
     try:
-        return asyncio.run(_run(arguments, databases))
+        return asyncio.run(_run(arguments, databases, broker))
+    except (BrokerDown, TopologyError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except (SQLAlchemyError, OSError) as error:
         sys.stderr.write(f"the database does not answer: {type(error).__name__}\n")
         return 1
@@ -249,13 +303,29 @@ def _parser(services: list[str]) -> argparse.ArgumentParser:
     command.add_argument(
         "--no-wait", action="store_true", help="leave it to the service's worker, now or when it is up"
     )
+    command = commands.add_parser("replay", help="send what was published in a period to one queue again")
+    command.add_argument("--from", dest="service", required=True, choices=services)
+    command.add_argument("--since", required=True, type=_instant, help="2026-05-04T09:00:00Z")
+    command.add_argument("--until", type=_instant, help="now unless given")
+    command.add_argument("--to", dest="queue", required=True, help="a queue: it gets what it is bound to hear")
     return parser
 
 
-async def _run(arguments: argparse.Namespace, databases: Mapping[str, str]) -> int:
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError("a time needs its zone: 2026-05-04T09:00:00Z")
+    return instant
+
+
+async def _run(arguments: argparse.Namespace, databases: Mapping[str, str], broker: Broker | None) -> int:
     chosen = [arguments.service] if arguments.service else sorted(databases)
     if arguments.command == "snapshot":
-        return await _snapshot(arguments, databases[arguments.service])
+        return await _snapshot(arguments, databases[arguments.service], broker)
+    if arguments.command == "replay":
+        if broker is None:
+            raise TopologyError("a replay needs the broker")
+        return await _replay(arguments, databases[arguments.service], broker)
     count = 0
     for service in chosen:
         async with _opened(databases[service]) as conn:
@@ -269,7 +339,42 @@ async def _run(arguments: argparse.Namespace, databases: Mapping[str, str]) -> i
     return 0 if count else 1
 
 
-async def _snapshot(arguments: argparse.Namespace, url: str) -> int:
+async def _replay(arguments: argparse.Namespace, url: str, broker: Broker) -> int:
+    patterns = await broker.patterns_of(arguments.queue)
+    publisher = Publisher(broker.amqp_url, name="crm events replay")
+    database = Database(url, pool_size=1, application_name="crm events")
+    try:
+        async with database.autocommit() as conn:
+            count = await send_again(
+                conn,
+                publisher,
+                arguments.service,
+                arguments.queue,
+                patterns,
+                since=arguments.since,
+                until=arguments.until or clock.now(),
+            )
+    finally:
+        await publisher.close()
+        await database.dispose()
+    _say(f"sent {count} events")
+    return 0
+
+
+async def _not_given(arguments: argparse.Namespace, broker: Broker | None) -> list[str]:
+    """The entities whose records a subscriber may not have: no pattern of its queue lets it hear all about them."""
+    if broker is None or not broker.management_url or not arguments.queue.startswith("ext."):
+        return []
+    patterns = await broker.patterns_of(arguments.queue)
+    types = {entity: f"crm.{arguments.service}.{entity}.snapshot.v1" for entity in arguments.types.split(",")}
+    return [entity for entity, type_ in types.items() if not any(matches(pattern, type_) for pattern in patterns)]
+
+
+async def _snapshot(arguments: argparse.Namespace, url: str, broker: Broker | None) -> int:
+    if unheard := await _not_given(arguments, broker):
+        patterns = " ".join(f"--bind 'crm.{arguments.service}.{entity}.snapshot.#'" for entity in unheard)
+        sys.stderr.write(f"{arguments.queue} does not hear {', '.join(unheard)}; crm topology subscribe: {patterns}\n")
+        return 1
     async with _opened(url) as conn:
         request = await snapshot(conn, arguments.types.split(","), arguments.queue)
     _say(f"requested {request}")

@@ -75,11 +75,26 @@ from outbox where state = 'pending'
 """
 
 
+def message_of(row: Any, service: str, *, routing_key: str | None = None) -> Outgoing:
+    """An outbox row as it is sent, under its type unless told otherwise."""
+    headers: dict[str, Any] = {
+        "id": str(row["id"]),
+        "type": row["type"],
+        "source": f"/crm/{service}",
+        "subject": str(row["entity_id"]),
+        "crm-version": row["entity_version"],
+        "crm-seq": row["seq"],
+    }
+    if row["traceparent"]:
+        headers["traceparent"] = row["traceparent"]
+    return outgoing(row["body"], routing_key or row["type"], message_id=headers["id"], headers=headers)
+
+
 class Relay:
     """Publishes one service's outbox until it is stopped."""
 
     def __init__(self, service: str, db: Database, publisher: Publisher, notifier: Notifier | None = None) -> None:
-        self._source = f"/crm/{service}"
+        self._service = service
         self._db, self._publisher = db, publisher
         self._wake = asyncio.Event()
         self._turn = 0
@@ -146,7 +161,7 @@ class Relay:
             told = ((row["traceparent"], str(row["id"]), row["type"]) for row in rows)
             with PUBLISH.time(), event_spans("publish", SpanKind.PRODUCER, told) as traced:
                 outcomes = await self._publisher.publish(
-                    EVENTS, [self._message(row) for row in rows], seconds=CONFIRM_SECONDS
+                    EVENTS, [message_of(row, self._service) for row in rows], seconds=CONFIRM_SECONDS
                 )
                 if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
                     traced.failed("not all were confirmed")
@@ -159,19 +174,6 @@ class Relay:
             raise BrokerDown(f"{unknown} of {len(rows)} events were not confirmed; they will be sent again")
         self._more = len(shards) == SHARDS_AT_ONCE or len(rows) >= BATCH
         return len(rows)
-
-    def _message(self, row: Any) -> Outgoing:
-        headers: dict[str, Any] = {
-            "id": str(row["id"]),
-            "type": row["type"],
-            "source": self._source,
-            "subject": str(row["entity_id"]),
-            "crm-version": row["entity_version"],
-            "crm-seq": row["seq"],
-        }
-        if row["traceparent"]:
-            headers["traceparent"] = row["traceparent"]
-        return outgoing(row["body"], row["type"], message_id=headers["id"], headers=headers)
 
     async def _mark(self, conn: AsyncConnection, rows: Sequence[Any], outcomes: Sequence[Outcome]) -> None:
         """Mark each record's rows up to its first failure; a later one goes again, after what it must follow."""
