@@ -200,6 +200,21 @@ async def test_unknown_and_hidden_records_answer_alike(client: Client, client_fo
     assert (await without.get(f"{API}/timeline?regarding={cast['lead'].id}")).status == 404
 
 
+async def test_an_activity_of_ones_own_does_not_name_the_hidden_record_it_is_about(
+    client: Client, client_for: Any, qualified: Any
+) -> None:
+    cast = await qualified()
+    regarding = {"type": "account", "id": str(cast["account"].id)}
+    assert (await client.post(f"{API}/tasks", {"subject": "Call them", "regarding": regarding})).status == 201
+    blind = client_for(principal(id=CALLER, account=Depth.NONE))
+    story = (await blind.get(f"{API}/timeline?regarding={cast['lead'].id}")).json["items"]
+    [task] = [item for item in story if item["record"]["type"] == "account"]
+    assert (task["title"], task["record"]) == (
+        "Call them",
+        {**regarding, "name": None, "deleted": False, "hidden": True},
+    )
+
+
 async def test_several_records_tell_one_story_without_those_that_are_hidden(
     client: Client, client_for: Any, qualified: Any
 ) -> None:

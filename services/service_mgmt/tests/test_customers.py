@@ -127,10 +127,16 @@ async def test_only_a_customer_the_caller_may_read_can_have_a_case(desk_for: Any
         assert (refused.status, refused.problem) == (422, "unknown-reference")
 
 
-async def test_a_case_shows_the_customers_name_to_whoever_may_read_the_case(desk: Desk, desk_for: Any) -> None:
+async def test_a_case_shows_the_customers_name_to_whoever_may_read_the_customer(
+    desk: Desk, desk_for: Any, ada: Customer
+) -> None:
     case = await desk.open()
     agent = desk_for(principal(contact=Depth.NONE))
-    assert (await agent.get(case))["customer"]["name"] == "Ada Lovelace"
+    hidden = {"type": "contact", "id": str(ada.id), "name": None, "deleted": False, "hidden": True}
+    assert (await agent.get(case))["customer"] == hidden
+    owner = desk_for(principal(id=ada.owner, contact=Depth.USER))
+    assert (await owner.get(case))["customer"]["name"] == "Ada Lovelace"
+    case = await agent.get(case)
     # What stays is no new reference, so an agent who may not read customers can go on working.
     assert (await agent.patch(case, customer=case["customer"], priority="high"))["version"] == 2
 

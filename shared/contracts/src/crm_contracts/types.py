@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import UnionType
-from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import (
@@ -441,6 +441,18 @@ class Ref(Shape):
     deleted: bool = Field(default=False, description="True when the record is gone and only its name is left.")
 
 
+HiddenMark = Annotated[
+    Literal[True], Field(description="Always true: you may not read the record, so there is only its type and id.")
+]
+"""`hidden` of a reference as an answer shows it to who may not read the record; no event has it."""
+
+
+class HiddenRef(Ref):
+    """A reference to a record that you may not read: its type and id, and no name."""
+
+    hidden: HiddenMark
+
+
 class RefInput(Shape):
     """A reference as a client writes it; what it read beside type and id may be sent back and is ignored."""
 
@@ -450,6 +462,9 @@ class RefInput(Shape):
         default=None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
     )
     deleted: bool | None = Field(
+        default=None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
+    )
+    hidden: bool | None = Field(
         default=None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
     )
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import MetaData, Select, literal, select, union_all
+from sqlalchemy import MetaData, Select, Uuid, cast, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import configure_mappers
 
-from crm_kit.db import Database, Record
+from crm_kit.db import Database, OwnedRecord, Record
 from crm_kit.directory import Directory
 from crm_kit.notify import Notifier
 from crm_kit.numbers import Numbers
@@ -20,7 +20,7 @@ from crm_kit.settings import Settings
 from crm_kit.tokens import TokenVerifier, http_keys
 
 NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mapping[UUID, Named]]]
-"""The names of referenced records, all in one statement."""
+"""The names of referenced records, and whose they are, all in one statement."""
 
 if TYPE_CHECKING:
     from crm_kit.uow import UnitOfWork
@@ -48,10 +48,14 @@ def local_names(sources: Mapping[str, tuple[type[Record], str]]) -> NameLookup:
             ids = [record_id for wanted_kind, record_id in wanted if wanted_kind == kind]
             if ids:
                 table = entity.__table__
-                parts.append(select(table.c.id, table.c[column], literal(kind)).where(table.c.id.in_(ids)))
+                owned = issubclass(entity, OwnedRecord)
+                owner = table.c.owner_id if owned else cast(None, Uuid)
+                unit = table.c.business_unit_id if owned else cast(None, Uuid)
+                parts.append(select(table.c.id, table.c[column], owner, unit).where(table.c.id.in_(ids)))
         if not parts:
             return {}
-        return {row[0]: Named(row[1]) for row in await conn.execute(union_all(*parts))}
+        found = await conn.execute(union_all(*parts))
+        return {row[0]: Named(row[1], owner=row[2], unit=row[3]) for row in found}
 
     return look_up
 

@@ -4,7 +4,7 @@ It loads and locks, checks who may, stamps versions, and at the end sends one st
 Commands never commit: the route wrapper or the consumer does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -37,8 +37,8 @@ from crm_kit.failpoints import hit
 from crm_kit.flush import Changes
 from crm_kit.idempotency import KEEP_ANSWER, Answer, Key
 from crm_kit.outbox import WAKE_CHANNEL
-from crm_kit.records.presenter import Named, presenter_of, to_json
-from crm_kit.runtime import Runtime, system_id
+from crm_kit.records.presenter import UNKNOWN, Named, Target, presenter_of, to_json
+from crm_kit.runtime import PRINCIPALS, Runtime, system_id
 
 R = TypeVar("R", bound=Record)
 
@@ -319,8 +319,9 @@ class UnitOfWork:
 
     # -- names ---------------------------------------------------------------------------------------------------
 
-    async def learn(self, entity: type[Record], values: Iterable[Mapping[str, Any]]) -> None:
-        """Look up the names that the presentation of these rows needs: at most one statement, mostly none."""
+    async def learn(self, entity: type[Record], values: Iterable[Mapping[str, Any]], *, parts: bool = False) -> None:
+        """Look up the names that the presentation of these rows needs: at most one statement, mostly none. For an answer
+        also whose those records are that ``parts`` refer to, as far as the caller might not read one."""
         rows = list(values)
         directory = self.runtime.directory
         if issubclass(entity, OwnedRecord):
@@ -332,10 +333,34 @@ class UnitOfWork:
                 found = directory.named(owner)
                 self.names[owner] = Named(found.name if found else None)
         presenter = presenter_of(entity)
+        wanted: set[Target] = set()
         if presenter.references:
-            wanted = {target for row in rows for target in presenter.points_at(row) if target[1] not in self.names}
-            if wanted:
-                self.names.update(await self.runtime.name_lookup(await self.connection(), wanted))
+            wanted = {target for row in rows for target in presenter.points_at(row)}
+        if parts and presenter.parts:
+            pointed = (target for row in rows for target in presenter.parts_point_at(row))
+            wanted |= {target for target in pointed if not self._reads_all(target[0])}
+        await self.learn_of(wanted)
+
+    async def learn_of(self, wanted: Iterable[Target]) -> None:
+        """Look up what these records are called and whose they are, where that is not known yet."""
+        unknown = {target for target in wanted if target[1] not in self.names}
+        if unknown:
+            self.names.update(await self.runtime.name_lookup(await self.connection(), unknown))
+
+    def hidden(self, targets: Iterable[Target]) -> Set[str]:
+        """The ids of those that the caller may not read now, of records that ``learn`` asked about. What is not known
+        here is hidden, too, and who users, teams and API clients are is hidden from nobody."""
+        found = set()
+        for kind, record_id in targets:
+            if self._reads_all(kind):
+                continue
+            named, tree = self.names.get(record_id, UNKNOWN), self.runtime.directory.tree
+            if not self.principal.covers(kind, Privilege.READ, named.owner, named.unit, tree):
+                found.add(str(record_id))
+        return found
+
+    def _reads_all(self, kind: str) -> bool:
+        return kind in PRINCIPALS or self.principal.depth(kind, Privilege.READ) is Depth.ORGANIZATION
 
     async def present(self, record: Record) -> dict[str, Any]:
         """The record as the API and the events show it."""

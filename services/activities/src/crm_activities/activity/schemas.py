@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.activities import ActivityRecord, PartyRole, Priority
-from crm_contracts.types import LongText, Maybe, Personal, RefInput, ShortText, UtcDatetime
+from crm_contracts.types import HiddenRef, LongText, Maybe, Personal, Ref, RefInput, ShortText, UtcDatetime
 
 MOST_PARTIES = 500
 
@@ -58,6 +58,9 @@ class ListedActivity(ActivityRecord):
 class ActivityRead(ListedActivity):
     """An activity as you may see it."""
 
+    regarding: Ref | HiddenRef | None = Field(
+        description="The record it is about, of any service; `hidden` without its name where you may not read it."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

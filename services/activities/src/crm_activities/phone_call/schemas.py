@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput
-from crm_contracts.activities import CallDirection, CallReason, PartyRole, PhoneCallRecord
-from crm_contracts.types import Count, Flag, Maybe, Personal, RefInput, ShortText, UtcDatetime
+from crm_contracts.activities import CallDirection, CallReason, Party, PartyRole, PhoneCallRecord
+from crm_contracts.types import Count, Flag, HiddenRef, Maybe, Personal, Ref, RefInput, ShortText, UtcDatetime
 from crm_kit.phones import PhoneInput
 
 
@@ -105,9 +105,24 @@ class PhoneCallComplete(BaseModel):
     outcome: Maybe[ShortText] = Field(None, description="What came of it, at most 200 characters.")
 
 
+class PartyRead(Party):
+    """Who takes part in a call, as you may see it."""
+
+    party: Ref | HiddenRef | None = Field(
+        description="The record, with its name as of writing; `hidden` without it where you may not read the record; null"
+        " for an address alone."
+    )
+
+
 class PhoneCallRead(PhoneCallRecord):
     """A phone call as you may see it."""
 
+    regarding: Ref | HiddenRef | None = Field(
+        description="The record it is about, of any service; `hidden` without its name where you may not read it."
+    )
+    parties: list[PartyRead] = Field(  # type: ignore[assignment]  # what is only read may say less than the record
+        description="Who called and who was called. One whose record you may not read has no name of that record."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

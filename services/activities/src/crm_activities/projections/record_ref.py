@@ -51,10 +51,10 @@ def _columns(envelope: Envelope) -> dict[str, Any]:
 
 
 async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
-    """The names of records that ours are about, and whether they are gone."""
-    query = select(RecordRef.id, RecordRef.name, RecordRef.deleted)
-    found = await conn.execute(query.where(RecordRef.id.in_([record_id for _, record_id in wanted])))
-    return {row[0]: Named(row[1], row[2]) for row in found}
+    """The names of records that ours are about, whether they are gone, and whose they are or were."""
+    columns = (getattr(RecordRef, name) for name in ("id", "name", "deleted", "owner_id", "business_unit_id"))
+    found = await conn.execute(select(*columns).where(RecordRef.id.in_([record_id for _, record_id in wanted])))
+    return {row[0]: Named(*row[1:]) for row in found}
 
 
 async def find_ref(uow: UnitOfWork, record_id: UUID) -> RecordRef | None:
@@ -82,9 +82,7 @@ def may_read(uow: UnitOfWork, ref: RecordRef) -> bool:
 
 async def refer_to_any(uow: UnitOfWork, wanted: RefInput, pointer: str) -> RecordRef:
     """The record that a new reference points at: known, readable, active and not merged, or 422 with the pointer."""
-    ref = await require_reference(uow, await find_ref(uow, wanted.id), wanted, pointer)
-    uow.names[ref.id] = Named(ref.name)
-    return ref
+    return await require_reference(uow, await find_ref(uow, wanted.id), wanted, pointer)
 
 
 async def require_reference(uow: UnitOfWork, ref: RecordRef | None, wanted: RefInput, pointer: str) -> RecordRef:
@@ -95,4 +93,5 @@ async def require_reference(uow: UnitOfWork, ref: RecordRef | None, wanted: RefI
         raise await merged_reference(uow, RecordRef, ref.type, ref.id, pointer)
     if ref.status == "inactive":
         raise InactiveReference(pointer, wanted.type)
+    uow.names[ref.id] = Named(ref.name, owner=ref.owner_id, unit=ref.business_unit_id)
     return ref

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_activities.activity.schemas import ActivityFields
 from crm_contracts.activities import TaskRecord
-from crm_contracts.types import Maybe, Percent, ShortText
+from crm_contracts.types import HiddenRef, Maybe, Percent, Ref, ShortText
 
 
 class TaskFields(ActivityFields):
@@ -41,6 +41,9 @@ class TaskUpdate(TaskFields):
 class TaskRead(TaskRecord):
     """A task as you may see it."""
 
+    regarding: Ref | HiddenRef | None = Field(
+        description="The record it is about, of any service; `hidden` without its name where you may not read it."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

@@ -12,6 +12,7 @@ from crm_activities.timeline.titles import title_of
 from crm_kit.errors import NotFound
 from crm_kit.records.filtering import Parameters
 from crm_kit.records.listing import cursors_of
+from crm_kit.records.presenter import Named, without_name
 from crm_kit.survivors import merged
 from crm_kit.uow import UnitOfWork
 
@@ -22,7 +23,8 @@ with recursive story as (
   select r.* from story s join record_ref r on r.id = s.id
 ), item as (
   (select e.id, 'event' as kind, e.type, e.at, null as title, e.actor, e.data,
-    f.id as record_id, f.type as record_type, f.name as record_name, f.deleted as record_deleted
+    f.id as record_id, f.type as record_type, f.name as record_name, f.deleted as record_deleted,
+    f.owner_id as record_owner, f.business_unit_id as record_unit
   from followed f cross join lateral (
     select e.* from timeline_event e where e.record_id = f.id {event_after} order by e.at desc, e.id desc limit {size}
   ) e where {organization} or not f.deleted and {narrower})
@@ -30,7 +32,7 @@ with recursive story as (
   (select t.id, 'activity', t.type, t.happened_at, t.subject, t.created_by::text, json_build_object(
       'status', t.status, 'status_reason', t.status_reason, 'priority', t.priority, 'due_at', t.due_at,
       'completed_at', t.completed_at, 'owner_type', t.owner_type, 'owner_id', t.owner_id)::jsonb,
-    f.id, f.type, f.name, f.deleted
+    f.id, f.type, f.name, f.deleted, f.owner_id, f.business_unit_id
   from followed f cross join lateral (
     select t.* from activity t where t.regarding_id = f.id and ({activity_organization} or {activity_narrower})
     {activity_after} order by t.happened_at desc, t.id desc limit {size}
@@ -100,16 +102,18 @@ async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:
             "at": row.at,
             "title": title_of(row.type, row.data or {}) if row.kind == "event" else row.title,
             "actor": row.actor if row.kind == "event" else _author(uow, row.actor),
-            "record": {
-                "type": row.record_type,
-                "id": row.record_id,
-                "name": row.record_name,
-                "deleted": row.record_deleted,
-            },
+            "record": _record(uow, row),
             "data": row.data or {},
         }
         for row in rows
     ]
+
+
+def _record(uow: UnitOfWork, row: Any) -> dict[str, Any]:
+    """What the item belongs to: somebody may read an activity and not the record that it is about."""
+    ref = {"type": row.record_type, "id": row.record_id, "name": row.record_name, "deleted": row.record_deleted}
+    uow.names[row.record_id] = Named(row.record_name, row.record_deleted, row.record_owner, row.record_unit)
+    return without_name(ref, uow.hidden([(row.record_type, row.record_id)]))
 
 
 def _author(uow: UnitOfWork, author: str | None) -> str:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from crm_contracts.types import Ref, UtcDatetime
+from crm_contracts.types import HiddenRef, Ref, UtcDatetime
 
 
 class TimelineItem(BaseModel):
@@ -24,7 +24,10 @@ class TimelineItem(BaseModel):
     actor: str = Field(
         description="Who did it, or created the activity: `user:<id>`, `client:<id>` or `system:<service>`."
     )
-    record: Ref = Field(description="The record it belongs to: the one asked for, or one its story went on to.")
+    record: Ref | HiddenRef = Field(
+        description="The record it belongs to: the one asked for, or one its story went on to; `hidden` without its name"
+        " where you may read the activity and not the record."
+    )
     data: dict[str, Any] = Field(
         description="Of an activity its status, priority, due date and owner; of an event its main facts, never texts."
     )

@@ -28,6 +28,6 @@ def know_name(uow: UnitOfWork, customer: Account | Contact | None) -> None:
     """Spare the unit of work the look-up of a name that is in hand, or not in the database yet."""
     match customer:
         case Account():
-            uow.names[customer.id] = Named(customer.name)
+            uow.names[customer.id] = Named(customer.name, owner=customer.owner_id, unit=customer.business_unit_id)
         case Contact():
-            uow.names[customer.id] = Named(customer.full_name)
+            uow.names[customer.id] = Named(customer.full_name, owner=customer.owner_id, unit=customer.business_unit_id)

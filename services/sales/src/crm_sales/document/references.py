@@ -58,7 +58,7 @@ async def take_over(
         try:
             found = await uow.read(CUSTOMERS[deal.customer_type], deal.customer_id)
         except (NotFound, Forbidden, Merged):
-            # Whoever may read the deal sees the customer's name there; the addresses are for those who may read the customer.
+            # The addresses are for those who may read the customer; to all others the document shows it as hidden.
             # One that was merged a moment ago moves to its survivor in the document, as in the deal.
             found = None
         know_name(uow, found)

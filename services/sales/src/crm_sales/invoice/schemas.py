@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import MAX_LINES, InvoiceRecord, LineQuantity, PaymentMethod
 from crm_contracts.types import CurrencyCode, Date, Maybe, NonNegativeMoney, Personal, ShortText, UtcDatetime
+from crm_sales.customer_link.schemas import CustomerShown
 from crm_sales.document.schemas import DocumentFields
 from crm_sales.pricing.schemas import LineInput
 
@@ -109,6 +110,10 @@ class Credit(BaseModel):
 class InvoiceRead(InvoiceRecord):
     """An invoice as you may see it."""
 
+    customer: CustomerShown | None = Field(
+        description="Account or contact; may be missing while its deal has none; `hidden` without its name"
+        " where you may not read it."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

@@ -25,7 +25,7 @@ from crm_contracts.types import (
     UtcDatetime,
 )
 from crm_kit.errors import InvalidValue
-from crm_sales.customer_link.schemas import CustomerInput
+from crm_sales.customer_link.schemas import CustomerInput, CustomerShown
 from crm_sales.pricing.schemas import LineInputs
 
 
@@ -91,6 +91,10 @@ class OpportunityUpdate(OpportunityLines):
 class OpportunityRead(OpportunityRecord):
     """An opportunity as you may see it."""
 
+    customer: CustomerShown | None = Field(
+        description="Account or contact; may be missing until the deal is won; `hidden` without its name"
+        " where you may not read it."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import MAX_LINES, LineQuantity, OrderRecord
 from crm_contracts.types import CurrencyCode, Date, Flag, Maybe, ShortText
+from crm_sales.customer_link.schemas import CustomerShown
 from crm_sales.document.schemas import DocumentFields
 from crm_sales.pricing.schemas import LineInput
 
@@ -91,6 +92,10 @@ class LineQuantities(BaseModel):
 class OrderRead(OrderRecord):
     """An order as you may see it."""
 
+    customer: CustomerShown | None = Field(
+        description="Account or contact; may be missing while its deal has none; `hidden` without its name"
+        " where you may not read it."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import QuoteRecord
 from crm_contracts.types import CurrencyCode, Date, Maybe, ShortText
+from crm_sales.customer_link.schemas import CustomerShown
 from crm_sales.document.schemas import DocumentFields
 
 
@@ -61,6 +62,10 @@ class QuoteUpdate(QuoteFields):
 class QuoteRead(QuoteRecord):
     """A quote as you may see it."""
 
+    customer: CustomerShown | None = Field(
+        description="Account or contact; may be missing while its deal has none; `hidden` without its name"
+        " where you may not read it."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

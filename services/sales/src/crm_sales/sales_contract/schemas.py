@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import SalesContractRecord
 from crm_contracts.types import Date, Ids, LongText, Maybe, NonNegativeMoney, ShortText
-from crm_sales.customer_link.schemas import CustomerInput
+from crm_sales.customer_link.schemas import CustomerInput, CustomerShown
 
 
 class SalesContractFields(BaseModel):
@@ -60,6 +60,9 @@ class SalesContractUpdate(SalesContractFields):
 class SalesContractRead(SalesContractRecord):
     """A sales contract as you may see it."""
 
+    customer: CustomerShown = Field(
+        description="Account or contact that it was made with; `hidden` without its name where you may not read it."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

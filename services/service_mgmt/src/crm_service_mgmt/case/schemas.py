@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.service import CaseOrigin, CasePriority, CaseRecord, CaseType, ResolutionKind, Severity
-from crm_contracts.types import Count, LongText, Maybe, RefInput, ShortText
+from crm_contracts.service import CaseCustomer, CaseOrigin, CasePriority, CaseRecord, CaseType, ResolutionKind, Severity
+from crm_contracts.types import Count, HiddenMark, LongText, Maybe, RefInput, ShortText
 
 
 class CaseCustomerInput(RefInput):
@@ -62,9 +62,18 @@ class CaseUpdate(CaseFields):
     )
 
 
+class HiddenCaseCustomer(CaseCustomer):
+    """A customer that you may not read: its type and id, and no name."""
+
+    hidden: HiddenMark
+
+
 class CaseRead(CaseRecord):
     """A case as you may see it."""
 
+    customer: CaseCustomer | HiddenCaseCustomer = Field(
+        description="Account or contact that the case is for; `hidden` without its name where you may not read it."
+    )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 

@@ -50,10 +50,10 @@ def _columns(envelope: Envelope) -> dict[str, Any]:
 
 
 async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
-    """The names of customers that cases are for, and whether they are gone."""
-    query = select(CustomerRef.id, CustomerRef.name, CustomerRef.deleted)
-    found = await conn.execute(query.where(CustomerRef.id.in_([record_id for _, record_id in wanted])))
-    return {row[0]: Named(row[1], row[2]) for row in found}
+    """The names of customers that cases are for, whether they are gone, and whose they are or were."""
+    columns = (getattr(CustomerRef, name) for name in ("id", "name", "deleted", "owner_id", "business_unit_id"))
+    found = await conn.execute(select(*columns).where(CustomerRef.id.in_([record_id for _, record_id in wanted])))
+    return {row[0]: Named(*row[1:]) for row in found}
 
 
 async def refer_to_customer(uow: UnitOfWork, kind: str, record_id: UUID, pointer: str) -> None:
@@ -74,4 +74,4 @@ async def refer_to_customer(uow: UnitOfWork, kind: str, record_id: UUID, pointer
         raise await merged_reference(uow, CustomerRef, kind, record_id, pointer)
     if row.status == "inactive":
         raise InactiveReference(pointer, kind)
-    uow.names[record_id] = Named(row.name)
+    uow.names[record_id] = Named(row.name, owner=row.owner_id, unit=row.business_unit_id)

@@ -1,7 +1,7 @@
 """What routes return: a record, a created record, nothing, or a page; built from rows, serialised once."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from crm_contracts.access import Privilege
 from crm_kit.access import Principal
 from crm_kit.db import Mergeable, OwnedRecord, Record, Stateful
-from crm_kit.records.presenter import presenter_of, to_json
+from crm_kit.records.presenter import NOTHING, Presenter, Values, presenter_of, to_json
 from crm_kit.runtime import Runtime
 from crm_kit.uow import UnitOfWork
 
@@ -43,12 +43,26 @@ def allowed_actions(record: type[Record], values: dict[str, Any], principal: Pri
 
 
 async def shown(uow: UnitOfWork, record: Record) -> bytes:
-    """The record as this caller sees it: the event's own JSON, and what only this caller may do."""
+    """The record as this caller sees it: the event's own JSON without the names of what the caller may not read, and
+    what only this caller may do."""
+    entity, values = type(record), record.__dict__
+    presenter = presenter_of(entity)
+    if presenter.parts:
+        await uow.learn(entity, [values], parts=True)
     _, as_json = await uow.render(record)
-    if not has_actions(type(record)):
+    if hidden := _hidden(uow, presenter, values):
+        as_json = to_json(presenter.record(values, uow.names, hidden))
+    if not has_actions(entity):
         return as_json
-    actions = allowed_actions(type(record), record.__dict__, uow.principal, uow.runtime)
+    actions = allowed_actions(entity, values, uow.principal, uow.runtime)
     return as_json[:-1] + b',"allowed_actions":' + to_json(actions) + b"}"
+
+
+def _hidden(uow: UnitOfWork, presenter: Presenter, values: Values) -> Set[str]:
+    """What the record refers to and the caller may not read."""
+    if not (presenter.references or presenter.parts):
+        return NOTHING
+    return uow.hidden((*presenter.points_at(values), *presenter.parts_point_at(values)))
 
 
 async def one(uow: UnitOfWork, record: Record) -> Response:
@@ -103,11 +117,11 @@ async def items(
     kinds: Mapping[str, type[Record]] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows as this caller sees them; with ``only``, just those fields. ``kinds`` are the entities of a view, by type."""
-    await uow.learn(entity, rows)
+    await uow.learn(entity, rows, parts=True)
     presenter, names, principal, runtime = presenter_of(entity), uow.names, uow.principal, uow.runtime
     found = []
     for row in rows:
-        body = presenter.record(row, names)
+        body = presenter.record(row, names, _hidden(uow, presenter, row))
         kind = kinds[row["type"]] if kinds else entity
         if has_actions(kind):
             body["allowed_actions"] = allowed_actions(kind, row, principal, runtime)

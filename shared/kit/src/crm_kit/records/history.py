@@ -1,5 +1,6 @@
 """``GET /{collection}/{id}/history``: who changed what, when, from what to what. Newest first."""
 
+from collections.abc import Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from crm_kit.db import Record
 from crm_kit.errors import DomainError, FieldError, Merged, NotFound
 from crm_kit.records.answers import READ_HEADERS
 from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
-from crm_kit.records.presenter import to_json
+from crm_kit.records.presenter import Presenter, presenter_of, to_json
 from crm_kit.uow import UnitOfWork
 
 
@@ -49,19 +50,51 @@ async def history(uow: UnitOfWork, entity: type[Record], record_id: UUID, reques
     limit, after = _bounds(request)
     rows = (
         await (await uow.connection()).exec_driver_sql(
-            "select version, fact, at, actor, event_id, correlation_id, changes::text, record::text from audit"
+            "select version, fact, at, actor, event_id, correlation_id, changes::text as changes,"
+            " record::text as record from audit"
             " where entity_id = $1 and entity_type = $2 and version < $3 order by version desc limit $4",
             (record_id, entity.entity(), after, limit + 1),
         )
     ).all()
     if not rows and after == NEWEST:
         raise NotFound(entity.entity())
-    found = [_item(row) for row in rows[:limit]]
+    found = await _readable(uow, presenter_of(entity), rows[:limit])
     following = str(found[-1]["version"]) if len(rows) > limit else None
     return Response(to_json({"items": found, "next": following}), 200, READ_HEADERS, "application/json")
 
 
 NEWEST = 2**31 - 1
+
+
+async def _readable(uow: UnitOfWork, presenter: Presenter, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """The rows as items. What a record referred to has the name it had then, for who may read that other record now:
+    only an entity that refers to others by name has its history read, and one statement says whose those are."""
+    if not (presenter.references or presenter.parts):
+        return [_item(row, _as_kept(row.changes), _as_kept(row.record)) for row in rows]
+    read = [(row, orjson.loads(row.changes or "null"), orjson.loads(row.record or "null")) for row in rows]
+    states = [state for _, changes, record in read for state in (*_sides(changes), record or {})]
+    targets = {target for state in states for target in presenter.pointing(state)}
+    await uow.learn_of(targets)
+    if hidden := uow.hidden(targets):
+        for _, changes, record in read:
+            presenter.hide(record or {}, hidden)
+            _hide(presenter, changes or {}, hidden)
+    return [_item(row, changes, record) for row, changes, record in read]
+
+
+def _sides(changes: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The fields that changed, as they were and as they are."""
+    return [{field: values[side] for field, values in (changes or {}).items()} for side in ("old", "new")]
+
+
+def _hide(presenter: Presenter, changes: dict[str, Any], hidden: Set[str]) -> None:
+    old, new = (presenter.hide(side, hidden) for side in _sides(changes))
+    for field in changes:
+        changes[field] = {"old": old[field], "new": new[field]}
+
+
+def _as_kept(text: str | None) -> orjson.Fragment | None:
+    return orjson.Fragment(text) if text else None
 
 
 def _bounds(request: Request) -> tuple[int, int]:
@@ -76,14 +109,14 @@ def _bounds(request: Request) -> tuple[int, int]:
     return int(limit), int(after)
 
 
-def _item(row: Any) -> dict[str, Any]:
+def _item(row: Any, changes: Any, record: Any) -> dict[str, Any]:
     return {
-        "version": row[0],
-        "fact": row[1],
-        "at": row[2],
-        "actor": row[3],
-        "event_id": row[4],
-        "correlation_id": row[5],
-        "changes": orjson.Fragment(row[6]) if row[6] else None,
-        "record": orjson.Fragment(row[7]) if row[7] else None,
+        "version": row.version,
+        "fact": row.fact,
+        "at": row.at,
+        "actor": row.actor,
+        "event_id": row.event_id,
+        "correlation_id": row.correlation_id,
+        "changes": changes,
+        "record": record,
     }

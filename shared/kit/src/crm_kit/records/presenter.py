@@ -1,11 +1,11 @@
 """From a row to the JSON of its record, the same for answers and events. Compiled once per entity from its contract."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from operator import itemgetter
-from typing import Any
+from typing import Any, get_args, get_origin
 from uuid import UUID
 
 import orjson
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy import Numeric
 
 from crm_contracts.money import Money, exponent
+from crm_contracts.types import Ref
 from crm_kit.db import PercentType, Record
 
 Values = Mapping[str, Any]
@@ -21,14 +22,22 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a reference shows of the record it points at."""
+    """What a reference shows of the record it points at, and whose that is: who may not read it sees no name.
+
+    Without an owner only who reads such records throughout the organisation sees the name.
+    """
 
     name: str | None
     deleted: bool = False
+    owner: UUID | None = None
+    unit: UUID | None = None
 
 
 Names = Mapping[UUID, Named]
 UNKNOWN = Named(None)
+NOTHING: Set[str] = frozenset()
+Target = tuple[str, UUID]
+"""Type and id of a record that another one refers to."""
 
 
 def encode(value: Any) -> Any:
@@ -70,10 +79,14 @@ class Presenter:
     def __init__(self, entity: type[Record]) -> None:
         columns = entity.__table__.c
         self.references: list[Reference] = []
+        self.parts: dict[str, str] = {}
+        """Lists of parts of which each may point at a record: the field, and where a part has its reference."""
         self._special: list[tuple[str, Callable[[Values, Names], Any]]] = []
         plain: list[str] = []
-        for field in entity.record_model.model_fields:
+        for field, described in entity.record_model.model_fields.items():
             if field in columns:
+                if member := _pointing(described.annotation):
+                    self.parts[field] = member
                 step = _converted(field, columns[field].type)
                 if step is None:
                     plain.append(field)
@@ -93,19 +106,42 @@ class Presenter:
         self._plain = tuple(plain)
         self._copy = itemgetter(*plain)
 
-    def record(self, values: Values, names: Names) -> dict[str, Any]:
-        """The record, ready for ``to_json``."""
+    def record(self, values: Values, names: Names, hidden: Set[str] = NOTHING) -> dict[str, Any]:
+        """The record, ready for ``to_json``; ``hidden`` are the ids of what it may not show by name."""
         shown = self._template.copy()
         shown.update(zip(self._plain, self._copy(values), strict=True))
         for field, step in self._special:
             shown[field] = step(values, names)
+        return self.hide(shown, hidden) if hidden else shown
+
+    def hide(self, shown: dict[str, Any], hidden: Set[str]) -> dict[str, Any]:
+        """A record, or some of its fields, without the names of these records."""
+        for reference in self.references:
+            if shown.get(reference.field) is not None:
+                shown[reference.field] = without_name(shown[reference.field], hidden)
+        for field, member in self.parts.items():
+            if shown.get(field):
+                shown[field] = [_part_without_name(part, member, hidden) for part in shown[field]]
         return shown
 
-    def points_at(self, values: Values) -> Iterator[tuple[str, UUID]]:
-        """The (type, id) of every reference whose name the record shows, the owner aside."""
+    def pointing(self, shown: Mapping[str, Any]) -> Iterator[Target]:
+        """The (type, id) of what a record, as it was once shown, refers to by name; likewise of some of its fields."""
+        refs = [shown.get(reference.field) for reference in self.references]
+        refs += [part[member] for field, member in self.parts.items() for part in shown.get(field) or ()]
+        return ((ref["type"], UUID(str(ref["id"]))) for ref in refs if ref is not None)
+
+    def points_at(self, values: Values) -> Iterator[Target]:
+        """The (type, id) of every reference whose name is looked up, the owner aside."""
         for reference in self.references:
             if values[reference.id_column] is not None:
                 yield values[reference.type_column], values[reference.id_column]
+
+    def parts_point_at(self, values: Values) -> Iterator[Target]:
+        """The (type, id) of what its parts refer to. They keep the name as of writing, so that only who reads asks."""
+        for field, member in self.parts.items():
+            for part in values[field]:
+                if part[member] is not None:
+                    yield part[member]["type"], UUID(part[member]["id"])
 
 
 _PRESENTERS: dict[type[Record], Presenter] = {}
@@ -139,6 +175,39 @@ def _money(field: str) -> Callable[[Values, Names], Any]:
         return {"amount": f"{amount:.{exponent(currency)}f}", "currency": currency}
 
     return money
+
+
+def _pointing(annotation: Any) -> str | None:
+    """Of a list of parts, the member of a part that is a reference; None for everything else."""
+    if get_origin(annotation) is not list:
+        return None
+    (part,) = get_args(annotation)
+    if not (isinstance(part, type) and issubclass(part, BaseModel)):
+        return None
+    members = (name for name, member in part.model_fields.items() if _is_reference(member.annotation))
+    return next(members, None)
+
+
+def _is_reference(annotation: Any) -> bool:
+    kinds = (annotation, *get_args(annotation))
+    return any(isinstance(kind, type) and issubclass(kind, Ref) for kind in kinds)
+
+
+def without_name(ref: dict[str, Any], hidden: Set[str]) -> dict[str, Any]:
+    """Nothing but type and id of a reference to one of these; a reference without a name has nothing to hide."""
+    if ref["name"] is None or str(ref["id"]) not in hidden:
+        return ref
+    return {"type": ref["type"], "id": ref["id"], "name": None, "deleted": False, "hidden": True}
+
+
+def _part_without_name(part: dict[str, Any], member: str, hidden: Set[str]) -> dict[str, Any]:
+    """The same of a part; its own name stays unless it is the record's."""
+    ref = part[member]
+    bare = ref and without_name(ref, hidden)
+    if bare is ref:
+        return part
+    own = part.get("name")
+    return {**part, member: bare, **({"name": None} if own is not None and own == ref["name"] else {})}
 
 
 def _owner_name(values: Values, names: Names) -> str | None:
