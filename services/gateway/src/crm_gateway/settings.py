@@ -1,11 +1,12 @@
 """What the gateway reads from its environment beyond what every service does."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from crm_kit.addresses import networks
 from crm_kit.settings import Settings
 
 
@@ -21,11 +22,6 @@ class GatewaySettings(Settings):
         "",
         validation_alias="CRM_CORS_ORIGINS",
         description="Origins whose pages may call the API, such as https://crm.example.com; * for any.",
-    )
-    trusted_proxies: str = Field(
-        "",
-        validation_alias="CRM_TRUSTED_PROXIES",
-        description="Networks of the load balancers before the gateway, whose X-Forwarded-For is believed.",
     )
     requests_per_second: float = Field(500, gt=0, validation_alias="CRM_REQUESTS_PER_SECOND")
     request_burst: int = Field(1000, ge=1, validation_alias="CRM_REQUEST_BURST")
@@ -61,7 +57,7 @@ class GatewaySettings(Settings):
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The trusted networks."""
-        return tuple(ip_network(network.strip()) for network in self.trusted_proxies.split(",") if network.strip())
+        return networks(self.trusted_proxies)
 
     @field_validator("upstreams")
     @classmethod

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from crm_kit import telemetry
+from crm_kit.connections import Limits, limited
 from crm_kit.settings import Settings
 
 IDLE_SECONDS: Final = 75
@@ -35,7 +36,7 @@ def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> No
             host=settings.host,
             port=settings.port,
             loop="uvloop",
-            http="httptools",
+            http=limited(Limits.of(settings)),
             ws="none",
             lifespan="on",
             access_log=False,

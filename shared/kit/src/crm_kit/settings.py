@@ -29,6 +29,26 @@ class Settings(BaseSettings):
         0, validation_alias="CRM_POOL_SIZE", description="0 takes the role's default: api 6, worker 5."
     )
     max_body_bytes: int = Field(1024 * 1024, validation_alias="CRM_MAX_BODY_BYTES")
+    head_seconds: float = Field(
+        10.0, gt=0, validation_alias="CRM_HEAD_SECONDS", description="Longest the head of a request may take to arrive."
+    )
+    max_connections: int = Field(
+        2048, ge=1, validation_alias="CRM_MAX_CONNECTIONS", description="HTTP connections of one process, in all."
+    )
+    connections_per_address: int = Field(
+        256, ge=1, validation_alias="CRM_CONNECTIONS_PER_ADDRESS", description="HTTP connections from one address."
+    )
+    connections_per_proxy: int = Field(
+        1024,
+        ge=1,
+        validation_alias="CRM_CONNECTIONS_PER_PROXY",
+        description="HTTP connections from an address of this machine or of a trusted proxy.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        validation_alias="CRM_TRUSTED_PROXIES",
+        description="Networks of what stands before this process: load balancers before the gateway, gateways before a service.",
+    )
     json_depth: int = Field(32, validation_alias="CRM_JSON_DEPTH")
     hop_seconds: float = Field(3.0, validation_alias="CRM_HOP_SECONDS", description="Longest a request may take here.")
     projection_wait_seconds: float = Field(2.0, validation_alias="CRM_PROJECTION_WAIT_SECONDS")

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from crm_kit import bus, clock, idempotency, inbox, outbox, telemetry
 from crm_kit.bus import BrokerDown, Publisher
+from crm_kit.connections import Limits, limited
 from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import Intake
@@ -237,6 +238,8 @@ class Worker:
             Starlette(routes=routes),
             host=self._settings.host,
             port=self._settings.port,
+            http=limited(Limits.of(self._settings)),
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",

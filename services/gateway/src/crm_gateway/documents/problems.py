@@ -36,6 +36,7 @@ EXPLAINED: Final = {
     "not-found": "There is no such path or record, or you may not see it: the two are not told apart.",
     "method-not-allowed": "The path has no such method.",
     "not-acceptable": "There is no representation of a type that you accept.",
+    "request-timeout": "The head of a request has 10 seconds to arrive.",
     "illegal-transition": "The record's status has no such move; `allowed` lists those it has."
     " `GET /api/v1/meta/state-machines` shows them all.",
     "possible-duplicates": "Records with the same email, phone or a similar name exist; the problem lists them. Use one, or go"
@@ -53,6 +54,7 @@ EXPLAINED: Final = {
     "body-too-large": "A body is at most 1 MiB; imports and files may be larger.",
     "unsupported-media-type": "Send application/json, or application/merge-patch+json in a PATCH.",
     "if-match-required": "Send If-Match with the record's ETag, or `*` to overwrite whatever is there.",
+    "head-too-large": "The request line and the header fields are at most 64 KiB and 100 fields.",
     "too-many-requests": "You send more than your share. Wait for the seconds in Retry-After; the RateLimit headers tell what"
     " remains.",
     "account-locked": "Too many log-ins under this name failed, so none is heard until the seconds in Retry-After have"

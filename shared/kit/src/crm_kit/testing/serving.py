@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from crm_kit.connections import Limits, limited
+
 
 class Server(uvicorn.Server):
     """A server that leaves Ctrl+C to pytest."""
@@ -18,11 +20,11 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
+async def served(app: FastAPI, limits: Limits | None = None) -> AsyncIterator[str]:
     """Serve on a free loopback port and give its URL. The app's lifespan is the caller's: it may come and go per test."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=limited(limits or Limits()),
         ws="none",
         lifespan="off",
         access_log=False,
