@@ -1,6 +1,6 @@
 """HTTP connections with limits: how large a head is, how long it may take, and how many connections one address has.
 
-uvicorn's protocol over httptools knows none of these for a head that is not complete (ADR 29). What is refused here has
+uvicorn's protocol over httptools knows none of these for a head that is not complete (ADR 31). What is refused here has
 not reached the app, so the problem is written straight to the connection.
 """
 
