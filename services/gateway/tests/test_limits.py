@@ -92,9 +92,12 @@ async def test_a_body_of_just_the_limit_passes(gateway: Client) -> None:
     assert (await gateway.request("POST", "/api/v1/leads/echo", body=b"x" * MIB)).json["size"] == MIB
 
 
-async def test_a_full_upstream_refuses_at_once_and_recovers(start: Start, sales: Scripted) -> None:
+async def test_a_full_upstream_refuses_at_once_and_recovers(
+    start: Start, sales: Scripted, token_for: Callable[[], str]
+) -> None:
     gateway = await start({"sales": sales.url}, CRM_UPSTREAM_SLOTS=2, CRM_TRANSFER_SLOTS=1)
-    hanging = [asyncio.create_task(gateway.get("/api/v1/leads/hang")) for _ in range(2)]
+    others = [gateway.as_token(token_for()) for _ in range(2)]
+    hanging = [asyncio.create_task(other.get("/api/v1/leads/hang")) for other in others]
     await sales.until_waiting(2)
     began = clock.monotonic()
     answer = await gateway.get("/api/v1/leads/echo")
@@ -107,6 +110,50 @@ async def test_a_full_upstream_refuses_at_once_and_recovers(start: Start, sales:
     await asyncio.gather(*hanging, return_exceptions=True)
     await sales.until_waiting(0)
     assert (await gateway.get("/api/v1/leads/echo")).status == 200
+
+
+async def test_one_caller_never_has_all_slots_of_an_upstream(
+    start: Start, sales: Scripted, token_for: Callable[[], str]
+) -> None:
+    gateway = await start({"sales": sales.url}, CRM_UPSTREAM_SLOTS=4)
+    hanging = [asyncio.create_task(gateway.get("/api/v1/leads/hang")) for _ in range(2)]
+    await sales.until_waiting(2)
+    refused = await gateway.get("/api/v1/leads/echo")
+    assert (refused.status, refused.problem, refused.headers["retry-after"]) == (429, "too-many-requests", "1")
+    assert (await gateway.as_token(token_for()).get("/api/v1/leads/echo")).status == 200
+    hanging.pop().cancel()
+    await sales.until_waiting(1)
+    assert (await gateway.get("/api/v1/leads/echo")).status == 200
+    hanging.pop().cancel()
+    await sales.until_waiting(0)
+
+
+async def test_a_hundred_slow_calls_of_one_caller_are_no_failure_of_the_upstream(
+    start: Start, sales: Scripted, token_for: Callable[[], str]
+) -> None:
+    gateway = await start({"sales": sales.url}, CRM_HOP_SECONDS=0.5)
+    other = gateway.as_token(token_for())
+    for _ in range(2):
+        slow = await asyncio.gather(*(gateway.get("/api/v1/leads/hang") for _ in range(50)))
+        assert {answer.problem for answer in slow} == {"deadline-exceeded"}
+        # A post is never sent twice, and never answered by the breaker.
+        assert (await other.post("/api/v1/leads/echo", {})).status == 201
+        assert (await gateway.post("/api/v1/leads/echo", {})).status == 201
+
+
+async def test_an_upstream_that_says_nothing_at_all_is_given_up(
+    start: Start, sales: Scripted, token_for: Callable[[], str]
+) -> None:
+    gateway = await start({"sales": sales.url}, CRM_HOP_SECONDS=0.5)
+    sales.silent |= {"/leads/echo", "/healthz"}
+    await asyncio.gather(*(gateway.get("/api/v1/leads/echo") for _ in range(FAILURES_TO_OPEN)))
+    async with asyncio.timeout(10):
+        while (answer := await gateway.get("/api/v1/leads/echo")).problem != "unavailable":
+            assert answer.problem == "deadline-exceeded"
+    sales.silent.clear()
+    async with asyncio.timeout(10):
+        while (await gateway.get("/api/v1/leads/echo")).status != 200:  # noqa: ASYNC110  # nobody tells that it is over
+            await asyncio.sleep(0.1)
 
 
 async def test_a_service_that_is_down_is_503_and_comes_back_by_itself(start: Start) -> None:

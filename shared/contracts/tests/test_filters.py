@@ -10,8 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from crm_contracts import filters
 from crm_contracts.filters import (
+    MAX_ALL_PATTERNS,
+    MAX_ALL_VALUES,
     MAX_DEPTH,
+    MAX_PATTERN,
     MAX_TERMS,
     MAX_VALUES,
     OPS,
@@ -135,7 +139,14 @@ def test_any_other_document_is_refused_and_never_an_error_of_ours(document: Any)
         parse_filter(document, FIELDS)
     except FilterError as error:
         code = error.code
-    assert code in {"invalid-filter", "unknown-field", "unknown-operator", "invalid-value", "too-deep"}
+    assert code in {
+        "invalid-filter",
+        "unknown-field",
+        "unknown-operator",
+        "invalid-value",
+        "too-deep",
+        "too-many-terms",
+    }
 
 
 def test_the_example_of_the_api_conventions() -> None:
@@ -280,3 +291,61 @@ def test_a_request_model_may_hold_a_filter() -> None:
     tree = parse_filter(query.filter, FIELDS)
     assert tree == AnyOf(any=[Not(not_=Term(field="status", op=Op.EQ, value="open"))])
     assert set(Query.model_json_schema()["$defs"]) == {"AllOf", "AnyOf", "Not", "Op", "Term"}
+
+
+@pytest.mark.parametrize("op", ["contains", "starts_with"])
+def test_a_piece_of_a_text_is_short(op: str) -> None:
+    name = "last_name"
+    long = "ab" * (MAX_PATTERN // 2)
+    assert parse_query_params([(f"{name}[{op}]", long)], FIELDS) == Term(field=name, op=Op(op), value=long)
+    too_long = f"1 to {MAX_PATTERN} characters"
+    with pytest.raises(FilterError, match=too_long) as error:
+        parse_query_params([(f"{name}[{op}]", long + "a")], FIELDS)
+    assert error.value.code == "too-long"
+    with pytest.raises(FilterError, match=too_long):
+        parse_filter({"field": name, "op": op, "value": "ab" * 1000}, FIELDS)
+    assert parse_query_params([(name, long + "a")], FIELDS), "a whole value is found by its index"
+
+
+def test_many_pieces_of_text_are_short_in_all() -> None:
+    term = {"field": "last_name", "op": "contains", "value": "x" * 100}
+    assert parse_filter({"any": [term] * (MAX_ALL_PATTERNS // 100)}, FIELDS)
+    with pytest.raises(FilterError, match=f"{MAX_ALL_PATTERNS} characters") as error:
+        parse_filter({"all": [{"not": term}, {"any": [term] * (MAX_ALL_PATTERNS // 100)}]}, FIELDS)
+    assert error.value.code == "too-long"
+
+
+def test_lists_of_values_are_short_in_all() -> None:
+    term = {"field": "owner_id", "op": "in", "value": [str(A)] * MAX_VALUES}
+    assert parse_filter({"any": [term] * (MAX_ALL_VALUES // MAX_VALUES)}, FIELDS)
+    with pytest.raises(FilterError, match=f"{MAX_ALL_VALUES} values") as error:
+        parse_filter({"any": [term] * (MAX_ALL_VALUES // MAX_VALUES + 1)}, FIELDS)
+    assert error.value.code == "too-many-values"
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "parts"),
+    [
+        ({"any": [OPEN] * 100_000}, "too-many-terms", 1),
+        ({"any": [{"all": [{"any": [{"not": OPEN}] * 50}] * 50}] * 50}, "too-many-terms", 60),
+        ({"any": [{}] * 100_000}, "too-many-terms", 1),
+        ({**OPEN, **{f"k{n}": 1 for n in range(100_000)}}, "too-many-keys", 1),
+        ({"field": "owner_id", "op": "in", "value": [str(A)] * 100_000}, "invalid-value", 1),
+    ],
+    ids=["wide", "wide and deep", "empty", "keys", "values"],
+)
+def test_a_huge_filter_is_refused_before_its_parts_are_looked_at(
+    document: dict[str, Any], code: str, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    look = filters._parts
+
+    def noted(node: Any) -> Any:
+        seen.append(node)
+        return look(node)
+
+    monkeypatch.setattr(filters, "_parts", noted)
+    with pytest.raises(FilterError) as error:
+        parse_filter(document, FIELDS)
+    assert error.value.code == code
+    assert len(seen) <= parts

@@ -1,6 +1,6 @@
 """What stands before every request: CORS, who is calling, how often, and where it goes. Pure ASGI."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -64,7 +64,7 @@ class Edge:
             return False
         address = self._address(scope)
         runtime: Runtime = scope["app"].state.runtime
-        await self._admit(runtime.tokens, path, headers, address, added)
+        caller = await self._admit(runtime.tokens, path, headers, address, added)
         if (owner := upstream_of(path)) is None:
             return False
         upstreams: Upstreams = scope["app"].state.upstreams
@@ -74,16 +74,17 @@ class Edge:
         cause = scope["crm.cause"]
         if cause.traceparent:
             added.append((b"traceparent", cause.traceparent.encode()))
-        await pass_through(upstream, self._settings, Visit(headers, address, added), scope, receive, send)
+        await pass_through(upstream, self._settings, Visit(headers, address, caller, added), scope, receive, send)
         return True
 
     async def _admit(
         self, tokens: TokenVerifier, path: str, headers: dict[bytes, bytes], address: str, added: Headers
-    ) -> None:
-        """Raises 401 or 429. An unknown token costs a verification, so those are counted by address."""
+    ) -> Hashable:
+        """Who calls: the principal, or the address where no token is needed. Raises 401 or 429. An unknown token costs a
+        verification, so those are counted by address."""
         if path in PUBLIC:
             self._count(address, added)
-            return
+            return address
         token = bearer(headers.get(b"authorization", b"").decode("latin-1"))
         principal = tokens.cached(token)
         if principal is None:
@@ -92,6 +93,7 @@ class Edge:
                 raise self._limiter.refusal(left)
             principal = await tokens.verify(token)
         self._count(principal.id, added)
+        return principal.id
 
     def _count(self, caller: object, added: Headers) -> None:
         left = self._limiter.take(caller)

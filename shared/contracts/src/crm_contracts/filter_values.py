@@ -12,6 +12,8 @@ from uuid import UUID
 MAX_VALUES: Final = 200
 """How many values `in` and `nin` take."""
 MAX_TEXT: Final = 1000
+MAX_PATTERN: Final = 200
+"""Characters of what `contains` and `starts_with` look for in a text: each costs time with every row."""
 
 
 class Op(StrEnum):
@@ -101,6 +103,8 @@ Readers = Mapping[FieldType, Callable[[Any], Any]]
 
 def read_value(field: str, known: FilterField, op: Op, value: Any, pointer: str, readers: Readers) -> Any:
     """The Python value of a term, a tuple for several; raises FilterError naming field, operator and what fits."""
+    if is_pattern(known, op) and isinstance(value, str) and len(value) > MAX_PATTERN:
+        raise FilterError("too-long", pointer, f"{field} {op} takes text of 1 to {MAX_PATTERN} characters")
     if op is Op.IS_NULL:
         return _one(field, FilterField(FieldType.BOOLEAN), op, value, pointer, readers)
     if op not in (Op.IN, Op.NIN, Op.BETWEEN):
@@ -115,6 +119,11 @@ def read_value(field: str, known: FilterField, op: Op, value: Any, pointer: str,
     if op is Op.BETWEEN and values[0] > values[1]:
         raise FilterError("invalid-value", pointer, f"{field} between takes two values, the lower one first")
     return values
+
+
+def is_pattern(known: FilterField, op: Op) -> bool:
+    """Whether a term looks for a piece of a text, which no index of whole values answers."""
+    return op in (Op.CONTAINS, Op.STARTS_WITH) and not known.many
 
 
 def _one(field: str, known: FilterField, op: Op, value: Any, pointer: str, readers: Readers) -> Any:

@@ -8,7 +8,7 @@ against the fields that may be filtered and turns its values into Python ones; c
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Union
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 from .filter_values import (
     FROM_JSON,
     FROM_TEXT,
+    MAX_PATTERN,
     MAX_VALUES,
     OPS,
     Fields,
@@ -23,12 +24,16 @@ from .filter_values import (
     FilterError,
     FilterField,
     Op,
+    is_pattern,
     plain_value,
     read_value,
 )
 
 __all__ = [
+    "MAX_ALL_PATTERNS",
+    "MAX_ALL_VALUES",
     "MAX_DEPTH",
+    "MAX_PATTERN",
     "MAX_TERMS",
     "MAX_VALUES",
     "OPS",
@@ -46,6 +51,7 @@ __all__ = [
     "as_json",
     "count_terms",
     "fields_of",
+    "looks_inside",
     "parse_filter",
     "parse_query_params",
 ]
@@ -53,6 +59,10 @@ __all__ = [
 MAX_DEPTH: Final = 5
 """How deep all, any and not may nest."""
 MAX_TERMS: Final = 50
+MAX_ALL_VALUES: Final = 1000
+"""How many values all terms of a filter compare with."""
+MAX_ALL_PATTERNS: Final = 1000
+"""Characters of all that `contains` and `starts_with` look for in one filter."""
 
 RESERVED: Final = frozenset({"limit", "after", "sort", "q", "fields", "count"})
 """Query parameters of a list that are not filters."""
@@ -124,18 +134,19 @@ def parse_filter(document: Any, fields: Fields, pointer: str = "") -> Filter:
     """The checked tree of a JSON filter, its values as Python values of the fields' types.
 
     `pointer` is where the document sits in the request. Raises FilterError for another shape, a field or operator that
-    is not allowed, a value of another type, more than 5 levels or more than 50 terms.
+    is not allowed, a value of another type, more than 5 levels, more than 50 terms, more than 1,000 values or patterns of
+    more than 1,000 characters in all.
     """
-    _limit_depth(document, pointer)
+    _limit_size(document, pointer)
     try:
         tree = _READER.validate_python(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         at = "".join(f"/{part}" for part in _without_tags(first["loc"]))
         raise FilterError("invalid-filter", pointer + at, first["msg"]) from None
-    if count_terms(tree) > MAX_TERMS:
-        raise FilterError("too-many-terms", pointer, f"a filter has at most {MAX_TERMS} terms")
-    return _checked(tree, fields, pointer)
+    checked = _checked(tree, fields, pointer)
+    _limit_cost(checked, fields, pointer)
+    return checked
 
 
 def parse_query_params(
@@ -161,12 +172,14 @@ def parse_query_params(
         if op is None:
             raise _unknown_op(field, op_name, known, name)
         if len(terms) == MAX_TERMS:
-            raise FilterError("too-many-terms", name, f"a filter has at most {MAX_TERMS} terms")
+            raise FilterError("too-many-terms", name, TOO_MANY_TERMS)
         value: Any = text.split(",") if op in (Op.IN, Op.NIN, Op.BETWEEN) else text
         terms.append(Term(field=field, op=op, value=read_value(field, known, op, value, name, FROM_TEXT)))
     if not terms:
         return None
-    return terms[0] if len(terms) == 1 else AllOf.model_construct(all=terms)
+    tree = terms[0] if len(terms) == 1 else AllOf.model_construct(all=terms)
+    _limit_cost(tree, fields, "filter")
+    return tree
 
 
 def as_json(tree: Filter) -> dict[str, Any]:
@@ -189,6 +202,22 @@ def count_terms(tree: Filter) -> int:
     return count_terms(tree.not_) if isinstance(tree, Not) else 1
 
 
+def terms_of(tree: Filter) -> Iterator[Term]:
+    """The comparisons of a tree."""
+    if isinstance(tree, AllOf | AnyOf):
+        for part in tree.all if isinstance(tree, AllOf) else tree.any:
+            yield from terms_of(part)
+    elif isinstance(tree, Not):
+        yield from terms_of(tree.not_)
+    else:
+        yield tree
+
+
+def looks_inside(tree: Filter, fields: Fields) -> bool:
+    """Whether a tree looks for pieces of texts, so that it may have to read them all."""
+    return any(is_pattern(fields[term.field], term.op) for term in terms_of(tree))
+
+
 def fields_of(tree: Filter) -> set[str]:
     """The names of the fields that a tree compares."""
     if isinstance(tree, AllOf):
@@ -198,21 +227,46 @@ def fields_of(tree: Filter) -> set[str]:
     return fields_of(tree.not_) if isinstance(tree, Not) else {tree.field}
 
 
+MAX_KEYS: Final = 20
 _PARAMETER: Final = re.compile(r"(?P<field>[a-z][a-z0-9_.]{0,99})(?:\[(?P<op>[a-z_]{1,20})\])?", re.ASCII)
 
 
-def _limit_depth(document: Any, pointer: str) -> None:
-    """Refuses deep nesting before anything recurses into it."""
-    level, depth = [document], 0
+TOO_MANY_TERMS: Final = f"a filter has at most {MAX_TERMS} terms"
+
+
+def _limit_size(document: Any, pointer: str) -> None:
+    """Refuses what is nested deeply or has many parts before anything looks at each of them."""
+    level, depth, leaves = [document], 0, 0
     while level:
         inner: list[Any] = []
         for node in level:
-            inner.extend(_parts(node))
+            parts = _parts(node)
+            leaves += not parts
+            inner.extend(parts)
+            if isinstance(node, Mapping) and len(node) > MAX_KEYS:
+                raise FilterError("too-many-keys", pointer, "a term has field, op and value and nothing else")
         if inner:
             depth += 1
         if depth > MAX_DEPTH:
             raise FilterError("too-deep", pointer, f"all, any and not nest at most {MAX_DEPTH} levels deep")
+        # Below each part there is at least one term.
+        if leaves + len(inner) > MAX_TERMS:
+            raise FilterError("too-many-terms", pointer, TOO_MANY_TERMS)
         level = inner
+
+
+def _limit_cost(tree: Filter, fields: Fields, pointer: str) -> None:
+    """Refuses what is allowed term by term and too much in all."""
+    values = patterns = 0
+    for term in terms_of(tree):
+        values += len(term.value) if isinstance(term.value, tuple) else 1
+        if is_pattern(fields[term.field], term.op):
+            patterns += len(term.value)
+    if values > MAX_ALL_VALUES:
+        raise FilterError("too-many-values", pointer, f"a filter compares with at most {MAX_ALL_VALUES} values in all")
+    if patterns > MAX_ALL_PATTERNS:
+        message = f"contains and starts_with look for at most {MAX_ALL_PATTERNS} characters in all terms together"
+        raise FilterError("too-long", pointer, message)
 
 
 def _parts(node: Any) -> Sequence[Any]:
@@ -270,7 +324,7 @@ def _checked(tree: Filter, fields: Fields, pointer: str) -> Filter:
 
 def _unknown_field(field: str, pointer: str, fields: Fields) -> FilterError:
     allowed = ", ".join(sorted(fields)) or "none"
-    return FilterError("unknown-field", pointer, f"{field[:100]!r} cannot be filtered; allowed: {allowed}")
+    return FilterError("unknown-field", pointer[:200], f"{field[:100]!r} cannot be filtered; allowed: {allowed}")
 
 
 def _unknown_op(field: str, op: str, known: FilterField, pointer: str) -> FilterError:

@@ -24,6 +24,7 @@ from crm_kit import clock
 from crm_kit.errors import IllegalTransition
 from crm_kit.lifecycle import Lifecycle
 from crm_kit.outages import DRIVER_LOST
+from crm_kit.shares import Shares
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -48,6 +49,9 @@ class Database:
 
     ``lock_timeout`` bounds every wait for a row or a key, so that a stuck peer costs a caller 2 s and not a worker.
     ``by_index``: never read a whole table where an index can answer, however small the table looks.
+    ``shares``: at most half of the pool is in the hands of one caller, so that nobody's slow work takes it from the others.
+    ``slow``: of work that is known to be slow each caller does one piece at a time, and all of them together leave half of
+    the pool to the rest.
     """
 
     def __init__(
@@ -90,6 +94,9 @@ class Database:
                 },
             },
         )
+        half = max(1, pool_size // 2)
+        self.shares = Shares(half)
+        self.slow = Shares(1, half)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager

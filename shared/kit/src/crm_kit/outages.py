@@ -43,3 +43,8 @@ def database_away(error: BaseException) -> bool:
 def database_busy(error: BaseException) -> bool:
     """Whether the transaction lost against another one and may simply be tried again."""
     return any(_sqlstate(cause) in _BUSY for cause in _chain(error))
+
+
+def ran_out_of_time(error: BaseException) -> bool:
+    """Whether the database gave up a statement that took longer than it may."""
+    return any(_sqlstate(cause) == "57014" for cause in _chain(error))

@@ -44,6 +44,8 @@ R = TypeVar("R", bound=Record)
 
 STAMPS = frozenset({"version", "modified_at", "modified_by"})
 LOADED = "_loaded"
+SYSTEM = "system"
+"""The kind of principal that a service is to itself."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class UnitOfWork:
         self._borrowed = conn is not None
         self._in_transaction = conn is not None
         self._stack = AsyncExitStack()
+        self._slow = False
         self._records: dict[tuple[type[Record], UUID], Record] = {}
         self._seen: dict[tuple[type[Record], UUID], Record] = {}
         self._looked_up: dict[Any, Sequence[Mapping[str, Any]]] = {}
@@ -112,8 +115,21 @@ class UnitOfWork:
     async def connection(self) -> AsyncConnection:
         """The connection in use: the transaction's once something is locked, until then one in autocommit."""
         if self._held is None:
-            self._held = await self._stack.enter_async_context(self.runtime.db.connect(autocommit=True))
+            self._held = await self._connect(autocommit=True)
         return self._held
+
+    async def let_go(self) -> None:
+        """Give the connection back while something else is waited for. What is locked stays so: then it is kept."""
+        if not self._in_transaction:
+            await self._stack.aclose()
+            self._held = None
+
+    async def slowly(self) -> None:
+        """Call before work that no index bounds. A caller does one piece of it at a time, until the unit of work ends."""
+        if self.principal.kind != SYSTEM and not self._slow:
+            await self.let_go()
+            await self.runtime.db.slow.take(self.principal.id)
+            self._slow = True
 
     async def transaction(self) -> AsyncConnection:
         """The connection inside the transaction, begun now if it was not: for what is written beside the records."""
@@ -126,12 +142,20 @@ class UnitOfWork:
     async def _begin(self) -> AsyncConnection:
         if not self._in_transaction:
             await self._stack.aclose()
-            self._held = await self._stack.enter_async_context(self.runtime.db.connect(autocommit=False))
+            self._held = await self._connect(autocommit=False)
             self._in_transaction = True
             if self._key is not None:
                 await self._key.claim(self._held, self.now)
         assert self._held is not None
         return self._held
+
+    async def _connect(self, *, autocommit: bool) -> AsyncConnection:
+        """A connection out of the caller's share; the service itself, whose work is everybody's, has no bounds."""
+        db, principal = self.runtime.db, self.principal
+        if principal.kind != SYSTEM:
+            await db.shares.take(principal.id)
+            self._stack.callback(db.shares.give, principal.id)
+        return await self._stack.enter_async_context(db.connect(autocommit=autocommit))
 
     async def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
         """Run a read, or a set-based write of a projection."""
@@ -437,9 +461,14 @@ class UnitOfWork:
 
     async def close(self) -> None:
         """Give the connection back; what is not committed is rolled back."""
-        if not self._borrowed:
-            await self._stack.aclose()
-            self._held = None
+        try:
+            if not self._borrowed:
+                await self._stack.aclose()
+                self._held = None
+        finally:
+            if self._slow:
+                self._slow = False
+                self.runtime.db.slow.give(self.principal.id)
 
     async def _keep_without_effect(self, answer: Answer) -> None:
         assert self._key is not None
@@ -493,7 +522,7 @@ class UnitOfWork:
 
 def system_principal(service: str) -> Principal:
     """Consumers and timers act as ``system:<service>``."""
-    return Principal(id=system_id(service), kind="system", unit=system_id(service), name=service)
+    return Principal(id=system_id(service), kind=SYSTEM, unit=system_id(service), name=service)
 
 
 def _differences(record: Record) -> list[str]:

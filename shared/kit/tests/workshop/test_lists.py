@@ -331,6 +331,31 @@ async def test_what_a_list_does_not_understand_is_400(client: Client, query: str
     assert answer.json["errors"]
 
 
+@pytest.mark.parametrize(
+    ("query", "problem", "code"),
+    [
+        ("name[contains]=" + "ab" * 101, "invalid-filter", "too-long"),
+        ("&".join(f"{op}={'ab' * 100}" for op in ("name[contains]", "note[starts_with]")), None, None),
+        ("q=" + "ab" * 101, "invalid-parameter", "invalid-value"),
+        ("sort=" + "a" * 101, "invalid-parameter", "invalid-value"),
+        ("after=" + "a" * 2001, "invalid-parameter", "invalid-value"),
+        ("fields=" + "a," * 1001, "invalid-parameter", "invalid-value"),
+        ("&".join(f"a{n}=1" for n in range(3000)), "invalid-parameter", "too-many-parameters"),
+        ("&".join(f"a{n}=1" for n in range(50)) + "&a49=1", "invalid-parameter", "doubled-parameter"),
+    ],
+    ids=["pattern", "patterns", "q", "sort", "after", "fields", "parameters", "doubled"],
+)
+async def test_what_a_list_is_asked_for_has_a_size(
+    client: Client, query: str, problem: str | None, code: str | None
+) -> None:
+    answer = await client.get(f"/api/v1/tools?{query}")
+    if problem is None:
+        assert answer.status == 200
+        return
+    assert (answer.status, answer.problem, answer.json["errors"][0]["code"]) == (400, problem, code)
+    assert len(answer.body) < 2000, "what was sent is not sent back"
+
+
 async def test_a_list_without_the_privilege_is_403(client_for: Callable[[Principal | None], Client]) -> None:
     answer = await client_for(principal(tool="44044")).get("/api/v1/tools")
     assert answer.status == 200

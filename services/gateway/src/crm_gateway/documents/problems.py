@@ -18,8 +18,8 @@ from crm_kit.requests import PublicRoute
 EXPLAINED: Final = {
     "invalid-json": "The body is not JSON, or nested deeper than 32 levels.",
     "invalid-parameter": "A query parameter has a wrong value; `errors` names it and says what is allowed.",
-    "invalid-filter": "A filter names an unknown field or operator, or a value of the wrong type; the detail lists what is"
-    " allowed.",
+    "invalid-filter": "A filter names an unknown field or operator, or a value of the wrong type, or is too large; the detail"
+    " lists what is allowed.",
     "invalid-cursor": "The cursor was altered, or belongs to another list, filter, sort order or caller. Start again without"
     " `after`.",
     "invalid-header": "A header cannot be read; the detail says which.",
@@ -55,8 +55,8 @@ EXPLAINED: Final = {
     "unsupported-media-type": "Send application/json, or application/merge-patch+json in a PATCH.",
     "if-match-required": "Send If-Match with the record's ETag, or `*` to overwrite whatever is there.",
     "head-too-large": "The request line and the header fields are at most 64 KiB and 100 fields.",
-    "too-many-requests": "You send more than your share. Wait for the seconds in Retry-After; the RateLimit headers tell what"
-    " remains.",
+    "too-many-requests": "You send more than your share, in a second or at a time. Wait for the seconds in Retry-After; the"
+    " RateLimit headers tell what remains of the second's.",
     "account-locked": "Too many log-ins under this name failed, so none is heard until the seconds in Retry-After have"
     " passed. An administrator unlocks it with a new password (`reset-password`).",
     "internal-error": "A fault of ours. Give our operators the `trace_id`.",
@@ -74,6 +74,8 @@ EXPLAINED: Final = {
     "inactive-reference": "An inactive record takes no new reference; activate it first.",
     "unknown-reason": "The command takes other reasons; the message lists them.",
     "idempotency-key-reused": "The Idempotency-Key was used for another body in the last 24 hours.",
+    "too-expensive": "A search would take longer than a request may. Filter by `status`, `owner_id` or `created_at` as well, look"
+    " for longer pieces of text, or leave out `count=exact`.",
     "too-large": "The record's event would be larger than 1 MiB; shorten the field that the problem names.",
 }
 """Problems that any operation may have. Rules of a single operation are explained in its description."""

@@ -1,7 +1,8 @@
 """Two guards of one upstream: how many calls may be under way, and whether calling makes sense at all."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,29 +21,52 @@ class Unavailable(DomainError):
         super().__init__("unavailable", detail, members={"retry_after": max(1, math.ceil(seconds))})
 
 
+class TooManyUnderWay(DomainError):
+    """429: the caller's own calls are in the way, and nobody else's."""
+
+    def __init__(self, upstream: str, share: int) -> None:
+        super().__init__(
+            "too-many-requests",
+            f"{share} requests of yours to the {upstream} service are under way; wait until some of them are answered.",
+            members={"retry_after": 1},
+        )
+
+
 class Bulkhead:
-    """At most ``slots`` calls at a time; one more is refused at once, so that a hung upstream costs nobody else anything."""
+    """At most ``slots`` calls at a time; one more is refused at once, so that a hung upstream costs nobody else anything.
+
+    Half of them at most are one caller's, so that nobody's slow calls cost the others theirs.
+    """
 
     def __init__(self, upstream: str, slots: int) -> None:
         self._upstream, self._slots = upstream, slots
+        self._share = max(1, slots // 2)
+        self._held: Counter[Hashable] = Counter()
         self.taken = 0
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold one slot; 503 when all are taken."""
+    def slot(self, caller: Hashable = None) -> Iterator[None]:
+        """Hold one slot; 429 when the caller holds too many, 503 when all are taken. None is the gateway itself."""
+        if caller is not None and self._held[caller] >= self._share:
+            raise TooManyUnderWay(self._upstream, self._share)
         if self.taken >= self._slots:
             raise Unavailable(f"The {self._upstream} service is busy; try again.")
         self.taken += 1
+        self._held[caller] += 1
         try:
             yield
         finally:
             self.taken -= 1
+            self._held[caller] -= 1
+            if not self._held[caller]:
+                del self._held[caller]
 
 
 class Breaker:
-    """Opens after five connection failures in a row; then one call at a time tries whether the upstream is back.
+    """Opens after five failures in a row; then one call at a time tries whether the upstream is back.
 
-    The pause before a try starts at 1 s and doubles up to 8 s while tries fail.
+    The pause before a try starts at 1 s and doubles up to 8 s while tries fail. What a failure is, others decide: a slow
+    answer to one caller is none.
     """
 
     def __init__(self, upstream: str, now: Callable[[], float] = clock.monotonic) -> None:
@@ -56,6 +80,11 @@ class Breaker:
     def open(self) -> bool:
         """Whether calls are refused but for a try now and then."""
         return self._failures >= FAILURES_TO_OPEN
+
+    @property
+    def on_the_brink(self) -> bool:
+        """Whether one more failure opens it, or keeps it open."""
+        return self._failures + 1 >= FAILURES_TO_OPEN
 
     def admit(self) -> bool:
         """Let a call through, or 503. True when the call is the one try of an open breaker: settle it in any case."""

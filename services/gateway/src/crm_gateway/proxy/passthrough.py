@@ -1,7 +1,7 @@
 """One request through the gateway: streamed both ways, nothing parsed, within its deadline."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,8 @@ class Visit:
 
     headers: dict[bytes, bytes]
     address: str
+    caller: Hashable
+    """Whose share of the upstream's slots the request takes: the principal, or the address of who has no token."""
     answer_headers: Sequence[tuple[bytes, bytes]]
     """What the gateway adds to the answer."""
 
@@ -71,7 +73,7 @@ async def _exchange(
     async with asyncio.timeout_at(until):
         length = declared_length(visit.headers)
         body = await take_body(watch.receive, length, settings.max_body_bytes, _nothing, watch.begin)
-        with upstream.calls.slot():
+        with upstream.calls.slot(visit.caller):
             hop = min(settings.hop_seconds, until - loop.time())
             headers = _headers(visit, scope, body, length)
             headers.append(("crm-deadline-ms", str(max(1, int((hop - MARGIN_SECONDS) * 1000)))))
@@ -93,7 +95,7 @@ async def _transfer(
             if not patience.expired():
                 patience.reschedule(loop.time() + settings.idle_seconds)
 
-        with upstream.transfers.slot():
+        with upstream.transfers.slot(visit.caller):
             length = declared_length(visit.headers)
             body = await take_body(watch.receive, length, None, progress, watch.begin)
             headers = _headers(visit, scope, body, length)

@@ -1,7 +1,7 @@
 """One service behind the gateway: its connections, its guards, and calls to it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +26,9 @@ MARGIN_SECONDS: Final = 0.05
 
 SILENCE: Final = 0.5
 """The part of a hop without an answer that counts as a failure: a composed view waits for less than a hop."""
+
+HEALTH_SECONDS: Final = 1.0
+"""How long an upstream may take to say that it is there: it asks nobody, and so does not wait for slow work."""
 
 KEPT_ALIVE_SECONDS: Final = 60.0
 """Less than our servers keep an idle connection, so that none is closed at the moment it is used again."""
@@ -69,6 +72,7 @@ class Upstream:
         self.calls = Bulkhead(name, settings.upstream_slots)
         self.transfers = Bulkhead(name, settings.transfer_slots)
         self.breaker = Breaker(name)
+        self._asking: asyncio.Task[None] | None = None
         self._seconds = SECONDS.labels(name)
         UNDER_WAY.labels(name).set_function(lambda: self.calls.taken + self.transfers.taken)
         OPEN.labels(name).set_function(lambda: float(self.breaker.open))
@@ -85,6 +89,9 @@ class Upstream:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
         await self._session.close()
 
     async def open(
@@ -131,11 +138,14 @@ class Upstream:
         try:
             answer = await self._session.request(method, url, headers=headers, data=body, allow_redirects=False)
             settled = True
-        except ClientError:
+        except ClientError as error:
             if not (isinstance(body, Upload) and body.failure is not None):
                 settled = True
                 FAILURES.labels(self.name, "connection").inc()
-                self._failed()
+                if isinstance(error, aiohttp.ClientConnectorError):
+                    self._gone()
+                else:
+                    self._failed()
             raise
         finally:
             # A caller who went away, or sent too much, tells nothing about the upstream.
@@ -145,13 +155,15 @@ class Upstream:
         self.breaker.succeeded()
         return answer
 
-    async def fetch(self, target: str, headers: list[tuple[str, str]], seconds: float | None = None) -> Answer:
+    async def fetch(
+        self, target: str, headers: list[tuple[str, str]], seconds: float | None = None, caller: Hashable = None
+    ) -> Answer:
         """GET, read whole, within ``seconds`` and the time of one hop; 502, 503 or 504 when that cannot be had."""
         patience = self._patience if seconds is None else min(seconds, self._patience)
         until = asyncio.get_running_loop().time() + patience
         told = max(1, int((patience - MARGIN_SECONDS) * 1000))
         try:
-            with self.calls.slot():
+            with self.calls.slot(caller):
                 sent = [*headers, ("crm-deadline-ms", str(told))]
                 async with await self.open("GET", target, sent, seconds=patience, repeatable=True) as answer:
                     async with asyncio.timeout_at(until):
@@ -164,11 +176,39 @@ class Upstream:
             raise DomainError("upstream-failed", f"The answer of the {self.name} service is too large.")
         return Answer(answer.status, answer.headers, body)
 
-    def _failed(self) -> None:
+    def _gone(self) -> None:
+        """Count a failure that is certain."""
         was_open = self.breaker.open
         self.breaker.failed()
         if self.breaker.open and not was_open:
             log.warning("upstream given up", upstream=self.name)
+
+    def _failed(self) -> None:
+        """Count a failure; the one that would give the upstream up only after it was asked whether it is there at all.
+
+        One caller can ask for what takes long, again and again, and so make one call after another fail: then the upstream
+        answers others, and this.
+        """
+        if not self.breaker.on_the_brink:
+            self.breaker.failed()
+        elif self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name=f"is {self.name} there")
+
+    async def _ask(self) -> None:
+        if await self._is_there():
+            self.breaker.succeeded()
+            return
+        FAILURES.labels(self.name, "health").inc()
+        # Somebody may have got an answer meanwhile; then it is one failure among answers.
+        self._gone()
+
+    async def _is_there(self) -> bool:
+        url = URL(f"{self.url}/healthz", encoded=True)
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS), self._session.get(url, allow_redirects=False) as answer:
+                return answer.status == 200
+        except (ClientError, TimeoutError):
+            return False
 
     def _refusal(self, error: ClientError) -> DomainError:
         match error:

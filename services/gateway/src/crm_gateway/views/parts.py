@@ -17,6 +17,7 @@ from crm_kit.announcing import Cause
 from crm_kit.errors import DomainError
 from crm_kit.problems import MEDIA_TYPE, Problem, problem, status_of
 from crm_kit.requests import trace_id
+from crm_kit.uow import UnitOfWork
 
 MARGIN_SECONDS: Final = 0.15
 """Kept back from the caller's time, so that late parts are marked and the rest is still written in time."""
@@ -61,6 +62,8 @@ class Composer:
 
     def __init__(self, request: Request) -> None:
         self.cause: Cause = request.scope["crm.cause"]
+        uow: UnitOfWork = request.scope["crm.uow"]
+        self._caller = uow.principal.id
         self._upstreams: Upstreams = request.app.state.upstreams
         self._until = asyncio.get_running_loop().time() + _seconds(request) - MARGIN_SECONDS
         self._headers = [(name, value) for name in FORWARDED if (value := request.headers.get(name)) is not None]
@@ -91,7 +94,7 @@ class Composer:
         try:
             if left <= 0:
                 raise DeadlineExceeded(upstream.name)
-            answer = await upstream.fetch(target, self._headers, left)
+            answer = await upstream.fetch(target, self._headers, left, self._caller)
             if answer.status != 200:
                 raise _refusal(upstream.name, answer)
             return Told(target, as_of, orjson.loads(answer.body))

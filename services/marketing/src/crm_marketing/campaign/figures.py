@@ -15,6 +15,7 @@ from crm_marketing.projections.lead_ref import LeadRef
 
 async def figures_of(uow: UnitOfWork, campaign: Campaign) -> dict[str, Any]:
     """The figures of a campaign, in one statement; amounts in base currency."""
+    await uow.slowly()
     leads = (
         select(
             func.count().label("leads"),

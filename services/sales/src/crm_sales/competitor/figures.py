@@ -17,6 +17,7 @@ from crm_sales.opportunity.model import Opportunity
 async def figures_of(uow: UnitOfWork, competitor: Competitor) -> dict[str, Any]:
     """The figures of a competitor over the deals that the caller may read, in one statement; 403 for who may read none."""
     uow.principal.require(Opportunity.entity(), Privilege.READ)
+    await uow.slowly()
     deal = Opportunity.__table__.c
     won = deal.status == "won"
     # A deal may name several competitors, and is lost to one of them or to none.

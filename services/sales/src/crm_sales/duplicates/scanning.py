@@ -1,7 +1,8 @@
 """Looking through what exists for likely duplicates: a stretch of records per request, however many there are.
 
 Every request looks through a few records the caller may read, oldest first, and finds the likely duplicates of each by
-index. It stops when its page is full or its time is up, so a page may be short, or empty, and still have a next one.
+index. It stops when its page is full or its time is up, so a page may be short, or empty, and still have a next one. A
+caller's scans take turns, and between two steps the connection is free for others.
 """
 
 from collections import defaultdict
@@ -10,9 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi.responses import Response
+from sqlalchemy.exc import DBAPIError
 
 from crm_contracts.access import Depth, Privilege
 from crm_kit import clock
+from crm_kit.outages import ran_out_of_time
 from crm_kit.records.answers import READ_HEADERS
 from crm_kit.records.filtering import Parameters
 from crm_kit.records.listing import Listing, covered, cursors_of, readable_after
@@ -41,14 +44,22 @@ async def scan_duplicates(
         target = replace(target, similar="false")
     cursors, scope = cursors_of(uow), f"duplicates of {target} for {uow.principal.id}".encode()
     position = None if after is None else cursors.read(after, scope)
+    await uow.slowly()
     now = clock.monotonic()
     until, step = now + SECONDS, FIRST_STEP
     items: list[dict[str, Any]] = []
     scanned = 0
     while True:
-        rows = await readable_after(uow, listing, position, step)
-        records = [entity.from_row(row) for row in rows]
-        partners = await _partners(uow, target, entity, records, depth)
+        try:
+            rows = await readable_after(uow, listing, position, step)
+            records = [entity.from_row(row) for row in rows]
+            partners = await _partners(uow, target, entity, records, depth)
+        except DBAPIError as error:
+            # What follows has names that are far more common: the next request begins there, with a step of one.
+            if position is None or not scanned or not ran_out_of_time(error):
+                raise
+            return _page(items, cursors.write(position, scope), scanned)
+        await uow.let_go()
         for number, record in enumerate(records):
             scanned += 1
             position = [record.created_at.isoformat(), str(record.id)]

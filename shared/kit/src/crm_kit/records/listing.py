@@ -5,7 +5,9 @@ unit, merged: every branch reads one index in order and stops after a page.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -18,12 +20,22 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Numeric, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.exc import DBAPIError
 
 from crm_contracts.access import Depth, Privilege
-from crm_contracts.filters import Filter, FilterError, parse_filter, parse_query_params
+from crm_contracts.filters import (
+    MAX_TERMS,
+    RESERVED,
+    Filter,
+    FilterError,
+    looks_inside,
+    parse_filter,
+    parse_query_params,
+)
 from crm_kit.access import units_of
 from crm_kit.db import Mergeable, OwnedRecord, Record, fetch, stored_columns
 from crm_kit.errors import DomainError, FieldError, Forbidden
+from crm_kit.outages import ran_out_of_time
 from crm_kit.records.answers import items, page
 from crm_kit.records.cursor import Cursors
 from crm_kit.records.filtering import Below, Filterable, Parameters, Virtual, escaped, filterable
@@ -32,6 +44,11 @@ from crm_kit.uow import UnitOfWork
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_SEARCH = 200
+TRIGRAM = 3
+"""Characters that a word needs for an index to find it (``pg_trgm``)."""
+MAX_PARAMETERS = MAX_TERMS + len(RESERVED)
+LONGEST = {"q": MAX_SEARCH, "sort": 100, "after": 2000, "fields": 2000}
+"""Characters of a parameter's value."""
 
 
 class Query(BaseModel):
@@ -45,11 +62,13 @@ class Query(BaseModel):
         examples=[{"all": [{"field": "created_at", "op": "gte", "value": "2026-01-01T00:00:00Z"}]}],
     )
     q: str | None = Field(None, max_length=MAX_SEARCH, description="Text to find.")
-    sort: str | None = Field(None, max_length=100, description="One sortable field; `-` in front for descending.")
+    sort: str | None = Field(
+        None, max_length=LONGEST["sort"], description="One sortable field; `-` in front for descending."
+    )
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE, description="Records per page, 1 to 200.")
-    after: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+    after: str | None = Field(None, max_length=LONGEST["after"], description="`next` of the page before.")
     count: str | None = Field(None, pattern="^exact$", description="`exact` counts all matches, at its price.")
-    fields: str | None = Field(None, max_length=2000, description="Comma-separated fields to answer with.")
+    fields: str | None = Field(None, max_length=LONGEST["fields"], description="Comma-separated fields to answer with.")
 
 
 @dataclass(frozen=True)
@@ -121,10 +140,13 @@ class Order:
 async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> Response:
     """``GET /{collection}``: everything from the query string."""
     pairs = request.query_params.multi_items()
+    if len(pairs) > MAX_PARAMETERS:
+        raise _refused("filter", "too-many-parameters", f"A list takes at most {MAX_PARAMETERS} parameters.")
     given = dict(pairs)
     if len(given) != len(pairs):
-        doubled = next(name for name, _ in pairs if sum(1 for other, _ in pairs if other == name) > 1)
-        raise _refused(doubled, "doubled-parameter", "A parameter is given once; several values go into name[in]=a,b.")
+        doubled = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        message = "A parameter is given once; several values go into name[in]=a,b."
+        raise _refused(doubled[:100], "doubled-parameter", message)
     limit = given.get("limit", str(DEFAULT_PAGE))
     if not (limit.isascii() and limit.isdecimal() and len(limit) <= 3 and 1 <= int(limit) <= MAX_PAGE):
         raise _refused("limit", "invalid-value", f"limit is a number from 1 to {MAX_PAGE}.")
@@ -142,8 +164,9 @@ async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> R
         count=given.get("count"),
         fields=given.get("fields"),
     )
-    if wanted.q is not None and len(wanted.q) > MAX_SEARCH:
-        raise _refused("q", "invalid-value", f"q has at most {MAX_SEARCH} characters.")
+    for name, longest in LONGEST.items():
+        if len(given.get(name, "")) > longest:
+            raise _refused(name, "invalid-value", f"{name} has at most {longest} characters.")
     return await _answer(uow, listing, wanted, tree)
 
 
@@ -184,15 +207,42 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
         for depth, kinds in reaches.items()
     ]
     sql = pages[0] if len(pages) == 1 else _merged(pages, order, query.limit)
-    conn = await uow.connection()
-    rows = [dict(row) for row in await fetch(conn, sql, parameters.values)]
+    if _is_slow(listing, query, tree):
+        await uow.slowly()
+    with _narrowable(query, tree):
+        rows = [dict(row) for row in await fetch(await uow.connection(), sql, parameters.values)]
     following = None
     if len(rows) > query.limit:
         rows.pop()
         last = rows[-1]
         following = cursors.write([_position(last[order.column]), str(last["id"])], scope)
-    count = await _count(uow, listing, reaches, conditions, parameters.values[:filtered]) if query.count else None
+    count = None
+    if query.count:
+        with _narrowable(query, tree):
+            count = await _count(uow, listing, reaches, conditions, parameters.values[:filtered])
     return page(await items(uow, listing.entity, rows, only, listing.kinds), following, count)
+
+
+def _is_slow(listing: Listing, query: Query, tree: Filter | None) -> bool:
+    """Whether no index need bound the work: it counts, or it looks for pieces of texts other than by trigrams."""
+    if query.count or (tree is not None and looks_inside(tree, listing.filterable.fields)):
+        return True
+    return bool(query.q) and all(len(word) < TRIGRAM for word in str(query.q).split())
+
+
+@contextmanager
+def _narrowable(query: Query, tree: Filter | None) -> Iterator[None]:
+    """422 ``too-expensive`` for a search that takes too long; a list of everything cannot be asked for otherwise."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not ran_out_of_time(error) or (tree is None and not query.q and not query.count):
+            raise
+        raise DomainError(
+            "too-expensive",
+            "This search would take longer than a request may. Narrow it: filter by status, owner_id or created_at as well, "
+            "look for longer pieces of text, or leave out count=exact.",
+        ) from error
 
 
 def _reaches(uow: UnitOfWork, listing: Listing) -> dict[Depth, list[str]]:
