@@ -232,10 +232,10 @@ async def poison(suite: Suite, cage: Cage) -> None:
     connection = await aio_pika.connect(suite.status["amqp_url"])
     async with connection:
         channel = await connection.channel()
-        replay = await channel.get_exchange("crm.replay.sales")
+        events = await channel.get_exchange("crm.events")
         for body in bodies:
             message = aio_pika.Message(body.encode(), type=type_, headers={"type": type_, "source": "/crm/sales"})
-            await replay.publish(message, "crm.activities.inbox")
+            await events.publish(message, type_)
         forged = aio_pika.Message(bodies[0].replace(subject, str(uuid4())).encode(), type=type_)
         await channel.default_exchange.publish(forged, "crm.activities.inbox")
     database = in_database(suite.status["database_url"], f"{suite.status['instance']}_crm_activities")

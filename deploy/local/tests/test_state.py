@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from crm_local import cli, control, ports
+from crm_local.deployment import Deployment
 from crm_local.processes import ProcessRef
 from crm_local.state import Home, HomeInUse, Kept, Member, State
-from crm_local.suite import Suite, gateway_port
+from crm_local.suite import Backends, Suite, gateway_port
 
-_DATABASE, _BROKER = "postgresql://u:p@db:5432/postgres", "amqp://u:p@mq:5672/one"
+_BACKENDS = Backends("postgresql://u:p@db:5432/postgres", "amqp://u:p@mq:5672/one", "http://u:p@mq:15672")
 
 
 @pytest.fixture
@@ -123,15 +124,34 @@ def test_a_stopped_home_tells_its_instance(home: Home) -> None:
     assert control.status(home)["instance"] == kept.instance
 
 
-def test_each_process_is_told_its_own_database_and_only_identity_the_password(home: Home) -> None:
-    suite = Suite(home.kept())
+def test_each_process_is_told_what_is_its_own_and_only_identity_the_password(home: Home) -> None:
+    suite = Suite(home.kept(), operator_secret=home.operator_secret())
     home.assign_ports(suite.kept, suite.assigned_ports())
-    told = {name: suite.environment(service, role, _DATABASE, _BROKER) for name, service, role in suite.members()}
-    assert told["sales-api"]["DATABASE_URL"].endswith(f"/{suite.kept.instance}_crm_sales")
+    deployment = Deployment.of_home(home, suite.kept.instance, _BACKENDS).with_roles(True)
+    told = {
+        name: suite.environment(service, role, deployment.own_database(service), deployment.own_broker(service))
+        for name, service, role in suite.members()
+    }
+    sales = deployment.password_of("sales")
+    assert told["sales-api"]["DATABASE_URL"] == (
+        f"postgresql://{suite.kept.instance}_crm_sales:{sales}@db:5432/{suite.kept.instance}_crm_sales"
+    )
+    assert told["sales-api"]["AMQP_URL"] == f"amqp://one.sales:{sales}@mq:5672/one"
+    assert {name for name, env in told.items() if sales in str(env)} == {"sales-api", "sales-worker"}
     assert {name for name, env in told.items() if env["CRM_ADMIN_PASSWORD"]} == {"identity-api", "identity-worker"}
+    assert {name for name, env in told.items() if suite.kept.secret in str(env)} == {"identity-api", "identity-worker"}
+    assert len({env["CRM_SECRET"] for env in told.values()}) == len(told) / 2
+    assert not [name for name, env in told.items() if suite.operator_secret in str(env)]
     assert {name for name, env in told.items() if "CRM_UPSTREAMS" in env} == {"gateway-api", "gateway-worker"}
     assert f"sales=http://127.0.0.1:{suite.kept.ports['sales-api']}" in told["gateway-api"]["CRM_UPSTREAMS"].split(",")
     assert len({env["CRM_PORT"] for env in told.values()}) == len(told)
+
+
+def test_the_operators_secret_is_kept_and_only_its_owner_reads_it(home: Home) -> None:
+    secret = home.operator_secret()
+    assert len(secret) >= 48
+    assert home.operator_secret() == secret
+    assert stat.S_IMODE((home.path / "operator-secret").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "80 "])

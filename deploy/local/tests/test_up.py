@@ -35,8 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         broken = os.path.exists(os.path.join(os.environ["CRM_HOME"], "broken"))
         self.send_response(503 if broken and self.path == "/readyz" else 200)
         self.end_headers()
-        names = ("CRM_SERVICE", "CRM_ROLE", "DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "CRM_ADMIN_PASSWORD")
-        self.wfile.write(json.dumps({name: os.environ.get(name) for name in names}).encode())
+        self.wfile.write(json.dumps(dict(os.environ)).encode())
 
     def log_message(self, *_):
         pass
@@ -146,9 +145,9 @@ def guest(place: Place, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> It
     yield place
     control.down(place.home)
     instance = place.home.kept().instance
-    asyncio.run(
-        _run_sql(servers.database_url, *(f'drop database if exists "{instance}_crm_{n}"' for n in ("one", "gateway")))
-    )
+    for name in (f"{instance}_crm_one", f"{instance}_crm_gateway"):
+        dropped = (f'drop database if exists "{name}"', f'drop role if exists "{name}"')
+        asyncio.run(_run_sql(servers.database_url, *dropped))
     if servers.amqp_management_url:
         names = [vhost["name"] for vhost in call(servers.amqp_management_url, "GET", "/api/vhosts")]
         if instance in names:
@@ -189,6 +188,86 @@ def test_a_service_is_told_its_own_database_and_user_and_no_more(guest: Place, s
     if servers.amqp_management_url:
         assert urlsplit(told["AMQP_URL"]).username == f"{instance}.one"
         assert urlsplit(told["AMQP_URL"]).path == f"/{instance}"
+
+
+def _account(url: str) -> tuple[str | None, str | None]:
+    return urlsplit(url).username, urlsplit(url).password
+
+
+def test_a_service_holds_nothing_that_another_or_the_operator_holds(guest: Place, servers: Servers) -> None:
+    assert guest.up()
+    told = {name: guest.told(f"{name}-api") for name in ("one", "gateway")}
+    instance, kept = guest.home.kept().instance, guest.home.kept()
+    for name, of_it in told.items():
+        assert _account(of_it["DATABASE_URL"])[0] == f"{instance}_crm_{name}"
+        held = json.dumps(of_it)
+        operators = (_account(servers.database_url)[1], _account(servers.amqp_url)[1], guest.home.operator_secret())
+        for secret in (*operators, kept.secret, kept.admin_password, kept.postgres_password, kept.rabbitmq_password):
+            assert str(secret) not in held
+    one, gateway = told["one"], told["gateway"]
+    for variable in ("CRM_SECRET", "DATABASE_URL", "AMQP_URL"):
+        assert one[variable] != gateway[variable]
+    assert _account(one["DATABASE_URL"])[1] != _account(gateway["DATABASE_URL"])[1]
+    rights = "select not rolsuper and not rolcreaterole and not rolcreatedb from pg_roles where rolname = current_user"
+    assert asyncio.run(_run_sql(one["DATABASE_URL"], rights)) == [True]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        asyncio.run(_run_sql(urlsplit(one["DATABASE_URL"])._replace(path=f"/{instance}_crm_gateway").geturl()))
+
+
+def test_a_home_from_before_services_had_roles_goes_on(guest: Place, servers: Servers) -> None:
+    name = f"{guest.home.kept().instance}_crm_one"
+    asyncio.run(_run_sql(servers.database_url, f'create database "{name}"'))
+    url = urlsplit(servers.database_url)._replace(path=f"/{name}").geturl()
+    made = (
+        "create extension pg_trgm",
+        "create table kept (word text, number bigint generated always as identity)",
+        "create sequence numbers",
+        "create type colour as enum ('red')",
+        "create view words as select word from kept",
+        "create function one() returns int language sql as 'select 1'",
+        "create schema aside create table more (number int)",
+        "insert into kept (word) values ('from before')",
+    )
+    asyncio.run(_run_sql(url, *made))
+    for _ in range(2):
+        assert guest.up()
+        owned = (
+            "insert into kept (word) values ('and since') returning word",
+            "alter table kept add column if not exists more text",
+            "select nextval('numbers')",
+            "create or replace view words as select word, 1 as one from kept",
+            "alter type colour add value if not exists 'blue'",
+            "create or replace function one() returns int language sql as 'select 2'",
+            "alter table aside.more add column if not exists word text",
+            "select min(word) from kept where word like 'from%'",
+        )
+        assert asyncio.run(_run_sql(guest.database_url(), *owned))[-1] == "from before"
+        control.down(guest.home)
+
+
+def test_without_the_right_to_make_roles_services_share_the_operators(
+    guest: Place, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = f"poor_{os.getpid()}"
+    asyncio.run(_run_sql(servers.database_url, f"create role {role} login createdb password 'poor'"))
+    parts = urlsplit(servers.database_url)
+    url = parts._replace(netloc=f"{role}:poor@{parts.netloc.rpartition('@')[2]}").geturl()
+    monkeypatch.setenv("DATABASE_URL", url)
+    try:
+        assert guest.up()
+        assert _account(guest.database_url()) == (role, "poor")
+        assert "all services share it" in guest.home.log("prepare").read_text()
+        control.down(guest.home)
+        # Once the right is there, so are the roles.
+        asyncio.run(_run_sql(servers.database_url, f"alter role {role} createrole"))
+        assert guest.up()
+        assert _account(guest.database_url())[0] == f"{guest.home.kept().instance}_crm_one"
+    finally:
+        control.down(guest.home)
+        for name in ("one", "gateway"):
+            owned = f"{guest.home.kept().instance}_crm_{name}"
+            asyncio.run(_run_sql(servers.database_url, f'drop database "{owned}"', f'drop role if exists "{owned}"'))
+        asyncio.run(_run_sql(servers.database_url, f"drop role {role}"))
 
 
 def test_a_killed_service_comes_back(guest: Place) -> None:

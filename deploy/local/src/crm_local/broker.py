@@ -1,10 +1,7 @@
 """The suite's vhost: its users, and what is declared in it."""
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Callable, Sequence
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from crm_kit import topology
 from crm_kit.bus import BrokerRefused
@@ -13,21 +10,6 @@ from crm_local import entrypoints
 from crm_local.suite import Backends, Service
 
 _RECOVERY_SECONDS = 30
-
-
-def password(secret: str, service: str) -> str:
-    """The password of a service's broker user: derived, so that a repeated `apply` changes nothing."""
-    return hmac.new(secret.encode(), f"amqp:{service}".encode(), hashlib.sha256).hexdigest()
-
-
-def service_url(service: Service, secret: str, backends: Backends) -> str:
-    """The broker as the service may use it: as a user of its own, where there is a management API to make one."""
-    if not backends.amqp_management_url:
-        return backends.amqp_url
-    parts = urlsplit(backends.amqp_url)
-    user = quote(topology.user_of(service.name, backends.amqp_url), safe="")
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{user}:{password(secret, service.name)}@{place}"))
 
 
 async def declare(

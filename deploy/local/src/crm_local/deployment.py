@@ -1,42 +1,52 @@
-"""The suite that an operator's commands are for: the one that runs from a home, or the one the environment describes."""
+"""A suite by its servers and what each service is given: the one that runs from a home, or the one the environment describes."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from crm_local import broker
+from crm_kit.management import user_of
 from crm_local.control import NotReady
+from crm_local.credentials import derived
 from crm_local.state import Home
 from crm_local.suite import SERVICES, Backends, Service, database_name, in_database
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A suite by its servers and secrets; `secret` derives every password that `passwords` does not give."""
+    """The operator's view; `own_database` and `own_broker` are what a service gets to see of it."""
 
     instance: str
-    secret: str
     backends: Backends
-    passwords: Mapping[str, str] = field(default_factory=dict)
+    password_of: Callable[[str], str]
+    """The password of a service, as a role of PostgreSQL and as a user of the broker."""
+    has_roles: bool = True
+    """Whether each service has a role of its own; without the right to make roles they share the operator's."""
 
     @classmethod
     def find(cls, home: Home) -> "Deployment":
-        """The environment's where CRM_OPERATOR_SECRET is set, else the home's. Raises NotReady or ValueError."""
-        if os.environ.get("CRM_OPERATOR_SECRET"):
+        """The environment's where CRM_SERVICE_PASSWORDS is set, else the home's. Raises NotReady or ValueError."""
+        if os.environ.get("CRM_SERVICE_PASSWORDS"):
             return cls.of_environment()
         state = home.state()
         if state is None:
             raise NotReady(f"no suite runs from {home.path}")
         backends = Backends(state.database_url, state.amqp_url, state.amqp_management_url)
-        return cls(state.instance, home.kept().secret, backends)
+        return cls.of_home(home, state.instance, backends)
+
+    @classmethod
+    def of_home(cls, home: Home, instance: str, backends: Backends) -> "Deployment":
+        """One whose passwords derive from the secret that the home keeps for its operator."""
+        return cls(instance, backends, partial(derived, home.operator_secret(), "password"), home.has_roles())
 
     @classmethod
     def of_environment(cls) -> "Deployment":
-        """What CRM_INSTANCE, CRM_OPERATOR_SECRET, DATABASE_URL, AMQP_URL and AMQP_MANAGEMENT_URL say, which are all needed.
+        """What CRM_INSTANCE, DATABASE_URL, AMQP_URL and AMQP_MANAGEMENT_URL say, which are all needed.
 
         CRM_SERVICE_PASSWORDS (`sales=…,identity=…`) must name every service. Raises ValueError with what is missing.
         """
-        names = ("CRM_INSTANCE", "CRM_OPERATOR_SECRET", "DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL")
+        names = ("CRM_INSTANCE", "DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL")
         told = {name: os.environ.get(name, "") for name in names}
         if missing := [name for name, value in told.items() if not value]:
             raise ValueError(f"not set: {', '.join(missing)}")
@@ -45,12 +55,29 @@ class Deployment:
         if unknown := [service.name for service in SERVICES if service.name not in passwords]:
             raise ValueError(f"CRM_SERVICE_PASSWORDS has no password for: {', '.join(unknown)}")
         backends = Backends(told["DATABASE_URL"], told["AMQP_URL"], told["AMQP_MANAGEMENT_URL"])
-        return cls(told["CRM_INSTANCE"], told["CRM_OPERATOR_SECRET"], backends, passwords)
+        return cls(told["CRM_INSTANCE"], backends, passwords.__getitem__)
 
-    def password_of(self, user: str) -> str:
-        """The password of a service, or of a subscriber (`ext.<name>`)."""
-        return self.passwords.get(user) or broker.password(self.secret, user)
+    def with_roles(self, has_roles: bool) -> "Deployment":
+        """The same, known to have roles or not."""
+        return replace(self, has_roles=has_roles)
 
     def database(self, service: Service) -> str:
         """The operator's URL of the service's database."""
         return in_database(self.backends.database_url, database_name(self.instance, service))
+
+    def own_database(self, service: Service) -> str:
+        """The service's URL of its database: as its own role, where it has one."""
+        if not self.has_roles:
+            return self.database(service)
+        return self._as(self.database(service), database_name(self.instance, service), service)
+
+    def own_broker(self, service: Service) -> str:
+        """The broker as the service may use it: as its own user, where there is a management API to make one."""
+        if not self.backends.amqp_management_url:
+            return self.backends.amqp_url
+        return self._as(self.backends.amqp_url, user_of(service.name, self.backends.amqp_url), service)
+
+    def _as(self, url: str, user: str, service: Service) -> str:
+        parts = urlsplit(url)
+        account = f"{quote(user, safe='')}:{quote(self.password_of(service.name), safe='')}"
+        return urlunsplit(parts._replace(netloc=f"{account}@{parts.netloc.rpartition('@')[2]}"))

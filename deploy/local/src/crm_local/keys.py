@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from crm_local import control
+from crm_local.deployment import Deployment
 from crm_local.state import Home
 from crm_local.suite import Suite
 
@@ -16,11 +17,10 @@ def main(argv: list[str], home: Home) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("rotate", help="introduce a new signing key; nobody is logged out and no request fails")
     parser.parse_args(argv)
-    state = home.state()
-    if state is None:
+    if home.state() is None:
         raise control.NotReady(f"no suite runs from {home.path}")
-    suite = Suite(home.kept())
+    suite, deployment = Suite(home.kept()), Deployment.find(home)
     identity = next(service for service in suite.services if service.name == "identity")
-    told = suite.environment(identity, "worker", state.database_url, state.amqp_url)
+    told = suite.environment(identity, "worker", deployment.own_database(identity), deployment.own_broker(identity))
     rotate = [sys.executable, "-m", f"{identity.package}.rotate"]
     return subprocess.run(rotate, env={**os.environ, **told}, check=False).returncode

@@ -7,33 +7,37 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 
 import asyncpg
 
-from crm_local import broker, entrypoints
+from crm_local import broker, databases, entrypoints
+from crm_local.deployment import Deployment
 from crm_local.processes import wait_until
 from crm_local.servers import Instance
-from crm_local.suite import Backends, Suite
+from crm_local.state import Home
+from crm_local.suite import Suite
 
 _SERVER_SECONDS = 90
 
 
-def prepare(suite: Suite, instances: Sequence[Instance], backends: Backends) -> None:
-    """Do all of it; safe to repeat. Exits with the reason when something cannot be done."""
+def prepare(home: Home, suite: Suite, instances: Sequence[Instance], deployment: Deployment) -> None:
+    """Do all of it; safe to repeat. Exits with the reason when something cannot be done.
+
+    Whether the services have roles of their own is noted in the home, for the process that starts them.
+    """
     by_name = {instance.command.name: instance for instance in instances}
     if "postgres" in by_name:
         _await(by_name["postgres"])
-    asyncio.run(_make_databases(suite, backends.database_url))
+    deployment = deployment.with_roles(_make_databases(suite, deployment))
+    home.note_roles(deployment.has_roles)
     for service in suite.services:
-        amqp_url = broker.service_url(service, suite.kept.secret, backends)
-        os.environ.update(suite.environment(service, "worker", backends.database_url, amqp_url))
+        told = suite.environment(service, "worker", deployment.own_database(service), deployment.own_broker(service))
+        os.environ.update(told)
         entrypoints.set_up(service)
         _say(f"database {suite.database(service)} is ready")
     if "rabbitmq" in by_name:
         _await(by_name["rabbitmq"])
-    password_of = partial(broker.password, suite.kept.secret)
-    _say(str(asyncio.run(broker.declare(suite.services, password_of, backends))))
+    _say(str(asyncio.run(broker.declare(suite.services, deployment.password_of, deployment.backends))))
 
 
 def _await(instance: Instance) -> None:
@@ -43,21 +47,18 @@ def _await(instance: Instance) -> None:
     instance.finish()
 
 
-async def _make_databases(suite: Suite, operator_url: str) -> None:
+def _make_databases(suite: Suite, deployment: Deployment) -> bool:
     try:
-        connection = await asyncpg.connect(operator_url, timeout=10)
+        has_roles = asyncio.run(databases.make(deployment, suite.services))
+    except asyncpg.InsufficientPrivilegeError as error:
+        sys.exit(
+            f"the user of DATABASE_URL may not make databases or roles ({error}): alter role … createdb createrole"
+        )
     except (OSError, asyncpg.PostgresError) as error:
-        sys.exit(f"PostgreSQL cannot be reached: {error or type(error).__name__}")
-    try:
-        there = {row["datname"] for row in await connection.fetch("select datname from pg_database")}
-        for service in suite.services:
-            name = suite.database(service)
-            if name not in there:
-                await connection.execute(f"create database \"{name}\" template template0 encoding 'UTF8'")
-    except asyncpg.InsufficientPrivilegeError:
-        sys.exit("the user of DATABASE_URL may not create databases: alter role … createdb, or leave it unset")
-    finally:
-        await connection.close()
+        sys.exit(f"PostgreSQL cannot be used: {error or type(error).__name__}")
+    if not has_roles:
+        _say("warning: the user of DATABASE_URL may make no roles, so all services share it: alter role … createrole")
+    return has_roles
 
 
 def _say(line: str) -> None:

@@ -26,6 +26,7 @@ class Kept:
 
     instance: str
     secret: str
+    """Identity's own: its signing keys are sealed with it."""
     postgres_password: str
     rabbitmq_password: str
     admin_email: str
@@ -104,6 +105,25 @@ class Home:
         kept.admin_password = os.environ.get("CRM_ADMIN_PASSWORD") or kept.admin_password
         self.keep(kept)
         return kept
+
+    def operator_secret(self) -> str:
+        """What the passwords of services derive from; made on the first call, and told to no process of a service.
+
+        A file of its own, which releases that do not know it leave alone. Without it all get new passwords at the next `up`.
+        """
+        path = self.path / "operator-secret"
+        if not path.exists():
+            _replace(path, secrets.token_urlsafe(48))
+        return path.read_text()
+
+    def note_roles(self, has_roles: bool) -> None:
+        """Note whether the services have roles of their own in PostgreSQL."""
+        _replace(self.path / "roles.json", json.dumps(has_roles))
+
+    def has_roles(self) -> bool:
+        """Whether they have, as far as it was noted."""
+        path = self.path / "roles.json"
+        return bool(json.loads(path.read_text())) if path.exists() else False
 
     def instance(self) -> str | None:
         """Prefix of the databases and name of the vhost; None before the first `up`."""

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from crm_local.credentials import derived
 from crm_local.ports import LOOPBACK
 from crm_local.state import Kept
 
@@ -51,6 +52,8 @@ class Suite:
 
     kept: Kept
     services: tuple[Service, ...] = SERVICES
+    operator_secret: str = field(default="", repr=False)
+    """Derives the secret of each service."""
 
     def members(self) -> Iterator[tuple[str, Service, Role]]:
         """Every process: its name (in the state, of its log, of its port), service and role."""
@@ -67,19 +70,20 @@ class Suite:
     def environment(self, service: Service, role: Role, database_url: str, amqp_url: str) -> dict[str, str]:
         """What a process of the service is told, on top of what `up` was told itself.
 
-        `database_url` is the operator's, `amqp_url` the service's own. What `up` was told and is none of the service's
-        business is blanked: the broker's management API, the administrator's password.
+        The URLs are the service's own. What `up` was told and is none of the service's business is blanked: the broker's
+        management API, the administrator's password, the passwords of all.
         """
         told = {
             "CRM_SERVICE": service.name,
             "CRM_ROLE": role,
             "CRM_INSTANCE": self.kept.instance,
-            "CRM_SECRET": self.kept.secret,
+            "CRM_SECRET": self.secret_of(service),
             "CRM_BIND_HOST": LOOPBACK,
             "CRM_PORT": self.url(member(service, role)).rpartition(":")[2],
-            "DATABASE_URL": in_database(database_url, self.database(service)),
+            "DATABASE_URL": database_url,
             "AMQP_URL": amqp_url,
             "AMQP_MANAGEMENT_URL": "",
+            "CRM_SERVICE_PASSWORDS": "",
             "CRM_ADMIN_EMAIL": "",
             "CRM_ADMIN_PASSWORD": "",
         }
@@ -91,6 +95,10 @@ class Suite:
         if service.name == "identity":
             told |= {"CRM_ADMIN_EMAIL": self.kept.admin_email, "CRM_ADMIN_PASSWORD": self.kept.admin_password}
         return told
+
+    def secret_of(self, service: Service) -> str:
+        """What the service signs and seals with. Identity's is kept by itself: its signing keys are sealed with it."""
+        return self.kept.secret if service.name == "identity" else derived(self.operator_secret, "secret", service.name)
 
     def database(self, service: Service) -> str:
         """The name of the service's database, on a server that several suites may share."""

@@ -8,8 +8,9 @@ from contextlib import suppress
 from functools import partial
 
 from crm_kit.clock import monotonic
-from crm_local import broker, control, entrypoints, ports, rotation
+from crm_local import control, entrypoints, ports, rotation
 from crm_local.control import NotReady
+from crm_local.deployment import Deployment
 from crm_local.liveness import Liveness, seconds_between_looks
 from crm_local.prepare import prepare
 from crm_local.probes import ready
@@ -37,7 +38,7 @@ def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
         control.clear_leftovers(home)
         kept = home.kept()
         _require_free(gateway_port())
-        suite = Suite(kept, services)
+        suite = Suite(kept, services, home.operator_secret())
         home.assign_ports(kept, suite.assigned_ports())
         session = _Session(home, suite, *_find_servers(home, kept))
         try:
@@ -88,9 +89,11 @@ class _Session:
         # What is imported now is shared with every fork, as long as no collection writes into its pages.
         gc.collect()
         gc.freeze()
-        self._call("prepare", partial(prepare, self.suite, self.instances, self.backends))
+        deployment = Deployment.of_home(self.home, self.suite.kept.instance, self.backends)
+        self._call("prepare", partial(prepare, self.home, self.suite, self.instances, deployment))
+        deployment = deployment.with_roles(self.home.has_roles())
         for name, service, role in self.suite.members():
-            self.supervisor.add(self._program(name, service, role))
+            self.supervisor.add(self._program(name, service, role, deployment))
         for name, member in self.state.members.items():
             _say(f"  {name:<18} {member.url or self._where(name):<28} log {member.log}")
         self._call("readiness", self._await_ready)
@@ -108,10 +111,9 @@ class _Session:
         else:
             self.home.forget()
 
-    def _program(self, name: str, service: Service, role: Role) -> Fork:
+    def _program(self, name: str, service: Service, role: Role, deployment: Deployment) -> Fork:
         log = rotation.begin_anew(self.home.log(name))
-        amqp_url = broker.service_url(service, self.suite.kept.secret, self.backends)
-        told = self.suite.environment(service, role, self.backends.database_url, amqp_url)
+        told = self.suite.environment(service, role, deployment.own_database(service), deployment.own_broker(service))
         return Fork(name, partial(entrypoints.serve, service, role), log, told)
 
     def _call(self, name: str, what: Callable[[], object]) -> None:

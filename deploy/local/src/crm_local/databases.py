@@ -1,0 +1,114 @@
+"""A database for each service, owned by a role that is the service's own."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import asyncpg
+
+from crm_kit.clock import monotonic
+from crm_local.deployment import Deployment
+from crm_local.suite import Service, database_name, in_database
+
+_SERVER_SECONDS = 120
+_LOCK_SECONDS = 60
+
+
+async def make(deployment: Deployment, services: Sequence[Service], *, wants_roles: bool = False) -> bool:
+    """Make what is missing, safe to repeat; returns whether the services have roles of their own.
+
+    They have none where the operator may not make any, unless they are wanted: then that is an error. Raises OSError and
+    asyncpg.PostgresError.
+    """
+    connection = await _connect(deployment.backends.database_url)
+    try:
+        has_roles = wants_roles or bool(await connection.fetchval(_MAY_MAKE_ROLES))
+        for service in services:
+            name = database_name(deployment.instance, service)
+            if has_roles:
+                await _make_owned(connection, name, deployment.password_of(service.name))
+                await _hand_over(in_database(deployment.backends.database_url, name), name)
+                print(f"database  {name}, owned by the role of the same name", flush=True)
+            else:
+                await _make(connection, name)
+                print(f"database  {name}", flush=True)
+        return has_roles
+    finally:
+        await connection.close()
+
+
+_MAY_MAKE_ROLES = "select rolsuper or rolcreaterole from pg_roles where rolname = current_user"
+_EXISTS = "select true from pg_database where datname = $1"
+
+
+async def _connect(url: str) -> asyncpg.Connection:
+    deadline = monotonic() + _SERVER_SECONDS
+    while True:
+        try:
+            return await asyncpg.connect(url, timeout=10)
+        except (OSError, asyncpg.CannotConnectNowError):
+            if monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.5)
+
+
+async def _make(connection: asyncpg.Connection, name: str) -> None:
+    if not await connection.fetchval(_EXISTS, name):
+        await _run(connection, "create database %I template template0 encoding 'UTF8'", name)
+
+
+async def _make_owned(connection: asyncpg.Connection, name: str, password: str) -> None:
+    is_role = await connection.fetchval("select true from pg_roles where rolname = $1", name)
+    await _run(connection, f"{'alter' if is_role else 'create'} role %I login", name)
+    await _run(connection, "alter role %I password %L", name, password)
+    # Only a member may give a database away to a role; a superuser is one of all.
+    await _run(connection, "grant %I to current_user", name)
+    await _make(connection, name)
+    await _run(connection, "alter database %1$I owner to %1$I", name)
+    await _run(connection, "revoke connect, temporary on database %I from public", name)
+
+
+# What was made before services had roles belongs to the operator. Sequences of columns go with their tables, and what an
+# extension brought stays its own.
+_FOREIGN = """
+select format('alter %s %s owner to %I', kind, name, $1::text) from (
+  select case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
+      when 'f' then 'foreign table' else 'table' end, c.oid::regclass::text, 'pg_class'::regclass, c.oid, c.relowner,
+    c.relnamespace
+  from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and not exists (select from pg_depend d
+    where d.classid = 'pg_class'::regclass and d.objid = c.oid and c.relkind = 'S' and d.deptype in ('a', 'i'))
+  union all
+  select 'routine', p.oid::regprocedure::text, 'pg_proc'::regclass, p.oid, p.proowner, p.pronamespace from pg_proc p
+  union all
+  select 'type', t.oid::regtype::text, 'pg_type'::regclass, t.oid, t.typowner, t.typnamespace
+  from pg_type t where t.typtype in ('e', 'd', 'r')
+) as found (kind, name, classid, objid, owner, namespace)
+join pg_namespace n on n.oid = namespace
+where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema' and owner <> (
+    select oid from pg_roles where rolname = $1)
+  and not exists (select from pg_depend d where d.classid = found.classid and d.objid = found.objid and d.deptype = 'e')
+union all
+select format('alter schema %I owner to %I', nspname, $1::text) from pg_namespace
+where nspname not like 'pg\\_%' and nspname not in ('information_schema', 'public')
+  and nspowner <> (select oid from pg_roles where rolname = $1)
+"""
+
+
+async def _hand_over(url: str, role: str) -> None:
+    """Make the role the owner of all that is in its database."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = '{_LOCK_SECONDS}s'")
+            await _execute(connection, [row[0] for row in await connection.fetch(_FOREIGN, role)])
+    finally:
+        await connection.close()
+
+
+async def _execute(connection: asyncpg.Connection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        await connection.execute(statement)
+
+
+async def _run(connection: asyncpg.Connection, template: str, *words: str) -> None:
+    """Run a statement that takes no parameters, with the words quoted by the server itself."""
+    await connection.execute(await connection.fetchval("select format($1, variadic $2::text[])", template, list(words)))
