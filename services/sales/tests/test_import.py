@@ -268,7 +268,7 @@ async def test_a_job_is_seen_by_whoever_started_it(
     client: Client, client_for: Callable[[Principal | None], Client]
 ) -> None:
     place = (await send(client, HEADER + "a,,One,,\n")).headers["location"]
-    stranger = await client_for(principal()).get(place)
+    stranger = await client_for(principal(Depth.BUSINESS_UNIT)).get(place)
     assert (stranger.status, stranger.problem) == (404, "not-found")
 
 

@@ -54,6 +54,21 @@ class Settings(BaseSettings):
     projection_wait_seconds: float = Field(2.0, validation_alias="CRM_PROJECTION_WAIT_SECONDS")
     idempotency_hours: int = Field(24, validation_alias="CRM_IDEMPOTENCY_HOURS")
     outbox_days: int = Field(90, validation_alias="CRM_OUTBOX_DAYS")
+    import_jobs: int = Field(
+        20, ge=1, validation_alias="CRM_IMPORT_JOBS", description="Imports of one caller that may wait at a time."
+    )
+    import_rows: int = Field(
+        2_000_000, ge=1, validation_alias="CRM_IMPORT_ROWS", description="Rows of one caller that may wait at a time."
+    )
+    import_bytes: int = Field(
+        1024**3,
+        ge=1,
+        validation_alias="CRM_IMPORT_BYTES",
+        description="Bytes of one caller's waiting and refused rows.",
+    )
+    import_days: int = Field(
+        30, ge=1, validation_alias="CRM_IMPORT_DAYS", description="Days that an import and its refused rows are kept."
+    )
     otlp_endpoint: str = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: str = Field("INFO", validation_alias="CRM_LOG_LEVEL")
 

@@ -9,11 +9,16 @@ from crm_kit.importing.jobs import (
     DuplicatesForm,
     FileForm,
     ImportJob,
+    ImportJobPage,
+    JobsAfter,
+    JobsLimit,
+    JobsStatus,
     MappingForm,
     accept,
     cancel_job,
     job_errors,
     job_status,
+    list_jobs,
 )
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
@@ -89,16 +94,25 @@ async def check_account_duplicates(body: Company, uow: Uow) -> Response:
 async def import_accounts(
     file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
 ) -> Response:
-    """Import accounts from a CSV or NDJSON file of any size; answered at once, worked off in the background.
+    """Import accounts from a CSV or NDJSON file; answered at once, worked off in the background.
 
-    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` when nothing can be imported.
+    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` when nothing can be imported; 429
+    `too-many-requests` while too many imports, rows or bytes of yours wait.
     """
     return await accept(uow, commands.IMPORTER, "accounts", file, mapping, duplicates)
 
 
+@router.get("/jobs", response_model=ImportJobPage, operation_id="list_account_imports")
+async def list_account_imports(
+    uow: Uow, limit: JobsLimit = DEFAULT_PAGE, after: JobsAfter = None, status: JobsStatus = None
+) -> Response:
+    """Your imports, newest first; everybody's where you may read every record of this kind."""
+    return await list_jobs(uow, commands.IMPORTER, limit, after, status)
+
+
 @router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_account_import")
 async def get_account_import(job_id: UUID, uow: Uow) -> Response:
-    """How far an import is."""
+    """How far an import is, and why it ended early; yours, or anybody's where you may read every record of this kind."""
     return await job_status(uow, commands.IMPORTER, job_id)
 
 
@@ -110,7 +124,10 @@ async def list_account_import_errors(job_id: UUID, uow: Uow) -> Response:
 
 @router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_account_import")
 async def cancel_account_import(job_id: UUID, uow: Uow) -> Response:
-    """Stop an import after the chunk in hand; what was imported stays."""
+    """Stop an import after the chunk in hand; what was imported stays. 409 `illegal-transition` for one that is over.
+
+    That of somebody else needs the right to read and write every record of this kind.
+    """
     return await cancel_job(uow, commands.IMPORTER, job_id)
 
 

@@ -144,12 +144,15 @@ select p.n as wanted, t.* from {wanted} p cross join lateral (
         coalesce(p.phone in (t.phone, {mobile}), false) as by_phone,
         coalesce(p.mobile in (t.phone, {mobile}), false) as by_mobile,
         case when {similar} then similarity(lower({name}), p.name) end as by_name
-    from {table} t
-    where (lower(t.email) = p.email or {same_phone} or ({similar}))
-        and t.survivor_id is null and {only} and t.id is distinct from p.id and {more}
+    from {candidates} t
     order by by_email desc, by_phone desc, by_mobile desc, by_name desc nulls last, t.id limit {limit}
 ) t
 """
+
+CANDIDATES = """(
+    select t.* from {table} t where (lower(t.email) = p.email or {same_phone} or ({similar}))
+        and t.survivor_id is null and {only} and t.id is distinct from p.id and {more} {most}
+)"""
 
 AMONG = """
 select p.n, e.n, coalesce(e.email = p.email, false), coalesce(p.phone in (e.phone, e.mobile), false),
@@ -168,13 +171,18 @@ async def find(
     limit: int,
     more: str = "true",
     parameters: Parameters | None = None,
+    candidates: int | None = None,
 ) -> list[Match]:
     """For everybody looked for, at most ``limit`` records of each target, the likeliest first: one statement.
 
-    ``more`` narrows what is found, as SQL over ``t`` (found) and ``p`` (looked for), with ``parameters``.
+    ``more`` narrows what is found, as SQL over ``t`` (found) and ``p`` (looked for), with ``parameters``. With
+    ``candidates``, no more than so many are compared: whether there is one is then certain, which is the likeliest is not.
     """
     values = parameters or Parameters()
-    parts = [f"({_search(target, _wanted(wanted, values), limit, more)})" for target, wanted in searches if wanted]
+    most = "" if candidates is None else f"limit {candidates}"
+    parts = [
+        f"({_search(target, _wanted(wanted, values), limit, more, most)})" for target, wanted in searches if wanted
+    ]
     if not parts:
         return []
     found = [_match(row) for row in await fetch(conn, " union all ".join(parts), values.values)]
@@ -188,19 +196,26 @@ async def find_among(conn: AsyncConnection, wanted: Sequence[Wanted]) -> list[tu
     return [(row[0], row[1], _fields(row[2:])) for row in rows]
 
 
-def _search(target: Target, wanted: str, limit: int, more: str) -> str:
+def _search(target: Target, wanted: str, limit: int, more: str, most: str) -> str:
     numbers = "array[p.phone, p.mobile]"
     columns = [column for column in ("t.phone", target.mobile) if column.startswith("t.")]
+    similar = target.similar.format(name=target.name)
+    candidates = CANDIDATES.format(
+        table=target.table,
+        same_phone=" or ".join(f"{column} = any({numbers})" for column in columns),
+        similar=similar,
+        only=target.only,
+        more=more,
+        most=most,
+    )
     return SEARCH.format(
         wanted=wanted,
         table=target.table,
         name=target.name,
         company=target.company,
         mobile=target.mobile,
-        similar=target.similar.format(name=target.name),
-        same_phone=" or ".join(f"{column} = any({numbers})" for column in columns),
-        only=target.only,
-        more=more,
+        similar=similar,
+        candidates=candidates,
         limit=limit,
     )
 

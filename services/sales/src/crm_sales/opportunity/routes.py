@@ -9,15 +9,20 @@ from crm_kit.importing.jobs import (
     DuplicatesForm,
     FileForm,
     ImportJob,
+    ImportJobPage,
+    JobsAfter,
+    JobsLimit,
+    JobsStatus,
     MappingForm,
     accept,
     cancel_job,
     job_errors,
     job_status,
+    list_jobs,
 )
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
-from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
 from crm_kit.requests import Route, Uow
 from crm_sales.opportunity import commands
@@ -92,9 +97,17 @@ async def import_opportunities(
     return await accept(uow, IMPORTER, "opportunities", file, mapping, duplicates)
 
 
+@router.get("/jobs", response_model=ImportJobPage, operation_id="list_opportunity_imports")
+async def list_opportunity_imports(
+    uow: Uow, limit: JobsLimit = DEFAULT_PAGE, after: JobsAfter = None, status: JobsStatus = None
+) -> Response:
+    """Your imports, newest first; everybody's where you may read every record of this kind."""
+    return await list_jobs(uow, IMPORTER, limit, after, status)
+
+
 @router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_opportunity_import")
 async def get_opportunity_import(job_id: UUID, uow: Uow) -> Response:
-    """How far an import is."""
+    """How far an import is, and why it ended early; yours, or anybody's where you may read every record of this kind."""
     return await job_status(uow, IMPORTER, job_id)
 
 
@@ -106,7 +119,10 @@ async def list_opportunity_import_errors(job_id: UUID, uow: Uow) -> Response:
 
 @router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_opportunity_import")
 async def cancel_opportunity_import(job_id: UUID, uow: Uow) -> Response:
-    """Stop an import after the chunk in hand; what was imported stays."""
+    """Stop an import after the chunk in hand; what was imported stays. 409 `illegal-transition` for one that is over.
+
+    That of somebody else needs the right to read and write every record of this kind.
+    """
     return await cancel_job(uow, IMPORTER, job_id)
 
 

@@ -1,32 +1,45 @@
 """Accepting a file, and what its job tells afterwards."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
-from itertools import islice
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import Form, UploadFile
+from fastapi import Form, Query, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_contracts.access import Privilege
+from crm_contracts.access import Depth, Privilege
 from crm_contracts.types import UtcDatetime
 from crm_kit.db import new_id
-from crm_kit.errors import DomainError, FieldError, NotFound
-from crm_kit.importing.files import Row, open_rows
+from crm_kit.errors import DomainError, FieldError, Forbidden, NotFound
+from crm_kit.importing.files import MAX_CELL, MAX_COLUMNS, Row, open_rows
 from crm_kit.importing.importer import Importer
 from crm_kit.importing.mapping import FieldMapping, default_mapping
+from crm_kit.importing.storing import Quota, Storing
+from crm_kit.records.answers import READ_HEADERS
+from crm_kit.records.listing import MAX_PAGE
 from crm_kit.records.presenter import to_json
 from crm_kit.uow import UnitOfWork
 
 BATCH = 2000
+BATCH_BYTES = 1024 * 1024
+"""Of rows in memory at a time, while a file is stored and while refused rows are sent."""
 WAKE_CHANNEL = "crm_import"
 
 Duplicates = Literal["allow", "skip", "report"]
+Status = Literal["queued", "running", "completed", "canceled", "failed"]
 
-FileForm = Annotated[UploadFile, Field(description="CSV with a header, or NDJSON (.ndjson); UTF-8, any size.")]
+FileForm = Annotated[
+    UploadFile,
+    Field(
+        description="CSV with a header, or NDJSON (.ndjson); UTF-8. A row has up to 1,048,576 characters, a cell 64,000; "
+        "there are up to 200 columns."
+    ),
+]
 MappingForm = Annotated[
     str | None,
     Form(
@@ -44,67 +57,123 @@ DuplicatesForm = Annotated[
 ]
 
 
+JobsLimit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Imports of a page.")]
+JobsAfter = Annotated[UUID | None, Query(description="`next` of the page before.")]
+JobsStatus = Annotated[Status | None, Query(description="Only those that stand there.")]
+
+
 class ImportJob(BaseModel):
     """An import, running or done."""
 
     id: UUID = Field(description="Id of the job.")
-    status: Literal["queued", "running", "completed", "canceled"] = Field(description="Where it stands.")
+    status: Status = Field(
+        description="Where it stands. `canceled` and `failed` ended early: `reason` and `message` say why, and what was "
+        "imported before stays."
+    )
     total: int = Field(description="Rows in the file.")
     done: int = Field(description="Rows that became records.")
     skipped: int = Field(description="Rows left out as duplicates.")
     failed: int = Field(description="Rows refused; see `…/errors`.")
+    reason: str | None = Field(
+        description="Why it ended early: `canceled`, `canceled-by-operator`, `caller-inactive`, `rights-changed` or "
+        "`internal-error`; null otherwise."
+    )
+    message: str | None = Field(description="The reason in a sentence, and what to do; null otherwise.")
+    created_at: UtcDatetime = Field(description="When the file was taken.")
+    created_by: UUID = Field(description="Whoever sent the file.")
     started_at: UtcDatetime | None = Field(description="When the first chunk was taken.")
-    finished_at: UtcDatetime | None = Field(description="When it was completed or canceled.")
+    finished_at: UtcDatetime | None = Field(description="When it ended.")
+
+
+class ImportJobPage(BaseModel):
+    """A page of imports."""
+
+    items: list[ImportJob] = Field(description="Newest first.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
 
 
 async def accept(
     uow: UnitOfWork, importer: Importer, collection: str, file: UploadFile, mapping: str | None, duplicates: Duplicates
 ) -> Response:
     """Store the file's rows and answer 202; a worker does the rest. A file that cannot be read stores nothing."""
-    await uow.start(importer.entity)
-    columns, rows = await asyncio.to_thread(open_rows, file.file, file.filename or "")
-    chosen = default_mapping(importer.schema, columns) if mapping is None else _parse(mapping)
-    FieldMapping(importer.schema, columns, chosen)
-    job_id = new_id()
-    conn = await uow.transaction()
-    await conn.exec_driver_sql("set local statement_timeout = 0")
-    await conn.exec_driver_sql(
-        "insert into import_job (id, entity_type, status, duplicates, columns, mapping, principal, principal_id,"
-        " correlation_id, traceparent, total, done, skipped, failed, created_at)"
-        " values ($1, $2, 'queued', $3, $4::text::json, $5::text::json, $6::text::jsonb, $7, $8, $9, 0, 0, 0, 0, $10)",
-        (
-            job_id,
-            importer.entity.entity(),
-            duplicates,
-            orjson.dumps(columns).decode(),
-            orjson.dumps(chosen).decode(),
-            orjson.dumps(_remember(uow)).decode(),
-            uow.principal.id,
-            uow.cause.correlation_id,
-            uow.cause.traceparent,
-            uow.now,
-        ),
-    )
-    raw = (await conn.get_raw_connection()).driver_connection
-    assert raw is not None
-    total = 0
-
-    async def records() -> AsyncIterator[tuple[UUID, int, str]]:
-        nonlocal total
-        while batch := await asyncio.to_thread(_take, rows):
-            for line, cells in batch:
-                yield job_id, line, orjson.dumps(cells).decode()
-            total += len(batch)
-
-    await raw.copy_records_to_table("import_row", records=records(), columns=["job_id", "line", "cells"])
-    job = await _update_total(uow, job_id, total)
+    entity = importer.entity.entity()
+    uow.principal.require(entity, Privilege.CREATE)
+    # Before any connection is held: few files are stored at a time, so that they leave connections to others.
+    async with _storing(uow).turn_of(uow.principal.id):
+        await uow.start(importer.entity)
+        columns, rows = await asyncio.to_thread(open_rows, file.file, file.filename or "")
+        chosen = default_mapping(importer.schema, columns) if mapping is None else _parse(mapping)
+        FieldMapping(importer.schema, columns, chosen)
+        quota = Quota.of(uow.runtime.settings)
+        conn = await uow.transaction()
+        await quota.check(conn, uow.principal.id)
+        job_id = new_id()
+        await conn.exec_driver_sql("set local statement_timeout = 0")
+        await conn.exec_driver_sql(
+            INSERT_JOB,
+            (
+                job_id,
+                entity,
+                duplicates,
+                orjson.dumps(columns).decode(),
+                orjson.dumps(chosen).decode(),
+                orjson.dumps(_remember(uow)).decode(),
+                uow.principal.id,
+                uow.cause.correlation_id,
+                uow.cause.traceparent,
+                uow.now,
+            ),
+        )
+        total, size = await _store(conn, job_id, rows, quota)
+        sql = f"update import_job set total = $2, bytes = $3 where id = $1 returning {RETURNED}"
+        job = dict((await conn.exec_driver_sql(sql, (job_id, total, size))).mappings().one())
+        await quota.hold(conn, uow.principal.id)
     uow.wakes(WAKE_CHANNEL)
     headers = {"location": f"/api/v1/{collection}/jobs/{job_id}"}
     return Response(to_json(job), 202, headers, "application/json")
 
 
-def _take(rows: Iterator[Row]) -> list[Row]:
-    return list(islice(rows, BATCH))
+INSERT_JOB = """
+with turn as (insert into import_turn (principal_id, served_at) values ($7, to_timestamp(0)) on conflict do nothing)
+insert into import_job (id, entity_type, status, duplicates, columns, mapping, principal, principal_id, correlation_id,
+    traceparent, total, done, skipped, failed, created_at)
+values ($1, $2, 'queued', $3, $4::text::json, $5::text::json, $6::text::jsonb, $7, $8, $9, 0, 0, 0, 0, $10)
+"""
+
+
+def _storing(uow: UnitOfWork) -> Storing:
+    storing: Storing = uow.runtime.extras.setdefault("importing", Storing())
+    return storing
+
+
+async def _store(conn: AsyncConnection, job_id: UUID, rows: Iterator[Row], quota: Quota) -> tuple[int, int]:
+    """Copy the rows into the database; how many there are, and their size."""
+    raw = (await conn.get_raw_connection()).driver_connection
+    assert raw is not None
+    total = size = 0
+
+    async def records() -> AsyncIterator[tuple[UUID, int, str]]:
+        nonlocal total, size
+        while batch := await asyncio.to_thread(_take, rows):
+            total += len(batch)
+            size += sum(len(cells) for _, cells in batch)
+            quota.check_file(total, size)
+            for line, cells in batch:
+                yield job_id, line, cells
+
+    await raw.copy_records_to_table("import_row", records=records(), columns=["job_id", "line", "cells"])
+    return total, size
+
+
+def _take(rows: Iterator[Row]) -> list[tuple[int, str]]:
+    batch: list[tuple[int, str]] = []
+    size = 0
+    for line, cells in rows:
+        batch.append((line, orjson.dumps(cells).decode()))
+        size += len(batch[-1][1])
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            break
+    return batch
 
 
 def _parse(mapping: str) -> dict[str, str]:
@@ -115,6 +184,9 @@ def _parse(mapping: str) -> dict[str, str]:
     if not isinstance(document, dict) or not all(isinstance(field, str) for field in document.values()):
         message = "mapping is a JSON object of columns and field names."
         raise DomainError("invalid-mapping", message, (FieldError("/mapping", "invalid-value", message),))
+    if len(document) > 2 * MAX_COLUMNS or any(len(source) > MAX_CELL for source in document):
+        message = f"mapping has at most {2 * MAX_COLUMNS} members, and none longer than {MAX_CELL:,} characters."
+        raise DomainError("invalid-mapping", message, (FieldError("/mapping", "too-long", message),))
     return document
 
 
@@ -127,48 +199,91 @@ def _remember(uow: UnitOfWork) -> dict[str, Any]:
         "teams": [str(team) for team in caller.teams],
         "privileges": dict(caller.privileges),
         "name": caller.name,
+        "issued_at": caller.issued_at,
     }
 
 
-RETURNED = "id, status, total, done, skipped, failed, started_at, finished_at"
+RETURNED = (
+    "id, status, total, done, skipped, failed, reason, message, created_at, principal_id as created_by,"
+    " started_at, finished_at"
+)
 
 
-async def _update_total(uow: UnitOfWork, job_id: UUID, total: int) -> dict[str, Any]:
-    conn = await uow.transaction()
-    sql = f"update import_job set total = $2 where id = $1 returning {RETURNED}"
-    return dict((await conn.exec_driver_sql(sql, (job_id, total))).mappings().one())
+async def list_jobs(
+    uow: UnitOfWork, importer: Importer, limit: int, after: UUID | None, status: Status | None
+) -> Response:
+    """One's own imports, newest first; those of everybody for who may read every record of the entity."""
+    entity = importer.entity.entity()
+    everybody = _sees_all(uow, importer)
+    if not everybody:
+        uow.principal.require(entity, Privilege.CREATE)
+    whose = None if everybody else uow.principal.id
+    found = await (await uow.connection()).exec_driver_sql(LIST, (entity, after, status, whose, limit + 1))
+    rows = [dict(row) for row in found.mappings()]
+    following = str(rows[limit - 1]["id"]) if len(rows) > limit else None
+    return Response(to_json({"items": rows[:limit], "next": following}), 200, READ_HEADERS, "application/json")
+
+
+LIST = f"""
+select {RETURNED} from import_job where entity_type = $1 and ($2::uuid is null or id < $2)
+    and ($3::text is null or status = $3) and ($4::uuid is null or principal_id = $4)
+order by id desc limit $5
+"""
+
+
+def _sees_all(uow: UnitOfWork, importer: Importer) -> bool:
+    """A job shows rows, so everybody's jobs are for who may read everybody's records."""
+    return uow.principal.depth(importer.entity.entity(), Privilege.READ) is Depth.ORGANIZATION
 
 
 async def job_status(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
-    """How far a job is; visible to whoever started it."""
+    """How far a job is; visible to whoever started it, and to who may read every record of the entity."""
     return Response(to_json(await _job(uow, importer, job_id)), 200, {"cache-control": "no-store"}, "application/json")
 
 
 async def _job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> dict[str, Any]:
-    uow.principal.require(importer.entity.entity(), Privilege.CREATE)
-    sql = f"select {RETURNED} from import_job where id = $1 and principal_id = $2 and entity_type = $3"
+    sql = f"select {RETURNED} from import_job where id = $1 and entity_type = $2"
     conn = await uow.connection()
-    found = await conn.exec_driver_sql(sql, (job_id, uow.principal.id, importer.entity.entity()))
+    found = await conn.exec_driver_sql(sql, (job_id, importer.entity.entity()))
     row = found.mappings().one_or_none()
-    if row is None:
+    if row is None or not (row["created_by"] == uow.principal.id or _sees_all(uow, importer)):
         raise NotFound("import job")
     return dict(row)
 
 
 async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
-    """Stop after the chunk in hand; what was imported stays. A job that is over is 409."""
+    """Stop after the chunk in hand; what was imported stays. A job that is over is 409.
+
+    Others' jobs are stopped by who may change every record of the entity.
+    """
     job = await _job(uow, importer, job_id)
+    mine = job["created_by"] == uow.principal.id
+    entity = importer.entity.entity()
+    if not mine and uow.principal.depth(entity, Privilege.WRITE) is not Depth.ORGANIZATION:
+        raise Forbidden("cancel", "import job")
     conn = await uow.transaction()
+    # The rows go later, in the worker: there may be too many for a request, and a lane may hold some.
     changed = await conn.exec_driver_sql(
-        "update import_job set status = 'canceled', finished_at = $2 where id = $1 and status in ('queued', 'running')",
-        (job_id, uow.now),
+        CANCEL,
+        (
+            job_id,
+            uow.now,
+            "canceled" if mine else "canceled-by-operator",
+            "You canceled it." if mine else "An operator canceled it; ask them before you send the rest.",
+        ),
     )
     if changed.rowcount == 0:
         raise DomainError(
             "illegal-transition", "The import is over.", members={"record_status": job["status"], "allowed": []}
         )
-    await conn.exec_driver_sql("delete from import_row where job_id = $1", (job_id,))
+    uow.wakes(WAKE_CHANNEL)
     return Response(to_json(await _job(uow, importer, job_id)), 200, None, "application/json")
+
+
+CANCEL = """
+update import_job set status = 'canceled', reason = $3, message = $4, finished_at = $2, bytes = 0, next_attempt_at = null
+where id = $1 and status in ('queued', 'running')
+"""
 
 
 async def job_errors(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
@@ -183,7 +298,7 @@ async def job_errors(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
         after = (-1, -1)
         while True:
             async with db.autocommit() as conn:
-                page: list[Any] = list(await conn.exec_driver_sql(ERRORS, (job_id, *after, BATCH)))
+                page: list[Any] = list(await conn.exec_driver_sql(ERRORS, (job_id, *after, BATCH, BATCH_BYTES)))
             if not page:
                 return
             after = (page[-1][0], page[-1][1])
@@ -193,9 +308,17 @@ async def job_errors(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
     return StreamingResponse(lines(), 200, headers, "text/csv; charset=utf-8")
 
 
+# The cells stand with the first place of a row only.
 ERRORS = """
-select line, position, "column", code, message, cells::text from import_error
-where job_id = $1 and (line, position) > ($2, $3) order by line, position limit $4
+with page as (
+    select line, position, "column", code, message, (
+        select f.cells::text from import_error f where f.job_id = e.job_id and f.line = e.line and f.position = 0
+    ) as cells
+    from import_error e where job_id = $1 and (line, position) > ($2, $3) order by line, position limit $4
+), summed as (
+    select *, sum(octet_length(cells)) over (order by line, position) - octet_length(cells) as before from page
+)
+select line, position, "column", code, message, cells from summed where before < $5 order by line, position
 """
 
 
@@ -204,7 +327,10 @@ def _csv_line(cells: list[Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    # A spreadsheet would run a cell that begins like a formula (OWASP: CSV injection).
-    if text[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    # A spreadsheet would run a cell that begins like a formula (OWASP: CSV injection). A number is none.
+    if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(text):
         text = "'" + text
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
+
+
+NUMBER = re.compile(r"[+-]\d[\d.,]{0,40}%?", re.ASCII)

@@ -13,6 +13,10 @@ from crm_kit.errors import DomainError, FieldError
 OWNER = "owner_email"
 """Pseudo field: the record is given to the active user with this e-mail address."""
 
+SHOWN = 200
+"""Characters of what a mapping says that a problem repeats."""
+MOST_PARTS = 1000
+"""Of a list in a cell."""
 TRUE = frozenset({"true", "yes", "y", "1", "x"})
 FALSE = frozenset({"false", "no", "n", "0"})
 WHOLE = re.compile(r"[+-]?\d{1,18}")
@@ -45,7 +49,7 @@ class FieldMapping:
             elif source in self._columns:
                 self._targets.append((self._columns.index(source), target))
             else:
-                raise _refused(source, "unknown-column", f"The file has no column {source!r}.")
+                raise _refused(source, "unknown-column", f"The file has no column {source[:SHOWN]!r}.")
         self._fed = {target.field for _, target in self._targets}
 
     def column_of(self, field: str) -> str:
@@ -119,7 +123,7 @@ def _target(kinds: Mapping[str, str], source: str, path: str) -> Target:
     kind = kinds.get(field)
     if kind is None:
         allowed = ", ".join([*kinds, OWNER])
-        raise _refused(source, "unknown-field", f"There is no field {path!r}; allowed: {allowed}.")
+        raise _refused(source, "unknown-field", f"There is no field {path[:SHOWN]!r}; allowed: {allowed}.")
     if kind == "object" and not part:
         raise _refused(source, "invalid-value", f"{field} takes its parts one by one, such as {field}.amount.")
     if part and kind != "object":
@@ -140,8 +144,9 @@ def _number(text: str) -> Any:
     return float(text) if NUMBER.fullmatch(text.strip()) else text
 
 
-def _array(text: str) -> list[str]:
-    return [part for part in (piece.strip() for piece in text.split(";")) if part]
+def _array(text: str) -> Any:
+    pieces = text.split(";", MOST_PARTS)
+    return text if len(pieces) > MOST_PARTS else [part for piece in pieces if (part := piece.strip())]
 
 
 CONVERT: dict[str, Convert] = {"boolean": _boolean, "integer": _integer, "number": _number, "array": _array}
@@ -149,5 +154,5 @@ CONVERT: dict[str, Convert] = {"boolean": _boolean, "integer": _integer, "number
 
 
 def _refused(source: str, code: str, message: str) -> DomainError:
-    pointer = "/mapping/" + source.replace("~", "~0").replace("/", "~1")
+    pointer = "/mapping/" + source[:SHOWN].replace("~", "~0").replace("/", "~1")
     return DomainError("invalid-mapping", message, (FieldError(pointer, code, message),))

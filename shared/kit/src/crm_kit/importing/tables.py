@@ -1,12 +1,14 @@
-"""Jobs, the rows that wait, and the rows that were refused."""
+"""Jobs, the rows that wait, the rows that were refused, and whose turn it is."""
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -17,9 +19,11 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from crm_kit.db import Timestamp
 
+WAITING = "status in ('queued', 'running')"
+
 
 def import_tables(metadata: MetaData) -> None:
-    """Add ``import_job``, ``import_row`` and ``import_error``."""
+    """Add ``import_job``, ``import_row``, ``import_error`` and ``import_turn``."""
     Table(
         "import_job",
         metadata,
@@ -40,7 +44,16 @@ def import_tables(metadata: MetaData) -> None:
         Column("created_at", Timestamp(), nullable=False),
         Column("started_at", Timestamp()),
         Column("finished_at", Timestamp()),
-        Index("ix_import_job_waiting", "created_at", postgresql_where=text("status in ('queued', 'running')")),
+        Column("attempts", SmallInteger, nullable=False, server_default="0", comment="that failed, in a row"),
+        Column("next_attempt_at", Timestamp(), comment="set while the job is in back-off"),
+        Column("reason", String(60), comment="code of why it ended early"),
+        Column("message", Text, comment="why it ended early, for people"),
+        Column("bytes", BigInteger, nullable=False, server_default="0", comment="of its rows that wait"),
+        Column("error_bytes", BigInteger, nullable=False, server_default="0", comment="of its rows that were refused"),
+        Index("ix_import_job_waiting", "created_at", postgresql_where=text(WAITING)),
+        Index("ix_import_job_owner_waiting", "principal_id", "created_at", postgresql_where=text(WAITING)),
+        Index("ix_import_job_entity_type_id", "entity_type", "id"),
+        Index("ix_import_job_principal_id", "principal_id"),
     )
     Table(
         "import_row",
@@ -61,4 +74,10 @@ def import_tables(metadata: MetaData) -> None:
         Column("message", Text, nullable=False),
         Column("cells", JSON, nullable=False),
         PrimaryKeyConstraint("job_id", "line", "position"),
+    )
+    Table(
+        "import_turn",
+        metadata,
+        Column("principal_id", Uuid, primary_key=True),
+        Column("served_at", Timestamp(), nullable=False, comment="when a chunk of theirs last ended"),
     )

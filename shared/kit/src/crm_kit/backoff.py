@@ -1,0 +1,42 @@
+"""How long a loop waits before it tries again what failed: twice as long each time, up to a limit, never all at once."""
+
+import asyncio
+from dataclasses import dataclass, field
+from random import uniform
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Pauses that double from ``first`` to ``longest`` seconds. The jitter takes up to half of each, so that replicas that
+    failed together do not come back together."""
+
+    first: float
+    longest: float
+    failures: int = field(default=0, init=False)
+
+    def next(self) -> float:
+        """Count a failure; the seconds to wait after it."""
+        whole = seconds_after(self.failures, self.first, self.longest)
+        self.failures += 1
+        return whole * uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """It worked."""
+        self.failures = 0
+
+    async def wait(self, interrupt: asyncio.Event | None = None) -> None:
+        """Count a failure and wait; ``interrupt`` ends the wait early."""
+        seconds = self.next()
+        if interrupt is None:
+            await asyncio.sleep(seconds)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await interrupt.wait()
+        except TimeoutError:
+            return
+
+
+def seconds_after(failures: int, first: float, longest: float) -> float:
+    """The whole pause after a failure that follows so many others."""
+    return min(longest, first * 2.0 ** min(failures, 30))

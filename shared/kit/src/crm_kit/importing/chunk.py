@@ -1,0 +1,144 @@
+"""From the rows of a chunk to records: each row becomes one, or says why not."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+
+from crm_contracts.access import Depth, Privilege
+from crm_kit.db import OwnedRecord
+from crm_kit.errors import DomainError, FieldError, InvalidValue
+from crm_kit.importing.importer import Duplicate, Importer
+from crm_kit.importing.mapping import OWNER, FieldMapping
+from crm_kit.importing.outcome import MOST_ERRORS, Outcome
+from crm_kit.importing.queue import Job, StoredRow
+from crm_kit.uow import UnitOfWork
+
+BREATH: Final = 50
+"""Rows after which relay, consumers and health get their turn."""
+COMPARE_SECONDS: Final = 3
+"""Longest that a statement may compare a chunk with what is stored; then a smaller chunk is tried."""
+LONGEST_EMAIL: Final = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An active user as an owner."""
+
+    kind: str
+    id: UUID
+    unit: UUID
+
+
+async def import_rows(uow: UnitOfWork, importer: Importer, job: Job, rows: Sequence[StoredRow]) -> Outcome:
+    """Make the records of a chunk and add them to the unit of work."""
+    mapping = FieldMapping(importer.schema, job.columns, job.mapping)
+    outcome = Outcome()
+    parsed = [(line, cells, orjson.loads(cells)) for line, cells in rows]
+    owners = await _owners(uow, mapping, [cells for *_, cells in parsed])
+    made: list[tuple[int, str, OwnedRecord]] = []
+    for number, (line, text, cells) in enumerate(parsed):
+        if number % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+        try:
+            record = await importer.make(uow, importer.schema.model_validate(mapping.body(cells)))
+            if (email := mapping.owner(cells)) is not None:
+                _give(uow, importer, record, email, owners)
+            made.append((line, text, record))
+        except ValidationError as error:
+            outcome.failed += 1
+            found = error.errors(include_url=False, include_context=False, include_input=False)[:MOST_ERRORS]
+            outcome.refuse(line, text, [_place(mapping, one) for one in found])
+        except DomainError as error:
+            outcome.failed += 1
+            outcome.refuse(line, text, _places(mapping, error))
+    likely = await _duplicates(uow, importer, [record for *_, record in made]) if job.compares else {}
+    _add(uow, importer, job, mapping, made, likely, outcome)
+    return outcome
+
+
+def _add(
+    uow: UnitOfWork,
+    importer: Importer,
+    job: Job,
+    mapping: FieldMapping,
+    made: Sequence[tuple[int, str, OwnedRecord]],
+    likely: Mapping[int, Sequence[Duplicate]],
+    outcome: Outcome,
+) -> None:
+    imported: set[int] = set()
+    for position, (line, text, record) in enumerate(made):
+        # Being like a row that was left out is no reason to leave this one out, too.
+        counts = (one for one in likely.get(position, ()) if one.earlier is None or one.earlier in imported)
+        if duplicate := next(counts, None):
+            message = "A record, or an earlier row, is likely the same: an equal value, or a similar name."
+            outcome.refuse(line, text, [(mapping.column_of(duplicate.field), "possible-duplicate", message)])
+            if job.skips:
+                outcome.skipped += 1
+                continue
+        uow.add(record, importer.event)
+        imported.add(position)
+        outcome.done += 1
+
+
+async def _owners(uow: UnitOfWork, mapping: FieldMapping, rows: Sequence[Sequence[str]]) -> dict[str, Owner]:
+    """The active users that the rows of a chunk name as owners, by e-mail address: one statement."""
+    named = {email.strip().lower() for cells in rows if (email := mapping.owner(cells))}
+    # No user has an address that no column can hold.
+    emails = [email for email in named if len(email) <= LONGEST_EMAIL and "\x00" not in email]
+    if not emails:
+        return {}
+    conn = await uow.connection()
+    found = await conn.exec_driver_sql(
+        "select lower(email), kind, id, business_unit_id from principal_ref"
+        " where lower(email) = any($1::text[]) and active and not deleted",
+        (emails,),
+    )
+    users: list[Any] = list(found)
+    return {row[0]: Owner(row[1], row[2], row[3]) for row in users}
+
+
+def _give(uow: UnitOfWork, importer: Importer, record: OwnedRecord, email: str, owners: Mapping[str, Owner]) -> None:
+    owner = owners.get(email.strip().lower())
+    if owner is not None and owner.id == uow.principal.id:
+        return
+    # Asked before who has the address: without the right, nobody learns who has.
+    if uow.principal.depth(importer.entity.entity(), Privilege.ASSIGN) is Depth.NONE:
+        message = f"You may not give away a {importer.entity.entity().replace('_', ' ')}; leave the owner out."
+        raise DomainError("forbidden", message, (FieldError(f"/{OWNER}", "forbidden", message),))
+    if owner is None:
+        raise InvalidValue(f"/{OWNER}", "unknown-reference", "There is no active user with this e-mail address.")
+    record.owner_type, record.owner_id, record.business_unit_id = owner.kind, owner.id, owner.unit
+
+
+async def _duplicates(
+    uow: UnitOfWork, importer: Importer, records: Sequence[OwnedRecord]
+) -> Mapping[int, Sequence[Duplicate]]:
+    """What each of a chunk's records, by its position, likely repeats."""
+    found: dict[int, list[Duplicate]] = {}
+    if importer.duplicates is not None and records:
+        conn = await uow.connection()
+        await conn.exec_driver_sql(f"set local statement_timeout = '{COMPARE_SECONDS}s'")
+        for duplicate in await importer.duplicates(uow, records):
+            found.setdefault(duplicate.position, []).append(duplicate)
+        await conn.exec_driver_sql("set local statement_timeout = 0")
+    return found
+
+
+def _place(mapping: FieldMapping, found: Any) -> tuple[str, str, str]:
+    field = str(found["loc"][0]) if found["loc"] else ""
+    message = str(found["msg"])
+    if found["type"] == "missing" and len(found["loc"]) > 1:
+        # The column that is shown has a value; what is missing is beside it.
+        message = f"{'.'.join(map(str, found['loc']))} is required, too."
+    return mapping.column_of(field), str(found["type"]).replace("_", "-"), message
+
+
+def _places(mapping: FieldMapping, error: DomainError) -> list[tuple[str, str, str]]:
+    if not error.errors:
+        return [("", error.slug, error.detail)]
+    return [(mapping.column_of(e.pointer.split("/")[1]), e.code, e.message) for e in error.errors]

@@ -1,0 +1,237 @@
+"""Whose job is next, and how jobs end: the statements on ``import_job``, ``import_row`` and ``import_turn``.
+
+Owners take turns: whoever was served longest ago is next, and a row lock on the turn keeps every other lane, in whatever
+process, from serving the same owner. Only when all owners with work are being served does a lane help one of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock
+from crm_kit.access import Principal
+from crm_kit.backoff import seconds_after
+from crm_kit.importing.outcome import Outcome
+
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+"""Of rows in memory at a time, beside one that is longer by itself."""
+MOST_ATTEMPTS: Final = 6
+"""Failures in a row, none of them a row's or an outage's, after which a job is failed: about a minute."""
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+CLEANED_AT_ONCE: Final = 10_000
+
+StoredRow = tuple[int, str]
+"""The line, and its cells as JSON."""
+
+JOB = """
+    id, principal_id, entity_type, duplicates, columns::text, mapping::text, principal::text, correlation_id, traceparent,
+    attempts, created_at
+"""
+_OLDEST = f"""
+select t.principal_id, t.served_at, j.* from import_turn t cross join lateral (
+    select {JOB}, (select r.not_before from revocation r where r.principal_id = o.principal_id) as not_before,
+        (select p.active and not p.deleted from principal_ref p where p.id = o.principal_id) as active
+    from import_job o where o.principal_id = t.principal_id and o.status in ('queued', 'running')
+        and (o.next_attempt_at is null or o.next_attempt_at <= $1) and o.entity_type = any($2::text[])
+        and o.id <> all($3::uuid[])
+    order by o.created_at, o.id limit 1
+) j order by t.served_at limit 1
+"""
+_CLAIM = f"{_OLDEST} for update of t skip locked"
+_NEW_OWNERS = """
+insert into import_turn (principal_id, served_at)
+select distinct principal_id, to_timestamp(0) from import_job j where status in ('queued', 'running')
+    and not exists (select from import_turn t where t.principal_id = j.principal_id)
+on conflict do nothing
+"""
+_HOLD = "select 1 from import_job where id = $1 for update skip locked"
+_TAKE_ROWS = """
+with held as (
+    select line, cells::text as cells from import_row where job_id = $1 order by line limit $2 for update skip locked
+), summed as (
+    select line, cells, sum(octet_length(cells)) over (order by line) - octet_length(cells) as before from held
+)
+select line, cells from summed where before < $3 order by line
+"""
+_COMPLETE = """
+update import_job set status = 'completed', finished_at = $2, started_at = coalesce(started_at, $2), bytes = 0,
+    next_attempt_at = null
+where id = $1 and status in ('queued', 'running') and not exists (select from import_row where job_id = $1)
+"""
+_FINISH_CHUNK = """
+with rows as (delete from import_row where job_id = $1 and line = any($2::int[]) returning 1),
+refused as (
+    insert into import_error (job_id, line, position, "column", code, message, cells)
+    select $1, * from unnest($3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::json[])
+),
+turn as (update import_turn set served_at = $16 where principal_id = $14 and $15::bool)
+update import_job set status = case when status = 'queued' then 'running' else status end, done = done + $9,
+    skipped = skipped + $10, failed = failed + $11, started_at = coalesce(started_at, $16), attempts = 0,
+    next_attempt_at = null, bytes = greatest(bytes - $12, 0), error_bytes = error_bytes + $13
+where id = $1
+"""
+_POSTPONE = """
+update import_job set attempts = $2, next_attempt_at = $3 where id = $1 and status in ('queued', 'running')
+"""
+_END = """
+update import_job set status = $2, reason = $3, message = $4, finished_at = $5, bytes = 0, next_attempt_at = null
+where id = $1 and status in ('queued', 'running')
+"""
+_FIRST_LEFT = "select line from import_row where job_id = $1 order by line limit 1 for update skip locked"
+_OVER_WITH_ROWS = """
+select id from import_job j where status not in ('queued', 'running')
+    and exists (select from import_row r where r.job_id = j.id) limit 10
+"""
+_CLEAN = """
+delete from import_row where ctid = any(array(
+    select ctid from import_row where job_id = $1 limit $2 for update skip locked))
+"""
+_FORGET = """
+delete from import_job where id = (
+    select id from import_job where status not in ('queued', 'running') and finished_at < $1 order by created_at limit 1
+    for update skip locked)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that a lane has taken."""
+
+    id: UUID
+    entity_type: str
+    compares: bool
+    """Whether duplicates are looked for."""
+    skips: bool
+    """Whether they are left out, too."""
+    columns: list[str]
+    mapping: dict[str, str]
+    principal: Principal
+    correlation_id: str
+    traceparent: str | None
+    attempts: int
+    in_turn: bool
+    """Whether this lane holds its owner's turn, rather than helping who does."""
+    not_before: datetime | None
+    active: bool
+
+    @property
+    def ids(self) -> dict[str, object]:
+        """What the log says of its work."""
+        return {"import_job_id": str(self.id), "correlation_id": self.correlation_id}
+
+
+async def claim(conn: AsyncConnection, entities: Sequence[str], tried: Sequence[UUID]) -> Job | None:
+    """The oldest job of the owner whose turn it is, or else of one who is being served; None when nothing waits."""
+    parameters = (clock.now(), list(entities), list(tried))
+    for sql in (_CLAIM, _OLDEST):
+        row = (await conn.exec_driver_sql(sql, parameters)).mappings().one_or_none()
+        if row is not None:
+            return _job(dict(row), in_turn=sql is _CLAIM)
+    return None
+
+
+async def seat_new_owners(conn: AsyncConnection) -> None:
+    """Give a turn to owners without one: those whose file a process of the previous release took."""
+    await conn.exec_driver_sql(_NEW_OWNERS)
+
+
+def _job(row: dict[str, Any], *, in_turn: bool) -> Job:
+    known = orjson.loads(row["principal"])
+    return Job(
+        id=row["id"],
+        entity_type=row["entity_type"],
+        compares=row["duplicates"] != "allow",
+        skips=row["duplicates"] == "skip",
+        columns=orjson.loads(row["columns"]),
+        mapping=orjson.loads(row["mapping"]),
+        principal=Principal(
+            id=UUID(known["id"]),
+            kind=known["kind"],
+            unit=UUID(known["unit"]),
+            teams=tuple(UUID(team) for team in known["teams"]),
+            privileges=known["privileges"],
+            name=known["name"],
+            issued_at=known.get("issued_at", row["created_at"].timestamp()),
+        ),
+        correlation_id=row["correlation_id"],
+        traceparent=row["traceparent"],
+        attempts=row["attempts"],
+        in_turn=in_turn,
+        not_before=row["not_before"],
+        active=row["active"] is not False,
+    )
+
+
+async def hold(conn: AsyncConnection, job: Job) -> bool:
+    """Keep other lanes from this job until the transaction ends; False when one has it."""
+    return (await conn.exec_driver_sql(_HOLD, (job.id,))).first() is not None
+
+
+async def take_rows(conn: AsyncConnection, job: Job, size: int) -> list[StoredRow]:
+    """The first ``size`` rows that no other lane has, fewer where they are long."""
+    found: list[Any] = list(await conn.exec_driver_sql(_TAKE_ROWS, (job.id, size, CHUNK_BYTES)))
+    return [(row[0], row[1]) for row in found]
+
+
+async def complete(conn: AsyncConnection, job: Job) -> bool:
+    """End a job of which no row is left; False when another lane has its last rows."""
+    return (await conn.exec_driver_sql(_COMPLETE, (job.id, clock.now()))).rowcount > 0
+
+
+async def finish_chunk(conn: AsyncConnection, job: Job, rows: Sequence[StoredRow], outcome: Outcome) -> None:
+    """Checkpoint: the rows are gone, the refused ones kept, the counts right, and it is somebody else's turn."""
+    await conn.exec_driver_sql(
+        _FINISH_CHUNK,
+        (
+            job.id,
+            [line for line, _ in rows],
+            *outcome.columns,
+            outcome.done,
+            outcome.skipped,
+            outcome.failed,
+            sum(len(cells) for _, cells in rows),
+            outcome.error_bytes,
+            job.principal.id,
+            job.in_turn,
+            clock.now(),
+        ),
+    )
+
+
+async def postpone(conn: AsyncConnection, job: Job) -> bool:
+    """Leave a job alone for a while after a failure; after the last attempt, False: it is not to be tried again."""
+    attempts = job.attempts + 1
+    if attempts >= MOST_ATTEMPTS:
+        return False
+    pause = timedelta(seconds=seconds_after(job.attempts, FIRST_PAUSE, LONGEST_PAUSE))
+    await conn.exec_driver_sql(_POSTPONE, (job.id, attempts, clock.now() + pause))
+    return True
+
+
+async def defer(conn: AsyncConnection, job: Job) -> None:
+    """Leave a job alone for a moment because others are in its way, which is no failure of its own."""
+    pause = timedelta(seconds=FIRST_PAUSE)
+    await conn.exec_driver_sql(_POSTPONE, (job.id, job.attempts, clock.now() + pause))
+
+
+async def fail(conn: AsyncConnection, job: Job, reason: str, message: str) -> None:
+    """End a job early. What it imported stays; ``message`` is told from which line on nothing was imported."""
+    left = (await conn.exec_driver_sql(_FIRST_LEFT, (job.id,))).scalar_one_or_none()
+    told = message if left is None else f"{message} From line {left} of the file on, nothing was imported."
+    await conn.exec_driver_sql(_END, (job.id, "failed", reason, told, clock.now()))
+
+
+async def clean(conn: AsyncConnection) -> int:
+    """Drop rows of jobs that ended early, some at a time; returns how many."""
+    jobs = list((await conn.exec_driver_sql(_OVER_WITH_ROWS)).scalars())
+    return sum([(await conn.exec_driver_sql(_CLEAN, (job_id, CLEANED_AT_ONCE))).rowcount for job_id in jobs])
+
+
+async def forget(conn: AsyncConnection, before: datetime) -> bool:
+    """Drop one job that ended before, with its refused rows; False when there is none."""
+    return (await conn.exec_driver_sql(_FORGET, (before,))).rowcount > 0

@@ -1,0 +1,111 @@
+"""How much of the database one caller's imports may take: connections while a file is stored, and room afterwards."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.errors import DomainError
+from crm_kit.settings import Settings
+
+FILES_AT_ONCE = 2
+"""Files that a process stores at a time; each takes a connection of its few."""
+WAIT_SECONDS = 20.0
+RETRY_SECONDS = 30
+
+_HELD = """
+select count(*) filter (where status in ('queued', 'running')),
+    coalesce(sum(total - done - skipped - failed) filter (where status in ('queued', 'running')), 0),
+    coalesce(sum(bytes + error_bytes), 0)
+from import_job where principal_id = $1
+"""
+
+
+class Storing:
+    """Files being stored by this process: one of each caller, few in all. Who waits holds no connection."""
+
+    def __init__(self) -> None:
+        self._slots = asyncio.Semaphore(FILES_AT_ONCE)
+        self._callers: dict[UUID, list[asyncio.Lock]] = {}
+
+    @asynccontextmanager
+    async def turn_of(self, caller: UUID) -> AsyncIterator[None]:
+        """Wait for a slot, behind one's own files first; 503 when that takes too long."""
+        # One entry for each who waits or stores, so that the last to leave takes the lock along.
+        locks = self._callers.setdefault(caller, [])
+        lock = locks[0] if locks else asyncio.Lock()
+        locks.append(lock)
+        try:
+            async with AsyncExitStack() as held:
+                try:
+                    async with asyncio.timeout(WAIT_SECONDS):
+                        await held.enter_async_context(lock)
+                        await held.enter_async_context(self._slots)
+                except TimeoutError:
+                    raise DomainError("unavailable", "Other files are being stored; try again.") from None
+                yield
+        finally:
+            locks.pop()
+            if not locks:
+                del self._callers[caller]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one caller's imports may hold."""
+
+    jobs: int
+    rows: int
+    bytes: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator set it."""
+        return cls(settings.import_jobs, settings.import_rows, settings.import_bytes)
+
+    def check_file(self, rows: int, size: int) -> None:
+        """413 for a file that is too much by itself."""
+        for found, limit, what in ((rows, self.rows, "rows"), (size, self.bytes, "bytes")):
+            if found > limit:
+                raise DomainError(
+                    "body-too-large",
+                    f"The file has more than {limit:,} {what}; send it in parts, one after the other.",
+                    members={"limit": limit},
+                )
+
+    async def check(self, conn: AsyncConnection, caller: UUID) -> None:
+        """429 for a caller who has no room for another job."""
+        held: Any = (await conn.exec_driver_sql(_HELD, (caller,))).one()
+        self._judge(held[0] + 1, held[1], held[2])
+
+    async def hold(self, conn: AsyncConnection, caller: UUID) -> None:
+        """429 when the caller's jobs, the one of this transaction included, are too much: counted one after the other."""
+        await conn.exec_driver_sql("select pg_advisory_xact_lock(hashtextextended($1, 0))", (f"imports {caller}",))
+        held: Any = (await conn.exec_driver_sql(_HELD, (caller,))).one()
+        self._judge(held[0], held[1], held[2])
+
+    def _judge(self, jobs: int, rows: int, size: int) -> None:
+        if jobs > self.jobs:
+            raise _too_many(
+                f"You have {self.jobs} imports waiting; send another when one of them is done, or cancel one.",
+                RETRY_SECONDS,
+            )
+        if rows > self.rows:
+            raise _too_many(
+                f"More than {self.rows:,} of your rows would wait; send this file when those before it are done.",
+                RETRY_SECONDS,
+            )
+        if size > self.bytes:
+            raise _too_many(
+                f"Your waiting and refused rows would take more than {self.bytes:,} bytes; send this file when those"
+                " before it are done, with fewer rows that are refused.",
+                RETRY_SECONDS,
+            )
+
+
+def _too_many(message: str, seconds: int) -> DomainError:
+    return DomainError("too-many-requests", message, members={"retry_after": seconds})
