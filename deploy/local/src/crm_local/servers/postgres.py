@@ -15,6 +15,17 @@ from crm_local.servers.found import Instance
 
 USER = "liaison"
 
+# What was written, or was to be written, has no place in a log: the detail of a refused row is the row itself, a statement
+# may hold literals, and parameters are the values.
+SILENT = {
+    "log_error_verbosity": "terse",
+    "log_statement": "none",
+    "log_min_error_statement": "panic",
+    "log_min_duration_statement": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+
 # Tests throw their cluster away, so nothing needs to survive a power failure; `up` keeps the defaults of PostgreSQL.
 _THROWAWAY = {
     "fsync": "off",
@@ -80,8 +91,7 @@ def prepare(
         "port": str(port),
         "unix_socket_directories": "",
         "logging_collector": "off",
-        # The detail of a refused row is the row itself: names and addresses have no place in a log.
-        "log_error_verbosity": "terse",
+        **SILENT,
         "shared_buffers": "128MB",
         **(_THROWAWAY if throwaway else {}),
     }

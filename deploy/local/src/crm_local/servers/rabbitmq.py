@@ -16,6 +16,7 @@ from crm_local.accounts import Account, own_directory, write_private
 from crm_local.ports import LOOPBACK, accepts
 from crm_local.processes import Command
 from crm_local.servers.found import Instance
+from crm_local.state import CHECKOUT
 
 USER = "liaison"
 
@@ -37,10 +38,8 @@ default_pass = {password}
 vm_memory_high_watermark.absolute = 1GiB
 disk_free_limit.absolute = 200MB
 raft.wal_max_size_bytes = 64000000
-log.console = true
-log.console.level = info
-log.file = false
 """
+_LOGGING = CHECKOUT / "deploy" / "rabbitmq" / "advanced.config"
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,7 @@ def prepare(
     own_directory(directory, account)
     values = {"host": LOOPBACK, "port": ports.amqp, "management_port": ports.management}
     write_private(directory / "rabbitmq.conf", _CONFIG.format(**values, user=USER, password=password), account)
+    write_private(directory / "advanced.config", _LOGGING.read_text(), account)
     write_private(directory / "enabled_plugins", "[rabbitmq_management].\n", account)
     cookie = directory / ".erlang.cookie"
     if not cookie.exists():
@@ -92,7 +92,9 @@ def prepare(
         "RABBITMQ_BASE": str(directory),
         "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
         "RABBITMQ_LOG_BASE": str(directory / "log"),
-        "RABBITMQ_LOGS": "-",
+        # Empty: advanced.config says how to log. And a node that crashes leaves no dump of its memory, events included.
+        "RABBITMQ_LOGS": "",
+        "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_PID_FILE": str(directory / "node.pid"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "generated"),
         "RABBITMQ_SCHEMA_DIR": str(directory / "schema"),
