@@ -25,7 +25,7 @@ async def hear_of_what_examples_refer_to(app: FastAPI) -> None:
     schemas = app.openapi()["components"]["schemas"].values()
     found = {ref for schema in schemas for ref in _references(schema.get("examples", []))}
     messages = [
-        _snapshot(entity, id_)
+        snapshot(entity, id_)
         for kind, id_ in sorted(found)
         if (entity := entity_for(kind)) is not None and consumers.following(entity.service, entity.name)
     ]
@@ -45,7 +45,7 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
         yield from _references(inner)
 
 
-def _snapshot(entity: Entity, record_id: str) -> Message:
+def snapshot(entity: Entity, record_id: str) -> Message:
     event = _event(entity, "snapshot")
     document = sample(event)
     document |= {"id": str(new_id()), "subject": record_id}

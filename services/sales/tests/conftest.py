@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from fastapi import FastAPI
 
+from crm_contracts.marketing import CampaignCreated
 from crm_kit import clock
 from crm_kit.access import Principal
+from crm_kit.db import new_id
 from crm_kit.dispatch import Dispatcher, Message
 from crm_kit.runtime import Runtime, Service
 from crm_kit.settings import Settings
@@ -15,6 +17,7 @@ from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
 from crm_sales.main import app
 
+from .hearing import Story
 from .journey import Sales
 
 Hear = Callable[..., Awaitable[None]]
@@ -56,3 +59,11 @@ def hear(runtime: Runtime) -> Hear:
             assert left.all() == []
 
     return settle
+
+
+@pytest.fixture
+async def campaign(hear: Hear) -> str:
+    """The id of a campaign that sales has heard of, owned by nobody who calls."""
+    told = Story()
+    await hear(told.tell(CampaignCreated, owner_id=new_id()))
+    return str(told.id)

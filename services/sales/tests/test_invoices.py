@@ -153,8 +153,7 @@ async def test_what_an_invoice_bills_follows_from_its_order(sales: Sales, fields
     assert changed["payment_terms"] == "net_60"
 
 
-async def test_an_invoice_takes_customer_terms_and_campaign_from_its_order(sales: Sales) -> None:
-    campaign = "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f"
+async def test_an_invoice_takes_customer_terms_and_campaign_from_its_order(sales: Sales, campaign: str) -> None:
     order = await submitted(sales, payment_terms="net_45", campaign_id=campaign, bill_to={"city": "Bonn"})
     invoice = await derived(sales, "orders", order, "invoice")
     for field in ("customer", "payment_terms", "campaign_id", "bill_to", "name", "total"):

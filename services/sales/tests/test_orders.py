@@ -34,9 +34,8 @@ async def test_an_order_by_hand_costs_what_its_lines_cost(sales: Sales) -> None:
     assert await sales.facts() == ["account.created", "order.created"]
 
 
-async def test_an_order_takes_customer_addresses_and_campaign_from_its_deal(sales: Sales) -> None:
+async def test_an_order_takes_customer_addresses_and_campaign_from_its_deal(sales: Sales, campaign: str) -> None:
     account = await sales.make("accounts", name="Movers", billing_address={"city": "Bonn"})
-    campaign = "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f"
     customer = {"type": "account", "id": account["id"]}
     deal = await sales.make("opportunities", name="Fleet", customer=customer, campaign_id=campaign)
     order = await sales.make("orders", name="Fleet", opportunity_id=deal["id"], lines=[line()])

@@ -39,7 +39,7 @@ async def test_a_quote_says_what_its_lines_and_its_header_come_to(sales: Sales) 
     assert await sales.facts() == ["account.created", "quote.created"]
 
 
-async def test_a_quote_begins_with_what_its_deal_and_customer_say(sales: Sales) -> None:
+async def test_a_quote_begins_with_what_its_deal_and_customer_say(sales: Sales, campaign: str) -> None:
     where = {
         "line1": "Main Street 1",
         "line2": None,
@@ -49,9 +49,9 @@ async def test_a_quote_begins_with_what_its_deal_and_customer_say(sales: Sales) 
         "country": "DE",
     }
     customer = await make_customer(sales, billing_address=where)
-    deal = await sales.make("opportunities", name="Forty cars", customer=customer, campaign_id=NOBODY)
+    deal = await sales.make("opportunities", name="Forty cars", customer=customer, campaign_id=campaign)
     quote = await sales.make("quotes", opportunity_id=deal["id"], lines=[VAN])
-    assert (quote["name"], quote["campaign_id"], quote["customer"]["name"]) == ("Forty cars", NOBODY, "Movers")
+    assert (quote["name"], quote["campaign_id"], quote["customer"]["name"]) == ("Forty cars", campaign, "Movers")
     assert (quote["bill_to"], quote["ship_to"]) == (where, where)
     own = await sales.make("quotes", opportunity_id=deal["id"], name="Ours", bill_to=None, campaign_id=None)
     assert (own["name"], own["bill_to"], own["ship_to"], own["campaign_id"]) == ("Ours", None, where, None)
@@ -314,7 +314,7 @@ async def test_quoting_a_deal_asks_for_reading_it_and_creating_quotes(
         assert (await sales_for(refused).try_act("opportunities", deal, "quote")).status == status
 
 
-async def test_a_quote_of_a_deal_has_its_lines_as_they_are_priced_there(sales: Sales) -> None:
+async def test_a_quote_of_a_deal_has_its_lines_as_they_are_priced_there(sales: Sales, campaign: str) -> None:
     card = await make_product(sales)
     retail = await make_price_list(sales, (card, "11.00"))
     customer = await make_customer(sales)
@@ -325,7 +325,7 @@ async def test_a_quote_of_a_deal_has_its_lines_as_they_are_priced_there(sales: S
         customer=customer,
         price_list_id=retail["id"],
         lines=lines,
-        campaign_id=NOBODY,
+        campaign_id=campaign,
     )
     [item] = await sales.page("price-list-items", f"price_list_id={retail['id']}")
     await sales.patch("price-list-items", item, amount=euros("12.00"))
@@ -389,11 +389,11 @@ async def test_a_product_being_deleted_and_a_line_being_written_wait_for_each_ot
         assert gone != kept, (quoted.status, [answer.status for answer in answers])
 
 
-async def test_a_lead_that_was_qualified_is_quoted_under_its_campaign(sales: Sales) -> None:
-    lead = await sales.make("leads", **ADA, campaign_id=NOBODY)
+async def test_a_lead_that_was_qualified_is_quoted_under_its_campaign(sales: Sales, campaign: str) -> None:
+    lead = await sales.make("leads", **ADA, campaign_id=campaign)
     qualified = await sales.act("leads", lead, "qualify")
     answer = await sales.try_act("opportunities", {"id": qualified["opportunity_id"]}, "quote")
-    assert (answer.json["campaign_id"], answer.json["customer"]["id"]) == (NOBODY, qualified["account_id"])
+    assert (answer.json["campaign_id"], answer.json["customer"]["id"]) == (campaign, qualified["account_id"])
 
 
 @pytest.mark.parametrize("kind", ["account", "contact"])

@@ -67,6 +67,14 @@ class Customer:
         return Message.read(orjson.dumps(document))
 
 
+def product(id: UUID, fact: str = "Created", version: int = 1) -> Message:
+    """An event about a product of sales."""
+    document = sample(getattr(sales, f"Product{fact}"))
+    document |= {"id": str(new_id()), "subject": str(id), "entityversion": version, "time": utc_text(clock.now())}
+    document["data"]["record"] |= {"id": str(id), "version": version}
+    return Message.read(orjson.dumps(document))
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The service as one caller sees it. ``open`` and ``act`` insist on success; ``try_*`` give the answer as it is."""

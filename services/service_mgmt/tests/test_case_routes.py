@@ -20,7 +20,7 @@ from crm_service_mgmt.case.domain import LIFECYCLE
 from crm_service_mgmt.tables import ENTITIES
 
 from .conftest import Hear
-from .desk import CASES, Customer, Desk
+from .desk import CASES, Customer, Desk, product
 
 ME = UUID("01900000-0000-7000-8000-0000000000aa")
 
@@ -87,7 +87,7 @@ async def test_what_a_case_always_has_cannot_be_taken_away(desk: Desk, field: st
 
 async def test_a_patch_changes_what_it_names(desk: Desk, hear: Hear) -> None:
     engines = Customer("account", "Engines Ltd")
-    await hear(engines.created())
+    await hear(engines.created(), product(ME))
     case = await desk.open(severity="minor", description="The sum is wrong")
     changed = await desk.patch(case, customer=engines.ref, severity=None, priority="high", product_id=str(ME))
     assert (changed["customer"]["name"], changed["severity"], changed["priority"]) == ("Engines Ltd", None, "high")

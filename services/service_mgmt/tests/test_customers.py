@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from crm_kit.access import Depth
+from crm_kit.db import new_id
 from crm_kit.dispatch import Dispatcher, Message
 from crm_kit.projections import project_stubs
 from crm_kit.runtime import Runtime
@@ -15,7 +16,7 @@ from crm_kit.testing import Client, principal
 from crm_service_mgmt.projections.customer_ref import CustomerRef
 
 from .conftest import Hear, Rows
-from .desk import CASES, Customer, Desk
+from .desk import CASES, Customer, Desk, product
 
 
 @pytest.mark.parametrize("kind", ["account", "contact"])
@@ -139,6 +140,26 @@ async def test_a_case_shows_the_customers_name_to_whoever_may_read_the_customer(
     case = await agent.get(case)
     # What stays is no new reference, so an agent who may not read customers can go on working.
     assert (await agent.patch(case, customer=case["customer"], priority="high"))["version"] == 2
+
+
+async def test_a_case_is_about_a_product_that_is_known_and_readable(desk: Desk, desk_for: Any, hear: Any) -> None:
+    sold = new_id()
+    await hear(product(sold))
+    case = await desk.open(product_id=str(sold))
+    blind = desk_for(principal(product=Depth.NONE))
+    assert (await blind.patch(case, product_id=str(sold), priority="high"))["version"] == 2
+    other = await desk.open()
+    for refused in (
+        await desk.try_open(product_id=str(new_id())),
+        await blind.try_open(product_id=str(sold)),
+        await blind.try_patch(other, product_id=str(sold)),
+    ):
+        assert (refused.status, refused.problem) == (422, "unknown-reference")
+        assert refused.json["errors"][0]["pointer"] == "/product_id"
+    await hear(product(sold, "Retired", 2))
+    await desk.open(product_id=str(sold))
+    await hear(product(sold, "Deleted", 3))
+    assert (await desk.try_open(product_id=str(sold))).problem == "unknown-reference"
 
 
 # -- Crm-After --------------------------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
-"""What sales listens to: who is who and in which team, and which cases were resolved, for goals are made of both."""
+"""What sales listens to: who is who and in which team, which cases were resolved, and which campaigns there are. Goals are
+made of the first two; leads and deals refer to the last."""
 
 from crm_contracts.catalogue import Entity, Event, events_about
 from crm_contracts.identity import USER
+from crm_contracts.marketing import CAMPAIGN
 from crm_contracts.service import CASE
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
+from crm_sales.projections.campaign_ref import keep_campaigns
 from crm_sales.projections.case_ref import keep_cases
 from crm_sales.projections.member_ref import keep_members
 
@@ -19,3 +22,4 @@ def happenings(entity: Entity) -> list[type[Event]]:
 
 CONSUMERS.raw_projection(*happenings(USER), group="sales.members")(keep_members)
 CONSUMERS.raw_projection(*happenings(CASE), group="sales.cases")(keep_cases)
+CONSUMERS.raw_projection(*happenings(CAMPAIGN), group="sales.campaigns")(keep_campaigns)

@@ -16,6 +16,7 @@ from crm_sales.order.model import Order
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.model import Product
+from crm_sales.projections.campaign_ref import CampaignRef
 from crm_sales.projections.case_ref import CaseRef
 from crm_sales.projections.member_ref import MemberRef
 from crm_sales.quote.model import Quote
@@ -43,7 +44,7 @@ ENTITIES = (
     SalesSettings,
     Goal,
 )
-PROJECTIONS = (CaseRef, MemberRef)
+PROJECTIONS = (CampaignRef, CaseRef, MemberRef)
 
 OTHERS = (MoveTask, InvoiceCounter)
 

@@ -1,13 +1,15 @@
-"""What service management listens to: who is who, who the customers are, and who takes whose place."""
+"""What service management listens to: who is who, who the customers are, who takes whose place, and what is sold."""
 
 from crm_contracts.catalogue import events_about
-from crm_contracts.sales import ACCOUNT, CONTACT, AccountMerged, ContactMerged
+from crm_contracts.sales import ACCOUNT, CONTACT, PRODUCT, AccountMerged, ContactMerged
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
 from crm_service_mgmt.merging import move_cases
 from crm_service_mgmt.projections.customer_ref import keep_customers
+from crm_service_mgmt.projections.product_ref import keep_products
 
 CONSUMERS = Consumers("service")
 follow_identity(CONSUMERS, "service")
 CONSUMERS.raw_projection(*events_about(ACCOUNT), *events_about(CONTACT), group="service.customers")(keep_customers)
 CONSUMERS.step(AccountMerged, ContactMerged, group="service.merges")(move_cases)
+CONSUMERS.raw_projection(*events_about(PRODUCT), group="service.products")(keep_products)

@@ -5,9 +5,10 @@ from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.db import Base
 from crm_service_mgmt.merging import MoveTask
 from crm_service_mgmt.projections.customer_ref import CustomerRef
+from crm_service_mgmt.projections.product_ref import ProductRef
 
 ENTITIES = (Case,)
-OTHERS = (CustomerRef, MoveTask)
+OTHERS = (CustomerRef, ProductRef, MoveTask)
 
 METADATA = Base.metadata
 add_kit_tables(METADATA, numbers=("CAS",))

@@ -88,11 +88,11 @@ class Person:
         """Change fields of a record that is still at this version."""
         return (await self._send("PATCH", path, data=json.dumps(body), version=version))[0]
 
-    async def upload(self, path: str, file: bytes, fields: Mapping[str, str]) -> str:
-        """Send a file; returns the path of the job that takes it in."""
+    async def upload(self, path: str, file: bytes, fields: Mapping[str, str], *, after: str = "") -> str:
+        """Send a file once what it refers to is known there; returns the path of the job that takes it in."""
         form = aiohttp.FormData(dict(fields))
         form.add_field("file", file, filename="leads.csv", content_type="text/csv")
-        _, headers = await self._send("POST", path, data=form)
+        _, headers = await self._send("POST", path, data=form, after=after)
         return headers["Location"].removeprefix(API)
 
     async def _send(

@@ -121,7 +121,9 @@ class Play:
             f"={campaign['id']}": "campaign_id",
         }
         fields = {"mapping": orjson.dumps(mapping).decode(), "duplicates": "allow"}
-        place = await seller.upload("/leads/import", as_file(people), fields)
+        place = await seller.upload(
+            "/leads/import", as_file(people), fields, after=f"campaign/{campaign['id']}@{campaign['version']}"
+        )
         with self.stage.counting("rows", LEADS) as counter:
             while (job := await seller.get(place))["status"] in ("queued", "running"):
                 counter.reach(job["done"])

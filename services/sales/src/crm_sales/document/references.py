@@ -17,6 +17,7 @@ from crm_sales.customer_link.references import CUSTOMERS, know_name, set_custome
 from crm_sales.customer_link.schemas import CustomerInput
 from crm_sales.document.model import SalesDocument
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.projections.campaign_ref import refer_to_campaign
 
 
 async def deal_of(uow: UnitOfWork, opportunity_id: UUID, pointer: str = "/opportunity_id") -> Opportunity:
@@ -62,7 +63,9 @@ async def take_over(
             # One that was merged a moment ago moves to its survivor in the document, as in the deal.
             found = None
         know_name(uow, found)
-    if deal is not None and "campaign_id" not in given:
+    if "campaign_id" in given:
+        await refer_to_campaign(uow, document.campaign_id)
+    elif deal is not None:
         document.campaign_id = deal.campaign_id
     for field, address in _addresses(found).items():
         if field not in given:

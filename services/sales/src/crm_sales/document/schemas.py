@@ -24,8 +24,7 @@ class DocumentFields(BaseModel):
     )
     campaign_id: UUID | None = Field(
         None,
-        description="Campaign that brought it; of a new document: the deal's unless given. Kept as given, for campaigns "
-        "are another service's.",
+        description="Campaign that brought it, readable to you, and in any state; of a new document: the deal's unless given.",
     )
     bill_to: Personal[Address | None] = Field(
         None, description="Address for the invoice; of a new document: the customer's unless given."

@@ -22,6 +22,7 @@ from crm_sales.document.references import deal_of, require_not_lost, take_over
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.origin import give_back, hold_origin
 from crm_sales.invoice.schemas import InvoiceCreate, InvoiceUpdate
+from crm_sales.projections.campaign_ref import refer_to_campaign
 
 BY_RULE = ("lines", "customer", "currency")
 """Fields of a body that become columns by a rule of their own."""
@@ -57,6 +58,7 @@ async def update_invoice(uow: UnitOfWork, invoice_id: UUID, body: InvoiceUpdate)
     if "customer" in values:
         values.pop("customer")
         await set_customer(uow, invoice, body.customer)
+    await refer_to_campaign(uow, values.get("campaign_id"), invoice.campaign_id)
     if deal is not None and deal.id != invoice.opportunity_id:
         require_not_lost(deal)
     changed = {name for name, value in values.items() if getattr(invoice, name) != value}

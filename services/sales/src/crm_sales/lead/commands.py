@@ -28,6 +28,7 @@ from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import LeadCreate, LeadDisqualification, LeadUpdate
 from crm_sales.merging.referrers import MOVER
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.projections.campaign_ref import refer_to_campaign
 
 
 async def create_lead(uow: UnitOfWork, body: LeadCreate, duplicates: OnDuplicates = "allow") -> Lead:
@@ -41,6 +42,7 @@ async def create_lead(uow: UnitOfWork, body: LeadCreate, duplicates: OnDuplicate
 
 async def make_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
     """The lead that a body describes, not yet part of anything: what a create and an import have in common."""
+    await refer_to_campaign(uow, body.campaign_id)
     lead = Lead(number=await uow.number("LEA"), **normal_details(uow, {name: plain(value) for name, value in body}))
     await pin_amounts(uow, lead, Lead.money_fields)
     return lead
@@ -54,7 +56,9 @@ async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicat
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     require_status(lead, "open")
     known = likeness_of(lead)
-    apply(lead, normal_details(uow, fields_set(body)))
+    values = fields_set(body)
+    await refer_to_campaign(uow, values.get("campaign_id"), lead.campaign_id)
+    apply(lead, normal_details(uow, values))
     require_somebody(lead.last_name, lead.company_name)
     await pin_amounts(uow, lead, Lead.money_fields)
     if duplicates == "report" and likeness_of(lead) != known:

@@ -60,7 +60,7 @@ class LeadFields(BaseModel):
     do_not_phone: Flag = Field(False, description="True when calls are not wanted.")
     do_not_post: Flag = Field(False, description="True when letters are not wanted.")
     campaign_id: UUID | None = Field(
-        None, description="Campaign that brought the lead; kept as given, for campaigns are another service's."
+        None, description="Campaign that brought the lead; readable to you, and in any state."
     )
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 

@@ -34,6 +34,7 @@ from crm_sales.opportunity.schemas import (
     StageChange,
 )
 from crm_sales.order.model import Order
+from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.quote.model import Quote
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.queries import first_stage, stage_with
@@ -51,6 +52,7 @@ async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opport
     await set_customer(uow, deal, customer)
     if lead_id is not None:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
+    await refer_to_campaign(uow, body.campaign_id)
     await set_competitors(uow, deal, body.competitor_ids)
     stage = await first_stage(uow) if stage_id is None else await stage_with(uow, stage_id, "/stage_id")
     deal.enter(stage, uow.now)
@@ -73,6 +75,7 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     lead_id = values.get("originating_lead_id")
     if lead_id is not None and lead_id != deal.originating_lead_id:
         await uow.refer(Lead, lead_id, "/originating_lead_id")
+    await refer_to_campaign(uow, values.get("campaign_id"), deal.campaign_id)
     if "competitor_ids" in values:
         await set_competitors(uow, deal, values.pop("competitor_ids"))
     if "probability" in values:

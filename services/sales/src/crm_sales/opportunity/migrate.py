@@ -23,6 +23,7 @@ from crm_sales.opportunity.lines import price_deal
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityImport, OpportunityLines
 from crm_sales.pricing.schemas import LineInput
+from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.sales_stage.queries import first_stage, stage_with
 
 # What the record has no column for, or gets by a verb.
@@ -55,6 +56,7 @@ async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity
     await set_customer(uow, deal, body.customer)
     if body.originating_lead_id is not None:
         await uow.refer(Lead, body.originating_lead_id, "/originating_lead_id")
+    await refer_to_campaign(uow, body.campaign_id)
     await set_competitors(uow, deal, body.competitor_ids)
     key = body.stage_id or body.stage
     pointer = "/stage_id" if body.stage_id else "/stage"

@@ -38,9 +38,7 @@ class OpportunityFields(BaseModel):
         None, description="Account or contact, active and readable to you; may be missing until the deal is won."
     )
     originating_lead_id: UUID | None = Field(None, description="Lead that the deal came from.")
-    campaign_id: UUID | None = Field(
-        None, description="Campaign that brought it; kept as given, for campaigns are another service's."
-    )
+    campaign_id: UUID | None = Field(None, description="Campaign that brought it; readable to you, and in any state.")
     source: LeadSource | None = Field(None, description="Where it came from.")
     rating: Rating | None = Field(None, description="How promising it is.")
     probability: Percent | None = Field(

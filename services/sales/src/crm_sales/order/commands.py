@@ -23,6 +23,7 @@ from crm_sales.document.references import deal_of, require_not_lost, take_over
 from crm_sales.order.model import Order
 from crm_sales.order.prices import price_edited
 from crm_sales.order.schemas import OrderCreate, OrderUpdate
+from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.quote.model import Quote
 from crm_sales.sales_contract.model import SalesContract
 
@@ -55,6 +56,7 @@ async def update_order(uow: UnitOfWork, order_id: UUID, body: OrderUpdate) -> Or
     if "customer" in values:
         values.pop("customer")
         await set_customer(uow, order, body.customer)
+    await refer_to_campaign(uow, values.get("campaign_id"), order.campaign_id)
     if deal is not None and deal.id != order.opportunity_id:
         require_not_lost(deal)
     changed = {name for name, value in values.items() if getattr(order, name) != value}

@@ -23,6 +23,7 @@ from crm_sales.document.customer import require_customer
 from crm_sales.document.pricing import price_changes, price_new, price_today
 from crm_sales.document.references import deal_of, require_open, take_over
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.quote.domain import require_days_left, require_something_to_sell
 from crm_sales.quote.model import Quote
 from crm_sales.quote.schemas import QuoteCreate, QuoteUpdate
@@ -60,6 +61,7 @@ async def update_quote(uow: UnitOfWork, quote_id: UUID, body: QuoteUpdate) -> Qu
     if "customer" in values:
         values.pop("customer")
         await set_customer(uow, quote, body.customer)
+    await refer_to_campaign(uow, values.get("campaign_id"), quote.campaign_id)
     if deal is not None and deal.id != quote.opportunity_id:
         require_open(deal)
     changed = {name for name, value in values.items() if getattr(quote, name) != value}

@@ -26,6 +26,7 @@ from crm_service_mgmt.case.domain import require_billable
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.case.schemas import CaseCreate, CaseCustomerInput, CaseResolve, CaseUpdate
 from crm_service_mgmt.projections.customer_ref import refer_to_customer
+from crm_service_mgmt.projections.product_ref import refer_to_product
 
 
 async def create_case(uow: UnitOfWork, body: CaseCreate) -> Case:
@@ -35,6 +36,7 @@ async def create_case(uow: UnitOfWork, body: CaseCreate) -> Case:
     case = Case(number=await uow.number("CAS"), resolutions=[])
     await _set_customer(uow, case, values.pop("customer"))
     await _check_contact(uow, body.contact_id)
+    await refer_to_product(uow, body.product_id)
     apply(case, values)
     return uow.add(case, CaseCreated)
 
@@ -51,6 +53,8 @@ async def update_case(uow: UnitOfWork, case_id: UUID, body: CaseUpdate) -> Case:
             await _set_customer(uow, case, body.customer)
     if "contact_id" in values and body.contact_id != case.contact_id:
         await _check_contact(uow, body.contact_id)
+    if "product_id" in values and body.product_id != case.product_id:
+        await refer_to_product(uow, body.product_id)
     apply(case, values)
     if uow.changed(case):
         uow.emit(case, CaseUpdated)

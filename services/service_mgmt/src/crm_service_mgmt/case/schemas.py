@@ -26,7 +26,7 @@ class CaseFields(BaseModel):
     priority: CasePriority = Field(CasePriority.NORMAL, description="How urgent it is.")
     severity: Severity | None = Field(None, description="How bad it is.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
-    product_id: UUID | None = Field(None, description="Product that it is about.")
+    product_id: UUID | None = Field(None, description="Product that it is about; readable to you, and in any state.")
 
 
 class CaseCreate(CaseFields):

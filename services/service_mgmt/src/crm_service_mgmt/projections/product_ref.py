@@ -1,0 +1,27 @@
+"""``ProductRef``: what service management knows of sales' products, so that a case may be about one of them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from crm_contracts.envelope import Envelope
+from crm_contracts.sales import PRODUCT
+from crm_kit.copies import ReferableCopy, reach_told, refer_to_copy
+from crm_kit.projections import project
+from crm_kit.uow import UnitOfWork
+from crm_service_mgmt.db import Base
+
+
+class ProductRef(ReferableCopy, Base):
+    """One product. Its state is no matter: customers still have what is sold no more."""
+
+    __tablename__ = "product_ref"
+
+
+async def keep_products(events: Sequence[Envelope], uow: UnitOfWork) -> None:
+    """One row per product."""
+    await project(await uow.connection(), ProductRef, [(event, reach_told(event)) for event in events])
+
+
+async def refer_to_product(uow: UnitOfWork, product_id: UUID | None) -> None:
+    """Check the product that a case shall be about: 422 ``unknown-reference`` at ``/product_id``."""
+    await refer_to_copy(uow, ProductRef, PRODUCT.name, product_id, "/product_id")
