@@ -410,3 +410,25 @@ async def test_refused_rows_count_until_they_are_forgotten(client: Client, runti
 async def test_files_of_one_caller_are_stored_one_after_the_other(client: Client, runtime: Runtime) -> None:
     answers = await asyncio.gather(*(send(client, rows(50)) for _ in range(6)))
     assert {answer.status for answer in answers} == {202}
+
+
+async def test_a_file_that_comes_slowly_holds_no_connection(client: Client, runtime: Runtime) -> None:
+    go_on = asyncio.Event()
+    arriving = asyncio.Event()
+    part = b'--x\r\ncontent-disposition: form-data; name="file"; filename="leads.csv"\r\n\r\n'
+
+    async def body() -> AsyncIterator[bytes]:
+        yield part + HEADER.encode()
+        arriving.set()
+        await go_on.wait()
+        yield b"a,,One,,\r\n--x--\r\n"
+
+    headers = {"content-type": "multipart/form-data; boundary=x", "idempotency-key": "slow"}
+    sending = asyncio.create_task(client.post(f"{API}/leads/import", body=body(), headers=headers))
+    await arriving.wait()
+    # Whatever the service does with a body that is not there yet, it has done by now.
+    assert (await client.get(f"{API}/leads/jobs")).status == 200
+    taken = runtime.db.engine.pool.checkedout()  # type: ignore[attr-defined]  # of the pool that is in use
+    go_on.set()
+    assert (await sending).status == 202
+    assert taken == 0

@@ -31,11 +31,41 @@ class GatewaySettings(Settings):
     idle_seconds: float = Field(
         30.0, gt=0, validation_alias="CRM_IDLE_SECONDS", description="Longest an import or a file may stand still."
     )
+    transfer_rate: int = Field(
+        1024,
+        ge=1,
+        validation_alias="CRM_TRANSFER_RATE",
+        description="Bytes a second that the caller of an import or a file must move on average.",
+    )
+    transfer_grace_seconds: float = Field(
+        10.0,
+        gt=0,
+        validation_alias="CRM_TRANSFER_GRACE_SECONDS",
+        description="Seconds that an import or a file may take before its rate counts.",
+    )
+    transfer_work_seconds: float = Field(
+        120.0,
+        gt=0,
+        validation_alias="CRM_TRANSFER_WORK_SECONDS",
+        description="Longest a service may work on an import that is all there before it answers.",
+    )
+    max_transfer_bytes: int = Field(
+        1024**3, ge=1, validation_alias="CRM_MAX_TRANSFER_BYTES", description="Bytes of an import or a file."
+    )
     upstream_slots: int = Field(
         256, ge=1, validation_alias="CRM_UPSTREAM_SLOTS", description="Calls under way to one service at a time."
     )
     transfer_slots: int = Field(
-        32, ge=1, validation_alias="CRM_TRANSFER_SLOTS", description="Imports and files under way to one service."
+        32, ge=1, validation_alias="CRM_TRANSFER_SLOTS", description="Imports and files that one service works on."
+    )
+    upload_slots: int = Field(
+        64,
+        ge=1,
+        validation_alias="CRM_UPLOAD_SLOTS",
+        description="Imports and files that arrive for one service at a time; each takes up to 1 MiB of its memory.",
+    )
+    transfer_share: int = Field(
+        4, ge=1, validation_alias="CRM_TRANSFER_SHARE", description="Of each of the two, those of one caller."
     )
 
     @property

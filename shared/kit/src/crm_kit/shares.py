@@ -40,6 +40,11 @@ class Shares:
         """How many the holder has."""
         return self._held.get(holder, 0)
 
+    @property
+    def taken(self) -> int:
+        """How many all have."""
+        return self._taken
+
     def waiting(self, holder: Hashable) -> int:
         """How many of the holder wait for their turn."""
         return len(self._lines.get(holder, ()))

@@ -35,12 +35,12 @@ class TooManyUnderWay(DomainError):
 class Bulkhead:
     """At most ``slots`` calls at a time; one more is refused at once, so that a hung upstream costs nobody else anything.
 
-    Half of them at most are one caller's, so that nobody's slow calls cost the others theirs.
+    Half of them at most are one caller's, or ``share``, so that nobody's slow calls cost the others theirs.
     """
 
-    def __init__(self, upstream: str, slots: int) -> None:
+    def __init__(self, upstream: str, slots: int, share: int | None = None) -> None:
         self._upstream, self._slots = upstream, slots
-        self._share = max(1, slots // 2)
+        self._share = max(1, slots // 2) if share is None else share
         self._held: Counter[Hashable] = Counter()
         self.taken = 0
 

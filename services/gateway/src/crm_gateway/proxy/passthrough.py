@@ -1,7 +1,7 @@
 """One request through the gateway: streamed both ways, nothing parsed, within its deadline."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,8 +9,9 @@ import structlog
 from aiohttp import ClientResponse
 from starlette.types import Receive, Scope, Send
 
-from crm_gateway.proxy.body import CallerGone, Upload, declared_length, take_body
+from crm_gateway.proxy.body import CallerGone, Progress, Upload, declared_length, take_body
 from crm_gateway.proxy.headers import for_caller, for_upstream
+from crm_gateway.proxy.transfers import Pace
 from crm_gateway.proxy.upstream import FAILURES, MARGIN_SECONDS, DeadlineExceeded, Upstream
 from crm_gateway.routes import is_transfer
 from crm_gateway.settings import GatewaySettings
@@ -86,21 +87,28 @@ async def _exchange(
 async def _transfer(
     upstream: Upstream, settings: GatewaySettings, visit: Visit, scope: Scope, watch: "Watch", reply: "Reply"
 ) -> None:
-    """An import or a file: as long as it takes, if only something moves every 30 s."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(settings.idle_seconds) as patience:
+    """An import or a file: as long as it takes, if only the caller keeps up."""
+    async with asyncio.timeout(None) as patience:
+        pace = Pace(settings, patience)
+        try:
+            async with upstream.transfers.one(visit.caller) as transfer:
 
-        def progress() -> None:
-            # What moved after the last second is too late: the timeout is on its way already.
-            if not patience.expired():
-                patience.reschedule(loop.time() + settings.idle_seconds)
+                async def admit() -> None:
+                    pace.wait_for_service()
+                    await transfer.admit()
 
-        with upstream.transfers.slot(visit.caller):
-            length = declared_length(visit.headers)
-            body = await take_body(watch.receive, length, None, progress, watch.begin)
-            headers = _headers(visit, scope, body, length)
-            answer = await upstream.open(scope["method"], _target(scope), headers, body)
-            await reply.relay(answer, progress)
+                length, limit = declared_length(visit.headers), settings.max_transfer_bytes
+                body = await take_body(watch.receive, length, limit, pace.moved, watch.begin, admit)
+                if not isinstance(body, Upload):
+                    await admit()
+                headers = _headers(visit, scope, body, length)
+                answer = await upstream.open(scope["method"], _target(scope), headers, body)
+                pace.wait_for_caller()
+                await reply.relay(answer, pace.moved)
+        except asyncio.CancelledError:
+            if patience.expired() and pace.waits_for_caller and not reply.begun:
+                raise pace.too_slow() from None
+            raise
 
 
 class Watch:
@@ -150,7 +158,7 @@ class Reply:
         self.begun = False
         self._send, self._added = send, added
 
-    async def relay(self, answer: ClientResponse, progress: Callable[[], None]) -> None:
+    async def relay(self, answer: ClientResponse, progress: Progress) -> None:
         """Pass headers and body on as they come. Raises when the service breaks off or the time is up."""
         content = answer.content
         try:
@@ -161,11 +169,10 @@ class Reply:
             while True:
                 chunk = await content.readany()
                 more = not content.at_eof()
-                progress()
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
                 if not more:
                     return
-                progress()
+                progress(len(chunk))
         finally:
             # Gives the connection back when the body was read to its end, and closes it otherwise.
             answer.release() if content.at_eof() else answer.close()
@@ -203,5 +210,5 @@ def _callers_deadline(headers: dict[bytes, bytes]) -> float:
     return int(sent) / 1000
 
 
-def _nothing() -> None:
+def _nothing(size: int) -> None:
     """An ordinary call's end does not move with its progress."""

@@ -14,6 +14,7 @@ from yarl import URL
 
 from crm_gateway.proxy.body import Upload
 from crm_gateway.proxy.breaker import Breaker, Bulkhead, Unavailable
+from crm_gateway.proxy.transfers import Transfers
 from crm_gateway.settings import GatewaySettings
 from crm_kit import clock
 from crm_kit.errors import DomainError
@@ -70,7 +71,7 @@ class Upstream:
         self.name, self.url = name, url
         self._patience = settings.hop_seconds
         self.calls = Bulkhead(name, settings.upstream_slots)
-        self.transfers = Bulkhead(name, settings.transfer_slots)
+        self.transfers = Transfers(name, settings)
         self.breaker = Breaker(name)
         self._asking: asyncio.Task[None] | None = None
         self._seconds = SECONDS.labels(name)

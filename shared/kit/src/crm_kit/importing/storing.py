@@ -1,8 +1,7 @@
 """How much of the database one caller's imports may take: connections while a file is stored, and room afterwards."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
@@ -11,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.errors import DomainError
 from crm_kit.settings import Settings
+from crm_kit.shares import Shares, TooManyAtOnce
 
 FILES_AT_ONCE = 2
 """Files that a process stores at a time; each takes a connection of its few."""
@@ -29,29 +29,21 @@ class Storing:
     """Files being stored by this process: one of each caller, few in all. Who waits holds no connection."""
 
     def __init__(self) -> None:
-        self._slots = asyncio.Semaphore(FILES_AT_ONCE)
-        self._callers: dict[UUID, list[asyncio.Lock]] = {}
+        self._shares = Shares(1, FILES_AT_ONCE, seconds=WAIT_SECONDS)
 
     @asynccontextmanager
     async def turn_of(self, caller: UUID) -> AsyncIterator[None]:
-        """Wait for a slot, behind one's own files first; 503 when that takes too long."""
-        # One entry for each who waits or stores, so that the last to leave takes the lock along.
-        locks = self._callers.setdefault(caller, [])
-        lock = locks[0] if locks else asyncio.Lock()
-        locks.append(lock)
+        """Wait for one's turn; 429 when one's own file, and 503 when those of others, take too long."""
         try:
-            async with AsyncExitStack() as held:
-                try:
-                    async with asyncio.timeout(WAIT_SECONDS):
-                        await held.enter_async_context(lock)
-                        await held.enter_async_context(self._slots)
-                except TimeoutError:
-                    raise DomainError("unavailable", "Other files are being stored; try again.") from None
-                yield
+            await self._shares.take(caller)
+        except TooManyAtOnce:
+            if self._shares.held(caller):
+                raise
+            raise DomainError("unavailable", "Other files are being stored; try again.") from None
+        try:
+            yield
         finally:
-            locks.pop()
-            if not locks:
-                del self._callers[caller]
+            self._shares.give(caller)
 
 
 @dataclass(frozen=True, slots=True)
