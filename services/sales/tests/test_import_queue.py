@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,11 +15,12 @@ import structlog
 
 from crm_kit import clock
 from crm_kit.access import Depth, Principal
-from crm_kit.importing import queue, runner
+from crm_kit.importing import operations, queue, runner
 from crm_kit.importing.outcome import Outcome
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.runtime import Runtime
 from crm_kit.testing import Client, People, principal
+from crm_kit.testing.databases import ServiceDatabase
 from crm_sales.worker import IMPORTERS
 
 from .test_import import HEADER, imported, send, worked_off
@@ -343,6 +345,25 @@ async def test_operators_see_list_and_cancel_every_job(client_for: ClientFor, ru
     assert (canceled.json["status"], canceled.json["reason"]) == ("canceled", "canceled-by-operator")
     assert (await owner.post(f"{places[1]}/cancel")).json["reason"] == "canceled"
     assert [job["id"] for job in (await owner.get(f"{API}/leads/jobs?status=queued")).json["items"]] == ids[2:]
+
+
+async def test_operators_list_and_cancel_from_the_command_line(
+    client: Client, runtime: Runtime, database: ServiceDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = (await send(client, rows(1))).headers["location"]
+    job_id = place.rpartition("/")[2]
+
+    async def crm_imports(*arguments: str) -> tuple[int, str]:
+        code = await asyncio.to_thread(operations.main, arguments, {"sales": database.url})
+        return code, "".join(capsys.readouterr())
+
+    code, told = await crm_imports("list")
+    assert (code, told.split()[:4]) == (0, [job_id, "sales", "lead", "queued,"])
+    assert (await crm_imports("cancel", job_id)) == (0, "canceled in sales\n")
+    assert (await crm_imports("cancel", job_id))[0] == 1
+    assert (await crm_imports("list")) == (0, "")
+    assert json.loads((await crm_imports("list", "--all", "--json"))[1])["reason"] == "canceled-by-operator"
+    assert (await client.get(place)).json["status"] == "canceled"
 
 
 async def test_a_job_is_canceled_while_a_chunk_of_it_is_in_hand(client: Client, runtime: Runtime) -> None:

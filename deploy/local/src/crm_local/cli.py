@@ -17,6 +17,7 @@ from crm_local.suite import SERVICES
 _DELEGATED = {
     "demo": "play the running example through the gateway",
     "events": "see and mend the flow of events",
+    "imports": "see and stop imports",
     "topology": "declare, or check, what the suite needs at the broker",
     "provision": "make databases, users and queues for services that others start (containers)",
     "keys": "rotate the keys that sign access tokens",
@@ -57,6 +58,8 @@ def _delegate(name: str, argv: list[str]) -> int:
         return int(import_module("crm_local.keys").main(argv, home))
     deployment = import_module("crm_local.deployment").Deployment.find(home)
     databases = {service.name: deployment.database(service) for service in SERVICES}
+    if name == "imports":
+        return int(import_module("crm_kit.importing.operations").main(argv, databases))
     operations = import_module("crm_kit.operations")
     backends = deployment.backends
     broker = operations.Broker(backends.amqp_url, backends.amqp_management_url)
