@@ -64,7 +64,7 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
     document["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From POST /auth/token."}
     }
-    public = {name for name, route in _routes(app).items() if isinstance(route, PublicRoute)}
+    public = {name for name, route in routes_of(app).items() if isinstance(route, PublicRoute)}
     mergeable = _mergeable(app)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -90,7 +90,8 @@ def _forget_defaults(operation: dict[str, Any], schemas: dict[str, Any]) -> None
             described.pop("default", None)
 
 
-def _routes(app: FastAPI) -> dict[str, Any]:
+def routes_of(app: FastAPI) -> dict[str, Any]:
+    """An app's routes by the id of their operation."""
     found: dict[str, Any] = {}
 
     def walk(routes: Any) -> None:

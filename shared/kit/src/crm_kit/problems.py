@@ -1,7 +1,7 @@
 """Problem details (RFC 9457): the one place where a slug meets an HTTP status."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -11,6 +11,10 @@ from crm_kit.errors import DomainError, FieldError
 from crm_kit.records.presenter import to_json
 
 MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS: Final = 20
+"""Offending places that a problem reports; ``error_count`` says how many there are when there are more."""
+MAX_QUOTED: Final = 200
+"""Characters of a name that the caller sent, in a pointer."""
 
 STATUS: Mapping[str, int] = {
     "invalid-json": 400,
@@ -76,7 +80,12 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong here.")
     instance: str = Field(description="Path of the request.")
     trace_id: str = Field(description="Trace id (W3C) for support and logs.")
-    errors: list[ProblemError] = Field(default=[], description="Offending places, where there are any.")
+    errors: list[ProblemError] = Field(
+        default=[], max_length=MAX_ERRORS, description="Offending places, where there are any; the first 20."
+    )
+    error_count: int | None = Field(
+        default=None, description="How many offending places there are, when they are more than `errors` has."
+    )
 
 
 def status_of(slug: str) -> int:
@@ -121,21 +130,24 @@ def from_validation(error: RequestValidationError, shown: frozenset[str] = froze
 
     ``shown`` are the fields of the answer: what a client can read but not send is ``read-only-field``.
     """
-    places = [_place(found, READ_ONLY | shown) for found in error.errors()]
-    origins = {str(found["loc"][0]) for found in error.errors()}
+    found = error.errors()
+    first = [_place(one, READ_ONLY | shown) for one in found[:MAX_ERRORS]]
+    members = {"error_count": len(found)} if len(found) > MAX_ERRORS else {}
+    origins = {str(one["loc"][0]) for one in found}
     if "path" in origins:
         return DomainError("not-found", "There is no such record.")
+    places = tuple(first)
     if origins & {"query", "header", "cookie"}:
-        return DomainError("invalid-parameter", places[0].message, tuple(places))
+        return DomainError("invalid-parameter", places[0].message, places, members)
     if any(place.code == "read-only-field" for place in places):
         return DomainError(
-            "read-only-field", "The body sets fields that only the system or a command sets.", tuple(places)
+            "read-only-field", "The body sets fields that only the system or a command sets.", places, members
         )
-    return DomainError("validation", "The body breaks the rules of its schema.", tuple(places))
+    return DomainError("validation", "The body breaks the rules of its schema.", places, members)
 
 
 def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
-    location = [str(part).replace("~", "~0").replace("/", "~1") for part in found["loc"][1:]]
+    location = [str(part)[:MAX_QUOTED].replace("~", "~0").replace("/", "~1") for part in found["loc"][1:]]
     in_body = found["loc"][0] == "body"
     pointer = "/" + "/".join(location) if in_body else "/".join(location)
     code = str(found["type"]).replace("_", "-")

@@ -3,20 +3,24 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any, ClassVar, Final
 
 import orjson
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import File, Form
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.types import Message
 
+from crm_contracts.access import Depth, Privilege
+from crm_kit.access import Principal
 from crm_kit.announcing import Cause
-from crm_kit.errors import DomainError
+from crm_kit.db import Record
+from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.idempotency import Answer, Key, Replayed
 from crm_kit.problems import from_validation, problem
 from crm_kit.projected import wait_until_projected
@@ -26,15 +30,41 @@ from crm_kit.tokens import bearer
 from crm_kit.uow import UnitOfWork
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
+FORM_TYPE = "application/x-www-form-urlencoded"
 IDLE_SECONDS = 30.0
 ETAG = re.compile(r'"(\d{1,10})"')
 ETAGS = re.compile(r'\s*(W/)?"[^"]*"\s*(,\s*(W/)?"[^"]*"\s*)*')
 KEPT_HEADERS = ("etag", "location", "content-type", "crm-version", "cache-control", "vary")
 
+MAX_PARAMETERS: Final = 100
+"""Query parameters, or fields of a form: a filter has at most 50 terms."""
+MAX_MEMBERS: Final = 256
+"""Members of one JSON object; no schema has half as many."""
+MAX_ITEMS: Final = 1000
+"""Items of one JSON array; no schema takes more than half of that."""
+MAX_VALUES: Final = 20_000
+"""Values in a JSON body, all levels together: twice what 500 lines have with every field set."""
+FEW: Final = 200
+"""Separators below which a body cannot break one of those."""
+BRACKETS = re.compile(rb"[\[{}\]]")
+STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""Strings of a JSON text; one that does not end goes to the end of the text, or looking for its end would start at each quote."""
+
 NOT_KEYED: dict[str, Any] = {"x-not-keyed": True}
 """``openapi_extra`` of a POST that takes no Idempotency-Key: its answer must not be kept."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Admit = Callable[[Principal], None]
+"""Raises 403 for who holds the privilege on nothing at all."""
+
+
+NEEDED: Mapping[str, Privilege] = {
+    "query": Privilege.READ,
+    "duplicates": Privilege.CREATE,
+    "import": Privilege.CREATE,
+    "assign": Privilege.ASSIGN,
+}
+"""What the kit's own verbs need; every other command needs write."""
 
 
 class PublicRoute(APIRoute):
@@ -47,11 +77,12 @@ class PublicRoute(APIRoute):
         async def run(request: Request) -> Response:
             try:
                 async with asyncio.timeout(_seconds(request)):
+                    _refuse_many(request.scope["query_string"], "query")
                     if takes_json:
                         await _read_json(request)
                     elif self.body_field is not None:
                         # Starlette would parse a form of any size; here it is small, and counted first.
-                        await read_body(request)
+                        await _read_form(request)
                     return await handle(request)
             except Exception as error:  # noqa: BLE001  # re-raised when nobody foresaw it
                 return _answer_to(error, request)
@@ -60,7 +91,30 @@ class PublicRoute(APIRoute):
 
 
 class Route(APIRoute):
-    """A route with a caller. The unit of work is committed before the answer leaves, so an answered 2xx is a fact."""
+    """A route with a caller. The unit of work is committed before the answer leaves, so an answered 2xx is a fact.
+
+    Routes about records are made by ``about``: nobody's body is read before it is known that they may send it.
+    """
+
+    entities: ClassVar[tuple[str, ...]] = ()
+    verbs: ClassVar[Mapping[str, Privilege]] = {}
+
+    @property
+    def needs(self) -> Privilege | None:
+        """The privilege that every caller of this route must hold, on one of ``entities`` at any depth."""
+        if not self.entities:
+            return None
+        methods = self.methods or set()
+        if "PATCH" in methods:
+            return Privilege.WRITE
+        if "DELETE" in methods:
+            return Privilege.DELETE
+        if "POST" not in methods:
+            return Privilege.READ
+        verb = self.path.rpartition("/")[2]
+        if (needed := self.verbs.get(verb) or NEEDED.get(verb)) is not None:
+            return needed
+        return Privilege.WRITE if "{" in self.path else Privilege.CREATE
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -68,11 +122,17 @@ class Route(APIRoute):
         conditional = bool((self.methods or set()) & {"PATCH", "DELETE"})
         keyed = not (self.openapi_extra or {}).get("x-not-keyed")
         shown = frozenset(getattr(self.response_model, "model_fields", ()))
+        uploads = _is_upload(self)
+        needs = self.needs if self.body_field is not None else None
+
+        def admit(principal: Principal) -> None:
+            if needs is not None and all(principal.depth(name, needs) is Depth.NONE for name in self.entities):
+                raise Forbidden(needs.value, self.entities[0])
 
         async def run(request: Request) -> Response:
             try:
-                async with asyncio.timeout(_seconds(request)):
-                    return await _carry_out(request, handle, takes_json, conditional, keyed)
+                async with asyncio.timeout(None if uploads and _is_multipart(request) else _seconds(request)):
+                    return await _carry_out(request, handle, admit, takes_json, conditional, keyed)
             except Replayed as replayed:
                 answer = replayed.answer
                 return Response(answer.body, answer.status, {**answer.headers, "Idempotent-Replayed": "true"})
@@ -84,13 +144,25 @@ class Route(APIRoute):
         return run
 
 
-async def _carry_out(request: Request, handle: Handler, takes_json: bool, conditional: bool, keyed: bool) -> Response:
+def about(*entities: type[Record], **verbs: Privilege) -> type[Route]:
+    """Routes about records of a kind, or of one of several. ``verbs`` are commands that need another privilege than write."""
+    names = tuple(entity.entity() for entity in entities)
+    return type(
+        "RouteAbout" + "Or".join(entity.__name__ for entity in entities), (Route,), {"entities": names, "verbs": verbs}
+    )
+
+
+async def _carry_out(
+    request: Request, handle: Handler, admit: Admit, takes_json: bool, conditional: bool, keyed: bool
+) -> Response:
     runtime: Runtime = request.app.state.runtime
     headers = request.headers
     token = bearer(headers.get("authorization"))
     principal = runtime.tokens.cached(token) or await runtime.tokens.verify(token)
+    admit(principal)
+    _refuse_many(request.scope["query_string"], "query")
     body = await _read_json(request) if takes_json else b""
-    if headers.get("content-type", "").startswith("multipart/"):
+    if _is_multipart(request):
         _bound_idleness(request)
     key = None
     keyed = keyed and request.method == "POST" and takes_key(request.url.path)
@@ -130,9 +202,11 @@ Uow = Annotated[UnitOfWork, Depends(unit_of_work)]
 
 
 def _is_form(route: APIRoute) -> bool:
-    from fastapi.params import Form
-
     return route.body_field is not None and isinstance(route.body_field.field_info, Form)
+
+
+def _is_upload(route: APIRoute) -> bool:
+    return route.body_field is not None and isinstance(route.body_field.field_info, File)
 
 
 def takes_key(path: str) -> bool:
@@ -140,10 +214,12 @@ def takes_key(path: str) -> bool:
     return "/auth/" not in path and not path.endswith(("/query", "/availability"))
 
 
-def _seconds(request: Request) -> float | None:
+def _is_multipart(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("multipart/")
+
+
+def _seconds(request: Request) -> float:
     """What is left of the caller's deadline, at most one hop. Uploads have an idle limit instead."""
-    if request.headers.get("content-type", "").startswith("multipart/"):
-        return None
     longest: float = request.app.state.runtime.settings.hop_seconds
     left = request.headers.get("crm-deadline-ms")
     if left is None:
@@ -174,19 +250,32 @@ async def read_body(request: Request) -> bytes:
     if known is not None:
         return known
     limit: int = request.app.state.runtime.settings.max_body_bytes
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise _body_too_large(limit)
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise DomainError("body-too-large", f"The body is larger than {limit} bytes.", members={"limit": limit})
+            raise _body_too_large(limit)
         chunks.append(chunk)
     request._body = body = b"".join(chunks)
     return body
 
 
+def _body_too_large(limit: int) -> DomainError:
+    return DomainError("body-too-large", f"The body is larger than {limit} bytes.", members={"limit": limit})
+
+
+async def _read_form(request: Request) -> None:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in ("", FORM_TYPE):
+        raise DomainError("unsupported-media-type", f"Send {FORM_TYPE}.")
+    _refuse_many(await read_body(request), "form")
+
+
 async def _content(request: Request) -> bytes:
     """What a keyed request without JSON says: the digest of its form, or its body, which is mostly empty."""
-    if not request.headers.get("content-type", "").startswith("multipart/"):
+    if not _is_multipart(request):
         return await read_body(request)
     digest = hashlib.sha256()
     for name, value in (await request.form()).multi_items():
@@ -213,38 +302,85 @@ def _bound_idleness(request: Request) -> None:
 
 async def _read_json(request: Request) -> bytes:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in JSON_TYPES and request.headers.get("content-length", "0") != "0":
+        raise _not_json()
     body = await read_body(request)
-    if body and content_type not in JSON_TYPES:
-        raise DomainError("unsupported-media-type", f"Send {' or '.join(JSON_TYPES)}.")
     if body:
-        if body.count(b"[") + body.count(b"{") > (limit := request.app.state.runtime.settings.json_depth):
-            _refuse_depth(body, limit)
-        try:
-            # FastAPI takes the parsed body from here: it is parsed once, and by a parser that refuses NaN and lone surrogates.
-            request._json = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise DomainError("invalid-json", f"The body is not JSON: {error.msg} at {error.pos}.") from error
+        if content_type not in JSON_TYPES:
+            raise _not_json()
+        # FastAPI takes the parsed body from here: it is parsed once, and by a parser that refuses NaN and lone surrogates.
+        request._json = parse_json(body, request.app.state.runtime.settings.json_depth)
     return body
 
 
-def _refuse_depth(body: bytes, limit: int) -> None:
-    depth, quoted, escaped = 0, False, False
-    for byte in body:
-        if quoted:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                quoted = False
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"[{":
+def _not_json() -> DomainError:
+    return DomainError("unsupported-media-type", f"Send {' or '.join(JSON_TYPES)}.")
+
+
+def parse_json(body: bytes, depth: int) -> Any:
+    """The value of a JSON text that is neither too deep nor too large in any direction, found before anything is built of it.
+
+    What has few separators is parsed at once. Else its strings are left out, which is linear, and what remains is counted.
+    """
+    containers = body.count(b"[") + body.count(b"{")
+    many = containers + body.count(b",") + body.count(b":") > FEW
+    if many:
+        bare = STRINGS.sub(b"", body)
+        containers = bare.count(b"[") + bare.count(b"{")
+        if containers > depth:
+            _refuse_depth(bare, depth)
+        if bare.count(b",") + containers > MAX_VALUES:
+            raise _too_much("", "values", MAX_VALUES)
+    elif containers > depth:
+        _refuse_depth(STRINGS.sub(b"", body), depth)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise DomainError("invalid-json", f"The body is not JSON: {error.msg} at {error.pos}.") from error
+    if many:
+        _refuse_breadth(value, "")
+    return value
+
+
+def _refuse_depth(bare: bytes, limit: int) -> None:
+    depth = 0
+    for bracket in BRACKETS.findall(bare):
+        if bracket in b"[{":
             depth += 1
             if depth > limit:
                 raise DomainError("invalid-json", f"The JSON is nested deeper than {limit} levels.")
-        elif byte in b"]}":
+        else:
             depth -= 1
+
+
+def _refuse_breadth(value: Any, pointer: str) -> None:
+    """Objects with more members, and arrays with more items, than any schema has: 422 at the first."""
+    if isinstance(value, dict):
+        if len(value) > MAX_MEMBERS:
+            raise _too_much(pointer, "members", MAX_MEMBERS)
+        for name, inner in value.items():
+            if isinstance(inner, dict | list):
+                _refuse_breadth(inner, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list):
+        if len(value) > MAX_ITEMS:
+            raise _too_much(pointer, "items", MAX_ITEMS)
+        for position, inner in enumerate(value):
+            if isinstance(inner, dict | list):
+                _refuse_breadth(inner, f"{pointer}/{position}")
+
+
+def _too_much(pointer: str, what: str, limit: int) -> DomainError:
+    message = f"There are more than {limit} {what} here; send fewer."
+    place = FieldError(pointer, "too-many", message)
+    return DomainError("validation", "The body breaks the rules of its schema.", (place,), {"limit": limit})
+
+
+def _refuse_many(encoded: bytes, where: str) -> None:
+    """Refuse a query string, or a form, of more parameters than any route takes."""
+    if encoded.count(b"&") >= MAX_PARAMETERS:
+        raise DomainError(
+            "invalid-parameter", f"There are more than {MAX_PARAMETERS} parameters in the {where}; send fewer."
+        )
 
 
 def _answer_to(error: Exception, request: Request) -> Response:

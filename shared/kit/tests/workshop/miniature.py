@@ -28,7 +28,7 @@ from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
 from crm_kit.records.references import added, refer_all
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_kit.runtime import Service, local_names
 from crm_kit.settings import Settings
 from crm_kit.tables import add_kit_tables
@@ -216,8 +216,8 @@ async def lend_tool(uow: UnitOfWork, tool_id: UUID, until: date) -> Tool:
     return tool
 
 
-router = APIRouter(prefix="/tools", tags=["tools"], route_class=Route)
-boxes = APIRouter(prefix="/boxes", tags=["boxes"], route_class=Route)
+router = APIRouter(prefix="/tools", tags=["tools"], route_class=about(Tool))
+boxes = APIRouter(prefix="/boxes", tags=["boxes"], route_class=about(Box))
 SORTABLE = ("created_at", "name", "size", "weight", "end", "used_at", "sharp", "price.amount")
 TOOLS = Listing(Tool, sortable=SORTABLE, search="search_text")
 

@@ -11,9 +11,9 @@ from crm_contracts.activities import FollowUpRuleRecord
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 
-router = APIRouter(prefix="/follow-up-rules", tags=["follow-up rules"], route_class=Route)
+router = APIRouter(prefix="/follow-up-rules", tags=["follow-up rules"], route_class=about(FollowUpRule))
 
 RULES = Listing(FollowUpRule, sortable=("created_at", "event_type"), default_sort="event_type")
 

@@ -18,9 +18,9 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Deactivation
-from crm_kit.requests import NOT_KEYED, Route, Uow
+from crm_kit.requests import NOT_KEYED, Uow, about
 
-router = APIRouter(prefix="/api-clients", tags=["API clients"], route_class=Route)
+router = APIRouter(prefix="/api-clients", tags=["API clients"], route_class=about(ApiClient))
 
 CLIENTS = Listing(ApiClient, sortable=("created_at", "name"), default_sort="name")
 

@@ -15,9 +15,9 @@ from crm_identity.business_unit.schemas import (
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 
-router = APIRouter(prefix="/business-units", tags=["business units"], route_class=Route)
+router = APIRouter(prefix="/business-units", tags=["business units"], route_class=about(BusinessUnit))
 
 UNITS = Listing(BusinessUnit, sortable=("created_at", "name"), default_sort="name")
 

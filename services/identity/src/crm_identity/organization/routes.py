@@ -8,9 +8,9 @@ from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSetting
 from crm_identity.organization.schemas import OrganizationUpdate
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 
-router = APIRouter(prefix="/settings/organization", tags=["settings"], route_class=Route)
+router = APIRouter(prefix="/settings/organization", tags=["settings"], route_class=about(OrganizationSettings))
 
 
 @router.get("", response_model=OrganizationRecord, operation_id="get_organization")

@@ -11,9 +11,9 @@ from crm_identity.team.schemas import TeamCreate, TeamPage, TeamUpdate
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 
-router = APIRouter(prefix="/teams", tags=["teams"], route_class=Route)
+router = APIRouter(prefix="/teams", tags=["teams"], route_class=about(Team))
 
 TEAMS = Listing(Team, sortable=("created_at", "name"), search="search_text", default_sort="name")
 

@@ -10,9 +10,9 @@ from crm_identity.user.schemas import PasswordReset, UserCreate, UserPage, UserR
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 
-router = APIRouter(prefix="/users", tags=["users"], route_class=Route)
+router = APIRouter(prefix="/users", tags=["users"], route_class=about(User))
 
 USERS = Listing(User, sortable=("created_at", "email", "name"), search="search_text", default_sort="name")
 

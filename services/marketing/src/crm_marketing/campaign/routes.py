@@ -5,12 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 
+from crm_contracts.access import Privilege
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_marketing.campaign import commands
 from crm_marketing.campaign.figures import figures_of
 from crm_marketing.campaign.model import Campaign
@@ -23,7 +24,7 @@ from crm_marketing.campaign.schemas import (
     CampaignUpdate,
 )
 
-router = APIRouter(prefix="/campaigns", tags=["campaigns"], route_class=Route)
+router = APIRouter(prefix="/campaigns", tags=["campaigns"], route_class=about(Campaign, copy=Privilege.CREATE))
 
 CAMPAIGNS = Listing(Campaign, sortable=("created_at", "modified_at", "name", "proposed_start"), search="search_text")
 

@@ -24,7 +24,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, Deactivation
-from crm_kit.requests import NOT_KEYED, Route, Uow
+from crm_kit.requests import NOT_KEYED, Uow, about
 from crm_sales.account import commands
 from crm_sales.account.merge import merge_account
 from crm_sales.account.model import Account
@@ -42,7 +42,7 @@ from crm_sales.duplicates.schemas import (
 )
 from crm_sales.duplicates.telling import tell_duplicates_of
 
-router = APIRouter(prefix="/accounts", tags=["accounts"], route_class=Route)
+router = APIRouter(prefix="/accounts", tags=["accounts"], route_class=about(Account))
 
 ACCOUNTS = Listing(Account, sortable=("created_at", "modified_at", "name", "tier"), search="search_text")
 

@@ -10,7 +10,7 @@ from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, Deactivation
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.competitor import commands
 from crm_sales.competitor.figures import figures_of
 from crm_sales.competitor.model import Competitor
@@ -22,7 +22,7 @@ from crm_sales.competitor.schemas import (
     CompetitorUpdate,
 )
 
-router = APIRouter(prefix="/competitors", tags=["competitors"], route_class=Route)
+router = APIRouter(prefix="/competitors", tags=["competitors"], route_class=about(Competitor))
 
 COMPETITORS = Listing(Competitor, sortable=("created_at", "modified_at", "name"), search="search_text")
 

@@ -8,12 +8,12 @@ from crm_contracts.sales import ExchangeRateRecord
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.exchange_rate import commands
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.exchange_rate.schemas import ExchangeRateCreate, ExchangeRatePage, ExchangeRateUpdate
 
-router = APIRouter(prefix="/exchange-rates", tags=["exchange rates"], route_class=Route)
+router = APIRouter(prefix="/exchange-rates", tags=["exchange rates"], route_class=about(ExchangeRate))
 
 RATES = Listing(ExchangeRate, sortable=("valid_from", "created_at"), default_sort="-valid_from")
 

@@ -9,13 +9,13 @@ from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.goal import commands
 from crm_sales.goal.model import Goal
 from crm_sales.goal.progress import progress_of
 from crm_sales.goal.schemas import GoalCreate, GoalPage, GoalProgress, GoalRead, GoalUpdate
 
-router = APIRouter(prefix="/goals", tags=["goals"], route_class=Route)
+router = APIRouter(prefix="/goals", tags=["goals"], route_class=about(Goal))
 
 GOALS = Listing(
     Goal,

@@ -8,7 +8,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.invoice import commands
 from crm_sales.invoice.credit import credit_invoice as credit
 from crm_sales.invoice.issue import issue_invoice as issue
@@ -16,7 +16,7 @@ from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.payments import pay_invoice as pay
 from crm_sales.invoice.schemas import Credit, InvoiceCreate, InvoicePage, InvoiceRead, InvoiceUpdate, Payment
 
-router = APIRouter(prefix="/invoices", tags=["invoices"], route_class=Route)
+router = APIRouter(prefix="/invoices", tags=["invoices"], route_class=about(Invoice))
 
 INVOICES = Listing(
     Invoice,

@@ -24,7 +24,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import NOT_KEYED, Route, Uow
+from crm_kit.requests import NOT_KEYED, Uow, about
 from crm_sales.age import AGE
 from crm_sales.contact_details import normal_details
 from crm_sales.duplicates.scanning import scan_duplicates
@@ -54,7 +54,7 @@ from crm_sales.lead.schemas import (
     LeadUpdate,
 )
 
-router = APIRouter(prefix="/leads", tags=["leads"], route_class=Route)
+router = APIRouter(prefix="/leads", tags=["leads"], route_class=about(Lead))
 
 LEADS = Listing(
     Lead,

@@ -24,7 +24,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.opportunity import commands
 from crm_sales.opportunity.competing import lose_opportunity
 from crm_sales.opportunity.migrate import IMPORTER
@@ -42,7 +42,7 @@ from crm_sales.opportunity.win import win_opportunity
 from crm_sales.quote.drafting import quote_deal
 from crm_sales.quote.schemas import QuoteRead
 
-router = APIRouter(prefix="/opportunities", tags=["opportunities"], route_class=Route)
+router = APIRouter(prefix="/opportunities", tags=["opportunities"], route_class=about(Opportunity))
 
 OPPORTUNITIES = Listing(
     Opportunity,

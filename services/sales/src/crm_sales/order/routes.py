@@ -9,7 +9,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.invoice.from_order import invoice_order as bill
 from crm_sales.invoice.schemas import InvoiceRead
 from crm_sales.order import commands
@@ -17,7 +17,7 @@ from crm_sales.order.fulfill import fulfill_order as deliver
 from crm_sales.order.model import Order
 from crm_sales.order.schemas import LineQuantities, OrderCreate, OrderPage, OrderRead, OrderUpdate
 
-router = APIRouter(prefix="/orders", tags=["orders"], route_class=Route)
+router = APIRouter(prefix="/orders", tags=["orders"], route_class=about(Order))
 
 ORDERS = Listing(
     Order,

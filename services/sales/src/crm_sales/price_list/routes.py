@@ -9,12 +9,12 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Deactivation
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.price_list import commands
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list.schemas import PriceListCreate, PriceListPage, PriceListRead, PriceListUpdate
 
-router = APIRouter(prefix="/price-lists", tags=["price lists"], route_class=Route)
+router = APIRouter(prefix="/price-lists", tags=["price lists"], route_class=about(PriceList))
 
 PRICE_LISTS = Listing(
     PriceList,

@@ -8,12 +8,12 @@ from crm_contracts.sales import PriceListItemRecord
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.price_list_item import commands
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.price_list_item.schemas import PriceListItemCreate, PriceListItemPage, PriceListItemUpdate
 
-router = APIRouter(prefix="/price-list-items", tags=["price list items"], route_class=Route)
+router = APIRouter(prefix="/price-list-items", tags=["price list items"], route_class=about(PriceListItem))
 
 ITEMS = Listing(PriceListItem, sortable=("created_at", "modified_at"))
 

@@ -8,12 +8,12 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.filtering import Below
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.product import commands
 from crm_sales.product.model import Product
 from crm_sales.product.schemas import ProductCreate, ProductPage, ProductRead, ProductUpdate
 
-router = APIRouter(prefix="/products", tags=["products"], route_class=Route)
+router = APIRouter(prefix="/products", tags=["products"], route_class=about(Product))
 
 PRODUCTS = Listing(
     Product,

@@ -9,7 +9,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.order.from_quote import order_quote as order
 from crm_sales.order.schemas import OrderOfQuote, OrderRead
 from crm_sales.quote import commands
@@ -17,7 +17,7 @@ from crm_sales.quote.drafting import revise_quote as revise
 from crm_sales.quote.model import Quote
 from crm_sales.quote.schemas import QuoteCreate, QuotePage, QuoteRead, QuoteUpdate
 
-router = APIRouter(prefix="/quotes", tags=["quotes"], route_class=Route)
+router = APIRouter(prefix="/quotes", tags=["quotes"], route_class=about(Quote))
 
 QUOTES = Listing(
     Quote,

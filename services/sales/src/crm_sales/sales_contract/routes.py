@@ -8,7 +8,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.sales_contract import commands
 from crm_sales.sales_contract.model import SalesContract
 from crm_sales.sales_contract.schemas import (
@@ -19,7 +19,7 @@ from crm_sales.sales_contract.schemas import (
     SalesContractUpdate,
 )
 
-router = APIRouter(prefix="/sales-contracts", tags=["sales contracts"], route_class=Route)
+router = APIRouter(prefix="/sales-contracts", tags=["sales contracts"], route_class=about(SalesContract))
 
 CONTRACTS = Listing(
     SalesContract,

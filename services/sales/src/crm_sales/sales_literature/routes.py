@@ -9,7 +9,7 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Deactivation
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.sales_literature import commands
 from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.sales_literature.schemas import (
@@ -19,7 +19,7 @@ from crm_sales.sales_literature.schemas import (
     SalesLiteratureUpdate,
 )
 
-router = APIRouter(prefix="/sales-literature", tags=["sales literature"], route_class=Route)
+router = APIRouter(prefix="/sales-literature", tags=["sales literature"], route_class=about(SalesLiterature))
 
 LITERATURE = Listing(
     SalesLiterature, sortable=("created_at", "modified_at", "title", "type", "expires_on"), search="search_text"

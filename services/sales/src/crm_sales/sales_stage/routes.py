@@ -8,12 +8,12 @@ from crm_contracts.sales import SalesStageRecord
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.sales_stage import commands
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStagePage, SalesStageUpdate
 
-router = APIRouter(prefix="/sales-stages", tags=["sales stages"], route_class=Route)
+router = APIRouter(prefix="/sales-stages", tags=["sales stages"], route_class=about(SalesStage))
 
 STAGES = Listing(SalesStage, sortable=("position", "created_at"), default_sort="position")
 

@@ -7,11 +7,11 @@ from crm_contracts.sales import SalesSettingsRecord, SalesSettingsUpdated
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.patching import apply, fields_set
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_sales.settings.model import SETTINGS_ID, SalesSettings
 from crm_sales.settings.schemas import SalesSettingsUpdate
 
-router = APIRouter(prefix="/settings/sales", tags=["settings"], route_class=Route)
+router = APIRouter(prefix="/settings/sales", tags=["settings"], route_class=about(SalesSettings))
 
 
 @router.get("", response_model=SalesSettingsRecord, operation_id="get_sales_settings")

@@ -9,12 +9,12 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Route, Uow
+from crm_kit.requests import Uow, about
 from crm_service_mgmt.case import commands
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.case.schemas import CaseCreate, CasePage, CaseRead, CaseResolve, CaseUpdate
 
-router = APIRouter(prefix="/cases", tags=["cases"], route_class=Route)
+router = APIRouter(prefix="/cases", tags=["cases"], route_class=about(Case))
 
 CASES = Listing(
     Case,

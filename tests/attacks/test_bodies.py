@@ -1,0 +1,177 @@
+"""Bodies that cost more than they are worth: nobody's is read who may not send it, and none is built that no schema takes."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+from fastapi import FastAPI
+
+from crm_contracts.access import Depth
+from crm_kit.access import Principal
+from crm_kit.errors import DomainError
+from crm_kit.openapi import routes_of
+from crm_kit.problems import MAX_ERRORS
+from crm_kit.requests import MAX_ITEMS, MAX_MEMBERS, MAX_PARAMETERS, MAX_VALUES, Route, parse_json
+from crm_kit.testing import Client, grants, principal
+
+Clients = Callable[[Principal | None], Client]
+
+FREE = {
+    "change_password": "everybody changes their own password, and the body is two short texts",
+}
+"""Routes with a caller and a body that ask for no privilege on an entity."""
+
+
+def with_bodies(app: FastAPI) -> list[Route]:
+    """The routes of an app that have a caller and take a body."""
+    return [route for route in routes_of(app).values() if isinstance(route, Route) and route.body_field is not None]
+
+
+def creates(app: FastAPI) -> list[Route]:
+    """Routes that make a record: every service's reading of a body is the kit's, so a few stand for all."""
+    return [route for route in with_bodies(app) if route.methods == {"POST"} and "/" not in route.path[1:]]
+
+
+def place_of(route: Route) -> str:
+    return "/api/v1" + re.sub(r"\{[a-z_]+\}", str(uuid4()), route.path)
+
+
+def test_every_route_with_a_body_says_what_it_needs(app: FastAPI) -> None:
+    silent = {route.operation_id for route in with_bodies(app) if route.needs is None}
+    assert silent <= FREE.keys()
+
+
+async def test_nobody_s_body_is_read_who_may_not_send_it(client_for: Clients, app: FastAPI) -> None:
+    """The body never ends, so an answer can only have come before it was read."""
+    never = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'{"a": 1,'
+        await never.wait()
+
+    wrong = []
+    nobody = client_for(principal(privileges={}))
+    for route in with_bodies(app):
+        if route.operation_id in FREE:
+            continue
+        [method] = route.methods
+        for kind in ("application/json", "multipart/form-data; boundary=b"):
+            headers = {"content-type": kind, "if-match": "*"}
+            async with asyncio.timeout(20):
+                answer = await nobody.request(method, place_of(route), body=endless(), headers=headers)
+            if (answer.status, answer.problem) != (403, "forbidden"):
+                wrong.append((route.operation_id, kind, answer.status, answer.body[:200]))
+    assert wrong == []
+
+
+async def test_without_a_token_it_is_401_first(client_for: Clients, app: FastAPI) -> None:
+    stranger = client_for(None)
+    for route in with_bodies(app)[:5]:
+        [method] = route.methods
+        assert (await stranger.request(method, place_of(route), body=b"{", headers={"if-match": "*"})).status == 401
+
+
+async def test_who_holds_the_privilege_at_the_least_depth_is_heard(client_for: Clients, app: FastAPI) -> None:
+    wrong = []
+    for route in with_bodies(app):
+        if route.needs is None:
+            continue
+        digits = "".join("1" if privilege is route.needs else "0" for privilege in type(route.needs))
+        for name in route.entities:
+            client = client_for(principal(privileges=grants(Depth.NONE, **{name: digits})))
+            [method] = route.methods
+            answer = await client.request(
+                method, place_of(route), body=b"[1", headers={"content-type": "text/plain", "if-match": "*"}
+            )
+            if answer.status not in (400, 415, 422):
+                wrong.append((route.operation_id, name, answer.status, answer.body[:200]))
+    assert wrong == []
+
+
+HUGE: dict[str, bytes] = {
+    "unknown members": orjson.dumps({f"k{number}": 1 for number in range(90_000)}),
+    "lines": orjson.dumps({"name": "a", "lines": [{"foo": 1}] * 90_000}),
+    "members of lines": orjson.dumps({"lines": [{f"k{number}": 1 for number in range(200)}] * 400}),
+    "empty arrays": b'{"a":[' + b",".join([b"[]"] * 300_000) + b"]}",
+    "an array of numbers": b'{"a":[' + b",".join([b"1"] * 500_000) + b"]}",
+    "an open text": b'{"a":"' + b'\\"' * 500_000,
+    "commas": b"," * 1_000_000,
+    "quotes": b'""' * 500_000 + b":,[" * 100,
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+async def test_what_no_schema_takes_is_refused_in_few_words(client: Client, app: FastAPI, kind: str) -> None:
+    wrong = []
+    for route in creates(app)[:2]:
+        headers = {"content-type": "application/json"}
+        for place in (place_of(route), f"{place_of(route)}/query"):
+            answer = await client.post(place, body=HUGE[kind], headers=headers)
+            if answer.status not in (400, 422) or len(answer.body) > 8192 or not answer.problem:
+                wrong.append((route.operation_id, answer.status, len(answer.body), answer.body[:200]))
+    assert wrong == []
+
+
+def test_a_json_text_is_bounded_in_every_direction() -> None:
+    refused: list[Any] = []
+    for value in (
+        {str(number): 1 for number in range(MAX_MEMBERS + 1)},
+        {"a~/b": [1] * (MAX_ITEMS + 1)},
+        [[[1] * 100] * 20 for _ in range(MAX_VALUES // 1900)],
+    ):
+        with pytest.raises(DomainError) as caught:
+            parse_json(orjson.dumps(value), 32)
+        refused.append((caught.value.slug, caught.value.errors[0].pointer, caught.value.members["limit"]))
+    assert refused == [
+        ("validation", "", MAX_MEMBERS),
+        ("validation", "/a~0~1b", MAX_ITEMS),
+        ("validation", "", MAX_VALUES),
+    ]
+    for value in (
+        {str(number): {"a": [1] * 50} for number in range(MAX_MEMBERS)},
+        [1] * MAX_ITEMS,
+        {"text": ',:[{}]"\\' * 50_000},
+        ["[" * 100, "]" * 100] * 100,
+        [{"deal": {"lines": [{"price": {"amount": "1.00", "currency": "EUR"}}]}}] * 500,
+    ):
+        assert parse_json(orjson.dumps(value), 32) == value
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"[":'])
+def test_depth_is_counted_outside_of_texts(opening: bytes) -> None:
+    for depth, text in ((32, b'"[{[{"'), (33, b"1")):
+        closing = b"]" if opening == b"[" else b"}"
+        body = opening * depth + text + closing * depth
+        if depth == 32:
+            parse_json(body, 32)
+        else:
+            with pytest.raises(DomainError, match="deeper than 32"):
+                parse_json(body, 32)
+
+
+async def test_at_most_twenty_errors_are_told_and_how_many_there_are(client: Client, app: FastAPI) -> None:
+    body = {f"k{number}": 1 for number in range(100)}
+    for route in creates(app):
+        answer = await client.post(place_of(route), body)
+        assert answer.status == 422, answer.body
+        assert len(answer.json["errors"]) == MAX_ERRORS
+        assert answer.json["error_count"] >= 100
+
+
+async def test_names_are_quoted_in_part(client: Client, app: FastAPI) -> None:
+    for route in creates(app)[:3]:
+        answer = await client.post(place_of(route), {"n" * 100_000: 1})
+        assert answer.status == 422
+        assert len(answer.body) < 4096
+
+
+async def test_parameters_are_few(client: Client, app: FastAPI) -> None:
+    document = app.openapi()
+    for path, operations in document["paths"].items():
+        if "get" in operations and "{" not in path:
+            answer = await client.get(f"{path}?{'&'.join(['limit=1'] * (MAX_PARAMETERS + 1))}")
+            assert (answer.status, answer.problem) in ((400, "invalid-parameter"), (404, "not-found")), (path, answer)
