@@ -182,3 +182,15 @@ async def test_parameters_are_few(client: Client, app: FastAPI) -> None:
         if "get" in operations and "{" not in path:
             answer = await client.get(f"{path}?{'&'.join(['limit=1'] * (MAX_PARAMETERS + 1))}")
             assert (answer.status, answer.problem) in ((400, "invalid-parameter"), (404, "not-found")), (path, answer)
+
+
+async def test_a_form_has_few_fields_and_no_parts(client: Client, app: FastAPI) -> None:
+    for path, operations in app.openapi()["paths"].items():
+        content = operations.get("post", {}).get("requestBody", {}).get("content", {})
+        if "application/x-www-form-urlencoded" in content:
+            form = {"content-type": "application/x-www-form-urlencoded"}
+            many = await client.post(path, body=b"a=1&" * 200_000, headers=form)
+            assert (many.status, many.problem) == (400, "invalid-parameter")
+            parts = {"content-type": "multipart/form-data; boundary=b"}
+            slow = await client.post(path, body=b"--b\r\n", headers=parts)
+            assert (slow.status, slow.problem) == (415, "unsupported-media-type")
