@@ -1,7 +1,8 @@
 """The entry of a service's image: `api` and `worker` run until SIGTERM, `setup` migrates and seeds the database.
 
-`ready` is the health check: exit code 0 when the process of this container is ready for work. Any other word is a program
-of the service's own, such as `rotate` of identity.
+`ready` is the health check: exit code 0 when the process of this container is ready for work. `wait` ends when `setup` has
+prepared the database, for orchestrators that start everything at once. Any other word is a program of the service's own,
+such as `rotate` of identity.
 """
 
 import http.client
@@ -20,12 +21,15 @@ def main(command: str) -> int:
         return 0 if _is_ready() else 1
     package = os.environ["CRM_PACKAGE"]
     module = f"{package}.{_MODULES.get(command, command)}"
-    if not command or find_spec(module) is None:
-        print(f"{package} has no {command!r}; there is: {', '.join(_MODULES)}, ready", file=sys.stderr)  # noqa: T201
+    if command != "wait" and (not command or find_spec(module) is None):
+        print(f"{package} has no {command!r}; there is: {', '.join(_MODULES)}, ready, wait", file=sys.stderr)  # noqa: T201
         return 2
     # What is the same wherever the image runs is not left to whoever runs it.
     os.environ["CRM_SERVICE"] = import_module(f"{package}.app").SERVICE.name
     os.environ["CRM_ROLE"] = "api" if command == "api" else "worker"
+    if command == "wait":
+        import_module("crm_kit.setup").wait_until_prepared(import_module(f"{package}.app").SERVICE)
+        return 0
     if command not in _MODULES:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         return 0

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
@@ -9,9 +10,11 @@ from sqlalchemy import Connection
 from crm_kit.db import Database
 from crm_kit.migrations import head_of, migrate, revision_of
 from crm_kit.runtime import Service
+from crm_kit.setup import reason_to_wait, until_prepared
 from crm_kit.standing import Standing
 from crm_kit.standing import differences as standing_differences
-from crm_kit.testing.databases import Databases
+from crm_kit.testing.databases import Databases, settings_for
+from tests.conftest import service_of
 
 
 def differences(connection: Connection, service: Service) -> list[object]:
@@ -44,3 +47,26 @@ async def test_a_migrated_database_holds_what_readiness_asks_for(databases: Data
         assert await standing_differences(conn, service) == []
         assert await Standing(service).reasons(conn) == []
     await db.dispose()
+
+
+async def test_a_process_waits_for_another_one_to_migrate(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a container does before its api or worker where nothing orders containers: setup may not even have a database."""
+    service, reasons = service_of("crm_gateway"), asyncio.Queue[str]()
+
+    async def told(db: Database, standing: Standing) -> str:
+        await reasons.put(reason := await reason_to_wait(db, standing))
+        return reason
+
+    monkeypatch.setattr("crm_kit.setup.reason_to_wait", told)
+    monkeypatch.setattr("crm_kit.setup.WAIT_SECONDS", 0.05)
+    databases.drop(url := databases.create("not_there_yet"))
+    waiting = asyncio.create_task(until_prepared(service, settings_for(service, url)))
+    assert "does not answer" in await reasons.get()
+    databases.create("not_there_yet")
+    while "at revision none" not in (reason := await reasons.get()):
+        assert "does not answer" in reason
+    await asyncio.to_thread(migrate, service.migrations, url, service.metadata)
+    await waiting
+    databases.drop(url)

