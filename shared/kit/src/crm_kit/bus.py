@@ -18,7 +18,14 @@ import aiormq
 import structlog
 from aiormq import spec
 from aiormq.abc import AbstractConnection, ChannelFrame, ConfirmationFrameType, DeliveredMessage, FrameType
-from aiormq.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
+from aiormq.exceptions import (
+    AMQPError,
+    ChannelAccessRefused,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    DeliveryError,
+    PublishError,
+)
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 from yarl import URL
@@ -64,9 +71,14 @@ class Outcome(Enum):
     RETURNED = "returned"
     """No queue is bound for it; the broker sent it back."""
     REFUSED = "refused"
-    """A queue could not take it (full, or the broker failed on it)."""
+    """A queue could not take it (full, or the broker failed on it), or its sender may not send it."""
     UNKNOWN = "unknown"
     """The connection died or 5 s passed before an answer: it may or may not have arrived."""
+    CLOSED = "closed"
+    """The broker closed the channel over one of several messages, and does not say which: as good as unknown."""
+
+
+UNSURE = frozenset({Outcome.UNKNOWN, Outcome.CLOSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +198,12 @@ class Publisher:
             raise
         for send in late:
             send.cancel()
-        outcomes = [_outcome(send) for send in sends]
-        if Outcome.UNKNOWN in outcomes:
-            first = sends[outcomes.index(Outcome.UNKNOWN)]
+        outcomes = [_outcome(send, alone=len(sends) == 1) for send in sends]
+        unsure = [index for index, outcome in enumerate(outcomes) if outcome in UNSURE]
+        if unsure:
+            first = sends[unsure[0]]
             reason = first.exception() if first.done() and not first.cancelled() else None
-            log.warning("bus.unconfirmed", messages=outcomes.count(Outcome.UNKNOWN), error=str(reason or "no answer"))
+            log.warning("bus.unconfirmed", messages=len(unsure), error=str(reason or "no answer"))
             await asyncio.gather(*late, return_exceptions=True)
             await self.close()
         return outcomes
@@ -243,7 +256,7 @@ def _split(body: bytes, size: int) -> list[ContentBody]:
     return [ContentBody(body[start : start + size]) for start in range(0, len(body), size)]
 
 
-def _outcome(send: "asyncio.Future[Any]") -> Outcome:
+def _outcome(send: "asyncio.Future[Any]", *, alone: bool) -> Outcome:
     if not send.done() or send.cancelled():
         return Outcome.UNKNOWN  # aiormq also cancels a publish whose connection died
     match send.exception():
@@ -253,6 +266,8 @@ def _outcome(send: "asyncio.Future[Any]") -> Outcome:
             return Outcome.RETURNED
         case DeliveryError():
             return Outcome.REFUSED
+        case ChannelAccessRefused() | ChannelPreconditionFailed():
+            return Outcome.REFUSED if alone else Outcome.CLOSED
         case _:
             return Outcome.UNKNOWN
 

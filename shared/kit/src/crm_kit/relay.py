@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, failpoints
-from crm_kit.bus import EVENTS, BrokerDown, Outcome, Outgoing, Publisher, outgoing
+from crm_kit.bus import EVENTS, UNSURE, BrokerDown, Outcome, Outgoing, Publisher, outgoing
+from crm_kit.clock import monotonic
 from crm_kit.db import Database, fetch
 from crm_kit.notify import Notifier
 from crm_kit.outbox import SHARDS, WAKE_CHANNEL
@@ -32,7 +33,11 @@ POLL_SECONDS = 0.2
 ROUND_SECONDS = 0.025
 """From one round to the next while events keep coming: a round costs much the same for one event as for ten. What comes
 after a pause, or more than a round can take, does not wait."""
-CONFIRM_SECONDS = 5.0
+MOST_AT_ONCE = SHARDS_AT_ONCE * BATCH
+CONFIRM_SECONDS, CONFIRM_ONE_SECONDS = 5.0, 10.0
+"""How long confirms are waited for; the longer for an event that goes alone, of which no smaller piece can be made."""
+SLOW_SECONDS = 1.0
+"""Confirms that take longer make the next piece smaller; half of that lets it grow again."""
 LONGEST_BACKOFF = timedelta(minutes=10)
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -41,6 +46,9 @@ OLDEST = Gauge("crm_outbox_oldest_pending_seconds", "Age of the oldest outbox ro
 HELD = Gauge("crm_outbox_held", "Outbox rows in back-off after the broker returned or refused them.")
 PUBLISH = Histogram("crm_relay_publish_seconds", "From sending a batch to its last confirm.")
 PUBLISHED = Counter("crm_relay_published", "Events confirmed by the broker.")
+PIECE = Gauge(
+    "crm_relay_piece", f"Events sent before their confirms are waited for: {MOST_AT_ONCE}, fewer while those are slow."
+)
 RETURNED = Counter("crm_relay_returned", "Events the broker returned or refused.")
 REPUBLISHED = Counter("crm_relay_republished", "Events that will be sent again because their confirm never came.")
 
@@ -98,8 +106,10 @@ class Relay:
         self._db, self._publisher = db, publisher
         self._wake = asyncio.Event()
         self._turn = 0
+        self._piece = MOST_AT_ONCE
         self._more = False
         self._stopping = False
+        PIECE.set(self._piece)
         if notifier is not None:
             notifier.listen(WAKE_CHANNEL, lambda _: self._wake.set())
 
@@ -149,31 +159,60 @@ class Relay:
         self._more = False
         await self._publisher.ready()
         self._turn += 1
+        most_shards = min(self._piece, SHARDS_AT_ONCE)
+        most_rows = self._piece // most_shards
         async with self._db.begin() as conn:
-            claimed = await conn.exec_driver_sql(_CLAIM, (clock.now(), self._turn, SHARDS_AT_ONCE))
+            claimed = await conn.exec_driver_sql(_CLAIM, (clock.now(), self._turn, most_shards))
             shards = list(claimed.scalars())
             if not shards:
                 return 0
             # A second statement, so that its snapshot is taken after the lock: the last holder's marks are seen.
-            rows = await fetch(conn, _READ, (shards, clock.now(), BATCH))
+            rows = await fetch(conn, _READ, (shards, clock.now(), most_rows))
             if not rows:
                 return 0
             told = ((row["traceparent"], str(row["id"]), row["type"]) for row in rows)
+            began = monotonic()
             with PUBLISH.time(), event_spans("publish", SpanKind.PRODUCER, told) as traced:
+                patience = CONFIRM_SECONDS if len(rows) > 1 else CONFIRM_ONE_SECONDS
                 outcomes = await self._publisher.publish(
-                    EVENTS, [message_of(row, self._service) for row in rows], seconds=CONFIRM_SECONDS
+                    EVENTS, [message_of(row, self._service) for row in rows], seconds=patience
                 )
                 if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
                     traced.failed("not all were confirmed")
+            self._size_up(outcomes, monotonic() - began)
             failpoints.hit("relay.after_publish")
             await self._mark(conn, rows, outcomes)
         failpoints.hit("relay.after_mark")
-        unknown = outcomes.count(Outcome.UNKNOWN)
-        if unknown:
-            REPUBLISHED.inc(unknown)
-            raise BrokerDown(f"{unknown} of {len(rows)} events were not confirmed; they will be sent again")
-        self._more = len(shards) == SHARDS_AT_ONCE or len(rows) >= BATCH
+        unsure = sum(outcome in UNSURE for outcome in outcomes)
+        if unsure:
+            REPUBLISHED.inc(unsure)
+        if Outcome.UNKNOWN in outcomes:
+            raise BrokerDown(f"{unsure} of {len(rows)} events were not confirmed; they will be sent again")
+        self._more = len(shards) == most_shards or len(rows) >= most_rows
         return len(rows)
+
+    def _size_up(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Choose the size of the next piece: what is not confirmed in time is sent again, and a broker that is slow with
+        so many would never be done with the same ones and all that is sent beside them."""
+        before, sent = self._piece, len(outcomes)
+        if Outcome.CLOSED in outcomes:
+            self._piece = 1  # until the event that the broker does not take has gone alone, and is held
+        elif Outcome.UNKNOWN in outcomes:
+            self._piece = max(1, min(before, sent) // 4)
+        elif seconds > SLOW_SECONDS:
+            self._piece = max(1, min(before, sent) // 2)
+        elif seconds < SLOW_SECONDS / 2:
+            self._piece = min(MOST_AT_ONCE, before * 2)
+        PIECE.set(self._piece)
+        if self._piece < before:
+            log.warning(
+                "relay.slow",
+                events=sent,
+                confirmed=outcomes.count(Outcome.CONFIRMED),
+                seconds=round(seconds, 1),
+                next_piece=self._piece,
+                remedy="crm topology queues shows which queue is behind",
+            )
 
     async def _mark(self, conn: AsyncConnection, rows: Sequence[Any], outcomes: Sequence[Outcome]) -> None:
         """Mark each record's rows up to its first failure; a later one goes again, after what it must follow."""
@@ -188,7 +227,7 @@ class Relay:
                 published.append(row["seq"])
                 continue
             stopped.add(row["entity_id"])
-            if outcome is not Outcome.UNKNOWN:
+            if outcome not in UNSURE:
                 wait = min(timedelta(seconds=2 ** min(row["attempts"], 10)), LONGEST_BACKOFF)
                 held.append((row["seq"], now + wait, outcome.value))
         if published:

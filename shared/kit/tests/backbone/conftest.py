@@ -56,6 +56,21 @@ async def amqp_url(servers: Servers) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def rogue(amqp_url: str, servers: Servers) -> AsyncIterator[str]:
+    """The broker as the user of another service, `rogue`, may use it."""
+    keys = {"mini": consumers.routing_keys(), "rogue": ()}
+    caps = topology.Caps(log_bytes=100_000_000)
+    management_url = str(servers.amqp_management_url)
+    await topology.apply(keys, amqp_url, management_url, password_of=lambda name: f"{name} secret", caps=caps)
+    parts = urlsplit(amqp_url)
+    user = quote(topology.user_of("rogue", amqp_url), safe="")
+    yield urlunsplit(parts._replace(netloc=f"{user}:rogue%20secret@{parts.hostname}:{parts.port}"))
+    async with topology.Management(management_url) as management:
+        for service in keys:
+            await management.delete(f"users/{quote(topology.user_of(service, amqp_url), safe='')}")
+
+
+@pytest.fixture
 async def runtime(database_url: str, amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
     monkeypatch.setenv("CRM_VALIDATE_EVENTS", "1")
     settings = Settings.model_validate(

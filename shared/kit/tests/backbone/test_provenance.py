@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiormq
 import orjson
@@ -13,36 +12,19 @@ from aiormq import spec
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 from prometheus_client import REGISTRY
 
-from crm_kit import inbox, operations, topology
+from crm_kit import inbox, operations
 from crm_kit.bus import EVENTS, REPLAY, Publisher, inbox_of, replay_of
 from crm_kit.db import new_id
 from crm_kit.dispatch import Dispatcher, Message
 from crm_kit.intake import Intake
 from crm_kit.replay import SNAPSHOT_REQUEST
 from crm_kit.runtime import Runtime
-from crm_local.servers import Servers
 
 from .conftest import Story, rows, send, until
-from .miniature import consumers
 from .test_intake import give_up, running
 from .test_replay import snapshots_of
 
 PARKED = "select consumer, source, entity, last_error from inbox where state = 'parked'"
-
-
-@pytest.fixture
-async def rogue(amqp_url: str, servers: Servers) -> AsyncIterator[str]:
-    """The broker as the user of another service, `rogue`, may use it."""
-    keys = {"mini": consumers.routing_keys(), "rogue": ()}
-    caps = topology.Caps(log_bytes=100_000_000)
-    management_url = str(servers.amqp_management_url)
-    await topology.apply(keys, amqp_url, management_url, password_of=lambda name: f"{name} secret", caps=caps)
-    parts = urlsplit(amqp_url)
-    user = quote(topology.user_of("rogue", amqp_url), safe="")
-    yield urlunsplit(parts._replace(netloc=f"{user}:rogue%20secret@{parts.hostname}:{parts.port}"))
-    async with topology.Management(management_url) as management:
-        for service in keys:
-            await management.delete(f"users/{quote(topology.user_of(service, amqp_url), safe='')}")
 
 
 def headers_of(message: Message, **others: Any) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
 
 import orjson
 import pytest
+import structlog
 
 from crm_kit import clock, outbox, topology
-from crm_kit.bus import BrokerDown, Delivery, Publisher, Session
+from crm_kit.bus import BrokerDown, Delivery, Outcome, Outgoing, Publisher, Session
 from crm_kit.db import new_id
 from crm_kit.outbox import SHARDS, shard_of
 from crm_kit.relay import Relay
@@ -138,6 +141,69 @@ async def test_a_returned_event_holds_back_its_record_and_nothing_else(
     assert await rows(runtime, state, stuck) == [(1, "pending", 1, "returned"), (2, "pending", 0, None)]
     assert await rows(runtime, state, free) == [(1, "published", 0, None)]
     assert await relay.drain() == 0
+
+
+async def test_an_event_that_the_broker_does_not_take_holds_back_its_record_and_nothing_else(
+    runtime: Runtime, rogue: str
+) -> None:
+    """The broker closes the channel over it, and with that takes the confirms of all that was sent with it."""
+    stuck = new_id()
+    await insert(runtime, stuck, 1, "crm.mini.thing.created.v1")  # not this user's to publish
+    free = [new_id() for _ in range(60)]
+    for entity in free:
+        await insert(runtime, entity, 1, "crm.rogue.thing.created.v1")
+    publisher = Publisher(rogue, name="relay")
+    relay = Relay("rogue", runtime.db, publisher)
+    running = asyncio.create_task(relay.run())
+
+    async def done() -> bool:
+        return await rows(runtime, "select count(*) from outbox where state = 'published'") == [(60,)]
+
+    await until(done, seconds=60)
+    relay.stop()
+    await running
+    await publisher.close()
+    [(state, attempts, error)] = await rows(
+        runtime, "select state, attempts, last_error from outbox where entity_id = $1", stuck
+    )
+    assert (state, error) == ("pending", "refused")
+    assert attempts >= 1
+
+
+class Labouring(Publisher):
+    """A real one, beside a broker that confirms no more than so many messages in time."""
+
+    def __init__(self, url: str, most: int) -> None:
+        super().__init__(url, name="labouring")
+        self.most = most
+        self.pieces: list[int] = []
+
+    async def publish(self, exchange: str, messages: Sequence[Outgoing], *, seconds: float = 5.0) -> list[Outcome]:
+        self.pieces.append(len(messages))
+        outcomes = await super().publish(exchange, messages, seconds=seconds)
+        return outcomes if len(messages) <= self.most else [Outcome.UNKNOWN] * len(messages)
+
+
+async def test_a_slow_broker_gets_smaller_pieces_until_it_keeps_up(runtime: Runtime, amqp_url: str) -> None:
+    things = await make_things(runtime, 300)
+    publisher = Labouring(amqp_url, most=8)
+    relay = Relay("mini", runtime.db, publisher)
+    with structlog.testing.capture_logs() as logged:
+        while await rows(runtime, PENDING) != [(0,)]:
+            with suppress(BrokerDown):
+                await relay.drain()
+    assert publisher.pieces[0] > 100
+    assert next(number for number, size in enumerate(publisher.pieces) if size <= publisher.most) <= 3
+    # From then on it now and then asks whether the broker can do more.
+    assert sum(size for size in publisher.pieces if size <= publisher.most) == 300
+    assert "relay.slow" in {line["event"] for line in logged}
+    publisher.most = 1000
+    for thing in things:
+        await rename(runtime, thing, "renamed")
+    while await relay.drain():
+        pass
+    assert max(publisher.pieces[-4:]) > 8
+    await publisher.close()
 
 
 async def insert(runtime: Runtime, entity: UUID, version: int, type_: str, body: bytes = b"{}") -> None:

@@ -66,7 +66,10 @@ async def test_a_services_user_publishes_its_own_events_only(empty_vhost: str, s
     own = outgoing(b"{}", "crm.sales.lead.created.v1", message_id="1", headers={})
     foreign = outgoing(b"{}", "crm.mini.thing.created.v1", message_id="2", headers={})
     assert await publisher.publish(EVENTS, [own]) == [Outcome.CONFIRMED]
-    assert await publisher.publish(EVENTS, [foreign]) == [Outcome.UNKNOWN]
+    assert await publisher.publish(EVENTS, [foreign]) == [Outcome.REFUSED]
+    both = await publisher.publish(EVENTS, [foreign, own])
+    assert both == [Outcome.CLOSED, Outcome.CLOSED], "which of them it was the broker does not say"
+    assert await publisher.publish(EVENTS, [own]) == [Outcome.CONFIRMED]
     await publisher.close()
     async with Session(url, "crm.sales.inbox", name="test", prefetch=1):
         pass
