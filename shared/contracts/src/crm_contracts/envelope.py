@@ -5,7 +5,7 @@ is left out, as CloudEvents asks; attributes and data fields that are not known 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -21,6 +21,16 @@ DATA_CONTENT_TYPE: Final = "application/json"
 EXCHANGE: Final = "crm.events"
 MAX_BYTES: Final = 1_048_576
 """Size limit of a whole event, envelope included."""
+MOST_BYTES: Final = MAX_BYTES + 65_536
+"""What a consumer reads at most: a snapshot says a little more of a record than its events do."""
+MAX_VERSION: Final = 2_147_483_647
+MAX_DEPTH: Final = 64
+"""Objects and lists inside one another, the body itself included."""
+MAX_TEXT: Final = 128
+"""Characters of an actor or a correlation or causation id."""
+MAX_TRACESTATE: Final = 512
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 REQUIRED: Final = (
     "specversion",
@@ -41,8 +51,12 @@ HEADERS: Final = ("id", "type", "source", "subject", "traceparent")
 """Attributes that are repeated as AMQP headers; the relay adds `crm-seq`."""
 
 _TYPE: Final = re.compile(
-    r"crm\.(?P<service>[a-z]+)\.(?P<entity>[a-z][a-z_]*)\.(?P<fact>[a-z][a-z_]*)\.v(?P<major>[1-9][0-9]{0,2})"
+    r"crm\.(?P<service>[a-z]{1,30})\.(?P<entity>[a-z][a-z_]{0,49})\.(?P<fact>[a-z][a-z_]{0,49})"
+    r"\.v(?P<major>[1-9][0-9]{0,2})"
 )
+_SOURCE: Final = re.compile(r"/crm/[a-z]{1,30}")
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 class EnvelopeError(ValueError):
@@ -102,15 +116,22 @@ class Envelope:
     @classmethod
     def from_json(cls, body: bytes | str) -> "Envelope":
         """Read a message body; raises EnvelopeError when it is not one of our events."""
+        raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
+        check_size(raw)
         try:
-            document = from_json(body)
+            document = from_json(raw)
         except ValueError as error:
             raise EnvelopeError(f"the body is not JSON: {error}") from None
-        return cls.of(document)
+        return cls.of(document, raw)
 
     @classmethod
-    def of(cls, document: Any) -> "Envelope":
-        """Read a decoded body; raises EnvelopeError. Unknown attributes are ignored."""
+    def of(cls, document: Any, body: bytes | None = None) -> "Envelope":
+        """Read a decoded body; raises EnvelopeError. Unknown attributes are ignored.
+
+        With the bytes it was decoded from, its texts and its depth are checked, too.
+        """
+        if body is not None:
+            _check_inside(document, body)
         if not isinstance(document, Mapping):
             raise EnvelopeError("the body is not a JSON object")
         if document.get("specversion") != SPECVERSION:
@@ -128,6 +149,8 @@ class Envelope:
             raise EnvelopeError(f"{attribute} is missing") from None
         except (TypeError, ValueError, AttributeError, OverflowError):
             raise EnvelopeError(f"{attribute} is not valid") from None
+        if not values["type"].startswith(f"crm.{values['source'][5:]}."):
+            raise EnvelopeError("source is not the service of type")
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
@@ -153,14 +176,65 @@ class Envelope:
         return document
 
 
+def check_size(body: bytes) -> None:
+    """Raises EnvelopeError for a body that no producer of ours sends, before anything is made of it."""
+    if len(body) > MOST_BYTES:
+        raise EnvelopeError(f"the body has more than {MOST_BYTES} bytes")
+
+
+def _check_inside(document: Any, body: bytes) -> None:
+    """Raises EnvelopeError for U+0000, which PostgreSQL's text cannot hold, and for what is nested too deep.
+
+    Nearly every body is found good by a look at its bytes.
+    """
+    if b"\\u0000" not in body and body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH + 1):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                _refuse_nul(value)
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+            elif isinstance(value, str):
+                _refuse_nul((value,))
+        if not inner:
+            return
+        level = inner
+    raise EnvelopeError(f"the body is nested more than {MAX_DEPTH} deep")
+
+
+def _refuse_nul(texts: Iterable[str]) -> None:
+    if any("\0" in text for text in texts):
+        raise EnvelopeError("a text in the body holds U+0000")
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if pattern.fullmatch(value) is None:
+            raise ValueError
+        text: str = value
+        return text
+
+    return read
+
+
+def _id(value: Any) -> UUID:
+    if _ID.fullmatch(value) is None:
+        raise ValueError
+    return UUID(value)
+
+
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
         raise ValueError
     return value
 
 
 def _version(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_VERSION:
         raise ValueError
     return value
 
@@ -169,7 +243,16 @@ def _time(value: Any) -> datetime:
     time = datetime.fromisoformat(value)
     if time.tzinfo is None:
         raise ValueError
-    return time.astimezone(UTC)
+    time = time.astimezone(UTC)
+    if not EARLIEST <= time < LATEST:
+        raise ValueError
+    return time
+
+
+def _tracestate(value: Any) -> str | None:
+    """Trace Context asks to go on without a tracestate that is not valid."""
+    fit = isinstance(value, str) and 0 < len(value) <= MAX_TRACESTATE and value.isascii() and value.isprintable()
+    return value if fit else None
 
 
 def _data(value: Any) -> dict[str, Any]:
@@ -179,12 +262,12 @@ def _data(value: Any) -> dict[str, Any]:
 
 
 _READ_REQUIRED: Final[tuple[tuple[str, Any], ...]] = (
-    ("id", UUID),
-    ("source", _text),
-    ("type", _text),
-    ("subject", UUID),
+    ("id", _id),
+    ("source", _matching(_SOURCE)),
+    ("type", _matching(_TYPE)),
+    ("subject", _id),
     ("time", _time),
-    ("dataschema", _text),
+    ("dataschema", _matching(re.compile(r"[!-~]{1,250}"))),
     ("entityversion", _version),
     ("actor", _text),
     ("correlationid", _text),
@@ -192,8 +275,8 @@ _READ_REQUIRED: Final[tuple[tuple[str, Any], ...]] = (
 )
 _READ_OPTIONAL: Final[tuple[tuple[str, Any], ...]] = (
     ("causationid", _text),
-    ("ownerid", UUID),
-    ("businessunit", UUID),
-    ("traceparent", _text),
-    ("tracestate", _text),
+    ("ownerid", _id),
+    ("businessunit", _id),
+    ("traceparent", _matching(_TRACEPARENT)),
+    ("tracestate", _tracestate),
 )

@@ -30,7 +30,10 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 from yarl import URL
 
+from crm_kit import lenient
+
 log = structlog.get_logger(__name__)
+lenient.install()
 
 EVENTS = "crm.events"
 REPLAY = "crm.replay"
@@ -371,6 +374,11 @@ class Session:
         """Acknowledge everything up to and including ``tag``. Raises BrokerDown: then it all comes again."""
         with _speaking("acknowledge"):
             await self._open_channel().basic_ack(tag, multiple=True, wait=False)
+
+    async def reject(self, tag: int) -> None:
+        """Give one delivery up: the broker moves it to its dead letters. Raises BrokerDown: then it comes again."""
+        with _speaking("reject"):
+            await self._open_channel().basic_nack(tag, multiple=False, requeue=False, wait=False)
 
     async def close(self) -> None:
         """Stop consuming; unacknowledged deliveries go back to the queue."""

@@ -1,8 +1,9 @@
 """One batch of events, one transaction: what was not seen before takes effect in every handler group, exactly once.
 
 Inbox rows, positions, projections, each step's unit of work with its own outbox rows: all of it commits together.
-When a handler raises, the transaction is rolled back and the batch is split, by group and then by event, until the
-one that fails is alone; it is stored for a retry and everything else is done.
+When a handler raises, or the database refuses what is to be kept of an event, the transaction is rolled back and the
+batch is split, by group and then by event, until the one that fails is alone; it is stored for a retry, or parked where
+that is in vain, and everything else is done. Only a database that is away or busy is waited for.
 """
 
 import asyncio
@@ -18,17 +19,16 @@ import orjson
 import structlog
 from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.catalogue import Event, event_for
-from crm_contracts.envelope import Envelope, EnvelopeError
+from crm_contracts.envelope import Envelope, EnvelopeError, check_size
 from crm_kit import clock, failpoints, inbox
 from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach, require_record
 from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
 from crm_kit.logs import working
 from crm_kit.ordering import decide
-from crm_kit.outages import database_away, database_busy
+from crm_kit.outages import database_away, database_busy, unfit
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.runtime import Runtime
 from crm_kit.telemetry import SpanKind, event_spans, trace_id_of
@@ -64,11 +64,12 @@ class Message:
     @classmethod
     def read(cls, body: bytes, attempts: int = 0) -> "Message":
         """Parse a body. Raises EnvelopeError."""
+        check_size(body)
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise EnvelopeError(f"the body is not JSON: {error}") from None
-        return cls(Envelope.of(document), body, attempts)
+        return cls(Envelope.of(document, body), body, attempts)
 
     @property
     def version(self) -> int:
@@ -135,21 +136,25 @@ class Dispatcher:
             try:
                 await self._transaction(concerned, successors=successors)
                 return
-            except DBAPIError as error:
-                if not database_busy(error):
+            except HandlerFailed:
+                raise
+            except Exception as error:
+                if database_away(error):
                     raise
-                if attempt == BUSY_ATTEMPTS:
+                if attempt == BUSY_ATTEMPTS or not database_busy(error):
                     raise _failed(concerned[0][1], [m for m, _ in concerned], error) from error
                 await asyncio.sleep(uniform(0.05, 0.1) * attempt)
 
     async def _isolate(self, messages: Sequence[Message], groups: Sequence[Group], failure: HandlerFailed) -> None:
-        """Find who fails by going one group, then one event at a time; the rest is done on the way."""
+        """Find who fails: first the group, then one half of its events after the other; the rest is done on the way."""
         if len(groups) > 1:
-            for group in groups:
-                await self.settle(messages, [group])
+            await self.settle(messages, [group for group in groups if group is not failure.group])
+            await self.settle(messages, [failure.group])
         elif len(messages) > 1:
-            for message in sorted(messages, key=lambda m: m.version):
-                await self.settle([message], groups)
+            ordered = sorted(messages, key=lambda m: m.version)
+            half = len(ordered) // 2
+            await self.settle(ordered[:half], groups)
+            await self.settle(ordered[half:], groups)
         elif failure.message is messages[0]:
             await self.store_failure(messages[0], groups[0], failure.__cause__)
         else:
@@ -191,13 +196,11 @@ class Dispatcher:
 
     def _older_than_binding(self, line: Line, body: bytes) -> bool:
         bound_at = self.bound.get((line.consumer, line.source))
-        record = Message.read(body).envelope.data.get("record")
-        created = record.get("created_at") if isinstance(record, dict) else None
-        if bound_at is None or not isinstance(created, str):
+        if bound_at is None:
             return False
         try:
-            born = datetime.fromisoformat(created)
-        except ValueError:
+            born = datetime.fromisoformat(Message.read(body).envelope.data["record"]["created_at"])
+        except (EnvelopeError, ValueError, TypeError, KeyError):
             return False
         return born.tzinfo is not None and born <= bound_at
 
@@ -243,10 +246,25 @@ class Dispatcher:
         for line, (group, messages) in lines.items():
             plan = plans.setdefault(group.name, _Plan(group))
             held = stored.get(line, [])
-            extra = [Message.read(waiting[u.key], attempts=1) for u in held if u.key in waiting]
+            extra, spoilt = await self._successors(conn, [u.key for u in held if u.key in waiting], waiting)
             blocked = any(u.state in ("pending", "parked") and u.key not in claims for u in held)
+            # To a step it is a gap like any other, and what precedes it may go on.
+            blocked |= spoilt and group.kind == "projection"
             self._decide(plan, line, positions[line], messages, extra, blocked)
         return list(plans.values())
+
+    async def _successors(
+        self, conn: AsyncConnection, keys: Sequence[Key], bodies: dict[Key, bytes]
+    ) -> tuple[list[Message], bool]:
+        """What waited for its turn, up to one that this release cannot read; that one is parked. Whether there was one."""
+        found: list[Message] = []
+        for key in keys:
+            try:
+                found.append(Message.read(bodies[key], attempts=1))
+            except EnvelopeError as error:
+                await inbox.park(conn, key, describe(error))
+                return found, True
+        return found, False
 
     def _decide(
         self, plan: _Plan, line: Line, position: int, messages: list[Message], extra: list[Message], blocked: bool
@@ -301,8 +319,8 @@ class Dispatcher:
     async def store_failure(self, message: Message, group: Group, error: BaseException | None) -> None:
         """Keep a failed event for its next attempt, or park it when there is no point in one or none is left."""
         attempts = max(1, message.attempts)
-        permanent = isinstance(error, PERMANENT)
-        parked = permanent or attempts >= LAST_ATTEMPT
+        error = in_vain(message, error) or error
+        parked = isinstance(error, PERMANENT) or attempts >= LAST_ATTEMPT
         wait = None if parked else timedelta(seconds=RETRY_SECONDS[attempts - 1] * uniform(0.9, 1.1))
         envelope = message.envelope
         failure = Failure(
@@ -329,6 +347,20 @@ class Dispatcher:
             )
 
 
+def in_vain(message: Message, error: BaseException | None) -> Exception | None:
+    """Why there is no point in another attempt, if there is none: the event breaks its contract, or it cannot be kept.
+
+    A raw projection does not read through the contract, so what it stumbles over is looked at here.
+    """
+    if isinstance(error, PERMANENT):
+        return error
+    try:
+        message.event()
+    except Exception as broken:  # noqa: BLE001  # whatever reading it raises, it cannot be read
+        return broken if isinstance(broken, PERMANENT) else Unprocessable(describe(broken))
+    return Unprocessable(describe(error)) if error is not None and unfit(error) else None
+
+
 def _ids(group: Group, messages: Sequence[Message]) -> dict[str, object]:
     """What the log lines of a handler carry: one value, or a list where it has events with several."""
     envelopes = [message.envelope for message in messages]
@@ -348,9 +380,9 @@ def _one_or_many(values: Iterable[str]) -> str | list[str]:
 
 def _taken(group: Group, messages: list[Message]) -> list[Envelope] | list[Event] | Event:
     """What the group's handlers are given: envelopes, events, or for a step its one event."""
+    for message in messages:
+        require_record(message.envelope)
     if group.raw:
-        for message in messages:
-            require_record(message.envelope)
         return [message.envelope for message in messages]
     events = [message.event() for message in messages]
     return events if group.kind == "projection" else events[0]

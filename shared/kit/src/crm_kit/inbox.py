@@ -16,6 +16,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, T
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.envelope import MAX_VERSION
 from crm_kit import clock
 from crm_kit.db import fetch
 
@@ -260,22 +261,33 @@ class Failure:
     error: str
 
 
+MOST_CHARACTERS = 500
+BIGGEST_BODY = 2 * 1024 * 1024
+"""So much is kept of a message; more than this is no event, and what is kept of it is for an operator to look at."""
+
+
+def harmless(text: str) -> str:
+    """What can be kept of any text: without U+0000 and lone surrogates, and no longer than an index takes."""
+    return text[:MOST_CHARACTERS].encode(errors="replace").decode().replace("\0", "?")
+
+
 async def store(conn: AsyncConnection, failure: Failure) -> None:
-    """Keep a failed event; one that is done meanwhile stays done."""
+    """Keep a failed event; one that is done meanwhile stays done. Nothing that a message says can make this fail."""
+    version = failure.version
     await conn.exec_driver_sql(
         _STORE,
         (
             failure.key.consumer,
-            failure.key.source,
+            harmless(failure.key.source),
             failure.key.event_id,
             failure.entity,
-            failure.version,
-            failure.type,
+            version if version is not None and 0 < version <= MAX_VERSION else None,
+            harmless(failure.type),
             failure.state,
             failure.attempts,
             failure.next_attempt_at,
-            failure.error[:500],
-            failure.body,
+            harmless(failure.error),
+            failure.body[:BIGGEST_BODY],
             clock.now(),
         ),
     )
@@ -320,7 +332,7 @@ where consumer = $1 and source = $2 and event_id = $3 and state in ('pending', '
 
 async def park(conn: AsyncConnection, key: Key, error: str) -> None:
     """Give up on a stored event until an operator decides."""
-    await conn.exec_driver_sql(_PARK, (key.consumer, key.source, key.event_id, error[:500]))
+    await conn.exec_driver_sql(_PARK, (key.consumer, key.source, key.event_id, harmless(error)))
 
 
 _STATES = """

@@ -1,11 +1,11 @@
 """The loops that feed the dispatcher: the broker's queue, the stored retries, and the broker's parking queue.
 
-Nothing is ever given back to the broker: a message is acknowledged when every group is done with it or has stored it,
-and until then it is held, however long the database is away.
+A message is acknowledged when every group is done with it or has stored it, and until then it is held, however long the
+database is away. What the database refuses to store while it takes everything else goes to the broker's dead letters.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from random import uniform
 from typing import TypeVar
@@ -13,11 +13,10 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import structlog
 from prometheus_client import Counter, Gauge
-from sqlalchemy.exc import SQLAlchemyError
 
 from crm_contracts.envelope import EnvelopeError, parse_type, source_of
 from crm_kit import clock, inbox, provenance
-from crm_kit.bus import BrokerDown, Delivery, Session, TopologyMissing
+from crm_kit.bus import DEAD_LETTERS, BrokerDown, Delivery, Session, TopologyMissing
 from crm_kit.consumers import Group
 from crm_kit.dispatch import Dispatcher, Message, describe
 from crm_kit.inbox import LAST_ATTEMPT, Failure, Key
@@ -37,11 +36,14 @@ DEATHS = 5
 """Redeliveries during which a group did not finish before it gives up: its handler probably kills the process."""
 POLL_SECONDS = 1.0
 BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+DOUBTS = 5
+"""Outages that one piece of work met while the database answered others, before they are its own fault."""
 
 REFUSED_BYTES = 64 * 1024
 """So much of a refused message is kept for an operator to look at."""
 
 UNKNOWN = Counter("crm_inbox_unknown", "Delivered events of a type that no handler group follows.")
+REJECTED = Counter("crm_inbox_rejected", "Messages sent to the dead letters because they could not be stored.")
 REFUSED = Counter("crm_inbox_refused", "Messages refused because another sent them than they say: a security event.")
 STORED = Gauge("crm_inbox_stored", "Stored events by group and state.", ["group", "state"])
 WAITING = Gauge("crm_inbox_oldest_gap_seconds", "How long the oldest event has waited for a version that has not come.")
@@ -57,6 +59,7 @@ class Intake:
         self._control = control or {}
         self._consumers, self._runtime = dispatcher.consumers, dispatcher.runtime
         self._stopping = False
+        self._given_back = 0
         self._idle: set[asyncio.Future[list[Delivery]]] = set()
         self._due = asyncio.Event()
         self._runtime.notifier.listen(inbox.CHANNEL, lambda _: self._due.set())
@@ -81,30 +84,74 @@ class Intake:
         # its connection goes on with the window it had.
         failures, prefetch = 0, 1
         while not self._stopping:
+            served = 0
             try:
                 async with Session(self._url, queue, name=queue, prefetch=prefetch) as session:
-                    failures = 0
                     try:
-                        await self._serve(session, take, window)
+                        async for _ in self._serve(session, take, window):
+                            served += 1
                     finally:
                         prefetch = session.prefetch
             except (BrokerDown, TopologyMissing) as error:
                 log.warning("intake.waiting", queue=queue, error=str(error))
-                await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
-                failures += 1
+                # A message that breaks each connection it arrives on must not make this spin.
+                failures = 0 if served else failures + 1
+                await asyncio.sleep(_backoff(failures))
 
-    async def _serve(self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], window: int) -> None:
+    async def _serve(
+        self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], window: int
+    ) -> AsyncIterator[None]:
+        """Take batch after batch, and say so after each."""
         loop, ended = asyncio.get_running_loop(), 0.0
         while not self._stopping:
             busy = loop.time() - ended < BUSY_SECONDS
             batch = await self._next(session, LINGER_BUSY if busy else LINGER)
             if not batch:
                 return
-            await self._persist(partial(take, batch))
-            await session.ack(batch[-1].tag)
+            await self._settle(session, take, batch)
             ended = loop.time()
             if session.prefetch < window and not any(delivery.redelivered for delivery in batch):
                 await session.set_prefetch(window)
+            yield
+
+    async def _settle(
+        self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], batch: list[Delivery]
+    ) -> None:
+        """Have a batch taken, and acknowledge it. What fails as a whole is tried message by message."""
+        try:
+            await self._persist(partial(take, batch))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not keep others waiting
+            if len(batch) == 1:
+                await self._give_back(session, batch[0], error)
+                return
+            log.warning("intake.split", messages=len(batch), error=describe(error))
+        else:
+            self._given_back = 0
+            await session.ack(batch[-1].tag)
+            return
+        for delivery in batch:
+            await self._settle(session, take, [delivery])
+
+    async def _give_back(self, session: Session, delivery: Delivery, error: Exception) -> None:
+        """Park a message that could not be stored as what it is; the last resort is the broker's dead letters.
+
+        Those are for the one message that the database will not have. If it will have none, each waits a little longer, so
+        that the queue does not run dry into the dead letters; and a dead letter itself is held.
+        """
+        while not self._stopping:
+            try:
+                await self._persist(partial(self._park_undecoded, delivery, describe(error)))
+            except Exception as worse:  # noqa: BLE001  # the same
+                log.error("inbox.unstorable", event_id=str(_event_id(delivery)), error=describe(worse))
+                await asyncio.sleep(_backoff(self._given_back))
+                self._given_back += 1
+                if delivery.exchange != DEAD_LETTERS:
+                    REJECTED.inc()
+                    await session.reject(delivery.tag)
+                    return
+            else:
+                await session.ack(delivery.tag)
+                return
 
     async def _next(self, session: Session, linger: float) -> list[Delivery]:
         """The next batch; empty when told to stop while waiting."""
@@ -121,18 +168,32 @@ class Intake:
             self._idle.discard(waiting)
 
     async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Try again until the database lets it happen."""
-        failures = 0
+        """Try again for as long as the database is away or busy; any other error is the work's own and is raised.
+
+        So is an outage that this work meets again and again while the database answers: the work may be what ends the
+        connection.
+        """
+        failures = doubts = 0
         while True:
             try:
                 return await work()
-            except (SQLAlchemyError, OSError) as error:
-                if not (isinstance(error, OSError) or database_away(error) or database_busy(error)):
-                    log.exception("intake.database")
-                else:
-                    log.warning("intake.holding", error=type(error).__name__)
-                await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)] * uniform(0.5, 1.0))
+            except Exception as error:
+                if not (database_away(error) or database_busy(error)):
+                    raise
+                log.warning("intake.holding", error=type(error).__name__)
+                await asyncio.sleep(_backoff(failures))
                 failures += 1
+                doubts += await self._answers()
+                if doubts >= DOUBTS:
+                    raise
+
+    async def _answers(self) -> bool:
+        try:
+            async with self._runtime.db.autocommit() as conn:
+                await conn.exec_driver_sql("select 1")
+        except Exception:  # noqa: BLE001  # whatever it is, this was no answer
+            return False
+        return True
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         messages: list[Message] = []
@@ -250,15 +311,27 @@ class Intake:
 
     async def run_retries(self) -> None:
         """Handle stored events when they are due, and look for gaps that have closed."""
+        failures = 0
         while not self._stopping:
-            if not await self._persist(self._any_stored):
-                await self._wait_due()
+            try:
+                went_on = await self._persist(self._look)
+            except Exception:
+                log.exception("intake.retries_failed")
+                await asyncio.sleep(_backoff(failures))
+                failures += 1
                 continue
-            if await self._persist(self.retry_due):
-                continue
-            await self._persist(self.dispatcher.start_late)
-            if not await self._persist(self.dispatcher.release):
+            failures = 0
+            if not went_on:
                 await self._wait_due()
+
+    async def _look(self) -> bool:
+        """Do what is due; whether there may be more at once."""
+        if not await self._any_stored():
+            return False
+        if await self.retry_due():
+            return True
+        await self.dispatcher.start_late()
+        return bool(await self.dispatcher.release())
 
     async def _any_stored(self) -> bool:
         async with self._runtime.db.autocommit() as conn:
@@ -286,10 +359,17 @@ class Intake:
             if attempts == 1:
                 waited.setdefault(key.consumer, []).append(message)
             else:
-                await self._persist(partial(self.dispatcher.settle, [message], [groups[key.consumer]]))
+                await self._again(groups[key.consumer], [message])
         for consumer, messages in waited.items():
-            await self._persist(partial(self.dispatcher.settle, messages, [groups[consumer]]))
+            await self._again(groups[consumer], messages)
         return len(claimed)
+
+    async def _again(self, group: Group, messages: list[Message]) -> None:
+        """Try stored events again. What cannot even be stored again is still stored as it was, its attempt counted."""
+        try:
+            await self._persist(partial(self.dispatcher.settle, messages, [group]))
+        except Exception as error:  # noqa: BLE001  # others are due, too
+            log.error("inbox.unstorable", group=group.name, messages=len(messages), error=describe(error))
 
     async def _readable(self, key: Key, body: bytes, attempts: int) -> Message | None:
         """The stored event; None when there is no point in another attempt, and it is parked."""
@@ -337,6 +417,10 @@ def _note(message: Message, group: Group, *, parked: bool) -> Failure:
         next_attempt_at=None,
         error=f"the process ended {message.attempts - 1} times while this was handled",
     )
+
+
+def _backoff(failures: int) -> float:
+    return BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)] * uniform(0.5, 1.0)
 
 
 def _type(delivery: Delivery) -> str:

@@ -142,6 +142,8 @@ def _cause(headers: list[tuple[bytes, bytes]]) -> Cause:
         correlation = str(new_id())
     if not _is_traceparent(traceparent):
         traceparent = tracestate = None
+    if tracestate and not (len(tracestate) <= 512 and tracestate.isascii() and tracestate.isprintable()):
+        tracestate = None
     return Cause(correlation, traceparent=traceparent, tracestate=tracestate)
 
 
