@@ -133,7 +133,7 @@ async def test_killed_around_the_commit_everything_still_happens_once(
     process = await worker.start(failpoint=failpoint)
     assert await asyncio.wait_for(process.wait(), 30) == 137
     await worker.start()
-    await until(lambda: _equal(runtime, "inbox where consumer = 'mini.echoes' and state = 'done'", 300), seconds=40)
+    await until(lambda: _equal(runtime, "inbox where consumer = 'mini.echoes' and state = 'done'", 300), seconds=150)
     assert await count(runtime, "echo") == 150
     orders: Any = await rows(runtime, "select array_agg(version order by position) from seen group by thing_id")
     assert orders == [([1, 2],)] * 150
