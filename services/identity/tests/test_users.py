@@ -176,7 +176,7 @@ async def test_the_last_administrator_stays(client: Client, founder: dict[str, A
     ]
     assert [(answer.status, answer.problem) for answer in attempts] == [(409, "last-administrator")] * 4
     assert (await client.get(path)).json == founder
-    assert (await client.delete(f"/api/v1/security-roles/{ADMINISTRATOR_ID}")).problem == "in-use"
+    assert (await client.delete(f"/api/v1/security-roles/{ADMINISTRATOR_ID}")).problem == "not-deletable"
     await new_user(role_ids=[str(ADMINISTRATOR_ID)], password=None)
     assert (await client.delete(path)).problem == "last-administrator"
     await new_user(role_ids=[str(ADMINISTRATOR_ID)])
@@ -200,7 +200,7 @@ async def test_nobody_gives_or_takes_over_more_rights_than_they_hold(
         await helpdesk.post("/api/v1/teams", {"name": "Mine", "role_ids": admin}),
     ]
     assert [(answer.status, answer.problem) for answer in attempts] == [(403, "forbidden")] * 6
-    assert (await helpdesk.patch(elder, {"name": "Renamed"})).status == 200
+    assert (await helpdesk.patch(elder, {"name": "Renamed"})).status == 403
     assert (await helpdesk.post(f"{USERS}/{user['id']}/reset-password", {"password": PASSWORD})).status == 200
 
 

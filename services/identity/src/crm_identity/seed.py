@@ -18,8 +18,9 @@ from crm_identity.auth.passwords import MIN_LENGTH, hash_password
 from crm_identity.auth.sessions import keep_password
 from crm_identity.business_unit.model import ROOT_ID, BusinessUnit
 from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings, hold_access
+from crm_identity.reach.authority import has_administrator
 from crm_identity.security_role.domain import ADMINISTRATOR_ID, DEFAULT_ROLES, default_privileges
-from crm_identity.security_role.grants import AN_ADMINISTRATOR, clients_holding, holders_of
+from crm_identity.security_role.grants import clients_holding, holders_of
 from crm_identity.security_role.model import SecurityRole, SeededEntity
 from crm_identity.settings import settings_of
 from crm_identity.user.model import User
@@ -42,6 +43,7 @@ async def seed(uow: UnitOfWork) -> None:
         if seeded:
             await _extend_roles(uow, news)
         await uow.execute(insert(SeededEntity).values([{"name": entity.name} for entity in news]))
+    await restore_administrator_role(uow)
     await ensure_administrator(uow)
 
 
@@ -81,6 +83,27 @@ async def _extend_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
             await supersede_tokens(uow, await holders_of(uow, default.id), since, clients=clients)
 
 
+async def restore_administrator_role(uow: UnitOfWork) -> None:
+    """Make the administrator role what it always is: every privilege on every entity, also after a release that let it
+    be changed or deleted. Nobody else could ever give what it lacks."""
+    since = await hold_access(uow)
+    default = next(role for role in DEFAULT_ROLES if role.id == ADMINISTRATOR_ID)
+    privileges = default_privileges(default, all_entities())
+    try:
+        role = await uow.load(SecurityRole, ADMINISTRATOR_ID)
+    except NotFound:
+        taken = select(SecurityRole.id).where(SecurityRole.name == default.name)
+        known = (await uow.execute(taken)).first() is not None
+        name = f"{default.name} (all privileges)" if known else default.name
+        uow.add(SecurityRole(id=default.id, name=name, privileges=privileges), SecurityRoleCreated)
+        return
+    if role.privileges != privileges:
+        role.privileges = privileges
+        uow.emit(role, SecurityRoleUpdated)
+        clients = await clients_holding(uow, default.id)
+        await supersede_tokens(uow, await holders_of(uow, default.id), since, clients=clients)
+
+
 async def ensure_administrator(uow: UnitOfWork) -> None:
     """Make the administrator of CRM_ADMIN_EMAIL when nobody who can log in could change rights."""
     settings = settings_of(uow.runtime)
@@ -88,7 +111,7 @@ async def ensure_administrator(uow: UnitOfWork) -> None:
     password = settings.admin_password.get_secret_value()
     if not settings.admin_email or not password:
         return
-    if (await conn.exec_driver_sql(AN_ADMINISTRATOR)).scalar_one():
+    if await has_administrator(uow):
         return
     if len(password) < MIN_LENGTH:
         # The operator's word counts: refusing would leave an installation that nobody can log in to.

@@ -6,13 +6,14 @@ from crm_identity.auth.model import AttemptBucket, ClientSecret, Credential, Fai
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.db import Base
 from crm_identity.organization.model import OrganizationSettings
+from crm_identity.reach.model import FormerUnit
 from crm_identity.security_role.model import SecurityRole, SeededEntity
 from crm_identity.team.model import Team
 from crm_identity.user.model import User
 from crm_kit.tables import add_kit_tables
 
 ENTITIES = (User, ApiClient, Team, BusinessUnit, SecurityRole, OrganizationSettings, AccessChange)
-PRIVATE = (Credential, ClientSecret, RefreshToken, SealedKey, AttemptBucket, FailedLogin, SeededEntity)
+PRIVATE = (Credential, ClientSecret, RefreshToken, SealedKey, AttemptBucket, FailedLogin, SeededEntity, FormerUnit)
 """Tables that no event and no API shows."""
 
 METADATA = Base.metadata

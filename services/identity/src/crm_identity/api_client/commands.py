@@ -17,7 +17,10 @@ from crm_identity.api_client.schemas import ApiClientCreate, ApiClientUpdate
 from crm_identity.auth.client_secrets import keep_secret, new_secret
 from crm_identity.business_unit.commands import require_unit
 from crm_identity.organization.model import get_alone, hold_access
-from crm_identity.security_role.grants import refuse_beyond, rights_of_roles
+from crm_identity.reach.authority import changing_rights, refuse_taking_over
+from crm_identity.reach.loading import leave_unit
+from crm_identity.security_role.grants import rights_of_roles
+from crm_kit.db import new_id
 from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
 from crm_kit.uow import UnitOfWork
 
@@ -33,9 +36,10 @@ async def create_client(uow: UnitOfWork, body: ApiClientCreate) -> tuple[ApiClie
     unit_id = body.business_unit_id or uow.principal.unit
     await require_unit(uow, unit_id, "/business_unit_id")
     role_ids = sorted(set(body.role_ids))
-    refuse_beyond(uow.principal, await rights_of_roles(uow, role_ids))
-    client = uow.add(ApiClient(name=body.name, business_unit_id=unit_id, role_ids=role_ids), ApiClientCreated)
-    await uow.flush()
+    await rights_of_roles(uow, role_ids)
+    client = ApiClient(id=new_id(), name=body.name, business_unit_id=unit_id, role_ids=role_ids)
+    async with changing_rights(uow, client.id):
+        uow.add(client, ApiClientCreated)
     await keep_secret(await uow.connection(), client.id, secret_hash, uow.now)
     return client, secret
 
@@ -51,11 +55,12 @@ async def update_client(uow: UnitOfWork, client_id: UUID, body: ApiClientUpdate)
     if "role_ids" in values:
         values["role_ids"] = sorted(set(values["role_ids"]))
         await rights_of_roles(uow, values["role_ids"])
-        added = [role for role in values["role_ids"] if role not in client.role_ids]
-        refuse_beyond(uow.principal, await rights_of_roles(uow, added))
-    apply(client, values)
-    if uow.changed(client):
-        uow.emit(client, ApiClientUpdated)
+    async with changing_rights(uow, client_id):
+        apply(client, values)
+        if uow.changed(client):
+            uow.emit(client, ApiClientUpdated)
+        if client.business_unit_id != before["business_unit_id"]:
+            await leave_unit(uow, client_id, before["business_unit_id"])
     if before != {name: getattr(client, name) for name in RIGHTS}:
         await _supersede(uow, client, since)
     return client
@@ -68,7 +73,7 @@ async def rotate_secret(uow: UnitOfWork, client_id: UUID) -> tuple[ApiClient, st
     secret, secret_hash = await new_secret()
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
     # Whoever reads the secret can act as the client.
-    refuse_beyond(uow.principal, await rights_of_roles(uow, client.role_ids))
+    await refuse_taking_over(uow, client_id)
     await keep_secret(await uow.connection(), client.id, secret_hash, uow.now)
     uow.emit(client, ApiClientUpdated)
     await _supersede(uow, client, since)
@@ -78,16 +83,18 @@ async def rotate_secret(uow: UnitOfWork, client_id: UUID) -> tuple[ApiClient, st
 async def activate_client(uow: UnitOfWork, client_id: UUID) -> ApiClient:
     """Let a client get tokens again, with the secret it had."""
     client, _ = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
-    client.activate()
-    uow.emit(client, ApiClientActivated)
+    async with changing_rights(uow, client_id):
+        client.activate()
+        uow.emit(client, ApiClientActivated)
     return client
 
 
 async def deactivate_client(uow: UnitOfWork, client_id: UUID, body: Deactivation) -> ApiClient:
     """End a client's access: its tokens are void, and it gets no new ones."""
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
-    client.deactivate()
-    uow.emit(client, ApiClientDeactivated, reason=body.reason)
+    async with changing_rights(uow, client_id):
+        client.deactivate()
+        uow.emit(client, ApiClientDeactivated, reason=body.reason)
     await _supersede(uow, client, since)
     return client
 
@@ -95,7 +102,8 @@ async def deactivate_client(uow: UnitOfWork, client_id: UUID, body: Deactivation
 async def delete_client(uow: UnitOfWork, client_id: UUID) -> None:
     """Delete a client. What it owns elsewhere keeps its id and shows its name as deleted."""
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.DELETE)
-    uow.remove(client, ApiClientDeleted)
+    async with changing_rights(uow, client_id):
+        uow.remove(client, ApiClientDeleted)
     await _supersede(uow, client, since)
 
 

@@ -15,11 +15,12 @@ from crm_identity.auth.throttle import account_key, address_key, client_key, tak
 from crm_identity.settings import settings_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
+from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.runtime import Runtime
 
 CREDENTIAL = (
-    "select u.id, c.password_hash from user_account u join credential c on c.user_id = u.id"
-    " where lower(u.email) = lower($1) and u.status = 'active'"
+    "select u.id, c.password_hash from user_account u join credential c on c.user_id = u.id"  # noqa: S608  # a constant
+    f" where {ASCII_FOLD.format('u.email')} = $1 and u.status = 'active'"
 )
 
 SECRET = (
@@ -67,7 +68,7 @@ async def by_password(runtime: Runtime, address: str, username: str, password: s
     async with runtime.db.autocommit() as conn:
         await take(conn, limits, clock.now())
         await refuse_locked(conn, account, clock.now())
-        user_id, password_hash = await _credential(conn, username.strip())
+        user_id, password_hash = await _credential(conn, fold(username))
     # No connection is held meanwhile: hashing takes longer than everything else together.
     good = await is_password(password, password_hash)
     if user_id is None or password_hash is None or not good:
@@ -133,7 +134,7 @@ async def _issue(runtime: Runtime, rights: Rights | None, refresh: str | None) -
 
 async def _credential(conn: AsyncConnection, username: str) -> tuple[UUID | None, str | None]:
     """The user who logs in by this name and may, with the hash of their password; nothing for anybody else."""
-    if "\x00" in username:
+    if not username.isascii() or "\x00" in username:  # no user has such a name, and no text of PostgreSQL all of these
         return None, None
     row: Any = (await conn.exec_driver_sql(CREDENTIAL, (username,))).one_or_none()
     return (row[0], row[1]) if row else (None, None)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.errors import DomainError
+from crm_kit.identifiers import fold
 
 IDLE = timedelta(minutes=5)
 
@@ -44,13 +45,13 @@ class TooManyRequests(DomainError):
 
 
 def account_key(email: str) -> str:
-    """The bucket of a log-in name, known or not; the name itself is not kept."""
-    return f"account:{hashlib.sha256(email.strip().lower().encode('utf-8', 'replace')).hexdigest()}"
+    """The bucket of a log-in name, known or not: of what the look-up of the user compares. The name itself is not kept."""
+    return f"account:{hashlib.sha256(fold(email).encode('utf-8', 'replace')).hexdigest()}"
 
 
 def client_key(client_id: str) -> str:
     """The bucket of an API client, known or not."""
-    return f"client:{hashlib.sha256(client_id.strip().lower().encode('utf-8', 'replace')).hexdigest()}"
+    return f"client:{hashlib.sha256(fold(client_id).encode('utf-8', 'replace')).hexdigest()}"
 
 
 def address_key(address: str) -> str:

@@ -8,6 +8,7 @@ from crm_identity.api_client.model import ApiClient
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.business_unit.schemas import BusinessUnitCreate, BusinessUnitUpdate
 from crm_identity.organization.model import get_alone, hold_access
+from crm_identity.reach.authority import changing_rights
 from crm_identity.team.model import Team
 from crm_identity.user.model import User
 from crm_kit.errors import DomainError, InvalidValue
@@ -17,6 +18,11 @@ from crm_kit.uow import UnitOfWork
 ABOVE = (
     "with recursive above (id, parent_id) as (select id, parent_id from business_unit where id = $1"
     " union select u.id, u.parent_id from business_unit u join above on u.id = above.parent_id) select id from above"
+)
+
+HOLDERS_IN = (
+    "select id from user_account where business_unit_id = any($1::uuid[])"
+    " union all select id from api_client where business_unit_id = any($1::uuid[])"
 )
 
 
@@ -29,15 +35,21 @@ async def create_unit(uow: UnitOfWork, body: BusinessUnitCreate) -> BusinessUnit
 
 
 async def update_unit(uow: UnitOfWork, unit_id: UUID, body: BusinessUnitUpdate) -> BusinessUnit:
-    """Rename or move a unit. Tokens stay good: they name the unit, and every service follows the tree."""
+    """Rename or move a unit. Tokens stay good: they name the unit, and every service follows the tree.
+
+    Who holds a privilege at depth *deep* above its new place reaches its rows from then on, so the mover must reach them.
+    """
     unit, _ = await get_alone(uow, BusinessUnit, unit_id, Privilege.WRITE)
-    if "name" in body.model_fields_set:
-        unit.name = body.name
-    if "parent_id" in body.model_fields_set and body.parent_id != unit.parent_id:
+    moves = "parent_id" in body.model_fields_set and body.parent_id != unit.parent_id
+    if moves:
         await _require_place(uow, unit, body.parent_id)
-        unit.parent_id = body.parent_id
-    if uow.changed(unit):
-        uow.emit(unit, BusinessUnitUpdated)
+    async with changing_rights(uow, also=await _newly_above(uow, unit_id, body.parent_id) if moves else ()):
+        if "name" in body.model_fields_set:
+            unit.name = body.name
+        if moves:
+            unit.parent_id = body.parent_id
+        if uow.changed(unit):
+            uow.emit(unit, BusinessUnitUpdated)
     return unit
 
 
@@ -63,6 +75,14 @@ async def require_unit(uow: UnitOfWork, unit_id: UUID, pointer: str) -> list[UUI
     if not above:
         raise InvalidValue(pointer, "unknown-reference", "There is no such business unit.")
     return above
+
+
+async def _newly_above(uow: UnitOfWork, unit_id: UUID, parent_id: UUID | None) -> list[UUID]:
+    """The users and API clients of the units that come to be above a unit by its move."""
+    assert parent_id is not None
+    above = set(await require_unit(uow, parent_id, "/parent_id")) - set(await require_unit(uow, unit_id, ""))
+    found = await (await uow.connection()).exec_driver_sql(HOLDERS_IN, (list(above),))
+    return list(found.scalars())
 
 
 async def _require_place(uow: UnitOfWork, unit: BusinessUnit, parent_id: UUID | None) -> None:

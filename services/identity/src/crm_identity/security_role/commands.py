@@ -7,17 +7,19 @@ from crm_contracts.identity import SecurityRoleCreated, SecurityRoleDeleted, Sec
 from crm_identity.access_change.commands import supersede_tokens
 from crm_identity.api_client.model import ApiClient
 from crm_identity.organization.model import get_alone
+from crm_identity.reach.authority import changing_rights
+from crm_identity.security_role.domain import ADMINISTRATOR_ID
 from crm_identity.security_role.grants import (
     checked_privileges,
     clients_holding,
     holders_of,
-    keep_an_administrator,
     refuse_beyond,
 )
 from crm_identity.security_role.model import SecurityRole, grants_of
 from crm_identity.security_role.schemas import SecurityRoleCreate, SecurityRoleUpdate
 from crm_identity.team.model import Team
 from crm_identity.user.model import User
+from crm_kit.errors import DomainError
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.uow import UnitOfWork
 
@@ -33,6 +35,11 @@ async def create_role(uow: UnitOfWork, body: SecurityRoleCreate) -> SecurityRole
 async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) -> SecurityRole:
     """Change a role; its holders need new tokens."""
     role, since = await get_alone(uow, SecurityRole, role_id, Privilege.WRITE)
+    if role_id == ADMINISTRATOR_ID:
+        raise DomainError(
+            "last-administrator",
+            "The Administrator role is fixed: it holds every privilege. Make another role instead.",
+        )
     if "name" in body.model_fields_set:
         role.name = body.name
     merged = {entity: EntityPrivileges.model_validate(held) for entity, held in role.privileges.items()}
@@ -44,20 +51,24 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
             merged[entity] = before.model_copy(update={name: getattr(held, name) for name in held.model_fields_set})
     before_grants, privileges = role.grants, checked_privileges(merged)
     after_grants = grants_of(privileges)
-    if privileges != role.privileges:
-        refuse_beyond(uow.principal, {e: d for e, d in after_grants.items() if d != before_grants.get(e)})
+    if after_grants == before_grants:
         role.privileges = privileges
-    if uow.changed(role):
+        if uow.changed(role):
+            uow.emit(role, SecurityRoleUpdated)
+        return role
+    refuse_beyond(uow.principal, {e: d for e, d in after_grants.items() if d != before_grants.get(e)})
+    users, clients = await holders_of(uow, role_id), await clients_holding(uow, role_id)
+    async with changing_rights(uow, also=[*users, *clients]):
+        role.privileges = privileges
         uow.emit(role, SecurityRoleUpdated)
-    if after_grants != before_grants:
-        clients = await clients_holding(uow, role_id)
-        await supersede_tokens(uow, await holders_of(uow, role_id), since, clients=clients)
-        await keep_an_administrator(uow)
+    await supersede_tokens(uow, users, since, clients=clients)
     return role
 
 
 async def delete_role(uow: UnitOfWork, role_id: UUID) -> None:
     """Delete a role that nobody holds."""
     role, _ = await get_alone(uow, SecurityRole, role_id, Privilege.DELETE)
+    if role_id == ADMINISTRATOR_ID:
+        raise DomainError("not-deletable", "The administrator role stays: without it nobody could give rights.")
     await refuse_in_use(uow, role, [(entity, "role_ids", "name") for entity in (User, Team, ApiClient)])
     uow.remove(role, SecurityRoleDeleted)

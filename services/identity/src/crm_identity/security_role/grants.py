@@ -14,25 +14,12 @@ from crm_kit.access import Principal
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.uow import UnitOfWork
 
-ROLES_OF_USER = (
-    "select unnest(role_ids) from user_account where id = $1"
-    " union select unnest(t.role_ids) from user_account u join team t on t.id = any(u.team_ids) where u.id = $1"
-)
-
 HOLDERS = (
     "select id from user_account where role_ids @> array[$1::uuid]"
     " or team_ids && array(select id from team where role_ids @> array[$1::uuid])"
 )
 
 CLIENT_HOLDERS = "select id from api_client where role_ids @> array[$1::uuid]"
-
-AN_ADMINISTRATOR = (
-    "select exists (select from user_account u join credential c on c.user_id = u.id"
-    " join security_role r on r.id = any(u.role_ids)"
-    " or exists (select from team t where t.id = any(u.team_ids) and r.id = any(t.role_ids))"
-    " where u.status = 'active' and r.privileges -> 'user' ->> 'write' = 'organization'"
-    " and r.privileges -> 'security_role' ->> 'write' = 'organization')"
-)
 
 
 def checked_privileges(privileges: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +39,7 @@ def checked_privileges(privileges: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_beyond(principal: Principal, grants: Mapping[str, str]) -> None:
-    """403 when somebody would give, or take over, rights that they do not hold themselves."""
+    """403 when a role would grant more than its maker holds. Whose rows that reaches is judged when somebody gets it."""
     for entity, digits in grants.items():
         for privilege, depth in decode(digits).items():
             if depth > principal.depth(entity, privilege):
@@ -72,12 +59,6 @@ async def rights_of_roles(uow: UnitOfWork, role_ids: Sequence[UUID]) -> dict[str
     return union(grants_of(privileges) for privileges in held)
 
 
-async def rights_of_user(uow: UnitOfWork, user_id: UUID) -> dict[str, str]:
-    """What a user may do, by their own roles and their teams'."""
-    role_ids = await (await uow.connection()).exec_driver_sql(ROLES_OF_USER, (user_id,))
-    return await rights_of_roles(uow, role_ids.scalars().all())
-
-
 async def holders_of(uow: UnitOfWork, role_id: UUID) -> list[UUID]:
     """The users who hold a role, themselves or through a team."""
     return list((await (await uow.connection()).exec_driver_sql(HOLDERS, (role_id,))).scalars())
@@ -86,12 +67,3 @@ async def holders_of(uow: UnitOfWork, role_id: UUID) -> list[UUID]:
 async def clients_holding(uow: UnitOfWork, role_id: UUID) -> list[UUID]:
     """The API clients that hold a role."""
     return list((await (await uow.connection()).exec_driver_sql(CLIENT_HOLDERS, (role_id,))).scalars())
-
-
-async def keep_an_administrator(uow: UnitOfWork) -> None:
-    """409 ``last-administrator`` when after this unit of work nobody who can log in could give rights any more."""
-    await uow.flush()
-    if not (await (await uow.connection()).exec_driver_sql(AN_ADMINISTRATOR)).scalar_one():
-        raise DomainError(
-            "last-administrator", "Somebody who can log in must be able to change users and security roles."
-        )

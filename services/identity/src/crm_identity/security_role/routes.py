@@ -50,14 +50,15 @@ async def get_role(role_id: UUID, request: Request, uow: Uow) -> Response:
 async def update_role(role_id: UUID, body: SecurityRoleUpdate, uow: Uow) -> Response:
     """Change a role (RFC 7396 merge patch). Its holders' tokens are superseded within 2 s.
 
-    409 `last-administrator` when nobody could change rights any more.
+    403 when it would give a holder records that you do not reach; 409 `last-administrator` for the Administrator role,
+    which always holds every privilege.
     """
     return await one(uow, await commands.update_role(uow, role_id, body))
 
 
 @router.delete("/{role_id}", status_code=204, operation_id="delete_security_role")
 async def delete_role(role_id: UUID, uow: Uow) -> Response:
-    """Delete a role; 409 `in-use` while a user or team holds it."""
+    """Delete a role; 409 `in-use` while somebody holds it; 409 `not-deletable` for the Administrator role."""
     await commands.delete_role(uow, role_id)
     return gone()
 

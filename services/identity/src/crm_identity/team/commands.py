@@ -7,7 +7,9 @@ from crm_contracts.identity import TeamCreated, TeamDeleted, TeamUpdated
 from crm_identity.access_change.commands import supersede_tokens
 from crm_identity.business_unit.commands import require_unit
 from crm_identity.organization.model import get_alone, hold_access
-from crm_identity.security_role.grants import keep_an_administrator, refuse_beyond, rights_of_roles
+from crm_identity.reach.authority import changing_rights
+from crm_identity.reach.loading import leave_unit
+from crm_identity.security_role.grants import refuse_beyond, rights_of_roles
 from crm_identity.team.model import Team
 from crm_identity.team.schemas import TeamCreate, TeamUpdate
 from crm_identity.user.model import User
@@ -29,21 +31,24 @@ async def create_team(uow: UnitOfWork, body: TeamCreate) -> Team:
 async def update_team(uow: UnitOfWork, team_id: UUID, body: TeamUpdate) -> Team:
     """Change a team; with its roles its members need new tokens."""
     team, since = await get_alone(uow, Team, team_id, Privilege.WRITE)
-    before, given = team.role_ids, body.model_fields_set
-    if "name" in given:
-        team.name = body.name
-    if "business_unit_id" in given:
-        await require_unit(uow, body.business_unit_id, "/business_unit_id")
-        team.business_unit_id = body.business_unit_id
-    if "role_ids" in given:
-        team.role_ids = sorted(set(body.role_ids))
-        await rights_of_roles(uow, team.role_ids)
-        refuse_beyond(uow.principal, await rights_of_roles(uow, [r for r in team.role_ids if r not in before]))
-    if uow.changed(team):
-        uow.emit(team, TeamUpdated)
+    before, unit, given = team.role_ids, team.business_unit_id, body.model_fields_set
+    members = await members_of(uow, team_id)
+    async with changing_rights(uow, also=members):
+        if "name" in given:
+            team.name = body.name
+        if "business_unit_id" in given:
+            await require_unit(uow, body.business_unit_id, "/business_unit_id")
+            team.business_unit_id = body.business_unit_id
+        if "role_ids" in given:
+            team.role_ids = sorted(set(body.role_ids))
+            await rights_of_roles(uow, team.role_ids)
+            refuse_beyond(uow.principal, await rights_of_roles(uow, [r for r in team.role_ids if r not in before]))
+        if uow.changed(team):
+            uow.emit(team, TeamUpdated)
+        if team.business_unit_id != unit:
+            await leave_unit(uow, team_id, unit)
     if team.role_ids != before:
-        await supersede_tokens(uow, await members_of(uow, team_id), since)
-        await keep_an_administrator(uow)
+        await supersede_tokens(uow, members, since)
     return team
 
 

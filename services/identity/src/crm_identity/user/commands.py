@@ -14,14 +14,12 @@ from crm_identity.auth.sessions import end_sessions, keep_password
 from crm_identity.auth.throttle import account_key
 from crm_identity.business_unit.commands import require_unit
 from crm_identity.organization.model import get_alone, hold_access
-from crm_identity.security_role.grants import (
-    keep_an_administrator,
-    refuse_beyond,
-    rights_of_roles,
-    rights_of_user,
-)
+from crm_identity.reach.authority import changing_rights, refuse_taking_over
+from crm_identity.reach.loading import leave_unit
+from crm_identity.security_role.grants import rights_of_roles
 from crm_identity.user.model import User
 from crm_identity.user.schemas import PasswordReset, UserCreate, UserUpdate
+from crm_kit.db import new_id
 from crm_kit.errors import InvalidValue
 from crm_kit.records.patching import fields_set
 from crm_kit.uow import UnitOfWork
@@ -38,10 +36,11 @@ async def create_user(uow: UnitOfWork, body: UserCreate) -> User:
     values: dict[str, Any] = dict(body)
     del values["password"]
     values["business_unit_id"] = body.business_unit_id or uow.principal.unit
-    await _check_references(uow, values, [], [])
-    user = uow.add(User(**values), UserCreated)
+    await _check_references(uow, values)
+    user = User(id=new_id(), **values)
+    async with changing_rights(uow, user.id):
+        uow.add(user, UserCreated)
     if password_hash is not None:
-        await uow.flush()
         await keep_password(await uow.connection(), user.id, password_hash, uow.now)
     return user
 
@@ -51,36 +50,39 @@ async def update_user(uow: UnitOfWork, user_id: UUID, body: UserUpdate) -> User:
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     before = {name: getattr(user, name) for name in RIGHTS}
     values = fields_set(body)
-    await _check_references(uow, values, user.team_ids, user.role_ids)
+    await _check_references(uow, values)
     if values.get("email", user.email) != user.email:
         # A log-in one can read mail for is a log-in one can take over.
-        refuse_beyond(uow.principal, await rights_of_user(uow, user_id))
-    for name, value in values.items():
-        setattr(user, name, value)
-    if uow.changed(user):
-        uow.emit(user, UserUpdated)
+        await refuse_taking_over(uow, user_id)
+    async with changing_rights(uow, user_id):
+        for name, value in values.items():
+            setattr(user, name, value)
+        if uow.changed(user):
+            uow.emit(user, UserUpdated)
+        if user.business_unit_id != before["business_unit_id"]:
+            await leave_unit(uow, user_id, before["business_unit_id"])
     if before != {name: getattr(user, name) for name in RIGHTS}:
         await supersede_tokens(uow, [user_id], since)
-        await keep_an_administrator(uow)
     return user
 
 
 async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
     """End a user's access: their tokens are void, their sessions over."""
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
-    user.disable()
-    uow.emit(user, UserDisabled)
+    async with changing_rights(uow, user_id):
+        user.disable()
+        uow.emit(user, UserDisabled)
     await end_sessions(await uow.connection(), user_id, since)
     await supersede_tokens(uow, [user_id], since)
-    await keep_an_administrator(uow)
     return user
 
 
 async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
     """Let a user log in again, locked out or not. Tokens from before they were disabled stay void."""
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
-    user.enable()
-    uow.emit(user, UserEnabled)
+    async with changing_rights(uow, user_id):
+        user.enable()
+        uow.emit(user, UserEnabled)
     await forget_failures(await uow.connection(), account_key(user.email))
     await supersede_tokens(uow, [user_id], since)
     return user
@@ -91,7 +93,7 @@ async def reset_password(uow: UnitOfWork, user_id: UUID, body: PasswordReset) ->
     uow.principal.require(User.entity(), Privilege.WRITE)
     password_hash = await hash_password(body.password)
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
-    refuse_beyond(uow.principal, await rights_of_user(uow, user_id))
+    await refuse_taking_over(uow, user_id)
     await change_password(uow, user, password_hash, since)
     await forget_failures(await uow.connection(), account_key(user.email))
     return user
@@ -109,37 +111,26 @@ async def change_password(uow: UnitOfWork, user: User, password_hash: str, since
 async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
     """Delete a user. What they own elsewhere keeps their id and shows their name as deleted."""
     user, since = await get_alone(uow, User, user_id, Privilege.DELETE)
-    uow.remove(user, UserDeleted)
+    async with changing_rights(uow, user_id):
+        uow.remove(user, UserDeleted)
     await supersede_tokens(uow, [user_id], since)
-    await keep_an_administrator(uow)
 
 
-async def _check_references(
-    uow: UnitOfWork, values: dict[str, Any], teams_before: Sequence[UUID], roles_before: Sequence[UUID]
-) -> None:
-    """Everything named exists, and what it adds to the user's rights is within the caller's own."""
+async def _check_references(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    """Everything named exists, once."""
     if "business_unit_id" in values:
         await require_unit(uow, values["business_unit_id"], "/business_unit_id")
     if "role_ids" in values:
         values["role_ids"] = sorted(set(values["role_ids"]))
         await rights_of_roles(uow, values["role_ids"])
-        added = [role for role in values["role_ids"] if role not in roles_before]
-        refuse_beyond(uow.principal, await rights_of_roles(uow, added))
     if "team_ids" in values:
         values["team_ids"] = sorted(set(values["team_ids"]))
-        await _roles_of_teams(uow, values["team_ids"])
-        joined = [team for team in values["team_ids"] if team not in teams_before]
-        refuse_beyond(uow.principal, await rights_of_roles(uow, await _roles_of_teams(uow, joined)))
+        await _require_teams(uow, values["team_ids"])
 
 
-async def _roles_of_teams(uow: UnitOfWork, team_ids: Sequence[UUID]) -> list[UUID]:
-    if not team_ids:
-        return []
+async def _require_teams(uow: UnitOfWork, team_ids: Sequence[UUID]) -> None:
     found = await (await uow.connection()).exec_driver_sql(
-        "select id, role_ids from team where id = any($1::uuid[])", (list(team_ids),)
+        "select count(*) from team where id = any($1::uuid[])", (list(team_ids),)
     )
-    rows: Sequence[Any] = found.all()
-    roles = {row[0]: row[1] for row in rows}
-    if len(roles) != len(team_ids):
+    if found.scalar_one() != len(team_ids):
         raise InvalidValue("/team_ids", "unknown-reference", "There is no such team.")
-    return sorted({role for held in roles.values() for role in held})

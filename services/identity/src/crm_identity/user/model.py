@@ -4,7 +4,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String, Uuid, text
+from sqlalchemy import ForeignKey, Index, String, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -12,6 +12,7 @@ from crm_contracts.identity import UserRecord
 from crm_identity.db import Base
 from crm_identity.user.domain import LIFECYCLE
 from crm_kit.db import Record, Stateful, search_column
+from crm_kit.identifiers import folded
 
 
 class User(Record, Stateful, Base):
@@ -32,7 +33,7 @@ class User(Record, Stateful, Base):
     search_text: Mapped[str] = search_column("name", "email")
 
     __table_args__ = (
-        Index("uq_user_account_email", text("lower(email)"), unique=True),
+        Index("uq_user_account_email", folded("email"), unique=True),
         Index(None, "created_at", "id"),
         Index(None, "email", "id"),
         Index(None, "name", "id"),

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from crm_contracts.access import Depth, Privilege
 from crm_kit.db import OwnedRecord
 from crm_kit.errors import DomainError, FieldError, InvalidValue
+from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.importing.importer import Duplicate, Importer
 from crm_kit.importing.mapping import OWNER, FieldMapping
 from crm_kit.importing.outcome import MOST_ERRORS, Outcome
@@ -87,15 +88,15 @@ def _add(
 
 async def _owners(uow: UnitOfWork, mapping: FieldMapping, rows: Sequence[Sequence[str]]) -> dict[str, Owner]:
     """The active users that the rows of a chunk name as owners, by e-mail address: one statement."""
-    named = {email.strip().lower() for cells in rows if (email := mapping.owner(cells))}
+    named = {fold(email) for cells in rows if (email := mapping.owner(cells))}
     # No user has an address that no column can hold.
-    emails = [email for email in named if len(email) <= LONGEST_EMAIL and "\x00" not in email]
+    emails = [email for email in named if len(email) <= LONGEST_EMAIL and email.isascii() and "\x00" not in email]
     if not emails:
         return {}
     conn = await uow.connection()
     found = await conn.exec_driver_sql(
-        "select lower(email), kind, id, business_unit_id from principal_ref"
-        " where lower(email) = any($1::text[]) and active and not deleted",
+        f"select {ASCII_FOLD.format('email')}, kind, id, business_unit_id from principal_ref"
+        f" where {ASCII_FOLD.format('email')} = any($1::text[]) and active and not deleted",
         (emails,),
     )
     users: list[Any] = list(found)
@@ -103,7 +104,7 @@ async def _owners(uow: UnitOfWork, mapping: FieldMapping, rows: Sequence[Sequenc
 
 
 def _give(uow: UnitOfWork, importer: Importer, record: OwnedRecord, email: str, owners: Mapping[str, Owner]) -> None:
-    owner = owners.get(email.strip().lower())
+    owner = owners.get(fold(email))
     if owner is not None and owner.id == uow.principal.id:
         return
     # Asked before who has the address: without the right, nobody learns who has.

@@ -1,0 +1,97 @@
+"""The one place that says who may change whose rights: every command that touches rights asks here.
+
+1. Nobody gives, and nobody takes over, rights on rows that they do not reach themselves.
+2. Administrators are changed by those who hold all of their rights only.
+3. Somebody who can log in is an administrator. An operator's command makes one when nobody is.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.catalogue import all_entities
+from crm_identity.reach.domain import gap_between, refusal_of_change, refusal_to_touch
+from crm_identity.reach.loading import holder_of, look
+from crm_identity.security_role.domain import ADMINISTRATOR_ID, OWNED_BY_NOBODY
+from crm_kit.access import Principal
+from crm_kit.errors import DomainError
+from crm_kit.uow import UnitOfWork
+
+AN_ADMINISTRATOR = (
+    "select exists (select from user_account u join credential c on c.user_id = u.id where u.status = 'active'"
+    " and ($1 = any(u.role_ids)"
+    " or exists (select from team t where t.id = any(u.team_ids) and $1 = any(t.role_ids))))"
+)
+
+
+@asynccontextmanager
+async def changing_rights(
+    uow: UnitOfWork, changed: UUID | None = None, also: Collection[UUID] = ()
+) -> AsyncIterator[None]:
+    """Around a change of rights: 403 when it gives more than the caller holds, or changes an administrator without leave.
+
+    ``changed`` is the user or client that the command is about, ``also`` are others whose rights may change by it. Call it
+    while ``hold_access`` holds. 409 ``last-administrator`` when nobody could administer any more.
+    """
+    had = await has_administrator(uow)
+    if holds_everything(uow.principal):
+        yield
+        await uow.flush()
+    else:
+        async with _judged(uow, changed, also):
+            yield
+    if had and not await has_administrator(uow):
+        raise DomainError(
+            "last-administrator",
+            "Somebody who can log in must hold the Administrator role; give it to somebody else first.",
+        )
+
+
+@asynccontextmanager
+async def _judged(uow: UnitOfWork, changed: UUID | None, also: Collection[UUID]) -> AsyncIterator[None]:
+    actor = holder_of(uow.principal)
+    ids = {actor.id, *also, *(() if changed is None else (changed,))}
+    before = await look(uow, actor, ids)
+    here = actor.id in before.holders
+    before.holders.setdefault(actor.id, actor)
+    if changed in before.holders:
+        _refuse(refusal_to_touch(actor, before.holders[changed], before.world))
+    yield
+    await uow.flush()
+    after = await look(uow, actor, ids)
+    if not here:
+        after.holders[actor.id] = actor
+    _refuse(refusal_of_change(actor, before, after))
+
+
+def _refuse(reason: str | None) -> None:
+    if reason is not None:
+        raise DomainError("forbidden", reason)
+
+
+async def refuse_taking_over(uow: UnitOfWork, holder_id: UUID) -> None:
+    """403 unless the caller reaches all that a user or client does: for whoever could act as them from now on."""
+    if holds_everything(uow.principal):
+        return
+    actor = holder_of(uow.principal)
+    found = await look(uow, actor, [holder_id])
+    for holder in found.holders.values():
+        gap = gap_between(actor, holder, found.world)
+        _refuse(None if gap is None else str(gap))
+
+
+async def has_administrator(uow: UnitOfWork) -> bool:
+    """Whether anybody who can log in holds the administrator role."""
+    found = await (await uow.connection()).exec_driver_sql(AN_ADMINISTRATOR, (ADMINISTRATOR_ID,))
+    return bool(found.scalar_one())
+
+
+def holds_everything(principal: Principal) -> bool:
+    """Whether the caller holds every privilege on every entity, so that there is nothing more to give."""
+    return all(
+        principal.depth(entity.name, privilege) is Depth.ORGANIZATION
+        for entity in all_entities()
+        if entity.name not in OWNED_BY_NOBODY
+        for privilege in Privilege
+    )
