@@ -153,6 +153,18 @@ def test_setups_come_first(name: str) -> None:
         assert setups == [f"{name.rpartition('-')[0]}-setup"]
 
 
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_first_step_of_an_upgrade_is_what_provision_needs(folder: str) -> None:
+    step = re.search(r"-l '([\w./-]+) notin \(([\w, ]+)\)'", (CHECKOUT / "docs" / "operations.md").read_text())
+    assert step is not None
+    later = step[2].split(", ")
+    taken = [one for one in render(folder) if one["metadata"].get("labels", {}).get(step[1]) not in later]
+    ours = {name for name in pods(tuple(taken)) if name not in SERVERS}
+    assert ours == {"provision", "operator"}
+    rest = {one["kind"] for one in render(folder) if one not in taken}
+    assert rest == {"Job", "Deployment", "Service", "PodDisruptionBudget"}
+
+
 @pytest.mark.parametrize("name", [name for name in OURS if name.endswith(("-api", "-worker"))])
 def test_a_process_is_asked_where_it_answers(name: str) -> None:
     deployment = named(render("base"), "Deployment")[name]

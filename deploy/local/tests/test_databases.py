@@ -1,0 +1,46 @@
+"""What `crm provision` makes at PostgreSQL."""
+
+import secrets
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from crm_local import databases
+from crm_local.deployment import Deployment
+from crm_local.servers import Servers
+from crm_local.suite import SERVICES, Backends, in_database
+
+
+def as_user(url: str, user: str, password: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc.rpartition('@')[2]}"))
+
+
+async def test_an_operator_who_is_no_superuser_makes_what_services_need(servers: Servers) -> None:
+    """Managed PostgreSQL and operators of Kubernetes hand out a role that makes databases and roles, and no more."""
+    instance = f"managed{secrets.token_hex(4)}"
+    superuser = await asyncpg.connect(servers.database_url)
+    await superuser.execute(f"create role {instance} login createdb createrole password 'operator'")
+    operator_url = as_user(servers.database_url, instance, "operator")
+    one, other = SERVICES[:2]
+    passwords = {service.name: f"{service.name}-password" for service in SERVICES}
+    deployment = Deployment(instance, Backends(operator_url, "", ""), passwords.__getitem__)
+    try:
+        await databases.make(deployment, [one, other], wants_roles=True)
+        urls = {service: in_database(operator_url, f"{instance}_crm_{service.name}") for service in (one, other)}
+        role = f"{instance}_crm_{one.name}"
+        own = await asyncpg.connect(as_user(urls[one], role, passwords[one.name]))
+        for extension in ("pg_trgm", "btree_gist"):
+            await own.execute(f"create extension if not exists {extension}")
+        await own.execute("create table made (id int)")
+        await own.close()
+        await databases.make(deployment, [one, other], wants_roles=True)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await asyncpg.connect(as_user(urls[other], role, passwords[one.name]))
+    finally:
+        for service in (one, other):
+            await superuser.execute(f"drop database if exists {instance}_crm_{service.name} with (force)")
+            await superuser.execute(f"drop role if exists {instance}_crm_{service.name}")
+        await superuser.execute(f"drop role {instance}")
+        await superuser.close()
