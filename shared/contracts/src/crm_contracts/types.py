@@ -456,10 +456,16 @@ class HiddenRef(Ref):
 class RefInput(Shape):
     """A reference as a client writes it; what it read beside type and id may be sent back and is ignored."""
 
-    type: EntityName = Field(description="Entity of the record, singular snake_case.", examples=["contact"])
+    type: EntityName = Field(
+        max_length=100, description="Entity of the record, singular snake_case.", examples=["contact"]
+    )
     id: UUID = Field(description="Id of the record.")
     name: Personal[str | None] = Field(
-        default=None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
+        default=None,
+        max_length=1000,
+        exclude=True,
+        description="Read-only; ignored.",
+        json_schema_extra={"readOnly": True},
     )
     deleted: bool | None = Field(
         default=None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}

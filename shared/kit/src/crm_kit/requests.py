@@ -30,6 +30,8 @@ from crm_kit.tokens import bearer
 from crm_kit.uow import UnitOfWork
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
+FORM_BYTES: Final = 16 * 1024
+"""A small form: names, passwords and tokens."""
 FORM_TYPE = "application/x-www-form-urlencoded"
 IDLE_SECONDS = 30.0
 ETAG = re.compile(r'"(\d{1,10})"')
@@ -244,12 +246,12 @@ def _if_match(header: str | None, *, required: bool) -> frozenset[int] | None:
     )
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, at most ``max_body_bytes`` of it; counted while it arrives."""
+async def read_body(request: Request, limit: int | None = None) -> bytes:
+    """The body, at most ``limit`` bytes of it, else ``max_body_bytes``; counted while it arrives."""
     known: bytes | None = getattr(request, "_body", None)
     if known is not None:
         return known
-    limit: int = request.app.state.runtime.settings.max_body_bytes
+    limit = request.app.state.runtime.settings.max_body_bytes if limit is None else limit
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _body_too_large(limit)
@@ -270,7 +272,7 @@ def _body_too_large(limit: int) -> DomainError:
 async def _read_form(request: Request) -> None:
     if _is_multipart(request):  # another type makes an empty form, and the route says what is missing
         raise DomainError("unsupported-media-type", f"Send {FORM_TYPE}.")
-    _refuse_many(await read_body(request), "form")
+    _refuse_many(await read_body(request, FORM_BYTES), "form")
 
 
 async def _content(request: Request) -> bytes:
