@@ -22,6 +22,7 @@ from crm_kit.announcing import Cause
 from crm_kit.db import Record
 from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.idempotency import Answer, Key, Replayed
+from crm_kit.memory import HOUSEKEEPER, LARGE
 from crm_kit.problems import from_validation, problem
 from crm_kit.projected import wait_until_projected
 from crm_kit.runtime import Runtime
@@ -166,6 +167,7 @@ async def _carry_out(
     body = await _read_json(request) if takes_json else b""
     if _is_multipart(request):
         _bound_idleness(request)
+        HOUSEKEEPER.tidy_soon()
     key = None
     keyed = keyed and request.method == "POST" and takes_key(request.url.path)
     if keyed and (sent := headers.get("idempotency-key")) is not None:
@@ -261,6 +263,8 @@ async def read_body(request: Request, limit: int | None = None) -> bytes:
         if size > limit:
             raise _body_too_large(limit)
         chunks.append(chunk)
+    if size > LARGE:
+        HOUSEKEEPER.tidy_soon()
     request._body = body = b"".join(chunks)
     return body
 

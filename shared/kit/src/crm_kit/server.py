@@ -1,6 +1,5 @@
 """Run an app under uvicorn, the same in every service."""
 
-import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from fastapi import FastAPI
 
 from crm_kit import telemetry
 from crm_kit.connections import Limits, limited
+from crm_kit.memory import HOUSEKEEPER
 from crm_kit.settings import Settings
 
 IDLE_SECONDS: Final = 75
@@ -22,10 +22,7 @@ def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> No
     settings = settings or Settings()
     telemetry.set_up(settings)
     served = app(settings)
-    # What stands now stays: the collector need not look through it again and again while requests are answered.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 50, 50)
+    HOUSEKEEPER.settle()
     # Having shut down, uvicorn raises the signal again: by default that would end the process before its last spans were
     # sent. Before uvicorn listens it must end the process all the same.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -23,6 +23,7 @@ from crm_kit.connections import Limits, limited
 from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import Intake
+from crm_kit.memory import HOUSEKEEPER
 from crm_kit.records.snapshots import snapshot_sources
 from crm_kit.relay import Relay
 from crm_kit.replay import SNAPSHOT_REQUEST, Snapshots, Sources
@@ -74,6 +75,7 @@ def run_worker(
     """
     chosen = settings or Settings()
     telemetry.set_up(chosen)
+    HOUSEKEEPER.bound_heap()
     code = uvloop.run(Worker(service, consumers, timers or Timers(), chosen, snapshots, loops or {}).run(opened))
     telemetry.shut_down()
     return code
