@@ -52,6 +52,11 @@ def inbox_of(service: str) -> str:
     return f"crm.{service}.inbox"
 
 
+def access_of(service: str) -> str:
+    """The queue of what decides who may do what: nothing else waits in it, so nothing else is waited for."""
+    return f"crm.{service}.access"
+
+
 CONNECT_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10
 """A peer silent for about three of these is taken for dead; a broker that only pauses for 20 s is not."""

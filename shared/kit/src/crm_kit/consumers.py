@@ -50,6 +50,8 @@ class Group:
     kind: Kind
     each_event: bool = False
     raw: bool = False
+    access: bool = False
+    """It keeps who may do what, and has a queue of its own, so that it waits for no other group."""
     handlers: dict[str, list[Handler]] = field(default_factory=dict)
     entities: set[Entity] = field(default_factory=set)
 
@@ -85,6 +87,11 @@ class Consumers:
     def queue(self) -> str:
         """The queue all groups share."""
         return f"crm.{self.service}.inbox"
+
+    @property
+    def access_queue(self) -> str:
+        """The queue of the groups that keep who may do what."""
+        return f"crm.{self.service}.access"
 
     @property
     def parking(self) -> str:

@@ -133,6 +133,7 @@ class Directory:
         self._revoked: dict[UUID, float] = {}
         self._marker = -1
         self._news = asyncio.Event()
+        self._refreshing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -183,8 +184,11 @@ class Directory:
         return not_before is not None and issued_at < not_before
 
     async def refresh(self) -> None:
-        """Take over what changed since the last time; one cheap statement when nothing did."""
-        async with self._db.autocommit() as conn:
+        """Take over what changed since the last time; one cheap statement when nothing did.
+
+        One at a time: of two at once the one that read first may be the last to be done.
+        """
+        async with self._refreshing, self._db.autocommit() as conn:
             marker = (
                 await conn.exec_driver_sql("select marker from access_state where id = 1")
             ).scalar_one_or_none() or 0

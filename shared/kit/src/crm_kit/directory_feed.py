@@ -64,6 +64,11 @@ PRINCIPALS: Final = (
 )
 UNITS: Final = (BusinessUnitCreated, BusinessUnitUpdated, BusinessUnitDeleted, BusinessUnitSnapshot)
 ORGANIZATION: Final = (OrganizationCreated, OrganizationUpdated, OrganizationSnapshot)
+REVOCATIONS: Final = (AccessChangeCreated, AccessChangeSnapshot)
+ACCESS_KEYS: Final = frozenset(
+    f"crm.{event.entity.service}.{event.entity.name}.#" for event in (*PRINCIPALS, *UNITS, *ORGANIZATION, *REVOCATIONS)
+)
+"""What the queue of its own is bound to."""
 
 _KIND: Final = {"user": "user", "team": "team", "api_client": "client"}
 
@@ -74,7 +79,8 @@ def follow_identity(consumers: Consumers, service: str) -> None:
     consumers.projection(*PRINCIPALS, group=group)(keep_principals)
     consumers.projection(*UNITS, group=group)(keep_units)
     consumers.projection(*ORGANIZATION, group=group)(keep_organization)
-    consumers.projection(AccessChangeCreated, AccessChangeSnapshot, group=group)(keep_revocations)
+    consumers.projection(*REVOCATIONS, group=group)(keep_revocations)
+    consumers.groups[group].access = True
 
 
 async def keep_principals(events: Sequence[UserEvent | TeamEvent | ApiClientEvent], uow: UnitOfWork) -> None:

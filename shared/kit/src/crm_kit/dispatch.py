@@ -113,14 +113,14 @@ class Dispatcher:
         self, consumers: Consumers, runtime: Runtime, bound: dict[tuple[str, str], datetime] | None = None
     ) -> None:
         self.consumers, self.runtime = consumers, runtime
-        self.bound = bound or {}
+        self.bound = {} if bound is None else bound
 
     async def settle(self, messages: Sequence[Message], groups: Iterable[Group] | None = None) -> None:
         """Handle or store every message in every group that follows its record; afterwards they may be acknowledged.
 
         Raises only when the database is away or busy; then nothing happened and the whole call may be made again.
         """
-        chosen = tuple(self.consumers.groups.values() if groups is None else groups)
+        chosen = self._chosen(groups)
         unique = list({(m.envelope.source, m.envelope.id): m for m in messages}.values())
         concerned = [(m, g) for m in unique for g in self.consumers.interested(m.envelope.type) if g in chosen]
         if not concerned:
@@ -167,25 +167,30 @@ class Dispatcher:
         except HandlerFailed as failure:
             await self.store_failure(message, group, failure.__cause__)
             return
-        await self.release()
+        await self.release([group])
 
-    async def release(self) -> int:
+    async def release(self, groups: Iterable[Group] | None = None) -> int:
         """Make stored events due where nothing precedes them any more, and say so; returns how many."""
-        projections = [g.name for g in self.consumers.groups.values() if g.kind == "projection"]
+        chosen = self._chosen(groups)
+        projections = [group.name for group in chosen if group.kind == "projection"]
         async with self.runtime.db.begin() as conn:
-            released = await inbox.release(conn, projections)
+            released = await inbox.release(conn, [group.name for group in chosen], projections)
         if released:
             self.runtime.notifier.notify(inbox.CHANNEL)
         return released
 
-    async def start_late(self) -> int:
+    def _chosen(self, groups: Iterable[Group] | None) -> tuple[Group, ...]:
+        return tuple(self.consumers.groups.values() if groups is None else groups)
+
+    async def start_late(self, groups: Iterable[Group] | None = None) -> int:
         """Begin in the middle with records that are older than our binding, whose first events never came here.
 
         A record made after the binding must be seen from version 1 on. Of an older one nobody knows which version comes
         first, and another replica may hold an earlier one; so its first event waits until that would have come again.
         """
+        names = [group.name for group in self._chosen(groups)]
         async with self.runtime.db.begin() as conn:
-            waiting = await inbox.unstarted(conn, clock.now() - LATE_START)
+            waiting = await inbox.unstarted(conn, names, clock.now() - LATE_START)
             older = {line: version for line, version, body in waiting if self._older_than_binding(line, body)}
             if not older:
                 return 0

@@ -293,12 +293,12 @@ async def store(conn: AsyncConnection, failure: Failure) -> None:
     )
 
 
-_ANY = "select exists (select from inbox where state in ('pending', 'waiting'))"
+_ANY = "select exists (select from inbox where state in ('pending', 'waiting') and consumer = any($1))"
 
 
-async def any_stored(conn: AsyncConnection) -> bool:
-    """Whether there is an event that waits for its time or its turn."""
-    return bool((await fetch(conn, _ANY))[0][0])
+async def any_stored(conn: AsyncConnection, consumers: list[str]) -> bool:
+    """Whether there is an event that waits for its time or its turn in these groups."""
+    return bool((await fetch(conn, _ANY, (consumers,)))[0][0])
 
 
 _CLAIM = """
@@ -354,7 +354,7 @@ _RELEASE = """
 update inbox i set state = 'pending', attempts = 0, next_attempt_at = $1
 from (select consumer, source, entity, min(entity_version) as version,
     (array_agg(event_id order by entity_version))[1] as event_id
-  from inbox where state in ('pending', 'waiting', 'parked')
+  from inbox where state in ('pending', 'waiting', 'parked') and consumer = any($3)
   group by consumer, source, entity having bool_and(state = 'waiting')) head
 join inbox_position p using (consumer, source, entity)
 where i.consumer = head.consumer and i.source = head.source and i.event_id = head.event_id and i.state = 'waiting'
@@ -362,16 +362,19 @@ where i.consumer = head.consumer and i.source = head.source and i.event_id = hea
 """
 
 
-async def release(conn: AsyncConnection, projections: list[str]) -> int:
-    """Make the first waiting event of each record due where nothing precedes it any more; returns how many."""
-    return (await conn.exec_driver_sql(_RELEASE, (clock.now(), projections))).rowcount
+async def release(conn: AsyncConnection, consumers: list[str], projections: list[str]) -> int:
+    """Make the first waiting event of each record due where nothing precedes it any more; returns how many.
+
+    In these groups; ``projections`` are those of them that wait for no version.
+    """
+    return (await conn.exec_driver_sql(_RELEASE, (clock.now(), projections, consumers))).rowcount
 
 
 _UNSTARTED = """
 select i.consumer, i.source, i.entity, i.entity_version, i.body
 from (select consumer, source, entity,
     (array_agg(event_id order by entity_version) filter (where entity_version > 1 and received_at <= $1))[1] as event_id
-  from inbox where state in ('pending', 'waiting', 'parked')
+  from inbox where state in ('pending', 'waiting', 'parked') and consumer = any($2)
   group by consumer, source, entity having bool_and(state = 'waiting')) head
 join inbox_position p using (consumer, source, entity)
 join inbox i on i.consumer = head.consumer and i.source = head.source and i.event_id = head.event_id
@@ -380,9 +383,9 @@ order by i.consumer, i.source, i.entity limit 500
 """
 
 
-async def unstarted(conn: AsyncConnection, before: datetime) -> list[tuple[Line, int, bytes]]:
+async def unstarted(conn: AsyncConnection, consumers: list[str], before: datetime) -> list[tuple[Line, int, bytes]]:
     """The first waiting event, received before then, of each record of which nothing was handled yet."""
-    rows = await _rows(conn, _UNSTARTED, (before,))
+    rows = await _rows(conn, _UNSTARTED, (before, consumers))
     return [(Line(row[0], row[1], row[2]), row[3], row[4]) for row in rows]
 
 

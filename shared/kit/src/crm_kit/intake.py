@@ -52,12 +52,22 @@ Control = Callable[[Delivery], Awaitable[None]]
 
 
 class Intake:
-    """Consumes one service's inbox queue until it is stopped."""
+    """Consumes one service's inbox queue until it is stopped; or else, with ``access``, the queue of the groups that keep
+    who may do what. The inbox has those groups' events, too, and hands on what the other queue did not have."""
 
-    def __init__(self, dispatcher: Dispatcher, url: str, *, control: dict[str, Control] | None = None) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, url: str, *, control: dict[str, Control] | None = None, access: bool = False
+    ) -> None:
         self.dispatcher, self._url = dispatcher, url
         self._control = control or {}
         self._consumers, self._runtime = dispatcher.consumers, dispatcher.runtime
+        groups = self._consumers.groups.values()
+        keeping, others = [g for g in groups if g.access], [g for g in groups if not g.access]
+        self._queue = self._consumers.access_queue if access else self._consumers.queue
+        self._own = keeping if access else others
+        """Groups whose stored events are tried again here."""
+        # Apart, so that who may do what waits for no other group's handler inside one transaction.
+        self._parties = [party for party in (keeping, () if access else others) if party]
         self._stopping = False
         self._given_back = 0
         self._idle: set[asyncio.Future[list[Delivery]]] = set()
@@ -73,7 +83,7 @@ class Intake:
 
     async def run(self) -> None:
         """Consume the queue; reconnects for as long as it takes."""
-        await self._consume(self._consumers.queue, self._take, WINDOW)
+        await self._consume(self._queue, self._take, WINDOW)
 
     async def run_parking(self) -> None:
         """Move what the broker gave up on into the inbox, as parked, so that operators look in one place."""
@@ -212,11 +222,11 @@ class Intake:
         if len(deliveries) == 1 and deliveries[0].redelivered and messages:
             await self._suspect(messages[0])
             return
-        await self.dispatcher.settle(messages)
-        if replayed:
-            # Acts must not happen again, nor happen now for what is long past: a replay feeds projections only.
-            projections = [g for g in self._consumers.groups.values() if g.kind == "projection"]
-            await self.dispatcher.settle(replayed, projections)
+        for groups in self._parties:
+            await self.dispatcher.settle(messages, groups)
+            if replayed:
+                # Acts must not happen again, nor happen now for what is long past: a replay feeds projections only.
+                await self.dispatcher.settle(replayed, [group for group in groups if group.kind == "projection"])
 
     async def _read(self, delivery: Delivery) -> Message | None:
         """The event that a delivery holds, unless it is another thing, which is dealt with here. Raises Refused."""
@@ -240,7 +250,7 @@ class Intake:
         # Its own id is a claim, too: skipping it must not skip the event that truly has that id.
         event_id = uuid5(NAMESPACE_OID, delivery.body.hex())
         failure = Failure(
-            key=Key(self._consumers.queue, "", event_id),
+            key=Key(self._queue, "", event_id),
             entity=None,
             version=None,
             type=_type(delivery)[:255],
@@ -265,7 +275,7 @@ class Intake:
 
         Groups with fewer attempts go first, so that a deadly handler keeps no other group from its event.
         """
-        groups = self._consumers.interested(message.envelope.type)
+        groups = self._following(message.envelope.type)
         async with self._runtime.db.begin() as conn:
             noted = await inbox.states_of(conn, [g.name for g in groups], message.envelope.source, message.envelope.id)
         for group in sorted(groups, key=lambda g: noted.get(g.name, (0, ""))[0]):
@@ -278,20 +288,36 @@ class Intake:
             if attempts < DEATHS:
                 await self.dispatcher.settle([suspect], [group])
 
+    def _following(self, type_: str) -> list[Group]:
+        """Which of the groups that hear by this queue follow the type."""
+        heard = [group for party in self._parties for group in party]
+        return [group for group in self._consumers.interested(type_) if group in heard]
+
     async def _park(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             try:
-                provenance.check_dead(delivery, self._consumers.queue, type_=_type(delivery), source=_source(delivery))
+                queue = provenance.check_dead(
+                    delivery,
+                    (self._consumers.queue, self._consumers.access_queue),
+                    type_=_type(delivery),
+                    source=_source(delivery),
+                )
             except Refused as error:
                 await self._refuse(delivery, str(error))
                 continue
-            await self._park_undecoded(delivery, "delivered too often: its handler probably ends the process")
+            # Each queue had its own delivery of the event, and its own groups gave up.
+            access = queue == self._consumers.access_queue
+            groups = [group for group in self._consumers.interested(_type(delivery)) if group.access == access]
+            why = "delivered too often: its handler probably ends the process"
+            await self._park_undecoded(delivery, why, [group.name for group in groups])
 
-    async def _park_undecoded(self, delivery: Delivery, error: str) -> None:
+    async def _park_undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> None:
         """Store a message by its headers alone; without a group that follows it, under the name of the queue."""
         headers = delivery.headers
         type_ = _type(delivery)
-        groups = [group.name for group in self._consumers.interested(type_)] or [self._consumers.queue]
+        if groups is None:
+            groups = [group.name for group in self._following(type_)]
+        groups = groups or [self._queue]
         version = headers.get("crm-version")
         async with self._runtime.db.begin() as conn:
             for group in groups:
@@ -330,12 +356,12 @@ class Intake:
             return False
         if await self.retry_due():
             return True
-        await self.dispatcher.start_late()
-        return bool(await self.dispatcher.release())
+        await self.dispatcher.start_late(self._own)
+        return bool(await self.dispatcher.release(self._own))
 
     async def _any_stored(self) -> bool:
         async with self._runtime.db.autocommit() as conn:
-            return await inbox.any_stored(conn)
+            return await inbox.any_stored(conn, [group.name for group in self._own])
 
     async def _wait_due(self) -> None:
         try:
@@ -348,7 +374,7 @@ class Intake:
 
     async def retry_due(self) -> int:
         """Claim what is due; what failed before is tried alone, what only waited for its turn together. Returns how many."""
-        groups = self._consumers.groups
+        groups = {group.name: group for group in self._own}
         async with self._runtime.db.begin() as conn:
             claimed = await inbox.claim_due(conn, list(groups), BATCH, uniform(0.9, 1.1))
         waited: dict[str, list[Message]] = {}
@@ -395,7 +421,7 @@ class Intake:
         """Refresh the gauges from the table."""
         async with self._runtime.db.autocommit() as conn:
             counts, oldest_gap = await inbox.measure(conn)
-        for group in [*self._consumers.groups, self._consumers.queue]:
+        for group in [*self._consumers.groups, self._consumers.queue, self._consumers.access_queue]:
             for state in ("pending", "waiting", "parked"):
                 STORED.labels(group, state).set(counts.get((group, state), 0))
         WAITING.set(oldest_gap)

@@ -89,7 +89,7 @@ async def _inbox(conn: AsyncConnection, service: str, states: list[str]) -> list
 
 _RETRY_INBOX = """
 update inbox set state = 'pending', attempts = 0, next_attempt_at = $1
-where state in ('pending', 'parked') and consumer not like 'crm.%.inbox' and body is not null
+where state in ('pending', 'parked') and consumer not like 'crm.%.inbox' and consumer not like 'crm.%.access' and body is not null
   and ($2::uuid is null or event_id = $2) and ($3::text is null or consumer = $3)
 """
 _RETRY_OUTBOX = """

@@ -4,7 +4,7 @@ A service's broker user may publish to ``crm.events`` under its own routing keys
 delivery's exchange and routing key name its sender; an envelope that names another is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from crm_contracts.envelope import source_of
@@ -30,10 +30,14 @@ def check(delivery: Delivery, *, type_: str, source: str) -> None:
     _check(delivery.exchange, delivery.routing_key, type_, source)
 
 
-def check_dead(delivery: Delivery, queue: str, *, type_: str, source: str) -> None:
-    """The same for what the broker moved from ``queue`` to its dead letters: the way that led there counts."""
-    exchange, routing_key = _way_to(queue, delivery)
+def check_dead(delivery: Delivery, queues: Collection[str], *, type_: str, source: str) -> str:
+    """The same for what the broker moved from one of these queues to its dead letters: the way that led there counts.
+
+    Returns the queue.
+    """
+    queue, exchange, routing_key = _way_to(queues, delivery)
     _check(exchange, routing_key, type_, source)
+    return queue
 
 
 def asker_of(delivery: Delivery) -> str:
@@ -60,12 +64,12 @@ def _sender(exchange: str, routing_key: str) -> str | None:
     return exchange.removeprefix(_REPLAYS) if exchange.startswith(_REPLAYS) else None
 
 
-def _way_to(queue: str, delivery: Delivery) -> tuple[str, str]:
-    """Exchange and routing key by which a dead letter had come to the queue, as the broker noted it at its death."""
+def _way_to(queues: Collection[str], delivery: Delivery) -> tuple[str, str, str]:
+    """Queue of a dead letter, and exchange and routing key by which it had come there, as the broker noted at its death."""
     deaths = delivery.headers.get(_DEATHS)
     last = deaths[0] if isinstance(deaths, list) and deaths and delivery.exchange == DEAD_LETTERS else None
-    if isinstance(last, Mapping) and last.get("queue") == queue:
+    if isinstance(last, Mapping) and last.get("queue") in queues:
         keys: Any = last.get("routing-keys")
         if isinstance(keys, list) and keys:
-            return str(last.get("exchange")), str(keys[0])
+            return str(last.get("queue")), str(last.get("exchange")), str(keys[0])
     raise Refused("a dead letter of which the broker does not say where it died")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -120,7 +120,8 @@ def build_runtime(service: Service, settings: Settings) -> Runtime:
     name = f"{service.name}-{settings.role}"
     db = Database(
         settings.database_url,
-        pool_size=settings.connections,
+        # A worker's last connection is for what decides who may do what: ``access_runtime``.
+        pool_size=settings.connections if settings.role == "api" else max(1, settings.connections - 1),
         application_name=name,
         statement_seconds=settings.hop_seconds * STATEMENT_PART if settings.role == "api" else 0,
         by_index=not (service.reports and settings.role == "api"),
@@ -137,6 +138,14 @@ def build_runtime(service: Service, settings: Settings) -> Runtime:
         name_lookup=service.name_lookup,
         validate_events=os.environ.get("CRM_VALIDATE_EVENTS") == "1",
     )
+
+
+def access_runtime(runtime: Runtime) -> Runtime:
+    """The same for what decides who may do what, with one connection of its own: it waits for nobody else's. To be disposed
+    of by whoever made it."""
+    name = f"{runtime.service}-{runtime.settings.role}-access"
+    db = Database(runtime.settings.database_url, pool_size=1, application_name=name, by_index=True)
+    return replace(runtime, db=db)
 
 
 @asynccontextmanager

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 from crm_kit import bus, subscribers
-from crm_kit.bus import DEAD_LETTERS, EVENTS, LOG, REPLAY, Exchange, Passage, Queue, inbox_of, replay_of
+from crm_kit.bus import DEAD_LETTERS, EVENTS, LOG, REPLAY, Exchange, Passage, Queue, access_of, inbox_of, replay_of
+from crm_kit.directory_feed import ACCESS_KEYS
 from crm_kit.management import Management as Management
 from crm_kit.management import TopologyError as TopologyError
 from crm_kit.management import user_of as user_of
@@ -46,22 +47,23 @@ class Caps:
     log_bytes: int = LOG_BYTES
 
 
-def queues_of(service: str, routing_keys: Sequence[str], caps: Caps = Caps()) -> tuple[Queue, Queue]:
-    """A service's inbox and parking queue. ``routing_keys`` as ``Consumers.routing_keys()`` gives them."""
-    inbox = Queue(
-        inbox_of(service),
-        {
-            "x-queue-type": "quorum",
-            "x-delivery-limit": caps.delivery_limit,
-            "x-dead-letter-exchange": DEAD_LETTERS,
-            "x-dead-letter-routing-key": service,
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
-        },
-        (*((EVENTS, key) for key in routing_keys), (REPLAY, inbox_of(service))),
-    )
+def queues_of(service: str, routing_keys: Sequence[str], caps: Caps = Caps()) -> tuple[Queue, Queue, Queue]:
+    """A service's inbox, access and parking queues. ``routing_keys`` as ``Consumers.routing_keys()`` gives them.
+
+    The inbox hears everything, what the access queue hears, too: so each release finds in it all it follows.
+    """
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": caps.delivery_limit,
+        "x-dead-letter-exchange": DEAD_LETTERS,
+        "x-dead-letter-routing-key": service,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    inbox = Queue(inbox_of(service), arguments, (*((EVENTS, key) for key in routing_keys), (REPLAY, inbox_of(service))))
+    access = Queue(access_of(service), arguments, tuple((EVENTS, key) for key in routing_keys if key in ACCESS_KEYS))
     parking = Queue(f"crm.{service}.parking", {"x-queue-type": "quorum"}, ((DEAD_LETTERS, service),))
-    return inbox, parking
+    return inbox, access, parking
 
 
 def log_queue(caps: Caps = Caps()) -> Queue:
@@ -105,9 +107,14 @@ async def apply(
     return report
 
 
+def names_of(service: str) -> tuple[str, str, str]:
+    """The queues that a service reads."""
+    return inbox_of(service), access_of(service), f"crm.{service}.parking"
+
+
 async def check(services: Sequence[str], amqp_url: str) -> list[str]:
     """What is missing for these services, each as a clear line; empty when nothing is. Raises BrokerDown."""
-    queues = [LOG, *(name for service in services for name in (inbox_of(service), f"crm.{service}.parking"))]
+    queues = [LOG, *(name for service in services for name in names_of(service))]
     exchanges = [*(exchange.name for exchange in EXCHANGES), *map(replay_of, services)]
     absent = await bus.missing(amqp_url, exchanges, queues)
     return [f"{name} is not declared; run: crm topology apply" for name in absent]
@@ -137,7 +144,7 @@ async def _administer(
         name = user_of(service, amqp_url)
         user = quote(name, safe="")
         await management.put(f"users/{user}", {"password": password_of(service), "tags": ""})
-        own = rf"^crm\.{service}\.(inbox|parking)$"
+        own = rf"^crm\.{service}\.(inbox|access|parking)$"
         rights = {"configure": "^$", "write": rf"^crm\.(events|replay\.{service})$", "read": own}
         await management.put(f"permissions/{vhost}/{user}", rights)
         topics = {"exchange": EVENTS, "write": rf"^crm\.{service}\.", "read": ".*"}

@@ -27,7 +27,7 @@ from crm_kit.memory import HOUSEKEEPER
 from crm_kit.records.snapshots import snapshot_sources
 from crm_kit.relay import Relay
 from crm_kit.replay import SNAPSHOT_REQUEST, Snapshots, Sources
-from crm_kit.runtime import Runtime, Service, open_runtime
+from crm_kit.runtime import Runtime, Service, access_runtime, open_runtime
 from crm_kit.settings import Settings
 from crm_kit.standing import Standing
 from crm_kit.timers import TimerLoop, Timers
@@ -108,26 +108,29 @@ class Worker:
         async with open_runtime(self._service, self._settings) as runtime:
             if opened is not None and (waiting := opened(runtime)) is not None:
                 await waiting
+            apart = access_runtime(runtime)
             publisher = Publisher(self._settings.amqp_url, name=f"{self._service.name} relay")
             try:
                 async with self._health(runtime):
-                    self._start(runtime, publisher)
+                    self._start(runtime, apart, publisher)
                     code = await self._watch()
                     await self._drain()
             finally:
                 await publisher.close()
+                await apart.db.dispose()
         return code
 
-    def _start(self, runtime: Runtime, publisher: Publisher) -> None:
+    def _start(self, runtime: Runtime, apart: Runtime, publisher: Publisher) -> None:
         url = self._settings.amqp_url
         relay = Relay(self._service.name, runtime.db, publisher, runtime.notifier)
         sources = snapshot_sources(runtime, self._service.entities) if self._sources is None else self._sources
         snapshots = Snapshots(self._service.name, runtime, self._consumers, sources, url)
         dispatcher = Dispatcher(self._consumers, runtime)
         intake = Intake(dispatcher, url, control={SNAPSHOT_REQUEST: snapshots.accept})
+        access = Intake(Dispatcher(self._consumers, apart, dispatcher.bound), url, access=True)
         self._keep_house(runtime)
         timers = TimerLoop(self._timers, runtime)
-        self._stoppers = [relay.stop, intake.stop, timers.stop, snapshots.stop]
+        self._stoppers = [relay.stop, intake.stop, access.stop, timers.stop, snapshots.stop]
         for name, make in self._loops.items():
             loop = make(runtime)
             self._stoppers.append(loop.stop)
@@ -137,22 +140,26 @@ class Worker:
         self._run("measure", self._measure(relay, intake))
         self._run("snapshots", snapshots.run())
         if self._consumers.groups:
-            self._run("inbox", self._consume(runtime, dispatcher, intake, snapshots))
+            self._run("inbox", self._consume(runtime, dispatcher, intake, access, snapshots))
             self._run("retries", intake.run_retries())
+            self._run("access retries", access.run_retries())
             self._run("parking", intake.run_parking())
 
     def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.create_task(work, name=name)
 
-    async def _consume(self, runtime: Runtime, dispatcher: Dispatcher, intake: Intake, snapshots: Snapshots) -> None:
-        """Wait for the queue, note since when it is ours, then consume."""
+    async def _consume(
+        self, runtime: Runtime, dispatcher: Dispatcher, intake: Intake, access: Intake, snapshots: Snapshots
+    ) -> None:
+        """Wait for the queues, note since when they are ours, then consume."""
+        queues = [self._consumers.queue, self._consumers.access_queue]
         while not self._stop.is_set():
             try:
-                absent = await bus.missing(self._settings.amqp_url, [bus.EVENTS], [self._consumers.queue])
+                absent = await bus.missing(self._settings.amqp_url, [bus.EVENTS], queues)
                 if not absent:
                     pairs = [(group.name, source) for group, source in self._consumers.sources()]
                     async with runtime.db.begin() as conn:
-                        dispatcher.bound = await inbox.remember_bound(conn, pairs)
+                        dispatcher.bound.update(await inbox.remember_bound(conn, pairs))
                     break
                 log.error("worker.topology", missing=absent, remedy="crm topology apply")
             except (BrokerDown, OSError, SQLAlchemyError) as error:
@@ -160,7 +167,7 @@ class Worker:
                     "worker.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
                 )
             await self._pause(2.0)
-        await asyncio.gather(intake.run(), snapshots.request_missing())
+        await asyncio.gather(access.run(), intake.run(), snapshots.request_missing())
 
     def _keep_house(self, runtime: Runtime) -> None:
         days = runtime.settings.outbox_days

@@ -36,6 +36,7 @@ async def test_it_declares_everything_twice_over_and_then_nothing_is_missing(
     assert await topology.check(["marketing"], empty_vhost) == [
         "exchange crm.replay.marketing is not declared; run: crm topology apply",
         "queue crm.marketing.inbox is not declared; run: crm topology apply",
+        "queue crm.marketing.access is not declared; run: crm topology apply",
         "queue crm.marketing.parking is not declared; run: crm topology apply",
     ]
     async with topology.Management(str(servers.amqp_management_url)) as management:
