@@ -8,6 +8,7 @@ import orjson
 from fastapi import FastAPI
 
 from crm_contracts.catalogue import Entity, entity_for, events_about
+from crm_contracts.sales import LeadSnapshot
 from crm_contracts.samples import sample
 from crm_kit import clock
 from crm_kit.announcing import Cause
@@ -45,10 +46,17 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
         yield from _references(inner)
 
 
-def snapshot(entity: Entity, record_id: str) -> Message:
+SAMPLE_OWNER = UUID(sample(LeadSnapshot)["ownerid"])
+"""Who owns every record that has an owner, unless said otherwise."""
+
+
+def snapshot(entity: Entity, record_id: str, owner: UUID = SAMPLE_OWNER) -> Message:
+    """What its service says of a record to one who asks."""
     event = _event(entity, "snapshot")
     document = sample(event)
     document |= {"id": str(new_id()), "subject": record_id}
+    if entity.owned:
+        document["ownerid"] = document["data"]["record"]["owner_id"] = str(owner)
     document["data"]["record"]["id"] = record_id
     return Message.read(orjson.dumps(document))
 

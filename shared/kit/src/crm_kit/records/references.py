@@ -36,8 +36,6 @@ async def refer_all(uow: UnitOfWork, entity: type[R], pointers: Mapping[UUID, st
             raise UnknownReference(pointer, entity.entity())
         if survivor_of(record) is not None:
             raise MergedReference(pointer, entity.entity(), None)
-        if survivor_of(record) is not None:
-            raise MergedReference(pointer, entity.entity(), None)
         if isinstance(record, Stateful) and record.status == "inactive":
             raise InactiveReference(pointer, entity.entity())
     return found
