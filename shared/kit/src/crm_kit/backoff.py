@@ -16,9 +16,8 @@ class Backoff:
 
     def next(self) -> float:
         """Count a failure; the seconds to wait after it."""
-        whole = seconds_after(self.failures, self.first, self.longest)
         self.failures += 1
-        return whole * uniform(0.5, 1.0)
+        return pause_after(self.failures - 1, self.first, self.longest)
 
     def reset(self) -> None:
         """It worked."""
@@ -35,6 +34,11 @@ class Backoff:
                 await interrupt.wait()
         except TimeoutError:
             return
+
+
+def pause_after(failures: int, first: float, longest: float) -> float:
+    """The pause after a failure that follows so many others, with jitter."""
+    return seconds_after(failures, first, longest) * uniform(0.5, 1.0)
 
 
 def seconds_after(failures: int, first: float, longest: float) -> float:

@@ -21,11 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
 from crm_kit.access import UnitTree
+from crm_kit.backoff import Backoff
 from crm_kit.db import Database, Timestamp
 from crm_kit.notify import Notifier
 
 CHANNEL: Final = "crm_access"
 POLL_SECONDS: Final = 1.0
+LONGEST_PAUSE: Final = 5.0
 NAMES_HELD: Final = 10_000
 REVOCATION_LIFE: Final = timedelta(minutes=15)
 """How long a revocation is remembered: longer than the longest life of a token, with room for its leeway."""
@@ -239,6 +241,7 @@ class Directory:
         self._news.set()
 
     async def _follow(self) -> None:
+        backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
         while True:
             # Not ``wait_for``: before Python 3.12 it swallows a cancellation that meets the news, and stopping never ends.
             with suppress(TimeoutError):
@@ -249,6 +252,9 @@ class Directory:
                 await self.refresh()
             except (SQLAlchemyError, OSError) as error:
                 log.warning("directory is behind: the database does not answer", error=type(error).__name__)
+                await backoff.wait()
+            else:
+                backoff.reset()
 
 
 async def _rows(conn: AsyncConnection, sql: str, *parameters: object) -> Sequence[Any]:

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Gauge
 
 from crm_contracts.envelope import EnvelopeError, parse_type, source_of
 from crm_kit import clock, inbox, provenance
+from crm_kit.backoff import pause_after
 from crm_kit.bus import DEAD_LETTERS, BrokerDown, Delivery, Session, TopologyMissing
 from crm_kit.consumers import Group
 from crm_kit.dispatch import Dispatcher, Message, describe
@@ -35,7 +36,7 @@ coming a little waiting saves most of the work; a lone event is not kept."""
 DEATHS = 5
 """Redeliveries during which a group did not finish before it gives up: its handler probably kills the process."""
 POLL_SECONDS = 1.0
-BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 DOUBTS = 5
 """Outages that one piece of work met while the database answered others, before they are its own fault."""
 
@@ -446,7 +447,7 @@ def _note(message: Message, group: Group, *, parked: bool) -> Failure:
 
 
 def _backoff(failures: int) -> float:
-    return BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)] * uniform(0.5, 1.0)
+    return pause_after(failures, FIRST_PAUSE, LONGEST_PAUSE)
 
 
 def _type(delivery: Delivery) -> str:

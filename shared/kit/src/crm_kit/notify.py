@@ -12,12 +12,15 @@ from collections.abc import Callable
 import asyncpg
 import structlog
 
+from crm_kit.backoff import Backoff
 from crm_kit.outages import DRIVER_LOST
 
 log = structlog.get_logger(__name__)
 
 COALESCE_SECONDS = 0.02
-RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+GOOD_SECONDS = 10.0
+"""A connection that lived so long was a good one: after it the pauses begin anew."""
 LOST = (OSError, asyncpg.PostgresError, *DRIVER_LOST, TimeoutError)
 
 
@@ -61,17 +64,19 @@ class Notifier:
                 self._connection.terminate()
 
     async def _run(self) -> None:
-        failures = 0
+        backoff, loop = Backoff(FIRST_PAUSE, LONGEST_PAUSE), asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
                 await self._serve()
             except LOST as error:
                 log.warning("notifier.lost", error=type(error).__name__)
-            failures = 0 if self._connection else failures + 1
+            if loop.time() - began > GOOD_SECONDS:
+                backoff.reset()
             if self._connection is not None:
                 self._connection.terminate()
                 self._connection = None
-            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+            await backoff.wait()
 
     async def _serve(self) -> None:
         conn = await asyncpg.connect(self._dsn, timeout=5, server_settings={"application_name": self._application_name})

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, failpoints
+from crm_kit.backoff import Backoff
 from crm_kit.bus import EVENTS, UNSURE, BrokerDown, Outcome, Outgoing, Publisher, outgoing
 from crm_kit.clock import monotonic
 from crm_kit.db import Database, fetch
@@ -39,7 +40,7 @@ CONFIRM_SECONDS, CONFIRM_ONE_SECONDS = 5.0, 10.0
 SLOW_SECONDS = 1.0
 """Confirms that take longer make the next piece smaller; half of that lets it grow again."""
 LONGEST_BACKOFF = timedelta(minutes=10)
-RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 PENDING = Gauge("crm_outbox_pending", "Outbox rows not yet confirmed by the broker.")
 OLDEST = Gauge("crm_outbox_oldest_pending_seconds", "Age of the oldest outbox row not yet confirmed.")
@@ -120,7 +121,7 @@ class Relay:
 
     async def run(self) -> None:
         """Drain until stopped; an outage of broker or database is waited out and costs no event an attempt."""
-        failures, woken, loop = 0, True, asyncio.get_running_loop()
+        backoff, woken, loop = Backoff(FIRST_PAUSE, LONGEST_PAUSE), True, asyncio.get_running_loop()
         while not self._stopping:
             began = loop.time()
             try:
@@ -129,10 +130,9 @@ class Relay:
                 log.warning(
                     "relay.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
                 )
-                await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
-                failures += 1
+                await backoff.wait()
                 continue
-            failures = 0
+            backoff.reset()
             if not self._more:
                 if published:
                     await asyncio.sleep(max(0.0, began + ROUND_SECONDS - loop.time()))

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
+from crm_kit.backoff import Backoff
 from crm_kit.bus import REPLAY, BrokerDown, Delivery, Outcome, Outgoing, Publisher, inbox_of, outgoing, replay_of
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
@@ -30,6 +31,7 @@ SNAPSHOT_REQUEST = "crm.control.snapshot-request"
 CHANNEL = "crm_snapshot"
 PAGE = 500
 POLL_SECONDS = 2.0
+LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,12 @@ class Snapshots:
     def __init__(self, service: str, runtime: Runtime, consumers: Consumers, sources: Sources, url: str) -> None:
         self._service, self._runtime, self._consumers, self._sources = service, runtime, consumers, sources
         self._publisher = Publisher(url, name=f"{service} snapshots")
-        self._wake, self._stopping = asyncio.Event(), False
+        self._wake, self._stopping = asyncio.Event(), asyncio.Event()
         runtime.notifier.listen(CHANNEL, lambda _: self._wake.set())
 
     def stop(self) -> None:
         """Return from the loops after what is in hand."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
 
     async def accept(self, delivery: Delivery) -> None:
@@ -103,13 +105,18 @@ class Snapshots:
 
     async def run(self) -> None:
         """Serve requests until stopped; a broker or database that is away is waited out."""
-        while not self._stopping:
+        backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
+        while not self._stopping.is_set():
             try:
-                if await self.serve_one():
-                    continue
+                served = await self.serve_one()
             except (BrokerDown, OSError, SQLAlchemyError) as error:
+                # Nobody wakes it before: each attempt may send a whole table.
                 log.warning("snapshot.waiting", error=type(error).__name__)
-            await self._rest()
+                await backoff.wait(self._stopping)
+                continue
+            backoff.reset()
+            if not served:
+                await self._rest()
         await self._publisher.close()
 
     async def _rest(self) -> None:
@@ -192,12 +199,16 @@ class Snapshots:
 
     async def request_missing(self) -> None:
         """Ask every source that a new projection group follows for its records, until each request is confirmed."""
-        while not self._stopping:
+        backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
+        while not self._stopping.is_set():
             try:
                 if not await self._request_unasked():
                     return
             except (BrokerDown, OSError, SQLAlchemyError) as error:
                 log.warning("snapshot.not_requested", error=type(error).__name__)
+                await backoff.wait(self._stopping)
+                continue
+            backoff.reset()
             await self._rest()
 
     async def _request_unasked(self) -> int:

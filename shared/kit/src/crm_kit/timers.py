@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, failpoints
 from crm_kit.announcing import Cause
+from crm_kit.backoff import Backoff
 from crm_kit.dispatch import describe
 from crm_kit.logs import working
 from crm_kit.outages import database_away, database_busy
@@ -38,6 +39,9 @@ POLL_SECONDS = 1.0
 RETRY_SECONDS = (10.0, 60.0, 600.0, 3600.0)
 MOST_FAILING = 1000
 """Rows of one timer that may be in back-off in one process; beyond that they are tried again early."""
+FAILURES_A_ROUND = 50
+"""After so many the timer as a whole rests: where all rows fail, each would be tried again and again."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 FIRED = Counter("crm_timer_fired", "Due rows handled.", ["timer"])
 FAILED = Counter("crm_timer_failed", "Due rows whose handler raised.", ["timer"])
@@ -94,6 +98,9 @@ class TimerLoop:
         self._timers, self._runtime = timers, runtime
         self._failing: dict[tuple[str, UUID], tuple[int, float]] = {}
         self._next_chore = {chore.name: 0.0 for chore in timers.chores}
+        names = [*(timer.name for timer in timers.timers), *self._next_chore]
+        self._pauses = {name: Backoff(FIRST_PAUSE, LONGEST_PAUSE) for name in names}
+        self._resting_until: dict[str, float] = {}
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -119,20 +126,29 @@ class TimerLoop:
 
     async def fire_due(self) -> int:
         """Handle every row that is due now; returns how many."""
-        fired = 0
-        for timer in self._timers.timers:
-            while not self._stopping.is_set() and await self._fire_one(timer):
-                fired += 1
+        return sum([await self._fire(timer) for timer in self._timers.timers])
+
+    async def _fire(self, timer: Timer) -> int:
+        if clock.monotonic() < self._resting_until.get(timer.name, 0.0):
+            return 0
+        fired = failed = 0
+        while not self._stopping.is_set() and (worked := await self._fire_one(timer)) is not None:
+            fired += 1
+            failed += not worked
+            if failed >= FAILURES_A_ROUND:
+                self._resting_until[timer.name] = clock.monotonic() + self._pauses[timer.name].next()
+                return fired
+        self._pauses[timer.name].reset()
         return fired
 
-    async def _fire_one(self, timer: Timer) -> bool:
-        """Claim and handle the most urgent due row; False when there is none."""
+    async def _fire_one(self, timer: Timer) -> bool | None:
+        """Claim and handle the most urgent due row: whether that worked, None when there is none."""
         claimed: UUID | None = None
         try:
             async with self._runtime.db.begin() as conn:
                 claimed = await self._claim(conn, timer)
                 if claimed is None:
-                    return False
+                    return None
                 noted = {"crm.record_id": str(claimed)}
                 with span(f"timer {timer.name}", SpanKind.INTERNAL, None, noted) as traced:
                     uow = UnitOfWork.for_timer(conn, self._runtime, traced.traceparent)
@@ -144,7 +160,7 @@ class TimerLoop:
             if claimed is None or database_away(error) or database_busy(error):
                 raise
             self._note_failure(timer, claimed, error)
-            return True
+            return False
         self._failing.pop((timer.name, claimed), None)
         FIRED.labels(timer.name).inc()
         self._runtime.notifier.notify(WAKE_CHANNEL)
@@ -173,10 +189,19 @@ class TimerLoop:
         for chore in self._timers.chores:
             if clock.monotonic() < self._next_chore[chore.name]:
                 continue
-            async with self._runtime.db.begin() as conn:
-                lock = "select pg_try_advisory_xact_lock(hashtext($1))"
-                if (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():
-                    await chore.chore(conn)
+            try:
+                async with self._runtime.db.begin() as conn:
+                    lock = "select pg_try_advisory_xact_lock(hashtext($1))"
+                    if (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():
+                        await chore.chore(conn)
+            except Exception as error:
+                if isinstance(error, OSError) or database_away(error):
+                    raise
+                # The chores after it are done all the same.
+                self._next_chore[chore.name] = clock.monotonic() + self._pauses[chore.name].next()
+                log.error("timers.chore_failed", chore=chore.name, exc_info=error)
+                continue
+            self._pauses[chore.name].reset()
             self._next_chore[chore.name] = clock.monotonic() + chore.seconds
 
 

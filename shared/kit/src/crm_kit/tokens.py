@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm_contracts.access import AUDIENCE, Claims, ClaimsError
 from crm_kit import clock
 from crm_kit.access import Principal
+from crm_kit.backoff import Backoff
 from crm_kit.db import Database
 from crm_kit.directory import REVOCATION_LIFE, Directory
 from crm_kit.errors import DomainError
@@ -34,6 +35,7 @@ LEEWAY_SECONDS: Final = 5.0
 FETCH_EVERY_SECONDS: Final = 3600.0
 FETCH_AT_MOST_EVERY_SECONDS: Final = 5.0
 FIRST_FETCH_EVERY_SECONDS: Final = 0.5
+FIRST_FETCH_LATEST_SECONDS: Final = 2.0
 """While there is no key at all: the whole suite starts at once, and identity is not always the first to answer."""
 
 FETCH_TIMEOUT_SECONDS: Final = 3.0
@@ -195,8 +197,9 @@ class TokenVerifier:
                 await self._store([key for key in fetched if key.get("kid") in keys])
 
     async def _keep_fresh(self) -> None:
+        backoff = Backoff(FIRST_FETCH_EVERY_SECONDS, FIRST_FETCH_LATEST_SECONDS)
         while True:
-            await asyncio.sleep(FETCH_EVERY_SECONDS if self._keys else FIRST_FETCH_EVERY_SECONDS)
+            await asyncio.sleep(FETCH_EVERY_SECONDS if self._keys else backoff.next())
             await self._refresh()
 
     async def _recall(self) -> None:
