@@ -56,7 +56,7 @@ async def seconds_of(failing: Failing, run: Callable[[], Awaitable[None]], stop:
 
 def least(first: float) -> float:
     """The shortest that so many attempts take whose pauses double."""
-    return sum(first * 2**n / 2 for n in range(ATTEMPTS - 1)) * 0.95
+    return sum(first * 2.0**n / 2 for n in range(ATTEMPTS - 1)) * 0.95
 
 
 async def test_a_session_that_opens_and_breaks_at_once(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
