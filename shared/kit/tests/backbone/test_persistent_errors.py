@@ -1,7 +1,7 @@
 """What fails again and again is tried less and less often: no loop spins, and nobody else waits for it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -61,7 +61,11 @@ def least(first: float) -> float:
 
 async def test_a_session_that_opens_and_breaks_at_once(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = Failing(BrokerDown("each time"))
-    monkeypatch.setattr(intake, "_serve", failing)
+
+    async def breaks(*_: object) -> AsyncIterator[None]:
+        yield await failing()
+
+    monkeypatch.setattr(intake, "_serve", breaks)
     assert await seconds_of(failing, intake.run, intake.stop) > least(0.1)
 
 
