@@ -15,6 +15,7 @@ import structlog
 
 from crm_kit import clock
 from crm_kit.access import Depth, Principal
+from crm_kit.directory_feed import FORGET_REVOCATIONS
 from crm_kit.importing import operations, queue, runner
 from crm_kit.importing.outcome import Outcome
 from crm_kit.importing.runner import ImportLoop
@@ -28,6 +29,7 @@ from .test_import import HEADER, imported, send, worked_off
 ClientFor = Callable[[Principal | None], Client]
 ENTITIES = ("lead", "contact", "account", "opportunity")
 API = "/api/v1"
+HOUR = timedelta(hours=1)
 
 
 def rows(count: int) -> str:
@@ -300,6 +302,23 @@ async def test_an_import_stops_when_its_callers_rights_change_however_long_it_wa
     job = (await client.get(first)).json
     assert (job["status"], job["reason"], job["done"]) == ("failed", "rights-changed", 0)
     assert "Log in again" in job["message"]
+
+
+async def test_a_revocation_is_remembered_while_an_import_waits(
+    client: Client, client_for: ClientFor, runtime: Runtime
+) -> None:
+    caller = principal()
+    place = (await send(client_for(caller), rows(1))).headers["location"]
+    for revoked in (caller.id, principal().id):
+        await sql(
+            runtime, "insert into revocation (principal_id, not_before) values ($1, $2)", revoked, clock.now() + HOUR
+        )
+    await sql(runtime, FORGET_REVOCATIONS, clock.now() + 2 * HOUR)
+    assert await sql(runtime, "select principal_id from revocation") == [(caller.id,)]
+    await worked_off(runtime)
+    assert (await client.get(place)).json["reason"] == "rights-changed"
+    await sql(runtime, FORGET_REVOCATIONS, clock.now() + 2 * HOUR)
+    assert await sql(runtime, "select principal_id from revocation") == []
 
 
 async def test_an_owner_that_may_not_be_chosen_is_forbidden_by_row(

@@ -144,7 +144,14 @@ async def keep_revocations(events: Sequence[AccessChangeEvent], uow: UnitOfWork)
         " on conflict (principal_id) do update set not_before = greatest(revocation.not_before, excluded.not_before)",
         (orjson.dumps(latest).decode(),),
     )
-    await conn.exec_driver_sql("delete from revocation where not_before < $1", (clock.now() - REVOCATION_LIFE,))
+    await conn.exec_driver_sql(FORGET_REVOCATIONS, (clock.now() - REVOCATION_LIFE,))
+
+
+# An import goes on longer than any token lives, and stops when its caller's token would.
+FORGET_REVOCATIONS = """
+delete from revocation r where not_before < $1 and not exists (
+    select from import_job j where j.principal_id = r.principal_id and j.status in ('queued', 'running'))
+"""
 
 
 def _gone(event: Event) -> bool:
