@@ -21,6 +21,7 @@ _DELEGATED = {
     "topology": "declare, or check, what the suite needs at the broker",
     "provision": "make databases, users and queues for services that others start (containers)",
     "keys": "rotate the keys that sign access tokens",
+    "users": "see users, unlock them, give them a new password, restore an administrator",
     "contracts": "generate the schemas, check them against the released ones, release",
     "bench": "measure the suite beside its ceilings (needs wrk)",
 }
@@ -56,6 +57,8 @@ def _delegate(name: str, argv: list[str]) -> int:
         return int(import_module("crm_local.topology").main(argv, home))
     if name == "keys":
         return int(import_module("crm_local.keys").main(argv, home))
+    if name == "users":
+        return int(import_module("crm_local.users").main(argv, home))
     deployment = import_module("crm_local.deployment").Deployment.find(home)
     databases = {service.name: deployment.database(service) for service in SERVICES}
     if name == "imports":

@@ -1,6 +1,7 @@
 """What every installation starts with: organisation, root unit, default roles, a signing key, a first administrator."""
 
 import structlog
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import insert, select
 
 from crm_contracts.catalogue import Entity, all_entities
@@ -14,8 +15,9 @@ from crm_contracts.identity import (
 from crm_contracts.types import normal_email
 from crm_identity.access_change.commands import supersede_tokens
 from crm_identity.auth.keys import ensure_signing_key
-from crm_identity.auth.passwords import MIN_LENGTH, hash_password
+from crm_identity.auth.passwords import NewPassword, hash_password
 from crm_identity.auth.sessions import keep_password
+from crm_identity.auth.strength import refuse_guessable
 from crm_identity.business_unit.model import ROOT_ID, BusinessUnit
 from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings, hold_access
 from crm_identity.reach.authority import has_administrator
@@ -24,8 +26,11 @@ from crm_identity.security_role.grants import clients_holding, holders_of
 from crm_identity.security_role.model import SecurityRole, SeededEntity
 from crm_identity.settings import settings_of
 from crm_identity.user.model import User
-from crm_kit.errors import NotFound
+from crm_kit.errors import InvalidValue, NotFound
+from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.uow import UnitOfWork
+
+EMAIL_TAKEN = f"select exists (select from user_account where {ASCII_FOLD.format('email')} = $1)"  # noqa: S608
 
 log = structlog.get_logger(__name__)
 
@@ -113,11 +118,19 @@ async def ensure_administrator(uow: UnitOfWork) -> None:
         return
     if await has_administrator(uow):
         return
-    if len(password) < MIN_LENGTH:
+    try:
+        TypeAdapter(NewPassword).validate_python(password)
+        await refuse_guessable("", password, (settings.admin_email, settings.organization_name))
+    except (ValidationError, InvalidValue):
         # The operator's word counts: refusing would leave an installation that nobody can log in to.
-        log.warning("CRM_ADMIN_PASSWORD is short; change it after the first log-in", characters=MIN_LENGTH)
+        log.warning("CRM_ADMIN_PASSWORD is short or easy to guess; change it after the first log-in")
+    email = normal_email(settings.admin_email)
+    taken = await conn.exec_driver_sql(EMAIL_TAKEN, (fold(email),))
+    if taken.scalar_one():
+        log.warning("nobody who can log in is an administrator; run: crm users restore ADDRESS")
+        return
     administrator = User(
-        email=normal_email(settings.admin_email),
+        email=email,
         name="Administrator",
         business_unit_id=ROOT_ID,
         team_ids=[],

@@ -15,7 +15,7 @@ from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.organization.model import hold_access
 from crm_identity.settings import settings_of
 from crm_identity.team.model import Team
-from crm_identity.user.commands import change_password
+from crm_identity.user.commands import change_password, refuse_own_guessable
 from crm_identity.user.model import User
 from crm_kit import clock
 from crm_kit.errors import DomainError, InvalidValue
@@ -69,4 +69,6 @@ async def change_own_password(uow: UnitOfWork, body: PasswordChange) -> None:
     await forget_failures(await uow.connection(), tries)
     new_hash = await hash_password(body.new_password)
     since = await hold_access(uow)
-    await change_password(uow, await uow.load(User, user_id), new_hash, since)
+    user = await uow.load(User, user_id)
+    await refuse_own_guessable(uow, user, body.new_password)
+    await change_password(uow, user, new_hash, since)

@@ -5,28 +5,45 @@ import secrets
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
+from pydantic_core import PydanticCustomError
 
 MIN_LENGTH = 12
 MAX_LENGTH = 256
 
-NewPassword = Annotated[str, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
-"""12 to 256 characters, any of them (NIST SP 800-63B: length counts, composition rules do not)."""
+
+def normal(password: str) -> str:
+    """The same characters on every keyboard (NIST SP 800-63B-4 §3.1.1.2: NFKC)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def _acceptable(password: str) -> str:
+    length = len(normal(password))
+    if not MIN_LENGTH <= length <= MAX_LENGTH:
+        raise PydanticCustomError("password-length", "use 12 to 256 characters")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in password):
+        raise PydanticCustomError("password-characters", "leave control characters out")
+    return password
+
+
+NewPassword = Annotated[
+    str, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH), AfterValidator(_acceptable)
+]
+"""12 to 256 characters, any but control characters (NIST SP 800-63B: length counts, composition rules do not)."""
 
 # OWASP's second choice (19 MiB, 2 passes): 25 ms here, and a burst of log-ins does not fill the memory.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 # Hashing holds a core, and log-ins must not take them all from the other requests.
-_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 
 
-def _normal(password: str) -> bytes:
-    """The same characters give the same bytes on every keyboard (RFC 8265 §4.2: NFC)."""
-    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+def _bytes(password: str, form: Literal["NFC", "NFKC"] = "NFKC") -> bytes:
+    return unicodedata.normalize(form, password).encode("utf-8", "surrogatepass")
 
 
 @cache
@@ -35,28 +52,34 @@ def _nobodys_hash() -> str:
 
 
 def _verify(password: str, password_hash: str | None) -> bool:
+    # Hashes of earlier releases are of NFC. Where the two differ, twice the work is done, with a hash or without one.
+    known = password_hash or _nobodys_hash()
+    matches = [_matches(known, form) for form in dict.fromkeys((_bytes(password), _bytes(password, "NFC")))]
+    return password_hash is not None and any(matches)
+
+
+def _matches(password_hash: str, password: bytes) -> bool:
     try:
-        _HASHER.verify(password_hash or _nobodys_hash(), _normal(password))
+        return _HASHER.verify(password_hash, password)
     except (VerificationError, InvalidHashError):
         return False
-    return password_hash is not None
 
 
 async def warm_up() -> None:
     """Make the hash that stands in for unknown accounts, before the first log-in could be timed by it."""
-    await asyncio.get_running_loop().run_in_executor(_THREADS, _nobodys_hash)
+    await asyncio.get_running_loop().run_in_executor(THREADS, _nobodys_hash)
 
 
 async def hash_password(password: str) -> str:
     """The argon2id hash in PHC format."""
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, _HASHER.hash, _normal(password))
+    return await asyncio.get_running_loop().run_in_executor(THREADS, _HASHER.hash, _bytes(password))
 
 
 async def is_password(password: str, password_hash: str | None) -> bool:
     """Whether this is the password; with no hash the same work is done, and the answer is no."""
     if len(password) > MAX_LENGTH:
         return False
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, _verify, password, password_hash)
+    return await asyncio.get_running_loop().run_in_executor(THREADS, _verify, password, password_hash)
 
 
 def is_outdated(password_hash: str) -> bool:

@@ -53,4 +53,4 @@ class PasswordChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     current_password: str = Field(max_length=256, description="The password you have.")
-    new_password: NewPassword = Field(description="12 to 256 characters.")
+    new_password: NewPassword = Field(description="12 to 256 characters that are not easy to guess.")

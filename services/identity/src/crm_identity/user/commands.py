@@ -11,6 +11,7 @@ from crm_identity.access_change.commands import supersede_tokens
 from crm_identity.auth.lockout import forget_failures
 from crm_identity.auth.passwords import hash_password
 from crm_identity.auth.sessions import end_sessions, keep_password
+from crm_identity.auth.strength import refuse_guessable
 from crm_identity.auth.throttle import account_key
 from crm_identity.business_unit.commands import require_unit
 from crm_identity.organization.model import get_alone, hold_access
@@ -31,6 +32,8 @@ RIGHTS = ("business_unit_id", "team_ids", "role_ids")
 async def create_user(uow: UnitOfWork, body: UserCreate) -> User:
     """A new user, with a password or without one."""
     await uow.start(User)
+    if body.password is not None:
+        await refuse_guessable("/password", body.password, _context(uow, body.email, body.name))
     password_hash = None if body.password is None else await hash_password(body.password)
     await hold_access(uow)
     values: dict[str, Any] = dict(body)
@@ -94,9 +97,19 @@ async def reset_password(uow: UnitOfWork, user_id: UUID, body: PasswordReset) ->
     password_hash = await hash_password(body.password)
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     await refuse_taking_over(uow, user_id)
+    await refuse_guessable("/password", body.password, _context(uow, user.email, user.name))
     await change_password(uow, user, password_hash, since)
     await forget_failures(await uow.connection(), account_key(user.email))
     return user
+
+
+def _context(uow: UnitOfWork, email: str, name: str) -> tuple[str | None, ...]:
+    return email, name, uow.runtime.directory.organization.name
+
+
+async def refuse_own_guessable(uow: UnitOfWork, user: User, password: str) -> None:
+    """422 ``guessable-password`` for a password that a user chose for themselves."""
+    await refuse_guessable("/new_password", password, _context(uow, user.email, user.name))
 
 
 async def change_password(uow: UnitOfWork, user: User, password_hash: str, since: datetime) -> None:

@@ -44,7 +44,9 @@ class UserCreate(UserFields):
     email: Personal[Email] = Field(description="E-mail address and log-in; unique whatever its case.")
     name: Personal[ShortText] = Field(description="Name, 1 to 200 characters.")
     business_unit_id: UUID | None = Field(None, description="Business unit of the user; yours unless given.")
-    password: NewPassword | None = Field(None, description="12 to 256 characters; never shown again.")
+    password: NewPassword | None = Field(
+        None, description="12 to 256 characters that are not easy to guess; never shown again."
+    )
 
 
 class UserUpdate(UserFields):
@@ -78,4 +80,4 @@ class PasswordReset(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    password: NewPassword = Field(description="12 to 256 characters; never shown again.")
+    password: NewPassword = Field(description="12 to 256 characters that are not easy to guess; never shown again.")

@@ -25,7 +25,7 @@ class HistoryItem(BaseModel):
     version: int = Field(description="The version that this change made.")
     fact: str = Field(description="What happened: created, updated, qualified, …", examples=["updated"])
     at: UtcDatetime = Field(description="When, UTC.")
-    actor: str = Field(description="`user:<id>`, `client:<id>` or `system:<service>`.")
+    actor: str = Field(description="`user:<id>`, `client:<id>`, `system:<service>` or `operator:<login>`.")
     event_id: UUID = Field(description="Id of the event that announced it.")
     correlation_id: str = Field(description="What it belonged to; the `Crm-Correlation-Id` of the request.")
     changes: dict[str, Any] | None = Field(description="`{field: {old, new}}`; null where the whole record is given.")

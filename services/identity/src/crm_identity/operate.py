@@ -1,0 +1,220 @@
+"""``python -m crm_identity.operate``: users, by the hand of an operator (``crm users``).
+
+An operator needs no session: who reaches identity's database is the root of its authority. What is done goes the way of
+every change: by the same commands, with events and history, under the actor ``operator:<login on the machine>``.
+"""
+
+import argparse
+import asyncio
+import getpass
+import secrets
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm_contracts.identity import UserUpdated
+from crm_contracts.types import normal_email
+from crm_identity.app import SERVICE
+from crm_identity.auth.lockout import forget_failures
+from crm_identity.auth.passwords import NewPassword
+from crm_identity.auth.throttle import account_key
+from crm_identity.business_unit.model import ROOT_ID
+from crm_identity.security_role.domain import ADMINISTRATOR_ID
+from crm_identity.user import commands
+from crm_identity.user.model import User
+from crm_identity.user.schemas import PasswordReset, UserCreate, UserUpdate
+from crm_kit import clock
+from crm_kit.announcing import Cause
+from crm_kit.db import new_id
+from crm_kit.errors import DomainError
+from crm_kit.identifiers import ASCII_FOLD, fold
+from crm_kit.outbox import WAKE_CHANNEL
+from crm_kit.runtime import Runtime, build_runtime
+from crm_kit.settings import Settings
+from crm_kit.uow import UnitOfWork, system_principal
+
+LIST = """
+select u.id, u.email, u.name, u.status, c.user_id is not null, $1 = any(u.role_ids)
+    or exists (select from team t where t.id = any(u.team_ids) and $1 = any(t.role_ids))
+from user_account u left join credential c on c.user_id = u.id order by u.email, u.id
+"""
+
+LOCKS = "select key, locked_until from failed_login where locked_until > $1"
+
+BY_EMAIL = f"select id from user_account where {ASCII_FOLD.format('email')} = $1"  # noqa: S608  # a constant
+
+
+class NoSuchUser(Exception):
+    """Nobody logs in under this address."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; returns its exit code: 0 done, 1 failed, 2 not understood."""
+    arguments = _parser().parse_args(argv)
+    try:
+        asyncio.run(_run(arguments))
+    except NoSuchUser:
+        return _fail(f"there is no user with the e-mail address {arguments.email}; see: crm users list")
+    except DomainError as error:
+        return _fail(error.detail)
+    except ValidationError as error:
+        return _fail(error.errors()[0]["msg"])
+    except (SQLAlchemyError, OSError) as error:
+        return _fail(f"the database does not answer: {type(error).__name__}")
+    return 0
+
+
+def _fail(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crm users", description="See users, and let them in again.")
+    parsers = parser.add_subparsers(dest="command", required=True)
+    parsers.add_parser("list", help="every user: state, whether an administrator, until when locked out")
+    unlock = parsers.add_parser("unlock", help="end a lock-out after failed log-ins")
+    reset = parsers.add_parser("reset-password", help="give a user a new password; their sessions end, and a lock-out")
+    restore = parsers.add_parser(
+        "restore", help="make somebody an administrator who can log in: made, enabled and given the role as needed"
+    )
+    for command in (unlock, reset, restore):
+        command.add_argument("email", help="the user's log-in")
+    for command in (reset, restore):
+        command.add_argument(
+            "--stdin", action="store_true", help="read the password from standard input; else one is made and printed"
+        )
+    restore.add_argument("--name", default="Administrator", help="name of a user who is made")
+    return parser
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    async with _runtime() as runtime:
+        match arguments.command:
+            case "list":
+                for line in await list_users(runtime):
+                    sys.stdout.write(f"{line}\n")
+            case "unlock":
+                await unlock(runtime, arguments.email)
+                sys.stdout.write(f"{arguments.email} may try to log in again\n")
+            case "reset-password":
+                password = _password(given=arguments.stdin)
+                await reset_password(runtime, arguments.email, password)
+                _tell(arguments, password)
+            case "restore":
+                password = _password(given=arguments.stdin)
+                await restore(runtime, arguments.email, arguments.name, password)
+                _tell(arguments, password)
+
+
+def _password(*, given: bool) -> str:
+    """A password of the operator's choice, or one that nobody guesses."""
+    if not given:
+        return secrets.token_urlsafe(15)
+    return TypeAdapter(NewPassword).validate_python(sys.stdin.readline().rstrip("\r\n"))
+
+
+def _tell(arguments: argparse.Namespace, password: str) -> None:
+    how = "the password that was given" if arguments.stdin else f"password {password} (shown only this once)"
+    sys.stdout.write(f"{arguments.email} logs in with {how}\n")
+
+
+@asynccontextmanager
+async def _runtime() -> AsyncIterator[Runtime]:
+    runtime = build_runtime(SERVICE, Settings())
+    try:
+        await runtime.directory.refresh()
+        yield runtime
+    finally:
+        await runtime.db.dispose()
+
+
+@asynccontextmanager
+async def _acting(runtime: Runtime) -> AsyncIterator[UnitOfWork]:
+    """A unit of work that may do everything, and says that an operator did it."""
+    cause = Cause(str(new_id()), actor=f"operator:{getpass.getuser()[:60]}")
+    async with runtime.db.begin() as conn:
+        uow = UnitOfWork(runtime, system_principal(runtime.service), cause, conn=conn)
+        yield uow
+        await uow.flush()
+        # Told with the commit: the relay sends the revocation at once.
+        await conn.exec_driver_sql("select pg_notify($1, '')", (WAKE_CHANNEL,))
+
+
+async def list_users(runtime: Runtime) -> list[str]:
+    """A line for each user."""
+    async with runtime.db.autocommit() as conn:
+        users: Sequence[Any] = (await conn.exec_driver_sql(LIST, (ADMINISTRATOR_ID,))).all()
+        locked: Sequence[Any] = (await conn.exec_driver_sql(LOCKS, (clock.now(),))).all()
+    locks = {row[0]: row[1] for row in locked}
+    lines = []
+    for _, email, name, status, has_password, is_administrator in users:
+        until = locks.get(account_key(email))
+        marks = [
+            status,
+            *(["administrator"] if is_administrator else []),
+            *([] if has_password else ["no password"]),
+            *([f"locked until {until:%Y-%m-%d %H:%M:%S} UTC"] if until else []),
+        ]
+        lines.append(f"{email}  {name}  {', '.join(marks)}")
+    return lines
+
+
+async def unlock(runtime: Runtime, email: str) -> None:
+    """End a lock-out; the user's history says so. Raises ``NoSuchUser``."""
+    async with _acting(runtime) as uow:
+        user = await uow.load(User, await _user_id(uow, email))
+        await forget_failures(await uow.connection(), account_key(user.email))
+        uow.emit(user, UserUpdated)
+
+
+async def reset_password(runtime: Runtime, email: str, password: str) -> None:
+    """Give a user a new password; sessions and tokens end, and so does a lock-out. Raises ``NoSuchUser``."""
+    async with _acting(runtime) as uow:
+        await commands.reset_password(uow, await _user_id(uow, email), PasswordReset(password=password))
+
+
+async def restore(runtime: Runtime, email: str, name: str, password: str) -> None:
+    """Make the user of this address an administrator who can log in, and make the user where there is none."""
+    async with _acting(runtime) as uow:
+        try:
+            user_id = await _user_id(uow, email)
+        except NoSuchUser:
+            await commands.create_user(
+                uow,
+                UserCreate(
+                    email=normal_email(email),
+                    name=name,
+                    business_unit_id=ROOT_ID,
+                    role_ids=[ADMINISTRATOR_ID],
+                    password=password,
+                ),
+            )
+            return
+        user = await uow.load(User, user_id)
+        if user.status != "active":
+            await commands.enable_user(uow, user_id)
+            await uow.flush()
+        if ADMINISTRATOR_ID not in user.role_ids:
+            await commands.update_user(uow, user_id, UserUpdate(role_ids=[*user.role_ids, ADMINISTRATOR_ID]))
+            await uow.flush()
+        await commands.reset_password(uow, user_id, PasswordReset(password=password))
+
+
+async def _user_id(uow: UnitOfWork, email: str) -> UUID:
+    found = await (await uow.connection()).exec_driver_sql(BY_EMAIL, (fold(email),))
+    user_id: UUID | None = found.scalar_one_or_none()
+    if user_id is None:
+        raise NoSuchUser
+    return user_id
+
+
+if __name__ == "__main__":
+    # In a container the entry's word comes first: `start.py operate list`.
+    words = sys.argv[1:]
+    sys.exit(main(words[1:] if words[:1] == ["operate"] else words))
