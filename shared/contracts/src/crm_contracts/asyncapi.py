@@ -27,7 +27,10 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
         "minimum": 1,
         "description": "Version of the record after the event; gapless per record, so order and loss are judged by it.",
     },
-    "actor": {"type": "string", "description": "Who did it: `user:<id>`, `client:<id>` or `system:<service>`."},
+    "actor": {
+        "type": "string",
+        "description": "Who did it: `user:<id>`, `client:<id>`, `system:<service>` or `operator:<login>`.",
+    },
     "correlationid": {"type": "string", "description": "The same for everything that one request brought about."},
     "causationid": {"type": "string", "description": "Id of the event that this one answers."},
     "ownerid": {"type": "string", "format": "uuid", "description": "Owner of the record, where it has one."},

@@ -102,7 +102,7 @@ class Envelope:
     dataschema: str
     entityversion: int
     actor: str
-    """`user:<id>`, `client:<id>` or `system:<service>`."""
+    """`user:<id>`, `client:<id>`, `system:<service>` or `operator:<login>`."""
     correlationid: str
     data: dict[str, Any]
     causationid: str | None = None

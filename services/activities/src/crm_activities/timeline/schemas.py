@@ -22,7 +22,7 @@ class TimelineItem(BaseModel):
     )
     title: str = Field(description="One line for people.", examples=["Deal won: 1200.00 EUR"])
     actor: str = Field(
-        description="Who did it, or created the activity: `user:<id>`, `client:<id>` or `system:<service>`."
+        description="Who did it, or created the activity: `user:<id>`, `client:<id>`, `system:<service>` or `operator:<login>`."
     )
     record: Ref | HiddenRef = Field(
         description="The record it belongs to: the one asked for, or one its story went on to; `hidden` without its name"
