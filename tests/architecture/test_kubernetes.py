@@ -14,7 +14,6 @@ from crm_gateway.settings import GatewaySettings
 from crm_identity.settings import IdentitySettings
 from crm_kit.bus import inbox_of
 from crm_kit.db import Database
-from crm_kit.runtime import Service as KitService
 from crm_kit.settings import Settings
 from crm_kit.testing.databases import Databases
 from crm_local.state import CHECKOUT
@@ -32,6 +31,7 @@ from tests.architecture.kubernetes import (
     render_with,
     selects,
 )
+from tests.conftest import service_of
 
 OVERLAYS = sorted(f"overlays/{found.parent.name}" for found in K8S.glob("overlays/*/kustomization.yaml"))
 COMPONENTS = sorted(found.parent.name for found in K8S.glob("components/*/kustomization.yaml"))
@@ -158,11 +158,11 @@ def test_the_first_step_of_an_upgrade_is_what_provision_needs(folder: str) -> No
     step = re.search(r"-l '([\w./-]+) notin \(([\w, ]+)\)'", (CHECKOUT / "docs" / "operations.md").read_text())
     assert step is not None
     later = step[2].split(", ")
-    taken = [one for one in render(folder) if one["metadata"].get("labels", {}).get(step[1]) not in later]
-    ours = {name for name in pods(tuple(taken)) if name not in SERVERS}
-    assert ours == {"provision", "operator"}
-    rest = {one["kind"] for one in render(folder) if one not in taken}
-    assert rest == {"Job", "Deployment", "Service", "PodDisruptionBudget"}
+    waits: dict[bool, list[Manifest]] = {True: [], False: []}
+    for one in render(folder):
+        waits[one["metadata"].get("labels", {}).get(step[1]) in later].append(one)
+    assert {name for name in pods(tuple(waits[False])) if name not in SERVERS} == {"provision", "operator"}
+    assert {one["kind"] for one in waits[True]} == {"Job", "Deployment", "Service", "PodDisruptionBudget"}
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name.endswith(("-api", "-worker"))])
@@ -368,11 +368,11 @@ def test_each_worker_is_scaled_by_its_own_queue() -> None:
         assert ("replicas" in deployment["spec"]) == (name == "operator"), "two would decide how many there are"
 
 
-async def test_the_scalers_question_is_answered_by_an_index(databases: Databases, service: KitService) -> None:
-    """KEDA asks it every few seconds."""
-    (scaled,) = (one for one in named(render("overlays/ha"), "ScaledObject").values() if service.name in str(one))
-    query = scaled["spec"]["triggers"][1]["metadata"]["query"]
-    db = Database(databases.of(service).url, pool_size=1, application_name="test", by_index=True)
+async def test_the_scalers_question_is_answered_by_an_index(databases: Databases) -> None:
+    """KEDA asks it every few seconds, of every service the same."""
+    scaled = named(render("overlays/ha"), "ScaledObject").values()
+    (query,) = {one["spec"]["triggers"][1]["metadata"]["query"] for one in scaled}
+    db = Database(databases.of(service_of("crm_gateway")).url, pool_size=1, application_name="test", by_index=True)
     async with db.autocommit() as conn:
         assert (await conn.exec_driver_sql(query)).scalar_one() >= 0
         plan = "\n".join(row[0] for row in await conn.exec_driver_sql(f"explain {query}"))
