@@ -384,9 +384,8 @@ def _too_much(pointer: str, what: str, limit: int) -> DomainError:
 def _refuse_many(encoded: bytes, where: str) -> None:
     """Refuse a query string, or a form, of more parameters than any route takes."""
     if encoded.count(b"&") >= MAX_PARAMETERS:
-        raise DomainError(
-            "invalid-parameter", f"There are more than {MAX_PARAMETERS} parameters in the {where}; send fewer."
-        )
+        message = f"There are more than {MAX_PARAMETERS} parameters in the {where}; send fewer."
+        raise DomainError("invalid-parameter", message, (FieldError(where, "too-many-parameters", message),))
 
 
 def _answer_to(error: Exception, request: Request) -> Response:
