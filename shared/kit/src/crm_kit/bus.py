@@ -37,7 +37,9 @@ lenient.install()
 
 EVENTS = "crm.events"
 REPLAY = "crm.replay"
-"""Hands on, to the queue that the routing key names, what services send by replay exchanges of their own."""
+"""Begins the names of the exchanges by which services send to one queue."""
+DIRECT = "crm.direct"
+"""Hands on what comes by those: its routing keys are a queue's name and a type, and a queue is bound to what it may have."""
 DEAD_LETTERS = "crm.dlx"
 LOG = "crm.log"
 
@@ -45,6 +47,11 @@ LOG = "crm.log"
 def replay_of(service: str) -> str:
     """The exchange by which a service sends to one queue; its broker user alone may publish to it."""
     return f"{REPLAY}.{service}"
+
+
+def direct_key(queue: str, type_: str) -> str:
+    """The routing key by which a message of this type goes to one queue; with a pattern, what the queue is bound by."""
+    return f"{queue}.{type_}"
 
 
 def inbox_of(service: str) -> str:
@@ -60,6 +67,9 @@ def access_of(service: str) -> str:
 CONNECT_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10
 """A peer silent for about three of these is taken for dead; a broker that only pauses for 20 s is not."""
+
+SNAPSHOT_REQUEST = "crm.control.snapshot-request"
+"""The type of a control message: send me the records that you have."""
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -421,14 +431,23 @@ class Passage:
 
 
 async def declare(
-    url: str, exchanges: Sequence[Exchange], queues: Sequence[Queue], passages: Sequence[Passage] = ()
+    url: str,
+    exchanges: Sequence[Exchange],
+    queues: Sequence[Queue],
+    passages: Sequence[Passage] = (),
+    retired: Sequence[str] = (),
 ) -> None:
-    """Declare everything; idempotent. Raises BrokerDown, or AMQPError when something exists with other arguments."""
+    """Declare everything, and delete the retired exchanges; idempotent.
+
+    Raises BrokerDown, or AMQPError when something exists with other arguments.
+    """
     connection = await _connect(url, "topology")
     try:
         channel = await connection.channel(publisher_confirms=False)
         for exchange in exchanges:
             await channel.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=True)
+        for name in retired:
+            await channel.exchange_delete(name)
         for passage in passages:
             await channel.exchange_bind(passage.destination, passage.source)
         for queue in queues:

@@ -56,6 +56,10 @@ class Management:
         """Raises TopologyError."""
         await self._call("PUT", path, body)
 
+    async def post(self, path: str, body: dict[str, Any]) -> None:
+        """Raises TopologyError."""
+        await self._call("POST", path, body)
+
     async def delete(self, path: str, *, missing_ok: bool = False) -> None:
         """Raises TopologyError."""
         await self._call("DELETE", path, None, missing_ok=missing_ok)

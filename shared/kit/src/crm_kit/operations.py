@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, inbox, outbox, replay
-from crm_kit.bus import BrokerDown, Outcome, Publisher, replay_of
+from crm_kit.bus import BrokerDown, Outcome, Publisher, direct_key, replay_of
 from crm_kit.db import Database, new_id
 from crm_kit.management import TopologyError
 from crm_kit.relay import message_of
@@ -212,10 +212,10 @@ async def send_again(
     while rows := (await conn.exec_driver_sql(_PUBLISHED, (last, since, until, PAGE))).mappings().all():
         last = rows[-1]["seq"]
         heard = [row for row in rows if any(matches(pattern, row["type"]) for pattern in patterns)]
-        messages = [message_of(row, service, routing_key=queue) for row in heard]
+        messages = [message_of(row, service, routing_key=direct_key(queue, row["type"])) for row in heard]
         outcomes = await publisher.publish(replay_of(service), messages, seconds=30)
         if Outcome.RETURNED in outcomes:
-            raise TopologyError(f"queue {queue} is not bound to crm.replay")
+            raise TopologyError(f"queue {queue} does not hear what it is bound to: crm topology apply")
         if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
             raise BrokerDown(f"not all were confirmed; {sent} events were: start again")
         sent += len(messages)
@@ -299,7 +299,7 @@ def _parser(services: list[str]) -> argparse.ArgumentParser:
     command = commands.add_parser("snapshot", help="send current records to one queue")
     command.add_argument("--from", dest="service", required=True, choices=services)
     command.add_argument("--types", required=True, help="entities, separated by commas")
-    command.add_argument("--to", dest="queue", required=True, help="a queue bound to crm.replay by its name")
+    command.add_argument("--to", dest="queue", required=True, help="a queue that hears them")
     command.add_argument(
         "--no-wait", action="store_true", help="leave it to the service's worker, now or when it is up"
     )
@@ -321,7 +321,7 @@ def _instant(text: str) -> datetime:
 async def _run(arguments: argparse.Namespace, databases: Mapping[str, str], broker: Broker | None) -> int:
     chosen = [arguments.service] if arguments.service else sorted(databases)
     if arguments.command == "snapshot":
-        return await _snapshot(arguments, databases[arguments.service], broker)
+        return await _snapshot(arguments, databases[arguments.service])
     if arguments.command == "replay":
         if broker is None:
             raise TopologyError("a replay needs the broker")
@@ -361,20 +361,7 @@ async def _replay(arguments: argparse.Namespace, url: str, broker: Broker) -> in
     return 0
 
 
-async def _not_given(arguments: argparse.Namespace, broker: Broker | None) -> list[str]:
-    """The entities whose records a subscriber may not have: no pattern of its queue lets it hear all about them."""
-    if broker is None or not broker.management_url or not arguments.queue.startswith("ext."):
-        return []
-    patterns = await broker.patterns_of(arguments.queue)
-    types = {entity: f"crm.{arguments.service}.{entity}.snapshot.v1" for entity in arguments.types.split(",")}
-    return [entity for entity, type_ in types.items() if not any(matches(pattern, type_) for pattern in patterns)]
-
-
-async def _snapshot(arguments: argparse.Namespace, url: str, broker: Broker | None) -> int:
-    if unheard := await _not_given(arguments, broker):
-        patterns = " ".join(f"--bind 'crm.{arguments.service}.{entity}.snapshot.#'" for entity in unheard)
-        sys.stderr.write(f"{arguments.queue} does not hear {', '.join(unheard)}; crm topology subscribe: {patterns}\n")
-        return 1
+async def _snapshot(arguments: argparse.Namespace, url: str) -> int:
     async with _opened(url) as conn:
         request = await snapshot(conn, arguments.types.split(","), arguments.queue)
     _say(f"requested {request}")

@@ -18,7 +18,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
 from crm_kit.backoff import Backoff
-from crm_kit.bus import REPLAY, BrokerDown, Delivery, Outcome, Outgoing, Publisher, inbox_of, outgoing, replay_of
+from crm_kit.bus import (
+    SNAPSHOT_REQUEST,
+    BrokerDown,
+    Delivery,
+    Outcome,
+    Outgoing,
+    Publisher,
+    direct_key,
+    inbox_of,
+    outgoing,
+    replay_of,
+)
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.provenance import Refused, asker_of
@@ -27,7 +38,6 @@ from crm_kit.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-SNAPSHOT_REQUEST = "crm.control.snapshot-request"
 CHANNEL = "crm_snapshot"
 PAGE = 500
 POLL_SECONDS = 2.0
@@ -162,7 +172,7 @@ class Snapshots:
             messages = [self._message(entity, row, queue, correlation) for row in rows]
             outcomes = await self._publisher.publish(replay_of(self._service), messages, seconds=10)
             if Outcome.RETURNED in outcomes:
-                return sent, f"queue {queue} is not bound to {REPLAY}"
+                return sent, f"queue {queue} is not there, or does not hear {entity}"
             if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
                 raise BrokerDown("a page of the snapshot was not confirmed")
             sent, after = sent + len(rows), rows[-1].id
@@ -195,7 +205,7 @@ class Snapshots:
             "subject": str(row.id),
             "crm-version": row.version,
         }
-        return outgoing(body, queue, message_id=event_id, headers=headers)
+        return outgoing(body, direct_key(queue, type_), message_id=event_id, headers=headers)
 
     async def request_missing(self) -> None:
         """Ask every source that a new projection group follows for its records, until each request is confirmed."""
@@ -234,7 +244,7 @@ class Snapshots:
         request_id = str(new_id())
         message = outgoing(
             body,
-            inbox_of(producer),
+            direct_key(inbox_of(producer), SNAPSHOT_REQUEST),
             message_id=request_id,
             headers={"id": request_id, "type": SNAPSHOT_REQUEST},
             content_type="application/json",

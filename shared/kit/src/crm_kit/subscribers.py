@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from crm_kit import bus
-from crm_kit.bus import EVENTS, REPLAY, Queue
+from crm_kit.bus import DIRECT, EVENTS, Queue, direct_key
 from crm_kit.management import Management, TopologyError, user_of, vhost_of
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -58,6 +58,20 @@ async def confine_all(management: Management, amqp_url: str) -> list[str]:
     return declared
 
 
+async def bind_all(management: Management, amqp_url: str) -> None:
+    """Let each subscriber's queue have by replays and snapshots what it hears of events, and no more."""
+    vhost = quote(vhost_of(amqp_url), safe="")
+    for queue in await management.get(f"queues/{vhost}?columns=name"):
+        name = queue["name"]
+        if name.startswith("ext."):
+            wanted = _bindings_of(name, await _patterns(management, name, amqp_url))
+            for exchange, key in wanted:
+                if exchange == DIRECT:
+                    place = f"bindings/{vhost}/e/{DIRECT}/q/{quote(name, safe='')}"
+                    await management.post(place, {"routing_key": key})
+            await _unbind_others(management, name, wanted, amqp_url)
+
+
 async def subscribe(
     name: str,
     patterns: Sequence[str],
@@ -91,11 +105,10 @@ async def subscribe(
         if password:
             await management.put(f"users/{quote(user, safe='')}", {"password": password, "tags": ""})
         await _confine(management, name, amqp_url)
-        bindings = tuple((EVENTS, pattern) for pattern in patterns)
-        declared = Queue(full, {"x-queue-type": "quorum"}, (*bindings, (REPLAY, full)))
-        if full not in queues or patterns:
-            await bus.declare(amqp_url, (), [declared])
-            await _unbind_others(management, full, patterns, amqp_url)
+        if patterns:
+            wanted = _bindings_of(full, patterns)
+            await bus.declare(amqp_url, (), [Queue(full, {"x-queue-type": "quorum"}, tuple(wanted))])
+            await _unbind_others(management, full, wanted, amqp_url)
         bound = await _patterns(management, full, amqp_url)
     parts = urlsplit(amqp_url)
     account = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
@@ -164,19 +177,25 @@ async def _bindings(management: Management, queue: str, amqp_url: str) -> list[d
     found = await management.find(place)
     if found is None:
         raise TopologyError(f"there is no queue {queue}")
-    return [binding for binding in found if binding["source"] == EVENTS]
+    return [binding for binding in found if binding["source"] in (EVENTS, DIRECT)]
+
+
+def _bindings_of(queue: str, patterns: Sequence[str]) -> list[tuple[str, str]]:
+    return [
+        *((EVENTS, pattern) for pattern in patterns),
+        *((DIRECT, direct_key(queue, pattern)) for pattern in patterns),
+    ]
 
 
 async def _patterns(management: Management, queue: str, amqp_url: str) -> list[str]:
-    return sorted(binding["routing_key"] for binding in await _bindings(management, queue, amqp_url))
+    found = await _bindings(management, queue, amqp_url)
+    return sorted(binding["routing_key"] for binding in found if binding["source"] == EVENTS)
 
 
-async def _unbind_others(management: Management, queue: str, patterns: Sequence[str], amqp_url: str) -> None:
-    if not patterns:
-        return
+async def _unbind_others(management: Management, queue: str, wanted: Sequence[tuple[str, str]], amqp_url: str) -> None:
     vhost = quote(vhost_of(amqp_url), safe="")
     for binding in await _bindings(management, queue, amqp_url):
-        if binding["routing_key"] not in patterns:
+        if (binding["source"], binding["routing_key"]) not in wanted:
             key = quote(binding["properties_key"], safe="")
-            place = f"bindings/{vhost}/e/{EVENTS}/q/{quote(queue, safe='')}/{key}"
+            place = f"bindings/{vhost}/e/{binding['source']}/q/{quote(queue, safe='')}/{key}"
             await management.delete(place, missing_ok=True)

@@ -9,7 +9,21 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 from crm_kit import bus, subscribers
-from crm_kit.bus import DEAD_LETTERS, EVENTS, LOG, REPLAY, Exchange, Passage, Queue, access_of, inbox_of, replay_of
+from crm_kit.bus import (
+    DEAD_LETTERS,
+    DIRECT,
+    EVENTS,
+    LOG,
+    REPLAY,
+    SNAPSHOT_REQUEST,
+    Exchange,
+    Passage,
+    Queue,
+    access_of,
+    direct_key,
+    inbox_of,
+    replay_of,
+)
 from crm_kit.directory_feed import ACCESS_KEYS
 from crm_kit.management import Management as Management
 from crm_kit.management import TopologyError as TopologyError
@@ -23,7 +37,9 @@ LOG_BYTES = 20_000_000_000
 SERVICE_LIMITS = {"max-connections": 200, "max-channels": 400}
 """What one service's user may have open, over all its processes; a worker has about five connections of one channel."""
 
-EXCHANGES = (Exchange(EVENTS, "topic"), Exchange(DEAD_LETTERS, "direct"), Exchange(REPLAY, "direct"))
+EXCHANGES = (Exchange(EVENTS, "topic"), Exchange(DEAD_LETTERS, "direct"), Exchange(DIRECT, "topic"))
+RETIRED = (REPLAY,)
+"""Of earlier releases: every service could send to every queue by it."""
 
 
 @dataclass
@@ -60,7 +76,9 @@ def queues_of(service: str, routing_keys: Sequence[str], caps: Caps = Caps()) ->
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
-    inbox = Queue(inbox_of(service), arguments, (*((EVENTS, key) for key in routing_keys), (REPLAY, inbox_of(service))))
+    name = inbox_of(service)
+    direct = ((DIRECT, direct_key(name, key)) for key in (*routing_keys, SNAPSHOT_REQUEST))
+    inbox = Queue(name, arguments, (*((EVENTS, key) for key in routing_keys), *direct))
     access = Queue(access_of(service), arguments, tuple((EVENTS, key) for key in routing_keys if key in ACCESS_KEYS))
     parking = Queue(f"crm.{service}.parking", {"x-queue-type": "quorum"}, ((DEAD_LETTERS, service),))
     return inbox, access, parking
@@ -101,7 +119,11 @@ async def apply(
     for service, keys in services.items():
         queues += queues_of(service, keys, caps)
     exchanges = [*EXCHANGES, *(Exchange(replay_of(service), "fanout") for service in services)]
-    await bus.declare(amqp_url, exchanges, queues, [Passage(replay_of(service), REPLAY) for service in services])
+    passages = [Passage(replay_of(service), DIRECT) for service in services]
+    await bus.declare(amqp_url, exchanges, queues, passages, RETIRED)
+    if management_url:
+        async with Management(management_url) as management:
+            await subscribers.bind_all(management, amqp_url)
     report.declared += [f"exchange {exchange.name}" for exchange in exchanges]
     report.declared += [f"queue {queue.name} ({len(queue.bindings)} bindings)" for queue in queues]
     return report

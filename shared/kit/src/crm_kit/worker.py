@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm_kit import bus, clock, idempotency, inbox, outbox, telemetry
-from crm_kit.bus import BrokerDown, Publisher
+from crm_kit.bus import SNAPSHOT_REQUEST, BrokerDown, Publisher
 from crm_kit.connections import Limits, limited
 from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
@@ -26,7 +26,7 @@ from crm_kit.intake import Intake
 from crm_kit.memory import HOUSEKEEPER
 from crm_kit.records.snapshots import snapshot_sources
 from crm_kit.relay import Relay
-from crm_kit.replay import SNAPSHOT_REQUEST, Snapshots, Sources
+from crm_kit.replay import Snapshots, Sources
 from crm_kit.runtime import Runtime, Service, access_runtime, open_runtime
 from crm_kit.settings import Settings
 from crm_kit.standing import Standing

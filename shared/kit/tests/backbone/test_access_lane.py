@@ -14,7 +14,7 @@ import pytest
 from crm_contracts.identity import AccessChangeCreated
 from crm_contracts.samples import sample
 from crm_kit import clock, topology
-from crm_kit.bus import EVENTS, Outcome, Publisher, access_of, inbox_of, outgoing, replay_of
+from crm_kit.bus import EVENTS, Outcome, Publisher, access_of, direct_key, inbox_of, outgoing, replay_of
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.directory_feed import follow_identity
@@ -142,7 +142,8 @@ async def test_what_comes_by_both_queues_takes_effect_once_and_what_comes_by_the
         await tell(publisher, revocation(by_both))
         body = revocation(replayed)
         document = orjson.loads(body)
-        await tell(publisher, orjson.dumps(document), exchange=replay_of("identity"), key=inbox_of("mini"))
+        key = direct_key(inbox_of("mini"), AccessChangeCreated.type)
+        await tell(publisher, orjson.dumps(document), exchange=replay_of("identity"), key=key)
         await until(revoked(runtime, by_both))
         await until(revoked(runtime, replayed))
     assert await rows(runtime, "select count(*) from inbox where consumer = 'mini.access' and state = 'done'") == [(2,)]

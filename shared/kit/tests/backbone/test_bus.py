@@ -29,7 +29,11 @@ async def test_what_is_sent_together_arrives_whole_and_in_order(
 
 
 async def test_only_what_nobody_listens_to_is_returned(publisher: Publisher) -> None:
-    sent = [message(0, 4, "crm.mini.inbox"), message(1, 4, "nobody"), message(2, 4, "crm.mini.inbox")]
+    sent = [
+        message(0, 4, "crm.mini.inbox.crm.mini.thing.x"),
+        message(1, 4, "nobody"),
+        message(2, 4, "crm.mini.inbox.crm.mini.thing.x"),
+    ]
     outcomes = await publisher.publish(replay_of("mini"), sent)
     assert outcomes == [Outcome.CONFIRMED, Outcome.RETURNED, Outcome.CONFIRMED]
     assert await publisher.publish(EVENTS, [message(3, 4)]) == [Outcome.CONFIRMED]

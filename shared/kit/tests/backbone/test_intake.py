@@ -9,7 +9,7 @@ import aiormq
 import pytest
 
 from crm_kit import inbox
-from crm_kit.bus import Publisher, outgoing, replay_of
+from crm_kit.bus import Publisher, direct_key, outgoing, replay_of
 from crm_kit.db import new_id
 from crm_kit.dispatch import Message
 from crm_kit.intake import DEATHS, Intake
@@ -65,7 +65,11 @@ async def test_a_replay_feeds_projections_and_repeats_no_act(
     intake: Intake, runtime: Runtime, publisher: Publisher, story: Story
 ) -> None:
     await send(
-        publisher, story.tell("created"), story.tell("renamed"), exchange=replay_of("mini"), key="crm.mini.inbox"
+        publisher,
+        story.tell("created"),
+        story.tell("renamed"),
+        exchange=replay_of("mini"),
+        key=direct_key("crm.mini.inbox", "crm.mini.thing.updated.v1"),
     )
     async with running(intake):
         await until(lambda: _equal(runtime, "journal", 2))
@@ -76,10 +80,15 @@ async def test_a_replay_feeds_projections_and_repeats_no_act(
 async def test_a_message_that_is_no_event_is_parked_and_the_next_one_handled(
     intake: Intake, runtime: Runtime, publisher: Publisher, story: Story
 ) -> None:
-    garbage = outgoing(b"\xff\x00", "crm.mini.inbox", message_id="not a uuid", headers={})
+    garbage = outgoing(b"\xff\x00", "crm.mini.inbox.crm.mini.thing.garbage", message_id="not a uuid", headers={})
     event_id = str(new_id())
     headers = {"id": event_id, "type": "crm.mini.thing.created.v1", "source": "/crm/mini", "subject": str(new_id())}
-    broken = outgoing(b'{"specversion":', "crm.mini.inbox", message_id=event_id, headers={**headers, "crm-version": 1})
+    broken = outgoing(
+        b'{"specversion":',
+        "crm.mini.inbox.crm.mini.thing.created.v1",
+        message_id=event_id,
+        headers={**headers, "crm-version": 1},
+    )
     await publisher.publish(replay_of("mini"), [garbage, broken])
     await send(publisher, story.tell("created"))
     async with running(intake):

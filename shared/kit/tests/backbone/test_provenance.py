@@ -13,18 +13,22 @@ from aiormq.exceptions import AMQPError, ChannelAccessRefused
 from prometheus_client import REGISTRY
 
 from crm_kit import inbox, operations
-from crm_kit.bus import EVENTS, REPLAY, Publisher, inbox_of, replay_of
+from crm_kit.bus import DIRECT, EVENTS, SNAPSHOT_REQUEST, Publisher, direct_key, inbox_of, replay_of
 from crm_kit.db import new_id
 from crm_kit.dispatch import Dispatcher, Message
 from crm_kit.intake import Intake
-from crm_kit.replay import SNAPSHOT_REQUEST
 from crm_kit.runtime import Runtime
 
 from .conftest import Story, rows, send, until
 from .test_intake import give_up, running
+from .test_relay import make_things
 from .test_replay import snapshots_of
 
 PARKED = "select consumer, source, entity, last_error from inbox where state = 'parked'"
+
+
+def to_mini(type_: str) -> str:
+    return direct_key(inbox_of("mini"), type_)
 
 
 def headers_of(message: Message, **others: Any) -> dict[str, Any]:
@@ -68,15 +72,17 @@ async def test_what_another_service_sends_in_its_name_is_kept_refused_and_never_
     before = refused()
     forged = story.tell(fact)
     headers = headers_of(forged)
-    await publish(rogue, replay_of("rogue"), inbox_of("mini"), forged.body, headers)
+    await publish(rogue, replay_of("rogue"), to_mini(forged.envelope.type), forged.body, headers)
     # Copied to a key that is not the sender's own: the broker checks the first key only.
     copied = {**headers, "CC": [forged.envelope.type]}
     await publish(rogue, EVENTS, "crm.rogue.thing.created.v1", forged.body + b" ", copied)
     # What cannot be read is parked by its headers, and would hold up the record that they name.
-    await publish(rogue, replay_of("rogue"), inbox_of("mini"), b"{", headers)
+    await publish(rogue, replay_of("rogue"), to_mini(forged.envelope.type), b"{", headers)
     # Said to have been among the dead letters, where nobody looks at a body.
     dead = [{"queue": inbox_of("mini"), "exchange": EVENTS, "routing-keys": [forged.envelope.type], "count": 1}]
-    await publish(rogue, replay_of("rogue"), inbox_of("mini"), forged.body + b"  ", {**headers, "x-death": dead})
+    await publish(
+        rogue, replay_of("rogue"), to_mini("crm.mini.thing.x"), forged.body + b"  ", {**headers, "x-death": dead}
+    )
     async with running(intake):
         await settled(runtime, 4)
         assert refused() - before == 4
@@ -105,7 +111,7 @@ async def test_a_dead_letter_is_judged_by_the_way_it_came(
     rogue: str, intake: Intake, runtime: Runtime, amqp_url: str, story: Story
 ) -> None:
     forged = story.tell("created")
-    await publish(rogue, replay_of("rogue"), inbox_of("mini"), forged.body, headers_of(forged))
+    await publish(rogue, replay_of("rogue"), to_mini(forged.envelope.type), forged.body, headers_of(forged))
     await give_up(amqp_url, 1)
     async with running(intake):
         await settled(runtime, 1)
@@ -138,7 +144,7 @@ async def test_a_service_asks_for_its_own_inbox_alone(
         (replay_of("rogue"), "crm.rogue.inbox"),
     ):
         body = orjson.dumps({"entities": ["thing"], "queue": queue})
-        await publish(rogue, exchange, inbox_of("mini"), body, {}, SNAPSHOT_REQUEST)
+        await publish(rogue, exchange, to_mini(SNAPSHOT_REQUEST), body, {}, SNAPSHOT_REQUEST)
     body = orjson.dumps({"entities": ["thing"], "queue": "crm.rogue.inbox", "by": "way of events"})
     await publish(rogue, EVENTS, "crm.rogue.a.b.v1", body, {"CC": ["crm.mini.thing.x"]}, SNAPSHOT_REQUEST)
     async with running(intake):
@@ -146,13 +152,34 @@ async def test_a_service_asks_for_its_own_inbox_alone(
     assert await rows(runtime, "select queue, requested_by from snapshot_request") == [("crm.rogue.inbox", "rogue")]
 
 
+async def test_a_service_gets_no_records_but_those_that_its_queue_is_bound_to(
+    rogue: str, runtime: Runtime, dispatcher: Dispatcher, amqp_url: str
+) -> None:
+    """Whatever it asks for: its user cannot bind."""
+    await make_things(runtime, 1)
+    snapshots = snapshots_of(runtime, amqp_url)
+    intake = Intake(dispatcher, amqp_url, control={SNAPSHOT_REQUEST: snapshots.accept})
+    body = orjson.dumps({"entities": ["thing"], "queue": inbox_of("rogue")})
+    await publish(rogue, replay_of("rogue"), to_mini(SNAPSHOT_REQUEST), body, {}, SNAPSHOT_REQUEST)
+
+    async def asked() -> bool:
+        return await rows(runtime, "select count(*) from snapshot_request") == [(1,)]
+
+    async with running(intake):
+        await until(asked)
+    assert await snapshots.serve_one()
+    assert await rows(runtime, "select sent, error from snapshot_request") == [
+        (0, "queue crm.rogue.inbox is not there, or does not hear thing")
+    ]
+
+
 @pytest.mark.parametrize(
     ("exchange", "key"),
     [
-        (REPLAY, "crm.mini.inbox"),
+        (DIRECT, "crm.mini.inbox.crm.mini.thing.created.v1"),
         ("", "crm.mini.inbox"),
         ("crm.dlx", "mini"),
-        (replay_of("mini"), "crm.mini.inbox"),
+        (replay_of("mini"), "crm.mini.inbox.crm.mini.thing.created.v1"),
         (EVENTS, "crm.mini.thing.created.v1"),
     ],
 )
@@ -166,7 +193,7 @@ async def test_a_service_publishes_nowhere_but_under_its_own_name(rogue: str, ex
     "act",
     [
         lambda channel: channel.exchange_bind(EVENTS, replay_of("mini")),
-        lambda channel: channel.exchange_bind(REPLAY, replay_of("rogue")),
+        lambda channel: channel.exchange_bind(DIRECT, replay_of("rogue")),
         lambda channel: channel.queue_bind("crm.rogue.inbox", EVENTS, "#"),
         lambda channel: channel.queue_declare("crm.rogue.more", durable=True),
         lambda channel: channel.basic_get("crm.mini.inbox"),

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import inbox, operations
-from crm_kit.bus import Publisher, Session
+from crm_kit.bus import SNAPSHOT_REQUEST, Publisher, Session
 from crm_kit.consumers import Consumers
 from crm_kit.intake import Intake
 from crm_kit.relay import Relay
-from crm_kit.replay import SNAPSHOT_REQUEST, Row, Snapshots
+from crm_kit.replay import Row, Snapshots
 from crm_kit.runtime import Runtime
 
 from .conftest import rows, until
@@ -69,7 +69,7 @@ async def test_a_snapshot_to_nowhere_says_so(runtime: Runtime, amqp_url: str) ->
         await operations.snapshot(conn, ["thing"], "crm.nowhere")
     assert await snapshots_of(runtime, amqp_url).serve_one()
     [(error, done)] = await rows(runtime, "select error, done_at is not null from snapshot_request")
-    assert (error, done) == ("queue crm.nowhere is not bound to crm.replay", True)
+    assert (error, done) == ("queue crm.nowhere is not there, or does not hear thing", True)
 
 
 async def test_the_command_waits_until_all_is_sent_and_says_what_was_not(
@@ -95,7 +95,7 @@ async def test_the_command_waits_until_all_is_sent_and_says_what_was_not(
     assert [line for line in printed.out.splitlines() if line.startswith("sent ")] == [
         f"sent {n} records" for n in (3, 3, 0)
     ]
-    assert printed.err.splitlines() == ["mini has no thign", "queue crm.nowhere is not bound to crm.replay"]
+    assert printed.err.splitlines() == ["mini has no thign", "queue crm.nowhere is not there, or does not hear thing"]
 
 
 async def test_a_new_group_asks_for_what_it_needs_once(runtime: Runtime, amqp_url: str) -> None:

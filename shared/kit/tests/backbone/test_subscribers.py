@@ -1,6 +1,5 @@
 """Another system at the broker reads what it was given, and can do nothing else: asked of a real one, as that system."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -13,7 +12,7 @@ import pytest
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
 from crm_kit import clock, operations, subscribers, topology
-from crm_kit.bus import EVENTS, REPLAY, Publisher, inbox_of, replay_of
+from crm_kit.bus import DIRECT, EVENTS, Publisher, inbox_of, replay_of
 from crm_kit.management import Management, TopologyError, user_of, vhost_of
 from crm_kit.operations import Broker
 from crm_kit.relay import Relay
@@ -21,7 +20,7 @@ from crm_kit.runtime import Runtime
 from crm_kit.subscribers import MOST_QUEUES, Subscription, subscribe, unsubscribe
 from crm_local.servers import Servers
 
-from .conftest import Story, send, until
+from .conftest import Story, rows, send, until
 from .miniature import consumers
 from .test_provenance import channel_of
 from .test_relay import make_things, rename
@@ -70,7 +69,7 @@ FORBIDDEN = {
         "ext.billing.log", durable=True, arguments={"x-queue-type": "stream"}
     ),
     "declare an exchange": lambda channel: channel.exchange_declare("ext.billing.mine"),
-    "bind an exchange": lambda channel: channel.exchange_bind(REPLAY, EVENTS),
+    "bind an exchange": lambda channel: channel.exchange_bind(DIRECT, EVENTS),
     "delete its queue": lambda channel: channel.queue_delete("ext.billing.events"),
     "read the log": lambda channel: channel.basic_get("crm.log"),
     "consume the log": lambda channel: channel.basic_consume("crm.log", print),
@@ -81,9 +80,11 @@ FORBIDDEN = {
         b"{}", exchange=EVENTS, routing_key="crm.mini.thing.x.v1"
     ),
     "publish a snapshot": lambda channel: channel.basic_publish(
-        b"{}", exchange=replay_of("mini"), routing_key="crm.mini.inbox"
+        b"{}", exchange=replay_of("mini"), routing_key="crm.mini.inbox.crm.mini.thing.x"
     ),
-    "ask for a snapshot": lambda channel: channel.basic_publish(b"{}", exchange=REPLAY, routing_key="crm.mini.inbox"),
+    "ask for a snapshot": lambda channel: channel.basic_publish(
+        b"{}", exchange=DIRECT, routing_key="crm.mini.inbox.crm.control.snapshot-request"
+    ),
     "publish to its own queue": lambda channel: channel.basic_publish(b"{}", routing_key="ext.billing.events"),
 }
 
@@ -115,13 +116,18 @@ async def test_a_subscription_of_an_earlier_release_is_narrowed(broker: Broker) 
     async with Management(broker.management_url) as management:
         await management.put(f"users/{user}", {"password": "old", "tags": ""})
         await management.put(f"permissions/{vhost}/{user}", {"configure": ".*", "write": ".*", "read": ".*"})
+        await management.put(f"queues/{vhost}/ext.old.mine", {"durable": True, "arguments": {}})
+        await management.post(f"bindings/{vhost}/e/{EVENTS}/q/ext.old.mine", {"routing_key": RENAMED})
         caps = topology.Caps(log_bytes=100_000_000)
         keys = {"mini": consumers.routing_keys()}
         report = await topology.apply(keys, broker.amqp_url, broker.management_url, caps=caps)
         rights = await management.get(f"permissions/{vhost}/{user}")
+        bound = await management.get(f"queues/{vhost}/ext.old.mine/bindings")
     await unsubscribe("old", broker.amqp_url, broker.management_url)
     assert "rights of subscriber old" in report.declared
     assert (rights["configure"], rights["write"], rights["read"]) == ("^$", "^$", r"^ext\.old\.")
+    bindings = {(binding["source"], binding["routing_key"]) for binding in bound if binding["source"]}
+    assert bindings == {(EVENTS, RENAMED), (DIRECT, f"ext.old.mine.{RENAMED}")}
 
 
 async def test_its_queues_are_few_of_one_kind_and_capped_by_the_operator(broker: Broker, billing: Subscription) -> None:
@@ -218,20 +224,20 @@ async def test_nothing_is_given_that_was_not_asked_for(broker: Broker) -> None:
 
 
 async def test_a_snapshot_goes_to_those_alone_that_hear_all_of_it(
-    broker: Broker, billing: Subscription, runtime: Runtime, amqp_url: str, capsys: pytest.CaptureFixture[str]
+    broker: Broker, billing: Subscription, runtime: Runtime, amqp_url: str
 ) -> None:
     await make_things(runtime, 2)
-    databases = {"mini": runtime.settings.database_url}
-    command = ["snapshot", "--from", "mini", "--types", "thing", "--to", billing.queue, "--no-wait"]
+    snapshots, outcome = snapshots_of(runtime, amqp_url), "select sent, error from snapshot_request order by id desc"
 
-    def ask() -> int:
-        return operations.main(command, databases, broker)
+    async def sent() -> tuple[Any, ...]:
+        async with runtime.db.begin() as conn:
+            await operations.snapshot(conn, ["thing"], billing.queue)
+        assert await snapshots.serve_one()
+        return (await rows(runtime, outcome))[0]
 
-    assert await asyncio.to_thread(ask) == 1
-    assert "does not hear thing" in capsys.readouterr().err
+    assert await sent() == (0, f"queue {billing.queue} is not there, or does not hear thing")
     await subscribe("billing", ["crm.mini.thing.snapshot.#"], broker.amqp_url, broker.management_url)
-    assert await asyncio.to_thread(ask) == 0
-    assert await snapshots_of(runtime, amqp_url).serve_one()
+    assert await sent() == (2, None)
     assert await types_in(billing.amqp_url, billing.queue) == ["snapshot", "snapshot"]
 
 
