@@ -15,7 +15,6 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 from sqlalchemy import Select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, failpoints
@@ -110,19 +109,28 @@ class TimerLoop:
     async def run(self) -> None:
         """Poll until stopped; an outage of the database is waited out."""
         while not self._stopping.is_set():
+            for timer in self._timers.timers:
+                await self._in_turn(timer)
             try:
-                await self.fire_due()
                 await self._do_chores()
-            except (SQLAlchemyError, OSError) as error:
-                if not (isinstance(error, OSError) or database_away(error) or database_busy(error)):
-                    log.exception("timers.database")
-                else:
-                    log.warning("timers.waiting", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the timers go on
+                log.warning("timers.waiting", error=type(error).__name__)
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._stopping.wait()
             except TimeoutError:
                 continue
+
+    async def _in_turn(self, timer: Timer) -> None:
+        """One timer's turn. One that cannot even look for its rows rests, and the others go on."""
+        try:
+            await self._fire(timer)
+        except Exception as error:
+            if database_away(error) or database_busy(error):
+                log.warning("timers.waiting", timer=timer.name, error=type(error).__name__)
+                return
+            self._resting_until[timer.name] = clock.monotonic() + self._pauses[timer.name].next()
+            log.exception("timers.failed", timer=timer.name)
 
     async def fire_due(self) -> int:
         """Handle every row that is due now; returns how many."""
@@ -157,8 +165,16 @@ class TimerLoop:
                         await uow.flush()
                 failpoints.hit("timers.before_commit")
         except Exception as error:
-            if claimed is None or database_away(error) or database_busy(error):
+            if claimed is None:
                 raise
+            if database_away(error):
+                # It may be this very row that ends the connection: next time others come before it.
+                self._rest(timer, claimed, self._failures_of(timer, claimed), RETRY_SECONDS[0])
+                raise
+            if database_busy(error):
+                log.warning("timer.busy", timer=timer.name, entity=str(claimed))
+                self._rest(timer, claimed, self._failures_of(timer, claimed), POLL_SECONDS)
+                return True
             self._note_failure(timer, claimed, error)
             return False
         self._failing.pop((timer.name, claimed), None)
@@ -177,13 +193,18 @@ class TimerLoop:
 
     def _note_failure(self, timer: Timer, id_: UUID, error: Exception) -> None:
         """Leave this row alone for a while, so that one bad row neither spins nor keeps others waiting."""
-        failures = self._failing.get((timer.name, id_), (0, 0.0))[0] + 1
-        wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
-        if len(self._failing) >= MOST_FAILING:
-            self._failing.pop(next(iter(self._failing)))
-        self._failing[timer.name, id_] = (failures, clock.monotonic() + wait)
+        failures = self._failures_of(timer, id_) + 1
+        self._rest(timer, id_, failures, RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1])
         FAILED.labels(timer.name).inc()
         log.error("timer.failed", timer=timer.name, entity=str(id_), failures=failures, error=describe(error))
+
+    def _failures_of(self, timer: Timer, id_: UUID) -> int:
+        return self._failing.get((timer.name, id_), (0, 0.0))[0]
+
+    def _rest(self, timer: Timer, id_: UUID, failures: int, seconds: float) -> None:
+        if len(self._failing) >= MOST_FAILING:
+            self._failing.pop(next(iter(self._failing)))
+        self._failing[timer.name, id_] = (failures, clock.monotonic() + seconds)
 
     async def _do_chores(self) -> None:
         for chore in self._timers.chores:

@@ -4,13 +4,14 @@ import asyncio
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, select
+import pytest
+from sqlalchemy import Select, select, text
 
 from crm_kit.runtime import Runtime
 from crm_kit.timers import TimerLoop, Timers
 from crm_kit.uow import UnitOfWork
 
-from .conftest import rows
+from .conftest import rows, until
 from .miniature import Thing, ThingUpdated
 from .test_relay import make_things
 
@@ -58,3 +59,48 @@ async def test_a_chore_runs_at_its_interval(runtime: Runtime) -> None:
     await asyncio.wait_for(done.wait(), 5)
     loop.stop()
     await asyncio.wait_for(running, 5)
+
+
+async def test_a_timer_or_chore_that_cannot_look_and_a_row_that_ends_its_connection_stop_no_other(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is in front of one that works."""
+    monkeypatch.setattr("crm_kit.timers.POLL_SECONDS", 0.05)
+    await make_things(runtime, 5)
+    timers, swept, looks = Timers(), asyncio.Event(), 0
+
+    def broken(now: datetime) -> Select[UUID]:
+        nonlocal looks
+        looks += 1
+        return select(Thing.id).where(text("name = 1"))
+
+    @timers.due("broken", broken)
+    async def never(thing_id: UUID, uow: UnitOfWork) -> None:
+        raise AssertionError
+
+    @timers.due("deadly", lambda now: select(Thing.id).where(Thing.name != "done").order_by(Thing.name))
+    async def finish(thing_id: UUID, uow: UnitOfWork) -> None:
+        thing = await uow.load(Thing, thing_id)
+        if thing.name == "thing 0":
+            await (await uow.connection()).exec_driver_sql("select pg_terminate_backend(pg_backend_pid())")
+        thing.name = "done"
+        uow.emit(thing, ThingUpdated)
+
+    @timers.every("bad", seconds=0)
+    async def bad(conn: object) -> None:
+        raise LookupError
+
+    @timers.every("good", seconds=0)
+    async def good(conn: object) -> None:
+        swept.set()
+
+    loop = TimerLoop(timers, runtime)
+    running = asyncio.create_task(loop.run())
+
+    async def others_are_done() -> bool:
+        return await rows(runtime, "select count(*) from thing where name = 'done'") == [(4,)] and swept.is_set()
+
+    await until(others_are_done)
+    assert looks == 1, "it rests"
+    loop.stop()
+    await asyncio.wait_for(running, 10)
