@@ -1,0 +1,168 @@
+"""Events of every type with hostile values in every place, through a real queue to the real worker of every service."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+
+from crm_contracts.catalogue import Event, all_events
+from crm_contracts.samples import sample
+from crm_kit import clock
+from crm_kit.bus import EVENTS, Outcome, Publisher, outgoing
+from crm_kit.consumers import Consumers
+from crm_kit.db import new_id
+from crm_kit.testing import Rabbit
+from crm_kit.testing.databases import Databases
+from crm_local import ports
+from tests.conftest import service_of
+
+HOSTILE: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    2**31,
+    2**63 - 1,
+    1e308,
+    "",
+    "a\0b",
+    "x" * 40_000,
+    "9999-12-31T23:59:59-14:00",
+    "1e999999",
+    [],
+    [[[]]],
+    {},
+    {"a": {"b": "\0"}},
+)
+MOST_LINES = 40
+"""Log lines of a worker for each hostile event: its parking in each group, the halves on the way, and no more."""
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every member of the envelope, and every scalar below them."""
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in inner:
+        yield from places(below, (*path, key))
+
+
+def spoilt(event: type[Event], path: tuple[Any, ...], value: Any) -> bytes:
+    """A first event of a new record, with one place that holds something else."""
+    document = deepcopy(sample(event))
+    told: Any = new_id()
+    document |= {"id": str(new_id()), "subject": str(told), "entityversion": 1, "time": clock.now().isoformat()}
+    document["data"]["record"] |= {"id": str(told), "version": 1}
+    at: Any = document
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return orjson.dumps(document)
+
+
+def hostile(events: list[type[Event]], most: int) -> list[tuple[type[Event], bytes]]:
+    """So many of all the combinations, spread over types, places and values."""
+    every = [(event, path, value) for event in events for path in places(sample(event)) for value in HOSTILE]
+    step = max(1, len(every) // most) | 1  # odd, so that it does not fall into step with the values
+    return [(event, spoilt(event, path, value)) for event, path, value in every[::step]]
+
+
+def good(event: type[Event]) -> tuple[type[Event], bytes]:
+    document = orjson.loads(spoilt(event, ("tracestate",), "liaison=1"))
+    return event, orjson.dumps(document)
+
+
+@asynccontextmanager
+async def working(package: str, environment: dict[str, str], log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The service's worker, as a process of its own."""
+    run = f"from {package}.worker import run; run()"
+    with log.open("wb") as lines:
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", run, env=environment, stderr=lines, stdout=lines
+        )
+    try:
+        yield worker
+    finally:
+        if worker.returncode is None:
+            worker.terminate()
+        await worker.wait()
+
+
+async def test_hostile_events_are_set_aside_and_good_ones_take_effect(
+    package: str, databases: Databases, rabbit: Rabbit, tmp_path: Path, figures: Any
+) -> None:
+    service = service_of(package)
+    consumers: Consumers = import_module(f"{package}.consumers").CONSUMERS
+    database = databases.of(service)
+    await rabbit.declare({service.name: consumers.routing_keys()})
+    followed = [
+        event
+        for event in all_events()
+        if consumers.interested(event.type) and ".snapshot.v" not in event.type and ".created.v" in event.type
+    ]
+    bad = hostile(followed, 200)
+    kept = [good(event) for event in followed for _ in range(3)]
+    mixed = [*kept[: len(kept) // 2], *bad, *kept[len(kept) // 2 :]]
+    publisher = Publisher(rabbit.amqp_url, name="attacker")
+    messages = [
+        outgoing(
+            body,
+            event.type,
+            message_id=str(new_id()),
+            headers={"id": str(new_id()), "type": event.type, "source": f"/crm/{event.entity.service}"},
+        )
+        for event, body in mixed
+    ]
+    outcomes = await publisher.publish(EVENTS, messages, seconds=60)
+    await publisher.close()
+    assert set(outcomes) == {Outcome.CONFIRMED}
+    environment = {
+        **os.environ,
+        "CRM_SERVICE": service.name,
+        "CRM_ROLE": "worker",
+        "CRM_SECRET": "a secret that only tests know",
+        "CRM_PORT": str(ports.choose(1)[0]),
+        "DATABASE_URL": database.url,
+        "AMQP_URL": rabbit.amqp_url,
+        "CRM_JWKS_URL": "http://127.0.0.1:9/none",
+    }
+    expected = {
+        (group.name, orjson.loads(body)["id"]) for event, body in kept for group in consumers.interested(event.type)
+    }
+    log = tmp_path / "worker.log"
+    conn = await asyncpg.connect(database.url)
+    try:
+        async with working(package, environment, log) as worker, asyncio.timeout(180):
+            while True:
+                rows = await conn.fetch("select consumer, event_id::text, state from inbox")
+                done = {(row["consumer"], row["event_id"]) for row in rows if row["state"] == "done"}
+                if expected <= done and await drained(conn, consumers, len(mixed)):
+                    break
+                assert worker.returncode is None
+                await asyncio.sleep(0.2)
+            assert worker.returncode is None
+        parked = await conn.fetch("select last_error from inbox where state = 'parked'")
+        stored = await conn.fetchval("select count(*) from inbox where state in ('pending', 'waiting')")
+    finally:
+        await conn.close()
+        await database.restore()
+    lines = [line for line in log.read_bytes().splitlines() if b"inbox." in line or b"intake." in line]
+    figures(service=service.name, good=len(kept), hostile=len(bad), parked=len(parked), stored=stored, lines=len(lines))
+    assert parked
+    assert all(row["last_error"] for row in parked)
+    assert len(lines) < MOST_LINES * len(bad), "no loop spins"
+    assert not any(b"intake.holding" in line or b"loop_died" in line for line in lines), "nothing was waited for"
+
+
+async def drained(conn: "asyncpg.Connection[asyncpg.Record]", consumers: Consumers, sent: int) -> bool:
+    """Whether every message was looked at: what is neither done nor stored never came."""
+    refused = await conn.fetchval("select count(*) from inbox where consumer like 'crm.%'")
+    seen = await conn.fetchval("select count(distinct event_id) from inbox where consumer not like 'crm.%'")
+    return bool(seen + refused >= sent)
