@@ -227,7 +227,8 @@ async def test_what_ends_the_connection_each_time_is_no_outage(
     intake: Intake, runtime: Runtime, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database answers everybody else, so the message is to blame: it is parked, and the rest goes on."""
-    monkeypatch.setattr("crm_kit.intake.BACKOFF_SECONDS", (0.01,))
+    monkeypatch.setattr("crm_kit.intake.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.intake.LONGEST_PAUSE", 0.01)
     stories = [Story() for _ in range(3)]
     settle, tries = Dispatcher.settle, 0
 
@@ -260,7 +261,8 @@ async def test_what_cannot_be_stored_at_all_goes_to_the_dead_letters_and_nobody_
         await store(conn, failure)
 
     monkeypatch.setattr(inbox, "store", refuse)
-    monkeypatch.setattr("crm_kit.intake.BACKOFF_SECONDS", (0.01,))
+    monkeypatch.setattr("crm_kit.intake.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.intake.LONGEST_PAUSE", 0.01)
     stories = [Story(), Story()]
     await send(publisher, stories[0].tell("created"))
     await publish(publisher, b"{")

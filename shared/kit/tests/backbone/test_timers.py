@@ -66,6 +66,8 @@ async def test_a_timer_or_chore_that_cannot_look_and_a_row_that_ends_its_connect
 ) -> None:
     """Each is in front of one that works."""
     monkeypatch.setattr("crm_kit.timers.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("crm_kit.timers.FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr("crm_kit.timers.LONGEST_PAUSE", 3600.0)
     await make_things(runtime, 5)
     timers, swept, looks = Timers(), asyncio.Event(), 0
 
