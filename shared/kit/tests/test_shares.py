@@ -58,10 +58,10 @@ async def test_when_all_are_taken_holders_take_turns() -> None:
 
 
 async def test_who_waits_too_long_is_told_to_send_less_and_takes_nothing() -> None:
-    shares = Shares(1, seconds=0.01)
+    shares = Shares(1)
     await shares.take("me")
     with pytest.raises(TooManyAtOnce) as refused:
-        await shares.take("me")
+        await shares.take("me", 0.01)
     assert (refused.value.slug, refused.value.members) == ("too-many-requests", {"retry_after": 1})
     shares.give("me")
     assert (shares.held("me"), shares.waiting("me")) == (0, 0)

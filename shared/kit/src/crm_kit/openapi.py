@@ -21,14 +21,14 @@ MEANINGS = {
     412: "The record has changed: If-Match names another version.",
     413: "The body is too large.",
     415: "The body's media type is not supported.",
-    422: "A rule says no; `errors` points at the places.",
+    422: "A rule says no, and `errors` points at the places; or a search would take too long (`too-expensive`).",
     428: "If-Match is missing.",
     429: "Too many requests; see Retry-After.",
     503: "Not now; see Retry-After.",
     504: "The deadline passed.",
 }
-ALWAYS = (400, 401, 403, 404, 429, 503, 504)
-WITH_BODY = (409, 412, 413, 415, 422)
+ALWAYS = (400, 401, 403, 404, 422, 429, 503, 504)
+WITH_BODY = (409, 412, 413, 415)
 
 HEADERS: dict[str, dict[str, Any]] = {
     "If-Match": {

@@ -8,7 +8,7 @@ from typing import Final
 from crm_kit.errors import DomainError
 
 WAIT_SECONDS: Final = 2.0
-"""How long one waits for one's turn, as for a connection of the pool."""
+"""How long a request waits for its turn, or for one after another: as long as for a connection of the pool."""
 LONGEST_LINE: Final = 200
 """How many of one holder wait at a time; one more is refused at once."""
 
@@ -30,8 +30,8 @@ class Shares:
     To take one that is free costs no more than a look into a table: this stands before every request.
     """
 
-    def __init__(self, each: int, all: int | None = None, *, seconds: float = WAIT_SECONDS) -> None:
-        self._each, self._all, self._seconds = each, all, seconds
+    def __init__(self, each: int, all: int | None = None) -> None:
+        self._each, self._all = each, all
         self._held: dict[Hashable, int] = {}
         self._taken = 0
         self._lines: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
@@ -49,8 +49,9 @@ class Shares:
         """How many of the holder wait for their turn."""
         return len(self._lines.get(holder, ()))
 
-    async def take(self, holder: Hashable) -> None:
-        """Take one, in one's turn; ``give`` it back in any case. Raises 429 when it takes too long, or too many wait."""
+    async def take(self, holder: Hashable, seconds: float = WAIT_SECONDS) -> None:
+        """Take one, in one's turn; ``give`` it back. Raises 429 when the turn does not come within ``seconds``, or too many
+        wait for theirs."""
         if holder not in self._lines and self._free(holder):
             self._grant(holder)
             return
@@ -60,7 +61,7 @@ class Shares:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.append(turn)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 await turn
         except BaseException as error:
             self._leave(holder, turn)

@@ -4,14 +4,16 @@ It loads and locks, checks who may, stamps versions, and at the end sends one st
 Commands never commit: the route wrapper or the consumer does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Depth, Privilege
@@ -25,6 +27,7 @@ from crm_kit.access import Principal
 from crm_kit.announcing import Cause, Origin, announce, too_large, validate
 from crm_kit.db import OwnedRecord, Record, Stateful, fetch, new_id, stored_columns, survivor_of
 from crm_kit.errors import (
+    DomainError,
     Forbidden,
     InactiveReference,
     Merged,
@@ -36,9 +39,11 @@ from crm_kit.errors import (
 from crm_kit.failpoints import hit
 from crm_kit.flush import Changes
 from crm_kit.idempotency import KEEP_ANSWER, Answer, Key
+from crm_kit.outages import ran_out_of_time
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.records.presenter import UNKNOWN, Named, Target, presenter_of, to_json
 from crm_kit.runtime import PRINCIPALS, Runtime, system_id
+from crm_kit.shares import WAIT_SECONDS, Shares, TooManyAtOnce
 
 R = TypeVar("R", bound=Record)
 
@@ -46,6 +51,11 @@ STAMPS = frozenset({"version", "modified_at", "modified_by"})
 LOADED = "_loaded"
 SYSTEM = "system"
 """The kind of principal that a service is to itself."""
+READING_PART: Final = 0.8
+"""The part of a hop after which reads end, so that the answer which says so is there before the caller gives up."""
+SHORTEST_WAIT: Final = 0.05
+WAITING_PART: Final = 0.2
+"""What of a hop one may wait for one's turn and still be told that the work itself takes too long."""
 
 
 @dataclass(slots=True)
@@ -74,6 +84,7 @@ class UnitOfWork:
         self.principal = principal
         self.cause = cause
         self.now = clock.now()
+        self._began, self._waited = clock.monotonic(), 0.0
         self.names: dict[UUID, Named] = {}
         self._key = key
         self._if_match = if_match
@@ -81,7 +92,6 @@ class UnitOfWork:
         self._borrowed = conn is not None
         self._in_transaction = conn is not None
         self._stack = AsyncExitStack()
-        self._slow = False
         self._records: dict[tuple[type[Record], UUID], Record] = {}
         self._seen: dict[tuple[type[Record], UUID], Record] = {}
         self._looked_up: dict[Any, Sequence[Mapping[str, Any]]] = {}
@@ -124,12 +134,41 @@ class UnitOfWork:
             await self._stack.aclose()
             self._held = None
 
-    async def slowly(self) -> None:
-        """Call before work that no index bounds. A caller does one piece of it at a time, until the unit of work ends."""
-        if self.principal.kind != SYSTEM and not self._slow:
-            await self.let_go()
-            await self.runtime.db.slow.take(self.principal.id)
-            self._slow = True
+    @asynccontextmanager
+    async def bounded(self, advice: str) -> AsyncIterator[None]:
+        """Reads whose time depends on what is asked for: when they take too long, 422 ``too-expensive`` with ``advice``, or
+        429 when it was the caller's other requests that took the time. Of a consumer or a timer nothing is asked."""
+        if self._borrowed or self.principal.kind == SYSTEM:
+            yield
+            return
+        await self.connection()
+        hop = self.runtime.settings.hop_seconds
+        spent = clock.monotonic() - self._began
+        try:
+            async with asyncio.timeout(max(hop * READING_PART - spent, hop / 20)) as limit:
+                yield
+        except (TimeoutError, DBAPIError) as error:
+            if not (limit.expired() or ran_out_of_time(error)):
+                raise
+            if self._waited > hop * WAITING_PART:
+                raise TooManyAtOnce from error
+            raise DomainError("too-expensive", f"This would take longer than a request may. {advice}") from error
+
+    @asynccontextmanager
+    async def slowly(self, advice: str) -> AsyncIterator[None]:
+        """The same of reads that no index bounds: a caller does one of them at a time, and all together leave half of the
+        connections to the rest."""
+        if self._borrowed or self.principal.kind == SYSTEM:
+            yield
+            return
+        await self.let_go()
+        slow, holder = self.runtime.db.slow, self.principal.id
+        await self._take(slow)
+        try:
+            async with self.bounded(advice):
+                yield
+        finally:
+            slow.give(holder)
 
     async def transaction(self) -> AsyncConnection:
         """The connection inside the transaction, begun now if it was not: for what is written beside the records."""
@@ -153,9 +192,15 @@ class UnitOfWork:
         """A connection out of the caller's share; the service itself, whose work is everybody's, has no bounds."""
         db, principal = self.runtime.db, self.principal
         if principal.kind != SYSTEM:
-            await db.shares.take(principal.id)
+            await self._take(db.shares)
             self._stack.callback(db.shares.give, principal.id)
         return await self._stack.enter_async_context(db.connect(autocommit=autocommit))
+
+    async def _take(self, shares: Shares) -> None:
+        """Take one in the caller's turn: all turns of a request together are to leave time for its work."""
+        now = clock.monotonic()
+        await shares.take(self.principal.id, max(WAIT_SECONDS - (now - self._began), SHORTEST_WAIT))
+        self._waited += clock.monotonic() - now
 
     async def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
         """Run a read, or a set-based write of a projection."""
@@ -461,14 +506,9 @@ class UnitOfWork:
 
     async def close(self) -> None:
         """Give the connection back; what is not committed is rolled back."""
-        try:
-            if not self._borrowed:
-                await self._stack.aclose()
-                self._held = None
-        finally:
-            if self._slow:
-                self._slow = False
-                self.runtime.db.slow.give(self.principal.id)
+        if not self._borrowed:
+            await self._stack.aclose()
+            self._held = None
 
     async def _keep_without_effect(self, answer: Answer) -> None:
         assert self._key is not None

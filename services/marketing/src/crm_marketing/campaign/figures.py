@@ -15,7 +15,6 @@ from crm_marketing.projections.lead_ref import LeadRef
 
 async def figures_of(uow: UnitOfWork, campaign: Campaign) -> dict[str, Any]:
     """The figures of a campaign, in one statement; amounts in base currency."""
-    await uow.slowly()
     leads = (
         select(
             func.count().label("leads"),
@@ -33,7 +32,8 @@ async def figures_of(uow: UnitOfWork, campaign: Campaign) -> dict[str, Any]:
         .where(Deal.campaign_id == campaign.id, ~Deal.deleted)
         .subquery()
     )
-    found = (await uow.execute(select(leads, deals).select_from(leads.join(deals, true())))).one()
+    async with uow.slowly("Try again when less is going on."):
+        found = (await uow.execute(select(leads, deals).select_from(leads.join(deals, true())))).one()
     base = uow.runtime.directory.organization.base_currency
     cost = campaign.other_cost.amount if campaign.other_cost else Decimal(0)
     roi = return_on_investment(found.won_revenue, cost)

@@ -17,7 +17,6 @@ from crm_sales.opportunity.model import Opportunity
 async def figures_of(uow: UnitOfWork, competitor: Competitor) -> dict[str, Any]:
     """The figures of a competitor over the deals that the caller may read, in one statement; 403 for who may read none."""
     uow.principal.require(Opportunity.entity(), Privilege.READ)
-    await uow.slowly()
     deal = Opportunity.__table__.c
     won = deal.status == "won"
     # A deal may name several competitors, and is lost to one of them or to none.
@@ -34,7 +33,8 @@ async def figures_of(uow: UnitOfWork, competitor: Competitor) -> dict[str, Any]:
         .where(deal.competitor_ids.contains([competitor.id]))
         .where(visible(Opportunity, uow.principal, uow.runtime.directory.tree))
     )
-    found = (await uow.execute(counted)).one()
+    async with uow.slowly("Try again when less is going on."):
+        found = (await uow.execute(counted)).one()
     base = uow.runtime.directory.organization.base_currency
     rate = win_rate(found.won_count, found.lost_count)
     return {

@@ -5,6 +5,7 @@ index. It stops when its page is full or its time is up, so a page may be short,
 caller's scans take turns, and between two steps the connection is free for others.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +31,8 @@ SECONDS = 1.0
 STEP_SECONDS = 0.1
 """A step that took less is followed by one of twice as many records, else by one of half as many: what a record takes
 depends on how common its name is, from less than a millisecond to hundreds."""
+LONGEST_SECONDS = 1.0
+"""A step that takes longer is given up. Of a single record the name is so common then that it tells nothing of whom it is."""
 FIRST_STEP = 1
 LONGEST_STEP = 500
 
@@ -42,23 +45,40 @@ async def scan_duplicates(
     target = OF_THE_SAME_ENTITY[entity]
     if not names:
         target = replace(target, similar="false")
+    async with uow.slowly("Leave the names out: names=false."):
+        return await _scan(uow, entity, listing, limit, after, target, depth)
+
+
+async def _scan(
+    uow: UnitOfWork,
+    entity: type[Somebody],
+    listing: Listing,
+    limit: int,
+    after: str | None,
+    target: Target,
+    depth: Depth,
+) -> Response:
     cursors, scope = cursors_of(uow), f"duplicates of {target} for {uow.principal.id}".encode()
     position = None if after is None else cursors.read(after, scope)
-    await uow.slowly()
     now = clock.monotonic()
     until, step = now + SECONDS, FIRST_STEP
     items: list[dict[str, Any]] = []
-    scanned = 0
+    scanned = unnamed = 0
     while True:
+        rows = await readable_after(uow, listing, position, step)
+        records = [entity.from_row(row) for row in rows]
         try:
-            rows = await readable_after(uow, listing, position, step)
-            records = [entity.from_row(row) for row in rows]
-            partners = await _partners(uow, target, entity, records, depth)
-        except DBAPIError as error:
-            # What follows has names that are far more common: the next request begins there, with a step of one.
-            if position is None or not scanned or not ran_out_of_time(error):
+            async with asyncio.timeout(LONGEST_SECONDS) as patience:
+                partners = await _partners(uow, target, entity, records, depth)
+        except (TimeoutError, DBAPIError) as error:
+            if not (patience.expired() or ran_out_of_time(error)):
                 raise
-            return _page(items, cursors.write(position, scope), scanned)
+            await uow.let_go()
+            if scanned and position is not None:
+                # What follows has names that are far more common: the next request begins there, with one record.
+                return _page(items, cursors.write(position, scope), scanned, unnamed)
+            unnamed += len(records)
+            partners = await _partners(uow, replace(target, similar="false"), entity, records, depth)
         await uow.let_go()
         for number, record in enumerate(records):
             scanned += 1
@@ -66,12 +86,12 @@ async def scan_duplicates(
             if number in partners:
                 items.append(_item(uow, record, partners[number]))
             if len(items) == limit:
-                return _page(items, cursors.write(position, scope), scanned)
+                return _page(items, cursors.write(position, scope), scanned, unnamed)
         if len(rows) < step or position is None:
-            return _page(items, None, scanned)
+            return _page(items, None, scanned, unnamed)
         began, now = now, clock.monotonic()
         if now > until:
-            return _page(items, cursors.write(position, scope), scanned)
+            return _page(items, cursors.write(position, scope), scanned, unnamed)
         step = min(step * 2, LONGEST_STEP) if now - began < STEP_SECONDS else max(step // 2, 1)
 
 
@@ -104,6 +124,6 @@ def _item(uow: UnitOfWork, record: Somebody, matches: Sequence[Match]) -> dict[s
     }
 
 
-def _page(items: list[dict[str, Any]], following: str | None, scanned: int) -> Response:
-    body = {"items": items, "next": following, "scanned": scanned}
+def _page(items: list[dict[str, Any]], following: str | None, scanned: int, unnamed: int) -> Response:
+    body = {"items": items, "next": following, "scanned": scanned, "names_not_compared": unnamed}
     return Response(to_json(body), 200, READ_HEADERS, "application/json")

@@ -127,3 +127,7 @@ class DuplicatesPage(BaseModel):
     items: list[Duplicated] = Field(description="Records with likely duplicates, oldest first.")
     next: str | None = Field(description="Value for `after` of the next stretch; null at the end.")
     scanned: int = Field(description="How many records this answer looked through.")
+    names_not_compared: int = Field(
+        description="Of how many of them only e-mail addresses and phones were compared, because so many have a name like "
+        "theirs."
+    )

@@ -6,12 +6,12 @@ unit, merged: every branch reads one index in order and stops after a page.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Numeric, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.exc import DBAPIError
 
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.filters import (
@@ -35,7 +34,6 @@ from crm_contracts.filters import (
 from crm_kit.access import units_of
 from crm_kit.db import Mergeable, OwnedRecord, Record, fetch, stored_columns
 from crm_kit.errors import DomainError, FieldError, Forbidden
-from crm_kit.outages import ran_out_of_time
 from crm_kit.records.answers import items, page
 from crm_kit.records.cursor import Cursors
 from crm_kit.records.filtering import Below, Filterable, Parameters, Virtual, escaped, filterable
@@ -207,19 +205,16 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
         for depth, kinds in reaches.items()
     ]
     sql = pages[0] if len(pages) == 1 else _merged(pages, order, query.limit)
-    if _is_slow(listing, query, tree):
-        await uow.slowly()
-    with _narrowable(query, tree):
+    count = None
+    async with _at_its_pace(uow, listing, query, tree):
         rows = [dict(row) for row in await fetch(await uow.connection(), sql, parameters.values)]
+        if query.count:
+            count = await _count(uow, listing, reaches, conditions, parameters.values[:filtered])
     following = None
     if len(rows) > query.limit:
         rows.pop()
         last = rows[-1]
         following = cursors.write([_position(last[order.column]), str(last["id"])], scope)
-    count = None
-    if query.count:
-        with _narrowable(query, tree):
-            count = await _count(uow, listing, reaches, conditions, parameters.values[:filtered])
     return page(await items(uow, listing.entity, rows, only, listing.kinds), following, count)
 
 
@@ -230,19 +225,18 @@ def _is_slow(listing: Listing, query: Query, tree: Filter | None) -> bool:
     return bool(query.q) and all(len(word) < TRIGRAM for word in str(query.q).split())
 
 
-@contextmanager
-def _narrowable(query: Query, tree: Filter | None) -> Iterator[None]:
-    """422 ``too-expensive`` for a search that takes too long; a list of everything cannot be asked for otherwise."""
-    try:
-        yield
-    except DBAPIError as error:
-        if not ran_out_of_time(error) or (tree is None and not query.q and not query.count):
-            raise
-        raise DomainError(
-            "too-expensive",
-            "This search would take longer than a request may. Narrow it: filter by status, owner_id or created_at as well, "
-            "look for longer pieces of text, or leave out count=exact.",
-        ) from error
+NARROWER: Final = (
+    "Filter by status, owner_id or created_at as well, look for longer pieces of text, or leave out count=exact."
+)
+
+
+def _at_its_pace(
+    uow: UnitOfWork, listing: Listing, query: Query, tree: Filter | None
+) -> AbstractAsyncContextManager[None]:
+    """The bounds of a search; a plain list reads a page by its index, and cannot be asked for otherwise."""
+    if _is_slow(listing, query, tree):
+        return uow.slowly(NARROWER)
+    return nullcontext() if tree is None and not query.q else uow.bounded(NARROWER)
 
 
 def _reaches(uow: UnitOfWork, listing: Listing) -> dict[Depth, list[str]]:
