@@ -30,8 +30,8 @@ class Shares:
     To take one that is free costs no more than a look into a table: this stands before every request.
     """
 
-    def __init__(self, each: int, all: int | None = None) -> None:
-        self._each, self._all = each, all
+    def __init__(self, each: int, all: int | None = None, *, seconds: float = WAIT_SECONDS) -> None:
+        self._each, self._all, self._seconds = each, all, seconds
         self._held: dict[Hashable, int] = {}
         self._taken = 0
         self._lines: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
@@ -49,7 +49,7 @@ class Shares:
         """How many of the holder wait for their turn."""
         return len(self._lines.get(holder, ()))
 
-    async def take(self, holder: Hashable, seconds: float = WAIT_SECONDS) -> None:
+    async def take(self, holder: Hashable, seconds: float | None = None) -> None:
         """Take one, in one's turn; ``give`` it back. Raises 429 when the turn does not come within ``seconds``, or too many
         wait for theirs."""
         if holder not in self._lines and self._free(holder):
@@ -61,7 +61,7 @@ class Shares:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.append(turn)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._seconds if seconds is None else seconds):
                 await turn
         except BaseException as error:
             self._leave(holder, turn)
