@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 
 from crm_identity.auth.lockout import forget_old_failures
@@ -103,8 +104,8 @@ async def test_failures_at_once_are_all_counted(login: Login, runtime: Runtime) 
     assert {answer.status for answer in answers} == {400}
     assert is_locked(await login.grant())
     async with runtime.db.autocommit() as conn:
-        found = await conn.exec_driver_sql("select failures from failed_login")
-        assert found.scalars().all() == [3]
+        found = await conn.exec_driver_sql("select failures from failed_login order by failures")
+        assert found.scalars().all() == [3, 3], "at this address, and everywhere"
 
 
 async def test_one_locked_name_locks_no_other_and_ends_no_session(login: Login, new_user: NewUser) -> None:
@@ -147,6 +148,30 @@ async def test_what_locks_nobody_any_more_is_forgotten(
 ) -> None:
     await fail(login, 3)
     async with runtime.db.autocommit() as conn:
-        for minutes, kept in ((9, 1), (11, 0)):
+        for minutes, kept in ((9, 2), (11, 0)):
             await forget_old_failures(conn, limits, clock.now() + timedelta(minutes=minutes))
             assert (await conn.exec_driver_sql("select count(*) from failed_login")).scalar_one() == kept
+
+
+def at(login: Login, address: str) -> Login:
+    class Elsewhere(Login):
+        async def form(self, path: str = "/api/v1/auth/token", **fields: str) -> Answer:
+            headers = {"x-forwarded-for": address}
+            return await self.anybody.request("POST", path, body=aiohttp.FormData(fields), headers=headers)
+
+    return Elsewhere(login.anybody, login.email, login.password)
+
+
+async def test_a_stranger_locks_the_name_for_themselves_only(login: Login) -> None:
+    stranger = at(login, "192.0.2.1")
+    assert await fail(stranger, 3) == [400, 400, 400]
+    assert is_locked(await stranger.grant())
+    assert (await login.grant()).status == 200
+
+
+async def test_many_strangers_lock_it_but_where_its_owner_was_before(login: Login) -> None:
+    assert (await login.grant()).status == 200
+    for number in range(10):
+        assert await fail(at(login, f"192.0.2.{number + 1}"), 3) == [400, 400, 400]
+    assert is_locked(await at(login, "192.0.2.99").grant())
+    assert (await login.grant()).status == 200

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm_contracts.identity import UserUpdated
 from crm_contracts.types import normal_email
 from crm_identity.app import SERVICE
-from crm_identity.auth.lockout import forget_failures
+from crm_identity.auth import lockout
 from crm_identity.auth.passwords import NewPassword
 from crm_identity.auth.throttle import account_key
 from crm_identity.business_unit.model import ROOT_ID
@@ -151,7 +151,10 @@ async def list_users(runtime: Runtime) -> list[str]:
     async with runtime.db.autocommit() as conn:
         users: Sequence[Any] = (await conn.exec_driver_sql(LIST, (ADMINISTRATOR_ID,))).all()
         locked: Sequence[Any] = (await conn.exec_driver_sql(LOCKS, (clock.now(),))).all()
-    locks = {row[0]: row[1] for row in locked}
+    locks: dict[str, Any] = {}
+    for key, until in locked:
+        account = ":".join(key.split(":")[:2])
+        locks[account] = max(until, locks.get(account, until))
     lines = []
     for _, email, name, status, has_password, is_administrator in users:
         until = locks.get(account_key(email))
@@ -169,7 +172,7 @@ async def unlock(runtime: Runtime, email: str) -> None:
     """End a lock-out; the user's history says so. Raises ``NoSuchUser``."""
     async with _acting(runtime) as uow:
         user = await uow.load(User, await _user_id(uow, email))
-        await forget_failures(await uow.connection(), account_key(user.email))
+        await lockout.unlock(await uow.connection(), account_key(user.email))
         uow.emit(user, UserUpdated)
 
 

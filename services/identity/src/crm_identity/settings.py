@@ -14,13 +14,19 @@ class IdentitySettings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     tokens_per_account: int = Field(
-        10, ge=1, validation_alias="CRM_TOKENS_PER_ACCOUNT", description="Token requests a minute for one account."
+        10,
+        ge=1,
+        validation_alias="CRM_TOKENS_PER_ACCOUNT",
+        description="Token requests a minute for one account from one address; ten times as many from all that are not known.",
     )
     tokens_per_address: int = Field(
         60, ge=1, validation_alias="CRM_TOKENS_PER_ADDRESS", description="Token requests a minute from one address."
     )
     lockout_failures: int = Field(
-        10, ge=1, validation_alias="CRM_LOCKOUT_FAILURES", description="Failed log-ins under one name that lock it."
+        10,
+        ge=1,
+        validation_alias="CRM_LOCKOUT_FAILURES",
+        description="Failed log-ins under one name from one address that lock it there; ten times as many lock it everywhere.",
     )
     lockout_window_minutes: int = Field(
         15, ge=1, validation_alias="CRM_LOCKOUT_WINDOW_MINUTES", description="In how many minutes those failures count."

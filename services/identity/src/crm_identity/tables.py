@@ -2,7 +2,15 @@
 
 from crm_identity.access_change.model import AccessChange
 from crm_identity.api_client.model import ApiClient
-from crm_identity.auth.model import AttemptBucket, ClientSecret, Credential, FailedLogin, RefreshToken, SealedKey
+from crm_identity.auth.model import (
+    AttemptBucket,
+    ClientSecret,
+    Credential,
+    FailedLogin,
+    KnownAddress,
+    RefreshToken,
+    SealedKey,
+)
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.db import Base
 from crm_identity.organization.model import OrganizationSettings
@@ -13,7 +21,17 @@ from crm_identity.user.model import User
 from crm_kit.tables import add_kit_tables
 
 ENTITIES = (User, ApiClient, Team, BusinessUnit, SecurityRole, OrganizationSettings, AccessChange)
-PRIVATE = (Credential, ClientSecret, RefreshToken, SealedKey, AttemptBucket, FailedLogin, SeededEntity, FormerUnit)
+PRIVATE = (
+    Credential,
+    ClientSecret,
+    RefreshToken,
+    SealedKey,
+    AttemptBucket,
+    FailedLogin,
+    KnownAddress,
+    SeededEntity,
+    FormerUnit,
+)
 """Tables that no event and no API shows."""
 
 METADATA = Base.metadata

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_identity.app import SERVICE
 from crm_identity.auth.keys import forget_retired_keys
-from crm_identity.auth.lockout import forget_old_failures
+from crm_identity.auth.lockout import forget_known, forget_old_failures
 from crm_identity.auth.sessions import forget_sessions
 from crm_identity.auth.throttle import forget_idle
 from crm_identity.consumers import CONSUMERS
@@ -28,6 +28,7 @@ async def forget_ended_sessions(conn: AsyncConnection) -> None:
 async def forget_failed_logins(conn: AsyncConnection) -> None:
     """Failures that lock nobody any more."""
     await forget_old_failures(conn, IdentitySettings(), clock.now())
+    await forget_known(conn, clock.now())
 
 
 @TIMERS.every("forget retired keys", seconds=3600)

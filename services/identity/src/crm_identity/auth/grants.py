@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_identity.auth.issue import Rights, access_token, hold_rights, key_ring, rights_of, rights_of_client
-from crm_identity.auth.lockout import count_failure, forget_failures, refuse_locked
+from crm_identity.auth.lockout import ANYWHERE, count_failure, forget_failures, is_known, know, refuse_locked
 from crm_identity.auth.passwords import hash_password, is_outdated, is_password
 from crm_identity.auth.sessions import keep_password, open_session, spend
-from crm_identity.auth.throttle import account_key, address_key, client_key, take
+from crm_identity.auth.throttle import account_here_key, account_key, address_key, client_key, take
 from crm_identity.settings import settings_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
@@ -63,17 +63,24 @@ def invalid_request(description: str) -> Refused:
 async def by_password(runtime: Runtime, address: str, username: str, password: str) -> Tokens:
     """Log in. Unknown, disabled and wrong look alike, in words, in time and in what locks them out."""
     settings = settings_of(runtime)
-    account = account_key(username)
-    limits = {account: settings.tokens_per_account, address_key(address): settings.tokens_per_address}
+    account, here = account_key(username), account_here_key(username, address)
+    limits = {here: settings.tokens_per_account, address_key(address): settings.tokens_per_address}
     async with runtime.db.autocommit() as conn:
         await take(conn, limits, clock.now())
-        await refuse_locked(conn, account, clock.now())
+        await refuse_locked(conn, here, clock.now())
+        known = await is_known(conn, here)
+        if not known:
+            # From here nobody has ever proved to be the owner, so this is one of many who might be guessing together.
+            await take(conn, {account: settings.tokens_per_account * ANYWHERE}, clock.now())
+            await refuse_locked(conn, account, clock.now())
         user_id, password_hash = await _credential(conn, fold(username))
     # No connection is held meanwhile: hashing takes longer than everything else together.
     good = await is_password(password, password_hash)
     if user_id is None or password_hash is None or not good:
         async with runtime.db.autocommit() as conn:
-            await count_failure(conn, account, settings, clock.now())
+            await count_failure(conn, here, settings, clock.now())
+            if not known:
+                await count_failure(conn, account, settings, clock.now(), times=ANYWHERE)
         raise invalid_grant("The user name or the password is wrong.")
     renewed = await hash_password(password) if is_outdated(password_hash) else None
     async with runtime.db.begin() as conn:
@@ -82,7 +89,8 @@ async def by_password(runtime: Runtime, address: str, username: str, password: s
             raise invalid_grant("The user name or the password is wrong.")
         if renewed is not None:
             await keep_password(conn, user_id, renewed, clock.now())
-        await forget_failures(conn, account)
+        await forget_failures(conn, here)
+        await know(conn, here, clock.now())
         refresh = await open_session(conn, user_id, clock.now(), timedelta(days=settings.session_days))
         return await _issue(runtime, await rights_of(conn, user_id), refresh)
 

@@ -1,4 +1,6 @@
-"""Lock-out: after so many failed log-ins under one name, nobody logs in under it for a while.
+"""Lock-out: after so many failed log-ins under one name from one address, nobody logs in so for a while.
+
+Ten times as many from all addresses together lock the name everywhere, but where its owner logged in before.
 
 Counted by the log-in name as it was typed, whether or not there is such an account: so a lock tells nothing about who
 works here, and every answer takes as long. The rows are in the database, so all replicas count together.
@@ -32,6 +34,17 @@ where f.locked_until is null or f.locked_until <= $2
 returning locked_until
 """
 
+ANYWHERE = 10
+"""So many times the failures and tries of one address are allowed to all addresses together."""
+
+KNOWN_DAYS = 90
+
+KNOW = (
+    "insert into known_address (key, seen_at) values ($1, $2)"
+    " on conflict (key) do update set seen_at = excluded.seen_at"
+    " where known_address.seen_at < excluded.seen_at - interval '1 day'"
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -58,19 +71,45 @@ async def refuse_locked(conn: AsyncConnection, key: str, now: datetime) -> None:
         raise Locked(max(1, math.ceil((until - now).total_seconds())))
 
 
-async def count_failure(conn: AsyncConnection, key: str, settings: IdentitySettings, now: datetime) -> None:
-    """Remember a failed log-in; the last one allowed locks the name. Failures while it is locked do not prolong that."""
+async def count_failure(
+    conn: AsyncConnection, key: str, settings: IdentitySettings, now: datetime, *, times: int = 1
+) -> None:
+    """Remember a failed log-in; the last one allowed locks the name. Failures while it is locked do not prolong that.
+
+    ``times`` as many are allowed under a key that several addresses share.
+    """
     window = now - timedelta(minutes=settings.lockout_window_minutes)
     until = now + timedelta(minutes=settings.lockout_minutes)
-    counted = await conn.exec_driver_sql(COUNT, (key, now, window, settings.lockout_failures, until))
+    counted = await conn.exec_driver_sql(COUNT, (key, now, window, settings.lockout_failures * times, until))
     if counted.scalar_one_or_none() is not None:
         LOCKED.inc()
-        log.warning("log-in name locked", failures=settings.lockout_failures, minutes=settings.lockout_minutes)
+        log.warning("log-in name locked", failures=settings.lockout_failures * times, minutes=settings.lockout_minutes)
 
 
 async def forget_failures(conn: AsyncConnection, key: str) -> None:
-    """Unlock: a log-in succeeded, or an administrator has vouched for the user."""
+    """A log-in succeeded: what failed under this key before is forgotten."""
     await conn.exec_driver_sql("delete from failed_login where key = $1", (key,))
+
+
+async def unlock(conn: AsyncConnection, account: str) -> None:
+    """Somebody has vouched for the user: the name is open again, at every address."""
+    await conn.exec_driver_sql("delete from failed_login where starts_with(key, $1)", (account,))
+
+
+async def is_known(conn: AsyncConnection, key: str) -> bool:
+    """Whether somebody has logged in under this name at this address within 90 days."""
+    found = await conn.exec_driver_sql("select exists (select from known_address where key = $1)", (key,))
+    return bool(found.scalar_one())
+
+
+async def know(conn: AsyncConnection, key: str, now: datetime) -> None:
+    """Remember that the owner of a name logged in at an address."""
+    await conn.exec_driver_sql(KNOW, (key, now))
+
+
+async def forget_known(conn: AsyncConnection, now: datetime) -> None:
+    """Drop addresses where nobody has logged in for long."""
+    await conn.exec_driver_sql("delete from known_address where seen_at < $1", (now - timedelta(days=KNOWN_DAYS),))
 
 
 async def forget_old_failures(conn: AsyncConnection, settings: IdentitySettings, now: datetime) -> None:

@@ -70,6 +70,15 @@ class AttemptBucket(Base):
     at: Mapped[datetime] = mapped_column(index=True)
 
 
+class KnownAddress(Base):
+    """A log-in name and an address from which its owner has logged in, as a hash of both."""
+
+    __tablename__ = "known_address"
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    seen_at: Mapped[datetime]
+
+
 class FailedLogin(Base):
     """Failed log-ins in a row under one log-in name, known or not, and until when no more are heard."""
 

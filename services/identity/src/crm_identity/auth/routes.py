@@ -70,9 +70,9 @@ async def create_token(
     when they are not good. It gets no refresh token: it asks again before `expires_in`.
 
     Each refresh token is good once; used twice, also at the same moment, its whole session ends. After 10 failed
-    log-ins under one name within 15 minutes the name is locked for 15 minutes, whether or not it is an account: 429
-    `account-locked` with Retry-After; a new password from an administrator unlocks it. Errors are problems with `error`
-    and `error_description`. At most 10 requests a minute for an account and 60 from an address: 429 with Retry-After.
+    log-ins under one name from one address within 15 minutes the name is locked there for 15 minutes, whether or not it is an
+    account: 429 `account-locked` with Retry-After; a new password from an administrator unlocks it. Errors are problems with
+    `error` and `error_description`. At most 10 requests a minute for an account and 60 from an address: 429 with Retry-After.
     """
     runtime: Runtime = request.app.state.runtime
     address = _address(request, settings_of(runtime))

@@ -46,7 +46,16 @@ class TooManyRequests(DomainError):
 
 def account_key(email: str) -> str:
     """The bucket of a log-in name, known or not: of what the look-up of the user compares. The name itself is not kept."""
-    return f"account:{hashlib.sha256(fold(email).encode('utf-8', 'replace')).hexdigest()}"
+    return f"account:{_hash(fold(email))}"
+
+
+def account_here_key(email: str, address: str) -> str:
+    """The bucket of a log-in name at a network address; it begins with the name's own."""
+    return f"{account_key(email)}:{_hash(address_key(address))}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def client_key(client_id: str) -> str:

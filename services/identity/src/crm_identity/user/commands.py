@@ -8,7 +8,7 @@ from uuid import UUID
 from crm_contracts.access import Privilege
 from crm_contracts.identity import UserCreated, UserDeleted, UserDisabled, UserEnabled, UserUpdated
 from crm_identity.access_change.commands import supersede_tokens
-from crm_identity.auth.lockout import forget_failures
+from crm_identity.auth.lockout import unlock
 from crm_identity.auth.passwords import hash_password
 from crm_identity.auth.sessions import end_sessions, keep_password
 from crm_identity.auth.strength import refuse_guessable
@@ -86,7 +86,7 @@ async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
     async with changing_rights(uow, user_id):
         user.enable()
         uow.emit(user, UserEnabled)
-    await forget_failures(await uow.connection(), account_key(user.email))
+    await unlock(await uow.connection(), account_key(user.email))
     await supersede_tokens(uow, [user_id], since)
     return user
 
@@ -99,7 +99,7 @@ async def reset_password(uow: UnitOfWork, user_id: UUID, body: PasswordReset) ->
     await refuse_taking_over(uow, user_id)
     await refuse_guessable("/password", body.password, _context(uow, user.email, user.name))
     await change_password(uow, user, password_hash, since)
-    await forget_failures(await uow.connection(), account_key(user.email))
+    await unlock(await uow.connection(), account_key(user.email))
     return user
 
 

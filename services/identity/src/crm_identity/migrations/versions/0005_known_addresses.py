@@ -1,0 +1,18 @@
+"""Where owners of a log-in name have logged in before."""
+
+import sqlalchemy as sa
+from alembic import op
+
+import crm_kit.db
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "known_address",
+        sa.Column("key", sa.String(length=80), nullable=False),
+        sa.Column("seen_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_known_address")),
+    )
