@@ -28,6 +28,8 @@ MAX_DEPTH: Final = 64
 """Objects and lists inside one another, the body itself included."""
 MAX_TEXT: Final = 128
 """Characters of an actor or a correlation or causation id."""
+MAX_ADDRESS: Final = 250
+"""Characters of a source or a dataschema."""
 MAX_TRACESTATE: Final = 512
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -54,8 +56,6 @@ _TYPE: Final = re.compile(
     r"crm\.(?P<service>[a-z]{1,30})\.(?P<entity>[a-z][a-z_]{0,49})\.(?P<fact>[a-z][a-z_]{0,49})"
     r"\.v(?P<major>[1-9][0-9]{0,2})"
 )
-_SOURCE: Final = re.compile(r"/crm/[a-z]{1,30}")
-_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -149,7 +149,7 @@ class Envelope:
             raise EnvelopeError(f"{attribute} is missing") from None
         except (TypeError, ValueError, AttributeError, OverflowError):
             raise EnvelopeError(f"{attribute} is not valid") from None
-        if not values["type"].startswith(f"crm.{values['source'][5:]}."):
+        if values["source"] != source_of(values["type"].split(".", 2)[1]):
             raise EnvelopeError("source is not the service of type")
         return cls(**values)
 
@@ -222,9 +222,20 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
 
 
 def _id(value: Any) -> UUID:
-    if _ID.fullmatch(value) is None:
+    if len(value) != 36:  # not in braces, not as a URN
         raise ValueError
     return UUID(value)
+
+
+def _address(value: Any) -> str:
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= MAX_ADDRESS
+        or not value.isascii()
+        or not value.isprintable()
+    ):
+        raise ValueError
+    return value
 
 
 def _text(value: Any) -> str:
@@ -263,11 +274,11 @@ def _data(value: Any) -> dict[str, Any]:
 
 _READ_REQUIRED: Final[tuple[tuple[str, Any], ...]] = (
     ("id", _id),
-    ("source", _matching(_SOURCE)),
+    ("source", _address),
     ("type", _matching(_TYPE)),
     ("subject", _id),
     ("time", _time),
-    ("dataschema", _matching(re.compile(r"[!-~]{1,250}"))),
+    ("dataschema", _address),
     ("entityversion", _version),
     ("actor", _text),
     ("correlationid", _text),
