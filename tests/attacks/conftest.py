@@ -1,0 +1,25 @@
+"""A suite of its own for the long attack, and who takes part in it."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from crm_local.ports import choose
+from crm_local.servers import Servers
+from tests.attacks.people import Cast, gather
+from tests.integration.suite import Suite, running
+
+
+@pytest.fixture(scope="session")
+def attacked(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """The suite as `crm up` runs it."""
+    with running(tmp_path_factory.mktemp("attacked") / "home", choose(1)[0], servers) as suite:
+        yield suite
+
+
+@pytest.fixture
+async def cast(attacked: Suite) -> AsyncIterator[Cast]:
+    """The normal user and the hostile ones, logged in."""
+    async with AsyncExitStack() as stack:
+        yield await gather(attacked, stack)
