@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -158,6 +159,25 @@ def test_depth_is_counted_outside_of_texts(opening: bytes) -> None:
         else:
             with pytest.raises(DomainError, match="deeper than 32"):
                 parse_json(body, 32)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"title":[' + b"{}," * 200_000 + b"{}]}",
+        b"[" + b"{}," * 300_000 + b"{}]",
+        b"[" + b'"",' * 300_000 + b'""]',
+    ],
+    ids=["objects in a member", "objects", "texts"],
+)
+def test_refusing_a_body_costs_little_more_memory_than_the_body(body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(DomainError):
+            parse_json(body, 32)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 async def test_at_most_twenty_errors_are_told_and_how_many_there_are(client: Client, app: FastAPI) -> None:

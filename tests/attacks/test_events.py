@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 import orjson
+import pytest
 
 from crm_contracts.catalogue import Event, all_events
 from crm_contracts.samples import sample
@@ -21,7 +22,9 @@ from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.testing import Rabbit
 from crm_kit.testing.databases import Databases
+from crm_kit.testing.rabbit import own_vhost
 from crm_local import ports
+from crm_local.servers import Servers
 from tests.conftest import service_of
 
 HOSTILE: tuple[Any, ...] = (
@@ -93,6 +96,13 @@ async def working(package: str, environment: dict[str, str], log: Path) -> Async
         if worker.returncode is None:
             worker.terminate()
         await worker.wait()
+
+
+@pytest.fixture
+async def rabbit(servers: Servers) -> AsyncIterator[Rabbit]:
+    """A virtual host of this test's own: what is left in its queues must reach no other test's worker."""
+    async with own_vhost(servers.amqp_url, servers.amqp_management_url) as rabbit:
+        yield rabbit
 
 
 async def test_hostile_events_are_set_aside_and_good_ones_take_effect(

@@ -85,6 +85,8 @@ async def test_the_command_says_what_it_did_and_what_is_wrong(
     assert (await login.grant(password)).status == 200
     assert await asyncio.to_thread(main, ["unlock", "nobody@example.org"]) == 1
     assert "no user with the e-mail address nobody@example.org" in capsys.readouterr().err
+    assert await asyncio.to_thread(main, ["restore", "nobody"]) == 1
+    assert capsys.readouterr().err.startswith("nobody: ")
     monkeypatch.setattr("sys.stdin", io.StringIO("password1234\n"))
     assert await asyncio.to_thread(main, ["reset-password", login.email, "--stdin"]) == 1
     assert "easy to guess" in capsys.readouterr().err

@@ -60,6 +60,9 @@ async def _make_owned(connection: asyncpg.Connection, name: str, password: str) 
     is_role = await connection.fetchval("select true from pg_roles where rolname = $1", name)
     await _run(connection, f"{'alter' if is_role else 'create'} role %I login", name)
     await _run(connection, "alter role %I password %L", name, password)
+    # One service must not take the connections of the others.
+    third = await connection.fetchval("select current_setting('max_connections')::int / 3")
+    await _run(connection, f"alter role %I connection limit {third}", name)
     # Only a member may give a database away to a role; a superuser is one of all.
     await _run(connection, "grant %I to current_user", name)
     await _make(connection, name)

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_contracts.identity import UserUpdated
@@ -64,6 +65,8 @@ def main(argv: Sequence[str]) -> int:
         return _fail(error.detail)
     except ValidationError as error:
         return _fail(error.errors()[0]["msg"])
+    except PydanticCustomError as error:
+        return _fail(f"{arguments.email}: {error.message()}")
     except (SQLAlchemyError, OSError) as error:
         return _fail(f"the database does not answer: {type(error).__name__}")
     return 0

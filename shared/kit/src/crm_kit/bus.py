@@ -13,6 +13,7 @@ from enum import Enum
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote, urlsplit
 
 import aiormq
 import structlog
@@ -52,6 +53,11 @@ def replay_of(service: str) -> str:
 def direct_key(queue: str, type_: str) -> str:
     """The routing key by which a message of this type goes to one queue; with a pattern, what the queue is bound by."""
     return f"{queue}.{type_}"
+
+
+def user_in(url: str) -> str:
+    """The user that an AMQP URL names."""
+    return unquote(urlsplit(url).username or "guest")
 
 
 def inbox_of(service: str) -> str:
@@ -134,6 +140,8 @@ class Delivery:
     headers: dict[str, Any]
     redelivered: bool
     tag: int
+    user: str = ""
+    """The broker's user who published it, as far as it says: the broker refuses a false one, and dead letters keep it."""
 
 
 @contextmanager
@@ -180,6 +188,7 @@ class Publisher:
 
     def __init__(self, url: str, *, name: str) -> None:
         self._url, self._name = url, name
+        self._user = user_in(url)
         self._connection: AbstractConnection | None = None
         self._channel: aiormq.Channel | None = None
 
@@ -203,6 +212,8 @@ class Publisher:
         if not messages:
             return []
         channel = await self.ready()
+        for message in messages:
+            message.properties.user_id = self._user
         try:
             sends = await _send(channel, exchange, messages)
         except BaseException:
@@ -353,6 +364,7 @@ class Session:
                 headers=dict(properties.headers or {}),
                 redelivered=bool(frame.redelivered),
                 tag=frame.delivery_tag or 0,
+                user=properties.user_id or "",
             )
         )
 

@@ -62,6 +62,7 @@ class Intake:
         self.dispatcher, self._url = dispatcher, url
         self._control = control or {}
         self._consumers, self._runtime = dispatcher.consumers, dispatcher.runtime
+        self._users = provenance.users_of(url, self._runtime.service)
         groups = self._consumers.groups.values()
         keeping, others = [g for g in groups if g.access], [g for g in groups if not g.access]
         self._queue = self._consumers.access_queue if access else self._consumers.queue
@@ -300,6 +301,7 @@ class Intake:
                 queue = provenance.check_dead(
                     delivery,
                     (self._consumers.queue, self._consumers.access_queue),
+                    self._users,
                     type_=_type(delivery),
                     source=_source(delivery),
                 )

@@ -385,6 +385,8 @@ async def _command(conn: AsyncConnection, service: str, arguments: argparse.Name
             entries = await (pending if arguments.command == "pending" else parked)(conn, service)
             for entry in entries:
                 _say(json.dumps(asdict(entry), default=str) if arguments.json else _line(entry))
+            if len(entries) >= MOST:
+                sys.stderr.write(f"{service}: the oldest {MOST} are shown, there may be more\n")
             return len(entries)
         case "retry":
             return await retry(conn, arguments.event, group=arguments.group)

@@ -2,16 +2,31 @@
 
 A service's broker user may publish to ``crm.events`` under its own routing keys alone, and to one replay exchange. So a
 delivery's exchange and routing key name its sender; an envelope that names another is refused.
+
+Of a dead letter the broker tells the way in ``x-death``. It keeps an entry that the sender wrote there and adds to it, so
+the way alone proves nothing: the AMQP property ``user_id``, which the broker compares with the sender's user, must agree.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from crm_contracts.envelope import source_of
-from crm_kit.bus import DEAD_LETTERS, EVENTS, REPLAY, Delivery
+from crm_kit.bus import DEAD_LETTERS, EVENTS, REPLAY, Delivery, user_in
+from crm_kit.management import user_of
 
 _REPLAYS = f"{REPLAY}."
 _DEATHS = "x-death"
+_GIVEN_UP = frozenset({"rejected", "delivery_limit"})
+"""Why an inbox gives a message up. Others, such as a lifetime that its sender chose, are none of ours."""
+
+Users = Callable[[str], str]
+"""The broker's user of a service."""
+
+
+def users_of(amqp_url: str, service: str) -> Users:
+    """Who publishes for each service, where ``service`` itself uses ``amqp_url``: without a user of its own, all share one."""
+    own = user_in(amqp_url)
+    return (lambda name: user_of(name, amqp_url)) if own == user_of(service, amqp_url) else (lambda _: own)
 
 
 class Refused(Exception):
@@ -30,13 +45,16 @@ def check(delivery: Delivery, *, type_: str, source: str) -> None:
     _check(delivery.exchange, delivery.routing_key, type_, source)
 
 
-def check_dead(delivery: Delivery, queues: Collection[str], *, type_: str, source: str) -> str:
-    """The same for what the broker moved from one of these queues to its dead letters: the way that led there counts.
+def check_dead(delivery: Delivery, queues: Collection[str], users: Users, *, type_: str, source: str) -> str:
+    """The same for what the broker moved from one of these queues to its dead letters: the way that led there counts, and
+    the user who sent it.
 
     Returns the queue.
     """
     queue, exchange, routing_key = _way_to(queues, delivery)
     _check(exchange, routing_key, type_, source)
+    if (sender := _sender(exchange, routing_key)) is None or delivery.user != users(sender):
+        raise Refused("a dead letter whose sender the broker does not vouch for")
     return queue
 
 
@@ -68,8 +86,8 @@ def _way_to(queues: Collection[str], delivery: Delivery) -> tuple[str, str, str]
     """Queue of a dead letter, and exchange and routing key by which it had come there, as the broker noted at its death."""
     deaths = delivery.headers.get(_DEATHS)
     last = deaths[0] if isinstance(deaths, list) and deaths and delivery.exchange == DEAD_LETTERS else None
-    if isinstance(last, Mapping) and last.get("queue") in queues:
+    if isinstance(last, Mapping) and last.get("queue") in queues and last.get("reason") in _GIVEN_UP:
         keys: Any = last.get("routing-keys")
         if isinstance(keys, list) and keys:
             return str(last.get("queue")), str(last.get("exchange")), str(keys[0])
-    raise Refused("a dead letter of which the broker does not say where it died")
+    raise Refused("a dead letter of which the broker does not say that an inbox gave it up")

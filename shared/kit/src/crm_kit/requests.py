@@ -331,12 +331,15 @@ def parse_json(body: bytes, depth: int) -> Any:
     containers = body.count(b"[") + body.count(b"{")
     many = containers + body.count(b",") + body.count(b":") > FEW
     if many:
+        # A value has four quotes at most, two around its name and two of its own.
+        if body.count(b'"') - body.count(b'\\"') > 4 * MAX_VALUES:
+            raise _too_much("", "values", MAX_VALUES)
         bare = STRINGS.sub(b"", body)
         containers = bare.count(b"[") + bare.count(b"{")
-        if containers > depth:
-            _refuse_depth(bare, depth)
         if bare.count(b",") + containers > MAX_VALUES:
             raise _too_much("", "values", MAX_VALUES)
+        if containers > depth:
+            _refuse_depth(bare, depth)
     elif containers > depth:
         _refuse_depth(STRINGS.sub(b"", body), depth)
     try:
@@ -350,13 +353,15 @@ def parse_json(body: bytes, depth: int) -> Any:
 
 def _refuse_depth(bare: bytes, limit: int) -> None:
     depth = 0
-    for bracket in BRACKETS.findall(bare):
-        if bracket in b"[{":
+    for bracket in BRACKETS.finditer(bare):
+        if bracket[0] in b"[{":
             depth += 1
             if depth > limit:
                 raise DomainError("invalid-json", f"The JSON is nested deeper than {limit} levels.")
         else:
             depth -= 1
+            if depth < 0:
+                return  # what closes more than it opened is no JSON, as the parser will say
 
 
 def _refuse_breadth(value: Any, pointer: str) -> None:

@@ -1,4 +1,4 @@
-"""A database with the directory's tables alone, and a signer that plays identity's part."""
+"""A database with the directory's tables and those of imports, and a signer that plays identity's part."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -9,6 +9,7 @@ import pytest
 
 from crm_kit.db import Database, service_metadata
 from crm_kit.directory import Directory, directory_tables
+from crm_kit.importing.tables import import_tables
 from crm_kit.notify import Notifier
 from crm_local.servers import Servers
 
@@ -16,6 +17,8 @@ from .signer import Signer
 
 METADATA = service_metadata()
 directory_tables(METADATA)
+# A revocation is kept for as long as an import of its principal waits.
+import_tables(METADATA)
 
 
 @pytest.fixture

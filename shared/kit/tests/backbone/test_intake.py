@@ -163,7 +163,7 @@ async def test_a_handler_that_kills_the_process_is_parked_and_all_else_is_done(
 
     for _ in range(DEATHS + 3):
         process = await worker.start()
-        ended, settled = asyncio.ensure_future(process.wait()), asyncio.ensure_future(until(finished, seconds=30))
+        ended, settled = asyncio.ensure_future(process.wait()), asyncio.ensure_future(until(finished, seconds=120))
         await asyncio.wait([ended, settled], return_when=asyncio.FIRST_COMPLETED)
         if settled.done():
             settled.result()

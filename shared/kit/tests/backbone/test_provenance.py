@@ -13,7 +13,7 @@ from aiormq.exceptions import AMQPError, ChannelAccessRefused
 from prometheus_client import REGISTRY
 
 from crm_kit import inbox, operations
-from crm_kit.bus import DIRECT, EVENTS, SNAPSHOT_REQUEST, Publisher, direct_key, inbox_of, replay_of
+from crm_kit.bus import DIRECT, EVENTS, SNAPSHOT_REQUEST, Publisher, direct_key, inbox_of, replay_of, user_in
 from crm_kit.db import new_id
 from crm_kit.dispatch import Dispatcher, Message
 from crm_kit.intake import Intake
@@ -47,10 +47,12 @@ async def channel_of(url: str) -> AsyncIterator[Any]:
             await connection.close()
 
 
-async def publish(url: str, exchange: str, key: str, body: bytes, headers: dict[str, Any], type_: str = "") -> None:
+async def publish(
+    url: str, exchange: str, key: str, body: bytes, headers: dict[str, Any], type_: str = "", **others: Any
+) -> None:
     """As a client of one's own does; raises what the broker refuses."""
     async with channel_of(url) as channel:
-        properties = spec.Basic.Properties(headers=headers, message_type=type_, message_id=str(new_id()))
+        properties = spec.Basic.Properties(headers=headers, message_type=type_, message_id=str(new_id()), **others)
         await channel.basic_publish(body, exchange=exchange, routing_key=key, mandatory=True, properties=properties)
 
 
@@ -118,6 +120,39 @@ async def test_a_dead_letter_is_judged_by_the_way_it_came(
     [(consumer, source, entity, error)] = await rows(runtime, PARKED)
     assert (consumer, source, entity) == (inbox_of("mini"), "", None)
     assert error == "refused: rogue sent it, but it says that it is another service's"
+
+
+@pytest.mark.parametrize("reason", ["expired", "rejected"])
+@pytest.mark.parametrize("vouched", [False, True], ids=["nobody's", "its own"])
+async def test_a_death_that_its_sender_wrote_proves_nothing(
+    rogue: str, intake: Intake, runtime: Runtime, amqp_url: str, story: Story, reason: str, vouched: bool
+) -> None:
+    """The broker adds to an entry that is there already, and keeps the way that the sender wrote into it."""
+    forged = story.tell("created")
+    way = {"queue": inbox_of("mini"), "reason": reason, "exchange": EVENTS, "routing-keys": [forged.envelope.type]}
+    headers = headers_of(forged, CC=[forged.envelope.type], **{"x-death": [{**way, "count": 0}]})
+    others = {"expiration": "1"} if reason == "expired" else {}
+    if vouched:
+        others["user_id"] = user_in(rogue)
+    await publish(rogue, EVENTS, "crm.rogue.thing.created.v1", forged.body, headers, **others)
+    if reason == "rejected":
+        await give_up(amqp_url, 1)
+    async with running(intake):
+        await settled(runtime, 1)
+        await send_true(runtime, story)
+        await until(lambda: _echoed(runtime))
+    [(consumer, source, entity, error)] = await rows(runtime, PARKED)
+    assert (consumer, source, entity) == (inbox_of("mini"), "", None)
+    assert error.startswith("refused: a dead letter")
+
+
+async def test_nobody_publishes_as_another_user(rogue: str, amqp_url: str) -> None:
+    async with channel_of(rogue) as channel:
+        properties = spec.Basic.Properties(user_id=user_in(amqp_url))
+        with pytest.raises(AMQPError, match="PRECONDITION_FAILED"):
+            await channel.basic_publish(
+                b"{}", exchange=EVENTS, routing_key="crm.rogue.thing.created.v1", properties=properties
+            )
 
 
 async def test_a_stored_body_that_says_another_source_than_its_headers_is_not_tried(

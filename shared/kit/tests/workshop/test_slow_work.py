@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from sqlalchemy.exc import DBAPIError
 
+from crm_contracts.marketing import CampaignCreated
 from crm_kit import inbox, projected
 from crm_kit.access import Principal
 from crm_kit.announcing import Cause
@@ -26,10 +27,9 @@ from crm_kit.testing.databases import ServiceDatabase
 from crm_kit.uow import UnitOfWork, system_principal
 
 from .conftest import a_tool, stored
-from .miniature import ToolCreated
 
 TOOLS = "/api/v1/tools"
-SOURCE = "/crm/workshop"
+SOURCE = "/crm/marketing"
 BACKGROUND = 1
 """Connections that the runtime itself may hold for a moment, to follow the directory."""
 
@@ -209,11 +209,11 @@ async def test_a_caller_does_one_slow_thing_at_a_time_and_quick_ones_beside_it(
 
 @pytest.fixture
 def consumers() -> Consumers:
-    """A service that follows its own tools, as another would."""
+    """A service that follows campaigns of another."""
     consumers = Consumers("workshop")
 
-    @consumers.projection(ToolCreated, group="tools")
-    async def follow(events: Sequence[ToolCreated], uow: UnitOfWork) -> None: ...
+    @consumers.projection(CampaignCreated, group="tools")
+    async def follow(events: Sequence[CampaignCreated], uow: UnitOfWork) -> None: ...
 
     return consumers
 
@@ -243,7 +243,7 @@ async def test_who_waits_for_what_never_comes_holds_no_connection(
     runtime: Runtime, consumers: Consumers, caller: Principal, client: Client
 ) -> None:
     waiting = [
-        asyncio.create_task(wait(runtime, consumers, caller, f"tool/{uuid4()}@1"))
+        asyncio.create_task(wait(runtime, consumers, caller, f"campaign/{uuid4()}@1"))
         for _ in range(runtime.settings.connections * 5)
     ]
     arrivals = await _arrivals(runtime, len(waiting))
@@ -272,7 +272,12 @@ async def test_each_goes_on_when_what_it_waits_for_has_come(
     runtime: Runtime, consumers: Consumers, caller: Principal
 ) -> None:
     first, second, parked, never = (uuid4() for _ in range(4))
-    headers = [f"tool/{first}@2", f"tool/{first}@1, tool/{second}@1", f"tool/{parked}@1", f"tool/{never}@1"]
+    headers = [
+        f"campaign/{first}@2",
+        f"campaign/{first}@1, campaign/{second}@1",
+        f"campaign/{parked}@1",
+        f"campaign/{never}@1",
+    ]
     tasks = [asyncio.create_task(wait(runtime, consumers, caller, header)) for header in headers]
     await _arrivals(runtime, 4)
     await arrive(runtime, first, 2)
@@ -295,10 +300,10 @@ async def test_only_so_many_of_one_caller_wait(
 ) -> None:
     monkeypatch.setattr(projected, "WAITING_EACH", 5)
     monkeypatch.setattr(projected, "WAITING_ALL", 8)
-    mine = [asyncio.create_task(wait(runtime, consumers, caller, f"tool/{uuid4()}@1")) for _ in range(7)]
+    mine = [asyncio.create_task(wait(runtime, consumers, caller, f"campaign/{uuid4()}@1")) for _ in range(7)]
     await _arrivals(runtime, 5)
     await until(lambda: sum(task.done() for task in mine) == 2)
-    theirs = [asyncio.create_task(wait(runtime, consumers, principal(), f"tool/{uuid4()}@1")) for _ in range(5)]
+    theirs = [asyncio.create_task(wait(runtime, consumers, principal(), f"campaign/{uuid4()}@1")) for _ in range(5)]
     await _arrivals(runtime, 8)
     await until(lambda: sum(task.done() for task in theirs) == 2)
     assert [sorted({*await asyncio.gather(*tasks)}) for tasks in (mine, theirs)] == [
@@ -310,7 +315,7 @@ async def test_only_so_many_of_one_caller_wait(
 async def test_a_caller_who_gives_up_is_waited_for_no_more(
     runtime: Runtime, consumers: Consumers, caller: Principal
 ) -> None:
-    task = asyncio.create_task(wait(runtime, consumers, caller, f"tool/{uuid4()}@1"))
+    task = asyncio.create_task(wait(runtime, consumers, caller, f"campaign/{uuid4()}@1"))
     arrivals = await _arrivals(runtime, 1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

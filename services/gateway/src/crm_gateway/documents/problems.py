@@ -36,7 +36,8 @@ EXPLAINED: Final = {
     "not-found": "There is no such path or record, or you may not see it: the two are not told apart.",
     "method-not-allowed": "The path has no such method.",
     "not-acceptable": "There is no representation of a type that you accept.",
-    "request-timeout": "The head of a request has 10 seconds to arrive.",
+    "request-timeout": "The head of a request has 10 seconds to arrive, and so has its body; a file needs 1 KiB a second. Send it"
+    " in one piece, over a faster connection.",
     "illegal-transition": "The record's status has no such move; `allowed` lists those it has."
     " `GET /api/v1/meta/state-machines` shows them all.",
     "possible-duplicates": "Records with the same email, phone or a similar name exist; the problem lists them. Use one, or go"
@@ -76,6 +77,8 @@ EXPLAINED: Final = {
     "idempotency-key-reused": "The Idempotency-Key was used for another body in the last 24 hours.",
     "too-expensive": "A search would take longer than a request may. Filter by `status`, `owner_id` or `created_at` as well, look"
     " for longer pieces of text, or leave out `count=exact`.",
+    "guessable-password": "The password is easy to guess: it is common, repeats itself, or is made of your name, your address"
+    " or the organisation's name. Choose several unrelated words.",
     "too-large": "The record's event would be larger than 1 MiB; shorten the field that the problem names.",
 }
 """Problems that any operation may have. Rules of a single operation are explained in its description."""

@@ -71,9 +71,17 @@ async def _exchange(
     total = min(settings.total_seconds, _callers_deadline(visit.headers))
     loop = asyncio.get_running_loop()
     until = loop.time() + total
-    async with asyncio.timeout_at(until):
+    async with asyncio.timeout_at(until) as patience:
         length = declared_length(visit.headers)
-        body = await take_body(watch.receive, length, settings.max_body_bytes, _nothing, watch.begin)
+        try:
+            body = await take_body(watch.receive, length, settings.max_body_bytes, _nothing, watch.begin)
+        except asyncio.CancelledError:
+            if not patience.expired():
+                raise
+            # The service was not asked yet: it is the caller who was too slow.
+            raise DomainError(
+                "request-timeout", f"The body was not complete within {total:g} seconds. Send it in one piece."
+            ) from None
         with upstream.calls.slot(visit.caller):
             hop = min(settings.hop_seconds, until - loop.time())
             headers = _headers(visit, scope, body, length)
