@@ -53,6 +53,8 @@ BRACKETS = re.compile(rb"[\[{}\]]")
 STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 """Strings of a JSON text; one that does not end goes to the end of the text, or looking for its end would start at each quote."""
 
+BEGINNING = 16 * 1024
+
 NOT_KEYED: dict[str, Any] = {"x-not-keyed": True}
 """``openapi_extra`` of a POST that takes no Idempotency-Key: its answer must not be kept."""
 
@@ -331,6 +333,8 @@ def parse_json(body: bytes, depth: int) -> Any:
     containers = body.count(b"[") + body.count(b"{")
     many = containers + body.count(b",") + body.count(b":") > FEW
     if many:
+        # What is too deep mostly is so from the start, and is told as that, however much follows.
+        _refuse_depth(STRINGS.sub(b"", body[:BEGINNING]), depth)
         # A value has four quotes at most, two around its name and two of its own.
         if body.count(b'"') - body.count(b'\\"') > 4 * MAX_VALUES:
             raise _too_much("", "values", MAX_VALUES)
