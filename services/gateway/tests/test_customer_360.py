@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import pytest
 
 from crm_gateway.proxy.breaker import FAILURES_TO_OPEN
-from crm_kit import clock
 from crm_kit.testing import Answer, Client
 
 from .conftest import Start
@@ -124,9 +123,8 @@ async def test_a_hung_service_costs_its_part_only_and_is_given_up_after_a_while(
     seen: list[str] = []
     # The last failure counts once the service was asked, for a second, whether it is there at all.
     while "/problems/unavailable" not in seen:
-        began = clock.monotonic()
+        asked = len(house.services["service"].seen)
         answer = await house.look()
-        took = clock.monotonic() - began
         assert answer.status == 200
         assert answer.json["cases"] is None
         assert {name for name, status in statuses(answer).items() if status != "ok"} == {"cases"}
@@ -135,7 +133,8 @@ async def test_a_hung_service_costs_its_part_only_and_is_given_up_after_a_while(
         given_up = found["type"] == "/problems/unavailable"
         assert found["status"] == (503 if given_up else 504)
         assert found["instance"] == "/api/v1/cases"
-        assert took < HOP_SECONDS * (0.7 if given_up else 1.3)
+        cases_asked = sum("/cases" in line for line in house.services["service"].seen[asked:])
+        assert cases_asked == (0 if given_up else 1), "who is given up is not asked, so nobody waits for it"
         assert len(seen) <= FAILURES_TO_OPEN + 3
     assert seen[:-1] == ["/problems/deadline-exceeded"] * (len(seen) - 1)
     assert len(seen) > FAILURES_TO_OPEN
@@ -154,9 +153,9 @@ async def test_a_service_that_is_slow_with_one_thing_is_never_given_up(house: Ho
 async def test_the_callers_own_deadline_bounds_every_part(house: House) -> None:
     house.account()
     house.services["activities"].silent.add("/timeline")
-    began = clock.monotonic()
     answer = await house.look(crm_deadline_ms="400")
-    assert clock.monotonic() - began < 0.5
+    for name, path in (("activities", "/timeline"), ("sales", "/leads")):
+        assert 0 < int(house.services[name].headers[path]["crm-deadline-ms"]) <= 400
     assert statuses(answer)["timeline"] == "unavailable"
     assert statuses(answer)["cases"] == "ok"
 

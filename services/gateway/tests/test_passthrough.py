@@ -55,7 +55,7 @@ async def test_headers_pass_by_an_allow_list(gateway: Client) -> None:
     assert arrived["x-forwarded-proto"] == "http"
     assert arrived["crm-correlation-id"] == "order-17"
     assert arrived["traceparent"].split("-")[1] == "0af7651916cd43dd8448eb211c80319c"
-    assert 2500 < int(arrived["crm-deadline-ms"]) < 3000
+    assert 0 < int(arrived["crm-deadline-ms"]) <= 3000
     assert not (HOP_BY_HOP | {"cookie", "x-evil", "forwarded"}) & arrived.keys()
     assert len(arrived) == len(answer.json["headers"]), "each header once"
 

@@ -2,7 +2,7 @@
 
 import unicodedata
 from datetime import timedelta
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import aiohttp
@@ -80,15 +80,15 @@ async def test_unknown_wrong_disabled_and_without_password_look_alike(
     assert len({answer.json["error_description"] for answer in answers}) == 1
 
 
-async def test_an_unknown_account_costs_as_much_time_as_a_known_one() -> None:
+async def test_an_unknown_account_costs_as_much_work_as_a_known_one() -> None:
     known = await hash_password(PASSWORD)
 
     async def fastest(password_hash: str | None) -> float:
         took = []
         for _ in range(7):
-            began = perf_counter()
+            began = process_time()
             assert not await is_password("not the right password", password_hash)
-            took.append(perf_counter() - began)
+            took.append(process_time() - began)
         return min(took)
 
     await is_password("warm", None)
