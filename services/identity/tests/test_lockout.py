@@ -175,3 +175,16 @@ async def test_many_strangers_lock_it_but_where_its_owner_was_before(login: Logi
         assert await fail(at(login, f"192.0.2.{number + 1}"), 3) == [400, 400, 400]
     assert is_locked(await at(login, "192.0.2.99").grant())
     assert (await login.grant()).status == 200
+
+
+async def test_a_clock_that_goes_back_locks_nobody_out(
+    login: Login, limits: IdentitySettings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.extras["identity"] = limits.model_copy(update={"tokens_per_account": 4})
+    assert await fail(login, 3) == [400, 400, 400]
+    assert is_locked(await login.grant())
+    assert (await login.grant()).problem == "too-many-requests"
+    later(monkeypatch, hours=-2)
+    assert (await login.grant()).problem == "too-many-requests"
+    later(monkeypatch, hours=-2, minutes=1)
+    assert (await login.grant()).status == 200, "neither is the lock two hours longer nor the bucket empty for so long"

@@ -13,7 +13,7 @@ from crm_identity.auth.model import (
 )
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.db import Base
-from crm_identity.organization.model import OrganizationSettings
+from crm_identity.organization.model import AccessSequence, OrganizationSettings
 from crm_identity.reach.model import FormerUnit
 from crm_identity.security_role.model import SecurityRole, SeededEntity
 from crm_identity.team.model import Team
@@ -31,6 +31,7 @@ PRIVATE = (
     KnownAddress,
     SeededEntity,
     FormerUnit,
+    AccessSequence,
 )
 """Tables that no event and no API shows."""
 

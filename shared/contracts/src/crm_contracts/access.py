@@ -132,6 +132,8 @@ class Claims:
     aud: str
     iss: str
     jti: str
+    seq: int | None = None
+    """How many changes of access identity had counted when it issued the token; tokens of earlier releases do not say."""
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> "Claims":
@@ -141,6 +143,8 @@ class Claims:
             values: dict[str, Any] = {}
             for claim, read in _READ.items():
                 values[claim] = read(payload[claim])
+            claim = "seq"
+            values[claim] = None if payload.get(claim) is None else _whole(payload[claim])
         except KeyError:
             raise ClaimsError(f"{claim} is missing") from None
         except (TypeError, ValueError, AttributeError):
@@ -160,6 +164,7 @@ class Claims:
             "aud": self.aud,
             "iss": self.iss,
             "jti": self.jti,
+            **({} if self.seq is None else {"seq": self.seq}),
         }
 
     def depth(self, entity: str, privilege: Privilege) -> Depth:
@@ -185,7 +190,7 @@ def _prv(value: Any) -> dict[str, str]:
     return value
 
 
-def _seconds(value: Any) -> int:
+def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError
     return value
@@ -210,7 +215,7 @@ _READ: Final[dict[str, Any]] = {
     "bu": UUID,
     "prv": _prv,
     "iat": _instant,
-    "exp": _seconds,
+    "exp": _whole,
     "aud": _text,
     "iss": _text,
     "jti": _text,

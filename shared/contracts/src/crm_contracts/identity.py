@@ -88,7 +88,15 @@ class AccessChangeRecord(RecordModel):
     principals: list[Principal] = Field(
         min_length=1, max_length=500, description="Whose access changed, 1 to 500; more make several records."
     )
-    not_before: UtcDatetime = Field(description="Tokens issued before it are refused.")
+    not_before: UtcDatetime = Field(
+        description="Tokens issued before it are refused, where they or this record have no sequence."
+    )
+    sequence: int | None = Field(
+        default=None,
+        ge=0,
+        description="Tokens with a smaller `seq` are refused. It only grows, whatever identity's clock does.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
 
 
 USER = Entity(service="identity", name="user", collection="users", record=UserRecord, owned=False)

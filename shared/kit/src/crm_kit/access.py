@@ -56,6 +56,8 @@ class Principal:
     privileges: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
     issued_at: float = 0.0
+    sequence: int | None = None
+    """The count of changes of access that the token knows of."""
 
     def depth(self, entity: str, privilege: Privilege) -> Depth:
         """How far the caller's privilege on an entity reaches; an entity no role names is at depth none."""

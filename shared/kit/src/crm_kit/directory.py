@@ -14,7 +14,19 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, SmallInteger, String, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -78,6 +90,9 @@ def directory_tables(metadata: MetaData) -> None:
         metadata,
         Column("principal_id", Uuid, primary_key=True),
         Column("not_before", Timestamp(), nullable=False, index=True),
+        Column("sequence", BigInteger, comment="of the change, in identity's own count"),
+        Column("sequence_of", Timestamp(), comment="the not_before that it belongs to"),
+        Column("noted_at", Timestamp(), comment="by this service's clock; null where a release before wrote the row"),
     )
     Table(
         "jwks",
@@ -107,6 +122,29 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Revocation:
+    """Since when a principal's rights are others."""
+
+    not_before: float
+    """By identity's clock, in seconds since 1970."""
+    sequence: int | None
+    """By identity's own count; None where the change or its handler was of a release that did not count."""
+
+    def voids(self, issued_at: float, sequence: int | None) -> bool:
+        """Is a token void that was issued at this instant, when so many changes had been counted?
+
+        A clock may step back, and then no token would be young enough for as long as it stepped: only the count is sure.
+        """
+        if sequence is None or self.sequence is None:
+            return issued_at < self.not_before
+        return sequence < self.sequence
+
+
+REVOKED: Final = "not_before, case when sequence_of = not_before then sequence end as sequence"
+"""A handler of an earlier release raises ``not_before`` alone; then the sequence beside it is not the change's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Organization:
     """What the whole deployment agrees on.
 
@@ -132,7 +170,7 @@ class Directory:
         self._notifier = notifier
         self._names: OrderedDict[UUID, Named | None] = OrderedDict()
         self._units: dict[UUID, str] = {}
-        self._revoked: dict[UUID, float] = {}
+        self._revoked: dict[UUID, Revocation] = {}
         self._marker = -1
         self._news = asyncio.Event()
         self._refreshing = asyncio.Lock()
@@ -180,10 +218,10 @@ class Directory:
                 return
             # A refresh went by while we read, and it could not know that these names were about to be held.
 
-    def superseded(self, principal_id: UUID, issued_at: float) -> bool:
+    def superseded(self, principal_id: UUID, issued_at: float, sequence: int | None = None) -> bool:
         """Did a change of the principal's rights make void a token issued at this instant (seconds since 1970)?"""
-        not_before = self._revoked.get(principal_id)
-        return not_before is not None and issued_at < not_before
+        revocation = self._revoked.get(principal_id)
+        return revocation is not None and revocation.voids(issued_at, sequence)
 
     async def refresh(self) -> None:
         """Take over what changed since the last time; one cheap statement when nothing did.
@@ -210,9 +248,12 @@ class Directory:
         )
         if organization:
             self.organization = Organization(*organization[0])
-        remembered = clock.now() - REVOCATION_LIFE
-        revoked = await _rows(conn, "select principal_id, not_before from revocation where not_before > $1", remembered)
-        self._revoked = {row[0]: row[1].timestamp() for row in revoked}
+        revoked = await _rows(
+            conn,
+            f"select principal_id, {REVOKED} from revocation where greatest(noted_at, not_before) > $1",
+            clock.now() - REVOCATION_LIFE,
+        )
+        self._revoked = {row[0]: Revocation(row[1].timestamp(), row[2]) for row in revoked}
         if held := list(self._names):
             news = await _rows(
                 conn, "select id from principal_ref where marker > $1 and id = any($2::uuid[])", self._marker, held

@@ -7,6 +7,7 @@ Events of different records come in any order, so no row here refers to another.
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -130,26 +131,43 @@ async def keep_organization(events: Sequence[OrganizationEvent], uow: UnitOfWork
 
 
 async def keep_revocations(events: Sequence[AccessChangeEvent], uow: UnitOfWork) -> None:
-    """Whose tokens from before which moment are void; forgotten when every such token has expired by itself."""
-    latest: dict[str, datetime] = {}
+    """Whose tokens from before which change are void; forgotten when every such token has expired by itself."""
+    latest: dict[UUID, tuple[datetime, int | None]] = {}
     for event in events:
+        change = event.record.not_before, event.record.sequence
         for principal in event.record.principals:
-            key = str(principal.id)
-            latest[key] = max(event.record.not_before, latest.get(key, event.record.not_before))
+            latest[principal.id] = _both(latest.get(principal.id, change), change)
+    rows = [{"id": id_, "not_before": moment, "sequence": count} for id_, (moment, count) in latest.items()]
     conn = await uow.connection()
     await _next_marker(conn)
-    await conn.exec_driver_sql(
-        "insert into revocation (principal_id, not_before)"
-        " select key::uuid, value::timestamptz from json_each_text($1::text::json) order by 1"
-        " on conflict (principal_id) do update set not_before = greatest(revocation.not_before, excluded.not_before)",
-        (orjson.dumps(latest).decode(),),
-    )
+    await conn.exec_driver_sql(NOTE_REVOCATIONS, (orjson.dumps(rows).decode(), clock.now()))
     await conn.exec_driver_sql(FORGET_REVOCATIONS, (clock.now() - REVOCATION_LIFE,))
 
 
+def _both(one: tuple[datetime, int | None], other: tuple[datetime, int | None]) -> tuple[datetime, int | None]:
+    """Two changes as one. Where one of them was not counted, clocks decide which counts: they are all there is."""
+    (_, count), (later, news) = sorted((one, other), key=lambda change: change[0])
+    return later, news if count is None or news is None else max(count, news)
+
+
+NOTE_REVOCATIONS = """
+insert into revocation as r (principal_id, not_before, sequence, sequence_of, noted_at)
+select id, not_before, sequence, not_before, $2
+from json_to_recordset($1::text::json) as news (id uuid, not_before timestamptz, sequence bigint) order by id
+on conflict (principal_id) do update set
+    not_before = greatest(r.not_before, excluded.not_before),
+    sequence = case
+        when excluded.sequence is not null and r.sequence is not null and r.sequence_of = r.not_before
+            then greatest(r.sequence, excluded.sequence)
+        when excluded.not_before > r.not_before then excluded.sequence
+        when r.sequence_of = r.not_before then r.sequence end,
+    sequence_of = greatest(r.not_before, excluded.not_before),
+    noted_at = excluded.noted_at
+"""
+
 # An import goes on longer than any token lives, and stops when its caller's token would.
 FORGET_REVOCATIONS = """
-delete from revocation r where not_before < $1 and not exists (
+delete from revocation r where greatest(noted_at, not_before) < $1 and not exists (
     select from import_job j where j.principal_id = r.principal_id and j.status in ('queued', 'running'))
 """
 

@@ -133,7 +133,9 @@ class TokenVerifier:
         if known is None:
             return None
         principal, expires = known
-        if expires <= clock.now().timestamp() or self._directory.superseded(principal.id, principal.issued_at):
+        if expires <= clock.now().timestamp() or self._directory.superseded(
+            principal.id, principal.issued_at, principal.sequence
+        ):
             del self._verified[digest]
             return None
         self._verified.move_to_end(digest)
@@ -146,7 +148,7 @@ class TokenVerifier:
             return known
         key = await self._key(_header(token))
         claims = _claims(token, key)
-        if self._directory.superseded(claims.sub, claims.iat):
+        if self._directory.superseded(claims.sub, claims.iat, claims.seq):
             raise InvalidToken(
                 "token-superseded", "Your rights have changed since this token was issued; get a new one."
             )
@@ -159,6 +161,7 @@ class TokenVerifier:
             privileges=claims.prv,
             name=named.name if named else None,
             issued_at=claims.iat,
+            sequence=claims.seq,
         )
         self._verified[hashlib.sha256(token.encode()).digest()] = principal, claims.exp
         if len(self._verified) > TOKENS_HELD:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from crm_kit import bus, clock, idempotency, inbox, outbox, telemetry
+from crm_kit import bus, clock, idempotency, inbox, outbox, stepped, telemetry
 from crm_kit.bus import SNAPSHOT_REQUEST, BrokerDown, Publisher
 from crm_kit.connections import Limits, limited
 from crm_kit.consumers import Consumers
@@ -186,6 +186,11 @@ class Worker:
             before = clock.now() - KEEP_ANSWERS
             while await idempotency.forget_answers(conn, before) == idempotency.FORGOTTEN_AT_ONCE:
                 continue
+
+        @self._timers.every("try again what the clock keeps waiting", seconds=60)
+        async def try_again(conn: Any) -> None:
+            if found := await stepped.try_again(conn):
+                log.warning("clock.went_back", tried_again=found)
 
     async def _measure(self, relay: Relay, intake: Intake) -> None:
         while not self._stop.is_set():

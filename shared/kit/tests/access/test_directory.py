@@ -64,10 +64,13 @@ def unit(record_id: UUID, version: int, name: str, parent: UUID | None) -> dict[
     return {**stamps(record_id, version), "name": name, "parent_id": parent}
 
 
-def access_change(principals: list[UUID], not_before: Any) -> AccessChangeCreated:
+def access_change(principals: list[UUID], not_before: Any, sequence: int | None = None) -> AccessChangeCreated:
     named = [{"type": "user", "id": principal} for principal in principals]
     return AccessChangeCreated.consume(
-        {"record": {**stamps(uuid4(), 1), "principals": named, "not_before": not_before}, "changed": {}}
+        {
+            "record": {**stamps(uuid4(), 1), "principals": named, "not_before": not_before, "sequence": sequence},
+            "changed": {},
+        }
     )
 
 
@@ -183,6 +186,47 @@ async def test_a_revocation_is_known_in_time_and_the_latest_counts(runtime: Runt
     assert runtime.directory.superseded(ada, now.timestamp() - 0.001)
 
 
+HOURS = timedelta(hours=2)
+
+
+async def test_a_change_counts_by_its_sequence_whatever_the_clock_did(runtime: Runtime) -> None:
+    ada, now = uuid4(), clock.now()
+    await apply(runtime, keep_revocations, access_change([ada], now + HOURS, 5))
+    await until(lambda: runtime.directory.superseded(ada, now.timestamp(), 4))
+    assert not runtime.directory.superseded(ada, now.timestamp(), 5), "issued after the clock had gone back"
+    await apply(runtime, keep_revocations, access_change([ada], now, 6), access_change([ada], now + HOURS, 5))
+    await until(lambda: runtime.directory.superseded(ada, now.timestamp(), 5))
+    assert not runtime.directory.superseded(ada, now.timestamp(), 6)
+    assert runtime.directory.superseded(ada, now.timestamp()), "a token that does not count is older by the clock"
+
+
+EARLIER_RELEASE = (
+    "insert into revocation (principal_id, not_before) values ($1, $2) on conflict (principal_id)"
+    " do update set not_before = greatest(revocation.not_before, excluded.not_before)"
+)
+
+
+@pytest.mark.parametrize("by", ["a handler", "an issuer"])
+async def test_an_earlier_release_that_does_not_count_voids_tokens_by_the_clock(
+    runtime: Runtime, db: Database, by: str
+) -> None:
+    ada, now = uuid4(), clock.now()
+    await apply(runtime, keep_revocations, access_change([ada], now, 5))
+    await until(lambda: runtime.directory.superseded(ada, now.timestamp(), 4))
+    later = now + timedelta(seconds=2)
+    if by == "an issuer":
+        await apply(runtime, keep_revocations, access_change([ada], later))
+    else:
+        async with db.begin() as conn:
+            await conn.exec_driver_sql(EARLIER_RELEASE, (ada, later))
+            await conn.exec_driver_sql("update access_state set marker = marker + 1")
+    await until(lambda: runtime.directory.superseded(ada, now.timestamp() + 1, 5))
+    assert not runtime.directory.superseded(ada, later.timestamp(), 5)
+    await apply(runtime, keep_revocations, access_change([ada], later + timedelta(seconds=1), 7))
+    await until(lambda: runtime.directory.superseded(ada, later.timestamp(), 6))
+    assert not runtime.directory.superseded(ada, now.timestamp(), 7)
+
+
 async def test_without_notifications_the_poll_is_enough(runtime: Runtime, db: Database) -> None:
     ada = uuid4()
     async with db.begin() as conn:
@@ -195,6 +239,8 @@ async def test_without_notifications_the_poll_is_enough(runtime: Runtime, db: Da
 async def test_an_old_revocation_is_forgotten(runtime: Runtime, db: Database) -> None:
     ada, grace = uuid4(), uuid4()
     await apply(runtime, keep_revocations, access_change([ada], clock.now() - timedelta(minutes=20)))
+    async with db.begin() as conn:
+        await conn.exec_driver_sql("update revocation set noted_at = not_before")
     await apply(runtime, keep_revocations, access_change([grace], clock.now()))
     async with db.autocommit() as conn:
         left = (await conn.exec_driver_sql("select principal_id from revocation")).scalars().all()

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
-from sqlalchemy.orm import Mapped
+from sqlalchemy import BigInteger
+from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import AccessChangeRecord
 from crm_identity.db import Base
@@ -19,3 +20,4 @@ class AccessChange(Record, Base):
 
     principals: Mapped[list[Any]]
     not_before: Mapped[datetime]
+    sequence: Mapped[int | None] = mapped_column(BigInteger)

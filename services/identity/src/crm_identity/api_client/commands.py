@@ -1,6 +1,5 @@
 """What can be done with an API client."""
 
-from datetime import datetime
 from uuid import UUID
 
 from crm_contracts.access import Privilege
@@ -16,7 +15,7 @@ from crm_identity.api_client.model import ApiClient
 from crm_identity.api_client.schemas import ApiClientCreate, ApiClientUpdate
 from crm_identity.auth.client_secrets import keep_secret, new_secret
 from crm_identity.business_unit.commands import require_unit
-from crm_identity.organization.model import get_alone, hold_access
+from crm_identity.organization.model import Since, get_alone, hold_access
 from crm_identity.reach.authority import changing_rights, refuse_taking_over
 from crm_identity.reach.loading import leave_unit
 from crm_identity.security_role.grants import rights_of_roles
@@ -107,5 +106,5 @@ async def delete_client(uow: UnitOfWork, client_id: UUID) -> None:
     await _supersede(uow, client, since)
 
 
-async def _supersede(uow: UnitOfWork, client: ApiClient, since: datetime) -> None:
+async def _supersede(uow: UnitOfWork, client: ApiClient, since: Since) -> None:
     await supersede_tokens(uow, [], since, clients=[client.id])

@@ -23,13 +23,14 @@ from crm_kit.tokens import ISSUER
 RIGHTS = (
     "select u.status, u.business_unit_id, u.team_ids, coalesce((select json_agg(r.privileges) from security_role r"
     " where r.id = any(u.role_ids)"
-    " or exists (select from team t where t.id = any(u.team_ids) and r.id = any(t.role_ids))), '[]')::text"
-    " from user_account u where u.id = $1"
+    " or exists (select from team t where t.id = any(u.team_ids) and r.id = any(t.role_ids))), '[]')::text,"
+    " coalesce((select value from access_sequence where id = 1), 0) from user_account u where u.id = $1"
 )
 
 RIGHTS_OF_CLIENT = (
     "select c.status, c.business_unit_id, array[]::uuid[], coalesce((select json_agg(r.privileges) from security_role r"
-    " where r.id = any(c.role_ids)), '[]')::text from api_client c where c.id = $1"
+    " where r.id = any(c.role_ids)), '[]')::text, coalesce((select value from access_sequence where id = 1), 0)"
+    " from api_client c where c.id = $1"
 )
 
 
@@ -42,6 +43,8 @@ class Rights:
     unit: UUID
     teams: tuple[UUID, ...]
     grants: dict[str, str]
+    sequence: int
+    """The changes of access that are in them."""
 
 
 def key_ring(runtime: Runtime) -> KeyRing:
@@ -78,8 +81,9 @@ async def rights_of_client(conn: AsyncConnection, client_id: UUID) -> Rights | N
 def _rights(kind: Literal["user", "client"], principal_id: UUID, row: Any) -> Rights | None:
     if row is None or row[0] != "active":
         return None
-    _, unit, teams, privileges = row
-    return Rights(kind, principal_id, unit, tuple(teams), union(grants_of(held) for held in orjson.loads(privileges)))
+    _, unit, teams, privileges, sequence = row
+    grants = union(grants_of(held) for held in orjson.loads(privileges))
+    return Rights(kind, principal_id, unit, tuple(teams), grants, sequence)
 
 
 def access_token(key: SigningKey, rights: Rights, seconds: int) -> str:
@@ -96,6 +100,7 @@ def access_token(key: SigningKey, rights: Rights, seconds: int) -> str:
         aud=AUDIENCE,
         iss=ISSUER,
         jti=str(new_id()),
+        seq=rights.sequence,
     ).payload()
     if len(orjson.dumps(claims)) > MAX_CLAIMS_BYTES:
         raise DomainError("too-many-rights", "These teams and roles do not fit into a token; give fewer.")

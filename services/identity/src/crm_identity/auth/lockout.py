@@ -24,15 +24,18 @@ COUNT = """
 insert into failed_login as f (key, failures, first_at, last_at, locked_until)
 values ($1, 1, $2, $2, case when $4 <= 1 then $5::timestamptz end)
 on conflict (key) do update set
-    failures = case when f.first_at < $3 or f.locked_until is not null then 1 else f.failures + 1 end,
-    first_at = case when f.first_at < $3 or f.locked_until is not null then $2 else f.first_at end,
+    failures = case when f.first_at < $3 or f.last_at > $6 or f.locked_until is not null then 1 else f.failures + 1 end,
+    first_at = case when f.first_at < $3 or f.last_at > $6 or f.locked_until is not null then $2 else f.first_at end,
     last_at = $2,
     locked_until = case
-        when case when f.first_at < $3 or f.locked_until is not null then 1 else f.failures + 1 end >= $4
+        when case when f.first_at < $3 or f.last_at > $6 or f.locked_until is not null then 1 else f.failures + 1 end >= $4
         then $5::timestamptz end
-where f.locked_until is null or f.locked_until <= $2
+where f.locked_until is null or f.locked_until <= $2 or f.last_at > $6
 returning locked_until
 """
+
+STEP = timedelta(minutes=1)
+"""A failure that lies so far ahead is of a clock that has gone back since: what it locked, nobody could tell for how long."""
 
 ANYWHERE = 10
 """So many times the failures and tries of one address are allowed to all addresses together."""
@@ -65,7 +68,9 @@ class Locked(DomainError):
 
 async def refuse_locked(conn: AsyncConnection, key: str, now: datetime) -> None:
     """429 ``account-locked`` while the name is locked, whatever the password."""
-    found = await conn.exec_driver_sql("select locked_until from failed_login where key = $1", (key,))
+    found = await conn.exec_driver_sql(
+        "select locked_until from failed_login where key = $1 and last_at <= $2", (key, now + STEP)
+    )
     until: Any = found.scalar_one_or_none()
     if until is not None and until > now:
         raise Locked(max(1, math.ceil((until - now).total_seconds())))
@@ -80,10 +85,11 @@ async def count_failure(
     """
     window = now - timedelta(minutes=settings.lockout_window_minutes)
     until = now + timedelta(minutes=settings.lockout_minutes)
-    counted = await conn.exec_driver_sql(COUNT, (key, now, window, settings.lockout_failures * times, until))
+    limit = settings.lockout_failures * times
+    counted = await conn.exec_driver_sql(COUNT, (key, now, window, limit, until, now + STEP))
     if counted.scalar_one_or_none() is not None:
         LOCKED.inc()
-        log.warning("log-in name locked", failures=settings.lockout_failures * times, minutes=settings.lockout_minutes)
+        log.warning("log-in name locked", failures=limit, minutes=settings.lockout_minutes)
 
 
 async def forget_failures(conn: AsyncConnection, key: str) -> None:

@@ -15,6 +15,8 @@ from crm_kit.identifiers import fold
 IDLE = timedelta(minutes=5)
 
 # A bucket of n tokens, refilled with n a minute. Keys in one order, so that two requests never wait for each other.
+# Replicas' clocks differ a little, and then the later one counts; where time has gone back by more, it is counted anew, or
+# nothing would be refilled for as long as it went back.
 TAKE = """
 insert into attempt_bucket as b (key, remaining, at, allowed)
 select key, size - 1, $3, true from unnest($1::text[], $2::float8[]) as wanted (key, size) order by key
@@ -24,7 +26,7 @@ on conflict (key) do update set
         - case when b.remaining + (excluded.remaining + 1) / 60
             * greatest(0, extract(epoch from excluded.at - b.at)) >= 1 then 1 else 0 end,
     allowed = b.remaining + (excluded.remaining + 1) / 60 * greatest(0, extract(epoch from excluded.at - b.at)) >= 1,
-    at = greatest(b.at, excluded.at)
+    at = case when excluded.at < b.at - interval '1 minute' then excluded.at else greatest(b.at, excluded.at) end
 returning key, remaining, allowed
 """
 

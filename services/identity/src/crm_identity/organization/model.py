@@ -1,11 +1,12 @@
 """What the whole installation agrees on: one record, whose row lock also orders every change of access."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import String
+from sqlalchemy import BigInteger, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.access import Privilege
@@ -31,10 +32,36 @@ class OrganizationSettings(Record, Base):
     language: Mapped[str] = mapped_column(String(35))
 
 
+class AccessSequence(Base):
+    """One row: how many changes of access there were. Token and revocation are compared by it, never by clocks."""
+
+    __tablename__ = "access_sequence"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """From when a change of access counts."""
+
+    moment: datetime
+    """By the clock: for people, and for services of an earlier release."""
+    sequence: int
+    """By identity's own count."""
+
+
+# It begins at the microseconds since 1970 and jumps there whenever it is behind: so a database restored from an older
+# backup, which counts again from what it knew, gets past all that was counted before.
+_COUNT = """
+insert into access_sequence as s (id, value) values (1, $1)
+on conflict (id) do update set value = greatest(s.value + 1, excluded.value) returning value
+"""
+
 R = TypeVar("R", bound=Record)
 
 
-async def get_alone(uow: UnitOfWork, entity: type[R], record_id: UUID, privilege: Privilege) -> tuple[R, datetime]:
+async def get_alone(uow: UnitOfWork, entity: type[R], record_id: UUID, privilege: Privilege) -> tuple[R, Since]:
     """Lock a record that says who may do what, and give the moment from which its change counts.
 
     Always the organisation first: in any other order two changes could wait for each other for ever.
@@ -44,12 +71,14 @@ async def get_alone(uow: UnitOfWork, entity: type[R], record_id: UUID, privilege
     return await uow.get(entity, record_id, privilege), since
 
 
-async def hold_access(uow: UnitOfWork) -> datetime:
-    """Wait until this unit of work alone may change who may do what; the moment from which its changes count.
+async def hold_access(uow: UnitOfWork) -> Since:
+    """Wait until this unit of work alone may change who may do what; from when its changes count.
 
-    Token issue holds the same row shared. So a token is either signed before this moment, and superseded, or reads
+    Token issue holds the same row shared. So a token either says a smaller sequence, and is superseded, or reads
     what this unit of work has committed; and no two changes can together make a cycle or remove the last administrator.
     """
     await uow.load(OrganizationSettings, ORGANIZATION_ID)
     # Not ``uow.now``: tokens may have been issued while we waited for the lock.
-    return clock.now()
+    now = clock.now()
+    counted = await (await uow.connection()).exec_driver_sql(_COUNT, (int(now.timestamp() * 1_000_000),))
+    return Since(now, counted.scalar_one())

@@ -1,7 +1,6 @@
 """What can be done with a user."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from crm_identity.auth.sessions import end_sessions, keep_password
 from crm_identity.auth.strength import refuse_guessable
 from crm_identity.auth.throttle import account_key
 from crm_identity.business_unit.commands import require_unit
-from crm_identity.organization.model import get_alone, hold_access
+from crm_identity.organization.model import Since, get_alone, hold_access
 from crm_identity.reach.authority import changing_rights, refuse_taking_over
 from crm_identity.reach.loading import leave_unit
 from crm_identity.security_role.grants import rights_of_roles
@@ -75,7 +74,7 @@ async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
     async with changing_rights(uow, user_id):
         user.disable()
         uow.emit(user, UserDisabled)
-    await end_sessions(await uow.connection(), user_id, since)
+    await end_sessions(await uow.connection(), user_id, since.moment)
     await supersede_tokens(uow, [user_id], since)
     return user
 
@@ -112,11 +111,11 @@ async def refuse_own_guessable(uow: UnitOfWork, user: User, password: str) -> No
     await refuse_guessable("/new_password", password, _context(uow, user.email, user.name))
 
 
-async def change_password(uow: UnitOfWork, user: User, password_hash: str, since: datetime) -> None:
+async def change_password(uow: UnitOfWork, user: User, password_hash: str, since: Since) -> None:
     """Replace a locked user's password: every token and session that the old one opened ends."""
     conn = await uow.connection()
     await keep_password(conn, user.id, password_hash, uow.now)
-    await end_sessions(conn, user.id, since)
+    await end_sessions(conn, user.id, since.moment)
     uow.emit(user, UserUpdated)
     await supersede_tokens(uow, [user.id], since)
 

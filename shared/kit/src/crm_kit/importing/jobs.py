@@ -200,6 +200,7 @@ def _remember(uow: UnitOfWork) -> dict[str, Any]:
         "privileges": dict(caller.privileges),
         "name": caller.name,
         "issued_at": caller.issued_at,
+        "sequence": caller.sequence,
     }
 
 

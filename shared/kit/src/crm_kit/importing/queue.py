@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit import clock
 from crm_kit.access import Principal
 from crm_kit.backoff import seconds_after
+from crm_kit.directory import REVOKED, Revocation
 from crm_kit.importing.outcome import Outcome
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -34,9 +35,10 @@ JOB = """
 """
 _OLDEST = f"""
 select t.principal_id, t.served_at, j.* from import_turn t cross join lateral (
-    select {JOB}, (select r.not_before from revocation r where r.principal_id = o.principal_id) as not_before,
+    select {JOB}, v.not_before, v.sequence,
         (select p.active and not p.deleted from principal_ref p where p.id = o.principal_id) as active
-    from import_job o where o.principal_id = t.principal_id and o.status in ('queued', 'running')
+    from import_job o left join (select principal_id, {REVOKED} from revocation) v using (principal_id)
+    where o.principal_id = t.principal_id and o.status in ('queued', 'running')
         and (o.next_attempt_at is null or o.next_attempt_at <= $1) and o.entity_type = any($2::text[])
         and o.id <> all($3::uuid[])
     order by o.created_at, o.id limit 1
@@ -116,7 +118,7 @@ class Job:
     attempts: int
     in_turn: bool
     """Whether this lane holds its owner's turn, rather than helping who does."""
-    not_before: datetime | None
+    revocation: Revocation | None
     active: bool
 
     @property
@@ -157,12 +159,13 @@ def _job(row: dict[str, Any], *, in_turn: bool) -> Job:
             privileges=known["privileges"],
             name=known["name"],
             issued_at=known.get("issued_at", row["created_at"].timestamp()),
+            sequence=known.get("sequence"),
         ),
         correlation_id=row["correlation_id"],
         traceparent=row["traceparent"],
         attempts=row["attempts"],
         in_turn=in_turn,
-        not_before=row["not_before"],
+        revocation=Revocation(row["not_before"].timestamp(), row["sequence"]) if row["not_before"] else None,
         active=row["active"] is not False,
     )
 

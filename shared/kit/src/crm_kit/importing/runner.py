@@ -156,7 +156,7 @@ class ImportLoop:
         """Whether the job was ended because its caller may no longer do what was asked for."""
         if not job.active:
             why = "caller-inactive", "Whoever sent the file has been disabled since. Send the rest as somebody else."
-        elif job.not_before is not None and job.principal.issued_at < job.not_before.timestamp():
+        elif job.revocation is not None and job.revocation.voids(job.principal.issued_at, job.principal.sequence):
             why = "rights-changed", "Your rights have changed since you sent the file. Log in again and send the rest."
         else:
             return False
