@@ -20,6 +20,8 @@ _DELEGATED = {
     "imports": "see and stop imports",
     "topology": "declare, or check, what the suite needs at the broker",
     "provision": "make databases, users and queues for services that others start (containers)",
+    "backup": "everything of the suite as of one moment, while it goes on; or check one that is there",
+    "restore": "make the suite of a backup, on another path, machine or servers",
     "keys": "rotate the keys that sign access tokens",
     "users": "see users, unlock them, give them a new password, restore an administrator",
     "contracts": "generate the schemas, check them against the released ones, release",
@@ -53,6 +55,10 @@ def _delegate(name: str, argv: list[str]) -> int:
         return int(import_module("crm_contracts.cli").main(argv))
     if name == "provision":
         return int(import_module("crm_local.provision").main(argv))
+    if name == "backup":
+        return int(import_module("crm_local.backup.making").main(argv, home))
+    if name == "restore":
+        return int(import_module("crm_local.backup.restoring").main(argv, home))
     if name == "topology":
         return int(import_module("crm_local.topology").main(argv, home))
     if name == "keys":

@@ -53,21 +53,21 @@ async def _connect(url: str) -> asyncpg.Connection:
 
 async def _make(connection: asyncpg.Connection, name: str) -> None:
     if not await connection.fetchval(_EXISTS, name):
-        await _run(connection, "create database %I template template0 encoding 'UTF8'", name)
+        await run(connection, "create database %I template template0 encoding 'UTF8'", name)
 
 
 async def _make_owned(connection: asyncpg.Connection, name: str, password: str) -> None:
     is_role = await connection.fetchval("select true from pg_roles where rolname = $1", name)
-    await _run(connection, f"{'alter' if is_role else 'create'} role %I login", name)
-    await _run(connection, "alter role %I password %L", name, password)
+    await run(connection, f"{'alter' if is_role else 'create'} role %I login", name)
+    await run(connection, "alter role %I password %L", name, password)
     # One service must not take the connections of the others.
     third = await connection.fetchval("select current_setting('max_connections')::int / 3")
-    await _run(connection, f"alter role %I connection limit {third}", name)
+    await run(connection, f"alter role %I connection limit {third}", name)
     # Only a member may give a database away to a role; a superuser is one of all.
-    await _run(connection, "grant %I to current_user", name)
+    await run(connection, "grant %I to current_user", name)
     await _make(connection, name)
-    await _run(connection, "alter database %1$I owner to %1$I", name)
-    await _run(connection, "revoke connect, temporary on database %I from public", name)
+    await run(connection, "alter database %1$I owner to %1$I", name)
+    await run(connection, "revoke connect, temporary on database %I from public", name)
 
 
 # What was made before services had roles belongs to the operator. Sequences of columns go with their tables, and what an
@@ -112,6 +112,6 @@ async def _execute(connection: asyncpg.Connection, statements: Iterable[str]) ->
         await connection.execute(statement)
 
 
-async def _run(connection: asyncpg.Connection, template: str, *words: str) -> None:
+async def run(connection: asyncpg.Connection, template: str, *words: str) -> None:
     """Run a statement that takes no parameters, with the words quoted by the server itself."""
     await connection.execute(await connection.fetchval("select format($1, variadic $2::text[])", template, list(words)))

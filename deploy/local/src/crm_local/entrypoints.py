@@ -10,8 +10,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from crm_local.suite import Role, Service
+
+if TYPE_CHECKING:
+    from crm_kit.consumers import Consumers
+    from crm_kit.runtime import Service as Definition
 
 _MODULES: dict[Role, str] = {"api": "main", "worker": "worker"}
 
@@ -41,5 +46,28 @@ def set_up(service: Service) -> None:
 
 def routing_keys(service: Service) -> tuple[str, ...]:
     """What the service's queue is bound to."""
-    keys: tuple[str, ...] = import_module(f"{service.package}.consumers").CONSUMERS.routing_keys()
-    return keys
+    return consumers(service).routing_keys()
+
+
+def consumers(service: Service) -> "Consumers":
+    """What the service listens to."""
+    found: Consumers = import_module(f"{service.package}.consumers").CONSUMERS
+    return found
+
+
+def definition(service: Service) -> "Definition":
+    """What the service tells the kit about itself."""
+    found: Definition = import_module(f"{service.package}.app").SERVICE
+    return found
+
+
+def newest_revision(service: Service) -> str:
+    """The newest revision of the service's database that this release knows."""
+    revision: str = import_module("crm_kit.migrations").head_of(definition(service).migrations)
+    return revision
+
+
+async def end_sessions(database_url: str) -> int:
+    """Log everybody out, in identity's database; returns how many sessions ended."""
+    ended: int = await import_module("crm_identity.restored").end_sessions(database_url)
+    return ended

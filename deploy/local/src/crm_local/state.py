@@ -125,6 +125,12 @@ class Home:
         path = self.path / "roles.json"
         return bool(json.loads(path.read_text())) if path.exists() else False
 
+    def adopt(self, kept: Kept, operator_secret: str) -> None:
+        """Begin with what another home kept: its secrets and its instance, and nothing of its machine."""
+        kept.ports, kept.sources = {}, {}
+        self.keep(kept)
+        _replace(self.path / "operator-secret", operator_secret)
+
     def instance(self) -> str | None:
         """Prefix of the databases and name of the vhost; None before the first `up`."""
         if self.is_new():

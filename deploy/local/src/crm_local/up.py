@@ -40,7 +40,7 @@ def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
         _require_free(gateway_port())
         suite = Suite(kept, services, home.operator_secret())
         home.assign_ports(kept, suite.assigned_ports())
-        session = _Session(home, suite, *_find_servers(home, kept))
+        session = _Session(home, suite, *find_servers(home, kept))
         try:
             with session.supervisor.watching():
                 session.bring_up()
@@ -164,7 +164,7 @@ class _Session:
             self.supervisor.kill(name, "does not answer any more")
 
 
-def _find_servers(home: Home, kept: Kept) -> tuple[Server, Server]:
+def find_servers(home: Home, kept: Kept) -> tuple[Server, Server]:
     """PostgreSQL and RabbitMQ: those of the environment, else containers, else instances of our own; not yet started."""
     queues: Server | None = environment.rabbitmq()
     if queues is None:

@@ -64,7 +64,7 @@ async def bind_all(management: Management, amqp_url: str) -> None:
     for queue in await management.get(f"queues/{vhost}?columns=name"):
         name = queue["name"]
         if name.startswith("ext."):
-            wanted = _bindings_of(name, await _patterns(management, name, amqp_url))
+            wanted = bindings_of(name, await patterns_in(management, name, amqp_url))
             for exchange, key in wanted:
                 if exchange == DIRECT:
                     place = f"bindings/{vhost}/e/{DIRECT}/q/{quote(name, safe='')}"
@@ -106,10 +106,10 @@ async def subscribe(
             await management.put(f"users/{quote(user, safe='')}", {"password": password, "tags": ""})
         await _confine(management, name, amqp_url)
         if patterns:
-            wanted = _bindings_of(full, patterns)
+            wanted = bindings_of(full, patterns)
             await bus.declare(amqp_url, (), [Queue(full, {"x-queue-type": "quorum"}, tuple(wanted))])
             await _unbind_others(management, full, wanted, amqp_url)
-        bound = await _patterns(management, full, amqp_url)
+        bound = await patterns_in(management, full, amqp_url)
     parts = urlsplit(amqp_url)
     account = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
     url = urlunsplit(parts._replace(netloc=f"{account}@{parts.netloc.rpartition('@')[2]}"))
@@ -134,7 +134,7 @@ async def unsubscribe(name: str, amqp_url: str, management_url: str) -> list[str
 async def patterns_of(queue: str, amqp_url: str, management_url: str) -> list[str]:
     """By which patterns a queue hears events. Raises TopologyError."""
     async with Management(management_url) as management:
-        return await _patterns(management, queue, amqp_url)
+        return await patterns_in(management, queue, amqp_url)
 
 
 def matches(pattern: str, routing_key: str) -> bool:
@@ -180,14 +180,16 @@ async def _bindings(management: Management, queue: str, amqp_url: str) -> list[d
     return [binding for binding in found if binding["source"] in (EVENTS, DIRECT)]
 
 
-def _bindings_of(queue: str, patterns: Sequence[str]) -> list[tuple[str, str]]:
+def bindings_of(queue: str, patterns: Sequence[str]) -> list[tuple[str, str]]:
+    """What a queue that hears these is bound to, each by exchange and key."""
     return [
         *((EVENTS, pattern) for pattern in patterns),
         *((DIRECT, direct_key(queue, pattern)) for pattern in patterns),
     ]
 
 
-async def _patterns(management: Management, queue: str, amqp_url: str) -> list[str]:
+async def patterns_in(management: Management, queue: str, amqp_url: str) -> list[str]:
+    """By which patterns a queue hears events. Raises TopologyError."""
     found = await _bindings(management, queue, amqp_url)
     return sorted(binding["routing_key"] for binding in found if binding["source"] == EVENTS)
 

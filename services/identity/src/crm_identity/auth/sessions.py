@@ -86,6 +86,16 @@ async def end_sessions(conn: AsyncConnection, user_id: UUID, now: datetime) -> N
     )
 
 
+async def end_all_sessions(conn: AsyncConnection, now: datetime) -> int:
+    """End every session of everybody; returns how many there were."""
+    ended = await conn.exec_driver_sql(
+        "with ended as (update refresh_token set revoked_at = $1 where revoked_at is null returning family_id)"
+        " select count(distinct family_id) from ended",
+        (now,),
+    )
+    return int(ended.scalar_one())
+
+
 async def forget_sessions(conn: AsyncConnection, now: datetime) -> None:
     """Drop what can never be used again."""
     await conn.exec_driver_sql("delete from refresh_token where expires_at < $1", (now,))

@@ -1,0 +1,172 @@
+"""The backup as a thing on disk: a directory, a tar file, or a stream of one."""
+
+import os
+import re
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from crm_local.backup.manifest import BROKER, NAME, SETTINGS, SUM, BadBackup, Manifest, described
+
+STREAM = "-"
+_DUMPS = "databases/"
+_OURS = re.compile(rf"{_DUMPS}[a-z][a-z0-9_]*\.dump|" + "|".join(map(re.escape, (NAME, SUM, SETTINGS, BROKER))))
+
+
+@contextmanager
+def making(target: str, scratch: Path | None) -> Iterator[Path]:
+    """A directory to put the files in; when the block ends well they are the backup, else nothing is left.
+
+    A target that ends in `.tar` becomes a file, `-` goes to standard output, anything else becomes a directory.
+    Raises BadBackup when there is something of that name.
+    """
+    if target == STREAM:
+        place = (scratch or Path.cwd()) / f".crm-backup-{os.getpid()}"
+        final: Path | None = None
+    else:
+        final = Path(target).absolute()
+        if final.exists():
+            raise BadBackup(f"{final} is there already: choose another name")
+        if not final.parent.is_dir():
+            raise BadBackup(f"{final.parent} is no directory: make it first")
+        place = final.with_name(f".{final.name}.making-{os.getpid()}")
+    place.mkdir(mode=0o700)
+    try:
+        (place / _DUMPS).mkdir(mode=0o700)
+        yield place
+        if final is None:
+            _pack(place, sys.stdout.buffer)
+        elif final.suffix == ".tar":
+            _pack_into(place, final)
+        else:
+            _sync_directory(place)
+            place.rename(final)
+        if final is not None:
+            _sync(final.parent)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def private(path: Path) -> BinaryIO:
+    """A new file for its owner alone, to be written."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _pack_into(place: Path, final: Path) -> None:
+    packing = place / "packing.tar"
+    with private(packing) as file:
+        _pack(place, file)
+        file.flush()
+        os.fsync(file.fileno())
+    packing.rename(final)
+
+
+def _pack(place: Path, into: BinaryIO) -> None:
+    """The manifest first, so that a stream can be judged as it comes; each file goes when it is packed."""
+    manifest = Manifest.read(place)
+    with tarfile.open(fileobj=into, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        for name in [NAME, SUM, *manifest.files]:
+            tar.add(place / name, arcname=name, filter=_anonymous)
+            (place / name).unlink()
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o600
+    return member
+
+
+def _sync_directory(place: Path) -> None:
+    for path in (*place.rglob("*"), place):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def opened(source: str, scratch: Path) -> Iterator[Path]:
+    """The backup as a directory; what has to be unpacked lies in ``scratch`` until the block ends. Raises BadBackup."""
+    path = Path(source).absolute()
+    if source != STREAM and path.is_dir():
+        yield path
+        return
+    if source != STREAM and not path.is_file():
+        raise BadBackup(f"there is no {path}")
+    place = scratch / f".crm-restore-{os.getpid()}"
+    place.mkdir(mode=0o700)
+    try:
+        if source == STREAM:
+            _unpack(sys.stdin.buffer, place)
+        else:
+            with path.open("rb") as file:
+                _unpack(file, place)
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _unpack(file: BinaryIO, place: Path) -> None:
+    (place / _DUMPS).mkdir(mode=0o700)
+    try:
+        with tarfile.open(fileobj=file, mode="r|") as tar:
+            for member in tar:
+                with _content(tar, member) as content, private(place / member.name) as into:
+                    shutil.copyfileobj(content, into, 1024 * 1024)
+    except tarfile.TarError as error:
+        raise _partial(error) from None
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    # Names are ours or none: a file that somebody prepared must not write elsewhere.
+    content = tar.extractfile(member) if member.isfile() and _OURS.fullmatch(member.name) else None
+    if content is None:
+        raise BadBackup(f"this is no backup: it holds {member.name!r}")
+    return content
+
+
+def verified(source: str) -> Manifest:
+    """Compare all that a backup holds with what its manifest says; nothing is unpacked. Raises BadBackup."""
+    path = Path(source).absolute()
+    if source == STREAM:
+        return _verified_stream(sys.stdin.buffer)
+    if path.is_dir():
+        manifest = Manifest.read(path)
+        manifest.check(path)
+        return manifest
+    if not path.is_file():
+        raise BadBackup(f"there is no {path}")
+    with path.open("rb") as file:
+        return _verified_stream(file)
+
+
+def _verified_stream(file: BinaryIO) -> Manifest:
+    head: dict[str, bytes] = {}
+    found: dict[str, dict[str, object]] = {}
+    try:
+        with tarfile.open(fileobj=file, mode="r|") as tar:
+            for member in tar:
+                with _content(tar, member) as content:
+                    if member.name in (NAME, SUM):
+                        head[member.name] = content.read()
+                    else:
+                        found[member.name] = described(content)
+    except tarfile.TarError as error:
+        raise _partial(error) from None
+    manifest = Manifest.parse(head.get(NAME), head.get(SUM))
+    manifest.compare(found)
+    return manifest
+
+
+def _partial(error: tarfile.TarError) -> BadBackup:
+    return BadBackup(f"this is no backup, or only a part of one: {error}")

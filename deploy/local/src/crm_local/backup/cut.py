@@ -1,0 +1,90 @@
+"""One moment of all databases, while the suite goes on.
+
+An event is written to its producer's outbox before anybody else can know of it. With all outboxes locked at once nobody
+writes an event; what the others have taken until then is in an outbox already. So snapshots taken under the locks never
+show an effect without its event. The locks are held for milliseconds; the snapshots stay for as long as the dumps need.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from random import uniform
+
+import asyncpg
+
+from crm_kit import clock
+from crm_kit.clock import monotonic
+from crm_kit.together import together
+
+LOCK_SECONDS = 1.0
+"""Longest that writers wait, well below their own bound of 2 s; what holds a lock for longer is waited for without one."""
+PATIENCE_SECONDS = 120.0
+
+
+class NoCut(Exception):
+    """No moment was found; the text says what is in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The snapshot of each database, by service; they are good until the cut is closed."""
+
+    at: datetime
+    snapshots: Mapping[str, str]
+    conns: Mapping[str, asyncpg.Connection]
+    """Connections that see the databases as of the cut."""
+    locked_seconds: float
+
+
+@asynccontextmanager
+async def cut(urls: Mapping[str, str]) -> AsyncIterator[Cut]:
+    """Take it. Raises NoCut, OSError and asyncpg.PostgresError."""
+    async with AsyncExitStack() as stack:
+        lockers = {service: await _connect(stack, url) for service, url in urls.items()}
+        readers = {service: await _connect(stack, url) for service, url in urls.items()}
+        deadline = monotonic() + PATIENCE_SECONDS
+        while (began := await _lock(lockers)) is None:
+            if monotonic() > deadline:
+                raise NoCut(
+                    f"no moment in which nobody writes was found within {PATIENCE_SECONDS:.0f} s: a transaction holds an"
+                    " outbox for longer than a second each time (an import?); try again when it is done"
+                )
+            await asyncio.sleep(uniform(0.2, 0.6))
+        snapshots = await together(_export(conn) for conn in readers.values())
+        at = clock.now()
+        await together(conn.close() for conn in lockers.values())
+        yield Cut(at, dict(zip(readers, snapshots, strict=True)), readers, monotonic() - began)
+
+
+async def _connect(stack: AsyncExitStack, url: str) -> asyncpg.Connection:
+    conn = await asyncpg.connect(url, timeout=10, server_settings={"application_name": "crm backup"})
+    stack.push_async_callback(conn.close)
+    # Of whatever the role is told to bound, this outlives it.
+    await conn.execute("set idle_in_transaction_session_timeout = 0; set statement_timeout = 0")
+    return conn
+
+
+async def _lock(conns: Mapping[str, asyncpg.Connection]) -> float | None:
+    """Lock all outboxes, or none: since when they are; None when a writer was in the way."""
+    began = monotonic()
+    try:
+        async with asyncio.timeout(LOCK_SECONDS):
+            await together(_lock_one(conn) for conn in conns.values())
+    except (TimeoutError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+        await together(conn.execute("rollback") for conn in conns.values())
+        return None
+    return began
+
+
+async def _lock_one(conn: asyncpg.Connection) -> None:
+    # The server gives up by itself, should this process be stopped between two statements.
+    await conn.execute(f"begin; set local lock_timeout = '{LOCK_SECONDS:.0f}s'")
+    await conn.execute("set local idle_in_transaction_session_timeout = '5s'")
+    await conn.execute("lock table outbox in share mode")
+
+
+async def _export(conn: asyncpg.Connection) -> str:
+    await conn.execute("begin isolation level repeatable read read only")
+    return str(await conn.fetchval("select pg_export_snapshot()"))

@@ -1,0 +1,201 @@
+"""What a restore does to the servers: databases from their dumps, the broker's queues, and the events that were in them."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import asyncpg
+
+from crm_kit import redelivery, subscribers, subscriptions
+from crm_kit.bus import Publisher
+from crm_kit.db import Database
+from crm_kit.management import Management, vhost_of
+from crm_kit.migrations import migrate
+from crm_kit.operations import send_again
+from crm_kit.redelivery import Listener
+from crm_kit.subscriptions import KeptQueue, Subscriptions
+from crm_kit.together import together
+from crm_local import broker, databases, entrypoints
+from crm_local.backup.manifest import Manifest
+from crm_local.backup.tools import Tools
+from crm_local.deployment import Deployment
+from crm_local.suite import SERVICES, Service, database_name
+
+STATISTICS = timedelta(seconds=10)
+"""So old are the broker's own figures at most."""
+
+
+class Occupied(Exception):
+    """Where the backup is to go there is something already; the text says what."""
+
+
+class Filling:
+    """One restore, into a deployment that holds nothing yet."""
+
+    def __init__(
+        self, deployment: Deployment, manifest: Manifest, place: Path, subscriptions_: Subscriptions | None
+    ) -> None:
+        self._deployment, self._manifest, self._place = deployment, manifest, place
+        self._subscriptions = subscriptions_
+        self._made: list[str] = []
+        self._made_roles: list[str] = []
+        self._made_vhost = False
+
+    async def require_empty(self) -> None:
+        """Nothing is there that a restore would have to overwrite. Raises Occupied."""
+        conn = await asyncpg.connect(self._deployment.backends.database_url, timeout=10)
+        try:
+            for service in SERVICES:
+                name = database_name(self._deployment.instance, service)
+                if not await conn.fetchval("select exists (select from pg_database where datname = $1)", name):
+                    self._made.append(name)
+                elif await _has_tables(self._deployment.database(service)):
+                    raise Occupied(
+                        f"the server holds the database {name} already: drop it, or restore beside it with another"
+                        " CRM_INSTANCE"
+                    )
+                if not await conn.fetchval("select exists (select from pg_roles where rolname = $1)", name):
+                    self._made_roles.append(name)
+        finally:
+            await conn.close()
+        await self._require_empty_vhost()
+
+    async def _require_empty_vhost(self) -> None:
+        backends = self._deployment.backends
+        if not backends.amqp_management_url:
+            return
+        vhost = quote(vhost_of(backends.amqp_url), safe="")
+        async with Management(backends.amqp_management_url) as management:
+            self._made_vhost = await management.find(f"vhosts/{vhost}") is None
+            if self._made_vhost:
+                return
+            held = [queue["name"] for queue in await management.get(f"queues/{vhost}") if queue.get("messages")]
+        if held:
+            raise Occupied(
+                f"the vhost {vhost_of(backends.amqp_url)} holds messages ({', '.join(sorted(held)[:3])}): events of another"
+                " time must not reach the restored suite; delete the vhost, or choose another"
+            )
+
+    async def fill(self, tools: Tools, server: int, jobs: int) -> bool:
+        """Do all of it; returns whether the services have roles of their own."""
+        has_roles = await databases.make(self._deployment, SERVICES)
+        self._deployment = self._deployment.with_roles(has_roles)
+        turn = asyncio.Semaphore(max(1, jobs))
+        files = {kept.service: self._place / kept.file for kept in self._manifest.databases}
+        services = [service for service in SERVICES if service.name in files]
+
+        async def one(service: Service) -> None:
+            async with turn:
+                url = self._deployment.own_database(service)
+                await tools.restore(url, files[service.name], jobs=jobs, server=server)
+                about = entrypoints.definition(service)
+                await asyncio.to_thread(migrate, about.migrations, url, about.metadata)
+                print(f"restored  {service.name}", flush=True)
+
+        await together(one(service) for service in services)
+        await self._declare()
+        await self._send(services)
+        identity = next(service for service in services if service.name == "identity")
+        ended = await entrypoints.end_sessions(self._deployment.own_database(identity))
+        print(f"ended     {ended} sessions", flush=True)
+        return has_roles
+
+    async def _declare(self) -> None:
+        backends, kept = self._deployment.backends, self._subscriptions
+        if kept is not None and backends.amqp_management_url:
+            await subscriptions.make_users(kept, backends.amqp_url, backends.amqp_management_url)
+        await broker.declare(SERVICES, self._deployment.password_of, backends)
+        if kept is not None and backends.amqp_management_url:
+            await subscriptions.make_queues(kept, backends.amqp_url)
+            async with Management(backends.amqp_management_url) as management:
+                await subscribers.bind_all(management, backends.amqp_url)
+            for queue in kept.queues:
+                print(f"declared  {queue.name}", flush=True)
+
+    async def _send(self, services: Sequence[Service]) -> None:
+        """Bring the events back that were in queues: to subscribers by hand, to the services by their relays."""
+        async with AsyncExitStack() as stack:
+            conns = {service.name: await self._connect(stack, service) for service in services}
+            producers = {service.name: await self._connect(stack, service) for service in services}
+            for conn in producers.values():
+                await redelivery.take_up(conn)
+            for queue in self._subscriptions.queues if self._subscriptions else ():
+                await self._refill(queue, services, conns)
+            for name, producer in producers.items():
+                listeners = {
+                    service.name: Listener(conns[service.name], entrypoints.consumers(service)) for service in services
+                }
+                if count := await redelivery.resend(producer, name, listeners):
+                    print(f"to send   {count} events of {name} that were in queues", flush=True)
+
+    async def _connect(self, stack: AsyncExitStack, service: Service) -> asyncpg.Connection:
+        conn = await asyncpg.connect(self._deployment.own_database(service), timeout=10)
+        stack.push_async_callback(conn.close)
+        await conn.execute("set statement_timeout = 0; set idle_in_transaction_session_timeout = 0")
+        return conn
+
+    async def _refill(
+        self, queue: KeptQueue, services: Sequence[Service], conns: dict[str, asyncpg.Connection]
+    ) -> None:
+        """Send a subscriber what its queue held, and what came after it was looked at."""
+        assert self._subscriptions is not None
+        heard = [(conns[service.name], await _types(conns[service.name], queue.patterns)) for service in services]
+        times = await redelivery.backlog_since(heard, queue.messages, self._subscriptions.read_at - STATISTICS)
+        publisher = Publisher(self._deployment.backends.amqp_url, name="crm restore")
+        sent = 0
+        try:
+            for service, since in zip(services, times, strict=True):
+                if since is not None:
+                    sent += await self._replay(publisher, service, queue, since)
+        finally:
+            await publisher.close()
+        print(f"sent      {sent} events to {queue.name}", flush=True)
+
+    async def _replay(self, publisher: Publisher, service: Service, queue: KeptQueue, since: Any) -> int:
+        db = Database(self._deployment.own_database(service), pool_size=1, application_name="crm restore")
+        try:
+            async with db.autocommit() as conn:
+                until = await conn.exec_driver_sql("select now() + interval '1 day'")
+                return await send_again(
+                    conn, publisher, service.name, queue.name, queue.patterns, since=since, until=until.scalar_one()
+                )
+        finally:
+            await db.dispose()
+
+    async def undo(self) -> None:
+        """Take away what this restore made; what was there before stays, empty as it was."""
+        backends = self._deployment.backends
+        conn = await asyncpg.connect(backends.database_url, timeout=10)
+        try:
+            for name in self._made:
+                await databases.run(conn, "drop database if exists %I with (force)", name)
+            for name in self._made_roles:
+                if not await conn.fetchval("select exists (select from pg_database where datname = $1)", name):
+                    await databases.run(conn, "drop role if exists %I", name)
+        finally:
+            await conn.close()
+        if self._made_vhost:
+            async with Management(backends.amqp_management_url) as management:
+                await management.delete(f"vhosts/{quote(vhost_of(backends.amqp_url), safe='')}", missing_ok=True)
+
+
+async def _types(conn: asyncpg.Connection, patterns: Sequence[str]) -> list[str]:
+    types = [row[0] for row in await conn.fetch("select distinct type from outbox")]
+    return [type_ for type_ in types if any(subscribers.matches(pattern, type_) for pattern in patterns)]
+
+
+_HAS_TABLES = (
+    "select exists (select from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace)"
+)
+
+
+async def _has_tables(url: str) -> bool:
+    conn = await asyncpg.connect(url, timeout=10)
+    try:
+        return bool(await conn.fetchval(_HAS_TABLES))
+    finally:
+        await conn.close()

