@@ -41,16 +41,24 @@ def main(argv: Sequence[str], home: Home) -> int:
     # Servers that were started for this are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     say = partial(print, file=sys.stderr if arguments.target == container.STREAM else sys.stdout, flush=True)
+    if arguments.verify:
+        return _verify(arguments.target)
     try:
-        if arguments.verify:
-            say(f"complete and unchanged: {_told(container.verified(arguments.target))}")
-            return 0
         with container.making(arguments.target, Path(tempfile.gettempdir())) as place, attending(home) as attended:
             manifest = asyncio.run(_fill(place, home, attended, arguments.jobs, say))
     except (BadBackup, NoCut, Failed, TopologyError, OSError, asyncpg.PostgresError) as error:
-        print(f"crm: {error or type(error).__name__}; nothing was left behind", file=sys.stderr)
+        print(f"crm: {error or type(error).__name__}\nnothing was left behind", file=sys.stderr)
         return 1
     say(f"{arguments.target}: {_told(manifest)}")
+    return 0
+
+
+def _verify(source: str) -> int:
+    try:
+        print(f"complete and unchanged: {_told(container.verified(source))}")
+    except (BadBackup, OSError) as error:
+        print(f"crm: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -51,7 +51,7 @@ def main(argv: Sequence[str], home: Home) -> int:
     except (
         BadBackup, Occupied, Failed, TopologyError, BrokerDown, BrokerRefused, RuntimeError, OSError, asyncpg.PostgresError
     ) as error:  # fmt: skip
-        print(f"crm: {error or type(error).__name__}; nothing was left behind", file=sys.stderr)
+        print(f"crm: {error or type(error).__name__}\nnothing was left behind", file=sys.stderr)
         return 1
     print(f"restored in {monotonic() - began:.1f} s; start it: ./crm up, or what starts your services")
     return 0

@@ -1,0 +1,119 @@
+"""What a backup is on disk, and what becomes of one that is not whole."""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from crm_local.backup import container
+from crm_local.backup.manifest import BadBackup, KeptDatabase, Manifest, described
+from crm_local.backup.tools import _only_unknown_settings, _without_password
+
+DUMP = "databases/sales.dump"
+
+
+def fill(place: Path) -> None:
+    """A small backup."""
+    (place / DUMP).write_bytes(b"rows" * 1000)
+    (place / "settings.json").write_text("{}")
+    files = {}
+    for name in (DUMP, "settings.json"):
+        with (place / name).open("rb") as file:
+            files[name] = described(file)
+    sales = KeptDatabase("sales", DUMP, "0001", "0001", last_seq=7, pending=1, inbox={"/crm/identity": 3})
+    Manifest("2026-11-30T10:00:00+00:00", "0.1.0", "here", "liaison", 15, 15, 12, [sales], files).write(place)
+
+
+@pytest.fixture(params=["backup", "backup.tar"])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A directory, and a file."""
+    target: Path = tmp_path / request.param
+    with container.making(str(target), tmp_path) as place:
+        fill(place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [target.name]
+    return target
+
+
+def harm(made: Path, old: bytes, new: bytes) -> None:
+    path = made / DUMP if made.is_dir() else made
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+
+
+def test_it_is_whole_and_opens_as_it_was_made(made: Path, tmp_path: Path) -> None:
+    assert container.verified(str(made)).databases[0].last_seq == 7
+    with container.opened(str(made), tmp_path) as place:
+        manifest = Manifest.read(place)
+        manifest.check(place)
+        assert (place / DUMP).read_bytes() == b"rows" * 1000
+    assert [path.name for path in tmp_path.iterdir()] == [made.name]
+
+
+def test_a_changed_byte_is_seen(made: Path) -> None:
+    harm(made, b"rowsrows", b"rowzrows")
+    with pytest.raises(BadBackup, match=r"sales\.dump is not what it was"):
+        container.verified(str(made))
+
+
+def test_a_file_for_nobody_else(made: Path) -> None:
+    paths = [made] if made.is_file() else [path for path in (made, *made.rglob("*")) if path.is_dir()]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in paths)
+
+
+def test_half_of_it_is_seen(tmp_path: Path) -> None:
+    target = tmp_path / "backup.tar"
+    with container.making(str(target), tmp_path) as place:
+        fill(place)
+    os.truncate(target, 5000)
+    with pytest.raises(BadBackup):
+        container.verified(str(target))
+    with pytest.raises(BadBackup), container.opened(str(target), tmp_path) as place:
+        Manifest.read(place).check(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["backup.tar"]
+
+
+def test_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail(name: str) -> None:
+        with container.making(str(tmp_path / name), tmp_path) as place:
+            fill(place)
+            raise OSError("the disk is full")
+
+    for name in ("backup", "backup.tar"):
+        with pytest.raises(OSError, match="full"):
+            fail(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "backup.tar").write_text("another")
+    with pytest.raises(BadBackup, match="there already"), container.making(str(tmp_path / "backup.tar"), tmp_path):
+        pass
+    assert (tmp_path / "backup.tar").read_text() == "another"
+
+
+@pytest.mark.parametrize("name", ["../outside", "databases/../../outside", "/outside", "databases/x/y.dump"])
+def test_a_prepared_file_writes_nowhere_else(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "prepared.tar"
+    with tarfile.open(path, "w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = 4
+        tar.addfile(member, io.BytesIO(b"harm"))
+    with pytest.raises(BadBackup, match="no backup"), container.opened(str(path), tmp_path):
+        pass
+    assert [found.name for found in tmp_path.iterdir()] == ["prepared.tar"]
+
+
+def test_a_password_is_no_argument() -> None:
+    plain, password = _without_password("postgresql://sales:p%40ss@host:5432/db?sslmode=require")
+    assert (plain, password) == ("postgresql://sales@host:5432/db?sslmode=require", "p@ss")
+
+
+def test_a_newer_pg_restore_may_set_what_an_older_server_does_not_know() -> None:
+    unknown = (
+        'pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"'
+    )
+    assert _only_unknown_settings(f"{unknown}\npg_restore: warning: errors ignored on restore: 1")
+    assert not _only_unknown_settings(f"{unknown}\npg_restore: error: could not execute query: ERROR:  relation exists")

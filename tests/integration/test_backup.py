@@ -1,0 +1,186 @@
+"""A suite is backed up while people work and events are under way, and lives on elsewhere: on another path, with other servers.
+
+Nothing is lost, and nothing happens twice.
+"""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import aio_pika
+import aiohttp
+import asyncpg
+import pytest
+
+from crm_local.ports import choose
+from crm_local.servers import Servers
+from crm_local.suite import in_database
+from tests.integration.suite import ADMINISTRATOR, Person, Suite, running
+
+SECONDS = 120
+NO_LIVENESS = {"CRM_LIVENESS_SECONDS": "0"}
+"""A process that a test has frozen is not to be killed for it."""
+
+
+@pytest.fixture(scope="module")
+def original(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """A suite on the run's servers."""
+    with running(tmp_path_factory.mktemp("original") / "home", choose(1)[0], servers, NO_LIVENESS) as suite:
+        yield suite
+
+
+@contextmanager
+def frozen(suite: Suite, name: str) -> Iterator[None]:
+    """One process of the suite does nothing within the block."""
+    pid = next(one["pid"] for one in suite.status["services"] if one["name"] == name)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def win_a_deal(person: Person, name: str) -> str:
+    """A lead that becomes a deal that is won; returns the deal's id."""
+    lead = await person.send("POST", "/leads", {"topic": name, "last_name": name, "company_name": name}, status=201)
+    qualified = await person.send("POST", f"/leads/{lead['id']}/qualify", {"allow_duplicates": True})
+    deal: str = qualified["opportunity_id"]
+    worth = {"actual_value": {"amount": "100", "currency": "EUR"}}
+    await person.send("POST", f"/opportunities/{deal}/win", worth)
+    return deal
+
+
+async def tasks_about(person: Person, deal: str) -> int:
+    person.after = ""
+    return len((await person.send("GET", f"/tasks?regarding.id={deal}"))["items"])
+
+
+async def until_followed_up(person: Person, deal: str) -> None:
+    """Return when activities has made the task that a won deal is followed up by."""
+    async with asyncio.timeout(SECONDS):
+        while not await tasks_about(person, deal):  # noqa: ASYNC110  # another process's progress
+            await asyncio.sleep(0.1)
+
+
+async def until_published(suite: Suite) -> None:
+    """Return when sales has nothing left to publish."""
+    conn = await asyncpg.connect(in_database(suite.status["database_url"], f"{suite.status['instance']}_crm_sales"))
+    try:
+        async with asyncio.timeout(SECONDS):
+            while await conn.fetchval("select exists (select from outbox where state = 'pending')"):  # noqa: ASYNC110  # its progress
+                await asyncio.sleep(0.1)
+    finally:
+        await conn.close()
+
+
+async def wins_heard(url: str, wanted: set[str]) -> list[tuple[str, int]]:
+    """(deal, version) as a subscriber hears of wins, until all that are wanted were there."""
+    connection = await aio_pika.connect(url)
+    heard: list[tuple[str, int]] = []
+    try:
+        queue = await (await connection.channel()).get_queue("ext.acme.events")
+        async with asyncio.timeout(SECONDS), queue.iterator() as messages:
+            async for message in messages:
+                event: dict[str, Any] = json.loads(message.body)
+                await message.ack()
+                heard.append((event["subject"], event["entityversion"]))
+                if wanted <= {deal for deal, _ in heard}:
+                    break
+    finally:
+        await connection.close()
+    return heard
+
+
+def at_the_broker_of(suite: Suite, url: str) -> str:
+    """The URL of a subscriber, with the address of another suite's broker."""
+    account = urlsplit(url).netloc.rpartition("@")[0]
+    place = urlsplit(suite.status["amqp_url"]).netloc.rpartition("@")[2]
+    return urlunsplit(urlsplit(url)._replace(netloc=f"{account}@{place}"))
+
+
+@contextmanager
+def restored(source: Path, home: Path, original: Suite) -> Iterator[Suite]:
+    """The suite of a backup, in a home and with servers of its own."""
+    told = {
+        k: v for k, v in original.environment.items() if k not in ("DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL")
+    }
+    environment = {**told, "CRM_HOME": str(home), "CRM_GATEWAY_PORT": str(choose(1)[0])}
+    there = Suite({}, environment)
+    there.crm("restore", str(source))
+    there.crm("up", "--detach")
+    try:
+        yield Suite(json.loads(there.crm("status", "--json")), environment)
+    finally:
+        there.crm("down")
+
+
+@pytest.fixture
+async def administrator(original: Suite) -> AsyncIterator[Person]:
+    person = await Person.log_in(original, ADMINISTRATOR, original.environment["CRM_ADMIN_PASSWORD"])
+    yield person
+    await person.close()
+
+
+async def refreshed(suite: Suite, token: str) -> int:
+    """What a session is answered that was begun before."""
+    async with aiohttp.ClientSession(suite.gateway) as session:
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+        async with session.post("/api/v1/auth/token", data=form) as answer:
+            return answer.status
+
+
+async def test_a_restored_suite_lacks_nothing_and_does_nothing_twice(
+    original: Suite, administrator: Person, tmp_path: Path
+) -> None:
+    printed = await asyncio.to_thread(
+        original.crm, "topology", "subscribe", "acme", "--bind", "crm.sales.opportunity.won.#"
+    )
+    acme = printed.rpartition("AMQP URL")[2].strip()
+    done = await win_a_deal(administrator, "Done")
+    await until_followed_up(administrator, done)
+    assert [deal for deal, _ in await wins_heard(acme, {done})] == [done]
+    session = await begun_session(original)
+    backup = tmp_path / "backup.tar"
+    with frozen(original, "activities-worker"):
+        queued = await win_a_deal(administrator, "Queued")
+        await until_published(original)
+        with frozen(original, "sales-worker"):
+            written = await win_a_deal(administrator, "Written")
+            await asyncio.to_thread(original.crm, "backup", str(backup))
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert "complete and unchanged" in original.crm("backup", "--verify", str(backup))
+    complaint = await asyncio.to_thread(
+        Suite({}, {**original.environment, "CRM_HOME": str(tmp_path / "beside")}).crm_fails, "restore", str(backup)
+    )
+    assert "holds the database" in complaint
+    assert not (tmp_path / "beside").exists()
+
+    with restored(backup, tmp_path / "elsewhere" / "home", original) as suite:
+        assert await refreshed(suite, session) in (400, 401)
+        person = await Person.log_in(suite, ADMINISTRATOR, suite.environment["CRM_ADMIN_PASSWORD"])
+        fresh = await win_a_deal(person, "Fresh")
+        heard = await wins_heard(at_the_broker_of(suite, acme), {queued, written, fresh})
+        # What comes last has everything else behind it.
+        await until_followed_up(person, fresh)
+        for deal in (queued, written):
+            await until_followed_up(person, deal)
+        assert [await tasks_about(person, deal) for deal in (done, queued, written, fresh)] == [1, 1, 1, 1]
+        assert {deal for deal, _ in heard} <= {done, queued, written, fresh}
+        assert not suite.crm("events", "parked")
+        await person.close()
+
+
+async def begun_session(suite: Suite) -> str:
+    """A refresh token."""
+    form = {"grant_type": "password", "username": ADMINISTRATOR, "password": suite.environment["CRM_ADMIN_PASSWORD"]}
+    async with (
+        aiohttp.ClientSession(suite.gateway) as session,
+        session.post("/api/v1/auth/token", data=form) as answer,
+    ):
+        return str((await answer.json())["refresh_token"])
