@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import asyncpg
 
-from crm_kit import redelivery, subscribers, subscriptions
+from crm_kit import clock, redelivery, subscribers, subscriptions
 from crm_kit.bus import Publisher
 from crm_kit.db import Database
 from crm_kit.management import Management, vhost_of
@@ -155,13 +154,14 @@ class Filling:
             await publisher.close()
         print(f"sent      {sent} events to {queue.name}", flush=True)
 
-    async def _replay(self, publisher: Publisher, service: Service, queue: KeptQueue, since: Any) -> int:
+    async def _replay(self, publisher: Publisher, service: Service, queue: KeptQueue, since: datetime) -> int:
         db = Database(self._deployment.own_database(service), pool_size=1, application_name="crm restore")
         try:
             async with db.autocommit() as conn:
-                until = await conn.exec_driver_sql("select now() + interval '1 day'")
+                # The clock of the machine that made the backup may have been ahead.
+                until = clock.now() + timedelta(days=1)
                 return await send_again(
-                    conn, publisher, service.name, queue.name, queue.patterns, since=since, until=until.scalar_one()
+                    conn, publisher, service.name, queue.name, queue.patterns, since=since, until=until
                 )
         finally:
             await db.dispose()
