@@ -352,24 +352,27 @@ async def inbox_drain(suite: Suite, count: int, service: str, copies: str) -> Sa
 async def commit_to_effect(suite: Suite, seconds: int) -> Sample:
     """Milliseconds from a change to its effect in activities, as its worker counts them for every event and group, at 200
     creates a second. They begin when the request does, before its commit."""
-    worker = suite.process("activities-worker")["url"]
+    worker = suite.process("activities-worker")["metrics_url"]
     load = under_api(creates(Options("", seconds=seconds, connections=8)))
     before = await lags(worker)
     sales = suite.process("sales-api")["url"]
     measured = await run(sales, replace(load, tokens=await suite.tokens("organization"), rate=200))
     await suite.settled()
-    found = {bound: count - before[bound] for bound, count in (await lags(worker)).items()}
+    found = {bound: count - before.get(bound, 0.0) for bound, count in (await lags(worker)).items()}
     return Sample(p95_of(found) * 1000, measured.failures, {"events": max(found.values()), "rate": measured.rate})
 
 
 async def lags(worker: str) -> dict[float, float]:
     """How many effects took at most so many seconds, by bound."""
-    async with aiohttp.ClientSession() as session, session.get(f"{worker}/metrics") as response:
+    async with aiohttp.ClientSession() as session, session.get(worker) as response:
         text = await response.text()
-    return {float(bound): float(count) for bound, count in LAGS.findall(text)}
+    found: dict[float, float] = {}
+    for bound, count in LAGS.findall(text):
+        found[float(bound)] = found.get(float(bound), 0.0) + float(count)
+    return found
 
 
-LAGS = re.compile(r'^crm_inbox_lag_seconds_bucket{le="([^"]+)"} (\S+)$', re.MULTILINE)
+LAGS = re.compile(r'^crm_inbox_lag_seconds_bucket{[^}]*\ble="([^"]+)"[^}]*} (\S+)$', re.MULTILINE)
 
 
 def p95_of(cumulative: Mapping[float, float]) -> float:

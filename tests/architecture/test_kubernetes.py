@@ -169,7 +169,11 @@ def test_the_first_step_of_an_upgrade_is_what_provision_needs(folder: str) -> No
 def test_a_process_is_asked_where_it_answers(name: str) -> None:
     deployment = named(render("base"), "Deployment")[name]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["ports"] == [{"name": "http", "containerPort": Settings.model_fields["port"].default}]
+    assert container["ports"] == [
+        {"name": "http", "containerPort": Settings.model_fields["port"].default},
+        {"name": "metrics", "containerPort": 9464},
+    ]
+    assert "CRM_METRICS_HOST=0.0.0.0 CRM_METRICS_PORT=9464" in (CHECKOUT / "deploy" / "Dockerfile").read_text()
     asked = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "liveness", "readiness")}
     alive, ready = ({"path": path, "port": "http"} for path in ("/healthz", "/readyz"))
     assert asked == {"startup": alive, "liveness": alive, "readiness": ready}
@@ -339,7 +343,8 @@ def test_servers_are_reached_by_whom_they_serve(folder: str) -> None:
 
 def test_metrics_are_for_the_monitoring_alone() -> None:
     network = Network(render("overlays/ha"))
-    read = [pod for pod in EVERYBODY + OPERATOR if network.lets_in(pod, 8000, namespace="monitoring")]
+    assert not [pod for pod in EVERYBODY + OPERATOR if network.lets_in(pod, 8000, namespace="monitoring")]
+    read = [pod for pod in EVERYBODY + OPERATOR if network.lets_in(pod, 9464, namespace="monitoring")]
     assert read == [pod for pod in EVERYBODY if pod["app.kubernetes.io/component"] != "setup"]
     (monitor,) = named(render("overlays/ha"), "PodMonitor").values()
     assert [pod for pod in EVERYBODY + OPERATOR if selects(monitor["spec"]["selector"], pod)] == read

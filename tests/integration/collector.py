@@ -41,6 +41,8 @@ class Collector:
 
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
+    figures: list[bytes] = field(default_factory=list)
+    """What came to ``/v1/metrics``."""
     _came: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, body: bytes) -> None:
@@ -74,9 +76,14 @@ def collecting() -> Iterator[Collector]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            collector.take(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            text = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            if self.path == "/v1/traces":
+                collector.take(text)
+            elif self.path == "/v1/metrics":
+                collector.figures.append(text)
+            # The answers to both are alike: empty.
             answer = ExportTraceServiceResponse().SerializeToString()
-            self.send_response(200 if self.path == "/v1/traces" else 404)
+            self.send_response(200 if self.path in ("/v1/traces", "/v1/metrics") else 404)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()

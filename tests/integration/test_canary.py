@@ -271,7 +271,7 @@ async def in_spans(collector: Collector, cage: Cage) -> list[list[str]]:
 async def in_metrics(suite: Suite, cage: Cage) -> dict[str, list[str]]:
     found = {}
     for service in suite.status["services"]:
-        async with aiohttp.request("GET", f"{service['url']}/metrics") as answer:
+        async with aiohttp.request("GET", service["metrics_url"]) as answer:
             text = await answer.text()
         assert "crm_" in text, service["name"]
         found[service["name"]] = cage.canary.heard_in(text)

@@ -118,6 +118,7 @@ def _look_at(member: Member) -> dict[str, Any]:
         "state": "ready" if ready else "unready" if alive else "dead",
         "detail": "" if ready else detail,
         "url": member.url,
+        "metrics_url": member.metrics_url,
         "pid": member.process.pid,
         "restarts": member.restarts,
         "log": member.log,

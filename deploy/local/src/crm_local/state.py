@@ -45,6 +45,7 @@ class Member:
     url: str
     log: str
     restarts: int = 0
+    metrics_url: str = ""
 
 
 @dataclass

@@ -61,11 +61,16 @@ class Suite:
 
     def assigned_ports(self) -> list[str]:
         """The names of those that listen where we choose; the gateway's port is the operator's choice."""
-        return [name for name, _, _ in self.members() if name != _FRONT]
+        listening = [name for name, _, _ in self.members() if name != _FRONT]
+        return listening + [metrics_port(name) for name, _, _ in self.members()]
 
     def url(self, name: str) -> str:
         """Where the process of this name answers."""
         return f"http://{LOOPBACK}:{gateway_port() if name == _FRONT else self.kept.ports[name]}"
+
+    def metrics_url(self, name: str) -> str:
+        """Where the process of this name shows its figures."""
+        return f"http://{LOOPBACK}:{self.kept.ports[metrics_port(name)]}/metrics"
 
     def environment(self, service: Service, role: Role, database_url: str, amqp_url: str) -> dict[str, str]:
         """What a process of the service is told, on top of what `up` was told itself.
@@ -80,6 +85,8 @@ class Suite:
             "CRM_SECRET": self.secret_of(service),
             "CRM_BIND_HOST": LOOPBACK,
             "CRM_PORT": self.url(member(service, role)).rpartition(":")[2],
+            "CRM_METRICS_HOST": LOOPBACK,
+            "CRM_METRICS_PORT": str(self.kept.ports[metrics_port(member(service, role))]),
             "DATABASE_URL": database_url,
             "AMQP_URL": amqp_url,
             "AMQP_MANAGEMENT_URL": "",
@@ -108,6 +115,11 @@ class Suite:
 def member(service: Service, role: Role) -> str:
     """The name of a process of the suite."""
     return f"{service.name}-{role}"
+
+
+def metrics_port(name: str) -> str:
+    """The name under which the port of a process's figures is kept."""
+    return f"{name}-metrics"
 
 
 def database_name(instance: str, service: Service) -> str:

@@ -135,8 +135,16 @@ class _Session:
 
     def _record(self) -> None:
         urls = {name: self.suite.url(name) for name, _, _ in self.suite.members()}
+        shown = {name: self.suite.metrics_url(name) for name, _, _ in self.suite.members()}
         self.state.members = {
-            name: Member(name, child.process, urls.get(name, ""), str(child.program.log), child.restarts)
+            name: Member(
+                name,
+                child.process,
+                urls.get(name, ""),
+                str(child.program.log),
+                child.restarts,
+                shown.get(name, ""),
+            )
             for name, child in self.supervisor.children.items()
         }
         try:

@@ -11,7 +11,7 @@ from crm_gateway.limits import Limiter
 from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.passthrough import Visit, pass_through
 from crm_gateway.proxy.upstream import Upstreams
-from crm_gateway.routes import PREFIX, PUBLIC, upstream_of
+from crm_gateway.routes import PREFIX, PUBLIC, route_of, upstream_of
 from crm_gateway.settings import GatewaySettings
 from crm_kit.addresses import client_address
 from crm_kit.errors import DomainError
@@ -20,6 +20,7 @@ from crm_kit.requests import trace_id
 from crm_kit.runtime import Runtime
 from crm_kit.tokens import TokenVerifier, bearer
 from crm_kit.web import unforeseen
+from crm_kit.web_figures import ROUTE
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -62,6 +63,7 @@ class Edge:
         path: str = scope["path"]
         if not path.startswith(PREFIX):
             return False
+        scope[ROUTE] = route_of(path)
         address = self._address(scope)
         runtime: Runtime = scope["app"].state.runtime
         caller = await self._admit(runtime.tokens, path, headers, address, added)

@@ -57,6 +57,15 @@ def upstream_of(path: str) -> str | None:
     return found
 
 
+def route_of(path: str) -> str | None:
+    """The path's collection, such as ``/api/v1/leads``: what the gateway knows of the routes of a service."""
+    first, _, rest = path[len(PREFIX) :].partition("/")
+    return _ROUTES.get(first) or (_ROUTES.get(f"settings/{rest.partition('/')[0]}") if first == "settings" else None)
+
+
+_ROUTES: Final = {name: PREFIX + name for name in UPSTREAM}
+
+
 def is_transfer(path: str) -> bool:
     """Is this an import, or the table of what it refused? Those are of any size, and have an idle limit instead of a deadline."""
     return path.endswith("/import") or (path.endswith("/errors") and "/jobs/" in path)

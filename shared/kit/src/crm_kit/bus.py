@@ -237,6 +237,21 @@ class Publisher:
             await self.close()
         return outcomes
 
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages wait in each of these queues, beside the publishing. Raises BrokerDown."""
+        connection, found = self._connection, {}
+        if connection is None or connection.is_closed:
+            # To open one is the publishing's to do.
+            raise BrokerDown("no connection to look at the queues by")
+        with _speaking("look at the queues"):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                channel = await _channel(connection, publisher_confirms=False)
+                for queue in queues:
+                    declared = await channel.queue_declare(queue, passive=True)
+                    found[queue] = declared.message_count or 0
+                await channel.close()
+        return found
+
     async def close(self) -> None:
         """Drop the connection; the next publish opens another."""
         connection, self._connection, self._channel = self._connection, None, None

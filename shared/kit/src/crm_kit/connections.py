@@ -10,11 +10,11 @@ import resource
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from prometheus_client import Counter
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from crm_kit.addresses import LOOPBACK, Networks, is_one_of, networks
 from crm_kit.errors import DomainError
+from crm_kit.metrics import counter
 from crm_kit.problems import problem
 from crm_kit.settings import Settings
 
@@ -32,7 +32,7 @@ WRITE_SECONDS: Final = 30.0
 OTHER_FILES: Final = 256
 """Descriptors left for everything that is not a connection of a caller."""
 
-REFUSED = Counter("crm_http_refused", "Connections and requests refused before they reached the app.", ["reason"])
+REFUSED = counter("crm.http.refused", "Connections and requests refused before they reached the app.", "reason")
 
 
 class Overloaded(DomainError):

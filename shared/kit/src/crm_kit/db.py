@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 from uuid import UUID
 
 import asyncpg
@@ -16,8 +16,10 @@ from pydantic import BaseModel
 from sqlalchemy import Computed, Enum, Index, MetaData, Numeric, String, Text, Uuid, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine  # noqa: TID251  # the one place
 from sqlalchemy.orm import Composite, Mapped, MappedColumn, composite, mapped_column
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from crm_contracts.money import Money
 from crm_kit import clock
@@ -44,6 +46,23 @@ def new_id() -> UUID:
 os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
 
 
+class Pool(AsyncAdaptedQueuePool):
+    """A pool that knows how many wait for a connection, and how many gave up."""
+
+    waiting = 0
+    timeouts = 0
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        self.waiting += 1
+        try:
+            return super()._do_get()
+        except PoolTimeout:
+            self.timeouts += 1
+            raise
+        finally:
+            self.waiting -= 1
+
+
 class Database:
     """One service's database: a fixed pool (no overflow), reads in autocommit, writes in one transaction.
 
@@ -67,6 +86,7 @@ class Database:
         self.dsn = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
         self.engine: AsyncEngine = create_async_engine(
             parsed,
+            poolclass=Pool,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=2,
@@ -98,6 +118,11 @@ class Database:
         self.shares = Shares(half)
         self.slow = Shares(1, half)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def pool(self) -> Pool:
+        """Its connections."""
+        return cast(Pool, self.engine.pool)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:

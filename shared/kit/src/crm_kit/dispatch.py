@@ -17,7 +17,6 @@ from uuid import UUID
 
 import orjson
 import structlog
-from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +26,7 @@ from crm_kit import clock, failpoints, inbox
 from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach, require_record
 from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
 from crm_kit.logs import working
+from crm_kit.metrics import counter, histogram
 from crm_kit.ordering import decide
 from crm_kit.outages import database_away, database_busy, unfit
 from crm_kit.outbox import WAKE_CHANNEL
@@ -36,11 +36,12 @@ from crm_kit.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
-HANDLED = Counter("crm_inbox_handled", "Events that took effect in a handler group.", ["group"])
-FAILED = Counter("crm_inbox_failed", "Failed attempts to handle an event.", ["group"])
-LAG = Histogram(
-    "crm_inbox_lag_seconds",
+HANDLED = counter("crm.inbox.handled", "Events that took effect in a handler group.", "group")
+FAILED = counter("crm.inbox.failed", "Failed attempts to handle an event.", "group")
+LAG = histogram(
+    "crm.inbox.lag",
     "From the change at its source to its effect here.",
+    "group",
     buckets=(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 10, 60, 600),
 )
 
@@ -224,7 +225,7 @@ class Dispatcher:
         now = clock.now()
         for group, message in handled:
             HANDLED.labels(group.name).inc()
-            LAG.observe(max(0.0, (now - message.envelope.time).total_seconds()))
+            LAG.labels(group.name).observe((now - message.envelope.time).total_seconds())
         if any(group.kind == "step" for group, _ in handled):
             self.runtime.notifier.notify(WAKE_CHANNEL)
 

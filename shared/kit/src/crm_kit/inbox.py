@@ -390,7 +390,8 @@ async def unstarted(conn: AsyncConnection, consumers: list[str], before: datetim
 
 
 _COUNTS = """
-select consumer, state, count(*) from inbox where state in ('pending', 'waiting', 'parked') group by consumer, state
+select consumer, state, count(*), extract(epoch from $1 - min(received_at))::float8
+from inbox where state in ('pending', 'waiting', 'parked') group by consumer, state
 """
 _OLDEST_GAP = """
 select coalesce(extract(epoch from $1 - min(since)), 0)::float8 from (
@@ -399,9 +400,10 @@ select coalesce(extract(epoch from $1 - min(since)), 0)::float8 from (
 """
 
 
-async def measure(conn: AsyncConnection) -> tuple[dict[tuple[str, str], int], float]:
-    """Stored events by group and state, and the age in seconds of the oldest one whose predecessor never came."""
-    counts = {(row[0], row[1]): row[2] for row in await _rows(conn, _COUNTS)}
+async def measure(conn: AsyncConnection) -> tuple[dict[tuple[str, str], tuple[int, float]], float]:
+    """Stored events by group and state, with the age in seconds of the oldest; and the age of the oldest one whose
+    predecessor never came."""
+    counts = {(row[0], row[1]): (row[2], row[3]) for row in await _rows(conn, _COUNTS, (clock.now(),))}
     return counts, (await conn.exec_driver_sql(_OLDEST_GAP, (clock.now(),))).scalar_one()
 
 

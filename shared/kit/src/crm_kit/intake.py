@@ -12,15 +12,15 @@ from typing import TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import structlog
-from prometheus_client import Counter, Gauge
 
 from crm_contracts.envelope import EnvelopeError, parse_type, source_of
-from crm_kit import clock, inbox, provenance
+from crm_kit import inbox, provenance
 from crm_kit.backoff import pause_after
 from crm_kit.bus import DEAD_LETTERS, BrokerDown, Delivery, Session, TopologyMissing
 from crm_kit.consumers import Group
 from crm_kit.dispatch import Dispatcher, Message, describe
 from crm_kit.inbox import LAST_ATTEMPT, Failure, Key
+from crm_kit.metrics import counter
 from crm_kit.outages import database_away, database_busy
 from crm_kit.provenance import Refused
 
@@ -43,11 +43,9 @@ DOUBTS = 5
 REFUSED_BYTES = 64 * 1024
 """So much of a refused message is kept for an operator to look at."""
 
-UNKNOWN = Counter("crm_inbox_unknown", "Delivered events of a type that no handler group follows.")
-REJECTED = Counter("crm_inbox_rejected", "Messages sent to the dead letters because they could not be stored.")
-REFUSED = Counter("crm_inbox_refused", "Messages refused because another sent them than they say: a security event.")
-STORED = Gauge("crm_inbox_stored", "Stored events by group and state.", ["group", "state"])
-WAITING = Gauge("crm_inbox_oldest_gap_seconds", "How long the oldest event has waited for a version that has not come.")
+UNKNOWN = counter("crm.inbox.unknown", "Delivered events of a type that no handler group follows.")
+REJECTED = counter("crm.inbox.rejected", "Messages sent to the dead letters because they could not be stored.")
+REFUSED = counter("crm.inbox.refused", "Messages refused because another sent them than they say: a security event.")
 
 Control = Callable[[Delivery], Awaitable[None]]
 
@@ -419,17 +417,6 @@ class Intake:
     async def _give_up(self, key: Key, why: str) -> None:
         async with self._runtime.db.begin() as conn:
             await inbox.park(conn, key, why)
-
-    async def measure(self) -> None:
-        """Refresh the gauges from the table."""
-        async with self._runtime.db.autocommit() as conn:
-            counts, oldest_gap = await inbox.measure(conn)
-        for group in [*self._consumers.groups, self._consumers.queue, self._consumers.access_queue]:
-            for state in ("pending", "waiting", "parked"):
-                STORED.labels(group, state).set(counts.get((group, state), 0))
-        WAITING.set(oldest_gap)
-        if oldest_gap > 60:
-            log.error("inbox.gap", seconds=round(oldest_gap), at=clock.now().isoformat())
 
 
 def _note(message: Message, group: Group, *, parked: bool) -> Failure:

@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import Any, TextIO, cast
 
 import structlog
-from prometheus_client import Counter
+
+from crm_kit.metrics import counter
 
 __all__ = ["WORK", "masked", "places_of", "set_up", "working"]
 
-LOST = Counter("crm_log_writes_failed", "Writes to the log that failed, as on a full disk.")
+LOST = counter("crm.log.writes_failed", "Writes to the log that failed, as on a full disk.")
 
 Ids = Callable[[], Mapping[str, object]]
 

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +20,7 @@ from crm_kit.backoff import Backoff
 from crm_kit.bus import EVENTS, UNSURE, BrokerDown, Outcome, Outgoing, Publisher, outgoing
 from crm_kit.clock import monotonic
 from crm_kit.db import Database, fetch
+from crm_kit.metrics import counter, gauge, histogram
 from crm_kit.notify import Notifier
 from crm_kit.outbox import SHARDS, WAKE_CHANNEL
 from crm_kit.telemetry import SpanKind, event_spans
@@ -42,16 +42,13 @@ SLOW_SECONDS = 1.0
 LONGEST_BACKOFF = timedelta(minutes=10)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
-PENDING = Gauge("crm_outbox_pending", "Outbox rows not yet confirmed by the broker.")
-OLDEST = Gauge("crm_outbox_oldest_pending_seconds", "Age of the oldest outbox row not yet confirmed.")
-HELD = Gauge("crm_outbox_held", "Outbox rows in back-off after the broker returned or refused them.")
-PUBLISH = Histogram("crm_relay_publish_seconds", "From sending a batch to its last confirm.")
-PUBLISHED = Counter("crm_relay_published", "Events confirmed by the broker.")
-PIECE = Gauge(
-    "crm_relay_piece", f"Events sent before their confirms are waited for: {MOST_AT_ONCE}, fewer while those are slow."
+PUBLISH = histogram("crm.relay.publish", "From sending a batch to its last confirm.")
+PUBLISHED = counter("crm.relay.published", "Events confirmed by the broker.")
+PIECE = gauge(
+    "crm.relay.piece", f"Events sent before their confirms are waited for: {MOST_AT_ONCE}, fewer while those are slow."
 )
-RETURNED = Counter("crm_relay_returned", "Events the broker returned or refused.")
-REPUBLISHED = Counter("crm_relay_republished", "Events that will be sent again because their confirm never came.")
+RETURNED = counter("crm.relay.returned", "Events the broker returned or refused.")
+REPUBLISHED = counter("crm.relay.republished", "Events that will be sent again because their confirm never came.")
 
 # The pool's connections carry idle_in_transaction_session_timeout = 15 s, which frees the shard of a frozen relay.
 _CLAIM = """
@@ -76,11 +73,6 @@ update outbox set state = 'published', published_at = $2, next_attempt_at = null
 _HOLD = """
 update outbox set attempts = attempts + 1, next_attempt_at = held.at, last_error = held.error
 from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as held(seq, at, error) where outbox.seq = held.seq
-"""
-_MEASURE = """
-select count(*), coalesce(extract(epoch from $1 - min(created_at)), 0)::float8,
-  count(*) filter (where next_attempt_at > $1)
-from outbox where state = 'pending'
 """
 
 
@@ -237,11 +229,3 @@ class Relay:
             await conn.exec_driver_sql(_HOLD, tuple(list(column) for column in zip(*held, strict=True)))
             RETURNED.inc(len(held))
             log.error("relay.held", events=len(held), first_seq=held[0][0], reason=held[0][2])
-
-    async def measure(self) -> None:
-        """Refresh the gauges from the table."""
-        async with self._db.autocommit() as conn:
-            row: Any = (await conn.exec_driver_sql(_MEASURE, (clock.now(),))).one()
-        PENDING.set(row[0])
-        OLDEST.set(row[1])
-        HELD.set(row[2])

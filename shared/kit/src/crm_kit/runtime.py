@@ -18,6 +18,7 @@ from crm_kit.numbers import Numbers
 from crm_kit.records.presenter import Named
 from crm_kit.settings import Settings
 from crm_kit.tokens import TokenVerifier, http_keys
+from crm_kit.vitals import watched_loop, watched_pool
 
 NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mapping[UUID, Named]]]
 """The names of referenced records, and whose they are, all in one statement."""
@@ -156,7 +157,9 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
     await runtime.directory.start()
     await runtime.tokens.start()
     try:
-        yield runtime
+        async with watched_loop():
+            with watched_pool("main", runtime.db):
+                yield runtime
     finally:
         await runtime.tokens.stop()
         await runtime.directory.stop()

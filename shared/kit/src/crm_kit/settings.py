@@ -25,6 +25,12 @@ class Settings(BaseSettings):
     jwks_url: str = Field("", validation_alias="CRM_JWKS_URL", description="Where identity publishes its keys.")
     host: str = Field("127.0.0.1", validation_alias="CRM_BIND_HOST")
     port: int = Field(8000, validation_alias="CRM_PORT")
+    metrics_host: str = Field(
+        "127.0.0.1", validation_alias="CRM_METRICS_HOST", description="Where this process shows its figures."
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, validation_alias="CRM_METRICS_PORT", description="Port of /metrics; 0 shows none."
+    )
     pool_size: int = Field(
         0, validation_alias="CRM_POOL_SIZE", description="0 takes the role's default: api 6, worker 5."
     )

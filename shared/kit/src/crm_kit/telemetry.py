@@ -1,4 +1,4 @@
-"""Traces, and with them the logs: set up once per process, after the fork.
+"""Traces, and with them logs and figures: set up once per process, after the fork.
 
 A trace follows a request over the outbox to the last consumer: an event carries the ``traceparent`` of the unit of work
 that announced it, and whoever publishes or handles it does so in a span below that one. Spans hold ids, types and
@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from crm_kit import logs
+from crm_kit import exporting, logs
 from crm_kit.settings import Settings
 
 __all__ = ["SpanKind", "Told", "Traced", "event_spans", "set_up", "shut_down", "span", "trace_id_of", "tracing"]
@@ -31,23 +30,24 @@ _provider: TracerProvider | None = None
 
 
 def set_up(settings: Settings) -> None:
-    """JSON logs always; traces where an OTLP endpoint is named (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+    """JSON logs and figures always; traces where an OTLP endpoint is named (``OTEL_EXPORTER_OTLP_ENDPOINT``).
 
     What is sampled, how often it is sent and what else the resource says is up to OpenTelemetry's own variables.
     """
     global _tracer, _provider
     logs.set_up(settings.service, settings.role, settings.log_level)
+    exporting.set_up(settings)
     if settings.otlp_endpoint:
-        resource = Resource.create({"service.name": f"crm-{settings.service}", "crm.role": settings.role})
-        _provider = TracerProvider(resource=resource)
+        _provider = TracerProvider(resource=exporting.resource_of(settings))
         endpoint = settings.otlp_endpoint.rstrip("/") + "/v1/traces"
         _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
         _tracer = _provider.get_tracer("crm_kit")
 
 
 def shut_down() -> None:
-    """Send the spans that wait."""
+    """Send the spans and figures that wait."""
     global _tracer, _provider
+    exporting.shut_down()
     if _provider is not None:
         _provider.shutdown()
     _tracer = _provider = None

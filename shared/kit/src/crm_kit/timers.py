@@ -13,7 +13,6 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +21,7 @@ from crm_kit.announcing import Cause
 from crm_kit.backoff import Backoff
 from crm_kit.dispatch import describe
 from crm_kit.logs import working
+from crm_kit.metrics import counter
 from crm_kit.outages import database_away, database_busy
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.runtime import Runtime
@@ -42,8 +42,8 @@ FAILURES_A_ROUND = 50
 """After so many the timer as a whole rests: where all rows fail, each would be tried again and again."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
-FIRED = Counter("crm_timer_fired", "Due rows handled.", ["timer"])
-FAILED = Counter("crm_timer_failed", "Due rows whose handler raised.", ["timer"])
+FIRED = counter("crm.timer.fired", "Due rows handled.", "timer")
+FAILED = counter("crm.timer.failed", "Due rows whose handler raised.", "timer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -30,6 +29,7 @@ from crm_kit.runtime import Runtime, Service, open_runtime
 from crm_kit.settings import Settings
 from crm_kit.standing import Standing
 from crm_kit.telemetry import SpanKind, span, tracing
+from crm_kit.web_figures import Requests
 
 log = structlog.get_logger(__name__)
 
@@ -89,19 +89,26 @@ class Context:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._requests = Requests(PREFIX)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # An app before this one, such as the gateway's edge, may have given the request its context already.
         if scope["type"] != "http" or "crm.cause" in scope:
             await self.app(scope, receive, send)
             return
+        began, status = self._requests.begin(), 500
+        try:
+            status = await self._traced(scope, receive, send)
+        finally:
+            self._requests.end(began, scope, status)
+
+    async def _traced(self, scope: Scope, receive: Receive, send: Send) -> int:
         cause = _cause(scope["headers"])
         if not tracing():
             if cause.traceparent is None:
                 # Flags 00: it has an id that people can quote, and nobody records it.
                 cause = replace(cause, traceparent=f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00")
-            await self._pass(scope, receive, send, cause)
-            return
+            return await self._pass(scope, receive, send, cause)
         method, path = scope["method"] if scope["method"] in METHODS else "HTTP", masked(scope["path"])
         noted = {"http.request.method": method, "url.path": path}
         name = f"{method} {UUIDS.sub('{id}', path)}"
@@ -111,10 +118,12 @@ class Context:
             traced.note("http.response.status_code", status)
             if status >= 500:
                 traced.failed(str(status))
+        return status
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, cause: Cause) -> int:
+        """The status of the answer; 0 when the caller was gone before there was one."""
         scope["crm.cause"] = cause
-        status = 500
+        status = 0
         correlation = cause.correlation_id.encode()
 
         async def send_with_context(message: Message) -> None:
@@ -157,7 +166,7 @@ def _is_traceparent(value: str | None) -> bool:
 
 
 def health_router(service: Service) -> APIRouter:
-    """``/healthz`` asks nobody; ``/readyz`` asks the database and whether its schema is new enough; ``/metrics``."""
+    """``/healthz`` asks nobody; ``/readyz`` asks the database and whether its schema is new enough."""
     router = APIRouter(include_in_schema=False)
     standing = Standing(service)
 
@@ -170,10 +179,6 @@ def health_router(service: Service) -> APIRouter:
         reasons = await unready(standing, request.app.state.runtime)
         body = {"status": "unready" if reasons else "ready", "reasons": reasons}
         return Response(to_json(body), 503 if reasons else 200, media_type="application/json")
-
-    @router.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import structlog
 import uvicorn
 import uvloop
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm_kit import bus, clock, idempotency, inbox, outbox, stepped, telemetry
+from crm_kit.backlog import Backlog
 from crm_kit.bus import SNAPSHOT_REQUEST, BrokerDown, Publisher
 from crm_kit.connections import Limits, limited
 from crm_kit.consumers import Consumers
@@ -31,13 +31,13 @@ from crm_kit.runtime import Runtime, Service, access_runtime, open_runtime
 from crm_kit.settings import Settings
 from crm_kit.standing import Standing
 from crm_kit.timers import TimerLoop, Timers
+from crm_kit.vitals import watched_pool
 
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 10.0
 GRACE_SECONDS = 30.0
 """How long a process with a dead loop shows itself as not ready before it exits to be restarted."""
-MEASURE_SECONDS = 5.0
 INBOX_DAYS = 120
 """Keys of done events are kept longer than the longest replay (90 days of outbox), or it would take effect twice."""
 KEEP_ANSWERS = timedelta(hours=24)
@@ -112,9 +112,10 @@ class Worker:
             publisher = Publisher(self._settings.amqp_url, name=f"{self._service.name} relay")
             try:
                 async with self._health(runtime):
-                    self._start(runtime, apart, publisher)
-                    code = await self._watch()
-                    await self._drain()
+                    with watched_pool("access", apart.db):
+                        self._start(runtime, apart, publisher)
+                        code = await self._watch()
+                        await self._drain()
             finally:
                 await publisher.close()
                 await apart.db.dispose()
@@ -130,14 +131,15 @@ class Worker:
         access = Intake(Dispatcher(self._consumers, apart, dispatcher.bound), url, access=True)
         self._keep_house(runtime)
         timers = TimerLoop(self._timers, runtime)
-        self._stoppers = [relay.stop, intake.stop, access.stop, timers.stop, snapshots.stop]
+        backlog = Backlog(runtime.db, self._service.metadata, self._consumers, self._timers.timers, publisher)
+        self._stoppers = [relay.stop, intake.stop, access.stop, timers.stop, snapshots.stop, backlog.stop]
         for name, make in self._loops.items():
             loop = make(runtime)
             self._stoppers.append(loop.stop)
             self._run(name, loop.run())
         self._run("relay", relay.run())
         self._run("timers", timers.run())
-        self._run("measure", self._measure(relay, intake))
+        self._run("backlog", backlog.run())
         self._run("snapshots", snapshots.run())
         if self._consumers.groups:
             self._run("inbox", self._consume(runtime, dispatcher, intake, access, snapshots))
@@ -192,15 +194,6 @@ class Worker:
             if found := await stepped.try_again(conn):
                 log.warning("clock.went_back", tried_again=found)
 
-    async def _measure(self, relay: Relay, intake: Intake) -> None:
-        while not self._stop.is_set():
-            try:
-                await relay.measure()
-                await intake.measure()
-            except (OSError, SQLAlchemyError) as error:
-                log.warning("worker.unmeasured", error=type(error).__name__)
-            await self._pause(MEASURE_SECONDS)
-
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -244,10 +237,7 @@ class Worker:
                 {"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200
             )
 
-        async def metrics(_: Request) -> Response:
-            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-        routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+        routes = [Route("/healthz", healthz), Route("/readyz", readyz)]
         config = uvicorn.Config(
             Starlette(routes=routes),
             host=self._settings.host,

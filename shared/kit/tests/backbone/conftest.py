@@ -184,7 +184,7 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20
 class WorkerProcess:
     """The miniature service's worker as a process of its own, to be killed."""
 
-    def __init__(self, database_url: str, amqp_url: str, port: int) -> None:
+    def __init__(self, database_url: str, amqp_url: str, port: int, metrics_port: int) -> None:
         self._env = {
             **os.environ,
             "CRM_SERVICE": "mini",
@@ -193,8 +193,9 @@ class WorkerProcess:
             "DATABASE_URL": database_url,
             "AMQP_URL": amqp_url,
             "CRM_PORT": str(port),
+            "CRM_METRICS_PORT": str(metrics_port),
         }
-        self.port = port
+        self.port, self.metrics_port = port, metrics_port
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self, failpoint: str = "") -> asyncio.subprocess.Process:
@@ -214,11 +215,12 @@ class WorkerProcess:
 
 @pytest.fixture
 async def worker(database_url: str, amqp_url: str) -> AsyncIterator[WorkerProcess]:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    process = WorkerProcess(database_url, amqp_url, port)
+    servers = [await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) for _ in range(2)]
+    port, metrics_port = (server.sockets[0].getsockname()[1] for server in servers)
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+    process = WorkerProcess(database_url, amqp_url, port, metrics_port)
     yield process
     if process.process is not None and process.process.returncode is None:
         process.process.kill()

@@ -10,13 +10,12 @@ import orjson
 import pytest
 from aiormq import spec
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
-from prometheus_client import REGISTRY
 
 from crm_kit import inbox, operations
 from crm_kit.bus import DIRECT, EVENTS, SNAPSHOT_REQUEST, Publisher, direct_key, inbox_of, replay_of, user_in
 from crm_kit.db import new_id
 from crm_kit.dispatch import Dispatcher, Message
-from crm_kit.intake import Intake
+from crm_kit.intake import REFUSED, Intake
 from crm_kit.runtime import Runtime
 
 from .conftest import Story, rows, send, until
@@ -57,7 +56,7 @@ async def publish(
 
 
 def refused() -> float:
-    return REGISTRY.get_sample_value("crm_inbox_refused_total") or 0.0
+    return REFUSED.labels().value
 
 
 async def settled(runtime: Runtime, parked: int) -> None:

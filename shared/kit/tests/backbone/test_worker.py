@@ -11,10 +11,11 @@ from crm_kit.runtime import Runtime
 from .conftest import Story, WorkerProcess, rows, send, until
 
 
-async def answer(worker: WorkerProcess, path: str) -> tuple[int, str]:
+async def answer(worker: WorkerProcess, path: str, port: int = 0) -> tuple[int, str]:
     """Status and text; 0 while nobody answers."""
+    url = f"http://127.0.0.1:{port or worker.port}{path}"
     try:
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{worker.port}{path}") as response:
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
             return response.status, await response.text()
     except aiohttp.ClientError:
         return 0, ""
@@ -27,9 +28,14 @@ async def test_it_is_ready_measured_and_ends_when_asked(
     process = await worker.start()
 
     async def measured() -> bool:
-        return 'crm_inbox_stored{group="mini.echoes",state="pending"} 1.0' in (await answer(worker, "/metrics"))[1]
+        text = (await answer(worker, "/metrics", worker.metrics_port))[1]
+        return (
+            'crm_inbox_stored{crm_role="worker",group="mini.echoes",service_name="crm-mini",state="pending"} 1.0'
+            in text
+        )
 
     await until(measured, seconds=40)
+    assert (await answer(worker, "/metrics"))[0] == 404
     assert await answer(worker, "/healthz") == (200, '{"status":"ok"}')
     assert await answer(worker, "/readyz") == (200, '{"status":"ready","reasons":[]}')
     process.terminate()

@@ -9,7 +9,6 @@ from typing import Final
 import aiohttp
 import structlog
 from aiohttp import ClientError, ClientResponse, ClientTimeout
-from prometheus_client import Counter, Gauge, Histogram
 from yarl import URL
 
 from crm_gateway.proxy.body import Upload
@@ -18,6 +17,8 @@ from crm_gateway.proxy.transfers import Transfers
 from crm_gateway.settings import GatewaySettings
 from crm_kit import clock
 from crm_kit.errors import DomainError
+from crm_kit.metrics import counter, histogram, observed
+from crm_kit.web_figures import status_class
 
 CONNECT_SECONDS: Final = 2.0
 """Long enough for one lost SYN, which is sent again after a second."""
@@ -37,10 +38,16 @@ KEPT_ALIVE_SECONDS: Final = 60.0
 LONGEST_ANSWER: Final = 8 * 1024 * 1024
 """Of the answers that the gateway reads itself; what passes through may be of any size."""
 
-SECONDS = Histogram("crm_gateway_upstream_seconds", "From the call to the first byte of the answer.", ["upstream"])
-FAILURES = Counter("crm_gateway_upstream_failures", "Calls without an answer.", ["upstream", "reason"])
-UNDER_WAY = Gauge("crm_gateway_upstream_calls", "Calls under way.", ["upstream"])
-OPEN = Gauge("crm_gateway_breaker_open", "1 while an upstream is given up.", ["upstream"])
+SECONDS = histogram(
+    "http.client.request.duration",
+    "Calls of the gateway, from the call to the head of the answer.",
+    "upstream",
+    "http.response.status_class",
+)
+FAILURES = counter("crm.gateway.upstream_failures", "Calls without an answer.", "upstream", "reason")
+UNDER_WAY = observed("crm.gateway.upstream_calls", "Calls under way.", "upstream")
+SLOTS = observed("crm.gateway.upstream_slots", "Calls that may be under way.", "upstream")
+OPEN = observed("crm.gateway.breaker_open", "1 while an upstream is given up.", "upstream")
 
 # The answer travels as it is: not decompressed, no headers of the client's own invention.
 _SKIPPED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -74,9 +81,6 @@ class Upstream:
         self.transfers = Transfers(name, settings)
         self.breaker = Breaker(name)
         self._asking: asyncio.Task[None] | None = None
-        self._seconds = SECONDS.labels(name)
-        UNDER_WAY.labels(name).set_function(lambda: self.calls.taken + self.transfers.taken)
-        OPEN.labels(name).set_function(lambda: float(self.breaker.open))
         self._session = aiohttp.ClientSession(
             # The bulkhead bounds the connections.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_SECONDS),
@@ -152,7 +156,7 @@ class Upstream:
             # A caller who went away, or sent too much, tells nothing about the upstream.
             if trying and not settled:
                 self.breaker.abandoned()
-        self._seconds.observe(clock.monotonic() - began)
+        SECONDS.labels(self.name, status_class(answer.status)).observe(clock.monotonic() - began)
         self.breaker.succeeded()
         return answer
 
@@ -241,8 +245,16 @@ Upstreams = Mapping[str, Upstream]
 async def open_upstreams(settings: GatewaySettings) -> AsyncIterator[Upstreams]:
     """Every configured service; connections are made when they are needed."""
     upstreams = {name: Upstream(name, url, settings) for name, url in settings.upstream_urls.items()}
+    slots = settings.upstream_slots + settings.upload_slots + settings.transfer_slots
     try:
-        yield upstreams
+        with (
+            UNDER_WAY.reading(
+                lambda: [((name,), one.calls.taken + one.transfers.taken) for name, one in upstreams.items()]
+            ),
+            SLOTS.reading(lambda: [((name,), slots) for name in upstreams]),
+            OPEN.reading(lambda: [((name,), int(one.breaker.open)) for name, one in upstreams.items()]),
+        ):
+            yield upstreams
     finally:
         for upstream in upstreams.values():
             await upstream.close()

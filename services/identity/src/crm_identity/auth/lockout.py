@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_identity.settings import IdentitySettings
 from crm_kit.errors import DomainError
+from crm_kit.metrics import counter
 
-LOCKED = Counter("crm_identity_lockouts", "Log-in names that were locked after too many failures.")
+LOCKED = counter("crm.identity.lockouts", "Log-in names that were locked after too many failures.")
 
 # A failure within the window adds up; one after it, or after a lock has ended, is the first of a new window.
 COUNT = """
