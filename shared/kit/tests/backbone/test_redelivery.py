@@ -1,0 +1,157 @@
+"""After a restore exactly those events go out again that were in a queue when the backup was taken."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from crm_kit import clock, inbox, redelivery
+from crm_kit.db import new_id
+from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.redelivery import Listener
+from crm_kit.runtime import Runtime
+
+from .conftest import Story, rows
+from .miniature import consumers
+
+GROUPS = ("mini.copies", "mini.echoes", "mini.journal")
+PENDING = "select id from outbox where state = 'pending' order by seq"
+
+
+class Restored:
+    """A database after a restore, with a broker that holds nothing."""
+
+    def __init__(self, conn: asyncpg.Connection, other: asyncpg.Connection, runtime: Runtime) -> None:
+        self._conn, self._other, self._runtime = conn, other, runtime
+        self.now = clock.now()
+
+    async def published(self, message: Message, *, hours_ago: float = 0, state: str = "published") -> UUID:
+        """Have the outbox know an event as published then."""
+        at, envelope = self.now - timedelta(hours=hours_ago), message.envelope
+        await self._conn.execute(
+            "insert into outbox (id, shard, entity_type, entity_id, entity_version, type, body, created_at, published_at,"
+            " state) values ($1, 0, 'thing', $2, $3, $4, $5, $6, $6, $7)",
+            envelope.id,
+            envelope.subject,
+            envelope.entityversion,
+            envelope.type,
+            message.body,
+            at,
+            state,
+        )
+        return envelope.id
+
+    async def bound(self, at: datetime) -> None:
+        """Have every group listen since then."""
+        async with self._runtime.db.begin() as conn:
+            await inbox.remember_bound(conn, [(group, "/crm/mini") for group in GROUPS])
+        await self._conn.execute("update inbox_bound set bound_at = $1, snapshot_requested_at = $1", at)
+
+    async def sent_again(self) -> list[UUID]:
+        """What the relay will send after the restore."""
+        await redelivery.take_up(self._conn)
+        count = await redelivery.resend(self._conn, "mini", {"mini": Listener(self._other, consumers)})
+        found = [row[0] for row in await rows(self._runtime, PENDING)]
+        assert count == len(found)
+        return found
+
+
+@pytest.fixture
+async def restored(database_url: str, runtime: Runtime) -> AsyncIterator[Restored]:
+    conn, other = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    yield Restored(conn, other, runtime)
+    await conn.close()
+    await other.close()
+
+
+async def test_what_every_group_has_stored_stays_and_what_one_lacks_goes_again(
+    restored: Restored, dispatcher: Dispatcher
+) -> None:
+    await restored.bound(restored.now - timedelta(days=9))
+    first, second, third = (Story().tell("created") for _ in range(3))
+    for message in (first, second, third):
+        await restored.published(message, hours_ago=1)
+    await dispatcher.settle([first])
+    await dispatcher.settle([second], [consumers.groups["mini.copies"], consumers.groups["mini.journal"]])
+    assert await restored.sent_again() == [second.envelope.id, third.envelope.id]
+
+
+async def test_what_was_skipped_or_came_before_a_group_listened_stays(
+    restored: Restored, dispatcher: Dispatcher
+) -> None:
+    await restored.bound(restored.now - timedelta(hours=1))
+    await restored.published(Story().tell("created"), hours_ago=50)
+    await restored.published(Story().tell("created"), hours_ago=3, state="skipped")
+    heard = Story().tell("created")
+    await restored.published(heard, hours_ago=2)
+    await dispatcher.settle([heard])
+    queued = await restored.published(Story().tell("created"))
+    assert await restored.sent_again() == [queued]
+
+
+async def test_of_an_entity_that_nobody_heard_of_all_goes_that_came_since_the_groups_listen(restored: Restored) -> None:
+    await restored.bound(restored.now - timedelta(hours=1))
+    await restored.published(Story().tell("created"), hours_ago=2)
+    queued = await restored.published(Story().tell("created"), hours_ago=0.5)
+    assert await restored.sent_again() == [queued]
+
+
+async def test_a_group_that_never_ran_is_sent_nothing(restored: Restored) -> None:
+    await restored.published(Story().tell("created"), hours_ago=2)
+    assert await restored.sent_again() == []
+
+
+async def test_what_failed_on_its_way_is_due_at_once(restored: Restored, runtime: Runtime) -> None:
+    """The broker held the message while it was handled, and would have delivered it again."""
+    message = Story().tell("created")
+    key = inbox.Key("mini.copies", "/crm/mini", message.envelope.id)
+    noted = inbox.Failure(
+        key, message.envelope.subject, 1, message.envelope.type, message.body, "pending", 1, None, "died"
+    )
+    async with runtime.db.begin() as conn:
+        await inbox.store(conn, noted)
+    assert await restored.sent_again() == []
+    async with runtime.db.begin() as conn:
+        assert [claimed[0] for claimed in await inbox.claim_due(conn, ["mini.copies"], 10, 1.0)] == [key]
+
+
+@pytest.mark.parametrize(("hours_ago", "again"), [(0, True), (9, False)])
+async def test_a_snapshot_that_may_be_on_its_way_is_sent_again(
+    hours_ago: float, again: bool, restored: Restored, runtime: Runtime, dispatcher: Dispatcher
+) -> None:
+    await restored.bound(restored.now - timedelta(days=9))
+    heard = Story().tell("created")
+    await restored.published(heard, hours_ago=0.5)
+    await dispatcher.settle([heard])
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql(
+            "insert into snapshot_request (id, entities, queue, requested_at, requested_by, sent, done_at)"
+            " values ($1, '{thing}', 'crm.mini.inbox', $2, 'mini', 5, $2)",
+            (new_id(), restored.now - timedelta(hours=hours_ago)),
+        )
+    await restored.sent_again()
+    [(open_,)] = await rows(runtime, "select done_at is null from snapshot_request")
+    assert open_ is again
+
+
+async def test_a_request_for_a_snapshot_that_never_arrived_is_made_again(restored: Restored, runtime: Runtime) -> None:
+    await restored.bound(restored.now - timedelta(hours=1))
+    await restored.sent_again()
+    assert await rows(runtime, "select count(snapshot_requested_at) from inbox_bound") == [(0,)]
+
+
+async def test_a_subscribers_queue_gets_what_it_held_and_an_hour_more(restored: Restored, database_url: str) -> None:
+    for hours_ago in (9, 7, 5, 3, 1):
+        await restored.published(Story().tell("created"), hours_ago=hours_ago)
+    conn = await asyncpg.connect(database_url)
+    try:
+        heard = [(conn, ["crm.mini.thing.created.v1"])]
+        [since] = await redelivery.backlog_since(heard, 2, restored.now)
+        assert since == restored.now - timedelta(hours=3)
+        [since] = await redelivery.backlog_since(heard, 0, restored.now - timedelta(hours=2))
+        assert since == restored.now - timedelta(hours=1)
+        assert await redelivery.backlog_since([(conn, ["crm.mini.thing.deleted.v1"])], 2, restored.now) == [None]
+    finally:
+        await conn.close()
