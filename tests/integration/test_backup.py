@@ -6,6 +6,8 @@ Nothing is lost, and nothing happens twice.
 import asyncio
 import json
 import os
+import secrets
+import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from crm_local.backup.manifest import Manifest, described
 from crm_local.ports import choose
 from crm_local.servers import Servers
 from crm_local.suite import in_database
@@ -155,12 +158,6 @@ async def test_a_restored_suite_lacks_nothing_and_does_nothing_twice(
             await asyncio.to_thread(original.crm, "backup", str(backup))
     assert backup.stat().st_mode & 0o777 == 0o600
     assert "complete and unchanged" in original.crm("backup", "--verify", str(backup))
-    complaint = await asyncio.to_thread(
-        Suite({}, {**original.environment, "CRM_HOME": str(tmp_path / "beside")}).crm_fails, "restore", str(backup)
-    )
-    assert "holds the database" in complaint
-    assert not (tmp_path / "beside").exists()
-
     with restored(backup, tmp_path / "elsewhere" / "home", original) as suite:
         assert await refreshed(suite, session) in (400, 401)
         person = await Person.log_in(suite, ADMINISTRATOR, suite.environment["CRM_ADMIN_PASSWORD"])
@@ -174,6 +171,49 @@ async def test_a_restored_suite_lacks_nothing_and_does_nothing_twice(
         assert {deal for deal, _ in heard} <= {done, queued, written, fresh}
         assert not suite.crm("events", "parked")
         await person.close()
+
+
+async def databases_of(suite: Suite, instance: str) -> dict[str, int]:
+    """The databases of an instance on the suite's server, each with how many events its outbox knows."""
+    server = await asyncpg.connect(suite.status["database_url"])
+    found = await server.fetch("select datname from pg_database where starts_with(datname, $1)", f"{instance}_crm_")
+    await server.close()
+    events = {}
+    for (name,) in found:
+        conn = await asyncpg.connect(in_database(suite.status["database_url"], name))
+        events[name.rpartition("_")[2]] = await conn.fetchval("select count(*) from outbox")
+        await conn.close()
+    return events
+
+
+def spoil(backup: Path) -> Path:
+    """A backup whose last database cannot be restored, though its checksums are right."""
+    spoilt = backup.with_name("spoilt")
+    shutil.copytree(backup, spoilt)
+    dump = spoilt / "databases" / "gateway.dump"
+    dump.write_bytes(dump.read_bytes()[:-500])
+    manifest = Manifest.read(spoilt)
+    with dump.open("rb") as file:
+        manifest.files["databases/gateway.dump"] = described(file)
+    manifest.write(spoilt)
+    return spoilt
+
+
+async def test_beside_its_original_on_the_same_servers(original: Suite, administrator: Person, tmp_path: Path) -> None:
+    backup, home = tmp_path / "backup", tmp_path / "beside"
+    copy = f"copy_{secrets.token_hex(4)}"
+    await asyncio.to_thread(original.crm, "backup", str(backup))
+    beside = Suite({}, {**original.environment, "CRM_HOME": str(home)})
+    assert "holds the database" in await asyncio.to_thread(beside.crm_fails, "restore", str(backup))
+    copied = Suite({}, {**beside.environment, "CRM_INSTANCE": copy})
+    complaint = await asyncio.to_thread(copied.crm_fails, "restore", str(spoil(backup)))
+    assert "pg_restore" in complaint
+    assert (await databases_of(original, copy), home.exists()) == ({}, False)
+    assert "restored in" in await asyncio.to_thread(copied.crm, "restore", str(backup))
+    theirs, ours = await databases_of(original, copy), await databases_of(original, original.status["instance"])
+    assert theirs.keys() == ours.keys()
+    assert theirs["identity"] == ours["identity"] > 0
+    assert "is not empty" in await asyncio.to_thread(copied.crm_fails, "restore", str(backup))
 
 
 async def begun_session(suite: Suite) -> str:

@@ -30,7 +30,7 @@ def fill(place: Path) -> None:
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A directory, and a file."""
     target: Path = tmp_path / request.param
-    with container.making(str(target), tmp_path) as place:
+    with container.making(str(target), tmp_path, io.BytesIO()) as place:
         fill(place)
     assert sorted(path.name for path in tmp_path.iterdir()) == [target.name]
     return target
@@ -65,7 +65,7 @@ def test_a_file_for_nobody_else(made: Path) -> None:
 
 def test_half_of_it_is_seen(tmp_path: Path) -> None:
     target = tmp_path / "backup.tar"
-    with container.making(str(target), tmp_path) as place:
+    with container.making(str(target), tmp_path, io.BytesIO()) as place:
         fill(place)
     os.truncate(target, 5000)
     with pytest.raises(BadBackup):
@@ -77,7 +77,7 @@ def test_half_of_it_is_seen(tmp_path: Path) -> None:
 
 def test_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def fail(name: str) -> None:
-        with container.making(str(tmp_path / name), tmp_path) as place:
+        with container.making(str(tmp_path / name), tmp_path, io.BytesIO()) as place:
             fill(place)
             raise OSError("the disk is full")
 
@@ -87,9 +87,22 @@ def test_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_stream_is_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO()
+    with container.making("-", tmp_path, stream) as place:
+        fill(place)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stream.getvalue())))
+    with container.opened("-", tmp_path) as place:
+        Manifest.read(place).check(place)
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "backup.tar").write_text("another")
-    with pytest.raises(BadBackup, match="there already"), container.making(str(tmp_path / "backup.tar"), tmp_path):
+    with (
+        pytest.raises(BadBackup, match="there already"),
+        container.making(str(tmp_path / "backup.tar"), tmp_path, io.BytesIO()),
+    ):
         pass
     assert (tmp_path / "backup.tar").read_text() == "another"
 

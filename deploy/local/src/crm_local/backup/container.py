@@ -18,14 +18,14 @@ _OURS = re.compile(rf"{_DUMPS}[a-z][a-z0-9_]*\.dump|" + "|".join(map(re.escape, 
 
 
 @contextmanager
-def making(target: str, scratch: Path | None) -> Iterator[Path]:
+def making(target: str, scratch: Path, stream: BinaryIO) -> Iterator[Path]:
     """A directory to put the files in; when the block ends well they are the backup, else nothing is left.
 
-    A target that ends in `.tar` becomes a file, `-` goes to standard output, anything else becomes a directory.
+    A target that ends in `.tar` becomes a file, `-` goes to ``stream``, anything else becomes a directory.
     Raises BadBackup when there is something of that name.
     """
     if target == STREAM:
-        place = (scratch or Path.cwd()) / f".crm-backup-{os.getpid()}"
+        place = scratch / f".crm-backup-{os.getpid()}"
         final: Path | None = None
     else:
         final = Path(target).absolute()
@@ -39,7 +39,7 @@ def making(target: str, scratch: Path | None) -> Iterator[Path]:
         (place / _DUMPS).mkdir(mode=0o700)
         yield place
         if final is None:
-            _pack(place, sys.stdout.buffer)
+            _pack(place, stream)
         elif final.suffix == ".tar":
             _pack_into(place, final)
         else:

@@ -8,9 +8,9 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,16 +40,21 @@ def main(argv: Sequence[str], home: Home) -> int:
     os.umask(0o077)
     # Servers that were started for this are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    say = partial(print, file=sys.stderr if arguments.target == container.STREAM else sys.stdout, flush=True)
+    stream = sys.stdout.buffer
     if arguments.verify:
         return _verify(arguments.target)
     try:
-        with container.making(arguments.target, Path(tempfile.gettempdir())) as place, attending(home) as attended:
-            manifest = asyncio.run(_fill(place, home, attended, arguments.jobs, say))
+        # Where standard output is the backup, whatever anybody has to say goes beside it.
+        with redirect_stdout(sys.stderr if arguments.target == container.STREAM else sys.stdout):
+            with (
+                container.making(arguments.target, Path(tempfile.gettempdir()), stream) as place,
+                attending(home) as attended,
+            ):
+                manifest = asyncio.run(_fill(place, home, attended, arguments.jobs))
+            print(f"{arguments.target}: {_told(manifest)}", flush=True)
     except (BadBackup, NoCut, Failed, TopologyError, OSError, asyncpg.PostgresError) as error:
         print(f"crm: {error or type(error).__name__}\nnothing was left behind", file=sys.stderr)
         return 1
-    say(f"{arguments.target}: {_told(manifest)}")
     return 0
 
 
@@ -84,7 +89,7 @@ def _told(manifest: Manifest) -> str:
     )
 
 
-async def _fill(place: Path, home: Home, attended: Attended, jobs: int, say: Callable[[str], None]) -> Manifest:
+async def _fill(place: Path, home: Home, attended: Attended, jobs: int) -> Manifest:
     began = monotonic()
     deployment = attended.deployment
     server = await server_of(deployment.backends.database_url)
@@ -93,7 +98,7 @@ async def _fill(place: Path, home: Home, attended: Attended, jobs: int, say: Cal
     missing += _keep_settings(place, home)
     urls = {service.name: deployment.own_database(service) for service in SERVICES}
     async with cut(urls) as moment:
-        say(f"as of {moment.at:%Y-%m-%d %H:%M:%S} UTC; writers waited {moment.locked_seconds * 1000:.0f} ms")
+        print(f"as of {moment.at:%Y-%m-%d %H:%M:%S} UTC; writers waited {moment.locked_seconds * 1000:.0f} ms")
         databases = [await _describe(service, conn) for service, conn in moment.conns.items()]
         await _dump(place, urls, moment, found, jobs)
     manifest = Manifest(
@@ -110,8 +115,8 @@ async def _fill(place: Path, home: Home, attended: Attended, jobs: int, say: Cal
     )
     manifest.write(place)
     for lack in missing:
-        say(f"not in it: {lack}")
-    say(f"dumped by pg_dump of {found} in {monotonic() - began:.1f} s")
+        print(f"not in it: {lack}")
+    print(f"dumped by pg_dump of {found} in {monotonic() - began:.1f} s")
     return manifest
 
 
