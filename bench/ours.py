@@ -32,6 +32,7 @@ from bench.scenes import Options, creates, gets, lists, qualifies, searches
 from bench.suite import BACKLOG_SECONDS, CHECKOUT, Suite
 from crm_kit import clock
 from crm_kit.db import new_id
+from crm_kit.postgres import Target
 
 API = "/api/v1"
 PIPELINE_DEALS = 8_800
@@ -50,7 +51,7 @@ def ours(suite: Suite) -> Any:
 
 
 async def connect(url: str) -> asyncpg.Connection:
-    connection: asyncpg.Connection = await asyncpg.connect(url)
+    connection: asyncpg.Connection = await Target.of(url).connect("bench")
     await connection.execute("set statement_timeout = 0")
     return connection
 

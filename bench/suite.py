@@ -18,6 +18,7 @@ import aiohttp
 import asyncpg
 
 from bench.driver import LoadFailed
+from crm_kit.postgres import Target
 
 CHECKOUT = Path(__file__).parents[1]
 PRINCIPALS = 50
@@ -155,7 +156,7 @@ class Suite:
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
+    connection = await Target.of(url).connect("bench")
     try:
         yield connection
     finally:

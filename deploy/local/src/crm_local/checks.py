@@ -1,11 +1,13 @@
 """`crm test`: everything that must hold before a change is shared."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from crm_kit.clock import monotonic
+from crm_local.servers import NoServer, packages
 from crm_local.state import CHECKOUT
 
 _BIN = Path(sys.executable).parent
@@ -25,10 +27,22 @@ NAMES = tuple(_STEPS)
 
 def run(names: list[str], pytest_arguments: list[str]) -> int:
     """Run the named steps, all of them even when one fails; the tests come last. Returns 1 when any failed."""
+    if "tests" in names:
+        _get_pooler()
     failed = [name for name in NAMES if name in names and not _passes(name, pytest_arguments)]
     if failed:
         print(f"failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
+
+
+def _get_pooler() -> None:
+    """PgBouncer for its tests. Where it cannot be had they are left out, which the header of the tests says."""
+    if shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or not packages.can_install():
+        return
+    try:
+        packages.install(packages.PGBOUNCER)
+    except NoServer as reason:
+        print(reason, flush=True)
 
 
 def _passes(name: str, pytest_arguments: list[str]) -> bool:

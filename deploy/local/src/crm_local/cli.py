@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
 
+from crm_kit.secret_files import secret
 from crm_local import checks, control, lock
 from crm_local.servers import NoServer
 from crm_local.state import CHECKOUT, Home, HomeInUse, Kept
@@ -122,7 +122,7 @@ def _up(arguments: argparse.Namespace, _: list[str]) -> int:
 
 def _introduce(home: Home, kept: Kept) -> None:
     # Output ends in logs of build machines: only a password that nobody knows yet is shown.
-    if os.environ.get("CRM_ADMIN_PASSWORD"):
+    if secret("CRM_ADMIN_PASSWORD"):
         print(f"first administrator: {kept.admin_email} with the password of CRM_ADMIN_PASSWORD", flush=True)
         return
     print(f"first administrator: {kept.admin_email} with password {kept.admin_password}", flush=True)

@@ -1,16 +1,29 @@
 """A database for each service, owned by a role that is the service's own."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Iterable, Sequence
 
 import asyncpg
 
 from crm_kit.clock import monotonic
+from crm_kit.postgres import Target
+from crm_local import capacity
 from crm_local.deployment import Deployment
 from crm_local.suite import Service, database_name, in_database
 
 _SERVER_SECONDS = 120
 _LOCK_SECONDS = 60
+
+
+async def check_capacity(deployment: Deployment, services: Sequence[Service]) -> None:
+    """Whether the server takes as many connections as the services may open. Raises TooFew, OSError, asyncpg.PostgresError."""
+    connection = await _connect(deployment.backends.database_url)
+    try:
+        await capacity.check(connection, deployment.instance, services)
+    finally:
+        await connection.close()
 
 
 async def make(deployment: Deployment, services: Sequence[Service], *, wants_roles: bool = False) -> bool:
@@ -41,14 +54,19 @@ _EXISTS = "select true from pg_database where datname = $1"
 
 
 async def _connect(url: str) -> asyncpg.Connection:
+    """Patient with a server that is not there yet, and not with one that will never do."""
     deadline = monotonic() + _SERVER_SECONDS
     while True:
         try:
-            return await asyncpg.connect(url, timeout=10)
-        except (OSError, asyncpg.CannotConnectNowError):
-            if monotonic() > deadline:
+            return await Target.of(url).connect("crm prepare")
+        except (OSError, asyncpg.CannotConnectNowError) as error:
+            if isinstance(error, ssl.SSLError) or _is_unknown(error) or monotonic() > deadline:
                 raise
         await asyncio.sleep(0.5)
+
+
+def _is_unknown(error: BaseException) -> bool:
+    return isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
 
 
 async def _make(connection: asyncpg.Connection, name: str) -> None:
@@ -98,7 +116,7 @@ where nspname not like 'pg\\_%' and nspname not in ('information_schema', 'publi
 
 async def _hand_over(url: str, role: str) -> None:
     """Make the role the owner of all that is in its database."""
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await Target.of(url).connect("crm prepare")
     try:
         async with connection.transaction():
             await connection.execute(f"set local lock_timeout = '{_LOCK_SECONDS}s'")

@@ -4,9 +4,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from urllib.parse import quote, urlsplit, urlunsplit
 
+from crm_kit.amqp_urls import Brokers
 from crm_kit.management import user_of
+from crm_kit.postgres import Target
+from crm_kit.secret_files import secret
+from crm_kit.urls import as_role, as_user
 from crm_local.control import NotReady
 from crm_local.credentials import derived
 from crm_local.state import Home
@@ -27,7 +30,7 @@ class Deployment:
     @classmethod
     def find(cls, home: Home) -> "Deployment":
         """The environment's where CRM_SERVICE_PASSWORDS is set, else the home's. Raises NotReady or ValueError."""
-        if os.environ.get("CRM_SERVICE_PASSWORDS"):
+        if secret("CRM_SERVICE_PASSWORDS"):
             return cls.of_environment()
         state = home.state()
         if state is None:
@@ -47,13 +50,16 @@ class Deployment:
         CRM_SERVICE_PASSWORDS (`sales=…,identity=…`) must name every service. Raises ValueError with what is missing.
         """
         names = ("CRM_INSTANCE", "DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL")
-        told = {name: os.environ.get(name, "") for name in names}
+        told = {name: secret(name) for name in names if name != "CRM_INSTANCE"}
+        told["CRM_INSTANCE"] = os.environ.get("CRM_INSTANCE", "")
         if missing := [name for name, value in told.items() if not value]:
             raise ValueError(f"not set: {', '.join(missing)}")
-        pairs = (pair.strip().partition("=") for pair in os.environ.get("CRM_SERVICE_PASSWORDS", "").split(","))
+        pairs = (pair.strip().partition("=") for pair in secret("CRM_SERVICE_PASSWORDS").split(","))
         passwords = {name: password for name, _, password in pairs if password}
         if unknown := [service.name for service in SERVICES if service.name not in passwords]:
             raise ValueError(f"CRM_SERVICE_PASSWORDS has no password for: {', '.join(unknown)}")
+        Target.of(told["DATABASE_URL"])
+        Brokers.of(told["AMQP_URL"])
         backends = Backends(told["DATABASE_URL"], told["AMQP_URL"], told["AMQP_MANAGEMENT_URL"])
         return cls(told["CRM_INSTANCE"], backends, passwords.__getitem__)
 
@@ -69,15 +75,12 @@ class Deployment:
         """The service's URL of its database: as its own role, where it has one."""
         if not self.has_roles:
             return self.database(service)
-        return self._as(self.database(service), database_name(self.instance, service), service)
+        role = database_name(self.instance, service)
+        return as_role(self.database(service), role, self.password_of(service.name))
 
     def own_broker(self, service: Service) -> str:
         """The broker as the service may use it: as its own user, where there is a management API to make one."""
         if not self.backends.amqp_management_url:
             return self.backends.amqp_url
-        return self._as(self.backends.amqp_url, user_of(service.name, self.backends.amqp_url), service)
-
-    def _as(self, url: str, user: str, service: Service) -> str:
-        parts = urlsplit(url)
-        account = f"{quote(user, safe='')}:{quote(self.password_of(service.name), safe='')}"
-        return urlunsplit(parts._replace(netloc=f"{account}@{parts.netloc.rpartition('@')[2]}"))
+        user = user_of(service.name, self.backends.amqp_url)
+        return as_user(self.backends.amqp_url, user, self.password_of(service.name))

@@ -10,7 +10,11 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from crm_kit.bus import BrokerDown, BrokerRefused
+from crm_kit.management import TopologyError
+from crm_kit.postgres import Target, why
 from crm_local import broker, databases, entrypoints
+from crm_local.capacity import TooFew
 from crm_local.deployment import Deployment
 from crm_local.processes import wait_until
 from crm_local.servers import Instance
@@ -37,7 +41,10 @@ def prepare(home: Home, suite: Suite, instances: Sequence[Instance], deployment:
         _say(f"database {suite.database(service)} is ready")
     if "rabbitmq" in by_name:
         _await(by_name["rabbitmq"])
-    _say(str(asyncio.run(broker.declare(suite.services, deployment.password_of, deployment.backends))))
+    try:
+        _say(str(asyncio.run(broker.declare(suite.services, deployment.password_of, deployment.backends))))
+    except (BrokerDown, BrokerRefused, TopologyError) as error:
+        sys.exit(f"RabbitMQ cannot be used: {error or type(error).__name__}")
 
 
 def _await(instance: Instance) -> None:
@@ -49,13 +56,16 @@ def _await(instance: Instance) -> None:
 
 def _make_databases(suite: Suite, deployment: Deployment) -> bool:
     try:
+        asyncio.run(databases.check_capacity(deployment, suite.services))
         has_roles = asyncio.run(databases.make(deployment, suite.services))
+    except TooFew as reason:
+        sys.exit(str(reason))
     except asyncpg.InsufficientPrivilegeError as error:
         sys.exit(
             f"the user of DATABASE_URL may not make databases or roles ({error}): alter role … createdb createrole"
         )
     except (OSError, asyncpg.PostgresError) as error:
-        sys.exit(f"PostgreSQL cannot be used: {error or type(error).__name__}")
+        sys.exit(f"PostgreSQL at {Target.of(deployment.backends.database_url)} cannot be used: {why(error)}")
     if not has_roles:
         _say("warning: the user of DATABASE_URL may make no roles, so all services share it: alter role … createrole")
     return has_roles

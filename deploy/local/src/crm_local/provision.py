@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import asyncpg
 
 from crm_kit.bus import BrokerDown, BrokerRefused
+from crm_kit.postgres import Target, why
 from crm_kit.topology import TopologyError
 from crm_local import broker, databases
+from crm_local.capacity import TooFew
 from crm_local.deployment import Deployment
 from crm_local.processes import wait_until
 from crm_local.servers.rabbitmq import answers, enable_stable_features
@@ -32,13 +34,21 @@ def main(argv: Sequence[str]) -> int:
     parser.parse_args(argv)
     deployment = Deployment.of_environment()
     try:
+        try:
+            asyncio.run(databases.check_capacity(deployment, SERVICES))
+        except TooFew as reason:
+            # How many of each there will be, and whether a pooler stands between, is for whoever starts them to say.
+            print(f"warning: {reason}", flush=True)
         asyncio.run(databases.make(deployment, SERVICES, wants_roles=True))
         management_url = deployment.backends.amqp_management_url
         if not wait_until(lambda: answers(management_url), _SERVER_SECONDS, interval=0.5):
             raise BrokerDown(f"the broker's management API does not answer after {_SERVER_SECONDS} s")
         enable_stable_features(management_url)
         print(asyncio.run(broker.declare(SERVICES, deployment.password_of, deployment.backends)))
-    except (BrokerDown, BrokerRefused, TopologyError, OSError, asyncpg.PostgresError) as error:
+    except (OSError, asyncpg.PostgresError) as error:
+        print(f"crm: {Target.of(deployment.backends.database_url)}: {why(error)}", file=sys.stderr)
+        return 1
+    except (BrokerDown, BrokerRefused, TopologyError) as error:
         print(f"crm: {error or type(error).__name__}", file=sys.stderr)
         return 1
     return 0

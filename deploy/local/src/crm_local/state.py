@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
+from crm_kit.secret_files import secret
 from crm_local import ports
 from crm_local.accounts import write_private
 from crm_local.processes import ProcessRef
@@ -103,7 +104,7 @@ class Home:
         kept = Kept(**json.loads(path.read_text())) if path.exists() else self._first()
         kept.instance = os.environ.get("CRM_INSTANCE") or kept.instance
         kept.admin_email = os.environ.get("CRM_ADMIN_EMAIL") or kept.admin_email
-        kept.admin_password = os.environ.get("CRM_ADMIN_PASSWORD") or kept.admin_password
+        kept.admin_password = secret("CRM_ADMIN_PASSWORD") or kept.admin_password
         self.keep(kept)
         return kept
 

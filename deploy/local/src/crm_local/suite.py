@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import quote, urlsplit, urlunsplit
 
+from crm_kit import urls
+from crm_kit.secret_files import blanked
 from crm_local.credentials import derived
 from crm_local.ports import LOOPBACK
 from crm_local.state import Kept
@@ -87,7 +88,9 @@ class Suite:
             "CRM_PORT": self.url(member(service, role)).rpartition(":")[2],
             "CRM_METRICS_HOST": LOOPBACK,
             "CRM_METRICS_PORT": str(self.kept.ports[metrics_port(member(service, role))]),
+            **blanked(),
             "DATABASE_URL": database_url,
+            "DATABASE_DIRECT_URL": "",
             "AMQP_URL": amqp_url,
             "AMQP_MANAGEMENT_URL": "",
             "CRM_SERVICE_PASSWORDS": "",
@@ -137,9 +140,9 @@ def gateway_port() -> int:
 
 def in_database(postgres_url: str, database: str) -> str:
     """The URL with another database."""
-    return urlunsplit(urlsplit(postgres_url)._replace(path=f"/{quote(database, safe='')}"))
+    return urls.in_database(postgres_url, database)
 
 
 def in_vhost(amqp_url: str, vhost: str) -> str:
     """The URL with another vhost."""
-    return urlunsplit(urlsplit(amqp_url)._replace(path=f"/{quote(vhost, safe='')}"))
+    return urls.in_vhost(amqp_url, vhost)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from crm_kit.secret_files import blanked
 from crm_local.deployment import Deployment
 from crm_local.state import Home
 from crm_local.suite import SERVICES
@@ -19,7 +20,9 @@ def main(argv: Sequence[str], home: Home) -> int:
         "CRM_ROLE": "worker",
         "CRM_INSTANCE": deployment.instance,
         "CRM_SECRET": "",  # signs and opens nothing here
+        **blanked(),
         "DATABASE_URL": deployment.own_database(identity),
+        "DATABASE_DIRECT_URL": "",
     }
     program = [sys.executable, "-m", f"{identity.package}.operate", *argv]
     return subprocess.run(program, env={**os.environ, **told}, check=False).returncode

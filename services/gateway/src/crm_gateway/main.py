@@ -13,14 +13,14 @@ from crm_gateway.proxy.upstream import open_upstreams
 from crm_gateway.settings import GatewaySettings
 from crm_gateway.views import customer, state_machines
 from crm_kit.server import serve
-from crm_kit.settings import Settings
+from crm_kit.settings import Settings, read
 from crm_kit.web import Context, create_app
 
 
 def app(settings: Settings | None = None) -> FastAPI:
     """The app; settings come from the environment unless given. Those of the kit alone make a gateway without upstreams."""
     if settings is None:
-        settings = GatewaySettings()
+        settings = read(GatewaySettings)
     elif not isinstance(settings, GatewaySettings):
         settings = GatewaySettings.model_construct(**settings.model_dump())
     views = [state_machines.router, customer.router]
@@ -47,4 +47,4 @@ def _connections(settings: GatewaySettings) -> APIRouter:
 
 def run() -> None:
     """Serve until SIGTERM."""
-    serve(app, GatewaySettings())
+    serve(app, read(GatewaySettings))

@@ -32,6 +32,7 @@ from crm_identity.user.schemas import PasswordReset, UserCreate, UserUpdate
 from crm_kit import clock
 from crm_kit.announcing import Cause
 from crm_kit.db import new_id
+from crm_kit.environment import read
 from crm_kit.errors import DomainError
 from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.outbox import WAKE_CHANNEL
@@ -129,7 +130,7 @@ def _tell(arguments: argparse.Namespace, password: str) -> None:
 
 @asynccontextmanager
 async def _runtime() -> AsyncIterator[Runtime]:
-    runtime = build_runtime(SERVICE, Settings())
+    runtime = build_runtime(SERVICE, read(Settings))
     try:
         await runtime.directory.refresh()
         yield runtime

@@ -6,12 +6,13 @@ import sys
 from crm_identity.auth.keys import rotate_signing_key
 from crm_identity.settings import IdentitySettings
 from crm_kit.db import Database
+from crm_kit.environment import read
 from crm_kit.settings import Settings
 
 
 async def rotate(settings: Settings) -> str:
     """Add a key to the database of these settings, and give the present one notice; returns the id of the new key."""
-    db = Database(settings.database_url, pool_size=1, application_name="rotate keys")
+    db = Database(settings.session_url, pool_size=1, application_name="rotate keys")
     try:
         async with db.begin() as conn:
             return await rotate_signing_key(conn, settings.secret.get_secret_value())
@@ -20,6 +21,6 @@ async def rotate(settings: Settings) -> str:
 
 
 if __name__ == "__main__":
-    kid = asyncio.run(rotate(Settings()))
+    kid = asyncio.run(rotate(read(Settings)))
     seconds = IdentitySettings().key_introduction_seconds
     sys.stdout.write(f"key {kid} is published and signs in {seconds} s; the one before is good for half an hour\n")

@@ -3,15 +3,16 @@
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from crm_kit.environment import EnvironmentSettings
 from crm_kit.runtime import Runtime
 
 
-class IdentitySettings(BaseSettings):
+class IdentitySettings(EnvironmentSettings):
     """Limits and lives of tokens, and what a new installation starts with."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     tokens_per_account: int = Field(
         10,

@@ -6,14 +6,16 @@ objects reconnect behind the caller's back, and here a lost connection has a mea
 """
 
 import asyncio
+import logging
+import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
 import aiormq
 import structlog
@@ -25,16 +27,22 @@ from aiormq.exceptions import (
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
     DeliveryError,
+    ProbableAuthenticationError,
     PublishError,
 )
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
-from yarl import URL
 
 from crm_kit import lenient
+from crm_kit.amqp_urls import CONNECT_SECONDS, Broker, Brokers
+from crm_kit.urls import BadUrl
 
 log = structlog.get_logger(__name__)
 lenient.install()
+# Who tries to connect says once why it could not; the library's own line says less, as an error, beside it.
+logging.getLogger("aiormq.connection").addFilter(
+    lambda record: not record.msg.startswith("error when creating transport")
+)
 
 EVENTS = "crm.events"
 REPLAY = "crm.replay"
@@ -57,7 +65,7 @@ def direct_key(queue: str, type_: str) -> str:
 
 def user_in(url: str) -> str:
     """The user that an AMQP URL names."""
-    return unquote(urlsplit(url).username or "guest")
+    return _brokers(url).user
 
 
 def inbox_of(service: str) -> str:
@@ -69,10 +77,6 @@ def access_of(service: str) -> str:
     """The queue of what decides who may do what: nothing else waits in it, so nothing else is waited for."""
     return f"crm.{service}.access"
 
-
-CONNECT_SECONDS = 5.0
-HEARTBEAT_SECONDS = 10
-"""A peer silent for about three of these is taken for dead; a broker that only pauses for 20 s is not."""
 
 SNAPSHOT_REQUEST = "crm.control.snapshot-request"
 """The type of a control message: send me the records that you have."""
@@ -153,7 +157,7 @@ def _speaking(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, AMQPError, TimeoutError, RuntimeError) as error:
-        raise BrokerDown(f"{what}: {type(error).__name__}") from error
+        raise BrokerDown(f"{what}: {_reason(error)}") from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling() == 0:
@@ -161,11 +165,57 @@ def _speaking(what: str) -> Iterator[None]:
         raise
 
 
+def _reason(error: BaseException) -> str:
+    """What went wrong, in words for an operator."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the broker's certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, socket.gaierror):
+            return f"the host is not known ({cause.strerror})"
+        cause = cause.__cause__
+    if isinstance(error, ProbableAuthenticationError):
+        return f"the log-in was refused: {error.args[0] if error.args else 'the broker does not say why'}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    told = next((arg for arg in reversed(error.args) if isinstance(arg, str) and arg), "")
+    return f"{type(error).__name__}{f' ({told})' if told else ''}"
+
+
+@lru_cache(maxsize=64)
+def _brokers(url: str) -> Brokers:
+    return Brokers.of(url)
+
+
+_FIRST: dict[str, int] = {}
+"""Of each list, the broker that answered last: the next connection begins there."""
+
+
 async def _connect(url: str, name: str) -> AbstractConnection:
-    target = URL(url).update_query({"heartbeat": str(HEARTBEAT_SECONDS), "name": name})
-    with _speaking(f"{target.host}:{target.port}"):
-        async with asyncio.timeout(CONNECT_SECONDS):
-            return await aiormq.connect(target)
+    """A connection to the first broker of the list that can be had. Raises BrokerDown with what each of them said."""
+    brokers = _brokers(url).all
+    first, failures = _FIRST.get(url, 0), []
+    for turn in range(len(brokers)):
+        position = (first + turn) % len(brokers)
+        try:
+            connection = await _connect_to(brokers[position], name)
+        except BrokerDown as error:
+            failures.append(error)
+        else:
+            _FIRST[url] = position
+            return connection
+    raise BrokerDown("; ".join(map(str, failures))) from failures[-1].__cause__
+
+
+async def _connect_to(broker: Broker, name: str) -> AbstractConnection:
+    with _speaking(str(broker)):
+        try:
+            context = broker.tls()
+        except BadUrl as error:
+            raise BrokerDown(f"{broker}: {error}") from error
+        server: dict[str, Any] = {"server_hostname": broker.server_name} if context and broker.server_name else {}
+        async with asyncio.timeout(broker.seconds):
+            return await aiormq.connect(broker.url(name), context=context, **server)
 
 
 async def _channel(connection: AbstractConnection, *, publisher_confirms: bool) -> aiormq.Channel:

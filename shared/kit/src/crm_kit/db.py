@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 import uuid_utils
 from pydantic import BaseModel
-from sqlalchemy import Computed, Enum, Index, MetaData, Numeric, String, Text, Uuid, make_url, text
+from sqlalchemy import Computed, Enum, Index, MetaData, Numeric, String, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,10 +22,11 @@ from sqlalchemy.orm import Composite, Mapped, MappedColumn, composite, mapped_co
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from crm_contracts.money import Money
-from crm_kit import clock
+from crm_kit import clock, sessions
 from crm_kit.errors import IllegalTransition
 from crm_kit.lifecycle import Lifecycle
 from crm_kit.outages import DRIVER_LOST
+from crm_kit.postgres import Target
 from crm_kit.shares import Shares
 
 NAMING = {
@@ -35,6 +36,10 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+STATEMENTS = 500
+"""Prepared statements that a connection keeps."""
 
 
 def new_id() -> UUID:
@@ -71,6 +76,8 @@ class Database:
     ``shares``: at most half of the pool is in the hands of one caller, so that nobody's slow work takes it from the others.
     ``slow``: of work that is known to be slow each caller does one piece at a time, and all of them together leave half of
     the pool to the rest.
+    ``is_pooled``: a pooler in transaction mode stands between, so no statement finds the session of the one before.
+    ``minds_pooler``: such a pooler that nothing told of is an error.
     """
 
     def __init__(
@@ -81,11 +88,17 @@ class Database:
         application_name: str,
         statement_seconds: float = 0,
         by_index: bool = False,
+        is_pooled: bool = False,
+        minds_pooler: bool = False,
     ) -> None:
-        parsed = make_url(url).set(drivername="postgresql+asyncpg")
-        self.dsn = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+        self.dsn = url
+        self._target = Target.of(url)
+        self._application_name = application_name
+        self._is_pooled, self._minds_pooler = is_pooled, minds_pooler
+        self._settings = sessions.settings(statement_seconds=statement_seconds, by_index=by_index)
+        statements = 0 if is_pooled else STATEMENTS
         self.engine: AsyncEngine = create_async_engine(
-            parsed,
+            "postgresql+asyncpg://",
             poolclass=Pool,
             pool_size=pool_size,
             max_overflow=0,
@@ -98,20 +111,10 @@ class Database:
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args={
-                "timeout": 5,
-                "prepared_statement_cache_size": 500,
-                "statement_cache_size": 500,
-                "server_settings": {
-                    "application_name": application_name,
-                    "timezone": "UTC",
-                    "jit": "off",
-                    # A plan is kept for as long as statistics are: one made while a table was nearly empty, when reading
-                    # it all is cheapest, would go on doing so while it grows, and everything that is asked has its index.
-                    "enable_seqscan": "off" if by_index else "on",
-                    "lock_timeout": "2s",
-                    "statement_timeout": str(int(statement_seconds * 1000)),
-                    "idle_in_transaction_session_timeout": "15s",
-                },
+                "async_creator_fn": self._connect,
+                "prepared_statement_cache_size": statements,
+                # Nameless where the next statement may meet another process of the server.
+                "prepared_statement_name_func": (lambda: "") if is_pooled else None,
             },
         )
         half = max(1, pool_size // 2)
@@ -123,6 +126,20 @@ class Database:
     def pool(self) -> Pool:
         """Its connections."""
         return cast(Pool, self.engine.pool)
+
+    async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        connection = await self._target.connect(
+            self._application_name, statement_cache_size=0 if self._is_pooled else STATEMENTS
+        )
+        try:
+            if self._is_pooled:
+                await sessions.look(connection, self._settings, self._target)
+            elif not await sessions.tell(connection, self._settings) and self._minds_pooler:
+                raise sessions.unspoken(self._target)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:

@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote, urlsplit
 import aiohttp
 from yarl import URL
 
+from crm_kit.amqp_urls import Brokers, parameters_of, tls
+
 
 class TopologyError(Exception):
     """The management API refused, or the broker lacks something the suite depends on."""
@@ -14,7 +16,7 @@ class TopologyError(Exception):
 
 def vhost_of(amqp_url: str) -> str:
     """The virtual host an AMQP URL names; ``/`` when it names none."""
-    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+    return Brokers.of(amqp_url).vhost
 
 
 def user_of(service: str, amqp_url: str) -> str:
@@ -23,15 +25,25 @@ def user_of(service: str, amqp_url: str) -> str:
     return f"crm.{service}" if vhost == "/" else f"{vhost}.{service}"
 
 
+_PORTS = {"http": 15672, "https": 15671}
+
+
 class Management:
-    """The management HTTP API of a broker."""
+    """The management HTTP API of a broker: `https` with the parameters for TLS of an AMQP URL."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._base = f"{parts.scheme}://{parts.hostname}:{parts.port or 15672}{parts.path.rstrip('/')}/api"
+        context = tls(parameters_of(parts.query)) if parts.scheme == "https" else True
+        self._base = (
+            f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}{parts.path.rstrip('/')}/api"
+        )
         login, password = unquote(parts.username or "guest"), unquote(parts.password or "guest")
         headers = {"Authorization": aiohttp.encode_basic_auth(login, password)}
-        self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=10))
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=10),
+            connector=aiohttp.TCPConnector(ssl=context),
+        )
 
     async def __aenter__(self) -> "Management":
         return self
@@ -74,4 +86,4 @@ class Management:
                     raise TopologyError(f"{method} {path}: {answer.status} {(await answer.text())[:200]}")
                 return await answer.json() if method == "GET" else None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise TopologyError(f"the management API does not answer: {type(error).__name__}") from error
+            raise TopologyError(f"the management API does not answer: {error or type(error).__name__}") from error

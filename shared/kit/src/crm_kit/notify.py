@@ -14,6 +14,7 @@ import structlog
 
 from crm_kit.backoff import Backoff
 from crm_kit.outages import DRIVER_LOST
+from crm_kit.postgres import Target, why
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ class Notifier:
     """``listen`` before or after ``start``; ``notify`` from anywhere on the loop, without waiting."""
 
     def __init__(self, dsn: str, application_name: str) -> None:
-        self._dsn, self._application_name = dsn, application_name
+        self._target, self._application_name = Target.of(dsn), application_name
         self._callbacks: dict[str, list[Callable[[str], None]]] = defaultdict(list)
         self._pending: dict[tuple[str, str], None] = {}
         self._wanted = asyncio.Event()
@@ -70,7 +71,7 @@ class Notifier:
             try:
                 await self._serve()
             except LOST as error:
-                log.warning("notifier.lost", error=type(error).__name__)
+                log.warning("notifier.lost", error=type(error).__name__, reason=why(error))
             if loop.time() - began > GOOD_SECONDS:
                 backoff.reset()
             if self._connection is not None:
@@ -79,7 +80,7 @@ class Notifier:
             await backoff.wait()
 
     async def _serve(self) -> None:
-        conn = await asyncpg.connect(self._dsn, timeout=5, server_settings={"application_name": self._application_name})
+        conn = await self._target.connect(self._application_name)
         self._connection = conn
         conn.add_termination_listener(lambda _: self._wanted.set())
         listening: set[str] = set()

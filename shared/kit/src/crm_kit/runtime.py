@@ -114,20 +114,29 @@ class Runtime:
     """A service's own long-lived parts, such as a cache of its settings."""
 
 
+def api_statement_seconds(settings: Settings) -> float:
+    """Longest that a statement of an api may take."""
+    return settings.hop_seconds * STATEMENT_PART
+
+
 def build_runtime(service: Service, settings: Settings) -> Runtime:
     """The parts, not yet started."""
     # A record may come from a row before any other use of its class, and the ORM would configure itself too late.
     configure_mappers()
     name = f"{service.name}-{settings.role}"
+    is_api = settings.role == "api"
     db = Database(
-        settings.database_url,
+        # A worker's connections are few, and hold locks and long transactions.
+        settings.database_url if is_api else settings.session_url,
         # A worker's last connection is for what decides who may do what: ``access_runtime``.
-        pool_size=settings.connections if settings.role == "api" else max(1, settings.connections - 1),
+        pool_size=settings.connections if is_api else max(1, settings.connections - 1),
         application_name=name,
-        statement_seconds=settings.hop_seconds * STATEMENT_PART if settings.role == "api" else 0,
-        by_index=not (service.reports and settings.role == "api"),
+        statement_seconds=api_statement_seconds(settings) if is_api else 0,
+        by_index=not (service.reports and is_api),
+        is_pooled=is_api and settings.is_pooled,
+        minds_pooler=not settings.database_direct_url,
     )
-    notifier = Notifier(db.dsn, f"{name}-notify")
+    notifier = Notifier(settings.session_url, f"{name}-notify")
     directory = Directory(db, notifier)
     return Runtime(
         service=service.name,
@@ -145,7 +154,7 @@ def access_runtime(runtime: Runtime) -> Runtime:
     """The same for what decides who may do what, with one connection of its own: it waits for nobody else's. To be disposed
     of by whoever made it."""
     name = f"{runtime.service}-{runtime.settings.role}-access"
-    db = Database(runtime.settings.database_url, pool_size=1, application_name=name, by_index=True)
+    db = Database(runtime.settings.session_url, pool_size=1, application_name=name, by_index=True)
     return replace(runtime, db=db)
 
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from crm_kit import telemetry
 from crm_kit.connections import Limits, limited
+from crm_kit.environment import read
 from crm_kit.memory import HOUSEKEEPER
 from crm_kit.settings import Settings
 
@@ -19,7 +20,7 @@ IDLE_SECONDS: Final = 75
 
 def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> None:
     """Serve until SIGTERM; blocks. One worker: replicas are processes of their own. ``app`` is given the settings."""
-    settings = settings or Settings()
+    settings = settings or read(Settings)
     telemetry.set_up(settings)
     served = app(settings)
     HOUSEKEEPER.settle()

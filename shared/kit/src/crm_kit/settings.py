@@ -1,13 +1,21 @@
 """Settings every process reads from its environment."""
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from crm_kit.amqp_urls import Brokers
+from crm_kit.environment import EnvironmentSettings
+from crm_kit.environment import read as read
+from crm_kit.postgres import Target
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """What one process of one service needs to know. Environment variables, no prefix games: the names are documented."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    # A value that is refused may be a secret.
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     service: str = Field(validation_alias="CRM_SERVICE", description="Which service this process is.")
     role: str = Field("api", validation_alias="CRM_ROLE", description="api or worker.")
@@ -18,10 +26,23 @@ class Settings(BaseSettings):
         validation_alias="CRM_SECRET", description="Derives cursor and link keys for all replicas."
     )
     database_url: str = Field(
-        validation_alias="DATABASE_URL", description="postgresql:// URL of this service's database."
+        validation_alias="DATABASE_URL",
+        repr=False,
+        description="postgresql:// URL of this service's database, with libpq's parameters.",
     )
-    amqp_url: str = Field("", validation_alias="AMQP_URL", description="amqp:// URL with the vhost.")
-    amqp_management_url: str = Field("", validation_alias="AMQP_MANAGEMENT_URL")
+    database_direct_url: str = Field(
+        "",
+        validation_alias="DATABASE_DIRECT_URL",
+        repr=False,
+        description="The same without the pooler that DATABASE_URL leads through: for what needs a session of its own.",
+    )
+    amqp_url: str = Field(
+        "",
+        validation_alias="AMQP_URL",
+        repr=False,
+        description="amqp:// or amqps:// URL with the vhost; several brokers separated by commas.",
+    )
+    amqp_management_url: str = Field("", validation_alias="AMQP_MANAGEMENT_URL", repr=False)
     jwks_url: str = Field("", validation_alias="CRM_JWKS_URL", description="Where identity publishes its keys.")
     host: str = Field("127.0.0.1", validation_alias="CRM_BIND_HOST")
     port: int = Field(8000, validation_alias="CRM_PORT")
@@ -77,6 +98,25 @@ class Settings(BaseSettings):
     )
     otlp_endpoint: str = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: str = Field("INFO", validation_alias="CRM_LOG_LEVEL")
+
+    @model_validator(mode="after")
+    def _urls_can_be_used(self) -> Self:
+        Target.of(self.database_url)
+        if self.database_direct_url:
+            Target.of(self.database_direct_url, "DATABASE_DIRECT_URL")
+        if self.amqp_url:
+            Brokers.of(self.amqp_url)
+        return self
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether DATABASE_URL leads through a connection pooler, where one statement follows another on any connection."""
+        return self.database_direct_url not in ("", self.database_url)
+
+    @property
+    def session_url(self) -> str:
+        """Where connections keep their session."""
+        return self.database_direct_url or self.database_url
 
     @property
     def connections(self) -> int:

@@ -5,12 +5,17 @@ import signal
 import sys
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from crm_kit import sessions
 from crm_kit.db import Database
+from crm_kit.environment import read
 from crm_kit.migrations import SchemaTooNew, migrate
 from crm_kit.notify import LOST
-from crm_kit.runtime import Service, build_runtime
+from crm_kit.outages import database_away
+from crm_kit.postgres import Target, why
+from crm_kit.runtime import Service, api_statement_seconds, build_runtime
+from crm_kit.sessions import Pooled
 from crm_kit.settings import Settings
 from crm_kit.standing import Standing
 from crm_kit.uow import UnitOfWork
@@ -24,15 +29,46 @@ def prepare(service: Service, settings: Settings | None = None) -> None:
     A database that a newer release has migrated is left as it is, if this build runs on it: a release can be rolled back
     without its database. Ends the process with the reason otherwise.
     """
-    settings = settings or Settings()
+    settings = settings or read(Settings)
     try:
-        migrated = migrate(service.migrations, settings.database_url, service.metadata)
-    except SchemaTooNew as error:
+        if not settings.database_direct_url:
+            asyncio.run(_require_session(settings))
+        migrated = migrate(service.migrations, settings.session_url, service.metadata)
+        if settings.is_pooled:
+            asyncio.run(_give_settings(service, settings))
+    except (SchemaTooNew, Pooled) as error:
         raise SystemExit(f"{service.name}: {error}") from error
+    except (*LOST, DBAPIError) as error:
+        if not database_away(error):
+            raise
+        place = Target.of(settings.session_url)
+        raise SystemExit(f"{service.name}: the database {place} cannot be used: {why(error)}") from error
     if not migrated:
         log.warning("a newer release has migrated the database; this one runs on it as it is", service=service.name)
     elif service.seed is not None:
         asyncio.run(_seed(service, settings))
+
+
+async def _require_session(settings: Settings) -> None:
+    """Raises Pooled where a pooler stands before the server."""
+    target = Target.of(settings.database_url)
+    connection = await target.connect("setup")
+    try:
+        if await connection.fetchval("select pg_backend_pid()") != connection.get_server_pid():
+            raise sessions.unspoken(target)
+    finally:
+        await connection.close()
+
+
+async def _give_settings(service: Service, settings: Settings) -> None:
+    """Make what the apis need the settings of their role: behind a pooler they cannot say it themselves."""
+    wanted = sessions.settings(statement_seconds=api_statement_seconds(settings), by_index=not service.reports)
+    connection = await Target.of(settings.session_url).connect(f"{service.name}-setup")
+    try:
+        role = Target.of(settings.database_url).user or await connection.fetchval("select current_user")
+        await sessions.give_to_role(connection, role, wanted)
+    finally:
+        await connection.close()
 
 
 def wait_until_prepared(service: Service, settings: Settings | None = None) -> None:
@@ -42,7 +78,10 @@ def wait_until_prepared(service: Service, settings: Settings | None = None) -> N
     """
     # The first process of a container is deaf to signals that it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    asyncio.run(until_prepared(service, settings or Settings()))
+    try:
+        asyncio.run(until_prepared(service, settings or read(Settings)))
+    except Pooled as error:
+        raise SystemExit(f"{service.name}: {error}") from error
 
 
 WAIT_SECONDS = 1.0
@@ -50,7 +89,7 @@ WAIT_SECONDS = 1.0
 
 async def until_prepared(service: Service, settings: Settings) -> None:
     """Look again and again; each new reason to wait is logged once."""
-    db = Database(settings.database_url, pool_size=1, application_name=f"{service.name}-wait")
+    db = Database(settings.session_url, pool_size=1, application_name=f"{service.name}-wait")
     standing, told = Standing(service), ""
     try:
         while reason := await reason_to_wait(db, standing):
@@ -68,7 +107,7 @@ async def reason_to_wait(db: Database, standing: Standing) -> str:
         async with db.autocommit() as conn:
             return "; ".join(await standing.reasons(conn))
     except (SQLAlchemyError, *LOST) as error:
-        return f"the database does not answer ({type(error).__name__})"
+        return f"the database does not answer: {why(error)}"
 
 
 SEED_LOCK = 7_263_002

@@ -9,11 +9,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from crm_kit import bus
 from crm_kit.bus import DIRECT, EVENTS, Queue, direct_key
 from crm_kit.management import Management, TopologyError, user_of, vhost_of
+from crm_kit.urls import as_user, without_parameters
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 MOST_QUEUES = 5
@@ -110,9 +111,7 @@ async def subscribe(
             await bus.declare(amqp_url, (), [Queue(full, {"x-queue-type": "quorum"}, tuple(wanted))])
             await _unbind_others(management, full, wanted, amqp_url)
         bound = await patterns_in(management, full, amqp_url)
-    parts = urlsplit(amqp_url)
-    account = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    url = urlunsplit(parts._replace(netloc=f"{account}@{parts.netloc.rpartition('@')[2]}"))
+    url = as_user(without_parameters(amqp_url), user, password)
     return Subscription(full, user, url, tuple(bound), bool(password))
 
 

@@ -6,7 +6,7 @@ the management HTTP API; without it they are skipped, and the report says so. Wo
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from crm_kit import bus, subscribers
 from crm_kit.bus import (
@@ -156,7 +156,7 @@ async def _administer(
         raise TopologyError(f"feature flags not enabled: {', '.join(off)}; run: rabbitmqctl enable_feature_flag all")
     await management.put(f"vhosts/{vhost}", {})
     report.declared.append(f"virtual host {vhost_of(amqp_url)}")
-    operator = quote(unquote(urlsplit(amqp_url).username or "guest"), safe="")
+    operator = quote(bus.user_in(amqp_url), safe="")
     await management.put(f"permissions/{vhost}/{operator}", {"configure": ".*", "write": ".*", "read": ".*"})
     report.declared += await subscribers.confine_all(management, amqp_url)
     if password_of is None:

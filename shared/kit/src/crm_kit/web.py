@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crm_kit.announcing import Cause
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
+from crm_kit.environment import read
 from crm_kit.errors import DomainError
 from crm_kit.logs import WORK, masked
 from crm_kit.meta import state_machines_router
@@ -52,7 +53,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(service, settings or Settings()) as runtime:
+        async with open_runtime(service, settings or read(Settings)) as runtime:
             app.state.runtime = runtime
             if opened is not None and (waiting := opened(runtime)) is not None:
                 await waiting

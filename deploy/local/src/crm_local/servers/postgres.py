@@ -31,7 +31,6 @@ _THROWAWAY = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "max_connections": "300",
     "max_wal_senders": "0",
     "wal_level": "minimal",
     "max_wal_size": "4GB",
@@ -93,6 +92,8 @@ def prepare(
         "logging_collector": "off",
         **SILENT,
         "shared_buffers": "128MB",
+        # Three suites, or one whose processes are replaced one by one (crm_local.capacity).
+        "max_connections": "300",
         **(_THROWAWAY if throwaway else {}),
     }
     command = Command(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from crm_kit.amqp_urls import parameters_of, tls
 from crm_local.accounts import Account, own_directory, write_private
 from crm_local.ports import LOOPBACK, accepts
 from crm_local.processes import Command
@@ -155,7 +156,8 @@ def enable_stable_features(management_url: str) -> None:
 def call(management_url: str, method: str, path: str, body: object = None) -> Any:
     """Ask the management HTTP API, with the credentials in its URL. Raises urllib.error.URLError."""
     parts = urlsplit(management_url)
-    address = f"{parts.scheme}://{parts.hostname}:{parts.port or 15672}{parts.path.rstrip('/')}{path}"
+    port = parts.port or (15671 if parts.scheme == "https" else 15672)
+    address = f"{parts.scheme}://{parts.hostname}:{port}{parts.path.rstrip('/')}{path}"
     request = urllib.request.Request(address, method=method)  # noqa: S310 - the operator's own URL
     token = base64.b64encode(f"{parts.username or 'guest'}:{parts.password or 'guest'}".encode()).decode()
     request.add_header("Authorization", f"Basic {token}")
@@ -163,7 +165,10 @@ def call(management_url: str, method: str, path: str, body: object = None) -> An
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
     # Without a proxy: the API of a broker beside us is nothing that a company's web proxy could reach.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if parts.scheme == "https":
+        handlers.append(urllib.request.HTTPSHandler(context=tls(parameters_of(parts.query))))
+    opener = urllib.request.build_opener(*handlers)
     with opener.open(request, timeout=10) as answer:
         content = answer.read()
     return json.loads(content) if content else None
