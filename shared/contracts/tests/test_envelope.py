@@ -35,6 +35,15 @@ def test_attributes_without_a_value_are_left_out() -> None:
     assert "ownerid" not in envelope.as_json()
 
 
+def test_the_epoch_is_a_number_and_said_only_where_there_was_a_restore() -> None:
+    assert Envelope.of(WIRE).epoch == 0
+    restored = Envelope.of(WIRE | {"epoch": 217_000_000})
+    assert restored.as_json() == WIRE | {"epoch": 217_000_000}
+    for value in ("1", -1, True, False, 1.5):
+        with pytest.raises(EnvelopeError, match="epoch is not valid"):
+            Envelope.of(WIRE | {"epoch": value})
+
+
 def test_unknown_attributes_are_ignored() -> None:
     assert Envelope.of(WIRE | {"sequence": 7}) == Envelope.of(WIRE)
 

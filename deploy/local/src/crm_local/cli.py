@@ -69,10 +69,14 @@ def _delegate(name: str, argv: list[str]) -> int:
     databases = {service.name: deployment.database(service) for service in SERVICES}
     if name == "imports":
         return int(import_module("crm_kit.importing.operations").main(argv, databases))
-    operations = import_module("crm_kit.operations")
     backends = deployment.backends
+    reconciling = import_module("crm_kit.reconciling.commands")
+    if argv and argv[0] in reconciling.COMMANDS:
+        parties = import_module("crm_local.parties").of(deployment)
+        return int(reconciling.main(argv, parties, backends.amqp_url))
+    operations = import_module("crm_kit.operations")
     broker = operations.Broker(backends.amqp_url, backends.amqp_management_url)
-    return int(operations.main(argv, databases, broker))
+    return int(operations.main(argv, databases, broker, beside=reconciling.COMMANDS))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,10 +2,10 @@
 
 from crm_activities.follow_up.commands import follow_up
 from crm_activities.merging import move_activities
-from crm_activities.projections.link import keep_links
+from crm_activities.projections.link import forget_links, keep_links
 from crm_activities.projections.names import NAMELESS
-from crm_activities.projections.record_ref import keep_refs
-from crm_activities.projections.timeline_event import keep_timeline
+from crm_activities.projections.record_ref import RecordRef, keep_refs
+from crm_activities.projections.timeline_event import TimelineEvent, keep_timeline
 from crm_contracts.catalogue import all_events, events_about
 from crm_contracts.sales import ACCOUNT, CONTACT, LEAD, AccountMerged, ContactMerged, LeadMerged, OpportunityWon
 from crm_contracts.service import CaseResolved
@@ -25,5 +25,8 @@ LINKING = (event for entity in (LEAD, ACCOUNT, CONTACT) for event in events_abou
 
 CONSUMERS.raw_projection(*LINKING, group="activities.refs")(keep_links)
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)
+CONSUMERS.keeps("activities.refs", RecordRef.__tablename__, *{event.entity for event in HAPPENINGS}, kind="type")
+CONSUMERS.keeps_events("activities.timeline", TimelineEvent.__tablename__)
+CONSUMERS.forgets("activities.refs")(forget_links)
 CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follow_up)
 CONSUMERS.step(LeadMerged, AccountMerged, ContactMerged, group="activities.merges")(move_activities)

@@ -2,9 +2,9 @@
 
 from crm_contracts.catalogue import Entity, Event, events_about
 from crm_contracts.sales import LEAD, OPPORTUNITY, SALES_STAGE
-from crm_insights.projections.deal import keep_deals
-from crm_insights.projections.lead_ref import keep_leads
-from crm_insights.projections.stage_ref import keep_stages
+from crm_insights.projections.deal import Deal, keep_deals
+from crm_insights.projections.lead_ref import LeadRef, keep_leads
+from crm_insights.projections.stage_ref import StageRef, keep_stages
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
 
@@ -20,3 +20,6 @@ def happenings(entity: Entity) -> list[type[Event]]:
 CONSUMERS.raw_projection(*happenings(LEAD), group="insights.leads")(keep_leads)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="insights.deals")(keep_deals)
 CONSUMERS.projection(*happenings(SALES_STAGE), group="insights.stages")(keep_stages)
+CONSUMERS.keeps("insights.leads", LeadRef.__tablename__, LEAD)
+CONSUMERS.keeps("insights.deals", Deal.__tablename__, OPPORTUNITY)
+CONSUMERS.keeps("insights.stages", StageRef.__tablename__, SALES_STAGE)

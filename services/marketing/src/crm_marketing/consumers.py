@@ -4,8 +4,8 @@ from crm_contracts.catalogue import Entity, Event, events_about
 from crm_contracts.sales import LEAD, OPPORTUNITY
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
-from crm_marketing.projections.deal import keep_deals
-from crm_marketing.projections.lead_ref import keep_leads
+from crm_marketing.projections.deal import Deal, keep_deals
+from crm_marketing.projections.lead_ref import LeadRef, keep_leads
 
 CONSUMERS = Consumers("marketing")
 follow_identity(CONSUMERS, "marketing")
@@ -18,3 +18,5 @@ def happenings(entity: Entity) -> list[type[Event]]:
 
 CONSUMERS.raw_projection(*happenings(LEAD), group="marketing.leads")(keep_leads)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="marketing.deals")(keep_deals)
+CONSUMERS.keeps("marketing.leads", LeadRef.__tablename__, LEAD)
+CONSUMERS.keeps("marketing.deals", Deal.__tablename__, OPPORTUNITY)

@@ -7,9 +7,9 @@ from crm_contracts.marketing import CAMPAIGN
 from crm_contracts.service import CASE
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
-from crm_sales.projections.campaign_ref import keep_campaigns
-from crm_sales.projections.case_ref import keep_cases
-from crm_sales.projections.member_ref import keep_members
+from crm_sales.projections.campaign_ref import CampaignRef, keep_campaigns
+from crm_sales.projections.case_ref import CaseRef, keep_cases
+from crm_sales.projections.member_ref import MemberRef, keep_members
 
 CONSUMERS = Consumers("sales")
 follow_identity(CONSUMERS, "sales")
@@ -23,3 +23,6 @@ def happenings(entity: Entity) -> list[type[Event]]:
 CONSUMERS.raw_projection(*happenings(USER), group="sales.members")(keep_members)
 CONSUMERS.raw_projection(*happenings(CASE), group="sales.cases")(keep_cases)
 CONSUMERS.raw_projection(*happenings(CAMPAIGN), group="sales.campaigns")(keep_campaigns)
+CONSUMERS.keeps("sales.members", MemberRef.__tablename__, USER)
+CONSUMERS.keeps("sales.cases", CaseRef.__tablename__, CASE)
+CONSUMERS.keeps("sales.campaigns", CampaignRef.__tablename__, CAMPAIGN)

@@ -5,11 +5,13 @@ from crm_contracts.sales import ACCOUNT, CONTACT, PRODUCT, AccountMerged, Contac
 from crm_kit.consumers import Consumers
 from crm_kit.directory_feed import follow_identity
 from crm_service_mgmt.merging import move_cases
-from crm_service_mgmt.projections.customer_ref import keep_customers
-from crm_service_mgmt.projections.product_ref import keep_products
+from crm_service_mgmt.projections.customer_ref import CustomerRef, keep_customers
+from crm_service_mgmt.projections.product_ref import ProductRef, keep_products
 
 CONSUMERS = Consumers("service")
 follow_identity(CONSUMERS, "service")
 CONSUMERS.raw_projection(*events_about(ACCOUNT), *events_about(CONTACT), group="service.customers")(keep_customers)
 CONSUMERS.step(AccountMerged, ContactMerged, group="service.merges")(move_cases)
 CONSUMERS.raw_projection(*events_about(PRODUCT), group="service.products")(keep_products)
+CONSUMERS.keeps("service.customers", CustomerRef.__tablename__, ACCOUNT, CONTACT)
+CONSUMERS.keeps("service.products", ProductRef.__tablename__, PRODUCT)

@@ -25,7 +25,8 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "entityversion": {
         "type": "integer",
         "minimum": 1,
-        "description": "Version of the record after the event; gapless per record, so order and loss are judged by it.",
+        "description": "Version of the record after the event; gapless per record and epoch, so order and loss are judged "
+        "by it.",
     },
     "actor": {
         "type": "string",
@@ -37,6 +38,12 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "businessunit": {"type": "string", "format": "uuid", "description": "Business unit of the owner."},
     "traceparent": {"type": "string", "description": "W3C trace context."},
     "tracestate": {"type": "string", "description": "W3C trace state."},
+    "epoch": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "Grows when the publisher's database was restored from a backup; 0 where it is missing. An event of a "
+        "higher epoch is newer than any of a lower one, whatever its `entityversion`.",
+    },
 }
 
 

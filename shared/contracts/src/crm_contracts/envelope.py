@@ -48,7 +48,7 @@ REQUIRED: Final = (
     "correlationid",
     "data",
 )
-OPTIONAL: Final = ("causationid", "ownerid", "businessunit", "traceparent", "tracestate")
+OPTIONAL: Final = ("causationid", "ownerid", "businessunit", "traceparent", "tracestate", "epoch")
 HEADERS: Final = ("id", "type", "source", "subject", "traceparent")
 """Attributes that are repeated as AMQP headers; the relay adds `crm-seq`."""
 
@@ -92,7 +92,8 @@ def dataschema_of(type_: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """One event as received. `entityversion` is gapless per `subject` and is what order and loss are judged by."""
+    """One event as received. `epoch` and `entityversion`, in this order, are what order and loss are judged by: the version is
+    gapless per `subject` within an epoch."""
 
     id: UUID
     source: str
@@ -110,6 +111,8 @@ class Envelope:
     businessunit: UUID | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    epoch: int = 0
+    """Grows when the publisher's database was restored: what it says then replaces what it said before. 0: never."""
     specversion: str = SPECVERSION
     datacontenttype: str = DATA_CONTENT_TYPE
 
@@ -170,7 +173,10 @@ class Envelope:
         }
         for attribute in OPTIONAL:
             value = getattr(self, attribute)
-            if value is not None:
+            if attribute == "epoch":
+                if self.epoch:
+                    document[attribute] = self.epoch
+            elif value is not None:
                 document[attribute] = str(value)
         document["data"] = self.data
         return document
@@ -250,6 +256,10 @@ def _version(value: Any) -> int:
     return value
 
 
+def _epoch(value: Any) -> int:
+    return 0 if value == 0 and value is not False else _version(value)
+
+
 def _time(value: Any) -> datetime:
     time = datetime.fromisoformat(value)
     if time.tzinfo is None:
@@ -290,4 +300,5 @@ _READ_OPTIONAL: Final[tuple[tuple[str, Any], ...]] = (
     ("businessunit", _id),
     ("traceparent", _matching(_TRACEPARENT)),
     ("tracestate", _tracestate),
+    ("epoch", _epoch),
 )

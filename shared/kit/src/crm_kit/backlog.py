@@ -53,6 +53,18 @@ SIZE = observed("crm.database.size", "Size of the service's database.", unit="By
 SERVER_USED = observed("crm.database.server_connections", "Connections to the PostgreSQL server, of everybody.")
 SERVER_MAX = observed("crm.database.server_connections_max", "Connections that it takes, without those for superusers.")
 
+DIVERGED = observed(
+    "crm.projection.divergence",
+    "Records in which a group's copies and their publisher differ, by the last crm events compare.",
+    *("group", "source", "kind"),
+)
+COMPARED = observed(
+    "crm.projection.compared",
+    "Since a group's copies were last compared with their publisher.",
+    *("group", "source"),
+    unit="s",
+)
+
 _OUTBOX = """
 select count(*), coalesce(extract(epoch from $1 - min(created_at)), 0)::float8,
   count(*) filter (where next_attempt_at > $1)
@@ -62,6 +74,9 @@ _IMPORTS = """
 select count(*) filter (where status = 'queued'), count(*) filter (where status = 'running'),
   count(*) filter (where next_attempt_at > $1), coalesce(extract(epoch from $1 - min(created_at)), 0)::float8
 from import_job where status in ('queued', 'running')
+"""
+_CHECKS = """
+select consumer, source, extract(epoch from $1 - checked_at)::float8, missing, extra, behind, ahead from projection_check
 """
 _SERVER = """
 select pg_database_size(current_database()), (select sum(numbackends) from pg_stat_database)::int,
@@ -138,9 +153,10 @@ class Backlog:
             await self._overdue(conn)
 
     async def measure_slowly(self) -> None:
-        """Sizes."""
+        """Sizes, and what the last comparison found."""
         async with self._db.autocommit() as conn:
             row: Any = (await conn.exec_driver_sql(_SERVER)).one()
+            await self._checks(conn)
         for figure, value in zip((SIZE, SERVER_USED, SERVER_MAX), row, strict=True):
             self._measured.note(figure, [((), value)])
 
@@ -171,6 +187,13 @@ class Backlog:
         self._measured.note(JOBS, [(("queued",), row[0]), (("running",), row[1])])
         self._measured.note(JOBS_RESTING, [((), row[2])])
         self._measured.note(JOBS_AGE, [((), row[3])])
+
+    async def _checks(self, conn: AsyncConnection) -> None:
+        rows: Sequence[Any] = (await conn.exec_driver_sql(_CHECKS, (clock.now(),))).all()
+        kinds = ("missing", "extra", "behind", "ahead")
+        found = [((row[0], row[1], kind), count) for row in rows for kind, count in zip(kinds, row[3:], strict=True)]
+        self._measured.note(DIVERGED, found)
+        self._measured.note(COMPARED, [((row[0], row[1]), row[2]) for row in rows])
 
     async def _overdue(self, conn: AsyncConnection) -> None:
         found = []

@@ -7,6 +7,7 @@ is called with one event in its own unit of work. A group follows every event of
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
+from uuid import UUID
 
 from crm_contracts.catalogue import Entity, Event, event_for
 from crm_contracts.envelope import Envelope, EnvelopeError, parse_type, source_of
@@ -28,6 +29,13 @@ def envelope_of(event: Event) -> Envelope:
     return envelope
 
 
+def place_of(event: Event) -> tuple[int, int]:
+    """Where an event stands in its record's story: the later of two is the newer. Without an envelope in the first epoch."""
+    envelope: Envelope | None = event.__dict__.get("_envelope")
+    version: int = event.__dict__["record"].version
+    return (0 if envelope is None else envelope.epoch), version
+
+
 def require_record(envelope: Envelope) -> None:
     """The least that any event of ours is: the record it is about, at the version it made."""
     record = envelope.data.get("record")
@@ -42,6 +50,26 @@ def attach(event: Event, envelope: Envelope) -> None:
     event.__dict__["_envelope"] = envelope
 
 
+Forget = Callable[[Sequence[UUID], UnitOfWork], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """A table with a row per record, of the columns id, version and deleted: what a projection group keeps."""
+
+    table: str
+    entities: frozenset[Entity]
+    kind: str | None
+    """The column that tells the entities apart, where the table holds several services'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A table with a row per event, of the columns record_id, id, at and type: what a projection of each event keeps."""
+
+    table: str
+
+
 @dataclass
 class Group:
     """One handler group; ``entities`` are the records it follows."""
@@ -54,6 +82,14 @@ class Group:
     """It keeps who may do what, and has a queue of its own, so that it waits for no other group."""
     handlers: dict[str, list[Handler]] = field(default_factory=dict)
     entities: set[Entity] = field(default_factory=set)
+    copies: list[Copies] = field(default_factory=list)
+    journal: Journal | None = None
+    forgets: list[Forget] = field(default_factory=list)
+    """What else is to be done about records that their publisher does not have any more and said no word about."""
+
+    def followed(self, service: str) -> list[Entity]:
+        """The entities of a service that it follows, by name."""
+        return sorted((e for e in self.entities if e.service == service), key=lambda e: e.name)
 
     def handlers_of(self, type_: str) -> Sequence[Handler]:
         """Who handles this type. To a projection of records, a snapshot is an update."""
@@ -135,6 +171,23 @@ class Consumers:
 
         def register(handler: Callable[[E, UnitOfWork], Awaitable[None]]) -> Callable[[E, UnitOfWork], Awaitable[None]]:
             self._add(events, group, "step", handler, each_event=False)
+            return handler
+
+        return register
+
+    def keeps(self, group: str, table: str, *entities: Entity, kind: str | None = None) -> None:
+        """Say where a group keeps its copies of these entities, so that they can be compared and rebuilt."""
+        self.groups[group].copies.append(Copies(table, frozenset(entities), kind))
+
+    def keeps_events(self, group: str, table: str) -> None:
+        """Say where a group keeps its row per event."""
+        self.groups[group].journal = Journal(table)
+
+    def forgets(self, group: str) -> Callable[[Forget], Forget]:
+        """Register what a group has to do about records that are gone, beyond marking its copies as deleted."""
+
+        def register(handler: Forget) -> Forget:
+            self.groups[group].forgets.append(handler)
             return handler
 
         return register

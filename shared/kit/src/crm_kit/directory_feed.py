@@ -14,6 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.catalogue import Event
 from crm_contracts.identity import (
+    API_CLIENT,
+    BUSINESS_UNIT,
+    TEAM,
+    USER,
     AccessChangeCreated,
     AccessChangeEvent,
     AccessChangeSnapshot,
@@ -46,8 +50,9 @@ from crm_contracts.identity import (
     UserSnapshot,
     UserUpdated,
 )
+from crm_contracts.identity import ORGANIZATION as ORGANIZATION_ENTITY
 from crm_kit import clock
-from crm_kit.consumers import Consumers
+from crm_kit.consumers import Consumers, place_of
 from crm_kit.directory import CHANNEL, REVOCATION_LIFE
 from crm_kit.uow import UnitOfWork
 
@@ -82,6 +87,10 @@ def follow_identity(consumers: Consumers, service: str) -> None:
     consumers.projection(*ORGANIZATION, group=group)(keep_organization)
     consumers.projection(*REVOCATIONS, group=group)(keep_revocations)
     consumers.groups[group].access = True
+    consumers.keeps(group, "principal_ref", USER, TEAM, API_CLIENT)
+    consumers.keeps(group, "unit_ref", BUSINESS_UNIT)
+    consumers.keeps(group, "organization_ref", ORGANIZATION_ENTITY)
+    consumers.forgets(group)(forget_principals)
 
 
 async def keep_principals(events: Sequence[UserEvent | TeamEvent | ApiClientEvent], uow: UnitOfWork) -> None:
@@ -99,7 +108,16 @@ async def keep_principals(events: Sequence[UserEvent | TeamEvent | ApiClientEven
     ]
     conn = await uow.connection()
     marker = await _next_marker(conn)
-    await _upsert(conn, "principal_ref", [{**row, "marker": marker} for row in rows])
+    await _upsert(uow, "principal_ref", [{**row, "marker": marker} for row in rows])
+
+
+async def forget_principals(ids: Sequence[UUID], uow: UnitOfWork) -> None:
+    """Whoever identity does not have may do nothing."""
+    conn = await uow.connection()
+    marker = await _next_marker(conn)
+    await conn.exec_driver_sql(
+        "update principal_ref set active = false, marker = $2 where id = any($1::uuid[])", (list(ids), marker)
+    )
 
 
 async def keep_units(events: Sequence[BusinessUnitEvent], uow: UnitOfWork) -> None:
@@ -109,7 +127,7 @@ async def keep_units(events: Sequence[BusinessUnitEvent], uow: UnitOfWork) -> No
     ]
     conn = await uow.connection()
     await _next_marker(conn)
-    await _upsert(conn, "unit_ref", rows)
+    await _upsert(uow, "unit_ref", rows)
 
 
 async def keep_organization(events: Sequence[OrganizationEvent], uow: UnitOfWork) -> None:
@@ -127,7 +145,7 @@ async def keep_organization(events: Sequence[OrganizationEvent], uow: UnitOfWork
     ]
     conn = await uow.connection()
     await _next_marker(conn)
-    await _upsert(conn, "organization_ref", rows)
+    await _upsert(uow, "organization_ref", rows)
 
 
 async def keep_revocations(events: Sequence[AccessChangeEvent], uow: UnitOfWork) -> None:
@@ -183,10 +201,8 @@ def _stamp(event: Event) -> dict[str, Any]:
 def _newest(events: Sequence[Any]) -> list[Any]:
     """The last state of each record: one statement may touch a row once only."""
     last: dict[Any, Any] = {}
-    for event in events:
-        known = last.get(event.record.id)
-        if known is None or known.record.version < event.record.version:
-            last[event.record.id] = event
+    for event in sorted(events, key=place_of):
+        last[event.record.id] = event
     return sorted(last.values(), key=lambda event: event.record.id)
 
 
@@ -205,13 +221,15 @@ async def _next_marker(conn: AsyncConnection) -> int:
     return int(drawn.one()[0])
 
 
-async def _upsert(conn: AsyncConnection, table: str, rows: list[dict[str, Any]]) -> None:
+async def _upsert(uow: UnitOfWork, table: str, rows: list[dict[str, Any]]) -> None:
+    """Replace what is older here; whatever is here, where the publisher was restored."""
     columns = list(rows[0])
     names = ", ".join(columns)
     assigned = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
-    await conn.exec_driver_sql(
+    await (await uow.connection()).exec_driver_sql(
         f"insert into {table} as known ({names})"  # names are this module's own
         f" select {names} from json_populate_recordset(null::{table}, $1::text::json)"
-        f" on conflict (id) do update set {assigned} where known.version < excluded.version",
-        (orjson.dumps(rows, default=str).decode(),),
+        f" on conflict (id) do update set {assigned}"
+        " where known.version < excluded.version or excluded.id = any($2::uuid[])",
+        (orjson.dumps(rows, default=str).decode(), list(uow.anew)),
     )

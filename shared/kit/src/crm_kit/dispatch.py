@@ -7,7 +7,7 @@ that is in vain, and everything else is done. Only a database that is away or bu
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach, 
 from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
 from crm_kit.logs import working
 from crm_kit.metrics import counter, histogram
-from crm_kit.ordering import decide
+from crm_kit.ordering import Place, decide
 from crm_kit.outages import database_away, database_busy, unfit
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.runtime import Runtime
@@ -73,9 +73,9 @@ class Message:
         return cls(Envelope.of(document, body), body, attempts)
 
     @property
-    def version(self) -> int:
-        """The record's version this event made."""
-        return self.envelope.entityversion
+    def place(self) -> Place:
+        """Where in the record's story this event stands."""
+        return Place(self.envelope.epoch, self.envelope.entityversion)
 
     def event(self) -> Event:
         """The event as consumers see it, parsed once for all groups. Raises ValidationError."""
@@ -102,9 +102,11 @@ class _Plan:
 
     group: Group
     run: list[Message] = field(default_factory=list)
-    wait: list[tuple[Key, bytes]] = field(default_factory=list)
+    wait: list[tuple[Key, bytes, int]] = field(default_factory=list)
     done: list[Key] = field(default_factory=list)
-    positions: list[tuple[str, str, UUID, int, bool]] = field(default_factory=list)
+    positions: list[tuple[Line, Place, bool]] = field(default_factory=list)
+    anew: set[UUID] = field(default_factory=set)
+    """Records whose publisher was restored: what it says of them replaces what is here, whatever the version."""
 
 
 class Dispatcher:
@@ -152,7 +154,7 @@ class Dispatcher:
             await self.settle(messages, [group for group in groups if group is not failure.group])
             await self.settle(messages, [failure.group])
         elif len(messages) > 1:
-            ordered = sorted(messages, key=lambda m: m.version)
+            ordered = sorted(messages, key=lambda m: m.place)
             half = len(ordered) // 2
             await self.settle(ordered[:half], groups)
             await self.settle(ordered[half:], groups)
@@ -184,7 +186,8 @@ class Dispatcher:
         return tuple(self.consumers.groups.values() if groups is None else groups)
 
     async def start_late(self, groups: Iterable[Group] | None = None) -> int:
-        """Begin in the middle with records that are older than our binding, whose first events never came here.
+        """Begin in the middle with records that are older than our binding, whose first events never came here, and with
+        those that a restored publisher goes on with.
 
         A record made after the binding must be seen from version 1 on. Of an older one nobody knows which version comes
         first, and another replica may hold an earlier one; so its first event waits until that would have come again.
@@ -192,11 +195,16 @@ class Dispatcher:
         names = [group.name for group in self._chosen(groups)]
         async with self.runtime.db.begin() as conn:
             waiting = await inbox.unstarted(conn, names, clock.now() - LATE_START)
-            older = {line: version for line, version, body in waiting if self._older_than_binding(line, body)}
-            if not older:
+            heads = {line: (place, body) for line, place, body in waiting}
+            if not heads:
                 return 0
-            positions = await inbox.lock_positions(conn, older)
-            late = [(*line, version - 1, False) for line, version in older.items() if positions[line] == 0]
+            positions = await inbox.lock_positions(conn, heads)
+            late = [
+                (line, Place(place.epoch, place.version - 1), False)
+                for line, (place, body) in heads.items()
+                if (positions[line].version > 0 and positions[line].epoch < place.epoch)
+                or (positions[line].version == 0 and self._older_than_binding(line, body))
+            ]
             await inbox.advance(conn, late)
         return len(late)
 
@@ -209,6 +217,23 @@ class Dispatcher:
         except (EnvelopeError, ValueError, TypeError, KeyError):
             return False
         return born.tzinfo is not None and born <= bound_at
+
+    async def tell_again(self, conn: AsyncConnection, group: Group, messages: Sequence[Message]) -> int:
+        """Project records as their publisher has them now, one snapshot each, whatever is here that is not newer; what is
+        stored of them and was to come before is skipped. Returns how many. Raises HandlerFailed."""
+        lines = {_line(message, group): message for message in messages}
+        positions = await inbox.lock_positions(conn, lines)
+        told = {line: message for line, message in lines.items() if message.place >= positions[line]}
+        plan = _Plan(group, run=list(told.values()), anew={line.entity for line in told})
+        plan.positions = [(line, message.place, False) for line, message in told.items()]
+        await self._run(conn, plan)
+        await inbox.advance(conn, plan.positions)
+        await inbox.supersede(conn, {line: message.place for line, message in told.items()})
+        return len(told)
+
+    async def run_again(self, conn: AsyncConnection, group: Group, messages: Sequence[Message]) -> None:
+        """Give a projection of each event these events once more; it keeps what it has. Raises HandlerFailed."""
+        await self._run(conn, _Plan(group, run=list(messages)))
 
     async def _transaction(self, concerned: Sequence[tuple[Message, Group]], *, successors: bool) -> None:
         handled: list[tuple[Group, Message]] = []
@@ -273,17 +298,18 @@ class Dispatcher:
         return found, False
 
     def _decide(
-        self, plan: _Plan, line: Line, position: int, messages: list[Message], extra: list[Message], blocked: bool
+        self, plan: _Plan, line: Line, position: Place, messages: list[Message], extra: list[Message], blocked: bool
     ) -> None:
         group = plan.group
         decision = decide(group, position, [*messages, *extra], blocked=blocked)
         plan.run.extend(decision.run)
-        plan.wait.extend((_key(m, group), m.body) for m in decision.wait if m in messages)
+        plan.wait.extend((_key(m, group), m.body, m.place.epoch) for m in decision.wait if m in messages)
         plan.done.extend(_key(m, group) for m in (*decision.run, *decision.stale) if m.attempts)
-        if decision.version > position:
-            last = max(decision.run, key=lambda m: m.version)
-            deleted = ".deleted.v" in last.envelope.type
-            plan.positions.append((line.consumer, line.source, line.entity, decision.version, deleted))
+        if decision.position > position:
+            last = max(decision.run, key=lambda m: m.place)
+            plan.positions.append((line, decision.position, ".deleted.v" in last.envelope.type))
+            if decision.position.epoch > position.epoch:
+                plan.anew.add(line.entity)
 
     async def _run(self, conn: AsyncConnection, plan: _Plan) -> None:
         if plan.group.kind == "step":
@@ -297,7 +323,7 @@ class Dispatcher:
             for handler in plan.group.handlers_of(message.envelope.type):
                 batches.setdefault(handler, []).append(message)
         for handler, messages in batches.items():
-            await self._call(conn, plan.group, handler, messages)
+            await self._call(conn, plan.group, handler, messages, plan.anew)
 
     async def _step(self, conn: AsyncConnection, group: Group, message: Message) -> None:
         if group.unknown_major(message.envelope.type):
@@ -305,7 +331,14 @@ class Dispatcher:
         for handler in group.handlers_of(message.envelope.type):
             await self._call(conn, group, handler, [message])
 
-    async def _call(self, conn: AsyncConnection, group: Group, handler: Handler, messages: list[Message]) -> None:
+    async def _call(
+        self,
+        conn: AsyncConnection,
+        group: Group,
+        handler: Handler,
+        messages: list[Message],
+        anew: Set[UUID] = frozenset(),
+    ) -> None:
         """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
         envelope = messages[-1].envelope
         told = ((m.envelope.traceparent, str(m.envelope.id), m.envelope.type) for m in messages)
@@ -315,6 +348,7 @@ class Dispatcher:
                 working(partial(_ids, group, messages)),
             ):
                 uow = UnitOfWork.for_message(conn, self.runtime, replace(envelope, traceparent=traced.traceparent))
+                uow.anew = anew
                 await handler(_taken(group, messages), uow)
                 await uow.flush()
         except Exception as error:
@@ -339,6 +373,7 @@ class Dispatcher:
             attempts=attempts,
             next_attempt_at=None if wait is None else clock.now() + wait,
             error=describe(error),
+            epoch=envelope.epoch,
         )
         async with self.runtime.db.begin() as conn:
             await inbox.store(conn, failure)
@@ -409,7 +444,7 @@ def describe(error: BaseException | None) -> str:
 
 
 def _first_waiting(stored: list[Unfinished]) -> list[Key]:
-    waiting = sorted((u for u in stored if u.state == "waiting"), key=lambda u: u.version or 0)
+    waiting = sorted((u for u in stored if u.state == "waiting"), key=lambda u: u.place)
     return [u.key for u in waiting[:SUCCESSORS]]
 
 

@@ -5,7 +5,7 @@ done · pending (failed, tried again at ``next_attempt_at``) · waiting (behind 
 not done) · parked (given up, an operator decides) · skipped (an operator decided).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.envelope import MAX_VERSION
 from crm_kit import clock
 from crm_kit.db import fetch
+from crm_kit.ordering import Place
 
 CHANNEL = "crm_inbox"
 """Notified when stored events may be runnable again."""
@@ -49,6 +50,7 @@ def inbox_tables(metadata: MetaData) -> None:
         Column("body", LargeBinary, comment="only until done"),
         Column("received_at", Timestamp, nullable=False),
         Column("skip_reason", Text),
+        Column("epoch", Integer, nullable=False, server_default="0", comment="of what is not done"),
     )
     unfinished = text("state in ('pending', 'waiting', 'parked')")
     Index("ix_inbox_unfinished", inbox.c.consumer, inbox.c.entity, inbox.c.entity_version, postgresql_where=unfinished)
@@ -61,6 +63,7 @@ def inbox_tables(metadata: MetaData) -> None:
         Column("entity", Uuid, primary_key=True),
         Column("version", Integer, nullable=False),
         Column("deleted", Boolean, nullable=False, server_default="false"),
+        Column("epoch", Integer, nullable=False, server_default="0"),
     )
     Table(
         "inbox_bound",
@@ -69,6 +72,7 @@ def inbox_tables(metadata: MetaData) -> None:
         Column("source", Text, primary_key=True),
         Column("bound_at", Timestamp, nullable=False),
         Column("snapshot_requested_at", Timestamp),
+        Column("epoch", Integer, nullable=False, server_default="0", comment="what is older is known of no new record"),
     )
 
 
@@ -93,7 +97,7 @@ class Unfinished:
     """A stored event that is not done."""
 
     key: Key
-    version: int | None
+    place: Place
     state: str
 
 
@@ -140,44 +144,46 @@ async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID
     return {Key(*row) for row in taken}
 
 
-# An update that changes nothing locks the row and gives its newest version in the same statement.
+# An update that changes nothing locks the row and gives its newest version in the same statement. A record that is new to a
+# group which has taken up a restored publisher's epoch begins there: what an older one says of it is lost at its publisher.
 _LOCK = """
-insert into inbox_position as p (consumer, source, entity, version)
-select consumer, source, entity, 0
+insert into inbox_position as p (consumer, source, entity, version, epoch)
+select line.consumer, line.source, line.entity, 0, coalesce(b.epoch, 0)
 from unnest($1::text::text[], $2::text::text[], $3::text::uuid[]) as line(consumer, source, entity)
-order by consumer, source, entity on conflict (consumer, source, entity) do update set version = p.version
-returning p.consumer, p.source, p.entity, p.version
+left join inbox_bound b on b.consumer = line.consumer and b.source = line.source
+order by 1, 2, 3 on conflict (consumer, source, entity) do update set version = p.version
+returning p.consumer, p.source, p.entity, p.epoch, p.version
 """
 
 
-async def lock_positions(conn: AsyncConnection, lines: Collection[Line]) -> dict[Line, int]:
-    """Lock each record's position until the commit and return its version; 0 = nothing seen yet.
+async def lock_positions(conn: AsyncConnection, lines: Collection[Line]) -> dict[Line, Place]:
+    """Lock each record's position until the commit and return it; version 0 = nothing seen yet.
 
     Not for the first statement of a transaction (see ``crm_kit.db.fetch``).
     """
-    return {Line(*row[:3]): row[3] for row in await fetch(conn, _LOCK, _literals(lines, 3))}
+    return {Line(*row[:3]): Place(*row[3:]) for row in await fetch(conn, _LOCK, _literals(lines, 3))}
 
 
 _ADVANCE = """
-update inbox_position p set version = line.version, deleted = line.deleted
-from unnest($1::text::text[], $2::text::text[], $3::text::uuid[], $4::text::int[], $5::text::bool[])
-  as line(consumer, source, entity, version, deleted)
+update inbox_position p set epoch = line.epoch, version = line.version, deleted = line.deleted
+from unnest($1::text::text[], $2::text::text[], $3::text::uuid[], $4::text::int[], $5::text::int[], $6::text::bool[])
+  as line(consumer, source, entity, epoch, version, deleted)
 where p.consumer = line.consumer and p.source = line.source and p.entity = line.entity
 """
 
 
-async def advance(conn: AsyncConnection, positions: Sequence[tuple[str, str, UUID, int, bool]]) -> None:
-    """Move locked positions: (consumer, source, entity, version, deleted) each."""
+async def advance(conn: AsyncConnection, positions: Sequence[tuple[Line, Place, bool]]) -> None:
+    """Move locked positions: line, place, and whether the record is deleted there."""
     if positions:
-        await fetch(conn, _ADVANCE, _literals(positions, 5))
+        await fetch(conn, _ADVANCE, _literals([(*line, *place, deleted) for line, place, deleted in positions], 6))
 
 
 # The offset keeps the planner from looking through all that is not done as long as its statistics know of nothing.
 _UNFINISHED = """
-select line.consumer, line.source, i.event_id, line.entity, i.entity_version, i.state
+select line.consumer, line.source, i.event_id, line.entity, i.epoch, coalesce(i.entity_version, 0), i.state
 from unnest($1::text::text[], $2::text::text[], $3::text::uuid[]) as line(consumer, source, entity)
 cross join lateral (
-  select event_id, entity_version, state from inbox
+  select event_id, epoch, entity_version, state from inbox
   where consumer = line.consumer and source = line.source and entity = line.entity
     and state in ('pending', 'waiting', 'parked') offset 0) i
 """
@@ -187,7 +193,9 @@ async def unfinished(conn: AsyncConnection, lines: Collection[Line]) -> dict[Lin
     """What is stored and not done, per record whose position is locked."""
     found: dict[Line, list[Unfinished]] = {}
     for row in await fetch(conn, _UNFINISHED, _literals(lines, 3)):
-        found.setdefault(Line(row[0], row[1], row[3]), []).append(Unfinished(Key(*row[:3]), row[4], row[5]))
+        found.setdefault(Line(row[0], row[1], row[3]), []).append(
+            Unfinished(Key(*row[:3]), Place(row[4], row[5]), row[6])
+        )
     return found
 
 
@@ -224,24 +232,25 @@ async def finish(conn: AsyncConnection, keys: Collection[Key]) -> None:
 
 
 _WAIT = """
-update inbox i set state = 'waiting', body = waiting.body, next_attempt_at = null
-from unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[]) as waiting(consumer, source, event_id, body)
+update inbox i set state = 'waiting', body = waiting.body, epoch = waiting.epoch, next_attempt_at = null
+from unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[], $5::int[]) as waiting(consumer, source, event_id, body, epoch)
 where i.consumer = waiting.consumer and i.source = waiting.source and i.event_id = waiting.event_id
 """
 
 
-async def put_aside(conn: AsyncConnection, waiting: Sequence[tuple[Key, bytes]]) -> None:
-    """Keep events until what precedes them is done."""
+async def put_aside(conn: AsyncConnection, waiting: Sequence[tuple[Key, bytes, int]]) -> None:
+    """Keep events until what precedes them is done: key, body and epoch each."""
     if waiting:
-        keys = _key_columns([key for key, _ in waiting])
-        await conn.exec_driver_sql(_WAIT, (*keys, [body for _, body in waiting]))
+        keys = _key_columns([key for key, _, _ in waiting])
+        await conn.exec_driver_sql(_WAIT, (*keys, [body for _, body, _ in waiting], [epoch for *_, epoch in waiting]))
 
 
 _STORE = """
 insert into inbox (consumer, source, event_id, entity, entity_version, type, state, attempts, next_attempt_at,
-  last_error, body, received_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+  last_error, body, received_at, epoch) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 on conflict (consumer, source, event_id) do update set state = excluded.state, attempts = excluded.attempts,
-  next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, body = excluded.body
+  next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, body = excluded.body,
+  epoch = excluded.epoch
 where inbox.state in ('pending', 'waiting', 'parked')
 """
 
@@ -259,6 +268,7 @@ class Failure:
     attempts: int
     next_attempt_at: datetime | None
     error: str
+    epoch: int = 0
 
 
 MOST_CHARACTERS = 500
@@ -289,6 +299,7 @@ async def store(conn: AsyncConnection, failure: Failure) -> None:
             harmless(failure.error),
             failure.body[:BIGGEST_BODY],
             clock.now(),
+            failure.epoch if 0 <= failure.epoch <= MAX_VERSION else 0,
         ),
     )
 
@@ -335,6 +346,21 @@ async def park(conn: AsyncConnection, key: Key, error: str) -> None:
     await conn.exec_driver_sql(_PARK, (key.consumer, key.source, key.event_id, harmless(error)))
 
 
+_SUPERSEDE = """
+update inbox i set state = 'skipped', body = null, next_attempt_at = null, skip_reason = 'a rebuild brought what is newer'
+from unnest($1::text::text[], $2::text::text[], $3::text::uuid[], $4::text::int[], $5::text::int[])
+  as line(consumer, source, entity, epoch, version)
+where i.consumer = line.consumer and i.source = line.source and i.entity = line.entity
+  and i.state in ('pending', 'waiting', 'parked') and (i.epoch, i.entity_version) <= (line.epoch, line.version)
+"""
+
+
+async def supersede(conn: AsyncConnection, places: Mapping[Line, Place]) -> None:
+    """Skip what is stored of these records up to these places."""
+    if places:
+        await fetch(conn, _SUPERSEDE, _literals([(*line, *place) for line, place in places.items()], 5))
+
+
 _STATES = """
 select consumer, attempts, case when state = 'pending' and next_attempt_at is null then 'noted' else state end
 from inbox where consumer = any($1) and source = $2 and event_id = $3
@@ -352,13 +378,14 @@ async def states_of(
 # What is not done is grouped once: to ask of each event whether another holds its record up takes the square of their number.
 _RELEASE = """
 update inbox i set state = 'pending', attempts = 0, next_attempt_at = $1
-from (select consumer, source, entity, min(entity_version) as version,
-    (array_agg(event_id order by entity_version))[1] as event_id
+from (select consumer, source, entity,
+    (array_agg(event_id order by epoch, entity_version))[1] as event_id
   from inbox where state in ('pending', 'waiting', 'parked') and consumer = any($3)
   group by consumer, source, entity having bool_and(state = 'waiting')) head
 join inbox_position p using (consumer, source, entity)
 where i.consumer = head.consumer and i.source = head.source and i.event_id = head.event_id and i.state = 'waiting'
-  and (i.consumer = any($2) or head.version <= p.version + 1)
+  and (i.consumer = any($2) or (i.epoch, i.entity_version) <= (p.epoch, p.version + 1)
+    or p.version = 0 and i.entity_version = 1)
 """
 
 
@@ -371,22 +398,23 @@ async def release(conn: AsyncConnection, consumers: list[str], projections: list
 
 
 _UNSTARTED = """
-select i.consumer, i.source, i.entity, i.entity_version, i.body
+select i.consumer, i.source, i.entity, i.epoch, i.entity_version, i.body
 from (select consumer, source, entity,
-    (array_agg(event_id order by entity_version) filter (where entity_version > 1 and received_at <= $1))[1] as event_id
+    (array_agg(event_id order by epoch, entity_version) filter (where entity_version > 1 and received_at <= $1))[1]
+      as event_id
   from inbox where state in ('pending', 'waiting', 'parked') and consumer = any($2)
   group by consumer, source, entity having bool_and(state = 'waiting')) head
 join inbox_position p using (consumer, source, entity)
 join inbox i on i.consumer = head.consumer and i.source = head.source and i.event_id = head.event_id
-where p.version = 0
+where p.version = 0 or p.epoch < i.epoch
 order by i.consumer, i.source, i.entity limit 500
 """
 
 
-async def unstarted(conn: AsyncConnection, consumers: list[str], before: datetime) -> list[tuple[Line, int, bytes]]:
-    """The first waiting event, received before then, of each record of which nothing was handled yet."""
+async def unstarted(conn: AsyncConnection, consumers: list[str], before: datetime) -> list[tuple[Line, Place, bytes]]:
+    """The first waiting event, received before then, of each record of which nothing was handled yet in its epoch."""
     rows = await _rows(conn, _UNSTARTED, (before, consumers))
-    return [(Line(row[0], row[1], row[2]), row[3], row[4]) for row in rows]
+    return [(Line(row[0], row[1], row[2]), Place(row[3], row[4]), row[5]) for row in rows]
 
 
 _COUNTS = """

@@ -319,7 +319,7 @@ class Intake:
         if groups is None:
             groups = [group.name for group in self._following(type_)]
         groups = groups or [self._queue]
-        version = headers.get("crm-version")
+        version, epoch = headers.get("crm-version"), headers.get("crm-epoch")
         async with self._runtime.db.begin() as conn:
             for group in groups:
                 failure = Failure(
@@ -332,6 +332,7 @@ class Intake:
                     attempts=0,
                     next_attempt_at=None,
                     error=error,
+                    epoch=epoch if isinstance(epoch, int) else 0,
                 )
                 await inbox.store(conn, failure)
         log.error("inbox.parked", event_id=str(_event_id(delivery)), event_type=type_, groups=groups, error=error)
@@ -432,6 +433,7 @@ def _note(message: Message, group: Group, *, parked: bool) -> Failure:
         attempts=message.attempts,
         next_attempt_at=None,
         error=f"the process ended {message.attempts - 1} times while this was handled",
+        epoch=envelope.epoch,
     )
 
 

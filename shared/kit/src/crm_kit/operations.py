@@ -112,13 +112,14 @@ async def retry(conn: AsyncConnection, event_id: UUID | None = None, *, group: s
 _SKIP_INBOX = """
 update inbox set state = 'skipped', skip_reason = $3, body = null, next_attempt_at = null
 where event_id = $1 and ($2::text is null or consumer = $2) and state in ('pending', 'parked')
-returning consumer, source, entity, entity_version
+returning consumer, source, entity, epoch, entity_version
 """
 _MOVE_PAST = """
-update inbox_position p set version = greatest(p.version, coalesce($4::int, (
-  select min(entity_version) - 1 from inbox w
-  where w.consumer = $1 and w.source = $2 and w.entity = $3 and w.state = 'waiting'), p.version))
-where p.consumer = $1 and p.source = $2 and p.entity = $3
+update inbox_position p set epoch = past.epoch, version = past.version
+from (select $4::int as epoch, $5::int as version where $5::int is not null union all
+  (select epoch, entity_version - 1 from inbox where consumer = $1 and source = $2 and entity = $3 and state = 'waiting'
+    and $5::int is null order by epoch, entity_version limit 1)) past
+where p.consumer = $1 and p.source = $2 and p.entity = $3 and (p.epoch, p.version) < (past.epoch, past.version)
 """
 _START = "insert into inbox_position (consumer, source, entity, version) values ($1, $2, $3, 0) on conflict do nothing"
 _SKIP_OUTBOX = "update outbox set state = 'skipped', last_error = $2 where id = $1 and state = 'pending'"
@@ -131,10 +132,10 @@ async def skip(conn: AsyncConnection, event_id: UUID, *, reason: str, group: str
     """
     note = _note(reason)
     rows: Sequence[Any] = (await conn.exec_driver_sql(_SKIP_INBOX, (event_id, group, note))).all()
-    for consumer, source, entity, version in rows:
+    for consumer, source, entity, epoch, version in rows:
         if entity is not None:
             await conn.exec_driver_sql(_START, (consumer, source, entity))
-            await conn.exec_driver_sql(_MOVE_PAST, (consumer, source, entity, version))
+            await conn.exec_driver_sql(_MOVE_PAST, (consumer, source, entity, epoch, version))
     sent = 0 if group else (await conn.exec_driver_sql(_SKIP_OUTBOX, (event_id, note))).rowcount
     await _wake(conn)
     return len(rows) + sent
@@ -142,30 +143,30 @@ async def skip(conn: AsyncConnection, event_id: UUID, *, reason: str, group: str
 
 _CLOSE_GAP = """
 update inbox set state = 'pending', attempts = 0, next_attempt_at = $3, skip_reason = $4
-where event_id = $1 and consumer = $2 and state = 'waiting' returning consumer, source, entity, entity_version
+where event_id = $1 and consumer = $2 and state = 'waiting' returning consumer, source, entity, epoch, entity_version
 """
 
 
 async def skip_gap(conn: AsyncConnection, event_id: UUID, *, group: str, reason: str) -> int:
     """Stop waiting for the versions before a waiting event, and handle it; returns 1, or 0 when it does not wait."""
     rows: Sequence[Any] = (await conn.exec_driver_sql(_CLOSE_GAP, (event_id, group, clock.now(), _note(reason)))).all()
-    for consumer, source, entity, version in rows:
+    for consumer, source, entity, epoch, version in rows:
         await conn.exec_driver_sql(_START, (consumer, source, entity))
-        await conn.exec_driver_sql(_MOVE_PAST, (consumer, source, entity, version - 1))
+        await conn.exec_driver_sql(_MOVE_PAST, (consumer, source, entity, epoch, version - 1))
     await _wake(conn)
     return len(rows)
 
 
 _SHOW = """
-select convert_from(body, 'utf8') from outbox where id = $1
-union all select convert_from(body, 'utf8') from inbox where event_id = $1 and body is not null limit 1
+select body, epoch from outbox where id = $1
+union all select body, 0 from inbox where event_id = $1 and body is not null limit 1
 """
 
 
 async def show(conn: AsyncConnection, event_id: UUID) -> str | None:
     """The stored body of an event, for the eyes of an operator: it may hold personal data."""
-    body: str | None = (await conn.exec_driver_sql(_SHOW, (event_id,))).scalar()
-    return body
+    row: Any = (await conn.exec_driver_sql(_SHOW, (event_id,))).one_or_none()
+    return None if row is None else outbox.stamped(*row).decode()
 
 
 async def snapshot(conn: AsyncConnection, entities: Sequence[str], queue: str) -> UUID:
@@ -191,7 +192,7 @@ async def snapshot_sent(conn: AsyncConnection, request: UUID) -> tuple[int, str 
 
 PAGE = 500
 _PUBLISHED = """
-select seq, id, entity_id, entity_version, type, body, traceparent from outbox
+select seq, id, entity_id, entity_version, type, body, traceparent, epoch from outbox
 where seq > $1 and state = 'published' and created_at >= $2 and created_at < $3 order by seq limit $4
 """
 
@@ -258,9 +259,18 @@ class Broker:
         return await patterns_of(queue, self.amqp_url, self.management_url)
 
 
-def main(argv: Sequence[str], databases: Mapping[str, str], broker: Broker | None = None) -> int:
-    """``crm events …`` over these databases (service name to URL) and this broker; returns the exit code."""
-    arguments = _parser(sorted(databases)).parse_args(argv)
+def main(
+    argv: Sequence[str],
+    databases: Mapping[str, str],
+    broker: Broker | None = None,
+    *,
+    beside: Mapping[str, str] | None = None,
+) -> int:
+    """``crm events …`` over these databases (service name to URL) and this broker; returns the exit code.
+
+    ``beside`` are commands that the caller answers itself, named in the help.
+    """
+    arguments = _parser(sorted(databases), beside or {}).parse_args(argv)
     try:
         return asyncio.run(_run(arguments, databases, broker))
     except (BrokerDown, TopologyError) as error:
@@ -271,7 +281,7 @@ def main(argv: Sequence[str], databases: Mapping[str, str], broker: Broker | Non
         return 1
 
 
-def _parser(services: list[str]) -> argparse.ArgumentParser:
+def _parser(services: list[str], beside: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="crm events", description="See and mend the flow of events.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, help_ in (
@@ -308,6 +318,8 @@ def _parser(services: list[str]) -> argparse.ArgumentParser:
     command.add_argument("--since", required=True, type=_instant, help="2026-05-04T09:00:00Z")
     command.add_argument("--until", type=_instant, help="now unless given")
     command.add_argument("--to", dest="queue", required=True, help="a queue: it gets what it is bound to hear")
+    for name, help_ in beside.items():
+        commands.add_parser(name, help=help_, add_help=False)
     return parser
 
 

@@ -61,6 +61,7 @@ def outbox_tables(metadata: MetaData) -> Table:
         Column("next_attempt_at", Timestamp, comment="set while this row is in back-off"),
         Column("last_error", Text),
         Column("state", Text, nullable=False, server_default="pending", comment="pending, published or skipped"),
+        Column("epoch", Integer, nullable=False, server_default="0", comment="the default is the database's epoch"),
     )
     Index("ix_outbox_pending", outbox.c.shard, outbox.c.seq, postgresql_where=pending)
     Index(
@@ -91,6 +92,11 @@ with oldest as (select seq from outbox order by seq limit $2)
 delete from outbox using oldest
 where outbox.seq = oldest.seq and outbox.state <> 'pending' and coalesce(outbox.published_at, outbox.created_at) < $1
 """
+
+
+def stamped(body: bytes, epoch: int) -> bytes:
+    """An event's body with its epoch, as it is published: it is known by the row, not when the body is made."""
+    return b'{"epoch":%d,' % epoch + body[1:] if epoch else body
 
 
 async def forget_published(conn: AsyncConnection, *, days: int, limit: int = 5000) -> int:

@@ -14,6 +14,7 @@ from crm_contracts.catalogue import Event
 from crm_contracts.envelope import Envelope
 from crm_kit.consumers import envelope_of
 from crm_kit.db import fetch
+from crm_kit.uow import UnitOfWork
 
 STUB_VERSION = 0
 """Version of a row that was only referred to so far."""
@@ -31,23 +32,27 @@ class Projected:
 
 
 async def project(
-    conn: AsyncConnection, model: type[Projected], rows: Sequence[tuple[Event | Envelope, Mapping[str, Any]]]
+    uow: UnitOfWork, model: type[Projected], rows: Sequence[tuple[Event | Envelope, Mapping[str, Any]]]
 ) -> None:
     """Write each record's newest state where it is newer than what is there; a ``.deleted`` event leaves a tombstone.
 
-    Every mapping names the same columns. Of several events of one record the last version counts.
+    Every mapping names the same columns. Of several events of one record the last version counts. What a restored publisher
+    says of a record replaces what is there, whatever its version.
     """
-    newest: dict[UUID, tuple[int, dict[str, Any]]] = {}
+    newest: dict[UUID, tuple[tuple[int, int], dict[str, Any]]] = {}
     for event, values in rows:
         envelope = event if isinstance(event, Envelope) else envelope_of(event)
-        known = newest.get(envelope.subject)
-        if known is None or known[0] < envelope.entityversion:
+        place, known = (envelope.epoch, envelope.entityversion), newest.get(envelope.subject)
+        if known is None or known[0] < place:
             deleted = ".deleted.v" in envelope.type
             row = {"id": envelope.subject, "version": envelope.entityversion, "deleted": deleted, **values}
-            newest[envelope.subject] = (envelope.entityversion, row)
-    if newest:
-        ordered = [row for _, row in sorted(newest.values(), key=lambda entry: entry[1]["id"].bytes)]
-        await fetch(conn, _upsert(model.__tablename__, tuple(ordered[0])), (_json(ordered),))
+            newest[envelope.subject] = (place, row)
+    ordered = [row for _, row in sorted(newest.values(), key=lambda entry: entry[1]["id"].bytes)]
+    anew = [row for row in ordered if row["id"] in uow.anew]
+    conn = await uow.connection()
+    for chosen, newer_only in ((anew, False), ([row for row in ordered if row not in anew] if anew else ordered, True)):
+        if chosen:
+            await fetch(conn, _upsert(model.__tablename__, tuple(chosen[0]), newer_only), (_json(chosen),))
 
 
 async def project_stubs(conn: AsyncConnection, model: type[Projected], ids: Iterable[UUID], **values: Any) -> None:
@@ -67,11 +72,10 @@ def _insert(table: str, columns: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _upsert(table: str, columns: tuple[str, ...]) -> str:
+def _upsert(table: str, columns: tuple[str, ...], newer_only: bool) -> str:
     changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
-    return (
-        f"{_insert(table, columns)} on conflict (id) do update set {changes} where excluded.version > {table}.version"
-    )
+    condition = f" where excluded.version > {table}.version" if newer_only else ""
+    return f"{_insert(table, columns)} on conflict (id) do update set {changes}{condition}"
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from crm_kit.clock import monotonic
 from crm_kit.db import Database, fetch
 from crm_kit.metrics import counter, gauge, histogram
 from crm_kit.notify import Notifier
-from crm_kit.outbox import SHARDS, WAKE_CHANNEL
+from crm_kit.outbox import SHARDS, WAKE_CHANNEL, stamped
 from crm_kit.telemetry import SpanKind, event_spans
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ order by (s.shard + $2) % 16 limit $3 for update skip locked
 _ANY = "select exists (select from outbox where state = 'pending')"
 _READ = """
 select o.* from unnest($1::smallint[]) s (shard) cross join lateral (
-  select o.seq, o.id, o.entity_id, o.entity_version, o.type, o.body, o.traceparent, o.attempts from outbox o
+  select o.seq, o.id, o.entity_id, o.entity_version, o.type, o.body, o.traceparent, o.attempts, o.epoch from outbox o
   where o.shard = s.shard and o.state = 'pending' and not exists (
     select 1 from outbox held where held.shard = s.shard and held.state = 'pending' and held.next_attempt_at > $2
     and held.entity_id = o.entity_id and held.seq <= o.seq)
@@ -88,7 +88,10 @@ def message_of(row: Any, service: str, *, routing_key: str | None = None) -> Out
     }
     if row["traceparent"]:
         headers["traceparent"] = row["traceparent"]
-    return outgoing(row["body"], routing_key or row["type"], message_id=headers["id"], headers=headers)
+    if row["epoch"]:
+        headers["crm-epoch"] = row["epoch"]
+    body = stamped(row["body"], row["epoch"])
+    return outgoing(body, routing_key or row["type"], message_id=headers["id"], headers=headers)
 
 
 class Relay:

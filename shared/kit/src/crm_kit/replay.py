@@ -16,7 +16,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import clock
+from crm_contracts.envelope import DATA_CONTENT_TYPE, SPECVERSION, dataschema_of, source_of
+from crm_kit import clock, epochs
 from crm_kit.backoff import Backoff
 from crm_kit.bus import (
     SNAPSHOT_REQUEST,
@@ -83,6 +84,29 @@ async def request_snapshot(
     await conn.exec_driver_sql(_ASK, (id_, list(entities), queue, clock.now(), requested_by))
 
 
+def snapshot_of(service: str, entity: str, row: Row, epoch: int, correlation: str) -> tuple[str, str, bytes]:
+    """The event that tells of a record as it is: id, type and body."""
+    event_id, type_ = str(new_id()), f"crm.{service}.{entity}.snapshot.v1"
+    envelope = {
+        "specversion": SPECVERSION,
+        "id": event_id,
+        "source": source_of(service),
+        "type": type_,
+        "subject": str(row.id),
+        "time": clock.now(),
+        "datacontenttype": DATA_CONTENT_TYPE,
+        "dataschema": dataschema_of(type_),
+        "entityversion": row.version,
+        "actor": f"system:{service}",
+        "correlationid": correlation,
+        "ownerid": row.owner_id,
+        "businessunit": row.business_unit,
+        "epoch": epoch or None,
+        "data": {"record": row.record, "changed": {}, **row.facts},
+    }
+    return event_id, type_, to_json({key: value for key, value in envelope.items() if value is not None})
+
+
 class Snapshots:
     """Sends the snapshots this service is asked for, and asks others for those its new groups need."""
 
@@ -147,14 +171,14 @@ class Snapshots:
                 request: Any = (await conn.exec_driver_sql(_NEXT)).one_or_none()
                 if request is None:
                     return False
-                sent, error = 0, None
+                sent, error, epoch = 0, None, (await epochs.current(conn)).number
                 if unknown := [entity for entity in request.entities if entity not in self._sources]:
                     error = f"{self._service} has no {', '.join(unknown)}"
                 for entity in request.entities:
                     if entity in unknown:
                         continue
                     count, failed = await self._send(
-                        conn, entity, self._sources[entity], request.queue, str(request.id)
+                        conn, entity, self._sources[entity], request.queue, str(request.id), epoch
                     )
                     sent += count
                     if failed:
@@ -165,11 +189,11 @@ class Snapshots:
         return True
 
     async def _send(
-        self, conn: AsyncConnection, entity: str, source: Source, queue: str, correlation: str
+        self, conn: AsyncConnection, entity: str, source: Source, queue: str, correlation: str, epoch: int
     ) -> tuple[int, str | None]:
         sent, after = 0, None
         while rows := await source(conn, after, PAGE):
-            messages = [self._message(entity, row, queue, correlation) for row in rows]
+            messages = [self._message(entity, row, queue, correlation, epoch) for row in rows]
             outcomes = await self._publisher.publish(replay_of(self._service), messages, seconds=10)
             if Outcome.RETURNED in outcomes:
                 return sent, f"queue {queue} is not there, or does not hear {entity}"
@@ -178,30 +202,12 @@ class Snapshots:
             sent, after = sent + len(rows), rows[-1].id
         return sent, None
 
-    def _message(self, entity: str, row: Row, queue: str, correlation: str) -> Outgoing:
-        type_ = f"crm.{self._service}.{entity}.snapshot.v1"
-        event_id = str(new_id())
-        envelope = {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": f"/crm/{self._service}",
-            "type": type_,
-            "subject": str(row.id),
-            "time": clock.now(),
-            "datacontenttype": "application/json",
-            "dataschema": f"/schemas/{type_}.json",
-            "entityversion": row.version,
-            "actor": f"system:{self._service}",
-            "correlationid": correlation,
-            "ownerid": row.owner_id,
-            "businessunit": row.business_unit,
-            "data": {"record": row.record, "changed": {}, **row.facts},
-        }
-        body = to_json({key: value for key, value in envelope.items() if value is not None})
+    def _message(self, entity: str, row: Row, queue: str, correlation: str, epoch: int) -> Outgoing:
+        event_id, type_, body = snapshot_of(self._service, entity, row, epoch, correlation)
         headers = {
             "id": event_id,
             "type": type_,
-            "source": envelope["source"],
+            "source": source_of(self._service),
             "subject": str(row.id),
             "crm-version": row.version,
         }

@@ -84,6 +84,9 @@ class UnitOfWork:
         self.principal = principal
         self.cause = cause
         self.now = clock.now()
+        self.anew: Set[UUID] = frozenset()
+        """Of a projection: the records of a restored publisher, told here for the first time since. What it says replaces what
+        is here, also a higher version."""
         self._began, self._waited = clock.monotonic(), 0.0
         self.names: dict[UUID, Named] = {}
         self._key = key

@@ -113,6 +113,7 @@ class Story:
 
     id: UUID = field(default_factory=new_id)
     version: int = 0
+    epoch: int = 0
 
     def tell(self, fact: str, name: str = "a name", **data: Any) -> Message:
         """The next event of this thing."""
@@ -141,6 +142,7 @@ class Story:
             entityversion=version,
             actor=str(new_id()),
             correlationid=str(new_id()),
+            epoch=self.epoch,
             data={"record": record, "changed": {}, **data},
         )
         return orjson.dumps(envelope.as_json())

@@ -128,7 +128,7 @@ consumers = Consumers("mini")
 async def keep_copies(events: Sequence[ThingCreated], uow: UnitOfWork) -> None:
     if any(event.record.name == "poison projection" for event in events):
         raise LookupError("there is no cure")
-    await project(await uow.connection(), ThingCopy, [(event, {"name": event.record.name}) for event in events])
+    await project(uow, ThingCopy, [(event, {"name": event.record.name}) for event in events])
 
 
 @consumers.projection(*EVERY, group="mini.journal", each_event=True)

@@ -18,6 +18,7 @@ from crm_kit.announcing import Cause
 from crm_kit.consumers import Consumers
 from crm_kit.db import Database, fetch
 from crm_kit.errors import DomainError
+from crm_kit.ordering import Place
 from crm_kit.outages import ran_out_of_time
 from crm_kit.projected import wait_until_projected
 from crm_kit.runtime import Runtime
@@ -236,7 +237,7 @@ async def arrive(runtime: Runtime, entity: Any, version: int = 1, state: str | N
             await inbox.store(conn, failure)
             return
         await inbox.lock_positions(conn, [line])
-        await inbox.advance(conn, [(*line, version, False)])
+        await inbox.advance(conn, [(line, Place(0, version), False)])
 
 
 async def test_who_waits_for_what_never_comes_holds_no_connection(

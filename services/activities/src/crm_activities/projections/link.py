@@ -1,6 +1,6 @@
 """Where a record's story goes on: a lead's timeline follows to what was made of it. Links, read at read time, no copies."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import orjson
@@ -22,13 +22,29 @@ class TimelineLink(Base):
     __tablename__ = "timeline_link"
 
     source_id: Mapped[UUID] = mapped_column(primary_key=True)
-    target_id: Mapped[UUID] = mapped_column(primary_key=True)
+    target_id: Mapped[UUID] = mapped_column(primary_key=True, index=True)
+
+
+_FORGET = """
+delete from timeline_link l using record_ref s, record_ref t
+where l.{0} = any($1::uuid[]) and s.id = l.source_id and t.id = l.target_id and s.type {1} t.type
+"""
+# What was merged is followed from its survivor, a record of the same kind; everything else from the record itself.
+FORGETS = (_FORGET.format("source_id", "<>"), _FORGET.format("target_id", "="))
+
+
+async def forget_links(record_ids: Collection[UUID], uow: UnitOfWork) -> None:
+    """Forget where these records led, because their story is told anew or was lost at their publisher."""
+    for statement in FORGETS:
+        await (await uow.connection()).exec_driver_sql(statement, (sorted(record_ids),))
 
 
 async def keep_links(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """A lead leads to its account, contact and opportunity from the moment it names them; a survivor to who was merged
     into it. What was once part of the story stays part of it."""
     links = {link for event in events for link in _links(event)}
+    if uow.anew:
+        await forget_links(uow.anew, uow)
     if links:
         rows = [{"source_id": source, "target_id": target} for source, target in sorted(links)]
         await fetch(

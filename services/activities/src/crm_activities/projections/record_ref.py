@@ -34,7 +34,7 @@ class RecordRef(MergeableCopy, Base):
 
 async def keep_refs(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per record; nothing of it but what references show and access needs."""
-    await project(await uow.connection(), RecordRef, [(event, _columns(event)) for event in events])
+    await project(uow, RecordRef, [(event, _columns(event)) for event in events])
 
 
 def _columns(envelope: Envelope) -> dict[str, Any]:

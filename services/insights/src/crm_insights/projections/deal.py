@@ -50,9 +50,8 @@ class Deal(Projected, Base):
 
 async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
     """One row per opportunity and one per stay in a stage, as the record tells them: the last version is the truth."""
-    conn = await uow.connection()
-    await project(conn, Deal, [(event, _columns(event.record)) for event in events])
-    await keep_visits(conn, [event.record for event in events])
+    await project(uow, Deal, [(event, _columns(event.record)) for event in events])
+    await keep_visits(uow, events)
 
 
 def _columns(record: OpportunityRecord) -> dict[str, Any]:

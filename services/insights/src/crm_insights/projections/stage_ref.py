@@ -23,4 +23,4 @@ class StageRef(Projected, Base):
 async def keep_stages(events: Sequence[SalesStageEvent], uow: UnitOfWork) -> None:
     """One row per stage."""
     rows = [(event, {"name": event.record.name, "position": event.record.position}) for event in events]
-    await project(await uow.connection(), StageRef, rows)
+    await project(uow, StageRef, rows)

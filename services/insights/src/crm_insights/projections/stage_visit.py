@@ -7,11 +7,13 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import String
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import OpportunityRecord
+from crm_contracts.sales.opportunity import OpportunityEvent
 from crm_insights.db import Base
+from crm_kit.consumers import place_of
+from crm_kit.uow import UnitOfWork
 
 
 class StageVisit(Base):
@@ -28,7 +30,8 @@ class StageVisit(Base):
     left_at: Mapped[datetime | None]
 
 
-# A record carries all stays it ever had and none goes away, so newer rows replace older ones and nothing is deleted.
+# A record carries all stays it ever had and none goes away, so newer rows replace older ones and nothing is deleted, unless
+# sales was restored.
 _KEEP = """
 insert into stage_visit (deal_id, number, version, stage_id, stage, entered_at, left_at)
 select deal_id, number, version, stage_id, stage, entered_at, left_at
@@ -37,15 +40,18 @@ on conflict (deal_id, number) do update set version = excluded.version, stage_id
   stage = excluded.stage, entered_at = excluded.entered_at, left_at = excluded.left_at
 where excluded.version > stage_visit.version
 """
+_FORGET = "delete from stage_visit where deal_id = any($1::uuid[])"
 
 
-async def keep_visits(conn: AsyncConnection, records: Sequence[OpportunityRecord]) -> None:
+async def keep_visits(uow: UnitOfWork, events: Sequence[OpportunityEvent]) -> None:
     """Take over the stays of these deals, of each deal those of its newest record."""
     newest: dict[UUID, OpportunityRecord] = {}
-    for record in records:
-        if record.id not in newest or newest[record.id].version < record.version:
-            newest[record.id] = record
+    for event in sorted(events, key=place_of):
+        newest[event.record.id] = event.record
     rows = [row for _, record in sorted(newest.items()) for row in _rows(record)]
+    conn = await uow.connection()
+    if told_anew := newest.keys() & uow.anew:
+        await conn.exec_driver_sql(_FORGET, (sorted(told_anew),))
     if rows:
         await conn.exec_driver_sql(_KEEP, (orjson.dumps(rows).decode(),))
 

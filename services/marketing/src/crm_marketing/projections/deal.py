@@ -31,7 +31,7 @@ class Deal(Projected, Base):
 
 async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
     """One row per opportunity: a deal reopened is open again, a corrected one has its new value."""
-    await project(await uow.connection(), Deal, [(event, _columns(event.record)) for event in events])
+    await project(uow, Deal, [(event, _columns(event.record)) for event in events])
 
 
 def _columns(record: OpportunityRecord) -> dict[str, Any]:

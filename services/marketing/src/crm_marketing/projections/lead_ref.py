@@ -37,7 +37,7 @@ class LeadRef(Projected, Base):
 
 async def keep_leads(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per lead. Leads come in by tens of thousands, so their events are not read through the contract."""
-    await project(await uow.connection(), LeadRef, [(event, _columns(event)) for event in events])
+    await project(uow, LeadRef, [(event, _columns(event)) for event in events])
 
 
 def _columns(event: Envelope) -> dict[str, Any]:

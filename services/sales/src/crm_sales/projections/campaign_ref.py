@@ -20,7 +20,7 @@ class CampaignRef(ReferableCopy, Base):
 
 async def keep_campaigns(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per campaign."""
-    await project(await uow.connection(), CampaignRef, [(event, reach_told(event)) for event in events])
+    await project(uow, CampaignRef, [(event, reach_told(event)) for event in events])
 
 
 async def refer_to_campaign(uow: UnitOfWork, campaign_id: UUID | None, before: UUID | None = None) -> None:

@@ -36,7 +36,7 @@ class CaseRef(Projected, Base):
 
 async def keep_cases(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per case: one that is reactivated is not resolved any more, one that is assigned counts for its new owner."""
-    await project(await uow.connection(), CaseRef, [(event, _columns(event)) for event in events])
+    await project(uow, CaseRef, [(event, _columns(event)) for event in events])
 
 
 def _columns(event: Envelope) -> dict[str, Any]:

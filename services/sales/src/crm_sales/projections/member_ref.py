@@ -26,7 +26,7 @@ class MemberRef(Projected, Base):
 
 async def keep_members(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per user."""
-    await project(await uow.connection(), MemberRef, [(event, _columns(event)) for event in events])
+    await project(uow, MemberRef, [(event, _columns(event)) for event in events])
 
 
 def _columns(event: Envelope) -> dict[str, Any]:

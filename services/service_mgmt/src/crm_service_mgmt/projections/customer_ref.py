@@ -33,7 +33,7 @@ class CustomerRef(MergeableCopy, Base):
 
 async def keep_customers(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per customer, at the newest version heard of, in whatever order events arrive."""
-    await project(await uow.connection(), CustomerRef, [(event, _columns(event)) for event in events])
+    await project(uow, CustomerRef, [(event, _columns(event)) for event in events])
 
 
 def _columns(envelope: Envelope) -> dict[str, Any]:

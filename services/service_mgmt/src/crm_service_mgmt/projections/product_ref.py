@@ -19,7 +19,7 @@ class ProductRef(ReferableCopy, Base):
 
 async def keep_products(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """One row per product."""
-    await project(await uow.connection(), ProductRef, [(event, reach_told(event)) for event in events])
+    await project(uow, ProductRef, [(event, reach_told(event)) for event in events])
 
 
 async def refer_to_product(uow: UnitOfWork, product_id: UUID | None) -> None:

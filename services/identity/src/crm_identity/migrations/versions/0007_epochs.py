@@ -1,0 +1,10 @@
+"""Epochs: what a restored database says is newer than what it said before."""
+
+from crm_kit.schema import v0004_epochs
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    v0004_epochs.upgrade()

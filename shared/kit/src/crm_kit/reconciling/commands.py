@@ -1,0 +1,164 @@
+"""``crm events epoch``, ``rebuild`` and ``compare``: copies and their publishers side by side."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm_kit.bus import BrokerDown, Publisher, access_of, inbox_of
+from crm_kit.epochs import NoEpochs
+from crm_kit.reconciling.compare import KINDS, SETTLE_SECONDS, Report
+from crm_kit.reconciling.parties import Party
+from crm_kit.reconciling.restored import Pair, Suite
+
+COMMANDS: Mapping[str, str] = {
+    "epoch": "say that a service was restored from a backup: its next events replace what it had said since",
+    "rebuild": "bring the copies of a service in line with what the others have now, while everything runs",
+    "compare": "show where copies are not what their publishers have; fails when they are not",
+}
+
+
+class Unknown(Exception):
+    """There is nothing of that name to be rebuilt or compared."""
+
+
+def main(argv: Sequence[str], parties: Mapping[str, Party], amqp_url: str) -> int:
+    """Run one command over these services; returns the exit code: 0 done and alike, 1 failed or different."""
+    arguments = _parser(sorted(parties)).parse_args(argv)
+    try:
+        return asyncio.run(_run(arguments, parties, amqp_url))
+    except (NoEpochs, Unknown, BrokerDown, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except (SQLAlchemyError, OSError) as error:
+        sys.stderr.write(f"a database does not answer, or refused: {type(error).__name__}; start again, it goes on\n")
+        return 1
+
+
+def _parser(services: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crm events", description="Copies and their publishers side by side.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    epoch = commands.add_parser("epoch", help=COMMANDS["epoch"])
+    epoch.add_argument("service", choices=services, help="whose database was restored")
+    epoch.add_argument("--reason", required=True, help="kept with the epoch")
+    epoch.add_argument("--no-rebuild", action="store_true", help="begin the epoch only; rebuild later")
+    rebuild = commands.add_parser("rebuild", help=COMMANDS["rebuild"])
+    rebuild.add_argument("service", choices=services, help="whose copies are rebuilt")
+    rebuild.add_argument("group", nargs="?", help="only this handler group, such as activities.refs")
+    rebuild.add_argument("--from", dest="publisher", choices=services, help="only what it has of this service")
+    rebuild.add_argument("--anew", action="store_true", help="begin again what an earlier run has not finished")
+    compare = commands.add_parser("compare", help=COMMANDS["compare"])
+    compare.add_argument("service", nargs="?", choices=services, help="only the copies of this service")
+    compare.add_argument("--json", action="store_true", help="one JSON object")
+    compare.add_argument(
+        "--settle",
+        type=_seconds,
+        default=SETTLE_SECONDS,
+        help=f"seconds that differences are watched before they count, {SETTLE_SECONDS:.0f} unless given",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError("0 to 3600 seconds")
+    return seconds
+
+
+async def _run(arguments: argparse.Namespace, parties: Mapping[str, Party], amqp_url: str) -> int:
+    async with Suite.of(parties) as suite:
+        match arguments.command:
+            case "epoch":
+                return await _epoch(suite, arguments)
+            case "rebuild":
+                publishers = [arguments.publisher] if arguments.publisher else None
+                pairs = _projections(suite.pairs([arguments.service], publishers))
+                if arguments.group:
+                    pairs = [pair for pair in pairs if pair.group.name == arguments.group]
+                if not pairs:
+                    raise Unknown(_none(suite, arguments.service))
+                return await rebuild(suite, pairs, anew=arguments.anew)
+        return await _compare(suite, arguments, amqp_url)
+
+
+async def _compare(suite: Suite, arguments: argparse.Namespace, amqp_url: str) -> int:
+    publisher = Publisher(amqp_url, name="crm events compare")
+    try:
+        reports = [
+            await suite.compare(pair, partial(drained, publisher, pair.follower), arguments.settle)
+            for pair in suite.pairs([arguments.service] if arguments.service else None)
+        ]
+    finally:
+        await publisher.close()
+    _show(reports, as_json=arguments.json)
+    return 1 if any(report.diverged for report in reports) else 0
+
+
+def _none(suite: Suite, service: str) -> str:
+    known = sorted({pair.group.name for pair in _projections(suite.pairs([service]))})
+    return f"{service} has no such copies; its groups are {', '.join(known)}"
+
+
+def _projections(pairs: Sequence[Pair]) -> list[Pair]:
+    return [pair for pair in pairs if pair.group.kind == "projection"]
+
+
+async def _epoch(suite: Suite, arguments: argparse.Namespace) -> int:
+    name: str = arguments.service
+    await suite.begin_epoch(name, reason=arguments.reason, tell=say)
+    if arguments.no_rebuild:
+        return 0
+    return await follow(suite, name)
+
+
+async def follow(suite: Suite, name: str) -> int:
+    """Rebuild what everybody has of a restored service, and what that has of everybody; returns the exit code."""
+    pairs = _projections([*suite.pairs(publishers=[name]), *suite.pairs([name])])
+    unique = {(pair.follower, pair.group.name, pair.publisher): pair for pair in pairs}
+    return await rebuild(suite, list(unique.values()))
+
+
+async def rebuild(suite: Suite, pairs: Sequence[Pair], *, anew: bool = False) -> int:
+    """Rebuild one after the other; returns the exit code."""
+    failed = 0
+    for pair in pairs:
+        done = await suite.rebuild(pair, say, anew=anew)
+        failed += done.failed
+        for failure in done.failures:
+            sys.stderr.write(f"{pair.group.name}: {failure}\n")
+    if failed:
+        sys.stderr.write(f"{failed} records could not be projected; what they were is still there\n")
+    return 1 if failed else 0
+
+
+async def drained(publisher: Publisher, service: str) -> bool:
+    """Whether nothing waits in a service's queues for being delivered."""
+    await publisher.ready()
+    return not any((await publisher.depths([inbox_of(service), access_of(service)])).values())
+
+
+def _show(reports: Sequence[Report], *, as_json: bool) -> None:
+    if as_json:
+        diverged = any(report.diverged for report in reports)
+        say(json.dumps({"diverged": diverged, "groups": [asdict(report) for report in reports]}))
+        return
+    for report in reports:
+        found = [f"{report.counts[kind]} {kind}" for kind in KINDS if report.counts[kind]]
+        found += [f"{report.in_flight} on their way"] if report.in_flight else []
+        found += [] if report.complete else ["there are more: compare again after a rebuild"]
+        say(f"{report.group} from {report.source}: {report.compared} compared, {', '.join(found) or 'alike'}")
+        for kind in KINDS:
+            for id_ in report.ids[kind]:
+                say(f"  {kind:<8} {id_}")
+
+
+def say(line: str) -> None:
+    """One line for the operator, at once: a rebuild may take long."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,284 @@
+"""Where a projection is not what its publisher has: missing, extra, behind or ahead, and only what is not on its way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.catalogue import Entity
+from crm_kit import clock
+from crm_kit.consumers import Copies, Group
+from crm_kit.reconciling import journal
+from crm_kit.reconciling.parties import Publisher
+from crm_kit.reconciling.windows import ROWS, digest, ranges
+from crm_kit.runtime import Runtime
+
+Kind = Literal["missing", "extra", "behind", "ahead"]
+KINDS: Final[tuple[Kind, ...]] = ("missing", "extra", "behind", "ahead")
+
+MOST: Final = 10_000
+"""Differences of one group and source that are looked into; beyond that there are too many to tell which."""
+SHOWN: Final = 20
+"""Ids of each kind that are named."""
+SETTLE_SECONDS: Final = 30.0
+CALM_SECONDS: Final = 3.0
+"""What is not there so long after the last event about it was delivered is not on its way."""
+LOOK_SECONDS: Final = 0.5
+LOOKED_AT: Final = 1000
+
+Drained = Callable[[], Awaitable[bool]]
+"""Whether nothing waits in the follower's queues."""
+
+
+@dataclass(slots=True)
+class Report:
+    """One group and one source."""
+
+    service: str
+    group: str
+    source: str
+    compared: int = 0
+    """Records, or events where a row is kept of each, that the publisher has."""
+    counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    in_flight: int = 0
+    complete: bool = True
+    """False: there were more differences than were looked into, and what follows them was not compared."""
+    ids: dict[Kind, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+
+    @property
+    def diverged(self) -> bool:
+        """Whether something differs that is not on its way."""
+        return any(self.counts.values()) or not self.complete
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One place where a group keeps the versions of records: a table of copies, or for steps its positions."""
+
+    rows: str
+    """Selects id, number (the version) and deleted above ``$1`` up to ``$2``; further parameters follow."""
+    parameters: tuple[object, ...]
+    by_id: str
+    """The same of the ids of ``$1``."""
+    by_id_parameters: tuple[object, ...]
+    entities: tuple[Entity, ...]
+    judged: frozenset[Kind]
+
+
+Pair = tuple[int | None, int | None, bool]
+"""A record's version at its publisher, here, and whether it is deleted here."""
+
+
+def judge(pair: Pair) -> Kind | None:
+    """How a copy differs, if it does."""
+    theirs, ours, deleted = pair
+    if theirs is None:
+        return "extra" if ours and not deleted else None
+    if not ours:
+        return "missing"
+    if ours == theirs:
+        return None
+    return "behind" if ours < theirs else "ahead"
+
+
+def sides(group: Group, publisher: Publisher) -> list[Side]:
+    """What of a group can be compared with a publisher's records."""
+    found = []
+    for copies in group.copies:
+        entities = tuple(entity for entity in publisher.entities if entity in copies.entities)
+        if entities:
+            found.append(_copies(copies, entities))
+    if group.kind == "step":
+        found.append(_positions(group, publisher))
+    return found
+
+
+def _copies(copies: Copies, entities: tuple[Entity, ...]) -> Side:
+    rows = f"select id, version::bigint as number, deleted from {copies.table} where "
+    kinds = [entity.name for entity in entities]
+    ranged, parameters = "id > $1 and id <= $2", tuple[object, ...]()
+    if copies.kind:
+        ranged, parameters = f"{ranged} and {copies.kind} = any($3::text[])", (kinds,)
+    return Side(rows + ranged, parameters, rows + "id = any($1::uuid[])", (), entities, frozenset(KINDS))
+
+
+def _positions(group: Group, publisher: Publisher) -> Side:
+    """A step that is ahead would do nothing until its publisher caught up; where it is behind, events are waited for."""
+    rows = "select entity as id, version::bigint as number, deleted from inbox_position where "
+    ranged = "entity > $1 and entity <= $2 and consumer = $3 and source = $4"
+    by_id = "entity = any($1::uuid[]) and consumer = $2 and source = $3"
+    names = (group.name, publisher.source)
+    return Side(rows + ranged, names, rows + by_id, names, publisher.entities, frozenset({"ahead"}))
+
+
+class Comparison:
+    """One group of one service beside one publisher."""
+
+    def __init__(self, follower: Runtime, group: Group, publisher: Publisher, drained: Drained) -> None:
+        self._follower, self._group, self._publisher, self._drained = follower, group, publisher, drained
+        self.report = Report(follower.service, group.name, publisher.source)
+
+    async def run(self, seconds: float = SETTLE_SECONDS) -> Report:
+        """Compare; what differs is looked at again for so long, until it is the same or surely not on its way."""
+        for side in sides(self._group, self._publisher):
+            if suspects := await self._suspects(side):
+                await self._settle(side, suspects, seconds)
+        if self._group.journal is not None:
+            await self._compare_journal(seconds)
+        async with self._follower.db.begin() as conn:
+            counts = [self.report.counts[kind] for kind in KINDS]
+            await conn.exec_driver_sql(_KEEP, (self.report.group, self.report.source, clock.now(), *counts))
+        return self.report
+
+    async def _suspects(self, side: Side) -> dict[UUID, Pair]:
+        found: dict[UUID, Pair] = {}
+        ordered = f"select id from ({self._publisher.union('id > $1', side.entities)}) known order by id"
+        told = self._publisher.union("id > $1 and id <= $2", side.entities)
+        told = f"select id, version::bigint as number, false as deleted from ({told}) known"
+        living = f"select id, number from ({side.rows}) kept where not deleted"
+        async with self._publisher.runtime.db.autocommit() as theirs, self._follower.db.autocommit() as ours:
+            async for low, high in ranges(theirs, ordered):
+                # Ours first: what came here was theirs before.
+                mine = await digest(ours, living, (low, high, *side.parameters))
+                known = await digest(theirs, told, (low, high))
+                self.report.compared += known[0]
+                if mine == known:
+                    continue
+                here = _pages(ours, side.rows, low, high, side.parameters)
+                there = _pages(theirs, told, low, high, ())
+                async for id_, pair in _beside(there, here):
+                    if judge(pair) in side.judged:
+                        found[id_] = pair
+                    if len(found) >= MOST:
+                        self.report.complete = False
+                        return found
+        return found
+
+    async def _settle(self, side: Side, suspects: dict[UUID, Pair], seconds: float) -> None:
+        """Count what stays different while nothing about it is on its way; what is not sure in time is in flight."""
+        ends, calm_since = clock.monotonic() + seconds, dict[UUID, float]()
+        while True:
+            drained, moving = await self._drained(), await self._moving(list(suspects))
+            again = await self._look(side, list(suspects))
+            now = clock.monotonic()
+            still = {id_: pair for id_, pair in again.items() if judge(pair) in side.judged}
+            # No event that is on its way takes a copy back.
+            calm = {
+                id_
+                for id_, pair in still.items()
+                if pair == suspects[id_] and (judge(pair) == "ahead" or (drained and id_ not in moving))
+            }
+            calm_since = {id_: calm_since.get(id_, now) for id_ in calm}
+            suspects = still
+            settled = {id_ for id_, since in calm_since.items() if now - since >= CALM_SECONDS}
+            if len(settled) == len(suspects) or now >= ends:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        for id_, pair in sorted(suspects.items()):
+            if id_ in settled:
+                self._count(judge(pair), id_)
+            else:
+                self.report.in_flight += 1
+
+    def _count(self, kind: Kind | None, id_: UUID) -> None:
+        assert kind is not None
+        self.report.counts[kind] += 1
+        if len(self.report.ids[kind]) < SHOWN:
+            self.report.ids[kind].append(str(id_))
+
+    async def _look(self, side: Side, ids: Sequence[UUID]) -> dict[UUID, Pair]:
+        found: dict[UUID, Pair] = {}
+        async with self._publisher.runtime.db.autocommit() as theirs, self._follower.db.autocommit() as ours:
+            for at in range(0, len(ids), LOOKED_AT):
+                chunk = list(ids[at : at + LOOKED_AT])
+                rows: Any = (await ours.exec_driver_sql(side.by_id, (chunk, *side.by_id_parameters))).all()
+                here = {row[0]: (row[1], row[2]) for row in rows}
+                there = await self._publisher.versions(theirs, chunk)
+                found |= {id_: (there.get(id_), *here.get(id_, (None, False))) for id_ in chunk}
+        return found
+
+    async def _moving(self, ids: list[UUID]) -> set[UUID]:
+        """Records of which an event is not published yet, or will be tried again here."""
+        async with self._publisher.runtime.db.autocommit() as theirs, self._follower.db.autocommit() as ours:
+            unpublished = (await theirs.exec_driver_sql(_UNPUBLISHED, (ids,))).scalars()
+            stored = (await ours.exec_driver_sql(_STORED, (self._group.name, ids))).scalars()
+            return {*unpublished, *stored}
+
+    async def _compare_journal(self, seconds: float) -> None:
+        extra, missing = await self._events()
+        if missing:
+            drained = await self._until_drained(seconds)
+            extra, again = await self._events()
+            missing &= again
+            if not drained:
+                self.report.in_flight += len(missing)
+                missing = set()
+        # A journal is read before the history, which an event is in before it is sent.
+        for kind, ids in (("extra", extra), ("missing", missing)):
+            for id_ in sorted(ids):
+                self._count("extra" if kind == "extra" else "missing", id_)
+
+    async def _until_drained(self, seconds: float) -> bool:
+        ends = clock.monotonic() + seconds
+        while not await self._drained():
+            if clock.monotonic() >= ends:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CALM_SECONDS)
+        return True
+
+    async def _events(self) -> tuple[set[UUID], set[UUID]]:
+        extra, missing = set[UUID](), set[UUID]()
+        self.report.complete = True
+        async for found in journal.differences(self._follower, self._group, self._publisher):
+            extra.update(found.extra)
+            missing.update(found.missing)
+            if len(extra) + len(missing) >= MOST:
+                self.report.complete = False
+                break
+        return extra, missing
+
+
+_KEEP = """
+insert into projection_check (consumer, source, checked_at, missing, extra, behind, ahead)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (consumer, source) do update set checked_at = excluded.checked_at, missing = excluded.missing,
+  extra = excluded.extra, behind = excluded.behind, ahead = excluded.ahead
+"""
+_UNPUBLISHED = "select entity_id from outbox where state = 'pending' and entity_id = any($1::uuid[])"
+_STORED = "select entity from inbox where consumer = $1 and state = 'pending' and entity = any($2::uuid[])"
+
+Row = tuple[UUID, int, bool]
+
+
+async def _pages(
+    conn: AsyncConnection, rows: str, low: UUID, high: UUID, parameters: Sequence[object]
+) -> AsyncIterator[Row]:
+    """Rows of one range in the order of their ids, however many there are."""
+    page = f"select id, number, deleted from ({rows}) kept order by id limit {ROWS}"
+    while True:
+        found: Sequence[Any] = (await conn.exec_driver_sql(page, (low, high, *parameters))).all()
+        if not found:
+            return
+        for row in found:
+            yield row[0], row[1], row[2]
+        low = found[-1][0]
+
+
+async def _beside(theirs: AsyncIterator[Row], ours: AsyncIterator[Row]) -> AsyncIterator[tuple[UUID, Pair]]:
+    """Two sequences in the order of ids as one, with what each has of an id."""
+    there, here = await anext(theirs, None), await anext(ours, None)
+    while there is not None or here is not None:
+        if here is None or (there is not None and there[0] < here[0]):
+            assert there is not None
+            yield there[0], (there[1], None, False)
+            there = await anext(theirs, None)
+        elif there is None or here[0] < there[0]:
+            yield here[0], (None, here[1], here[2])
+            here = await anext(ours, None)
+        else:
+            yield here[0], (there[1], here[1], here[2])
+            there, here = await anext(theirs, None), await anext(ours, None)

@@ -1,0 +1,62 @@
+"""Records that a group has copies of and their publisher does not have: marked as deleted, without an event that says so."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import inbox
+from crm_kit.consumers import Copies, Group
+from crm_kit.db import fetch
+from crm_kit.inbox import Line
+from crm_kit.ordering import Place
+from crm_kit.reconciling.parties import Publisher
+from crm_kit.runtime import Runtime
+from crm_kit.uow import UnitOfWork
+
+_SKIP = """
+update inbox set state = 'skipped', body = null, next_attempt_at = null,
+  skip_reason = 'a rebuild found that its publisher does not have the record'
+where consumer = $1 and source = $2 and entity = any($3::uuid[]) and epoch < $4
+  and state in ('pending', 'waiting', 'parked')
+"""
+_DELETED = "update {0} set deleted = true where id = any($1::uuid[]) and not deleted"
+
+
+async def forget(
+    runtime: Runtime, conn: AsyncConnection, group: Group, source: str, ids: Sequence[UUID], epoch: int
+) -> None:
+    """Mark what a group has of these records as deleted; its positions are the tombstones. Inside a transaction."""
+    lines = [Line(group.name, source, entity) for entity in ids]
+    positions = await inbox.lock_positions(conn, lines)
+    uow = UnitOfWork.for_timer(conn, runtime)
+    for handler in group.forgets:
+        await handler(ids, uow)
+    for copies in group.copies:
+        await fetch(conn, _DELETED.format(copies.table), (list(ids),))
+    await uow.flush()
+    gone = [(line, Place(max(epoch, place.epoch), place.version), True) for line, place in positions.items()]
+    await inbox.advance(conn, gone)
+    await conn.exec_driver_sql(_SKIP, (group.name, source, list(ids), epoch))
+
+
+# A copy without a position is of no event that was ever handled; one whose position says that it is gone was left behind.
+_STRAY = """
+select t.id from {0} t where not t.deleted and t.version > 0 {1} and not exists (
+  select from inbox_position p where p.consumer = $1 and p.source = $2 and p.entity = t.id and not p.deleted
+    and p.version > 0)
+limit $3
+"""
+
+
+async def strays(conn: AsyncConnection, group: Group, copies: Copies, publisher: Publisher, limit: int) -> list[UUID]:
+    """Copies of a publisher's records that no position speaks of."""
+    kinds = [entity.name for entity in publisher.entities if entity in copies.entities]
+    if not kinds:
+        return []
+    condition, parameters = "", [group.name, publisher.source, limit]
+    if copies.kind:
+        condition, parameters = f"and t.{copies.kind} = any($4::text[])", [*parameters, kinds]
+    rows: Any = await fetch(conn, _STRAY.format(copies.table, condition), parameters)
+    return [row[0] for row in rows]

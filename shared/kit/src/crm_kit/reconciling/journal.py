@@ -1,0 +1,162 @@
+"""A projection with a row per event beside the history of the publisher: what that does not tell goes, what it tells and is
+still in its outbox comes."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import inbox
+from crm_kit.consumers import Group, Journal
+from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.inbox import Line
+from crm_kit.ordering import Place
+from crm_kit.outbox import stamped
+from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after
+from crm_kit.reconciling.windows import digest, ranges
+from crm_kit.runtime import Runtime
+
+MISSING_AT_ONCE: Final = 10_000
+"""Events that are looked for in the outbox together: it has no index of their ids, and is read once for all of them."""
+PAGE: Final = 500
+
+_ORDERED = "select entity_id from audit where entity_id > $1 order by entity_id, version"
+_TOLD = """
+select event_id as id, 0::bigint as number, at from audit
+where entity_id > $1 and entity_id <= $2 and entity_type = any($3::text[])
+"""
+_KEPT = """
+select id, 0::bigint as number, at from {0}
+where record_id > $1 and record_id <= $2 and split_part(type, '.', 2) = $3
+"""
+_REMOVE = "delete from {0} where record_id > $1 and record_id <= $2 and id = any($3::uuid[])"
+_PUBLISHED = "select body, epoch from outbox where state = 'published' and id = any($1::uuid[]) order by seq"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs in one range of records."""
+
+    low: UUID
+    high: UUID
+    extra: list[UUID]
+    missing: list[UUID]
+
+
+@dataclass(slots=True)
+class Mended:
+    """What became of a journal."""
+
+    removed: int = 0
+    added: int = 0
+    lost: int = 0
+    """Told by the history and not in the outbox any more."""
+
+
+async def differences(follower: Runtime, group: Group, publisher: Publisher) -> AsyncIterator[Difference]:
+    """The ranges in which a journal is not what the publisher's history says.
+
+    Events from before the group began to listen are not expected, and of what is older than the publisher's history nothing
+    can be said.
+    """
+    assert group.journal is not None
+    kinds, service = [entity.name for entity in publisher.entities], publisher.source.rpartition("/")[2]
+    kept = _KEPT.format(group.journal.table)
+    async with publisher.runtime.db.autocommit() as theirs, follower.db.autocommit() as ours:
+        since = await _bound_at(ours, group, publisher)
+        oldest: datetime | None = (await theirs.exec_driver_sql("select min(at) from audit")).scalar()
+        async for low, high in ranges(theirs, _ORDERED):
+            # Ours first: what came here was in their history before.
+            if await digest(ours, kept, (low, high, service)) == await digest(theirs, _TOLD, (low, high, kinds)):
+                continue
+            shown = await _rows(ours, kept, (low, high, service))
+            told = await _rows(theirs, _TOLD, (low, high, kinds))
+            extra = [id_ for id_, at in shown.items() if id_ not in told and (oldest is None or at >= oldest)]
+            missing = [id_ for id_, at in told.items() if id_ not in shown and since is not None and at >= since]
+            if extra or missing:
+                yield Difference(low, high, extra, missing)
+
+
+async def mend(
+    follower: Runtime,
+    dispatcher: Dispatcher,
+    group: Group,
+    publisher: Publisher,
+    epoch: int,
+    tell: Callable[[str], None],
+) -> Mended:
+    """Remove what the publisher's history does not tell, and add what it tells."""
+    assert group.journal is not None
+    name, mended, missing = f"{group.name} from {publisher.source}", Mended(), list[UUID]()
+    tell(f"{name}: begins")
+    if epoch:
+        await _take_over(follower, group, publisher, epoch)
+    async for found in differences(follower, group, publisher):
+        mended.removed += await _remove(follower, group.journal, found)
+        missing += found.missing
+        if len(missing) >= MISSING_AT_ONCE:
+            await _add(dispatcher, group, publisher, missing, mended)
+            missing = []
+        tell(f"{name}: {mended.removed} events removed, {mended.added} added")
+    if missing:
+        await _add(dispatcher, group, publisher, missing, mended)
+    tell(
+        f"{name}: done, {mended.removed} events removed, {mended.added} added, {mended.lost} not in the outbox any more"
+    )
+    return mended
+
+
+async def _bound_at(conn: AsyncConnection, group: Group, publisher: Publisher) -> datetime | None:
+    bound = "select bound_at from inbox_bound where consumer = $1 and source = $2"
+    at: datetime | None = (await conn.exec_driver_sql(bound, (group.name, publisher.source))).scalar_one_or_none()
+    return at
+
+
+async def _rows(conn: AsyncConnection, sql: str, parameters: Sequence[object]) -> dict[UUID, datetime]:
+    rows: Any = (await conn.exec_driver_sql(sql, tuple(parameters))).all()
+    return {row[0]: row[2] for row in rows}
+
+
+async def _remove(follower: Runtime, journal: Journal, found: Difference) -> int:
+    if not found.extra:
+        return 0
+    async with follower.db.begin() as conn:
+        statement = _REMOVE.format(journal.table)
+        return (await conn.exec_driver_sql(statement, (found.low, found.high, found.extra))).rowcount
+
+
+async def _add(
+    dispatcher: Dispatcher, group: Group, publisher: Publisher, missing: Sequence[UUID], mended: Mended
+) -> None:
+    async with publisher.runtime.db.autocommit() as theirs:
+        found: Any = (await theirs.exec_driver_sql(_PUBLISHED, (list(missing),))).all()
+    messages = [Message.read(stamped(row[0], row[1])) for row in found]
+    for at in range(0, len(messages), PAGE):
+        async with dispatcher.runtime.db.begin() as conn:
+            await conn.exec_driver_sql("select 1")
+            await dispatcher.run_again(conn, group, messages[at : at + PAGE])
+    mended.added += len(messages)
+    mended.lost += len(missing) - len(messages)
+
+
+async def _take_over(follower: Runtime, group: Group, publisher: Publisher, epoch: int) -> None:
+    """From now on nothing is taken that an older epoch tells beyond what the publisher has."""
+    after = SMALLEST
+    while True:
+        async with follower.db.begin() as conn:
+            found = await positions_after(conn, group.name, publisher.source, after, PAGE)
+            if not found:
+                return
+            after = found[-1][0]
+            async with publisher.runtime.db.autocommit() as theirs:
+                versions = await publisher.versions(theirs, [entity for entity, _ in found])
+            lines = [Line(group.name, publisher.source, entity) for entity, _ in found]
+            moved = [
+                (line, Place(epoch, versions.get(line.entity, place.version)), line.entity not in versions)
+                for line, place in (await inbox.lock_positions(conn, lines)).items()
+                if place.epoch < epoch
+            ]
+            await inbox.advance(conn, moved)

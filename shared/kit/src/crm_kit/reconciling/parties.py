@@ -1,0 +1,86 @@
+"""A service as an operator has it in hand: its database, what it publishes and what it listens to."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.catalogue import Entity
+from crm_contracts.envelope import source_of
+from crm_kit.consumers import Consumers
+from crm_kit.ordering import Place
+from crm_kit.records.snapshots import snapshot_sources
+from crm_kit.replay import Sources
+from crm_kit.runtime import Runtime, Service, build_runtime
+from crm_kit.settings import Settings
+
+SMALLEST = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One service, and the operator's URL of its database."""
+
+    service: Service
+    consumers: Consumers
+    url: str = field(repr=False)
+
+    @property
+    def source(self) -> str:
+        """What its events say they are from."""
+        return source_of(self.service.name)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Runtime]:
+        """What its handlers and presenters need, without the loops of a process."""
+        told = {"CRM_SERVICE": self.service.name, "CRM_ROLE": "worker", "CRM_SECRET": "", "DATABASE_URL": self.url}
+        runtime = build_runtime(self.service, Settings.model_validate(told))
+        try:
+            yield runtime
+        finally:
+            await runtime.db.dispose()
+
+
+class Publisher:
+    """The records of some entities of a service, as its own database has them."""
+
+    def __init__(self, service: Service, runtime: Runtime, entities: Sequence[Entity]) -> None:
+        self.source, self.runtime = source_of(service.name), runtime
+        tables = {entity.entity() for entity in service.entities}
+        self.entities = tuple(entity for entity in entities if entity.name in tables)
+        self.sources: Sources = snapshot_sources(runtime, service.entities)
+
+    def union(self, condition: str, entities: Collection[Entity] | None = None) -> str:
+        """Id and version of every record that meets a condition; each table is asked by its own indexes."""
+        chosen = self.entities if entities is None else entities
+        parts = (f'(select id, version from public."{entity.name}" where {condition})' for entity in chosen)
+        return " union all ".join(parts)
+
+    async def versions(self, conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, int]:
+        """The versions of those of these records that it has."""
+        if not self.entities:
+            return {}
+        rows: Sequence[Any] = (await conn.exec_driver_sql(self.union("id = any($1::uuid[])"), (list(ids),))).all()
+        return {row[0]: row[1] for row in rows}
+
+    async def ever_had(self, conn: AsyncConnection, ids: Sequence[UUID]) -> set[UUID]:
+        """Those of these records that its history tells of, deleted ones too."""
+        known = "select distinct entity_id from audit where entity_id = any($1::uuid[])"
+        return set((await conn.exec_driver_sql(known, (list(ids),))).scalars())
+
+
+_POSITIONS = """
+select entity, epoch, version from inbox_position
+where consumer = $1 and source = $2 and entity > $3 and not deleted and version > 0 order by entity limit $4
+"""
+
+
+async def positions_after(
+    conn: AsyncConnection, group: str, source: str, after: UUID, limit: int
+) -> list[tuple[UUID, Place]]:
+    """The next records, by id, that a group knows of a source and that are not deleted."""
+    rows: Sequence[Any] = (await conn.exec_driver_sql(_POSITIONS, (group, source, after, limit))).all()
+    return [(row[0], Place(row[1], row[2])) for row in rows]

@@ -1,0 +1,191 @@
+"""A projection told again by its publisher, record by record, in place, while everybody goes on.
+
+Each page is a transaction of the follower's: it takes the next records as they are now, projects them as their snapshots
+would be, and keeps how far it is. A record that an event has brought further meanwhile is left alone. At the end the
+records that the publisher does not have are marked as deleted. So readers see a record as it was or as it is, nothing
+waits for long, and whoever starts again, or a second time beside, goes on where the first one was.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import uniform
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.catalogue import Entity
+from crm_kit import clock, epochs, inbox
+from crm_kit.consumers import Group
+from crm_kit.db import new_id
+from crm_kit.dispatch import BUSY_ATTEMPTS, Dispatcher, HandlerFailed, Message, describe
+from crm_kit.outages import database_busy
+from crm_kit.reconciling import gone, progress
+from crm_kit.reconciling.journal import Mended, mend
+from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after
+from crm_kit.reconciling.progress import Progress
+from crm_kit.replay import snapshot_of
+from crm_kit.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+PAGE: Final = 200
+"""Records of one transaction: their positions are locked for as long as it takes, and events about them wait."""
+SWEEP: Final = 1000
+FAILED_SHOWN: Final = 20
+SAY_SECONDS: Final = 2.0
+
+Tell = Callable[[str], None]
+
+_TAKEN_UP = "update inbox_bound set epoch = greatest(epoch, $3) where consumer = $1 and source = $2"
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a rebuild of one group from one source came to, with what earlier runs had done of it."""
+
+    group: str
+    source: str
+    told: int = 0
+    gone: int = 0
+    failed: int = 0
+    failures: list[str] = field(default_factory=list)
+    journal: Mended | None = None
+
+
+class Rebuild:
+    """One group of one service, from one publisher."""
+
+    def __init__(
+        self, follower: Runtime, dispatcher: Dispatcher, group: Group, publisher: Publisher, tell: Tell
+    ) -> None:
+        self._follower, self._dispatcher, self._group = follower, dispatcher, group
+        self._publisher, self._tell = publisher, tell
+        self._source = publisher.source
+        self._name = f"{group.name} from {publisher.source}"
+        self._correlation = str(new_id())
+        self._epoch = 0
+        self._failures: list[str] = []
+
+    async def run(self, *, anew: bool = False) -> Rebuilt:
+        """Go on, or begin, until it is done; ``anew`` begins again what was not finished."""
+        async with self._publisher.runtime.db.autocommit() as conn:
+            self._epoch = (await epochs.current(conn)).number
+        if self._group.journal is not None:
+            mended = await mend(self._follower, self._dispatcher, self._group, self._publisher, self._epoch, self._tell)
+            await self._take_up_epoch()
+            return Rebuilt(self._group.name, self._source, gone=mended.removed, journal=mended)
+        async with self._follower.db.begin() as conn:
+            begun = await progress.begin(conn, self._group.name, self._source, self._epoch, anew=anew)
+        self._tell(f"{self._name}: {'begins' if begun else 'goes on'}")
+        said = clock.monotonic()
+        while not (state := await self._patiently()).finished:
+            if clock.monotonic() - said >= SAY_SECONDS:
+                said = clock.monotonic()
+                self._tell(f"{self._name}: {self._part(state)}, {state.told} told, {state.gone} gone")
+        await self._release()
+        self._tell(f"{self._name}: done, {state.told} told, {state.gone} gone, {state.failed} failed")
+        return Rebuilt(self._group.name, self._source, state.told, state.gone, state.failed, self._failures)
+
+    def _part(self, state: Progress) -> str:
+        entities = self._told_entities()
+        return entities[state.part].name if state.part < len(entities) else "what is gone"
+
+    def _told_entities(self) -> list[Entity]:
+        wanted = self._group.snapshot_entities(self._source.rpartition("/")[2])
+        return [entity for entity in self._publisher.entities if entity in wanted]
+
+    async def _patiently(self) -> Progress:
+        """One page; again while other transactions are in the way."""
+        for attempt in range(1, BUSY_ATTEMPTS + 1):
+            try:
+                return await self._page()
+            except Exception as error:
+                if attempt == BUSY_ATTEMPTS or not database_busy(error):
+                    raise
+                await asyncio.sleep(uniform(0.05, 0.1) * attempt)
+        raise AssertionError
+
+    async def _page(self) -> Progress:
+        async with self._follower.db.begin() as conn:
+            state = await progress.lock(conn, self._group.name, self._source)
+            if state.finished:
+                return state
+            entities = self._told_entities()
+            if state.part < len(entities):
+                await self._tell_page(conn, entities[state.part].name, state)
+            else:
+                await self._sweep_page(conn, state)
+            await progress.note(conn, self._group.name, self._source, state)
+            return state
+
+    async def _tell_page(self, conn: AsyncConnection, entity: str, state: Progress) -> None:
+        service = self._source.rpartition("/")[2]
+        async with self._publisher.runtime.db.autocommit() as theirs:
+            rows = await self._publisher.sources[entity](theirs, state.after, PAGE)
+        if not rows:
+            state.part, state.after = state.part + 1, SMALLEST
+            return
+        bodies = (snapshot_of(service, entity, row, self._epoch, self._correlation)[2] for row in rows)
+        state.told += await self._apply(conn, [Message.read(body) for body in bodies], state)
+        state.after = rows[-1].id
+
+    async def _apply(self, conn: AsyncConnection, messages: Sequence[Message], state: Progress) -> int:
+        """Project a page; where a handler fails, one by one, so that it is known whose record it is."""
+        try:
+            async with conn.begin_nested():
+                return await self._dispatcher.tell_again(conn, self._group, messages)
+        except HandlerFailed as failure:
+            if len(messages) > 1:
+                half = len(messages) // 2
+                return await self._apply(conn, messages[:half], state) + await self._apply(conn, messages[half:], state)
+            subject = messages[0].envelope.subject
+            reason = describe(failure.__cause__)
+            log.error("rebuild.failed", group=self._group.name, entity=str(subject), error=reason)
+            state.failed += 1
+            if len(self._failures) < FAILED_SHOWN:
+                self._failures.append(f"{subject}: {reason}")
+            return 0
+
+    async def _sweep_page(self, conn: AsyncConnection, state: Progress) -> None:
+        if state.after == SMALLEST:
+            # All that the publisher has is known here in its epoch; what an older one tells of any other record is lost.
+            await conn.exec_driver_sql(_TAKEN_UP, (self._group.name, self._source, self._epoch))
+        found = await positions_after(conn, self._group.name, self._source, state.after, SWEEP)
+        if not found:
+            state.gone += await self._sweep_strays(conn)
+            state.finished = True
+            return
+        # What was known here first and is not there now was deleted there, or never was.
+        ids = [entity for entity, _ in found]
+        state.gone += await self._forget(conn, ids)
+        state.after = ids[-1]
+
+    async def _forget(self, conn: AsyncConnection, ids: Sequence[UUID]) -> int:
+        async with self._publisher.runtime.db.autocommit() as theirs:
+            known = await self._publisher.versions(theirs, ids)
+        missing = [entity for entity in ids if entity not in known]
+        if missing:
+            await gone.forget(self._follower, conn, self._group, self._source, missing, self._epoch)
+        return len(missing)
+
+    async def _sweep_strays(self, conn: AsyncConnection) -> int:
+        count = 0
+        for copies in self._group.copies:
+            while ids := await gone.strays(conn, self._group, copies, self._publisher, SWEEP):
+                if not (forgotten := await self._forget(conn, ids)):
+                    break
+                count += forgotten
+        return count
+
+    async def _take_up_epoch(self) -> None:
+        async with self._follower.db.begin() as conn:
+            await conn.exec_driver_sql(_TAKEN_UP, (self._group.name, self._source, self._epoch))
+
+    async def _release(self) -> None:
+        """What waited behind events that are skipped now may go on."""
+        async with self._follower.db.begin() as conn:
+            await inbox.release(conn, [self._group.name], [self._group.name])
+            await conn.exec_driver_sql("select pg_notify($1, '')", (inbox.CHANNEL,))

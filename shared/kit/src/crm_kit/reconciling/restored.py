@@ -1,0 +1,85 @@
+"""What has to happen after one service's database was restored from a backup, and the others' were not."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from crm_kit.consumers import Group
+from crm_kit.dispatch import Dispatcher
+from crm_kit.epochs import Epoch, begin_epoch
+from crm_kit.reconciling.compare import SETTLE_SECONDS, Comparison, Drained, Report
+from crm_kit.reconciling.parties import Party, Publisher
+from crm_kit.reconciling.rebuild import Rebuild, Rebuilt
+from crm_kit.reconciling.steps import carry_over
+from crm_kit.runtime import Runtime
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A group of a service, and a service that it follows."""
+
+    follower: str
+    group: Group
+    publisher: str
+
+
+class Suite:
+    """All services of a deployment, each opened when it is first needed."""
+
+    def __init__(self, parties: Mapping[str, Party], stack: AsyncExitStack) -> None:
+        self.parties = parties
+        self._stack = stack
+        self._opened: dict[str, Runtime] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, parties: Mapping[str, Party]) -> "AsyncIterator[Suite]":
+        """Opened for the length of a block."""
+        async with AsyncExitStack() as stack:
+            yield cls(parties, stack)
+
+    def pairs(self, followers: Sequence[str] | None = None, publishers: Sequence[str] | None = None) -> list[Pair]:
+        """Each group with each service that it follows, of those named or of all."""
+        return [
+            Pair(name, group, publisher)
+            for name, party in self.parties.items()
+            if followers is None or name in followers
+            for group in party.consumers.groups.values()
+            for publisher in self.parties
+            if (publishers is None or publisher in publishers) and group.followed(publisher)
+        ]
+
+    async def begin_epoch(self, name: str, *, reason: str, tell: Tell) -> Epoch:
+        """Begin a new epoch of a restored service, and let the steps of all others go on from there. Raises NoEpochs."""
+        pairs = self.pairs(publishers=[name])
+        others = [self.parties[other].url for other in sorted({pair.follower for pair in pairs} - {name})]
+        epoch = await begin_epoch(name, self.parties[name].url, reason=reason, others=others)
+        tell(f"{name} is in epoch {epoch.number}")
+        for pair in pairs:
+            if pair.group.kind == "step":
+                follower = await self._runtime(pair.follower)
+                count = await carry_over(follower, pair.group, await self._publisher(pair), epoch)
+                tell(f"{pair.group.name}: {count} records go on from where {name} was restored")
+        return epoch
+
+    async def rebuild(self, pair: Pair, tell: Tell, *, anew: bool = False) -> Rebuilt:
+        """Rebuild the copies that a group of projections has of a service's records."""
+        follower = await self._runtime(pair.follower)
+        dispatcher = Dispatcher(self.parties[pair.follower].consumers, follower)
+        return await Rebuild(follower, dispatcher, pair.group, await self._publisher(pair), tell).run(anew=anew)
+
+    async def compare(self, pair: Pair, drained: Drained, seconds: float = SETTLE_SECONDS) -> Report:
+        """Compare what a group has with what it follows has."""
+        follower = await self._runtime(pair.follower)
+        return await Comparison(follower, pair.group, await self._publisher(pair), drained).run(seconds)
+
+    async def _publisher(self, pair: Pair) -> Publisher:
+        service = self.parties[pair.publisher].service
+        return Publisher(service, await self._runtime(pair.publisher), pair.group.followed(pair.publisher))
+
+    async def _runtime(self, name: str) -> Runtime:
+        if name not in self._opened:
+            self._opened[name] = await self._stack.enter_async_context(self.parties[name].opened())
+        return self._opened[name]

@@ -1,0 +1,75 @@
+"""Steps at the beginning of an epoch: what was done for a lost future stays done, and what the restored publisher goes on
+with is next."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import inbox
+from crm_kit.consumers import Group
+from crm_kit.epochs import Epoch
+from crm_kit.inbox import Line
+from crm_kit.ordering import Place
+from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after
+from crm_kit.runtime import Runtime
+
+PAGE = 1000
+
+_BEGAN_WITH = """
+select entity_id, min(entity_version) from outbox where seq > $1 and entity_id = any($2::uuid[]) group by entity_id
+"""
+
+
+async def carry_over(follower: Runtime, group: Group, publisher: Publisher, epoch: Epoch) -> int:
+    """Let a group of steps go on with the epoch's first event of each record, without guessing which that is; returns of how
+    many records.
+
+    A record whose last events before the restore are still to come keeps its position: they are handled first.
+    """
+    carried, after = 0, SMALLEST
+    while True:
+        async with follower.db.autocommit() as conn:
+            found = await positions_after(conn, group.name, publisher.source, after, PAGE)
+        if not found:
+            return carried
+        after = found[-1][0]
+        ids = [entity for entity, place in found if place.epoch < epoch.number]
+        if ids:
+            async with publisher.runtime.db.autocommit() as conn:
+                before = await _before(conn, publisher, ids, epoch)
+                known = await publisher.ever_had(conn, ids)
+            carried += await _carry(follower, group, publisher.source, ids, before, known, epoch)
+
+
+async def _before(conn: AsyncConnection, publisher: Publisher, ids: Sequence[UUID], epoch: Epoch) -> dict[UUID, int]:
+    """The versions that the restored records had when the epoch began."""
+    began: Sequence[Any] = (await conn.exec_driver_sql(_BEGAN_WITH, (epoch.outbox_seq, list(ids)))).all()
+    return await publisher.versions(conn, ids) | {row[0]: row[1] - 1 for row in began}
+
+
+async def _carry(
+    follower: Runtime,
+    group: Group,
+    source: str,
+    ids: Sequence[UUID],
+    before: dict[UUID, int],
+    known: set[UUID],
+    epoch: Epoch,
+) -> int:
+    async with follower.db.begin() as conn:
+        await conn.exec_driver_sql("select 1")
+        lines = [Line(group.name, source, entity) for entity in ids]
+        moved = []
+        for line, place in (await inbox.lock_positions(conn, lines)).items():
+            version = before.get(line.entity)
+            if place.epoch >= epoch.number:
+                continue
+            if version is not None and place.version >= version:
+                moved.append((line, Place(epoch.number, version), False))
+            elif version is None and line.entity not in known:
+                # Of the lost future alone: nothing more is to be done for it.
+                moved.append((line, Place(epoch.number, place.version), True))
+        await inbox.advance(conn, moved)
+        return len(moved)
