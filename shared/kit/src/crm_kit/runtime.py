@@ -119,24 +119,28 @@ def api_statement_seconds(settings: Settings) -> float:
     return settings.hop_seconds * STATEMENT_PART
 
 
-def build_runtime(service: Service, settings: Settings) -> Runtime:
-    """The parts, not yet started."""
-    # A record may come from a row before any other use of its class, and the ORM would configure itself too late.
-    configure_mappers()
-    name = f"{service.name}-{settings.role}"
+def build_database(service: Service, settings: Settings) -> Database:
+    """The pool of one process of a service."""
     is_api = settings.role == "api"
-    db = Database(
+    return Database(
         # A worker's connections are few, and hold locks and long transactions.
         settings.database_url if is_api else settings.session_url,
         # A worker's last connection is for what decides who may do what: ``access_runtime``.
         pool_size=settings.connections if is_api else max(1, settings.connections - 1),
-        application_name=name,
+        application_name=f"{service.name}-{settings.role}",
         statement_seconds=api_statement_seconds(settings) if is_api else 0,
         by_index=not (service.reports and is_api),
         is_pooled=is_api and settings.is_pooled,
         minds_pooler=not settings.database_direct_url,
     )
-    notifier = Notifier(settings.session_url, f"{name}-notify")
+
+
+def build_runtime(service: Service, settings: Settings, db: Database | None = None) -> Runtime:
+    """The parts, not yet started; with a pool of its own unless it is given one."""
+    # A record may come from a row before any other use of its class, and the ORM would configure itself too late.
+    configure_mappers()
+    db = db or build_database(service, settings)
+    notifier = Notifier(settings.session_url, f"{service.name}-{settings.role}-notify")
     directory = Directory(db, notifier)
     return Runtime(
         service=service.name,
@@ -159,9 +163,9 @@ def access_runtime(runtime: Runtime) -> Runtime:
 
 
 @asynccontextmanager
-async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Runtime]:
-    """Connect, follow identity, and close again."""
-    runtime = build_runtime(service, settings)
+async def open_runtime(service: Service, settings: Settings, db: Database | None = None) -> AsyncIterator[Runtime]:
+    """Connect, follow identity, and close again. A pool that was given stays open."""
+    runtime = build_runtime(service, settings, db)
     await runtime.notifier.start()
     await runtime.directory.start()
     await runtime.tokens.start()
@@ -173,4 +177,5 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
         await runtime.tokens.stop()
         await runtime.directory.stop()
         await runtime.notifier.stop()
-        await runtime.db.dispose()
+        if db is None:
+            await runtime.db.dispose()

@@ -53,7 +53,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(service, settings or read(Settings)) as runtime:
+        async with open_runtime(service, settings or read(Settings), app.state.db) as runtime:
             app.state.runtime = runtime
             if opened is not None and (waiting := opened(runtime)) is not None:
                 await waiting
@@ -71,6 +71,8 @@ def create_app(
         # ``Context`` makes the spans; the framework's own would be a second set, and asks for its providers each time.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    app.state.db = None
+    """A pool that outlives the app, for who starts it many times."""
     app.state.groups = consumers
     app.state.service = service
     for router in routers:

@@ -13,8 +13,6 @@ from crm_kit.runtime import Service
 from crm_kit.settings import Settings
 from crm_kit.setup import prepare
 
-PRISTINE = "pristine"
-
 
 class Databases:
     """The databases of this process, each made when a test first asks for it."""
@@ -42,9 +40,10 @@ class Databases:
         """Remove a database, whoever is connected to it."""
         _run(self._server_url, f'drop database "{urlsplit(url).path[1:]}" with (force)')
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Drop the databases of the services."""
         for made in self._made.values():
+            await made.close()
             self.drop(made.url)
         self._made.clear()
 
@@ -55,8 +54,10 @@ class ServiceDatabase:
     def __init__(self, service: Service, url: str) -> None:
         self.service, self.url = service, url
         self._tables: list[str] = []
-        self._fingerprint = ""
-        self._restore: list[str] = []
+        self._conn: asyncpg.Connection | None = None
+        self._look = ""
+        self._pristine: dict[str, str] = {}
+        self._refill: dict[str, str] = {}
 
     def prepare(self) -> None:
         """Migrate and seed as a deployment does; a miniature service without migrations gets its tables as they are mapped."""
@@ -78,37 +79,56 @@ class ServiceDatabase:
         present = {row["tablename"] for row in await conn.fetch(TABLES)}
         # In the order of their references, so that restoring meets no missing target.
         self._tables = [table.name for table in self.service.metadata.sorted_tables if table.name in present]
+        filled = [table for table in self._tables if await conn.fetchval(f'select exists (select from "{table}")')]
         await conn.execute(f"create schema {PRISTINE}")
-        for table in self._tables:
+        for table in filled:
             await conn.execute(f'create table {PRISTINE}."{table}" as table public."{table}"')
-            if await conn.fetchval(f'select exists (select from "{table}")'):
-                columns = await conn.fetchval(WRITABLE, table)
-                self._restore.append(
-                    f'insert into "{table}" ({columns}) overriding system value'
-                    f' select {columns} from {PRISTINE}."{table}" on conflict do nothing'
-                )
-        self._fingerprint = " union all ".join(
-            f"select '{table}' as name, md5(string_agg(t::text, '' order by t::text)) as rows from {{0}}.\"{table}\" t"
-            for table in self._tables
-        )
+            columns = await conn.fetchval(WRITABLE, table)
+            self._refill[table] = (
+                f'insert into "{table}" ({columns}) overriding system value'
+                f' select {columns} from {PRISTINE}."{table}" on conflict do nothing'
+            )
+        self._look = " union all ".join((DIGEST if table in filled else ANY).format(table) for table in self._tables)
+        self._pristine = {row["name"]: row["rows"] for row in await conn.fetch(self._look)}
         await conn.close()
 
     async def restore(self) -> None:
-        """Put back what tests have changed: nothing but a comparison when they changed nothing."""
-        conn = await asyncpg.connect(self.url)
-        try:
-            changed = [row["name"] for row in await conn.fetch(self._changes())]
-            if changed:
-                names = ", ".join(f'"{name}"' for name in changed)
-                await conn.execute(";".join([f"truncate {names} cascade", *self._restore]))
-        finally:
-            await conn.close()
+        """Put back what tests have changed: nothing but a look when they changed nothing."""
+        if self._conn is None or self._conn.is_closed():
+            self._conn = await asyncpg.connect(self.url)
+        found = {row["name"]: row for row in await self._conn.fetch(self._look)}
+        changed = [name for name in self._tables if found[name]["rows"] != self._pristine[name]]
+        if changed:
+            sizes = {name: found[name]["bytes"] for name in changed}
+            await self._conn.execute(";".join(self._emptying(changed, sizes)))
 
-    def _changes(self) -> str:
-        now, before = (self._fingerprint.format(schema) for schema in ("public", PRISTINE))
-        return f"select name from ({now} except ({before})) changed"
+    async def close(self) -> None:
+        """Let go of the connection that restored."""
+        if self._conn is not None:
+            await self._conn.close()
+            self._conn = None
+
+    def _emptying(self, changed: list[str], sizes: dict[str, int]) -> list[str]:
+        large = ", ".join(f'"{name}"' for name in changed if sizes[name] > MOST_BYTES_TO_DELETE)
+        if large:
+            # What refers to it is emptied with it, so all is refilled.
+            names = ", ".join(f'"{name}"' for name in changed)
+            return [f"truncate {names} cascade", *self._refill.values()]
+        refilled = list(self._refill) if self._refill.keys() & set(changed) else []
+        emptied = [name for name in self._tables if name in changed or name in refilled]
+        # In one statement, because references are checked at its end, and some tables refer to each other.
+        parts = ", ".join(f'd{number} as (delete from "{name}")' for number, name in enumerate(emptied))
+        return [f"with {parts} select", *(self._refill[name] for name in refilled)]
 
 
+PRISTINE = "pristine"
+MOST_BYTES_TO_DELETE = 1024 * 1024
+"""Of a table. To truncate one means new files for it and its indexes, which takes longer than to delete a few rows."""
+ANY = "select '{0}' as name, exists (select from \"{0}\")::text as rows, pg_table_size('\"{0}\"') as bytes"
+DIGEST = (
+    "select '{0}' as name, (select md5(string_agg(t::text, '' order by t::text)) from \"{0}\" t) as rows,"
+    " pg_table_size('\"{0}\"') as bytes"
+)
 TABLES = "select tablename from pg_tables where schemaname = 'public'"
 WRITABLE = """
 select string_agg(quote_ident(column_name), ', ' order by ordinal_position) from information_schema.columns

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from crm_kit.access import Principal
 from crm_kit.announcing import Cause
-from crm_kit.runtime import Runtime, Service
+from crm_kit.runtime import Runtime, Service, build_database
 from crm_kit.settings import Settings
 from crm_kit.testing.client import Client
 from crm_kit.testing.databases import Databases, ServiceDatabase, settings_for
@@ -43,11 +43,11 @@ class Servers(Protocol):
 
 
 @pytest.fixture(scope="session")
-def databases(servers: Servers) -> Iterator[Databases]:
+async def databases(servers: Servers) -> AsyncIterator[Databases]:
     """A database for each service, made when first asked for."""
     databases = Databases(servers.database_url)
     yield databases
-    databases.close()
+    await databases.close()
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +92,12 @@ def settings(service: Service, database: ServiceDatabase, issuer: Issuer) -> Set
 
 
 @pytest.fixture(scope="module")
-def app(make_app: Callable[[Settings], FastAPI], settings: Settings) -> FastAPI:
-    """The service's app; it lives only inside ``runtime``."""
-    return make_app(settings)
+async def app(make_app: Callable[[Settings], FastAPI], service: Service, settings: Settings) -> AsyncIterator[FastAPI]:
+    """The service's app; it lives only inside ``runtime``. Its connections stay open from test to test, and warm."""
+    app = make_app(settings)
+    app.state.db = build_database(service, settings)
+    yield app
+    await app.state.db.dispose()
 
 
 @pytest.fixture(scope="module")
