@@ -40,7 +40,7 @@ async def test_a_password_gives_tokens_that_work_and_are_kept_by_no_cache(
 async def test_a_token_carries_what_services_check_and_stays_small(login: Login, founder: dict[str, Any]) -> None:
     token = (await login.grant()).json["access_token"]
     claims = jwt.decode(token, options={"verify_signature": False})
-    assert claims.keys() == {"sub", "kind", "teams", "bu", "prv", "iat", "exp", "aud", "iss", "jti"}
+    assert claims.keys() == {"sub", "kind", "teams", "bu", "prv", "iat", "exp", "aud", "iss", "jti", "seq"}
     assert (claims["sub"], claims["bu"], claims["prv"]["lead"]) == (founder["id"], str(ROOT_ID), "44444")
     assert 595 <= claims["exp"] - claims["iat"] <= 600
     assert len(token) < MAX_CLAIMS_BYTES * 4 / 3 + 300

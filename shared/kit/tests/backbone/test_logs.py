@@ -162,7 +162,7 @@ for number in range(1000):
     structlog.get_logger("mini").info("still here", number=number)
     logging.getLogger("library").warning("still there")
 # Standard output is a file with room.
-print(int(logs.LOST._value.get() >= 2000))
+print(int(logs.LOST.labels().value >= 2000))
 """
 
 

@@ -81,8 +81,9 @@ class ServiceDatabase:
         self._tables = [table.name for table in self.service.metadata.sorted_tables if table.name in present]
         filled = [table for table in self._tables if await conn.fetchval(f'select exists (select from "{table}")')]
         await conn.execute(f"create schema {PRISTINE}")
-        for table in filled:
+        for table in self._tables:
             await conn.execute(f'create table {PRISTINE}."{table}" as table public."{table}"')
+        for table in filled:
             columns = await conn.fetchval(WRITABLE, table)
             self._refill[table] = (
                 f'insert into "{table}" ({columns}) overriding system value'
