@@ -19,8 +19,10 @@ from crm_kit.clock import monotonic
 from crm_kit.postgres import Target
 from crm_kit.together import together
 
-LOCK_SECONDS = 1.0
-"""Longest that writers wait, well below their own bound of 2 s; what holds a lock for longer is waited for without one."""
+LOCK_SECONDS = 0.5
+"""Longest that writers wait each time that it is tried, well below their own bound of 2 s."""
+LOOK_SECONDS = 0.1
+"""What writes for longer than this is waited for before the locks are tried: nobody else waits meanwhile."""
 PATIENCE_SECONDS = 120.0
 
 
@@ -46,13 +48,15 @@ async def cut(urls: Mapping[str, str]) -> AsyncIterator[Cut]:
         lockers = {service: await _connect(stack, url) for service, url in urls.items()}
         readers = {service: await _connect(stack, url) for service, url in urls.items()}
         deadline = monotonic() + PATIENCE_SECONDS
-        while (began := await _lock(lockers)) is None:
+        began = None
+        while (writing := await _long_writers(lockers)) or (began := await _lock(lockers)) is None:
             if monotonic() > deadline:
                 raise NoCut(
-                    f"no moment in which nobody writes was found within {PATIENCE_SECONDS:.0f} s: a transaction holds an"
-                    " outbox for longer than a second each time (an import?); try again when it is done"
+                    f"for {PATIENCE_SECONDS:.0f} s there was no moment in which nobody writes for long"
+                    f" ({', '.join(writing) or 'many short transactions'}; an import?): try again later"
                 )
-            await asyncio.sleep(uniform(0.2, 0.6))
+            if not writing:
+                await asyncio.sleep(uniform(0.2, 0.6))
         snapshots = await together(_export(conn) for conn in readers.values())
         at = clock.now()
         await together(conn.close() for conn in lockers.values())
@@ -65,6 +69,25 @@ async def _connect(stack: AsyncExitStack, url: str) -> asyncpg.Connection:
     # Of whatever the role is told to bound, this outlives it.
     await conn.execute("set idle_in_transaction_session_timeout = 0; set statement_timeout = 0")
     return conn
+
+
+_WRITERS = """
+select virtualtransaction from pg_locks
+where locktype = 'relation' and relation = 'outbox'::regclass and mode = 'RowExclusiveLock' and granted
+  and database = (select oid from pg_database where datname = current_database())
+"""
+
+
+async def _long_writers(conns: Mapping[str, asyncpg.Connection]) -> list[str]:
+    """The services in which a transaction that has announced something goes on and on."""
+    before = await together(_writers(conn) for conn in conns.values())
+    await asyncio.sleep(LOOK_SECONDS)
+    after = await together(_writers(conn) for conn in conns.values())
+    return [service for service, one, two in zip(conns, before, after, strict=True) if one & two]
+
+
+async def _writers(conn: asyncpg.Connection) -> set[str]:
+    return {row[0] for row in await conn.fetch(_WRITERS)}
 
 
 async def _lock(conns: Mapping[str, asyncpg.Connection]) -> float | None:
@@ -81,7 +104,7 @@ async def _lock(conns: Mapping[str, asyncpg.Connection]) -> float | None:
 
 async def _lock_one(conn: asyncpg.Connection) -> None:
     # The server gives up by itself, should this process be stopped between two statements.
-    await conn.execute(f"begin; set local lock_timeout = '{LOCK_SECONDS:.0f}s'")
+    await conn.execute(f"begin; set local lock_timeout = {LOCK_SECONDS * 1000:.0f}")
     await conn.execute("set local idle_in_transaction_session_timeout = '5s'")
     await conn.execute("lock table only outbox in share mode")
 
