@@ -119,9 +119,18 @@ def test_a_prepared_file_writes_nowhere_else(name: str, tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.iterdir()] == ["prepared.tar"]
 
 
-def test_a_password_is_no_argument() -> None:
-    plain, password = _without_password("postgresql://sales:p%40ss@host:5432/db?sslmode=require")
-    assert (plain, password) == ("postgresql://sales@host:5432/db?sslmode=require", "p@ss")
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("postgresql://sales:p%40ss@host:5432/db?sslmode=require", "postgresql://sales@host:5432/db?sslmode=require"),
+        (
+            "postgresql://sales@a:1,b:2/db?password=p%40ss&options=-c%20x",
+            "postgresql://sales@a:1,b:2/db?options=-c%20x",
+        ),
+    ],
+)
+def test_a_password_is_no_argument(url: str, plain: str) -> None:
+    assert _without_password(url) == (plain, "p@ss")
 
 
 def test_a_newer_pg_restore_may_set_what_an_older_server_does_not_know() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from crm_local.servers import NoServer, docker, packages
 
@@ -72,7 +72,7 @@ class Tools:
         process = await asyncio.create_subprocess_exec(
             *argv,
             *arguments,
-            env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
+            env={**os.environ, **({"PGPASSWORD": password} if password else {}), "LC_ALL": "C"},
             stdin=from_ or subprocess.DEVNULL,
             stdout=into or subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -97,7 +97,10 @@ def _without_password(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     account, _, place = parts.netloc.rpartition("@")
     user, _, password = account.partition(":")
-    return urlunsplit(parts._replace(netloc=f"{user}@{place}" if user else place)), unquote(password)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    told = [unquote(password), *(value for key, value in query if key == "password")][-1]
+    rest = urlencode([(key, value) for key, value in query if key != "password"], quote_via=quote)
+    return urlunsplit(parts._replace(netloc=f"{user}@{place}" if user else place, query=rest)), told
 
 
 def find(server: int, *, containers: Sequence[str] = (), home: Path | None = None) -> Tools:
