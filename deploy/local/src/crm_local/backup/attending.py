@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from crm_kit.secret_files import secret
 from crm_local import control, rotation
 from crm_local.control import NotReady
 from crm_local.deployment import Deployment
@@ -31,7 +32,7 @@ def attending(home: Home) -> Iterator[Attended]:
 
     Those that `up` would start are started when nothing runs, and stopped again. Raises NotReady, HomeInUse and NoServer.
     """
-    if os.environ.get("CRM_SERVICE_PASSWORDS"):
+    if secret("CRM_SERVICE_PASSWORDS"):
         yield Attended(Deployment.of_environment())
         return
     state = home.state()

@@ -21,6 +21,7 @@ from crm_kit import subscriptions
 from crm_kit.clock import monotonic
 from crm_kit.management import TopologyError
 from crm_kit.postgres import Target
+from crm_kit.secret_files import secret
 from crm_kit.together import together
 from crm_local.backup import container, tools
 from crm_local.backup.attending import Attended, attending
@@ -178,7 +179,7 @@ async def _keep_broker(place: Path, deployment: Deployment) -> list[str]:
 
 
 def _keep_settings(place: Path, home: Home) -> list[str]:
-    if os.environ.get("CRM_SERVICE_PASSWORDS"):
+    if secret("CRM_SERVICE_PASSWORDS"):
         return ["secrets of the services: keep the .env, or the Secrets, that this deployment was made with"]
     settings: dict[str, Any] = {"kept": asdict(home.kept()), "operator_secret": home.operator_secret()}
     (place / SETTINGS).write_text(json.dumps(settings, indent=2))

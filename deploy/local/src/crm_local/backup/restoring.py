@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
 import shutil
 import signal
 import sys
@@ -17,6 +16,7 @@ import asyncpg
 from crm_kit.bus import BrokerDown, BrokerRefused
 from crm_kit.clock import monotonic
 from crm_kit.management import TopologyError
+from crm_kit.secret_files import secret
 from crm_kit.subscriptions import Subscriptions
 from crm_local import entrypoints
 from crm_local.backup import container, tools
@@ -41,7 +41,7 @@ def main(argv: Sequence[str], home: Home) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began = monotonic()
     try:
-        if os.environ.get("CRM_SERVICE_PASSWORDS"):
+        if secret("CRM_SERVICE_PASSWORDS"):
             scratch = Path(tempfile.gettempdir())
             with container.opened(arguments.source, scratch) as place:
                 _restore(place, _checked(place), Attended(Deployment.of_environment()), arguments.jobs, home)
@@ -138,7 +138,7 @@ async def _fill(place: Path, manifest: Manifest, attended: Attended, jobs: int, 
     await filling.require_empty()
     try:
         has_roles = await filling.fill(found, server, jobs)
-        if not os.environ.get("CRM_SERVICE_PASSWORDS"):
+        if not secret("CRM_SERVICE_PASSWORDS"):
             home.note_roles(has_roles)
     except BaseException:
         await filling.undo()
