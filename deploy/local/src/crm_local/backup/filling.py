@@ -16,10 +16,11 @@ from crm_kit.management import Management, vhost_of
 from crm_kit.migrations import migrate
 from crm_kit.operations import send_again
 from crm_kit.postgres import Target
+from crm_kit.reconciling.restored import Suite
 from crm_kit.redelivery import Listener
 from crm_kit.subscriptions import KeptQueue, Subscriptions
 from crm_kit.together import together
-from crm_local import broker, databases, entrypoints
+from crm_local import broker, databases, entrypoints, parties
 from crm_local.backup.manifest import Manifest
 from crm_local.backup.tools import Tools
 from crm_local.deployment import Deployment
@@ -99,6 +100,7 @@ class Filling:
         await together(one(service) for service in services)
         await self._declare()
         await self._send(services)
+        await self._begin_epochs(services)
         identity = next(service for service in services if service.name == "identity")
         ended = await entrypoints.end_sessions(self._deployment.own_database(identity))
         print(f"ended     {ended} sessions", flush=True)
@@ -131,6 +133,14 @@ class Filling:
                 }
                 if count := await redelivery.resend(producer, name, listeners):
                     print(f"to send   {count} events of {name} that were in queues", flush=True)
+
+    async def _begin_epochs(self, services: Sequence[Service]) -> None:
+        """Let subscribers tell what is said from now on from what was said of the time that is lost."""
+        reason = f"restored from the backup of {self._manifest.made_at}"
+        async with Suite.of(parties.of(self._deployment)) as suite:
+            for service in services:
+                epoch = await suite.begin_epoch(service.name, reason=reason, tell=lambda _: None)
+                print(f"epoch     {epoch.number} of {service.name}", flush=True)
 
     async def _connect(self, stack: AsyncExitStack, service: Service) -> asyncpg.Connection:
         conn = await Target.of(self._deployment.own_database(service)).connect("crm backup")
