@@ -37,10 +37,26 @@ class NotFound(DomainError):
 
 
 class Forbidden(DomainError):
-    """The record is visible, but the caller does not hold the privilege."""
+    """The caller does not hold the privilege: on nothing at all, or (``everywhere``) not for the whole organisation."""
+
+    def __init__(self, privilege: str, entity: str, *, everywhere: bool = False) -> None:
+        which = " for the whole organisation" if everywhere else ""
+        super().__init__(
+            "forbidden",
+            f"This takes the privilege '{privilege}' on {entity}{which}, and none of your security roles has it. Ask an"
+            " administrator for a role that does.",
+        )
+
+
+class OutOfReach(Forbidden):
+    """The record is visible, and the caller holds the privilege, but not as far as this record."""
 
     def __init__(self, privilege: str, entity: str) -> None:
-        super().__init__("forbidden", f"You may not {privilege} this {entity.replace('_', ' ')}.")
+        super().__init__(privilege, entity)
+        self.detail = (
+            f"Your privilege '{privilege}' on {entity} does not reach this record. Ask its owner to do it, or an administrator"
+            " for a role that reaches further."
+        )
 
 
 class Stale(DomainError):

@@ -146,11 +146,18 @@ def from_validation(error: RequestValidationError, shown: frozenset[str] = froze
     return DomainError("validation", "The body breaks the rules of its schema.", places, members)
 
 
+NO_OBJECT = ("model-type", "model-attributes-type", "dict-type")
+"""How pydantic calls it when something else stands where an object should be."""
+
+
 def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
     location = [str(part)[:MAX_QUOTED].replace("~", "~0").replace("/", "~1") for part in found["loc"][1:]]
     in_body = found["loc"][0] == "body"
-    pointer = "/" + "/".join(location) if in_body else "/".join(location)
+    pointer = "".join(f"/{part}" for part in location) if in_body else "/".join(location)
     code = str(found["type"]).replace("_", "-")
+    if in_body and not location and code in ("missing", *NO_OBJECT):
+        told = "There is no body, or it is null" if found["input"] is None else "The body is no JSON object"
+        return FieldError(pointer, code, f"{told}: send a JSON object with the fields that the schema names.")
     if code == "extra-forbidden" and len(location) == 1 and location[0] in read_only:
         return FieldError(pointer, "read-only-field", "This field is read-only.")
     if code == "extra-forbidden":

@@ -150,7 +150,9 @@ class TokenVerifier:
         claims = _claims(token, key)
         if self._directory.superseded(claims.sub, claims.iat, claims.seq):
             raise InvalidToken(
-                "token-superseded", "Your rights have changed since this token was issued; get a new one."
+                "token-superseded",
+                "Your rights, your password or the state of your account has changed since this token was issued. Get a new one"
+                " with the refresh token; where that is refused, log in again.",
             )
         named = self._directory.named(claims.sub)
         principal = Principal(

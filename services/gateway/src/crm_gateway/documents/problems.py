@@ -30,9 +30,10 @@ EXPLAINED: Final = {
     "token-missing": "Send `Authorization: Bearer <token>`; `POST /api/v1/auth/token` issues one.",
     "token-invalid": "The access token cannot be read, is not ours, or its signature is wrong.",
     "token-expired": "Access tokens live ten minutes; get a new one with the refresh token.",
-    "token-superseded": "Your roles, teams or unit have changed since the token was issued; get a new one with the refresh"
-    " token.",
-    "forbidden": "You may see the record, but none of your roles allows this.",
+    "token-superseded": "Your rights, your password or the state of your account has changed since the token was issued. Get"
+    " a new one with the refresh token; where that is refused, log in again.",
+    "forbidden": "None of your security roles allows this, or not for this record. `detail` names the privilege that it takes;"
+    " ask an administrator for a role that has it.",
     "not-found": "There is no such path or record, or you may not see it: the two are not told apart.",
     "method-not-allowed": "The path has no such method.",
     "not-acceptable": "There is no representation of a type that you accept.",
@@ -75,8 +76,8 @@ EXPLAINED: Final = {
     "inactive-reference": "An inactive record takes no new reference; activate it first.",
     "unknown-reason": "The command takes other reasons; the message lists them.",
     "idempotency-key-reused": "The Idempotency-Key was used for another body in the last 24 hours.",
-    "too-expensive": "A search would take longer than a request may. Filter by `status`, `owner_id` or `created_at` as well, look"
-    " for longer pieces of text, or leave out `count=exact`.",
+    "too-expensive": "This would take longer than a request may. `detail` says what to leave out. For a list: filter by `status`,"
+    " `owner_id` or `created_at` as well, look for longer pieces of text, or leave out `count=exact`.",
     "guessable-password": "The password is easy to guess: it is common, repeats itself, or is made of your name, your address"
     " or the organisation's name. Choose several unrelated words.",
     "too-large": "The record's event would be larger than 1 MiB; shorten the field that the problem names.",

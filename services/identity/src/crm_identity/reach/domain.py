@@ -82,8 +82,9 @@ class Gap:
     """Whether the depth itself is more than theirs; else it is the same depth for other rows."""
 
     def __str__(self) -> str:
-        which = f"at depth {self.depth.name.lower()}" if self.too_deep else "for records that you do not reach yourself"
-        return f"This takes '{self.privilege.value}' on {self.entity} {which}; ask an administrator."
+        which = f"at depth {self.depth.name.lower()}" if self.too_deep else "for records that you do not reach"
+        held = f"This takes the privilege '{self.privilege.value}' on {self.entity} {which}"
+        return f"{held}, and you give or take over no more than you hold. Ask an administrator to do it."
 
 
 def rows_of(holder: Holder, depth: Depth, world: World) -> Rows:

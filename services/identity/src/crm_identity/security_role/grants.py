@@ -19,6 +19,14 @@ HOLDERS = (
     " or team_ids && array(select id from team where role_ids @> array[$1::uuid])"
 )
 
+REACHES = {
+    Depth.USER: "for their own records",
+    Depth.BUSINESS_UNIT: "for their business unit",
+    Depth.DEEP: "for their business unit and those below",
+    Depth.ORGANIZATION: "for the whole organisation",
+}
+"""Depths in words."""
+
 CLIENT_HOLDERS = "select id from api_client where role_ids @> array[$1::uuid]"
 
 
@@ -44,7 +52,9 @@ def refuse_beyond(principal: Principal, grants: Mapping[str, str]) -> None:
         for privilege, depth in decode(digits).items():
             if depth > principal.depth(entity, privilege):
                 raise DomainError(
-                    "forbidden", f"This takes '{privilege.value}' on {entity} at depth {Depth(depth).name.lower()}."
+                    "forbidden",
+                    f"A role gives no more than its maker holds, and this one would give the privilege '{privilege.value}' on"
+                    f" {entity} {REACHES[depth]}. Leave that out, or ask an administrator to make the role.",
                 )
 
 

@@ -261,7 +261,7 @@ async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
     mine = job["created_by"] == uow.principal.id
     entity = importer.entity.entity()
     if not mine and uow.principal.depth(entity, Privilege.WRITE) is not Depth.ORGANIZATION:
-        raise Forbidden("cancel", "import job")
+        raise Forbidden(Privilege.WRITE.value, entity, everywhere=True)
     conn = await uow.transaction()
     # The rows go later, in the worker: there may be too many for a request, and a lane may hold some.
     changed = await conn.exec_driver_sql(

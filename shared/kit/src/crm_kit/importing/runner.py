@@ -157,7 +157,10 @@ class ImportLoop:
         if not job.active:
             why = "caller-inactive", "Whoever sent the file has been disabled since. Send the rest as somebody else."
         elif job.revocation is not None and job.revocation.voids(job.principal.issued_at, job.principal.sequence):
-            why = "rights-changed", "Your rights have changed since you sent the file. Log in again and send the rest."
+            why = (
+                "rights-changed",
+                "Your rights or your password have changed since you sent the file. Log in again and send the rest.",
+            )
         else:
             return False
         log.warning("import.stopped", reason=why[0], **_ids(job))
