@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from crm_kit.shares import LONGEST_LINE, Shares, TooManyAtOnce
+from crm_kit.shares import LONGEST_LINE, OthersFirst, Shares, TooManyAtOnce
 
 
 async def settled() -> None:
@@ -92,3 +92,26 @@ async def test_what_was_granted_to_somebody_who_just_gave_up_goes_to_the_next() 
     shares.give("me")
     await settled()
     assert (shares.held("me"), shares.waiting("me")) == (0, 0)
+
+
+async def test_who_waits_for_others_only_is_not_told_that_it_is_their_doing() -> None:
+    shares = Shares(1, 2)
+    assert shares.take_if_free("me")
+    assert shares.take_if_free("you")
+    assert not shares.take_if_free("you")
+    assert not shares.take_if_free("they")
+    with pytest.raises(TooManyAtOnce):
+        await shares.take("me", 0.01)
+    with pytest.raises(OthersFirst) as told:
+        await shares.take("they", 0.01)
+    assert (told.value.slug, told.value.members) == ("unavailable", {"retry_after": 1})
+
+
+async def test_nobody_takes_what_others_stand_in_line_for() -> None:
+    shares = Shares(1, 1)
+    await shares.take("me")
+    (turn,) = await begin(shares, "you")
+    shares.give("me")
+    await turn
+    assert not shares.take_if_free("me")
+    assert shares.held("you") == 1

@@ -117,6 +117,7 @@ class Database:
                 "prepared_statement_name_func": (lambda: "") if is_pooled else None,
             },
         )
+        self._size = pool_size
         half = max(1, pool_size // 2)
         self.shares = Shares(half)
         self.slow = Shares(1, half)
@@ -156,6 +157,12 @@ class Database:
     def connect(self, *, autocommit: bool) -> AsyncConnection:
         """A connection the caller starts and closes: for the unit of work, which decides late."""
         return (self._autocommit if autocommit else self.engine).connect()
+
+    @property
+    def scarce(self) -> bool:
+        """Whether the next caller may find no connection, or only the last one."""
+        out: int = self.engine.pool.checkedout()  # type: ignore[attr-defined]  # the pool has it, its base not
+        return out >= self._size - 1
 
     async def dispose(self) -> None:
         """Close the pool."""

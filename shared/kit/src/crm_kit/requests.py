@@ -23,6 +23,7 @@ from crm_kit.db import Record
 from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.idempotency import Answer, Key, Replayed
 from crm_kit.memory import HOUSEKEEPER, LARGE
+from crm_kit.outages import ran_out_of_time
 from crm_kit.problems import from_validation, problem
 from crm_kit.projected import wait_until_projected
 from crm_kit.runtime import Runtime
@@ -35,6 +36,9 @@ FORM_BYTES: Final = 16 * 1024
 """A small form: names, passwords and tokens."""
 FORM_TYPE = "application/x-www-form-urlencoded"
 IDLE_SECONDS = 30.0
+SAFE = ("GET", "HEAD")
+ANSWERING_PART: Final = 0.9
+"""The part of a hop after which a read is answered in any case; what it does in the database ends before that."""
 ETAG = re.compile(r'"(\d{1,10})"')
 ETAGS = re.compile(r'\s*(W/)?"[^"]*"\s*(,\s*(W/)?"[^"]*"\s*)*')
 KEPT_HEADERS = ("etag", "location", "content-type", "crm-version", "cache-control", "vary")
@@ -138,6 +142,8 @@ class Route(APIRoute):
             try:
                 async with asyncio.timeout(None if uploads and _is_multipart(request) else _seconds(request)):
                     return await _carry_out(request, handle, admit, takes_json, conditional, keyed)
+            except (TimeoutError, DBAPIError) as error:
+                return _answer_to(_late(request, error) or error, request)
             except Replayed as replayed:
                 answer = replayed.answer
                 return Response(answer.body, answer.status, {**answer.headers, "Idempotent-Replayed": "true"})
@@ -224,9 +230,25 @@ def _is_multipart(request: Request) -> bool:
     return request.headers.get("content-type", "").lstrip().lower().startswith("multipart/")
 
 
+SMALLER: Final = "Ask for less at a time, or try again when less is going on."
+
+
+def _late(request: Request, error: Exception) -> DomainError | None:
+    """What it means that a request is out of time, where that is more than that it is not known whether it took effect."""
+    uow: UnitOfWork | None = request.scope.get("crm.uow")
+    if uow is None or not (isinstance(error, TimeoutError) or ran_out_of_time(error)):
+        return None
+    if uow.stands_in_line:
+        return uow.too_late(SMALLER)
+    ours = ran_out_of_time(error) or _seconds(request) >= uow.runtime.settings.hop_seconds * ANSWERING_PART
+    return uow.too_late(SMALLER) if request.method in SAFE and ours else None
+
+
 def _seconds(request: Request) -> float:
-    """What is left of the caller's deadline, at most one hop. Uploads have an idle limit instead."""
-    longest: float = request.app.state.runtime.settings.hop_seconds
+    """What is left of the caller's deadline, at most one hop; a read ends early enough to say so. Uploads have an idle limit
+    instead."""
+    hop: float = request.app.state.runtime.settings.hop_seconds
+    longest = hop * ANSWERING_PART if request.method in SAFE else hop
     left = request.headers.get("crm-deadline-ms")
     if left is None:
         return longest

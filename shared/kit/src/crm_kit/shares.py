@@ -24,6 +24,17 @@ class TooManyAtOnce(DomainError):
         )
 
 
+class OthersFirst(DomainError):
+    """503: what others asked for takes all there is; the caller has none of it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "unavailable",
+            "Much of what others asked for takes long just now; try again.",
+            members={"retry_after": 1},
+        )
+
+
 class Shares:
     """At most ``each`` for one holder and ``all`` together, for those who come first; holders take turns when all are taken.
 
@@ -49,11 +60,17 @@ class Shares:
         """How many of the holder wait for their turn."""
         return len(self._lines.get(holder, ()))
 
+    def take_if_free(self, holder: Hashable) -> bool:
+        """Take one if nobody has to be waited for; whether it was taken."""
+        if holder in self._lines or not self._free(holder):
+            return False
+        self._grant(holder)
+        return True
+
     async def take(self, holder: Hashable, seconds: float | None = None) -> None:
         """Take one, in one's turn; ``give`` it back. Raises 429 when the turn does not come within ``seconds``, or too many
-        wait for theirs."""
-        if holder not in self._lines and self._free(holder):
-            self._grant(holder)
+        wait for theirs; 503 when the holder has none, and so waited for others only."""
+        if self.take_if_free(holder):
             return
         line = self._lines.setdefault(holder, deque())
         if len(line) >= LONGEST_LINE:
@@ -66,7 +83,7 @@ class Shares:
         except BaseException as error:
             self._leave(holder, turn)
             if isinstance(error, TimeoutError):
-                raise TooManyAtOnce from None
+                raise (TooManyAtOnce if self.held(holder) else OthersFirst)() from None
             raise
 
     def give(self, holder: Hashable) -> None:

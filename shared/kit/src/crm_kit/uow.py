@@ -5,7 +5,7 @@ Commands never commit: the route wrapper or the consumer does.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -33,6 +33,7 @@ from crm_kit.errors import (
     Merged,
     MergedReference,
     NotFound,
+    OutOfReach,
     Stale,
     UnknownReference,
 )
@@ -43,9 +44,11 @@ from crm_kit.outages import ran_out_of_time
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.records.presenter import UNKNOWN, Named, Target, presenter_of, to_json
 from crm_kit.runtime import PRINCIPALS, Runtime, system_id
+from crm_kit.seats import Seat
 from crm_kit.shares import WAIT_SECONDS, Shares, TooManyAtOnce
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 
 STAMPS = frozenset({"version", "modified_at", "modified_by"})
 LOADED = "_loaded"
@@ -56,6 +59,9 @@ READING_PART: Final = 0.8
 SHORTEST_WAIT: Final = 0.05
 WAITING_PART: Final = 0.2
 """What of a hop one may wait for one's turn and still be told that the work itself takes too long."""
+QUICK_PART: Final = 0.05
+"""The part of a hop after which a read counts as slow, whatever was expected of it."""
+BUSY: Final = "The service is busy; try again."
 
 
 @dataclass(slots=True)
@@ -88,6 +94,7 @@ class UnitOfWork:
         """Of a projection: the records of a restored publisher, told here for the first time since. What it says replaces what
         is here, also a higher version."""
         self._began, self._waited = clock.monotonic(), 0.0
+        self._connecting = self._in_line = False
         self.names: dict[UUID, Named] = {}
         self._key = key
         self._if_match = if_match
@@ -141,27 +148,62 @@ class UnitOfWork:
     async def bounded(self, advice: str) -> AsyncIterator[None]:
         """Reads whose time depends on what is asked for: when they take too long, 422 ``too-expensive`` with ``advice``, or
         429 when it was the caller's other requests that took the time. Of a consumer or a timer nothing is asked."""
-        if self._borrowed or self.principal.kind == SYSTEM:
+        if self._unbounded:
             yield
             return
-        await self.connection()
-        hop = self.runtime.settings.hop_seconds
-        spent = clock.monotonic() - self._began
         try:
-            async with asyncio.timeout(max(hop * READING_PART - spent, hop / 20)) as limit:
+            async with asyncio.timeout(self._left()) as limit:
                 yield
         except (TimeoutError, DBAPIError) as error:
             if not (limit.expired() or ran_out_of_time(error)):
                 raise
-            if self._waited > hop * WAITING_PART:
-                raise TooManyAtOnce from error
-            raise DomainError("too-expensive", f"This would take longer than a request may. {advice}") from error
+            raise self.too_late(advice) from error
+
+    @property
+    def stands_in_line(self) -> bool:
+        """Whether it waits for a connection, and so has done nothing since."""
+        return self._in_line or self._connecting
+
+    def too_late(self, advice: str) -> DomainError:
+        """What to tell of a read that is out of time: that it waited for the caller's other requests (429) or for everybody's
+        (503), else that it takes too long (422)."""
+        if self._connecting:
+            return DomainError("unavailable", BUSY)
+        if self._in_line or self._waited > self.runtime.settings.hop_seconds * WAITING_PART:
+            return TooManyAtOnce()
+        return DomainError("too-expensive", f"This would take longer than a request may. {advice}")
+
+    async def quickly(self, work: Callable[[], Awaitable[T]], advice: str) -> T:
+        """The same of reads that mostly are quick. One that is not becomes slow work while it runs. Where all slow work that
+        may be done at a time is being done, and connections are scarce, it is given up and done again in its turn."""
+        if self._unbounded:
+            return await work()
+        seat = Seat(self.runtime.db, self.principal.id, self.runtime.settings.hop_seconds * QUICK_PART)
+        try:
+            async with asyncio.timeout(self._left()) as limit:
+                await self.connection()
+                seat.watch(limit)
+                return await work()
+        except (TimeoutError, DBAPIError) as error:
+            if not seat.given_up:
+                if not (limit.expired() or ran_out_of_time(error)):
+                    raise
+                raise self.too_late(advice) from error
+        finally:
+            seat.leave()
+        async with self.slowly(advice):
+            return await work()
+
+    def _left(self) -> float:
+        """Seconds until a read has to end."""
+        hop = self.runtime.settings.hop_seconds
+        return max(hop * READING_PART - (clock.monotonic() - self._began), hop / 20)
 
     @asynccontextmanager
     async def slowly(self, advice: str) -> AsyncIterator[None]:
         """The same of reads that no index bounds: a caller does one of them at a time, and all together leave half of the
         connections to the rest."""
-        if self._borrowed or self.principal.kind == SYSTEM:
+        if self._unbounded:
             yield
             return
         await self.let_go()
@@ -197,13 +239,23 @@ class UnitOfWork:
         if principal.kind != SYSTEM:
             await self._take(db.shares)
             self._stack.callback(db.shares.give, principal.id)
-        return await self._stack.enter_async_context(db.connect(autocommit=autocommit))
+        self._connecting = True
+        conn = await self._stack.enter_async_context(db.connect(autocommit=autocommit))
+        self._connecting = False
+        return conn
 
     async def _take(self, shares: Shares) -> None:
         """Take one in the caller's turn: all turns of a request together are to leave time for its work."""
         now = clock.monotonic()
+        self._in_line = True
         await shares.take(self.principal.id, max(WAIT_SECONDS - (now - self._began), SHORTEST_WAIT))
+        self._in_line = False
         self._waited += clock.monotonic() - now
+
+    @property
+    def _unbounded(self) -> bool:
+        """Whether nobody waits for an answer: of a consumer or a timer nothing is asked."""
+        return self._borrowed or self.principal.kind == SYSTEM
 
     async def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
         """Run a read, or a set-based write of a projection."""
@@ -329,7 +381,7 @@ class UnitOfWork:
         if not self.principal.covers_record(Privilege.READ, record, tree):
             raise NotFound(record.entity())
         if privilege is not Privilege.READ:
-            raise Forbidden(privilege.value, record.entity())
+            raise OutOfReach(privilege.value, record.entity())
 
     # -- changing ------------------------------------------------------------------------------------------------
 
@@ -340,7 +392,7 @@ class UnitOfWork:
         """
         depth = self.principal.require(entity.entity(), Privilege.CREATE)
         if depth is not Depth.ORGANIZATION and not issubclass(entity, OwnedRecord):
-            raise Forbidden(Privilege.CREATE.value, entity.entity())
+            raise Forbidden(Privilege.CREATE.value, entity.entity(), everywhere=True)
         if self._key is not None:
             await self._begin()
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ForeignKey, Numeric, String, Text, Uuid
+from sqlalchemy import ForeignKey, Index, Numeric, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -20,7 +20,7 @@ from crm_contracts.money import Money
 from crm_contracts.records import OwnedRecord, Owner, RecordModel
 from crm_contracts.types import LongText, Maybe, ShortText
 from crm_kit import db
-from crm_kit.db import TYPE_MAP, Record, Stateful, money_columns, search_column, service_metadata
+from crm_kit.db import TYPE_MAP, Record, Stateful, money_columns, search_column, service_metadata, sorted_indexes
 from crm_kit.lifecycle import Lifecycle
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import history
@@ -144,6 +144,13 @@ class Tool(db.OwnedRecord, Stateful, Base):
     box_id: Mapped[UUID | None] = mapped_column(ForeignKey("box.id"))
 
     search_text: Mapped[str] = search_column("name", "note")
+
+    __table_args__ = (
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "business_unit_id", "created_at", "id"),
+        *(Index(f"ix_tool_{column}_id", column, "id") for column in ("created_at", "name", "sharp")),
+        *sorted_indexes("tool", "size", "weight", '"end"', "used_at", "price_amount"),
+    )
 
 
 add_kit_tables(Base.metadata, numbers=("TOO",))

@@ -18,6 +18,7 @@ from crm_contracts.money import Money
 from crm_kit.access import Depth, Principal, Privilege, UnitTree, visible
 from crm_kit.announcing import Cause
 from crm_kit.db import new_id
+from crm_kit.records import pages as pages_
 from crm_kit.records.listing import Query, query_records
 from crm_kit.runtime import Runtime
 from crm_kit.testing import Client, People, principal
@@ -153,6 +154,41 @@ async def test_pages_joined_are_the_sorted_list_ties_and_nulls_included(
     caller = principal(tool=depth, unit=UNITS[0], id=OWNERS[0], teams=tuple(OWNERS[1:]))
     found, _ = await pages(runtime, caller, Query(limit=limit, sort=("-" if down else "") + name))
     assert found == [tool["id"] for tool in sorted(made, key=sort_key(name), reverse=down)]
+
+
+@pytest.mark.parametrize("name", ["size", "used_at", "sharp"])
+@settings(OFTEN, max_examples=30)
+@given(
+    tools=st.lists(TOOL, max_size=14),
+    caller=CALLER,
+    parents=TREE,
+    limit=st.integers(1, 4),
+    down=st.booleans(),
+    bound=st.sampled_from([1, 2, 5]),
+    only=st.none() | st.booleans(),
+)
+async def test_however_a_page_is_found_it_is_the_same(
+    runtime: Runtime,
+    name: str,
+    tools: list[dict[str, Any]],
+    caller: Principal,
+    parents: Any,
+    limit: int,
+    down: bool,
+    bound: int,
+    only: bool | None,
+) -> None:
+    """By sorting what is reached, past others, or by sorting after all: which of them is a question of how much there is."""
+    made = await refill(runtime, tools)
+    runtime.directory.tree = tree_of(parents)
+    if caller.depth("tool", Privilege.READ) is Depth.NONE:
+        return
+    mine = [tool for tool in made if naively_covers(caller, tool, parents) and only in (None, tool["sharp"])]
+    wanted = None if only is None else {"field": "sharp", "op": "eq", "value": only}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pages_, "LEAST", bound)
+        found, _ = await pages(runtime, caller, Query(limit=limit, sort=("-" if down else "") + name, filter=wanted))
+    assert found == [tool["id"] for tool in sorted(mine, key=sort_key(name), reverse=down)]
 
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {

@@ -74,6 +74,34 @@ async def test_a_body_that_cannot_be_taken_is_refused(
     assert answer.json["status"] == status
 
 
+@pytest.mark.parametrize(
+    ("body", "told"), [(b"", "no body"), (b"null", "it is null"), (b"[]", "no JSON object"), (b'"x"', "no JSON object")]
+)
+async def test_a_body_that_is_no_object_is_told_what_to_be(client: Client, body: bytes, told: str) -> None:
+    answer = await client.request("POST", TOOLS, body=body, headers={"content-type": "application/json"})
+    assert (answer.status, answer.problem) == (422, "validation")
+    (place,) = answer.json["errors"]
+    assert place["pointer"] == "", "the whole document (RFC 6901)"
+    assert told in place["message"]
+    assert "send a JSON object" in place["message"]
+
+
+async def test_who_may_not_is_told_what_is_missing_and_whom_to_ask(
+    client_for: Callable[[Principal | None], Client], people: People, tool: str
+) -> None:
+    nowhere = await client_for(principal(tool="04000")).post(TOOLS, {"name": "a saw"})
+    assert nowhere.json["detail"] == (
+        "This takes the privilege 'create' on tool, and none of your security roles has it. Ask an administrator for a role"
+        " that does."
+    )
+    too_near = await client_for(principal(tool="44144")).patch(tool, {"size": 1})
+    assert (nowhere.status, too_near.status) == (403, 403)
+    assert too_near.json["detail"] == (
+        "Your privilege 'write' on tool does not reach this record. Ask its owner to do it, or an administrator for a role"
+        " that reaches further."
+    )
+
+
 async def test_a_body_is_counted_while_it_streams(client: Client) -> None:
     async def endless() -> AsyncIterator[bytes]:
         yield b'{"name": "'

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ from crm_kit.ordering import Place
 from crm_kit.outages import ran_out_of_time
 from crm_kit.projected import wait_until_projected
 from crm_kit.runtime import Runtime
-from crm_kit.testing import Client, principal
+from crm_kit.testing import Answer, Client, principal
 from crm_kit.testing.counting import counted
 from crm_kit.testing.databases import ServiceDatabase
 from crm_kit.uow import UnitOfWork, system_principal
@@ -181,15 +181,55 @@ async def slow_table(runtime: Runtime) -> AsyncIterator[None]:
 async def test_a_search_that_takes_too_long_is_told_to_be_narrowed(
     runtime: Runtime, client: Client, client_for: Callable[[Principal | None], Client]
 ) -> None:
-    searches = ["count=exact", "name[contains]=hammer", "q=ha", "sharp=false"]
-    callers = [client_for(principal(tool="44444")) for _ in searches]
-    plain, *answers = await asyncio.gather(
-        client.get(TOOLS), *(caller.get(f"{TOOLS}?{search}") for caller, search in zip(callers, searches, strict=True))
-    )
-    assert {(answer.status, answer.problem) for answer in answers} == {(422, "too-expensive")}
-    assert "count=exact" in answers[0].json["detail"]
-    assert (plain.status, plain.problem) == (504, "deadline-exceeded"), "nothing to narrow"
-    await until(lambda: checked_out(runtime) == 0)
+    async def ask(*searches: str) -> list[Answer]:
+        callers = [client_for(principal(tool="44444")) for _ in searches]
+        paths = zip(callers, searches, strict=True)
+        return await asyncio.gather(*(caller.get(f"{TOOLS}?{search}") for caller, search in paths))
+
+    # As many at a time as may be slow; of the others nobody knew before.
+    known = await ask("count=exact", "name[contains]=hammer", "q=ha")
+    unforeseen = await ask("sharp=false", "", "sort=size")
+    for answer in (*known, *unforeseen):
+        assert (answer.status, answer.problem) == (422, "too-expensive")
+        assert "count=exact" in answer.json["detail"]
+    await until(lambda: checked_out(runtime) <= BACKGROUND)
+
+
+@pytest.mark.usefixtures("slow_table")
+async def test_what_turns_out_to_be_slow_leaves_half_of_the_connections(
+    runtime: Runtime, client_for: Callable[[Principal | None], Client]
+) -> None:
+    """Two callers, each with all the connections of their share, and filters that no index serves."""
+    half, slow_work = runtime.settings.connections // 2, runtime.db.slow
+    two = [principal(tool="44444"), principal(tool="44444")]
+    slow = [asyncio.create_task(client_for(one).get(f"{TOOLS}?sharp=false")) for one in two for _ in range(half)]
+    await until(lambda: slow_work.taken == 2 and sum(slow_work.waiting(one.id) for one in two) > 0)
+    async with AsyncExitStack() as held:
+        for _ in range(half):
+            uow = await held.enter_async_context(working(runtime, principal(tool="44444")))
+            assert await fetch(await uow.connection(), "select 1")
+    told = [(answer.status, answer.problem) for answer in await asyncio.gather(*slow)]
+    assert sorted(set(told)) == [(422, "too-expensive"), (429, "too-many-requests")]
+    assert not runtime.db.slow._held
+
+
+@pytest.mark.usefixtures("slow_table")
+async def test_where_nobody_needs_the_connections_slow_reads_go_on(runtime: Runtime, caller: Principal) -> None:
+    sleeping = "select pg_sleep(0.6)"
+
+    async def read() -> bool:
+        async with working(runtime, caller) as uow:
+
+            async def work() -> bool:
+                await fetch(await uow.connection(), sleeping)
+                return True
+
+            return await uow.quickly(work, "Sleep less.")
+
+    with counted(runtime.db) as statements:
+        assert await asyncio.gather(*(read() for _ in range(3))) == [True] * 3
+    assert statements.count(sleeping) == 3, "none was begun again"
+    assert not runtime.db.slow._held
 
 
 @pytest.mark.usefixtures("slow_table")

@@ -73,7 +73,11 @@ async def timeline_page(
         activity_organization=reach.organization("t"),
         activity_narrower=reach.narrower("t"),
     )
-    rows = (await (await uow.connection()).exec_driver_sql(sql, tuple(parameters.values))).all()
+
+    async def read() -> Sequence[Any]:
+        return (await (await uow.connection()).exec_driver_sql(sql, tuple(parameters.values))).all()
+
+    rows = await uow.quickly(read, "Ask for the timeline of one record, or for fewer entries.")
     following = None
     if len(rows) > limit:
         rows = rows[:limit]

@@ -1,18 +1,12 @@
-"""Lists: filter, search, sort, page, access. One function each, so that thirty lists behave alike.
-
-A page of *my records* as one big OR over owners and units is a hundred times slower than a keyset page of each owner and
-unit, merged: every branch reads one index in order and stops after a page.
-"""
+"""Lists: filter, search, sort, page, access. One function each, so that thirty lists behave alike."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Final
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
@@ -32,11 +26,13 @@ from crm_contracts.filters import (
     parse_query_params,
 )
 from crm_kit.access import units_of
-from crm_kit.db import Mergeable, OwnedRecord, Record, fetch, stored_columns
+from crm_kit.db import Mergeable, OwnedRecord, Record, stored_columns
 from crm_kit.errors import DomainError, FieldError, Forbidden
-from crm_kit.records.answers import items, page
+from crm_kit.records.answers import items
+from crm_kit.records.answers import page as page_of
 from crm_kit.records.cursor import Cursors
 from crm_kit.records.filtering import Below, Filterable, Parameters, Virtual, escaped, filterable
+from crm_kit.records.pages import Order, Page, Reach, Tables, read_page
 from crm_kit.uow import UnitOfWork
 
 MAX_PAGE = 200
@@ -101,38 +97,14 @@ class Listing:
         return f'public."{self.entity.__tablename__}"'
 
     @cached_property
+    def tables(self) -> Tables:
+        """Where the rows lie, and in which orders there is an index of them."""
+        return Tables(tuple(self.kinds.values()) if self.kinds else (self.entity,))
+
+    @cached_property
     def fields(self) -> frozenset[str]:
         """The fields that ``fields=`` may name."""
         return frozenset(self.entity.record_model.model_fields) | {"allowed_actions"}
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """The sort key: nulls count as lowest, so that one index serves both directions."""
-
-    name: str
-    column: str
-    cast: str
-    descending: bool
-    nullable: bool
-
-    @property
-    def sql(self) -> str:
-        """The ORDER BY list."""
-        way = "desc" if self.descending else "asc"
-        nulls = (" nulls last" if self.descending else " nulls first") if self.nullable else ""
-        return f'"{self.column}" {way}{nulls}, id {way}'
-
-    def follows(self, position: Sequence[Any], parameters: Parameters) -> list[str]:
-        """The conditions, one per branch, of the rows after a position."""
-        sign = "<" if self.descending else ">"
-        value, record_id = position
-        if value is None:
-            after = f"t.{self.column} is null and t.id {sign} {parameters.add(UUID(record_id), 'uuid')}"
-            return [after] if self.descending else [after, f"t.{self.column} is not null"]
-        at = parameters.add(value, "text") + f"::{self.cast}"
-        after = f"(t.{self.column}, t.id) {sign} ({at}, {parameters.add(UUID(record_id), 'uuid')})"
-        return [after, f"t.{self.column} is null"] if self.descending and self.nullable else [after]
 
 
 async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> Response:
@@ -191,31 +163,38 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
     branches = [""]
     if query.after is not None:
         branches = order.follows(cursors.read(query.after, scope), parameters)
+    limit = parameters.add(query.limit + 1, "int")
     pages = [
-        _page_sql(
-            uow,
-            listing,
-            depth,
+        Page(
+            listing.table,
+            listing.columns,
             order,
-            [*_of_kinds(kinds, parameters), *conditions],
-            branches,
+            (*_of_kinds(kinds, parameters), *conditions),
+            tuple(branches),
+            _reach(uow, listing.entity, depth, parameters),
             query.limit + 1,
-            parameters,
+            limit,
         )
         for depth, kinds in reaches.items()
     ]
-    sql = pages[0] if len(pages) == 1 else _merged(pages, order, query.limit)
-    count = None
-    async with _at_its_pace(uow, listing, query, tree):
-        rows = [dict(row) for row in await fetch(await uow.connection(), sql, parameters.values)]
-        if query.count:
-            count = await _count(uow, listing, reaches, conditions, parameters.values[:filtered])
+
+    async def read() -> tuple[list[dict[str, Any]], int | None]:
+        rows = await read_page(await uow.connection(), pages, listing.tables, parameters)
+        if not query.count:
+            return rows, None
+        return rows, await _count(uow, listing, reaches, conditions, parameters.values[:filtered])
+
+    if _is_slow(listing, query, tree):
+        async with uow.slowly(NARROWER):
+            rows, count = await read()
+    else:
+        rows, count = await uow.quickly(read, NARROWER)
     following = None
     if len(rows) > query.limit:
         rows.pop()
         last = rows[-1]
         following = cursors.write([_position(last[order.column]), str(last["id"])], scope)
-    return page(await items(uow, listing.entity, rows, only, listing.kinds), following, count)
+    return page_of(await items(uow, listing.entity, rows, only, listing.kinds), following, count)
 
 
 def _is_slow(listing: Listing, query: Query, tree: Filter | None) -> bool:
@@ -228,15 +207,6 @@ def _is_slow(listing: Listing, query: Query, tree: Filter | None) -> bool:
 NARROWER: Final = (
     "Filter by status, owner_id or created_at as well, look for longer pieces of text, or leave out count=exact."
 )
-
-
-def _at_its_pace(
-    uow: UnitOfWork, listing: Listing, query: Query, tree: Filter | None
-) -> AbstractAsyncContextManager[None]:
-    """The bounds of a search; a plain list reads a page by its index, and cannot be asked for otherwise."""
-    if _is_slow(listing, query, tree):
-        return uow.slowly(NARROWER)
-    return nullcontext() if tree is None and not query.q else uow.bounded(NARROWER)
 
 
 def _reaches(uow: UnitOfWork, listing: Listing) -> dict[Depth, list[str]]:
@@ -254,11 +224,6 @@ def _reaches(uow: UnitOfWork, listing: Listing) -> dict[Depth, list[str]]:
 
 def _of_kinds(kinds: list[str], parameters: Parameters) -> list[str]:
     return [f"t.type = any({parameters.add(kinds, 'text[]')})"] if kinds else []
-
-
-def _merged(pages: list[str], order: Order, limit: int) -> str:
-    union = " union all ".join(f"({one})" for one in pages)
-    return f"select * from ({union}) t order by {order.sql} limit {limit + 1}"
 
 
 def _conditions(
@@ -287,47 +252,15 @@ def today(uow: UnitOfWork) -> date:
     return uow.now.astimezone(ZoneInfo(uow.runtime.directory.organization.time_zone)).date()
 
 
-def _page_sql(
-    uow: UnitOfWork,
-    listing: Listing,
-    depth: Depth,
-    order: Order,
-    conditions: list[str],
-    branches: list[str],
-    limit: int,
-    parameters: Parameters,
-) -> str:
-    table, size = listing.table, parameters.add(limit, "int")
-    selects = []
-    sources = _sources(uow, listing.entity, depth, parameters)
-    for branch in branches:
-        for source, match in sources:
-            where = " and ".join(filter(None, [match, *conditions, branch])) or "true"
-            inner = f"select {listing.columns} from {table} t where {where} order by {order.sql} limit {size}"
-            selects.append(f"select t.* from {source} cross join lateral ({inner}) t" if source else f"({inner})")
-    if len(selects) == 1 and not sources[0][0]:
-        return selects[0][1:-1]
-    merged = " union all ".join(selects)
-    distinct = (
-        "distinct on ("
-        + order.sql.replace(" asc", "").replace(" desc", "").replace(" nulls first", "").replace(" nulls last", "")
-        + ")"
-    )
-    return f"select {distinct if len(selects) > 1 else ''} * from ({merged}) t order by {order.sql} limit {size}"
-
-
-def _sources(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> list[tuple[str, str]]:
-    """Where the rows a depth reaches come from: (FROM item, condition) for each set of owners or units."""
+def _reach(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> Reach | None:
+    """Whose rows a depth reaches; None for everybody's."""
     if depth is Depth.ORGANIZATION:
-        return [("", "")]
+        return None
     if not issubclass(entity, OwnedRecord):
-        return [("", "false")]
+        return Reach(None, None)
     owners = parameters.add(list(uow.principal.owners), "uuid[]")
-    sources = [(f"unnest({owners}) o (id)", "t.owner_id = o.id")]
     units = units_of(uow.principal, depth, uow.runtime.directory.tree)
-    if units:
-        sources.append((f"unnest({parameters.add(units, 'uuid[]')}) u (id)", "t.business_unit_id = u.id"))
-    return sources
+    return Reach(owners, parameters.add(units, "uuid[]") if units else None)
 
 
 async def _count(
@@ -353,8 +286,11 @@ async def readable_after(
     order, parameters = _order(listing, "created_at"), Parameters()
     branches = [""] if position is None else order.follows(position, parameters)
     depth = uow.principal.require(listing.entity.entity(), Privilege.READ)
-    sql = _page_sql(uow, listing, depth, order, _living(listing.entity), branches, size, parameters)
-    return [dict(row) for row in await fetch(await uow.connection(), sql, parameters.values)]
+    reach, limit = _reach(uow, listing.entity, depth, parameters), parameters.add(size, "int")
+    page = Page(
+        listing.table, listing.columns, order, tuple(_living(listing.entity)), tuple(branches), reach, size, limit
+    )
+    return await read_page(await uow.connection(), [page], listing.tables, parameters)
 
 
 def covered(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> str:

@@ -1,0 +1,83 @@
+"""What a page costs of which somebody owns much, in an order that has no index of each owner's rows: rows and plans count."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from crm_kit.access import Depth, Principal
+from crm_kit.db import new_id
+from crm_kit.records import pages
+from crm_kit.runtime import Runtime
+from crm_kit.testing import principal
+
+from .journey import Sales
+from .plans import Counting
+
+LEADS = 12_000
+MUCH, LITTLE = new_id(), new_id()
+"""Who owns every third lead, and who owns every four-hundredth."""
+LAST = new_id()
+"""Who owns a fifth of the leads, all of which come last in the order."""
+
+MADE = """
+insert into lead (id, version, owner_type, owner_id, business_unit_id, rating, status, status_reason, number, topic, last_name,
+    company_name, preferred_channel, do_not_email, do_not_phone, do_not_post, created_at, modified_at)
+select gen_random_uuid(), 1, 'user',
+    case when n % 3 = 0 then $2::uuid when n % 400 = 1 then $3 when n % 5 = 1 then $4
+        else ('00000000-0000-4000-8000-' || lpad((n % 50)::text, 12, '0'))::uuid end, $5,
+    case when n % 2 = 0 then 'hot' else 'cold' end, 'open', 'new', 'X-' || n, 'Offer ' || n,
+    case when n % 3 > 0 and n % 5 = 1 then 'z' else '' end || md5(n::text), 'Company ' || n % 10,
+    'any', false, false, false, now() - n * interval '1 second', now()
+from generate_series(1, $1::int) n
+"""
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    counting = Counting("lead")
+    monkeypatch.setattr(pages, "fetch", counting)
+    return counting
+
+
+@pytest.fixture
+async def many(runtime: Runtime) -> None:
+    async with runtime.db.autocommit() as conn:
+        await conn.exec_driver_sql(MADE, (LEADS, MUCH, LITTLE, LAST, new_id()))
+        await conn.exec_driver_sql("analyze lead")
+
+
+@pytest.mark.usefixtures("many")
+async def test_a_page_of_ones_own_is_no_walk_through_all_of_them(
+    sales_for: Callable[[Principal], Sales], counting: Counting
+) -> None:
+    bound = pages.LEAST
+
+    async def read(owner: UUID, query: str) -> tuple[list[dict[str, Any]], list[int]]:
+        counting.rows.clear()
+        found = await sales_for(principal(Depth.USER, id=owner)).page("leads", f"limit=50&{query}")
+        return found, list(counting.rows)
+
+    for query in ("sort=last_name", "sort=-last_name", "sort=company_name", "rating=hot&sort=last_name"):
+        found, rows = await read(MUCH, query)
+        assert len(found) == 50
+        assert len(rows) == 2, "counted up to the bound, then past the others"
+        assert sum(rows) < 3 * bound < LEADS / 3, (query, rows)
+    found, rows = await read(MUCH, "sort=last_name")
+    assert [one["last_name"] for one in found] == sorted(one["last_name"] for one in found)
+
+    found, rows = await read(LITTLE, "sort=last_name")
+    assert (len(found), len(rows)) == (20, 1), "theirs, sorted"
+    assert rows[0] < 2 * 20 + 10, "and nobody else's"
+
+    found, rows = await read(LAST, "sort=last_name")
+    assert (len(found), len(rows)) == (50, 3), "theirs are not to be found past others, so they are sorted after all"
+    assert sum(rows) < LEADS / 5 + 6 * bound
+    found, rows = await read(LAST, "sort=-last_name")
+    assert (len(found), len(rows)) == (50, 2)
+
+    for owner in (MUCH, LITTLE, LAST):
+        _, rows = await read(owner, "sort=-created_at")
+        assert len(rows) == 1, "there is an index of each owner's rows"
+        assert rows[0] <= 51

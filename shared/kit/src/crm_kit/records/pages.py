@@ -1,0 +1,209 @@
+"""A page of rows as SQL: those that somebody reaches, in an order.
+
+A page of *my records* as one big OR over owners and units is a hundred times slower than a keyset page of each owner and
+unit, merged: where an index has the rows of each in this order, every branch reads that and stops after a page.
+
+In other orders there are two ways. All that somebody reaches is read and sorted: that takes as long as they reach much. Or
+the index of the order is read, past the rows of others: that takes as long as they reach little. So what they reach is
+counted first, up to where the two ways cost the same: the square root of (rows of a page x rows of the table).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Column, Index
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.db import Record, fetch
+from crm_kit.records.filtering import Parameters
+
+LEAST: Final = 1000
+"""Rows that are sorted without further ado: small tables, and those of which the database knows no size yet."""
+PAST_BOUND: Final = 2
+"""How many times the bound is read past the rows of others, which do not lie evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The sort key: nulls count as lowest, so that one index serves both directions."""
+
+    name: str
+    column: str
+    cast: str
+    descending: bool
+    nullable: bool
+
+    @property
+    def key(self) -> str:
+        """What rows are told apart by, as a list without directions."""
+        return f'"{self.column}", id'
+
+    @property
+    def sql(self) -> str:
+        """The ORDER BY list."""
+        way = "desc" if self.descending else "asc"
+        nulls = (" nulls last" if self.descending else " nulls first") if self.nullable else ""
+        return f'"{self.column}" {way}{nulls}, id {way}'
+
+    def follows(self, position: Sequence[Any], parameters: Parameters) -> list[str]:
+        """The conditions, one per branch, of the rows after a position."""
+        sign = "<" if self.descending else ">"
+        value, record_id = position
+        if value is None:
+            after = f"t.{self.column} is null and t.id {sign} {parameters.add(UUID(record_id), 'uuid')}"
+            return [after] if self.descending else [after, f"t.{self.column} is not null"]
+        at = parameters.add(value, "text") + f"::{self.cast}"
+        after = f"(t.{self.column}, t.id) {sign} ({at}, {parameters.add(UUID(record_id), 'uuid')})"
+        return [after, f"t.{self.column} is null"] if self.descending and self.nullable else [after]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whose rows, as parameters: arrays of owners and of business units. Without owners there are none."""
+
+    owners: str | None
+    units: str | None
+
+    @property
+    def sources(self) -> list[tuple[str, str]]:
+        """Where the rows come from: (FROM item, condition) for owners, and for units."""
+        if self.owners is None:
+            return [("", "false")]
+        sources = [(f"unnest({self.owners}) o (id)", "t.owner_id = o.id")]
+        if self.units is not None:
+            sources.append((f"unnest({self.units}) u (id)", "t.business_unit_id = u.id"))
+        return sources
+
+    @property
+    def covers(self) -> str:
+        """The condition on a row ``t``."""
+        if self.owners is None:
+            return "false"
+        mine = f"t.owner_id = any({self.owners})"
+        return mine if self.units is None else f"({mine} or t.business_unit_id = any({self.units}))"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables that a list reads."""
+
+    entities: tuple[type[Record], ...]
+
+    @property
+    def size(self) -> str:
+        """How many rows there are, as the database last counted them."""
+        names = ", ".join(f"""'public."{one.__tablename__}"'::regclass""" for one in self.entities)
+        return f"(select sum(greatest(reltuples, 0)) from pg_class where oid in ({names}))"
+
+    def two_ways(self, column: str) -> bool:
+        """Whether there is an index of all rows in this order, and none of each owner's."""
+        return _indexed(self.entities, column, "id") and not _indexed(self.entities, "owner_id", column, "id")
+
+
+@cache
+def _indexed(entities: tuple[type[Record], ...], *columns: str) -> bool:
+    return all(any(_columns(index) == columns for index in one.__table__.indexes) for one in entities)
+
+
+def _columns(index: Index) -> tuple[str, ...]:
+    """The columns of an index; one that says where its nulls go is a text."""
+    return tuple(one.name if isinstance(one, Column) else str(one).partition(" ")[0] for one in index.expressions)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page is to hold. ``branches`` are conditions, one after another in the order, that begin behind a position."""
+
+    table: str
+    columns: str
+    order: Order
+    conditions: tuple[str, ...]
+    branches: tuple[str, ...]
+    reach: Reach | None
+    """None reaches everything."""
+    size: int
+    limit: str
+    """``size``, as a parameter."""
+
+    def by_sources(self, *, sorting: bool = False) -> str:
+        """A page of each owner and unit, merged. ``sorting`` reads all that they have, whatever index has the order."""
+        sources = [("", "")] if self.reach is None else self.reach.sources
+        selects = []
+        for branch in self.branches:
+            for source, match in sources:
+                where = _where(match, *self.conditions, branch)
+                read = f"{self.table} t where {where}"
+                if sorting:
+                    read = f"(select * from {read} offset 0) t"
+                inner = f"select {self.columns} from {read} order by {self.order.sql} limit {self.limit}"
+                selects.append(f"select t.* from {source} cross join lateral ({inner}) t" if source else f"({inner})")
+        if len(selects) == 1 and not sources[0][0]:
+            return selects[0][1:-1]
+        merged = " union all ".join(selects)
+        distinct = f"distinct on ({self.order.key})" if len(selects) > 1 else ""
+        return f"select {distinct} * from ({merged}) t order by {self.order.sql} limit {self.limit}"
+
+    def by_counting(self, rows: str) -> str:
+        """A page of what is reached, if that is no more than the bound: each row tells the bound and how many there are."""
+        assert self.reach is not None
+        behind = f"({' or '.join(self.branches)})" if all(self.branches) else ""
+        key = f'"{self.order.column}"'
+        parts = [
+            f"(select t.* from {source} cross join lateral (select t.id, t.{key} from {self.table} t"
+            f" where {_where(match, *self.conditions, behind)} limit (select most + 1 from bound)) t)"
+            for source, match in self.reach.sources
+        ]
+        return (
+            f"with bound as materialized (select ceil(greatest({LEAST}, sqrt({self.limit} * {rows})))::bigint as most),"
+            f" reached as materialized ({' union '.join(parts)})"
+            f" select {self.columns}, (select most from bound) as the_bound, (select count(*) from reached) as the_count"
+            f" from {self.table} t where t.id in (select id from reached order by {self.order.sql} limit {self.limit})"
+            f" order by {self.order.sql}"
+        )
+
+    def by_walking(self, most: int) -> str:
+        """A page of what is reached of the next ``most`` rows in the order, whoever has them."""
+        assert self.reach is not None
+        walk = f"select * from {self.table} t where {self.branches[0] or 'true'} order by {self.order.sql} limit {most}"
+        where = _where(self.reach.covers, *self.conditions)
+        return f"select {self.columns} from ({walk}) t where {where} order by {self.order.sql} limit {self.limit}"
+
+
+def _where(*conditions: str) -> str:
+    return " and ".join(filter(None, conditions)) or "true"
+
+
+async def read_page(
+    conn: AsyncConnection, pages: Sequence[Page], tables: Tables, parameters: Parameters
+) -> list[dict[str, Any]]:
+    """The rows of a page, or of several with other reaches, merged into one."""
+    first = pages[0]
+    if len(pages) == 1 and first.reach is not None and first.reach.owners and tables.two_ways(first.order.column):
+        return await _read_either_way(conn, first, tables, parameters)
+    parts = [page.by_sources() for page in pages]
+    sql = parts[0]
+    if len(parts) > 1:
+        union = " union all ".join(f"({part})" for part in parts)
+        sql = f"select * from ({union}) t order by {first.order.sql} limit {first.limit}"
+    return [dict(row) for row in await fetch(conn, sql, parameters.values)]
+
+
+async def _read_either_way(
+    conn: AsyncConnection, page: Page, tables: Tables, parameters: Parameters
+) -> list[dict[str, Any]]:
+    rows = [dict(row) for row in await fetch(conn, page.by_counting(tables.size), parameters.values)]
+    bound, count = 0, 0
+    for row in rows:
+        bound, count = row.pop("the_bound"), row.pop("the_count")
+    if count <= bound:
+        return rows
+    # As a power of two, so that a growing table does not make ever new statements.
+    most: int = 1 << (PAST_BOUND * bound - 1).bit_length()
+    rows = [dict(row) for row in await fetch(conn, page.by_walking(most), parameters.values)]
+    if len(rows) == page.size:
+        return rows
+    # Theirs all lie further on.
+    return [dict(row) for row in await fetch(conn, page.by_sources(sorting=True), parameters.values)]
