@@ -149,10 +149,14 @@ select p.n as wanted, t.* from {wanted} p cross join lateral (
 ) t
 """
 
+# Names apart: of a common one only so many are compared, and none of them in the place of an equal address or number.
 CANDIDATES = """(
-    select t.* from {table} t where (lower(t.email) = p.email or {same_phone} or ({similar}))
-        and t.survivor_id is null and {only} and t.id is distinct from p.id and {more} {most}
+    (select t.* from {table} t where {equal} and {rest} {most})
+    union all
+    (select t.* from {table} t where ({similar}) and {equal} is not true and {rest} {most})
 )"""
+EQUAL = "(lower(t.email) = p.email or {same_phone})"
+REST = "t.survivor_id is null and {only} and t.id is distinct from p.id and {more}"
 
 AMONG = """
 select p.n, e.n, coalesce(e.email = p.email, false), coalesce(p.phone in (e.phone, e.mobile), false),
@@ -176,7 +180,8 @@ async def find(
     """For everybody looked for, at most ``limit`` records of each target, the likeliest first: one statement.
 
     ``more`` narrows what is found, as SQL over ``t`` (found) and ``p`` (looked for), with ``parameters``. With
-    ``candidates``, no more than so many are compared: whether there is one is then certain, which is the likeliest is not.
+    ``candidates``, no more than so many are compared of those who are alike by address or number, and of those by name:
+    whether there is one is then certain, which name is the likeliest is not.
     """
     values = parameters or Parameters()
     most = "" if candidates is None else f"limit {candidates}"
@@ -202,10 +207,9 @@ def _search(target: Target, wanted: str, limit: int, more: str, most: str) -> st
     similar = target.similar.format(name=target.name)
     candidates = CANDIDATES.format(
         table=target.table,
-        same_phone=" or ".join(f"{column} = any({numbers})" for column in columns),
+        equal=EQUAL.format(same_phone=" or ".join(f"{column} = any({numbers})" for column in columns)),
         similar=similar,
-        only=target.only,
-        more=more,
+        rest=REST.format(only=target.only, more=more),
         most=most,
     )
     return SEARCH.format(

@@ -23,8 +23,9 @@ from crm_kit.records.listing import Listing, covered, cursors_of, readable_after
 from crm_kit.records.presenter import to_json
 from crm_kit.uow import UnitOfWork
 from crm_sales.duplicates.finding import OF_THE_SAME_ENTITY, Match, Target, find
+from crm_sales.duplicates.known import SHOWN
 from crm_sales.duplicates.likeness import Somebody, display_name, is_compared, likeness_of
-from crm_sales.duplicates.telling import SHOWN, TOLD, told
+from crm_sales.duplicates.telling import TOLD, told
 
 SECONDS = 1.0
 """Time after which no further step begins: a third of what a request has."""

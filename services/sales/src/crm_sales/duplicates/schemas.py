@@ -109,6 +109,9 @@ class Duplicates(BaseModel):
     """Likely duplicates, the likeliest first."""
 
     duplicates: list[LikelyDuplicate | HiddenDuplicate] = Field(description="At most 20; empty when none is likely.")
+    more: bool = Field(
+        description="True when there may be more than those. Of a name that thousands have, a thousand records are compared."
+    )
 
 
 class Duplicated(BaseModel):

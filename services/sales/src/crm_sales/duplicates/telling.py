@@ -7,18 +7,23 @@ from fastapi.responses import Response
 from crm_contracts.access import Privilege
 from crm_kit.records.presenter import to_json
 from crm_kit.uow import UnitOfWork
-from crm_sales.duplicates.finding import Match, find, searches_for
+from crm_sales.duplicates.finding import Match, searches_for
+from crm_sales.duplicates.known import TOO_COMMON, Known, look_for
 from crm_sales.duplicates.likeness import Somebody
 
-SHOWN = 20
 TOLD = ("type", "id", "number", "name", "company_name", "email", "phone", "mobile_phone", "created_at")
 
 
 async def tell_duplicates_of(uow: UnitOfWork, record: Somebody) -> Response:
     """Who a record that somebody is about to make may be already: one statement, and nothing is made."""
     uow.principal.require(record.entity(), Privilege.CREATE)
-    found = await find(await uow.connection(), searches_for([record]), limit=SHOWN)
-    body = {"duplicates": [told(uow, match) for match in found[:SHOWN]]}
+    searches = searches_for([record])
+
+    async def look() -> Known:
+        return await look_for(await uow.connection(), searches)
+
+    known = await uow.quickly(look, f"{TOO_COMMON}; look for an e-mail address or a phone instead.")
+    body = {"duplicates": [told(uow, match) for match in known.matches], "more": known.more}
     return Response(to_json(body), 200, {"cache-control": "no-store"}, "application/json")
 
 
