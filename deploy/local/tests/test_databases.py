@@ -44,3 +44,41 @@ async def test_an_operator_who_is_no_superuser_makes_what_services_need(servers:
             await superuser.execute(f"drop role if exists {instance}_crm_{service.name}")
         await superuser.execute(f"drop role {instance}")
         await superuser.close()
+
+
+async def test_a_service_takes_a_third_of_the_connections_and_leaves_the_others_theirs(servers: Servers) -> None:
+    """The limit is set anew at each `up`, and the server itself keeps it."""
+    instance = f"limited{secrets.token_hex(4)}"
+    superuser = await asyncpg.connect(servers.database_url)
+    one, other = SERVICES[:2]
+    deployment = Deployment(instance, Backends(servers.database_url, "", ""), lambda name: f"{name}-password")
+    roles = {service: f"{instance}_crm_{service.name}" for service in (one, other)}
+    urls = {
+        service: as_user(in_database(servers.database_url, role), role, f"{service.name}-password")
+        for service, role in roles.items()
+    }
+    held: list[asyncpg.Connection] = []
+    try:
+        await databases.make(deployment, [one, other], wants_roles=True)
+        third = int(await superuser.fetchval("select current_setting('max_connections')::int / 3"))
+        limits = "select rolname, rolconnlimit from pg_roles where rolname = any($1)"
+        expected = dict.fromkeys(roles.values(), third)
+        assert dict(await superuser.fetch(limits, list(roles.values()))) == expected
+        # As many as the machine of a test may open beside others' tests: the limit is lowered to what is tried.
+        few = 3
+        await superuser.execute(f"alter role {roles[one]} connection limit {few}")
+        held += [await asyncpg.connect(urls[one]) for _ in range(few)]
+        with pytest.raises(asyncpg.TooManyConnectionsError, match=roles[one]):
+            await asyncpg.connect(urls[one])
+        held.append(await asyncpg.connect(urls[other]))
+        await databases.make(deployment, [one, other], wants_roles=True)
+        assert dict(await superuser.fetch(limits, list(roles.values()))) == expected, (
+            "what somebody changed is set again"
+        )
+    finally:
+        for conn in held:
+            await conn.close()
+        for role in roles.values():
+            await superuser.execute(f"drop database if exists {role} with (force)")
+            await superuser.execute(f"drop role if exists {role}")
+        await superuser.close()
