@@ -15,6 +15,7 @@ from crm_kit.db import OwnedRecord
 from crm_kit.runtime import Runtime, Service
 from crm_kit.testing import Answer, Client, People, grants, principal
 from crm_kit.testing.figures import Figures
+from tests.conftest import OTHERS
 from tests.integration.abroad import hear_of_what_examples_refer_to
 from tests.integration.bodies import body_of
 
@@ -29,6 +30,13 @@ REACH = {
 """The least depth that covers a row of each kind of owner."""
 
 Clients = Callable[[Principal | None], Client]
+
+
+@pytest.fixture(scope="session", params=OTHERS)
+def package(request: pytest.FixtureRequest) -> str:
+    """Each service but the one that has a file of its own."""
+    name: str = request.param
+    return name
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+import pytest
 import requests
 import schemathesis
 from fastapi import FastAPI, Request
@@ -36,6 +37,7 @@ from crm_kit.runtime import Service
 from crm_kit.testing import Client, People, principal
 from crm_kit.testing.figures import Figures
 from crm_kit.testing.serving import served
+from tests.conftest import OTHERS
 from tests.integration.abroad import hear_of_what_examples_refer_to
 from tests.integration.bodies import body_of
 
@@ -46,6 +48,13 @@ MEMBERS = {"type": str, "title": str, "status": int, "detail": str, "instance": 
 SETTINGS = settings(
     database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), print_blob=False
 )
+
+
+@pytest.fixture(scope="session", params=OTHERS)
+def package(request: pytest.FixtureRequest) -> str:
+    """Each service but the one that has a file of its own."""
+    name: str = request.param
+    return name
 
 
 def errors_are_problems(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
