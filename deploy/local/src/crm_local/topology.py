@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from crm_contracts.catalogue import all_events
+from crm_contracts.catalogue import all_entities, all_events
+from crm_contracts.types import personal_fields
 from crm_kit import subscribers, topology
 from crm_kit.bus import BrokerDown, BrokerRefused
 from crm_kit.management import Management, TopologyError, vhost_of
@@ -47,8 +48,16 @@ def _parser() -> argparse.ArgumentParser:
         "--queue", default="events", help=f"which of its queues, at most {subscribers.MOST_QUEUES}; events unless given"
     )
     subscriber.add_argument("--rotate-password", action="store_true", help="a new password; open connections end")
-    leaver = commands.add_parser("unsubscribe", help="take a subscriber's user, connections and queues away")
+    subscriber.add_argument(
+        "--everything",
+        action="store_true",
+        help="confirms a pattern that hears all events of all services, such as '#'",
+    )
+    leaver = commands.add_parser(
+        "unsubscribe", help="take a subscriber's user, connections and queues away, or one of its queues"
+    )
     leaver.add_argument("name")
+    leaver.add_argument("--queue", help="take this queue alone away; what it holds is lost")
     return parser
 
 
@@ -66,7 +75,9 @@ async def _run(arguments: argparse.Namespace, deployment: Deployment) -> int:
             print("\n".join(await _queues(backends)))
             return 0
         case "unsubscribe":
-            gone = await subscribers.unsubscribe(arguments.name, backends.amqp_url, _management(backends))
+            gone = await subscribers.unsubscribe(
+                arguments.name, backends.amqp_url, _management(backends), queue=arguments.queue
+            )
             print("\n".join(f"deleted  {one}" for one in gone) or "there is no such subscriber")
             return 0 if gone else 1
         case _:
@@ -77,6 +88,11 @@ async def _subscribe(arguments: argparse.Namespace, backends: Backends) -> int:
     for pattern in unheard(arguments.bind):
         # No error: the release that publishes it may still be to come.
         print(f"crm: no event has a type like '{pattern}'; docs/events.md lists them all", file=sys.stderr)
+    if wide := everything(arguments.bind):
+        print(f"crm: '{wide}' {given()}", file=sys.stderr)
+        if not arguments.everything:
+            print("crm: nothing was changed; bind what is needed, or say --everything, too", file=sys.stderr)
+            return 1
     made = await subscribers.subscribe(
         arguments.name,
         arguments.bind,
@@ -119,3 +135,19 @@ def unheard(patterns: Sequence[str]) -> list[str]:
     """The patterns that fit no event there is; a snapshot is one, though it comes without its binding."""
     types = [event.type for event in all_events()]
     return [pattern for pattern in patterns if not any(matches(pattern, type_) for type_ in types)]
+
+
+def everything(patterns: Sequence[str]) -> str | None:
+    """The first of the patterns that hears every event of every service; None when there is none."""
+    types = [event.type for event in all_events()]
+    return next((pattern for pattern in patterns if all(matches(pattern, type_) for type_ in types)), None)
+
+
+def given() -> str:
+    """What data a subscriber gets who hears everything."""
+    personal = [entity.name for entity in all_entities() if personal_fields(entity.record)]
+    services = sorted({entity.service for entity in all_entities()})
+    return (
+        f"gives every change of all {len(all_entities())} kinds of records of {', '.join(services)}, whoever owns them, each "
+        f"with the whole record. {len(personal)} kinds hold personal data: {', '.join(personal)}."
+    )

@@ -18,6 +18,7 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.catalogue import event_for, events_of
 from crm_kit import clock, inbox, outbox, replay
 from crm_kit.bus import BrokerDown, Outcome, Publisher, direct_key, replay_of
 from crm_kit.db import Database, new_id
@@ -333,7 +334,7 @@ def _instant(text: str) -> datetime:
 async def _run(arguments: argparse.Namespace, databases: Mapping[str, str], broker: Broker | None) -> int:
     chosen = [arguments.service] if arguments.service else sorted(databases)
     if arguments.command == "snapshot":
-        return await _snapshot(arguments, databases[arguments.service])
+        return await _snapshot(arguments, databases[arguments.service], broker)
     if arguments.command == "replay":
         if broker is None:
             raise TopologyError("a replay needs the broker")
@@ -373,9 +374,29 @@ async def _replay(arguments: argparse.Namespace, url: str, broker: Broker) -> in
     return 0
 
 
-async def _snapshot(arguments: argparse.Namespace, url: str) -> int:
+async def _askable(service: str, types: str, queue: str, broker: Broker | None) -> list[str]:
+    """The entities of a snapshot, when all of them can be sent: what is refused later would leave the others half sent.
+
+    Raises TopologyError.
+    """
+    entities = list(dict.fromkeys(name.strip() for name in types.split(",") if name.strip()))
+    snapshots = {entity: f"crm.{service}.{entity}.snapshot.v1" for entity in entities}
+    if unknown := [entity for entity, type_ in snapshots.items() if event_for(type_) is None]:
+        known = ", ".join(sorted({event.entity.name for event in events_of(service)}))
+        raise TopologyError(f"{service} has no {', '.join(unknown)}; nothing was asked for. It has {known}.")
+    if not entities:
+        raise TopologyError("name at least one entity with --types")
+    if broker is not None and broker.management_url:
+        patterns = await broker.patterns_of(queue)
+        if deaf := [e for e, type_ in snapshots.items() if not any(matches(pattern, type_) for pattern in patterns)]:
+            raise TopologyError(f"queue {queue} does not hear {', '.join(deaf)}; nothing was asked for")
+    return entities
+
+
+async def _snapshot(arguments: argparse.Namespace, url: str, broker: Broker | None) -> int:
+    entities = await _askable(arguments.service, arguments.types, arguments.queue, broker)
     async with _opened(url) as conn:
-        request = await snapshot(conn, arguments.types.split(","), arguments.queue)
+        request = await snapshot(conn, entities, arguments.queue)
     _say(f"requested {request}")
     if arguments.no_wait:
         return 0

@@ -95,7 +95,7 @@ async def subscribe(
     async with Management(management_url) as management:
         queues = await _queues(management, name, amqp_url)
         if full not in queues and not patterns:
-            raise TopologyError(f"say with --bind what {full} is to hear; --bind 'crm.#' is everything")
+            raise TopologyError(f"say with --bind what {full} is to hear")
         if full not in queues and len(queues) >= MOST_QUEUES:
             raise TopologyError(f"{name} has {len(queues)} queues, and may have {MOST_QUEUES}: bind one of them")
         is_new = await management.find(f"users/{quote(user, safe='')}") is None
@@ -115,12 +115,22 @@ async def subscribe(
     return Subscription(full, user, url, tuple(bound), bool(password))
 
 
-async def unsubscribe(name: str, amqp_url: str, management_url: str) -> list[str]:
-    """Take a subscriber's user, its connections and its queues away; returns what there was. Raises TopologyError."""
+async def unsubscribe(name: str, amqp_url: str, management_url: str, *, queue: str | None = None) -> list[str]:
+    """Take a subscriber's user, its connections and its queues away, or one ``queue`` of it alone; returns what there was.
+
+    Raises TopologyError.
+    """
     _require(name, "a subscriber's name")
     vhost, user = quote(vhost_of(amqp_url), safe=""), user_of(f"ext.{name}", amqp_url)
     gone: list[str] = []
     async with Management(management_url) as management:
+        if queue is not None:
+            _require(queue, "a queue's name")
+            full, queues = f"{_prefix(name)}{queue}", await _queues(management, name, amqp_url)
+            if full not in queues:
+                raise TopologyError(f"there is no queue {full}; {name} has {', '.join(queues) or 'none'}")
+            await management.delete(f"queues/{vhost}/{quote(full, safe='')}", missing_ok=True)
+            return [f"queue {full}"]
         if await management.find(f"users/{quote(user, safe='')}") is not None:
             await management.delete(f"users/{quote(user, safe='')}", missing_ok=True)
             gone.append(f"user {user}")

@@ -73,6 +73,12 @@ class EchoCreated(Event):
     record: EchoRecord
 
 
+class EchoSnapshot(Event):
+    type: ClassVar[str] = "crm.mini.echo.snapshot.v1"
+    entity: ClassVar[Entity] = ECHO
+    record: EchoRecord
+
+
 class Base(DeclarativeBase):
     metadata = service_metadata()
     type_annotation_map = TYPE_MAP

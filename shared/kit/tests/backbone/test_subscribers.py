@@ -213,6 +213,15 @@ async def test_unsubscribing_leaves_nothing(broker: Broker, billing: Subscriptio
     assert await unsubscribe("billing", broker.amqp_url, broker.management_url) == []
 
 
+async def test_one_queue_goes_and_the_rest_stays(broker: Broker, billing: Subscription) -> None:
+    at = (broker.amqp_url, broker.management_url)
+    await subscribe("billing", [RENAMED], *at, queue="more")
+    assert await unsubscribe("billing", *at, queue="more") == ["queue ext.billing.more"]
+    with pytest.raises(TopologyError, match=r"there is no queue ext\.billing\.more; billing has ext\.billing\.events"):
+        await unsubscribe("billing", *at, queue="more")
+    assert await types_in(billing.amqp_url, billing.queue) == [], "its user and its other queue are as they were"
+
+
 async def test_nothing_is_given_that_was_not_asked_for(broker: Broker) -> None:
     with pytest.raises(TopologyError, match="--bind"):
         await subscribe("vague", [], broker.amqp_url, broker.management_url)
