@@ -59,27 +59,28 @@ class Suite:
         tell(f"{name} is in epoch {epoch.number}")
         for pair in pairs:
             if pair.group.kind == "step":
-                follower = await self._runtime(pair.follower)
+                follower = await self.runtime(pair.follower)
                 count = await carry_over(follower, pair.group, await self._publisher(pair), epoch)
                 tell(f"{pair.group.name}: {count} records go on from where {name} was restored")
         return epoch
 
     async def rebuild(self, pair: Pair, tell: Tell, *, anew: bool = False) -> Rebuilt:
         """Rebuild the copies that a group of projections has of a service's records."""
-        follower = await self._runtime(pair.follower)
+        follower = await self.runtime(pair.follower)
         dispatcher = Dispatcher(self.parties[pair.follower].consumers, follower)
         return await Rebuild(follower, dispatcher, pair.group, await self._publisher(pair), tell).run(anew=anew)
 
     async def compare(self, pair: Pair, drained: Drained, seconds: float = SETTLE_SECONDS) -> Report:
         """Compare what a group has with what it follows has."""
-        follower = await self._runtime(pair.follower)
+        follower = await self.runtime(pair.follower)
         return await Comparison(follower, pair.group, await self._publisher(pair), drained).run(seconds)
 
     async def _publisher(self, pair: Pair) -> Publisher:
         service = self.parties[pair.publisher].service
-        return Publisher(service, await self._runtime(pair.publisher), pair.group.followed(pair.publisher))
+        return Publisher(service, await self.runtime(pair.publisher), pair.group.followed(pair.publisher))
 
-    async def _runtime(self, name: str) -> Runtime:
+    async def runtime(self, name: str) -> Runtime:
+        """A service, opened."""
         if name not in self._opened:
             self._opened[name] = await self._stack.enter_async_context(self.parties[name].opened())
         return self._opened[name]

@@ -1,0 +1,304 @@
+"""Copies beside their publisher, in the databases of three services: compared, rebuilt, and brought back from a lost future."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from crm_activities.app import SERVICE as ACTIVITIES
+from crm_activities.consumers import CONSUMERS as ACTIVITIES_CONSUMERS
+from crm_contracts.sales import (
+    AccountCreated,
+    AccountUpdated,
+    CompetitorCreated,
+    CompetitorDeleted,
+    CompetitorUpdated,
+    SalesStageUpdated,
+)
+from crm_contracts.sales.choices import Tier
+from crm_insights.app import SERVICE as INSIGHTS
+from crm_insights.consumers import CONSUMERS as INSIGHTS_CONSUMERS
+from crm_kit.db import new_id
+from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.outbox import stamped
+from crm_kit.reconciling import compare, rebuild
+from crm_kit.reconciling.compare import Report
+from crm_kit.reconciling.parties import Party
+from crm_kit.reconciling.restored import Suite
+from crm_kit.runtime import Runtime
+from crm_kit.testing.databases import Databases
+from crm_kit.uow import UnitOfWork
+from crm_sales.account.model import Account
+from crm_sales.app import SERVICE as SALES
+from crm_sales.competitor.model import Competitor
+from crm_sales.consumers import CONSUMERS as SALES_CONSUMERS
+from crm_sales.sales_stage.model import SalesStage
+
+Change = Callable[[UnitOfWork], Awaitable[None]]
+SOURCE = "/crm/sales"
+UNHEARD = (
+    "update outbox set state = 'published', published_at = created_at where state = 'pending' returning body, epoch"
+)
+LISTENS = """
+insert into inbox_bound (consumer, source, bound_at) select c, '/crm/sales', '2020-01-01Z' from unnest($1::text[]) c
+"""
+
+
+async def yes() -> bool:
+    return True
+
+
+async def no() -> bool:
+    return False
+
+
+@dataclass
+class Trio:
+    """Sales, and activities and insights, which follow it; events are handed on by the test."""
+
+    suite: Suite
+    sales: Runtime
+    followers: dict[str, Runtime]
+    said: list[str] = field(default_factory=list)
+    queue: list[Message] | None = None
+    """Where events lie while they are not handed on."""
+
+    async def change(self, change: Change, *, lost: bool = False) -> None:
+        """A unit of work of sales. One that is ``lost`` has reached everybody and is in no backup."""
+        async with self.sales.db.connect(autocommit=False) as conn, conn.begin() as transaction:
+            await conn.exec_driver_sql("select 1")
+            uow = UnitOfWork.for_timer(conn, self.sales)
+            await change(uow)
+            await uow.flush()
+            if lost:
+                rows: Any = (await conn.exec_driver_sql(UNHEARD)).all()
+                await transaction.rollback()
+                await self.hand_on([Message.read(stamped(*row)) for row in rows])
+
+    async def publish(self) -> None:
+        """Hand on what is in the outbox."""
+        async with self.sales.db.begin() as conn:
+            rows: Any = (await conn.exec_driver_sql(UNHEARD)).all()
+        await self.hand_on([Message.read(stamped(*row)) for row in rows])
+
+    async def hand_on(self, messages: list[Message]) -> None:
+        if self.queue is not None:
+            self.queue += messages
+            return
+        for name, runtime in self.followers.items():
+            await Dispatcher(self.suite.parties[name].consumers, runtime).settle(messages)
+
+    async def compared(self, drained: Callable[[], Awaitable[bool]] = yes, seconds: float = 60) -> dict[str, Report]:
+        pairs = self.suite.pairs(publishers=["sales"])
+        return {pair.group.name: await self.suite.compare(pair, drained, seconds) for pair in pairs}
+
+    async def rebuilt(self, name: str) -> None:
+        [pair] = [pair for pair in self.suite.pairs(publishers=["sales"]) if pair.group.name == name]
+        await self.suite.rebuild(pair, self.said.append)
+
+    async def shown(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What activities shows."""
+        async with self.followers["activities"].db.autocommit() as conn:
+            return [tuple(row) for row in await conn.exec_driver_sql(sql, parameters)]
+
+
+@pytest.fixture
+async def trio(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Trio]:
+    monkeypatch.setattr(compare, "CALM_SECONDS", 0.0)
+    monkeypatch.setattr(compare, "LOOK_SECONDS", 0.01)
+    made = {service.name: databases.of(service) for service in (SALES, ACTIVITIES, INSIGHTS)}
+    consumers = {"sales": SALES_CONSUMERS, "activities": ACTIVITIES_CONSUMERS, "insights": INSIGHTS_CONSUMERS}
+    parties = {name: Party(of.service, consumers[name], of.url) for name, of in made.items()}
+    async with Suite.of(parties) as suite:
+        opened = {name: await suite.runtime(name) for name in parties}
+        trio = Trio(suite, opened.pop("sales"), opened)
+        for name, runtime in opened.items():
+            async with runtime.db.begin() as conn:
+                await conn.exec_driver_sql(LISTENS, (list(consumers[name].groups),))
+        await trio.publish()
+        yield trio
+    # The epoch is a column's default, which no restoring of rows puts back.
+    async with trio.sales.db.begin() as conn:
+        await conn.exec_driver_sql("alter table outbox alter column epoch set default 0")
+    await trio.sales.db.dispose()
+    for of in made.values():
+        await of.restore()
+
+
+def competitor(name: str) -> Competitor:
+    owner = {"owner_type": "user", "owner_id": new_id(), "business_unit_id": new_id()}
+    return Competitor(name=name, product_ids=[], **owner)
+
+
+async def make(trio: Trio) -> dict[str, UUID]:
+    """Three competitors, known to everybody."""
+    made: dict[str, UUID] = {}
+
+    async def add(uow: UnitOfWork) -> None:
+        for name in ("Acme", "Bolt", "Core"):
+            made[name] = uow.add(competitor(name), CompetitorCreated).id
+
+    await trio.change(add)
+    await trio.publish()
+    return made
+
+
+def renamed(record_id: UUID, name: str) -> Change:
+    async def change(uow: UnitOfWork) -> None:
+        record = await uow.load(Competitor, record_id)
+        record.name = name
+        uow.emit(record, CompetitorUpdated)
+
+    return change
+
+
+COPIES = "select name, version from record_ref where type = 'competitor' and not deleted order by name"
+
+
+async def test_everybody_follows_a_restored_publisher_and_forgets_its_lost_future(trio: Trio) -> None:
+    made = await make(trio)
+    for report in (await trio.compared()).values():
+        assert not report.diverged, report
+
+    async def remove(uow: UnitOfWork) -> None:
+        uow.remove(await uow.load(Competitor, made["Bolt"]), CompetitorDeleted)
+
+    lost: list[UUID] = []
+
+    async def add(uow: UnitOfWork) -> None:
+        lost.append(uow.add(competitor("Lost"), CompetitorCreated).id)
+
+    async def rename_stage(uow: UnitOfWork) -> None:
+        stage = await uow.load(SalesStage, (await uow.execute(STAGE)).scalar_one())
+        stage.name = "Lost"
+        uow.emit(stage, SalesStageUpdated)
+
+    for change in (renamed(made["Acme"], "Lost name"), remove, add, rename_stage):
+        await trio.change(change, lost=True)
+    found = await trio.compared()
+    assert found["activities.refs"].counts == {"missing": 0, "extra": 1, "behind": 0, "ahead": 3}
+    assert found["activities.refs"].ids["extra"] == [str(lost[0])]
+    assert found["activities.timeline"].counts == {"missing": 0, "extra": 4, "behind": 0, "ahead": 0}
+    assert found["insights.stages"].counts["ahead"] == 1
+
+    epoch = await trio.suite.begin_epoch("sales", reason="restored", tell=trio.said.append)
+    assert trio.said[0] == f"sales is in epoch {epoch.number}"
+    await trio.change(renamed(made["Acme"], "Acme & Sons"))
+    await trio.publish()
+    assert ("Acme & Sons", 2) in await trio.shown(COPIES)
+    for name in ("activities.refs", "activities.timeline", "insights.stages"):
+        await trio.rebuilt(name)
+    for report in (await trio.compared()).values():
+        assert not report.diverged, report
+    assert await trio.shown(COPIES) == [("Acme & Sons", 2), ("Bolt", 1), ("Core", 1)]
+    assert await trio.shown("select * from timeline_event where record_id = $1", lost[0]) == []
+    assert await trio.shown("select count(*) from timeline_event where record_id = $1", made["Acme"]) == [(2,)]
+
+    await trio.change(add, lost=True)
+    assert len(await trio.shown(COPIES)) == 4, "a record of the epoch, though it is not in the database"
+
+
+async def test_what_the_lost_future_still_had_on_its_way_changes_nothing_after_a_rebuild(trio: Trio) -> None:
+    made = await make(trio)
+    trio.queue = []
+
+    async def add(uow: UnitOfWork) -> None:
+        uow.add(competitor("Lost"), CompetitorCreated)
+
+    await trio.change(add, lost=True)
+    await trio.change(renamed(made["Acme"], "Lost name"), lost=True)
+    await trio.suite.begin_epoch("sales", reason="restored", tell=trio.said.append)
+    for name in ("activities.refs", "activities.timeline"):
+        await trio.rebuilt(name)
+    late, trio.queue = trio.queue, None
+    await trio.hand_on(late)
+    assert await trio.shown(COPIES) == [("Acme", 1), ("Bolt", 1), ("Core", 1)]
+    assert not (await trio.compared())["activities.timeline"].diverged
+
+
+async def test_a_rebuild_mends_what_is_wrong_and_goes_on_where_it_was_interrupted(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await make(trio)
+    monkeypatch.setattr(rebuild, "PAGE", 1)
+    monkeypatch.setattr(rebuild, "SAY_SECONDS", 0.0)
+    async with trio.followers["activities"].db.begin() as conn:
+        await conn.exec_driver_sql("update record_ref set name = 'wrong' where type = 'competitor'")
+        await conn.exec_driver_sql("delete from record_ref where id = $1", (made["Core"],))
+
+    def interrupted(line: str) -> None:
+        if "2 told" in line:
+            raise InterruptedError
+
+    [pair] = [pair for pair in trio.suite.pairs(["activities"], ["sales"]) if pair.group.name == "activities.refs"]
+    with pytest.raises(InterruptedError):
+        await trio.suite.rebuild(pair, interrupted)
+    assert len([name for name, _ in await trio.shown(COPIES) if name in made]) == 2
+
+    async def meanwhile() -> None:
+        for number in range(5):
+            await trio.change(renamed(made["Bolt"], f"Bolt {number}"))
+            await trio.publish()
+
+    done, again, _ = await asyncio.gather(
+        trio.suite.rebuild(pair, trio.said.append), trio.suite.rebuild(pair, trio.said.append), meanwhile()
+    )
+    assert f"{pair.group.name} from {SOURCE}: goes on" in trio.said
+    assert await trio.shown(COPIES) == [("Acme", 1), ("Bolt 4", 6), ("Core", 1)]
+    assert (done.failed, again.failed) == (0, 0)
+    assert not (await trio.compared())["activities.refs"].diverged
+
+
+async def test_what_is_on_its_way_does_not_count_and_what_is_parked_does(trio: Trio) -> None:
+    made = await make(trio)
+    await trio.change(renamed(made["Acme"], "Acme 2"))
+    unpublished = (await trio.compared(seconds=0.1))["activities.refs"]
+    assert (unpublished.diverged, unpublished.in_flight) == (False, 1)
+    async with trio.sales.db.begin() as conn:
+        await conn.exec_driver_sql(UNHEARD)
+    queued = (await trio.compared(no, seconds=0.1))["activities.refs"]
+    assert (queued.diverged, queued.in_flight) == (False, 1)
+    lost = (await trio.compared())["activities.refs"]
+    assert (lost.counts["behind"], lost.ids["behind"]) == (1, [str(made["Acme"])])
+    kept = "select behind, missing from projection_check where consumer = 'activities.refs' and source = $1"
+    assert await trio.shown(kept, SOURCE) == [(1, 0)]
+    await trio.rebuilt("activities.refs")
+    assert not (await trio.compared())["activities.refs"].diverged
+    assert await trio.shown(kept, SOURCE) == [(0, 0)]
+
+
+POSITIONS = "select entity, epoch, version, deleted from inbox_position where consumer = 'activities.merges' and entity = any($1)"
+
+
+async def test_steps_go_on_with_the_first_event_of_the_epoch(trio: Trio) -> None:
+    made: list[UUID] = []
+
+    async def add(uow: UnitOfWork) -> None:
+        owner = {"owner_type": "user", "owner_id": new_id(), "business_unit_id": new_id()}
+        made.append(uow.add(Account(name="Acme", tier=Tier.STANDARD, credit_hold=False, **owner), AccountCreated).id)
+
+    async def rename(uow: UnitOfWork) -> None:
+        account = await uow.load(Account, made[0])
+        account.name += " again"
+        uow.emit(account, AccountUpdated)
+
+    await trio.change(add)
+    await trio.change(rename)
+    await trio.publish()
+    for change in (rename, add):
+        await trio.change(change, lost=True)
+    assert {row[2] for row in await trio.shown(POSITIONS, made)} == {3, 1}
+    assert (await trio.compared())["activities.merges"].ids["ahead"] == [str(made[0])]
+    number = (await trio.suite.begin_epoch("sales", reason="restored", tell=trio.said.append)).number
+    assert dict.fromkeys(await trio.shown(POSITIONS, made)) == dict.fromkeys(
+        [(made[0], number, 2, False), (made[1], number, 1, True)]
+    )
+    await trio.change(rename)
+    await trio.publish()
+    assert (made[0], number, 3, False) in await trio.shown(POSITIONS, made)
+
+
+STAGE = SalesStage.__table__.select().with_only_columns(SalesStage.__table__.c.id).limit(1)
