@@ -50,6 +50,16 @@ class Collector:
             self.bodies.append(body)
             self._came.notify_all()
 
+    def take_figures(self, body: bytes) -> None:
+        with self._came:
+            self.figures.append(body)
+            self._came.notify_all()
+
+    def figures_until(self, complete: Callable[[bytes], bool], seconds: float = 60) -> bool:
+        """Whether figures came of which this is true."""
+        with self._came:
+            return self._came.wait_for(lambda: any(map(complete, self.figures)), seconds)
+
     def trace(self, trace_id: str) -> list[Span]:
         """All spans of a trace that have come so far."""
         wanted = bytes.fromhex(trace_id)
@@ -80,7 +90,7 @@ def collecting() -> Iterator[Collector]:
             if self.path == "/v1/traces":
                 collector.take(text)
             elif self.path == "/v1/metrics":
-                collector.figures.append(text)
+                collector.take_figures(text)
             # The answers to both are alike: empty.
             answer = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200 if self.path in ("/v1/traces", "/v1/metrics") else 404)

@@ -31,7 +31,11 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="session")
 def suite(servers: Servers, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """The suite, running and traced."""
-    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    told = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+    }
     with running(tmp_path_factory.mktemp("suite") / "home", choose(1)[0], servers, told) as found:
         yield found
 

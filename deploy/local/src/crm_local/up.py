@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from crm_kit.clock import monotonic
-from crm_local import control, entrypoints, ports, rotation
+from crm_local import control, entrypoints, observability, ports, rotation
 from crm_local.control import NotReady
 from crm_local.deployment import Deployment
 from crm_local.liveness import Liveness, seconds_between_looks
@@ -40,6 +40,8 @@ def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
         _require_free(gateway_port())
         suite = Suite(kept, services, home.operator_secret())
         home.assign_ports(kept, suite.assigned_ports())
+        shown = {name: suite.metrics_url(name) for name, _, _ in suite.members()}
+        observability.write_configuration(home.path / "prometheus.yml", shown)
         session = _Session(home, suite, *find_servers(home, kept))
         try:
             with session.supervisor.watching():

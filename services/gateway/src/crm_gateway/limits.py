@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict
 from typing import Final
 
+from crm_gateway.proxy.breaker import REFUSED
 from crm_kit import clock
 from crm_kit.errors import DomainError
 
@@ -52,4 +53,5 @@ class Limiter:
 
     def refusal(self, left: float) -> TooManyRequests:
         """The 429 for a caller with nothing left."""
+        REFUSED.labels("", "rate").inc()
         return TooManyRequests(max(1, math.ceil(-left / self._rate)), self._rate)

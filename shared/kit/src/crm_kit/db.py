@@ -119,8 +119,8 @@ class Database:
         )
         self._size = pool_size
         half = max(1, pool_size // 2)
-        self.shares = Shares(half)
-        self.slow = Shares(1, half)
+        self.shares = Shares(half, name="connections")
+        self.slow = Shares(1, half, name="slow reads")
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property

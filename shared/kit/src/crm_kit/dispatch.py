@@ -38,6 +38,12 @@ log = structlog.get_logger(__name__)
 
 HANDLED = counter("crm.inbox.handled", "Events that took effect in a handler group.", "group")
 FAILED = counter("crm.inbox.failed", "Failed attempts to handle an event.", "group")
+PROCESS = histogram(
+    "messaging.process.duration",
+    "What a handler group does with the events of one transaction, without its commit.",
+    "group",
+    "outcome",
+)
 LAG = histogram(
     "crm.inbox.lag",
     "From the change at its source to its effect here.",
@@ -240,7 +246,8 @@ class Dispatcher:
         async with self.runtime.db.begin() as conn:
             plans = await self._plan(conn, concerned, successors)
             for plan in plans:
-                await self._run(conn, plan)
+                if plan.run:
+                    await self._timed(conn, plan)
                 handled.extend((plan.group, message) for message in plan.run)
             await inbox.put_aside(conn, [waiting for plan in plans for waiting in plan.wait])
             await inbox.finish(conn, [key for plan in plans for key in plan.done])
@@ -310,6 +317,14 @@ class Dispatcher:
             plan.positions.append((line, decision.position, ".deleted.v" in last.envelope.type))
             if decision.position.epoch > position.epoch:
                 plan.anew.add(line.entity)
+
+    async def _timed(self, conn: AsyncConnection, plan: _Plan) -> None:
+        began, outcome = clock.monotonic(), "failed"
+        try:
+            await self._run(conn, plan)
+            outcome = "done"
+        finally:
+            PROCESS.labels(plan.group.name, outcome).observe(clock.monotonic() - began)
 
     async def _run(self, conn: AsyncConnection, plan: _Plan) -> None:
         if plan.group.kind == "step":

@@ -15,16 +15,20 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import structlog
 from opentelemetry import metrics as api
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, Metric, generate_latest, make_wsgi_app  # noqa: TID251  # the one place
 from prometheus_client.exposition import ThreadingWSGIServer  # noqa: TID251  # the one place
 
+from crm_kit import clock
+from crm_kit.histograms import SentReader, ShownReader
+from crm_kit.metrics import gauge
 from crm_kit.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+STARTED = gauge("crm.process.start_timestamp", "When this process was started.", unit="s")
 
 READER_SECONDS: Final = 10.0
 """How long a reader may say or take nothing: as long as Prometheus waits."""
@@ -39,6 +43,7 @@ _server: ThreadingWSGIServer | None = None
 def set_up(settings: Settings) -> None:
     """Begin to keep figures, serve them where ``CRM_METRICS_PORT`` says, and send them where OTLP is asked for."""
     global _server
+    STARTED.set(clock.now().timestamp())
     provide(resource_of(settings), _senders(settings))
     if settings.metrics_port:
         _server = serve(settings.metrics_host, settings.metrics_port)
@@ -48,7 +53,7 @@ def provide(resource: Resource, senders: list[MetricReader] | None = None) -> No
     """Keep figures; once in a process, because OpenTelemetry has one provider."""
     global _provider
     if _provider is None:
-        reader = PrometheusMetricReader(
+        reader = ShownReader(
             scope_info_enabled=False, resource_attribute_filter=PROMOTED.__contains__, registry=REGISTRY
         )
         _provider = MeterProvider([reader, *(senders or [])], resource, shutdown_on_exit=False)
@@ -82,7 +87,7 @@ def _senders(settings: Settings) -> list[MetricReader]:
     if "otlp" not in chosen or not (named or settings.otlp_endpoint):
         return []
     endpoint = named or settings.otlp_endpoint.rstrip("/") + "/v1/metrics"
-    return [PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=endpoint))]
+    return [SentReader(OTLPMetricExporter(endpoint=endpoint))]
 
 
 def serve(host: str, port: int) -> ThreadingWSGIServer | None:

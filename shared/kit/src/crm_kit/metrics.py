@@ -7,9 +7,11 @@ Names are OpenTelemetry's; Prometheus shows dots as underscores, the unit (``s``
 behind a counter: ``crm_inbox_handled_total``. A label has few values, known beforehand: routes and groups, never ids or paths.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Literal
 
 from opentelemetry import metrics as api
@@ -52,8 +54,9 @@ class Declared:
         return tuple(label.replace(".", "_") for label in self.labels)
 
 
+HISTOGRAMS: "Final[list[Histogram]]" = []
 DECLARED: Final[dict[str, Declared]] = {}
-"""Every figure of the modules imported so far, by name."""
+"""Every figure of the modules imported so far, by name; the SDK is not told of histograms."""
 
 
 def _declare(name: str, kind: Kind, unit: str, description: str, labels: tuple[str, ...]) -> Declared:
@@ -81,9 +84,9 @@ def histogram(
     name: str, description: str, *labels: str, unit: str = "s", buckets: Sequence[float] = SECONDS
 ) -> "Histogram":
     """Counts values, most often durations, by size."""
-    declared = _declare(name, "histogram", unit, description, labels)
-    made = _METER.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=list(buckets))
-    return Histogram(declared, made.record)
+    found = Histogram(_declare(name, "histogram", unit, description, labels), [float(bound) for bound in buckets])
+    HISTOGRAMS.append(found)
+    return found
 
 
 def observed(name: str, description: str, *labels: str, unit: str = "", counts: bool = False) -> "Observed":
@@ -159,15 +162,26 @@ def _attributes(declared: Declared, values: tuple[str, ...]) -> Mapping[str, str
     return dict(zip(declared.labels, values, strict=True))
 
 
-class _Timed:
-    __slots__ = ("_attributes", "_record")
+class Distribution:
+    """Values by size, of one set of labels: for ``crm_kit.histograms`` to read when somebody looks."""
 
-    def __init__(self, record: Callable[..., None], attributes: Mapping[str, str]) -> None:
-        self._record, self._attributes = record, attributes
+    __slots__ = ("attributes", "bounds", "counts", "largest", "smallest", "total")
+
+    def __init__(self, bounds: Sequence[float], attributes: Mapping[str, str]) -> None:
+        self.bounds, self.attributes = bounds, attributes
+        self.counts = [0] * (len(bounds) + 1)
+        self.total, self.smallest, self.largest = 0.0, inf, 0.0
 
     def observe(self, value: float) -> None:
         """Count a value; one below zero, as clocks of two machines make, as zero."""
-        self._record(max(0.0, value), self._attributes)
+        if value < 0.0:
+            value = 0.0
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+        if value > self.largest:
+            self.largest = value
+        if value < self.smallest:
+            self.smallest = value
 
     @contextmanager
     def time(self) -> Iterator[None]:
@@ -182,15 +196,15 @@ class _Timed:
 class Histogram:
     """What ``histogram`` declares."""
 
-    def __init__(self, declared: Declared, record: Callable[..., None]) -> None:
-        self.declared, self._record = declared, record
-        self._children: dict[tuple[str, ...], _Timed] = {}
+    def __init__(self, declared: Declared, bounds: Sequence[float]) -> None:
+        self.declared, self._bounds = declared, bounds
+        self._children: dict[tuple[str, ...], Distribution] = {}
 
-    def labels(self, *values: str) -> _Timed:
+    def labels(self, *values: str) -> Distribution:
         """The child with these label values, in the order of the declaration."""
         child = self._children.get(values)
         if child is None:
-            child = self._children[values] = _Timed(self._record, _attributes(self.declared, values))
+            child = self._children[values] = Distribution(self._bounds, _attributes(self.declared, values))
         return child
 
     def observe(self, value: float) -> None:
@@ -200,6 +214,10 @@ class Histogram:
     def time(self) -> AbstractContextManager[None]:
         """Count how long the block takes; for one without labels."""
         return self.labels().time()
+
+    def distributions(self) -> Sequence[Distribution]:
+        """Those of all labels so far."""
+        return list(self._children.values())
 
 
 class Observed:

@@ -43,6 +43,9 @@ LONGEST_BACKOFF = timedelta(minutes=10)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 PUBLISH = histogram("crm.relay.publish", "From sending a batch to its last confirm.")
+BATCH_SIZE = histogram(
+    "crm.relay.batch", "Events published at once.", unit="", buckets=(1, 5, 10, 25, 50, 100, 200, MOST_AT_ONCE)
+)
 PUBLISHED = counter("crm.relay.published", "Events confirmed by the broker.")
 PIECE = gauge(
     "crm.relay.piece", f"Events sent before their confirms are waited for: {MOST_AT_ONCE}, fewer while those are slow."
@@ -167,6 +170,7 @@ class Relay:
                 return 0
             told = ((row["traceparent"], str(row["id"]), row["type"]) for row in rows)
             began = monotonic()
+            BATCH_SIZE.observe(len(rows))
             with PUBLISH.time(), event_spans("publish", SpanKind.PRODUCER, told) as traced:
                 patience = CONFIRM_SECONDS if len(rows) > 1 else CONFIRM_ONE_SECONDS
                 outcomes = await self._publisher.publish(

@@ -11,14 +11,16 @@ from sqlalchemy import MetaData, Select, Uuid, cast, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import configure_mappers
 
+from crm_kit import clock
 from crm_kit.db import Database, OwnedRecord, Record
 from crm_kit.directory import Directory
+from crm_kit.metrics import Readings
 from crm_kit.notify import Notifier
 from crm_kit.numbers import Numbers
 from crm_kit.records.presenter import Named
 from crm_kit.settings import Settings
 from crm_kit.tokens import TokenVerifier, http_keys
-from crm_kit.vitals import watched_loop, watched_pool
+from crm_kit.vitals import KEYS_AGE, watched_loop, watched_pool
 
 NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mapping[UUID, Named]]]
 """The names of referenced records, and whose they are, all in one statement."""
@@ -162,6 +164,11 @@ def access_runtime(runtime: Runtime) -> Runtime:
     return replace(runtime, db=db)
 
 
+def _keys_age(runtime: Runtime) -> Readings:
+    confirmed_at = runtime.tokens.confirmed_at
+    return [] if confirmed_at is None else [((), clock.monotonic() - confirmed_at)]
+
+
 @asynccontextmanager
 async def open_runtime(service: Service, settings: Settings, db: Database | None = None) -> AsyncIterator[Runtime]:
     """Connect, follow identity, and close again. A pool that was given stays open."""
@@ -171,7 +178,7 @@ async def open_runtime(service: Service, settings: Settings, db: Database | None
     await runtime.tokens.start()
     try:
         async with watched_loop():
-            with watched_pool("main", runtime.db):
+            with watched_pool("main", runtime.db), KEYS_AGE.reading(lambda: _keys_age(runtime)):
                 yield runtime
     finally:
         await runtime.tokens.stop()

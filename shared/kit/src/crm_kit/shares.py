@@ -6,11 +6,14 @@ from collections.abc import Hashable
 from typing import Final
 
 from crm_kit.errors import DomainError
+from crm_kit.metrics import counter
 
 WAIT_SECONDS: Final = 2.0
 """How long a request waits for its turn, or for one after another: as long as for a connection of the pool."""
 LONGEST_LINE: Final = 200
 """How many of one holder wait at a time; one more is refused at once."""
+
+REFUSED = counter("crm.shares.refused", "Requests whose turn for a share did not come.", "share")
 
 
 class TooManyAtOnce(DomainError):
@@ -41,7 +44,10 @@ class Shares:
     To take one that is free costs no more than a look into a table: this stands before every request.
     """
 
-    def __init__(self, each: int, all: int | None = None, *, seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, each: int, all: int | None = None, *, seconds: float = WAIT_SECONDS, name: str = "other"
+    ) -> None:
+        self._refused = REFUSED.labels(name)
         self._each, self._all, self._seconds = each, all, seconds
         self._held: dict[Hashable, int] = {}
         self._taken = 0
@@ -74,6 +80,7 @@ class Shares:
             return
         line = self._lines.setdefault(holder, deque())
         if len(line) >= LONGEST_LINE:
+            self._refused.inc()
             raise TooManyAtOnce
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.append(turn)
@@ -83,6 +90,7 @@ class Shares:
         except BaseException as error:
             self._leave(holder, turn)
             if isinstance(error, TimeoutError):
+                self._refused.inc()
                 raise (TooManyAtOnce if self.held(holder) else OthersFirst)() from None
             raise
 

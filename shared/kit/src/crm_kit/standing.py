@@ -10,11 +10,14 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_kit.metrics import gauge
 from crm_kit.migrations import head_of, refusal_of, revision_of
 from crm_kit.runtime import Service
 
 TOLD = 5
 """So many differences are named; whoever mends these finds the rest."""
+
+FITS = gauge("crm.schema.fits", "1 when the database holds what this build needs.")
 
 _FOUND = """
 select 'column ' || c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod)
@@ -40,6 +43,11 @@ class Standing:
 
     async def reasons(self, conn: AsyncConnection) -> list[str]:
         """Why this build must not work on this database; empty when it may."""
+        reasons = await self._reasons(conn)
+        FITS.set(int(not reasons))
+        return reasons
+
+    async def _reasons(self, conn: AsyncConnection) -> list[str]:
         if not (package := self._service.migrations):
             return []
         revision, known = await revision_of(conn), head_of(package)

@@ -21,7 +21,7 @@ from crm_kit.announcing import Cause
 from crm_kit.backoff import Backoff
 from crm_kit.dispatch import describe
 from crm_kit.logs import working
-from crm_kit.metrics import counter
+from crm_kit.metrics import counter, gauge
 from crm_kit.outages import database_away, database_busy
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.runtime import Runtime
@@ -42,6 +42,10 @@ FAILURES_A_ROUND = 50
 """After so many the timer as a whole rests: where all rows fail, each would be tried again and again."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
+CHORE_DONE = gauge(
+    "crm.chore.last_success_timestamp", "When this process last did a chore; any replica does it.", "chore", unit="s"
+)
+CHORE_FAILED = counter("crm.chore.failed", "Chores that raised.", "chore")
 FIRED = counter("crm.timer.fired", "Due rows handled.", "timer")
 FAILED = counter("crm.timer.failed", "Due rows whose handler raised.", "timer")
 
@@ -215,11 +219,13 @@ class TimerLoop:
                     lock = "select pg_try_advisory_xact_lock(hashtext($1))"
                     if (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():
                         await chore.chore(conn)
+                        CHORE_DONE.labels(chore.name).set(clock.now().timestamp())
             except Exception as error:
                 if isinstance(error, OSError) or database_away(error):
                     raise
                 # The chores after it are done all the same.
                 self._next_chore[chore.name] = clock.monotonic() + self._pauses[chore.name].next()
+                CHORE_FAILED.labels(chore.name).inc()
                 log.error("timers.chore_failed", chore=chore.name, exc_info=error)
                 continue
             self._pauses[chore.name].reset()

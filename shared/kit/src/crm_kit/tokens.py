@@ -98,6 +98,8 @@ class TokenVerifier:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._verified: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
         self._fetched_at = float("-inf")
+        self.confirmed_at: float | None = None
+        """When identity last told its keys."""
         self._fetching = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -195,7 +197,7 @@ class TokenVerifier:
                 log.warning("keys not fetched; the set has no usable key")
                 return
             changed = keys.keys() != self._keys.keys()
-            self._keys = keys
+            self._keys, self.confirmed_at = keys, clock.monotonic()
             if changed:
                 # A withdrawn key must not live on in what was verified with it.
                 self._verified.clear()

@@ -8,18 +8,18 @@ import resource
 import shutil
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from crm_kit.clock import monotonic
 from crm_kit.db import Database
-from crm_kit.metrics import Readings, histogram, observed
+from crm_kit.metrics import Readings, gauge, histogram, observed
+from crm_kit.settings import Settings
 
 SAMPLE_SECONDS: Final = 0.5
-_STARTED: Final = monotonic()
+READY_SECONDS: Final = 10.0
 _PROC: Final = Path("/proc/self")
 
 CPU = observed("process.cpu.time", "Processor time used.", "cpu.mode", unit="s", counts=True)
@@ -27,7 +27,6 @@ MEMORY = observed("process.memory.usage", "Memory that is resident, what it shar
 FILES = observed("process.unix.file_descriptor.count", "Open files and connections.")
 FILES_LIMIT = observed("crm.process.file_descriptor.limit", "Files and connections that may be open.")
 THREADS = observed("process.thread.count", "Threads.")
-UPTIME = observed("process.uptime", "Since the start of the process.", unit="s")
 COLLECTIONS = observed("cpython.gc.collections", "Garbage collections.", "cpython.gc.generation", counts=True)
 BUILD = observed("crm.build_info", "1; the labels say what runs.", "version", "python")
 DISK_FREE = observed(
@@ -43,6 +42,32 @@ CONNECTIONS = observed("db.client.connection.count", "Connections to the databas
 CONNECTIONS_MAX = observed("db.client.connection.max", "Connections that there may be.", "pool")
 PENDING = observed("db.client.connection.pending_requests", "Work that waits for a connection.", "pool")
 TIMEOUTS = observed("db.client.connection.timeouts", "Work that got no connection within 2 s.", "pool", counts=True)
+
+
+KEYS_AGE = observed("crm.tokens.keys_age", "Since identity last told the keys that tokens are verified with.", unit="s")
+READY = gauge("crm.ready", "1 when this process is ready for work, as /readyz says.")
+Reasons = Callable[[], Awaitable[list[str]]]
+
+
+@asynccontextmanager
+async def watched_readiness(settings: Settings, unready: Reasons) -> AsyncIterator[None]:
+    """Ask now and then whether the process is ready, where somebody is shown."""
+    if not settings.metrics_port and not settings.otlp_endpoint:
+        yield
+        return
+    task = asyncio.create_task(_watch_readiness(unready), name="readiness")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch_readiness(unready: Reasons) -> None:
+    while True:
+        READY.set(int(not await unready()))
+        await asyncio.sleep(READY_SECONDS)
 
 
 @asynccontextmanager
@@ -125,7 +150,6 @@ MEMORY.add(_memory)
 FILES.add(_files)
 FILES_LIMIT.add(lambda: [((), resource.getrlimit(resource.RLIMIT_NOFILE)[0])])
 THREADS.add(lambda: [((), threading.active_count())])
-UPTIME.add(lambda: [((), monotonic() - _STARTED)])
 COLLECTIONS.add(lambda: [((str(number),), one["collections"]) for number, one in enumerate(gc.get_stats())])
 BUILD.add(_build)
 DISK_FREE.add(lambda: _disk(2))

@@ -30,6 +30,7 @@ from crm_kit.runtime import Runtime, Service, open_runtime
 from crm_kit.settings import Settings
 from crm_kit.standing import Standing
 from crm_kit.telemetry import SpanKind, span, tracing
+from crm_kit.vitals import watched_readiness
 from crm_kit.web_figures import Requests
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,9 @@ def create_app(
             app.state.runtime = runtime
             if opened is not None and (waiting := opened(runtime)) is not None:
                 await waiting
-            yield
+            standing = Standing(service)
+            async with watched_readiness(runtime.settings, lambda: unready(standing, runtime)):
+                yield
 
     app = FastAPI(
         title=f"Liaison {service.title}",

@@ -32,7 +32,7 @@ from crm_kit.runtime import Runtime, Service, access_runtime, open_runtime
 from crm_kit.settings import Settings
 from crm_kit.standing import Standing
 from crm_kit.timers import TimerLoop, Timers
-from crm_kit.vitals import watched_pool
+from crm_kit.vitals import watched_pool, watched_readiness
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,8 @@ class Worker:
                 async with self._health(runtime):
                     with watched_pool("access", apart.db):
                         self._start(runtime, apart, publisher)
-                        code = await self._watch()
+                        async with watched_readiness(self._settings, lambda: self._unready(runtime)):
+                            code = await self._watch()
                         await self._drain()
             finally:
                 await publisher.close()

@@ -8,10 +8,15 @@ from typing import Final
 
 from crm_kit import clock
 from crm_kit.errors import DomainError
+from crm_kit.metrics import counter
 
 FAILURES_TO_OPEN: Final = 5
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 8.0
+
+REFUSED = counter(
+    "crm.gateway.refused", "Requests that reached no service: rate, share, slots or breaker.", "upstream", "reason"
+)
 
 
 class Unavailable(DomainError):
@@ -48,8 +53,10 @@ class Bulkhead:
     def slot(self, caller: Hashable = None) -> Iterator[None]:
         """Hold one slot; 429 when the caller holds too many, 503 when all are taken. None is the gateway itself."""
         if caller is not None and self._held[caller] >= self._share:
+            REFUSED.labels(self._upstream, "share").inc()
             raise TooManyUnderWay(self._upstream, self._share)
         if self.taken >= self._slots:
+            REFUSED.labels(self._upstream, "slots").inc()
             raise Unavailable(f"The {self._upstream} service is busy; try again.")
         self.taken += 1
         self._held[caller] += 1
@@ -92,6 +99,7 @@ class Breaker:
             return False
         left = self._closed_again_at - self._now()
         if left > 0 or self._trying:
+            REFUSED.labels(self._upstream, "breaker").inc()
             raise Unavailable(f"The service '{self._upstream}' cannot be reached; try again.", max(left, FIRST_PAUSE))
         self._trying = True
         return True

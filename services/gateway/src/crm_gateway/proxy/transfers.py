@@ -66,7 +66,7 @@ class Transfers:
         self._upstream = upstream
         share = settings.transfer_share
         self._arriving = Bulkhead(upstream, settings.upload_slots, share)
-        self._working = Shares(share, settings.transfer_slots, seconds=settings.idle_seconds)
+        self._working = Shares(share, settings.transfer_slots, seconds=settings.idle_seconds, name="transfers")
 
     @property
     def taken(self) -> int:

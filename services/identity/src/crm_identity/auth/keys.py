@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit import clock
 from crm_kit.db import Database
 from crm_kit.errors import DomainError
+from crm_kit.metrics import Readings, observed
 from crm_kit.signing import SigningKey
 
 NONCE_BYTES = 12
@@ -97,15 +98,23 @@ class _Held:
     signing: SigningKey
     published: list[dict[str, Any]]
     read_at: float
+    created_at: datetime
+
+
+AGE = observed("crm.identity.signing_key_age", "Since the key that signs access tokens was made.", unit="s")
 
 
 class KeyRing:
     """The keys as one process holds them, read again four times within the introduction of a new one."""
 
+    latest: ClassVar["KeyRing | None"] = None
+    """The one of this process."""
+
     def __init__(self, db: Database, secret: str, introduction: timedelta = INTRODUCTION) -> None:
         self._db, self._secret = db, secret
         self._introduction = introduction
         self._held: _Held | None = None
+        KeyRing.latest = self
 
     async def signing(self) -> SigningKey:
         """The key to sign with now."""
@@ -131,5 +140,13 @@ class KeyRing:
         if not rows:
             raise DomainError("unavailable", "There is no key to sign tokens with; was the database migrated?")
         introduced = [row for row in rows if row[3] <= now - self._introduction] or rows[:1]
-        kid, sealed = introduced[-1][:2]
-        return _Held(unseal(kid, sealed, self._secret), [orjson.loads(row[2]) for row in rows], clock.monotonic())
+        kid, sealed, _, created_at = introduced[-1]
+        published = [orjson.loads(row[2]) for row in rows]
+        return _Held(unseal(kid, sealed, self._secret), published, clock.monotonic(), created_at)
+
+    def age(self) -> Readings:
+        """How old the key is that signs, as far as it was read; to be shown."""
+        return [] if self._held is None else [((), (clock.now() - self._held.created_at).total_seconds())]
+
+
+AGE.add(lambda: KeyRing.latest.age() if KeyRing.latest else [])

@@ -27,6 +27,7 @@ from crm_kit.importing.jobs import WAKE_CHANNEL
 from crm_kit.importing.outcome import Outcome
 from crm_kit.importing.queue import Job, StoredRow
 from crm_kit.logs import working
+from crm_kit.metrics import counter, histogram, observed
 from crm_kit.outages import database_away, database_busy, ran_out_of_time
 from crm_kit.runtime import Runtime
 from crm_kit.telemetry import SpanKind, span, trace_id_of
@@ -46,6 +47,11 @@ LOOKS = 5
 CLEAN_SECONDS = 30.0
 JOBS_REMEMBERED = 1000
 
+CHUNK_SECONDS = histogram("crm.import.chunk", "From the first row of a chunk to its commit.", "entity")
+ROWS = counter("crm.import.rows", "Rows worked off, those that were refused included.", "entity")
+FAILED = counter("crm.import.failed", "Failures that were no row's.", "entity")
+LANES_BUSY = observed("crm.import.lanes_busy", f"Chunks in hand, {LANES} at most.")
+
 
 class ImportLoop:
     """Works off the jobs of one service's importers, two chunks at a time: one is made while the other is written."""
@@ -55,6 +61,7 @@ class ImportLoop:
         self._importers = {importer.entity.entity(): importer for importer in importers}
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._busy = 0
         self._singly: dict[UUID, int] = {}
         """How many rows of a job are to be taken one by one, so that the one that nobody foresaw is found."""
         self._sizes: dict[UUID, int] = {}
@@ -68,6 +75,10 @@ class ImportLoop:
     async def run(self) -> None:
         """Work until stopped; an outage of the database is waited out."""
         self._runtime.notifier.listen(WAKE_CHANNEL, lambda _: self._news.set())
+        with LANES_BUSY.reading(lambda: [((), self._busy)]):
+            await self._run_lanes()
+
+    async def _run_lanes(self) -> None:
         async with asyncio.TaskGroup() as lanes:
             for _ in range(LANES):
                 lanes.create_task(self._run_lane())
@@ -125,10 +136,17 @@ class ImportLoop:
             if not rows:
                 return True
             began = clock.monotonic()
-            uow = await self._import(conn, job, rows)
+            self._busy += 1
+            try:
+                uow = await self._import(conn, job, rows)
+            finally:
+                self._busy -= 1
             hit("import.before_commit")
         hit("import.after_commit")
-        self._note_pace(job, len(rows), clock.monotonic() - began)
+        seconds = clock.monotonic() - began
+        CHUNK_SECONDS.labels(job.entity_type).observe(seconds)
+        ROWS.labels(job.entity_type).inc(len(rows))
+        self._note_pace(job, len(rows), seconds)
         uow.announce()
         return True
 
@@ -212,6 +230,7 @@ class ImportLoop:
         if ran_out_of_time(error) and size > 1:
             self._remember(self._sizes, job, max(1, size // 4))
             return
+        FAILED.labels(job.entity_type).inc()
         log.error("import.unforeseen", exc_info=error, attempts=job.attempts, **_ids(job))
         if job.id not in self._singly:
             self._remember(self._singly, job, CHUNK)

@@ -29,7 +29,7 @@ class Storing:
     """Files being stored by this process: one of each caller, few in all. Who waits holds no connection."""
 
     def __init__(self) -> None:
-        self._shares = Shares(1, FILES_AT_ONCE, seconds=WAIT_SECONDS)
+        self._shares = Shares(1, FILES_AT_ONCE, seconds=WAIT_SECONDS, name="import files")
 
     @asynccontextmanager
     async def turn_of(self, caller: UUID) -> AsyncIterator[None]:

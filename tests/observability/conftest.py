@@ -1,0 +1,25 @@
+"""promtool comes with Debian's package of Prometheus; where neither is to be had, its tests are left out."""
+
+import shutil
+
+import pytest
+
+from crm_local.servers import packages
+
+_PROMTOOL = shutil.which("promtool") is not None or packages.can_install()
+collect_ignore = [] if _PROMTOOL else ["test_rules.py"]
+
+
+def pytest_report_header() -> str:
+    """Say what is left out, and why."""
+    return f"alerts: {'tested' if _PROMTOOL else 'not tested, there is no promtool and no root to install it'}"
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """The program, installed if need be."""
+    if (found := shutil.which("promtool")) is None:
+        packages.install(("prometheus",))
+        found = shutil.which("promtool")
+    assert found is not None
+    return found
