@@ -36,6 +36,8 @@ PROMOTED: Final = frozenset({"service.name", "crm.role"})
 """Told with every figure, as ``service_name`` and ``crm_role``: who asks for all replicas of a service names these."""
 
 MOST_READERS: Final = 4
+SHUTDOWN_MILLISECONDS: Final = 3000
+"""How long a process that ends waits for a collector that does not answer."""
 _provider: MeterProvider | None = None
 _server: ThreadingWSGIServer | None = None
 
@@ -73,7 +75,7 @@ def shut_down() -> None:
         _server.server_close()
         _server = None
     if _provider is not None:
-        _provider.shutdown()
+        _provider.shutdown(SHUTDOWN_MILLISECONDS)
 
 
 def shown() -> str:
