@@ -19,16 +19,15 @@ TIMERS = Timers()
 
 
 @TIMERS.every("forget ended sessions", seconds=3600)
-async def forget_ended_sessions(conn: AsyncConnection) -> None:
+async def forget_ended_sessions(conn: AsyncConnection) -> int:
     """Refresh tokens past their end."""
-    await forget_sessions(conn, clock.now())
+    return await forget_sessions(conn, clock.now())
 
 
 @TIMERS.every("forget failed log-ins", seconds=600)
-async def forget_failed_logins(conn: AsyncConnection) -> None:
-    """Failures that lock nobody any more."""
-    await forget_old_failures(conn, IdentitySettings(), clock.now())
-    await forget_known(conn, clock.now())
+async def forget_failed_logins(conn: AsyncConnection) -> int:
+    """Failures that lock nobody any more, and addresses where nobody logs in any more."""
+    return await forget_old_failures(conn, IdentitySettings(), clock.now()) or await forget_known(conn, clock.now())
 
 
 @TIMERS.every("forget retired keys", seconds=3600)
@@ -38,9 +37,9 @@ async def forget_keys(conn: AsyncConnection) -> None:
 
 
 @TIMERS.every("forget idle buckets", seconds=60)
-async def forget_idle_buckets(conn: AsyncConnection) -> None:
+async def forget_idle_buckets(conn: AsyncConnection) -> int:
     """Attempts that no longer limit anybody."""
-    await forget_idle(conn, clock.now())
+    return await forget_idle(conn, clock.now())
 
 
 def run() -> None:

@@ -1,14 +1,21 @@
 """Who changed what, when, from what to what: one row for each version of each record, in the change's own transaction."""
 
-from sqlalchemy import Column, Integer, MetaData, PrimaryKeyConstraint, String, Table, Uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, Uuid, event
 from sqlalchemy.dialects.postgresql import JSON
 
+from crm_kit import clock
 from crm_kit.db import Timestamp
+from crm_kit.partitions import SCHEMA, Partitioned
+
+AUDIT = Partitioned("public.audit", "at", period="month", ahead=2, key="entity_id, version")
 
 
 def audit_table(metadata: MetaData) -> Table:
     """The audit trail. It outlives the record it speaks of, so nothing refers to it and it refers to nothing."""
-    return Table(
+    audit = Table(
         "audit",
         metadata,
         Column("entity_id", Uuid, nullable=False),
@@ -21,5 +28,18 @@ def audit_table(metadata: MetaData) -> Table:
         Column("correlation_id", String(128), nullable=False),
         Column("changes", JSON, comment="{field: {old, new}}"),
         Column("record", JSON, comment="the whole record, where it was created or deleted"),
-        PrimaryKeyConstraint("entity_id", "version"),
+        postgresql_partition_by="RANGE (at)",
+        info={"parts": ("audit_default",)},
     )
+    event.listen(audit, "after_create", _make_parts)
+    return audit
+
+
+def audit_parts(since: datetime) -> list[str]:
+    """The statements that make the parts of an empty audit trail."""
+    return [f"create schema if not exists {SCHEMA}", *AUDIT.tree(since)]
+
+
+def _make_parts(_: Table, connection: Connection, **__: Any) -> None:
+    for statement in audit_parts(AUDIT.begin(clock.now())):
+        connection.exec_driver_sql(statement)

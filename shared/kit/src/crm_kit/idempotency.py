@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_kit.chores import delete_some
 from crm_kit.db import Timestamp
 from crm_kit.errors import DomainError
 
@@ -35,7 +36,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 
 def idempotency_table(metadata: MetaData) -> Table:
-    """Answers already given, kept for a day."""
+    """Answers already given, kept for ``CRM_IDEMPOTENCY_HOURS``."""
     return Table(
         "idempotency",
         metadata,
@@ -132,14 +133,6 @@ KEEP_ANSWER = (
 )
 
 
-FORGOTTEN_AT_ONCE = 5000
-
-
 async def forget_answers(conn: AsyncConnection, before: datetime) -> int:
-    """Drop answers older than ``before``; returns how many, ``FORGOTTEN_AT_ONCE`` at most."""
-    result = await conn.exec_driver_sql(
-        "delete from idempotency where ctid = any(array("
-        "select ctid from idempotency where created_at < $1 limit $2::int))",
-        (before, FORGOTTEN_AT_ONCE),
-    )
-    return result.rowcount
+    """Drop some of the answers older than ``before``; returns how many."""
+    return await delete_some(conn, "idempotency", "created_at < $1", before)

@@ -7,7 +7,7 @@ not done) · parked (given up, an operator decides) · skipped (an operator deci
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.envelope import MAX_VERSION
 from crm_kit import clock
+from crm_kit.chores import AT_ONCE
 from crm_kit.db import fetch
 from crm_kit.ordering import Place
 
@@ -448,14 +449,31 @@ async def remember_bound(conn: AsyncConnection, pairs: Sequence[tuple[str, str]]
     return {(row[0], row[1]): row[2] for row in rows}
 
 
+# Of each group and source the first key, found by the primary key alone: also of groups that are no more.
+_LINES = """
+with recursive line as (
+  (select consumer, source from inbox order by consumer, source limit 1)
+  union all
+  select next.consumer, next.source from line cross join lateral (
+    select consumer, source from inbox where (consumer, source) > (line.consumer, line.source)
+    order by consumer, source limit 1) next
+)
+select consumer, source from line
+"""
 _FORGET = """
-delete from inbox where (consumer, source, event_id) in (select consumer, source, event_id from inbox
-  where consumer = $1 and source = $2 and event_id < $3 and state in ('done', 'skipped') order by event_id limit $4)
+delete from inbox where ctid = any(array(select ctid from inbox
+  where consumer = $1 and source = $2 and event_id < $3 and state in ('done', 'skipped') limit $4 for update skip locked))
 """
 
 
-async def forget_done(conn: AsyncConnection, consumer: str, source: str, *, days: int, limit: int = 5000) -> int:
-    """Delete keys of events made more than ``days`` ago; event ids are UUIDv7, so the primary key finds them."""
-    cutoff = clock.now() - timedelta(days=days)
-    oldest = UUID(int=int(cutoff.timestamp() * 1000) << 80)
-    return (await conn.exec_driver_sql(_FORGET, (consumer, source, oldest, limit))).rowcount
+async def forget_done(conn: AsyncConnection, before: datetime) -> int:
+    """Delete some of the keys of events made before then; returns how many, ``AT_ONCE`` at most.
+
+    Event ids are UUIDv7, so the primary key finds the old ones.
+    """
+    oldest, gone = UUID(int=int(before.timestamp() * 1000) << 80), 0
+    for consumer, source in await _rows(conn, _LINES):
+        if gone >= AT_ONCE:
+            break
+        gone += (await conn.exec_driver_sql(_FORGET, (consumer, source, oldest, AT_ONCE - gone))).rowcount
+    return gone

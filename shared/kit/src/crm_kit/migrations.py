@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_kit import adoption
 from crm_kit.db import Database
 from crm_kit.schema import v0001
 
@@ -81,6 +82,7 @@ def migrate(package: str, database_url: str, metadata: MetaData) -> bool:
 async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
     db = Database(database_url, pool_size=1, application_name="migrate")
     try:
+        await adoption.before_migrating(db, LOCK)
         async with db.begin() as conn:
             await conn.exec_driver_sql("set local lock_timeout = '60s'")
             await conn.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
@@ -94,7 +96,8 @@ async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
                 "alter table alembic_version add column if not exists compatible_from varchar(32)"
             )
             await conn.exec_driver_sql("update alembic_version set compatible_from = $1", (_compatible_from(package),))
-            return True
+        await adoption.after_migrating(db, LOCK)
+        return True
     finally:
         await db.dispose()
 

@@ -1,17 +1,20 @@
 """The outbox: what a committed change has to tell, kept in the change's own transaction until the broker has it.
 
-The unit of work writes the rows; ``crm_kit.relay`` publishes them. Published rows stay as the source of replays.
+The unit of work writes the rows; ``crm_kit.relay`` publishes them. Published rows stay as the source of replays: marked,
+a row moves from the part that holds what is pending to the part of the day that it was made on. So every statement of the
+hot path names ``state = 'pending'``, and PostgreSQL looks at that one small part.
 """
 
-from datetime import timedelta
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     DDL,
     BigInteger,
     Column,
+    Connection,
     Identity,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -20,12 +23,13 @@ from sqlalchemy import (
     Text,
     Uuid,
     event,
-    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
+from crm_kit.chores import delete_some
+from crm_kit.partitions import LIKE, SCHEMA, Partitioned
 
 SHARDS = 16
 WAKE_CHANNEL = "crm_outbox"
@@ -42,11 +46,10 @@ def shard_of(entity_id: UUID) -> int:
 
 def outbox_tables(metadata: MetaData) -> Table:
     """Add ``outbox``, ``outbox_shard`` and ``snapshot_request``; returns the first."""
-    pending = text("state = 'pending'")
     outbox = Table(
         "outbox",
         metadata,
-        Column("seq", BigInteger, Identity(always=True), primary_key=True),
+        Column("seq", BigInteger, Identity(always=True), nullable=False),
         Column("id", Uuid, nullable=False, comment="event id = AMQP message id"),
         Column("shard", SmallInteger, nullable=False),
         Column("entity_type", Text, nullable=False),
@@ -62,14 +65,10 @@ def outbox_tables(metadata: MetaData) -> Table:
         Column("last_error", Text),
         Column("state", Text, nullable=False, server_default="pending", comment="pending, published or skipped"),
         Column("epoch", Integer, nullable=False, server_default="0", comment="the default is the database's epoch"),
+        postgresql_partition_by="LIST (state)",
+        info={"parts": ("outbox_pending", "outbox_sent")},
     )
-    Index("ix_outbox_pending", outbox.c.shard, outbox.c.seq, postgresql_where=pending)
-    Index(
-        "ix_outbox_held",
-        outbox.c.shard,
-        outbox.c.entity_id,
-        postgresql_where=text("state = 'pending' and next_attempt_at is not null"),
-    )
+    event.listen(outbox, "after_create", _make_parts)
     shards = Table("outbox_shard", metadata, Column("shard", SmallInteger, primary_key=True, autoincrement=False))
     event.listen(shards, "after_create", DDL(INSERT_SHARDS))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
     Table(
@@ -87,11 +86,11 @@ def outbox_tables(metadata: MetaData) -> Table:
     return outbox
 
 
-_FORGET = """
-with oldest as (select seq from outbox order by seq limit $2)
-delete from outbox using oldest
-where outbox.seq = oldest.seq and outbox.state <> 'pending' and coalesce(outbox.published_at, outbox.created_at) < $1
-"""
+SENT = Partitioned(f"{SCHEMA}.outbox_sent", "created_at", period="day", ahead=3, key="seq")
+"""What is published or skipped, by the day it was made on."""
+
+PENDING_STORAGE = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, vacuum_truncate = off"
+"""Every row leaves soon: dead ones are cleared away by their number, and the file keeps its size for the next ones."""
 
 
 def stamped(body: bytes, epoch: int) -> bytes:
@@ -99,6 +98,26 @@ def stamped(body: bytes, epoch: int) -> bytes:
     return b'{"epoch":%d,' % epoch + body[1:] if epoch else body
 
 
-async def forget_published(conn: AsyncConnection, *, days: int, limit: int = 5000) -> int:
-    """Delete up to ``limit`` of the oldest rows published more than ``days`` ago; returns how many."""
-    return (await conn.exec_driver_sql(_FORGET, (clock.now() - timedelta(days=days), limit))).rowcount
+def outbox_parts(since: datetime) -> list[str]:
+    """The statements that make the parts of an empty outbox."""
+    pending, sent = f"{SCHEMA}.outbox_pending", SENT.parent
+    return [
+        f"create schema if not exists {SCHEMA}",
+        f"create table {pending} (like public.outbox {LIKE}, primary key (seq)) with ({PENDING_STORAGE})",
+        f"create index ix_outbox_pending on {pending} (shard, seq)",
+        f"create index ix_outbox_held on {pending} (shard, entity_id) where next_attempt_at is not null",
+        f"alter table public.outbox attach partition {pending} for values in ('pending')",
+        f"create table {sent} (like public.outbox {LIKE}) partition by range (created_at)",
+        f"alter table public.outbox attach partition {sent} default",
+        *SENT.tree(since),
+    ]
+
+
+def _make_parts(_: Table, connection: Connection, **__: Any) -> None:
+    for statement in outbox_parts(SENT.begin(clock.now())):
+        connection.exec_driver_sql(statement)
+
+
+async def forget_stray(conn: AsyncConnection, before: datetime) -> int:
+    """Delete what no part took and is older; returns how many rows. All other rows go with their parts."""
+    return await delete_some(conn, SENT.default, "coalesce(published_at, created_at) < $1", before)

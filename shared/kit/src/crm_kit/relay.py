@@ -71,11 +71,13 @@ select o.* from unnest($1::smallint[]) s (shard) cross join lateral (
 ) o order by o.seq
 """
 _MARK = """
-update outbox set state = 'published', published_at = $2, next_attempt_at = null, last_error = null where seq = any($1)
+update outbox set state = 'published', published_at = $2, next_attempt_at = null, last_error = null
+where seq = any($1) and state = 'pending'
 """
 _HOLD = """
 update outbox set attempts = attempts + 1, next_attempt_at = held.at, last_error = held.error
-from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as held(seq, at, error) where outbox.seq = held.seq
+from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as held(seq, at, error)
+where outbox.seq = held.seq and outbox.state = 'pending'
 """
 
 

@@ -79,8 +79,34 @@ class Settings(EnvironmentSettings):
     json_depth: int = Field(32, validation_alias="CRM_JSON_DEPTH")
     hop_seconds: float = Field(3.0, validation_alias="CRM_HOP_SECONDS", description="Longest a request may take here.")
     projection_wait_seconds: float = Field(2.0, validation_alias="CRM_PROJECTION_WAIT_SECONDS")
-    idempotency_hours: int = Field(24, validation_alias="CRM_IDEMPOTENCY_HOURS")
-    outbox_days: int = Field(90, validation_alias="CRM_OUTBOX_DAYS")
+    idempotency_hours: int = Field(
+        24,
+        ge=1,
+        le=24 * 365,
+        validation_alias="CRM_IDEMPOTENCY_HOURS",
+        description="Hours that the answer to an Idempotency-Key is kept.",
+    )
+    outbox_days: int = Field(
+        90,
+        ge=1,
+        le=3650,
+        validation_alias="CRM_OUTBOX_DAYS",
+        description="Days that published events are kept for replays.",
+    )
+    inbox_days: int = Field(
+        0,
+        ge=0,
+        le=3650,
+        validation_alias="CRM_INBOX_DAYS",
+        description="Days that the keys of handled events are kept; 0 is CRM_OUTBOX_DAYS + 30, and 120 at least.",
+    )
+    audit_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        validation_alias="CRM_AUDIT_DAYS",
+        description="Days of history that are kept; 0 is for ever.",
+    )
     import_jobs: int = Field(
         20, ge=1, validation_alias="CRM_IMPORT_JOBS", description="Imports of one caller that may wait at a time."
     )
@@ -122,3 +148,17 @@ class Settings(EnvironmentSettings):
     def connections(self) -> int:
         """Size of the connection pool."""
         return self.pool_size or (6 if self.role == "api" else 5)
+
+    @property
+    def days_of_keys(self) -> int:
+        """How long the keys of handled events are kept."""
+        return self.inbox_days or max(120, self.outbox_days + 30)
+
+    @model_validator(mode="after")
+    def _keys_outlive_events(self) -> Self:
+        if self.inbox_days and self.inbox_days <= self.outbox_days:
+            raise ValueError(
+                f"CRM_INBOX_DAYS is {self.inbox_days} and CRM_OUTBOX_DAYS {self.outbox_days}: a replay of events whose keys"
+                " are forgotten would take effect twice. Make the first larger than the second, in every service alike"
+            )
+        return self

@@ -1,4 +1,5 @@
-"""Whether a database holds what this build needs: its revision, and the tables, columns, indexes and constraints themselves.
+"""Whether a database holds what this build needs: its revision, and the tables, columns, indexes,
+constraints and parts themselves.
 
 A revision is a claim. A migration that was edited after it had run, a restore of half a database or an operator's hand
 make it false, and every request would tell so with an error of its own.
@@ -30,6 +31,10 @@ where c.relnamespace = 'public'::regnamespace
 union all
 select 'constraint ' || c.relname || '.' || k.conname, ''
 from pg_constraint k join pg_class c on c.oid = k.conrelid
+where c.relnamespace = 'public'::regnamespace
+union all
+select 'part ' || c.relname || '.' || p.relname, ''
+from pg_inherits i join pg_class c on c.oid = i.inhparent join pg_class p on p.oid = i.inhrelid
 where c.relnamespace = 'public'::regnamespace
 """
 
@@ -87,8 +92,13 @@ def _needed(table: Table) -> dict[str, str]:
     preparer = dialect.identifier_preparer
     needed = {f"column {table.name}.{column.name}": _as_told(column.type.compile(dialect)) for column in table.columns}
     indexes = [preparer.format_index(index) for index in table.indexes]
-    constraints = [preparer.format_constraint(constraint) for constraint in table.constraints]
+    # A table without a primary key has one of no columns.
+    constraints = [
+        preparer.format_constraint(key) for key in table.constraints if key is not table.primary_key or key.columns
+    ]
     needed |= {f"index {table.name}.{_unquoted(name)}": "" for name in indexes}
+    # Parts by time come and go; those that any row may need are there for good.
+    needed |= {f"part {table.name}.{part}": "" for part in table.info.get("parts", ())}
     return needed | {f"constraint {table.name}.{_unquoted(name)}": "" for name in constraints if name}
 
 

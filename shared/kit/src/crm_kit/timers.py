@@ -1,4 +1,4 @@
-"""What happens because time passes: rows that have become due, and housekeeping at intervals.
+"""What happens because time passes: rows that have become due, and housekeeping at intervals (``crm_kit.chores``).
 
 A due row is claimed under SKIP LOCKED and handled in a transaction and unit of work of its own, so any number of
 workers share the work. The handler changes the row so that it is no longer due; a crash before the commit leaves it
@@ -19,9 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit import clock, failpoints
 from crm_kit.announcing import Cause
 from crm_kit.backoff import Backoff
+from crm_kit.chores import Chore, ChoreLoop, Housekeeping
 from crm_kit.dispatch import describe
 from crm_kit.logs import working
-from crm_kit.metrics import counter, gauge
+from crm_kit.metrics import counter
 from crm_kit.outages import database_away, database_busy
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.runtime import Runtime
@@ -32,7 +33,6 @@ log = structlog.get_logger(__name__)
 
 DueQuery = Callable[[datetime], Select[UUID]]
 DueHandler = Callable[[UUID, UnitOfWork], Awaitable[None]]
-Chore = Callable[[AsyncConnection], Awaitable[object]]
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = (10.0, 60.0, 600.0, 3600.0)
@@ -42,10 +42,6 @@ FAILURES_A_ROUND = 50
 """After so many the timer as a whole rests: where all rows fail, each would be tried again and again."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
-CHORE_DONE = gauge(
-    "crm.chore.last_success_timestamp", "When this process last did a chore; any replica does it.", "chore", unit="s"
-)
-CHORE_FAILED = counter("crm.chore.failed", "Chores that raised.", "chore")
 FIRED = counter("crm.timer.fired", "Due rows handled.", "timer")
 FAILED = counter("crm.timer.failed", "Due rows whose handler raised.", "timer")
 
@@ -57,15 +53,6 @@ class Timer:
     name: str
     due: DueQuery
     handler: DueHandler
-
-
-@dataclass(frozen=True, slots=True)
-class Housekeeping:
-    """Something done at intervals, by one replica at a time."""
-
-    name: str
-    seconds: float
-    chore: Chore
 
 
 @dataclass
@@ -85,7 +72,8 @@ class Timers:
         return register
 
     def every(self, name: str, *, seconds: float) -> Callable[[Chore], Chore]:
-        """Register a chore that runs in its own transaction every so many seconds."""
+        """Register a chore for every so many seconds: called again, each time in a transaction of its own, until it tells
+        that it found nothing more to do."""
 
         def register(chore: Chore) -> Chore:
             self.chores.append(Housekeeping(name, seconds, chore))
@@ -100,25 +88,26 @@ class TimerLoop:
     def __init__(self, timers: Timers, runtime: Runtime) -> None:
         self._timers, self._runtime = timers, runtime
         self._failing: dict[tuple[str, UUID], tuple[int, float]] = {}
-        self._next_chore = {chore.name: 0.0 for chore in timers.chores}
-        names = [*(timer.name for timer in timers.timers), *self._next_chore]
-        self._pauses = {name: Backoff(FIRST_PAUSE, LONGEST_PAUSE) for name in names}
+        self._chores = ChoreLoop(timers.chores, runtime)
+        self._pauses = {timer.name: Backoff(FIRST_PAUSE, LONGEST_PAUSE) for timer in timers.timers}
         self._resting_until: dict[str, float] = {}
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
         """Return from ``run`` after the row in hand."""
         self._stopping.set()
+        self._chores.stop()
 
     async def run(self) -> None:
-        """Poll until stopped; an outage of the database is waited out."""
+        """Poll until stopped; an outage of the database is waited out. A long chore keeps no row waiting."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._chores.run())
+            loops.create_task(self._watch())
+
+    async def _watch(self) -> None:
         while not self._stopping.is_set():
             for timer in self._timers.timers:
                 await self._in_turn(timer)
-            try:
-                await self._do_chores()
-            except Exception as error:  # noqa: BLE001  # whatever it is, the timers go on
-                log.warning("timers.waiting", error=type(error).__name__)
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._stopping.wait()
@@ -209,27 +198,6 @@ class TimerLoop:
         if len(self._failing) >= MOST_FAILING:
             self._failing.pop(next(iter(self._failing)))
         self._failing[timer.name, id_] = (failures, clock.monotonic() + seconds)
-
-    async def _do_chores(self) -> None:
-        for chore in self._timers.chores:
-            if clock.monotonic() < self._next_chore[chore.name]:
-                continue
-            try:
-                async with self._runtime.db.begin() as conn:
-                    lock = "select pg_try_advisory_xact_lock(hashtext($1))"
-                    if (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():
-                        await chore.chore(conn)
-                        CHORE_DONE.labels(chore.name).set(clock.now().timestamp())
-            except Exception as error:
-                if isinstance(error, OSError) or database_away(error):
-                    raise
-                # The chores after it are done all the same.
-                self._next_chore[chore.name] = clock.monotonic() + self._pauses[chore.name].next()
-                CHORE_FAILED.labels(chore.name).inc()
-                log.error("timers.chore_failed", chore=chore.name, exc_info=error)
-                continue
-            self._pauses[chore.name].reset()
-            self._next_chore[chore.name] = clock.monotonic() + chore.seconds
 
 
 def _ids(timer: Timer, claimed: UUID, cause: Cause) -> dict[str, object]:

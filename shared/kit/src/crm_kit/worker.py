@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
-from datetime import timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -16,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from crm_kit import bus, clock, idempotency, inbox, outbox, stepped, telemetry
+from crm_kit import bus, housekeeping, inbox, telemetry
 from crm_kit.backlog import Backlog
 from crm_kit.bus import SNAPSHOT_REQUEST, BrokerDown, Publisher
 from crm_kit.connections import Limits, limited
@@ -39,9 +38,6 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 10.0
 GRACE_SECONDS = 30.0
 """How long a process with a dead loop shows itself as not ready before it exits to be restarted."""
-INBOX_DAYS = 120
-"""Keys of done events are kept longer than the longest replay (90 days of outbox), or it would take effect twice."""
-KEEP_ANSWERS = timedelta(hours=24)
 
 Opened = Callable[[Runtime], Awaitable[None] | None]
 
@@ -131,7 +127,7 @@ class Worker:
         dispatcher = Dispatcher(self._consumers, runtime)
         intake = Intake(dispatcher, url, control={SNAPSHOT_REQUEST: snapshots.accept})
         access = Intake(Dispatcher(self._consumers, apart, dispatcher.bound), url, access=True)
-        self._keep_house(runtime)
+        housekeeping.register(self._timers, self._settings)
         timers = TimerLoop(self._timers, runtime)
         backlog = Backlog(runtime.db, self._service.metadata, self._consumers, self._timers.timers, publisher)
         self._stoppers = [relay.stop, intake.stop, access.stop, timers.stop, snapshots.stop, backlog.stop]
@@ -172,29 +168,6 @@ class Worker:
                 )
             await self._pause(2.0)
         await asyncio.gather(access.run(), intake.run(), snapshots.request_missing())
-
-    def _keep_house(self, runtime: Runtime) -> None:
-        days = runtime.settings.outbox_days
-
-        @self._timers.every("forget published events", seconds=60)
-        async def forget_published(conn: Any) -> None:
-            await outbox.forget_published(conn, days=days)
-
-        @self._timers.every("forget handled events", seconds=60)
-        async def forget_handled(conn: Any) -> None:
-            for group, source in self._consumers.sources():
-                await inbox.forget_done(conn, group.name, source, days=max(INBOX_DAYS, days + 30))
-
-        @self._timers.every("forget idempotent answers", seconds=60)
-        async def forget_answers(conn: Any) -> None:
-            before = clock.now() - KEEP_ANSWERS
-            while await idempotency.forget_answers(conn, before) == idempotency.FORGOTTEN_AT_ONCE:
-                continue
-
-        @self._timers.every("try again what the clock keeps waiting", seconds=60)
-        async def try_again(conn: Any) -> None:
-            if found := await stepped.try_again(conn):
-                log.warning("clock.went_back", tried_again=found)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -12,7 +12,7 @@ import orjson
 import pytest
 import structlog
 
-from crm_kit import clock, outbox, topology
+from crm_kit import clock, topology
 from crm_kit.bus import BrokerDown, Delivery, Outcome, Outgoing, Publisher, Session
 from crm_kit.db import new_id
 from crm_kit.outbox import SHARDS, shard_of
@@ -236,22 +236,6 @@ async def test_killed_between_publish_and_mark_it_publishes_again_and_nothing_ha
     orders: Any = await rows(runtime, "select array_agg(version order by position) from seen group by thing_id")
     assert orders == [([1, 2],)] * 20
     assert await worker.stop() == 0
-
-
-async def test_old_published_events_are_forgotten_and_pending_ones_never(
-    runtime: Runtime, publisher: Publisher
-) -> None:
-    await make_things(runtime, 3)
-    assert await Relay("mini", runtime.db, publisher).drain() > 0
-    await rows(
-        runtime,
-        "update outbox set created_at = created_at - interval '99 days',"
-        " published_at = published_at - interval '99 days' returning 1",
-    )
-    [(left,)] = await rows(runtime, PENDING)
-    async with runtime.db.begin() as conn:
-        assert await outbox.forget_published(conn, days=90) == 3 - left
-    assert await rows(runtime, "select count(*) from outbox") == [(left,)]
 
 
 def test_every_shard_is_used_and_stable() -> None:

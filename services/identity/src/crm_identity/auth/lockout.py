@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_identity.settings import IdentitySettings
+from crm_kit.chores import delete_some
 from crm_kit.errors import DomainError
 from crm_kit.metrics import counter
 
@@ -113,14 +114,12 @@ async def know(conn: AsyncConnection, key: str, now: datetime) -> None:
     await conn.exec_driver_sql(KNOW, (key, now))
 
 
-async def forget_known(conn: AsyncConnection, now: datetime) -> None:
-    """Drop addresses where nobody has logged in for long."""
-    await conn.exec_driver_sql("delete from known_address where seen_at < $1", (now - timedelta(days=KNOWN_DAYS),))
+async def forget_known(conn: AsyncConnection, now: datetime) -> int:
+    """Drop some of the addresses where nobody has logged in for long; returns how many."""
+    return await delete_some(conn, "known_address", "seen_at < $1", now - timedelta(days=KNOWN_DAYS))
 
 
-async def forget_old_failures(conn: AsyncConnection, settings: IdentitySettings, now: datetime) -> None:
-    """Drop what neither locks nor adds up any more."""
-    await conn.exec_driver_sql(
-        "delete from failed_login where last_at < $1 and (locked_until is null or locked_until < $2)",
-        (now - timedelta(minutes=settings.lockout_window_minutes), now),
-    )
+async def forget_old_failures(conn: AsyncConnection, settings: IdentitySettings, now: datetime) -> int:
+    """Drop some of what neither locks nor adds up any more; returns how many rows."""
+    over = "last_at < $1 and (locked_until is null or locked_until < $2)"
+    return await delete_some(conn, "failed_login", over, now - timedelta(minutes=settings.lockout_window_minutes), now)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_kit.chores import delete_some
 from crm_kit.db import new_id
 
 KEEP_PASSWORD = (
@@ -96,6 +97,6 @@ async def end_all_sessions(conn: AsyncConnection, now: datetime) -> int:
     return int(ended.scalar_one())
 
 
-async def forget_sessions(conn: AsyncConnection, now: datetime) -> None:
-    """Drop what can never be used again."""
-    await conn.exec_driver_sql("delete from refresh_token where expires_at < $1", (now,))
+async def forget_sessions(conn: AsyncConnection, now: datetime) -> int:
+    """Drop some of what can never be used again; returns how many tokens."""
+    return await delete_some(conn, "refresh_token", "expires_at < $1", now)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_kit.chores import delete_some
 from crm_kit.errors import DomainError
 from crm_kit.identifiers import fold
 
@@ -85,6 +86,6 @@ async def take(conn: AsyncConnection, limits: Mapping[str, int], now: datetime) 
         raise TooManyRequests(max(1, math.ceil(max(waits))))
 
 
-async def forget_idle(conn: AsyncConnection, now: datetime) -> None:
-    """Drop buckets that have long been full again."""
-    await conn.exec_driver_sql("delete from attempt_bucket where at < $1", (now - IDLE,))
+async def forget_idle(conn: AsyncConnection, now: datetime) -> int:
+    """Drop some of the buckets that have long been full again; returns how many."""
+    return await delete_some(conn, "attempt_bucket", "at < $1", now - IDLE)

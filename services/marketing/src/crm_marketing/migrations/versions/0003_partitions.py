@@ -1,0 +1,10 @@
+"""Outbox and audit in parts by time."""
+
+from crm_kit.schema import v0003_partitions
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    v0003_partitions.upgrade()

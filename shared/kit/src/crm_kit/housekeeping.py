@@ -1,0 +1,61 @@
+"""What every service's worker does at intervals: parts made and dropped, and what is forgotten when."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock, idempotency, inbox, outbox, partitions, stepped
+from crm_kit.audit import AUDIT
+from crm_kit.chores import delete_some
+from crm_kit.outbox import SENT
+from crm_kit.settings import Settings
+from crm_kit.timers import Timers
+
+log = structlog.get_logger(__name__)
+
+REQUEST_DAYS = 90
+"""How long it is remembered who was sent a snapshot."""
+
+
+def register(timers: Timers, kept: Settings) -> None:
+    """Add the chores; ``kept`` says for how long what is kept."""
+
+    @timers.every("make partitions", seconds=600)
+    async def make_partitions(conn: AsyncConnection) -> int:
+        oldest = _ago(days=kept.audit_days) if kept.audit_days else None
+        made = await partitions.make_ahead(conn, SENT, clock.now(), _ago(days=kept.outbox_days))
+        made += await partitions.make_ahead(conn, AUDIT, clock.now(), oldest)
+        for table in (SENT, AUDIT):
+            await partitions.count_stray(conn, table)
+        return made
+
+    @timers.every("drop published events", seconds=600)
+    async def drop_published(conn: AsyncConnection) -> int:
+        before = _ago(days=kept.outbox_days)
+        return await partitions.drop_oldest(conn, SENT, before) or await outbox.forget_stray(conn, before)
+
+    @timers.every("drop history", seconds=600)
+    async def drop_history(conn: AsyncConnection) -> int:
+        return await partitions.drop_oldest(conn, AUDIT, _ago(days=kept.audit_days)) if kept.audit_days else 0
+
+    @timers.every("forget handled events", seconds=60)
+    async def forget_handled(conn: AsyncConnection) -> int:
+        return await inbox.forget_done(conn, _ago(days=kept.days_of_keys))
+
+    @timers.every("forget idempotent answers", seconds=60)
+    async def forget_answers(conn: AsyncConnection) -> int:
+        return await idempotency.forget_answers(conn, _ago(hours=kept.idempotency_hours))
+
+    @timers.every("forget snapshot requests", seconds=3600)
+    async def forget_requests(conn: AsyncConnection) -> int:
+        return await delete_some(conn, "snapshot_request", "done_at < $1", _ago(days=REQUEST_DAYS))
+
+    @timers.every("try again what the clock keeps waiting", seconds=60)
+    async def try_again(conn: AsyncConnection) -> None:
+        if found := await stepped.try_again(conn):
+            log.warning("clock.went_back", tried_again=found)
+
+
+def _ago(*, days: float = 0, hours: float = 0) -> datetime:
+    return clock.now() - timedelta(days=days, hours=hours)
