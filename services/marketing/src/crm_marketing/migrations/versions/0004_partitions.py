@@ -1,0 +1,10 @@
+"""Outbox and audit in parts by time."""
+
+from crm_kit.schema import v0004_partitions
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    v0004_partitions.upgrade()
