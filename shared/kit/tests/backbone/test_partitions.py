@@ -134,7 +134,7 @@ async def test_the_relay_looks_at_one_part_alone(runtime: Runtime) -> None:
         (relay._CLAIM, (now, 1, 8)),
         (relay._READ, ([1], now, 50)),
         (relay._MARK, ([1], now)),
-        (relay._MEASURE, (now,)),
+        (backlog._OUTBOX, (now,)),
     ):
         async with runtime.db.begin() as conn:
             plan = "\n".join(row[0] for row in await conn.exec_driver_sql(f"explain {sql}", parameters))
