@@ -126,7 +126,7 @@ async def _until_it_waits(runtime: Runtime) -> None:
 
 
 async def test_the_relay_looks_at_one_part_alone(runtime: Runtime) -> None:
-    from crm_kit import relay  # its statements, whatever they are called
+    from crm_kit import backlog, relay  # their statements, whatever they are called
 
     now = clock.now()
     for sql, parameters in (
