@@ -101,7 +101,6 @@ async def _alone(db: Database, lock: int) -> AsyncIterator[AsyncConnection]:
             yield conn
         finally:
             await conn.exec_driver_sql(f"select pg_advisory_unlock({lock})")
-            await conn.exec_driver_sql("reset lock_timeout")
 
 
 async def _patiently(conn: AsyncConnection, *statements: str) -> None:

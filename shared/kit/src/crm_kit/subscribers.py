@@ -6,7 +6,7 @@ their size is an operator's policy, and its user has a share of connections and 
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -42,14 +42,14 @@ class Subscription:
     is_password_new: bool
 
 
-async def confine_all(management: Management, amqp_url: str) -> list[str]:
+async def confine_all(management: Management, amqp_url: str, caps: Mapping[str, int] = CAPS) -> list[str]:
     """Cap the queues of all subscribers and leave each no more rights than it needs; returns what was declared."""
     vhost = quote(vhost_of(amqp_url), safe="")
     policy = {"pattern": r"^ext\.", "apply-to": "queues", "priority": 10}
-    definition = {**CAPS, "overflow": "drop-head"}
+    definition = {**caps, "overflow": "drop-head"}
     await management.put(f"policies/{vhost}/crm-external", {**policy, "definition": definition})
     # Nobody's own policy or argument goes beyond an operator policy.
-    await management.put(f"operator-policies/{vhost}/crm-external", {**policy, "definition": CAPS})
+    await management.put(f"operator-policies/{vhost}/crm-external", {**policy, "definition": dict(caps)})
     declared = ["policy crm-external on ext.*", "operator policy crm-external on ext.*"]
     prefix = user_of("ext.", amqp_url)
     for name in sorted(user["name"] for user in await management.get("users")):

@@ -4,8 +4,10 @@ Exchanges, queues and bindings go over AMQP with the URL given. The virtual host
 the management HTTP API; without it they are skipped, and the report says so. Works alike on RabbitMQ 3.10 and 4.x.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 from crm_kit import bus, subscribers
@@ -33,6 +35,8 @@ from crm_kit.management import vhost_of as vhost_of
 DELIVERY_LIMIT = 20
 LOG_DAYS = 30
 LOG_BYTES = 20_000_000_000
+LOG_ARGUMENTS = {"x-max-age": f"{LOG_DAYS}D", "x-max-length-bytes": LOG_BYTES}
+"""With which every release has declared the log: arguments are for good, and a policy can only ask for less."""
 
 SERVICE_LIMITS = {"max-connections": 200, "max-channels": 400}
 """What one service's user may have open, over all its processes; a worker has about five connections of one channel."""
@@ -61,6 +65,12 @@ class Caps:
     delivery_limit: int = DELIVERY_LIMIT
     log_days: int = LOG_DAYS
     log_bytes: int = LOG_BYTES
+    subscribers: Mapping[str, int] = field(default_factory=lambda: subscribers.CAPS)
+
+    @property
+    def log_fits(self) -> bool:
+        """Whether the log may be declared as every release has declared it."""
+        return self.log_days <= LOG_DAYS and self.log_bytes <= LOG_BYTES
 
 
 def queues_of(service: str, routing_keys: Sequence[str], caps: Caps = Caps()) -> tuple[Queue, Queue, Queue]:
@@ -84,14 +94,28 @@ def queues_of(service: str, routing_keys: Sequence[str], caps: Caps = Caps()) ->
     return inbox, access, parking
 
 
-def log_queue(caps: Caps = Caps()) -> Queue:
+def log_queue(arguments: Mapping[str, Any]) -> Queue:
     """The stream of every event: makes each one routable, and replayable from any offset."""
-    arguments = {
-        "x-queue-type": "stream",
-        "x-max-age": f"{caps.log_days}D",
-        "x-max-length-bytes": caps.log_bytes,
-    }
-    return Queue(LOG, arguments, ((EVENTS, "crm.#"),))
+    return Queue(LOG, {"x-queue-type": "stream", **arguments}, ((EVENTS, "crm.#"),))
+
+
+async def _limit_log(management: Management, amqp_url: str, caps: Caps, report: Report) -> Mapping[str, Any]:
+    """Say by policy what the log may hold; returns the arguments to declare it with, those that it has if it is there."""
+    vhost = quote(vhost_of(amqp_url), safe="")
+    limits = {"max-age": f"{caps.log_days}D", "max-length-bytes": caps.log_bytes}
+    policy = {"pattern": rf"^{re.escape(LOG)}$", "apply-to": "queues", "priority": 10, "definition": limits}
+    await management.put(f"policies/{vhost}/crm-log", policy)
+    report.declared.append(f"policy crm-log: {caps.log_days} days, {caps.log_bytes} bytes")
+    there = await management.find(f"queues/{vhost}/{quote(LOG, safe='')}")
+    if there is None:
+        return LOG_ARGUMENTS if caps.log_fits else {}
+    arguments = {name: value for name, value in there["arguments"].items() if name in LOG_ARGUMENTS}
+    if arguments and not caps.log_fits:
+        report.skipped.append(
+            f"{LOG} beyond what it was declared with ({arguments}): delete this queue, which forgets what it holds,"
+            " and apply again"
+        )
+    return arguments
 
 
 async def apply(
@@ -111,11 +135,13 @@ async def apply(
     report = Report()
     if management_url:
         async with Management(management_url) as management:
-            await _administer(management, services, amqp_url, password_of, report)
+            await _administer(management, services, amqp_url, password_of, caps, report)
+            log_arguments = await _limit_log(management, amqp_url, caps, report)
     else:
+        log_arguments = {"x-max-age": f"{caps.log_days}D", "x-max-length-bytes": caps.log_bytes}
         report.skipped += ["virtual host", "policies", "users and permissions"]
         report.skipped = [f"{name} (no AMQP_MANAGEMENT_URL)" for name in report.skipped]
-    queues = [log_queue(caps)]
+    queues = [log_queue(log_arguments)]
     for service, keys in services.items():
         queues += queues_of(service, keys, caps)
     exchanges = [*EXCHANGES, *(Exchange(replay_of(service), "fanout") for service in services)]
@@ -147,6 +173,7 @@ async def _administer(
     services: Mapping[str, Sequence[str]],
     amqp_url: str,
     password_of: Callable[[str], str] | None,
+    caps: Caps,
     report: Report,
 ) -> None:
     vhost = quote(vhost_of(amqp_url), safe="")
@@ -158,7 +185,7 @@ async def _administer(
     report.declared.append(f"virtual host {vhost_of(amqp_url)}")
     operator = quote(bus.user_in(amqp_url), safe="")
     await management.put(f"permissions/{vhost}/{operator}", {"configure": ".*", "write": ".*", "read": ".*"})
-    report.declared += await subscribers.confine_all(management, amqp_url)
+    report.declared += await subscribers.confine_all(management, amqp_url, caps.subscribers)
     if password_of is None:
         report.skipped.append("users and permissions (no passwords given)")
         return

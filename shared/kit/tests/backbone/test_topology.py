@@ -2,11 +2,12 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
-from crm_kit import topology
+from crm_kit import subscribers, topology
 from crm_kit.bus import EVENTS, Outcome, Publisher, Session, TopologyMissing, outgoing
 from crm_local.servers import Servers
 
@@ -45,6 +46,36 @@ async def test_it_declares_everything_twice_over_and_then_nothing_is_missing(
         }
     assert queues["crm.log"]["type"] == "stream"
     assert queues["crm.mini.inbox"]["type"] == "quorum"
+
+
+async def test_what_the_log_and_subscribers_may_hold_is_a_policy_that_can_be_changed(
+    empty_vhost: str, servers: Servers
+) -> None:
+    own = {**subscribers.CAPS, "max-length-bytes": 64 * 2**20}
+    small = topology.Caps(log_days=3, log_bytes=2 * 10**9, subscribers=own)
+    large = topology.Caps(log_days=90, log_bytes=10**12)
+    place = quote(topology.vhost_of(empty_vhost), safe="")
+    async with topology.Management(str(servers.amqp_management_url)) as management:
+
+        async def limits(policy: str) -> dict[str, Any]:
+            found: dict[str, Any] = await management.get(f"policies/{place}/{policy}")
+            return dict(found["definition"])
+
+        for caps in (topology.Caps(), small, topology.Caps()):
+            report = await topology.apply({}, empty_vhost, servers.amqp_management_url, caps=caps)
+            assert report.skipped == ["users and permissions (no passwords given)"]
+            assert await limits("crm-log") == {"max-age": f"{caps.log_days}D", "max-length-bytes": caps.log_bytes}
+            assert await limits("crm-external") == {**caps.subscribers, "overflow": "drop-head"}
+        # What was declared with arguments keeps them, and says so; what is declared anew has none.
+        report = await topology.apply({}, empty_vhost, servers.amqp_management_url, caps=large)
+        assert any(line.startswith("crm.log beyond what it was declared with") for line in report.skipped)
+        await management.delete(f"queues/{place}/crm.log")
+        for _ in range(2):
+            report = await topology.apply({}, empty_vhost, servers.amqp_management_url, caps=large)
+            assert report.skipped == ["users and permissions (no passwords given)"]
+        log = await management.get(f"queues/{place}/crm.log")
+        assert log["arguments"] == {"x-queue-type": "stream"}
+        assert await limits("crm-log") == {"max-age": "90D", "max-length-bytes": 10**12}
 
 
 async def test_without_management_it_says_what_it_skipped(amqp_url: str) -> None:
