@@ -47,8 +47,8 @@ async def measured(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
         "bank_file": args.bank_file,
         "pipeline": args.pipeline,
     }
-    # What takes files of other people, and minutes, is asked for by name.
-    scenes = args.scene or [scene for scene in SCENES if scene not in ("bank", "pipeline")]
+    # What takes files of other people, or minutes, is asked for by name.
+    scenes = args.scene or [scene for scene in SCENES if scene not in ("bank", "pipeline", "disk")]
     if args.database_url:
         await bench(Options(args.database_url, args.amqp_url, **common), nobody, scenes, outcomes)
         return

@@ -23,6 +23,7 @@ import asyncpg
 from bench.bank import leads_file, rows
 from bench.ceilings.apps import LEAD_COLUMNS
 from bench.data import Person, fill, lead_body, people
+from bench.disk import LEADS, sizes
 from bench.documents import catalogue, chains, quotes
 from bench.driver import Consumable, Load, LoadFailed, run
 from bench.migration import Migration
@@ -538,7 +539,21 @@ def proportional(pid: int) -> int:
     return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
 
 
+@asynccontextmanager
+async def disk(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
+    """The sides of ``bench.disk``."""
+    await empty(suite)
+    await suite.settled()
+
+    async def fill() -> Sample:
+        return await csv_import(suite, LEADS)
+
+    async with sizes(suite, fill) as found:
+        yield found
+
+
 SCENES = {
+    "disk": disk,
     "writes": writes,
     "reads": reads,
     "growth": growth,

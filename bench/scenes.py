@@ -10,6 +10,7 @@ from urllib.parse import quote
 from bench.ceilings import amqp
 from bench.ceilings.apps import Ceilings, ceilings
 from bench.data import lead_body, people, search_terms
+from bench.disk import TABLES, row_of
 from bench.driver import Consumable, Load, run
 from bench.report import Goal, Row, Sample, Side, by_rate
 
@@ -201,7 +202,20 @@ async def footprint(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]
         ]
 
 
+@asynccontextmanager
+async def disk(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """What grows and how fast it is forgotten; once each, however many rounds there are."""
+    async with ours("disk", options) as we:
+        grown = [row_of(service, table) for service, tables in TABLES.items() for table in tables]
+        yield [
+            *(Row(name, "MiB", None, we.get(name)) for name in grown),
+            Row("an event of a lead, in the stream and in queues", "bytes", None, we.get("event")),
+            Row("old keys of events forgotten by a worker", "rows/s", Goal(1_000), we.get("forgets")),
+        ]
+
+
 SCENES: Mapping[str, Scene] = {
+    "disk": disk,
     "writes": writes,
     "reads": reads,
     "growth": growth,

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +135,7 @@ class Suite:
         started = time.monotonic()
         async with AsyncExitStack() as stack:
             sales, *followers = [
-                await stack.enter_async_context(_connected(self.database(service)))
+                await stack.enter_async_context(connected(self.database(service)))
                 for service in ("sales", *self.followers)
             ]
             while True:
@@ -155,12 +155,22 @@ class Suite:
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection as the operator."""
     connection = await Target.of(url).connect("bench")
     try:
         yield connection
     finally:
         await connection.close()
+
+
+async def awaited(condition: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
+    """Wait for what happens in a database; raises when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        if time.monotonic() > deadline:
+            raise LoadFailed(f"nothing came of it in {seconds:.0f} s")
+        await asyncio.sleep(0.2)
 
 
 async def _log_in(session: aiohttp.ClientSession, email: str, password: str) -> str:
