@@ -72,7 +72,7 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     shutil.copytree(Path(crm_sales.migrations.__path__[0]), package / "migrations")
     (package / "__init__.py").touch()
     files = sorted((package / "migrations" / "versions").glob("[0-9]*.py"))
-    [since] = [index for index, file in enumerate(files) if "v0004_partitions" in file.read_text()]
+    [since] = [index for index, file in enumerate(files) if "v0005_partitions" in file.read_text()]
     for file in files[since:]:
         file.unlink()
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,10 +1,10 @@
 """Outbox and audit in parts by time."""
 
-from crm_kit.schema import v0004_partitions
+from crm_kit.schema import v0005_partitions
 
 revision = "0007"
 down_revision = "0006"
 
 
 def upgrade() -> None:
-    v0004_partitions.upgrade()
+    v0005_partitions.upgrade()

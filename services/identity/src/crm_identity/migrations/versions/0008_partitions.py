@@ -1,0 +1,10 @@
+"""Outbox and audit in parts by time."""
+
+from crm_kit.schema import v0005_partitions
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    v0005_partitions.upgrade()
