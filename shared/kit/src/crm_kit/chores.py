@@ -37,7 +37,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 ROWS = counter("crm.chore.rows", "Rows, or partitions, that housekeeping has worked off.", "chore")
 FAILED = counter("crm.chore.failed", "Attempts at a chore that failed.", "chore")
 DONE = gauge(
-    "crm.chore.done_timestamp", "When this process last saw that nothing of a chore was left to do.", "chore", unit="s"
+    "crm.chore.last_success_timestamp",
+    "When this process last got a chore done; any replica does it.",
+    "chore",
+    unit="s",
 )
 BEHIND = gauge(
     "crm.chore.behind", "How long a chore has been at work and is not done; 0 when nothing is left.", "chore", unit="s"
