@@ -553,6 +553,25 @@ async def missing(url: str, exchanges: Sequence[str], queues: Sequence[str]) -> 
     return absent
 
 
+async def depths(url: str, queues: Sequence[str]) -> dict[str, int]:
+    """How many messages wait in each of these queues, without those that a consumer has in hand. Raises BrokerDown.
+
+    The management API tells nothing, or 0, of a queue that its node has only just found again.
+    """
+    connection = await _connect(url, "queue depths")
+    found: dict[str, int] = {}
+    try:
+        with _speaking("ask for the depth of queues"):
+            async with asyncio.timeout(3 * CONNECT_SECONDS):
+                channel = await _channel(connection, publisher_confirms=False)
+                for name in queues:
+                    declared = await channel.queue_declare(name, passive=True)
+                    found[name] = declared.message_count or 0
+    finally:
+        await _disconnect(connection)
+    return found
+
+
 async def _exists(connection: AbstractConnection, name: str, *, is_exchange: bool) -> bool:
     channel = await _channel(connection, publisher_confirms=False)  # a failed check closes its channel
     try:

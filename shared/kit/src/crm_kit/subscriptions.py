@@ -48,7 +48,7 @@ class Subscriptions:
 
 
 async def read(amqp_url: str, management_url: str) -> Subscriptions:
-    """What there is now. Raises TopologyError."""
+    """What there is now. Raises TopologyError and BrokerDown."""
     vhost, prefix = quote(vhost_of(amqp_url), safe=""), user_of("ext.", amqp_url)
     at = clock.now()
     async with Management(management_url) as management:
@@ -61,12 +61,16 @@ async def read(amqp_url: str, management_url: str) -> Subscriptions:
             for user in await management.get("users")
             if user["name"].startswith(prefix)
         ]
+        told = [one for one in await management.get(f"queues/{vhost}") if one["name"].startswith("ext.")]
+        waiting = await bus.depths(amqp_url, [one["name"] for one in told])
         queues = [
             KeptQueue(
-                queue["name"], await patterns_in(management, queue["name"], amqp_url), int(queue.get("messages", 0))
+                one["name"],
+                await patterns_in(management, one["name"], amqp_url),
+                # The one knows what a consumer has in hand, too, the other what a node that has just started holds.
+                max(int(one.get("messages", 0)), waiting[one["name"]]),
             )
-            for queue in await management.get(f"queues/{vhost}")
-            if queue["name"].startswith("ext.")
+            for one in told
         ]
         policies = {
             kind: [

@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 
 from crm_kit import subscriptions
+from crm_kit.bus import BrokerDown
 from crm_kit.clock import monotonic
 from crm_kit.management import TopologyError
 from crm_kit.postgres import Target
@@ -54,7 +55,7 @@ def main(argv: Sequence[str], home: Home) -> int:
             ):
                 manifest = asyncio.run(_fill(place, home, attended, arguments.jobs))
             print(f"{arguments.target}: {_told(manifest)}", flush=True)
-    except (BadBackup, NoCut, Failed, TopologyError, OSError, asyncpg.PostgresError) as error:
+    except (BadBackup, NoCut, Failed, BrokerDown, TopologyError, OSError, asyncpg.PostgresError) as error:
         print(f"crm: {error or type(error).__name__}\nnothing was left behind", file=sys.stderr)
         return 1
     return 0
