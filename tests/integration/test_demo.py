@@ -1,5 +1,6 @@
 """`crm demo`, as a newcomer runs it."""
 
+import json
 import re
 
 import pytest
@@ -35,6 +36,16 @@ def test_the_story_plays_on_what_earlier_ones_left(suite: Suite, time: str) -> N
     assert re.search(r"cases +│ The bill for May is wrong ", told), told
     assert re.search(r"^ +leads +40 █+", told, re.MULTILINE), told
     assert re.search(r"^ +won +3 +█+", told, re.MULTILINE), told
+
+
+def test_everybody_has_of_the_others_what_they_have(suite: Suite) -> None:
+    suite.crm("demo")
+    found = json.loads(suite.crm("events", "compare", "--json"))
+    assert not found["diverged"], [group for group in found["groups"] if any(group["counts"].values())]
+    compared = {group["service"] for group in found["groups"] if group["compared"]}
+    assert compared == {"activities", "gateway", "identity", "insights", "marketing", "sales", "service"}
+    suite.crm("events", "rebuild", "activities")
+    assert not json.loads(suite.crm("events", "compare", "--json"))["diverged"]
 
 
 def test_nobody_plays_where_nothing_runs(suite: Suite) -> None:

@@ -49,14 +49,16 @@ class Publisher:
 
     def __init__(self, service: Service, runtime: Runtime, entities: Sequence[Entity]) -> None:
         self.source, self.runtime = source_of(service.name), runtime
-        tables = {entity.entity() for entity in service.entities}
-        self.entities = tuple(entity for entity in entities if entity.name in tables)
+        self._tables = {entity.entity(): entity.__tablename__ for entity in service.entities}
+        self.entities = tuple(entity for entity in entities if entity.name in self._tables)
         self.sources: Sources = snapshot_sources(runtime, service.entities)
 
     def union(self, condition: str, entities: Collection[Entity] | None = None) -> str:
         """Id and version of every record that meets a condition; each table is asked by its own indexes."""
         chosen = self.entities if entities is None else entities
-        parts = (f'(select id, version from public."{entity.name}" where {condition})' for entity in chosen)
+        parts = (
+            f'(select id, version from public."{self._tables[entity.name]}" where {condition})' for entity in chosen
+        )
         return " union all ".join(parts)
 
     async def versions(self, conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, int]:
