@@ -191,18 +191,48 @@ async def test_idle_connections_make_way(serve: Serve) -> None:
         assert [client.reader.at_eof() for client in idle[2:]] == [False, False]
 
 
-async def test_pipelined_requests_are_few(serve: Serve, gate: asyncio.Event) -> None:
+async def test_pipelined_requests_are_few_and_those_taken_are_answered(serve: Serve, gate: asyncio.Event) -> None:
     async with serve(Limits()) as url, raw(url) as client:
         await client.send(request("GET", "/slow") + request("GET", "/quick") * PIPELINED * 4)
-        await client.ended()
-        gate.set()
         assert await is_fine(url)
+        gate.set()
+        answers = [await client.answer() for _ in range(PIPELINED + 2)]
+        assert [answer.status for answer in answers if answer] == [200] * (PIPELINED + 1) + [429]
+        assert answers[-1] is not None
+        assert answers[-1].headers["connection"] == "close"
+        await client.ended()
     async with serve(Limits()) as url, raw(url) as client:
         await client.send(request("GET", "/quick") * PIPELINED)
         for _ in range(PIPELINED):
             answer = await client.answer()
             assert answer is not None
             assert answer.status == 200
+
+
+BAD_CHUNK = b"POST /read HTTP/1.1\r\nhost: crm\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n"
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [
+        (b"no HTTP\r\n\r\n", 400),
+        (BAD_CHUNK, 400),
+        (LINE + b"x: y\r\n" * HEAD_FIELDS + b"\r\n", 431),
+        (LINE + header_lines(3 * HEAD_BYTES), 431),
+    ],
+    ids=["no HTTP", "a body", "fields", "a head"],
+)
+@pytest.mark.parametrize("behind", [1, 3])
+async def test_what_is_refused_waits_for_the_answers_before_it(
+    serve: Serve, gate: asyncio.Event, refused: bytes, status: int, behind: int
+) -> None:
+    async with serve(Limits()) as url, raw(url) as client:
+        await client.send(request("GET", "/slow") * behind + refused)
+        assert await is_fine(url)
+        gate.set()
+        answers = [await client.answer() for _ in range(behind + 1)]
+        assert [answer.status for answer in answers if answer] == [200] * behind + [status]
+        await client.ended()
 
 
 @pytest.mark.parametrize("place", ["extension", "trailer", "trailers"])

@@ -21,7 +21,8 @@ from crm_kit import clock
 from crm_kit.access import Depth, Principal
 from crm_kit.consumers import Consumers
 from crm_kit.db import Record
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
+from crm_kit.received import Message
 from crm_kit.records.presenter import Presenter, presenter_of
 from crm_kit.runtime import PRINCIPALS, Runtime, Service
 from crm_kit.testing import Answer, Client, People, counted, principal

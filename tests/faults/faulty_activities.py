@@ -8,7 +8,7 @@ import os
 from crm_activities import worker
 from crm_activities.consumers import CONSUMERS
 from crm_contracts.sales import LeadCreated
-from crm_kit import dispatch, inbox
+from crm_kit import deferred, dispatch
 from crm_kit.uow import UnitOfWork
 
 RAISES, KILLS = "activities.raises", "activities.kills"
@@ -31,7 +31,7 @@ def run() -> None:
     CONSUMERS.step(LeadCreated, group=RAISES)(raise_always)
     CONSUMERS.step(LeadCreated, group=KILLS)(end_the_process)
     # The true waits add up to more than a day; how often it is tried and what happens then stays as it is.
-    waits = tuple(0.2 for _ in inbox.RETRY_SECONDS)
-    for module in (inbox, dispatch):
+    waits = tuple(0.2 for _ in deferred.RETRY_SECONDS)
+    for module in (deferred, dispatch):
         vars(module)["RETRY_SECONDS"] = waits
     worker.run()

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from crm_kit import operations
+from crm_kit import events_command
 from crm_kit.bus import EVENTS, Outcome, Publisher, outgoing
 from crm_kit.testing.figures import Figures
 from crm_kit.testing.issuer import Issuer
@@ -30,7 +30,7 @@ async def parked(stage: Stage, capsys: pytest.CaptureFixture[str]) -> list[dict[
     arguments = ["parked", "--json"]
     databases = {"activities": stage.database_url("activities")}
     capsys.readouterr()
-    assert await asyncio.to_thread(operations.main, arguments, databases) == 0
+    assert await asyncio.to_thread(events_command.main, arguments, databases) == 0
     return [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -134,7 +134,7 @@ async def test_a_handler_that_always_raises_parks_one_record_of_one_group_until_
 
     skip = ["skip", entry["event_id"], "--group", RAISES, "--reason", "known bug, the copy does not matter"]
     databases = {"activities": stage.database_url("activities")}
-    assert await asyncio.to_thread(operations.main, skip, databases) == 0
+    assert await asyncio.to_thread(events_command.main, skip, databases) == 0
 
     async def went_on() -> bool:
         return (await states_of(stage, lead))[RAISES, 2] == "done"

@@ -14,7 +14,8 @@ from crm_kit import clock
 from crm_kit.announcing import Cause
 from crm_kit.consumers import Consumers
 from crm_kit.db import Record, new_id, stored_columns
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
+from crm_kit.received import Message
 from crm_kit.records.patching import plain
 from crm_kit.uow import UnitOfWork, system_principal
 

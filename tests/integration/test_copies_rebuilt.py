@@ -22,8 +22,9 @@ from crm_contracts.sales.choices import Tier
 from crm_insights.app import SERVICE as INSIGHTS
 from crm_insights.consumers import CONSUMERS as INSIGHTS_CONSUMERS
 from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.outbox import stamped
+from crm_kit.received import Message
 from crm_kit.reconciling import compare, rebuild
 from crm_kit.reconciling.compare import Report
 from crm_kit.reconciling.parties import Party

@@ -34,8 +34,9 @@ from crm_contracts.types import RefInput
 from crm_kit.access import Depth, Principal, UnitTree
 from crm_kit.announcing import Cause
 from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
+from crm_kit.received import Message
 from crm_kit.records.filtering import Parameters
 from crm_kit.runtime import Runtime
 from crm_kit.testing import principal

@@ -10,7 +10,7 @@ from typing import Any
 from crm_activities.consumers import CONSUMERS
 from crm_contracts.sales import LeadCreated, LeadQualified, OpportunityCreated, OpportunityWon
 from crm_kit.bus import EVENTS, Publisher, outgoing
-from crm_kit.dispatch import Message
+from crm_kit.received import Message
 from crm_kit.settings import Settings
 from crm_kit.testing import Client, Rabbit
 

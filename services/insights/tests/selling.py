@@ -22,7 +22,7 @@ from crm_contracts.sales import (
 )
 from crm_contracts.types import utc_text
 from crm_kit.db import new_id
-from crm_kit.dispatch import Message
+from crm_kit.received import Message
 
 from .conftest import Story
 

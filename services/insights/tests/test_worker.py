@@ -7,7 +7,7 @@ import sys
 
 from crm_insights.consumers import CONSUMERS
 from crm_kit.bus import EVENTS, Publisher, outgoing
-from crm_kit.dispatch import Message
+from crm_kit.received import Message
 from crm_kit.settings import Settings
 from crm_kit.testing import Client, Rabbit
 

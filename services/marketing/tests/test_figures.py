@@ -32,7 +32,8 @@ from crm_contracts.sales import (
     OpportunityWon,
 )
 from crm_kit.access import Depth, Principal
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime
 from crm_kit.testing import Client, counted, principal
 from crm_marketing.consumers import CONSUMERS

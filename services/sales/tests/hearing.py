@@ -11,7 +11,7 @@ from crm_contracts.samples import sample
 from crm_contracts.types import utc_text
 from crm_kit import clock
 from crm_kit.db import new_id
-from crm_kit.dispatch import Message
+from crm_kit.received import Message
 from crm_kit.testing.people import HEADQUARTERS
 
 

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from crm_kit import clock
 from crm_kit.access import Principal
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime, Service
 from crm_kit.settings import Settings
 from crm_kit.testing import Client

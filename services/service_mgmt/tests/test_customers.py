@@ -9,8 +9,9 @@ import pytest
 
 from crm_kit.access import Depth
 from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.projections import project_stubs
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime
 from crm_kit.testing import Client, principal
 from crm_service_mgmt.projections.customer_ref import CustomerRef

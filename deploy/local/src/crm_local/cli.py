@@ -74,9 +74,9 @@ def _delegate(name: str, argv: list[str]) -> int:
     if argv and argv[0] in reconciling.COMMANDS:
         parties = import_module("crm_local.parties").of(deployment)
         return int(reconciling.main(argv, parties, backends.amqp_url))
-    operations = import_module("crm_kit.operations")
-    broker = operations.Broker(backends.amqp_url, backends.amqp_management_url)
-    return int(operations.main(argv, databases, broker, beside=reconciling.COMMANDS))
+    command = import_module("crm_kit.events_command")
+    broker = import_module("crm_kit.events_to_queue").Broker(backends.amqp_url, backends.amqp_management_url)
+    return int(command.main(argv, databases, broker, beside=reconciling.COMMANDS))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -36,6 +36,7 @@ from crm_kit.environment import read
 from crm_kit.errors import DomainError
 from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.outbox import WAKE_CHANNEL
+from crm_kit.phrases import of_rule
 from crm_kit.runtime import Runtime, build_runtime
 from crm_kit.settings import Settings
 from crm_kit.uow import UnitOfWork, system_principal
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     except DomainError as error:
         return _fail(error.detail)
     except ValidationError as error:
-        return _fail(error.errors()[0]["msg"])
+        return _fail(of_rule(dict(error.errors()[0])))
     except PydanticCustomError as error:
         return _fail(f"{arguments.email}: {error.message()}")
     except (SQLAlchemyError, OSError) as error:
@@ -151,7 +152,7 @@ async def _acting(runtime: Runtime) -> AsyncIterator[UnitOfWork]:
 
 
 async def list_users(runtime: Runtime) -> list[str]:
-    """A line for each user."""
+    """A line for each user, below one that says what the columns are."""
     async with runtime.db.autocommit() as conn:
         users: Sequence[Any] = (await conn.exec_driver_sql(LIST, (ADMINISTRATOR_ID,))).all()
         locked: Sequence[Any] = (await conn.exec_driver_sql(LOCKS, (clock.now(),))).all()
@@ -159,7 +160,7 @@ async def list_users(runtime: Runtime) -> list[str]:
     for key, until in locked:
         account = ":".join(key.split(":")[:2])
         locks[account] = max(until, locks.get(account, until))
-    lines = []
+    table = [("E-MAIL", "NAME", "STATE")]
     for _, email, name, status, has_password, is_administrator in users:
         until = locks.get(account_key(email))
         marks = [
@@ -168,8 +169,9 @@ async def list_users(runtime: Runtime) -> list[str]:
             *([] if has_password else ["no password"]),
             *([f"locked until {until:%Y-%m-%d %H:%M:%S} UTC"] if until else []),
         ]
-        lines.append(f"{email}  {name}  {', '.join(marks)}")
-    return lines
+        table.append((email, name, ", ".join(marks)))
+    widths = [max(len(row[column]) for row in table) for column in (0, 1)]
+    return [f"{email:<{widths[0]}}  {name:<{widths[1]}}  {state}" for email, name, state in table]
 
 
 async def unlock(runtime: Runtime, email: str) -> None:

@@ -64,7 +64,7 @@ class OpenMark:
         def unknown(value: str, info: core_schema.ValidationInfo) -> str:
             if info.context is not None and info.context.get(CONSUMING):
                 return value
-            raise PydanticCustomError("enum", "Input should be one of {expected}", {"expected": expected})
+            raise PydanticCustomError("enum", "Send one of {expected}.", {"expected": expected})
 
         kept = core_schema.with_info_after_validator_function(unknown, core_schema.str_schema())
         return core_schema.union_schema(
@@ -105,8 +105,20 @@ class BlankMark:
 Maybe = Annotated[T | None, BlankMark()]
 """`Maybe[Email]`: an optional input field where blank text means null."""
 
+FORMS: Final[dict[str, str]] = {}
+"""What a text must look like, in a sentence, by the pattern that says so."""
+
+
+def form(pattern: str, sentence: str) -> str:
+    """A pattern, and what to tell whoever does not keep to it."""
+    FORMS[pattern] = sentence
+    return pattern
+
+
 # Trimmed text needs one character that stays, and PostgreSQL text cannot hold U+0000. As a pattern, clients see both.
-_SAYS_SOMETHING: Final = r"^[^\u0000]*[^\u0000\s][^\u0000]*$"
+_SAYS_SOMETHING: Final = form(
+    r"^[^\u0000]*[^\u0000\s][^\u0000]*$", "Write a text with at least one visible character, and without U+0000."
+)
 
 ShortText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING)
@@ -142,7 +154,14 @@ Email = Annotated[
 """An e-mail address (RFC 5321 lengths), trimmed, domain in lower case."""
 
 Phone = Annotated[
-    str, StringConstraints(strip_whitespace=True, pattern=r"^\+[1-9][0-9]{6,14}$"), Field(examples=["+491701234567"])
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        pattern=form(
+            r"^\+[1-9][0-9]{6,14}$", "Write the number with + and its country code, then digits alone: +491701234567."
+        ),
+    ),
+    Field(examples=["+491701234567"]),
 ]
 """A telephone number in E.164 form."""
 
@@ -409,7 +428,14 @@ class _NotNegative:
 NonNegativeMoney = Annotated[Money, AfterValidator(_not_negative), _NotNegative()]
 """Money of zero or more."""
 
-EntityName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,49}$")]
+EntityName = Annotated[
+    str,
+    StringConstraints(
+        pattern=form(
+            r"^[a-z][a-z_]{0,49}$", "Write the name of a kind of record, in small letters with underscores: lead."
+        )
+    ),
+]
 """The singular snake_case name of an entity, such as `lead`."""
 
 

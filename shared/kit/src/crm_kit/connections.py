@@ -146,6 +146,8 @@ class Connection(HttpToolsProtocol):
         self.refusal: DomainError | None = None
         self._peer: Peer | None = None
         self._leaving = False
+        self._last_words: bytes | None = None
+        """The refusal of a request behind others whose answers are still due; nothing is read any more."""
         self._in_head, self._in_body = True, False
         self._head_begun = False
         self._piece = 0
@@ -172,7 +174,7 @@ class Connection(HttpToolsProtocol):
         """Parse it piece by piece, and judge after each what has come of it."""
         view = data if len(data) <= SLICE else memoryview(data)
         for start in range(0, len(data), SLICE):
-            if self._leaving:
+            if self._leaving or self._last_words is not None:
                 self._throw_away(len(data) - start)
                 return
             if self.transport.is_closing():
@@ -183,7 +185,7 @@ class Connection(HttpToolsProtocol):
         self._piece = len(data)
         body_bytes, answered = self._body_bytes, self._in_body and self.cycle.response_complete
         super().data_received(data)
-        if self._leaving or self.transport.is_closing():
+        if self._leaving or self._last_words is not None or self.transport.is_closing():
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -245,6 +247,11 @@ class Connection(HttpToolsProtocol):
             )
             raise Refused
         if len(self.pipeline) >= PIPELINED:
+            # Those before it are answered, and then it is.
+            self.refusal = Overloaded(
+                "too-many-requests",
+                f"One connection has at most {PIPELINED + 1} requests under way. Send this one again when others are answered.",
+            )
             raise Refused
         self._in_head, self._in_body, self._head_begun = False, True, False
         self._head_bytes = 0
@@ -275,8 +282,12 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer has been written."""
+        is_last = not self.pipeline
         super().on_response_complete()
-        if self._in_body:
+        if self._last_words is not None:
+            if is_last and not self.transport.is_closing():
+                self._end(self._last_words)
+        elif self._in_body:
             # What is left of the body is read and thrown away, so that the next request is found behind it.
             self._body_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         elif not self.pipeline:
@@ -339,19 +350,27 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, error: DomainError, reason: str | None) -> None:
         if reason is not None:
             REFUSED.labels(reason).inc()
-        if self.cycle is not None and not self.cycle.response_complete:
-            if self.pipeline or self.cycle.response_started or self._in_head:
-                # Another request's answer is due here, or half written: nothing can be said in order.
-                self.transport.abort()
-                return
+        words = _words(error)
+        if self.cycle is None or self.cycle.response_complete:
+            self._end(words)
+        elif self._in_head or self.pipeline:
+            if not self._in_head:
+                # It has been taken, and is refused over its body: it is the last of those that wait.
+                self.pipeline.popleft()
+            self._last_words = words
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+        elif self.cycle.response_started:
+            # Its own answer is half written: nothing can be said any more.
+            self.transport.abort()
+        else:
             # It is the request in hand that cannot be read on: the app sees its caller gone.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        answer = problem(error, "", os.urandom(16).hex(), {"connection": "close"})
-        lines = [STATUS_LINE[answer.status_code]]
-        for name, value in answer.raw_headers:
-            lines += [name, b": ", value, b"\r\n"]
-        self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
+            self._end(words)
+
+    def _end(self, words: bytes) -> None:
+        self.transport.write(words)
         self._leave()
 
     def _leave(self) -> None:
@@ -366,6 +385,14 @@ class Connection(HttpToolsProtocol):
         self._thrown_away += size
         if self._thrown_away > LINGER_BYTES:
             self.transport.abort()
+
+
+def _words(error: DomainError) -> bytes:
+    answer = problem(error, "", os.urandom(16).hex(), {"connection": "close"})
+    lines = [STATUS_LINE[answer.status_code]]
+    for name, value in answer.raw_headers:
+        lines += [name, b": ", value, b"\r\n"]
+    return b"".join([*lines, b"\r\n", answer.body])
 
 
 def _too_large() -> DomainError:

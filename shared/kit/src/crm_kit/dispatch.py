@@ -1,38 +1,36 @@
 """One batch of events, one transaction: what was not seen before takes effect in every handler group, exactly once.
 
 Inbox rows, positions, projections, each step's unit of work with its own outbox rows: all of it commits together.
-When a handler raises, or the database refuses what is to be kept of an event, the transaction is rolled back and the
-batch is split, by group and then by event, until the one that fails is alone; it is stored for a retry, or parked where
-that is in vain, and everything else is done. Only a database that is away or busy is waited for.
+When a handler raises, the transaction is rolled back and made again with savepoints. Either they find out which events
+fail, and those are stored for a retry, or parked where that is in vain; or all events of the group that fails are set aside
+for the retries, so that no other group waits for it. When the database refuses what is to be kept of an event, the batch
+is halved until that one is alone. Only a database that is away or busy is waited for.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from random import uniform
-from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_contracts.catalogue import Event, event_for
-from crm_contracts.envelope import Envelope, EnvelopeError, check_size
-from crm_kit import clock, failpoints, inbox
-from crm_kit.consumers import Consumers, Group, Handler, Unprocessable, attach, require_record
-from crm_kit.inbox import LAST_ATTEMPT, RETRY_SECONDS, Failure, Key, Line, Unfinished
+from crm_contracts.envelope import EnvelopeError
+from crm_kit import clock, deferred, failpoints, inbox
+from crm_kit.consumers import Consumers, Group
+from crm_kit.deferred import LAST_ATTEMPT, RETRY_SECONDS, Failure
+from crm_kit.handling import HandlerFailed, cause_of, handle, ids_of, sift
+from crm_kit.inbox import Key, Line, Unfinished
 from crm_kit.logs import working
 from crm_kit.metrics import counter, histogram
 from crm_kit.ordering import Place, decide
-from crm_kit.outages import database_away, database_busy, unfit
+from crm_kit.outages import database_away, database_busy
 from crm_kit.outbox import WAKE_CHANNEL
+from crm_kit.received import PERMANENT, Message, describe, in_vain
 from crm_kit.runtime import Runtime
-from crm_kit.telemetry import SpanKind, event_spans, trace_id_of
-from crm_kit.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -56,63 +54,43 @@ SUCCESSORS = 200
 """Waiting events of one record that one transaction runs at most; the next look takes the next."""
 LATE_START = timedelta(seconds=45)
 """Longer than it takes the broker to miss a dead consumer's heartbeats and deliver again what that one held."""
-PERMANENT = (Unprocessable, ValidationError, EnvelopeError)
 
 
-@dataclass(slots=True, eq=False)
-class Message:
-    """One received event. ``attempts`` is above 0 when it comes from the store and not from the broker."""
-
-    envelope: Envelope
-    body: bytes
-    attempts: int = 0
-    _event: Event | None = field(default=None, repr=False)
-
-    @classmethod
-    def read(cls, body: bytes, attempts: int = 0) -> "Message":
-        """Parse a body. Raises EnvelopeError."""
-        check_size(body)
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise EnvelopeError(f"the body is not JSON: {error}") from None
-        return cls(Envelope.of(document, body), body, attempts)
-
-    @property
-    def place(self) -> Place:
-        """Where in the record's story this event stands."""
-        return Place(self.envelope.epoch, self.envelope.entityversion)
-
-    def event(self) -> Event:
-        """The event as consumers see it, parsed once for all groups. Raises ValidationError."""
-        if self._event is None:
-            declared = event_for(self.envelope.type)
-            if declared is None:
-                raise Unprocessable(f"unknown event type {self.envelope.type}")
-            self._event = declared.consume(self.envelope.data)
-            attach(self._event, self.envelope)
-        return self._event
-
-
-class HandlerFailed(Exception):
-    """A handler raised; ``message`` is the event it had, when it had only one."""
-
-    def __init__(self, group: Group, message: Message | None) -> None:
-        super().__init__(group.name)
-        self.group, self.message = group, message
+class TransactionFailed(Exception):
+    """The bookkeeping of a transaction failed, over which event is not known."""
 
 
 @dataclass(slots=True)
 class _Plan:
-    """What one transaction will do for one group."""
+    """What one transaction will do for one group, and what comes of it."""
 
     group: Group
     run: list[Message] = field(default_factory=list)
-    wait: list[tuple[Key, bytes, int]] = field(default_factory=list)
-    done: list[Key] = field(default_factory=list)
-    positions: list[tuple[Line, Place, bool]] = field(default_factory=list)
+    wait: list[Message] = field(default_factory=list)
+    stale: list[Message] = field(default_factory=list)
+    reached: dict[Line, Place] = field(default_factory=dict)
     anew: set[UUID] = field(default_factory=set)
     """Records whose publisher was restored: what it says of them replaces what is here, whatever the version."""
+    failed: list[tuple[Message, Failure]] = field(default_factory=list)
+    """Events that are stored instead, for another attempt or for an operator."""
+
+    def done(self) -> list[Key]:
+        """The stored events that are done."""
+        return [_key(message, self.group) for message in (*self.run, *self.stale) if message.attempts]
+
+    def positions(self) -> list[tuple[Line, Place, bool]]:
+        """How far each record has come by what ran."""
+        last: dict[Line, Message] = {}
+        for message in self.run:
+            line = _line(message, self.group)
+            if message.place > (last[line].place if line in last else self.reached[line]):
+                last[line] = message
+        return [(line, message.place, ".deleted.v" in message.envelope.type) for line, message in last.items()]
+
+
+Work = Callable[[AsyncConnection, _Plan], Awaitable[None]]
+"""How a plan's handlers are run."""
+Pair = tuple[Message, Group]
 
 
 class Dispatcher:
@@ -129,21 +107,75 @@ class Dispatcher:
 
         Raises only when the database is away or busy; then nothing happened and the whole call may be made again.
         """
-        chosen = self._chosen(groups)
-        unique = list({(m.envelope.source, m.envelope.id): m for m in messages}.values())
-        concerned = [(m, g) for m in unique for g in self.consumers.interested(m.envelope.type) if g in chosen]
-        if not concerned:
-            return
-        try:
-            await self._patiently(concerned, successors=True)
-        except HandlerFailed as failure:
-            await self._isolate(unique, chosen, failure)
+        if concerned := self._concerned(messages, groups):
+            # What comes from the store has mostly failed before: with savepoints, one transaction is enough.
+            await self._settle(concerned, self._sift if concerned[0][0].attempts else self._run)
 
-    async def _patiently(self, concerned: Sequence[tuple[Message, Group]], *, successors: bool) -> None:
+    async def take(self, messages: Sequence[Message], groups: Iterable[Group] | None = None) -> set[str]:
+        """The same for what has just arrived: of a group that fails everything is stored for the retries, which find out why.
+
+        So others wait for one handler call of it. Returns the names of such groups.
+        """
+        concerned = self._concerned(messages, groups)
+        if not concerned:
+            return set()
+        try:
+            await self._patiently(concerned, self._run)
+        except TransactionFailed as failure:
+            await self._halve(concerned, self._run, failure)
+        except HandlerFailed:
+            return await self._take_apart(concerned)
+        return set()
+
+    async def _take_apart(self, concerned: Sequence[Pair]) -> set[str]:
+        behind: set[str] = set()
+        if len({message for message, _ in concerned}) == 1:
+            await self._settle(concerned, self._sift)
+            return behind
+        try:
+            await self._patiently(concerned, partial(self._or_set_aside, behind=behind))
+        except TransactionFailed as failure:
+            await self._halve(concerned, self._sift, failure)
+        return behind
+
+    async def set_aside(self, messages: Sequence[Message], groups: Iterable[Group]) -> None:
+        """Store every message for the retries of these groups, untried."""
+        failures = [
+            _aside(message, group, place, "set aside behind others that failed")
+            for place, (message, group) in enumerate(self._concerned(messages, groups))
+        ]
+        if failures:
+            async with self.runtime.db.begin() as conn:
+                await deferred.set_aside(conn, failures)
+
+    def _concerned(self, messages: Sequence[Message], groups: Iterable[Group] | None) -> list[Pair]:
+        chosen = self._chosen(groups)
+        unique = {(m.envelope.source, m.envelope.id): m for m in messages}.values()
+        return [(m, g) for m in unique for g in self.consumers.interested(m.envelope.type) if g in chosen]
+
+    async def _settle(self, concerned: Sequence[Pair], work: Work) -> None:
+        try:
+            await self._patiently(concerned, work)
+        except HandlerFailed:
+            await self._settle(concerned, self._sift)
+        except TransactionFailed as failure:
+            await self._halve(concerned, work, failure)
+
+    async def _halve(self, concerned: Sequence[Pair], work: Work, failure: TransactionFailed) -> None:
+        """Find the event that the bookkeeping fails over, and store it; the others are done on the way."""
+        if len(concerned) == 1:
+            await self._store(*concerned[0], failure.__cause__)
+            return
+        in_order = sorted(concerned, key=lambda pair: pair[0].place)
+        middle = len(in_order) // 2
+        await self._settle(in_order[:middle], work)
+        await self._settle(in_order[middle:], work)
+
+    async def _patiently(self, concerned: Sequence[Pair], work: Work) -> None:
         """Try again while other transactions are in the way; the last time, that counts as a failure."""
         for attempt in range(1, BUSY_ATTEMPTS + 1):
             try:
-                await self._transaction(concerned, successors=successors)
+                await self._transaction(concerned, work)
                 return
             except HandlerFailed:
                 raise
@@ -151,32 +183,8 @@ class Dispatcher:
                 if database_away(error):
                     raise
                 if attempt == BUSY_ATTEMPTS or not database_busy(error):
-                    raise _failed(concerned[0][1], [m for m, _ in concerned], error) from error
+                    raise TransactionFailed from error
                 await asyncio.sleep(uniform(0.05, 0.1) * attempt)
-
-    async def _isolate(self, messages: Sequence[Message], groups: Sequence[Group], failure: HandlerFailed) -> None:
-        """Find who fails: first the group, then one half of its events after the other; the rest is done on the way."""
-        if len(groups) > 1:
-            await self.settle(messages, [group for group in groups if group is not failure.group])
-            await self.settle(messages, [failure.group])
-        elif len(messages) > 1:
-            ordered = sorted(messages, key=lambda m: m.place)
-            half = len(ordered) // 2
-            await self.settle(ordered[:half], groups)
-            await self.settle(ordered[half:], groups)
-        elif failure.message is messages[0]:
-            await self.store_failure(messages[0], groups[0], failure.__cause__)
-        else:
-            await self._without_successors(messages[0], groups[0])
-
-    async def _without_successors(self, message: Message, group: Group) -> None:
-        """What failed was a later event that this one released: it gets a transaction and retries of its own."""
-        try:
-            await self._patiently([(message, group)], successors=False)
-        except HandlerFailed as failure:
-            await self.store_failure(message, group, failure.__cause__)
-            return
-        await self.release([group])
 
     async def release(self, groups: Iterable[Group] | None = None) -> int:
         """Make stored events due where nothing precedes them any more, and say so; returns how many."""
@@ -231,9 +239,8 @@ class Dispatcher:
         positions = await inbox.lock_positions(conn, lines)
         told = {line: message for line, message in lines.items() if message.place >= positions[line]}
         plan = _Plan(group, run=list(told.values()), anew={line.entity for line in told})
-        plan.positions = [(line, message.place, False) for line, message in told.items()]
         await self._run(conn, plan)
-        await inbox.advance(conn, plan.positions)
+        await inbox.advance(conn, [(line, message.place, False) for line, message in told.items()])
         await inbox.supersede(conn, {line: message.place for line, message in told.items()})
         return len(told)
 
@@ -241,29 +248,30 @@ class Dispatcher:
         """Give a projection of each event these events once more; it keeps what it has. Raises HandlerFailed."""
         await self._run(conn, _Plan(group, run=list(messages)))
 
-    async def _transaction(self, concerned: Sequence[tuple[Message, Group]], *, successors: bool) -> None:
-        handled: list[tuple[Group, Message]] = []
+    async def _transaction(self, concerned: Sequence[Pair], work: Work) -> None:
         async with self.runtime.db.begin() as conn:
-            plans = await self._plan(conn, concerned, successors)
+            plans = await self._plan(conn, concerned)
             for plan in plans:
                 if plan.run:
-                    await self._timed(conn, plan)
-                handled.extend((plan.group, message) for message in plan.run)
-            await inbox.put_aside(conn, [waiting for plan in plans for waiting in plan.wait])
-            await inbox.finish(conn, [key for plan in plans for key in plan.done])
-            await inbox.advance(conn, [position for plan in plans for position in plan.positions])
+                    await self._timed(conn, plan, work)
+            await inbox.put_aside(
+                conn, [(_key(m, plan.group), m.body, m.place.epoch) for plan in plans for m in plan.wait]
+            )
+            await inbox.finish(conn, [key for plan in plans for key in plan.done()])
+            await inbox.advance(conn, [position for plan in plans for position in plan.positions()])
+            await deferred.fail(conn, [failure for plan in plans for _, failure in plan.failed])
             failpoints.hit("inbox.before_commit")
         failpoints.hit("inbox.after_commit")
         now = clock.now()
-        for group, message in handled:
-            HANDLED.labels(group.name).inc()
-            LAG.labels(group.name).observe((now - message.envelope.time).total_seconds())
-        if any(group.kind == "step" for group, _ in handled):
+        for plan in plans:
+            for message in plan.run:
+                HANDLED.labels(plan.group.name).inc()
+                LAG.labels(plan.group.name).observe((now - message.envelope.time).total_seconds())
+            _tell(plan)
+        if any(plan.group.kind == "step" and plan.run for plan in plans):
             self.runtime.notifier.notify(WAKE_CHANNEL)
 
-    async def _plan(
-        self, conn: AsyncConnection, concerned: Sequence[tuple[Message, Group]], successors: bool
-    ) -> list[_Plan]:
+    async def _plan(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
         """Take the events' keys and the records' positions, then decide per record what runs."""
         fresh = await inbox.insert_done(conn, [_row(m, g) for m, g in concerned if not m.attempts])
         claimed = [(m, g) for m, g in concerned if m.attempts]
@@ -279,7 +287,7 @@ class Dispatcher:
         stored = await inbox.unfinished(conn, lines)
         claims = {_key(m, g) for m, g in claimed}
         wanted = [key for held in stored.values() for key in _first_waiting(held) if key not in claims]
-        waiting = await inbox.bodies(conn, wanted) if successors else {}
+        waiting = await inbox.bodies(conn, wanted)
         plans: dict[str, _Plan] = {}
         for line, (group, messages) in lines.items():
             plan = plans.setdefault(group.name, _Plan(group))
@@ -300,7 +308,7 @@ class Dispatcher:
             try:
                 found.append(Message.read(bodies[key], attempts=1))
             except EnvelopeError as error:
-                await inbox.park(conn, key, describe(error))
+                await deferred.park(conn, {key: describe(error)})
                 return found, True
         return found, False
 
@@ -310,163 +318,111 @@ class Dispatcher:
         group = plan.group
         decision = decide(group, position, [*messages, *extra], blocked=blocked)
         plan.run.extend(decision.run)
-        plan.wait.extend((_key(m, group), m.body, m.place.epoch) for m in decision.wait if m in messages)
-        plan.done.extend(_key(m, group) for m in (*decision.run, *decision.stale) if m.attempts)
-        if decision.position > position:
-            last = max(decision.run, key=lambda m: m.place)
-            plan.positions.append((line, decision.position, ".deleted.v" in last.envelope.type))
-            if decision.position.epoch > position.epoch:
-                plan.anew.add(line.entity)
+        plan.wait.extend(m for m in decision.wait if m in messages)
+        plan.stale.extend(decision.stale)
+        plan.reached[line] = position
+        if decision.position.epoch > position.epoch:
+            plan.anew.add(line.entity)
 
-    async def _timed(self, conn: AsyncConnection, plan: _Plan) -> None:
+    async def _timed(self, conn: AsyncConnection, plan: _Plan, work: Work) -> None:
         began, outcome = clock.monotonic(), "failed"
         try:
-            await self._run(conn, plan)
-            outcome = "done"
+            await work(conn, plan)
+            outcome = "failed" if plan.failed else "done"
         finally:
             PROCESS.labels(plan.group.name, outcome).observe(clock.monotonic() - began)
 
     async def _run(self, conn: AsyncConnection, plan: _Plan) -> None:
-        if plan.group.kind == "step":
-            for message in plan.run:
-                await self._step(conn, plan.group, message)
-            return
-        batches: dict[Handler, list[Message]] = {}
-        for message in plan.run:
-            if plan.group.unknown_major(message.envelope.type):
-                raise _failed(plan.group, [message], Unprocessable(f"unknown major version: {message.envelope.type}"))
-            for handler in plan.group.handlers_of(message.envelope.type):
-                batches.setdefault(handler, []).append(message)
-        for handler, messages in batches.items():
-            await self._call(conn, plan.group, handler, messages, plan.anew)
+        await handle(conn, self.runtime, plan.group, plan.run, plan.anew)
 
-    async def _step(self, conn: AsyncConnection, group: Group, message: Message) -> None:
-        if group.unknown_major(message.envelope.type):
-            raise _failed(group, [message], Unprocessable(f"unknown major version: {message.envelope.type}"))
-        for handler in group.handlers_of(message.envelope.type):
-            await self._call(conn, group, handler, [message])
+    async def _sift(self, conn: AsyncConnection, plan: _Plan) -> None:
+        """Run what can be run; the rest is stored."""
+        sifted = await sift(conn, self.runtime, plan.group, plan.run, plan.anew)
+        plan.run = sifted.ran
+        plan.wait += sifted.held
+        plan.failed = [(message, failure_of(message, plan.group, error)) for message, error in sifted.failed]
 
-    async def _call(
-        self,
-        conn: AsyncConnection,
-        group: Group,
-        handler: Handler,
-        messages: list[Message],
-        anew: Set[UUID] = frozenset(),
-    ) -> None:
-        """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
-        envelope = messages[-1].envelope
-        told = ((m.envelope.traceparent, str(m.envelope.id), m.envelope.type) for m in messages)
+    async def _or_set_aside(self, conn: AsyncConnection, plan: _Plan, behind: set[str]) -> None:
+        """Run all of it or store all of it; the group's name goes to ``behind`` when it is stored."""
         try:
-            with (
-                event_spans(f"handle {group.name}", SpanKind.CONSUMER, told, envelope.traceparent) as traced,
-                working(partial(_ids, group, messages)),
-            ):
-                uow = UnitOfWork.for_message(conn, self.runtime, replace(envelope, traceparent=traced.traceparent))
-                uow.anew = anew
-                await handler(_taken(group, messages), uow)
-                await uow.flush()
+            async with conn.begin_nested():
+                await handle(conn, self.runtime, plan.group, plan.run, plan.anew)
         except Exception as error:
-            if database_away(error) or database_busy(error):
-                raise  # not the handler's fault: the whole batch is held or tried again
-            raise _failed(group, messages, error) from error
+            if database_away(error):
+                raise
+            behind.add(plan.group.name)
+            why = f"set aside with others; of one: {describe(cause_of(error))}"
+            # What waited in the store goes on waiting there.
+            fresh = [message for message in plan.run if not message.attempts]
+            plan.failed = [(message, _aside(message, plan.group, place, why)) for place, message in enumerate(fresh)]
+            plan.run = []
 
-    async def store_failure(self, message: Message, group: Group, error: BaseException | None) -> None:
-        """Keep a failed event for its next attempt, or park it when there is no point in one or none is left."""
-        attempts = max(1, message.attempts)
-        error = in_vain(message, error) or error
-        parked = isinstance(error, PERMANENT) or attempts >= LAST_ATTEMPT
-        wait = None if parked else timedelta(seconds=RETRY_SECONDS[attempts - 1] * uniform(0.9, 1.1))
-        envelope = message.envelope
-        failure = Failure(
-            key=_key(message, group),
-            entity=envelope.subject,
-            version=envelope.entityversion,
-            type=envelope.type,
-            body=message.body,
-            state="parked" if parked else "pending",
-            attempts=attempts,
-            next_attempt_at=None if wait is None else clock.now() + wait,
-            error=describe(error),
-            epoch=envelope.epoch,
-        )
+    async def _store(self, message: Message, group: Group, error: BaseException | None) -> None:
+        failure = failure_of(message, group, error)
         async with self.runtime.db.begin() as conn:
-            await inbox.store(conn, failure)
-        FAILED.labels(group.name).inc()
-        with working(partial(_ids, group, [message])):
+            await deferred.store(conn, [failure])
+        _tell(_Plan(group, failed=[(message, failure)]))
+
+
+def _tell(plan: _Plan) -> None:
+    """Log what was stored: each event that failed; of what was set aside, how much."""
+    tried = [(message, failure) for message, failure in plan.failed if failure.attempts]
+    for message, failure in tried:
+        FAILED.labels(plan.group.name).inc()
+        with working(partial(ids_of, plan.group, [message])):
             log.warning(
                 "inbox.failed",
-                entity=str(envelope.subject),
+                entity=str(failure.entity),
                 state=failure.state,
-                attempts=attempts,
+                attempts=failure.attempts,
                 error=failure.error,
             )
+    if aside := len(plan.failed) - len(tried):
+        log.warning("inbox.set_aside", group=plan.group.name, events=aside, error=plan.failed[0][1].error)
 
 
-def in_vain(message: Message, error: BaseException | None) -> Exception | None:
-    """Why there is no point in another attempt, if there is none: the event breaks its contract, or it cannot be kept.
-
-    A raw projection does not read through the contract, so what it stumbles over is looked at here.
-    """
-    if isinstance(error, PERMANENT):
-        return error
-    try:
-        message.event()
-    except Exception as broken:  # noqa: BLE001  # whatever reading it raises, it cannot be read
-        return broken if isinstance(broken, PERMANENT) else Unprocessable(describe(broken))
-    return Unprocessable(describe(error)) if error is not None and unfit(error) else None
-
-
-def _ids(group: Group, messages: Sequence[Message]) -> dict[str, object]:
-    """What the log lines of a handler carry: one value, or a list where it has events with several."""
-    envelopes = [message.envelope for message in messages]
-    return {
-        "group": group.name,
-        "event_id": _one_or_many(str(envelope.id) for envelope in envelopes),
-        "event_type": _one_or_many(envelope.type for envelope in envelopes),
-        "correlation_id": _one_or_many(envelope.correlationid or str(envelope.id) for envelope in envelopes),
-        "trace_id": _one_or_many(trace_id_of(envelope.traceparent) for envelope in envelopes),
-    }
+def failure_of(message: Message, group: Group, error: BaseException | None) -> Failure:
+    """What is stored of an event that failed over this error."""
+    attempts = max(1, message.attempts)
+    error = in_vain(message, error) or error
+    parked = isinstance(error, PERMANENT) or attempts >= LAST_ATTEMPT
+    wait = None if parked else timedelta(seconds=RETRY_SECONDS[attempts - 1] * uniform(0.9, 1.1))
+    return _stored(
+        message,
+        group,
+        state="parked" if parked else "pending",
+        attempts=attempts,
+        next_attempt_at=None if wait is None else clock.now() + wait,
+        error=describe(error),
+    )
 
 
-def _one_or_many(values: Iterable[str]) -> str | list[str]:
-    distinct = list(dict.fromkeys(values))
-    return distinct[0] if len(distinct) == 1 else distinct
+def _aside(message: Message, group: Group, place: int, why: str) -> Failure:
+    """An event that is due at once, untried, after those before it."""
+    due = clock.now() + timedelta(microseconds=place)
+    return _stored(message, group, state="pending", attempts=0, next_attempt_at=due, error=why)
 
 
-def _taken(group: Group, messages: list[Message]) -> list[Envelope] | list[Event] | Event:
-    """What the group's handlers are given: envelopes, events, or for a step its one event."""
-    for message in messages:
-        require_record(message.envelope)
-    if group.raw:
-        return [message.envelope for message in messages]
-    events = [message.event() for message in messages]
-    return events if group.kind == "projection" else events[0]
-
-
-def describe(error: BaseException | None) -> str:
-    """What went wrong, without any value of the event: values may be personal."""
-    if isinstance(error, ValidationError):
-        places = ", ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['type']}" for e in error.errors()[:5])
-        return f"ValidationError: {places}"
-    if isinstance(error, EnvelopeError | Unprocessable):
-        return f"{type(error).__name__}: {error}"
-    frame: Any = error.__traceback__ if error is not None else None
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f" at {frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame is not None else ""
-    return f"{type(error).__name__}{place}"
+def _stored(
+    message: Message, group: Group, *, state: str, attempts: int, next_attempt_at: datetime | None, error: str
+) -> Failure:
+    return Failure(
+        key=_key(message, group),
+        entity=message.envelope.subject,
+        version=message.envelope.entityversion,
+        type=message.envelope.type,
+        body=message.body,
+        state=state,
+        attempts=attempts,
+        next_attempt_at=next_attempt_at,
+        error=error,
+        epoch=message.envelope.epoch,
+    )
 
 
 def _first_waiting(stored: list[Unfinished]) -> list[Key]:
     waiting = sorted((u for u in stored if u.state == "waiting"), key=lambda u: u.place)
     return [u.key for u in waiting[:SUCCESSORS]]
-
-
-def _failed(group: Group, messages: list[Message], error: Exception) -> HandlerFailed:
-    failure = HandlerFailed(group, messages[0] if len(messages) == 1 else None)
-    failure.__cause__ = error
-    return failure
 
 
 def _key(message: Message, group: Group) -> Key:

@@ -66,6 +66,13 @@ class Stale(DomainError):
         super().__init__("stale", "The record has changed since you read it.", members={"version": current})
 
 
+class UnsupportedCoding(DomainError):
+    """The body is compressed, or otherwise coded, and no service decodes it."""
+
+    def __init__(self) -> None:
+        super().__init__("unsupported-media-type", "Send the body as it is, without Content-Encoding.")
+
+
 class InvalidValue(DomainError):
     """A value breaks a rule that the schema alone cannot say: 422 with its pointer."""
 

@@ -43,6 +43,12 @@ def register(timers: Timers, kept: Settings) -> None:
     async def forget_handled(conn: AsyncConnection) -> int:
         return await inbox.forget_done(conn, _ago(days=kept.days_of_keys))
 
+    @timers.every("forget skipped messages", seconds=3600)
+    async def forget_skipped(conn: AsyncConnection) -> int:
+        """Of those kept under a queue's name, whose ids tell no time."""
+        old = "consumer like 'crm.%' and state = 'skipped' and received_at < $1"
+        return await delete_some(conn, "inbox", old, _ago(days=kept.days_of_keys))
+
     @timers.every("forget idempotent answers", seconds=60)
     async def forget_answers(conn: AsyncConnection) -> int:
         return await idempotency.forget_answers(conn, _ago(hours=kept.idempotency_hours))

@@ -16,7 +16,6 @@ from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, T
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_contracts.envelope import MAX_VERSION
 from crm_kit import clock
 from crm_kit.chores import AT_ONCE
 from crm_kit.db import fetch
@@ -24,11 +23,6 @@ from crm_kit.ordering import Place
 
 CHANNEL = "crm_inbox"
 """Notified when stored events may be runnable again."""
-
-RETRY_SECONDS = (10, 60, 600, 3_600, 21_600, 86_400)
-"""Waits after the first, second, … failure; the failure after the last of them parks."""
-
-LAST_ATTEMPT = len(RETRY_SECONDS) + 1
 
 Timestamp = TIMESTAMP(timezone=True)
 
@@ -102,11 +96,13 @@ class Unfinished:
     state: str
 
 
-async def _rows(conn: AsyncConnection, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+async def rows_of(conn: AsyncConnection, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+    """What a statement gives."""
     return list((await conn.exec_driver_sql(sql, parameters)).all())
 
 
-def _columns(rows: Collection[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
+def columns(rows: Collection[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
+    """Rows as parameters for ``unnest``."""
     return tuple([row[i] for row in rows] for i in range(width))
 
 
@@ -141,7 +137,7 @@ async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID
     """
     if not rows:
         return set()
-    taken = await _rows(conn, _INSERT, (*_literals(rows, 6), clock.now()))
+    taken = await rows_of(conn, _INSERT, (*_literals(rows, 6), clock.now()))
     return {Key(*row) for row in taken}
 
 
@@ -211,16 +207,17 @@ async def bodies(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, byte
     """The stored bodies of events that are still pending or waiting."""
     if not keys:
         return {}
-    rows = await _rows(conn, _BODIES, _key_columns(keys))
+    rows = await rows_of(conn, _BODIES, key_columns(keys))
     return {Key(*row[:3]): row[3] for row in rows}
 
 
-def _key_columns(keys: Collection[Key]) -> tuple[list[Any], ...]:
-    return _columns([(key.consumer, key.source, key.event_id) for key in keys], 3)
+def key_columns(keys: Collection[Key]) -> tuple[list[Any], ...]:
+    """Keys as three parameters of a statement."""
+    return columns([(key.consumer, key.source, key.event_id) for key in keys], 3)
 
 
 _FINISH = """
-update inbox i set state = 'done', body = null, next_attempt_at = null
+update inbox i set state = 'done', body = null, next_attempt_at = null, last_error = null
 from unnest($1::text[], $2::text[], $3::uuid[]) as key(consumer, source, event_id)
 where i.consumer = key.consumer and i.source = key.source and i.event_id = key.event_id
 """
@@ -229,11 +226,12 @@ where i.consumer = key.consumer and i.source = key.source and i.event_id = key.e
 async def finish(conn: AsyncConnection, keys: Collection[Key]) -> None:
     """Mark stored events done."""
     if keys:
-        await conn.exec_driver_sql(_FINISH, _key_columns(keys))
+        await conn.exec_driver_sql(_FINISH, key_columns(keys))
 
 
 _WAIT = """
-update inbox i set state = 'waiting', body = waiting.body, epoch = waiting.epoch, next_attempt_at = null
+update inbox i set state = 'waiting', body = waiting.body, epoch = waiting.epoch, next_attempt_at = null,
+  last_error = null
 from unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[], $5::int[]) as waiting(consumer, source, event_id, body, epoch)
 where i.consumer = waiting.consumer and i.source = waiting.source and i.event_id = waiting.event_id
 """
@@ -242,109 +240,8 @@ where i.consumer = waiting.consumer and i.source = waiting.source and i.event_id
 async def put_aside(conn: AsyncConnection, waiting: Sequence[tuple[Key, bytes, int]]) -> None:
     """Keep events until what precedes them is done: key, body and epoch each."""
     if waiting:
-        keys = _key_columns([key for key, _, _ in waiting])
+        keys = key_columns([key for key, _, _ in waiting])
         await conn.exec_driver_sql(_WAIT, (*keys, [body for _, body, _ in waiting], [epoch for *_, epoch in waiting]))
-
-
-_STORE = """
-insert into inbox (consumer, source, event_id, entity, entity_version, type, state, attempts, next_attempt_at,
-  last_error, body, received_at, epoch) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-on conflict (consumer, source, event_id) do update set state = excluded.state, attempts = excluded.attempts,
-  next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, body = excluded.body,
-  epoch = excluded.epoch
-where inbox.state in ('pending', 'waiting', 'parked')
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An event that could not be handled; ``next_attempt_at`` None with state pending means: when delivered again."""
-
-    key: Key
-    entity: UUID | None
-    version: int | None
-    type: str
-    body: bytes
-    state: str
-    attempts: int
-    next_attempt_at: datetime | None
-    error: str
-    epoch: int = 0
-
-
-MOST_CHARACTERS = 500
-BIGGEST_BODY = 2 * 1024 * 1024
-"""So much is kept of a message; more than this is no event, and what is kept of it is for an operator to look at."""
-
-
-def harmless(text: str) -> str:
-    """What can be kept of any text: without U+0000 and lone surrogates, and no longer than an index takes."""
-    return text[:MOST_CHARACTERS].encode(errors="replace").decode().replace("\0", "?")
-
-
-async def store(conn: AsyncConnection, failure: Failure) -> None:
-    """Keep a failed event; one that is done meanwhile stays done. Nothing that a message says can make this fail."""
-    version = failure.version
-    await conn.exec_driver_sql(
-        _STORE,
-        (
-            failure.key.consumer,
-            harmless(failure.key.source),
-            failure.key.event_id,
-            failure.entity,
-            version if version is not None and 0 < version <= MAX_VERSION else None,
-            harmless(failure.type),
-            failure.state,
-            failure.attempts,
-            failure.next_attempt_at,
-            harmless(failure.error),
-            failure.body[:BIGGEST_BODY],
-            clock.now(),
-            failure.epoch if 0 <= failure.epoch <= MAX_VERSION else 0,
-        ),
-    )
-
-
-_ANY = "select exists (select from inbox where state in ('pending', 'waiting') and consumer = any($1))"
-
-
-async def any_stored(conn: AsyncConnection, consumers: list[str]) -> bool:
-    """Whether there is an event that waits for its time or its turn in these groups."""
-    return bool((await fetch(conn, _ANY, (consumers,)))[0][0])
-
-
-_CLAIM = """
-update inbox i set attempts = i.attempts + 1,
-  next_attempt_at = $1 + make_interval(secs => ($3::float8[])[least(i.attempts + 1, array_length($3::float8[], 1))])
-from (select consumer, source, event_id from inbox
-  where state = 'pending' and next_attempt_at <= $1 and consumer = any($4)
-  order by next_attempt_at limit $2 for update skip locked) due
-where i.consumer = due.consumer and i.source = due.source and i.event_id = due.event_id
-returning i.consumer, i.source, i.event_id, i.body, i.attempts
-"""
-
-
-async def claim_due(
-    conn: AsyncConnection, consumers: list[str], limit: int, jitter: float
-) -> list[tuple[Key, bytes, int]]:
-    """Take due events and count the attempt before it is made, so that one that kills the process is counted too.
-
-    ``jitter`` stretches the waits (1.0 = none). Returns key, body and attempts.
-    """
-    waits = [seconds * jitter for seconds in RETRY_SECONDS]
-    rows = await _rows(conn, _CLAIM, (clock.now(), limit, waits, consumers))
-    return [(Key(*row[:3]), row[3], row[4]) for row in rows]
-
-
-_PARK = """
-update inbox set state = 'parked', last_error = $4, next_attempt_at = null
-where consumer = $1 and source = $2 and event_id = $3 and state in ('pending', 'waiting')
-"""
-
-
-async def park(conn: AsyncConnection, key: Key, error: str) -> None:
-    """Give up on a stored event until an operator decides."""
-    await conn.exec_driver_sql(_PARK, (key.consumer, key.source, key.event_id, harmless(error)))
 
 
 _SUPERSEDE = """
@@ -360,20 +257,6 @@ async def supersede(conn: AsyncConnection, places: Mapping[Line, Place]) -> None
     """Skip what is stored of these records up to these places."""
     if places:
         await fetch(conn, _SUPERSEDE, _literals([(*line, *place) for line, place in places.items()], 5))
-
-
-_STATES = """
-select consumer, attempts, case when state = 'pending' and next_attempt_at is null then 'noted' else state end
-from inbox where consumer = any($1) and source = $2 and event_id = $3
-"""
-
-
-async def states_of(
-    conn: AsyncConnection, consumers: list[str], source: str, event_id: UUID
-) -> dict[str, tuple[int, str]]:
-    """Attempts and state of one event per group; ``noted`` = an attempt was begun and its end never seen."""
-    rows = await _rows(conn, _STATES, (consumers, source, event_id))
-    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 # What is not done is grouped once: to ask of each event whether another holds its record up takes the square of their number.
@@ -414,7 +297,7 @@ order by i.consumer, i.source, i.entity limit 500
 
 async def unstarted(conn: AsyncConnection, consumers: list[str], before: datetime) -> list[tuple[Line, Place, bytes]]:
     """The first waiting event, received before then, of each record of which nothing was handled yet in its epoch."""
-    rows = await _rows(conn, _UNSTARTED, (before, consumers))
+    rows = await rows_of(conn, _UNSTARTED, (before, consumers))
     return [(Line(row[0], row[1], row[2]), Place(row[3], row[4]), row[5]) for row in rows]
 
 
@@ -432,7 +315,7 @@ select coalesce(extract(epoch from $1 - min(since)), 0)::float8 from (
 async def measure(conn: AsyncConnection) -> tuple[dict[tuple[str, str], tuple[int, float]], float]:
     """Stored events by group and state, with the age in seconds of the oldest; and the age of the oldest one whose
     predecessor never came."""
-    counts = {(row[0], row[1]): (row[2], row[3]) for row in await _rows(conn, _COUNTS, (clock.now(),))}
+    counts = {(row[0], row[1]): (row[2], row[3]) for row in await rows_of(conn, _COUNTS, (clock.now(),))}
     return counts, (await conn.exec_driver_sql(_OLDEST_GAP, (clock.now(),))).scalar_one()
 
 
@@ -444,8 +327,8 @@ select consumer, source, $3 from unnest($1::text[], $2::text[]) as bound(consume
 
 async def remember_bound(conn: AsyncConnection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
     """Note since when each group has listened to each source; returns all known instants."""
-    await conn.exec_driver_sql(_BIND, (*_columns(pairs, 2), clock.now()))
-    rows = await _rows(conn, "select consumer, source, bound_at from inbox_bound")
+    await conn.exec_driver_sql(_BIND, (*columns(pairs, 2), clock.now()))
+    rows = await rows_of(conn, "select consumer, source, bound_at from inbox_bound")
     return {(row[0], row[1]): row[2] for row in rows}
 
 
@@ -472,7 +355,7 @@ async def forget_done(conn: AsyncConnection, before: datetime) -> int:
     Event ids are UUIDv7, so the primary key finds the old ones.
     """
     oldest, gone = UUID(int=int(before.timestamp() * 1000) << 80), 0
-    for consumer, source in await _rows(conn, _LINES):
+    for consumer, source in await rows_of(conn, _LINES):
         if gone >= AT_ONCE:
             break
         gone += (await conn.exec_driver_sql(_FORGET, (consumer, source, oldest, AT_ONCE - gone))).rowcount

@@ -6,6 +6,7 @@ database is away. What the database refuses to store while it takes everything e
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from random import uniform
 from typing import TypeVar
@@ -14,15 +15,18 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 import structlog
 
 from crm_contracts.envelope import EnvelopeError, parse_type, source_of
-from crm_kit import inbox, provenance
+from crm_kit import deferred, inbox, provenance
 from crm_kit.backoff import pause_after
 from crm_kit.bus import DEAD_LETTERS, BrokerDown, Delivery, Session, TopologyMissing
 from crm_kit.consumers import Group
-from crm_kit.dispatch import Dispatcher, Message, describe
-from crm_kit.inbox import LAST_ATTEMPT, Failure, Key
+from crm_kit.deferred import ENDED, LAST_ATTEMPT, Claimed, Failure
+from crm_kit.dispatch import Dispatcher
+from crm_kit.inbox import Key
 from crm_kit.metrics import counter
 from crm_kit.outages import database_away, database_busy
 from crm_kit.provenance import Refused
+from crm_kit.received import Message, describe
+from crm_kit.unread import Unread
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -39,9 +43,6 @@ POLL_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 DOUBTS = 5
 """Outages that one piece of work met while the database answered others, before they are its own fault."""
-
-REFUSED_BYTES = 64 * 1024
-"""So much of a refused message is kept for an operator to look at."""
 
 UNKNOWN = counter("crm.inbox.unknown", "Delivered events of a type that no handler group follows.")
 REJECTED = counter("crm.inbox.rejected", "Messages sent to the dead letters because they could not be stored.")
@@ -68,6 +69,9 @@ class Intake:
         """Groups whose stored events are tried again here."""
         # Apart, so that who may do what waits for no other group's handler inside one transaction.
         self._parties = [party for party in (keeping, () if access else others) if party]
+        self._behind: set[str] = set()
+        """Groups that failed, and whose events are stored for the retries until those have caught up."""
+        self._unread = Unread(self._runtime.settings.unread_messages, self._queue)
         self._stopping = False
         self._given_back = 0
         self._idle: set[asyncio.Future[list[Delivery]]] = set()
@@ -208,66 +212,86 @@ class Intake:
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         messages: list[Message] = []
         replayed: list[Message] = []
+        unread: list[Failure] = []
         for delivery in deliveries:
             try:
                 message = await self._read(delivery)
             except Refused as error:
-                await self._refuse(delivery, str(error))
+                unread.append(self._refused(delivery, str(error)))
+                continue
+            except EnvelopeError as error:
+                unread += self._undecoded(delivery, describe(error))
                 continue
             if message is None:
                 continue
             if not self._consumers.interested(message.envelope.type):
                 UNKNOWN.inc()
             (replayed if provenance.is_replay(delivery) else messages).append(message)
+        # First: what is parked holds up the later events of its record.
+        await self._keep(unread)
         if len(deliveries) == 1 and deliveries[0].redelivered and messages:
             await self._suspect(messages[0])
             return
         for groups in self._parties:
-            await self.dispatcher.settle(messages, groups)
+            await self._hand_on(messages, groups)
             if replayed:
                 # Acts must not happen again, nor happen now for what is long past: a replay feeds projections only.
-                await self.dispatcher.settle(replayed, [group for group in groups if group.kind == "projection"])
+                await self._hand_on(replayed, [group for group in groups if group.kind == "projection"])
+
+    async def _hand_on(self, messages: Sequence[Message], groups: Sequence[Group]) -> None:
+        """Have the groups take the events; what a group cannot take now is for the retries, so that no other waits for it."""
+        behind = [group for group in groups if group.name in self._behind]
+        await self.dispatcher.set_aside(messages, behind)
+        late = await self.dispatcher.take(messages, [group for group in groups if group not in behind])
+        # Only of those whose retries are made here is it known when they have caught up.
+        self._behind |= late & {group.name for group in self._own}
+        if behind or late:
+            self._due.set()
+            self._runtime.notifier.notify(inbox.CHANNEL)
 
     async def _read(self, delivery: Delivery) -> Message | None:
-        """The event that a delivery holds, unless it is another thing, which is dealt with here. Raises Refused."""
+        """The event that a delivery holds, unless it is another thing, which is dealt with here.
+
+        Raises Refused, or EnvelopeError for what its sender may send and nobody can read.
+        """
         if delivery.type in self._control:
             await self._control[delivery.type](delivery)
             return None
         try:
             message = Message.read(delivery.body)
-        except EnvelopeError as error:
+        except EnvelopeError:
             # Parked it holds up its record, so its headers must be its sender's to write.
             if delivery.headers:
                 provenance.check(delivery, type_=_type(delivery), source=_source(delivery))
-            await self._park_undecoded(delivery, describe(error))
-            return None
+            raise
         provenance.check(delivery, type_=message.envelope.type, source=message.envelope.source)
         return message
 
-    async def _refuse(self, delivery: Delivery, error: str) -> None:
-        """Keep a message that is not its sender's to send where operators look, for no group and no other attempt."""
+    async def _keep(self, unread: Sequence[Failure]) -> None:
+        """Store messages that are no events of ours, as far as there is room, and say so."""
+        if not unread:
+            return
+        async with self._runtime.db.begin() as conn:
+            dropped = await self._unread.keep(conn, unread)
+        self._unread.tell(unread, dropped)
+
+    def _refused(self, delivery: Delivery, error: str) -> Failure:
+        """A message that is not its sender's to send: kept where operators look, for no group and no other attempt."""
         REFUSED.inc()
         # Its own id is a claim, too: skipping it must not skip the event that truly has that id.
         event_id = uuid5(NAMESPACE_OID, delivery.body.hex())
-        failure = Failure(
+        way = {"exchange": delivery.exchange, "routing_key": delivery.routing_key}
+        log.error("inbox.refused", event_id=str(event_id), **way, error=error)
+        return Failure(
             key=Key(self._queue, "", event_id),
             entity=None,
             version=None,
             type=_type(delivery)[:255],
-            body=delivery.body[:REFUSED_BYTES],
+            body=delivery.body,
             state="parked",
             attempts=0,
             next_attempt_at=None,
             error=f"refused: {error}",
-        )
-        async with self._runtime.db.begin() as conn:
-            await inbox.store(conn, failure)
-        log.error(
-            "inbox.refused",
-            event_id=str(event_id),
-            exchange=delivery.exchange,
-            routing_key=delivery.routing_key,
-            error=error,
         )
 
     async def _suspect(self, message: Message) -> None:
@@ -277,14 +301,16 @@ class Intake:
         """
         groups = self._following(message.envelope.type)
         async with self._runtime.db.begin() as conn:
-            noted = await inbox.states_of(conn, [g.name for g in groups], message.envelope.source, message.envelope.id)
+            noted = await deferred.states_of(
+                conn, [g.name for g in groups], message.envelope.source, message.envelope.id
+            )
         for group in sorted(groups, key=lambda g: noted.get(g.name, (0, ""))[0]):
             attempts, state = noted.get(group.name, (0, ""))
             if state not in ("", "noted"):
                 continue
             suspect = Message(message.envelope, message.body, attempts + 1)
             async with self._runtime.db.begin() as conn:
-                await inbox.store(conn, _note(suspect, group, parked=attempts >= DEATHS))
+                await deferred.store(conn, [_note(suspect, group, parked=attempts >= DEATHS)])
             if attempts < DEATHS:
                 await self.dispatcher.settle([suspect], [group])
 
@@ -304,7 +330,7 @@ class Intake:
                     source=_source(delivery),
                 )
             except Refused as error:
-                await self._refuse(delivery, str(error))
+                await self._keep([self._refused(delivery, str(error))])
                 continue
             # Each queue had its own delivery of the event, and its own groups gave up.
             access = queue == self._consumers.access_queue
@@ -313,29 +339,39 @@ class Intake:
             await self._park_undecoded(delivery, why, [group.name for group in groups])
 
     async def _park_undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> None:
-        """Store a message by its headers alone; without a group that follows it, under the name of the queue."""
+        """Store a message by its headers alone. What could be read is an event, and events are kept however many there are."""
+        parked = self._undecoded(delivery, error, groups)
+        try:
+            Message.read(delivery.body)
+        except EnvelopeError:
+            await self._keep(parked)
+            return
+        events = [replace(failure, attempts=1) for failure in parked]
+        async with self._runtime.db.begin() as conn:
+            await deferred.store(conn, events)
+        self._unread.tell(events, [])
+
+    def _undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> list[Failure]:
+        """A message by its headers alone; without a group that follows it, under the name of the queue."""
         headers = delivery.headers
-        type_ = _type(delivery)
+        type_, version, epoch = _type(delivery), headers.get("crm-version"), headers.get("crm-epoch")
         if groups is None:
             groups = [group.name for group in self._following(type_)]
-        groups = groups or [self._queue]
-        version, epoch = headers.get("crm-version"), headers.get("crm-epoch")
-        async with self._runtime.db.begin() as conn:
-            for group in groups:
-                failure = Failure(
-                    key=Key(group, _source(delivery), _event_id(delivery)),
-                    entity=_uuid(headers.get("subject")),
-                    version=version if isinstance(version, int) else None,
-                    type=type_,
-                    body=delivery.body,
-                    state="parked",
-                    attempts=0,
-                    next_attempt_at=None,
-                    error=error,
-                    epoch=epoch if isinstance(epoch, int) else 0,
-                )
-                await inbox.store(conn, failure)
-        log.error("inbox.parked", event_id=str(_event_id(delivery)), event_type=type_, groups=groups, error=error)
+        return [
+            Failure(
+                key=Key(group, _source(delivery), _event_id(delivery)),
+                entity=_uuid(headers.get("subject")),
+                version=version if isinstance(version, int) else None,
+                type=type_,
+                body=delivery.body,
+                state="parked",
+                attempts=0,
+                next_attempt_at=None,
+                error=error,
+                epoch=epoch if isinstance(epoch, int) else 0,
+            )
+            for group in groups or [self._queue]
+        ]
 
     async def run_retries(self) -> None:
         """Handle stored events when they are due, and look for gaps that have closed."""
@@ -355,6 +391,7 @@ class Intake:
     async def _look(self) -> bool:
         """Do what is due; whether there may be more at once."""
         if not await self._any_stored():
+            self._behind.clear()
             return False
         if await self.retry_due():
             return True
@@ -363,7 +400,7 @@ class Intake:
 
     async def _any_stored(self) -> bool:
         async with self._runtime.db.autocommit() as conn:
-            return await inbox.any_stored(conn, [group.name for group in self._own])
+            return await deferred.any_stored(conn, [group.name for group in self._own])
 
     async def _wait_due(self) -> None:
         try:
@@ -375,49 +412,58 @@ class Intake:
             self._due.clear()
 
     async def retry_due(self) -> int:
-        """Claim what is due; what failed before is tried alone, what only waited for its turn together. Returns how many."""
-        groups = {group.name: group for group in self._own}
-        async with self._runtime.db.begin() as conn:
-            claimed = await inbox.claim_due(conn, list(groups), BATCH, uniform(0.9, 1.1))
-        waited: dict[str, list[Message]] = {}
-        for key, body, attempts in claimed:
-            message = await self._readable(key, body, attempts)
-            if message is None:
-                continue
-            if attempts == 1:
-                waited.setdefault(key.consumer, []).append(message)
-            else:
-                await self._again(groups[key.consumer], [message])
-        for consumer, messages in waited.items():
-            await self._again(groups[consumer], messages)
-        return len(claimed)
+        """Try what is due, a batch of each group in turn; returns how many events that were."""
+        async with self._runtime.db.autocommit() as conn:
+            due = await deferred.due_groups(conn, [group.name for group in self._own])
+        self._behind.intersection_update(due)
+        return sum([await self._retry(group) for group in self._own if group.name in due])
 
-    async def _again(self, group: Group, messages: list[Message]) -> None:
+    async def _retry(self, group: Group) -> int:
+        """A batch together; and alone, one event that may be what ended a process, so that it takes no other's attempt along."""
+        claimed = await self._claim(group, BATCH, suspects=False)
+        await self._again(group, claimed)
+        suspect = await self._claim(group, 1, suspects=True)
+        await self._again(group, suspect)
+        return len(claimed) + len(suspect)
+
+    async def _claim(self, group: Group, limit: int, *, suspects: bool) -> list[Claimed]:
+        async with self._runtime.db.begin() as conn:
+            return await deferred.claim_due(conn, group.name, limit, uniform(0.9, 1.1), suspects=suspects)
+
+    async def _again(self, group: Group, claimed: Sequence[Claimed]) -> None:
         """Try stored events again. What cannot even be stored again is still stored as it was, its attempt counted."""
+        messages: list[Message] = []
+        given_up: dict[Key, str] = {}
+        for one in claimed:
+            message = _readable(one)
+            if isinstance(message, str):
+                given_up[one.key] = message
+            else:
+                messages.append(message)
+        if given_up:
+            await self._persist(partial(self._give_up, given_up))
         try:
             await self._persist(partial(self.dispatcher.settle, messages, [group]))
         except Exception as error:  # noqa: BLE001  # others are due, too
             log.error("inbox.unstorable", group=group.name, messages=len(messages), error=describe(error))
 
-    async def _readable(self, key: Key, body: bytes, attempts: int) -> Message | None:
-        """The stored event; None when there is no point in another attempt, and it is parked."""
-        why = "the process ended during the last attempt"
-        if attempts <= LAST_ATTEMPT:
-            try:
-                message = Message.read(body, attempts)
-            except EnvelopeError as error:
-                why = describe(error)
-            else:
-                # What was parked undecoded is known by its headers alone, which were checked; the body was not.
-                if key.source == message.envelope.source == source_of(parse_type(message.envelope.type).service):
-                    return message
-                why = "refused: its body says that it is another service's than its headers say"
-        await self._persist(partial(self._give_up, key, why))
-        return None
-
-    async def _give_up(self, key: Key, why: str) -> None:
+    async def _give_up(self, errors: dict[Key, str]) -> None:
         async with self._runtime.db.begin() as conn:
-            await inbox.park(conn, key, why)
+            await deferred.park(conn, errors)
+
+
+def _readable(claimed: Claimed) -> Message | str:
+    """The stored event; or why there is no point in another attempt."""
+    if claimed.attempts > LAST_ATTEMPT:
+        return ENDED
+    try:
+        message = Message.read(claimed.body, claimed.attempts)
+    except EnvelopeError as error:
+        return describe(error)
+    # What was parked undecoded is known by its headers alone, which were checked; the body was not.
+    if claimed.key.source == message.envelope.source == source_of(parse_type(message.envelope.type).service):
+        return message
+    return "refused: its body says that it is another service's than its headers say"
 
 
 def _note(message: Message, group: Group, *, parked: bool) -> Failure:

@@ -6,13 +6,19 @@ from typing import Annotated
 import phonenumbers
 from pydantic import Field, StringConstraints
 
+from crm_contracts.types import form
 from crm_kit.errors import InvalidValue
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 PhoneInput = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=3, max_length=40, pattern=r"^[+0-9 ()./\-]+$"),
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=3,
+        max_length=40,
+        pattern=form(r"^[+0-9 ()./\-]+$", "Write a telephone number, such as +49 170 1234567."),
+    ),
     Field(examples=["+491701234567"]),
 ]
 """A number in E.164, or a national one of the organisation's country."""

@@ -7,7 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_kit.errors import DomainError, FieldError
+from crm_kit.errors import DomainError, FieldError, UnsupportedCoding
+from crm_kit.phrases import of_rule
 from crm_kit.records.presenter import to_json
 
 MEDIA_TYPE = "application/problem+json"
@@ -114,6 +115,8 @@ def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, 
         extra["Link"] = f'<{error.members["survivor"]["href"]}>; rel="successor-version"'
     if status == 401:
         extra.setdefault("WWW-Authenticate", 'Bearer realm="crm"')
+    if isinstance(error, UnsupportedCoding):
+        extra.setdefault("Accept-Encoding", "identity")  # RFC 9110 §12.5.3: not the media type, but the coding
     if status in (429, 503):
         extra.setdefault("Retry-After", str(error.members.get("retry_after", 1)))
     return Response(to_json(body), status, extra, MEDIA_TYPE)
@@ -162,4 +165,4 @@ def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
         return FieldError(pointer, "read-only-field", "This field is read-only.")
     if code == "extra-forbidden":
         return FieldError(pointer, "unknown-field", f"There is no such {'field' if in_body else 'parameter'}.")
-    return FieldError(pointer, code, str(found["msg"]))
+    return FieldError(pointer, code, of_rule(found))

@@ -20,7 +20,7 @@ from crm_contracts.access import Depth, Privilege
 from crm_kit.access import Principal
 from crm_kit.announcing import Cause
 from crm_kit.db import Record
-from crm_kit.errors import DomainError, FieldError, Forbidden
+from crm_kit.errors import DomainError, FieldError, Forbidden, UnsupportedCoding
 from crm_kit.idempotency import Answer, Key, Replayed
 from crm_kit.memory import HOUSEKEEPER, LARGE
 from crm_kit.outages import ran_out_of_time
@@ -87,6 +87,7 @@ class PublicRoute(APIRoute):
             try:
                 async with asyncio.timeout(_seconds(request)):
                     _refuse_many(request.scope["query_string"], "query")
+                    _refuse_coded(request)
                     if takes_json:
                         await _read_json(request)
                     elif self.body_field is not None:
@@ -172,6 +173,7 @@ async def _carry_out(
     principal = runtime.tokens.cached(token) or await runtime.tokens.verify(token)
     admit(principal)
     _refuse_many(request.scope["query_string"], "query")
+    _refuse_coded(request)
     body = await _read_json(request) if takes_json else b""
     if _is_multipart(request):
         _bound_idleness(request)
@@ -417,6 +419,13 @@ def _refuse_many(encoded: bytes, where: str) -> None:
     if encoded.count(b"&") >= MAX_PARAMETERS:
         message = f"There are more than {MAX_PARAMETERS} parameters in the {where}; send fewer."
         raise DomainError("invalid-parameter", message, (FieldError(where, "too-many-parameters", message),))
+
+
+def _refuse_coded(request: Request) -> None:
+    """Refuse a body with a content coding, whose content has no bound before it is decoded."""
+    codings = request.headers.get("content-encoding", "")
+    if any(coding.strip().lower() not in ("", "identity") for coding in codings.split(",")):
+        raise UnsupportedCoding
 
 
 def _answer_to(error: Exception, request: Request) -> Response:

@@ -107,6 +107,13 @@ class Settings(EnvironmentSettings):
         validation_alias="CRM_AUDIT_DAYS",
         description="Days of history that are kept; 0 is for ever.",
     )
+    unread_messages: int = Field(
+        1000,
+        ge=0,
+        le=1_000_000,
+        validation_alias="CRM_UNREAD_MESSAGES",
+        description="Messages that cannot be read, or were refused, kept for operators; each counts for every group it is for.",
+    )
     import_jobs: int = Field(
         20, ge=1, validation_alias="CRM_IMPORT_JOBS", description="Imports of one caller that may wait at a time."
     )

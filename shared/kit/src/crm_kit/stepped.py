@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
+from crm_kit.deferred import RETRY_SECONDS
 from crm_kit.importing.queue import LONGEST_PAUSE
-from crm_kit.inbox import RETRY_SECONDS
 from crm_kit.relay import LONGEST_BACKOFF
 
 _OUTBOX = """

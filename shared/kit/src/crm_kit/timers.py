@@ -20,11 +20,11 @@ from crm_kit import clock, failpoints
 from crm_kit.announcing import Cause
 from crm_kit.backoff import Backoff
 from crm_kit.chores import Chore, ChoreLoop, Housekeeping
-from crm_kit.dispatch import describe
 from crm_kit.logs import working
 from crm_kit.metrics import counter
 from crm_kit.outages import database_away, database_busy
 from crm_kit.outbox import WAKE_CHANNEL
+from crm_kit.received import describe
 from crm_kit.runtime import Runtime
 from crm_kit.telemetry import SpanKind, span, trace_id_of
 from crm_kit.uow import UnitOfWork

@@ -23,6 +23,7 @@ from crm_kit.errors import DomainError
 from crm_kit.logs import WORK, masked
 from crm_kit.meta import state_machines_router
 from crm_kit.openapi import describe_problems
+from crm_kit.phrases import of_form
 from crm_kit.problems import problem
 from crm_kit.records.presenter import to_json
 from crm_kit.requests import trace_id
@@ -212,9 +213,17 @@ async def _http_problem(request: Request, error: Exception) -> Response:
         error.status_code, "invalid-request"
     )
     cause: Cause = request.scope["crm.cause"]
-    found = DomainError(slug, "There is no such path." if slug == "not-found" else str(error.detail))
-    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
-    return problem(found, request.url.path, trace_id(cause), headers)
+    headers = error.headers
+    match error.status_code:
+        case 404:
+            detail = "There is no such path."
+        case 405:
+            allowed = _allowed(request)
+            headers = {"Allow": allowed}
+            detail = f"This path does not take {request.method}; it takes {allowed}."
+        case _:
+            detail = of_form(str(error.detail))
+    return problem(DomainError(slug, detail), request.url.path, trace_id(cause), headers)
 
 
 def _allowed(request: Request) -> str:

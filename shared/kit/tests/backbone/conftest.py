@@ -19,8 +19,9 @@ from crm_contracts.envelope import Envelope
 from crm_kit import clock, topology
 from crm_kit.bus import EVENTS, Publisher, outgoing
 from crm_kit.db import Database, new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import Intake
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime, open_runtime
 from crm_kit.settings import Settings
 from crm_local.servers import Servers

@@ -18,8 +18,9 @@ from crm_kit.bus import EVENTS, Outcome, Publisher, access_of, direct_key, inbox
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.directory_feed import follow_identity
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import Intake
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime, access_runtime
 from crm_kit.uow import UnitOfWork
 from crm_local.servers import Servers

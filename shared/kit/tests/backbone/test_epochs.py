@@ -5,9 +5,10 @@ import pytest
 
 from crm_kit import outbox
 from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.epochs import FIRST, NoEpochs, begin_epoch, current
 from crm_kit.intake import Intake
+from crm_kit.received import Message
 from crm_kit.relay import message_of
 from crm_kit.runtime import Runtime
 

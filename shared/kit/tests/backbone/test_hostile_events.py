@@ -13,10 +13,12 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from crm_kit import inbox, operations
 from crm_kit.bus import EVENTS, Outcome, Publisher, outgoing
 from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import DOUBTS, Intake
 from crm_kit.outages import database_away, unfit
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime
+from crm_kit.unread import Unread
 
 from .conftest import Story, rows, send, until
 from .test_intake import running
@@ -122,7 +124,7 @@ async def test_hostile_events_are_parked_and_good_ones_between_them_take_effect(
     assert await count(runtime, "thing_copy") == len(stories)
     assert await count(runtime, "inbox where state in ('pending', 'waiting')") == 0
     async with runtime.db.autocommit() as conn:
-        shown = await operations.parked(conn, "mini")
+        shown = [entry async for entry in operations.parked(conn, "mini")]
     assert {entry.group for entry in shown} == {"mini.echoes", "mini.copies", "mini.journal"}
     assert all(entry.error for entry in shown)
     assert not any("xxxxx" in str(entry.error) for entry in shown), "what an operator lists holds no value"
@@ -230,17 +232,17 @@ async def test_what_ends_the_connection_each_time_is_no_outage(
     monkeypatch.setattr("crm_kit.intake.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("crm_kit.intake.LONGEST_PAUSE", 0.01)
     stories = [Story() for _ in range(3)]
-    settle, tries = Dispatcher.settle, 0
+    transaction, tries = Dispatcher._transaction, 0
 
-    async def deadly(self: Dispatcher, messages: Any, groups: Any = None) -> None:
+    async def deadly(self: Dispatcher, concerned: Any, work: Any) -> None:
         nonlocal tries
-        if any(m.envelope.subject == stories[1].id for m in messages):
+        if any(m.envelope.subject == stories[1].id for m, _ in concerned):
             tries += 1
             async with self.runtime.db.begin() as conn:
                 await conn.exec_driver_sql("select pg_terminate_backend(pg_backend_pid())")
-        await settle(self, messages, groups)
+        await transaction(self, concerned, work)
 
-    monkeypatch.setattr(Dispatcher, "settle", deadly)
+    monkeypatch.setattr(Dispatcher, "_transaction", deadly)
     await send(publisher, *(story.tell("created") for story in stories))
     async with running(intake):
         await until(reaches(runtime, "seen", 2), seconds=40)
@@ -251,16 +253,17 @@ async def test_what_ends_the_connection_each_time_is_no_outage(
 async def test_what_cannot_be_stored_at_all_goes_to_the_dead_letters_and_nobody_waits(
     intake: Intake, runtime: Runtime, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, tries = inbox.store, 0
+    keep, tries = Unread.keep, 0
 
-    async def refuse(conn: Any, failure: Any) -> None:
+    async def refuse(self: Unread, conn: Any, failures: Any) -> Any:
         nonlocal tries
-        if failure.body == b"{" and tries < 3:  # at the inbox, its second try there, and once as a dead letter
+        # At the inbox, its second try there, and once as a dead letter.
+        if any(failure.body == b"{" for failure in failures) and tries < 3:
             tries += 1
             raise LookupError
-        await store(conn, failure)
+        return await keep(self, conn, failures)
 
-    monkeypatch.setattr(inbox, "store", refuse)
+    monkeypatch.setattr(Unread, "keep", refuse)
     monkeypatch.setattr("crm_kit.intake.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("crm_kit.intake.LONGEST_PAUSE", 0.01)
     stories = [Story(), Story()]

@@ -11,8 +11,8 @@ import pytest
 from crm_kit import inbox
 from crm_kit.bus import Publisher, direct_key, outgoing, replay_of
 from crm_kit.db import new_id
-from crm_kit.dispatch import Message
 from crm_kit.intake import DEATHS, Intake
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime
 
 from .conftest import Story, WorkerProcess, rows, send, until

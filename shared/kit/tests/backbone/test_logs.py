@@ -14,7 +14,8 @@ import structlog
 
 from crm_kit import clock, logs
 from crm_kit.consumers import Consumers
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime
 from crm_kit.uow import UnitOfWork
 

@@ -5,11 +5,13 @@ from uuid import UUID
 
 import pytest
 
-from crm_kit import operations
+from crm_kit import events_command, operations
 from crm_kit.bus import Publisher
+from crm_kit.chosen import Chosen
 from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import Intake
+from crm_kit.received import Message
 from crm_kit.relay import Relay
 from crm_kit.runtime import Runtime
 
@@ -31,8 +33,8 @@ async def test_parked_events_are_listed_with_their_reason_and_without_their_valu
 ) -> None:
     message = await broken(dispatcher, story)
     async with runtime.db.begin() as conn:
-        entries = await operations.parked(conn, "mini")
-        waiting = await operations.pending(conn, "mini")
+        entries = [entry async for entry in operations.parked(conn, "mini")]
+        waiting = [entry async for entry in operations.pending(conn, "mini")]
     assert {entry.group for entry in entries} == {"mini.copies", "mini.echoes", "mini.journal"}
     assert {entry.event_id for entry in entries} == {message.envelope.id}
     assert {entry.error for entry in entries} == {"ValidationError: record.name: string_type"}
@@ -45,9 +47,9 @@ async def test_skipping_needs_a_reason_keeps_it_and_lets_the_next_event_go(
     message = await broken(dispatcher, story)
     with pytest.raises(ValueError, match="reason"):
         async with runtime.db.begin() as conn:
-            await operations.skip(conn, message.envelope.id, reason=" ")
+            await operations.skip(conn, Chosen(message.envelope.id), reason=" ")
     async with runtime.db.begin() as conn:
-        assert await operations.skip(conn, message.envelope.id, reason="made by a broken import") == 3
+        assert await operations.skip(conn, Chosen(message.envelope.id), reason="made by a broken import") == 3
     assert await dispatcher.release() == 3
     assert await intake.retry_due() == 3
     assert await rows(runtime, UNFINISHED) == []
@@ -59,8 +61,8 @@ async def test_skipping_needs_a_reason_keeps_it_and_lets_the_next_event_go(
 async def test_retry_gives_back_every_attempt(dispatcher: Dispatcher, runtime: Runtime, story: Story) -> None:
     message = await broken(dispatcher, story)
     async with runtime.db.begin() as conn:
-        assert await operations.retry(conn, message.envelope.id, group="mini.echoes") == 1
-        assert await operations.retry(conn, new_id()) == 0
+        assert await operations.retry(conn, Chosen(message.envelope.id, "mini.echoes")) == 1
+        assert await operations.retry(conn, Chosen(new_id())) == 0
     state = "select state, attempts, next_attempt_at is not null from inbox where consumer = 'mini.echoes' and event_id = $1"
     assert await rows(runtime, state, message.envelope.id) == [("pending", 0, True)]
 
@@ -91,17 +93,17 @@ async def test_an_event_nobody_can_route_can_be_skipped(runtime: Runtime, publis
     relay = Relay("mini", runtime.db, publisher)
     assert await relay.drain() == 1
     async with runtime.db.begin() as conn:
-        [entry] = await operations.pending(conn, "mini")
+        [entry] = [entry async for entry in operations.pending(conn, "mini")]
         assert (entry.side, entry.attempts, entry.error) == ("outbox", 1, "returned")
-        assert await operations.skip(conn, event_id, reason="a type of an experiment") == 1
+        assert await operations.skip(conn, Chosen(event_id), reason="a type of an experiment") == 1
     assert await rows(runtime, "select state from outbox") == [("skipped",)]
 
 
 def test_the_command_prints_one_json_object_a_line(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert operations.main(["parked", "--json"], {"mini": database_url}) == 0
-    assert operations.main(["retry", "--all"], {"mini": database_url}) == 1
+    assert events_command.main(["parked", "--json"], {"mini": database_url}) == 0
+    assert events_command.main(["retry", "--all"], {"mini": database_url}) == 1
     assert (
-        operations.main(
+        events_command.main(
             ["snapshot", "--from", "mini", "--types", "thing", "--to", "crm.mini.inbox", "--no-wait"],
             {"mini": database_url},
         )

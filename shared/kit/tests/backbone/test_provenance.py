@@ -11,11 +11,12 @@ import pytest
 from aiormq import spec
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from crm_kit import inbox, operations
+from crm_kit import deferred, inbox, operations
 from crm_kit.bus import DIRECT, EVENTS, SNAPSHOT_REQUEST, Publisher, direct_key, inbox_of, replay_of, user_in
 from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import REFUSED, Intake
+from crm_kit.received import Message
 from crm_kit.runtime import Runtime
 
 from .conftest import Story, rows, send, until
@@ -159,9 +160,9 @@ async def test_a_stored_body_that_says_another_source_than_its_headers_is_not_tr
 ) -> None:
     message = story.tell("created")
     key = inbox.Key("mini.copies", "/crm/rogue", message.envelope.id)
-    failure = inbox.Failure(key, story.id, 1, message.envelope.type, message.body, "pending", 0, None, "")
+    failure = deferred.Failure(key, story.id, 1, message.envelope.type, message.body, "pending", 0, None, "")
     async with runtime.db.begin() as conn:
-        await inbox.store(conn, replace(failure, next_attempt_at=message.envelope.time))
+        await deferred.store(conn, [replace(failure, next_attempt_at=message.envelope.time)])
     assert await intake.retry_due() == 1
     [(_, _, _, error)] = await rows(runtime, PARKED)
     assert error == "refused: its body says that it is another service's than its headers say"

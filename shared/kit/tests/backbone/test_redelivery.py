@@ -9,7 +9,9 @@ import pytest
 
 from crm_kit import clock, inbox, redelivery
 from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.deferred import Failure, claim_due, store
+from crm_kit.dispatch import Dispatcher
+from crm_kit.received import Message
 from crm_kit.redelivery import Listener
 from crm_kit.runtime import Runtime
 
@@ -107,14 +109,12 @@ async def test_what_failed_on_its_way_is_due_at_once(restored: Restored, runtime
     """The broker held the message while it was handled, and would have delivered it again."""
     message = Story().tell("created")
     key = inbox.Key("mini.copies", "/crm/mini", message.envelope.id)
-    noted = inbox.Failure(
-        key, message.envelope.subject, 1, message.envelope.type, message.body, "pending", 1, None, "died"
-    )
+    noted = Failure(key, message.envelope.subject, 1, message.envelope.type, message.body, "pending", 1, None, "died")
     async with runtime.db.begin() as conn:
-        await inbox.store(conn, noted)
+        await store(conn, [noted])
     assert await restored.sent_again() == []
     async with runtime.db.begin() as conn:
-        assert [claimed[0] for claimed in await inbox.claim_due(conn, ["mini.copies"], 10, 1.0)] == [key]
+        assert [claimed[0] for claimed in await claim_due(conn, "mini.copies", 10, 1.0)] == [key]
 
 
 @pytest.mark.parametrize(("hours_ago", "again"), [(0, True), (9, False)])

@@ -7,10 +7,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import inbox, operations
+from crm_kit import events_command, inbox, operations
 from crm_kit.bus import SNAPSHOT_REQUEST, Publisher, Session
 from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
+from crm_kit.events_to_queue import Broker
 from crm_kit.intake import Intake
 from crm_kit.relay import Relay
 from crm_kit.replay import Row, Snapshots, request_snapshot
@@ -83,7 +84,7 @@ async def test_the_command_waits_until_all_is_sent_and_says_what_was_not(
 
     def ask(types: str, queue: str) -> int:
         command = ["snapshot", "--from", "mini", "--types", types, "--to", queue]
-        return operations.main(command, {"mini": database_url})
+        return events_command.main(command, {"mini": database_url})
 
     async with asyncio.timeout(30):
         codes = [
@@ -119,9 +120,9 @@ async def test_an_entity_that_is_not_there_is_told_before_any_record_is_sent(
 async def test_the_command_asks_for_nothing_that_the_queue_does_not_hear(
     runtime: Runtime, amqp_url: str, servers: Servers, database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broker = operations.Broker(amqp_url, str(servers.amqp_management_url))
+    broker = Broker(amqp_url, str(servers.amqp_management_url))
     command = ["snapshot", "--from", "mini", "--types", "thing,echo", "--to", "crm.mini.inbox", "--no-wait"]
-    assert await asyncio.to_thread(operations.main, command, {"mini": database_url}, broker) == 1
+    assert await asyncio.to_thread(events_command.main, command, {"mini": database_url}, broker) == 1
     assert capsys.readouterr().err == "queue crm.mini.inbox does not hear echo; nothing was asked for\n"
     assert await rows(runtime, "select count(*) from snapshot_request") == [(0,)]
 

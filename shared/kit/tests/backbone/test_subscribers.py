@@ -13,8 +13,8 @@ from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
 from crm_kit import clock, operations, subscribers, topology
 from crm_kit.bus import DIRECT, EVENTS, Publisher, inbox_of, replay_of
+from crm_kit.events_to_queue import Broker
 from crm_kit.management import Management, TopologyError, user_of, vhost_of
-from crm_kit.operations import Broker
 from crm_kit.relay import Relay
 from crm_kit.runtime import Runtime
 from crm_kit.subscribers import MOST_QUEUES, Subscription, subscribe, unsubscribe

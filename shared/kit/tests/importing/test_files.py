@@ -23,6 +23,17 @@ def refusal(content: bytes | str, name: str = "file.csv") -> str:
     return caught.value.detail
 
 
+@pytest.mark.parametrize("name", ["leads.csv", "leads.ndjson", "leads.zip", "leads.xlsx"])
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [(b"PK\x03\x04", "a ZIP archive or an Excel file"), (b"\x1f\x8b\x08", "a gzip file"), (b"%PDF-1.7", "a PDF file")],
+)
+def test_what_is_no_text_is_named_with_what_is_taken(start: bytes, what: str, name: str) -> None:
+    assert refusal(start + b"\x00\xff" * 40, name) == (
+        f"This is {what}. Send CSV with a header (.csv), or NDJSON (.ndjson, .jsonl), as text in UTF-8 and not compressed."
+    )
+
+
 def test_rows_keep_the_number_of_their_line() -> None:
     assert read('a,b\r\n1,2\r\n\r\n"x\r\ny",3\r\n') == [(2, ["1", "2"]), (5, ["x\r\ny", "3"])]
     assert read("a\r1\r2\r") == [(2, ["1"]), (3, ["2"])], "an old Mac's line ends"

@@ -38,6 +38,17 @@ async def test_a_created_record_says_where_it_is_and_what_it_changed(client: Cli
     assert (got.headers["cache-control"], got.headers["vary"]) == ("private, no-cache", "Authorization")
 
 
+@pytest.mark.parametrize("coding", ["gzip", "identity, br", "unknown"])
+async def test_a_coded_body_is_refused_by_its_coding(client: Client, coding: str) -> None:
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    answer = await client.request("POST", TOOLS, body=b"\x1f\x8b", headers=headers)
+    assert (answer.status, answer.problem) == (415, "unsupported-media-type")
+    assert answer.headers["accept-encoding"] == "identity", "RFC 9110 12.5.3"
+    headers["content-encoding"] = "identity"
+    answer = await client.request("POST", TOOLS, body=b'{"name": "a hammer"}', headers=headers)
+    assert answer.status == 201
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "problem"),
     [

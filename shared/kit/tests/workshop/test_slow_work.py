@@ -12,7 +12,7 @@ import uvloop
 from sqlalchemy.exc import DBAPIError
 
 from crm_contracts.marketing import CampaignCreated
-from crm_kit import inbox, projected
+from crm_kit import deferred, inbox, projected
 from crm_kit.access import Principal
 from crm_kit.announcing import Cause
 from crm_kit.consumers import Consumers
@@ -271,10 +271,10 @@ async def arrive(runtime: Runtime, entity: Any, version: int = 1, state: str | N
     async with runtime.db.begin() as conn:
         line = inbox.Line("tools", SOURCE, entity)
         if state is not None:
-            failure = inbox.Failure(
+            failure = deferred.Failure(
                 inbox.Key("tools", SOURCE, uuid4()), entity, version, "x", b"", state, 7, None, "no"
             )
-            await inbox.store(conn, failure)
+            await deferred.store(conn, [failure])
             return
         await inbox.lock_positions(conn, [line])
         await inbox.advance(conn, [(line, Place(0, version), False)])

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from crm_activities.timeline.query import timeline_page
 from crm_activities.timeline.schemas import TimelinePage
+from crm_contracts.types import form
 from crm_kit.errors import DomainError
 from crm_kit.openapi import told
 from crm_kit.records.answers import page
@@ -27,7 +28,7 @@ async def list_timeline(
         str | None,
         Query(
             alias="regarding[in]",
-            pattern=f"^{ID}(,{ID}){{0,{MOST - 1}}}$",
+            pattern=form(f"^{ID}(,{ID}){{0,{MOST - 1}}}$", f"Send 1 to {MOST} ids, with commas between them."),
             description=f"Ids of 1 to {MOST} records, for their stories in one; instead of `regarding`.",
         ),
     ] = None,

@@ -54,7 +54,7 @@ EXPLAINED: Final = {
     "merged": "The record was merged into another; the problem links the survivor.",
     "stale": "The record has changed since you read it. Read it again, decide again, and send its new ETag in If-Match.",
     "body-too-large": "A body is at most 1 MiB; imports and files may be larger.",
-    "unsupported-media-type": "Send application/json, or application/merge-patch+json in a PATCH.",
+    "unsupported-media-type": "Send application/json, or application/merge-patch+json in a PATCH, and no Content-Encoding.",
     "if-match-required": "Send If-Match with the record's ETag, or `*` to overwrite whatever is there.",
     "head-too-large": "The request line and the header fields are at most 64 KiB and 100 fields.",
     "too-many-requests": "You send more than your share, in a second or at a time. Wait for the seconds in Retry-After; the"

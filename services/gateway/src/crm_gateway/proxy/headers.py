@@ -14,7 +14,16 @@ REQUEST: Final = frozenset(
 
 ANSWER: Final = frozenset(
     {b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-disposition"}
-    | {b"content-range", b"accept-ranges", b"etag", b"last-modified", b"location", b"link", b"allow"}
+    | {
+        b"content-range",
+        b"accept-ranges",
+        b"accept-encoding",
+        b"etag",
+        b"last-modified",
+        b"location",
+        b"link",
+        b"allow",
+    }
     | {b"cache-control", b"vary", b"age", b"expires", b"retry-after", b"www-authenticate", b"deprecation", b"sunset"}
     | {b"crm-version", b"idempotent-replayed", b"preference-applied", b"x-content-type-options"}
 )

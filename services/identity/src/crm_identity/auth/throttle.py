@@ -38,7 +38,7 @@ class TooManyRequests(DomainError):
     def __init__(self, seconds: int) -> None:
         super().__init__(
             "too-many-requests",
-            "Too many token requests; try again later.",
+            f"Too many token requests; try again in {seconds} s.",
             members={
                 "retry_after": seconds,
                 "error": "temporarily_unavailable",

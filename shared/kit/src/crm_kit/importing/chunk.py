@@ -17,6 +17,7 @@ from crm_kit.importing.importer import Duplicate, Importer
 from crm_kit.importing.mapping import OWNER, FieldMapping
 from crm_kit.importing.outcome import MOST_ERRORS, Outcome
 from crm_kit.importing.queue import Job, StoredRow
+from crm_kit.phrases import of_rule
 from crm_kit.uow import UnitOfWork
 
 BREATH: Final = 50
@@ -52,7 +53,7 @@ async def import_rows(uow: UnitOfWork, importer: Importer, job: Job, rows: Seque
             made.append((line, text, record))
         except ValidationError as error:
             outcome.failed += 1
-            found = error.errors(include_url=False, include_context=False, include_input=False)[:MOST_ERRORS]
+            found = error.errors(include_url=False, include_input=False)[:MOST_ERRORS]
             outcome.refuse(line, text, [_place(mapping, one) for one in found])
         except DomainError as error:
             outcome.failed += 1
@@ -132,7 +133,7 @@ async def _duplicates(
 
 def _place(mapping: FieldMapping, found: Any) -> tuple[str, str, str]:
     field = str(found["loc"][0]) if found["loc"] else ""
-    message = str(found["msg"])
+    message = of_rule(found)
     if found["type"] == "missing" and len(found["loc"]) > 1:
         # The column that is shown has a value; what is missing is beside it.
         message = f"{'.'.join(map(str, found['loc']))} is required, too."

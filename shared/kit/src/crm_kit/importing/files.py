@@ -26,6 +26,20 @@ MAX_LINES: Final = 10_000_000
 MAX_DEPTH: Final = 32
 """Levels of a line of NDJSON."""
 
+TAKEN: Final = "CSV with a header (.csv), or NDJSON (.ndjson, .jsonl), as text in UTF-8 and not compressed."
+SIGNATURES: Final = {
+    b"PK\x03\x04": "a ZIP archive or an Excel file",
+    b"PK\x05\x06": "a ZIP archive",
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file",
+    b"\xd0\xcf\x11\xe0": "an Excel file",
+    b"%PDF": "a PDF file",
+}
+"""How files begin that people send instead."""
+
 Row = tuple[int, list[str]]
 """Line number in the file, and the cells as text."""
 
@@ -35,11 +49,23 @@ def open_rows(file: IO[bytes], name: str) -> tuple[list[str], Iterator[Row]]:
 
     Raises ``unreadable-file`` naming the line, here or while the rows are read.
     """
+    _refuse_packed(file)
     # What is not UTF-8 becomes a lone surrogate, which no UTF-8 holds, so that it is found line by line.
     lines = _Lines(io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline=""))
     if name.lower().endswith((".ndjson", ".jsonl")):
         return _ndjson(lines)
     return _csv(lines)
+
+
+def _refuse_packed(file: IO[bytes]) -> None:
+    """Refuse what a look at its first bytes shows to be no text."""
+    if not file.seekable():
+        return
+    start = file.read(len(max(SIGNATURES, key=len)))
+    file.seek(0)
+    for signature, what in SIGNATURES.items():
+        if start.startswith(signature):
+            raise DomainError("unreadable-file", f"This is {what}. Send {TAKEN}")
 
 
 class _Lines:

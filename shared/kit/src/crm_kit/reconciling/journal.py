@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import inbox
 from crm_kit.consumers import Group, Journal
-from crm_kit.dispatch import Dispatcher, Message
+from crm_kit.dispatch import Dispatcher
 from crm_kit.inbox import Line
 from crm_kit.ordering import Place
 from crm_kit.outbox import stamped
+from crm_kit.received import Message
 from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after
 from crm_kit.reconciling.windows import digest, ranges
 from crm_kit.runtime import Runtime

@@ -20,8 +20,10 @@ from crm_contracts.catalogue import Entity
 from crm_kit import clock, epochs, inbox
 from crm_kit.consumers import Group
 from crm_kit.db import new_id
-from crm_kit.dispatch import BUSY_ATTEMPTS, Dispatcher, HandlerFailed, Message, describe
+from crm_kit.dispatch import BUSY_ATTEMPTS, Dispatcher
+from crm_kit.handling import HandlerFailed
 from crm_kit.outages import database_busy
+from crm_kit.received import Message, describe
 from crm_kit.reconciling import gone, progress
 from crm_kit.reconciling.journal import Mended, mend
 from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after

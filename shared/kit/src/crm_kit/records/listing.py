@@ -25,6 +25,7 @@ from crm_contracts.filters import (
     parse_filter,
     parse_query_params,
 )
+from crm_contracts.types import form
 from crm_kit.access import units_of
 from crm_kit.db import Mergeable, OwnedRecord, Record, stored_columns
 from crm_kit.errors import DomainError, FieldError, Forbidden
@@ -61,7 +62,11 @@ class Query(BaseModel):
     )
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE, description="Records per page, 1 to 200.")
     after: str | None = Field(None, max_length=LONGEST["after"], description="`next` of the page before.")
-    count: str | None = Field(None, pattern="^exact$", description="`exact` counts all matches, at its price.")
+    count: str | None = Field(
+        None,
+        pattern=form("^exact$", "Send count=exact, or leave it out."),
+        description="`exact` counts all matches, at its price.",
+    )
     fields: str | None = Field(None, max_length=LONGEST["fields"], description="Comma-separated fields to answer with.")
 
 

@@ -1,0 +1,90 @@
+"""What libraries say of a request, in our words: what to send instead."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from crm_contracts.types import FORMS
+
+_RULES: Final[Mapping[str, str]] = {
+    "missing": "This is required.",
+    "string_type": "Send a text.",
+    "string_too_short": "Write at least {min_length} characters.",
+    "string_too_long": "Write at most {max_length} characters.",
+    "too_short": "Send at least {min_length} items.",
+    "too_long": "Send at most {max_length} items.",
+    "list_type": "Send a list.",
+    "dict_type": "Send an object.",
+    "model_type": "Send an object.",
+    "model_attributes_type": "Send an object.",
+    "int_type": "Send a whole number.",
+    "int_parsing": "Send a whole number.",
+    "int_parsing_size": "Send a smaller whole number.",
+    "int_from_float": "Send a whole number.",
+    "float_type": "Send a number.",
+    "float_parsing": "Send a number.",
+    "decimal_type": "Send a number.",
+    "decimal_parsing": "Send a number.",
+    "finite_number": "Send a finite number.",
+    "decimal_max_digits": "Send at most {max_digits} digits.",
+    "decimal_max_places": "Send at most {decimal_places} decimal places.",
+    "decimal_whole_digits": "Send at most {whole_digits} digits before the decimal point.",
+    "greater_than": "Send more than {gt}.",
+    "greater_than_equal": "Send {ge} or more.",
+    "less_than": "Send less than {lt}.",
+    "less_than_equal": "Send {le} or less.",
+    "bool_type": "Send true or false.",
+    "bool_parsing": "Send true or false.",
+    "uuid_type": "Send an id, which is a UUID.",
+    "uuid_parsing": "Send an id, which is a UUID.",
+    "date_type": "Send a date such as 2026-05-04.",
+    "date_parsing": "Send a date such as 2026-05-04.",
+    "date_from_datetime_parsing": "Send a date such as 2026-05-04.",
+    "date_from_datetime_inexact": "Send a date such as 2026-05-04, without a time.",
+    "datetime_type": "Send a time with its zone, such as 2026-05-04T09:30:00Z.",
+    "datetime_parsing": "Send a time with its zone, such as 2026-05-04T09:30:00Z.",
+    "datetime_from_date_parsing": "Send a time with its zone, such as 2026-05-04T09:30:00Z.",
+    "timezone_aware": "Send a time with its zone, such as 2026-05-04T09:30:00Z.",
+    "literal_error": "Send {expected}.",
+    "enum": "Send {expected}.",
+    "union_tag_invalid": "Send {discriminator} as one of {expected_tags}.",
+}
+"""By pydantic's name of a rule; the values in braces are those that it gives."""
+_VALUE_ERROR: Final = "Value error, "
+
+_FORM_ERRORS: Final = (
+    (
+        r"(?:Part|Field) exceeded maximum size of (\d+)KB\.",
+        "A field of the form is larger than {0} KiB: send less in it.",
+    ),
+    (r"Too many fields\. Maximum number of fields is (\d+)\.", "The form has more than {0} fields: send fewer."),
+    (r"Too many files\. Maximum number of files is (\d+)\.", "The form has more than {0} files: send fewer."),
+    (r"The Content-Disposition header .*", "A part of the form has no name: give one in its Content-Disposition."),
+    (r"Missing boundary in multipart\.", "The Content-Type names no boundary: let your HTTP library write it."),
+    (r"Invalid multipart data\.", "The body is not multipart/form-data as RFC 7578 has it."),
+)
+"""What Starlette says of forms."""
+
+
+def of_rule(found: Mapping[str, Any]) -> str:
+    """What pydantic found at one place, as a sentence that says what to do."""
+    rule, given = str(found["type"]), dict(found.get("ctx") or {})
+    if rule == "string_pattern_mismatch":
+        pattern = str(given.get("pattern"))
+        return FORMS.get(pattern) or f"Write a text that fits {pattern}."
+    if rule == "value_error":
+        return str(found["msg"]).removeprefix(_VALUE_ERROR)
+    phrase = _RULES.get(rule)
+    try:
+        message = str(found["msg"]) if phrase is None else phrase.format_map(given)
+    except KeyError:
+        message = str(found["msg"])
+    return re.sub(r"\b1 (character|item|digit)s\b", r"1 \1", message)
+
+
+def of_form(text: str) -> str:
+    """What Starlette says of a form that it cannot read."""
+    for pattern, phrase in _FORM_ERRORS:
+        if match := re.fullmatch(pattern, text):
+            return phrase.format(*match.groups())
+    return "The request cannot be read."
