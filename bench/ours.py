@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from random import Random
 from statistics import quantiles
 from typing import Any
@@ -26,6 +25,7 @@ from bench.data import Person, fill, lead_body, people
 from bench.disk import LEADS, sizes
 from bench.documents import catalogue, chains, quotes
 from bench.driver import Consumable, Load, LoadFailed, run
+from bench.footprint import memory, processor
 from bench.migration import Migration
 from bench.pipeline import Pipeline, made_up
 from bench.report import Sample, Side, by_p95, by_rate
@@ -509,16 +509,59 @@ async def pipeline(suite: Suite, options: Options) -> AsyncIterator[Mapping[str,
     yield {"pipeline": move, "pipeline, requests": requests, "pipeline, deals": deals}
 
 
+FOOTPRINT_REQUESTS, FOOTPRINT_ROWS = 500, 2_000
+
+
 @asynccontextmanager
 async def footprint(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
-    async def memory() -> Sample:
-        pids = {suite.status["supervisor_pid"], *(one["pid"] for one in suite.status["services"])}
-        return Sample(sum(proportional(pid) for pid in pids) / 1024)
-
     async def start() -> Sample:
         return Sample(suite.start_seconds)
 
-    yield {"memory": memory, "start": start}
+    def held(servers: bool) -> Side:
+        async def measured() -> Sample:
+            return memory(suite, servers=servers)
+
+        return measured
+
+    used = False
+
+    def after_use(servers: bool) -> Side:
+        async def measured() -> Sample:
+            nonlocal used
+            if not used:
+                used = True
+                await use(suite)
+            return memory(suite, servers=servers)
+
+        return measured
+
+    yield {
+        "start": start,
+        "processor": lambda: processor(suite),
+        "memory": held(False),
+        "memory, servers": held(True),
+        "memory after use": after_use(False),
+        "memory after use, servers": after_use(True),
+    }
+
+
+async def use(suite: Suite) -> None:
+    """Some hundred requests through the gateway to each kind of door, and an import."""
+    token = (await suite.tokens("organization"))[0]
+    async with aiohttp.ClientSession(suite.gateway, headers={"Authorization": f"Bearer {token}"}) as session:
+        for number, person in enumerate(people(FOOTPRINT_REQUESTS // 2, seed=23)):
+            async with session.post(f"{API}/leads", data=lead_body(person), headers=JSON) as made:
+                if made.status != 201:
+                    raise LoadFailed(f"a lead answered {made.status}: {await made.text()}")
+            door = DOORS[number % len(DOORS)]
+            async with session.get(f"{API}{door}") as seen:
+                if seen.status != 200:
+                    raise LoadFailed(f"{door} answered {seen.status}: {await seen.text()}")
+    await csv_import(suite, FOOTPRINT_ROWS)
+
+
+DOORS = ("/leads?limit=50", "/accounts?limit=50", "/tasks?limit=50", "/auth/me")
+JSON = {"Content-Type": "application/json"}
 
 
 @asynccontextmanager
@@ -531,12 +574,6 @@ async def documents(suite: Suite, options: Options) -> AsyncIterator[Mapping[str
         "quote create, service": loaded(suite, suite.process("sales-api")["url"], load, settles=True),
         "quote create, gateway": loaded(suite, suite.gateway, load, settles=True),
     }
-
-
-def proportional(pid: int) -> int:
-    """KiB of memory a process holds, shared pages divided among those who share them."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The rows, grouped by what has to stand while they run. Our sides come from a plug (`Ours`)."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -194,11 +195,17 @@ async def pipeline(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]
 
 @asynccontextmanager
 async def footprint(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """What the suite takes before anybody uses it."""
+    """What the suite takes before and after somebody uses it, in the profile that CRM_PROFILE names."""
+    small = os.environ.get("CRM_PROFILE") == "small"
+    own, all_of_it = (350, 600) if small else (500, None)
     async with ours("footprint", options) as we:
         yield [
-            Row("memory, idle", "MiB", Goal(500, at_most=True), we.get("memory")),
             Row("start", "s", Goal(12, at_most=True), we.get("start")),
+            Row("processor, idle", "% of a core", None, we.get("processor")),
+            Row("memory, idle", "MiB", Goal(own, at_most=True), we.get("memory")),
+            Row("memory, idle, with servers", "MiB", _at_most(all_of_it), we.get("memory, servers")),
+            Row("memory, after use", "MiB", _at_most(own if small else None), we.get("memory after use")),
+            Row("memory, after use, with servers", "MiB", _at_most(all_of_it), we.get("memory after use, servers")),
         ]
 
 
@@ -212,6 +219,10 @@ async def disk(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
             Row("an event of a lead, in the stream and in queues", "bytes", None, we.get("event")),
             Row("old keys of events forgotten by a worker", "rows/s", Goal(1_000), we.get("forgets")),
         ]
+
+
+def _at_most(bound: float | None) -> Goal | None:
+    return None if bound is None else Goal(bound, at_most=True)
 
 
 SCENES: Mapping[str, Scene] = {

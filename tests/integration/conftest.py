@@ -35,6 +35,8 @@ def suite(servers: Servers, collector: Collector, tmp_path_factory: pytest.TempP
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+        # Longer than a client of ours stands still on a busy machine: what is idle for so long may be closed.
+        "CRM_DRAIN_SECONDS": "30",
     }
     with running(tmp_path_factory.mktemp("suite") / "home", choose(1)[0], servers, told) as found:
         yield found

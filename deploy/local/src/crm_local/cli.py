@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from crm_kit.secret_files import secret
-from crm_local import checks, control, lock
+from crm_local import checks, control, lock, rolling
 from crm_local.servers import NoServer
 from crm_local.state import CHECKOUT, Home, HomeInUse, Kept
 from crm_local.suite import SERVICES
@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("down", help="stop exactly what up started").set_defaults(command=_down)
 
+    again = commands.add_parser("restart", help="replace processes one by one; no request fails meanwhile")
+    again.add_argument(
+        "processes", nargs="*", metavar="NAME", help="a service (sales) or a process (sales-api); else all"
+    )
+    again.set_defaults(command=_restart)
+
     status = commands.add_parser("status", help="what runs, and where")
     status.add_argument("--json", action="store_true", help="as JSON, with the URLs an operator needs (and passwords)")
     status.set_defaults(command=_status)
@@ -137,6 +143,11 @@ def _down(_: argparse.Namespace, __: list[str]) -> int:
     stopped = control.down(Home.from_environment())
     print(f"stopped: {', '.join(stopped)}" if stopped else "nothing runs")
     return 0
+
+
+def _restart(arguments: argparse.Namespace, _: list[str]) -> int:
+    home = Home.from_environment()
+    return 0 if rolling.restart(home, arguments.processes, lambda line: print(line, flush=True)) else 1
 
 
 def _status(arguments: argparse.Namespace, _: list[str]) -> int:

@@ -11,7 +11,7 @@ from crm_local.processes import stop, wait_until
 from crm_local.servers import docker
 from crm_local.state import Home, Member, State
 
-_STOP_SECONDS = 60
+_STOP_SECONDS = 120
 
 
 class NotReady(Exception):

@@ -1,6 +1,7 @@
 """Where the services' packages are entered: what each must offer to be run from here.
 
-`crm_<service>.main.run()` serves the api and `crm_<service>.worker.run()` the worker, both until SIGTERM;
+`crm_<service>.main.run()` serves the api and `crm_<service>.worker.run()` the worker, both until SIGTERM, and from `app` and
+`WORK` of the same modules comes one process that does both;
 `crm_<service>.setup.run()` migrates and seeds the database; `crm_<service>.consumers.CONSUMERS` says what it listens to.
 All read their settings from the environment when called, and start no thread, loop or connection when imported: they are
 imported before the fork.
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from crm_kit.consumers import Consumers
     from crm_kit.runtime import Service as Definition
 
-_MODULES: dict[Role, str] = {"api": "main", "worker": "worker"}
+_MODULES = ("main", "worker")
 
 
 def preload(services: Sequence[Service]) -> None:
     """Import every service once, for all processes that will be forked from this one."""
     for service in services:
-        for module in (*_MODULES.values(), "consumers"):
+        for module in (*_MODULES, "consumers"):
             import_module(f"{service.package}.{module}")
     # Every process would otherwise configure all mapped classes for itself: 8 MiB each, and a good part of its start.
     # Imported here only, for the commands that fork nothing.
@@ -36,7 +37,10 @@ def preload(services: Sequence[Service]) -> None:
 
 def serve(service: Service, role: Role) -> None:
     """Run a service in this process until it is told to end, with the exit code it returns."""
-    sys.exit(import_module(f"{service.package}.{_MODULES[role]}").run())
+    main, worker = (import_module(f"{service.package}.{module}") for module in _MODULES)
+    if role == "all":
+        sys.exit(import_module("crm_kit.combined").run_combined(main.app, worker.WORK))
+    sys.exit((main if role == "api" else worker).run())
 
 
 def set_up(service: Service) -> None:

@@ -11,8 +11,10 @@ from crm_local.credentials import derived
 from crm_local.ports import LOOPBACK
 from crm_local.state import Kept
 
-Role = Literal["api", "worker"]
+Role = Literal["api", "worker", "all"]
 ROLES: tuple[Role, ...] = ("api", "worker")
+PROFILES: dict[str, tuple[Role, ...]] = {"default": ROLES, "small": ("all",)}
+"""Which processes a service has: `all` does the work of both in one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ SERVICES: tuple[Service, ...] = (
 )
 
 
-_FRONT = "gateway-api"
+_FRONTS = ("gateway-api", "gateway")
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,20 @@ class Suite:
 
     def members(self) -> Iterator[tuple[str, Service, Role]]:
         """Every process: its name (in the state, of its log, of its port), service and role."""
-        return ((member(service, role), service, role) for service in self.services for role in ROLES)
+        return ((member(service, role), service, role) for service in self.services for role in PROFILES[profile()])
 
     def assigned_ports(self) -> list[str]:
         """The names of those that listen where we choose; the gateway's port is the operator's choice."""
-        listening = [name for name, _, _ in self.members() if name != _FRONT]
+        listening = [_port_of(name) for name, _, _ in self.members() if not is_front(name)]
         return listening + [metrics_port(name) for name, _, _ in self.members()]
 
     def url(self, name: str) -> str:
         """Where the process of this name answers."""
-        return f"http://{LOOPBACK}:{gateway_port() if name == _FRONT else self.kept.ports[name]}"
+        return f"http://{LOOPBACK}:{self.port(name)}"
+
+    def port(self, name: str) -> int:
+        """Where it listens."""
+        return gateway_port() if is_front(name) else self.kept.ports[_port_of(name)]
 
     def metrics_url(self, name: str) -> str:
         """Where the process of this name shows its figures."""
@@ -79,15 +85,18 @@ class Suite:
         The URLs are the service's own. What `up` was told and is none of the service's business is blanked: the broker's
         management API, the administrator's password, the passwords of all.
         """
+        name = member(service, role)
+        runs = any(name == one for one, _, _ in self.members())
         told = {
             "CRM_SERVICE": service.name,
             "CRM_ROLE": role,
             "CRM_INSTANCE": self.kept.instance,
             "CRM_SECRET": self.secret_of(service),
             "CRM_BIND_HOST": LOOPBACK,
-            "CRM_PORT": self.url(member(service, role)).rpartition(":")[2],
+            # Whatever is run beside the processes, such as a migration, listens nowhere.
+            "CRM_PORT": str(self.port(name) if runs else 0),
             "CRM_METRICS_HOST": LOOPBACK,
-            "CRM_METRICS_PORT": str(self.kept.ports[metrics_port(member(service, role))]),
+            "CRM_METRICS_PORT": str(self.kept.ports[metrics_port(name)] if runs else 0),
             **blanked(),
             "DATABASE_URL": database_url,
             "DATABASE_DIRECT_URL": "",
@@ -117,7 +126,30 @@ class Suite:
 
 def member(service: Service, role: Role) -> str:
     """The name of a process of the suite."""
-    return f"{service.name}-{role}"
+    return service.name if role == "all" else f"{service.name}-{role}"
+
+
+def is_front(name: str) -> bool:
+    """Whether this is the process that clients talk to."""
+    return name in _FRONTS
+
+
+def _port_of(name: str) -> str:
+    # The same port in every profile, so that one can be changed for the other.
+    return name if "-" in name else f"{name}-api"
+
+
+def profile() -> str:
+    """CRM_PROFILE, `default` unless set. Raises ValueError when there is no such profile."""
+    name = os.environ.get("CRM_PROFILE") or "default"
+    if name not in PROFILES:
+        raise ValueError(f"CRM_PROFILE is {name!r}: it must be one of {', '.join(PROFILES)}")
+    return name
+
+
+def is_small() -> bool:
+    """Whether everything is to take as little memory as it can."""
+    return profile() == "small"
 
 
 def metrics_port(name: str) -> str:

@@ -11,11 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from crm_kit.clock import monotonic
 from crm_local.processes import Command, ProcessRef, followers, stop
 
-_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_ASKED = signal.SIGUSR1
+"""Somebody has left word of what is to be done."""
+_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, _ASKED}
+_LOOK_SECONDS = 0.05
+_LOSER_SECONDS = 3.0
+"""What a process that did not get ready has to end by itself: nobody's work is in its hands alone."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _HEALTHY_AFTER = 0.25, 3.0, 30.0
 
 
@@ -76,11 +82,37 @@ class Fork:
         os.environ.update(self.env)
 
 
+class Program(Protocol):
+    """What can be started again and again."""
+
+    @property
+    def name(self) -> str:
+        """Under which it is supervised."""
+
+    @property
+    def log(self) -> Path:
+        """Where its processes write."""
+
+    @property
+    def stop_signal(self) -> signal.Signals:
+        """What asks a process of it to end."""
+
+    def start(self) -> ProcessRef:
+        """A new process of it. Raises OSError."""
+
+
+class Successor(Program, Protocol):
+    """A program whose process can tell when it is ready, and takes over only then."""
+
+    def start(self, ready_fd: int = -1) -> ProcessRef:
+        """A new process of it, that writes `ready`, and until then why it is not, to a pipe. Raises OSError."""
+
+
 @dataclass
 class Child:
     """A program under supervision, with its latest process."""
 
-    program: Fork
+    program: Program
     process: ProcessRef
     started_at: float
     deaths_in_a_row: int = 0
@@ -97,6 +129,10 @@ class Child:
         return pause
 
 
+class NotReplaced(Exception):
+    """The new process did not get ready, for the reason given; the one that was there goes on."""
+
+
 class Stopped(Exception):
     """The supervisor was told to stop, by a signal."""
 
@@ -110,13 +146,23 @@ class Supervisor:
     """
 
     def __init__(
-        self, changed: Callable[[], None], say: Callable[[str], None], tend: Callable[[], None] = lambda: None
+        self,
+        changed: Callable[[], None],
+        say: Callable[[str], None],
+        tend: Callable[[], None] = lambda: None,
+        asked: Callable[[], None] = lambda: None,
     ) -> None:
         self.children: dict[str, Child] = {}
+        self.candidates: dict[str, ProcessRef] = {}
+        """Started to replace a child, and not ready yet."""
+        self.leaving: dict[str, tuple[ProcessRef, float]] = {}
+        """Replaced and told to end, and when they are killed."""
         self._ended: dict[int, int] = {}
         self._changed = changed
         self._say = say
         self._tend = tend
+        self._asked = asked
+        self._was_asked = False
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -147,15 +193,80 @@ class Supervisor:
         """Keep everything running until Stopped is raised."""
         while True:
             self.step()
+            if self._was_asked:
+                self._was_asked = False
+                self._asked()
+
+    def replace(self, program: Successor, ready_seconds: float, leave_seconds: float) -> float:
+        """Start a process beside the child of the same name; when it says that it is ready it takes the child's place.
+
+        The old one is asked to end, and killed after `leave_seconds`. Returns how long the new one took. Raises NotReplaced.
+        """
+        name, began = program.name, monotonic()
+        reading, writing = os.pipe()
+        try:
+            try:
+                process = program.start(writing)
+            except OSError as error:
+                raise NotReplaced(f"cannot be started: {error}") from error
+            finally:
+                os.close(writing)
+            self.candidates[name] = process
+            self._changed()
+            try:
+                self._await_word(reading, process, began + ready_seconds)
+            except BaseException:
+                stop([process], grace=_LOSER_SECONDS)
+                raise
+            finally:
+                del self.candidates[name]
+        finally:
+            os.close(reading)
+            self._changed()
+        old = self.children[name]
+        self.children[name] = Child(program, process, began, restarts=old.restarts)
+        if old.due_at is None:
+            old.process.signal(old.program.stop_signal)
+            self.leaving[name] = old.process, monotonic() + leave_seconds
+        if (code := self._ended.pop(process.pid, None)) is not None:
+            self._bury(process.pid, code)
+        self._changed()
+        return monotonic() - began
+
+    def _await_word(self, reading: int, process: ProcessRef, until: float) -> None:
+        os.set_blocking(reading, False)
+        said, reason = b"", "it said nothing"
+        while True:
+            with suppress(BlockingIOError):
+                said += os.read(reading, 65536)
+            *lines, said = said.split(b"\n")
+            reason = next((line.decode() for line in reversed(lines) if line), reason)
+            if reason == "ready":
+                return
+            if process.pid in self._ended:
+                raise NotReplaced(f"{_how(self._ended.pop(process.pid))}")
+            if monotonic() > until:
+                raise NotReplaced(f"did not get ready: {reason}")
+            self.step(_LOOK_SECONDS)
+
+    def await_leaving(self) -> None:
+        """Return when all that were replaced have ended."""
+        while self.leaving:
+            self.step(_LOOK_SECONDS)
 
     def step(self, longest: float = 1.0) -> None:
         """Wait for a death, a due restart or a signal, at most `longest` seconds, and act on it. Raises Stopped."""
         now = monotonic()
         waits = [child.due_at - now for child in self.children.values() if child.due_at is not None]
         received = signal.sigtimedwait(_WATCHED, max(0.0, min([longest, *waits])))
-        if received is not None and received.si_signo != signal.SIGCHLD:
+        if received is not None and received.si_signo == _ASKED:
+            self._was_asked = True
+        elif received is not None and received.si_signo != signal.SIGCHLD:
             raise Stopped(signal.Signals(received.si_signo).name)
         self._reap()
+        for process, until in self.leaving.values():
+            if until <= monotonic():
+                process.signal(signal.SIGKILL)
         for child in self.children.values():
             if child.due_at is not None and child.due_at <= monotonic():
                 self._start_again(child)
@@ -184,8 +295,11 @@ class Supervisor:
         for child in leaving:
             child.process.signal(child.program.stop_signal)
         # They have their signal; what is left to do is to wait, and to kill.
-        stop([child.process for child in leaving], signal.SIGCONT, grace)
+        stop([*(child.process for child in leaving), *self._let_go(names)], signal.SIGCONT, grace)
         self._changed()
+
+    def _let_go(self, names: list[str]) -> list[ProcessRef]:
+        return [self.leaving.pop(name)[0] for name in names if name in self.leaving]
 
     def _reap(self) -> None:
         while True:
@@ -201,11 +315,23 @@ class Supervisor:
         child = next((one for one in self.children.values() if one.process.pid == pid), None)
         if child is None:
             self._ended[pid] = code
+            self._bury_replaced(pid)
             return
         # What it started would hold its port or its data directory against its successor.
         for follower in followers(child.process):
             follower.signal(signal.SIGKILL)
         lived, pause = monotonic() - child.started_at, child.pause()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        self._say(f"{child.program.name} {how} after {lived:.1f} s; starting it again in {pause:g} s")
+        self._say(f"{child.program.name} {_how(code)} after {lived:.1f} s; starting it again in {pause:g} s")
         self._changed()
+
+    def _bury_replaced(self, pid: int) -> None:
+        for name, (process, _) in list(self.leaving.items()):
+            if process.pid == pid:
+                del self.leaving[name], self._ended[pid]
+                for follower in followers(process):
+                    follower.signal(signal.SIGKILL)
+                self._changed()
+
+
+def _how(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

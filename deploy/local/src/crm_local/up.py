@@ -8,19 +8,23 @@ from contextlib import suppress
 from functools import partial
 
 from crm_kit.clock import monotonic
-from crm_local import control, entrypoints, observability, ports, rotation
+from crm_local import control, entrypoints, observability, ports, rolling, rotation
 from crm_local.control import NotReady
 from crm_local.deployment import Deployment
+from crm_local.listening import Listeners
 from crm_local.liveness import Liveness, seconds_between_looks
+from crm_local.nursery import Born, Nursery
 from crm_local.prepare import prepare
 from crm_local.probes import ready
 from crm_local.processes import ProcessRef, wait_until
 from crm_local.servers import Instance, NoServer, Running, compose, docker, environment, own
 from crm_local.state import Home, Kept, Member, State
-from crm_local.suite import SERVICES, Backends, Role, Service, Suite, gateway_port, in_vhost
-from crm_local.supervisor import Fork, Stopped, Supervisor
+from crm_local.suite import SERVICES, Backends, Role, Service, Suite, gateway_port, in_vhost, is_front, is_small
+from crm_local.supervisor import Fork, NotReplaced, Stopped, Supervisor
 
 _READY_SECONDS = 60
+_SPARE_SECONDS = 15
+"""What a process that was told to end has beyond the time to drain and to finish, before it is killed."""
 _NODE_PORTS = ("rabbitmq", "rabbitmq-management", "rabbitmq-distribution", "rabbitmq-mapper")
 
 Server = Running | Instance
@@ -36,6 +40,7 @@ def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
     home.make()
     with home.lock():
         control.clear_leftovers(home)
+        rolling.forget(home)
         kept = home.kept()
         _require_free(gateway_port())
         suite = Suite(kept, services, home.operator_secret())
@@ -77,10 +82,13 @@ class _Session:
             how={"postgres": database.how, "rabbitmq": queues.how},
             containers=[one.container for one in self.instances if one.container],
         )
-        self.supervisor = Supervisor(self._record, _say, self._tend)
+        self.supervisor = Supervisor(self._record, _say, self._tend, self._restart)
+        self._listeners = Listeners()
+        self._untold: list[rolling.Request] = []
         self._liveness = Liveness(seconds_between_looks())
         self._log_bytes = rotation.most_bytes()
         self._unwritten = False
+        self._leave_seconds = _seconds("CRM_DRAIN_SECONDS", 5) + _seconds("CRM_FINISH_SECONDS", 10) + _SPARE_SECONDS
 
     def bring_up(self) -> None:
         for instance in self.instances:
@@ -94,8 +102,11 @@ class _Session:
         deployment = Deployment.of_home(self.home, self.suite.kept.instance, self.backends)
         self._call("prepare", partial(prepare, self.home, self.suite, self.instances, deployment))
         deployment = deployment.with_roles(self.home.has_roles())
+        self._deployment = deployment
+        for name, _, _ in self.suite.members():
+            self._listen(name)
         for name, service, role in self.suite.members():
-            self.supervisor.add(self._program(name, service, role, deployment))
+            self.supervisor.add(self._program(name, service, role))
         for name, member in self.state.members.items():
             _say(f"  {name:<18} {member.url or self._where(name):<28} log {member.log}")
         self._call("readiness", self._await_ready)
@@ -104,7 +115,10 @@ class _Session:
 
     def take_down(self) -> None:
         servers = [instance.command.name for instance in self.instances]
-        self.supervisor.stop([name for name in self.supervisor.children if name not in servers])
+        self._listeners.close()
+        # The gateway first: what it has in hand is still answered by those behind it.
+        self.supervisor.stop([name for name in self.supervisor.children if is_front(name)], self._leave_seconds)
+        self.supervisor.stop([name for name in self.supervisor.children if name not in servers], self._leave_seconds)
         self.supervisor.stop(servers, grace=30)
         # A client that was killed, or told to end before it was attached, leaves its container running.
         docker.stop(self.state.containers)
@@ -113,10 +127,65 @@ class _Session:
         else:
             self.home.forget()
 
-    def _program(self, name: str, service: Service, role: Role, deployment: Deployment) -> Fork:
-        log = rotation.begin_anew(self.home.log(name))
-        told = self.suite.environment(service, role, deployment.own_database(service), deployment.own_broker(service))
-        return Fork(name, partial(entrypoints.serve, service, role), log, told)
+    def _listen(self, name: str) -> None:
+        try:
+            self._listeners.open(name, self.suite.port(name))
+        except OSError as error:
+            raise NotReady(f"{name} cannot listen on {self.suite.url(name)}: {error}") from error
+
+    def _told_to(self, name: str, service: Service, role: Role) -> dict[str, str]:
+        database, broker = self._deployment.own_database(service), self._deployment.own_broker(service)
+        told = self.suite.environment(service, role, database, broker)
+        return told | {"CRM_LISTEN_FD": str(self._listeners.descriptor(name))}
+
+    def _program(self, name: str, service: Service, role: Role) -> Fork:
+        def run() -> None:
+            self._listeners.keep_only(name)
+            entrypoints.serve(service, role)
+
+        return Fork(name, run, rotation.begin_anew(self.home.log(name)), self._told_to(name, service, role))
+
+    def _restart(self) -> None:
+        for request in rolling.requests(self.home):
+            try:
+                self._roll(request)
+                outcome = [rolling.DONE]
+            except (NotReplaced, OSError) as error:
+                outcome = [str(error), rolling.FAILED]
+            except Stopped:
+                request.tell("the suite is being stopped", rolling.FAILED)
+                raise
+            _say(f"restart of {', '.join(request.processes)}: {outcome[0]}")
+            if not request.tell(*outcome):
+                self._untold.append(request)
+
+    def _roll(self, request: rolling.Request) -> None:
+        members = {name: (service, role) for name, service, role in self.suite.members()}
+        # Lives as long as a program that it forks.
+        nursery = self._import_anew()
+        for name in request.processes:
+            service, role = members[name]
+            log = self.home.log(name)
+            program = Born(nursery, name, service, role, log, self._told_to(name, service, role))
+            try:
+                took = self.supervisor.replace(program, _READY_SECONDS, self._leave_seconds)
+            except NotReplaced as reason:
+                raise NotReplaced(
+                    f"{name}: the new process {reason}; the old one goes on. The end of {log}:\n{control.tail(log)}"
+                ) from reason
+            request.tell(f"{name}: the new process was ready after {took:.1f} s; the old one finishes what it has")
+        self.supervisor.await_leaving()
+
+    def _import_anew(self) -> Nursery:
+        """A process that has imported the services as they are on disk now, to fork theirs from."""
+        log = rotation.begin_anew(self.home.log("nursery"))
+        nursery = Nursery(self.suite.services, self._listeners.descriptors, log)
+        try:
+            while not nursery.is_ready():
+                self.supervisor.step(0.1)
+        except OSError as error:
+            raise NotReplaced(f"{error}; all processes go on. The end of {log}:\n{control.tail(log)}") from error
+        return nursery
 
     def _call(self, name: str, what: Callable[[], object]) -> None:
         log = rotation.begin_anew(self.home.log(name))
@@ -149,6 +218,10 @@ class _Session:
             )
             for name, child in self.supervisor.children.items()
         }
+        beside = {f"{name} (starting)": (name, process) for name, process in self.supervisor.candidates.items()}
+        beside |= {f"{name} (ending)": (name, process) for name, (process, _) in self.supervisor.leaving.items()}
+        for called, (name, process) in beside.items():
+            self.state.members[called] = Member(called, process, urls[name], str(self.home.log(name)))
         try:
             self.home.write(self.state)
         except OSError as error:
@@ -163,6 +236,7 @@ class _Session:
         """What is to do now and then: write what could not be written, bound the logs, find who hangs."""
         if self._unwritten:
             self._record()
+        self._untold = [request for request in self._untold if not request.write()]
         for log in (*(child.program.log for child in self.supervisor.children.values()), self.home.log("supervisor")):
             rotation.bound(log, self._log_bytes)
         if self.state.phase != "ready":
@@ -226,17 +300,28 @@ def _contained_rabbitmq(home: Home, kept: Kept) -> Instance:
 def _own_rabbitmq(home: Home, kept: Kept) -> Instance:
     taken = home.assign_ports(kept, list(_NODE_PORTS))
     log = home.log("rabbitmq")
-    return own.rabbitmq_node(home.path / "rabbitmq", kept.instance, taken, kept.rabbitmq_password, log=log)
+    return own.rabbitmq_node(
+        home.path / "rabbitmq", kept.instance, taken, kept.rabbitmq_password, log=log, small=is_small()
+    )
 
 
 def _own_postgres(home: Home, kept: Kept) -> Instance:
     (port,) = home.assign_ports(kept, ["postgres"])
-    return own.postgres_cluster(home.path / "postgres", port, kept.postgres_password, log=home.log("postgres"))
+    return own.postgres_cluster(
+        home.path / "postgres", port, kept.postgres_password, log=home.log("postgres"), small=is_small()
+    )
 
 
 def _require_free(port: int) -> None:
     if not ports.is_free(port):
         raise NotReady(f"port {port} is taken: free it, or choose another by CRM_GATEWAY_PORT")
+
+
+def _seconds(variable: str, default: float) -> float:
+    try:
+        return float(os.environ.get(variable) or default)
+    except ValueError:
+        raise ValueError(f"{variable} is {os.environ[variable]!r}: it must be a number of seconds") from None
 
 
 def _say(line: str) -> None:

@@ -14,7 +14,7 @@ from crm_activities.merging import MOVER
 from crm_contracts.catalogue import Event
 from crm_kit.timers import Timers
 from crm_kit.uow import UnitOfWork
-from crm_kit.worker import run_worker
+from crm_kit.worker import Work, run_worker
 
 TIMERS = Timers()
 
@@ -29,6 +29,9 @@ for _kind, _event in REMINDERS.items():
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
 
 
+WORK = Work(SERVICE, CONSUMERS, TIMERS)
+
+
 def run() -> None:
     """Work until SIGTERM."""
-    sys.exit(run_worker(SERVICE, CONSUMERS, TIMERS))
+    sys.exit(run_worker(WORK))

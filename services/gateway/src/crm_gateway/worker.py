@@ -5,10 +5,11 @@ import sys
 from crm_gateway.app import SERVICE
 from crm_gateway.consumers import CONSUMERS
 from crm_gateway.settings import GatewaySettings
-from crm_kit.environment import read
-from crm_kit.worker import run_worker
+from crm_kit.worker import Work, run_worker
+
+WORK = Work(SERVICE, CONSUMERS, settings=GatewaySettings)
 
 
 def run() -> None:
     """Run until SIGTERM; exits with 1 when a loop died."""
-    sys.exit(run_worker(SERVICE, CONSUMERS, settings=read(GatewaySettings)))
+    sys.exit(run_worker(WORK))

@@ -13,7 +13,7 @@ from crm_identity.consumers import CONSUMERS
 from crm_identity.settings import IdentitySettings
 from crm_kit import clock
 from crm_kit.timers import Timers
-from crm_kit.worker import run_worker
+from crm_kit.worker import Work, run_worker
 
 TIMERS = Timers()
 
@@ -42,6 +42,9 @@ async def forget_idle_buckets(conn: AsyncConnection) -> int:
     return await forget_idle(conn, clock.now())
 
 
+WORK = Work(SERVICE, CONSUMERS, TIMERS)
+
+
 def run() -> None:
     """Work until SIGTERM; exits with 1 when a loop died."""
-    sys.exit(run_worker(SERVICE, CONSUMERS, TIMERS))
+    sys.exit(run_worker(WORK))

@@ -4,9 +4,11 @@ import sys
 
 from crm_insights.app import SERVICE
 from crm_insights.consumers import CONSUMERS
-from crm_kit.worker import run_worker
+from crm_kit.worker import Work, run_worker
+
+WORK = Work(SERVICE, CONSUMERS)
 
 
 def run() -> None:
     """Work until SIGTERM."""
-    sys.exit(run_worker(SERVICE, CONSUMERS))
+    sys.exit(run_worker(WORK))

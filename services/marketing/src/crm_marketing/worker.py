@@ -2,11 +2,13 @@
 
 import sys
 
-from crm_kit.worker import run_worker
+from crm_kit.worker import Work, run_worker
 from crm_marketing.app import SERVICE
 from crm_marketing.consumers import CONSUMERS
+
+WORK = Work(SERVICE, CONSUMERS)
 
 
 def run() -> None:
     """Work until SIGTERM."""
-    sys.exit(run_worker(SERVICE, CONSUMERS))
+    sys.exit(run_worker(WORK))

@@ -6,7 +6,7 @@ from uuid import UUID
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.timers import Timers
 from crm_kit.uow import UnitOfWork
-from crm_kit.worker import run_worker
+from crm_kit.worker import Work, run_worker
 from crm_sales.account.commands import IMPORTER as ACCOUNTS
 from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
@@ -36,6 +36,9 @@ async def _overdue(invoice_id: UUID, uow: UnitOfWork) -> None:
     await fall_overdue(uow, invoice_id)
 
 
+WORK = Work(SERVICE, CONSUMERS, TIMERS, loops={"imports": lambda runtime: ImportLoop(runtime, IMPORTERS)})
+
+
 def run() -> None:
     """Work until SIGTERM."""
-    sys.exit(run_worker(SERVICE, CONSUMERS, TIMERS, loops={"imports": lambda runtime: ImportLoop(runtime, IMPORTERS)}))
+    sys.exit(run_worker(WORK))

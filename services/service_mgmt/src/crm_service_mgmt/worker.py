@@ -3,7 +3,7 @@
 import sys
 
 from crm_kit.timers import Timers
-from crm_kit.worker import run_worker
+from crm_kit.worker import Work, run_worker
 from crm_service_mgmt.app import SERVICE
 from crm_service_mgmt.consumers import CONSUMERS
 from crm_service_mgmt.merging import MOVER
@@ -12,6 +12,9 @@ TIMERS = Timers()
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
 
 
+WORK = Work(SERVICE, CONSUMERS, TIMERS)
+
+
 def run() -> None:
     """Work until SIGTERM."""
-    sys.exit(run_worker(SERVICE, CONSUMERS, TIMERS))
+    sys.exit(run_worker(WORK))

@@ -8,12 +8,14 @@ import asyncio
 import os
 import resource
 from dataclasses import dataclass
+from random import uniform
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from crm_kit.addresses import LOOPBACK, Networks, is_one_of, networks
 from crm_kit.errors import DomainError
+from crm_kit.handover import HANDOVER
 from crm_kit.metrics import counter
 from crm_kit.problems import problem
 from crm_kit.settings import Settings
@@ -51,6 +53,8 @@ class Limits:
     per_proxy: int = 1024
     total: int = 2048
     proxies: Networks = ()
+    keep_alive_seconds: float = 300.0
+    keep_alive_requests: int = 10_000
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
@@ -61,6 +65,8 @@ class Limits:
             settings.connections_per_proxy,
             min(settings.max_connections, max(64, _descriptors() - OTHER_FILES)),
             networks(settings.trusted_proxies),
+            settings.keep_alive_seconds,
+            settings.keep_alive_requests,
         )
 
 
@@ -156,6 +162,9 @@ class Connection(HttpToolsProtocol):
         self._body_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._unwritten = 0
+        self._requests = 0
+        # Connections that were made together, after a restart, are not to end together.
+        self._renewed_at = self.loop.time() + self.limits.keep_alive_seconds * uniform(0.9, 1.0)
 
     # -- from the transport ----------------------------------------------------------------------------------------
 
@@ -262,6 +271,11 @@ class Connection(HttpToolsProtocol):
             self._peer.unheard.pop(self, None)
             self._peer.idle.pop(self, None)
         super().on_headers_complete()
+        self._requests += 1
+        limits = self.limits
+        if HANDOVER.ending or self._requests >= limits.keep_alive_requests or self.loop.time() >= self._renewed_at:
+            # The connection is old, or the process is to end: its answer says that it is the last.
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -318,6 +332,23 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         else:
             super().timeout_keep_alive_handler()
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def dismiss(self) -> None:
+        """The process is to end: the answer in hand says so where it has not begun, else the next one does."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it was made, and nothing has come of it yet."""
+        return self.cycle is None and not self._leaving
+
+    def shutdown(self) -> None:
+        """Close it, unless a request is under way: that one is answered first."""
+        if not (self._in_head and self._head_begun):
+            super().shutdown()
 
     def evict(self) -> None:
         """Make way for another connection."""

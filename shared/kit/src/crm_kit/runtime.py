@@ -32,6 +32,9 @@ PRINCIPALS = frozenset({"user", "team", "client"})
 SYSTEM = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 
 
+WORKING = 2
+"""Connections of a worker in the process of an api."""
+
 STATEMENT_PART = 0.8
 """The part of a hop that one statement may take: there is time left to say so, and its connection stays good."""
 
@@ -114,6 +117,8 @@ class Runtime:
     numbers: Numbers = field(default_factory=Numbers)
     extras: dict[str, Any] = field(default_factory=dict)
     """A service's own long-lived parts, such as a cache of its settings."""
+    checks: list[Callable[[], list[str]]] = field(default_factory=list)
+    """What else in this process may speak against its readiness."""
 
 
 def api_statement_seconds(settings: Settings) -> float:
@@ -123,7 +128,7 @@ def api_statement_seconds(settings: Settings) -> float:
 
 def build_database(service: Service, settings: Settings) -> Database:
     """The pool of one process of a service."""
-    is_api = settings.role == "api"
+    is_api = settings.serves
     return Database(
         # A worker's connections are few, and hold locks and long transactions.
         settings.database_url if is_api else settings.session_url,
@@ -154,6 +159,14 @@ def build_runtime(service: Service, settings: Settings, db: Database | None = No
         name_lookup=service.name_lookup,
         validate_events=os.environ.get("CRM_VALIDATE_EVENTS") == "1",
     )
+
+
+def working_runtime(runtime: Runtime) -> Runtime:
+    """The same for a worker in the process of an api: with connections that no request takes and no deadline ends. To be
+    disposed of by whoever made it."""
+    name = f"{runtime.service}-{runtime.settings.role}-work"
+    db = Database(runtime.settings.session_url, pool_size=WORKING, application_name=name, by_index=True)
+    return replace(runtime, db=db)
 
 
 def access_runtime(runtime: Runtime) -> Runtime:

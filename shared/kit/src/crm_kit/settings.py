@@ -18,7 +18,7 @@ class Settings(EnvironmentSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     service: str = Field(validation_alias="CRM_SERVICE", description="Which service this process is.")
-    role: str = Field("api", validation_alias="CRM_ROLE", description="api or worker.")
+    role: str = Field("api", validation_alias="CRM_ROLE", description="api, worker, or all: both in one process.")
     instance: str = Field(
         "crm", validation_alias="CRM_INSTANCE", description="Prefix of databases and name of the vhost."
     )
@@ -53,7 +53,7 @@ class Settings(EnvironmentSettings):
         0, ge=0, le=65535, validation_alias="CRM_METRICS_PORT", description="Port of /metrics; 0 shows none."
     )
     pool_size: int = Field(
-        0, validation_alias="CRM_POOL_SIZE", description="0 takes the role's default: api 6, worker 5."
+        0, validation_alias="CRM_POOL_SIZE", description="0 takes the role's default: api 6, worker 5, both in one 4."
     )
     max_body_bytes: int = Field(1024 * 1024, validation_alias="CRM_MAX_BODY_BYTES")
     head_seconds: float = Field(
@@ -75,6 +75,30 @@ class Settings(EnvironmentSettings):
         "",
         validation_alias="CRM_TRUSTED_PROXIES",
         description="Networks of what stands before this process: load balancers before the gateway, gateways before a service.",
+    )
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        validation_alias="CRM_DRAIN_SECONDS",
+        description="Seconds after SIGTERM in which the process goes on answering what comes.",
+    )
+    finish_seconds: int = Field(
+        10, ge=1, validation_alias="CRM_FINISH_SECONDS", description="Seconds that requests in hand have after that."
+    )
+    keep_alive_seconds: float = Field(
+        300.0,
+        gt=0,
+        validation_alias="CRM_KEEP_ALIVE_SECONDS",
+        description="Age at which a connection is to be renewed.",
+    )
+    keep_alive_requests: int = Field(
+        10_000, ge=1, validation_alias="CRM_KEEP_ALIVE_REQUESTS", description="Requests of one connection, at most."
+    )
+    listen_fd: int | None = Field(
+        None, validation_alias="CRM_LISTEN_FD", description="A listening socket that `crm up` passes on."
+    )
+    ready_fd: int | None = Field(
+        None, validation_alias="CRM_READY_FD", description="Where a successor tells `crm up` that it is ready."
     )
     json_depth: int = Field(32, validation_alias="CRM_JSON_DEPTH")
     hop_seconds: float = Field(3.0, validation_alias="CRM_HOP_SECONDS", description="Longest a request may take here.")
@@ -154,7 +178,12 @@ class Settings(EnvironmentSettings):
     @property
     def connections(self) -> int:
         """Size of the connection pool."""
-        return self.pool_size or (6 if self.role == "api" else 5)
+        return self.pool_size or {"api": 6, "all": 4}.get(self.role, 5)
+
+    @property
+    def serves(self) -> bool:
+        """Whether this process answers requests."""
+        return self.role != "worker"
 
     @property
     def days_of_keys(self) -> int:

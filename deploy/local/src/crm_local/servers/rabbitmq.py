@@ -36,10 +36,14 @@ management.tcp.ip = {host}
 management.tcp.port = {management_port}
 default_user = {user}
 default_pass = {password}
-vm_memory_high_watermark.absolute = 1GiB
+vm_memory_high_watermark.absolute = {memory}
 disk_free_limit.absolute = 200MB
 raft.wal_max_size_bytes = 64000000
 """
+_MEMORY, _MEMORY_SMALL = "1GiB", "256MiB"
+_ERLANG = "+S 2:2 +A 16"
+# One scheduler, none of which waits by spinning; fewer threads for files.
+_ERLANG_SMALL = "+S 1:1 +A 4 +sbwt none +sbwtdcpu none +sbwtdio none"
 _LOGGING = CHECKOUT / "deploy" / "rabbitmq" / "advanced.config"
 
 
@@ -71,6 +75,7 @@ def prepare(
     ports: Ports,
     password: str | None,
     log: Path,
+    small: bool = False,
 ) -> Instance:
     """Set up a node in `directory`, or take the one that is there, to listen on loopback ports and nowhere else.
 
@@ -79,14 +84,15 @@ def prepare(
     """
     password = password or secrets.token_urlsafe(24)
     own_directory(directory, account)
-    values = {"host": LOOPBACK, "port": ports.amqp, "management_port": ports.management}
+    memory = _MEMORY_SMALL if small else _MEMORY
+    values = {"memory": memory, "host": LOOPBACK, "port": ports.amqp, "management_port": ports.management}
     write_private(directory / "rabbitmq.conf", _CONFIG.format(**values, user=USER, password=password), account)
     write_private(directory / "advanced.config", _LOGGING.read_text(), account)
     write_private(directory / "enabled_plugins", "[rabbitmq_management].\n", account)
     cookie = directory / ".erlang.cookie"
     if not cookie.exists():
         write_private(cookie, secrets.token_hex(20), account).chmod(0o400)
-    interface = "{127,0,0,1}"
+    interface, erlang = "{127,0,0,1}", _ERLANG_SMALL if small else _ERLANG
     env = {
         "HOME": str(directory),
         "RABBITMQ_NODENAME": f"{name}@localhost",
@@ -106,7 +112,7 @@ def prepare(
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(directory / "advanced.config"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
         "RABBITMQ_DIST_PORT": str(ports.distribution),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {interface} +S 2:2 +A 16",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {interface} {erlang}",
         "ERL_EPMD_PORT": str(ports.mapper),
         "ERL_EPMD_ADDRESS": LOOPBACK,
     }

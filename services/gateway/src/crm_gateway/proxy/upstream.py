@@ -32,8 +32,9 @@ SILENCE: Final = 0.5
 HEALTH_SECONDS: Final = 1.0
 """How long an upstream may take to say that it is there: it asks nobody, and so does not wait for slow work."""
 
-KEPT_ALIVE_SECONDS: Final = 60.0
-"""Less than our servers keep an idle connection, so that none is closed at the moment it is used again."""
+KEPT_ALIVE_SECONDS: Final = 4.0
+"""Less than a service goes on after it was told to end (``CRM_DRAIN_SECONDS``, 5), and than it keeps an idle connection: so
+none is closed at the moment it is used again."""
 
 LONGEST_ANSWER: Final = 8 * 1024 * 1024
 """Of the answers that the gateway reads itself; what passes through may be of any size."""

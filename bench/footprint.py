@@ -1,0 +1,76 @@
+"""What a suite and its servers take: memory by groups of processes, and the processor while nobody asks for anything."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.report import Sample
+from bench.suite import Suite
+
+IDLE_SECONDS = 10.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def groups(suite: Suite) -> Mapping[str, set[int]]:
+    """Process ids: ours, and those of each server that `up` runs itself, with all that they started."""
+    members = json.loads((suite.home / "state.json").read_text())["members"]
+    children = _children()
+    servers = {one["name"]: one["process"]["pid"] for one in members.values() if not one["url"]}
+    of_servers = {name: _below(pid, children) for name, pid in servers.items()}
+    ours = _below(int(suite.status["supervisor_pid"]), children)
+    return {"ours": ours.difference(*of_servers.values()), **of_servers}
+
+
+def memory(suite: Suite, *, servers: bool) -> Sample:
+    """MiB of ours, or with the servers'; shared pages divided among those who share them."""
+    held = {name: sum(map(proportional, pids)) / 1024 for name, pids in groups(suite).items()}
+    return Sample(sum(held.values()) if servers else held["ours"], 0, held)
+
+
+async def processor(suite: Suite) -> Sample:
+    """Percent of one core that all of them take."""
+    before, began = _seconds(suite), time.monotonic()
+    await asyncio.sleep(IDLE_SECONDS)
+    took = time.monotonic() - began
+    shares = {name: 100 * (used - before.get(name, 0)) / took for name, used in _seconds(suite).items()}
+    return Sample(sum(shares.values()), 0, shares)
+
+
+def proportional(pid: int) -> int:
+    """KiB of memory a process holds, shared pages divided among those who share them; 0 when it is gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+
+
+def _seconds(suite: Suite) -> dict[str, float]:
+    return {name: sum(_used(pid) for pid in pids) for name, pids in groups(suite).items()}
+
+
+def _used(pid: int) -> float:
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _children() -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            found.setdefault(int(fields[1]), []).append(int(entry.name))
+    return found
+
+
+def _below(pid: int, children: Mapping[int, list[int]]) -> set[int]:
+    return {pid}.union(*(_below(child, children) for child in children.get(pid, ())))

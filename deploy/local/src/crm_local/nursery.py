@@ -1,0 +1,145 @@
+"""A process that imports the services as they are on disk now, and forks theirs from it.
+
+`up` itself goes on with the code of its start. At each `crm restart` it starts a nursery, whose forks share its memory
+as those of `up` do. A fork is made an orphan at once, so that it becomes the child of the supervisor, which reaps it and
+starts it again like its own. The nursery ends when the supervisor lets go of it.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crm_local import entrypoints
+from crm_local.processes import ProcessRef
+from crm_local.suite import Role, Service
+from crm_local.supervisor import Fork
+
+_LONGEST = 65536
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what a child of ours leaves behind (Linux). Raises OSError where that cannot be had."""
+    if not sys.platform.startswith("linux"):
+        raise OSError("a restart one by one needs Linux: use down and up")
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+class Nursery:
+    """The supervisor's side: start one, wait until it is ready, then have it fork. It ends when this is no longer used."""
+
+    def __init__(self, services: Sequence[Service], listeners: Sequence[int], log: Path) -> None:
+        adopt_orphans()
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            become = partial(_become, theirs.fileno(), listeners)
+            self.process = Fork("nursery", become, log).start()
+        self._ours.send(json.dumps([(one.name, one.package) for one in services]).encode())
+        self._ours.setblocking(False)
+
+    def is_ready(self) -> bool:
+        """Whether it has imported everything. Raises OSError when it ended instead."""
+        try:
+            said = self._ours.recv(_LONGEST)
+        except BlockingIOError:
+            return False
+        if not said:
+            raise OSError("the services cannot be imported")
+        self._ours.setblocking(True)
+        self._ours.settimeout(10)
+        return True
+
+    def fork(self, name: str, service: Service, role: Role, log: Path, env: Mapping[str, str], fd: int) -> ProcessRef:
+        """A process of a service; `fd` (-1: none) is where it tells that it is ready. Raises OSError."""
+        order = [name, service.name, service.package, role, str(log), dict(env)]
+        socket.send_fds(self._ours, [json.dumps(order).encode()], [fd] if fd >= 0 else [])
+        said = self._ours.recv(_LONGEST)
+        if not said.isdigit():
+            raise OSError("no process could be forked")
+        return ProcessRef.of_child(int(said))
+
+
+@dataclass(frozen=True)
+class Born:
+    """A program whose processes a nursery forks."""
+
+    nursery: Nursery
+    name: str
+    service: Service
+    role: Role
+    log: Path
+    env: Mapping[str, str]
+    stop_signal: signal.Signals = signal.SIGTERM
+
+    def start(self, ready_fd: int = -1) -> ProcessRef:
+        """A process of it. Raises OSError."""
+        return self.nursery.fork(self.name, self.service, self.role, self.log, self.env, ready_fd)
+
+
+def _become(control: int, listeners: Sequence[int]) -> None:
+    for descriptor in (control, *listeners):
+        os.set_inheritable(descriptor, True)
+    argv = [sys.executable, "-m", "crm_local.nursery", *map(str, (control, *listeners))]
+    os.execv(sys.executable, argv)  # noqa: S606 - no shell is wanted
+
+
+def main(control: socket.socket, listeners: Sequence[int]) -> None:
+    """Fork what is ordered until the supervisor closes its end."""
+    entrypoints.preload([Service(*pair) for pair in json.loads(control.recv(_LONGEST))])
+    gc.collect()
+    gc.freeze()
+    control.send(b"ready")
+    while True:
+        order, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 1)
+        if not order:
+            return
+        born = _orphan(json.loads(order), descriptors, [control.fileno(), *listeners])
+        control.send(born or b"none")
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _orphan(order: list[Any], descriptors: Sequence[int], not_its_own: Sequence[int]) -> bytes:
+    """The pid of a process whose parent is gone; empty when there is none."""
+    reading, writing = os.pipe()
+    between = os.fork()
+    if not between:
+        try:
+            fork = _fork(order, descriptors, [*not_its_own, reading, writing])
+            os.write(writing, str(fork.start().pid).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(between, 0)
+    try:
+        return os.read(reading, 32)
+    finally:
+        os.close(reading)
+
+
+def _fork(order: list[Any], descriptors: Sequence[int], not_its_own: Sequence[int]) -> Fork:
+    name, service, package, role, log, env = order
+    if descriptors:
+        env["CRM_READY_FD"] = str(descriptors[0])
+
+    def run() -> None:
+        for other in not_its_own:
+            if str(other) != env["CRM_LISTEN_FD"]:
+                os.close(other)
+        entrypoints.serve(Service(service, package), role)
+
+    return Fork(name, run, Path(log), env)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), [int(number) for number in sys.argv[2:]])
