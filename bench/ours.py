@@ -550,7 +550,8 @@ async def use(suite: Suite) -> None:
     token = (await suite.tokens("organization"))[0]
     async with aiohttp.ClientSession(suite.gateway, headers={"Authorization": f"Bearer {token}"}) as session:
         for number, person in enumerate(people(FOOTPRINT_REQUESTS // 2, seed=23)):
-            async with session.post(f"{API}/leads", data=lead_body(person), headers=JSON) as made:
+            body = lead_body(person).replace("@N@", str(number))
+            async with session.post(f"{API}/leads", data=body, headers=JSON) as made:
                 if made.status != 201:
                     raise LoadFailed(f"a lead answered {made.status}: {await made.text()}")
             door = DOORS[number % len(DOORS)]
