@@ -85,7 +85,7 @@ class PublicRoute(APIRoute):
 
         async def run(request: Request) -> Response:
             try:
-                async with asyncio.timeout(_seconds(request)):
+                async with asyncio.timeout(seconds_for(request)):
                     _refuse_many(request.scope["query_string"], "query")
                     _refuse_coded(request)
                     if takes_json:
@@ -141,7 +141,7 @@ class Route(APIRoute):
 
         async def run(request: Request) -> Response:
             try:
-                async with asyncio.timeout(None if uploads and _is_multipart(request) else _seconds(request)):
+                async with asyncio.timeout(None if uploads and _is_multipart(request) else seconds_for(request)):
                     return await _carry_out(request, handle, admit, takes_json, conditional, keyed)
             except (TimeoutError, DBAPIError) as error:
                 return _answer_to(_late(request, error) or error, request)
@@ -238,15 +238,15 @@ SMALLER: Final = "Ask for less at a time, or try again when less is going on."
 def _late(request: Request, error: Exception) -> DomainError | None:
     """What it means that a request is out of time, where that is more than that it is not known whether it took effect."""
     uow: UnitOfWork | None = request.scope.get("crm.uow")
-    if uow is None or not (isinstance(error, TimeoutError) or ran_out_of_time(error)):
+    if uow is None or not uow.has_asked or not (isinstance(error, TimeoutError) or ran_out_of_time(error)):
         return None
     if uow.stands_in_line:
         return uow.too_late(SMALLER)
-    ours = ran_out_of_time(error) or _seconds(request) >= uow.runtime.settings.hop_seconds * ANSWERING_PART
+    ours = ran_out_of_time(error) or seconds_for(request) >= uow.runtime.settings.hop_seconds * ANSWERING_PART
     return uow.too_late(SMALLER) if request.method in SAFE and ours else None
 
 
-def _seconds(request: Request) -> float:
+def seconds_for(request: Request) -> float:
     """What is left of the caller's deadline, at most one hop; a read ends early enough to say so. Uploads have an idle limit
     instead."""
     hop: float = request.app.state.runtime.settings.hop_seconds

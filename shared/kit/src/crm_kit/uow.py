@@ -95,6 +95,8 @@ class UnitOfWork:
         is here, also a higher version."""
         self._began, self._waited = clock.monotonic(), 0.0
         self._connecting = self._in_line = False
+        self.has_asked = False
+        """Whether it ever wanted a connection: else what took the time was not the database."""
         self.names: dict[UUID, Named] = {}
         self._key = key
         self._if_match = if_match
@@ -239,7 +241,7 @@ class UnitOfWork:
         if principal.kind != SYSTEM:
             await self._take(db.shares)
             self._stack.callback(db.shares.give, principal.id)
-        self._connecting = True
+        self._connecting = self.has_asked = True
         conn = await self._stack.enter_async_context(db.connect(autocommit=autocommit))
         self._connecting = False
         return conn
@@ -247,7 +249,7 @@ class UnitOfWork:
     async def _take(self, shares: Shares) -> None:
         """Take one in the caller's turn: all turns of a request together are to leave time for its work."""
         now = clock.monotonic()
-        self._in_line = True
+        self._in_line = self.has_asked = True
         await shares.take(self.principal.id, max(WAIT_SECONDS - (now - self._began), SHORTEST_WAIT))
         self._in_line = False
         self._waited += clock.monotonic() - now

@@ -58,7 +58,7 @@ async def get_customer_360(customer_id: UUID, request: Request) -> Response:
     Only the customer is required: 404 when you may not read it. Any other part that cannot be had, because a service
     does not answer in time or because you may not read such records, is null and `unavailable` in `parts`, with the
     problem that its own path answers with; a list that is there, though empty, is known to be empty. All parts are
-    asked for within one deadline: 3 s, or your `Crm-Deadline-Ms`. `Crm-After` holds for every part. The weak ETag
+    asked for within one deadline: 2.55 s, or your `Crm-Deadline-Ms`. `Crm-After` holds for every part. The weak ETag
     changes when anything but `as_of` and `trace_id` does.
     """
     composer = Composer(request)

@@ -16,7 +16,7 @@ from crm_kit import clock
 from crm_kit.announcing import Cause
 from crm_kit.errors import DomainError
 from crm_kit.problems import MEDIA_TYPE, Problem, problem, status_of
-from crm_kit.requests import trace_id
+from crm_kit.requests import seconds_for, trace_id
 from crm_kit.uow import UnitOfWork
 
 MARGIN_SECONDS: Final = 0.15
@@ -65,7 +65,7 @@ class Composer:
         uow: UnitOfWork = request.scope["crm.uow"]
         self._caller = uow.principal.id
         self._upstreams: Upstreams = request.app.state.upstreams
-        self._until = asyncio.get_running_loop().time() + _seconds(request) - MARGIN_SECONDS
+        self._until = asyncio.get_running_loop().time() + seconds_for(request) - MARGIN_SECONDS
         self._headers = [(name, value) for name in FORWARDED if (value := request.headers.get(name)) is not None]
         self._headers += [("accept", "application/json"), ("crm-correlation-id", self.cause.correlation_id)]
         if self.cause.traceparent:
@@ -102,13 +102,6 @@ class Composer:
             return Told(target, as_of, error=error)
         except orjson.JSONDecodeError:
             return Told(target, as_of, error=_makes_no_sense(upstream.name, "no JSON"))
-
-
-def _seconds(request: Request) -> float:
-    """The time that this route has: a hop, or less when the caller is in a hurry. The route itself checks the header."""
-    hop: float = request.app.state.runtime.settings.hop_seconds
-    sent = request.headers.get("crm-deadline-ms")
-    return hop if sent is None else min(hop, int(sent) / 1000)
 
 
 def _refusal(service: str, answer: Answer) -> DomainError:
