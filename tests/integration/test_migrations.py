@@ -8,6 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from crm_kit.db import Database
+from crm_kit.deferred import ENDED
 from crm_kit.migrations import head_of, migrate, revision_of
 from crm_kit.runtime import Service
 from crm_kit.setup import reason_to_wait, until_prepared
@@ -29,6 +30,12 @@ async def test_a_migrated_database_is_what_the_classes_say(databases: Databases,
         assert await conn.run_sync(differences, service) == []
         assert await revision_of(conn) == head_of(service.migrations)
     await db.dispose()
+
+
+def test_the_index_of_suspects_is_of_the_error_that_they_have() -> None:
+    indexes = service_of("crm_gateway").metadata.tables["inbox"].indexes
+    [suspects] = [index for index in indexes if index.name == "ix_inbox_suspect"]
+    assert str(suspects.dialect_options["postgresql"]["where"]) == f"state = 'pending' and last_error = '{ENDED}'"
 
 
 async def test_migrating_again_and_together_changes_nothing(databases: Databases, service: Service) -> None:

@@ -21,6 +21,7 @@ from crm_kit.db import Database
 from crm_kit.outages import database_busy
 from crm_kit.outbox import SENT
 from crm_kit.partitions import SCHEMA
+from crm_kit.schema.v0005_partitions import INDEXES
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,9 @@ release before would be refused its rows then: too long for anybody not to have 
 ATTEMPTS = 60
 OLD = f"{SCHEMA}.outbox_before"
 
+_LACKS_INDEXES = """
+select to_regclass('public.inbox') is not null and to_regclass('public.ix_inbox_suspect') is null
+"""
 _IS_PLAIN = "select exists (select from pg_class where oid = to_regclass('public.audit') and relkind = 'r')"
 _HAS_CONSTRAINT = """
 select exists (select from pg_constraint where conrelid = to_regclass('public.audit') and conname = 'audit_before')
@@ -44,8 +48,11 @@ select pg_get_constraintdef(oid) from pg_constraint where conrelid = '{OLD}'::re
 
 
 async def before_migrating(db: Database, lock: int) -> None:
-    """Make sure that the audit trail, while it is one table, is known to hold nothing from after an instant."""
+    """Make sure that the audit trail, while it is one table, is known to hold nothing from after an instant; and that the
+    inbox has its indexes: only who handles events waits while they are made."""
     async with _alone(db, lock) as conn:
+        if await _is(conn, _LACKS_INDEXES):
+            await _patiently(conn, *INDEXES)
         if not await _is(conn, _IS_PLAIN) or not await _is(conn, "select exists (select from audit)"):
             return
         if not await _is(conn, _HAS_CONSTRAINT):

@@ -49,7 +49,12 @@ def inbox_tables(metadata: MetaData) -> None:
     )
     unfinished = text("state in ('pending', 'waiting', 'parked')")
     Index("ix_inbox_unfinished", inbox.c.consumer, inbox.c.entity, inbox.c.entity_version, postgresql_where=unfinished)
-    Index("ix_inbox_due", inbox.c.next_attempt_at, postgresql_where=text("state = 'pending'"))
+    pending = "state = 'pending'"
+    Index("ix_inbox_due", inbox.c.next_attempt_at, postgresql_where=text(pending))
+    Index("ix_inbox_due_group", inbox.c.consumer, inbox.c.next_attempt_at, postgresql_where=text(pending))
+    # The error is ``crm_kit.deferred.ENDED``.
+    suspect = f"{pending} and last_error = 'the process ended during the last attempt'"
+    Index("ix_inbox_suspect", inbox.c.consumer, inbox.c.next_attempt_at, postgresql_where=text(suspect))
     Table(
         "inbox_position",
         metadata,

@@ -23,6 +23,14 @@ ATTEMPTS = 60
 NEWEST = 10_000
 """Rows of the outbox among which the newest instant is looked for: its order is that of commits, not of clocks."""
 
+INDEXES = (
+    "create index if not exists ix_inbox_due_group on inbox (consumer, next_attempt_at) where state = 'pending'",
+    "create index if not exists ix_inbox_suspect on inbox (consumer, next_attempt_at)"
+    " where state = 'pending' and last_error = 'the process ended during the last attempt'",
+)
+"""A group finds its own events that are due, and those that may have ended a process, however many wait beside them. Where
+the inbox is large, they are there before (``crm_kit.adoption``)."""
+
 
 def upgrade() -> None:
     """Turn the tables over, inside the revision that calls this."""
@@ -31,6 +39,7 @@ def upgrade() -> None:
     connection.exec_driver_sql(f"create schema if not exists {SCHEMA}")
     _turn_outbox(connection)
     _turn_audit(connection)
+    _run(connection, list(INDEXES))
     # Keys leave in the order in which they came: cleared away by a fiftieth of the table rather than a fifth, it stays as
     # large as what it holds.
     connection.exec_driver_sql("alter table inbox set (autovacuum_vacuum_scale_factor = 0.02)")
