@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from crm_identity.app import SERVICE
+from crm_identity.consumers import CONSUMERS
 from crm_identity.settings import IdentitySettings
 from crm_kit.environment import read
+from crm_kit.operators import operator_name
+from crm_kit.reconciling.parties import Party
 from crm_kit.secret_files import SECRETS, BadSecret, blanked, secret
 from crm_kit.settings import Settings
 from crm_local.cli import main
@@ -113,6 +117,7 @@ def test_a_service_of_ours_is_told_no_file_of_its_parent() -> None:
         ({"DATABASE_URL": "postgresql://u:hunter2@h/d?ssl=on"}, "'ssl' is no parameter"),
         ({"AMQP_URL": "amqp://u:hunter2@h/v?x=1"}, "'x' is no parameter"),
         ({"CRM_MAX_CONNECTIONS": "0"}, "CRM_MAX_CONNECTIONS: Input should be greater than or equal to 1"),
+        ({"CRM_TRUSTED_PROXIES": "10.0.0.0/8,lb"}, "CRM_TRUSTED_PROXIES: 'lb' does not appear to be"),
         ({"CRM_SERVICE": None}, "CRM_SERVICE: is not set"),
     ],
 )
@@ -130,6 +135,64 @@ def test_a_process_that_is_told_wrong_ends_with_a_line_and_no_secret(change: dic
     assert what in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "hunter2" not in done.stderr + done.stdout
+
+
+NO_FILE = (
+    {"CRM_ADMIN_PASSWORD_FILE": "/nowhere/password"},
+    "CRM_ADMIN_PASSWORD_FILE: /nowhere/password cannot be read",
+)
+NO_FAILURES = ({"CRM_LOCKOUT_FAILURES": "0"}, "CRM_LOCKOUT_FAILURES: Input should be greater than or equal to 1")
+
+
+@pytest.mark.parametrize(
+    ("module", "change", "what"), [("main", *NO_FILE), ("worker", *NO_FAILURES), ("setup", *NO_FILE)]
+)
+def test_identity_does_not_start_with_settings_that_it_cannot_log_in_with(
+    module: str, change: dict[str, str], what: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"from crm_identity import {module}; {module}.run()"],
+        env={**os.environ, **PLAIN, **change},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert [what] == [line[: len(what)] for line in done.stderr.splitlines()]
+
+
+def test_what_an_operator_does_goes_past_a_pooler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told(
+        monkeypatch,
+        CRM_INSTANCE="x",
+        CRM_SERVICE_PASSWORDS=",".join(f"{service.name}=p" for service in SERVICES),
+        DATABASE_URL="postgresql://u:p@pooler/postgres",
+        DATABASE_DIRECT_URL="postgresql://u:p@server/postgres",
+        AMQP_URL="amqp://u:p@h/v",
+        AMQP_MANAGEMENT_URL="http://u:p@h",
+    )
+    deployment = Deployment.find(Home(tmp_path / "home"))
+    assert deployment.database(SERVICES[0]) == "postgresql://u:p@server/x_crm_identity"
+
+
+async def test_a_service_in_an_operators_hand_has_its_own_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    told(
+        monkeypatch,
+        DATABASE_DIRECT_URL="postgresql://u:p@h/postgres",
+        AMQP_URL="amqp://u:p@h/v",
+        AMQP_MANAGEMENT_URL="http://u:p@h",
+    )
+    async with Party(SERVICE, CONSUMERS, "postgresql://u:p@h/x_crm_identity").opened() as runtime:
+        assert runtime.settings.session_url == "postgresql://u:p@h/x_crm_identity"
+        assert (runtime.settings.amqp_url, runtime.settings.amqp_management_url) == ("", "")
+
+
+def test_an_account_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
+    assert operator_name() == "3999999999"
 
 
 def test_status_shows_no_secret(

@@ -9,7 +9,7 @@ import pytest
 
 from crm_local.backup import container
 from crm_local.backup.manifest import BadBackup, KeptDatabase, Manifest, described
-from crm_local.backup.tools import _only_unknown_settings, _without_password
+from crm_local.backup.tools import Failed, Tools, _hidden, _only_unknown_settings
 
 DUMP = "databases/sales.dump"
 
@@ -130,7 +130,23 @@ def test_a_prepared_file_writes_nowhere_else(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_password_is_no_argument(url: str, plain: str) -> None:
-    assert _without_password(url) == (plain, "p@ss")
+    with _hidden(url) as told:
+        assert told == (plain, {"PGPASSWORD": "p@ss"})
+
+
+async def test_the_password_of_a_key_is_no_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "pg_dump"
+    program.write_text('#!/bin/sh\nstat -c %a "$PGSERVICEFILE" >&2\ncat "$PGSERVICEFILE" >&2\necho "$@" >&2\nexit 1\n')
+    program.chmod(0o700)
+    url = "postgresql://sales@host/db?sslmode=require&sslkey=/k&sslpassword=p%40ss"
+    tools = Tools(15, directory=tmp_path)
+    with pytest.raises(Failed) as told, (tmp_path / "dump").open("wb") as into:
+        await tools.dump(url, "snapshot", into)
+    assert "600 [crm] sslpassword=p@ss --dbname=" in str(told.value)
+    assert "postgresql://sales@host/db?sslmode=require&sslkey=%2Fk&service=crm " in str(told.value)
+    monkeypatch.setenv("PGSERVICE", "mine")
+    with pytest.raises(Failed, match="file of the service"), _hidden(url):
+        pass
 
 
 def test_a_newer_pg_restore_may_set_what_an_older_server_does_not_know() -> None:

@@ -10,7 +10,7 @@ import pytest
 from crm_kit.access import Depth, Principal
 from crm_kit.db import new_id
 from crm_kit.records import pages
-from crm_kit.testing import principal
+from crm_kit.testing import People, principal
 from crm_kit.testing.databases import ServiceDatabase
 
 from .journey import Sales
@@ -84,3 +84,24 @@ async def test_a_page_of_ones_own_is_no_walk_through_all_of_them(
         _, rows = await read(owner, "sort=-created_at")
         assert len(rows) == 1, "there is an index of each owner's rows"
         assert rows[0] <= 51
+
+
+MANY_UNITS = 40
+SPREAD = "update lead set business_unit_id = ($1::uuid[])[1 + abs(hashtext(id::text)) % cardinality($1::uuid[])]"
+
+
+@pytest.mark.usefixtures("many")
+async def test_many_units_are_counted_together(
+    sales_for: Callable[[Principal], Sales], counting: Counting, database: ServiceDatabase, people: People
+) -> None:
+    top = await people.unit("Top")
+    units = [await people.unit(f"Unit {n}", parent=top) for n in range(MANY_UNITS)]
+    conn = await asyncpg.connect(database.url)
+    await conn.execute(SPREAD, units)
+    await conn.execute("analyze lead")
+    await conn.close()
+    caller = principal(Depth.DEEP, unit=top)
+    found = await sales_for(caller).page("leads", "limit=50&sort=last_name")
+    assert len(found) == 50
+    assert len(counting.rows) == 2, "counted up to the bound, then the first of everybody's"
+    assert counting.rows[0] <= 2 * pages.LEAST, "of all units together"

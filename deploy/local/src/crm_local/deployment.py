@@ -47,9 +47,11 @@ class Deployment:
     def of_environment(cls) -> "Deployment":
         """What CRM_INSTANCE, DATABASE_URL, AMQP_URL and AMQP_MANAGEMENT_URL say, which are all needed.
 
+        DATABASE_DIRECT_URL goes before DATABASE_URL: what an operator does needs sessions, so it goes past a pooler.
         CRM_SERVICE_PASSWORDS (`sales=…,identity=…`) must name every service. Raises ValueError with what is missing.
         """
-        names = ("CRM_INSTANCE", "DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL")
+        database = "DATABASE_DIRECT_URL" if secret("DATABASE_DIRECT_URL") else "DATABASE_URL"
+        names = ("CRM_INSTANCE", database, "AMQP_URL", "AMQP_MANAGEMENT_URL")
         told = {name: secret(name) for name in names if name != "CRM_INSTANCE"}
         told["CRM_INSTANCE"] = os.environ.get("CRM_INSTANCE", "")
         if missing := [name for name, value in told.items() if not value]:
@@ -58,9 +60,9 @@ class Deployment:
         passwords = {name: password for name, _, password in pairs if password}
         if unknown := [service.name for service in SERVICES if service.name not in passwords]:
             raise ValueError(f"CRM_SERVICE_PASSWORDS has no password for: {', '.join(unknown)}")
-        Target.of(told["DATABASE_URL"])
+        Target.of(told[database], database)
         Brokers.of(told["AMQP_URL"])
-        backends = Backends(told["DATABASE_URL"], told["AMQP_URL"], told["AMQP_MANAGEMENT_URL"])
+        backends = Backends(told[database], told["AMQP_URL"], told["AMQP_MANAGEMENT_URL"])
         return cls(told["CRM_INSTANCE"], backends, passwords.__getitem__)
 
     def with_roles(self, has_roles: bool) -> "Deployment":

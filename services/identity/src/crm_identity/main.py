@@ -10,6 +10,7 @@ from crm_identity.business_unit.routes import router as business_units
 from crm_identity.consumers import CONSUMERS
 from crm_identity.organization.routes import router as organization
 from crm_identity.security_role.routes import router as security_roles
+from crm_identity.settings import own_settings
 from crm_identity.team.routes import router as teams
 from crm_identity.user.routes import router as users
 from crm_kit.runtime import Runtime
@@ -29,6 +30,7 @@ async def _opened(_: Runtime) -> None:
 
 def app(settings: Settings | None = None) -> FastAPI:
     """The app; settings come from the environment unless given."""
+    own_settings()
     return create_app(SERVICE, ROUTERS, settings=settings, consumers=CONSUMERS, opened=_opened)
 
 

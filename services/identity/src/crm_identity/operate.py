@@ -6,7 +6,6 @@ every change: by the same commands, with events and history, under the actor ``o
 
 import argparse
 import asyncio
-import getpass
 import secrets
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -35,6 +34,7 @@ from crm_kit.db import new_id
 from crm_kit.environment import read
 from crm_kit.errors import DomainError
 from crm_kit.identifiers import ASCII_FOLD, fold
+from crm_kit.operators import operator_name
 from crm_kit.outbox import WAKE_CHANNEL
 from crm_kit.phrases import of_rule
 from crm_kit.runtime import Runtime, build_runtime
@@ -142,7 +142,7 @@ async def _runtime() -> AsyncIterator[Runtime]:
 @asynccontextmanager
 async def _acting(runtime: Runtime) -> AsyncIterator[UnitOfWork]:
     """A unit of work that may do everything, and says that an operator did it."""
-    cause = Cause(str(new_id()), actor=f"operator:{getpass.getuser()[:60]}")
+    cause = Cause(str(new_id()), actor=f"operator:{operator_name()[:60]}")
     async with runtime.db.begin() as conn:
         uow = UnitOfWork(runtime, system_principal(runtime.service), cause, conn=conn)
         yield uow

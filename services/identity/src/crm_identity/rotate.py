@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from crm_identity.auth.keys import rotate_signing_key
-from crm_identity.settings import IdentitySettings
+from crm_identity.settings import own_settings
 from crm_kit.db import Database
 from crm_kit.environment import read
 from crm_kit.settings import Settings
@@ -21,6 +21,6 @@ async def rotate(settings: Settings) -> str:
 
 
 if __name__ == "__main__":
+    seconds = own_settings().key_introduction_seconds
     kid = asyncio.run(rotate(read(Settings)))
-    seconds = IdentitySettings().key_introduction_seconds
     sys.stdout.write(f"key {kid} is published and signs in {seconds} s; the one before is good for half an hour\n")

@@ -1,11 +1,12 @@
 """What identity reads from its environment beyond what every service does."""
 
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from crm_kit.environment import EnvironmentSettings
+from crm_kit.environment import EnvironmentSettings, read
 from crm_kit.runtime import Runtime
 
 
@@ -67,10 +68,14 @@ class IdentitySettings(EnvironmentSettings):
         return [ip_network(network.strip()) for network in self.trusted_proxies.split(",") if network.strip()]
 
 
+@cache
+def own_settings() -> IdentitySettings:
+    """What the environment says, read once, before the process serves: ends it with what is wrong with them."""
+    return read(IdentitySettings)
+
+
 def settings_of(runtime: Runtime) -> IdentitySettings:
-    """The settings of this process, read when first asked for."""
-    settings = runtime.extras.get("identity")
-    if settings is None:
-        settings = runtime.extras["identity"] = IdentitySettings()
+    """The settings of this process, unless its runtime was given others."""
+    settings = runtime.extras.get("identity") or own_settings()
     assert isinstance(settings, IdentitySettings)
     return settings

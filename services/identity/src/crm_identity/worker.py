@@ -10,7 +10,7 @@ from crm_identity.auth.lockout import forget_known, forget_old_failures
 from crm_identity.auth.sessions import forget_sessions
 from crm_identity.auth.throttle import forget_idle
 from crm_identity.consumers import CONSUMERS
-from crm_identity.settings import IdentitySettings
+from crm_identity.settings import own_settings
 from crm_kit import clock
 from crm_kit.timers import Timers
 from crm_kit.worker import Work, run_worker
@@ -27,7 +27,7 @@ async def forget_ended_sessions(conn: AsyncConnection) -> int:
 @TIMERS.every("forget failed log-ins", seconds=600)
 async def forget_failed_logins(conn: AsyncConnection) -> int:
     """Failures that lock nobody any more, and addresses where nobody logs in any more."""
-    return await forget_old_failures(conn, IdentitySettings(), clock.now()) or await forget_known(conn, clock.now())
+    return await forget_old_failures(conn, own_settings(), clock.now()) or await forget_known(conn, clock.now())
 
 
 @TIMERS.every("forget retired keys", seconds=3600)
@@ -47,4 +47,5 @@ WORK = Work(SERVICE, CONSUMERS, TIMERS)
 
 def run() -> None:
     """Work until SIGTERM; exits with 1 when a loop died."""
+    own_settings()
     sys.exit(run_worker(WORK))

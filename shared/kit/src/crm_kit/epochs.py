@@ -5,7 +5,6 @@ is compared before the version. The outbox stamps it as a column's default: whic
 processes have run, what is committed after the epoch began carries it.
 """
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.envelope import source_of
 from crm_kit import clock
 from crm_kit.db import Database
+from crm_kit.operators import operator_name
 
 BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Epochs are seconds since then: of two restores of the same backup the later has the higher one, though neither knows of the
@@ -84,7 +84,7 @@ async def begin_epoch(service: str, url: str, *, reason: str, others: Sequence[s
             await conn.exec_driver_sql(f"alter table outbox alter column epoch set default {number}")
             await conn.exec_driver_sql(
                 "insert into database_epoch (epoch, begun_at, begun_by, reason, outbox_seq) values ($1, $2, $3, $4, $5)",
-                (number, now, getpass.getuser(), reason.strip(), last),
+                (number, now, operator_name(), reason.strip(), last),
             )
             return Epoch(number, last)
     finally:

@@ -5,7 +5,6 @@ Works on the services' databases directly, so it also works while a service is d
 """
 
 import asyncio
-import getpass
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from crm_kit.bus import BrokerDown, Outcome, Publisher, direct_key, replay_of
 from crm_kit.chosen import EVERYTHING, Chosen, Where
 from crm_kit.db import new_id
 from crm_kit.management import TopologyError
+from crm_kit.operators import operator_name
 from crm_kit.relay import message_of
 from crm_kit.subscribers import matches
 
@@ -282,7 +282,7 @@ async def show(conn: AsyncConnection, event_id: UUID) -> str | None:
 async def snapshot(conn: AsyncConnection, entities: Sequence[str], queue: str) -> UUID:
     """Ask this database's service to send its current records to a queue; returns the request's id."""
     request = new_id()
-    by = getpass.getuser()
+    by = operator_name()
     await replay.request_snapshot(conn, id_=request, entities=entities, queue=queue, requested_by=by)
     await conn.exec_driver_sql("select pg_notify($1, '')", (replay.CHANNEL,))
     return request
@@ -335,7 +335,7 @@ async def send_again(
 def _note(reason: str) -> str:
     if not reason.strip():
         raise ValueError("a reason is required")
-    return f"{reason.strip()} ({getpass.getuser()}, {clock.now():%Y-%m-%dT%H:%M:%SZ})"
+    return f"{reason.strip()} ({operator_name()}, {clock.now():%Y-%m-%dT%H:%M:%SZ})"
 
 
 async def _wake(conn: AsyncConnection) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from crm_kit.addresses import networks
 from crm_kit.amqp_urls import Brokers
 from crm_kit.environment import EnvironmentSettings
 from crm_kit.environment import read as read
@@ -155,6 +156,12 @@ class Settings(EnvironmentSettings):
     )
     otlp_endpoint: str = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: str = Field("INFO", validation_alias="CRM_LOG_LEVEL")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: str) -> str:
+        networks(value)
+        return value
 
     @model_validator(mode="after")
     def _urls_can_be_used(self) -> Self:

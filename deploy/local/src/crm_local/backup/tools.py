@@ -5,15 +5,19 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import BinaryIO
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from crm_local.servers import NoServer, docker, packages
 
 NAMES = ("pg_dump", "pg_restore")
+_SECRET = frozenset({"password", "sslpassword"})
+_SERVICE = "crm"
 _CLIENT = ("postgresql-client",)
 _USUAL = ("/usr/pgsql/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/local/bin")
 
@@ -60,29 +64,28 @@ class Tools:
         into: BinaryIO | None = None,
         tolerant: bool = False,
     ) -> None:
-        # The password is no argument: those are for everybody on the machine to see.
-        plain, password = _without_password(url)
-        if self.container is not None:
-            parts = urlsplit(plain)
-            inside = urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:5432"))
-            argv = ["docker", "exec", "-i", "-e", "PGPASSWORD", self.container, program, f"--dbname={inside}"]
-        else:
-            assert self.directory is not None
-            argv = [str(self.directory / program), f"--dbname={plain}"]
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            *arguments,
-            env={**os.environ, **({"PGPASSWORD": password} if password else {}), "LC_ALL": "C"},
-            stdin=from_ or subprocess.DEVNULL,
-            stdout=into or subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            _, said = await process.communicate()
-        except BaseException:
-            process.kill()
-            await process.wait()
-            raise
+        with _hidden(url) as (plain, secrets):
+            if self.container is not None:
+                parts = urlsplit(plain)
+                inside = urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:5432"))
+                argv = ["docker", "exec", "-i", "-e", "PGPASSWORD", self.container, program, f"--dbname={inside}"]
+            else:
+                assert self.directory is not None
+                argv = [str(self.directory / program), f"--dbname={plain}"]
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                *arguments,
+                env={**os.environ, **secrets, "LC_ALL": "C"},
+                stdin=from_ or subprocess.DEVNULL,
+                stdout=into or subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            try:
+                _, said = await process.communicate()
+            except BaseException:
+                process.kill()
+                await process.wait()
+                raise
         if process.returncode and not (tolerant and _only_unknown_settings(said.decode(errors="replace"))):
             tail = said.decode(errors="replace").strip().splitlines()[-5:]
             raise Failed(f"{program} of {self} failed: {' '.join(tail)}")
@@ -93,14 +96,31 @@ def _only_unknown_settings(said: str) -> bool:
     return bool(errors) and all("unrecognized configuration parameter" in line for line in errors)
 
 
-def _without_password(url: str) -> tuple[str, str]:
+@contextmanager
+def _hidden(url: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL without its secrets, and the environment that tells them: arguments are for everybody on the machine to see.
+
+    libpq takes the password of a client's key from no variable of its own, but from a file of services. Raises Failed where
+    the URL, or PGSERVICE, names a service: there can be one only.
+    """
     parts = urlsplit(url)
     account, _, place = parts.netloc.rpartition("@")
     user, _, password = account.partition(":")
     query = parse_qsl(parts.query, keep_blank_values=True)
-    told = [unquote(password), *(value for key, value in query if key == "password")][-1]
-    rest = urlencode([(key, value) for key, value in query if key != "password"], quote_via=quote)
-    return urlunsplit(parts._replace(netloc=f"{user}@{place}" if user else place, query=rest)), told
+    told = {"password": unquote(password)} | {key: value for key, value in query if key in _SECRET}
+    rest = [(key, value) for key, value in query if key not in _SECRET]
+    environment = {"PGPASSWORD": told["password"]} if told["password"] else {}
+    with ExitStack() as files:
+        if key_password := told.get("sslpassword"):
+            if os.environ.get("PGSERVICE") or any(key == "service" for key, _ in rest):
+                raise Failed("sslpassword and a service are both told: write sslpassword into the file of the service")
+            file = files.enter_context(NamedTemporaryFile("w", encoding="utf-8", prefix="crm-", suffix=".conf"))
+            file.write(f"[{_SERVICE}]\nsslpassword={key_password}\n")
+            file.flush()
+            environment["PGSERVICEFILE"] = file.name
+            rest.append(("service", _SERVICE))
+        plain = parts._replace(netloc=f"{user}@{place}" if user else place, query=urlencode(rest, quote_via=quote))
+        yield urlunsplit(plain), environment
 
 
 def find(server: int, *, containers: Sequence[str] = (), home: Path | None = None) -> Tools:

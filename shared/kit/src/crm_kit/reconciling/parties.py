@@ -36,7 +36,16 @@ class Party:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Runtime]:
         """What its handlers and presenters need, without the loops of a process."""
-        told = {"CRM_SERVICE": self.service.name, "CRM_ROLE": "worker", "CRM_SECRET": "", "DATABASE_URL": self.url}
+        told = {
+            "CRM_SERVICE": self.service.name,
+            "CRM_ROLE": "worker",
+            "CRM_SECRET": "",
+            "DATABASE_URL": self.url,
+            # What is not told comes from the environment, whose URLs are the operator's.
+            "DATABASE_DIRECT_URL": "",
+            "AMQP_URL": "",
+            "AMQP_MANAGEMENT_URL": "",
+        }
         runtime = build_runtime(self.service, Settings.model_validate(told))
         try:
             yield runtime

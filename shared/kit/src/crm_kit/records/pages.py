@@ -153,7 +153,9 @@ class Page:
         key = f'"{self.order.column}"'
         parts = [
             f"(select t.* from {source} cross join lateral (select t.id, t.{key} from {self.table} t"
-            f" where {_where(match, *self.conditions, behind)} limit (select most + 1 from bound)) t)"
+            f" where {_where(match, *self.conditions, behind)} limit (select most + 1 from bound)) t"
+            # However many owners and units there are, no more is read of all of them together.
+            " limit (select most + 1 from bound))"
             for source, match in self.reach.sources
         ]
         return (
