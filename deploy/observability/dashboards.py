@@ -60,7 +60,7 @@ DASHBOARDS: Mapping[str, tuple[str, Sequence[Panel]]] = {
             Panel(
                 "Requests a second by service",
                 "reqps",
-                {BY_SERVICE: f'sum by (service_name) (rate({REQUESTS}_count{{crm_role="api"}}[5m]))'},
+                {BY_SERVICE: f'sum by (service_name) (rate({REQUESTS}_count{{crm_role!="worker"}}[5m]))'},
             ),
             Panel(
                 "Errors a second by service and route",

@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 
 from crm_gateway.settings import GatewaySettings
+from crm_kit.importing.runner import lanes_of
+from crm_kit.runtime import WORKING
 from crm_kit.settings import Settings
 from crm_local import ports, prepare
 from crm_local.capacity import TooFew, check, needed
@@ -93,3 +95,9 @@ async def test_a_server_that_has_no_connection_left_is_told_at_once(cramped: str
     finally:
         await operator.execute("drop role few")
         await operator.close()
+
+
+@pytest.mark.parametrize(("role", "connections"), [("worker", 4), ("all", WORKING)])
+def test_imports_leave_a_connection_to_the_other_loops(role: str, connections: int) -> None:
+    told = {"CRM_SERVICE": "sales", "CRM_SECRET": "s", "DATABASE_URL": "postgresql://h/d", "CRM_ROLE": role}
+    assert lanes_of(Settings.model_validate(told)) < connections

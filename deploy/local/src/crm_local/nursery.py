@@ -2,7 +2,7 @@
 
 `up` itself goes on with the code of its start. At each `crm restart` it starts a nursery, whose forks share its memory
 as those of `up` do. A fork is made an orphan at once, so that it becomes the child of the supervisor, which reaps it and
-starts it again like its own. The nursery ends when the supervisor lets go of it.
+starts it again like its own. The nursery ends when the supervisor lets go of it; where it dies before, another begins.
 """
 
 import ctypes
@@ -12,7 +12,9 @@ import os
 import signal
 import socket
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,19 @@ from crm_local.suite import Role, Service
 from crm_local.supervisor import Fork
 
 _LONGEST = 65536
+_ANSWER_SECONDS = 10.0
 _PR_SET_CHILD_SUBREAPER = 36
+
+_OURS: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
+
+
+def _leave_to_the_supervisor() -> None:
+    # A nursery ends when its socket is closed, and a fork that had it, too, would keep it alive.
+    for ours in list(_OURS):
+        ours.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_supervisor)
 
 
 def adopt_orphans() -> None:
@@ -40,33 +54,69 @@ class Nursery:
 
     def __init__(self, services: Sequence[Service], listeners: Sequence[int], log: Path) -> None:
         adopt_orphans()
+        self._services, self._listeners, self._log = services, listeners, log
+        self._begin()
+
+    def _begin(self) -> None:
+        self._is_ready = False
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            become = partial(_become, theirs.fileno(), listeners)
-            self.process = Fork("nursery", become, log).start()
-        self._ours.send(json.dumps([(one.name, one.package) for one in services]).encode())
+        _OURS.add(self._ours)
         self._ours.setblocking(False)
+        with theirs:
+            become = partial(_become, theirs.fileno(), self._listeners)
+            self.process = Fork("nursery", become, self._log).start()
+            self._ours.send(json.dumps([(one.name, one.package) for one in self._services]).encode())
 
     def is_ready(self) -> bool:
         """Whether it has imported everything. Raises OSError when it ended instead."""
-        try:
-            said = self._ours.recv(_LONGEST)
-        except BlockingIOError:
-            return False
-        if not said:
-            raise OSError("the services cannot be imported")
-        self._ours.setblocking(True)
-        self._ours.settimeout(10)
+        if not self._is_ready:
+            try:
+                said = self._ours.recv(_LONGEST)
+            except BlockingIOError:
+                return False
+            if not said:
+                raise OSError("the services cannot be imported")
+            self._ours.settimeout(_ANSWER_SECONDS)
+            self._is_ready = True
         return True
 
     def fork(self, name: str, service: Service, role: Role, log: Path, env: Mapping[str, str], fd: int) -> ProcessRef:
-        """A process of a service; `fd` (-1: none) is where it tells that it is ready. Raises OSError."""
+        """A process of a service; `fd` (-1: none) is where it tells that it is ready.
+
+        Raises OSError. Where the nursery is what failed, another one begins, and serves a later call.
+        """
         order = [name, service.name, service.package, role, str(log), dict(env)]
-        socket.send_fds(self._ours, [json.dumps(order).encode()], [fd] if fd >= 0 else [])
-        said = self._ours.recv(_LONGEST)
+        try:
+            if not self.is_ready():
+                raise BlockingIOError("the services are still being imported")
+            said = self._ask(order, [fd] if fd >= 0 else [])
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            said = self._retire()
+            with suppress(OSError):  # the next call finds that there is none
+                self._begin()
+            if not said:
+                raise OSError(f"the nursery failed ({error}); another one begins") from error
         if not said.isdigit():
             raise OSError("no process could be forked")
         return ProcessRef.of_child(int(said))
+
+    def _ask(self, order: list[Any], descriptors: list[int]) -> bytes:
+        socket.send_fds(self._ours, [json.dumps(order).encode()], descriptors)
+        said = self._ours.recv(_LONGEST)
+        if not said:
+            raise ConnectionResetError("it ended")
+        return said
+
+    def _retire(self) -> bytes:
+        """Let go of it, so that no later order gets its answer. Returns what it answered at the last moment."""
+        with self._ours as ours, suppress(OSError):
+            # From now on the nursery sees that it is not heard, and ends what it has just forked.
+            ours.shutdown(socket.SHUT_RD)
+            ours.setblocking(False)
+            return ours.recv(_LONGEST) if self._is_ready else b""
+        return b""
 
 
 @dataclass(frozen=True)
@@ -104,7 +154,11 @@ def main(control: socket.socket, listeners: Sequence[int]) -> None:
         if not order:
             return
         born = _orphan(json.loads(order), descriptors, [control.fileno(), *listeners])
-        control.send(born or b"none")
+        try:
+            control.send(born or b"none")
+        except OSError:
+            _end(born)
+            return
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -115,8 +169,12 @@ def _orphan(order: list[Any], descriptors: Sequence[int], not_its_own: Sequence[
     between = os.fork()
     if not between:
         try:
-            fork = _fork(order, descriptors, [*not_its_own, reading, writing])
-            os.write(writing, str(fork.start().pid).encode())
+            os.close(reading)
+            born = str(_fork(order, descriptors, [*not_its_own, writing]).start().pid).encode()
+            try:
+                os.write(writing, born)
+            except OSError:
+                _end(born)
         finally:
             os._exit(0)
     os.close(writing)
@@ -125,6 +183,13 @@ def _orphan(order: list[Any], descriptors: Sequence[int], not_its_own: Sequence[
         return os.read(reading, 32)
     finally:
         os.close(reading)
+
+
+def _end(born: bytes) -> None:
+    """Nobody knows of it, so nobody would supervise it."""
+    if born:
+        with suppress(ProcessLookupError):
+            os.kill(int(born), signal.SIGKILL)
 
 
 def _fork(order: list[Any], descriptors: Sequence[int], not_its_own: Sequence[int]) -> Fork:

@@ -175,12 +175,12 @@ class Supervisor:
 
     def add(self, program: Fork) -> None:
         """Start a program and keep it running from now on."""
-        self.children[program.name] = Child(program, program.start(), monotonic())
+        self.children[program.name] = Child(program, self._born(program.start()), monotonic())
         self._changed()
 
     def call(self, program: Fork) -> int:
         """Run a program to its end, and return its exit code; the others stay supervised meanwhile."""
-        process = program.start()
+        process = self._born(program.start())
         while process.pid not in self._ended:
             try:
                 self.step()
@@ -206,7 +206,7 @@ class Supervisor:
         reading, writing = os.pipe()
         try:
             try:
-                process = program.start(writing)
+                process = self._born(program.start(writing))
             except OSError as error:
                 raise NotReplaced(f"cannot be started: {error}") from error
             finally:
@@ -281,13 +281,18 @@ class Supervisor:
 
     def _start_again(self, child: Child) -> None:
         try:
-            child.process = child.program.start()
+            child.process = self._born(child.program.start())
         except OSError as error:
             # No memory or no process left: that may pass, and the others need their supervisor meanwhile.
             self._say(f"{child.program.name} cannot be started: {error}; trying again in {child.pause():g} s")
             return
         child.started_at, child.restarts, child.due_at = monotonic(), child.restarts + 1, None
         self._changed()
+
+    def _born(self, process: ProcessRef) -> ProcessRef:
+        """A process that has begun: how an earlier one with its pid ended is nothing of its own."""
+        self._ended.pop(process.pid, None)
+        return process
 
     def stop(self, names: list[str], grace: float = 15.0) -> None:
         """Stop the named programs together, each by its own signal; kill after `grace` seconds."""

@@ -170,6 +170,8 @@ class _Session:
             try:
                 took = self.supervisor.replace(program, _READY_SECONDS, self._leave_seconds)
             except NotReplaced as reason:
+                # Those replaced so far: the next restart may replace the same ones again.
+                self.supervisor.await_leaving()
                 raise NotReplaced(
                     f"{name}: the new process {reason}; the old one goes on. The end of {log}:\n{control.tail(log)}"
                 ) from reason

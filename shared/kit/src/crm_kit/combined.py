@@ -42,20 +42,25 @@ async def _both(app: FastAPI, work: Work, settings: Settings) -> int:
     serving = asyncio.create_task(server.serve(HANDOVER.sockets(settings)), name="server")
     up = asyncio.create_task(server.up.wait(), name="up")
     await asyncio.wait([serving, up], return_when=asyncio.FIRST_COMPLETED)
-    if not server.started:
+    if not server.started or server.should_exit:
+        # It did not get up, or was told to end meanwhile: there is nothing to work for.
         up.cancel()
         await serving
-        return STARTUP_FAILURE
+        return 0 if server.started else STARTUP_FAILURE
     runtime: Runtime = app.state.runtime
     worker, apart = Worker(work, settings), working_runtime(runtime)
     runtime.checks.append(worker.unwell)
+    # Before anything runs: the server may be told to end at any moment.
+    server.beside.append(worker.drain)
     try:
         with watched_pool("work", apart.db):
             async with worker.working(apart):
-                server.beside.append(worker.drain)
-                code = await worker.watch()
+                watching = asyncio.create_task(worker.watch(), name="watch")
+                await asyncio.wait([serving, watching], return_when=asyncio.FIRST_COMPLETED)
                 server.should_exit = True
-                # It ends what both use, so the worker has drained by then.
+                await worker.drain()
+                code = await watching
+                # It ends what both use, so the worker has drained by then. Raises what ended it.
                 await serving
     finally:
         await apart.db.dispose()

@@ -272,10 +272,6 @@ class Connection(HttpToolsProtocol):
             self._peer.idle.pop(self, None)
         super().on_headers_complete()
         self._requests += 1
-        limits = self.limits
-        if HANDOVER.ending or self._requests >= limits.keep_alive_requests or self.loop.time() >= self._renewed_at:
-            # The connection is old, or the process is to end: its answer says that it is the last.
-            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -286,6 +282,10 @@ class Connection(HttpToolsProtocol):
         """The request has been received."""
         super().on_message_complete()
         self._in_head, self._in_body = True, False
+        if self._is_to_go and not self.cycle.response_started:
+            # Its answer says that it is the last. Not before its body has been read: who closes with something unread
+            # resets the connection, and may take the answer along.
+            self.cycle.keep_alive = False
         self._body_bytes = self._framing_bytes = self._thrown_away = 0
         self._head_bytes = -self._piece  # what came with the end of this request is not of the next one's head
         if self._body_timer is not None:
@@ -306,6 +306,13 @@ class Connection(HttpToolsProtocol):
             self._body_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         elif not self.pipeline:
             self._rest()
+
+    @property
+    def _is_to_go(self) -> bool:
+        """Whether the connection is old, or the process is to end."""
+        return (
+            HANDOVER.ending or self._requests >= self.limits.keep_alive_requests or self.loop.time() >= self._renewed_at
+        )
 
     def _rest(self) -> None:
         if self._peer is not None and not self.transport.is_closing():
@@ -337,7 +344,7 @@ class Connection(HttpToolsProtocol):
 
     def dismiss(self) -> None:
         """The process is to end: the answer in hand says so where it has not begun, else the next one does."""
-        if self.cycle is not None and not self.cycle.response_started:
+        if self.cycle is not None and not self.cycle.response_started and not self._in_body:
             self.cycle.keep_alive = False
 
     @property

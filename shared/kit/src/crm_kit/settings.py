@@ -79,7 +79,7 @@ class Settings(EnvironmentSettings):
     )
     drain_seconds: float = Field(
         5.0,
-        ge=0,
+        ge=5,  # a gateway uses connections that have been idle for up to 4 s
         validation_alias="CRM_DRAIN_SECONDS",
         description="Seconds after SIGTERM in which the process goes on answering what comes.",
     )

@@ -77,19 +77,25 @@ def told(port: int, **more: str) -> dict[str, str]:
         "CRM_PORT": str(port),
         "DATABASE_URL": "postgresql://nowhere/nothing",
         "AMQP_URL": "amqp://nowhere",
-        "CRM_DRAIN_SECONDS": "0",
         **more,
     }
 
 
 @pytest.mark.parametrize("before", ["", SLOW_START], ids=["serving", "not listening yet"])
 def test_a_server_that_is_told_to_end_sends_what_it_has_and_ends(before: str) -> None:
-    program = [sys.executable, "-c", PROGRAM.format(before)]
-    server = subprocess.Popen(program, env=told(free_port()), stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    assert server.stdout.readline() == "started\n"
-    server.send_signal(signal.SIGTERM)
-    rest, _ = server.communicate(timeout=10)
+    # Others hold its socket: so it has nobody to wait for.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM.format(before)],
+            env=told(0, CRM_LISTEN_FD=str(listener.fileno())),
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=[listener.fileno()],
+        )
+        assert server.stdout is not None
+        assert server.stdout.readline() == "started\n"
+        server.send_signal(signal.SIGTERM)
+        rest, _ = server.communicate(timeout=30)
     assert (server.returncode, rest.splitlines()[-1]) == (0, "shut down")
 
 

@@ -30,6 +30,7 @@ from crm_kit.logs import working
 from crm_kit.metrics import counter, histogram, observed
 from crm_kit.outages import database_away, database_busy, ran_out_of_time
 from crm_kit.runtime import Runtime
+from crm_kit.settings import Settings
 from crm_kit.telemetry import SpanKind, span, trace_id_of
 from crm_kit.uow import UnitOfWork
 
@@ -41,6 +42,8 @@ CHECKED_CHUNK = 50
 CHECKED_SECONDS = 1.0
 """How long such a chunk should take: others wait for it."""
 LANES = 2
+LANES_BESIDE_AN_API = 1
+"""There a worker has two connections in all, and its other loops go on meanwhile."""
 POLL_SECONDS = 1.0
 LOOKS = 5
 """Jobs that a lane looks at before it rests, when others have all the rows of what it finds."""
@@ -51,6 +54,11 @@ CHUNK_SECONDS = histogram("crm.import.chunk", "From the first row of a chunk to 
 ROWS = counter("crm.import.rows", "Rows worked off, those that were refused included.", "entity")
 FAILED = counter("crm.import.failed", "Failures that were no row's.", "entity")
 LANES_BUSY = observed("crm.import.lanes_busy", f"Chunks in hand, {LANES} at most.")
+
+
+def lanes_of(settings: Settings) -> int:
+    """How many chunks a process works on at a time; each holds a connection."""
+    return LANES_BESIDE_AN_API if settings.role == "all" else LANES
 
 
 class ImportLoop:
@@ -80,7 +88,7 @@ class ImportLoop:
 
     async def _run_lanes(self) -> None:
         async with asyncio.TaskGroup() as lanes:
-            for _ in range(LANES):
+            for _ in range(lanes_of(self._runtime.settings)):
                 lanes.create_task(self._run_lane())
             lanes.create_task(self._clean())
 
