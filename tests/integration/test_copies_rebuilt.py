@@ -25,7 +25,7 @@ from crm_kit.db import new_id
 from crm_kit.dispatch import Dispatcher
 from crm_kit.outbox import stamped
 from crm_kit.received import Message
-from crm_kit.reconciling import compare, rebuild
+from crm_kit.reconciling import compare, journal, rebuild, windows
 from crm_kit.reconciling.compare import Report
 from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Suite
@@ -218,6 +218,38 @@ async def test_what_the_lost_future_still_had_on_its_way_changes_nothing_after_a
     await trio.hand_on(late)
     assert await trio.shown(COPIES) == [("Acme", 1), ("Bolt", 1), ("Core", 1)]
     assert not (await trio.compared())["activities.timeline"].diverged
+
+
+async def test_a_rebuilt_timeline_has_what_the_restored_publisher_had_not_sent_yet(trio: Trio) -> None:
+    made = await make(trio)
+    await trio.change(renamed(made["Acme"], "Acme 2"))
+    await trio.suite.begin_epoch("sales", reason="restored", tell=trio.said.append)
+    await trio.rebuilt("activities.timeline")
+    assert trio.said[-1].endswith("1 added, 0 not in the outbox any more")
+    await trio.publish()
+    assert await trio.shown("select count(*) from timeline_event where record_id = $1", made["Acme"]) == [(2,)]
+    assert not (await trio.compared())["activities.timeline"].diverged
+
+
+async def test_a_month_of_history_that_goes_during_a_rebuild_takes_nothing_along(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await make(trio)
+    await trio.change(renamed(made["Acme"], "Acme 2"))
+    await trio.publish()
+    kept = await trio.shown("select count(*) from timeline_event")
+    digest = windows.digest
+
+    async def after_a_drop(*arguments: Any) -> tuple[int, int]:
+        async with trio.sales.db.begin() as conn:
+            await conn.exec_driver_sql(
+                "delete from audit where event_id <> (select event_id from audit order by at desc limit 1)"
+            )
+        return await digest(*arguments)
+
+    monkeypatch.setattr(journal, "digest", after_a_drop)
+    await trio.rebuilt("activities.timeline")
+    assert await trio.shown("select count(*) from timeline_event") == kept
 
 
 async def test_a_rebuild_mends_what_is_wrong_and_goes_on_where_it_was_interrupted(

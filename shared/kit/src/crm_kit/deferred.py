@@ -129,9 +129,15 @@ async def any_stored(conn: AsyncConnection, consumers: list[str]) -> bool:
     return bool((await fetch(conn, _ANY, (consumers,)))[0][0])
 
 
-_DUE = """
-select distinct consumer from inbox where state = 'pending' and next_attempt_at <= $1 and consumer = any($2) order by 1
+# What is due for one group is not read for another. Group and time are compared together, and put in order together, so that
+# only the index that has both serves: with a group that equals a value the planner may prefer the one of the time alone.
+_OF_GROUP = """
+state = 'pending' and (inbox.consumer, next_attempt_at) > ({0}, '-infinity') and (inbox.consumer, next_attempt_at) <= ({0}, $1)
 """
+_DUE = f"""
+select consumer from unnest($2::text[]) as asked(consumer) cross join lateral (
+  select from inbox where {_OF_GROUP.format("asked.consumer")} order by inbox.consumer, next_attempt_at limit 1) due
+"""  # of constants
 
 
 async def due_groups(conn: AsyncConnection, consumers: list[str]) -> list[str]:
@@ -139,15 +145,19 @@ async def due_groups(conn: AsyncConnection, consumers: list[str]) -> list[str]:
     return [row[0] for row in await fetch(conn, _DUE, (clock.now(), consumers))]
 
 
-_CLAIM = """
-update inbox i set attempts = i.attempts + 1, last_error = $6,
+# The error stands in the text, so that the suspects' own index serves: mostly there are none among many that are due.
+_CLAIM, _CLAIM_SUSPECTS = (
+    f"""
+update inbox i set attempts = i.attempts + 1, last_error = '{ENDED}',
   next_attempt_at = $1 + make_interval(secs => ($3::float8[])[least(i.attempts + 1, array_length($3::float8[], 1))])
 from (select consumer, source, event_id from inbox
-  where state = 'pending' and next_attempt_at <= $1 and consumer = $4 and (coalesce(last_error, '') = $6) = $5
-  order by next_attempt_at limit $2 for update skip locked) due
+  where {_OF_GROUP.format("$4")} and last_error {compared} '{ENDED}'
+  order by consumer, next_attempt_at limit $2 for update skip locked) due
 where i.consumer = due.consumer and i.source = due.source and i.event_id = due.event_id
 returning i.consumer, i.source, i.event_id, i.body, i.attempts
-"""
+"""  # of constants
+    for compared in ("is distinct from", "=")
+)
 
 
 class Claimed(NamedTuple):
@@ -166,8 +176,25 @@ async def claim_due(
     ``suspects`` are those whose last attempt had no end. ``jitter`` stretches the waits (1.0 = none).
     """
     waits = [seconds * jitter for seconds in RETRY_SECONDS]
-    rows = await rows_of(conn, _CLAIM, (clock.now(), limit, waits, group, suspects, ENDED))
+    statement = _CLAIM_SUSPECTS if suspects else _CLAIM
+    rows = await rows_of(conn, statement, (clock.now(), limit, waits, group))
     return [Claimed(Key(*row[:3]), row[3], row[4]) for row in rows]
+
+
+_TAKE_OVER = f"""
+update inbox i set next_attempt_at = $4, last_error = '{ENDED}'
+from unnest($1::text[], $2::text[], $3::uuid[]) as noted (consumer, source, event_id)
+where i.consumer = noted.consumer and i.source = noted.source and i.event_id = noted.event_id
+  and i.state = 'pending' and i.next_attempt_at is null
+"""  # of constants
+
+
+async def take_over(conn: AsyncConnection, keys: Collection[Key]) -> int:
+    """Make those of these events due, as suspects, whose attempt was begun elsewhere and has not ended; returns how many.
+
+    For whoever was given their messages again and acknowledges them: nobody else will have them.
+    """
+    return (await conn.exec_driver_sql(_TAKE_OVER, (*key_columns(keys), clock.now()))).rowcount
 
 
 _PARK = """

@@ -237,6 +237,8 @@ class Intake:
             if replayed:
                 # Acts must not happen again, nor happen now for what is long past: a replay feeds projections only.
                 await self._hand_on(replayed, [group for group in groups if group.kind == "projection"])
+        if any(delivery.redelivered for delivery in deliveries):
+            await self._take_over(messages)
 
     async def _hand_on(self, messages: Sequence[Message], groups: Sequence[Group]) -> None:
         """Have the groups take the events; what a group cannot take now is for the retries, so that no other waits for it."""
@@ -313,6 +315,23 @@ class Intake:
                 await deferred.store(conn, [_note(suspect, group, parked=attempts >= DEATHS)])
             if attempts < DEATHS:
                 await self.dispatcher.settle([suspect], [group])
+
+    async def _take_over(self, messages: Sequence[Message]) -> None:
+        """Have the retries try, alone, what another process noted before it handled it: to a batch that is known already.
+
+        That process may live and have lost its connection only. Whoever comes second then waits for the record's position,
+        and finds the event handled.
+        """
+        keys = [
+            Key(group.name, message.envelope.source, message.envelope.id)
+            for message in messages
+            for group in self._following(message.envelope.type)
+        ]
+        async with self._runtime.db.begin() as conn:
+            taken = await deferred.take_over(conn, keys)
+        if taken:
+            self._due.set()
+            self._runtime.notifier.notify(inbox.CHANNEL)
 
     def _following(self, type_: str) -> list[Group]:
         """Which of the groups that hear by this queue follow the type."""

@@ -23,6 +23,8 @@ OVERTAKEN = timedelta(hours=1)
 """By so much, at most, is an event handled before one that was published earlier: longer than any process holds one."""
 UNNOTED = timedelta(minutes=1)
 """From the binding of a new service's queue to the moment it notes since when it listens."""
+FORGOTTEN = timedelta(days=1)
+"""By so much may the clock of a producer have been wrong when it made an event whose key is about to be forgotten."""
 LATE_REQUEST = timedelta(minutes=10)
 
 
@@ -57,13 +59,14 @@ _NEWEST = """
 select max(o.published_at) from outbox o join handled h on h.event_id = o.id and h.consumer = any($1)
 where o.state = 'published'
 """
-# The first that a group was given tells since when its queue has been bound: all that came after was in it, too.
+# The first that a group was given tells since when its queue has been bound: all that came after was in it, too. What is
+# not done stays when the keys of its time are forgotten, and an outbox that an upgrade took over keeps its events for longer.
 _LACKING = """
 insert into again
 with line as (
   select o.seq, o.entity_type, o.published_at, h.event_id is not null as handled
   from outbox o left join handled h on h.event_id = o.id and h.consumer = $1
-  where o.state = 'published' and o.entity_type = any($2)),
+  where o.state = 'published' and o.entity_type = any($2) and o.created_at >= $4),
 since as (
   select entity_type, coalesce(min(published_at) filter (where handled), $3) as at from line group by entity_type)
 select seq from line join since using (entity_type) where not handled and published_at >= since.at
@@ -74,9 +77,15 @@ where seq in (select seq from again)
 """
 
 
-async def resend(conn: asyncpg.Connection, service: str, listeners: Mapping[str, Listener]) -> int:
+def keys_since(cut: datetime, days_of_keys: int) -> datetime:
+    """Since when, by the time of events, inboxes of that time have the key of each that they were given."""
+    return cut - timedelta(days=days_of_keys) + FORGOTTEN
+
+
+async def resend(conn: asyncpg.Connection, service: str, listeners: Mapping[str, Listener], *, since: datetime) -> int:
     """Have the relay of a service send again what a group of a listener lacks; returns how many events.
 
+    Of what was made before ``since`` nobody knows whether a group was given it, and nothing is sent (see ``keys_since``).
     ``conn`` is to the producer's database; none of the listeners' connections is the same. Nothing else may run.
     """
     source = source_of(service)
@@ -90,7 +99,7 @@ async def resend(conn: asyncpg.Connection, service: str, listeners: Mapping[str,
         for name, listener in listeners.items():
             if bound[name]:
                 newest = await conn.fetchval(_NEWEST, list(bound[name]))
-                await _note_lacking(conn, service, listener.consumers, bound[name], newest)
+                await _note_lacking(conn, service, listener.consumers, bound[name], newest, since)
                 await _ask_again(conn, name, listener, source, newest)
         return int((await conn.execute(_RESEND)).rpartition(" ")[2])
 
@@ -106,6 +115,7 @@ async def _note_lacking(
     consumers: Consumers,
     bound: Mapping[str, datetime],
     newest: datetime | None,
+    known_since: datetime,
 ) -> None:
     for group in consumers.groups.values():
         entities = _entities(group, service)
@@ -114,7 +124,7 @@ async def _note_lacking(
             since = bound[group.name] - UNNOTED
             if newest is not None:
                 since = max(since, newest - OVERTAKEN)
-            await conn.execute(_LACKING, group.name, entities, since)
+            await conn.execute(_LACKING, group.name, entities, since, known_since)
 
 
 def _entities(group: Group, service: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A flood that one group cannot take: others do not wait for it, it costs statements by the batch, and nothing is lost."""
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,6 +206,55 @@ async def test_retries_of_one_group_do_not_queue_behind_anothers(
     await dispatcher.set_aside(flood(1, "a name"), [groups["mini.journal"]])
     assert await intake.retry_due() == BATCH + 1
     assert await rows(runtime, "select count(*) from journal") == [(1,)]
+
+
+DUE = """
+insert into inbox (consumer, source, event_id, type, state, next_attempt_at, last_error, received_at)
+select 'mini.echoes', '/crm/mini', gen_random_uuid(), 'x', 'pending', $1::timestamptz - n * interval '1 second', 'poison', $1
+from generate_series(1, 5000) n returning 1
+"""
+
+
+@pytest.mark.parametrize("analyzed", [True, False])
+async def test_a_backlog_is_not_read_for_each_look_at_it(
+    analyzed: bool, runtime: Runtime, dispatcher: Dispatcher
+) -> None:
+    """Nor for the suspects, of which there are none, nor for a group that has little behind one that has much."""
+    await rows(runtime, DUE, clock.now())
+    await dispatcher.set_aside(flood(1, "a name"), [miniature.consumers.groups["mini.journal"]])
+    if analyzed:
+        async with runtime.db.begin() as conn:
+            await conn.exec_driver_sql("analyze inbox")
+    now, waits = clock.now(), [10.0]
+    groups = ["mini.copies", "mini.echoes", "mini.journal"]
+    assert sorted(await _due(runtime, groups)) == ["mini.echoes", "mini.journal"]
+    assert await _read(runtime, deferred._DUE, now, groups) <= 3
+    for group, of_all, of_suspects in (("mini.echoes", BATCH, 0), ("mini.journal", 1, 0), ("mini.copies", 0, 0)):
+        assert await _read(runtime, deferred._CLAIM_SUSPECTS, now, 1, waits, group) <= 2 * of_suspects
+        assert await _read(runtime, deferred._CLAIM, now, BATCH, waits, group) <= 2 * of_all
+
+
+async def _due(runtime: Runtime, groups: list[str]) -> list[str]:
+    async with runtime.db.autocommit() as conn:
+        return await deferred.due_groups(conn, groups)
+
+
+async def _read(runtime: Runtime, statement: str, *parameters: Any) -> int:
+    """How many rows of the inbox a statement reads when it runs."""
+    async with runtime.db.begin() as conn:
+        explained = await conn.exec_driver_sql(f"explain (analyze, format json) {statement}", parameters)
+        told: Any = explained.scalar_one()
+    return _of_inbox(json.loads(told)[0]["Plan"] if isinstance(told, str) else told[0]["Plan"])
+
+
+def _of_inbox(node: dict[str, Any]) -> int:
+    read = 0
+    if node.get("Relation Name") == "inbox" and "Scan" in node["Node Type"]:
+        each = (
+            node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+        )
+        read = round(each * node["Actual Loops"])
+    return read + sum(_of_inbox(child) for child in node.get("Plans", ()))
 
 
 async def test_setting_aside_forgets_nothing_that_was_done(

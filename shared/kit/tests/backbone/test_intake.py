@@ -9,12 +9,14 @@ import aiormq
 import pytest
 
 from crm_kit import inbox
-from crm_kit.bus import Publisher, direct_key, outgoing, replay_of
+from crm_kit.bus import EVENTS, Delivery, Publisher, direct_key, outgoing, replay_of
 from crm_kit.db import new_id
+from crm_kit.dispatch import Dispatcher
 from crm_kit.intake import DEATHS, Intake
 from crm_kit.received import Message
 from crm_kit.runtime import Runtime
 
+from . import miniature
 from .conftest import Story, WorkerProcess, rows, send, until
 
 UNFINISHED = "select consumer, state from inbox where state <> 'done' order by 1, 2"
@@ -192,3 +194,73 @@ async def test_an_operators_retry_is_handled_at_once(
         )
         runtime.notifier.notify(inbox.CHANNEL)
         await until(lambda: _equal(runtime, "seen", 1), seconds=5)
+
+
+def again(message: Message) -> Delivery:
+    """A message as the broker delivers it when whoever had it is gone."""
+    type_ = message.envelope.type
+    headers = {"id": str(message.envelope.id), "type": type_, "source": message.envelope.source}
+    return Delivery(message.body, EVENTS, type_, str(message.envelope.id), type_, headers, redelivered=True, tag=1)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold the step's first attempt: the first event tells that it is under way, the second lets it go on."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(events: Any, uow: Any) -> None:
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+        await miniature.echo(events, uow)
+
+    handlers = miniature.consumers.groups["mini.echoes"].handlers
+    monkeypatch.setitem(handlers, "crm.mini.thing.created.v1", [hold])
+    return begun, go_on
+
+
+@pytest.mark.parametrize("behind", [False, True])
+async def test_what_a_killed_process_had_noted_is_taken_over_from_a_batch(
+    behind: bool, dispatcher: Dispatcher, amqp_url: str, runtime: Runtime, held: tuple[asyncio.Event, asyncio.Event]
+) -> None:
+    """Also where the group's events are set aside."""
+    killed, busy = Intake(dispatcher, amqp_url), Intake(dispatcher, amqp_url)
+    noted, other = Story().tell("created"), Story().tell("created")
+    first = asyncio.create_task(killed._take([again(noted)]))
+    await held[0].wait()
+    first.cancel()
+    await asyncio.wait([first])
+    if behind:
+        busy._behind.add("mini.echoes")
+    await busy._take([again(noted), again(other)])
+    while await busy.retry_due():
+        pass
+    assert await rows(runtime, UNFINISHED) == []
+    assert await rows(runtime, "select count(*), count(distinct thing_id) from seen") == [(2, 2)]
+    assert await count(runtime, "journal") == 2
+
+
+async def test_what_another_process_still_handles_is_taken_over_and_happens_once(
+    dispatcher: Dispatcher, amqp_url: str, runtime: Runtime, held: tuple[asyncio.Event, asyncio.Event]
+) -> None:
+    """It lost its connection to the broker, not its life."""
+    slow, busy = Intake(dispatcher, amqp_url), Intake(dispatcher, amqp_url)
+    noted, other = Story().tell("created"), Story().tell("created")
+    first = asyncio.create_task(slow._take([again(noted)]))
+    await held[0].wait()
+    await busy._take([again(noted), again(other)])
+    second = asyncio.create_task(busy.retry_due())
+    await until(lambda: _waits_for_a_lock(runtime))
+    held[1].set()
+    await asyncio.gather(first, second)
+    while await busy.retry_due():
+        pass
+    assert await rows(runtime, UNFINISHED) == []
+    assert await rows(runtime, "select count(*), count(distinct thing_id) from seen") == [(2, 2)]
+
+
+async def _waits_for_a_lock(runtime: Runtime) -> bool:
+    waiting = (
+        "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    )
+    return await rows(runtime, waiting) == [(True,)]

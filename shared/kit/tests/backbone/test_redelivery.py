@@ -19,6 +19,7 @@ from .conftest import Story, rows
 from .miniature import consumers
 
 GROUPS = ("mini.copies", "mini.echoes", "mini.journal")
+DAYS_OF_KEYS = 120
 PENDING = "select id from outbox where state = 'pending' order by seq"
 
 
@@ -54,7 +55,9 @@ class Restored:
     async def sent_again(self) -> list[UUID]:
         """What the relay will send after the restore."""
         await redelivery.take_up(self._conn)
-        count = await redelivery.resend(self._conn, "mini", {"mini": Listener(self._other, consumers)})
+        listeners = {"mini": Listener(self._other, consumers)}
+        since = redelivery.keys_since(self.now, DAYS_OF_KEYS)
+        count = await redelivery.resend(self._conn, "mini", listeners, since=since)
         found = [row[0] for row in await rows(self._runtime, PENDING)]
         assert count == len(found)
         return found
@@ -90,6 +93,17 @@ async def test_what_was_skipped_or_came_before_a_group_listened_stays(
     await restored.published(heard, hours_ago=2)
     await dispatcher.settle([heard])
     queued = await restored.published(Story().tell("created"))
+    assert await restored.sent_again() == [queued]
+
+
+async def test_what_is_older_than_the_keys_of_handled_events_stays(restored: Restored, dispatcher: Dispatcher) -> None:
+    """One that is parked is older than all keys, and does not say that all events after it are lacking."""
+    await restored.bound(restored.now - timedelta(days=300))
+    parked = Story().tell("created", "poison step")
+    await restored.published(parked, hours_ago=200 * 24)
+    await dispatcher.settle([parked])
+    await restored.published(Story().tell("created"), hours_ago=150 * 24)
+    queued = await restored.published(Story().tell("created"), hours_ago=1)
     assert await restored.sent_again() == [queued]
 
 

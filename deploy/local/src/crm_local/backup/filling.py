@@ -16,6 +16,7 @@ from crm_kit.management import Management, vhost_of
 from crm_kit.migrations import migrate
 from crm_kit.operations import send_again
 from crm_kit.postgres import Target
+from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Suite
 from crm_kit.redelivery import Listener
 from crm_kit.subscriptions import KeptQueue, Subscriptions
@@ -127,12 +128,19 @@ class Filling:
                 await redelivery.take_up(conn)
             for queue in self._subscriptions.queues if self._subscriptions else ():
                 await self._refill(queue, services, conns)
+            since = self._keys_since(services[0])
             for name, producer in producers.items():
                 listeners = {
                     service.name: Listener(conns[service.name], entrypoints.consumers(service)) for service in services
                 }
-                if count := await redelivery.resend(producer, name, listeners):
+                if count := await redelivery.resend(producer, name, listeners, since=since):
                     print(f"to send   {count} events of {name} that were in queues", flush=True)
+
+    def _keys_since(self, service: Service) -> datetime:
+        """By CRM_INBOX_DAYS and CRM_OUTBOX_DAYS, which are the same for all services and are given to this process, too."""
+        about = entrypoints.definition(service)
+        days = Party(about, entrypoints.consumers(service), self._deployment.database(service)).settings().days_of_keys
+        return redelivery.keys_since(datetime.fromisoformat(self._manifest.made_at), days)
 
     async def _begin_epochs(self, services: Sequence[Service]) -> None:
         """Let subscribers tell what is said from now on from what was said of the time that is lost."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import inbox
+from crm_kit import clock, inbox
 from crm_kit.consumers import Group, Journal
 from crm_kit.dispatch import Dispatcher
 from crm_kit.inbox import Line
@@ -34,7 +34,10 @@ select id, 0::bigint as number, at from {0}
 where record_id > $1 and record_id <= $2 and split_part(type, '.', 2) = $3
 """
 _REMOVE = "delete from {0} where record_id > $1 and record_id <= $2 and id = any($3::uuid[])"
-_PUBLISHED = "select body, epoch from outbox where state = 'published' and id = any($1::uuid[]) order by seq"
+# Also what is not published yet: when it comes, it is too late for a record whose place the epoch has moved on.
+_TELLABLE = "select body, epoch from outbox where state <> 'skipped' and id = any($1::uuid[]) order by seq"
+_OLDEST = "select min(at) from audit"
+_HAS_OLDER = "select exists (select from audit where at <= $1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ async def differences(follower: Runtime, group: Group, publisher: Publisher) -> 
     kept = _KEPT.format(group.journal.table)
     async with publisher.runtime.db.autocommit() as theirs, follower.db.autocommit() as ours:
         since = await _bound_at(ours, group, publisher)
-        oldest: datetime | None = (await theirs.exec_driver_sql("select min(at) from audit")).scalar()
+        oldest: datetime | None = (await theirs.exec_driver_sql(_OLDEST)).scalar()
         async for low, high in ranges(theirs, _ORDERED):
             # Ours first: what came here was in their history before.
             if await digest(ours, kept, (low, high, service)) == await digest(theirs, _TOLD, (low, high, kinds)):
@@ -76,6 +79,10 @@ async def differences(follower: Runtime, group: Group, publisher: Publisher) -> 
             shown = await _rows(ours, kept, (low, high, service))
             told = await _rows(theirs, _TOLD, (low, high, kinds))
             extra = [id_ for id_, at in shown.items() if id_ not in told and (oldest is None or at >= oldest)]
+            if extra and oldest is not None and not await _reaches_back(theirs, oldest):
+                # A month of their history went meanwhile.
+                oldest = (await theirs.exec_driver_sql(_OLDEST)).scalar() or clock.now()
+                extra = [id_ for id_ in extra if shown[id_] >= oldest]
             missing = [id_ for id_, at in told.items() if id_ not in shown and since is not None and at >= since]
             if extra or missing:
                 yield Difference(low, high, extra, missing)
@@ -116,6 +123,11 @@ async def _bound_at(conn: AsyncConnection, group: Group, publisher: Publisher) -
     return at
 
 
+async def _reaches_back(conn: AsyncConnection, to: datetime) -> bool:
+    """Whether the history still begins then: only its oldest part is looked at."""
+    return bool((await conn.exec_driver_sql(_HAS_OLDER, (to,))).scalar_one())
+
+
 async def _rows(conn: AsyncConnection, sql: str, parameters: Sequence[object]) -> dict[UUID, datetime]:
     rows: Any = (await conn.exec_driver_sql(sql, tuple(parameters))).all()
     return {row[0]: row[2] for row in rows}
@@ -133,7 +145,7 @@ async def _add(
     dispatcher: Dispatcher, group: Group, publisher: Publisher, missing: Sequence[UUID], mended: Mended
 ) -> None:
     async with publisher.runtime.db.autocommit() as theirs:
-        found: Any = (await theirs.exec_driver_sql(_PUBLISHED, (list(missing),))).all()
+        found: Any = (await theirs.exec_driver_sql(_TELLABLE, (list(missing),))).all()
     messages = [Message.read(stamped(row[0], row[1])) for row in found]
     for at in range(0, len(messages), PAGE):
         async with dispatcher.runtime.db.begin() as conn:

@@ -33,9 +33,8 @@ class Party:
         """What its events say they are from."""
         return source_of(self.service.name)
 
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Runtime]:
-        """What its handlers and presenters need, without the loops of a process."""
+    def settings(self) -> Settings:
+        """The service's, as far as this process is given them."""
         told = {
             "CRM_SERVICE": self.service.name,
             "CRM_ROLE": "worker",
@@ -46,7 +45,12 @@ class Party:
             "AMQP_URL": "",
             "AMQP_MANAGEMENT_URL": "",
         }
-        runtime = build_runtime(self.service, Settings.model_validate(told))
+        return Settings.model_validate(told)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Runtime]:
+        """What its handlers and presenters need, without the loops of a process."""
+        runtime = build_runtime(self.service, self.settings())
         try:
             yield runtime
         finally:
