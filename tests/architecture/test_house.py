@@ -44,12 +44,10 @@ def test_every_file_says_what_lives_in_it() -> None:
 
 def test_no_statement_asks_the_database_for_the_time() -> None:
     found = [
-        f"{path.relative_to(CHECKOUT)}:{line}"
-        for path in sources()
-        for line, text in texts(path)
-        if DATABASE_CLOCK.search(text)
+        str(path.relative_to(CHECKOUT)) for path in sources() for _, text in texts(path) if DATABASE_CLOCK.search(text)
     ]
-    assert found == []
+    # Once, so that one wrong clock of a process does not drop what nothing brings back.
+    assert found == ["shared/kit/src/crm_kit/housekeeping.py"]
 
 
 def test_a_planted_database_clock_is_found(tmp_path: Path) -> None:

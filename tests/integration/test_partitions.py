@@ -15,7 +15,9 @@ import pytest
 import crm_sales.migrations
 from crm_kit import adoption, clock
 from crm_kit.db import Database, new_id
-from crm_kit.migrations import head_of, migrate
+from crm_kit.epochs import begin_epoch
+from crm_kit.migrations import SchemaTooNew, head_of, migrate
+from crm_kit.schema.v0005_partitions import INDEXES
 from crm_kit.standing import Standing
 from crm_kit.testing.databases import Databases
 from crm_sales.app import SERVICE
@@ -72,7 +74,7 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     shutil.copytree(Path(crm_sales.migrations.__path__[0]), package / "migrations")
     (package / "__init__.py").touch()
     files = sorted((package / "migrations" / "versions").glob("[0-9]*.py"))
-    [since] = [index for index, file in enumerate(files) if "v0005_partitions" in file.read_text()]
+    [since] = [index for index, file in enumerate(files) if "v0004_epochs" in file.read_text()]
     for file in files[since:]:
         file.unlink()
     monkeypatch.syspath_prepend(tmp_path)
@@ -155,6 +157,40 @@ async def test_a_database_with_data_gets_its_parts_while_the_release_before_writ
     await is_ready(url)
 
 
+WAITS_FOR = """
+select exists (select from pg_locks where not granted and mode = 'AccessExclusiveLock' and relation = $1::text::regclass)
+"""
+
+
+async def until_it_waits_for(conn: asyncpg.Connection, table: str) -> None:
+    while not await conn.fetchval(WAITS_FOR, table):  # noqa: ASYNC110  # it happens in the database
+        await asyncio.sleep(0.01)
+
+
+async def test_whoever_writes_goes_on_while_the_migration_waits_for_a_backup(url: str, before: str) -> None:
+    await to_previous(url, before)
+    async with connected(url) as backup, connected(url) as worker, connected(url) as conn, asyncio.timeout(50):
+        for index in INDEXES:
+            await conn.execute(index)
+        step, dump = worker.transaction(), backup.transaction()
+        await dump.start()
+        await backup.fetch("select from outbox")
+        await step.start()
+        await worker.execute("delete from inbox where consumer = 'nobody'")
+        migrating = asyncio.create_task(to_this(url))
+        # Whoever handles events has locked the inbox, and writes then.
+        await until_it_waits_for(conn, "inbox")
+        await write(worker, range(1, 2))
+        await step.commit()
+        await until_it_waits_for(conn, "outbox")
+        await write(worker, range(2, 4))
+        assert len(await read(worker)) == 3
+        assert not migrating.done()
+        await dump.commit()
+        await migrating
+    await is_ready(url)
+
+
 async def is_ready(url: str) -> None:
     db = Database(url, pool_size=1, application_name="test")
     async with db.autocommit() as checked:
@@ -198,6 +234,18 @@ async def test_a_constraint_that_does_not_hold_is_taken_away_again(url: str, bef
         with pytest.raises(Exception, match="audit_before"):
             await to_this(url)
         await write(conn, range(2, 3), days_ago=-400)
+
+
+async def test_the_release_before_epochs_may_not_use_a_database_that_has_begun_one(url: str, before: str) -> None:
+    await to_previous(url, before)
+    await to_this(url)
+    assert not await asyncio.to_thread(migrate, before, url, SERVICE.metadata)
+    await begin_epoch("sales", url, reason="restored", package=SERVICE.migrations)
+    for _ in range(2):
+        with pytest.raises(SchemaTooNew, match="builds before revision 0017 cannot use"):
+            await to_previous(url, before)
+        await to_this(url)
+    await is_ready(url)
 
 
 async def test_a_lost_part_is_told_by_readiness(url: str) -> None:

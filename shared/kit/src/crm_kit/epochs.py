@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.envelope import source_of
 from crm_kit import clock
 from crm_kit.db import Database
+from crm_kit.migrations import RAISE_COMPATIBLE, revision_with
 from crm_kit.operators import operator_name
+from crm_kit.schema import v0004_epochs
 
 BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Epochs are seconds since then: of two restores of the same backup the later has the higher one, though neither knows of the
@@ -60,11 +62,13 @@ async def current(conn: AsyncConnection) -> Epoch:
     return FIRST if row is None else Epoch(*row)
 
 
-async def begin_epoch(service: str, url: str, *, reason: str, others: Sequence[str] = ()) -> Epoch:
+async def begin_epoch(service: str, url: str, *, reason: str, others: Sequence[str] = (), package: str = "") -> Epoch:
     """Begin a new epoch of a service's database, which was restored and migrated; best before its processes start.
 
     ``others`` are the URLs of the databases that follow the service: the epoch is higher than what they have heard of, also
-    when the clock was set back. Raises NoEpochs.
+    when the clock was set back. ``package`` are the service's migrations: a release from before there were epochs must not use
+    the database any more, because what its relay sends does not carry the epoch, and followers would leave it out as old.
+    Raises NoEpochs.
     """
     if not reason.strip():
         raise ValueError("a reason is required")
@@ -86,6 +90,8 @@ async def begin_epoch(service: str, url: str, *, reason: str, others: Sequence[s
                 "insert into database_epoch (epoch, begun_at, begun_by, reason, outbox_seq) values ($1, $2, $3, $4, $5)",
                 (number, now, operator_name(), reason.strip(), last),
             )
+            if package:
+                await conn.exec_driver_sql(RAISE_COMPATIBLE, (revision_with(package, v0004_epochs),))
             return Epoch(number, last)
     finally:
         await db.dispose()

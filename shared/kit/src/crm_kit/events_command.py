@@ -5,13 +5,14 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, events_to_queue, operations
@@ -21,6 +22,7 @@ from crm_kit.db import Database
 from crm_kit.events_to_queue import Broker, say
 from crm_kit.management import TopologyError
 from crm_kit.operations import BY, FAILED, INBOX_PENDING, MOST, PAGE, PARKED, Entry, Total
+from crm_kit.outages import database_busy
 
 NOTHING = {
     "retry": "nothing of that kind is to be tried again; what could not be read can only be skipped",
@@ -32,6 +34,7 @@ NOTHING = {
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 UNLIMITED = 2**62
+ATTEMPTS = 5
 
 
 def main(
@@ -243,18 +246,29 @@ def _agreed(arguments: argparse.Namespace) -> bool:
     return sys.stdin.isatty() and input("Leave them out for good? [y/N] ").strip().lower() in ("y", "yes")
 
 
+async def _patiently(database: Database, change: Callable[[AsyncConnection], Awaitable[int]]) -> int:
+    """Change in one transaction; again where a worker was faster: an event that is published meanwhile moves to another part
+    of its table, from where no statement that has waited for it goes on."""
+    attempt = 1
+    while True:
+        try:
+            async with database.begin() as conn:
+                return await change(conn)
+        except DBAPIError as error:
+            if attempt == ATTEMPTS or not database_busy(error):
+                raise
+            attempt += 1
+
+
 async def _changed(database: Database, arguments: argparse.Namespace) -> int:
     chosen, limit = _chosen(arguments), arguments.limit
     if arguments.command == "retry":
-        async with database.begin() as conn:
-            return await operations.retry(conn, chosen, limit=limit)
+        return await _patiently(database, partial(operations.retry, chosen=chosen, limit=limit))
     # A transaction for each page: handlers wait for the records that it holds.
     changed = 0
     while limit is None or changed < limit:
-        async with database.begin() as conn:
-            page = await operations.skip(
-                conn, chosen, reason=arguments.note, limit=min(PAGE, (limit or UNLIMITED) - changed)
-            )
+        most = min(PAGE, (limit or UNLIMITED) - changed)
+        page = await _patiently(database, partial(operations.skip, chosen=chosen, reason=arguments.note, limit=most))
         changed += page
         if page < PAGE:
             break

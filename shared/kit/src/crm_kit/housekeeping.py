@@ -1,6 +1,6 @@
 """What every service's worker does at intervals: parts made and dropped, and what is forgotten when."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,21 +23,24 @@ def register(timers: Timers, kept: Settings) -> None:
 
     @timers.every("make partitions", seconds=600)
     async def make_partitions(conn: AsyncConnection) -> int:
-        oldest = _ago(days=kept.audit_days) if kept.audit_days else None
-        made = await partitions.make_ahead(conn, SENT, clock.now(), _ago(days=kept.outbox_days))
-        made += await partitions.make_ahead(conn, AUDIT, clock.now(), oldest)
+        now = await _sure_now(conn)
+        for table, days in ((SENT, kept.outbox_days), (AUDIT, kept.audit_days)):
+            if made := await partitions.make_next(conn, table, now, now - timedelta(days=days) if days else None):
+                return made
         for table in (SENT, AUDIT):
             await partitions.count_stray(conn, table)
-        return made
+        return 0
 
     @timers.every("drop published events", seconds=600)
     async def drop_published(conn: AsyncConnection) -> int:
-        before = _ago(days=kept.outbox_days)
+        before = await _sure_now(conn) - timedelta(days=kept.outbox_days)
         return await partitions.drop_oldest(conn, SENT, before) or await outbox.forget_stray(conn, before)
 
     @timers.every("drop history", seconds=600)
     async def drop_history(conn: AsyncConnection) -> int:
-        return await partitions.drop_oldest(conn, AUDIT, _ago(days=kept.audit_days)) if kept.audit_days else 0
+        if not kept.audit_days:
+            return 0
+        return await partitions.drop_oldest(conn, AUDIT, await _sure_now(conn) - timedelta(days=kept.audit_days))
 
     @timers.every("forget handled events", seconds=60)
     async def forget_handled(conn: AsyncConnection) -> int:
@@ -61,6 +64,13 @@ def register(timers: Timers, kept: Settings) -> None:
     async def try_again(conn: AsyncConnection) -> None:
         if found := await stepped.try_again(conn):
             log.warning("clock.went_back", tried_again=found)
+
+
+async def _sure_now(conn: AsyncConnection) -> datetime:
+    """The earlier of two clocks. All else goes by the process's own; but one that is months ahead would drop everything,
+    and nothing brings that back, so the database's is asked as well."""
+    server: datetime = (await conn.exec_driver_sql("select now()")).scalar_one()
+    return min(clock.now(), server.astimezone(UTC))
 
 
 def _ago(*, days: float = 0, hours: float = 0) -> datetime:

@@ -4,8 +4,10 @@ import asyncio
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import structlog
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -14,13 +16,22 @@ from alembic.operations.ops import CreateForeignKeyOp, CreateTableOp, UpgradeOps
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import adoption
 from crm_kit.db import Database
-from crm_kit.schema import v0001
+from crm_kit.outages import database_busy
+from crm_kit.schema import v0001, v0005_partitions
 
 LOCK = 7_263_001
+ATTEMPTS = 3
+
+RAISE_COMPATIBLE = "update alembic_version set compatible_from = greatest(compatible_from, $1::text)"
+"""Say which builds can use a database from now on. It never goes back: what has happened to the data may ask for more than
+the schema does."""
+
+log = structlog.get_logger(__name__)
 
 
 def config_of(package: str) -> Config:
@@ -83,23 +94,37 @@ async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
     db = Database(database_url, pool_size=1, application_name="migrate")
     try:
         await adoption.before_migrating(db, LOCK)
-        async with db.begin() as conn:
-            await conn.exec_driver_sql("set local lock_timeout = '60s'")
-            await conn.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
-            if (revision := await revision_of(conn)) > head_of(package):
-                if refusal := await refusal_of(conn, package, revision):
-                    raise SchemaTooNew(refusal)
-                return False
-            await conn.run_sync(_upgrade, package, metadata)
-            # Beside the revision, where a build that does not know that revision can read it.
-            await conn.exec_driver_sql(
-                "alter table alembic_version add column if not exists compatible_from varchar(32)"
-            )
-            await conn.exec_driver_sql("update alembic_version set compatible_from = $1", (_compatible_from(package),))
-        await adoption.after_migrating(db, LOCK)
-        return True
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                is_newest = await _upgrade_once(db, package, metadata)
+                break
+            except DBAPIError as error:
+                # Those who write take their locks in an order of their own.
+                if attempt == ATTEMPTS or not database_busy(error):
+                    raise
+                log.warning("migration.again", error=type(error.orig).__name__)
+        if is_newest:
+            await adoption.after_migrating(db, LOCK)
+        return is_newest
     finally:
         await db.dispose()
+
+
+async def _upgrade_once(db: Database, package: str, metadata: MetaData) -> bool:
+    """All revisions that are missing, or none of them; False when the database is further already."""
+    async with db.begin() as conn:
+        await conn.exec_driver_sql("set local lock_timeout = '60s'")
+        await conn.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
+        if (revision := await revision_of(conn)) > head_of(package):
+            if refusal := await refusal_of(conn, package, revision):
+                raise SchemaTooNew(refusal)
+            return False
+        await conn.run_sync(v0005_partitions.lock_whole)
+        await conn.run_sync(_upgrade, package, metadata)
+        # Beside the revision, where a build that does not know that revision can read it.
+        await conn.exec_driver_sql("alter table alembic_version add column if not exists compatible_from varchar(32)")
+        await conn.exec_driver_sql(RAISE_COMPATIBLE, (_compatible_from(package),))
+        return True
 
 
 def _compatible_from(package: str) -> str:
@@ -111,6 +136,12 @@ def _compatible_from(package: str) -> str:
     scripts = ScriptDirectory.from_config(config_of(package))
     told = [(script.revision, getattr(script.module, "compatible_from", None)) for script in scripts.walk_revisions()]
     return max((since for _, since in told if since), default=min(revision for revision, _ in told))
+
+
+def revision_with(package: str, step: ModuleType) -> str:
+    """The revision of a service that takes a step of the kit's own tables (``crm_kit.schema``)."""
+    scripts = ScriptDirectory.from_config(config_of(package)).walk_revisions()
+    return next(script.revision for script in scripts if any(used is step for used in vars(script.module).values()))
 
 
 def _upgrade(connection: Connection, package: str, metadata: MetaData) -> None:
@@ -180,7 +211,8 @@ TEMPLATE = '''"""{title}."""
 import crm_kit.db
 import sqlalchemy as sa
 from alembic import op
-from crm_kit.schema import v0001
+from crm_kit.outages import database_busy
+from crm_kit.schema import v0001, v0005_partitions
 from sqlalchemy.dialects import postgresql
 
 revision = "{number}"

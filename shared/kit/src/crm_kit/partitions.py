@@ -20,7 +20,6 @@ log = structlog.get_logger(__name__)
 
 SCHEMA: Final = "partitions"
 LOCK_WAIT: Final = "200ms"
-MADE_AT_ONCE: Final = 10
 
 STRAY = gauge(
     "crm.partition.stray_rows", "Rows in the default part of a table, because no part was made for them.", "table"
@@ -115,10 +114,11 @@ async def parts(conn: AsyncConnection, table: Partitioned) -> list[Part]:
     )
 
 
-async def make_ahead(conn: AsyncConnection, table: Partitioned, now: datetime, oldest: datetime | None) -> int:
-    """Make the parts from the last one there is to those ahead of now, ``MADE_AT_ONCE`` at most; returns how many.
+async def make_next(conn: AsyncConnection, table: Partitioned, now: datetime, oldest: datetime | None) -> int:
+    """Make the part after the last one there is, up to those ahead of now; returns how many, 0 or 1.
 
-    ``oldest`` is where rows are kept from: nothing is made before it.
+    One in a transaction: what is moved from the default part is locked for as long as one part takes. ``oldest`` is
+    where rows are kept from: nothing is made before it.
     """
     there = await parts(conn, table)
     since = there[-1].until if there else table.begin(oldest or now)
@@ -128,16 +128,15 @@ async def make_ahead(conn: AsyncConnection, table: Partitioned, now: datetime, o
     for _ in range(table.ahead):
         last = table.after(last)
     made = 0
-    while since <= last and made < MADE_AT_ONCE:
-        if not made:
-            await conn.exec_driver_sql(f"set local lock_timeout = '{LOCK_WAIT}'")
-            # Nobody adds to it between the move and the attachment.
-            await conn.exec_driver_sql(f"lock table {table.default} in access exclusive mode")
+    if since <= last:
+        await conn.exec_driver_sql(f"set local lock_timeout = '{LOCK_WAIT}'")
+        # Nobody adds to it between the move and the attachment.
+        await conn.exec_driver_sql(f"lock table {table.default} in access exclusive mode")
         until = table.after(since)
         for statement in table.part(since, until):
             await conn.exec_driver_sql(statement)
         log.info("partition.made", table=table.name, since=since.isoformat(), until=until.isoformat())
-        since, made = until, made + 1
+        since, made = until, 1
     AHEAD.labels(table.name).set((since - now).total_seconds())
     return made
 

@@ -10,7 +10,8 @@ from crm_kit import events_command
 from crm_kit.operations import PAGE
 from crm_kit.runtime import Runtime
 
-from .conftest import rows
+from .conftest import rows, until
+from .test_relay import make_things
 
 MANY = 2 * PAGE + 7
 
@@ -131,3 +132,19 @@ async def test_many_are_left_out_after_a_count_and_a_yes(crm: Any, runtime: Runt
 def test_what_is_not_said_is_not_guessed(command: list[str]) -> None:
     with pytest.raises(SystemExit):
         events_command.main(command, {"mini": "postgresql://nobody@nowhere/nothing"})
+
+
+async def test_a_retry_goes_on_when_an_event_is_published_meanwhile(crm: Any, runtime: Runtime) -> None:
+    """It moves to another part of its table then, where no statement that has waited for it follows."""
+    await make_things(runtime, 2)
+    await rows(runtime, "update outbox set next_attempt_at = now() + interval '1 hour' returning 1")
+    async with runtime.db.begin() as relay:
+        mark = "update outbox set state = 'published', published_at = now() where seq = (select min(seq) from outbox)"
+        await relay.exec_driver_sql(mark)
+        retrying = asyncio.create_task(crm("retry", "--all"))
+
+        async def is_waiting() -> bool:
+            return await rows(runtime, "select exists (select from pg_locks where not granted)") == [(True,)]
+
+        await until(is_waiting)
+    assert await retrying == (0, ["1 changed"], "")

@@ -1,18 +1,22 @@
 """Parts by time: made ahead, dropped whole, while everybody reads and writes on."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import clock, partitions
+from crm_kit import clock, housekeeping, partitions
 from crm_kit.audit import AUDIT
 from crm_kit.bus import Publisher
 from crm_kit.outages import database_busy
 from crm_kit.outbox import SENT, forget_stray
+from crm_kit.partitions import Partitioned
 from crm_kit.relay import Relay
 from crm_kit.runtime import Runtime
+from crm_kit.settings import Settings
+from crm_kit.timers import Timers
 
 from .conftest import rows
 from .test_relay import PENDING, make_things
@@ -26,24 +30,31 @@ async def publish_all(runtime: Runtime, publisher: Publisher) -> None:
         await relay.drain()
 
 
+async def make_all(conn: AsyncConnection, table: Partitioned, now: datetime, oldest: datetime | None = None) -> int:
+    made = 0
+    while await partitions.make_next(conn, table, now, oldest):
+        made += 1
+    return made
+
+
 async def test_parts_are_made_ahead_once(runtime: Runtime) -> None:
     later = clock.now() + timedelta(days=5)
     async with runtime.db.begin() as conn:
         before = await partitions.parts(conn, SENT)
         assert len(before) == 1 + SENT.ahead
-        assert await partitions.make_ahead(conn, SENT, clock.now(), None) == 0
-        assert await partitions.make_ahead(conn, SENT, later, None) == 5
-        assert await partitions.make_ahead(conn, SENT, later, None) == 0
+        assert await make_all(conn, SENT, clock.now()) == 0
+        assert await partitions.make_next(conn, SENT, later, None) == 1, "one in a transaction"
+        assert await make_all(conn, SENT, later) == 4
         after = await partitions.parts(conn, SENT)
         assert after[: len(before)] == before
         assert after[-1].until == SENT.after(SENT.begin(later + timedelta(days=SENT.ahead)))
-        assert await partitions.make_ahead(conn, AUDIT, clock.now() + timedelta(days=31), None) in (1, 2)
+        assert await make_all(conn, AUDIT, clock.now() + timedelta(days=31)) in (1, 2)
 
 
 async def test_after_a_long_rest_nothing_is_made_that_would_be_dropped(runtime: Runtime) -> None:
     later = clock.now() + timedelta(days=500)
     async with runtime.db.begin() as conn:
-        made = await partitions.make_ahead(conn, SENT, later, later - timedelta(days=2))
+        made = await make_all(conn, SENT, later, later - timedelta(days=2))
         assert made == 2 + 1 + SENT.ahead
         assert (await partitions.parts(conn, SENT))[-made].until == SENT.after(later - timedelta(days=2))
 
@@ -68,7 +79,7 @@ async def test_a_row_that_no_part_takes_is_seen_and_moves_when_its_part_is_made(
     assert await rows(runtime, WHERE) == [("partitions.outbox_sent_default",)]
     async with runtime.db.begin() as conn:
         assert await partitions.count_stray(conn, SENT) == 3
-        await partitions.make_ahead(conn, SENT, clock.now() + timedelta(days=8), None)
+        await make_all(conn, SENT, clock.now() + timedelta(days=8))
         assert await partitions.count_stray(conn, SENT) == 0
     [(part,)] = await rows(runtime, WHERE)
     assert part == f"partitions.outbox_sent_{clock.now() + timedelta(days=8):%Y%m%d}"
@@ -110,6 +121,23 @@ async def test_a_part_is_dropped_whole_while_others_write_and_a_reader_is_waited
         assert await partitions.parts(conn, SENT) == others
         assert await partitions.drop_oldest(conn, SENT, first.until) == 0
     assert await rows(runtime, "select state from outbox") == [("pending",)] * 2
+
+
+async def test_a_clock_that_is_ahead_drops_nothing_and_leaves_no_gap(
+    runtime: Runtime, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_things(runtime, 3)
+    await publish_all(runtime, publisher)
+    chosen = {"CRM_SERVICE": "mini", "CRM_SECRET": "-", "DATABASE_URL": runtime.settings.database_url}
+    timers, ahead = Timers(), clock.now() + timedelta(days=4000)
+    housekeeping.register(timers, Settings.model_validate({**chosen, "CRM_AUDIT_DAYS": 30}))
+    chores = {chore.name: chore.chore for chore in timers.chores}
+    monkeypatch.setattr(clock, "now", lambda: ahead)
+    async with runtime.db.begin() as conn:
+        before = await partitions.parts(conn, SENT), await partitions.parts(conn, AUDIT)
+        for name in ("make partitions", "drop published events", "drop history"):
+            assert await chores[name](conn) == 0
+        assert (await partitions.parts(conn, SENT), await partitions.parts(conn, AUDIT)) == before
 
 
 async def _drop(runtime: Runtime) -> int:

@@ -55,7 +55,8 @@ class Suite:
         """Begin a new epoch of a restored service, and let the steps of all others go on from there. Raises NoEpochs."""
         pairs = self.pairs(publishers=[name])
         others = [self.parties[other].url for other in sorted({pair.follower for pair in pairs} - {name})]
-        epoch = await begin_epoch(name, self.parties[name].url, reason=reason, others=others)
+        package = self.parties[name].service.migrations
+        epoch = await begin_epoch(name, self.parties[name].url, reason=reason, others=others, package=package)
         tell(f"{name} is in epoch {epoch.number}")
         for pair in pairs:
             if pair.group.kind == "step":

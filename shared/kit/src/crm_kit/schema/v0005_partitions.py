@@ -35,7 +35,7 @@ the inbox is large, they are there before (``crm_kit.adoption``)."""
 def upgrade() -> None:
     """Turn the tables over, inside the revision that calls this."""
     connection = op.get_bind()
-    _lock(connection)
+    lock_whole(connection)
     connection.exec_driver_sql(f"create schema if not exists {SCHEMA}")
     _turn_outbox(connection)
     _turn_audit(connection)
@@ -45,13 +45,24 @@ def upgrade() -> None:
     connection.exec_driver_sql("alter table inbox set (autovacuum_vacuum_scale_factor = 0.02)")
 
 
-def _lock(connection: Connection) -> None:
-    """Both tables, or none of them: whoever writes waits for a second at most, and then goes first."""
+def lock_whole(connection: Connection) -> None:
+    """Lock what is going to be turned over, and all that writers lock before it; all or nothing.
+
+    Taken before any other lock of the migration, and in the order of those who write: whoever writes waits for half a second
+    at a time at most, and then goes first, also where the migration has to wait for a backup. Nothing is done where the tables
+    have their parts, or are not there.
+    """
+    plain = "select exists (select from pg_class where oid = to_regclass('public.outbox') and relkind = 'r')"
+    if not _scalar(connection, plain):
+        return
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection.begin_nested():
-                connection.exec_driver_sql("set local lock_timeout = '1s'")
-                connection.exec_driver_sql("lock table audit, outbox in access exclusive mode")
+                # Less than deadlock_timeout: nobody else's work is given up for this.
+                connection.exec_driver_sql("set local lock_timeout = '500ms'")
+                connection.exec_driver_sql(
+                    "lock table inbox, inbox_position, inbox_bound, audit, outbox in access exclusive mode"
+                )
         except DBAPIError as error:
             if attempt == ATTEMPTS or not database_busy(error):
                 raise
@@ -105,13 +116,13 @@ def _turn_audit(connection: Connection) -> None:
     old = f"{SCHEMA}.audit_before"
     has_rows = _set_aside(connection, "audit")
     connection.exec_driver_sql(f"create table public.audit (like {old} {LIKE}) partition by range (at)")
+    connection.exec_driver_sql("alter table public.audit drop constraint if exists audit_before")
     if not has_rows:
         _run(connection, [f"drop table {old}", *audit_parts(AUDIT.begin(clock.now()))])
         return
     until = until_of(connection, old)
     if until is None:
         raise RuntimeError("audit holds rows, and nothing says until when: migrate with crm_kit.migrations")
-    connection.exec_driver_sql("alter table public.audit drop constraint audit_before")
     connection.exec_driver_sql(
         f"alter table public.audit attach partition {old} for values from (minvalue) to ('{until}')"
     )
