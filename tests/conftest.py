@@ -40,11 +40,14 @@ def package(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture(scope="session")
+# By module: what is kept for a session would still be that of another module's ``package``, where a module has its own.
+
+
+@pytest.fixture(scope="module")
 def service(package: str) -> Service:
     return service_of(package)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_app(package: str) -> Callable[[Settings], FastAPI]:
     return app_of(package)
