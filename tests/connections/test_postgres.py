@@ -161,6 +161,7 @@ async def test_listening_goes_the_same_way(postgres: Postgres, authority: Trust)
     [
         ("mysql://h/d", "must look like postgresql://"),
         ("postgresql://h/d?sslmode=strict", "sslmode must be one of: disable, allow"),
+        ("postgresql://h/d?sslmode=verify-full", "sslmode=verify-full needs sslrootcert"),
         ("postgresql://h/d?sslrootcert=/nowhere.pem", "sslrootcert: /nowhere.pem does not exist"),
         ("postgresql://h/d?sslrootcert=system&sslmode=require", "needs sslmode=verify-full"),
         ("postgresql://h/d?jit=off", "'jit' is no parameter that is understood"),

@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="confirms a pattern that hears all events of all services, such as '#'",
     )
+    subscriber.add_argument(
+        "--unpublished", action="store_true", help="confirms a pattern of events that only a later release publishes"
+    )
     leaver = commands.add_parser(
         "unsubscribe", help="take a subscriber's user, connections and queues away, or one of its queues"
     )
@@ -85,9 +88,15 @@ async def _run(arguments: argparse.Namespace, deployment: Deployment) -> int:
 
 
 async def _subscribe(arguments: argparse.Namespace, backends: Backends) -> int:
-    for pattern in unheard(arguments.bind):
-        # No error: the release that publishes it may still be to come.
-        print(f"crm: no event has a type like '{pattern}'; docs/events.md lists them all", file=sys.stderr)
+    if unknown := unheard(arguments.bind):
+        for pattern in unknown:
+            print(f"crm: no event has a type like '{pattern}'; docs/events.md lists them all", file=sys.stderr)
+        if not arguments.unpublished:
+            print(
+                "crm: nothing was changed; correct it, or say --unpublished if a later release publishes it",
+                file=sys.stderr,
+            )
+            return 1
     if wide := everything(arguments.bind):
         print(f"crm: '{wide}' {given()}", file=sys.stderr)
         if not arguments.everything:

@@ -51,7 +51,7 @@ def main(
     parser = _parser(sorted(databases), beside or {})
     arguments = parser.parse_args(argv)
     if arguments.command in ("retry", "skip") and not arguments.all and _chosen(arguments).is_everything:
-        parser.error(f"{arguments.command}: name an event, say which by --group, --type, --reason or --since, or --all")
+        parser.error(f"{arguments.command}: name an event, say which by --group, --type, --error or --since, or --all")
     try:
         return asyncio.run(_run(arguments, databases, broker))
     except (BrokerDown, TopologyError) as error:
@@ -198,9 +198,8 @@ async def _list(opened: Mapping[str, Database], arguments: argparse.Namespace) -
             if shown == left:
                 there = sum(total.events for total in await _totals(conn, service, arguments, "state"))
                 if there > shown:
-                    sys.stderr.write(
-                        f"{service}: the oldest {shown} of {there} are shown; --limit shows more, --by counts them\n"
-                    )
+                    some = f"the oldest {shown}" if shown else "none"
+                    sys.stderr.write(f"{service}: {some} of {there} are shown; --limit shows more, --by counts them\n")
         left = max(0, left - shown)
 
 

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode
 
@@ -215,10 +216,18 @@ def _check(found: Mapping[str, str]) -> None:
             raise BadUrl(f"{name}={value} is not supported: {' or '.join(sorted(_DONE_ANYWAY[name]))} is")
         if value and (name in _FILES or (name == "sslrootcert" and value != SYSTEM)) and not os.access(value, os.R_OK):
             raise BadUrl(f"{name}: {value} does not exist or may not be read")
+    if found.get("sslmode") in ("verify-ca", "verify-full") and not _has_root(found):
+        raise BadUrl(f"sslmode={found['sslmode']} needs sslrootcert: a file of certificates, or {SYSTEM}")
     if found.get("sslrootcert") == SYSTEM and found.get("sslmode", "verify-full") != "verify-full":
         raise BadUrl(
             "sslrootcert=system needs sslmode=verify-full: anybody can have a certificate that this machine trusts"
         )
+
+
+def _has_root(found: Mapping[str, str]) -> bool:
+    """Whether it is said, where libpq looks for it, too, whom to trust."""
+    told = found.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
+    return bool(told) or (Path.home() / ".postgresql" / "root.crt").exists()
 
 
 def _hosts(authority: str, found: dict[str, str]) -> Iterator[tuple[str | None, int | None]]:
