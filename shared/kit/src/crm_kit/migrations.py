@@ -4,6 +4,7 @@ import asyncio
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +27,8 @@ from crm_kit.schema import v0001, v0005_partitions
 
 LOCK = 7_263_001
 ATTEMPTS = 3
+_ALEMBIC = Lock()
+"""Alembic keeps what it works on in globals: one migration of a process at a time, whatever the database."""
 
 RAISE_COMPATIBLE = "update alembic_version set compatible_from = greatest(compatible_from, $1::text)"
 """Say which builds can use a database from now on. It never goes back: what has happened to the data may ask for more than
@@ -151,7 +154,7 @@ def _upgrade(connection: Connection, package: str, metadata: MetaData) -> None:
     def steps(revision: Any, context: MigrationContext) -> Any:
         return scripts._upgrade_revs("head", revision)
 
-    with EnvironmentContext(config, scripts, fn=steps, destination_rev="head") as environment:
+    with _ALEMBIC, EnvironmentContext(config, scripts, fn=steps, destination_rev="head") as environment:
         environment.configure(connection=connection, target_metadata=metadata)
         environment.run_migrations()
 
