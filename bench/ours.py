@@ -32,8 +32,8 @@ from bench.report import Sample, Side, by_p95, by_rate
 from bench.scenes import Options, creates, gets, lists, qualifies, searches
 from bench.suite import BACKLOG_SECONDS, CHECKOUT, Suite
 from crm_kit import clock
-from crm_kit.db import new_id
-from crm_kit.postgres import Target
+from crm_kit.network.postgres import Target
+from crm_kit.store.record import new_id
 
 API = "/api/v1"
 PIPELINE_DEALS = 8_800

@@ -18,7 +18,7 @@ import aiohttp
 import asyncpg
 
 from bench.driver import LoadFailed
-from crm_kit.postgres import Target
+from crm_kit.network.postgres import Target
 
 CHECKOUT = Path(__file__).parents[1]
 PRINCIPALS = 50

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from crm_kit.runtime import Service
-from crm_kit.settings import Settings
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Service
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGES = sorted(found.parent.name for found in CHECKOUT.glob("services/*/src/crm_*/__init__.py"))

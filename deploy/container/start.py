@@ -28,7 +28,7 @@ def main(command: str) -> int:
     os.environ["CRM_SERVICE"] = import_module(f"{package}.app").SERVICE.name
     os.environ["CRM_ROLE"] = "api" if command == "api" else "worker"
     if command == "wait":
-        import_module("crm_kit.setup").wait_until_prepared(import_module(f"{package}.app").SERVICE)
+        import_module("crm_kit.schema.setup").wait_until_prepared(import_module(f"{package}.app").SERVICE)
         return 0
     if command not in _MODULES:
         runpy.run_module(module, run_name="__main__", alter_sys=True)

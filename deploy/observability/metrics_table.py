@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from crm_kit.metrics import DECLARED, Declared
+from crm_kit.signals.metrics import DECLARED, Declared
 from crm_local.suite import SERVICES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -16,7 +16,7 @@ def declared() -> list[Declared]:
     for service in SERVICES:
         for module in ("main", "worker"):
             import_module(f"{service.package}.{module}")
-    import_module("crm_kit.server")
+    import_module("crm_kit.http.server")
     return sorted((one for name, one in DECLARED.items() if not name.startswith("test.")), key=lambda one: one.shown)
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from crm_contracts.catalogue import all_entities
 from crm_contracts.identity import ACCESS_CHANGE
-from crm_kit.runtime import Service
+from crm_kit.process.runtime import Service
 
 BESIDE_RECORDS = {ACCESS_CHANGE}
 """Announcements: what is made of them is forgotten within minutes."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from crm_kit.db import Stateful
 from crm_kit.lifecycle import Lifecycle
-from crm_kit.runtime import Service
+from crm_kit.process.runtime import Service
+from crm_kit.store.record import Stateful
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAMELESS = {"utils.py", "util.py", "helpers.py", "service.py", "repository.py", "base.py", "common.py", "misc.py"}
@@ -47,7 +47,7 @@ def test_no_statement_asks_the_database_for_the_time() -> None:
         str(path.relative_to(CHECKOUT)) for path in sources() for _, text in texts(path) if DATABASE_CLOCK.search(text)
     ]
     # Once, so that one wrong clock of a process does not drop what nothing brings back.
-    assert found == ["shared/kit/src/crm_kit/housekeeping.py"]
+    assert found == ["shared/kit/src/crm_kit/worker/housekeeping.py"]
 
 
 def test_a_planted_database_clock_is_found(tmp_path: Path) -> None:

@@ -26,6 +26,11 @@ IMPORTS = {
         "import crm_sales.app",
         "crm_kit.planted_upwards -> crm_sales.app",
     ),
+    "a room of the kit imports one above it": (
+        "shared/kit/src/crm_kit/store/planted_room.py",
+        "import crm_kit.http.web",
+        "crm_kit.store.planted_room -> crm_kit.http.web",
+    ),
     "contracts import the kit": (
         "shared/contracts/src/crm_contracts/planted_kit.py",
         "import crm_kit.clock",

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from crm_kit.runtime import Service
-from crm_kit.settings import Settings
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Service
 from crm_kit.testing.databases import settings_for
 
 Document = dict[str, Any]

@@ -10,8 +10,7 @@ import aiormq
 import pytest
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from crm_kit import provenance, subscribers, topology
-from crm_kit.bus import (
+from crm_kit.broker.bus import (
     DIRECT,
     EVENTS,
     SNAPSHOT_REQUEST,
@@ -23,7 +22,9 @@ from crm_kit.bus import (
     outgoing,
     replay_of,
 )
-from crm_kit.management import Management, user_of, vhost_of
+from crm_kit.broker.management import Management, user_of, vhost_of
+from crm_kit.events import provenance
+from crm_kit.operating import subscribers, topology
 from crm_local import entrypoints
 from crm_local.servers import Servers
 from crm_local.suite import SERVICES

@@ -17,9 +17,14 @@ import pytest
 from crm_contracts.catalogue import Event, all_events
 from crm_contracts.samples import sample
 from crm_kit import clock
-from crm_kit.bus import EVENTS, Outcome, Publisher, outgoing
-from crm_kit.consumers import Consumers
-from crm_kit.db import new_id
+from crm_kit.broker.bus import (
+    EVENTS,
+    Outcome,
+    Publisher,
+    outgoing,
+)
+from crm_kit.events.consumers import Consumers
+from crm_kit.store.record import new_id
 from crm_kit.testing import Rabbit
 from crm_kit.testing.databases import Databases
 from crm_kit.testing.rabbit import own_vhost

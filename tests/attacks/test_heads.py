@@ -8,9 +8,14 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from crm_kit import connections
-from crm_kit.connections import HEAD_BYTES, HEAD_FIELDS, PIPELINED, Limits
-from crm_kit.problems import status_of
+from crm_kit.http import connections
+from crm_kit.http.connections import (
+    HEAD_BYTES,
+    HEAD_FIELDS,
+    PIPELINED,
+    Limits,
+)
+from crm_kit.http.problems import status_of
 from crm_kit.testing.serving import served
 from tests.attacks.http_clients import header_lines, raw, request
 

@@ -18,13 +18,13 @@ from crm_contracts.sales import ACCOUNT, AccountAssigned, AccountCreated
 from crm_contracts.samples import sample
 from crm_contracts.types import HiddenRef, Ref
 from crm_kit import clock
-from crm_kit.access import Depth, Principal
-from crm_kit.consumers import Consumers
-from crm_kit.db import Record
-from crm_kit.dispatch import Dispatcher
-from crm_kit.received import Message
-from crm_kit.records.presenter import Presenter, presenter_of
-from crm_kit.runtime import PRINCIPALS, Runtime, Service
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import PRINCIPALS, Runtime, Service
+from crm_kit.store.presenter import Presenter, presenter_of
+from crm_kit.store.record import Record
 from crm_kit.testing import Answer, Client, People, counted, principal
 from tests.integration.abroad import hear_of_what_examples_refer_to
 from tests.integration.bodies import body_of

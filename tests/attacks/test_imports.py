@@ -10,10 +10,10 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.configuration.settings import Settings
 from crm_kit.importing.runner import ImportLoop
-from crm_kit.runtime import Runtime, Service
-from crm_kit.settings import Settings
+from crm_kit.process.runtime import Runtime, Service
 from crm_kit.testing import Answer, Client, principal
 from crm_kit.testing.figures import Figures
 from crm_sales.app import SERVICE

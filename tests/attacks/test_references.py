@@ -18,10 +18,10 @@ from crm_contracts.access import Depth
 from crm_contracts.catalogue import Entity, all_entities, entity_for
 from crm_identity.business_unit.model import ROOT_ID
 from crm_kit import clock
-from crm_kit.access import Principal
-from crm_kit.consumers import Consumers
-from crm_kit.dispatch import Dispatcher
-from crm_kit.runtime import Service
+from crm_kit.access.privileges import Principal
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.process.runtime import Service
 from crm_kit.testing import Answer, Client, People, grants, principal
 from crm_kit.testing.figures import Figures
 from tests.integration.abroad import SAMPLE_OWNER, hear_of_what_examples_refer_to, snapshot

@@ -13,11 +13,11 @@ from crm_identity.auth.keys import unseal
 from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.main import app as identity_app
 from crm_identity.security_role.domain import ADMINISTRATOR_ID
-from crm_kit.access import Principal
-from crm_kit.openapi import routes_of
-from crm_kit.requests import Route
-from crm_kit.runtime import Service
-from crm_kit.settings import Settings
+from crm_kit.access.privileges import Principal
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.openapi import routes_of
+from crm_kit.http.requests import Route
+from crm_kit.process.runtime import Service
 from crm_kit.testing import Client, Issuer, grants
 from crm_kit.testing.databases import ServiceDatabase, settings_for
 

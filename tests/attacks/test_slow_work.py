@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from crm_gateway.app import SERVICE as GATEWAY
 from crm_gateway.main import app as gateway_app
 from crm_gateway.settings import GatewaySettings
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client, Issuer, principal
 from crm_kit.testing.databases import Databases, ServiceDatabase, settings_for
 from crm_kit.testing.serving import served

@@ -7,10 +7,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from crm_kit import bus, topology
-from crm_kit.amqp_urls import Brokers
-from crm_kit.bus import BrokerDown, Exchange, Outcome, Publisher, Queue, Session, outgoing
-from crm_kit.urls import BadUrl, as_user, in_vhost, without_parameters
+from crm_kit.broker import bus
+from crm_kit.broker.bus import (
+    BrokerDown,
+    Exchange,
+    Outcome,
+    Publisher,
+    Queue,
+    Session,
+    outgoing,
+)
+from crm_kit.network.amqp_urls import Brokers
+from crm_kit.network.urls import (
+    BadUrl,
+    as_user,
+    in_vhost,
+    without_parameters,
+)
+from crm_kit.operating import topology
 from crm_local.ports import choose
 from crm_local.servers.rabbitmq import answers
 from tests.connections.certificates import Authority

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from crm_gateway.settings import GatewaySettings
+from crm_kit.configuration.settings import Settings
 from crm_kit.importing.runner import lanes_of
-from crm_kit.runtime import WORKING
-from crm_kit.settings import Settings
+from crm_kit.process.runtime import WORKING
 from crm_local import ports, prepare
 from crm_local.capacity import TooFew, check, needed
 from crm_local.deployment import Deployment

@@ -19,12 +19,12 @@ from structlog.testing import capture_logs
 from crm_identity.app import SERVICE
 from crm_identity.business_unit.model import ROOT_ID as UNIT
 from crm_identity.main import app as identity_app
-from crm_kit import sessions
-from crm_kit.db import Database, fetch
-from crm_kit.runtime import Runtime, Service, build_runtime
-from crm_kit.sessions import Pooled
-from crm_kit.settings import Settings
-from crm_kit.setup import prepare
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Runtime, Service, build_runtime
+from crm_kit.schema.setup import prepare
+from crm_kit.store import sessions
+from crm_kit.store.database import Database, fetch
+from crm_kit.store.sessions import Pooled
 from crm_kit.testing import Client, Issuer
 from crm_kit.testing.databases import ServiceDatabase, settings_for
 from crm_local import ports

@@ -11,10 +11,10 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from crm_kit.db import Database
-from crm_kit.notify import Notifier
-from crm_kit.postgres import Target, why
-from crm_kit.urls import BadUrl, as_role, in_database
+from crm_kit.network.postgres import Target, why
+from crm_kit.network.urls import BadUrl, as_role, in_database
+from crm_kit.store.database import Database
+from crm_kit.store.notify import Notifier
 from crm_local.ports import choose
 from tests.connections.certificates import Authority
 from tests.connections.conftest import Files, Postgres

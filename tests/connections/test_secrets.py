@@ -10,11 +10,16 @@ import pytest
 from crm_identity.app import SERVICE
 from crm_identity.consumers import CONSUMERS
 from crm_identity.settings import IdentitySettings
-from crm_kit.environment import read
+from crm_kit.configuration.environment import read
+from crm_kit.configuration.secret_files import (
+    SECRETS,
+    BadSecret,
+    blanked,
+    secret,
+)
+from crm_kit.configuration.settings import Settings
 from crm_kit.operators import operator_name
 from crm_kit.reconciling.parties import Party
-from crm_kit.secret_files import SECRETS, BadSecret, blanked, secret
-from crm_kit.settings import Settings
 from crm_local.cli import main
 from crm_local.deployment import Deployment
 from crm_local.processes import ProcessRef

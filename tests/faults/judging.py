@@ -12,6 +12,8 @@ GROUPS = ("activities.refs", "activities.timeline")
 """The groups that follow every event; ``activities.follow_up`` follows deals only."""
 
 WON = "crm.sales.opportunity.won.v1"
+LAST_LINES = 30
+"""Of each process's log, shown when a test fails."""
 
 
 @dataclass
@@ -173,4 +175,24 @@ async def calm(stage: Stage, *, seconds: float = 180) -> float:
     try:
         return await until(settled, "every event published and handled", seconds=seconds, every=0.25)
     except AssertionError as error:
-        raise AssertionError(f"{error}: {seen}") from error
+        raise AssertionError(f"{error}: {seen}\n{await circumstances(stage)}") from error
+
+
+async def circumstances(stage: Stage) -> str:
+    """What an engineer would look at first: what is pending and why, what the databases do, what the processes said last."""
+    told: list[str] = []
+    for service in SERVICES:
+        async with stage.connect(service) as conn:
+            pending = await conn.fetch(
+                "select seq, shard, type, attempts, next_attempt_at, last_error from outbox where state = 'pending'"
+                " order by seq limit 20"
+            )
+            sessions = await conn.fetch(
+                "select pid, application_name, state, wait_event, now() - state_change as since, left(query, 100) as query"
+                " from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        told += [f"{service} {row!r}" for row in (*pending, *sessions)]
+    for member in stage.members:
+        told.append(f"{member.name}, alive: {member.alive}, deaths: {member.deaths}")
+        told += member.log.read_text().splitlines()[-LAST_LINES:]
+    return "\n".join(told)

@@ -14,9 +14,9 @@ import asyncpg
 from crm_activities.app import SERVICE as ACTIVITIES
 from crm_activities.consumers import CONSUMERS as ACTIVITIES_CONSUMERS
 from crm_identity.consumers import CONSUMERS as IDENTITY_CONSUMERS
-from crm_kit import topology
 from crm_kit.clock import monotonic
-from crm_kit.setup import prepare
+from crm_kit.operating import topology
+from crm_kit.schema.setup import prepare
 from crm_kit.testing.databases import settings_for
 from crm_kit.testing.issuer import Issuer
 from crm_local import ports

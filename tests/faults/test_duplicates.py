@@ -7,7 +7,13 @@ from uuid import UUID
 import orjson
 import pytest
 
-from crm_kit.bus import EVENTS, Outcome, Outgoing, Publisher, outgoing
+from crm_kit.broker.bus import (
+    EVENTS,
+    Outcome,
+    Outgoing,
+    Publisher,
+    outgoing,
+)
 from crm_kit.testing.figures import Figures
 
 from .conftest import Drive

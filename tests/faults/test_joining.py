@@ -12,9 +12,9 @@ import pytest
 
 from crm_insights.app import SERVICE as INSIGHTS
 from crm_insights.consumers import CONSUMERS
-from crm_kit import topology
 from crm_kit.clock import monotonic
-from crm_kit.setup import prepare
+from crm_kit.operating import topology
+from crm_kit.schema.setup import prepare
 from crm_kit.testing.databases import settings_for
 from crm_kit.testing.figures import Figures
 from crm_kit.testing.issuer import Issuer

@@ -9,8 +9,13 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from crm_kit import events_command
-from crm_kit.bus import EVENTS, Outcome, Publisher, outgoing
+from crm_kit.broker.bus import (
+    EVENTS,
+    Outcome,
+    Publisher,
+    outgoing,
+)
+from crm_kit.operating import events_command
 from crm_kit.testing.figures import Figures
 from crm_kit.testing.issuer import Issuer
 

@@ -14,7 +14,7 @@ from crm_activities.app import SERVICE as ACTIVITIES
 from crm_activities.consumers import CONSUMERS as ACTIVITIES_CONSUMERS
 from crm_insights.app import SERVICE as INSIGHTS
 from crm_insights.consumers import CONSUMERS as INSIGHTS_CONSUMERS
-from crm_kit import topology
+from crm_kit.operating import topology
 from crm_kit.reconciling import commands
 from crm_kit.reconciling.parties import Party
 from crm_sales.app import SERVICE as SALES

@@ -8,7 +8,7 @@ from uuid import UUID
 import aio_pika
 import orjson
 
-from crm_kit import bus
+from crm_kit.broker import bus
 
 QUEUE = "witness"
 

@@ -11,13 +11,13 @@ from crm_contracts.catalogue import Entity, entity_for, events_about
 from crm_contracts.sales import LeadSnapshot
 from crm_contracts.samples import sample
 from crm_kit import clock
-from crm_kit.announcing import Cause
-from crm_kit.consumers import Consumers
-from crm_kit.db import Record, new_id, stored_columns
-from crm_kit.dispatch import Dispatcher
-from crm_kit.received import Message
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
 from crm_kit.records.patching import plain
-from crm_kit.uow import UnitOfWork, system_principal
+from crm_kit.store.record import Record, new_id, stored_columns
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork, system_principal
 
 
 async def hear_of_what_examples_refer_to(app: FastAPI) -> None:

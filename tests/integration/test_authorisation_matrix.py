@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 
 from crm_contracts.catalogue import Entity, all_entities
-from crm_kit.access import Depth, Principal
-from crm_kit.db import OwnedRecord
-from crm_kit.runtime import Runtime, Service
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime, Service
+from crm_kit.store.record import OwnedRecord
 from crm_kit.testing import Answer, Client, People, grants, principal
 from crm_kit.testing.figures import Figures
 from tests.conftest import OTHERS

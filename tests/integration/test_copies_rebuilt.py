@@ -21,17 +21,17 @@ from crm_contracts.sales import (
 from crm_contracts.sales.choices import Tier
 from crm_insights.app import SERVICE as INSIGHTS
 from crm_insights.consumers import CONSUMERS as INSIGHTS_CONSUMERS
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.outbox import stamped
-from crm_kit.received import Message
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling import compare, journal, rebuild, windows
 from crm_kit.reconciling.compare import Report
 from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Suite
-from crm_kit.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing.databases import Databases
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.outbox import stamped
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.app import SERVICE as SALES
 from crm_sales.competitor.model import Competitor

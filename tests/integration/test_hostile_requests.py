@@ -11,9 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from crm_identity.business_unit.model import ROOT_ID
-from crm_kit.access import Principal
-from crm_kit.problems import status_of
-from crm_kit.settings import Settings
+from crm_kit.access.privileges import Principal
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.problems import status_of
 from crm_kit.testing import Answer, Client, People, principal
 from tests.conftest import PACKAGES, service_of
 from tests.integration.abroad import hear_of_what_examples_refer_to

@@ -7,13 +7,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from crm_kit.db import Database
-from crm_kit.deferred import ENDED
-from crm_kit.migrations import head_of, migrate, revision_of
-from crm_kit.runtime import Service
-from crm_kit.setup import reason_to_wait, until_prepared
-from crm_kit.standing import Standing
-from crm_kit.standing import differences as standing_differences
+from crm_kit.events.deferred import ENDED
+from crm_kit.process.runtime import Service
+from crm_kit.schema.migrations import head_of, migrate, revision_of
+from crm_kit.schema.setup import reason_to_wait, until_prepared
+from crm_kit.schema.standing import Standing
+from crm_kit.schema.standing import differences as standing_differences
+from crm_kit.store.database import Database
 from crm_kit.testing.databases import Databases, settings_for
 from tests.conftest import service_of
 
@@ -66,8 +66,8 @@ async def test_a_process_waits_for_another_one_to_migrate(
         await reasons.put(reason := await reason_to_wait(db, standing))
         return reason
 
-    monkeypatch.setattr("crm_kit.setup.reason_to_wait", told)
-    monkeypatch.setattr("crm_kit.setup.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("crm_kit.schema.setup.reason_to_wait", told)
+    monkeypatch.setattr("crm_kit.schema.setup.WAIT_SECONDS", 0.05)
     databases.drop(url := databases.create("not_there_yet"))
     waiting = asyncio.create_task(until_prepared(service, settings_for(service, url)))
     assert "does not answer" in await reasons.get()

@@ -13,12 +13,14 @@ import asyncpg
 import pytest
 
 import crm_sales.migrations
-from crm_kit import adoption, clock
-from crm_kit.db import Database, new_id
-from crm_kit.epochs import begin_epoch
-from crm_kit.migrations import SchemaTooNew, head_of, migrate
+from crm_kit import clock
+from crm_kit.events.epochs import begin_epoch
+from crm_kit.schema import adoption
+from crm_kit.schema.migrations import SchemaTooNew, head_of, migrate
+from crm_kit.schema.standing import Standing
 from crm_kit.schema.v0005_partitions import INDEXES
-from crm_kit.standing import Standing
+from crm_kit.store.database import Database
+from crm_kit.store.record import new_id
 from crm_kit.testing.databases import Databases
 from crm_sales.app import SERVICE
 

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 import crm_sales.migrations
-from crm_kit.db import Database
-from crm_kit.migrations import head_of, migrate
-from crm_kit.setup import prepare
+from crm_kit.schema.migrations import head_of, migrate
+from crm_kit.schema.setup import prepare
+from crm_kit.store.database import Database
 from crm_kit.testing import Client, People, principal
 from crm_kit.testing.databases import Databases, settings_for
 from crm_kit.testing.issuer import Issuer

@@ -32,8 +32,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from crm_identity.business_unit.model import ROOT_ID
-from crm_kit.access import Principal
-from crm_kit.runtime import Service
+from crm_kit.access.privileges import Principal
+from crm_kit.process.runtime import Service
 from crm_kit.testing import Client, People, principal
 from crm_kit.testing.figures import Figures
 from crm_kit.testing.serving import served

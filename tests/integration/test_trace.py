@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from crm_kit.consumers import Consumers
+from crm_kit.events.consumers import Consumers
 from crm_local.suite import SERVICES, in_database
 from tests.integration.collector import Collector, Span
 from tests.integration.suite import Person, Suite

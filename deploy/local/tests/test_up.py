@@ -86,7 +86,7 @@ class Place:
                 "main": _SERVE,
                 "worker": _SERVE,
                 "setup": _SETUP,
-                "consumers": f"from crm_kit.consumers import Consumers\nCONSUMERS = Consumers('{package}')\n",
+                "consumers": f"from crm_kit.events.consumers import Consumers\nCONSUMERS = Consumers('{package}')\n",
             }.items():
                 (directory / f"{module}.py").write_text(text)
         monkeypatch.setenv("PYTHONPATH", str(root / "services"))

@@ -12,10 +12,10 @@ from crm_activities.tables import ENTITIES
 from crm_activities.worker import TIMERS
 from crm_contracts.catalogue import entity_for
 from crm_contracts.sales import AccountCreated, LeadCreated
-from crm_kit.access import Depth, Principal
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.events.timers import TimerLoop
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, announced, principal
-from crm_kit.timers import TimerLoop
 
 API = "/api/v1"
 ME = UUID("01900000-0000-7000-8000-0000000000aa")

@@ -8,10 +8,10 @@ import pytest
 from crm_activities.seed import AFTER_COMPLAINT, AFTER_WIN, seed
 from crm_contracts.sales import OpportunityCreated, OpportunityReopened, OpportunityWon
 from crm_contracts.service import CaseCreated, CaseReactivated, CaseResolved
-from crm_kit.db import new_id
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, announced
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 WON = {"name": "Gold card", "status": "won", "status_reason": "won"}
 TASKS = "select subject, regarding_id, owner_id, business_unit_id, due_at, status, created_by from task"

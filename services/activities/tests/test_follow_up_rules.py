@@ -14,10 +14,10 @@ from crm_contracts.catalogue import event_for
 from crm_contracts.filters import Op
 from crm_contracts.sales import OpportunityWon
 from crm_contracts.service import CasePriority, CaseResolved, CaseType
-from crm_kit.access import Depth
+from crm_kit.access.privileges import Depth
 from crm_kit.errors import InvalidValue
+from crm_kit.process.runtime import Runtime
 from crm_kit.records.filtering import Filterable, Parameters
-from crm_kit.runtime import Runtime
 from crm_kit.testing import Client, principal
 
 RULES = "/api/v1/follow-up-rules"

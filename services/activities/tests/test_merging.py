@@ -9,12 +9,12 @@ from crm_activities.merging import MOVER
 from crm_activities.worker import TIMERS
 from crm_contracts import sales
 from crm_contracts.catalogue import Event
-from crm_kit.access import Principal
-from crm_kit.db import new_id
+from crm_kit.access.privileges import Principal
+from crm_kit.events.timers import TimerLoop
+from crm_kit.process.runtime import Runtime
 from crm_kit.records import moving
-from crm_kit.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, announced, principal
-from crm_kit.timers import TimerLoop
 
 API = "/api/v1"
 CALLER = new_id()

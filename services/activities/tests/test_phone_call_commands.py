@@ -12,7 +12,7 @@ from crm_activities.phone_call.schemas import PhoneCallComplete, PhoneCallCreate
 from crm_contracts.activities import CallDirection, CallReason, PhoneCallReminderDue
 from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
 from crm_kit.testing import announced, emitted
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 DUE = datetime(2026, 12, 1, 9, tzinfo=UTC)
 TYPE = "crm.activities.phone_call.{}.v1"

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from crm_contracts.sales import AccountCreated, AccountDeactivated, ContactCreated, ContactUpdated
-from crm_kit.access import Depth, Principal
-from crm_kit.db import new_id
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, announced, counted, principal
 
 CALLS = "/api/v1/phone-calls"

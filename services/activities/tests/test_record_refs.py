@@ -31,16 +31,16 @@ from crm_contracts.sales import (
 )
 from crm_contracts.samples import sample
 from crm_contracts.types import RefInput
-from crm_kit.access import Depth, Principal, UnitTree
-from crm_kit.announcing import Cause
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
+from crm_kit.access.privileges import Depth, Principal, UnitTree
 from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
-from crm_kit.received import Message
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
 from crm_kit.records.filtering import Parameters
-from crm_kit.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import principal
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 Stories = Callable[..., Any]
 

@@ -32,8 +32,8 @@ from crm_contracts.service import (
     CaseResolved,
     CaseWaiting,
 )
-from crm_kit.access import Depth, Principal
-from crm_kit.db import new_id
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, principal
 
 API = "/api/v1"

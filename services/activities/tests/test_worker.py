@@ -9,9 +9,9 @@ from typing import Any
 
 from crm_activities.consumers import CONSUMERS
 from crm_contracts.sales import LeadCreated, LeadQualified, OpportunityCreated, OpportunityWon
-from crm_kit.bus import EVENTS, Publisher, outgoing
-from crm_kit.received import Message
-from crm_kit.settings import Settings
+from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.received import Message
 from crm_kit.testing import Client, Rabbit
 
 WON = {"name": "Gold card", "status": "won", "status_reason": "won"}

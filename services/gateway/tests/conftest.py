@@ -10,8 +10,8 @@ import pytest
 from crm_gateway.app import SERVICE
 from crm_gateway.main import app as gateway_app
 from crm_gateway.settings import GatewaySettings
-from crm_kit.access import Principal
-from crm_kit.runtime import Service
+from crm_kit.access.privileges import Principal
+from crm_kit.process.runtime import Service
 from crm_kit.testing import Client, Issuer, principal
 from crm_kit.testing.databases import ServiceDatabase
 from crm_kit.testing.serving import served

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from crm_kit import clock
-from crm_kit.addresses import client_address
+from crm_kit.network.addresses import client_address
 from crm_kit.testing import Client, Issuer, principal
 from crm_kit.testing.databases import ServiceDatabase
 

@@ -14,8 +14,8 @@ from crm_gateway.documents.problems import EXPLAINED
 from crm_gateway.main import app as gateway_app
 from crm_gateway.routes import upstream_of
 from crm_gateway.settings import GatewaySettings
-from crm_kit.problems import STATUS
-from crm_kit.settings import Settings
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.problems import STATUS
 from crm_kit.testing import Client
 
 from .conftest import Start

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from crm_gateway.proxy.upstream import KEPT_ALIVE_SECONDS
-from crm_kit.server import IDLE_SECONDS
-from crm_kit.settings import Settings
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.server import IDLE_SECONDS
 
 
 def test_no_connection_is_used_at_the_moment_a_service_closes_it() -> None:

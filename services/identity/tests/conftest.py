@@ -16,14 +16,14 @@ from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.main import app as identity_app
 from crm_identity.security_role.domain import ADMINISTRATOR_ID
 from crm_identity.settings import IdentitySettings
-from crm_kit.access import Principal
-from crm_kit.announcing import Cause
-from crm_kit.runtime import Runtime, Service
-from crm_kit.settings import Settings
+from crm_kit.access.privileges import Principal
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Runtime, Service
 from crm_kit.testing import Answer, Client, Issuer
 from crm_kit.testing.databases import ServiceDatabase, settings_for
 from crm_kit.testing.people import grants
-from crm_kit.uow import UnitOfWork, system_principal
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork, system_principal
 
 PASSWORD = "correct horse battery staple"
 

@@ -8,7 +8,7 @@ import pytest
 from crm_contracts.types import normal_email
 from crm_identity.auth.throttle import account_key
 from crm_kit.identifiers import ASCII_FOLD, fold
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client
 
 from .conftest import Login, NewUser

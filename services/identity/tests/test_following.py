@@ -11,8 +11,8 @@ from uuid import UUID
 
 from crm_identity.consumers import CONSUMERS
 from crm_identity.security_role.domain import AUDITOR_ID
-from crm_kit.runtime import Runtime
-from crm_kit.settings import Settings
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, Rabbit
 
 from .conftest import Login, NewUser

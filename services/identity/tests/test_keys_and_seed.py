@@ -28,10 +28,10 @@ from crm_identity.seed import seed
 from crm_identity.settings import IdentitySettings
 from crm_identity.tables import METADATA
 from crm_kit import clock
-from crm_kit.runtime import Runtime
-from crm_kit.signing import SigningKey
+from crm_kit.access.signing import SigningKey
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, announced
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 from .conftest import PASSWORD, Login, superseded
 

@@ -10,7 +10,7 @@ import pytest
 from crm_identity.auth.lockout import forget_old_failures
 from crm_identity.settings import IdentitySettings
 from crm_kit import clock
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client
 
 from .conftest import PASSWORD, Login, NewUser

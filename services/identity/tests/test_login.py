@@ -16,8 +16,8 @@ from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.security_role.domain import ADMINISTRATOR_ID
 from crm_identity.settings import IdentitySettings
 from crm_kit import clock
-from crm_kit.addresses import client_address
-from crm_kit.runtime import Runtime
+from crm_kit.network.addresses import client_address
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client
 
 from .conftest import PASSWORD, Login, NewUser

@@ -10,7 +10,7 @@ from crm_identity.operate import list_users, main, reset_password, restore, unlo
 from crm_identity.security_role.domain import ADMINISTRATOR_ID
 from crm_identity.settings import IdentitySettings
 from crm_kit.errors import DomainError
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client
 
 from .conftest import Login, NewUser

@@ -9,10 +9,10 @@ import pytest
 from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.security_role.domain import ADMINISTRATOR_ID
 from crm_identity.seed import seed
-from crm_kit.access import Principal
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 from .conftest import NewUser
 

@@ -19,7 +19,7 @@ from crm_identity.reach.domain import (
     refusal_of_change,
     rows_of,
 )
-from crm_kit.access import Principal, UnitTree
+from crm_kit.access.privileges import Principal, UnitTree
 
 PRIVILEGES = (Privilege.READ, Privilege.DELETE)
 UNITS = [UUID(int=n) for n in range(1, 6)]

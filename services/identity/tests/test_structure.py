@@ -8,8 +8,8 @@ import pytest
 
 from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.security_role.domain import AUDITOR_ID
-from crm_kit.access import Principal
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client
 
 from .conftest import NewUser, superseded

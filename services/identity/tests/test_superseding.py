@@ -11,8 +11,8 @@ import pytest
 from crm_contracts.access import Claims
 from crm_identity.auth.sessions import spend
 from crm_kit import clock
-from crm_kit.directory import Revocation
-from crm_kit.runtime import Runtime
+from crm_kit.access.directory import Revocation
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client
 
 from .conftest import Login, NewUser, superseded

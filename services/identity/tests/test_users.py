@@ -9,8 +9,8 @@ from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.security_role.domain import ADMINISTRATOR_ID, AUDITOR_ID
 from crm_identity.user.domain import LIFECYCLE
 from crm_kit import clock
-from crm_kit.access import Depth, Principal
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, announced
 from crm_kit.testing.people import grants, principal
 

@@ -17,11 +17,11 @@ from crm_insights.app import SERVICE
 from crm_insights.consumers import CONSUMERS
 from crm_insights.main import app
 from crm_kit import clock
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime, Service
-from crm_kit.settings import Settings
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime, Service
+from crm_kit.store.record import new_id
 from crm_kit.testing.people import HEADQUARTERS
 
 Hear = Callable[..., Awaitable[None]]

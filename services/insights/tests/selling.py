@@ -21,8 +21,8 @@ from crm_contracts.sales import (
     SalesStageUpdated,
 )
 from crm_contracts.types import utc_text
-from crm_kit.db import new_id
-from crm_kit.received import Message
+from crm_kit.events.received import Message
+from crm_kit.store.record import new_id
 
 from .conftest import Story
 

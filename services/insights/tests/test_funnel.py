@@ -26,9 +26,9 @@ from crm_contracts.sales import (
     SalesStageUpdated,
 )
 from crm_insights.consumers import CONSUMERS
-from crm_kit.dispatch import Dispatcher
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, counted
 
 from .conftest import Hear

@@ -12,9 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_contracts.sales import OpportunityAssigned
-from crm_kit.access import Depth, Principal, Privilege, UnitTree
-from crm_kit.db import new_id
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import (
+    Depth,
+    Principal,
+    Privilege,
+    UnitTree,
+)
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, People, principal
 
 from .conftest import Hear

@@ -6,9 +6,9 @@ import socket
 import sys
 
 from crm_insights.consumers import CONSUMERS
-from crm_kit.bus import EVENTS, Publisher, outgoing
-from crm_kit.received import Message
-from crm_kit.settings import Settings
+from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.received import Message
 from crm_kit.testing import Client, Rabbit
 
 from .selling import Deal, Lead, four_stages, recount

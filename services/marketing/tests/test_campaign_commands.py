@@ -10,7 +10,7 @@ from crm_contracts.marketing import CampaignChannel, CampaignType
 from crm_contracts.money import Money
 from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
 from crm_kit.testing import announced, emitted
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_marketing.campaign import commands
 from crm_marketing.campaign.model import Campaign
 from crm_marketing.campaign.schemas import CampaignCopy, CampaignCreate, CampaignUpdate

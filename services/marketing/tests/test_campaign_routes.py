@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from crm_kit.access import Depth, Principal
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, counted, principal
 from crm_marketing.campaign.domain import LIFECYCLE
 

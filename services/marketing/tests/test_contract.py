@@ -9,8 +9,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from crm_contracts.catalogue import events_of
 from crm_contracts.marketing import CampaignSnapshot
 from crm_contracts.schemas import event_schema
+from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources
-from crm_kit.runtime import Runtime
 from crm_kit.testing import Client, announced
 from crm_marketing.tables import ENTITIES
 

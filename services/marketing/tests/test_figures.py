@@ -31,10 +31,10 @@ from crm_contracts.sales import (
     OpportunityUpdated,
     OpportunityWon,
 )
-from crm_kit.access import Depth, Principal
-from crm_kit.dispatch import Dispatcher
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, counted, principal
 from crm_marketing.consumers import CONSUMERS
 

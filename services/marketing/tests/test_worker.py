@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from crm_contracts.sales import LeadCreated, LeadQualified, OpportunityCreated, OpportunityWon
-from crm_kit.bus import EVENTS, Publisher, outgoing
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
-from crm_kit.settings import Settings
+from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, Rabbit
 from crm_marketing.consumers import CONSUMERS
 

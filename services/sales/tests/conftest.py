@@ -7,12 +7,12 @@ from fastapi import FastAPI
 
 from crm_contracts.marketing import CampaignCreated
 from crm_kit import clock
-from crm_kit.access import Principal
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime, Service
-from crm_kit.settings import Settings
+from crm_kit.access.privileges import Principal
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime, Service
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client
 from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS

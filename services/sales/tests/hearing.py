@@ -10,8 +10,8 @@ from crm_contracts.catalogue import Event
 from crm_contracts.samples import sample
 from crm_contracts.types import utc_text
 from crm_kit import clock
-from crm_kit.db import new_id
-from crm_kit.received import Message
+from crm_kit.events.received import Message
+from crm_kit.store.record import new_id
 from crm_kit.testing.people import HEADQUARTERS
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client, announced
 
 API = "/api/v1"

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.db import Record, fetch, new_id
-from crm_kit.runtime import Runtime
-from crm_kit.timers import DueQuery
+from crm_kit.events.timers import DueQuery
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.database import fetch
+from crm_kit.store.record import Record, new_id
 
 ROWS = 2000
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from crm_kit import clock
-from crm_kit.timers import TimerLoop
+from crm_kit.events.timers import TimerLoop
 from crm_sales.worker import TIMERS
 
 from .journey import Json, Sales, euros

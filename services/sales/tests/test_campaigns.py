@@ -13,8 +13,8 @@ from crm_contracts.marketing import (
     CampaignDeleted,
     CampaignSnapshot,
 )
-from crm_kit.access import Depth, Principal
-from crm_kit.db import new_id
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.store.record import new_id
 from crm_kit.testing import principal
 
 from .hearing import Story

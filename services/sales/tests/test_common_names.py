@@ -5,8 +5,8 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 
-from crm_kit.access import Depth, Principal
-from crm_kit.db import new_id
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.store.record import new_id
 from crm_kit.testing import principal
 from crm_kit.testing.databases import ServiceDatabase
 from crm_sales.duplicates import finding

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.errors import InvalidValue
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import People, counted, principal
 from crm_sales.competitor.domain import win_rate
 from crm_sales.opportunity.domain import MAX_COMPETITORS, require_kept, with_competitor

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from crm_kit.access import Depth, Principal
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client, People, counted, principal
 
 from .journey import ADA, API, Json, Sales

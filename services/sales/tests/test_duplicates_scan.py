@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from crm_kit.access import Depth, Principal
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, counted, principal
 from crm_sales.duplicates import scanning
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.testing import People, principal
 from crm_sales.goal.domain import MAX_LEVELS
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.testing import principal
 
 from .journey import Sales

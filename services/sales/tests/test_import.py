@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.importing import runner
 from crm_kit.importing.runner import ImportLoop
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client, People, counted, principal
 from crm_sales.worker import IMPORTERS
 

@@ -14,12 +14,12 @@ import pytest
 import structlog
 
 from crm_kit import clock
-from crm_kit.access import Depth, Principal
-from crm_kit.directory_feed import FORGET_REVOCATIONS
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.copies.directory_feed import FORGET_REVOCATIONS
 from crm_kit.importing import operations, queue, runner
 from crm_kit.importing.outcome import Outcome
 from crm_kit.importing.runner import ImportLoop
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, People, principal
 from crm_kit.testing.databases import ServiceDatabase
 from crm_sales.worker import IMPORTERS

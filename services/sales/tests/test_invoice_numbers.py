@@ -3,10 +3,10 @@
 import asyncio
 from uuid import UUID
 
-from crm_kit.announcing import Cause
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, principal
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.invoice.issue import issue_invoice
 
 from .journey import Json, Sales

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from crm_kit import clock
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import People
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.overdue import due_and_unpaid

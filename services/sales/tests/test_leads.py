@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.testing import People, emitted, principal
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.lead.commands import contact_lead, create_lead
 from crm_sales.lead.schemas import LeadCreate
 

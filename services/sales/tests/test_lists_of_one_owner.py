@@ -7,9 +7,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from crm_kit.access import Depth, Principal
-from crm_kit.db import new_id
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.records import pages
+from crm_kit.store.record import new_id
 from crm_kit.testing import People, principal
 from crm_kit.testing.databases import ServiceDatabase
 

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 
-from crm_kit.access import Depth, Principal
-from crm_kit.db import new_id
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources
-from crm_kit.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import principal
 from crm_sales.account.schemas import AccountMergeField, AccountUpdate
 from crm_sales.contact.schemas import ContactMergeField, ContactUpdate

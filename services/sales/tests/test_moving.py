@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Index
 
-from crm_kit.db import Mergeable
+from crm_kit.events.timers import TimerLoop, Timers
+from crm_kit.process.runtime import Runtime
 from crm_kit.records import moving
-from crm_kit.runtime import Runtime
+from crm_kit.store.record import Mergeable
 from crm_kit.testing import counted
-from crm_kit.timers import TimerLoop, Timers
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.merging.referrers import MOVER, REFERRERS
 from crm_sales.tables import ENTITIES, METADATA
 from crm_sales.worker import TIMERS

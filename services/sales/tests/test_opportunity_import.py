@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, People, counted
 
 from .journey import API, Json, Sales, euros

@@ -1,6 +1,6 @@
 """What a deal is about: lines of products, and what they say it is worth."""
 
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import counted
 
 from .journey import ADA, Json, Sales, euros

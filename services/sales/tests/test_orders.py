@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.testing import principal
 
 from .journey import Json, Sales, euros

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.errors import InvalidValue
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import counted, principal
 from crm_sales.product.domain import MAX_LEVELS, why_not_sold
 from crm_sales.validity import require_period

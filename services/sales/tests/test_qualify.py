@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.testing import principal
 
 from .journey import ADA, Sales, euros

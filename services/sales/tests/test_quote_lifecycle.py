@@ -17,12 +17,12 @@ from sqlalchemy.exc import IntegrityError
 
 from crm_contracts.money import Money, exponent
 from crm_kit import clock
-from crm_kit.access import Depth, Principal
-from crm_kit.announcing import Cause
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.events.timers import TimerLoop
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import People, principal
-from crm_kit.timers import TimerLoop
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.pricing.schemas import LineInput
 from crm_sales.quote.commands import create_quote
 from crm_sales.quote.domain import LIFECYCLE

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.clock import now
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import counted, principal
 
 from .journey import ADA, API, Json, Sales, euros

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from crm_kit import clock
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.testing import principal
 
 from .journey import API, Sales, euros

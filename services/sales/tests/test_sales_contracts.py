@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_kit import clock
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.errors import InvalidValue
-from crm_kit.runtime import Runtime
+from crm_kit.events.timers import TimerLoop
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import People, counted, principal
-from crm_kit.timers import TimerLoop
 from crm_sales.sales_contract.commands import past_their_end
 from crm_sales.sales_contract.domain import require_order, require_period
 from crm_sales.sales_contract.model import SalesContract

@@ -4,8 +4,8 @@ import pytest
 
 from crm_contracts import sales as contracts
 from crm_contracts.catalogue import Event
+from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources
-from crm_kit.runtime import Runtime
 from crm_kit.testing import People
 from crm_sales.tables import ENTITIES
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
-from crm_kit.access import Depth, Principal
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import counted, principal
 
 from .journey import ADA, API, Sales

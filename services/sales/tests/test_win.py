@@ -9,7 +9,7 @@ import pytest
 
 from crm_contracts.types import utc_text
 from crm_kit import clock
-from crm_kit.access import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal
 from crm_kit.testing import principal
 
 from .journey import ADA, Json, Sales, euros

@@ -4,7 +4,7 @@ import pytest
 
 from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
 from crm_kit.testing import announced, emitted
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.case import commands
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.case.schemas import CaseCreate, CaseCustomerInput, CaseResolve, CaseUpdate

@@ -11,10 +11,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from crm_contracts.catalogue import events_of
 from crm_contracts.schemas import event_schema
 from crm_contracts.service import CaseSnapshot
-from crm_kit.access import Depth, Principal
-from crm_kit.db import new_id
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources
-from crm_kit.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import People, counted, principal
 from crm_service_mgmt.case.domain import LIFECYCLE
 from crm_service_mgmt.tables import ENTITIES

@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from crm_kit.access import Depth
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.projections import project_stubs
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
+from crm_kit.access.privileges import Depth
+from crm_kit.copies.projections import project_stubs
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, principal
 from crm_service_mgmt.projections.customer_ref import CustomerRef
 

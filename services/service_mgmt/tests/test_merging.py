@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from crm_kit.access import Depth
+from crm_kit.access.privileges import Depth
+from crm_kit.events.timers import TimerLoop
+from crm_kit.process.runtime import Runtime
 from crm_kit.records import moving
-from crm_kit.runtime import Runtime
 from crm_kit.testing import principal
-from crm_kit.timers import TimerLoop
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.merging import REFERRERS
 from crm_service_mgmt.worker import TIMERS

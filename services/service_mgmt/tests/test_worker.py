@@ -6,8 +6,8 @@ import socket
 import sys
 from typing import Any
 
-from crm_kit.bus import EVENTS, Publisher, outgoing
-from crm_kit.settings import Settings
+from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.configuration.settings import Settings
 from crm_kit.testing import Client, Rabbit
 from crm_service_mgmt.consumers import CONSUMERS
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from crm_contracts.types import FORMS, EntityName, Phone, ShortText
-from crm_kit.phrases import of_form, of_rule
+from crm_kit.http.phrases import of_form, of_rule
 
 
 class Order(BaseModel):

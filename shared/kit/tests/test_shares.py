@@ -4,7 +4,12 @@ import asyncio
 
 import pytest
 
-from crm_kit.shares import LONGEST_LINE, OthersFirst, Shares, TooManyAtOnce
+from crm_kit.store.shares import (
+    LONGEST_LINE,
+    OthersFirst,
+    Shares,
+    TooManyAtOnce,
+)
 
 
 async def settled() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from crm_kit import subscribers, topology
-from crm_kit.bus import BrokerRefused
+from crm_kit.broker.bus import BrokerRefused
 from crm_kit.clock import monotonic
+from crm_kit.operating import subscribers, topology
 from crm_local import entrypoints
 from crm_local.suite import Backends, Service
 

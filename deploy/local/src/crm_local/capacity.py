@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from crm_kit.sessions import Connection
+from crm_kit.store.sessions import Connection
 from crm_local.suite import SERVICES, Role, Service, database_name
 
 _LISTENS = 1

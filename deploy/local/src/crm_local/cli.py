@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from crm_kit.secret_files import secret
+from crm_kit.configuration.secret_files import secret
 from crm_local import checks, control, lock, rolling
 from crm_local.servers import NoServer
 from crm_local.state import CHECKOUT, Home, HomeInUse, Kept
@@ -74,8 +74,8 @@ def _delegate(name: str, argv: list[str]) -> int:
     if argv and argv[0] in reconciling.COMMANDS:
         parties = import_module("crm_local.parties").of(deployment)
         return int(reconciling.main(argv, parties, backends.amqp_url))
-    command = import_module("crm_kit.events_command")
-    broker = import_module("crm_kit.events_to_queue").Broker(backends.amqp_url, backends.amqp_management_url)
+    command = import_module("crm_kit.operating.events_command")
+    broker = import_module("crm_kit.operating.events_to_queue").Broker(backends.amqp_url, backends.amqp_management_url)
     return int(command.main(argv, databases, broker, beside=reconciling.COMMANDS))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from crm_kit.clock import monotonic
-from crm_kit.postgres import Target
+from crm_kit.network.postgres import Target
 from crm_local import capacity
 from crm_local.deployment import Deployment
 from crm_local.suite import Service, database_name, in_database

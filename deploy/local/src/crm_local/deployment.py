@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from crm_kit.amqp_urls import Brokers
-from crm_kit.management import user_of
-from crm_kit.postgres import Target
-from crm_kit.secret_files import secret
-from crm_kit.urls import as_role, as_user
+from crm_kit.broker.management import user_of
+from crm_kit.configuration.secret_files import secret
+from crm_kit.network.amqp_urls import Brokers
+from crm_kit.network.postgres import Target
+from crm_kit.network.urls import as_role, as_user
 from crm_local.control import NotReady
 from crm_local.credentials import derived
 from crm_local.state import Home

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from crm_local.suite import Role, Service
 
 if TYPE_CHECKING:
-    from crm_kit.consumers import Consumers
-    from crm_kit.runtime import Service as Definition
+    from crm_kit.events.consumers import Consumers
+    from crm_kit.process.runtime import Service as Definition
 
 _MODULES = ("main", "worker")
 
@@ -39,7 +39,7 @@ def serve(service: Service, role: Role) -> None:
     """Run a service in this process until it is told to end, with the exit code it returns."""
     main, worker = (import_module(f"{service.package}.{module}") for module in _MODULES)
     if role == "all":
-        sys.exit(import_module("crm_kit.combined").run_combined(main.app, worker.WORK))
+        sys.exit(import_module("crm_kit.worker.combined").run_combined(main.app, worker.WORK))
     sys.exit((main if role == "api" else worker).run())
 
 
@@ -67,7 +67,7 @@ def definition(service: Service) -> "Definition":
 
 def newest_revision(service: Service) -> str:
     """The newest revision of the service's database that this release knows."""
-    revision: str = import_module("crm_kit.migrations").head_of(definition(service).migrations)
+    revision: str = import_module("crm_kit.schema.migrations").head_of(definition(service).migrations)
     return revision
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from crm_kit.bus import BrokerDown, BrokerRefused
-from crm_kit.management import TopologyError
-from crm_kit.postgres import Target, why
+from crm_kit.broker.bus import BrokerDown, BrokerRefused
+from crm_kit.broker.management import TopologyError
+from crm_kit.network.postgres import Target, why
 from crm_local import broker, databases, entrypoints
 from crm_local.capacity import TooFew
 from crm_local.deployment import Deployment

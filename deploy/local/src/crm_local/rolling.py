@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crm_kit.db import new_id
+from crm_kit.store.record import new_id
 from crm_local.control import NotReady
 from crm_local.state import Home
 

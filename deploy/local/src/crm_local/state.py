@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
-from crm_kit.secret_files import secret
+from crm_kit.configuration.secret_files import secret
 from crm_local import ports
 from crm_local.accounts import write_private
 from crm_local.processes import ProcessRef

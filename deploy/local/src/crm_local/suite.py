@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from crm_kit import urls
-from crm_kit.secret_files import blanked
+from crm_kit.configuration.secret_files import blanked
+from crm_kit.network import urls
 from crm_local.credentials import derived
 from crm_local.ports import LOOPBACK
 from crm_local.state import Kept

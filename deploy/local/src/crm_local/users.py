@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from crm_kit.secret_files import blanked
+from crm_kit.configuration.secret_files import blanked
 from crm_local.deployment import Deployment
 from crm_local.state import Home
 from crm_local.suite import SERVICES

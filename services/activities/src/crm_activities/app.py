@@ -3,7 +3,7 @@
 from crm_activities.projections.record_ref import names_of
 from crm_activities.seed import seed
 from crm_activities.tables import ENTITIES, METADATA
-from crm_kit.runtime import Service
+from crm_kit.process.runtime import Service
 
 SERVICE = Service(
     name="activities",

@@ -9,8 +9,8 @@ from crm_activities.projections.timeline_event import TimelineEvent, keep_timeli
 from crm_contracts.catalogue import all_events, events_about
 from crm_contracts.sales import ACCOUNT, CONTACT, LEAD, AccountMerged, ContactMerged, LeadMerged, OpportunityWon
 from crm_contracts.service import CaseResolved
-from crm_kit.consumers import Consumers
-from crm_kit.directory_feed import follow_identity
+from crm_kit.copies.directory_feed import follow_identity
+from crm_kit.events.consumers import Consumers
 
 CONSUMERS = Consumers("activities")
 follow_identity(CONSUMERS, "activities")

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import DeclarativeBase
 
-from crm_kit.db import TYPE_MAP, service_metadata
+from crm_kit.store.columns import TYPE_MAP, service_metadata
 
 
 class Base(DeclarativeBase):

@@ -9,9 +9,9 @@ from crm_activities.follow_up.routes import router as follow_up_rules
 from crm_activities.phone_call.routes import router as phone_calls
 from crm_activities.task.routes import router as tasks
 from crm_activities.timeline.routes import router as timeline
-from crm_kit.server import serve
-from crm_kit.settings import Settings
-from crm_kit.web import create_app
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.server import serve
+from crm_kit.http.web import create_app
 
 
 def app(settings: Settings | None = None) -> FastAPI:

@@ -9,9 +9,9 @@ from crm_activities.activity.types import CHANGES
 from crm_activities.db import Base
 from crm_activities.projections.record_ref import RecordRef
 from crm_contracts.sales import AccountMerged, ContactMerged, LeadMerged
+from crm_kit.copies.survivors import survivor_known
 from crm_kit.records.moving import Mover, Moving, Referrer
-from crm_kit.survivors import survivor_known
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 class MoveTask(Moving, Base):

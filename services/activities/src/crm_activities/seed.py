@@ -10,7 +10,7 @@ from crm_activities.tables import METADATA
 from crm_contracts.activities import FollowUpRuleCreated, Priority
 from crm_contracts.sales import OpportunityWon
 from crm_contracts.service import CaseResolved, CaseType
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 AFTER_WIN = UUID("0190a000-0000-7000-8000-000000000101")
 AFTER_COMPLAINT = UUID("0190a000-0000-7000-8000-000000000102")

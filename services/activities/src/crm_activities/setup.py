@@ -1,7 +1,7 @@
 """Prepare the activities database: migrate it, and make the rules every organisation starts with."""
 
 from crm_activities.app import SERVICE
-from crm_kit.setup import prepare
+from crm_kit.schema.setup import prepare
 
 
 def run() -> None:

@@ -1,6 +1,6 @@
 """The gateway as the kit sees it."""
 
 from crm_gateway.tables import METADATA
-from crm_kit.runtime import Service
+from crm_kit.process.runtime import Service
 
 SERVICE = Service(name="gateway", title="Gateway", metadata=METADATA, migrations="crm_gateway.migrations")

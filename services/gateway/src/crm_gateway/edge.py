@@ -13,14 +13,14 @@ from crm_gateway.proxy.passthrough import Visit, pass_through
 from crm_gateway.proxy.upstream import Upstreams
 from crm_gateway.routes import PREFIX, PUBLIC, route_of, upstream_of
 from crm_gateway.settings import GatewaySettings
-from crm_kit.addresses import client_address
+from crm_kit.access.tokens import TokenVerifier, bearer
 from crm_kit.errors import DomainError
-from crm_kit.problems import problem
-from crm_kit.requests import trace_id
-from crm_kit.runtime import Runtime
-from crm_kit.tokens import TokenVerifier, bearer
-from crm_kit.web import unforeseen
-from crm_kit.web_figures import ROUTE
+from crm_kit.http.problems import problem
+from crm_kit.http.requests import trace_id
+from crm_kit.http.web import unforeseen
+from crm_kit.http.web_figures import ROUTE
+from crm_kit.network.addresses import client_address
+from crm_kit.process.runtime import Runtime
 
 Headers = list[tuple[bytes, bytes]]
 

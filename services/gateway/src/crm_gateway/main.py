@@ -12,9 +12,9 @@ from crm_gateway.edge import Edge
 from crm_gateway.proxy.upstream import open_upstreams
 from crm_gateway.settings import GatewaySettings
 from crm_gateway.views import customer, state_machines
-from crm_kit.server import serve
-from crm_kit.settings import Settings, read
-from crm_kit.web import Context, create_app
+from crm_kit.configuration.settings import Settings, read
+from crm_kit.http.server import serve
+from crm_kit.http.web import Context, create_app
 
 
 def app(settings: Settings | None = None) -> FastAPI:

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from crm_kit.addresses import networks
-from crm_kit.settings import Settings
+from crm_kit.configuration.settings import Settings
+from crm_kit.network.addresses import networks
 
 
 class GatewaySettings(Settings):

@@ -1,7 +1,7 @@
 """Prepare the gateway's database."""
 
 from crm_gateway.app import SERVICE
-from crm_kit.setup import prepare
+from crm_kit.schema.setup import prepare
 
 
 def run() -> None:

@@ -2,7 +2,7 @@
 
 from crm_identity.seed import seed
 from crm_identity.tables import ENTITIES, METADATA
-from crm_kit.runtime import Service
+from crm_kit.process.runtime import Service
 
 SERVICE = Service(
     name="identity",

@@ -13,10 +13,10 @@ from crm_identity.security_role.routes import router as security_roles
 from crm_identity.settings import own_settings
 from crm_identity.team.routes import router as teams
 from crm_identity.user.routes import router as users
-from crm_kit.runtime import Runtime
-from crm_kit.server import serve
-from crm_kit.settings import Settings
-from crm_kit.web import create_app
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.server import serve
+from crm_kit.http.web import create_app
+from crm_kit.process.runtime import Runtime
 
 ROUTERS = [
     *(auth.public, auth.keys, auth.private),

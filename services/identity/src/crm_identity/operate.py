@@ -29,17 +29,17 @@ from crm_identity.user import commands
 from crm_identity.user.model import User
 from crm_identity.user.schemas import PasswordReset, UserCreate, UserUpdate
 from crm_kit import clock
-from crm_kit.announcing import Cause
-from crm_kit.db import new_id
-from crm_kit.environment import read
+from crm_kit.configuration.environment import read
+from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
+from crm_kit.http.phrases import of_rule
 from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.operators import operator_name
-from crm_kit.outbox import WAKE_CHANNEL
-from crm_kit.phrases import of_rule
-from crm_kit.runtime import Runtime, build_runtime
-from crm_kit.settings import Settings
-from crm_kit.uow import UnitOfWork, system_principal
+from crm_kit.process.runtime import Runtime, build_runtime
+from crm_kit.store.record import new_id
+from crm_kit.work.announcing import Cause
+from crm_kit.work.outbox import WAKE_CHANNEL
+from crm_kit.work.uow import UnitOfWork, system_principal
 
 LIST = """
 select u.id, u.email, u.name, u.status, c.user_id is not null, $1 = any(u.role_ids)

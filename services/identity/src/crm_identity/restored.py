@@ -2,7 +2,7 @@
 
 from crm_identity.auth.sessions import end_all_sessions
 from crm_kit import clock
-from crm_kit.db import Database
+from crm_kit.store.database import Database
 
 
 async def end_sessions(database_url: str) -> int:

@@ -5,9 +5,9 @@ import sys
 
 from crm_identity.auth.keys import rotate_signing_key
 from crm_identity.settings import own_settings
-from crm_kit.db import Database
-from crm_kit.environment import read
-from crm_kit.settings import Settings
+from crm_kit.configuration.environment import read
+from crm_kit.configuration.settings import Settings
+from crm_kit.store.database import Database
 
 
 async def rotate(settings: Settings) -> str:

@@ -28,7 +28,7 @@ from crm_identity.settings import settings_of
 from crm_identity.user.model import User
 from crm_kit.errors import InvalidValue, NotFound
 from crm_kit.identifiers import ASCII_FOLD, fold
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 EMAIL_TAKEN = f"select exists (select from user_account where {ASCII_FOLD.format('email')} = $1)"  # noqa: S608
 

@@ -6,8 +6,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from crm_kit.environment import EnvironmentSettings, read
-from crm_kit.runtime import Runtime
+from crm_kit.configuration.environment import EnvironmentSettings, read
+from crm_kit.process.runtime import Runtime
 
 
 class IdentitySettings(EnvironmentSettings):

@@ -2,7 +2,7 @@
 
 from crm_identity.app import SERVICE
 from crm_identity.settings import own_settings
-from crm_kit.setup import prepare
+from crm_kit.schema.setup import prepare
 
 
 def run() -> None:

@@ -5,8 +5,8 @@ from crm_contracts.sales import LEAD, OPPORTUNITY, SALES_STAGE
 from crm_insights.projections.deal import Deal, keep_deals
 from crm_insights.projections.lead_ref import LeadRef, keep_leads
 from crm_insights.projections.stage_ref import StageRef, keep_stages
-from crm_kit.consumers import Consumers
-from crm_kit.directory_feed import follow_identity
+from crm_kit.copies.directory_feed import follow_identity
+from crm_kit.events.consumers import Consumers
 
 CONSUMERS = Consumers("insights")
 follow_identity(CONSUMERS, "insights")

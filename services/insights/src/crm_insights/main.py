@@ -5,10 +5,10 @@ from fastapi import FastAPI
 from crm_insights.app import SERVICE
 from crm_insights.consumers import CONSUMERS
 from crm_insights.funnel.routes import router as funnel
-from crm_kit.meta import state_machines_router
-from crm_kit.server import serve
-from crm_kit.settings import Settings
-from crm_kit.web import create_app
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.meta import state_machines_router
+from crm_kit.http.server import serve
+from crm_kit.http.web import create_app
 
 
 def app(settings: Settings | None = None) -> FastAPI:

@@ -1,6 +1,6 @@
 """Marketing as the kit sees it."""
 
-from crm_kit.runtime import Service
+from crm_kit.process.runtime import Service
 from crm_marketing.tables import ENTITIES, METADATA
 
 SERVICE = Service(

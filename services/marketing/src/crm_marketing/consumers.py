@@ -2,8 +2,8 @@
 
 from crm_contracts.catalogue import Entity, Event, events_about
 from crm_contracts.sales import LEAD, OPPORTUNITY
-from crm_kit.consumers import Consumers
-from crm_kit.directory_feed import follow_identity
+from crm_kit.copies.directory_feed import follow_identity
+from crm_kit.events.consumers import Consumers
 from crm_marketing.projections.deal import Deal, keep_deals
 from crm_marketing.projections.lead_ref import LeadRef, keep_leads
 

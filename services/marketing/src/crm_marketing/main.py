@@ -2,9 +2,9 @@
 
 from fastapi import FastAPI
 
-from crm_kit.server import serve
-from crm_kit.settings import Settings
-from crm_kit.web import create_app
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.server import serve
+from crm_kit.http.web import create_app
 from crm_marketing.app import SERVICE
 from crm_marketing.campaign.routes import router as campaigns
 from crm_marketing.consumers import CONSUMERS

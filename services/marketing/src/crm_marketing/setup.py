@@ -1,6 +1,6 @@
 """Prepare the marketing database: migrate it. An organisation starts without campaigns."""
 
-from crm_kit.setup import prepare
+from crm_kit.schema.setup import prepare
 from crm_marketing.app import SERVICE
 
 

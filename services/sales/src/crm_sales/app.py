@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.records.presenter import Named
-from crm_kit.runtime import Service, local_names, principal_names
+from crm_kit.process.runtime import Service, local_names, principal_names
+from crm_kit.store.presenter import Named
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.seed import seed

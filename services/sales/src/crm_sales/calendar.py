@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Date, cast, func, literal, select
 
-from crm_kit.db import Timestamp
+from crm_kit.store.columns import Timestamp
 from crm_sales.db import Base
 
 

@@ -5,8 +5,8 @@ from crm_contracts.catalogue import Entity, Event, events_about
 from crm_contracts.identity import USER
 from crm_contracts.marketing import CAMPAIGN
 from crm_contracts.service import CASE
-from crm_kit.consumers import Consumers
-from crm_kit.directory_feed import follow_identity
+from crm_kit.copies.directory_feed import follow_identity
+from crm_kit.events.consumers import Consumers
 from crm_sales.projections.campaign_ref import CampaignRef, keep_campaigns
 from crm_sales.projections.case_ref import CaseRef, keep_cases
 from crm_sales.projections.member_ref import MemberRef, keep_members

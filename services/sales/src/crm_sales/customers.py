@@ -8,7 +8,7 @@ from crm_contracts.sales import (
     PreferredChannel,
     Tier,
 )
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact

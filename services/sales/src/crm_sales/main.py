@@ -2,9 +2,9 @@
 
 from fastapi import FastAPI
 
-from crm_kit.server import serve
-from crm_kit.settings import Settings
-from crm_kit.web import create_app
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.server import serve
+from crm_kit.http.web import create_app
 from crm_sales.account.routes import router as accounts
 from crm_sales.app import SERVICE
 from crm_sales.competitor.routes import router as competitors

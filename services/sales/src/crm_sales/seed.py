@@ -5,7 +5,7 @@ from decimal import Decimal
 from sqlalchemy import func, select
 
 from crm_contracts.sales import CustomerCreation, SalesSettingsCreated, SalesStageCreated
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SETTINGS_ID, SalesSettings
 

@@ -1,6 +1,6 @@
 """Prepare the sales database: migrate it, and make the stages and settings every organisation starts with."""
 
-from crm_kit.setup import prepare
+from crm_kit.schema.setup import prepare
 from crm_sales.app import SERVICE
 
 

@@ -1,6 +1,6 @@
 """Service management as the kit sees it."""
 
-from crm_kit.runtime import Service
+from crm_kit.process.runtime import Service
 from crm_service_mgmt.projections.customer_ref import names_of
 from crm_service_mgmt.tables import ENTITIES, METADATA
 

@@ -2,8 +2,8 @@
 
 from crm_contracts.catalogue import events_about
 from crm_contracts.sales import ACCOUNT, CONTACT, PRODUCT, AccountMerged, ContactMerged
-from crm_kit.consumers import Consumers
-from crm_kit.directory_feed import follow_identity
+from crm_kit.copies.directory_feed import follow_identity
+from crm_kit.events.consumers import Consumers
 from crm_service_mgmt.merging import move_cases
 from crm_service_mgmt.projections.customer_ref import CustomerRef, keep_customers
 from crm_service_mgmt.projections.product_ref import ProductRef, keep_products

@@ -2,9 +2,9 @@
 
 from fastapi import FastAPI
 
-from crm_kit.server import serve
-from crm_kit.settings import Settings
-from crm_kit.web import create_app
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.server import serve
+from crm_kit.http.web import create_app
 from crm_service_mgmt.app import SERVICE
 from crm_service_mgmt.case.routes import router as cases
 from crm_service_mgmt.consumers import CONSUMERS

@@ -4,9 +4,9 @@ from uuid import UUID
 
 from crm_contracts.sales import AccountMerged, ContactMerged
 from crm_contracts.service import CaseUpdated
+from crm_kit.copies.survivors import survivor_known
 from crm_kit.records.moving import Mover, Moving, Referrer
-from crm_kit.survivors import survivor_known
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.db import Base
 from crm_service_mgmt.projections.customer_ref import CustomerRef

@@ -1,6 +1,6 @@
 """Prepare the service database: migrate it. There is nothing that every organisation starts with."""
 
-from crm_kit.setup import prepare
+from crm_kit.schema.setup import prepare
 from crm_service_mgmt.app import SERVICE
 
 

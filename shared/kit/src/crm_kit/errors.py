@@ -1,4 +1,4 @@
-"""What can go wrong in the domain. Each error carries a slug; the HTTP status is chosen once, in ``crm_kit.problems``."""
+"""What can go wrong in the domain. Each error carries a slug; the HTTP status is chosen once, in ``crm_kit.http.problems``."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -2,15 +2,15 @@
 
 from sqlalchemy import MetaData
 
-from crm_kit.audit import audit_table
-from crm_kit.directory import directory_tables
-from crm_kit.epochs import epoch_table
-from crm_kit.idempotency import idempotency_table
+from crm_kit.access.directory import directory_tables
+from crm_kit.events.epochs import epoch_table
+from crm_kit.events.inbox import inbox_tables
 from crm_kit.importing.tables import import_tables
-from crm_kit.inbox import inbox_tables
-from crm_kit.numbers import number_sequences
-from crm_kit.outbox import outbox_tables
 from crm_kit.reconciling.progress import rebuild_tables
+from crm_kit.store.numbers import number_sequences
+from crm_kit.work.audit import audit_table
+from crm_kit.work.idempotency import idempotency_table
+from crm_kit.work.outbox import outbox_tables
 
 
 def add_kit_tables(metadata: MetaData, *, numbers: tuple[str, ...] = ()) -> None:

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from crm_kit.db import Database, service_metadata
-from crm_kit.directory import Directory, directory_tables
+from crm_kit.access.directory import Directory, directory_tables
 from crm_kit.importing.tables import import_tables
-from crm_kit.notify import Notifier
+from crm_kit.store.columns import service_metadata
+from crm_kit.store.database import Database
+from crm_kit.store.notify import Notifier
 from crm_local.servers import Servers
 
 from .signer import Signer

@@ -4,8 +4,8 @@ import secrets
 from uuid import UUID, uuid4
 
 from crm_kit import clock
-from crm_kit.signing import SigningKey
-from crm_kit.tokens import ISSUER
+from crm_kit.access.signing import SigningKey
+from crm_kit.access.tokens import ISSUER
 
 
 class Signer:

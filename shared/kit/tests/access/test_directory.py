@@ -19,15 +19,20 @@ from crm_contracts.identity import (
     UserUpdated,
 )
 from crm_kit import clock
-from crm_kit.announcing import Cause
-from crm_kit.db import Database
-from crm_kit.directory import NAMES_HELD, Directory, Organization
-from crm_kit.directory_feed import keep_organization, keep_principals, keep_revocations, keep_units
-from crm_kit.notify import Notifier
-from crm_kit.runtime import Runtime
-from crm_kit.settings import Settings
-from crm_kit.tokens import TokenVerifier, http_keys
-from crm_kit.uow import UnitOfWork, system_principal
+from crm_kit.access.directory import NAMES_HELD, Directory, Organization
+from crm_kit.access.tokens import TokenVerifier, http_keys
+from crm_kit.configuration.settings import Settings
+from crm_kit.copies.directory_feed import (
+    keep_organization,
+    keep_principals,
+    keep_revocations,
+    keep_units,
+)
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.database import Database
+from crm_kit.store.notify import Notifier
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork, system_principal
 
 UNIT = uuid4()
 

@@ -16,10 +16,16 @@ from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from crm_kit import clock
-from crm_kit.access import Depth, Privilege
-from crm_kit.db import Database
-from crm_kit.directory import Directory
-from crm_kit.tokens import FETCH_AT_MOST_EVERY_SECONDS, InvalidToken, TokenVerifier, bearer, http_keys
+from crm_kit.access.directory import Directory
+from crm_kit.access.privileges import Depth, Privilege
+from crm_kit.access.tokens import (
+    FETCH_AT_MOST_EVERY_SECONDS,
+    InvalidToken,
+    TokenVerifier,
+    bearer,
+    http_keys,
+)
+from crm_kit.store.database import Database
 
 from .signer import Signer
 

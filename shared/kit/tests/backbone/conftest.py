@@ -16,14 +16,16 @@ import orjson
 import pytest
 
 from crm_contracts.envelope import Envelope
-from crm_kit import clock, topology
-from crm_kit.bus import EVENTS, Publisher, outgoing
-from crm_kit.db import Database, new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import Intake
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime, open_runtime
-from crm_kit.settings import Settings
+from crm_kit import clock
+from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import Intake
+from crm_kit.events.received import Message
+from crm_kit.operating import topology
+from crm_kit.process.runtime import Runtime, open_runtime
+from crm_kit.store.database import Database
+from crm_kit.store.record import new_id
 from crm_local.servers import Servers
 
 from .miniature import SERVICE, Base, consumers

@@ -16,12 +16,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from crm_contracts.catalogue import Entity, Event
 from crm_contracts.records import RecordModel
-from crm_kit.consumers import Consumers, envelope_of
-from crm_kit.db import TYPE_MAP, Record, service_metadata
-from crm_kit.projections import Projected, project
-from crm_kit.runtime import Service
+from crm_kit.copies.projections import Projected, project
+from crm_kit.events.consumers import Consumers, envelope_of
+from crm_kit.process.runtime import Service
+from crm_kit.store.columns import TYPE_MAP, service_metadata
+from crm_kit.store.record import Record
 from crm_kit.tables import add_kit_tables
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 class ThingRecord(RecordModel):
@@ -161,6 +162,6 @@ async def echo(event: ThingCreated, uow: UnitOfWork) -> None:
 
 
 if __name__ == "__main__":
-    from crm_kit.worker import Work, run_worker
+    from crm_kit.worker.worker import Work, run_worker
 
     sys.exit(run_worker(Work(SERVICE, consumers)))

@@ -13,16 +13,26 @@ import pytest
 
 from crm_contracts.identity import AccessChangeCreated
 from crm_contracts.samples import sample
-from crm_kit import clock, topology
-from crm_kit.bus import EVENTS, Outcome, Publisher, access_of, direct_key, inbox_of, outgoing, replay_of
-from crm_kit.consumers import Consumers
-from crm_kit.db import new_id
-from crm_kit.directory_feed import follow_identity
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import Intake
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime, access_runtime
-from crm_kit.uow import UnitOfWork
+from crm_kit import clock
+from crm_kit.broker.bus import (
+    EVENTS,
+    Outcome,
+    Publisher,
+    access_of,
+    direct_key,
+    inbox_of,
+    outgoing,
+    replay_of,
+)
+from crm_kit.copies.directory_feed import follow_identity
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import Intake
+from crm_kit.events.received import Message
+from crm_kit.operating import topology
+from crm_kit.process.runtime import Runtime, access_runtime
+from crm_kit.store.record import new_id
+from crm_kit.work.uow import UnitOfWork
 from crm_local.servers import Servers
 
 from .conftest import Story, rows, send, until

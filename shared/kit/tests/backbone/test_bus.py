@@ -2,7 +2,15 @@
 
 import pytest
 
-from crm_kit.bus import EVENTS, PIECE_BYTES, Outcome, Outgoing, Publisher, outgoing, replay_of
+from crm_kit.broker.bus import (
+    EVENTS,
+    PIECE_BYTES,
+    Outcome,
+    Outgoing,
+    Publisher,
+    outgoing,
+    replay_of,
+)
 
 from .test_relay import receive
 

@@ -10,11 +10,18 @@ import structlog.testing
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import chores, clock, housekeeping
-from crm_kit.chores import AT_ONCE, ChoreLoop, Housekeeping, delete_some
-from crm_kit.runtime import Runtime
-from crm_kit.settings import Settings
-from crm_kit.timers import Timers
+from crm_kit import clock
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.timers import Timers
+from crm_kit.process.runtime import Runtime
+from crm_kit.store import chores
+from crm_kit.store.chores import (
+    AT_ONCE,
+    ChoreLoop,
+    Housekeeping,
+    delete_some,
+)
+from crm_kit.worker import housekeeping
 
 from .conftest import rows, until
 

@@ -2,11 +2,12 @@
 
 import random
 
-from crm_kit import clock, deferred
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import Intake
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
+from crm_kit import clock
+from crm_kit.events import deferred
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import Intake
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
 
 from .conftest import Story, rows
 

@@ -7,14 +7,14 @@ import pytest
 
 from crm_contracts.envelope import Envelope
 from crm_kit import clock
-from crm_kit.bus import Publisher
-from crm_kit.consumers import Consumers
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import Intake
-from crm_kit.projections import project
-from crm_kit.runtime import Runtime
+from crm_kit.broker.bus import Publisher
+from crm_kit.copies.projections import project
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import Intake
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing.figures import Figures
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 from . import miniature
 from .conftest import Story, rows, send, until

@@ -3,14 +3,19 @@
 import orjson
 import pytest
 
-from crm_kit import outbox
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.epochs import FIRST, NoEpochs, begin_epoch, current
-from crm_kit.intake import Intake
-from crm_kit.received import Message
-from crm_kit.relay import message_of
-from crm_kit.runtime import Runtime
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.epochs import (
+    FIRST,
+    NoEpochs,
+    begin_epoch,
+    current,
+)
+from crm_kit.events.intake import Intake
+from crm_kit.events.received import Message
+from crm_kit.events.relay import message_of
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
+from crm_kit.work import outbox
 
 from .conftest import Story, rows
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from crm_kit import events_command
-from crm_kit.operations import PAGE
-from crm_kit.runtime import Runtime
+from crm_kit.operating import events_command
+from crm_kit.operating.operations import PAGE
+from crm_kit.process.runtime import Runtime
 
 from .conftest import rows, until
 from .test_relay import make_things

@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from crm_kit.db import Database, fetch
-from crm_kit.notify import Notifier
-from crm_kit.outages import database_away
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.database import Database, fetch
+from crm_kit.store.notify import Notifier
+from crm_kit.store.outages import database_away
 
 from .conftest import rows, until
 

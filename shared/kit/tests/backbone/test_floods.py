@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from crm_kit import clock, deferred
-from crm_kit.bus import Publisher
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import BATCH, Intake
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
+from crm_kit import clock
+from crm_kit.broker.bus import Publisher
+from crm_kit.events import deferred
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import BATCH, Intake
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
 
 from . import miniature
 from .conftest import Story, rows, send, until

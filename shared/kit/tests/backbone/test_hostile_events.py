@@ -10,15 +10,21 @@ import orjson
 import pytest
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from crm_kit import inbox, operations
-from crm_kit.bus import EVENTS, Outcome, Publisher, outgoing
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import DOUBTS, Intake
-from crm_kit.outages import database_away, unfit
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
-from crm_kit.unread import Unread
+from crm_kit.broker.bus import (
+    EVENTS,
+    Outcome,
+    Publisher,
+    outgoing,
+)
+from crm_kit.events import inbox
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import DOUBTS, Intake
+from crm_kit.events.received import Message
+from crm_kit.events.unread import Unread
+from crm_kit.operating import operations
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.outages import database_away, unfit
+from crm_kit.store.record import new_id
 
 from .conftest import Story, rows, send, until
 from .test_intake import running
@@ -229,8 +235,8 @@ async def test_what_ends_the_connection_each_time_is_no_outage(
     intake: Intake, runtime: Runtime, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database answers everybody else, so the message is to blame: it is parked, and the rest goes on."""
-    monkeypatch.setattr("crm_kit.intake.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("crm_kit.intake.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.events.intake.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.events.intake.LONGEST_PAUSE", 0.01)
     stories = [Story() for _ in range(3)]
     transaction, tries = Dispatcher._transaction, 0
 
@@ -264,8 +270,8 @@ async def test_what_cannot_be_stored_at_all_goes_to_the_dead_letters_and_nobody_
         return await keep(self, conn, failures)
 
     monkeypatch.setattr(Unread, "keep", refuse)
-    monkeypatch.setattr("crm_kit.intake.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("crm_kit.intake.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.events.intake.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.events.intake.LONGEST_PAUSE", 0.01)
     stories = [Story(), Story()]
     await send(publisher, stories[0].tell("created"))
     await publish(publisher, b"{")

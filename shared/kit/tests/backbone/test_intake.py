@@ -8,13 +8,20 @@ from typing import Any
 import aiormq
 import pytest
 
-from crm_kit import inbox
-from crm_kit.bus import EVENTS, Delivery, Publisher, direct_key, outgoing, replay_of
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import DEATHS, Intake
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
+from crm_kit.broker.bus import (
+    EVENTS,
+    Delivery,
+    Publisher,
+    direct_key,
+    outgoing,
+    replay_of,
+)
+from crm_kit.events import inbox
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import DEATHS, Intake
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 
 from . import miniature
 from .conftest import Story, WorkerProcess, rows, send, until

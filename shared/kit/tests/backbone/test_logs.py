@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import structlog
 
-from crm_kit import clock, logs
-from crm_kit.consumers import Consumers
-from crm_kit.dispatch import Dispatcher
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
-from crm_kit.uow import UnitOfWork
+from crm_kit import clock
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
+from crm_kit.signals import logs
+from crm_kit.work.uow import UnitOfWork
 
 from .conftest import Story
 from .miniature import ThingCreated, ThingRenamed

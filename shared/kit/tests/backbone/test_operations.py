@@ -5,15 +5,15 @@ from uuid import UUID
 
 import pytest
 
-from crm_kit import events_command, operations
-from crm_kit.bus import Publisher
-from crm_kit.chosen import Chosen
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import Intake
-from crm_kit.received import Message
-from crm_kit.relay import Relay
-from crm_kit.runtime import Runtime
+from crm_kit.broker.bus import Publisher
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import Intake
+from crm_kit.events.received import Message
+from crm_kit.events.relay import Relay
+from crm_kit.operating import events_command, operations
+from crm_kit.operating.chosen import Chosen
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 
 from .conftest import Story, rows
 

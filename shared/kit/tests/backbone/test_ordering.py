@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_kit.consumers import Group
-from crm_kit.ordering import NOTHING, Place, decide
+from crm_kit.events.consumers import Group
+from crm_kit.events.ordering import NOTHING, Place, decide
 
 
 @dataclass(frozen=True)

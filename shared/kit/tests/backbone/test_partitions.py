@@ -7,16 +7,18 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import clock, housekeeping, partitions
-from crm_kit.audit import AUDIT
-from crm_kit.bus import Publisher
-from crm_kit.outages import database_busy
-from crm_kit.outbox import SENT, forget_stray
-from crm_kit.partitions import Partitioned
-from crm_kit.relay import Relay
-from crm_kit.runtime import Runtime
-from crm_kit.settings import Settings
-from crm_kit.timers import Timers
+from crm_kit import clock
+from crm_kit.broker.bus import Publisher
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.relay import Relay
+from crm_kit.events.timers import Timers
+from crm_kit.process.runtime import Runtime
+from crm_kit.store import partitions
+from crm_kit.store.outages import database_busy
+from crm_kit.store.partitions import Partitioned
+from crm_kit.work.audit import AUDIT
+from crm_kit.work.outbox import SENT, forget_stray
+from crm_kit.worker import housekeeping
 
 from .conftest import rows
 from .test_relay import PENDING, make_things
@@ -154,7 +156,8 @@ async def _until_it_waits(runtime: Runtime) -> None:
 
 
 async def test_the_relay_looks_at_one_part_alone(runtime: Runtime) -> None:
-    from crm_kit import backlog, relay  # their statements, whatever they are called
+    from crm_kit.events import relay
+    from crm_kit.worker import backlog  # their statements, whatever they are called
 
     now = clock.now()
     for sql, parameters in (

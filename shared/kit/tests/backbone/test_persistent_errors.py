@@ -8,15 +8,16 @@ from uuid import UUID
 import pytest
 import structlog
 
-from crm_kit import clock, timers
-from crm_kit.bus import BrokerDown, Publisher
-from crm_kit.intake import Intake
-from crm_kit.notify import Notifier
-from crm_kit.relay import Relay
-from crm_kit.replay import Snapshots
-from crm_kit.runtime import Runtime
-from crm_kit.timers import TimerLoop, Timers
-from crm_kit.uow import UnitOfWork
+from crm_kit import clock
+from crm_kit.broker.bus import BrokerDown, Publisher
+from crm_kit.events import timers
+from crm_kit.events.intake import Intake
+from crm_kit.events.relay import Relay
+from crm_kit.events.replay import Snapshots
+from crm_kit.events.timers import TimerLoop, Timers
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.notify import Notifier
+from crm_kit.work.uow import UnitOfWork
 
 from .miniature import Thing, ThingUpdated, consumers
 from .test_relay import make_things
@@ -79,7 +80,7 @@ async def test_a_relay_whose_broker_refuses(
 
 async def test_a_snapshot_that_cannot_be_sent(runtime: Runtime, amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshots = Snapshots("mini", runtime, consumers, {}, amqp_url)
-    monkeypatch.setattr("crm_kit.replay.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("crm_kit.events.replay.POLL_SECONDS", 0.1)
     failing = Failing(BrokerDown("each time"))
     monkeypatch.setattr(snapshots, "serve_one", failing)
     assert await seconds_of(failing, snapshots.run, snapshots.stop) > least(0.1)

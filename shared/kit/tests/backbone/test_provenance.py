@@ -11,13 +11,23 @@ import pytest
 from aiormq import spec
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from crm_kit import deferred, inbox, operations
-from crm_kit.bus import DIRECT, EVENTS, SNAPSHOT_REQUEST, Publisher, direct_key, inbox_of, replay_of, user_in
-from crm_kit.db import new_id
-from crm_kit.dispatch import Dispatcher
-from crm_kit.intake import REFUSED, Intake
-from crm_kit.received import Message
-from crm_kit.runtime import Runtime
+from crm_kit.broker.bus import (
+    DIRECT,
+    EVENTS,
+    SNAPSHOT_REQUEST,
+    Publisher,
+    direct_key,
+    inbox_of,
+    replay_of,
+    user_in,
+)
+from crm_kit.events import deferred, inbox
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.intake import REFUSED, Intake
+from crm_kit.events.received import Message
+from crm_kit.operating import operations
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 
 from .conftest import Story, rows, send, until
 from .test_intake import give_up, running

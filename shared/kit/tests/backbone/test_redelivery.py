@@ -7,13 +7,15 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from crm_kit import clock, inbox, redelivery
-from crm_kit.db import new_id
-from crm_kit.deferred import Failure, claim_due, store
-from crm_kit.dispatch import Dispatcher
-from crm_kit.received import Message
-from crm_kit.redelivery import Listener
-from crm_kit.runtime import Runtime
+from crm_kit import clock
+from crm_kit.events import inbox
+from crm_kit.events.deferred import Failure, claim_due, store
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
+from crm_kit.operating import redelivery
+from crm_kit.operating.redelivery import Listener
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 
 from .conftest import Story, rows
 from .miniature import consumers

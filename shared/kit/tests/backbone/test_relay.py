@@ -12,13 +12,21 @@ import orjson
 import pytest
 import structlog
 
-from crm_kit import clock, topology
-from crm_kit.bus import BrokerDown, Delivery, Outcome, Outgoing, Publisher, Session
-from crm_kit.db import new_id
-from crm_kit.outbox import SHARDS, shard_of
-from crm_kit.relay import Relay
-from crm_kit.runtime import Runtime
-from crm_kit.uow import UnitOfWork
+from crm_kit import clock
+from crm_kit.broker.bus import (
+    BrokerDown,
+    Delivery,
+    Outcome,
+    Outgoing,
+    Publisher,
+    Session,
+)
+from crm_kit.events.relay import Relay
+from crm_kit.operating import topology
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
+from crm_kit.work.outbox import SHARDS, shard_of
+from crm_kit.work.uow import UnitOfWork
 from crm_local.servers import Servers
 
 from .conftest import WorkerProcess, rows, until

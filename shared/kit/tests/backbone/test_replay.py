@@ -7,15 +7,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import events_command, inbox, operations
-from crm_kit.bus import SNAPSHOT_REQUEST, Publisher, Session
-from crm_kit.consumers import Consumers
-from crm_kit.db import new_id
-from crm_kit.events_to_queue import Broker
-from crm_kit.intake import Intake
-from crm_kit.relay import Relay
-from crm_kit.replay import Row, Snapshots, request_snapshot
-from crm_kit.runtime import Runtime
+from crm_kit.broker.bus import SNAPSHOT_REQUEST, Publisher, Session
+from crm_kit.events import inbox
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.intake import Intake
+from crm_kit.events.relay import Relay
+from crm_kit.events.replay import Row, Snapshots, request_snapshot
+from crm_kit.operating import events_command, operations
+from crm_kit.operating.events_to_queue import Broker
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_local.servers import Servers
 
 from .conftest import rows, until

@@ -3,8 +3,10 @@
 from datetime import timedelta
 from uuid import uuid4
 
-from crm_kit import clock, stepped
-from crm_kit.db import Database, new_id
+from crm_kit import clock
+from crm_kit.store.database import Database
+from crm_kit.store.record import new_id
+from crm_kit.worker import stepped
 
 HOUR = timedelta(hours=1)
 

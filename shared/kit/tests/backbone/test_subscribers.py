@@ -11,13 +11,30 @@ import orjson
 import pytest
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from crm_kit import clock, operations, subscribers, topology
-from crm_kit.bus import DIRECT, EVENTS, Publisher, inbox_of, replay_of
-from crm_kit.events_to_queue import Broker
-from crm_kit.management import Management, TopologyError, user_of, vhost_of
-from crm_kit.relay import Relay
-from crm_kit.runtime import Runtime
-from crm_kit.subscribers import MOST_QUEUES, Subscription, subscribe, unsubscribe
+from crm_kit import clock
+from crm_kit.broker.bus import (
+    DIRECT,
+    EVENTS,
+    Publisher,
+    inbox_of,
+    replay_of,
+)
+from crm_kit.broker.management import (
+    Management,
+    TopologyError,
+    user_of,
+    vhost_of,
+)
+from crm_kit.events.relay import Relay
+from crm_kit.operating import operations, subscribers, topology
+from crm_kit.operating.events_to_queue import Broker
+from crm_kit.operating.subscribers import (
+    MOST_QUEUES,
+    Subscription,
+    subscribe,
+    unsubscribe,
+)
+from crm_kit.process.runtime import Runtime
 from crm_local.servers import Servers
 
 from .conftest import Story, rows, send, until

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Select, select, text
 
-from crm_kit.runtime import Runtime
-from crm_kit.timers import TimerLoop, Timers
-from crm_kit.uow import UnitOfWork
+from crm_kit.events.timers import TimerLoop, Timers
+from crm_kit.process.runtime import Runtime
+from crm_kit.work.uow import UnitOfWork
 
 from .conftest import rows, until
 from .miniature import Thing, ThingUpdated
@@ -65,9 +65,9 @@ async def test_a_timer_or_chore_that_cannot_look_and_a_row_that_ends_its_connect
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is in front of one that works."""
-    monkeypatch.setattr("crm_kit.timers.POLL_SECONDS", 0.05)
-    monkeypatch.setattr("crm_kit.timers.FIRST_PAUSE", 3600.0)
-    monkeypatch.setattr("crm_kit.timers.LONGEST_PAUSE", 3600.0)
+    monkeypatch.setattr("crm_kit.events.timers.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("crm_kit.events.timers.FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr("crm_kit.events.timers.LONGEST_PAUSE", 3600.0)
     await make_things(runtime, 5)
     timers, swept, looks = Timers(), asyncio.Event(), 0
 

@@ -7,8 +7,15 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
-from crm_kit import subscribers, topology
-from crm_kit.bus import EVENTS, Outcome, Publisher, Session, TopologyMissing, outgoing
+from crm_kit.broker.bus import (
+    EVENTS,
+    Outcome,
+    Publisher,
+    Session,
+    TopologyMissing,
+    outgoing,
+)
+from crm_kit.operating import subscribers, topology
 from crm_local.servers import Servers
 
 from .miniature import consumers

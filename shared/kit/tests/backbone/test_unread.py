@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from crm_kit import operations
-from crm_kit.bus import Publisher
-from crm_kit.chosen import Chosen
-from crm_kit.db import new_id
-from crm_kit.deferred import Failure
-from crm_kit.dispatch import Dispatcher
-from crm_kit.inbox import Key
-from crm_kit.intake import Intake
-from crm_kit.runtime import Runtime
-from crm_kit.settings import Settings
-from crm_kit.unread import UNREAD_BYTES, Unread
+from crm_kit.broker.bus import Publisher
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.deferred import Failure
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.inbox import Key
+from crm_kit.events.intake import Intake
+from crm_kit.events.unread import UNREAD_BYTES, Unread
+from crm_kit.operating import operations
+from crm_kit.operating.chosen import Chosen
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 
 from .conftest import Story, rows, send, until
 from .test_hostile_events import publish

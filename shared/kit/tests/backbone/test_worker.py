@@ -4,9 +4,9 @@ import asyncio
 
 import aiohttp
 
-from crm_kit.bus import Publisher
-from crm_kit.notify import Notifier
-from crm_kit.runtime import Runtime
+from crm_kit.broker.bus import Publisher
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.notify import Notifier
 
 from .conftest import Story, WorkerProcess, rows, send, until
 

@@ -7,12 +7,12 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 
-from crm_kit.access import Principal
-from crm_kit.announcing import Cause
-from crm_kit.runtime import Runtime, Service
-from crm_kit.settings import Settings
+from crm_kit.access.privileges import Principal
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Runtime, Service
 from crm_kit.testing import principal
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 from . import miniature
 from .miniature import Box, BoxCreated, Tool, ToolCreated

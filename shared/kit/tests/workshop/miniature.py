@@ -20,20 +20,27 @@ from crm_contracts.money import Money
 from crm_contracts.records import OwnedRecord, Owner, RecordModel
 from crm_contracts.types import LongText, Maybe, ShortText
 from crm_kit import db
-from crm_kit.db import TYPE_MAP, Record, Stateful, money_columns, search_column, service_metadata, sorted_indexes
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.requests import Uow, about
+from crm_kit.http.web import create_app
 from crm_kit.lifecycle import Lifecycle
+from crm_kit.process.runtime import Service, local_names
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
 from crm_kit.records.references import added, refer_all
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.requests import Uow, about
-from crm_kit.runtime import Service, local_names
-from crm_kit.settings import Settings
+from crm_kit.store.columns import (
+    TYPE_MAP,
+    money_columns,
+    search_column,
+    service_metadata,
+    sorted_indexes,
+)
+from crm_kit.store.record import Record, Stateful
 from crm_kit.tables import add_kit_tables
-from crm_kit.uow import UnitOfWork
-from crm_kit.web import create_app
+from crm_kit.work.uow import UnitOfWork
 
 
 class BoxRecord(RecordModel):

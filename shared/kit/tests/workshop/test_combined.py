@@ -13,7 +13,7 @@ import asyncio, contextlib, os, signal, sys
 from types import SimpleNamespace
 from fastapi import FastAPI
 from crm_kit import combined
-from crm_kit.settings import Settings
+from crm_kit.configuration.settings import Settings
 
 moment = sys.argv[1]
 

@@ -9,9 +9,14 @@ from uuid import uuid4
 import pytest
 from opentelemetry.sdk.resources import Resource
 
-from crm_kit import exporting
-from crm_kit.metrics import DECLARED, counter, gauge, observed
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
+from crm_kit.signals import exporting
+from crm_kit.signals.metrics import (
+    DECLARED,
+    counter,
+    gauge,
+    observed,
+)
 from crm_kit.testing import Client
 
 from .conftest import a_tool, stored

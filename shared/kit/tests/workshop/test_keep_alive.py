@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from fastapi import FastAPI, Request, Response
 
-from crm_kit.connections import Limits
+from crm_kit.http.connections import Limits
 from crm_kit.testing.serving import served
 
 

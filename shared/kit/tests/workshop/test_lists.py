@@ -15,14 +15,20 @@ from sqlalchemy import select
 
 from crm_contracts.filters import AllOf, AnyOf, Filter, Not, Op, Term, as_json
 from crm_contracts.money import Money
-from crm_kit.access import Depth, Principal, Privilege, UnitTree, visible
-from crm_kit.announcing import Cause
-from crm_kit.db import new_id
+from crm_kit.access.privileges import (
+    Depth,
+    Principal,
+    Privilege,
+    UnitTree,
+    visible,
+)
+from crm_kit.process.runtime import Runtime
 from crm_kit.records import pages as pages_
 from crm_kit.records.listing import Query, query_records
-from crm_kit.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, People, principal
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 from .conftest import a_tool, stored
 from .miniature import SORTABLE, TOOLS, Tool

@@ -1,6 +1,6 @@
 """A service's state machines are told as its commands follow them."""
 
-from crm_kit.meta import StateMachines
+from crm_kit.http.meta import StateMachines
 from crm_kit.testing import Client
 
 from .miniature import Tool

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from crm_kit.numbers import BLOCK, Numbers
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.numbers import BLOCK, Numbers
 from crm_kit.testing import counted
 
 

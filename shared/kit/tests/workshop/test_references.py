@@ -5,14 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from crm_kit.access import Depth
-from crm_kit.announcing import Cause
-from crm_kit.db import new_id
+from crm_kit.access.privileges import Depth
 from crm_kit.errors import UnknownReference
+from crm_kit.process.runtime import Runtime
 from crm_kit.records.references import added, refer_all
-from crm_kit.runtime import Runtime
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, counted, principal
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 from .conftest import a_tool, stored
 from .miniature import Box, ToolCreated

@@ -17,21 +17,21 @@ from crm_kit.clock import monotonic
 PROGRAM = """
 from fastapi import FastAPI
 from crm_kit import telemetry
-from crm_kit.server import serve
+from crm_kit.http.server import serve
 telemetry.shut_down = lambda: print("shut down", flush=True)
 {}
 serve(lambda settings: FastAPI(on_startup=[lambda: print("started", flush=True)]))
 """
 SLOW_START = """
 import time
-from crm_kit.server import Server
+from crm_kit.http.server import Server
 Server.run = lambda *_, **__: (print("started", flush=True), time.sleep(60))
 """
 DRAINING = """
 import asyncio
 import fastapi
-from crm_kit.handover import HANDOVER
-from crm_kit.server import serve
+from crm_kit.process.handover import HANDOVER
+from crm_kit.http.server import serve
 
 async def slow() -> str:
     print("slow", flush=True)

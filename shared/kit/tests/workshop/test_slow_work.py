@@ -12,20 +12,21 @@ import uvloop
 from sqlalchemy.exc import DBAPIError
 
 from crm_contracts.marketing import CampaignCreated
-from crm_kit import deferred, inbox, projected
-from crm_kit.access import Principal
-from crm_kit.announcing import Cause
-from crm_kit.consumers import Consumers
-from crm_kit.db import Database, fetch
+from crm_kit.access.privileges import Principal
+from crm_kit.copies import projected
+from crm_kit.copies.projected import wait_until_projected
 from crm_kit.errors import DomainError
-from crm_kit.ordering import Place
-from crm_kit.outages import ran_out_of_time
-from crm_kit.projected import wait_until_projected
-from crm_kit.runtime import Runtime
+from crm_kit.events import deferred, inbox
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.ordering import Place
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.database import Database, fetch
+from crm_kit.store.outages import ran_out_of_time
 from crm_kit.testing import Answer, Client, principal
 from crm_kit.testing.counting import counted
 from crm_kit.testing.databases import ServiceDatabase
-from crm_kit.uow import UnitOfWork, system_principal
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork, system_principal
 
 from .conftest import a_tool, stored
 

@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from crm_kit.access import Depth, Principal, Privilege
-from crm_kit.announcing import Cause
+from crm_kit.access.privileges import Depth, Principal, Privilege
 from crm_kit.errors import DomainError, Forbidden, NotFound, Stale, UnknownReference
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import People, announced, counted, emitted, principal
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 from .conftest import a_tool, stored
 from .miniature import (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from crm_kit.secret_files import secret
+from crm_kit.configuration.secret_files import secret
 from crm_local import control, rotation
 from crm_local.control import NotReady
 from crm_local.deployment import Deployment

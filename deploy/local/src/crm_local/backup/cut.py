@@ -16,7 +16,7 @@ import asyncpg
 
 from crm_kit import clock
 from crm_kit.clock import monotonic
-from crm_kit.postgres import Target
+from crm_kit.network.postgres import Target
 from crm_kit.together import together
 
 LOCK_SECONDS = 0.5

@@ -9,17 +9,18 @@ from urllib.parse import quote
 
 import asyncpg
 
-from crm_kit import clock, redelivery, subscribers, subscriptions
-from crm_kit.bus import Publisher
-from crm_kit.db import Database
-from crm_kit.management import Management, vhost_of
-from crm_kit.migrations import migrate
-from crm_kit.operations import send_again
-from crm_kit.postgres import Target
+from crm_kit import clock
+from crm_kit.broker.bus import Publisher
+from crm_kit.broker.management import Management, vhost_of
+from crm_kit.network.postgres import Target
+from crm_kit.operating import redelivery, subscribers, subscriptions
+from crm_kit.operating.operations import send_again
+from crm_kit.operating.redelivery import Listener
+from crm_kit.operating.subscriptions import KeptQueue, Subscriptions
 from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Suite
-from crm_kit.redelivery import Listener
-from crm_kit.subscriptions import KeptQueue, Subscriptions
+from crm_kit.schema.migrations import migrate
+from crm_kit.store.database import Database
 from crm_kit.together import together
 from crm_local import broker, databases, entrypoints, parties
 from crm_local.backup.manifest import Manifest

@@ -17,12 +17,12 @@ from typing import Any
 
 import asyncpg
 
-from crm_kit import subscriptions
-from crm_kit.bus import BrokerDown
+from crm_kit.broker.bus import BrokerDown
+from crm_kit.broker.management import TopologyError
 from crm_kit.clock import monotonic
-from crm_kit.management import TopologyError
-from crm_kit.postgres import Target
-from crm_kit.secret_files import secret
+from crm_kit.configuration.secret_files import secret
+from crm_kit.network.postgres import Target
+from crm_kit.operating import subscriptions
 from crm_kit.together import together
 from crm_local.backup import container, tools
 from crm_local.backup.attending import Attended, attending

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import asyncpg
 
-from crm_kit.bus import BrokerDown, BrokerRefused
+from crm_kit.broker.bus import BrokerDown, BrokerRefused
+from crm_kit.broker.management import TopologyError
 from crm_kit.clock import monotonic
-from crm_kit.management import TopologyError
-from crm_kit.secret_files import secret
-from crm_kit.subscriptions import Subscriptions
+from crm_kit.configuration.secret_files import secret
+from crm_kit.operating.subscriptions import Subscriptions
 from crm_local import entrypoints
 from crm_local.backup import container, tools
 from crm_local.backup.attending import Attended, serving

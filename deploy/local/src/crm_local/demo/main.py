@@ -9,7 +9,7 @@ from random import Random
 
 import aiohttp
 
-from crm_kit.secret_files import secret
+from crm_kit.configuration.secret_files import secret
 from crm_local.control import NotReady
 from crm_local.demo.client import Person, Refused, Trail, unreachable_is_refused
 from crm_local.demo.stage import Stage

@@ -2,9 +2,9 @@
 
 from importlib import import_module
 
-from crm_kit.amqp_urls import Brokers
-from crm_kit.secret_files import secret
-from crm_kit.urls import BadUrl
+from crm_kit.configuration.secret_files import secret
+from crm_kit.network.amqp_urls import Brokers
+from crm_kit.network.urls import BadUrl
 from crm_local.servers.found import NoServer, Running
 
 
@@ -19,7 +19,7 @@ def postgres() -> Running | None:
         return None
     try:
         # Imported here only: `crm status` must not wait for the driver.
-        import_module("crm_kit.postgres").Target.of(url, name)
+        import_module("crm_kit.network.postgres").Target.of(url, name)
     except BadUrl as error:
         raise NoServer(str(error)) from None
     return Running(url.replace("postgres://", "postgresql://", 1), f"given by {name}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from crm_kit.amqp_urls import parameters_of, tls
+from crm_kit.network.amqp_urls import parameters_of, tls
 from crm_local.accounts import Account, own_directory, write_private
 from crm_local.ports import LOOPBACK, accepts
 from crm_local.processes import Command

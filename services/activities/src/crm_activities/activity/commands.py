@@ -10,7 +10,7 @@ from crm_activities.projections.record_ref import refer_to_any
 from crm_contracts.catalogue import Event
 from crm_contracts.types import RefInput
 from crm_kit.records.patching import fields_set, plain, require_status
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 A = TypeVar("A", bound=ActivityType)
 

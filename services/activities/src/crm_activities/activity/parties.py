@@ -7,7 +7,7 @@ from uuid import UUID
 from crm_activities.activity.schemas import PartyInput
 from crm_activities.projections.record_ref import find_refs, require_reference
 from crm_kit.errors import InvalidValue
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 async def parties_of(

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 
 from crm_activities.activity.model import ActivityType
-from crm_kit.timers import DueQuery
+from crm_kit.events.timers import DueQuery
 
 
 def due_reminders(kind: type[ActivityType]) -> DueQuery:

@@ -5,8 +5,8 @@ from fastapi import APIRouter, Request, Response
 from crm_activities.activity.model import Activity
 from crm_activities.activity.schemas import ActivityPage
 from crm_activities.activity.types import TYPES
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/activities", tags=["activities"], route_class=about(*TYPES.values()))
 

@@ -20,10 +20,10 @@ from crm_contracts.activities import (
 )
 from crm_contracts.sales import OpportunityWon
 from crm_contracts.service import CaseResolved
-from crm_kit.consumers import envelope_of
+from crm_kit.events.consumers import envelope_of
 from crm_kit.records.patching import apply, fields_set
-from crm_kit.records.presenter import Named
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import Named
+from crm_kit.work.uow import UnitOfWork
 
 
 async def create_rule(uow: UnitOfWork, body: FollowUpRuleCreate) -> FollowUpRule:

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
 from crm_contracts.activities import FollowUpRuleRecord, Priority
-from crm_kit.db import Record, text_enum
+from crm_kit.store.columns import text_enum
+from crm_kit.store.record import Record
 
 
 class FollowUpRule(Record, Base):

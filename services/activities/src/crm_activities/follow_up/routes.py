@@ -8,10 +8,10 @@ from crm_activities.follow_up import commands
 from crm_activities.follow_up.model import FollowUpRule
 from crm_activities.follow_up.schemas import FollowUpRuleCreate, FollowUpRulePage, FollowUpRuleUpdate
 from crm_contracts.activities import FollowUpRuleRecord
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/follow-up-rules", tags=["follow-up rules"], route_class=about(FollowUpRule))
 

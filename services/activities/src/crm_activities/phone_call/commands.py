@@ -21,7 +21,7 @@ from crm_contracts.activities import (
 )
 from crm_kit.phones import normal_phone
 from crm_kit.records.patching import Assignment, apply, assign, fields_set
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 async def create_phone_call(uow: UnitOfWork, body: PhoneCallCreate) -> PhoneCall:

@@ -12,7 +12,12 @@ from crm_activities.activity.model import ActivityType, Timed, activity_indexes
 from crm_activities.db import Base
 from crm_activities.phone_call.domain import LIFECYCLE, reason_of
 from crm_contracts.activities import CallDirection, CallReason, PhoneCallRecord
-from crm_kit.db import reference_indexes, search_column, sorted_indexes, text_enum
+from crm_kit.store.columns import (
+    reference_indexes,
+    search_column,
+    sorted_indexes,
+    text_enum,
+)
 
 
 class PhoneCall(ActivityType, Timed, Base):

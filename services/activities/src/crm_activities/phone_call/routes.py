@@ -15,11 +15,11 @@ from crm_activities.phone_call.schemas import (
     PhoneCallRead,
     PhoneCallUpdate,
 )
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/phone-calls", tags=["phone calls"], route_class=about(PhoneCall))
 

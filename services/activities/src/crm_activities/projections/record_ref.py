@@ -13,11 +13,11 @@ from crm_activities.projections.names import NAMES
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.envelope import Envelope
 from crm_contracts.types import RefInput
+from crm_kit.copies.projections import project
+from crm_kit.copies.survivors import MergeableCopy, merged_reference, survivor_told
 from crm_kit.errors import InactiveReference, UnknownReference
-from crm_kit.projections import project
-from crm_kit.records.presenter import Named
-from crm_kit.survivors import MergeableCopy, merged_reference, survivor_told
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import Named
+from crm_kit.work.uow import UnitOfWork
 
 
 class RecordRef(MergeableCopy, Base):

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_activities.db import Base
 from crm_activities.timeline.titles import shown_facts
 from crm_contracts.envelope import Envelope
-from crm_kit.db import fetch
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.database import fetch
+from crm_kit.work.uow import UnitOfWork
 
 
 class TimelineEvent(Base):

@@ -21,7 +21,7 @@ from crm_contracts.activities import (
     TaskWaiting,
 )
 from crm_kit.records.patching import Assignment, apply, assign
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 async def create_task(uow: UnitOfWork, body: TaskCreate) -> Task:

@@ -12,7 +12,7 @@ from crm_activities.activity.model import ActivityType, activity_indexes
 from crm_activities.db import Base
 from crm_activities.task.domain import DONE, LIFECYCLE, percent_when_reopened
 from crm_contracts.activities import TaskRecord
-from crm_kit.db import PercentType, search_column
+from crm_kit.store.columns import PercentType, search_column
 
 
 class Task(ActivityType, Base):

@@ -8,11 +8,11 @@ from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task import commands
 from crm_activities.task.model import Task
 from crm_activities.task.schemas import TaskCreate, TaskPage, TaskRead, TaskUpdate
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=about(Task))
 

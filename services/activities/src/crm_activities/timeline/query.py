@@ -9,12 +9,12 @@ from uuid import UUID
 from crm_activities.projections.record_ref import RecordRef, find_refs, may_read
 from crm_activities.timeline.reach import Reach
 from crm_activities.timeline.titles import title_of
+from crm_kit.copies.survivors import merged
 from crm_kit.errors import NotFound
 from crm_kit.records.filtering import Parameters
 from crm_kit.records.listing import cursors_of
-from crm_kit.records.presenter import Named, without_name
-from crm_kit.survivors import merged
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import Named, without_name
+from crm_kit.work.uow import UnitOfWork
 
 PAGE_SQL = """
 with recursive story as (

@@ -1,7 +1,7 @@
 """Whose records a caller may read, for rows of many entities at once: the depth rule with a depth per row's type."""
 
 from crm_contracts.access import Depth, Privilege
-from crm_kit.access import Principal, UnitTree
+from crm_kit.access.privileges import Principal, UnitTree
 from crm_kit.records.filtering import Parameters
 
 

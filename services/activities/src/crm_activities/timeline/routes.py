@@ -9,10 +9,10 @@ from crm_activities.timeline.query import timeline_page
 from crm_activities.timeline.schemas import TimelinePage
 from crm_contracts.types import form
 from crm_kit.errors import DomainError
-from crm_kit.openapi import told
+from crm_kit.http.openapi import told
+from crm_kit.http.requests import Route, Uow
 from crm_kit.records.answers import page
 from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
-from crm_kit.requests import Route, Uow
 
 ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 MOST = 100

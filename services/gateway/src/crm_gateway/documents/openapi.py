@@ -14,8 +14,8 @@ from crm_gateway.proxy.upstream import Upstream, Upstreams
 from crm_gateway.routes import PREFIX, upstream_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
-from crm_kit.problems import MEDIA_TYPE
-from crm_kit.records.presenter import to_json
+from crm_kit.http.problems import MEDIA_TYPE
+from crm_kit.store.presenter import to_json
 
 FRESH_SECONDS: Final = 30.0
 INCOMPLETE_SECONDS: Final = 2.0

@@ -11,9 +11,9 @@ from fastapi.responses import Response
 
 from crm_gateway.documents.openapi import merged
 from crm_kit.errors import DomainError
-from crm_kit.problems import STATUS, status_of
-from crm_kit.records.presenter import to_json
-from crm_kit.requests import PublicRoute
+from crm_kit.http.problems import STATUS, status_of
+from crm_kit.http.requests import PublicRoute
+from crm_kit.store.presenter import to_json
 
 EXPLAINED: Final = {
     "invalid-json": "The body is not JSON, or nested deeper than 32 levels.",

@@ -12,8 +12,8 @@ from crm_contracts.catalogue import all_events, event_for
 from crm_contracts.envelope import dataschema_of
 from crm_contracts.schemas import event_schema
 from crm_kit.errors import DomainError
-from crm_kit.records.presenter import to_json
-from crm_kit.requests import PublicRoute
+from crm_kit.http.requests import PublicRoute
+from crm_kit.store.presenter import to_json
 
 HEADERS: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
 

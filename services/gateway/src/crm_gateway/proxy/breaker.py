@@ -8,7 +8,7 @@ from typing import Final
 
 from crm_kit import clock
 from crm_kit.errors import DomainError
-from crm_kit.metrics import counter
+from crm_kit.signals.metrics import counter
 
 FAILURES_TO_OPEN: Final = 5
 FIRST_PAUSE: Final = 1.0

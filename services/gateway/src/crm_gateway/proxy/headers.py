@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from crm_kit.announcing import Cause
 from crm_kit.errors import DomainError
+from crm_kit.work.announcing import Cause
 
 REQUEST: Final = frozenset(
     {b"authorization", b"accept", b"accept-encoding", b"accept-language", b"content-type", b"content-encoding"}

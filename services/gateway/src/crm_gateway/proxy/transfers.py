@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from crm_gateway.proxy.breaker import Bulkhead, Unavailable
 from crm_gateway.settings import GatewaySettings
 from crm_kit.errors import DomainError
-from crm_kit.shares import Shares, TooManyAtOnce
+from crm_kit.store.shares import Shares, TooManyAtOnce
 
 
 class Pace:

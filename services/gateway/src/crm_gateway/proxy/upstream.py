@@ -17,8 +17,8 @@ from crm_gateway.proxy.transfers import Transfers
 from crm_gateway.settings import GatewaySettings
 from crm_kit import clock
 from crm_kit.errors import DomainError
-from crm_kit.metrics import counter, histogram, observed
-from crm_kit.web_figures import status_class
+from crm_kit.http.web_figures import status_class
+from crm_kit.signals.metrics import counter, histogram, observed
 
 CONNECT_SECONDS: Final = 2.0
 """Long enough for one lost SYN, which is sent again after a second."""

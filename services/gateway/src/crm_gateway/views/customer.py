@@ -14,10 +14,10 @@ from crm_gateway.views.customer_schemas import Customer360
 from crm_gateway.views.parts import Composer, Told
 from crm_kit import clock
 from crm_kit.errors import DomainError
-from crm_kit.problems import MEDIA_TYPE, status_of
+from crm_kit.http.problems import MEDIA_TYPE, status_of
+from crm_kit.http.requests import Route
 from crm_kit.records.answers import READ_HEADERS, matches
-from crm_kit.records.presenter import to_json
-from crm_kit.requests import Route
+from crm_kit.store.presenter import to_json
 
 API: Final = "/api/v1"
 SHOWN: Final = 10

@@ -13,11 +13,16 @@ from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.upstream import Answer, DeadlineExceeded, Upstream, Upstreams
 from crm_gateway.routes import upstream_of
 from crm_kit import clock
-from crm_kit.announcing import Cause
 from crm_kit.errors import DomainError
-from crm_kit.problems import MEDIA_TYPE, Problem, problem, status_of
-from crm_kit.requests import seconds_for, trace_id
-from crm_kit.uow import UnitOfWork
+from crm_kit.http.problems import (
+    MEDIA_TYPE,
+    Problem,
+    problem,
+    status_of,
+)
+from crm_kit.http.requests import seconds_for, trace_id
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 MARGIN_SECONDS: Final = 0.15
 """Kept back from the caller's time, so that late parts are marked and the rest is still written in time."""

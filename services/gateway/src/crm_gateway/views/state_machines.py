@@ -7,9 +7,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from crm_gateway.views.parts import Composer, Part
-from crm_kit.meta import StateMachine
-from crm_kit.records.presenter import to_json
-from crm_kit.requests import Route
+from crm_kit.http.meta import StateMachine
+from crm_kit.http.requests import Route
+from crm_kit.store.presenter import to_json
 
 PATH = "/api/v1/meta/state-machines"
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from crm_contracts.identity import AccessChangeCreated
 from crm_identity.access_change.model import AccessChange
 from crm_identity.organization.model import Since
-from crm_kit.uow import UnitOfWork, system_principal
+from crm_kit.work.uow import UnitOfWork, system_principal
 
 PRINCIPALS_PER_EVENT = 500
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import AccessChangeRecord
 from crm_identity.db import Base
-from crm_kit.db import Record
+from crm_kit.store.record import Record
 
 
 class AccessChange(Record, Base):

@@ -19,9 +19,9 @@ from crm_identity.organization.model import Since, get_alone, hold_access
 from crm_identity.reach.authority import changing_rights, refuse_taking_over
 from crm_identity.reach.loading import leave_unit
 from crm_identity.security_role.grants import rights_of_roles
-from crm_kit.db import new_id
 from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import new_id
+from crm_kit.work.uow import UnitOfWork
 
 RIGHTS = ("business_unit_id", "role_ids")
 """Fields that travel in the token: a change of one makes older tokens void."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.identity import ApiClientRecord
 from crm_identity.api_client.domain import LIFECYCLE
 from crm_identity.db import Base
-from crm_kit.db import Record, Stateful
+from crm_kit.store.record import Record, Stateful
 
 
 class ApiClient(Record, Stateful, Base):

@@ -14,11 +14,11 @@ from crm_identity.api_client.schemas import (
     ApiClientSecret,
     ApiClientUpdate,
 )
+from crm_kit.http.requests import NOT_KEYED, Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Deactivation
-from crm_kit.requests import NOT_KEYED, Uow, about
 
 router = APIRouter(prefix="/api-clients", tags=["API clients"], route_class=about(ApiClient))
 

@@ -19,7 +19,7 @@ from crm_identity.user.commands import change_password, refuse_own_guessable
 from crm_identity.user.model import User
 from crm_kit import clock
 from crm_kit.errors import DomainError, InvalidValue
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 async def describe_caller(uow: UnitOfWork) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from crm_identity.settings import settings_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
 from crm_kit.identifiers import ASCII_FOLD, fold
-from crm_kit.runtime import Runtime
+from crm_kit.process.runtime import Runtime
 
 CREDENTIAL = (
     "select u.id, c.password_hash from user_account u join credential c on c.user_id = u.id"  # noqa: S608  # a constant

@@ -14,11 +14,11 @@ from crm_identity.organization.model import ORGANIZATION_ID
 from crm_identity.security_role.model import grants_of
 from crm_identity.settings import settings_of
 from crm_kit import clock
-from crm_kit.db import new_id
+from crm_kit.access.signing import SigningKey
+from crm_kit.access.tokens import ISSUER
 from crm_kit.errors import DomainError
-from crm_kit.runtime import Runtime
-from crm_kit.signing import SigningKey
-from crm_kit.tokens import ISSUER
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.record import new_id
 
 RIGHTS = (
     "select u.status, u.business_unit_id, u.team_ids, coalesce((select json_agg(r.privileges) from security_role r"

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
-from crm_kit.db import Database
+from crm_kit.access.signing import SigningKey
 from crm_kit.errors import DomainError
-from crm_kit.metrics import Readings, observed
-from crm_kit.signing import SigningKey
+from crm_kit.signals.metrics import Readings, observed
+from crm_kit.store.database import Database
 
 NONCE_BYTES = 12
 INTRODUCTION = timedelta(minutes=2)

@@ -14,9 +14,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_identity.settings import IdentitySettings
-from crm_kit.chores import delete_some
 from crm_kit.errors import DomainError
-from crm_kit.metrics import counter
+from crm_kit.signals.metrics import counter
+from crm_kit.store.chores import delete_some
 
 LOCKED = counter("crm.identity.lockouts", "Log-in names that were locked after too many failures.")
 

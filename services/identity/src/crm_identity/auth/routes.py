@@ -24,10 +24,10 @@ from crm_identity.auth.sessions import end_session_of
 from crm_identity.auth.throttle import address_key, take
 from crm_identity.settings import IdentitySettings, settings_of
 from crm_kit import clock
-from crm_kit.addresses import client_address
-from crm_kit.records.presenter import to_json
-from crm_kit.requests import PublicRoute, Route, Uow
-from crm_kit.runtime import Runtime
+from crm_kit.http.requests import PublicRoute, Route, Uow
+from crm_kit.network.addresses import client_address
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.presenter import to_json
 
 NEVER_STORED = {"cache-control": "no-store", "pragma": "no-cache"}
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.chores import delete_some
-from crm_kit.db import new_id
+from crm_kit.store.chores import delete_some
+from crm_kit.store.record import new_id
 
 KEEP_PASSWORD = (
     "insert into credential (user_id, password_hash, changed_at) values ($1, $2, $3)"  # noqa: S105  # SQL

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.chores import delete_some
 from crm_kit.errors import DomainError
 from crm_kit.identifiers import fold
+from crm_kit.store.chores import delete_some
 
 IDLE = timedelta(minutes=5)
 

@@ -13,7 +13,7 @@ from crm_identity.team.model import Team
 from crm_identity.user.model import User
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 ABOVE = (
     "with recursive above (id, parent_id) as (select id, parent_id from business_unit where id = $1"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import BusinessUnitRecord
 from crm_identity.db import Base
-from crm_kit.db import Record
+from crm_kit.store.record import Record
 
 ROOT_ID = UUID("0190a000-0000-7000-8000-000000000002")
 

@@ -12,10 +12,10 @@ from crm_identity.business_unit.schemas import (
     BusinessUnitPage,
     BusinessUnitUpdate,
 )
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/business-units", tags=["business units"], route_class=about(BusinessUnit))
 

@@ -6,7 +6,7 @@ from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSetting
 from crm_identity.organization.schemas import OrganizationUpdate
 from crm_kit.errors import InvalidValue
 from crm_kit.records.patching import apply, fields_set
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 async def update_organization(uow: UnitOfWork, body: OrganizationUpdate) -> OrganizationSettings:

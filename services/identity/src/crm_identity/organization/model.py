@@ -13,8 +13,8 @@ from crm_contracts.access import Privilege
 from crm_contracts.identity import OrganizationRecord
 from crm_identity.db import Base
 from crm_kit import clock
-from crm_kit.db import Record
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import Record
+from crm_kit.work.uow import UnitOfWork
 
 ORGANIZATION_ID = UUID("0190a000-0000-7000-8000-000000000001")
 

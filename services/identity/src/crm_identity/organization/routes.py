@@ -6,9 +6,9 @@ from crm_contracts.identity import OrganizationRecord
 from crm_identity.organization import commands
 from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings
 from crm_identity.organization.schemas import OrganizationUpdate
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/settings/organization", tags=["settings"], route_class=about(OrganizationSettings))
 

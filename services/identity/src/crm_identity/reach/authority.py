@@ -14,9 +14,9 @@ from crm_contracts.catalogue import all_entities
 from crm_identity.reach.domain import gap_between, refusal_of_change, refusal_to_touch
 from crm_identity.reach.loading import holder_of, look
 from crm_identity.security_role.domain import ADMINISTRATOR_ID, OWNED_BY_NOBODY
-from crm_kit.access import Principal
+from crm_kit.access.privileges import Principal
 from crm_kit.errors import DomainError
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 AN_ADMINISTRATOR = (
     "select exists (select from user_account u join credential c on c.user_id = u.id where u.status = 'active'"

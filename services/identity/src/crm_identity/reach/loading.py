@@ -9,8 +9,8 @@ import orjson
 from crm_contracts.access import union
 from crm_identity.reach.domain import Holder, Snapshot, World
 from crm_identity.security_role.model import grants_of
-from crm_kit.access import Principal, UnitTree
-from crm_kit.uow import UnitOfWork
+from crm_kit.access.privileges import Principal, UnitTree
+from crm_kit.work.uow import UnitOfWork
 
 HOLDERS = """
 select u.id, u.business_unit_id, u.team_ids,

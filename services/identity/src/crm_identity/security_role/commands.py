@@ -21,7 +21,7 @@ from crm_identity.team.model import Team
 from crm_identity.user.model import User
 from crm_kit.errors import DomainError
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 async def create_role(uow: UnitOfWork, body: SecurityRoleCreate) -> SecurityRole:

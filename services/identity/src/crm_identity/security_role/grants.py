@@ -10,9 +10,9 @@ from crm_contracts.access import Depth, DepthName, Privilege, decode, union
 from crm_contracts.catalogue import all_entities
 from crm_identity.security_role.domain import OWNED_BY_NOBODY
 from crm_identity.security_role.model import SecurityRole, grants_of
-from crm_kit.access import Principal
+from crm_kit.access.privileges import Principal
 from crm_kit.errors import DomainError, InvalidValue
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 HOLDERS = (
     "select id from user_account where role_ids @> array[$1::uuid]"

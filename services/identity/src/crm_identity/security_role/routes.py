@@ -12,10 +12,10 @@ from crm_identity.security_role.schemas import (
     SecurityRolePage,
     SecurityRoleUpdate,
 )
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/security-roles", tags=["security roles"], route_class=about(SecurityRole))
 

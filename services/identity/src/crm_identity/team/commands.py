@@ -14,7 +14,7 @@ from crm_identity.team.model import Team
 from crm_identity.team.schemas import TeamCreate, TeamUpdate
 from crm_identity.user.model import User
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 async def create_team(uow: UnitOfWork, body: TeamCreate) -> Team:

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import TeamRecord
 from crm_identity.db import Base
-from crm_kit.db import Record, search_column
+from crm_kit.store.columns import search_column
+from crm_kit.store.record import Record
 
 
 class Team(Record, Base):

@@ -8,10 +8,10 @@ from crm_contracts.identity import TeamRecord
 from crm_identity.team import commands
 from crm_identity.team.model import Team
 from crm_identity.team.schemas import TeamCreate, TeamPage, TeamUpdate
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/teams", tags=["teams"], route_class=about(Team))
 

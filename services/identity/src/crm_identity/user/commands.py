@@ -19,10 +19,10 @@ from crm_identity.reach.loading import leave_unit
 from crm_identity.security_role.grants import rights_of_roles
 from crm_identity.user.model import User
 from crm_identity.user.schemas import PasswordReset, UserCreate, UserUpdate
-from crm_kit.db import new_id
 from crm_kit.errors import InvalidValue
 from crm_kit.records.patching import fields_set
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import new_id
+from crm_kit.work.uow import UnitOfWork
 
 RIGHTS = ("business_unit_id", "team_ids", "role_ids")
 """Fields that travel in the token: a change of one makes older tokens void."""

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.identity import UserRecord
 from crm_identity.db import Base
 from crm_identity.user.domain import LIFECYCLE
-from crm_kit.db import Record, Stateful, search_column
 from crm_kit.identifiers import folded
+from crm_kit.store.columns import search_column
+from crm_kit.store.record import Record, Stateful
 
 
 class User(Record, Stateful, Base):

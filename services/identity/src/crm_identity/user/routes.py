@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request, Response
 from crm_identity.user import commands
 from crm_identity.user.model import User
 from crm_identity.user.schemas import PasswordReset, UserCreate, UserPage, UserRead, UserUpdate
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Uow, about
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=about(User))
 

@@ -9,8 +9,8 @@ from crm_insights.funnel.figures import figures_of
 from crm_insights.funnel.schemas import Funnel
 from crm_insights.funnel.selection import Selection
 from crm_insights.funnel.table import as_table, wants_table
+from crm_kit.http.requests import Route, Uow
 from crm_kit.records.computed import computed
-from crm_kit.requests import Route, Uow
 
 router = APIRouter(prefix="/funnel", tags=["funnel"], route_class=Route)
 

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.types import Date
-from crm_kit.access import units_of
+from crm_kit.access.privileges import units_of
 from crm_kit.errors import DomainError
 from crm_kit.records.filtering import Parameters
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 class Selection(BaseModel):
@@ -57,7 +57,7 @@ def condition(uow: UnitOfWork, entity: str, selection: Selection, parameters: Pa
 
 
 def _reach(uow: UnitOfWork, entity: str, parameters: Parameters) -> list[str]:
-    """The depth rule of ``crm_kit.access`` for copies of others' records."""
+    """The depth rule of ``crm_kit.access.privileges`` for copies of others' records."""
     depth = uow.principal.depth(entity, Privilege.READ)
     if depth is Depth.ORGANIZATION:
         return []

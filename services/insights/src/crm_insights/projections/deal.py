@@ -13,9 +13,9 @@ from crm_contracts.sales import OpportunityRecord
 from crm_contracts.sales.opportunity import OpportunityEvent
 from crm_insights.db import Base
 from crm_insights.projections.stage_visit import keep_visits
-from crm_kit.db import PercentType
-from crm_kit.projections import Projected, project
-from crm_kit.uow import UnitOfWork
+from crm_kit.copies.projections import Projected, project
+from crm_kit.store.columns import PercentType
+from crm_kit.work.uow import UnitOfWork
 
 
 class Deal(Projected, Base):

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.envelope import Envelope
 from crm_insights.db import Base
-from crm_kit.consumers import Unprocessable
-from crm_kit.projections import Projected, project
-from crm_kit.survivors import survivor_told
-from crm_kit.uow import UnitOfWork
+from crm_kit.copies.projections import Projected, project
+from crm_kit.copies.survivors import survivor_told
+from crm_kit.events.consumers import Unprocessable
+from crm_kit.work.uow import UnitOfWork
 
 
 class LeadRef(Projected, Base):

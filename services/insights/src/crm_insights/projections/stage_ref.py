@@ -7,8 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.reference import SalesStageEvent
 from crm_insights.db import Base
-from crm_kit.projections import Projected, project
-from crm_kit.uow import UnitOfWork
+from crm_kit.copies.projections import Projected, project
+from crm_kit.work.uow import UnitOfWork
 
 
 class StageRef(Projected, Base):

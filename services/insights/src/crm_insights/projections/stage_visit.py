@@ -12,8 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.sales import OpportunityRecord
 from crm_contracts.sales.opportunity import OpportunityEvent
 from crm_insights.db import Base
-from crm_kit.consumers import place_of
-from crm_kit.uow import UnitOfWork
+from crm_kit.events.consumers import place_of
+from crm_kit.work.uow import UnitOfWork
 
 
 class StageVisit(Base):

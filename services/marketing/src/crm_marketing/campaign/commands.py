@@ -19,7 +19,7 @@ from crm_contracts.marketing import (
 )
 from crm_kit.records.listing import today
 from crm_kit.records.patching import Assignment, apply, assign, fields_set
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_marketing.campaign.domain import name_of_copy, require_base_currency, require_not_launched, require_order
 from crm_marketing.campaign.model import Campaign
 from crm_marketing.campaign.schemas import CampaignCopy, CampaignCreate, CampaignFields, CampaignUpdate

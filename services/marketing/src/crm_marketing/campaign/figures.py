@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select, true
 
 from crm_contracts.money import exponent
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_marketing.campaign.domain import return_on_investment
 from crm_marketing.campaign.model import Campaign
 from crm_marketing.projections.deal import Deal

@@ -12,8 +12,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.marketing import CampaignRecord, CampaignType
 from crm_contracts.money import Money
-from crm_kit.db import OwnedRecord, PercentType, Stateful, money_columns, search_column, sorted_indexes, text_enum
 from crm_kit.errors import IllegalTransition
+from crm_kit.store.columns import (
+    PercentType,
+    money_columns,
+    search_column,
+    sorted_indexes,
+    text_enum,
+)
+from crm_kit.store.record import OwnedRecord, Stateful
 from crm_marketing.campaign.domain import LIFECYCLE
 from crm_marketing.db import Base
 

@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_contracts.access import Privilege
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Uow, about
 from crm_marketing.campaign import commands
 from crm_marketing.campaign.figures import figures_of
 from crm_marketing.campaign.model import Campaign

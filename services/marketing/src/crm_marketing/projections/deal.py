@@ -10,8 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import OpportunityRecord
 from crm_contracts.sales.opportunity import OpportunityEvent
-from crm_kit.projections import Projected, project
-from crm_kit.uow import UnitOfWork
+from crm_kit.copies.projections import Projected, project
+from crm_kit.work.uow import UnitOfWork
 from crm_marketing.db import Base
 
 

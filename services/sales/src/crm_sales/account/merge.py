@@ -6,7 +6,7 @@ from uuid import UUID
 from crm_contracts.sales import AccountMerged, AccountUpdated
 from crm_kit.records.merging import both
 from crm_kit.records.patching import apply
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.commands import TREE
 from crm_sales.account.model import Account
 from crm_sales.account.schemas import AccountMerge, AccountMergeField

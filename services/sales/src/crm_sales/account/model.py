@@ -11,7 +11,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import AccountRecord, Tier
-from crm_kit.db import Mergeable, folded_index, money_columns, reference_indexes, search_column, text_enum
+from crm_kit.store.columns import (
+    folded_index,
+    money_columns,
+    reference_indexes,
+    search_column,
+    text_enum,
+)
+from crm_kit.store.record import Mergeable
 from crm_sales.account.domain import LIFECYCLE
 from crm_sales.db import Base
 

@@ -14,7 +14,7 @@ from crm_contracts.sales import (
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, require_status
 from crm_kit.records.references import added, refer_all
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.model import Competitor
 from crm_sales.competitor.schemas import CompetitorCreate, CompetitorUpdate
 from crm_sales.opportunity.model import Opportunity

@@ -7,8 +7,8 @@ from sqlalchemy import and_, func, select
 
 from crm_contracts.access import Privilege
 from crm_contracts.money import exponent
-from crm_kit.access import visible
-from crm_kit.uow import UnitOfWork
+from crm_kit.access.privileges import visible
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.domain import win_rate
 from crm_sales.competitor.model import Competitor
 from crm_sales.opportunity.model import Opportunity

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import CompetitorRecord
-from crm_kit.db import OwnedRecord, Stateful, search_column
+from crm_kit.store.columns import search_column
+from crm_kit.store.record import OwnedRecord, Stateful
 from crm_sales.competitor.domain import LIFECYCLE
 from crm_sales.db import Base
 

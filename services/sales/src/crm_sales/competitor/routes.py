@@ -5,12 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, Deactivation
-from crm_kit.requests import Uow, about
 from crm_sales.competitor import commands
 from crm_sales.competitor.figures import figures_of
 from crm_sales.competitor.model import Competitor

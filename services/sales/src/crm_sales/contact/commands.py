@@ -14,7 +14,7 @@ from crm_contracts.sales import (
 from crm_kit.importing.importer import Importer
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, plain, require_status
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact

@@ -6,7 +6,7 @@ from uuid import UUID
 from crm_contracts.sales import ContactMerged, ContactUpdated
 from crm_kit.records.merging import both
 from crm_kit.records.patching import apply
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
 from crm_sales.contact.schemas import ContactMerge, ContactMergeField

@@ -10,7 +10,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
-from crm_kit.db import Mergeable, folded_index, reference_indexes, search_column, sorted_indexes, text_enum
+from crm_kit.store.columns import (
+    folded_index,
+    reference_indexes,
+    search_column,
+    sorted_indexes,
+    text_enum,
+)
+from crm_kit.store.record import Mergeable
 from crm_sales.contact.domain import LIFECYCLE
 from crm_sales.db import Base
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 
+from crm_kit.http.requests import NOT_KEYED, Uow, about
 from crm_kit.importing.jobs import (
     DuplicatesForm,
     FileForm,
@@ -24,7 +25,6 @@ from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, Deactivation
-from crm_kit.requests import NOT_KEYED, Uow, about
 from crm_sales.age import AGE
 from crm_sales.contact import commands
 from crm_sales.contact.merge import merge_contact

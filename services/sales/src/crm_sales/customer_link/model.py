@@ -6,7 +6,8 @@ from sqlalchemy import Computed, ForeignKey, Index
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crm_contracts.sales import CustomerType
-from crm_kit.db import Record, reference_indexes, text_enum
+from crm_kit.store.columns import reference_indexes, text_enum
+from crm_kit.store.record import Record
 
 
 class BelongsToCustomer:

@@ -1,7 +1,7 @@
 """Who a record may belong to: accounts and contacts."""
 
-from crm_kit.records.presenter import Named
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import Named
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.customer_link.model import BelongsToCustomer

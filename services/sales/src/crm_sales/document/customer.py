@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from crm_contracts.sales import CustomerCreation
 from crm_kit.errors import DomainError
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.model import SalesDocument
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.settings.model import SalesSettings

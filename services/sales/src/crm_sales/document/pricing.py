@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence, Set
 
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.model import SalesDocument
 from crm_sales.document.schemas import DocumentFields
 from crm_sales.exchange_rate.pinning import pin_amounts

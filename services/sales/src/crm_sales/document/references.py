@@ -10,7 +10,7 @@ from uuid import UUID
 
 from crm_contracts.access import Privilege
 from crm_kit.errors import Forbidden, InvalidValue, Merged, NotFound, UnknownReference
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.customer_link.references import CUSTOMERS, know_name, set_customer

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from crm_kit.db import OwnedRecord
 from crm_kit.importing.importer import Duplicate
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import OwnedRecord
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.duplicates.finding import FIELDS, Field, Target, Wanted, find, find_among, targets_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crm_kit.errors import DomainError
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.duplicates.finding import ACCOUNTS, CONTACTS, Match, Reason, Target, Wanted, searches_for
 from crm_sales.duplicates.known import TOO_COMMON, Known, look_for
 from crm_sales.duplicates.likeness import Likeness, Somebody

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_contracts.access import Depth, Privilege
 from crm_kit import clock
-from crm_kit.outages import ran_out_of_time
 from crm_kit.records.answers import READ_HEADERS
 from crm_kit.records.filtering import Parameters
 from crm_kit.records.listing import Listing, covered, cursors_of, readable_after
-from crm_kit.records.presenter import to_json
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.outages import ran_out_of_time
+from crm_kit.store.presenter import to_json
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.duplicates.finding import OF_THE_SAME_ENTITY, Match, Target, find
 from crm_sales.duplicates.known import SHOWN
 from crm_sales.duplicates.likeness import Somebody, display_name, is_compared, likeness_of

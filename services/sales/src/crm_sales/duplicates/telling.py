@@ -5,8 +5,8 @@ from typing import Any
 from fastapi.responses import Response
 
 from crm_contracts.access import Privilege
-from crm_kit.records.presenter import to_json
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import to_json
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.duplicates.finding import Match, searches_for
 from crm_sales.duplicates.known import TOO_COMMON, Known, look_for
 from crm_sales.duplicates.likeness import Somebody

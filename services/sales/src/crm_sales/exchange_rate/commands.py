@@ -6,7 +6,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.sales import ExchangeRateCreated, ExchangeRateDeleted, ExchangeRateUpdated
 from crm_kit.errors import InvalidValue
 from crm_kit.records.patching import apply, fields_set
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.exchange_rate.schemas import ExchangeRateCreate, ExchangeRateUpdate
 

@@ -9,7 +9,7 @@ from sqlalchemy import Index, Numeric, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import ExchangeRateRecord
-from crm_kit.db import Record
+from crm_kit.store.record import Record
 from crm_sales.db import Base
 
 

@@ -5,10 +5,10 @@ from decimal import Decimal
 from sqlalchemy import bindparam, select
 
 from crm_contracts.money import Money, MoneyError, convert
-from crm_kit.db import Record
 from crm_kit.errors import InvalidValue
 from crm_kit.records.listing import today
-from crm_kit.uow import LOADED, UnitOfWork
+from crm_kit.store.record import Record
+from crm_kit.work.uow import LOADED, UnitOfWork
 from crm_sales.exchange_rate.model import ExchangeRate
 
 RATE_IN_FORCE = (

@@ -28,10 +28,10 @@ from crm_kit.records.patching import (
     refer_to_principal,
     require_status,
 )
-from crm_kit.records.presenter import Named
 from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import Named
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.goal.domain import MAX_LEVELS, require_order, require_part, require_parts_fit, require_targets
 from crm_sales.goal.model import Goal
 from crm_sales.goal.progress import reached_by

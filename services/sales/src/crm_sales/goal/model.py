@@ -11,7 +11,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import GoalMetric, GoalRecord
-from crm_kit.db import OwnedRecord, Stateful, money_columns, reference_indexes, search_column, sorted_indexes, text_enum
+from crm_kit.store.columns import (
+    money_columns,
+    reference_indexes,
+    search_column,
+    sorted_indexes,
+    text_enum,
+)
+from crm_kit.store.record import OwnedRecord, Stateful
 from crm_sales.db import Base
 from crm_sales.goal.domain import LIFECYCLE, Period, Targets
 

@@ -12,9 +12,9 @@ from uuid import UUID
 from crm_contracts.access import Privilege
 from crm_contracts.money import MAX_INTEGER_DIGITS, Money, exponent
 from crm_contracts.sales import GoalMetric
-from crm_kit.db import fetch
 from crm_kit.errors import DomainError
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.database import fetch
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.goal.domain import MAX_LEVELS, Node, edges, gap, percent, roll_up
 from crm_sales.goal.model import Goal
 

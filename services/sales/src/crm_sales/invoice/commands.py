@@ -15,7 +15,7 @@ from crm_contracts.sales import (
 )
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.document.pricing import pin, price_changes, price_new
 from crm_sales.document.references import deal_of, require_not_lost, take_over

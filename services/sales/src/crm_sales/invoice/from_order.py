@@ -6,8 +6,8 @@ from sqlalchemy import select
 
 from crm_contracts.access import Privilege
 from crm_contracts.sales import InvoiceCreated, InvoiceKind, OrderInvoiced, OrderUpdated
-from crm_kit.db import stored_columns
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import stored_columns
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.parts import take_part
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.invoice.model import Invoice

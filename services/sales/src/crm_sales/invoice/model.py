@@ -13,14 +13,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import MAX_PAYMENTS, InvoiceKind, InvoiceLine, InvoicePayment, InvoiceRecord, PricedLine
-from crm_kit.db import (
+from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
+from crm_kit.store.columns import (
     money_columns,
     reference_indexes,
     search_column,
     sorted_indexes,
     text_enum,
 )
-from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.invoice.domain import LIFECYCLE, due, require_due_after, require_payment

@@ -7,7 +7,7 @@ nobody waits for anything else while others wait for the counter.
 from sqlalchemy import CheckConstraint, Integer, SmallInteger, Table, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.db import Base
 
 PREFIX = "INV"

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from crm_contracts.sales import InvoiceUpdated, OrderUpdated
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.invoice.model import Invoice
 from crm_sales.order.model import Order
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from crm_contracts.sales import InvoiceKind, InvoiceLine, PricedLine
-from crm_kit.db import new_id
+from crm_kit.store.record import new_id
 from crm_sales.document.model import SalesDocument
 from crm_sales.invoice.model import Invoice
 from crm_sales.pricing.shares import Amounts

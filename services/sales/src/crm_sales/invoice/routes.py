@@ -4,11 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Uow, about
 from crm_sales.invoice import commands
 from crm_sales.invoice.credit import credit_invoice as credit
 from crm_sales.invoice.issue import issue_invoice as issue

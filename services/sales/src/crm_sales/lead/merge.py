@@ -7,7 +7,7 @@ from crm_contracts.sales import LeadMerged, LeadUpdated
 from crm_kit.errors import InvalidValue
 from crm_kit.records.merging import both
 from crm_kit.records.patching import apply
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.domain import require_somebody
 from crm_sales.lead.model import Lead

@@ -12,8 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import Gender, LeadRecord, LeadSource, Need, PreferredChannel, Rating
-from crm_kit.db import (
-    Mergeable,
+from crm_kit.store.columns import (
     folded_index,
     money_columns,
     reference_indexes,
@@ -21,6 +20,7 @@ from crm_kit.db import (
     sorted_indexes,
     text_enum,
 )
+from crm_kit.store.record import Mergeable
 from crm_sales.db import Base
 from crm_sales.lead.domain import LIFECYCLE
 

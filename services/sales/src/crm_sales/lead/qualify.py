@@ -7,7 +7,7 @@ from sqlalchemy import select
 from crm_contracts.access import Privilege
 from crm_contracts.sales import CustomerCreation, LeadQualified
 from crm_kit.errors import DomainError, InvalidValue
-from crm_kit.uow import R, UnitOfWork
+from crm_kit.work.uow import R, UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.customers import make_account, make_contact, make_opportunity

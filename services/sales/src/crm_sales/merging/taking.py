@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from crm_contracts.money import Money
-from crm_kit.db import Mergeable
 from crm_kit.errors import InvalidValue
 from crm_kit.records.merging import taken_over
+from crm_kit.store.record import Mergeable
 
 NAMES = ("first_name", "last_name")
 

@@ -6,7 +6,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.sales import LossReason, OpportunityLost
 from crm_kit.errors import InvalidValue
 from crm_kit.records.references import added, refer_all
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.model import Competitor
 from crm_sales.opportunity.domain import require_past
 from crm_sales.opportunity.model import Opportunity

@@ -4,8 +4,8 @@ from sqlalchemy import select
 
 from crm_contracts.catalogue import Event
 from crm_contracts.sales import InvoiceUpdated, OrderUpdated, QuoteUpdated
-from crm_kit.db import stored_columns
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import stored_columns
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.model import SalesDocument
 from crm_sales.invoice.model import Invoice
 from crm_sales.opportunity.model import Opportunity

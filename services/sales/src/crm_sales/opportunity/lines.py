@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityLines
 from crm_sales.pricing.domain import require_currency

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from crm_contracts.sales import EstimatedValueSource, LossReason, OpportunityCreated, OpportunityStatus
 from crm_contracts.types import Date, UtcDatetime
-from crm_kit.db import new_id
 from crm_kit.errors import InvalidValue
 from crm_kit.importing.importer import Importer
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import new_id
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead

@@ -23,16 +23,15 @@ from crm_contracts.sales import (
     StageVisit,
 )
 from crm_contracts.types import utc_text
-from crm_kit.db import (
-    OwnedRecord,
+from crm_kit.store.columns import (
     PercentType,
-    Stateful,
     money_columns,
     reference_indexes,
     search_column,
     sorted_indexes,
     text_enum,
 )
+from crm_kit.store.record import OwnedRecord, Stateful
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
 from crm_sales.opportunity.domain import LIFECYCLE, require_kept, with_competitor

@@ -15,7 +15,7 @@ from crm_contracts.sales import (
     Tier,
 )
 from crm_kit.errors import DomainError
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.customer_link.references import know_name

@@ -6,9 +6,9 @@ from sqlalchemy import select
 
 from crm_contracts.access import Privilege
 from crm_contracts.sales import OrderCreated, QuoteUpdated
-from crm_kit.db import new_id
 from crm_kit.errors import DomainError
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import new_id
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.pricing import pin
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.order.model import Order

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import OrderLine, OrderRecord, PricedLine
-from crm_kit.db import search_column, sorted_indexes
 from crm_kit.errors import DomainError, IllegalTransition
+from crm_kit.store.columns import search_column, sorted_indexes
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.order.domain import LIFECYCLE, STATUS_OF, Progress, standing

@@ -4,7 +4,7 @@ from collections.abc import Set
 from typing import Any
 
 from crm_contracts.sales import OrderLine, PricedLine
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.pricing import pin, price_changes
 from crm_sales.order.model import Order
 from crm_sales.order.schemas import OrderUpdate

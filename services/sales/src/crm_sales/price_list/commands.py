@@ -12,7 +12,7 @@ from crm_contracts.sales import (
 )
 from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.invoice.model import Invoice
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.order.model import Order

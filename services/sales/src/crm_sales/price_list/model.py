@@ -8,8 +8,9 @@ from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import PriceListRecord
-from crm_kit.db import Record, Stateful, search_column, sorted_indexes
 from crm_kit.errors import InvalidValue
+from crm_kit.store.columns import search_column, sorted_indexes
+from crm_kit.store.record import Record, Stateful
 from crm_sales.db import Base
 from crm_sales.price_list.domain import LIFECYCLE, why_not_in_force
 

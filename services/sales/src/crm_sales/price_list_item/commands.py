@@ -20,7 +20,7 @@ from crm_contracts.sales import (
 )
 from crm_kit.errors import InactiveReference, InvalidValue
 from crm_kit.records.patching import apply, fields_set, plain
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.domain import percent_price, require_breaks, require_price

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import PriceListItemRecord, PricingMethod
-from crm_kit.db import PercentType, Record, money_columns, text_enum
+from crm_kit.store.columns import PercentType, money_columns, text_enum
+from crm_kit.store.record import Record
 from crm_sales.db import Base
 
 

@@ -19,7 +19,7 @@ from crm_kit.errors import DomainError, InactiveReference, InvalidValue
 from crm_kit.records.patching import apply, fields_set, require_status
 from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.model import Competitor
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.invoice.model import Invoice

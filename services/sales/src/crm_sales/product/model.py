@@ -11,8 +11,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import ProductRecord, ProductStructure, ProductType
-from crm_kit.db import PercentType, Record, Stateful, money_columns, reference_indexes, search_column, text_enum
 from crm_kit.errors import InvalidValue
+from crm_kit.store.columns import (
+    PercentType,
+    money_columns,
+    reference_indexes,
+    search_column,
+    text_enum,
+)
+from crm_kit.store.record import Record, Stateful
 from crm_sales.db import Base
 from crm_sales.product.domain import LIFECYCLE, why_not_sold
 

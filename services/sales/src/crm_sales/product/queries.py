@@ -5,9 +5,9 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from crm_contracts.access import Privilege
-from crm_kit.db import stored_columns
 from crm_kit.errors import UnknownReference
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import stored_columns
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.product.model import Product
 
 _PRODUCT = Product.__table__

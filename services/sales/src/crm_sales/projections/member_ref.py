@@ -8,9 +8,9 @@ from sqlalchemy import ARRAY, Index, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.envelope import Envelope
-from crm_kit.consumers import Unprocessable
-from crm_kit.projections import Projected, project
-from crm_kit.uow import UnitOfWork
+from crm_kit.copies.projections import Projected, project
+from crm_kit.events.consumers import Unprocessable
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.db import Base
 
 

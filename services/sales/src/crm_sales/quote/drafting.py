@@ -5,9 +5,9 @@ from uuid import UUID
 
 from crm_contracts.access import Privilege
 from crm_contracts.sales import QuoteCreated, QuoteRevised
-from crm_kit.db import new_id
 from crm_kit.records.patching import require_status
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import new_id
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.pricing import pin
 from crm_sales.document.references import take_over
 from crm_sales.opportunity.model import Opportunity

@@ -10,7 +10,7 @@ from sqlalchemy import Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import QuoteRecord
-from crm_kit.db import search_column, sorted_indexes
+from crm_kit.store.columns import search_column, sorted_indexes
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.quote.domain import LIFECYCLE, LIVE

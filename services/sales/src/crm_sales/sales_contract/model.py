@@ -12,7 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import SalesContractRecord
-from crm_kit.db import OwnedRecord, Stateful, money_columns, search_column, sorted_indexes
+from crm_kit.store.columns import money_columns, search_column, sorted_indexes
+from crm_kit.store.record import OwnedRecord, Stateful
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
 from crm_sales.sales_contract.domain import LIFECYCLE, require_period

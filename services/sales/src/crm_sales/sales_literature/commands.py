@@ -12,7 +12,7 @@ from crm_contracts.sales import (
 )
 from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
 from crm_kit.records.references import added, refer_all
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.model import Competitor
 from crm_sales.product.model import Product
 from crm_sales.sales_literature.domain import require_content

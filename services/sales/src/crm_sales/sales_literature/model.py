@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import LiteratureType, SalesLiteratureRecord
-from crm_kit.db import Record, Stateful, search_column, sorted_indexes, text_enum
+from crm_kit.store.columns import search_column, sorted_indexes, text_enum
+from crm_kit.store.record import Record, Stateful
 from crm_sales.db import Base
 from crm_sales.sales_literature.domain import LIFECYCLE
 

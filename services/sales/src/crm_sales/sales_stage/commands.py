@@ -6,7 +6,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.sales import SalesStageCreated, SalesStageDeleted, SalesStageUpdated
 from crm_kit.records.patching import apply, fields_set
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStageUpdate

@@ -8,7 +8,8 @@ from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import SalesStageRecord
-from crm_kit.db import PercentType, Record
+from crm_kit.store.columns import PercentType
+from crm_kit.store.record import Record
 from crm_sales.db import Base
 
 

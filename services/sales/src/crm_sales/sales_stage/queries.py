@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from crm_kit.errors import DomainError, UnknownReference
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.sales_stage.model import SalesStage
 
 FIRST = select(*SalesStage.__table__.c).order_by(SalesStage.position, SalesStage.id).limit(1)

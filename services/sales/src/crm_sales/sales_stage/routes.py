@@ -5,10 +5,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from crm_contracts.sales import SalesStageRecord
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.requests import Uow, about
 from crm_sales.sales_stage import commands
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStagePage, SalesStageUpdate

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import CustomerCreation, SalesSettingsRecord
-from crm_kit.db import Record, text_enum
+from crm_kit.store.columns import text_enum
+from crm_kit.store.record import Record
 from crm_sales.db import Base
 
 SETTINGS_ID = UUID("0190a000-0000-7000-8000-000000000001")

@@ -4,10 +4,10 @@ from fastapi import APIRouter, Request, Response
 
 from crm_contracts.access import Privilege
 from crm_contracts.sales import SalesSettingsRecord, SalesSettingsUpdated
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.patching import apply, fields_set
-from crm_kit.requests import Uow, about
 from crm_sales.settings.model import SETTINGS_ID, SalesSettings
 from crm_sales.settings.schemas import SalesSettingsUpdate
 

@@ -21,7 +21,7 @@ from crm_contracts.service import (
 )
 from crm_kit.errors import DomainError
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.case.domain import require_billable
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.case.schemas import CaseCreate, CaseCustomerInput, CaseResolve, CaseUpdate

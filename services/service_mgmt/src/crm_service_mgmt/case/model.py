@@ -12,8 +12,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import CustomerType
 from crm_contracts.service import CaseOrigin, CasePriority, CaseRecord, CaseResolution, CaseType, Severity
-from crm_kit.db import OwnedRecord, Stateful, reference_indexes, search_column, sorted_indexes, text_enum
 from crm_kit.errors import IllegalTransition
+from crm_kit.store.columns import (
+    reference_indexes,
+    search_column,
+    sorted_indexes,
+    text_enum,
+)
+from crm_kit.store.record import OwnedRecord, Stateful
 from crm_service_mgmt.case.domain import LIFECYCLE, moves_of
 from crm_service_mgmt.db import Base
 

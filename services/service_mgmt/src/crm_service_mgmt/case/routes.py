@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 
+from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
-from crm_kit.requests import Uow, about
 from crm_service_mgmt.case import commands
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.case.schemas import CaseCreate, CasePage, CaseRead, CaseResolve, CaseUpdate

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.access import Privilege
 from crm_contracts.envelope import Envelope, parse_type
 from crm_contracts.sales import CONTACT
+from crm_kit.copies.projections import STUB_VERSION, project
+from crm_kit.copies.survivors import MergeableCopy, merged_reference, survivor_told
 from crm_kit.errors import InactiveReference, UnknownReference
-from crm_kit.projections import STUB_VERSION, project
-from crm_kit.records.presenter import Named
-from crm_kit.survivors import MergeableCopy, merged_reference, survivor_told
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import Named
+from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.db import Base
 
 

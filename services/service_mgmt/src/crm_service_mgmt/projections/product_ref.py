@@ -5,9 +5,9 @@ from uuid import UUID
 
 from crm_contracts.envelope import Envelope
 from crm_contracts.sales import PRODUCT
-from crm_kit.copies import ReferableCopy, reach_told, refer_to_copy
-from crm_kit.projections import project
-from crm_kit.uow import UnitOfWork
+from crm_kit.copies.known import ReferableCopy, reach_told, refer_to_copy
+from crm_kit.copies.projections import project
+from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.db import Base
 
 

@@ -10,15 +10,15 @@ import orjson
 from pydantic import ValidationError
 
 from crm_contracts.access import Depth, Privilege
-from crm_kit.db import OwnedRecord
 from crm_kit.errors import DomainError, FieldError, InvalidValue
+from crm_kit.http.phrases import of_rule
 from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.importing.importer import Duplicate, Importer
 from crm_kit.importing.mapping import OWNER, FieldMapping
 from crm_kit.importing.outcome import MOST_ERRORS, Outcome
 from crm_kit.importing.queue import Job, StoredRow
-from crm_kit.phrases import of_rule
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import OwnedRecord
+from crm_kit.work.uow import UnitOfWork
 
 BREATH: Final = 50
 """Rows after which relay, consumers and health get their turn."""

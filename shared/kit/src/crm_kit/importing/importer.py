@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from crm_kit.db import OwnedRecord
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import OwnedRecord
+from crm_kit.work.uow import UnitOfWork
 
 Make = Callable[[UnitOfWork, Any], Awaitable[OwnedRecord]]
 

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.types import UtcDatetime
-from crm_kit.db import new_id
 from crm_kit.errors import DomainError, FieldError, Forbidden, NotFound
 from crm_kit.importing.files import MAX_CELL, MAX_COLUMNS, Row, open_rows
 from crm_kit.importing.importer import Importer
@@ -22,8 +21,9 @@ from crm_kit.importing.mapping import FieldMapping, default_mapping
 from crm_kit.importing.storing import Quota, Storing
 from crm_kit.records.answers import READ_HEADERS
 from crm_kit.records.listing import MAX_PAGE
-from crm_kit.records.presenter import to_json
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import to_json
+from crm_kit.store.record import new_id
+from crm_kit.work.uow import UnitOfWork
 
 BATCH = 2000
 BATCH_BYTES = 1024 * 1024

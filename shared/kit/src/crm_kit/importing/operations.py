@@ -10,9 +10,9 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_kit import clock
-from crm_kit.db import Database
 from crm_kit.importing.jobs import CANCEL
-from crm_kit.records.presenter import to_json
+from crm_kit.store.database import Database
+from crm_kit.store.presenter import to_json
 
 _LIST = """
 select j.id, j.entity_type, j.status, j.total, j.done, j.skipped, j.failed, j.attempts, j.reason, j.message, j.created_at,

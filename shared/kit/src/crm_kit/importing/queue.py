@@ -14,9 +14,9 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
-from crm_kit.access import Principal
+from crm_kit.access.directory import REVOKED, Revocation
+from crm_kit.access.privileges import Principal
 from crm_kit.backoff import seconds_after
-from crm_kit.directory import REVOKED, Revocation
 from crm_kit.importing.outcome import Outcome
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024

@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
-from crm_kit.announcing import Cause
 from crm_kit.backoff import Backoff
+from crm_kit.configuration.settings import Settings
 from crm_kit.failpoints import hit
 from crm_kit.importing import queue
 from crm_kit.importing.chunk import import_rows
@@ -26,13 +26,13 @@ from crm_kit.importing.importer import Importer
 from crm_kit.importing.jobs import WAKE_CHANNEL
 from crm_kit.importing.outcome import Outcome
 from crm_kit.importing.queue import Job, StoredRow
-from crm_kit.logs import working
-from crm_kit.metrics import counter, histogram, observed
-from crm_kit.outages import database_away, database_busy, ran_out_of_time
-from crm_kit.runtime import Runtime
-from crm_kit.settings import Settings
-from crm_kit.telemetry import SpanKind, span, trace_id_of
-from crm_kit.uow import UnitOfWork
+from crm_kit.process.runtime import Runtime
+from crm_kit.signals.logs import working
+from crm_kit.signals.metrics import counter, histogram, observed
+from crm_kit.signals.telemetry import SpanKind, span, trace_id_of
+from crm_kit.store.outages import database_away, database_busy, ran_out_of_time
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
 

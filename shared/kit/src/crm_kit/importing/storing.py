@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
-from crm_kit.settings import Settings
-from crm_kit.shares import Shares, TooManyAtOnce
+from crm_kit.store.shares import Shares, TooManyAtOnce
 
 FILES_AT_ONCE = 2
 """Files that a process stores at a time; each takes a connection of its few."""

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from crm_kit.db import Timestamp
+from crm_kit.store.columns import Timestamp
 
 WAITING = "status in ('queued', 'running')"
 

@@ -10,8 +10,13 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_kit.bus import BrokerDown, Publisher, access_of, inbox_of
-from crm_kit.epochs import NoEpochs
+from crm_kit.broker.bus import (
+    BrokerDown,
+    Publisher,
+    access_of,
+    inbox_of,
+)
+from crm_kit.events.epochs import NoEpochs
 from crm_kit.reconciling.compare import KINDS, SETTLE_SECONDS, Report
 from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Pair, Suite

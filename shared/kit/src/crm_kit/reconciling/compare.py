@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.catalogue import Entity
 from crm_kit import clock
-from crm_kit.consumers import Copies, Group
+from crm_kit.events.consumers import Copies, Group
+from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling import journal
 from crm_kit.reconciling.parties import Publisher
 from crm_kit.reconciling.windows import ROWS, digest, ranges
-from crm_kit.runtime import Runtime
 
 Kind = Literal["missing", "extra", "behind", "ahead"]
 KINDS: Final[tuple[Kind, ...]] = ("missing", "extra", "behind", "ahead")

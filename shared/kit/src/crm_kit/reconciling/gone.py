@@ -6,14 +6,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import inbox
-from crm_kit.consumers import Copies, Group
-from crm_kit.db import fetch
-from crm_kit.inbox import Line
-from crm_kit.ordering import Place
+from crm_kit.events import inbox
+from crm_kit.events.consumers import Copies, Group
+from crm_kit.events.inbox import Line
+from crm_kit.events.ordering import Place
+from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling.parties import Publisher
-from crm_kit.runtime import Runtime
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.database import fetch
+from crm_kit.work.uow import UnitOfWork
 
 _SKIP = """
 update inbox set state = 'skipped', body = null, next_attempt_at = null,

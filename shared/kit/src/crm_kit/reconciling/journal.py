@@ -9,16 +9,17 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import clock, inbox
-from crm_kit.consumers import Group, Journal
-from crm_kit.dispatch import Dispatcher
-from crm_kit.inbox import Line
-from crm_kit.ordering import Place
-from crm_kit.outbox import stamped
-from crm_kit.received import Message
+from crm_kit import clock
+from crm_kit.events import inbox
+from crm_kit.events.consumers import Group, Journal
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.inbox import Line
+from crm_kit.events.ordering import Place
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after
 from crm_kit.reconciling.windows import digest, ranges
-from crm_kit.runtime import Runtime
+from crm_kit.work.outbox import stamped
 
 MISSING_AT_ONCE: Final = 10_000
 """Events that are looked for in the outbox together: it has no index of their ids, and is read once for all of them."""

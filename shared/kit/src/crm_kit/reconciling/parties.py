@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.catalogue import Entity
 from crm_contracts.envelope import source_of
-from crm_kit.consumers import Consumers
-from crm_kit.ordering import Place
+from crm_kit.configuration.settings import Settings
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.ordering import Place
+from crm_kit.events.replay import Sources
+from crm_kit.process.runtime import Runtime, Service, build_runtime
 from crm_kit.records.snapshots import snapshot_sources
-from crm_kit.replay import Sources
-from crm_kit.runtime import Runtime, Service, build_runtime
-from crm_kit.settings import Settings
 
 SMALLEST = UUID(int=0)
 

@@ -17,19 +17,20 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.catalogue import Entity
-from crm_kit import clock, epochs, inbox
-from crm_kit.consumers import Group
-from crm_kit.db import new_id
-from crm_kit.dispatch import BUSY_ATTEMPTS, Dispatcher
-from crm_kit.handling import HandlerFailed
-from crm_kit.outages import database_busy
-from crm_kit.received import Message, describe
+from crm_kit import clock
+from crm_kit.events import epochs, inbox
+from crm_kit.events.consumers import Group
+from crm_kit.events.dispatch import BUSY_ATTEMPTS, Dispatcher
+from crm_kit.events.handling import HandlerFailed
+from crm_kit.events.received import Message, describe
+from crm_kit.events.replay import snapshot_of
+from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling import gone, progress
 from crm_kit.reconciling.journal import Mended, mend
 from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after
 from crm_kit.reconciling.progress import Progress
-from crm_kit.replay import snapshot_of
-from crm_kit.runtime import Runtime
+from crm_kit.store.outages import database_busy
+from crm_kit.store.record import new_id
 
 log = structlog.get_logger(__name__)
 

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from crm_kit.consumers import Group
-from crm_kit.dispatch import Dispatcher
-from crm_kit.epochs import Epoch, begin_epoch
+from crm_kit.events.consumers import Group
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.epochs import Epoch, begin_epoch
+from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling.compare import SETTLE_SECONDS, Comparison, Drained, Report
 from crm_kit.reconciling.parties import Party, Publisher
 from crm_kit.reconciling.rebuild import Rebuild, Rebuilt
 from crm_kit.reconciling.steps import carry_over
-from crm_kit.runtime import Runtime
 
 Tell = Callable[[str], None]
 

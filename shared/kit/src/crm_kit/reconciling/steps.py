@@ -7,13 +7,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit import inbox
-from crm_kit.consumers import Group
-from crm_kit.epochs import Epoch
-from crm_kit.inbox import Line
-from crm_kit.ordering import Place
+from crm_kit.events import inbox
+from crm_kit.events.consumers import Group
+from crm_kit.events.epochs import Epoch
+from crm_kit.events.inbox import Line
+from crm_kit.events.ordering import Place
+from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after
-from crm_kit.runtime import Runtime
 
 PAGE = 1000
 

@@ -9,11 +9,22 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from crm_contracts.access import Privilege
-from crm_kit.access import Principal
-from crm_kit.db import Mergeable, OwnedRecord, Record, Stateful
-from crm_kit.records.presenter import NOTHING, Presenter, Values, presenter_of, to_json
-from crm_kit.runtime import Runtime
-from crm_kit.uow import UnitOfWork
+from crm_kit.access.privileges import Principal
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.presenter import (
+    NOTHING,
+    Presenter,
+    Values,
+    presenter_of,
+    to_json,
+)
+from crm_kit.store.record import (
+    Mergeable,
+    OwnedRecord,
+    Record,
+    Stateful,
+)
+from crm_kit.work.uow import UnitOfWork
 
 READ_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 SEEN = 50_000

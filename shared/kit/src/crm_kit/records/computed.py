@@ -8,8 +8,8 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from crm_kit.records.answers import READ_HEADERS, matches
-from crm_kit.records.presenter import to_json
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import to_json
+from crm_kit.work.uow import UnitOfWork
 
 
 def computed(uow: UnitOfWork, values: Mapping[str, Any], request: Request) -> Response:

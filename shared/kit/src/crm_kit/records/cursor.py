@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from crm_kit.errors import DomainError
-from crm_kit.records.presenter import to_json
+from crm_kit.store.presenter import to_json
 
 SIGNATURE_BYTES = 16
 

@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, Date, Enum, Integer, Numeric, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 from crm_contracts.filters import AllOf, AnyOf, FieldType, Filter, FilterField, Not, Op, Term
-from crm_kit.db import Record
+from crm_kit.store.record import Record
 
 COMPARE = {Op.EQ: "=", Op.NE: "<>", Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 CASTS = {

@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field
 
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.types import UtcDatetime
-from crm_kit.db import Record
 from crm_kit.errors import DomainError, FieldError, Merged, NotFound
 from crm_kit.records.answers import READ_HEADERS
 from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
-from crm_kit.records.presenter import Presenter, presenter_of, to_json
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.presenter import Presenter, presenter_of, to_json
+from crm_kit.store.record import Record
+from crm_kit.work.uow import UnitOfWork
 
 
 class HistoryItem(BaseModel):

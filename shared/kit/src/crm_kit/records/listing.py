@@ -26,15 +26,20 @@ from crm_contracts.filters import (
     parse_query_params,
 )
 from crm_contracts.types import form
-from crm_kit.access import units_of
-from crm_kit.db import Mergeable, OwnedRecord, Record, stored_columns
+from crm_kit.access.privileges import units_of
 from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.records.answers import items
 from crm_kit.records.answers import page as page_of
 from crm_kit.records.cursor import Cursors
 from crm_kit.records.filtering import Below, Filterable, Parameters, Virtual, escaped, filterable
 from crm_kit.records.pages import Order, Page, Reach, Tables, read_page
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import (
+    Mergeable,
+    OwnedRecord,
+    Record,
+    stored_columns,
+)
+from crm_kit.work.uow import UnitOfWork
 
 MAX_PAGE = 200
 DEFAULT_PAGE = 50

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.access import Privilege
 from crm_contracts.types import Flag
-from crm_kit.db import Mergeable
 from crm_kit.errors import IllegalTransition, InvalidValue, Merged, NotFound, UnknownReference
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import Mergeable
+from crm_kit.work.uow import UnitOfWork
 
 M = TypeVar("M", bound=Mergeable)
 

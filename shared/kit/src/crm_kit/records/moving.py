@@ -19,11 +19,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.catalogue import Event
-from crm_kit.announcing import Cause
-from crm_kit.db import Record, stored_columns
 from crm_kit.errors import DomainError
-from crm_kit.timers import DueQuery
-from crm_kit.uow import UnitOfWork
+from crm_kit.events.timers import DueQuery
+from crm_kit.store.record import Record, stored_columns
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 AT_ONCE = 100
 """Rows that move in the transaction that begins a move: its answer names every record it changed, in one header."""

@@ -17,8 +17,9 @@ from uuid import UUID
 from sqlalchemy import Column, Index
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.db import Record, fetch
 from crm_kit.records.filtering import Parameters
+from crm_kit.store.database import fetch
+from crm_kit.store.record import Record
 
 LEAST: Final = 1000
 """Rows that are sorted without further ado: small tables, and those of which the database knows no size yet."""

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.catalogue import Event
 from crm_contracts.records import Owner
 from crm_contracts.types import Maybe, ShortText
-from crm_kit.db import OwnedRecord, Record, Stateful
-from crm_kit.directory import Named
+from crm_kit.access.directory import Named
 from crm_kit.errors import DomainError, InvalidValue
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import OwnedRecord, Record, Stateful
+from crm_kit.work.uow import UnitOfWork
 
 
 class Assignment(BaseModel):

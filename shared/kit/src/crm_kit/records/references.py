@@ -8,9 +8,14 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_contracts.access import Privilege
-from crm_kit.db import Record, Stateful, stored_columns, survivor_of
 from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import (
+    Record,
+    Stateful,
+    stored_columns,
+    survivor_of,
+)
+from crm_kit.work.uow import UnitOfWork
 
 R = TypeVar("R", bound=Record)
 

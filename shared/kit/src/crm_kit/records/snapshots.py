@@ -6,11 +6,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.db import Record, stored_columns
-from crm_kit.records.presenter import presenter_of
-from crm_kit.replay import Row, Source, Sources
-from crm_kit.runtime import Runtime
-from crm_kit.uow import UnitOfWork
+from crm_kit.events.replay import Row, Source, Sources
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.presenter import presenter_of
+from crm_kit.store.record import Record, stored_columns
+from crm_kit.work.uow import UnitOfWork
 
 
 def snapshot_sources(runtime: Runtime, entities: Sequence[type[Record]]) -> Sources:

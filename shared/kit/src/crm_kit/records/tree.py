@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, or_, select, text
 
-from crm_kit.db import Mergeable, Record
 from crm_kit.errors import InvalidValue
-from crm_kit.uow import LOADED, UnitOfWork
+from crm_kit.store.record import Mergeable, Record
+from crm_kit.work.uow import LOADED, UnitOfWork
 
 ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtextextended(:tree, 0))")
 

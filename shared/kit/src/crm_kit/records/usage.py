@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Text, Uuid, cast, literal, select, union_a
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_contracts.access import Privilege
-from crm_kit.db import OwnedRecord, Record
 from crm_kit.errors import DomainError
-from crm_kit.uow import UnitOfWork
+from crm_kit.store.record import OwnedRecord, Record
+from crm_kit.work.uow import UnitOfWork
 
 SHOWN = 10
 

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
-from crm_kit.outbox import INSERT_SHARDS
+import crm_kit.store.columns
+from crm_kit.work.outbox import INSERT_SHARDS
 
 
 def upgrade() -> None:
@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("entity_type", sa.String(length=60), nullable=False),
         sa.Column("fact", sa.String(length=60), nullable=False),
-        sa.Column("at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("actor", sa.String(length=80), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("correlation_id", sa.String(length=128), nullable=False),
@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("key", sa.String(length=255), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("status", sa.SmallInteger(), nullable=True),
         sa.Column("headers", postgresql.JSON(astext_type=sa.Text()), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
@@ -72,9 +72,9 @@ def upgrade() -> None:
         sa.Column("done", sa.Integer(), nullable=False),
         sa.Column("skipped", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("started_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("finished_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("started_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("finished_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_import_job")),
     )
     op.create_index(
@@ -132,7 +132,7 @@ def upgrade() -> None:
         "jwks",
         sa.Column("kid", sa.Text(), nullable=False),
         sa.Column("key", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("fetched_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("fetched_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("kid", name=op.f("pk_jwks")),
     )
     op.create_table(
@@ -205,7 +205,7 @@ def upgrade() -> None:
     op.create_table(
         "revocation",
         sa.Column("principal_id", sa.Uuid(), nullable=False),
-        sa.Column("not_before", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("not_before", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("principal_id", name=op.f("pk_revocation")),
     )
     op.create_index(op.f("ix_revocation_not_before"), "revocation", ["not_before"], unique=False)

@@ -3,14 +3,19 @@
 import sqlalchemy as sa
 from alembic import op
 
-import crm_kit.db
+import crm_kit.store.columns
 
 
 def upgrade() -> None:
     """Add to the tables of imports, inside the revision that calls this."""
     for column in (
         sa.Column("attempts", sa.SmallInteger(), server_default="0", nullable=False, comment="that failed, in a row"),
-        sa.Column("next_attempt_at", crm_kit.db.Timestamp(), nullable=True, comment="set while the job is in back-off"),
+        sa.Column(
+            "next_attempt_at",
+            crm_kit.store.columns.Timestamp(),
+            nullable=True,
+            comment="set while the job is in back-off",
+        ),
         sa.Column("reason", sa.String(length=60), nullable=True, comment="code of why it ended early"),
         sa.Column("message", sa.Text(), nullable=True, comment="why it ended early, for people"),
         sa.Column("bytes", sa.BigInteger(), server_default="0", nullable=False, comment="of its rows that wait"),
@@ -31,6 +36,8 @@ def upgrade() -> None:
     op.create_table(
         "import_turn",
         sa.Column("principal_id", sa.Uuid(), nullable=False),
-        sa.Column("served_at", crm_kit.db.Timestamp(), nullable=False, comment="when a chunk of theirs last ended"),
+        sa.Column(
+            "served_at", crm_kit.store.columns.Timestamp(), nullable=False, comment="when a chunk of theirs last ended"
+        ),
         sa.PrimaryKeyConstraint("principal_id", name=op.f("pk_import_turn")),
     )

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import crm_kit.db
+import crm_kit.store.columns
 
 
 def upgrade() -> None:
@@ -11,10 +11,12 @@ def upgrade() -> None:
     ``not_before`` alone, which makes ``sequence_of`` differ."""
     for column in (
         sa.Column("sequence", sa.BigInteger(), nullable=True, comment="of the change, in identity's own count"),
-        sa.Column("sequence_of", crm_kit.db.Timestamp(), nullable=True, comment="the not_before that it belongs to"),
+        sa.Column(
+            "sequence_of", crm_kit.store.columns.Timestamp(), nullable=True, comment="the not_before that it belongs to"
+        ),
         sa.Column(
             "noted_at",
-            crm_kit.db.Timestamp(),
+            crm_kit.store.columns.Timestamp(),
             nullable=True,
             comment="by this service's clock; null where a release before wrote the row",
         ),

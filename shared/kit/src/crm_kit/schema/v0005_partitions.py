@@ -1,6 +1,6 @@
 """Outbox and audit in parts. What they hold becomes their first part: nothing is copied, and nothing read under a lock.
 
-The statements of the release before still run: they find all rows, in more parts than they need. ``crm_kit.adoption`` does
+The statements of the release before still run: they find all rows, in more parts than they need. ``crm_kit.schema.adoption`` does
 before and after this what takes long on a table that is large.
 """
 
@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from crm_kit import clock
-from crm_kit.audit import AUDIT, audit_parts
-from crm_kit.outages import database_busy
-from crm_kit.outbox import SENT, outbox_parts
-from crm_kit.partitions import LIKE, SCHEMA
+from crm_kit.store.outages import database_busy
+from crm_kit.store.partitions import LIKE, SCHEMA
+from crm_kit.work.audit import AUDIT, audit_parts
+from crm_kit.work.outbox import SENT, outbox_parts
 
 ATTEMPTS = 60
 NEWEST = 10_000
@@ -29,7 +29,7 @@ INDEXES = (
     " where state = 'pending' and last_error = 'the process ended during the last attempt'",
 )
 """A group finds its own events that are due, and those that may have ended a process, however many wait beside them. Where
-the inbox is large, they are there before (``crm_kit.adoption``)."""
+the inbox is large, they are there before (``crm_kit.schema.adoption``)."""
 
 
 def upgrade() -> None:
@@ -122,7 +122,7 @@ def _turn_audit(connection: Connection) -> None:
         return
     until = until_of(connection, old)
     if until is None:
-        raise RuntimeError("audit holds rows, and nothing says until when: migrate with crm_kit.migrations")
+        raise RuntimeError("audit holds rows, and nothing says until when: migrate with crm_kit.schema.migrations")
     connection.exec_driver_sql(
         f"alter table public.audit attach partition {old} for values from (minvalue) to ('{until}')"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from crm_kit.db import Database
+from crm_kit.store.database import Database
 
 BACKGROUND = frozenset({"directory", "jwks", "notifier"})
 """Tasks of a runtime that follow changes at their own pace."""
@@ -19,8 +19,8 @@ LEARNING = ("pg_catalog", "'jit'")
 def counted(database: Database) -> Iterator[list[str]]:
     """The texts of the statements that the database's pool sends inside the block, in order.
 
-    Statements of the ORM and Core arrive through SQLAlchemy's event. Transaction control and ``crm_kit.db.fetch`` go past
-    it, straight to asyncpg, whose query logger in turn does not see what SQLAlchemy prepares: the two together see each
+    Statements of the ORM and Core arrive through SQLAlchemy's event. Transaction control and ``fetch`` of
+    ``crm_kit.store.database`` go past it, straight to asyncpg, whose query logger in turn does not see what SQLAlchemy prepares: the two together see each
     once.
     """
     statements: list[str] = []

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from crm_kit.db import Database
-from crm_kit.runtime import Service
-from crm_kit.settings import Settings
-from crm_kit.setup import prepare
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Service
+from crm_kit.schema.setup import prepare
+from crm_kit.store.database import Database
 
 
 class Databases:

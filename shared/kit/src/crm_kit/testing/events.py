@@ -6,7 +6,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.testing.databases import PRISTINE
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 
 def emitted(uow: UnitOfWork) -> list[str]:

@@ -10,9 +10,9 @@ import orjson
 
 from crm_contracts.access import AUDIENCE
 from crm_kit import clock
-from crm_kit.access import Principal
-from crm_kit.signing import SigningKey
-from crm_kit.tokens import ISSUER
+from crm_kit.access.privileges import Principal
+from crm_kit.access.signing import SigningKey
+from crm_kit.access.tokens import ISSUER
 
 TOKEN_SECONDS = 600
 

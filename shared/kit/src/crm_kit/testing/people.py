@@ -5,9 +5,9 @@ from typing import TypedDict, Unpack
 from uuid import UUID, uuid4
 
 from crm_contracts.catalogue import all_entities
-from crm_kit.access import Depth, Principal
-from crm_kit.directory import CHANNEL
-from crm_kit.runtime import Runtime
+from crm_kit.access.directory import CHANNEL
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 
 HEADQUARTERS = UUID("01900000-0000-7000-8000-000000000001")
 """The unit of principals that name none."""

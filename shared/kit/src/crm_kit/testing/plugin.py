@@ -12,10 +12,9 @@ import aiohttp
 import pytest
 from fastapi import FastAPI
 
-from crm_kit.access import Principal
-from crm_kit.announcing import Cause
-from crm_kit.runtime import Runtime, Service, build_database
-from crm_kit.settings import Settings
+from crm_kit.access.privileges import Principal
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Runtime, Service, build_database
 from crm_kit.testing.client import Client
 from crm_kit.testing.databases import Databases, ServiceDatabase, settings_for
 from crm_kit.testing.figures import figures, pytest_terminal_summary
@@ -23,7 +22,8 @@ from crm_kit.testing.issuer import Issuer, serve_keys
 from crm_kit.testing.people import People, principal
 from crm_kit.testing.rabbit import Rabbit, own_vhost
 from crm_kit.testing.serving import served
-from crm_kit.uow import UnitOfWork
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 __all__ = ["figures", "pytest_terminal_summary"]
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from crm_kit import topology
+from crm_kit.operating import topology
 
 
 @dataclass(frozen=True, slots=True)

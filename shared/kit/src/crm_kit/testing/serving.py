@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from crm_kit.connections import Limits, limited
+from crm_kit.http.connections import Limits, limited
 
 
 class Server(uvicorn.Server):

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 from crm_kit.schema import v0001
 
 revision = "0001"
@@ -43,9 +43,9 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("category", sa.String(length=200), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.CheckConstraint("days between 0 and 3650", name=op.f("ck_follow_up_rule_days")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_follow_up_rule")),
@@ -87,23 +87,23 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(length=200), nullable=False),
         sa.Column("regarding_type", sa.String(length=50), nullable=True),
         sa.Column("regarding_id", sa.Uuid(), nullable=True),
-        sa.Column("due_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("due_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column(
             "priority",
             sa.Enum("low", "normal", "high", name="priority", native_enum=False, create_constraint=True, length=40),
             nullable=False,
         ),
-        sa.Column("remind_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("reminded_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("completed_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("scheduled_start_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("scheduled_end_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("started_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("ended_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("remind_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("reminded_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("completed_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("scheduled_start_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("scheduled_end_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("started_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("ended_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column("duration_minutes", sa.Integer(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "priority_rank",
@@ -113,7 +113,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "happened_at",
-            crm_kit.db.Timestamp(),
+            crm_kit.store.columns.Timestamp(),
             sa.Computed("coalesce(completed_at, created_at)", persisted=True),
             nullable=False,
         ),
@@ -197,24 +197,24 @@ def upgrade() -> None:
         sa.Column("business_unit_id", sa.Uuid(), nullable=False),
         sa.Column("status", sa.String(length=24), nullable=False),
         sa.Column("status_reason", sa.String(length=40), nullable=False),
-        sa.Column("percent_complete", crm_kit.db.PercentType(), nullable=False),
+        sa.Column("percent_complete", crm_kit.store.columns.PercentType(), nullable=False),
         sa.Column("category", sa.String(length=200), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("subject", sa.String(length=200), nullable=False),
         sa.Column("regarding_type", sa.String(length=50), nullable=True),
         sa.Column("regarding_id", sa.Uuid(), nullable=True),
-        sa.Column("due_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("due_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column(
             "priority",
             sa.Enum("low", "normal", "high", name="priority", native_enum=False, create_constraint=True, length=40),
             nullable=False,
         ),
-        sa.Column("remind_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("reminded_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("completed_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("remind_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("reminded_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("completed_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "priority_rank",
@@ -224,7 +224,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "happened_at",
-            crm_kit.db.Timestamp(),
+            crm_kit.store.columns.Timestamp(),
             sa.Computed("coalesce(completed_at, created_at)", persisted=True),
             nullable=False,
         ),
@@ -273,7 +273,7 @@ def upgrade() -> None:
     op.create_table(
         "timeline_event",
         sa.Column("record_id", sa.Uuid(), nullable=False),
-        sa.Column("at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 from crm_kit.schema import v0001
 
 revision = "0001"
@@ -18,10 +18,10 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("principals", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
-        sa.Column("not_before", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("not_before", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_access_change")),
     )
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=80), nullable=False),
         sa.Column("remaining", sa.Double(), nullable=False),
         sa.Column("allowed", sa.Boolean(), nullable=False),
-        sa.Column("at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_attempt_bucket")),
     )
     op.create_index(op.f("ix_attempt_bucket_at"), "attempt_bucket", ["at"], unique=False)
@@ -40,9 +40,9 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("parent_id", sa.Uuid(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(["parent_id"], ["business_unit.id"], name=op.f("fk_business_unit_parent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_business_unit")),
@@ -66,9 +66,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("business_unit_id", sa.Uuid(), nullable=False),
         sa.Column("role_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(
             ["business_unit_id"], ["business_unit.id"], name=op.f("fk_api_client_business_unit_id")
@@ -84,7 +84,7 @@ def upgrade() -> None:
         "client_secret",
         sa.Column("client_id", sa.Uuid(), nullable=False),
         sa.Column("secret_hash", sa.Text(), nullable=False),
-        sa.Column("changed_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("changed_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.ForeignKeyConstraint(
             ["client_id"], ["api_client.id"], name=op.f("fk_client_secret_client_id"), ondelete="cascade"
         ),
@@ -94,9 +94,9 @@ def upgrade() -> None:
         "failed_login",
         sa.Column("key", sa.String(length=80), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("first_at", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("last_at", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("locked_until", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("first_at", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("last_at", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("locked_until", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_failed_login")),
     )
     op.create_index(op.f("ix_failed_login_last_at"), "failed_login", ["last_at"], unique=False)
@@ -109,9 +109,9 @@ def upgrade() -> None:
         sa.Column("base_currency", sa.String(length=3), nullable=False),
         sa.Column("country", sa.String(length=2), nullable=False),
         sa.Column("language", sa.String(length=35), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organization")),
     )
@@ -121,9 +121,9 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("privileges", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_security_role")),
         sa.UniqueConstraint("name", name=op.f("uq_security_role_name")),
@@ -140,8 +140,8 @@ def upgrade() -> None:
         sa.Column("kid", sa.String(length=40), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("jwk", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("retired_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("retired_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.PrimaryKeyConstraint("kid", name=op.f("pk_signing_key")),
     )
     op.create_table(
@@ -151,9 +151,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("business_unit_id", sa.Uuid(), nullable=False),
         sa.Column("role_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(["business_unit_id"], ["business_unit.id"], name=op.f("fk_team_business_unit_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_team")),
@@ -176,9 +176,9 @@ def upgrade() -> None:
         sa.Column("role_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
         sa.Column("locale", sa.String(length=35), nullable=True),
         sa.Column("time_zone", sa.String(length=64), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(
             ["business_unit_id"], ["business_unit.id"], name=op.f("fk_user_account_business_unit_id")
@@ -200,7 +200,7 @@ def upgrade() -> None:
         "credential",
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
-        sa.Column("changed_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("changed_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["user_account.id"], name=op.f("fk_credential_user_id"), ondelete="cascade"
         ),
@@ -211,10 +211,10 @@ def upgrade() -> None:
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("family_id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("issued_at", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("expires_at", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("spent_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("revoked_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("issued_at", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("expires_at", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("spent_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("revoked_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.ForeignKeyConstraint(
             ["user_id"], ["user_account.id"], name=op.f("fk_refresh_token_user_id"), ondelete="cascade"
         ),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0005"
 down_revision = "0004"
@@ -13,6 +13,6 @@ def upgrade() -> None:
     op.create_table(
         "known_address",
         sa.Column("key", sa.String(length=80), nullable=False),
-        sa.Column("seen_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("seen_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_known_address")),
     )

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import crm_kit.db
+import crm_kit.store.columns
 from crm_kit.schema import v0001
 
 revision = "0001"
@@ -24,10 +24,10 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=24), nullable=False),
         sa.Column("status_reason", sa.String(length=40), nullable=False),
         sa.Column("stage_id", sa.Uuid(), nullable=False),
-        sa.Column("probability", crm_kit.db.PercentType(), nullable=False),
+        sa.Column("probability", crm_kit.store.columns.PercentType(), nullable=False),
         sa.Column("estimated_base", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("actual_base", sa.Numeric(precision=20, scale=4), nullable=True, comment="null unless it is won"),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deal")),
     )
     op.create_index(
@@ -51,7 +51,7 @@ def upgrade() -> None:
         sa.Column("business_unit_id", sa.Uuid(), nullable=False),
         sa.Column("campaign_id", sa.Uuid(), nullable=True),
         sa.Column("status", sa.String(length=24), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lead_ref")),
     )
     op.create_index(
@@ -75,7 +75,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("stage_id", sa.Uuid(), nullable=False),
         sa.Column("stage", sa.String(length=200), nullable=False, comment="its name when it was entered"),
-        sa.Column("entered_at", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("left_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("entered_at", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("left_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.PrimaryKeyConstraint("deal_id", "number", name=op.f("pk_stage_visit")),
     )

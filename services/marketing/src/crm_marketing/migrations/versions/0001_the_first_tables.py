@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 from crm_kit.schema import v0001
 
 revision = "0001"
@@ -51,16 +51,16 @@ def upgrade() -> None:
         sa.Column("budget_currency", sa.String(length=3), nullable=True),
         sa.Column("other_cost_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("other_cost_currency", sa.String(length=3), nullable=True),
-        sa.Column("expected_response", crm_kit.db.PercentType(), nullable=True),
+        sa.Column("expected_response", crm_kit.store.columns.PercentType(), nullable=True),
         sa.Column("expected_revenue_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("expected_revenue_currency", sa.String(length=3), nullable=True),
         sa.Column("is_template", sa.Boolean(), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("actual_start", sa.Date(), nullable=True),
         sa.Column("actual_end", sa.Date(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 from crm_kit.schema import v0001
 
 revision = "0001"
@@ -66,9 +66,9 @@ def upgrade() -> None:
         sa.Column("exchange_rate", sa.Numeric(precision=20, scale=10), nullable=True),
         sa.Column("evaluation", sa.Text(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",
@@ -134,9 +134,9 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("rate", sa.Numeric(precision=20, scale=10), nullable=False),
         sa.Column("valid_from", sa.Date(), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_exchange_rate")),
         sa.UniqueConstraint("currency", "valid_from", name=op.f("uq_exchange_rate_currency_valid_from")),
@@ -154,9 +154,9 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sales_settings")),
     )
@@ -166,10 +166,10 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("probability", crm_kit.db.PercentType(), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("probability", crm_kit.store.columns.PercentType(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sales_stage")),
         sa.UniqueConstraint("name", name=op.f("uq_sales_stage_name")),
@@ -252,9 +252,9 @@ def upgrade() -> None:
         ),
         sa.Column("evaluation", sa.Text(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",
@@ -421,11 +421,11 @@ def upgrade() -> None:
         sa.Column("account_id", sa.Uuid(), nullable=True),
         sa.Column("contact_id", sa.Uuid(), nullable=True),
         sa.Column("opportunity_id", sa.Uuid(), nullable=True),
-        sa.Column("qualified_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("disqualified_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("qualified_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("disqualified_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",
@@ -546,7 +546,7 @@ def upgrade() -> None:
         sa.Column("stage_id", sa.Uuid(), nullable=False),
         sa.Column("stage", sa.String(length=200), nullable=False),
         sa.Column("stages", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("probability", crm_kit.db.PercentType(), nullable=False),
+        sa.Column("probability", crm_kit.store.columns.PercentType(), nullable=False),
         sa.Column("probability_overridden", sa.Boolean(), nullable=False),
         sa.Column("estimated_value_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("estimated_value_currency", sa.String(length=3), nullable=True),
@@ -558,12 +558,12 @@ def upgrade() -> None:
         sa.Column("actual_value_base_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("actual_value_base_currency", sa.String(length=3), nullable=True),
         sa.Column("exchange_rate", sa.Numeric(precision=20, scale=10), nullable=True),
-        sa.Column("closed_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("closed_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column("closes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0002"
 down_revision = "0001"
@@ -48,13 +48,13 @@ def upgrade() -> None:
         sa.Column("standard_cost_base_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("standard_cost_base_currency", sa.String(length=3), nullable=True),
         sa.Column("exchange_rate", sa.Numeric(precision=20, scale=10), nullable=True),
-        sa.Column("tax_percent", crm_kit.db.PercentType(), nullable=False),
+        sa.Column("tax_percent", crm_kit.store.columns.PercentType(), nullable=False),
         sa.Column("valid_from", sa.Date(), nullable=True),
         sa.Column("valid_to", sa.Date(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",

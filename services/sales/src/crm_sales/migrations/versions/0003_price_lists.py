@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0003"
 down_revision = "0002"
@@ -22,9 +22,9 @@ def upgrade() -> None:
         sa.Column("valid_from", sa.Date(), nullable=True),
         sa.Column("valid_to", sa.Date(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column("search_text", sa.Text(), sa.Computed("lower(coalesce(name, ''))", persisted=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_price_list")),
@@ -65,11 +65,11 @@ def upgrade() -> None:
         sa.Column("amount_base_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("amount_base_currency", sa.String(length=3), nullable=True),
         sa.Column("exchange_rate", sa.Numeric(precision=20, scale=10), nullable=True),
-        sa.Column("percent", crm_kit.db.PercentType(), nullable=True),
+        sa.Column("percent", crm_kit.store.columns.PercentType(), nullable=True),
         sa.Column("volume_breaks", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(["price_list_id"], ["price_list.id"], name=op.f("fk_price_list_item_price_list_id")),
         sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_price_list_item_product_id")),

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0006"
 down_revision = "0005"
@@ -45,9 +45,9 @@ def upgrade() -> None:
         sa.Column("competitor_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
         sa.Column("expires_on", sa.Date(), nullable=True),
         sa.Column("keywords", sa.String(length=200), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0009"
 down_revision = "0008"
@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("deleted", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("owner_id", sa.Uuid(), nullable=False),
         sa.Column("status", sa.String(length=24), nullable=False),
-        sa.Column("resolved_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("resolved_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_case_ref")),
     )
     op.create_index(
@@ -66,10 +66,10 @@ def upgrade() -> None:
         sa.Column("final_actual_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("final_actual_currency", sa.String(length=3), nullable=True),
         sa.Column("final_actual_count", sa.Integer(), nullable=True),
-        sa.Column("closed_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("closed_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column("search_text", sa.Text(), sa.Computed("lower(coalesce(name, ''))", persisted=True), nullable=False),
         sa.CheckConstraint("period_end >= period_start", name=op.f("ck_goal_period")),

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0010"
 down_revision = "0009"
@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("effective_from", sa.Date(), nullable=True),
         sa.Column("effective_to", sa.Date(), nullable=True),
-        sa.Column("closed_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("closed_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column("order_id", sa.Uuid(), nullable=True),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("campaign_id", sa.Uuid(), nullable=True),
@@ -56,7 +56,7 @@ def upgrade() -> None:
         sa.Column("exchange_rate", sa.Numeric(precision=20, scale=10), nullable=True),
         sa.Column("lines", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("product_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column("discount_percent", crm_kit.db.PercentType(), nullable=True),
+        sa.Column("discount_percent", crm_kit.store.columns.PercentType(), nullable=True),
         sa.Column("price_list_id", sa.Uuid(), nullable=True),
         sa.Column("discount_amount_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("discount_amount_currency", sa.String(length=3), nullable=True),
@@ -100,9 +100,9 @@ def upgrade() -> None:
             sa.Computed("case when customer_type = 'contact' then customer_id end", persisted=True),
             nullable=True,
         ),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0011"
 down_revision = "0010"
@@ -29,9 +29,9 @@ def upgrade() -> None:
         sa.Column("value_base_currency", sa.String(length=3), nullable=True),
         sa.Column("exchange_rate", sa.Numeric(precision=20, scale=10), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("activated_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("ended_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("terminated_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("activated_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("ended_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("terminated_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column("termination_reason", sa.String(length=200), nullable=True),
         sa.Column("customer_id", sa.Uuid(), nullable=True),
         sa.Column(
@@ -51,9 +51,9 @@ def upgrade() -> None:
             sa.Computed("case when customer_type = 'contact' then customer_id end", persisted=True),
             nullable=True,
         ),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0012"
 down_revision = "0011"
@@ -32,9 +32,9 @@ def upgrade() -> None:
         sa.Column("quote_id", sa.Uuid(), nullable=True),
         sa.Column("requested_delivery", sa.Date(), nullable=True),
         sa.Column("prices_locked", sa.Boolean(), nullable=False),
-        sa.Column("submitted_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("fulfilled_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("canceled_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("submitted_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("fulfilled_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("canceled_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("campaign_id", sa.Uuid(), nullable=True),
         sa.Column("bill_to", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.Column("exchange_rate", sa.Numeric(precision=20, scale=10), nullable=True),
         sa.Column("lines", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("product_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column("discount_percent", crm_kit.db.PercentType(), nullable=True),
+        sa.Column("discount_percent", crm_kit.store.columns.PercentType(), nullable=True),
         sa.Column("price_list_id", sa.Uuid(), nullable=True),
         sa.Column("discount_amount_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("discount_amount_currency", sa.String(length=3), nullable=True),
@@ -105,9 +105,9 @@ def upgrade() -> None:
             sa.Computed("case when customer_type = 'contact' then customer_id end", persisted=True),
             nullable=True,
         ),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",
@@ -233,8 +233,8 @@ def upgrade() -> None:
         sa.Column("balance_currency", sa.String(length=3), nullable=True),
         sa.Column("balance_base_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("balance_base_currency", sa.String(length=3), nullable=True),
-        sa.Column("overdue_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("canceled_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("overdue_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("canceled_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column("reason", sa.String(length=200), nullable=True),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("campaign_id", sa.Uuid(), nullable=True),
@@ -262,7 +262,7 @@ def upgrade() -> None:
         sa.Column("exchange_rate", sa.Numeric(precision=20, scale=10), nullable=True),
         sa.Column("lines", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("product_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column("discount_percent", crm_kit.db.PercentType(), nullable=True),
+        sa.Column("discount_percent", crm_kit.store.columns.PercentType(), nullable=True),
         sa.Column("price_list_id", sa.Uuid(), nullable=True),
         sa.Column("discount_amount_amount", sa.Numeric(precision=20, scale=4), nullable=True),
         sa.Column("discount_amount_currency", sa.String(length=3), nullable=True),
@@ -306,9 +306,9 @@ def upgrade() -> None:
             sa.Computed("case when customer_type = 'contact' then customer_id end", persisted=True),
             nullable=True,
         ),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "search_text",

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-import crm_kit.db
+import crm_kit.store.columns
 from crm_kit.schema import v0001
 
 revision = "0001"
@@ -76,13 +76,13 @@ def upgrade() -> None:
         ),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("product_id", sa.Uuid(), nullable=True),
-        sa.Column("escalated_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("first_responded_at", crm_kit.db.Timestamp(), nullable=True),
-        sa.Column("resolved_at", crm_kit.db.Timestamp(), nullable=True),
+        sa.Column("escalated_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("first_responded_at", crm_kit.store.columns.Timestamp(), nullable=True),
+        sa.Column("resolved_at", crm_kit.store.columns.Timestamp(), nullable=True),
         sa.Column("resolutions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("created_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("created_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
-        sa.Column("modified_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("modified_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.Column("modified_by", sa.Uuid(), nullable=True),
         sa.Column(
             "priority_rank",

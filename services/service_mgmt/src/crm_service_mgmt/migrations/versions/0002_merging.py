@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import crm_kit.db
+import crm_kit.store.columns
 
 revision = "0002"
 down_revision = "0001"
@@ -17,8 +17,8 @@ def upgrade() -> None:
         sa.Column("target_id", sa.Uuid(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("correlation_id", sa.Text(), nullable=False),
-        sa.Column("opened_at", crm_kit.db.Timestamp(), nullable=False),
-        sa.Column("due_at", crm_kit.db.Timestamp(), nullable=False),
+        sa.Column("opened_at", crm_kit.store.columns.Timestamp(), nullable=False),
+        sa.Column("due_at", crm_kit.store.columns.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_move_task")),
     )
     op.create_index(op.f("ix_move_task_due_at"), "move_task", ["due_at"], unique=False)

@@ -1,0 +1,303 @@
+"""Who is who, in every service: principals, the business-unit tree, the organisation and revocations.
+
+The tables are this service's own copy, fed by identity's events in a worker (``crm_kit.copies.directory_feed``). Every process
+that answers requests holds what it needs of them in memory and follows them within a second, so a check asks nobody.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock
+from crm_kit.access.privileges import UnitTree
+from crm_kit.backoff import Backoff
+from crm_kit.store.columns import Timestamp
+from crm_kit.store.database import Database
+from crm_kit.store.notify import Notifier
+
+CHANNEL: Final = "crm_access"
+POLL_SECONDS: Final = 1.0
+LONGEST_PAUSE: Final = 5.0
+NAMES_HELD: Final = 10_000
+REVOCATION_LIFE: Final = timedelta(minutes=15)
+"""How long a revocation is remembered: longer than the longest life of a token, with room for its leeway."""
+
+log = structlog.get_logger(__name__)
+
+
+def directory_tables(metadata: MetaData) -> None:
+    """The local copies. A row's ``marker`` is that of ``access_state`` at its last change: readers fetch only news."""
+
+    def projected() -> tuple[Column[int], Column[bool]]:
+        return Column("version", Integer, nullable=False), Column("deleted", Boolean, nullable=False)
+
+    Table(
+        "principal_ref",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        *projected(),
+        Column("marker", BigInteger, nullable=False),
+        Column("kind", String(8), nullable=False, comment="user, team or client"),
+        Column("name", Text, nullable=False),
+        Column("email", Text),
+        Column("business_unit_id", Uuid, nullable=False),
+        Column("active", Boolean, nullable=False),
+        Index(None, "email"),
+    )
+    Table(
+        "unit_ref",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        *projected(),
+        Column("name", Text, nullable=False),
+        Column("parent_id", Uuid),
+    )
+    Table(
+        "organization_ref",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        *projected(),
+        Column("name", Text, nullable=False),
+        Column("time_zone", Text, nullable=False),
+        Column("base_currency", String(3), nullable=False),
+        Column("country", String(2), nullable=False),
+        Column("language", Text, nullable=False),
+    )
+    Table(
+        "revocation",
+        metadata,
+        Column("principal_id", Uuid, primary_key=True),
+        Column("not_before", Timestamp(), nullable=False, index=True),
+        Column("sequence", BigInteger, comment="of the change, in identity's own count"),
+        Column("sequence_of", Timestamp(), comment="the not_before that it belongs to"),
+        Column("noted_at", Timestamp(), comment="by this service's clock; null where a release before wrote the row"),
+    )
+    Table(
+        "jwks",
+        metadata,
+        Column("kid", Text, primary_key=True),
+        Column("key", JSONB, nullable=False),
+        Column("fetched_at", Timestamp(), nullable=False),
+    )
+    Table(
+        "access_state",
+        metadata,
+        Column("id", SmallInteger, primary_key=True, autoincrement=False),
+        Column("marker", BigInteger, nullable=False, comment="+1 with every change of the tables above"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A user, team or API client as others see it: its name travels as ``owner_name``."""
+
+    kind: str
+    name: str
+    email: str | None
+    unit: UUID
+    active: bool
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Since when a principal's rights are others."""
+
+    not_before: float
+    """By identity's clock, in seconds since 1970."""
+    sequence: int | None
+    """By identity's own count; None where the change or its handler was of a release that did not count."""
+
+    def voids(self, issued_at: float, sequence: int | None) -> bool:
+        """Is a token void that was issued at this instant, when so many changes had been counted?
+
+        A clock may step back, and then no token would be young enough for as long as it stepped: only the count is sure.
+        """
+        if sequence is None or self.sequence is None:
+            return issued_at < self.not_before
+        return sequence < self.sequence
+
+
+REVOKED: Final = "not_before, case when sequence_of = not_before then sequence end as sequence"
+"""A handler of an earlier release raises ``not_before`` alone; then the sequence beside it is not the change's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """What the whole deployment agrees on.
+
+    Until identity's first event arrives it is the default below: UTC, EUR, and no country, so that a national phone
+    number is refused rather than guessed.
+    """
+
+    time_zone: str = "UTC"
+    base_currency: str = "EUR"
+    country: str | None = None
+    language: str = "en"
+    name: str | None = None
+
+
+class Directory:
+    """The copies in memory. ``start`` before the first request; ``ready`` once everything was read a first time."""
+
+    def __init__(self, db: Database, notifier: Notifier) -> None:
+        self.tree = UnitTree({})
+        self.organization = Organization()
+        self.ready = False
+        self._db = db
+        self._notifier = notifier
+        self._names: OrderedDict[UUID, Named | None] = OrderedDict()
+        self._units: dict[UUID, str] = {}
+        self._revoked: dict[UUID, Revocation] = {}
+        self._marker = -1
+        self._news = asyncio.Event()
+        self._refreshing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read once and keep following. While the database is down ``ready`` stays false."""
+        self._notifier.listen(CHANNEL, self._wake)
+        with suppress(SQLAlchemyError, OSError):
+            await self.refresh()
+        self._task = asyncio.create_task(self._follow(), name="directory")
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop that follows changes is running."""
+        return self._task is not None and not self._task.done()
+
+    def named(self, principal_id: UUID) -> Named | None:
+        """The principal as far as this process has learned it; call ``learn`` first where the name matters."""
+        found = self._names.get(principal_id)
+        if found is not None:
+            self._names.move_to_end(principal_id)
+        return found
+
+    def unit_name(self, unit_id: UUID) -> str | None:
+        """The name of a business unit, or None when this service has not heard of it."""
+        return self._units.get(unit_id)
+
+    async def learn(self, conn: AsyncConnection, ids: Iterable[UUID]) -> None:
+        """Make ``named`` answer for these ids: one statement for those not yet known, none when all are."""
+        missing = [principal_id for principal_id in set(ids) if principal_id not in self._names]
+        while missing:
+            marker = self._marker
+            found = await self._read_names(conn, missing)
+            if marker == self._marker:
+                self._remember(missing, found)
+                return
+            # A refresh went by while we read, and it could not know that these names were about to be held.
+
+    def superseded(self, principal_id: UUID, issued_at: float, sequence: int | None = None) -> bool:
+        """Did a change of the principal's rights make void a token issued at this instant (seconds since 1970)?"""
+        revocation = self._revoked.get(principal_id)
+        return revocation is not None and revocation.voids(issued_at, sequence)
+
+    async def refresh(self) -> None:
+        """Take over what changed since the last time; one cheap statement when nothing did.
+
+        One at a time: of two at once the one that read first may be the last to be done.
+        """
+        async with self._refreshing, self._db.autocommit() as conn:
+            marker = (
+                await conn.exec_driver_sql("select marker from access_state where id = 1")
+            ).scalar_one_or_none() or 0
+            if marker != self._marker:
+                await self._load(conn)
+                # Taken from before the load: what commits meanwhile is seen now and once more at the next poll.
+                self._marker = marker
+        self.ready = True
+
+    async def _load(self, conn: AsyncConnection) -> None:
+        units = await _rows(conn, "select id, parent_id, name from unit_ref where not deleted")
+        self.tree = UnitTree({row[0]: row[1] for row in units})
+        self._units = {row[0]: row[2] for row in units}
+        organization = await _rows(
+            conn,
+            "select time_zone, base_currency, country, language, name from organization_ref where not deleted limit 1",
+        )
+        if organization:
+            self.organization = Organization(*organization[0])
+        revoked = await _rows(
+            conn,
+            f"select principal_id, {REVOKED} from revocation where greatest(noted_at, not_before) > $1",
+            clock.now() - REVOCATION_LIFE,
+        )
+        self._revoked = {row[0]: Revocation(row[1].timestamp(), row[2]) for row in revoked}
+        if held := list(self._names):
+            news = await _rows(
+                conn, "select id from principal_ref where marker > $1 and id = any($2::uuid[])", self._marker, held
+            )
+            if changed := [row[0] for row in news]:
+                self._remember(changed, await self._read_names(conn, changed))
+
+    async def _read_names(self, conn: AsyncConnection, ids: list[UUID]) -> dict[UUID, Named]:
+        rows = await _rows(
+            conn,
+            "select id, kind, name, email, business_unit_id, active, deleted from principal_ref"
+            " where id = any($1::uuid[])",
+            ids,
+        )
+        return {row[0]: Named(*row[1:]) for row in rows}
+
+    def _remember(self, ids: list[UUID], found: dict[UUID, Named]) -> None:
+        for principal_id in ids:
+            # An unknown id is remembered too, or every list that shows it would ask again.
+            self._names[principal_id] = found.get(principal_id)
+            self._names.move_to_end(principal_id)
+        while len(self._names) > NAMES_HELD:
+            self._names.popitem(last=False)
+
+    def _wake(self, *_: object) -> None:
+        self._news.set()
+
+    async def _follow(self) -> None:
+        backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
+        while True:
+            # Not ``wait_for``: before Python 3.12 it swallows a cancellation that meets the news, and stopping never ends.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._news.wait()
+            self._news.clear()
+            try:
+                await self.refresh()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("directory is behind: the database does not answer", error=type(error).__name__)
+                await backoff.wait()
+            else:
+                backoff.reset()
+
+
+async def _rows(conn: AsyncConnection, sql: str, *parameters: object) -> Sequence[Any]:
+    return (await conn.exec_driver_sql(sql, parameters)).all()

@@ -1,0 +1,1 @@
+"""RabbitMQ: the one module that speaks AMQP, and its management API."""

@@ -1,0 +1,89 @@
+"""The broker's management HTTP API, and how the suite names its users there."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from crm_kit.network.amqp_urls import Brokers, parameters_of, tls
+
+
+class TopologyError(Exception):
+    """The management API refused, or the broker lacks something the suite depends on."""
+
+
+def vhost_of(amqp_url: str) -> str:
+    """The virtual host an AMQP URL names; ``/`` when it names none."""
+    return Brokers.of(amqp_url).vhost
+
+
+def user_of(service: str, amqp_url: str) -> str:
+    """The broker's user for a service. Users are shared by all virtual hosts, so the name carries this one's."""
+    vhost = vhost_of(amqp_url)
+    return f"crm.{service}" if vhost == "/" else f"{vhost}.{service}"
+
+
+_PORTS = {"http": 15672, "https": 15671}
+
+
+class Management:
+    """The management HTTP API of a broker: `https` with the parameters for TLS of an AMQP URL."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        context = tls(parameters_of(parts.query)) if parts.scheme == "https" else True
+        self._base = (
+            f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}{parts.path.rstrip('/')}/api"
+        )
+        login, password = unquote(parts.username or "guest"), unquote(parts.password or "guest")
+        headers = {"Authorization": aiohttp.encode_basic_auth(login, password)}
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=10),
+            connector=aiohttp.TCPConnector(ssl=context),
+        )
+
+    async def __aenter__(self) -> "Management":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def limit(self, user: str, limits: Mapping[str, int]) -> None:
+        """How many connections and channels a user may have open. Raises TopologyError."""
+        for name, most in limits.items():
+            await self.put(f"user-limits/{quote(user, safe='')}/{name}", {"value": most})
+
+    async def find(self, path: str) -> Any:
+        """As ``get``; None for what is not there. Raises TopologyError."""
+        return await self._call("GET", path, None, missing_ok=True)
+
+    async def get(self, path: str) -> Any:
+        """Raises TopologyError."""
+        return await self._call("GET", path, None)
+
+    async def put(self, path: str, body: dict[str, Any]) -> None:
+        """Raises TopologyError."""
+        await self._call("PUT", path, body)
+
+    async def post(self, path: str, body: dict[str, Any]) -> None:
+        """Raises TopologyError."""
+        await self._call("POST", path, body)
+
+    async def delete(self, path: str, *, missing_ok: bool = False) -> None:
+        """Raises TopologyError."""
+        await self._call("DELETE", path, None, missing_ok=missing_ok)
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None, *, missing_ok: bool = False) -> Any:
+        url = URL(f"{self._base}/{path}", encoded=True)
+        try:
+            async with self._session.request(method, url, json=body) as answer:
+                if answer.status == 404 and missing_ok:
+                    return None
+                if answer.status >= 400:
+                    raise TopologyError(f"{method} {path}: {answer.status} {(await answer.text())[:200]}")
+                return await answer.json() if method == "GET" else None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise TopologyError(f"the management API does not answer: {error or type(error).__name__}") from error

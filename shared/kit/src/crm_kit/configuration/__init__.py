@@ -1,0 +1,1 @@
+"""Settings of a process: from the environment and from files of secrets."""

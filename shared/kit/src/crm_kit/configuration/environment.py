@@ -1,0 +1,61 @@
+"""Settings from the environment, and secrets among them from files."""
+
+import os
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from crm_kit.configuration.secret_files import SECRETS, BadSecret, secret
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """The settings of a class that are secrets and come from files."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """As pydantic-settings asks for it."""
+        alias = str(field.validation_alias)
+        found = secret(alias) if alias in SECRETS and os.environ.get(f"{alias}_FILE") else None
+        return found, alias, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Those of all fields."""
+        told = (self.get_field_value(field, name)[:2] for name, field in self.settings_cls.model_fields.items())
+        return {alias: value for value, alias in told if value is not None}
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings from the environment and from files of secrets."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code first, then files, then the environment."""
+        return init_settings, SecretFiles(settings_cls), env_settings
+
+
+S = TypeVar("S", bound=EnvironmentSettings)
+
+
+def read(settings: type[S]) -> S:
+    """The settings of this process; ends it with what is wrong with them."""
+    try:
+        return settings()
+    except BadSecret as error:
+        raise SystemExit(str(error)) from None
+    except ValidationError as error:
+        raise SystemExit("\n".join(map(_in_words, error.errors(include_input=False, include_url=False)))) from None
+
+
+def _in_words(error: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    what = "is not set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+    return f"{name}: {what}" if name else what

@@ -1,0 +1,1 @@
+"""Copies of others' records: fed by events, referred to, and waited for."""

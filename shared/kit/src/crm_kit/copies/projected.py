@@ -1,0 +1,192 @@
+"""Read your writes across services: ``Crm-After: contact/<id>@3`` waits until this service's projections are there."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.catalogue import entity_for
+from crm_contracts.envelope import source_of
+from crm_kit.errors import DomainError
+from crm_kit.events.consumers import Consumers
+from crm_kit.store.database import Database, fetch
+from crm_kit.store.shares import TooManyAtOnce
+from crm_kit.work.uow import UnitOfWork
+
+ONE = re.compile(r"\s*([a-z][a-z_]{0,49})/([0-9a-fA-F-]{36})@([0-9]{1,9})\s*")
+MOST = 10
+FIRST_PAUSE: Final = 0.01
+GROWTH: Final = 1.5
+LONGEST_PAUSE: Final = 0.1
+"""Seconds between the looks for one request: what is on its way comes soon, and what does not come soon may never come."""
+WAITING_EACH: Final = 100
+"""How many requests of one caller may wait at a time, in one process."""
+WAITING_ALL: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """One record at one version, and a group that has to get there."""
+
+    group: str
+    source: str
+    entity_id: UUID
+    version: int
+
+
+def parse_after(header: str) -> list[tuple[str, UUID, int]]:
+    """(entity, id, version) of each item; 400 for another form or more than ten."""
+    found = []
+    for part in header.split(","):
+        match = ONE.fullmatch(part)
+        try:
+            found.append((match[1], UUID(match[2]), int(match[3])) if match else None)
+        except ValueError:
+            found.append(None)
+    if None in found or len(found) > MOST:
+        raise DomainError("invalid-header", f"Crm-After is a list of at most {MOST} items such as contact/<id>@3.")
+    return [one for one in found if one is not None]
+
+
+async def wait_until_projected(consumers: Consumers | None, uow: UnitOfWork, header: str) -> None:
+    """Return once every handler group that follows these entities has them; 503 ``not-yet-projected`` after 2 s, or at
+    once when the event is parked and will not come by itself. Entities this service does not follow are ignored."""
+    awaited = _groups(consumers, parse_after(header))
+    if not awaited:
+        return
+    # Mostly it is here already; then the connection serves what follows, too.
+    if not await _missing(await uow.connection(), awaited):
+        return
+    await uow.let_go()
+    arrivals = uow.runtime.extras.setdefault("arrivals", Arrivals(uow.runtime.db))
+    await arrivals.wait(uow.principal.id, awaited, uow.runtime.settings.projection_wait_seconds)
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A request that waits, without a connection, and when to look for it again."""
+
+    awaited: list[Awaited]
+    arrived: "asyncio.Future[None]"
+    look_at: float
+    pause: float = FIRST_PAUSE
+
+
+class Arrivals:
+    """The requests of one process that wait for events. One task looks for all of them, while there are any, and lends a
+    connection for each look alone: however many wait for what never comes, they cost a small statement now and then."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._waiting: list[Waiting] = []
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._count: Counter[UUID] = Counter()
+
+    async def wait(self, principal: UUID, awaited: list[Awaited], seconds: float) -> None:
+        """Return when all has arrived; ``not-yet-projected`` when it does not; 429 when too many wait already."""
+        if self._count[principal] >= WAITING_EACH:
+            raise TooManyAtOnce
+        if len(self._waiting) >= WAITING_ALL:
+            raise DomainError("unavailable", "Too many requests wait for what was just written; try again.")
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(awaited, loop.create_future(), loop.time() + FIRST_PAUSE)
+        self._waiting.append(waiting)
+        self._count[principal] += 1
+        self._news.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look_out(), name="arrivals")
+        try:
+            async with asyncio.timeout(seconds):
+                await waiting.arrived
+        except TimeoutError:
+            raise _late("What you wrote has not arrived here yet; try again.", "late") from None
+        finally:
+            self._waiting.remove(waiting)
+            self._count[principal] -= 1
+            if not self._count[principal]:
+                del self._count[principal]
+
+    async def _look_out(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            now = loop.time()
+            due = [waiting for waiting in self._waiting if waiting.look_at <= now]
+            if not due:
+                self._news.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(min(waiting.look_at for waiting in self._waiting)):
+                        await self._news.wait()
+                continue
+            await self._look(due)
+            # However long a look takes, nine tenths of the time nobody looks.
+            await asyncio.sleep((loop.time() - now) * 9)
+            for waiting in due:
+                waiting.pause = min(waiting.pause * GROWTH, LONGEST_PAUSE)
+                waiting.look_at = loop.time() + waiting.pause
+
+    async def _look(self, due: list[Waiting]) -> None:
+        wanted = list({awaited for waiting in due for awaited in waiting.awaited})
+        try:
+            async with self._db.autocommit() as conn:
+                missing = await _missing(conn, wanted)
+        except (SQLAlchemyError, OSError) as error:
+            for waiting in due:
+                if not waiting.arrived.done():
+                    waiting.arrived.set_exception(error)
+            return
+        for waiting in due:
+            # Its caller may have given up while we looked.
+            if waiting.arrived.done():
+                continue
+            late = [missing[awaited] for awaited in waiting.awaited if awaited in missing]
+            if any(late):
+                message = "An event that this needs is parked; an operator has to look at it."
+                waiting.arrived.set_exception(_late(message, "parked"))
+            elif not late:
+                waiting.arrived.set_result(None)
+
+
+async def _missing(conn: AsyncConnection, awaited: Sequence[Awaited]) -> dict[Awaited, bool]:
+    """What has not arrived, and of each whether it is parked and will not come by itself."""
+    parameters = (
+        [one.group for one in awaited],
+        [one.source for one in awaited],
+        [one.entity_id for one in awaited],
+        [one.version for one in awaited],
+    )
+    return {Awaited(*row[:4]): row[4] for row in await fetch(conn, MISSING, parameters)}
+
+
+MISSING = """
+select a.consumer, a.source, a.entity, a.version, exists (
+    select from inbox i
+    where i.consumer = a.consumer and i.source = a.source and i.entity = a.entity and i.state = 'parked'
+)
+from unnest($1::text[], $2::text[], $3::uuid[], $4::int[]) a (consumer, source, entity, version)
+left join inbox_position p on p.consumer = a.consumer and p.source = a.source and p.entity = a.entity
+where coalesce(p.version, 0) < a.version
+"""
+
+
+def _groups(consumers: Consumers | None, wanted: list[tuple[str, UUID, int]]) -> list[Awaited]:
+    if consumers is None:
+        return []
+    awaited = []
+    for name, record_id, version in wanted:
+        entity = entity_for(name)
+        if entity is not None:
+            for group in consumers.following(entity.service, entity.name):
+                awaited.append(Awaited(group.name, source_of(entity.service), record_id, version))
+    return awaited
+
+
+def _late(detail: str, code: str) -> DomainError:
+    return DomainError("not-yet-projected", detail, members={"code": code})

@@ -1,0 +1,82 @@
+"""Local copies of others' records: the columns every copy has, and the one statement that keeps it current."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+from uuid import UUID
+
+import orjson
+from sqlalchemy import false
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.catalogue import Event
+from crm_contracts.envelope import Envelope
+from crm_kit.events.consumers import envelope_of
+from crm_kit.store.database import fetch
+from crm_kit.work.uow import UnitOfWork
+
+STUB_VERSION = 0
+"""Version of a row that was only referred to so far."""
+
+
+class Projected:
+    """Mixin of a projection table. A deleted record leaves its row as a tombstone; version 0 is a stub."""
+
+    __tablename__: str
+    __table__: ClassVar[Any]
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
+    version: Mapped[int] = mapped_column(sort_order=-19)
+    deleted: Mapped[bool] = mapped_column(server_default=false(), sort_order=-18)
+
+
+async def project(
+    uow: UnitOfWork, model: type[Projected], rows: Sequence[tuple[Event | Envelope, Mapping[str, Any]]]
+) -> None:
+    """Write each record's newest state where it is newer than what is there; a ``.deleted`` event leaves a tombstone.
+
+    Every mapping names the same columns. Of several events of one record the last version counts. What a restored publisher
+    says of a record replaces what is there, whatever its version.
+    """
+    newest: dict[UUID, tuple[tuple[int, int], dict[str, Any]]] = {}
+    for event, values in rows:
+        envelope = event if isinstance(event, Envelope) else envelope_of(event)
+        place, known = (envelope.epoch, envelope.entityversion), newest.get(envelope.subject)
+        if known is None or known[0] < place:
+            deleted = ".deleted.v" in envelope.type
+            row = {"id": envelope.subject, "version": envelope.entityversion, "deleted": deleted, **values}
+            newest[envelope.subject] = (place, row)
+    ordered = [row for _, row in sorted(newest.values(), key=lambda entry: entry[1]["id"].bytes)]
+    anew = [row for row in ordered if row["id"] in uow.anew]
+    conn = await uow.connection()
+    for chosen, newer_only in ((anew, False), ([row for row in ordered if row not in anew] if anew else ordered, True)):
+        if chosen:
+            await fetch(conn, _upsert(model.__tablename__, tuple(chosen[0]), newer_only), (_json(chosen),))
+
+
+async def project_stubs(conn: AsyncConnection, model: type[Projected], ids: Iterable[UUID], **values: Any) -> None:
+    """Make sure that referenced records have a row: version 0 and only ``values`` known, until their event arrives."""
+    rows = [{"id": key, "version": STUB_VERSION, "deleted": False, **values} for key in sorted(set(ids))]
+    if rows:
+        await conn.exec_driver_sql(
+            _insert(model.__tablename__, tuple(rows[0])) + " on conflict do nothing", (_json(rows),)
+        )
+
+
+@lru_cache(maxsize=256)
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    names = ", ".join(columns)
+    rows = f"json_populate_recordset(null::{table}, $1::text::json)"
+    return f"insert into {table} ({names}) select {names} from {rows}"  # names come from mapped classes
+
+
+@lru_cache(maxsize=256)
+def _upsert(table: str, columns: tuple[str, ...], newer_only: bool) -> str:
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
+    condition = f" where excluded.version > {table}.version" if newer_only else ""
+    return f"{_insert(table, columns)} on conflict (id) do update set {changes}{condition}"
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return orjson.dumps(rows, default=str).decode()

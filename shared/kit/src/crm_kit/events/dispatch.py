@@ -1,0 +1,450 @@
+"""One batch of events, one transaction: what was not seen before takes effect in every handler group, exactly once.
+
+Inbox rows, positions, projections, each step's unit of work with its own outbox rows: all of it commits together.
+When a handler raises, the transaction is rolled back and made again with savepoints. Either they find out which events
+fail, and those are stored for a retry, or parked where that is in vain; or all events of the group that fails are set aside
+for the retries, so that no other group waits for it. When the database refuses what is to be kept of an event, the batch
+is halved until that one is alone. Only a database that is away or busy is waited for.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from random import uniform
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.envelope import EnvelopeError
+from crm_kit import clock, failpoints
+from crm_kit.events import deferred, inbox
+from crm_kit.events.consumers import Consumers, Group
+from crm_kit.events.deferred import LAST_ATTEMPT, RETRY_SECONDS, Failure
+from crm_kit.events.handling import (
+    HandlerFailed,
+    cause_of,
+    handle,
+    ids_of,
+    sift,
+)
+from crm_kit.events.inbox import Key, Line, Unfinished
+from crm_kit.events.ordering import Place, decide
+from crm_kit.events.received import (
+    PERMANENT,
+    Message,
+    describe,
+    in_vain,
+)
+from crm_kit.process.runtime import Runtime
+from crm_kit.signals.logs import working
+from crm_kit.signals.metrics import counter, histogram
+from crm_kit.store.outages import database_away, database_busy
+from crm_kit.work.outbox import WAKE_CHANNEL
+
+log = structlog.get_logger(__name__)
+
+HANDLED = counter("crm.inbox.handled", "Events that took effect in a handler group.", "group")
+FAILED = counter("crm.inbox.failed", "Failed attempts to handle an event.", "group")
+PROCESS = histogram(
+    "messaging.process.duration",
+    "What a handler group does with the events of one transaction, without its commit.",
+    "group",
+    "outcome",
+)
+LAG = histogram(
+    "crm.inbox.lag",
+    "From the change at its source to its effect here.",
+    "group",
+    buckets=(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+)
+
+BUSY_ATTEMPTS = 5
+SUCCESSORS = 200
+"""Waiting events of one record that one transaction runs at most; the next look takes the next."""
+LATE_START = timedelta(seconds=45)
+"""Longer than it takes the broker to miss a dead consumer's heartbeats and deliver again what that one held."""
+
+
+class TransactionFailed(Exception):
+    """The bookkeeping of a transaction failed, over which event is not known."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one transaction will do for one group, and what comes of it."""
+
+    group: Group
+    run: list[Message] = field(default_factory=list)
+    wait: list[Message] = field(default_factory=list)
+    stale: list[Message] = field(default_factory=list)
+    reached: dict[Line, Place] = field(default_factory=dict)
+    anew: set[UUID] = field(default_factory=set)
+    """Records whose publisher was restored: what it says of them replaces what is here, whatever the version."""
+    failed: list[tuple[Message, Failure]] = field(default_factory=list)
+    """Events that are stored instead, for another attempt or for an operator."""
+
+    def done(self) -> list[Key]:
+        """The stored events that are done."""
+        return [_key(message, self.group) for message in (*self.run, *self.stale) if message.attempts]
+
+    def positions(self) -> list[tuple[Line, Place, bool]]:
+        """How far each record has come by what ran."""
+        last: dict[Line, Message] = {}
+        for message in self.run:
+            line = _line(message, self.group)
+            if message.place > (last[line].place if line in last else self.reached[line]):
+                last[line] = message
+        return [(line, message.place, ".deleted.v" in message.envelope.type) for line, message in last.items()]
+
+
+Work = Callable[[AsyncConnection, _Plan], Awaitable[None]]
+"""How a plan's handlers are run."""
+Pair = tuple[Message, Group]
+
+
+class Dispatcher:
+    """Hands events to the groups of one service. ``bound`` tells since when each group listens to each source."""
+
+    def __init__(
+        self, consumers: Consumers, runtime: Runtime, bound: dict[tuple[str, str], datetime] | None = None
+    ) -> None:
+        self.consumers, self.runtime = consumers, runtime
+        self.bound = {} if bound is None else bound
+
+    async def settle(self, messages: Sequence[Message], groups: Iterable[Group] | None = None) -> None:
+        """Handle or store every message in every group that follows its record; afterwards they may be acknowledged.
+
+        Raises only when the database is away or busy; then nothing happened and the whole call may be made again.
+        """
+        if concerned := self._concerned(messages, groups):
+            # What comes from the store has mostly failed before: with savepoints, one transaction is enough.
+            await self._settle(concerned, self._sift if concerned[0][0].attempts else self._run)
+
+    async def take(self, messages: Sequence[Message], groups: Iterable[Group] | None = None) -> set[str]:
+        """The same for what has just arrived: of a group that fails everything is stored for the retries, which find out why.
+
+        So others wait for one handler call of it. Returns the names of such groups.
+        """
+        concerned = self._concerned(messages, groups)
+        if not concerned:
+            return set()
+        try:
+            await self._patiently(concerned, self._run)
+        except TransactionFailed as failure:
+            await self._halve(concerned, self._run, failure)
+        except HandlerFailed:
+            return await self._take_apart(concerned)
+        return set()
+
+    async def _take_apart(self, concerned: Sequence[Pair]) -> set[str]:
+        behind: set[str] = set()
+        if len({message for message, _ in concerned}) == 1:
+            await self._settle(concerned, self._sift)
+            return behind
+        try:
+            await self._patiently(concerned, partial(self._or_set_aside, behind=behind))
+        except TransactionFailed as failure:
+            await self._halve(concerned, self._sift, failure)
+        return behind
+
+    async def set_aside(self, messages: Sequence[Message], groups: Iterable[Group]) -> None:
+        """Store every message for the retries of these groups, untried."""
+        failures = [
+            _aside(message, group, place, "set aside behind others that failed")
+            for place, (message, group) in enumerate(self._concerned(messages, groups))
+        ]
+        if failures:
+            async with self.runtime.db.begin() as conn:
+                await deferred.set_aside(conn, failures)
+
+    def _concerned(self, messages: Sequence[Message], groups: Iterable[Group] | None) -> list[Pair]:
+        chosen = self._chosen(groups)
+        unique = {(m.envelope.source, m.envelope.id): m for m in messages}.values()
+        return [(m, g) for m in unique for g in self.consumers.interested(m.envelope.type) if g in chosen]
+
+    async def _settle(self, concerned: Sequence[Pair], work: Work) -> None:
+        try:
+            await self._patiently(concerned, work)
+        except HandlerFailed:
+            await self._settle(concerned, self._sift)
+        except TransactionFailed as failure:
+            await self._halve(concerned, work, failure)
+
+    async def _halve(self, concerned: Sequence[Pair], work: Work, failure: TransactionFailed) -> None:
+        """Find the event that the bookkeeping fails over, and store it; the others are done on the way."""
+        if len(concerned) == 1:
+            await self._store(*concerned[0], failure.__cause__)
+            return
+        in_order = sorted(concerned, key=lambda pair: pair[0].place)
+        middle = len(in_order) // 2
+        await self._settle(in_order[:middle], work)
+        await self._settle(in_order[middle:], work)
+
+    async def _patiently(self, concerned: Sequence[Pair], work: Work) -> None:
+        """Try again while other transactions are in the way; the last time, that counts as a failure."""
+        for attempt in range(1, BUSY_ATTEMPTS + 1):
+            try:
+                await self._transaction(concerned, work)
+                return
+            except HandlerFailed:
+                raise
+            except Exception as error:
+                if database_away(error):
+                    raise
+                if attempt == BUSY_ATTEMPTS or not database_busy(error):
+                    raise TransactionFailed from error
+                await asyncio.sleep(uniform(0.05, 0.1) * attempt)
+
+    async def release(self, groups: Iterable[Group] | None = None) -> int:
+        """Make stored events due where nothing precedes them any more, and say so; returns how many."""
+        chosen = self._chosen(groups)
+        projections = [group.name for group in chosen if group.kind == "projection"]
+        async with self.runtime.db.begin() as conn:
+            released = await inbox.release(conn, [group.name for group in chosen], projections)
+        if released:
+            self.runtime.notifier.notify(inbox.CHANNEL)
+        return released
+
+    def _chosen(self, groups: Iterable[Group] | None) -> tuple[Group, ...]:
+        return tuple(self.consumers.groups.values() if groups is None else groups)
+
+    async def start_late(self, groups: Iterable[Group] | None = None) -> int:
+        """Begin in the middle with records that are older than our binding, whose first events never came here, and with
+        those that a restored publisher goes on with.
+
+        A record made after the binding must be seen from version 1 on. Of an older one nobody knows which version comes
+        first, and another replica may hold an earlier one; so its first event waits until that would have come again.
+        """
+        names = [group.name for group in self._chosen(groups)]
+        async with self.runtime.db.begin() as conn:
+            waiting = await inbox.unstarted(conn, names, clock.now() - LATE_START)
+            heads = {line: (place, body) for line, place, body in waiting}
+            if not heads:
+                return 0
+            positions = await inbox.lock_positions(conn, heads)
+            late = [
+                (line, Place(place.epoch, place.version - 1), False)
+                for line, (place, body) in heads.items()
+                if (positions[line].version > 0 and positions[line].epoch < place.epoch)
+                or (positions[line].version == 0 and self._older_than_binding(line, body))
+            ]
+            await inbox.advance(conn, late)
+        return len(late)
+
+    def _older_than_binding(self, line: Line, body: bytes) -> bool:
+        bound_at = self.bound.get((line.consumer, line.source))
+        if bound_at is None:
+            return False
+        try:
+            born = datetime.fromisoformat(Message.read(body).envelope.data["record"]["created_at"])
+        except (EnvelopeError, ValueError, TypeError, KeyError):
+            return False
+        return born.tzinfo is not None and born <= bound_at
+
+    async def tell_again(self, conn: AsyncConnection, group: Group, messages: Sequence[Message]) -> int:
+        """Project records as their publisher has them now, one snapshot each, whatever is here that is not newer; what is
+        stored of them and was to come before is skipped. Returns how many. Raises HandlerFailed."""
+        lines = {_line(message, group): message for message in messages}
+        positions = await inbox.lock_positions(conn, lines)
+        told = {line: message for line, message in lines.items() if message.place >= positions[line]}
+        plan = _Plan(group, run=list(told.values()), anew={line.entity for line in told})
+        await self._run(conn, plan)
+        await inbox.advance(conn, [(line, message.place, False) for line, message in told.items()])
+        await inbox.supersede(conn, {line: message.place for line, message in told.items()})
+        return len(told)
+
+    async def run_again(self, conn: AsyncConnection, group: Group, messages: Sequence[Message]) -> None:
+        """Give a projection of each event these events once more; it keeps what it has. Raises HandlerFailed."""
+        await self._run(conn, _Plan(group, run=list(messages)))
+
+    async def _transaction(self, concerned: Sequence[Pair], work: Work) -> None:
+        async with self.runtime.db.begin() as conn:
+            plans = await self._plan(conn, concerned)
+            for plan in plans:
+                if plan.run:
+                    await self._timed(conn, plan, work)
+            await inbox.put_aside(
+                conn, [(_key(m, plan.group), m.body, m.place.epoch) for plan in plans for m in plan.wait]
+            )
+            await inbox.finish(conn, [key for plan in plans for key in plan.done()])
+            await inbox.advance(conn, [position for plan in plans for position in plan.positions()])
+            await deferred.fail(conn, [failure for plan in plans for _, failure in plan.failed])
+            failpoints.hit("inbox.before_commit")
+        failpoints.hit("inbox.after_commit")
+        now = clock.now()
+        for plan in plans:
+            for message in plan.run:
+                HANDLED.labels(plan.group.name).inc()
+                LAG.labels(plan.group.name).observe((now - message.envelope.time).total_seconds())
+            _tell(plan)
+        if any(plan.group.kind == "step" and plan.run for plan in plans):
+            self.runtime.notifier.notify(WAKE_CHANNEL)
+
+    async def _plan(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
+        """Take the events' keys and the records' positions, then decide per record what runs."""
+        fresh = await inbox.insert_done(conn, [_row(m, g) for m, g in concerned if not m.attempts])
+        claimed = [(m, g) for m, g in concerned if m.attempts]
+        still = await inbox.bodies(conn, [_key(m, g) for m, g in claimed])
+        lines: dict[Line, tuple[Group, list[Message]]] = {}
+        for message, group in concerned:
+            key = _key(message, group)
+            if key in fresh or key in still:
+                lines.setdefault(_line(message, group), (group, []))[1].append(message)
+        if not lines:
+            return []
+        positions = await inbox.lock_positions(conn, lines)
+        stored = await inbox.unfinished(conn, lines)
+        claims = {_key(m, g) for m, g in claimed}
+        wanted = [key for held in stored.values() for key in _first_waiting(held) if key not in claims]
+        waiting = await inbox.bodies(conn, wanted)
+        plans: dict[str, _Plan] = {}
+        for line, (group, messages) in lines.items():
+            plan = plans.setdefault(group.name, _Plan(group))
+            held = stored.get(line, [])
+            extra, spoilt = await self._successors(conn, [u.key for u in held if u.key in waiting], waiting)
+            blocked = any(u.state in ("pending", "parked") and u.key not in claims for u in held)
+            # To a step it is a gap like any other, and what precedes it may go on.
+            blocked |= spoilt and group.kind == "projection"
+            self._decide(plan, line, positions[line], messages, extra, blocked)
+        return list(plans.values())
+
+    async def _successors(
+        self, conn: AsyncConnection, keys: Sequence[Key], bodies: dict[Key, bytes]
+    ) -> tuple[list[Message], bool]:
+        """What waited for its turn, up to one that this release cannot read; that one is parked. Whether there was one."""
+        found: list[Message] = []
+        for key in keys:
+            try:
+                found.append(Message.read(bodies[key], attempts=1))
+            except EnvelopeError as error:
+                await deferred.park(conn, {key: describe(error)})
+                return found, True
+        return found, False
+
+    def _decide(
+        self, plan: _Plan, line: Line, position: Place, messages: list[Message], extra: list[Message], blocked: bool
+    ) -> None:
+        group = plan.group
+        decision = decide(group, position, [*messages, *extra], blocked=blocked)
+        plan.run.extend(decision.run)
+        plan.wait.extend(m for m in decision.wait if m in messages)
+        plan.stale.extend(decision.stale)
+        plan.reached[line] = position
+        if decision.position.epoch > position.epoch:
+            plan.anew.add(line.entity)
+
+    async def _timed(self, conn: AsyncConnection, plan: _Plan, work: Work) -> None:
+        began, outcome = clock.monotonic(), "failed"
+        try:
+            await work(conn, plan)
+            outcome = "failed" if plan.failed else "done"
+        finally:
+            PROCESS.labels(plan.group.name, outcome).observe(clock.monotonic() - began)
+
+    async def _run(self, conn: AsyncConnection, plan: _Plan) -> None:
+        await handle(conn, self.runtime, plan.group, plan.run, plan.anew)
+
+    async def _sift(self, conn: AsyncConnection, plan: _Plan) -> None:
+        """Run what can be run; the rest is stored."""
+        sifted = await sift(conn, self.runtime, plan.group, plan.run, plan.anew)
+        plan.run = sifted.ran
+        plan.wait += sifted.held
+        plan.failed = [(message, failure_of(message, plan.group, error)) for message, error in sifted.failed]
+
+    async def _or_set_aside(self, conn: AsyncConnection, plan: _Plan, behind: set[str]) -> None:
+        """Run all of it or store all of it; the group's name goes to ``behind`` when it is stored."""
+        try:
+            async with conn.begin_nested():
+                await handle(conn, self.runtime, plan.group, plan.run, plan.anew)
+        except Exception as error:
+            if database_away(error):
+                raise
+            behind.add(plan.group.name)
+            why = f"set aside with others; of one: {describe(cause_of(error))}"
+            # What waited in the store goes on waiting there.
+            fresh = [message for message in plan.run if not message.attempts]
+            plan.failed = [(message, _aside(message, plan.group, place, why)) for place, message in enumerate(fresh)]
+            plan.run = []
+
+    async def _store(self, message: Message, group: Group, error: BaseException | None) -> None:
+        failure = failure_of(message, group, error)
+        async with self.runtime.db.begin() as conn:
+            await deferred.store(conn, [failure])
+        _tell(_Plan(group, failed=[(message, failure)]))
+
+
+def _tell(plan: _Plan) -> None:
+    """Log what was stored: each event that failed; of what was set aside, how much."""
+    tried = [(message, failure) for message, failure in plan.failed if failure.attempts]
+    for message, failure in tried:
+        FAILED.labels(plan.group.name).inc()
+        with working(partial(ids_of, plan.group, [message])):
+            log.warning(
+                "inbox.failed",
+                entity=str(failure.entity),
+                state=failure.state,
+                attempts=failure.attempts,
+                error=failure.error,
+            )
+    if aside := len(plan.failed) - len(tried):
+        log.warning("inbox.set_aside", group=plan.group.name, events=aside, error=plan.failed[0][1].error)
+
+
+def failure_of(message: Message, group: Group, error: BaseException | None) -> Failure:
+    """What is stored of an event that failed over this error."""
+    attempts = max(1, message.attempts)
+    error = in_vain(message, error) or error
+    parked = isinstance(error, PERMANENT) or attempts >= LAST_ATTEMPT
+    wait = None if parked else timedelta(seconds=RETRY_SECONDS[attempts - 1] * uniform(0.9, 1.1))
+    return _stored(
+        message,
+        group,
+        state="parked" if parked else "pending",
+        attempts=attempts,
+        next_attempt_at=None if wait is None else clock.now() + wait,
+        error=describe(error),
+    )
+
+
+def _aside(message: Message, group: Group, place: int, why: str) -> Failure:
+    """An event that is due at once, untried, after those before it."""
+    due = clock.now() + timedelta(microseconds=place)
+    return _stored(message, group, state="pending", attempts=0, next_attempt_at=due, error=why)
+
+
+def _stored(
+    message: Message, group: Group, *, state: str, attempts: int, next_attempt_at: datetime | None, error: str
+) -> Failure:
+    return Failure(
+        key=_key(message, group),
+        entity=message.envelope.subject,
+        version=message.envelope.entityversion,
+        type=message.envelope.type,
+        body=message.body,
+        state=state,
+        attempts=attempts,
+        next_attempt_at=next_attempt_at,
+        error=error,
+        epoch=message.envelope.epoch,
+    )
+
+
+def _first_waiting(stored: list[Unfinished]) -> list[Key]:
+    waiting = sorted((u for u in stored if u.state == "waiting"), key=lambda u: u.place)
+    return [u.key for u in waiting[:SUCCESSORS]]
+
+
+def _key(message: Message, group: Group) -> Key:
+    return Key(group.name, message.envelope.source, message.envelope.id)
+
+
+def _line(message: Message, group: Group) -> Line:
+    return Line(group.name, message.envelope.source, message.envelope.subject)
+
+
+def _row(message: Message, group: Group) -> tuple[str, str, UUID, UUID, int, str]:
+    envelope = message.envelope
+    return group.name, envelope.source, envelope.id, envelope.subject, envelope.entityversion, envelope.type

@@ -1,0 +1,115 @@
+"""The epoch of a service's database: it grows with each restore from a backup.
+
+A restored database goes on from older versions than others have heard of. Its events say so by the epoch they carry, which
+is compared before the version. The outbox stamps it as a column's default: whichever release writes, and however long its
+processes have run, what is committed after the epoch began carries it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.envelope import source_of
+from crm_kit import clock
+from crm_kit.operators import operator_name
+from crm_kit.schema import v0004_epochs
+from crm_kit.schema.migrations import RAISE_COMPATIBLE, revision_with
+from crm_kit.store.database import Database
+
+BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""Epochs are seconds since then: of two restores of the same backup the later has the higher one, though neither knows of the
+other. They fit into CloudEvents' integers until 2088."""
+
+
+class NoEpochs(Exception):
+    """The database is of a release that knows no epochs."""
+
+
+def epoch_table(metadata: MetaData) -> None:
+    """Add ``database_epoch``: a row per restore; none where there was none."""
+    Table(
+        "database_epoch",
+        metadata,
+        Column("epoch", Integer, primary_key=True, autoincrement=False),
+        Column("begun_at", TIMESTAMP(timezone=True), nullable=False),
+        Column("begun_by", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("outbox_seq", BigInteger, nullable=False, comment="the last event before it"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch of one database."""
+
+    number: int
+    outbox_seq: int
+    """The last event of the outbox before it began."""
+
+
+FIRST: Final = Epoch(0, 0)
+
+
+async def current(conn: AsyncConnection) -> Epoch:
+    """The epoch that this database is in."""
+    latest = "select epoch, outbox_seq from database_epoch order by epoch desc limit 1"
+    row: Any = (await conn.exec_driver_sql(latest)).one_or_none()
+    return FIRST if row is None else Epoch(*row)
+
+
+async def begin_epoch(service: str, url: str, *, reason: str, others: Sequence[str] = (), package: str = "") -> Epoch:
+    """Begin a new epoch of a service's database, which was restored and migrated; best before its processes start.
+
+    ``others`` are the URLs of the databases that follow the service: the epoch is higher than what they have heard of, also
+    when the clock was set back. ``package`` are the service's migrations: a release from before there were epochs must not use
+    the database any more, because what its relay sends does not carry the epoch, and followers would leave it out as old.
+    Raises NoEpochs.
+    """
+    if not reason.strip():
+        raise ValueError("a reason is required")
+    heard = [await _heard(other, source_of(service)) for other in others]
+    db = Database(url, pool_size=1, application_name="crm events")
+    try:
+        async with db.begin() as conn:
+            if (await conn.exec_driver_sql("select to_regclass('database_epoch') is null")).scalar_one():
+                raise NoEpochs(f"the database of {service} is of an earlier release: migrate it first (its setup does)")
+            # Whoever is about to commit an event does so before, and in the old epoch.
+            await conn.exec_driver_sql("set local lock_timeout = '60s'")
+            await conn.exec_driver_sql("lock table outbox in access exclusive mode")
+            before = await current(conn)
+            now = clock.now()
+            number = max(int((now - BEGINNING).total_seconds()), before.number + 1, *(known + 1 for known in heard))
+            last = (await conn.exec_driver_sql("select coalesce(max(seq), 0) from outbox")).scalar_one()
+            await conn.exec_driver_sql(f"alter table outbox alter column epoch set default {number}")
+            await conn.exec_driver_sql(
+                "insert into database_epoch (epoch, begun_at, begun_by, reason, outbox_seq) values ($1, $2, $3, $4, $5)",
+                (number, now, operator_name(), reason.strip(), last),
+            )
+            if package:
+                await conn.exec_driver_sql(RAISE_COMPATIBLE, (revision_with(package, v0004_epochs),))
+            return Epoch(number, last)
+    finally:
+        await db.dispose()
+
+
+_HEARD = """
+select greatest((select coalesce(max(epoch), 0) from inbox_bound where source = $1),
+  (select coalesce(max(epoch), 0) from inbox_position where source = $1))
+"""
+
+
+async def _heard(url: str, source: str) -> int:
+    """The highest epoch of a source that a follower has heard of."""
+    db = Database(url, pool_size=1, application_name="crm events")
+    try:
+        async with db.autocommit() as conn:
+            if (await conn.exec_driver_sql("select to_regclass('database_epoch') is null")).scalar_one():
+                return 0
+            return int((await conn.exec_driver_sql(_HEARD, (source,))).scalar_one())
+    finally:
+        await db.dispose()

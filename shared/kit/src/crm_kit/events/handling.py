@@ -1,0 +1,208 @@
+"""The handlers of one group, run on the events of one transaction; and, where they fail, which events they fail over.
+
+With savepoints: an event that fails takes back what its own handlers did and nothing else, and of its record nothing later
+runs. So however many events of a batch fail, they cost one transaction.
+"""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.catalogue import Event
+from crm_contracts.envelope import Envelope
+from crm_kit.events.consumers import (
+    Group,
+    Handler,
+    Unprocessable,
+    require_record,
+)
+from crm_kit.events.received import Message
+from crm_kit.process.runtime import Runtime
+from crm_kit.signals.logs import working
+from crm_kit.signals.telemetry import SpanKind, event_spans, trace_id_of
+from crm_kit.store.outages import database_away, database_busy
+from crm_kit.work.uow import UnitOfWork
+
+Record = tuple[str, UUID]
+"""The source and the id of what an event is about."""
+
+
+class HandlerFailed(Exception):
+    """A handler raised, for a reason that is its own; over which of its events is not known."""
+
+
+class Sifted(NamedTuple):
+    """What took effect, what failed and why, and what waits because an earlier event of its record failed."""
+
+    ran: list[Message]
+    failed: list[tuple[Message, Exception]]
+    held: list[Message]
+
+
+async def handle(
+    conn: AsyncConnection, runtime: Runtime, group: Group, messages: Sequence[Message], anew: Set[UUID] = frozenset()
+) -> None:
+    """Run the group's handlers; of the records ``anew`` a projection takes what comes, whatever its version.
+
+    Raises HandlerFailed, or what the database raises when it is away or busy.
+    """
+    if group.kind == "step":
+        for message in messages:
+            _require_known(group, message)
+            for handler in group.handlers_of(message.envelope.type):
+                await _call(conn, runtime, group, handler, [message])
+        return
+    batches: dict[Handler, list[Message]] = {}
+    for message in messages:
+        _require_known(group, message)
+        for handler in group.handlers_of(message.envelope.type):
+            batches.setdefault(handler, []).append(message)
+    for handler, batch in batches.items():
+        await _call(conn, runtime, group, handler, batch, anew)
+
+
+async def sift(
+    conn: AsyncConnection, runtime: Runtime, group: Group, messages: Sequence[Message], anew: Set[UUID] = frozenset()
+) -> Sifted:
+    """Run what can be run of these events, each record's in the order given, which is that of versions.
+
+    Raises only when the database is away.
+    """
+    # What no handler could read needs no handler to find out.
+    readable: list[Message] = []
+    unreadable: dict[Record, tuple[Message, Exception]] = {}
+    behind: list[Message] = []
+    for message in messages:
+        if _record(message) in unreadable:
+            behind.append(message)
+        elif (error := _refusal(group, message)) is not None:
+            unreadable[_record(message)] = message, error
+        else:
+            readable.append(message)
+    sifting = _Sifting(conn, runtime, group, anew)
+    await sifting.run(readable)
+    for message, error in unreadable.values():
+        sifting.end(message, error)
+    return Sifted(sifting.ran, sifting.failed, sifting.held + behind)
+
+
+class _Sifting:
+    def __init__(self, conn: AsyncConnection, runtime: Runtime, group: Group, anew: Set[UUID]) -> None:
+        self._conn, self._runtime, self._group, self._anew = conn, runtime, group, anew
+        self._broken: set[Record] = set()
+        self.ran: list[Message] = []
+        self.failed: list[tuple[Message, Exception]] = []
+        self.held: list[Message] = []
+
+    async def run(self, messages: Sequence[Message]) -> None:
+        """Halve what fails until the event that fails is alone."""
+        self.held += [message for message in messages if _record(message) in self._broken]
+        messages = [message for message in messages if _record(message) not in self._broken]
+        if not messages:
+            return
+        try:
+            async with self._conn.begin_nested():
+                await handle(self._conn, self._runtime, self._group, messages, self._anew)
+        except Exception as error:
+            if database_away(error):
+                raise
+            if len(messages) == 1:
+                self.end(messages[0], cause_of(error))
+                return
+        else:
+            self.ran += messages
+            return
+        middle = len(messages) // 2
+        await self.run(messages[:middle])
+        await self.run(messages[middle:])
+
+    def end(self, message: Message, error: Exception) -> None:
+        """An event fails, or waits where one before it did; nothing later of its record runs."""
+        if _record(message) in self._broken:
+            self.held.append(message)
+            return
+        self.failed.append((message, error))
+        self._broken.add(_record(message))
+
+
+def cause_of(error: Exception) -> Exception:
+    """What a handler raised."""
+    cause = error.__cause__ if isinstance(error, HandlerFailed) else None
+    return cause if isinstance(cause, Exception) else error
+
+
+def _record(message: Message) -> Record:
+    return message.envelope.source, message.envelope.subject
+
+
+def _refusal(group: Group, message: Message) -> Exception | None:
+    """Why no handler of the group can be given this event, if there is a reason."""
+    try:
+        _require_known(group, message)
+        if group.handlers_of(message.envelope.type):
+            _taken(group, [message])
+    except Exception as error:  # noqa: BLE001  # whatever reading it raises, its handlers would have raised it
+        return cause_of(error)
+    return None
+
+
+def _require_known(group: Group, message: Message) -> None:
+    if group.unknown_major(message.envelope.type):
+        raise HandlerFailed from Unprocessable(f"unknown major version: {message.envelope.type}")
+
+
+async def _call(
+    conn: AsyncConnection,
+    runtime: Runtime,
+    group: Group,
+    handler: Handler,
+    messages: list[Message],
+    anew: Set[UUID] = frozenset(),
+) -> None:
+    """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
+    envelope = messages[-1].envelope
+    told = ((m.envelope.traceparent, str(m.envelope.id), m.envelope.type) for m in messages)
+    try:
+        with (
+            event_spans(f"handle {group.name}", SpanKind.CONSUMER, told, envelope.traceparent) as traced,
+            working(partial(ids_of, group, messages)),
+        ):
+            uow = UnitOfWork.for_message(conn, runtime, replace(envelope, traceparent=traced.traceparent))
+            uow.anew = anew
+            await handler(_taken(group, messages), uow)
+            await uow.flush()
+    except Exception as error:
+        if database_away(error) or database_busy(error):
+            raise  # not the handler's fault: the whole batch is held or tried again
+        raise HandlerFailed from error
+
+
+def ids_of(group: Group, messages: Sequence[Message]) -> dict[str, object]:
+    """What the log lines of a handler carry: one value, or a list where it has events with several."""
+    envelopes = [message.envelope for message in messages]
+    return {
+        "group": group.name,
+        "event_id": _one_or_many(str(envelope.id) for envelope in envelopes),
+        "event_type": _one_or_many(envelope.type for envelope in envelopes),
+        "correlation_id": _one_or_many(envelope.correlationid or str(envelope.id) for envelope in envelopes),
+        "trace_id": _one_or_many(trace_id_of(envelope.traceparent) for envelope in envelopes),
+    }
+
+
+def _one_or_many(values: Iterable[str]) -> str | list[str]:
+    distinct = list(dict.fromkeys(values))
+    return distinct[0] if len(distinct) == 1 else distinct
+
+
+def _taken(group: Group, messages: list[Message]) -> list[Envelope] | list[Event] | Event:
+    """What the group's handlers are given: envelopes, events, or for a step its one event."""
+    for message in messages:
+        require_record(message.envelope)
+    if group.raw:
+        return [message.envelope for message in messages]
+    events = [message.event() for message in messages]
+    return events if group.kind == "projection" else events[0]

@@ -1,0 +1,536 @@
+"""The loops that feed the dispatcher: the broker's queue, the stored retries, and the broker's parking queue.
+
+A message is acknowledged when every group is done with it or has stored it, and until then it is held, however long the
+database is away. What the database refuses to store while it takes everything else goes to the broker's dead letters.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from random import uniform
+from typing import TypeVar
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+import structlog
+
+from crm_contracts.envelope import EnvelopeError, parse_type, source_of
+from crm_kit.backoff import pause_after
+from crm_kit.broker.bus import (
+    DEAD_LETTERS,
+    BrokerDown,
+    Delivery,
+    Session,
+    TopologyMissing,
+)
+from crm_kit.events import deferred, inbox, provenance
+from crm_kit.events.consumers import Group
+from crm_kit.events.deferred import (
+    ENDED,
+    LAST_ATTEMPT,
+    Claimed,
+    Failure,
+)
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.inbox import Key
+from crm_kit.events.provenance import Refused
+from crm_kit.events.received import Message, describe
+from crm_kit.events.unread import Unread
+from crm_kit.signals.metrics import counter
+from crm_kit.store.outages import database_away, database_busy
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+BATCH = 100
+WINDOW = 2 * BATCH
+"""Deliveries the broker may have under way: the next batch arrives while this one is in its transaction."""
+LINGER, LINGER_BUSY, BUSY_SECONDS = 0.005, 0.04, 0.1
+"""How long a batch waits for company. A transaction costs much the same for one event as for ten, so where events keep
+coming a little waiting saves most of the work; a lone event is not kept."""
+DEATHS = 5
+"""Redeliveries during which a group did not finish before it gives up: its handler probably kills the process."""
+POLL_SECONDS = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+DOUBTS = 5
+"""Outages that one piece of work met while the database answered others, before they are its own fault."""
+
+UNKNOWN = counter("crm.inbox.unknown", "Delivered events of a type that no handler group follows.")
+REJECTED = counter("crm.inbox.rejected", "Messages sent to the dead letters because they could not be stored.")
+REFUSED = counter("crm.inbox.refused", "Messages refused because another sent them than they say: a security event.")
+
+Control = Callable[[Delivery], Awaitable[None]]
+
+
+class Intake:
+    """Consumes one service's inbox queue until it is stopped; or else, with ``access``, the queue of the groups that keep
+    who may do what. The inbox has those groups' events, too, and hands on what the other queue did not have."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, url: str, *, control: dict[str, Control] | None = None, access: bool = False
+    ) -> None:
+        self.dispatcher, self._url = dispatcher, url
+        self._control = control or {}
+        self._consumers, self._runtime = dispatcher.consumers, dispatcher.runtime
+        self._users = provenance.users_of(url, self._runtime.service)
+        groups = self._consumers.groups.values()
+        keeping, others = [g for g in groups if g.access], [g for g in groups if not g.access]
+        self._queue = self._consumers.access_queue if access else self._consumers.queue
+        self._own = keeping if access else others
+        """Groups whose stored events are tried again here."""
+        # Apart, so that who may do what waits for no other group's handler inside one transaction.
+        self._parties = [party for party in (keeping, () if access else others) if party]
+        self._behind: set[str] = set()
+        """Groups that failed, and whose events are stored for the retries until those have caught up."""
+        self._unread = Unread(self._runtime.settings.unread_messages, self._queue)
+        self._stopping = False
+        self._given_back = 0
+        self._idle: set[asyncio.Future[list[Delivery]]] = set()
+        self._due = asyncio.Event()
+        self._runtime.notifier.listen(inbox.CHANNEL, lambda _: self._due.set())
+
+    def stop(self) -> None:
+        """Finish what is in hand and return from the loops."""
+        self._stopping = True
+        self._due.set()
+        for waiting in self._idle:
+            waiting.cancel()
+
+    async def run(self) -> None:
+        """Consume the queue; reconnects for as long as it takes."""
+        await self._consume(self._queue, self._take, WINDOW)
+
+    async def run_parking(self) -> None:
+        """Move what the broker gave up on into the inbox, as parked, so that operators look in one place."""
+        await self._consume(self._consumers.parking, self._park, 1)
+
+    async def _consume(self, queue: str, take: Callable[[list[Delivery]], Awaitable[None]], window: int) -> None:
+        # One at a time is for a process that may have been killed by what it gets; one that lived through the loss of
+        # its connection goes on with the window it had.
+        failures, prefetch = 0, 1
+        while not self._stopping:
+            served = 0
+            try:
+                async with Session(self._url, queue, name=queue, prefetch=prefetch) as session:
+                    try:
+                        async for _ in self._serve(session, take, window):
+                            served += 1
+                    finally:
+                        prefetch = session.prefetch
+            except (BrokerDown, TopologyMissing) as error:
+                log.warning("intake.waiting", queue=queue, error=str(error))
+                # A message that breaks each connection it arrives on must not make this spin.
+                failures = 0 if served else failures + 1
+                await asyncio.sleep(_backoff(failures))
+
+    async def _serve(
+        self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], window: int
+    ) -> AsyncIterator[None]:
+        """Take batch after batch, and say so after each."""
+        loop, ended = asyncio.get_running_loop(), 0.0
+        while not self._stopping:
+            busy = loop.time() - ended < BUSY_SECONDS
+            batch = await self._next(session, LINGER_BUSY if busy else LINGER)
+            if not batch:
+                return
+            await self._settle(session, take, batch)
+            ended = loop.time()
+            if session.prefetch < window and not any(delivery.redelivered for delivery in batch):
+                await session.set_prefetch(window)
+            yield
+
+    async def _settle(
+        self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], batch: list[Delivery]
+    ) -> None:
+        """Have a batch taken, and acknowledge it. What fails as a whole is tried message by message."""
+        try:
+            await self._persist(partial(take, batch))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not keep others waiting
+            if len(batch) == 1:
+                await self._give_back(session, batch[0], error)
+                return
+            log.warning("intake.split", messages=len(batch), error=describe(error))
+        else:
+            self._given_back = 0
+            await session.ack(batch[-1].tag)
+            return
+        for delivery in batch:
+            await self._settle(session, take, [delivery])
+
+    async def _give_back(self, session: Session, delivery: Delivery, error: Exception) -> None:
+        """Park a message that could not be stored as what it is; the last resort is the broker's dead letters.
+
+        Those are for the one message that the database will not have. If it will have none, each waits a little longer, so
+        that the queue does not run dry into the dead letters; and a dead letter itself is held.
+        """
+        while not self._stopping:
+            try:
+                await self._persist(partial(self._park_undecoded, delivery, describe(error)))
+            except Exception as worse:  # noqa: BLE001  # the same
+                log.error("inbox.unstorable", event_id=str(_event_id(delivery)), error=describe(worse))
+                await asyncio.sleep(_backoff(self._given_back))
+                self._given_back += 1
+                if delivery.exchange != DEAD_LETTERS:
+                    REJECTED.inc()
+                    await session.reject(delivery.tag)
+                    return
+            else:
+                await session.ack(delivery.tag)
+                return
+
+    async def _next(self, session: Session, linger: float) -> list[Delivery]:
+        """The next batch; empty when told to stop while waiting."""
+        waiting = asyncio.ensure_future(session.batch(min(session.prefetch, BATCH), linger=linger))
+        self._idle.add(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if self._stopping:
+                return []
+            waiting.cancel()
+            raise
+        finally:
+            self._idle.discard(waiting)
+
+    async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Try again for as long as the database is away or busy; any other error is the work's own and is raised.
+
+        So is an outage that this work meets again and again while the database answers: the work may be what ends the
+        connection.
+        """
+        failures = doubts = 0
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                if not (database_away(error) or database_busy(error)):
+                    raise
+                log.warning("intake.holding", error=type(error).__name__)
+                await asyncio.sleep(_backoff(failures))
+                failures += 1
+                doubts += await self._answers()
+                if doubts >= DOUBTS:
+                    raise
+
+    async def _answers(self) -> bool:
+        try:
+            async with self._runtime.db.autocommit() as conn:
+                await conn.exec_driver_sql("select 1")
+        except Exception:  # noqa: BLE001  # whatever it is, this was no answer
+            return False
+        return True
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        messages: list[Message] = []
+        replayed: list[Message] = []
+        unread: list[Failure] = []
+        for delivery in deliveries:
+            try:
+                message = await self._read(delivery)
+            except Refused as error:
+                unread.append(self._refused(delivery, str(error)))
+                continue
+            except EnvelopeError as error:
+                unread += self._undecoded(delivery, describe(error))
+                continue
+            if message is None:
+                continue
+            if not self._consumers.interested(message.envelope.type):
+                UNKNOWN.inc()
+            (replayed if provenance.is_replay(delivery) else messages).append(message)
+        # First: what is parked holds up the later events of its record.
+        await self._keep(unread)
+        if len(deliveries) == 1 and deliveries[0].redelivered and messages:
+            await self._suspect(messages[0])
+            return
+        for groups in self._parties:
+            await self._hand_on(messages, groups)
+            if replayed:
+                # Acts must not happen again, nor happen now for what is long past: a replay feeds projections only.
+                await self._hand_on(replayed, [group for group in groups if group.kind == "projection"])
+        if any(delivery.redelivered for delivery in deliveries):
+            await self._take_over(messages)
+
+    async def _hand_on(self, messages: Sequence[Message], groups: Sequence[Group]) -> None:
+        """Have the groups take the events; what a group cannot take now is for the retries, so that no other waits for it."""
+        behind = [group for group in groups if group.name in self._behind]
+        await self.dispatcher.set_aside(messages, behind)
+        late = await self.dispatcher.take(messages, [group for group in groups if group not in behind])
+        # Only of those whose retries are made here is it known when they have caught up.
+        self._behind |= late & {group.name for group in self._own}
+        if behind or late:
+            self._due.set()
+            self._runtime.notifier.notify(inbox.CHANNEL)
+
+    async def _read(self, delivery: Delivery) -> Message | None:
+        """The event that a delivery holds, unless it is another thing, which is dealt with here.
+
+        Raises Refused, or EnvelopeError for what its sender may send and nobody can read.
+        """
+        if delivery.type in self._control:
+            await self._control[delivery.type](delivery)
+            return None
+        try:
+            message = Message.read(delivery.body)
+        except EnvelopeError:
+            # Parked it holds up its record, so its headers must be its sender's to write.
+            if delivery.headers:
+                provenance.check(delivery, type_=_type(delivery), source=_source(delivery))
+            raise
+        provenance.check(delivery, type_=message.envelope.type, source=message.envelope.source)
+        return message
+
+    async def _keep(self, unread: Sequence[Failure]) -> None:
+        """Store messages that are no events of ours, as far as there is room, and say so."""
+        if not unread:
+            return
+        async with self._runtime.db.begin() as conn:
+            dropped = await self._unread.keep(conn, unread)
+        self._unread.tell(unread, dropped)
+
+    def _refused(self, delivery: Delivery, error: str) -> Failure:
+        """A message that is not its sender's to send: kept where operators look, for no group and no other attempt."""
+        REFUSED.inc()
+        # Its own id is a claim, too: skipping it must not skip the event that truly has that id.
+        event_id = uuid5(NAMESPACE_OID, delivery.body.hex())
+        way = {"exchange": delivery.exchange, "routing_key": delivery.routing_key}
+        log.error("inbox.refused", event_id=str(event_id), **way, error=error)
+        return Failure(
+            key=Key(self._queue, "", event_id),
+            entity=None,
+            version=None,
+            type=_type(delivery)[:255],
+            body=delivery.body,
+            state="parked",
+            attempts=0,
+            next_attempt_at=None,
+            error=f"refused: {error}",
+        )
+
+    async def _suspect(self, message: Message) -> None:
+        """Handle a redelivered message group by group, noting each attempt first: it may have killed the process.
+
+        Groups with fewer attempts go first, so that a deadly handler keeps no other group from its event.
+        """
+        groups = self._following(message.envelope.type)
+        async with self._runtime.db.begin() as conn:
+            noted = await deferred.states_of(
+                conn, [g.name for g in groups], message.envelope.source, message.envelope.id
+            )
+        for group in sorted(groups, key=lambda g: noted.get(g.name, (0, ""))[0]):
+            attempts, state = noted.get(group.name, (0, ""))
+            if state not in ("", "noted"):
+                continue
+            suspect = Message(message.envelope, message.body, attempts + 1)
+            async with self._runtime.db.begin() as conn:
+                await deferred.store(conn, [_note(suspect, group, parked=attempts >= DEATHS)])
+            if attempts < DEATHS:
+                await self.dispatcher.settle([suspect], [group])
+
+    async def _take_over(self, messages: Sequence[Message]) -> None:
+        """Have the retries try, alone, what another process noted before it handled it: to a batch that is known already.
+
+        That process may live and have lost its connection only. Whoever comes second then waits for the record's position,
+        and finds the event handled.
+        """
+        keys = [
+            Key(group.name, message.envelope.source, message.envelope.id)
+            for message in messages
+            for group in self._following(message.envelope.type)
+        ]
+        async with self._runtime.db.begin() as conn:
+            taken = await deferred.take_over(conn, keys)
+        if taken:
+            self._due.set()
+            self._runtime.notifier.notify(inbox.CHANNEL)
+
+    def _following(self, type_: str) -> list[Group]:
+        """Which of the groups that hear by this queue follow the type."""
+        heard = [group for party in self._parties for group in party]
+        return [group for group in self._consumers.interested(type_) if group in heard]
+
+    async def _park(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            try:
+                queue = provenance.check_dead(
+                    delivery,
+                    (self._consumers.queue, self._consumers.access_queue),
+                    self._users,
+                    type_=_type(delivery),
+                    source=_source(delivery),
+                )
+            except Refused as error:
+                await self._keep([self._refused(delivery, str(error))])
+                continue
+            # Each queue had its own delivery of the event, and its own groups gave up.
+            access = queue == self._consumers.access_queue
+            groups = [group for group in self._consumers.interested(_type(delivery)) if group.access == access]
+            why = "delivered too often: its handler probably ends the process"
+            await self._park_undecoded(delivery, why, [group.name for group in groups])
+
+    async def _park_undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> None:
+        """Store a message by its headers alone. What could be read is an event, and events are kept however many there are."""
+        parked = self._undecoded(delivery, error, groups)
+        try:
+            Message.read(delivery.body)
+        except EnvelopeError:
+            await self._keep(parked)
+            return
+        events = [replace(failure, attempts=1) for failure in parked]
+        async with self._runtime.db.begin() as conn:
+            await deferred.store(conn, events)
+        self._unread.tell(events, [])
+
+    def _undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> list[Failure]:
+        """A message by its headers alone; without a group that follows it, under the name of the queue."""
+        headers = delivery.headers
+        type_, version, epoch = _type(delivery), headers.get("crm-version"), headers.get("crm-epoch")
+        if groups is None:
+            groups = [group.name for group in self._following(type_)]
+        return [
+            Failure(
+                key=Key(group, _source(delivery), _event_id(delivery)),
+                entity=_uuid(headers.get("subject")),
+                version=version if isinstance(version, int) else None,
+                type=type_,
+                body=delivery.body,
+                state="parked",
+                attempts=0,
+                next_attempt_at=None,
+                error=error,
+                epoch=epoch if isinstance(epoch, int) else 0,
+            )
+            for group in groups or [self._queue]
+        ]
+
+    async def run_retries(self) -> None:
+        """Handle stored events when they are due, and look for gaps that have closed."""
+        failures = 0
+        while not self._stopping:
+            try:
+                went_on = await self._persist(self._look)
+            except Exception:
+                log.exception("intake.retries_failed")
+                await asyncio.sleep(_backoff(failures))
+                failures += 1
+                continue
+            failures = 0
+            if not went_on:
+                await self._wait_due()
+
+    async def _look(self) -> bool:
+        """Do what is due; whether there may be more at once."""
+        if not await self._any_stored():
+            self._behind.clear()
+            return False
+        if await self.retry_due():
+            return True
+        await self.dispatcher.start_late(self._own)
+        return bool(await self.dispatcher.release(self._own))
+
+    async def _any_stored(self) -> bool:
+        async with self._runtime.db.autocommit() as conn:
+            return await deferred.any_stored(conn, [group.name for group in self._own])
+
+    async def _wait_due(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._due.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._due.clear()
+
+    async def retry_due(self) -> int:
+        """Try what is due, a batch of each group in turn; returns how many events that were."""
+        async with self._runtime.db.autocommit() as conn:
+            due = await deferred.due_groups(conn, [group.name for group in self._own])
+        self._behind.intersection_update(due)
+        return sum([await self._retry(group) for group in self._own if group.name in due])
+
+    async def _retry(self, group: Group) -> int:
+        """A batch together; and alone, one event that may be what ended a process, so that it takes no other's attempt along."""
+        claimed = await self._claim(group, BATCH, suspects=False)
+        await self._again(group, claimed)
+        suspect = await self._claim(group, 1, suspects=True)
+        await self._again(group, suspect)
+        return len(claimed) + len(suspect)
+
+    async def _claim(self, group: Group, limit: int, *, suspects: bool) -> list[Claimed]:
+        async with self._runtime.db.begin() as conn:
+            return await deferred.claim_due(conn, group.name, limit, uniform(0.9, 1.1), suspects=suspects)
+
+    async def _again(self, group: Group, claimed: Sequence[Claimed]) -> None:
+        """Try stored events again. What cannot even be stored again is still stored as it was, its attempt counted."""
+        messages: list[Message] = []
+        given_up: dict[Key, str] = {}
+        for one in claimed:
+            message = _readable(one)
+            if isinstance(message, str):
+                given_up[one.key] = message
+            else:
+                messages.append(message)
+        if given_up:
+            await self._persist(partial(self._give_up, given_up))
+        try:
+            await self._persist(partial(self.dispatcher.settle, messages, [group]))
+        except Exception as error:  # noqa: BLE001  # others are due, too
+            log.error("inbox.unstorable", group=group.name, messages=len(messages), error=describe(error))
+
+    async def _give_up(self, errors: dict[Key, str]) -> None:
+        async with self._runtime.db.begin() as conn:
+            await deferred.park(conn, errors)
+
+
+def _readable(claimed: Claimed) -> Message | str:
+    """The stored event; or why there is no point in another attempt."""
+    if claimed.attempts > LAST_ATTEMPT:
+        return ENDED
+    try:
+        message = Message.read(claimed.body, claimed.attempts)
+    except EnvelopeError as error:
+        return describe(error)
+    # What was parked undecoded is known by its headers alone, which were checked; the body was not.
+    if claimed.key.source == message.envelope.source == source_of(parse_type(message.envelope.type).service):
+        return message
+    return "refused: its body says that it is another service's than its headers say"
+
+
+def _note(message: Message, group: Group, *, parked: bool) -> Failure:
+    """That an attempt begins. Without a due time: the broker still holds the message and delivers it again."""
+    envelope = message.envelope
+    return Failure(
+        key=Key(group.name, envelope.source, envelope.id),
+        entity=envelope.subject,
+        version=envelope.entityversion,
+        type=envelope.type,
+        body=message.body,
+        state="parked" if parked else "pending",
+        attempts=message.attempts,
+        next_attempt_at=None,
+        error=f"the process ended {message.attempts - 1} times while this was handled",
+        epoch=envelope.epoch,
+    )
+
+
+def _backoff(failures: int) -> float:
+    return pause_after(failures, FIRST_PAUSE, LONGEST_PAUSE)
+
+
+def _type(delivery: Delivery) -> str:
+    return str(delivery.headers.get("type") or delivery.type or delivery.routing_key)
+
+
+def _source(delivery: Delivery) -> str:
+    return str(delivery.headers.get("source", ""))
+
+
+def _event_id(delivery: Delivery) -> UUID:
+    return _uuid(delivery.headers.get("id") or delivery.message_id) or uuid5(NAMESPACE_OID, delivery.body.hex())
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None

@@ -1,0 +1,249 @@
+"""From the outbox to the broker, in order per record, at least once.
+
+Any number of relays may run. Each takes *shards* that have work under row locks; locking event rows instead would let
+two relays publish neighbouring versions of one record in any order. It takes up to half of the shards at once: what a
+round costs hardly depends on how many, and another relay finds the other half.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock, failpoints
+from crm_kit.backoff import Backoff
+from crm_kit.broker.bus import (
+    EVENTS,
+    UNSURE,
+    BrokerDown,
+    Outcome,
+    Outgoing,
+    Publisher,
+    outgoing,
+)
+from crm_kit.clock import monotonic
+from crm_kit.signals.metrics import counter, gauge, histogram
+from crm_kit.signals.telemetry import SpanKind, event_spans
+from crm_kit.store.database import Database, fetch
+from crm_kit.store.notify import Notifier
+from crm_kit.work.outbox import SHARDS, WAKE_CHANNEL, stamped
+
+log = structlog.get_logger(__name__)
+
+SHARDS_AT_ONCE = SHARDS // 2
+BATCH = 50
+"""Rows of one shard in one round."""
+POLL_SECONDS = 0.2
+ROUND_SECONDS = 0.025
+"""From one round to the next while events keep coming: a round costs much the same for one event as for ten. What comes
+after a pause, or more than a round can take, does not wait."""
+MOST_AT_ONCE = SHARDS_AT_ONCE * BATCH
+CONFIRM_SECONDS, CONFIRM_ONE_SECONDS = 5.0, 10.0
+"""How long confirms are waited for; the longer for an event that goes alone, of which no smaller piece can be made."""
+SLOW_SECONDS = 1.0
+"""Confirms that take longer make the next piece smaller; half of that lets it grow again."""
+LONGEST_BACKOFF = timedelta(minutes=10)
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+
+PUBLISH = histogram("crm.relay.publish", "From sending a batch to its last confirm.")
+BATCH_SIZE = histogram(
+    "crm.relay.batch", "Events published at once.", unit="", buckets=(1, 5, 10, 25, 50, 100, 200, MOST_AT_ONCE)
+)
+PUBLISHED = counter("crm.relay.published", "Events confirmed by the broker.")
+PIECE = gauge(
+    "crm.relay.piece", f"Events sent before their confirms are waited for: {MOST_AT_ONCE}, fewer while those are slow."
+)
+RETURNED = counter("crm.relay.returned", "Events the broker returned or refused.")
+REPUBLISHED = counter("crm.relay.republished", "Events that will be sent again because their confirm never came.")
+
+# The pool's connections carry idle_in_transaction_session_timeout = 15 s, which frees the shard of a frozen relay.
+_CLAIM = """
+select s.shard from outbox_shard s
+where exists (select 1 from outbox o where o.shard = s.shard and o.state = 'pending'
+  and (o.next_attempt_at is null or o.next_attempt_at <= $1))
+order by (s.shard + $2) % 16 limit $3 for update skip locked
+"""
+# In order, because of a partitioned table nothing else is read only as far as needed.
+_ANY = "select true from outbox where state = 'pending' order by shard, seq limit 1"
+_READ = """
+select o.* from unnest($1::smallint[]) s (shard) cross join lateral (
+  select o.seq, o.id, o.entity_id, o.entity_version, o.type, o.body, o.traceparent, o.attempts, o.epoch from outbox o
+  where o.shard = s.shard and o.state = 'pending' and not exists (
+    select 1 from outbox held where held.shard = s.shard and held.state = 'pending' and held.next_attempt_at > $2
+    and held.entity_id = o.entity_id and held.seq <= o.seq)
+  order by o.seq limit $3
+) o order by o.seq
+"""
+_MARK = """
+update outbox set state = 'published', published_at = $2, next_attempt_at = null, last_error = null
+where seq = any($1) and state = 'pending'
+"""
+_HOLD = """
+update outbox set attempts = attempts + 1, next_attempt_at = held.at, last_error = held.error
+from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as held(seq, at, error)
+where outbox.seq = held.seq and outbox.state = 'pending'
+"""
+
+
+def message_of(row: Any, service: str, *, routing_key: str | None = None) -> Outgoing:
+    """An outbox row as it is sent, under its type unless told otherwise."""
+    headers: dict[str, Any] = {
+        "id": str(row["id"]),
+        "type": row["type"],
+        "source": f"/crm/{service}",
+        "subject": str(row["entity_id"]),
+        "crm-version": row["entity_version"],
+        "crm-seq": row["seq"],
+    }
+    if row["traceparent"]:
+        headers["traceparent"] = row["traceparent"]
+    if row["epoch"]:
+        headers["crm-epoch"] = row["epoch"]
+    body = stamped(row["body"], row["epoch"])
+    return outgoing(body, routing_key or row["type"], message_id=headers["id"], headers=headers)
+
+
+class Relay:
+    """Publishes one service's outbox until it is stopped."""
+
+    def __init__(self, service: str, db: Database, publisher: Publisher, notifier: Notifier | None = None) -> None:
+        self._service = service
+        self._db, self._publisher = db, publisher
+        self._wake = asyncio.Event()
+        self._turn = 0
+        self._piece = MOST_AT_ONCE
+        self._more = False
+        self._stopping = False
+        PIECE.set(self._piece)
+        if notifier is not None:
+            notifier.listen(WAKE_CHANNEL, lambda _: self._wake.set())
+
+    def stop(self) -> None:
+        """Return from ``run`` after the batch in hand."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Drain until stopped; an outage of broker or database is waited out and costs no event an attempt."""
+        backoff, woken, loop = Backoff(FIRST_PAUSE, LONGEST_PAUSE), True, asyncio.get_running_loop()
+        while not self._stopping:
+            began = loop.time()
+            try:
+                published = await self.drain() if woken or self._more or await self._any_pending() else 0
+            except (BrokerDown, OSError, SQLAlchemyError) as error:
+                log.warning(
+                    "relay.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
+                )
+                await backoff.wait()
+                continue
+            backoff.reset()
+            if not self._more:
+                if published:
+                    await asyncio.sleep(max(0.0, began + ROUND_SECONDS - loop.time()))
+                woken = await self._rest()
+
+    async def _rest(self) -> bool:
+        """Wait to be woken, or else until it is time to look all the same; returns which."""
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._wake.clear()
+        return True
+
+    async def _any_pending(self) -> bool:
+        """A look that needs no transaction: nearly always there is nothing, in every service, five times a second."""
+        async with self._db.autocommit() as conn:
+            return bool(await fetch(conn, _ANY))
+
+    async def drain(self) -> int:
+        """Publish a batch of each shard it could take; returns how many rows it handled. Raises BrokerDown."""
+        self._more = False
+        await self._publisher.ready()
+        self._turn += 1
+        most_shards = min(self._piece, SHARDS_AT_ONCE)
+        most_rows = self._piece // most_shards
+        async with self._db.begin() as conn:
+            claimed = await conn.exec_driver_sql(_CLAIM, (clock.now(), self._turn, most_shards))
+            shards = list(claimed.scalars())
+            if not shards:
+                return 0
+            # A second statement, so that its snapshot is taken after the lock: the last holder's marks are seen.
+            rows = await fetch(conn, _READ, (shards, clock.now(), most_rows))
+            if not rows:
+                return 0
+            told = ((row["traceparent"], str(row["id"]), row["type"]) for row in rows)
+            began = monotonic()
+            BATCH_SIZE.observe(len(rows))
+            with PUBLISH.time(), event_spans("publish", SpanKind.PRODUCER, told) as traced:
+                patience = CONFIRM_SECONDS if len(rows) > 1 else CONFIRM_ONE_SECONDS
+                outcomes = await self._publisher.publish(
+                    EVENTS, [message_of(row, self._service) for row in rows], seconds=patience
+                )
+                if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
+                    traced.failed("not all were confirmed")
+            self._size_up(outcomes, monotonic() - began)
+            failpoints.hit("relay.after_publish")
+            await self._mark(conn, rows, outcomes)
+        failpoints.hit("relay.after_mark")
+        unsure = sum(outcome in UNSURE for outcome in outcomes)
+        if unsure:
+            REPUBLISHED.inc(unsure)
+        if Outcome.UNKNOWN in outcomes:
+            raise BrokerDown(f"{unsure} of {len(rows)} events were not confirmed; they will be sent again")
+        self._more = len(shards) == most_shards or len(rows) >= most_rows
+        return len(rows)
+
+    def _size_up(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Choose the size of the next piece: what is not confirmed in time is sent again, and a broker that is slow with
+        so many would never be done with the same ones and all that is sent beside them."""
+        before, sent = self._piece, len(outcomes)
+        if Outcome.CLOSED in outcomes:
+            self._piece = 1  # until the event that the broker does not take has gone alone, and is held
+        elif Outcome.UNKNOWN in outcomes:
+            self._piece = max(1, min(before, sent) // 4)
+        elif seconds > SLOW_SECONDS:
+            self._piece = max(1, min(before, sent) // 2)
+        elif seconds < SLOW_SECONDS / 2:
+            self._piece = min(MOST_AT_ONCE, before * 2)
+        PIECE.set(self._piece)
+        if self._piece < before:
+            log.warning(
+                "relay.slow",
+                events=sent,
+                confirmed=outcomes.count(Outcome.CONFIRMED),
+                seconds=round(seconds, 1),
+                next_piece=self._piece,
+                remedy="crm topology queues shows which queue is behind",
+            )
+
+    async def _mark(self, conn: AsyncConnection, rows: Sequence[Any], outcomes: Sequence[Outcome]) -> None:
+        """Mark each record's rows up to its first failure; a later one goes again, after what it must follow."""
+        stopped: set[UUID] = set()
+        published: list[int] = []
+        held: list[tuple[int, datetime, str]] = []
+        now = clock.now()
+        for row, outcome in zip(rows, outcomes, strict=True):
+            if row["entity_id"] in stopped:
+                continue
+            if outcome is Outcome.CONFIRMED:
+                published.append(row["seq"])
+                continue
+            stopped.add(row["entity_id"])
+            if outcome not in UNSURE:
+                wait = min(timedelta(seconds=2 ** min(row["attempts"], 10)), LONGEST_BACKOFF)
+                held.append((row["seq"], now + wait, outcome.value))
+        if published:
+            await conn.exec_driver_sql(_MARK, (published, now))
+            PUBLISHED.inc(len(published))
+        if held:
+            await conn.exec_driver_sql(_HOLD, tuple(list(column) for column in zip(*held, strict=True)))
+            RETURNED.inc(len(held))
+            log.error("relay.held", events=len(held), first_seq=held[0][0], reason=held[0][2])

@@ -1,0 +1,263 @@
+"""Bringing a queue up to date: snapshots of what a service owns, and replays of what it published.
+
+A snapshot pages a producer's tables and sends every record, with its current version, to one queue only. A request is
+a row in the producer's database: an operator inserts it, or another service's worker sends it as a control message to
+the producer's inbox queue when its own queue is new.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_contracts.envelope import DATA_CONTENT_TYPE, SPECVERSION, dataschema_of, source_of
+from crm_kit import clock
+from crm_kit.backoff import Backoff
+from crm_kit.broker.bus import (
+    SNAPSHOT_REQUEST,
+    BrokerDown,
+    Delivery,
+    Outcome,
+    Outgoing,
+    Publisher,
+    direct_key,
+    inbox_of,
+    outgoing,
+    replay_of,
+)
+from crm_kit.events import epochs
+from crm_kit.events.consumers import Consumers
+from crm_kit.events.provenance import Refused, asker_of
+from crm_kit.process.runtime import Runtime
+from crm_kit.store.presenter import to_json
+from crm_kit.store.record import new_id
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "crm_snapshot"
+PAGE = 500
+POLL_SECONDS = 2.0
+LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as its contract shows it."""
+
+    id: UUID
+    version: int
+    owner_id: UUID | None
+    business_unit: UUID | None
+    record: Any
+    """What orjson can write: a dict, or an orjson.Fragment of bytes already written."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else its snapshot says."""
+
+
+Source = Callable[[AsyncConnection, UUID | None, int], Awaitable[Sequence[Row]]]
+"""Rows of one entity with an id greater than the given one, in id order, at most so many."""
+Sources = Mapping[str, Source]
+
+
+_NEXT = """
+select id, entities, queue, requested_by from snapshot_request where done_at is null
+order by requested_at limit 1 for update skip locked
+"""
+_DONE = "update snapshot_request set done_at = $2, sent = $3, error = $4 where id = $1"
+_ASK = """
+insert into snapshot_request (id, entities, queue, requested_at, requested_by) values ($1, $2, $3, $4, $5)
+on conflict do nothing
+"""
+_UNASKED = "select consumer, source from inbox_bound where snapshot_requested_at is null"
+_ASKED = "update inbox_bound set snapshot_requested_at = $3 where source = $1 and consumer = any($2)"
+
+
+async def request_snapshot(
+    conn: AsyncConnection, *, id_: UUID, entities: Sequence[str], queue: str, requested_by: str
+) -> None:
+    """Ask the producer that owns this database to send its current records to a queue. The same id asks once."""
+    await conn.exec_driver_sql(_ASK, (id_, list(entities), queue, clock.now(), requested_by))
+
+
+def snapshot_of(service: str, entity: str, row: Row, epoch: int, correlation: str) -> tuple[str, str, bytes]:
+    """The event that tells of a record as it is: id, type and body."""
+    event_id, type_ = str(new_id()), f"crm.{service}.{entity}.snapshot.v1"
+    envelope = {
+        "specversion": SPECVERSION,
+        "id": event_id,
+        "source": source_of(service),
+        "type": type_,
+        "subject": str(row.id),
+        "time": clock.now(),
+        "datacontenttype": DATA_CONTENT_TYPE,
+        "dataschema": dataschema_of(type_),
+        "entityversion": row.version,
+        "actor": f"system:{service}",
+        "correlationid": correlation,
+        "ownerid": row.owner_id,
+        "businessunit": row.business_unit,
+        "epoch": epoch or None,
+        "data": {"record": row.record, "changed": {}, **row.facts},
+    }
+    return event_id, type_, to_json({key: value for key, value in envelope.items() if value is not None})
+
+
+class Snapshots:
+    """Sends the snapshots this service is asked for, and asks others for those its new groups need."""
+
+    def __init__(self, service: str, runtime: Runtime, consumers: Consumers, sources: Sources, url: str) -> None:
+        self._service, self._runtime, self._consumers, self._sources = service, runtime, consumers, sources
+        self._publisher = Publisher(url, name=f"{service} snapshots")
+        self._wake, self._stopping = asyncio.Event(), asyncio.Event()
+        runtime.notifier.listen(CHANNEL, lambda _: self._wake.set())
+
+    def stop(self) -> None:
+        """Return from the loops after what is in hand."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def accept(self, delivery: Delivery) -> None:
+        """Store a request that came as a control message. Raises Refused: a service may ask for its own inbox alone."""
+        asker = asker_of(delivery)
+        try:
+            wanted = orjson.loads(delivery.body)
+            entities, queue = [str(name) for name in wanted["entities"]], str(wanted["queue"])
+            request_id = UUID(delivery.message_id)
+        except (ValueError, KeyError, TypeError):
+            log.error("snapshot.unreadable_request", message_id=delivery.message_id)
+            return
+        if queue != inbox_of(asker):
+            raise Refused(f"{asker} asked for a snapshot to a queue that is not its inbox")
+        async with self._runtime.db.begin() as conn:
+            await request_snapshot(conn, id_=request_id, entities=entities, queue=queue, requested_by=asker)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve requests until stopped; a broker or database that is away is waited out."""
+        backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
+        while not self._stopping.is_set():
+            try:
+                served = await self.serve_one()
+            except (BrokerDown, OSError, SQLAlchemyError) as error:
+                # Nobody wakes it before: each attempt may send a whole table.
+                log.warning("snapshot.waiting", error=type(error).__name__)
+                await backoff.wait(self._stopping)
+                continue
+            backoff.reset()
+            if not served:
+                await self._rest()
+        await self._publisher.close()
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def serve_one(self) -> bool:
+        """Send one requested snapshot; False when none is asked for. A crash leaves the request for another try."""
+        async with self._runtime.db.connect(autocommit=False) as conn:
+            # One view of all tables, later than the binding of the queue: what it misses comes as an event.
+            await conn.execution_options(isolation_level="REPEATABLE READ")
+            async with conn.begin():
+                request: Any = (await conn.exec_driver_sql(_NEXT)).one_or_none()
+                if request is None:
+                    return False
+                sent, error, epoch = 0, None, (await epochs.current(conn)).number
+                if unknown := [entity for entity in request.entities if entity not in self._sources]:
+                    error = f"{self._service} has no {', '.join(unknown)}"
+                # A service of the next release may ask for what is still to come here, and needs the rest. An operator
+                # is told before anything is sent.
+                lenient = not unknown or request.queue == inbox_of(request.requested_by)
+                for entity in request.entities if lenient else ():
+                    if entity in unknown:
+                        continue
+                    count, failed = await self._send(
+                        conn, entity, self._sources[entity], request.queue, str(request.id), epoch
+                    )
+                    sent += count
+                    if failed:
+                        error = failed
+                        break
+                await conn.exec_driver_sql(_DONE, (request.id, clock.now(), sent, error))
+        log.info("snapshot.sent", queue=request.queue, entities=request.entities, records=sent, error=error)
+        return True
+
+    async def _send(
+        self, conn: AsyncConnection, entity: str, source: Source, queue: str, correlation: str, epoch: int
+    ) -> tuple[int, str | None]:
+        sent, after = 0, None
+        while rows := await source(conn, after, PAGE):
+            messages = [self._message(entity, row, queue, correlation, epoch) for row in rows]
+            outcomes = await self._publisher.publish(replay_of(self._service), messages, seconds=10)
+            if Outcome.RETURNED in outcomes:
+                return sent, f"queue {queue} is not there, or does not hear {entity}"
+            if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
+                raise BrokerDown("a page of the snapshot was not confirmed")
+            sent, after = sent + len(rows), rows[-1].id
+        return sent, None
+
+    def _message(self, entity: str, row: Row, queue: str, correlation: str, epoch: int) -> Outgoing:
+        event_id, type_, body = snapshot_of(self._service, entity, row, epoch, correlation)
+        headers = {
+            "id": event_id,
+            "type": type_,
+            "source": source_of(self._service),
+            "subject": str(row.id),
+            "crm-version": row.version,
+        }
+        return outgoing(body, direct_key(queue, type_), message_id=event_id, headers=headers)
+
+    async def request_missing(self) -> None:
+        """Ask every source that a new projection group follows for its records, until each request is confirmed."""
+        backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
+        while not self._stopping.is_set():
+            try:
+                if not await self._request_unasked():
+                    return
+            except (BrokerDown, OSError, SQLAlchemyError) as error:
+                log.warning("snapshot.not_requested", error=type(error).__name__)
+                await backoff.wait(self._stopping)
+                continue
+            backoff.reset()
+            await self._rest()
+
+    async def _request_unasked(self) -> int:
+        """Send what requests are due; returns how many could not be delivered because the producer has no queue yet."""
+        async with self._runtime.db.autocommit() as conn:
+            found: Sequence[Any] = (await conn.exec_driver_sql(_UNASKED)).all()
+        unasked = [(row[0], row[1]) for row in found]
+        left = 0
+        for source in sorted({source for _, source in unasked}):
+            names = [consumer for consumer, s in unasked if s == source]
+            groups = [group for name in names if (group := self._consumers.groups.get(name))]
+            producer = source.rpartition("/")[2]
+            entities = sorted({e.name for g in groups if not g.each_event for e in g.snapshot_entities(producer)})
+            if entities and not await self._ask(producer, entities):
+                left += 1
+                continue
+            async with self._runtime.db.begin() as conn:
+                await conn.exec_driver_sql(_ASKED, (source, names, clock.now()))
+        return left
+
+    async def _ask(self, producer: str, entities: list[str]) -> bool:
+        body = orjson.dumps({"entities": entities, "queue": self._consumers.queue})
+        request_id = str(new_id())
+        message = outgoing(
+            body,
+            direct_key(inbox_of(producer), SNAPSHOT_REQUEST),
+            message_id=request_id,
+            headers={"id": request_id, "type": SNAPSHOT_REQUEST},
+            content_type="application/json",
+        )
+        [outcome] = await self._publisher.publish(replay_of(self._service), [message])
+        return outcome is Outcome.CONFIRMED

@@ -1,0 +1,209 @@
+"""What happens because time passes: rows that have become due, and housekeeping at intervals (``crm_kit.store.chores``).
+
+A due row is claimed under SKIP LOCKED and handled in a transaction and unit of work of its own, so any number of
+workers share the work. The handler changes the row so that it is no longer due; a crash before the commit leaves it
+due.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock, failpoints
+from crm_kit.backoff import Backoff
+from crm_kit.events.received import describe
+from crm_kit.process.runtime import Runtime
+from crm_kit.signals.logs import working
+from crm_kit.signals.metrics import counter
+from crm_kit.signals.telemetry import SpanKind, span, trace_id_of
+from crm_kit.store.chores import Chore, ChoreLoop, Housekeeping
+from crm_kit.store.outages import database_away, database_busy
+from crm_kit.work.announcing import Cause
+from crm_kit.work.outbox import WAKE_CHANNEL
+from crm_kit.work.uow import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+DueQuery = Callable[[datetime], Select[UUID]]
+DueHandler = Callable[[UUID, UnitOfWork], Awaitable[None]]
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = (10.0, 60.0, 600.0, 3600.0)
+MOST_FAILING = 1000
+"""Rows of one timer that may be in back-off in one process; beyond that they are tried again early."""
+FAILURES_A_ROUND = 50
+"""After so many the timer as a whole rests: where all rows fail, each would be tried again and again."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+
+FIRED = counter("crm.timer.fired", "Due rows handled.", "timer")
+FAILED = counter("crm.timer.failed", "Due rows whose handler raised.", "timer")
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Rows that become due, and what is done then."""
+
+    name: str
+    due: DueQuery
+    handler: DueHandler
+
+
+@dataclass
+class Timers:
+    """The timers of one service."""
+
+    timers: list[Timer] = field(default_factory=list)
+    chores: list[Housekeeping] = field(default_factory=list)
+
+    def due(self, name: str, query: DueQuery) -> Callable[[DueHandler], DueHandler]:
+        """Register a handler for rows that ``query(now)`` selects; it selects ids alone, most urgent first."""
+
+        def register(handler: DueHandler) -> DueHandler:
+            self.timers.append(Timer(name, query, handler))
+            return handler
+
+        return register
+
+    def every(self, name: str, *, seconds: float) -> Callable[[Chore], Chore]:
+        """Register a chore for every so many seconds: called again, each time in a transaction of its own, until it tells
+        that it found nothing more to do."""
+
+        def register(chore: Chore) -> Chore:
+            self.chores.append(Housekeeping(name, seconds, chore))
+            return chore
+
+        return register
+
+
+class TimerLoop:
+    """Runs the timers of one service in one process."""
+
+    def __init__(self, timers: Timers, runtime: Runtime) -> None:
+        self._timers, self._runtime = timers, runtime
+        self._failing: dict[tuple[str, UUID], tuple[int, float]] = {}
+        self._chores = ChoreLoop(timers.chores, runtime)
+        self._pauses = {timer.name: Backoff(FIRST_PAUSE, LONGEST_PAUSE) for timer in timers.timers}
+        self._resting_until: dict[str, float] = {}
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Return from ``run`` after the row in hand."""
+        self._stopping.set()
+        self._chores.stop()
+
+    async def run(self) -> None:
+        """Poll until stopped; an outage of the database is waited out. A long chore keeps no row waiting."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._chores.run())
+            loops.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while not self._stopping.is_set():
+            for timer in self._timers.timers:
+                await self._in_turn(timer)
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+    async def _in_turn(self, timer: Timer) -> None:
+        """One timer's turn. One that cannot even look for its rows rests, and the others go on."""
+        try:
+            await self._fire(timer)
+        except Exception as error:
+            if database_away(error) or database_busy(error):
+                log.warning("timers.waiting", timer=timer.name, error=type(error).__name__)
+                return
+            self._resting_until[timer.name] = clock.monotonic() + self._pauses[timer.name].next()
+            log.exception("timers.failed", timer=timer.name)
+
+    async def fire_due(self) -> int:
+        """Handle every row that is due now; returns how many."""
+        return sum([await self._fire(timer) for timer in self._timers.timers])
+
+    async def _fire(self, timer: Timer) -> int:
+        if clock.monotonic() < self._resting_until.get(timer.name, 0.0):
+            return 0
+        fired = failed = 0
+        while not self._stopping.is_set() and (worked := await self._fire_one(timer)) is not None:
+            fired += 1
+            failed += not worked
+            if failed >= FAILURES_A_ROUND:
+                self._resting_until[timer.name] = clock.monotonic() + self._pauses[timer.name].next()
+                return fired
+        self._pauses[timer.name].reset()
+        return fired
+
+    async def _fire_one(self, timer: Timer) -> bool | None:
+        """Claim and handle the most urgent due row: whether that worked, None when there is none."""
+        claimed: UUID | None = None
+        try:
+            async with self._runtime.db.begin() as conn:
+                claimed = await self._claim(conn, timer)
+                if claimed is None:
+                    return None
+                noted = {"crm.record_id": str(claimed)}
+                with span(f"timer {timer.name}", SpanKind.INTERNAL, None, noted) as traced:
+                    uow = UnitOfWork.for_timer(conn, self._runtime, traced.traceparent)
+                    with working(partial(_ids, timer, claimed, uow.cause)):
+                        await timer.handler(claimed, uow)
+                        await uow.flush()
+                failpoints.hit("timers.before_commit")
+        except Exception as error:
+            if claimed is None:
+                raise
+            if database_away(error):
+                # It may be this very row that ends the connection: next time others come before it.
+                self._rest(timer, claimed, self._failures_of(timer, claimed), RETRY_SECONDS[0])
+                raise
+            if database_busy(error):
+                log.warning("timer.busy", timer=timer.name, entity=str(claimed))
+                self._rest(timer, claimed, self._failures_of(timer, claimed), POLL_SECONDS)
+                return True
+            self._note_failure(timer, claimed, error)
+            return False
+        self._failing.pop((timer.name, claimed), None)
+        FIRED.labels(timer.name).inc()
+        self._runtime.notifier.notify(WAKE_CHANNEL)
+        return True
+
+    async def _claim(self, conn: AsyncConnection, timer: Timer) -> UUID | None:
+        now = clock.monotonic()
+        resting = [id_ for (name, id_), (_, until) in self._failing.items() if name == timer.name and until > now]
+        query = timer.due(clock.now()).limit(1).with_for_update(skip_locked=True)
+        if resting:
+            query = query.where(query.selected_columns[0].not_in(resting))
+        row = (await conn.execute(query)).first()
+        return None if row is None else row[0]
+
+    def _note_failure(self, timer: Timer, id_: UUID, error: Exception) -> None:
+        """Leave this row alone for a while, so that one bad row neither spins nor keeps others waiting."""
+        failures = self._failures_of(timer, id_) + 1
+        self._rest(timer, id_, failures, RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1])
+        FAILED.labels(timer.name).inc()
+        log.error("timer.failed", timer=timer.name, entity=str(id_), failures=failures, error=describe(error))
+
+    def _failures_of(self, timer: Timer, id_: UUID) -> int:
+        return self._failing.get((timer.name, id_), (0, 0.0))[0]
+
+    def _rest(self, timer: Timer, id_: UUID, failures: int, seconds: float) -> None:
+        if len(self._failing) >= MOST_FAILING:
+            self._failing.pop(next(iter(self._failing)))
+        self._failing[timer.name, id_] = (failures, clock.monotonic() + seconds)
+
+
+def _ids(timer: Timer, claimed: UUID, cause: Cause) -> dict[str, object]:
+    return {
+        "timer": timer.name,
+        "record_id": str(claimed),
+        "correlation_id": cause.correlation_id,
+        "trace_id": trace_id_of(cause.traceparent),
+    }

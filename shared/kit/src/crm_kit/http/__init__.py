@@ -1,0 +1,1 @@
+"""HTTP requests: connections, the app, one request as one unit of work, problems and OpenAPI."""

@@ -1,0 +1,147 @@
+"""What every operation has in common in the OpenAPI document: problems, headers, the security scheme, examples."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from crm_contracts.catalogue import entity_for
+from crm_kit.http.problems import MEDIA_TYPE, Problem
+from crm_kit.http.requests import PublicRoute, takes_key
+from crm_kit.store.record import Mergeable
+
+MEANINGS = {
+    400: "The request's syntax, a parameter, a filter or a cursor is wrong.",
+    401: "The access token is missing, invalid, expired or superseded.",
+    403: "You do not hold the privilege.",
+    404: "There is no such record, or you may not see it.",
+    405: "The path has no such method.",
+    409: "The record's state forbids it; the problem says what is allowed.",
+    410: "The record was merged; the problem links the survivor.",
+    412: "The record has changed: If-Match names another version.",
+    413: "The body is too large.",
+    415: "The body's media type is not supported.",
+    422: "A rule says no, and `errors` points at the places; or a search would take too long (`too-expensive`).",
+    428: "If-Match is missing.",
+    429: "Too many requests; see Retry-After.",
+    503: "Not now; see Retry-After.",
+    504: "The deadline passed.",
+}
+ALWAYS = (400, 401, 403, 404, 422, 429, 503, 504)
+WITH_BODY = (409, 412, 413, 415)
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "If-Match": {
+        "required": True,
+        "schema": {"type": "string", "pattern": r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$'},
+        "description": 'The record\'s ETag, such as "3"; `*` means: whatever it is now.',
+        "example": "*",
+    },
+    "Idempotency-Key": {
+        "required": False,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "description": "Makes a retry safe: the same key and body get the same answer for 24 hours.",
+    },
+    "Crm-After": {
+        "required": False,
+        "schema": {"type": "string", "pattern": r"^[a-z_]{1,50}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}@[0-9]{1,9}$"},
+        "description": "Wait up to 2 s until this service knows these versions: the `Crm-Version` of an earlier answer.",
+    },
+}
+
+
+def describe_problems(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, completed; made once."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes, summary=app.summary)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    described = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(described.pop("$defs"))
+    schemas["Problem"] = described
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From POST /auth/token."}
+    }
+    public = {name for name, route in routes_of(app).items() if isinstance(route, PublicRoute)}
+    mergeable = _mergeable(app)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            keyed = method == "post" and takes_key(path) and not operation.get("x-not-keyed")
+            _complete(
+                method,
+                operation,
+                public=operation.get("operationId") in public,
+                keyed=keyed,
+                may_be_merged=path.startswith(mergeable),
+            )
+            if method == "patch":
+                _forget_defaults(operation, schemas)
+    app.openapi_schema = document
+    return document
+
+
+def _forget_defaults(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A field that is absent from a merge patch stays as it is; a generated client that sent its default would reset it."""
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        name = media["schema"].get("$ref", "").rpartition("/")[2]
+        for described in schemas.get(name, {}).get("properties", {}).values():
+            described.pop("default", None)
+
+
+def routes_of(app: FastAPI) -> dict[str, Any]:
+    """An app's routes by the id of their operation."""
+    found: dict[str, Any] = {}
+
+    def walk(routes: Any) -> None:
+        for route in routes:
+            if getattr(route, "operation_id", None):
+                found[route.operation_id] = route
+            inner = getattr(route, "routes", None) or getattr(getattr(route, "original_router", None), "routes", None)
+            if inner:
+                walk(inner)
+
+    walk(app.routes)
+    return found
+
+
+def told(code: int) -> dict[str, Any]:
+    """How a problem is described; for an operation that has one which the others have not (``responses=``)."""
+    return {
+        "description": MEANINGS[code],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _mergeable(app: FastAPI) -> tuple[str, ...]:
+    """How the paths of records begin that may be merged."""
+    names = (entity.entity() for entity in app.state.service.entities if issubclass(entity, Mergeable))
+    return tuple(f"/api/v1/{found.collection}/{{" for name in names if (found := entity_for(name)))
+
+
+def _complete(method: str, operation: dict[str, Any], *, public: bool, keyed: bool, may_be_merged: bool) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    codes = set(ALWAYS)
+    if method in ("post", "patch", "delete", "put"):
+        codes |= set(WITH_BODY)
+    if method in ("patch", "delete") and not public:
+        codes.add(428)
+    if may_be_merged:
+        codes.add(410)
+    for code in sorted(codes):
+        responses.setdefault(
+            str(code),
+            told(code),
+        )
+    if public:
+        return
+    operation["security"] = [{"bearer": []}]
+    parameters = operation.setdefault("parameters", [])
+    names = ["Crm-After"]
+    if method in ("patch", "delete"):
+        names.insert(0, "If-Match")
+    if keyed:
+        names.insert(0, "Idempotency-Key")
+    parameters += [{"name": name, "in": "header", **HEADERS[name]} for name in names]

@@ -1,0 +1,168 @@
+"""Problem details (RFC 9457): the one place where a slug meets an HTTP status."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_kit.errors import DomainError, FieldError, UnsupportedCoding
+from crm_kit.http.phrases import of_rule
+from crm_kit.store.presenter import to_json
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS: Final = 20
+"""Offending places that a problem reports; ``error_count`` says how many there are when there are more."""
+MAX_QUOTED: Final = 200
+"""Characters of a name that the caller sent, in a pointer."""
+
+STATUS: Mapping[str, int] = {
+    "invalid-json": 400,
+    "invalid-parameter": 400,
+    "invalid-filter": 400,
+    "invalid-cursor": 400,
+    "invalid-header": 400,
+    "invalid-idempotency-key": 400,
+    "invalid-request": 400,
+    "invalid-grant": 400,
+    "invalid-client": 401,
+    "token-missing": 401,
+    "token-invalid": 401,
+    "token-expired": 401,
+    "token-superseded": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "not-acceptable": 406,
+    "request-timeout": 408,
+    "illegal-transition": 409,
+    "possible-duplicates": 409,
+    "in-progress": 409,
+    "in-use": 409,
+    "not-deletable": 409,
+    "unfinished-business": 409,
+    "last-administrator": 409,
+    "already-exists": 409,
+    "already-ordered": 409,
+    "merged": 410,
+    "stale": 412,
+    "body-too-large": 413,
+    "unsupported-media-type": 415,
+    "if-match-required": 428,
+    "head-too-large": 431,
+    "too-many-requests": 429,
+    "account-locked": 429,
+    "internal-error": 500,
+    "upstream-failed": 502,
+    "not-yet-projected": 503,
+    "unavailable": 503,
+    "deadline-exceeded": 504,
+}
+"""Slugs that are not 422: every other slug is a rule that the request's content breaks."""
+
+
+class ProblemError(BaseModel):
+    """One offending place of the request."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or the parameter's name.")
+    code: str = Field(description="Stable code of the rule.")
+    message: str = Field(description="What is wrong, in a sentence.")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; some problems carry more members, named in the operation's description."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="`/problems/<slug>`.", examples=["/problems/not-found"])
+    title: str = Field(description="The slug as words.")
+    status: int = Field(description="HTTP status.")
+    detail: str = Field(description="What is wrong here.")
+    instance: str = Field(description="Path of the request.")
+    trace_id: str = Field(description="Trace id (W3C) for support and logs.")
+    errors: list[ProblemError] = Field(
+        default=[], max_length=MAX_ERRORS, description="Offending places, where there are any; the first 20."
+    )
+    error_count: int | None = Field(
+        default=None, description="How many offending places there are, when they are more than `errors` has."
+    )
+
+
+def status_of(slug: str) -> int:
+    """The HTTP status of a problem; a rule without one of its own is 422."""
+    return STATUS.get(slug, 422)
+
+
+def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that tells of an error."""
+    status = status_of(error.slug)
+    body: dict[str, Any] = {
+        "type": f"/problems/{error.slug}",
+        "title": error.slug.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": error.detail,
+        "instance": path,
+        "trace_id": trace_id,
+    }
+    if taken := body.keys() & error.members.keys():
+        raise ValueError(f"members of RFC 9457 are not for rules to set: {sorted(taken)}")
+    if error.errors:
+        body["errors"] = [{"pointer": e.pointer, "code": e.code, "message": e.message} for e in error.errors]
+    body.update(error.members)
+    extra = dict(headers or {})
+    if error.slug == "merged":  # also when another service said so
+        extra["Link"] = f'<{error.members["survivor"]["href"]}>; rel="successor-version"'
+    if status == 401:
+        extra.setdefault("WWW-Authenticate", 'Bearer realm="crm"')
+    if isinstance(error, UnsupportedCoding):
+        extra.setdefault("Accept-Encoding", "identity")  # RFC 9110 §12.5.3: not the media type, but the coding
+    if status in (429, 503):
+        extra.setdefault("Retry-After", str(error.members.get("retry_after", 1)))
+    return Response(to_json(body), status, extra, MEDIA_TYPE)
+
+
+READ_ONLY = frozenset(
+    {"id", "version", "status", "status_reason", "owner_type", "owner_id", "owner_name", "business_unit_id"}
+    | {"created_at", "created_by", "modified_at", "modified_by", "number", "allowed_actions"}
+)
+
+
+def from_validation(error: RequestValidationError, shown: frozenset[str] = frozenset()) -> DomainError:
+    """What pydantic found, as a problem: 404 for a malformed id in the path, 400 for parameters, 422 for the body.
+
+    ``shown`` are the fields of the answer: what a client can read but not send is ``read-only-field``.
+    """
+    found = error.errors()
+    first = [_place(one, READ_ONLY | shown) for one in found[:MAX_ERRORS]]
+    members = {"error_count": len(found)} if len(found) > MAX_ERRORS else {}
+    origins = {str(one["loc"][0]) for one in found}
+    if "path" in origins:
+        return DomainError("not-found", "There is no such record.")
+    places = tuple(first)
+    if origins & {"query", "header", "cookie"}:
+        return DomainError("invalid-parameter", places[0].message, places, members)
+    if any(place.code == "read-only-field" for place in places):
+        return DomainError(
+            "read-only-field", "The body sets fields that only the system or a command sets.", places, members
+        )
+    return DomainError("validation", "The body breaks the rules of its schema.", places, members)
+
+
+NO_OBJECT = ("model-type", "model-attributes-type", "dict-type")
+"""How pydantic calls it when something else stands where an object should be."""
+
+
+def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
+    location = [str(part)[:MAX_QUOTED].replace("~", "~0").replace("/", "~1") for part in found["loc"][1:]]
+    in_body = found["loc"][0] == "body"
+    pointer = "".join(f"/{part}" for part in location) if in_body else "/".join(location)
+    code = str(found["type"]).replace("_", "-")
+    if in_body and not location and code in ("missing", *NO_OBJECT):
+        told = "There is no body, or it is null" if found["input"] is None else "The body is no JSON object"
+        return FieldError(pointer, code, f"{told}: send a JSON object with the fields that the schema names.")
+    if code == "extra-forbidden" and len(location) == 1 and location[0] in read_only:
+        return FieldError(pointer, "read-only-field", "This field is read-only.")
+    if code == "extra-forbidden":
+        return FieldError(pointer, "unknown-field", f"There is no such {'field' if in_body else 'parameter'}.")
+    return FieldError(pointer, code, of_rule(found))

@@ -1,0 +1,106 @@
+"""Run an app under uvicorn, the same in every service."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+
+from crm_kit.configuration.environment import read
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.connections import Connection, Limits, limited
+from crm_kit.process.handover import HANDOVER
+from crm_kit.process.memory import HOUSEKEEPER
+from crm_kit.signals import telemetry
+
+IDLE_SECONDS: Final = 75
+"""Longer than load balancers and the gateway keep an idle connection, so that they are the ones to close it."""
+
+LOOK_SECONDS: Final = 0.05
+LAST_WORD_SECONDS: Final = 1.0
+"""After the last connection was accepted: time for its request to arrive."""
+
+
+class Server(uvicorn.Server):
+    """Ends without failing anybody (ADR 47).
+
+    After SIGTERM it is not ready, but goes on answering for ``CRM_DRAIN_SECONDS``, each connection for the last time. Where
+    others hold its listening socket it accepts nothing new, and ends as soon as nobody is left. Then what is in hand is
+    finished within ``CRM_FINISH_SECONDS``. ``beside`` is awaited meanwhile.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+        self.beside: list[Callable[[], Awaitable[None]]] = []
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, finish, and close."""
+        HANDOVER.ending = True
+        await asyncio.gather(self._drain(sockets), *(work() for work in self.beside))
+        await super().shutdown(sockets)
+
+    async def _drain(self, sockets: list[socket.socket] | None) -> None:
+        for connection in self._connections():
+            connection.dismiss()
+        if sockets is not None:
+            self._stop_accepting()
+        await self._pass(self._drain_seconds, lambda: sockets is not None and not self.server_state.connections)
+        self._stop_accepting()
+        await self._pass(LAST_WORD_SECONDS, lambda: not any(one.unheard for one in self._connections()))
+
+    async def _pass(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        until = asyncio.get_running_loop().time() + seconds
+        while not self.force_exit and not is_over() and (left := until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(left, LOOK_SECONDS))  # uvicorn tells of no change
+
+    def _connections(self) -> list[Connection]:
+        return [one for one in self.server_state.connections if isinstance(one, Connection)]
+
+    def _stop_accepting(self) -> None:
+        for server in self.servers:
+            server.close()
+
+
+def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How every api is served."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http=limited(Limits.of(settings)),
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        # Who is behind a proxy is decided where it matters, against the proxies named in the settings.
+        proxy_headers=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=settings.finish_seconds,
+    )
+
+
+def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> None:
+    """Serve until SIGTERM; blocks. One worker: replicas are processes of their own. ``app`` is given the settings."""
+    settings = settings or read(Settings)
+    telemetry.set_up(settings)
+    server = Server(config_of(app(settings), settings), drain_seconds=settings.drain_seconds)
+    HOUSEKEEPER.settle()
+    # Having shut down, uvicorn raises the signal again: by default that would end the process before its last spans were
+    # sent. Before uvicorn listens it must end the process all the same.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit())
+    try:
+        server.run(sockets=HANDOVER.sockets(settings))
+    finally:
+        telemetry.shut_down()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)

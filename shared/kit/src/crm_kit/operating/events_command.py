@@ -1,0 +1,338 @@
+"""``crm events …``: what ``crm_kit.operating.operations`` does, for people and scripts."""
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock
+from crm_kit.broker.bus import BrokerDown
+from crm_kit.broker.management import TopologyError
+from crm_kit.operating import events_to_queue, operations
+from crm_kit.operating.chosen import Chosen
+from crm_kit.operating.events_to_queue import Broker, say
+from crm_kit.operating.operations import (
+    BY,
+    FAILED,
+    INBOX_PENDING,
+    MOST,
+    PAGE,
+    PARKED,
+    Entry,
+    Total,
+)
+from crm_kit.store.database import Database
+from crm_kit.store.outages import database_busy
+
+NOTHING = {
+    "retry": "nothing of that kind is to be tried again; what could not be read can only be skipped",
+    "skip": "no such event is pending or parked",
+    "skip-gap": "no such event waits in that group",
+    "show": "no such event is stored",
+}
+"""Why a command that found no event changed none."""
+_AGO = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+UNLIMITED = 2**62
+ATTEMPTS = 5
+
+
+def main(
+    argv: Sequence[str],
+    databases: Mapping[str, str],
+    broker: Broker | None = None,
+    *,
+    beside: Mapping[str, str] | None = None,
+) -> int:
+    """``crm events …`` over these databases (service name to URL) and this broker; returns the exit code.
+
+    ``beside`` are commands that the caller answers itself, named in the help.
+    """
+    parser = _parser(sorted(databases), beside or {})
+    arguments = parser.parse_args(argv)
+    if arguments.command in ("retry", "skip") and not arguments.all and _chosen(arguments).is_everything:
+        parser.error(f"{arguments.command}: name an event, say which by --group, --type, --error or --since, or --all")
+    try:
+        return asyncio.run(_run(arguments, databases, broker))
+    except (BrokerDown, TopologyError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except (SQLAlchemyError, OSError) as error:
+        sys.stderr.write(f"the database does not answer: {type(error).__name__}\n")
+        return 1
+
+
+def _parser(services: list[str], beside: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crm events", description="See and mend the flow of events.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, help_ in (
+        ("pending", "events not yet published, or stored for another attempt"),
+        ("parked", "events that were given up and wait for a decision"),
+        ("retry", "try failed events again now"),
+        ("skip", "leave events out for good"),
+        ("skip-gap", "stop waiting for the versions before a waiting event"),
+        ("show", "print an event; it may hold personal data"),
+    ):
+        command = commands.add_parser(name, help=help_)
+        command.add_argument("--service", choices=services, help="only this service")
+        if name in ("pending", "parked"):
+            command.add_argument("--by", choices=list(BY), help="count them by what they have in common")
+        elif name in ("retry", "skip"):
+            command.add_argument("event", nargs="?", type=UUID)
+            command.add_argument("--all", action="store_true", help="all that the other options leave")
+            command.add_argument("--dry-run", action="store_true", help="say how many they are, and change none")
+        else:
+            command.add_argument("event", type=UUID)
+        if name in ("pending", "parked", "retry", "skip"):
+            changes = name in ("retry", "skip")
+            _add_filters(
+                command, None if changes else MOST, "events, the oldest of each service" if changes else "lines"
+            )
+            # What is left out has a reason of its own.
+            names = ("--error",) if name == "skip" else ("--error", "--reason")
+            command.add_argument(*names, dest="error", help="only those whose error has this in it")
+            command.add_argument("--json", action="store_true", help="one JSON object a line")
+        if name == "skip-gap":
+            command.add_argument("--group", required=True, help="of this handler group")
+        if name.startswith("skip"):
+            command.add_argument("--reason", dest="note", required=True, help="why; kept with the event")
+        if name == "skip":
+            command.add_argument("--yes", action="store_true", help="do not ask, however many they are")
+    command = commands.add_parser("snapshot", help="send current records to one queue")
+    command.add_argument("--from", dest="service", required=True, choices=services)
+    command.add_argument("--types", required=True, help="entities, separated by commas")
+    command.add_argument("--to", dest="queue", required=True, help="a queue that hears them")
+    command.add_argument(
+        "--no-wait", action="store_true", help="leave it to the service's worker, now or when it is up"
+    )
+    command = commands.add_parser("replay", help="send what was published in a period to one queue again")
+    command.add_argument("--from", dest="service", required=True, choices=services)
+    command.add_argument("--since", required=True, type=_instant, help="2026-05-04T09:00:00Z, or 2h for two hours ago")
+    command.add_argument("--until", type=_instant, help="now unless given")
+    command.add_argument("--to", dest="queue", required=True, help="a queue: it gets what it is bound to hear")
+    for name, help_ in beside.items():
+        commands.add_parser(name, help=help_, add_help=False)
+    return parser
+
+
+def _add_filters(command: argparse.ArgumentParser, limit: int | None, what: str) -> None:
+    command.add_argument("--group", help="only this handler group")
+    command.add_argument("--type", help="only this event type; * stands for anything: 'crm.sales.lead.*'")
+    command.add_argument(
+        "--since", type=_instant, help="only what was stored since then: 2026-05-04T09:00:00Z, or 2h for two hours ago"
+    )
+    default = "all" if limit is None else str(limit)
+    command.add_argument(
+        "--limit", type=_limit, default=limit, help=f"so many {what}; 0 is all, {default} unless given"
+    )
+
+
+def _instant(text: str) -> datetime:
+    if ago := _AGO.fullmatch(text):
+        return clock.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a time is 2026-05-04T09:00:00Z, or 2h for two hours ago") from None
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError("a time needs its zone: 2026-05-04T09:00:00Z")
+    return instant
+
+
+def _limit(text: str) -> int | None:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("a limit is a number of events, or 0 for all")
+    return int(text) or None
+
+
+def _chosen(arguments: argparse.Namespace) -> Chosen:
+    return Chosen(
+        event=getattr(arguments, "event", None),
+        group=arguments.group,
+        type=arguments.type,
+        reason=arguments.error,
+        since=arguments.since,
+    )
+
+
+async def _run(arguments: argparse.Namespace, databases: Mapping[str, str], broker: Broker | None) -> int:
+    match arguments.command:
+        case "snapshot":
+            return await events_to_queue.snapshot(arguments, databases[arguments.service], broker)
+        case "replay":
+            if broker is None:
+                raise TopologyError("a replay needs the broker")
+            return await events_to_queue.replay(arguments, databases[arguments.service], broker)
+    services = [arguments.service] if arguments.service else sorted(databases)
+    async with _opened({service: databases[service] for service in services}) as opened:
+        match arguments.command:
+            case "pending" | "parked":
+                await (_total if arguments.by else _list)(opened, arguments)
+                return 0
+            case "retry" | "skip":
+                return await _change(opened, arguments)
+            case _:
+                return await _one(opened, arguments)
+
+
+@asynccontextmanager
+async def _opened(urls: Mapping[str, str]) -> AsyncIterator[dict[str, Database]]:
+    opened = {name: Database(url, pool_size=1, application_name="crm events") for name, url in urls.items()}
+    try:
+        yield opened
+    finally:
+        for database in opened.values():
+            await database.dispose()
+
+
+async def _list(opened: Mapping[str, Database], arguments: argparse.Namespace) -> None:
+    """A line for each event; what was left out is said on standard error."""
+    chosen, left = _chosen(arguments), arguments.limit or UNLIMITED
+    for service, database in opened.items():
+        shown = 0
+        async with database.begin() as conn:
+            list_ = operations.pending if arguments.command == "pending" else operations.parked
+            async for entry in list_(conn, service, chosen, left):
+                say(json.dumps(asdict(entry), default=str) if arguments.json else _line(entry))
+                shown += 1
+            if shown == left:
+                there = sum(total.events for total in await _totals(conn, service, arguments, "state"))
+                if there > shown:
+                    some = f"the oldest {shown}" if shown else "none"
+                    sys.stderr.write(f"{service}: {some} of {there} are shown; --limit shows more, --by counts them\n")
+        left = max(0, left - shown)
+
+
+async def _total(opened: Mapping[str, Database], arguments: argparse.Namespace) -> None:
+    for service, database in opened.items():
+        async with database.begin() as conn:
+            found = await _totals(conn, service, arguments, arguments.by)
+        for total in found:
+            say(json.dumps(asdict(total)) if arguments.json else _total_line(total))
+
+
+async def _totals(conn: AsyncConnection, service: str, arguments: argparse.Namespace, by: str) -> list[Total]:
+    is_pending = arguments.command == "pending"
+    states = INBOX_PENDING if is_pending else PARKED
+    return await operations.totals(conn, service, states, _chosen(arguments), by=by, outbox=is_pending)
+
+
+async def _change(opened: Mapping[str, Database], arguments: argparse.Namespace) -> int:
+    """Say how many there are, then change them."""
+    found = [await _found(service, database, arguments) for service, database in opened.items()]
+    matched = sum(total.events for totals in found for total in totals)
+    if arguments.event is None and not arguments.json:
+        for totals in found:
+            for total in totals:
+                say(f"{total.service}: {total.events} of {total.value}")
+    if arguments.dry_run:
+        return _report(opened, arguments, found, None)
+    if arguments.command == "skip" and arguments.event is None and matched and not _agreed(arguments):
+        sys.stderr.write("nothing was changed; --yes leaves them out without asking\n")
+        return 1
+    changed = {service: await _changed(database, arguments) for service, database in opened.items()}
+    return _report(opened, arguments, found, changed)
+
+
+async def _found(service: str, database: Database, arguments: argparse.Namespace) -> list[Total]:
+    async with database.begin() as conn:
+        return await operations.totals(conn, service, FAILED, _chosen(arguments))
+
+
+def _agreed(arguments: argparse.Namespace) -> bool:
+    if arguments.yes:
+        return True
+    return sys.stdin.isatty() and input("Leave them out for good? [y/N] ").strip().lower() in ("y", "yes")
+
+
+async def _patiently(database: Database, change: Callable[[AsyncConnection], Awaitable[int]]) -> int:
+    """Change in one transaction; again where a worker was faster: an event that is published meanwhile moves to another part
+    of its table, from where no statement that has waited for it goes on."""
+    attempt = 1
+    while True:
+        try:
+            async with database.begin() as conn:
+                return await change(conn)
+        except DBAPIError as error:
+            if attempt == ATTEMPTS or not database_busy(error):
+                raise
+            attempt += 1
+
+
+async def _changed(database: Database, arguments: argparse.Namespace) -> int:
+    chosen, limit = _chosen(arguments), arguments.limit
+    if arguments.command == "retry":
+        return await _patiently(database, partial(operations.retry, chosen=chosen, limit=limit))
+    # A transaction for each page: handlers wait for the records that it holds.
+    changed = 0
+    while limit is None or changed < limit:
+        most = min(PAGE, (limit or UNLIMITED) - changed)
+        page = await _patiently(database, partial(operations.skip, chosen=chosen, reason=arguments.note, limit=most))
+        changed += page
+        if page < PAGE:
+            break
+    return changed
+
+
+def _report(
+    opened: Mapping[str, Database],
+    arguments: argparse.Namespace,
+    found: Sequence[Sequence[Total]],
+    changed: Mapping[str, int] | None,
+) -> int:
+    if arguments.json:
+        for service, totals in zip(opened, found, strict=True):
+            matched = sum(total.events for total in totals)
+            say(json.dumps({"service": service, "matched": matched, "changed": (changed or {}).get(service, 0)}))
+    elif changed is not None:
+        say(f"{sum(changed.values())} changed")
+    if changed is None or any(changed.values()):
+        return 0
+    sys.stderr.write(f"{NOTHING[arguments.command]}\n")
+    return 1
+
+
+async def _one(opened: Mapping[str, Database], arguments: argparse.Namespace) -> int:
+    """Show one event, or close the gap before it."""
+    count = 0
+    for database in opened.values():
+        async with database.begin() as conn:
+            if arguments.command == "skip-gap":
+                count += await operations.skip_gap(conn, arguments.event, group=arguments.group, reason=arguments.note)
+            elif (body := await operations.show(conn, arguments.event)) is not None:
+                say(body)
+                count += 1
+    if arguments.command == "skip-gap":
+        say(f"{count} changed")
+    if not count:
+        sys.stderr.write(f"{NOTHING[arguments.command]}\n")
+    return 0 if count else 1
+
+
+def _line(entry: Entry) -> str:
+    place = entry.group or f"{entry.service} {operations.RELAY}"
+    record = f"{entry.entity}@{entry.version}" if entry.entity else "-"
+    state = f"{entry.state} attempts={entry.attempts} age={_age(entry.age_seconds)}"
+    return f"{entry.event_id}  {place}  {entry.type}  {record}  {state}  {entry.error or ''}".rstrip()
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _total_line(total: Total) -> str:
+    ages = f"{_age(total.newest_seconds)} to {_age(total.oldest_seconds)} old"
+    return f"{total.service:<12} {total.events:>9}  {ages:<14}  {total.value or '-'}"

@@ -1,0 +1,94 @@
+"""``crm events snapshot`` and ``replay``: what a service has, or had published, to one queue."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+
+from crm_contracts.catalogue import event_for, events_of
+from crm_kit import clock
+from crm_kit.broker.bus import Publisher
+from crm_kit.broker.management import TopologyError
+from crm_kit.operating import operations
+from crm_kit.operating.subscribers import matches, patterns_of
+from crm_kit.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the operator reaches it; ``management_url`` is empty where there is no such API."""
+
+    amqp_url: str
+    management_url: str
+
+    async def patterns_of(self, queue: str) -> list[str]:
+        """By which patterns a queue hears events. Raises TopologyError."""
+        if not self.management_url:
+            raise TopologyError("what a queue hears is told by the broker's management API alone (AMQP_MANAGEMENT_URL)")
+        return await patterns_of(queue, self.amqp_url, self.management_url)
+
+
+def say(line: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{line}\n")
+
+
+async def replay(arguments: argparse.Namespace, url: str, broker: Broker) -> int:
+    """Send what was published in a period to a queue again."""
+    patterns = await broker.patterns_of(arguments.queue)
+    publisher = Publisher(broker.amqp_url, name="crm events replay")
+    database = Database(url, pool_size=1, application_name="crm events")
+    try:
+        async with database.autocommit() as conn:
+            count = await operations.send_again(
+                conn,
+                publisher,
+                arguments.service,
+                arguments.queue,
+                patterns,
+                since=arguments.since,
+                until=arguments.until or clock.now(),
+            )
+    finally:
+        await publisher.close()
+        await database.dispose()
+    say(f"sent {count} events")
+    return 0
+
+
+async def _askable(service: str, types: str, queue: str, broker: Broker | None) -> list[str]:
+    """The entities of a snapshot, when all of them can be sent: what is refused later would leave the others half sent.
+
+    Raises TopologyError.
+    """
+    entities = list(dict.fromkeys(name.strip() for name in types.split(",") if name.strip()))
+    snapshots = {entity: f"crm.{service}.{entity}.snapshot.v1" for entity in entities}
+    if unknown := [entity for entity, type_ in snapshots.items() if event_for(type_) is None]:
+        known = ", ".join(sorted({event.entity.name for event in events_of(service)}))
+        raise TopologyError(f"{service} has no {', '.join(unknown)}; nothing was asked for. It has {known}.")
+    if not entities:
+        raise TopologyError("name at least one entity with --types")
+    if broker is not None and broker.management_url:
+        patterns = await broker.patterns_of(queue)
+        if deaf := [e for e, type_ in snapshots.items() if not any(matches(pattern, type_) for pattern in patterns)]:
+            raise TopologyError(f"queue {queue} does not hear {', '.join(deaf)}; nothing was asked for")
+    return entities
+
+
+async def snapshot(arguments: argparse.Namespace, url: str, broker: Broker | None) -> int:
+    """Ask for the current records of entities, and wait until they are sent."""
+    entities = await _askable(arguments.service, arguments.types, arguments.queue, broker)
+    database = Database(url, pool_size=1, application_name="crm events")
+    try:
+        async with database.begin() as conn:
+            request = await operations.snapshot(conn, entities, arguments.queue)
+        say(f"requested {request}")
+        if arguments.no_wait:
+            return 0
+        async with database.autocommit() as conn:
+            count, error = await operations.snapshot_sent(conn, request)
+    finally:
+        await database.dispose()
+    say(f"sent {count} records")
+    if error is not None:
+        sys.stderr.write(f"{error}\n")
+    return 0 if error is None else 1

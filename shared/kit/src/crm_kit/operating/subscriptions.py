@@ -1,0 +1,109 @@
+"""Subscribers as data: who they are, what their queues hear and held, to be made again at another broker.
+
+A broker hands out a password's hash and takes it back, so nobody needs a new password.
+"""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from crm_kit import clock
+from crm_kit.broker import bus
+from crm_kit.broker.bus import Queue
+from crm_kit.broker.management import Management, user_of, vhost_of
+from crm_kit.operating.subscribers import bindings_of, patterns_in
+
+_OWN_POLICIES = "crm-"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptQueue:
+    """A queue, by what it hears and how many messages it held."""
+
+    name: str
+    patterns: list[str]
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """What somebody else than the suite has at the broker, as it was at ``read_at``."""
+
+    read_at: datetime
+    users: list[dict[str, Any]] = field(default_factory=list)
+    """Without the prefix that the virtual host gives their names."""
+    queues: list[KeptQueue] = field(default_factory=list)
+    policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """An operator's own, by the part of the API that they belong to."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {**asdict(self), "read_at": self.read_at.isoformat()}
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "Subscriptions":
+        """The inverse of ``document``."""
+        queues = [KeptQueue(**queue) for queue in document["queues"]]
+        return cls(datetime.fromisoformat(document["read_at"]), document["users"], queues, dict(document["policies"]))
+
+
+async def read(amqp_url: str, management_url: str) -> Subscriptions:
+    """What there is now. Raises TopologyError and BrokerDown."""
+    vhost, prefix = quote(vhost_of(amqp_url), safe=""), user_of("ext.", amqp_url)
+    at = clock.now()
+    async with Management(management_url) as management:
+        users = [
+            {
+                "name": user["name"].removeprefix(prefix),
+                "password_hash": user["password_hash"],
+                "hashing_algorithm": user["hashing_algorithm"],
+            }
+            for user in await management.get("users")
+            if user["name"].startswith(prefix)
+        ]
+        told = [one for one in await management.get(f"queues/{vhost}") if one["name"].startswith("ext.")]
+        waiting = await bus.depths(amqp_url, [one["name"] for one in told])
+        queues = [
+            KeptQueue(
+                one["name"],
+                await patterns_in(management, one["name"], amqp_url),
+                # The one knows what a consumer has in hand, too, the other what a node that has just started holds.
+                max(int(one.get("messages", 0)), waiting[one["name"]]),
+            )
+            for one in told
+        ]
+        policies = {
+            kind: [
+                {key: policy[key] for key in ("name", "pattern", "apply-to", "priority", "definition")}
+                for policy in await management.get(f"{kind}/{vhost}")
+                if not policy["name"].startswith(_OWN_POLICIES)
+            ]
+            for kind in ("policies", "operator-policies")
+        }
+    return Subscriptions(at, users, queues, policies)
+
+
+async def make_users(kept: Subscriptions, amqp_url: str, management_url: str) -> None:
+    """Make the users and policies, in a virtual host that is made where it is not there. Raises TopologyError.
+
+    Their rights are declared with the rest of the topology, for every subscriber that there is.
+    """
+    vhost, prefix = quote(vhost_of(amqp_url), safe=""), user_of("ext.", amqp_url)
+    async with Management(management_url) as management:
+        await management.put(f"vhosts/{vhost}", {})
+        for user in kept.users:
+            said = {key: user[key] for key in ("password_hash", "hashing_algorithm")}
+            await management.put(f"users/{quote(prefix + user['name'], safe='')}", {**said, "tags": ""})
+        for kind, policies in kept.policies.items():
+            for policy in policies:
+                said = {key: value for key, value in policy.items() if key != "name"}
+                await management.put(f"{kind}/{vhost}/{quote(policy['name'], safe='')}", said)
+
+
+async def make_queues(kept: Subscriptions, amqp_url: str) -> None:
+    """Make the queues with their bindings, where the exchanges are there. Raises BrokerDown."""
+    queues = [
+        Queue(one.name, {"x-queue-type": "quorum"}, tuple(bindings_of(one.name, one.patterns))) for one in kept.queues
+    ]
+    await bus.declare(amqp_url, (), queues)

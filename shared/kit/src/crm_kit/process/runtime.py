@@ -1,0 +1,202 @@
+"""What a service is, and what one process of it holds for as long as it lives."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import MetaData, Select, Uuid, cast, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import configure_mappers
+
+from crm_kit import clock
+from crm_kit.access.directory import Directory
+from crm_kit.access.tokens import TokenVerifier, http_keys
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.vitals import KEYS_AGE, watched_loop, watched_pool
+from crm_kit.signals.metrics import Readings
+from crm_kit.store.database import Database
+from crm_kit.store.notify import Notifier
+from crm_kit.store.numbers import Numbers
+from crm_kit.store.presenter import Named
+from crm_kit.store.record import OwnedRecord, Record
+
+NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mapping[UUID, Named]]]
+"""The names of referenced records, and whose they are, all in one statement."""
+
+if TYPE_CHECKING:
+    from crm_kit.work.uow import UnitOfWork
+
+PRINCIPALS = frozenset({"user", "team", "client"})
+SYSTEM = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
+
+
+WORKING = 2
+"""Connections of a worker in the process of an api."""
+
+STATEMENT_PART = 0.8
+"""The part of a hop that one statement may take: there is time left to say so, and its connection stays good."""
+
+
+def system_id(service: str) -> UUID:
+    """The stable id under which a service's consumers and timers act."""
+    return uuid5(SYSTEM, f"system:{service}")
+
+
+async def no_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    """For a service whose records refer to nothing by name."""
+    return {}
+
+
+def local_names(sources: Mapping[str, tuple[type[Record], str]]) -> NameLookup:
+    """Names from this service's own tables: entity name to its class and the column that holds the name."""
+
+    async def look_up(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+        parts: list[Select[Any]] = []
+        for kind, (entity, column) in sources.items():
+            ids = [record_id for wanted_kind, record_id in wanted if wanted_kind == kind]
+            if ids:
+                table = entity.__table__
+                owned = issubclass(entity, OwnedRecord)
+                owner = table.c.owner_id if owned else cast(None, Uuid)
+                unit = table.c.business_unit_id if owned else cast(None, Uuid)
+                parts.append(select(table.c.id, table.c[column], owner, unit).where(table.c.id.in_(ids)))
+        if not parts:
+            return {}
+        found = await conn.execute(union_all(*parts))
+        return {row[0]: Named(row[1], owner=row[2], unit=row[3]) for row in found}
+
+    return look_up
+
+
+async def principal_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    """Names of users, teams and API clients, for records that refer to them beside their owner."""
+    ids = [record_id for kind, record_id in wanted if kind in PRINCIPALS]
+    if not ids:
+        return {}
+    rows: list[Any] = list(
+        await conn.exec_driver_sql("select id, name, deleted from principal_ref where id = any($1::uuid[])", (ids,))
+    )
+    return {row[0]: Named(row[1], row[2]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service as a table of contents. ``name`` is the short one used in event types, queues and databases."""
+
+    name: str
+    title: str
+    metadata: MetaData
+    migrations: str
+    """The package that holds the alembic versions, such as ``crm_sales.migrations``."""
+    entities: tuple[type[Record], ...] = ()
+    seed: "Seed | None" = None
+    """Makes what every organisation starts with, where it is missing; runs after each migration."""
+    name_lookup: NameLookup = no_names
+    reports: bool = False
+    """Its api sums up whole tables, which is quickest done by reading them."""
+
+
+Seed = Callable[["UnitOfWork"], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The process-wide parts a unit of work needs."""
+
+    service: str
+    settings: Settings
+    db: Database
+    notifier: Notifier
+    directory: Directory
+    tokens: TokenVerifier
+    name_lookup: NameLookup = no_names
+    validate_events: bool = False
+    """Check every event against its contract before it is written: on in tests (``CRM_VALIDATE_EVENTS``)."""
+    numbers: Numbers = field(default_factory=Numbers)
+    extras: dict[str, Any] = field(default_factory=dict)
+    """A service's own long-lived parts, such as a cache of its settings."""
+    checks: list[Callable[[], list[str]]] = field(default_factory=list)
+    """What else in this process may speak against its readiness."""
+
+
+def api_statement_seconds(settings: Settings) -> float:
+    """Longest that a statement of an api may take."""
+    return settings.hop_seconds * STATEMENT_PART
+
+
+def build_database(service: Service, settings: Settings) -> Database:
+    """The pool of one process of a service."""
+    is_api = settings.serves
+    return Database(
+        # A worker's connections are few, and hold locks and long transactions.
+        settings.database_url if is_api else settings.session_url,
+        # A worker's last connection is for what decides who may do what: ``access_runtime``.
+        pool_size=settings.connections if is_api else max(1, settings.connections - 1),
+        application_name=f"{service.name}-{settings.role}",
+        statement_seconds=api_statement_seconds(settings) if is_api else 0,
+        by_index=not (service.reports and is_api),
+        is_pooled=is_api and settings.is_pooled,
+        minds_pooler=not settings.database_direct_url,
+    )
+
+
+def build_runtime(service: Service, settings: Settings, db: Database | None = None) -> Runtime:
+    """The parts, not yet started; with a pool of its own unless it is given one."""
+    # A record may come from a row before any other use of its class, and the ORM would configure itself too late.
+    configure_mappers()
+    db = db or build_database(service, settings)
+    notifier = Notifier(settings.session_url, f"{service.name}-{settings.role}-notify")
+    directory = Directory(db, notifier)
+    return Runtime(
+        service=service.name,
+        settings=settings,
+        db=db,
+        notifier=notifier,
+        directory=directory,
+        tokens=TokenVerifier(directory, db, http_keys(settings.jwks_url)),
+        name_lookup=service.name_lookup,
+        validate_events=os.environ.get("CRM_VALIDATE_EVENTS") == "1",
+    )
+
+
+def working_runtime(runtime: Runtime) -> Runtime:
+    """The same for a worker in the process of an api: with connections that no request takes and no deadline ends. To be
+    disposed of by whoever made it."""
+    name = f"{runtime.service}-{runtime.settings.role}-work"
+    db = Database(runtime.settings.session_url, pool_size=WORKING, application_name=name, by_index=True)
+    return replace(runtime, db=db)
+
+
+def access_runtime(runtime: Runtime) -> Runtime:
+    """The same for what decides who may do what, with one connection of its own: it waits for nobody else's. To be disposed
+    of by whoever made it."""
+    name = f"{runtime.service}-{runtime.settings.role}-access"
+    db = Database(runtime.settings.session_url, pool_size=1, application_name=name, by_index=True)
+    return replace(runtime, db=db)
+
+
+def _keys_age(runtime: Runtime) -> Readings:
+    confirmed_at = runtime.tokens.confirmed_at
+    return [] if confirmed_at is None else [((), clock.monotonic() - confirmed_at)]
+
+
+@asynccontextmanager
+async def open_runtime(service: Service, settings: Settings, db: Database | None = None) -> AsyncIterator[Runtime]:
+    """Connect, follow identity, and close again. A pool that was given stays open."""
+    runtime = build_runtime(service, settings, db)
+    await runtime.notifier.start()
+    await runtime.directory.start()
+    await runtime.tokens.start()
+    try:
+        async with watched_loop():
+            with watched_pool("main", runtime.db), KEYS_AGE.reading(lambda: _keys_age(runtime)):
+                yield runtime
+    finally:
+        await runtime.tokens.stop()
+        await runtime.directory.stop()
+        await runtime.notifier.stop()
+        if db is None:
+            await runtime.db.dispose()

@@ -1,0 +1,161 @@
+"""How a process is: processor, memory, files, disk, its event loop and its connections to the database."""
+
+import asyncio
+import gc
+import os
+import platform
+import resource
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from crm_kit.configuration.settings import Settings
+from crm_kit.signals.metrics import (
+    Readings,
+    gauge,
+    histogram,
+    observed,
+)
+from crm_kit.store.database import Database
+
+SAMPLE_SECONDS: Final = 0.5
+READY_SECONDS: Final = 10.0
+_PROC: Final = Path("/proc/self")
+
+CPU = observed("process.cpu.time", "Processor time used.", "cpu.mode", unit="s", counts=True)
+MEMORY = observed("process.memory.usage", "Memory that is resident, what it shares with others included.", unit="By")
+FILES = observed("process.unix.file_descriptor.count", "Open files and connections.")
+FILES_LIMIT = observed("crm.process.file_descriptor.limit", "Files and connections that may be open.")
+THREADS = observed("process.thread.count", "Threads.")
+COLLECTIONS = observed("cpython.gc.collections", "Garbage collections.", "cpython.gc.generation", counts=True)
+BUILD = observed("crm.build_info", "1; the labels say what runs.", "version", "python")
+DISK_FREE = observed(
+    "crm.disk.free", "Space left where this process writes: temporary files, CRM_HOME.", "directory", unit="By"
+)
+DISK_SIZE = observed("crm.disk.size", "Size of that disk.", "directory", unit="By")
+DELAY = histogram(
+    "crm.event_loop.delay",
+    f"How late the event loop was, asked every {SAMPLE_SECONDS:g} s: what everything else in the process waited, too.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+CONNECTIONS = observed("db.client.connection.count", "Connections to the database.", "pool", "state")
+CONNECTIONS_MAX = observed("db.client.connection.max", "Connections that there may be.", "pool")
+PENDING = observed("db.client.connection.pending_requests", "Work that waits for a connection.", "pool")
+TIMEOUTS = observed("db.client.connection.timeouts", "Work that got no connection within 2 s.", "pool", counts=True)
+
+
+KEYS_AGE = observed("crm.tokens.keys_age", "Since identity last told the keys that tokens are verified with.", unit="s")
+READY = gauge("crm.ready", "1 when this process is ready for work, as /readyz says.")
+Reasons = Callable[[], Awaitable[list[str]]]
+
+
+@asynccontextmanager
+async def watched_readiness(settings: Settings, unready: Reasons) -> AsyncIterator[None]:
+    """Ask now and then whether the process is ready, where somebody is shown."""
+    if not settings.metrics_port and not settings.otlp_endpoint:
+        yield
+        return
+    task = asyncio.create_task(_watch_readiness(unready), name="readiness")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch_readiness(unready: Reasons) -> None:
+    while True:
+        READY.set(int(not await unready()))
+        await asyncio.sleep(READY_SECONDS)
+
+
+@asynccontextmanager
+async def watched_loop() -> AsyncIterator[None]:
+    """Measure how late the running loop is."""
+    task = asyncio.create_task(_watch_loop(), name="loop delay")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch_loop() -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        await asyncio.sleep(SAMPLE_SECONDS)
+        DELAY.observe(loop.time() - began - SAMPLE_SECONDS)
+
+
+@contextmanager
+def watched_pool(pool: str, db: Database) -> Iterator[None]:
+    """Show the connections of a pool under this name."""
+    with (
+        CONNECTIONS.reading(lambda: [((pool, "used"), db.pool.checkedout()), ((pool, "idle"), db.pool.checkedin())]),
+        CONNECTIONS_MAX.reading(lambda: [((pool,), db.pool.size())]),
+        PENDING.reading(lambda: [((pool,), db.pool.waiting)]),
+        TIMEOUTS.reading(lambda: [((pool,), db.pool.timeouts)]),
+    ):
+        yield
+
+
+def _cpu() -> Readings:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return [(("user",), used.ru_utime), (("system",), used.ru_stime)]
+
+
+def _memory() -> Readings:
+    try:
+        pages = int((_PROC / "statm").read_text().split()[1])
+    except OSError:
+        return []
+    return [((), pages * resource.getpagesize())]
+
+
+def _files() -> Readings:
+    try:
+        return [((), len(os.listdir(_PROC / "fd")))]  # noqa: PTH208  # names are all that is wanted, of thousands
+    except OSError:
+        return []
+
+
+def _directories() -> Mapping[str, str]:
+    found = {"temporary": tempfile.gettempdir()}
+    if home := os.environ.get("CRM_HOME"):
+        found["home"] = home
+    return found
+
+
+def _disk(which: int) -> Readings:
+    found = []
+    for name, path in _directories().items():
+        with suppress(OSError):
+            found.append(((name,), shutil.disk_usage(path)[which]))
+    return found
+
+
+def _build() -> Readings:
+    try:
+        release = os.environ.get("CRM_RELEASE") or version("crm-kit")
+    except PackageNotFoundError:
+        release = "unknown"
+    return [((release, platform.python_version()), 1)]
+
+
+CPU.add(_cpu)
+MEMORY.add(_memory)
+FILES.add(_files)
+FILES_LIMIT.add(lambda: [((), resource.getrlimit(resource.RLIMIT_NOFILE)[0])])
+THREADS.add(lambda: [((), threading.active_count())])
+COLLECTIONS.add(lambda: [((str(number),), one["collections"]) for number, one in enumerate(gc.get_stats())])
+BUILD.add(_build)
+DISK_FREE.add(lambda: _disk(2))
+DISK_SIZE.add(lambda: _disk(0))

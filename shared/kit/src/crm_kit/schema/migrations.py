@@ -1,0 +1,226 @@
+"""Schema migrations (alembic) of any service. Expand, then contract: the previous release runs on the new schema."""
+
+import asyncio
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from threading import Lock
+from types import ModuleType
+from typing import Any
+
+import structlog
+from alembic.autogenerate import produce_migrations, render_python_code
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.operations.ops import CreateForeignKeyOp, CreateTableOp, UpgradeOps
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.schema import adoption, v0001, v0005_partitions
+from crm_kit.store.database import Database
+from crm_kit.store.outages import database_busy
+
+LOCK = 7_263_001
+ATTEMPTS = 3
+_ALEMBIC = Lock()
+"""Alembic keeps what it works on in globals: one migration of a process at a time, whatever the database."""
+
+RAISE_COMPATIBLE = "update alembic_version set compatible_from = greatest(compatible_from, $1::text)"
+"""Say which builds can use a database from now on. It never goes back: what has happened to the data may ask for more than
+the schema does."""
+
+log = structlog.get_logger(__name__)
+
+
+def config_of(package: str) -> Config:
+    """The alembic configuration of a service's migrations package, such as ``crm_sales.migrations``."""
+    config = Config()
+    config.set_main_option("script_location", _directory(package))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _directory(package: str) -> str:
+    return str(Path(str(files(package))))
+
+
+@cache
+def head_of(package: str) -> str:
+    """The newest revision this build knows. Revisions are four digits, so they compare as text."""
+    return ScriptDirectory.from_config(config_of(package)).get_current_head() or ""
+
+
+async def revision_of(conn: AsyncConnection) -> str:
+    """The revision a database is at; empty for one that was never migrated."""
+    exists = (await conn.exec_driver_sql("select to_regclass('alembic_version') is not null")).scalar_one()
+    if not exists:
+        return ""
+    row = (await conn.exec_driver_sql("select coalesce(max(version_num), '') from alembic_version")).one()
+    return str(row[0])
+
+
+class SchemaTooNew(Exception):
+    """A newer release has taken away what this build needs."""
+
+
+async def refusal_of(conn: AsyncConnection, package: str, revision: str) -> str | None:
+    """Why this build cannot use a database at a revision that it does not know; None when it can."""
+    has_column = (
+        "select exists (select from pg_attribute where attrelid = 'alembic_version'::regclass"
+        " and attname = 'compatible_from' and not attisdropped)"
+    )
+    oldest = None
+    if (await conn.exec_driver_sql(has_column)).scalar_one():
+        oldest = (await conn.exec_driver_sql("select max(compatible_from) from alembic_version")).scalar_one()
+    if oldest is not None and oldest <= head_of(package):
+        return None
+    return (
+        f"the database is at revision {revision}, which builds before revision {oldest or revision} cannot use;"
+        f" this build knows {head_of(package)}: run the newer release, or restore a backup from before the upgrade"
+    )
+
+
+def migrate(package: str, database_url: str, metadata: MetaData) -> bool:
+    """Bring a database to the newest revision; False when a newer release has brought it further already.
+
+    Replicas that start together take turns. Raises SchemaTooNew when this build cannot use what the newer one made.
+    """
+    return asyncio.run(_migrate(package, database_url, metadata))
+
+
+async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
+    db = Database(database_url, pool_size=1, application_name="migrate")
+    try:
+        await adoption.before_migrating(db, LOCK)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                is_newest = await _upgrade_once(db, package, metadata)
+                break
+            except DBAPIError as error:
+                # Those who write take their locks in an order of their own.
+                if attempt == ATTEMPTS or not database_busy(error):
+                    raise
+                log.warning("migration.again", error=type(error.orig).__name__)
+        if is_newest:
+            await adoption.after_migrating(db, LOCK)
+        return is_newest
+    finally:
+        await db.dispose()
+
+
+async def _upgrade_once(db: Database, package: str, metadata: MetaData) -> bool:
+    """All revisions that are missing, or none of them; False when the database is further already."""
+    async with db.begin() as conn:
+        await conn.exec_driver_sql("set local lock_timeout = '60s'")
+        await conn.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
+        if (revision := await revision_of(conn)) > head_of(package):
+            if refusal := await refusal_of(conn, package, revision):
+                raise SchemaTooNew(refusal)
+            return False
+        await conn.run_sync(v0005_partitions.lock_whole)
+        await conn.run_sync(_upgrade, package, metadata)
+        # Beside the revision, where a build that does not know that revision can read it.
+        await conn.exec_driver_sql("alter table alembic_version add column if not exists compatible_from varchar(32)")
+        await conn.exec_driver_sql(RAISE_COMPATIBLE, (_compatible_from(package),))
+        return True
+
+
+def _compatible_from(package: str) -> str:
+    """The oldest revision whose build runs on the newest schema.
+
+    A migration that takes away what older builds need says so with ``compatible_from = "<revision>"``, the revision of
+    the first build that does without. All others only add.
+    """
+    scripts = ScriptDirectory.from_config(config_of(package))
+    told = [(script.revision, getattr(script.module, "compatible_from", None)) for script in scripts.walk_revisions()]
+    return max((since for _, since in told if since), default=min(revision for revision, _ in told))
+
+
+def revision_with(package: str, step: ModuleType) -> str:
+    """The revision of a service that takes a step of the kit's own tables (``crm_kit.schema``)."""
+    scripts = ScriptDirectory.from_config(config_of(package)).walk_revisions()
+    return next(script.revision for script in scripts if any(used is step for used in vars(script.module).values()))
+
+
+def _upgrade(connection: Connection, package: str, metadata: MetaData) -> None:
+    config = config_of(package)
+    scripts = ScriptDirectory.from_config(config)
+
+    def steps(revision: Any, context: MigrationContext) -> Any:
+        return scripts._upgrade_revs("head", revision)
+
+    with _ALEMBIC, EnvironmentContext(config, scripts, fn=steps, destination_rev="head") as environment:
+        environment.configure(connection=connection, target_metadata=metadata)
+        environment.run_migrations()
+
+
+def write_revision(package: str, database_url: str, metadata: MetaData, title: str) -> Path:
+    """Write the next revision from what a migrated database lacks: for developers.
+
+    The first one begins with the kit's own tables (``crm_kit.schema``). Sequences, extensions and data are added by hand.
+    """
+    scripts = ScriptDirectory.from_config(config_of(package))
+    before = scripts.get_current_head()
+    number = f"{int(before or 0) + 1:04d}"
+
+    def render(connection: Connection) -> str:
+        context = MigrationContext.configure(connection, opts={"target_metadata": metadata})
+        with Operations.context(context):
+            if before is None:
+                v0001.upgrade()
+        steps = produce_migrations(context, metadata).upgrade_ops
+        assert steps is not None
+        steps.ops += _keys_in_a_circle(steps, metadata)
+        return render_python_code(steps, migration_context=context)
+
+    async def compare() -> str:
+        db = Database(database_url, pool_size=1, application_name="revise")
+        try:
+            async with db.connect(autocommit=False) as conn:
+                found = await conn.run_sync(render)
+                await conn.rollback()
+                return found
+        finally:
+            await db.dispose()
+
+    steps = asyncio.run(compare())
+    first = "v0001.upgrade()\n    " if before is None else ""
+    path = Path(_directory(package)) / "versions" / f"{number}_{title.lower().replace(' ', '_')}.py"
+    path.write_text(TEMPLATE.format(title=title, number=number, before=before, steps=first + steps))
+    return path
+
+
+def _keys_in_a_circle(steps: UpgradeOps, metadata: MetaData) -> list[CreateForeignKeyOp]:
+    """Foreign keys marked ``use_alter``, which creating their table leaves out: they come when all tables stand."""
+    made = [metadata.tables[step.table_name] for step in steps.ops if isinstance(step, CreateTableOp)]
+    found = [
+        CreateForeignKeyOp.from_constraint(key)
+        for table in made
+        for key in table.foreign_key_constraints
+        if key.use_alter
+    ]
+    for step in found:
+        del step.kw["use_alter"]
+    return sorted(found, key=lambda step: (step.source_table, step.local_cols))
+
+
+TEMPLATE = '''"""{title}."""
+
+import crm_kit.store.columns
+import sqlalchemy as sa
+from alembic import op
+from crm_kit.store.outages import database_busy
+from crm_kit.schema import v0001, v0005_partitions
+from sqlalchemy.dialects import postgresql
+
+revision = "{number}"
+down_revision = {before!r}
+
+
+def upgrade() -> None:
+    {steps}
+'''

@@ -1,0 +1,166 @@
+"""Where figures are shown: a port of its own for Prometheus, and OTLP for whoever collects. Set up after the fork.
+
+The port is served by threads, so that who reads slowly holds nobody up. What is sent by OTLP, and how often, OpenTelemetry's
+own variables say (``OTEL_METRICS_EXPORTER``, ``OTEL_METRIC_EXPORT_INTERVAL``).
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from socketserver import TCPServer
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import structlog
+from opentelemetry import metrics as api
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CollectorRegistry, Metric, generate_latest, make_wsgi_app  # noqa: TID251  # the one place
+from prometheus_client.exposition import ThreadingWSGIServer  # noqa: TID251  # the one place
+
+from crm_kit import clock
+from crm_kit.configuration.settings import Settings
+from crm_kit.signals.histograms import SentReader, ShownReader
+from crm_kit.signals.metrics import gauge
+
+log = structlog.get_logger(__name__)
+
+STARTED = gauge("crm.process.start_timestamp", "When this process was started.", unit="s")
+
+READER_SECONDS: Final = 10.0
+"""How long a reader may say or take nothing: as long as Prometheus waits."""
+PROMOTED: Final = frozenset({"service.name", "crm.role"})
+"""Told with every figure, as ``service_name`` and ``crm_role``: who asks for all replicas of a service names these."""
+
+MOST_READERS: Final = 4
+SHUTDOWN_MILLISECONDS: Final = 3000
+"""How long a process that ends waits for a collector that does not answer."""
+_provider: MeterProvider | None = None
+_server: ThreadingWSGIServer | None = None
+
+
+def set_up(settings: Settings) -> None:
+    """Begin to keep figures, serve them where ``CRM_METRICS_PORT`` says, and send them where OTLP is asked for."""
+    global _server
+    STARTED.set(clock.now().timestamp())
+    provide(resource_of(settings), _senders(settings))
+    if settings.metrics_port:
+        _server = serve(settings.metrics_host, settings.metrics_port)
+
+
+def provide(resource: Resource, senders: list[MetricReader] | None = None) -> None:
+    """Keep figures; once in a process, because OpenTelemetry has one provider."""
+    global _provider
+    if _provider is None:
+        reader = ShownReader(
+            scope_info_enabled=False, resource_attribute_filter=PROMOTED.__contains__, registry=REGISTRY
+        )
+        _provider = MeterProvider([reader, *(senders or [])], resource, shutdown_on_exit=False)
+        api.set_meter_provider(_provider)
+
+
+def resource_of(settings: Settings) -> Resource:
+    """Who this process is, to those who collect from many."""
+    return Resource.create({"service.name": f"crm-{settings.service}", "crm.role": settings.role})
+
+
+def shut_down() -> None:
+    """Send what was not sent yet, and close the port."""
+    global _server
+    if _server is not None:
+        _server.shutdown()
+        _server.server_close()
+        _server = None
+    if _provider is not None:
+        _provider.shutdown(SHUTDOWN_MILLISECONDS)
+
+
+def shown() -> str:
+    """The figures as Prometheus reads them."""
+    return generate_latest(REGISTRY).decode()
+
+
+def _senders(settings: Settings) -> list[MetricReader]:
+    named = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+    chosen = {one.strip() for one in os.environ.get("OTEL_METRICS_EXPORTER", "otlp").split(",")}
+    if "otlp" not in chosen or not (named or settings.otlp_endpoint):
+        return []
+    endpoint = named or settings.otlp_endpoint.rstrip("/") + "/v1/metrics"
+    return [SentReader(OTLPMetricExporter(endpoint=endpoint))]
+
+
+def serve(host: str, port: int) -> ThreadingWSGIServer | None:
+    """Listen, and serve in the background. A process whose port is taken works without being looked at, and says so."""
+    kind = _Server6 if ":" in host else _Server
+    try:
+        server = make_server(host, port, make_wsgi_app(REGISTRY), kind, _Handler)
+    except OSError as error:
+        log.error(
+            "metrics.not_served", host=host, port=port, error=str(error), remedy="choose another CRM_METRICS_PORT"
+        )
+        return None
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = READER_SECONDS
+
+    def log_message(self, format: str, *args: object) -> None:
+        """A look is not worth a line."""
+
+
+class _Server(ThreadingWSGIServer):
+    # A process that takes over from another listens before that one has ended.
+    allow_reuse_port = True
+
+    def __init__(self, address: Any, handler: Any) -> None:
+        self._places = threading.BoundedSemaphore(MOST_READERS)
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Without asking a name server what we are called, as the one above does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, unless there are too many."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one reader."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A reader who went away is nobody's fault."""
+        log.warning("metrics.reader_lost", exc_info=True)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _OneAtATime(CollectorRegistry):
+    """OpenTelemetry's collector hands one reader's figures to another who comes meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reading = threading.Lock()
+
+    def collect(self) -> Iterator[Metric]:
+        """All figures, put together at once."""
+        with self._reading:
+            return iter(list(super().collect()))
+
+
+REGISTRY: Final = _OneAtATime()

@@ -1,0 +1,153 @@
+"""Housekeeping at intervals, by one replica at a time: whatever has piled up is worked off, a batch in a transaction at a time.
+
+After each batch a chore rests for as long as the batch took, so that it has half of one connection at most and slows down
+where the database is slow. One that fails is tried again after a pause that grows; the others go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit import clock
+from crm_kit.backoff import Backoff
+from crm_kit.signals.metrics import counter, gauge
+from crm_kit.store.outages import database_away, database_busy
+
+if TYPE_CHECKING:
+    from crm_kit.process.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+Chore = Callable[[AsyncConnection], Awaitable[int | None]]
+"""Does a piece of the work in the transaction given, and tells how many rows that was: it is called again until none."""
+
+AT_ONCE = 5000
+"""Rows that a chore changes in one transaction."""
+POLL_SECONDS = 1.0
+TURN_SECONDS = 30.0
+"""A chore that has more to do than this lets the others have a turn in between."""
+LONGEST_REST = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+
+ROWS = counter("crm.chore.rows", "Rows, or partitions, that housekeeping has worked off.", "chore")
+FAILED = counter("crm.chore.failed", "Attempts at a chore that failed.", "chore")
+DONE = gauge(
+    "crm.chore.last_success_timestamp",
+    "When this process last got a chore done; any replica does it.",
+    "chore",
+    unit="s",
+)
+BEHIND = gauge(
+    "crm.chore.behind", "How long a chore has been at work and is not done; 0 when nothing is left.", "chore", unit="s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """Something done at intervals, by one replica at a time."""
+
+    name: str
+    seconds: float
+    chore: Chore
+
+
+async def delete_some(conn: AsyncConnection, table: str, where: str, *parameters: object) -> int:
+    """Delete up to ``AT_ONCE`` rows that a condition names; returns how many. Rows that somebody has locked are left."""
+    found = f"select ctid from {table} where {where} limit {AT_ONCE} for update skip locked"
+    return (
+        await conn.exec_driver_sql(f"delete from {table} where ctid = any(array({found}))", tuple(parameters))
+    ).rowcount
+
+
+@dataclass(slots=True)
+class _Run:
+    """Where a chore is with what has piled up."""
+
+    pause: Backoff
+    due: float = 0.0
+    began: float | None = None
+    rows: int = 0
+
+
+class ChoreLoop:
+    """Does the chores of one service in one process."""
+
+    def __init__(self, chores: Sequence[Housekeeping], runtime: "Runtime") -> None:
+        self._chores, self._runtime = chores, runtime
+        self._runs = {chore.name: _Run(Backoff(FIRST_PAUSE, LONGEST_PAUSE)) for chore in chores}
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Return from ``run`` after the batch in hand."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Do what is due, until stopped."""
+        while not self._stopping.is_set():
+            for chore in self._chores:
+                if clock.monotonic() >= self._runs[chore.name].due:
+                    await self._take_turn(chore, self._runs[chore.name])
+            await self._rest(POLL_SECONDS)
+
+    async def _take_turn(self, chore: Housekeeping, run: _Run) -> None:
+        run.began = run.began or clock.monotonic()
+        try:
+            is_done = await self._work(chore, run)
+        except Exception as error:  # whatever it is, the other chores go on
+            run.due = clock.monotonic() + run.pause.next()
+            FAILED.labels(chore.name).inc()
+            if isinstance(error, OSError) or database_away(error) or database_busy(error):
+                log.warning("chore.waiting", chore=chore.name, error=type(error).__name__)
+            else:
+                log.exception("chore.failed", chore=chore.name)
+            return
+        run.pause.reset()
+        if is_done:
+            self._finish(chore, run)
+
+    async def _work(self, chore: Housekeeping, run: _Run) -> bool:
+        """Batch after batch; whether nothing is left, or another replica is at it."""
+        turn_ends = clock.monotonic() + TURN_SECONDS
+        while not self._stopping.is_set():
+            began = clock.monotonic()
+            worked = await self._batch(chore)
+            if worked is None:
+                run.began, run.rows, run.due = None, 0, clock.monotonic() + chore.seconds
+                return False
+            if not worked:
+                return True
+            run.rows += worked
+            ROWS.labels(chore.name).inc(worked)
+            now = clock.monotonic()
+            BEHIND.labels(chore.name).set(now - (run.began or now))
+            if now > turn_ends:
+                return False
+            await self._rest(min(now - began, LONGEST_REST))
+        return False
+
+    async def _batch(self, chore: Housekeeping) -> int | None:
+        """One transaction of a chore; None when another replica has it in hand."""
+        async with self._runtime.db.begin() as conn:
+            lock = "select pg_try_advisory_xact_lock(hashtext($1))"
+            if not (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():
+                return None
+            return await chore.chore(conn) or 0
+
+    def _finish(self, chore: Housekeeping, run: _Run) -> None:
+        now = clock.monotonic()
+        if run.rows:
+            seconds = round(now - (run.began or now), 1)
+            log.info("chore.done", chore=chore.name, rows=run.rows, seconds=seconds)
+        DONE.labels(chore.name).set(clock.now().timestamp())
+        BEHIND.labels(chore.name).set(0)
+        run.began, run.rows, run.due = None, 0, now + chore.seconds
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()

@@ -1,0 +1,96 @@
+"""The column types and indexes that say a thing once, and the names of constraints."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Computed, Enum, Index, MetaData, Numeric, String, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.orm import Composite, MappedColumn, composite, mapped_column
+
+from crm_contracts.money import Money
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def service_metadata() -> MetaData:
+    """A metadata with stable constraint names, so that migrations of all services look alike."""
+    return MetaData(naming_convention=NAMING)
+
+
+class Timestamp(TIMESTAMP):
+    """timestamptz, and nothing else: a naive time has no place in a record."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(timezone=True)
+
+
+TYPE_MAP: dict[Any, Any] = {
+    UUID: Uuid(),
+    datetime: Timestamp(),
+    dict[str, Any]: JSONB(none_as_null=True),
+    list[Any]: JSONB(none_as_null=True),
+}
+
+
+class PercentType(Numeric[Any]):
+    """0 to 100 with two decimals; a JSON number, where other decimals are strings."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(5, 2)
+
+
+def text_enum(values: type[StrEnum], *, name: str | None = None) -> Enum:
+    """Text with a CHECK: a new value is an additive migration, never a blocking ALTER TYPE."""
+    return Enum(
+        values,
+        native_enum=False,
+        create_constraint=True,
+        length=40,
+        name=name or values.__name__.lower(),
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+def money_columns(name: str) -> Composite[Any]:
+    """``<name>_amount`` and ``<name>_currency``, read and written together as Money or None."""
+    return composite(
+        Money,
+        mapped_column(f"{name}_amount", Numeric(20, 4), nullable=True),
+        mapped_column(f"{name}_currency", String(3), nullable=True),
+        return_none_on=lambda amount, _: amount is None,
+    )
+
+
+def search_column(*columns: str) -> MappedColumn[str]:
+    """The lower-cased text of these columns, kept by the database, for a trigram index."""
+    parts = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
+    return mapped_column(Text, Computed(f"lower({parts})", persisted=True), sort_order=99)
+
+
+def sorted_indexes(table: str, *columns: str) -> list[Index]:
+    """One index for each nullable sort column, together with id; nulls count as lowest in both directions."""
+    return [Index(f"ix_{table}_{column}_id", text(f"{column} nulls first"), "id") for column in columns]
+
+
+def reference_indexes(table: str, *columns: str) -> list[Index]:
+    """Who refers to this? An index for each reference, without the rows that refer to nothing."""
+    return [Index(f"ix_{table}_{column}", column, postgresql_where=text(f"{column} is not null")) for column in columns]
+
+
+def folded_index(table: str, column: str) -> Index:
+    """Who has this text, whatever its case? An index of the lower-cased values there are."""
+    return Index(
+        f"ix_{table}_{column}_folded", text(f"lower({column})"), postgresql_where=text(f"{column} is not null")
+    )

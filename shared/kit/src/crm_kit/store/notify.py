@@ -1,0 +1,116 @@
+"""The one LISTEN/NOTIFY connection of a process.
+
+A NOTIFY inside a business transaction takes a lock that all commits of the database share. So it is sent after the
+commit, here, in autocommit, many wishes in one statement. A notification is a hint to look now; whoever listens also
+polls.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+
+from crm_kit.backoff import Backoff
+from crm_kit.network.postgres import Target, why
+from crm_kit.store.outages import DRIVER_LOST
+
+log = structlog.get_logger(__name__)
+
+COALESCE_SECONDS = 0.02
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+GOOD_SECONDS = 10.0
+"""A connection that lived so long was a good one: after it the pauses begin anew."""
+LOST = (OSError, asyncpg.PostgresError, *DRIVER_LOST, TimeoutError)
+
+
+class Notifier:
+    """``listen`` before or after ``start``; ``notify`` from anywhere on the loop, without waiting."""
+
+    def __init__(self, dsn: str, application_name: str) -> None:
+        self._target, self._application_name = Target.of(dsn), application_name
+        self._callbacks: dict[str, list[Callable[[str], None]]] = defaultdict(list)
+        self._pending: dict[tuple[str, str], None] = {}
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    def notify(self, channel: str, payload: str = "") -> None:
+        """Tell whoever listens on ``channel``; equal wishes within 20 ms become one."""
+        self._pending[channel, payload] = None
+        self._wanted.set()
+
+    def listen(self, channel: str, callback: Callable[[str], None]) -> None:
+        """Call back with each payload, and with "" after a reconnect, since notifications may have been missed."""
+        self._callbacks[channel].append(callback)
+        self._wanted.set()
+
+    async def start(self) -> None:
+        """Connect in the background; an unreachable database is tried again for as long as it takes."""
+        self._task = asyncio.create_task(self._run(), name="notifier")
+
+    async def stop(self) -> None:
+        """Send what is pending if the connection is up, and close."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        if self._connection is not None:
+            try:
+                async with asyncio.timeout(1):
+                    await self._flush(self._connection)
+                    await self._connection.close()
+            except LOST:
+                self._connection.terminate()
+
+    async def _run(self) -> None:
+        backoff, loop = Backoff(FIRST_PAUSE, LONGEST_PAUSE), asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self._serve()
+            except LOST as error:
+                log.warning("notifier.lost", error=type(error).__name__, reason=why(error))
+            if loop.time() - began > GOOD_SECONDS:
+                backoff.reset()
+            if self._connection is not None:
+                self._connection.terminate()
+                self._connection = None
+            await backoff.wait()
+
+    async def _serve(self) -> None:
+        conn = await self._target.connect(self._application_name)
+        self._connection = conn
+        conn.add_termination_listener(lambda _: self._wanted.set())
+        listening: set[str] = set()
+        while True:
+            for channel in self._callbacks.keys() - listening:
+                await conn.add_listener(channel, self._received)
+                listening.add(channel)
+                self._received(conn, 0, channel, "")
+            if conn.is_closed():
+                raise ConnectionResetError
+            await self._flush(conn)
+            await asyncio.sleep(COALESCE_SECONDS)
+            await self._wanted.wait()
+            self._wanted.clear()
+
+    async def _flush(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+        if not self._pending:
+            return
+        wishes, self._pending = list(self._pending), {}
+        try:
+            await conn.execute(
+                "select pg_notify(channel, payload) from unnest($1::text[], $2::text[]) as wish(channel, payload)",
+                [channel for channel, _ in wishes],
+                [payload for _, payload in wishes],
+                timeout=5,
+            )
+        except BaseException:
+            self._pending = dict.fromkeys(wishes) | self._pending
+            raise
+
+    def _received(self, _: object, __: int, channel: str, payload: object) -> None:
+        for callback in self._callbacks[channel]:
+            callback(str(payload))

@@ -1,0 +1,159 @@
+"""Tables of which old rows go away a whole part at a time: parts by time, made ahead, dropped when they are old enough.
+
+Parts live in a schema of their own. What no part takes lands in a default one, from where it moves when its part is made.
+A part is made beside the table and then attached, which stops nobody; it is dropped under a lock that is waited for only
+shortly, because whoever comes after the one that waits has to wait, too (``crm_kit.store.chores`` tries again).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.signals.metrics import gauge
+
+log = structlog.get_logger(__name__)
+
+SCHEMA: Final = "partitions"
+LOCK_WAIT: Final = "200ms"
+
+STRAY = gauge(
+    "crm.partition.stray_rows", "Rows in the default part of a table, because no part was made for them.", "table"
+)
+AHEAD = gauge("crm.partition.ahead", "From now to the end of the last part of a table that is made.", "table", unit="s")
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned:
+    """A table that has a part for each period."""
+
+    parent: str
+    """With its schema."""
+    column: str
+    """The instant that a row belongs to."""
+    period: Literal["day", "month"]
+    ahead: int
+    """Parts that are made before they are needed, beside the present one."""
+    key: str
+    """The columns of each part's primary key."""
+
+    @property
+    def name(self) -> str:
+        """Without its schema."""
+        return self.parent.partition(".")[2]
+
+    @property
+    def default(self) -> str:
+        """The part for what no other takes."""
+        return f"{SCHEMA}.{self.name}_default"
+
+    def begin(self, at: datetime) -> datetime:
+        """When the period of an instant began."""
+        day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return day if self.period == "day" else day.replace(day=1)
+
+    def after(self, at: datetime) -> datetime:
+        """When the next period begins."""
+        return self.begin(self.begin(at) + timedelta(days=1 if self.period == "day" else 31))
+
+    def tree(self, since: datetime) -> list[str]:
+        """The default part of an empty table, and the parts from then on."""
+        like = f"(like {self.parent} {LIKE}, primary key ({self.key}))"
+        statements = [
+            f"create table {self.default} {like}",
+            f"alter table {self.parent} attach partition {self.default} default",
+        ]
+        for _ in range(self.ahead + 1):
+            until = self.after(since)
+            statements += self.part(since, until)
+            since = until
+        return statements
+
+    def part(self, since: datetime, until: datetime) -> list[str]:
+        """Make one part, and move to it what the default part holds of its period."""
+        part = f"{SCHEMA}.{self.name}_{since:%Y%m%d}"
+        period = f"{self.column} >= '{since.isoformat()}' and {self.column} < '{until.isoformat()}'"
+        return [
+            f"create table {part} (like {self.parent} {LIKE}, primary key ({self.key}))",
+            f"with stray as (delete from {self.default} where {period} returning *) insert into {part} select * from stray",
+            f"alter table {self.parent} attach partition {part}"
+            f" for values from ('{since.isoformat()}') to ('{until.isoformat()}')",
+        ]
+
+
+LIKE: Final = "including defaults including constraints including comments including storage"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that there is, but for the default one."""
+
+    name: str
+    until: datetime
+
+
+_PARTS = """
+select format('%I.%I', n.nspname, c.relname), pg_get_expr(c.relpartbound, c.oid)
+from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_namespace n on n.oid = c.relnamespace
+where i.inhparent = $1::text::regclass
+"""
+_UNTIL = re.compile(r"TO \('([^']+)'\)")
+
+
+async def parts(conn: AsyncConnection, table: Partitioned) -> list[Part]:
+    """The parts of a table, oldest first."""
+    rows: Sequence[Any] = (await conn.exec_driver_sql(_PARTS, (table.parent,))).all()
+    found = [(row[0], _UNTIL.search(row[1])) for row in rows]
+    return sorted(
+        (Part(name, datetime.fromisoformat(until[1]).astimezone(UTC)) for name, until in found if until),
+        key=lambda part: part.until,
+    )
+
+
+async def make_next(conn: AsyncConnection, table: Partitioned, now: datetime, oldest: datetime | None) -> int:
+    """Make the part after the last one there is, up to those ahead of now; returns how many, 0 or 1.
+
+    One in a transaction: what is moved from the default part is locked for as long as one part takes. ``oldest`` is
+    where rows are kept from: nothing is made before it.
+    """
+    there = await parts(conn, table)
+    since = there[-1].until if there else table.begin(oldest or now)
+    if oldest is not None:
+        since = max(since, table.begin(oldest))
+    last = now
+    for _ in range(table.ahead):
+        last = table.after(last)
+    made = 0
+    if since <= last:
+        await conn.exec_driver_sql(f"set local lock_timeout = '{LOCK_WAIT}'")
+        # Nobody adds to it between the move and the attachment.
+        await conn.exec_driver_sql(f"lock table {table.default} in access exclusive mode")
+        until = table.after(since)
+        for statement in table.part(since, until):
+            await conn.exec_driver_sql(statement)
+        log.info("partition.made", table=table.name, since=since.isoformat(), until=until.isoformat())
+        since, made = until, 1
+    AHEAD.labels(table.name).set((since - now).total_seconds())
+    return made
+
+
+async def drop_oldest(conn: AsyncConnection, table: Partitioned, before: datetime) -> int:
+    """Drop the oldest part if all that is in it is from before; returns how many that were, 0 or 1."""
+    there = await parts(conn, table)
+    if not there or there[0].until > before:
+        return 0
+    await conn.exec_driver_sql(f"set local lock_timeout = '{LOCK_WAIT}'")
+    await conn.exec_driver_sql(f"drop table {there[0].name}")
+    log.info("partition.dropped", table=table.name, part=there[0].name, until=there[0].until.isoformat())
+    return 1
+
+
+async def count_stray(conn: AsyncConnection, table: Partitioned) -> int:
+    """How many rows no part took."""
+    stray: int = (await conn.exec_driver_sql(f"select count(*) from {table.default}")).scalar_one()
+    STRAY.labels(table.name).set(stray)
+    return stray

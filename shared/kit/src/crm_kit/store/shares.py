@@ -1,0 +1,135 @@
+"""Something scarce, of which nobody gets all: each holder has a share, and whoever has used it up waits in a line of theirs."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from typing import Final
+
+from crm_kit.errors import DomainError
+from crm_kit.signals.metrics import counter
+
+WAIT_SECONDS: Final = 2.0
+"""How long a request waits for its turn, or for one after another: as long as for a connection of the pool."""
+LONGEST_LINE: Final = 200
+"""How many of one holder wait at a time; one more is refused at once."""
+
+REFUSED = counter("crm.shares.refused", "Requests whose turn for a share did not come.", "share")
+
+
+class TooManyAtOnce(DomainError):
+    """429: the caller's own requests are in the way, and nobody else's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too-many-requests",
+            "Other requests of yours keep this service busy; send fewer at a time, or wait until they are answered.",
+            members={"retry_after": 1},
+        )
+
+
+class OthersFirst(DomainError):
+    """503: what others asked for takes all there is; the caller has none of it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "unavailable",
+            "Much of what others asked for takes long just now; try again.",
+            members={"retry_after": 1},
+        )
+
+
+class Shares:
+    """At most ``each`` for one holder and ``all`` together, for those who come first; holders take turns when all are taken.
+
+    To take one that is free costs no more than a look into a table: this stands before every request.
+    """
+
+    def __init__(
+        self, each: int, all: int | None = None, *, seconds: float = WAIT_SECONDS, name: str = "other"
+    ) -> None:
+        self._refused = REFUSED.labels(name)
+        self._each, self._all, self._seconds = each, all, seconds
+        self._held: dict[Hashable, int] = {}
+        self._taken = 0
+        self._lines: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
+
+    def held(self, holder: Hashable) -> int:
+        """How many the holder has."""
+        return self._held.get(holder, 0)
+
+    @property
+    def taken(self) -> int:
+        """How many all have."""
+        return self._taken
+
+    def waiting(self, holder: Hashable) -> int:
+        """How many of the holder wait for their turn."""
+        return len(self._lines.get(holder, ()))
+
+    def take_if_free(self, holder: Hashable) -> bool:
+        """Take one if nobody has to be waited for; whether it was taken."""
+        if holder in self._lines or not self._free(holder):
+            return False
+        self._grant(holder)
+        return True
+
+    async def take(self, holder: Hashable, seconds: float | None = None) -> None:
+        """Take one, in one's turn; ``give`` it back. Raises 429 when the turn does not come within ``seconds``, or too many
+        wait for theirs; 503 when the holder has none, and so waited for others only."""
+        if self.take_if_free(holder):
+            return
+        line = self._lines.setdefault(holder, deque())
+        if len(line) >= LONGEST_LINE:
+            self._refused.inc()
+            raise TooManyAtOnce
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append(turn)
+        try:
+            async with asyncio.timeout(self._seconds if seconds is None else seconds):
+                await turn
+        except BaseException as error:
+            self._leave(holder, turn)
+            if isinstance(error, TimeoutError):
+                self._refused.inc()
+                raise (TooManyAtOnce if self.held(holder) else OthersFirst)() from None
+            raise
+
+    def give(self, holder: Hashable) -> None:
+        """Give one back; whose turn it is gets it."""
+        left = self._held[holder] - 1
+        self._taken -= 1
+        if left:
+            self._held[holder] = left
+        else:
+            del self._held[holder]
+        if self._lines:
+            self._serve()
+
+    def _free(self, holder: Hashable) -> bool:
+        return self._held.get(holder, 0) < self._each and (self._all is None or self._taken < self._all)
+
+    def _grant(self, holder: Hashable) -> None:
+        self._held[holder] = self._held.get(holder, 0) + 1
+        self._taken += 1
+
+    def _serve(self) -> None:
+        for holder in list(self._lines):
+            line = self._lines[holder]
+            while line and self._free(holder):
+                turn = line.popleft()
+                if not turn.done():
+                    self._grant(holder)
+                    turn.set_result(None)
+                    # Who was served goes behind the others who wait.
+                    self._lines.move_to_end(holder)
+            if not line:
+                del self._lines[holder]
+
+    def _leave(self, holder: Hashable, turn: "asyncio.Future[None]") -> None:
+        if turn.done() and not turn.cancelled():
+            # It was granted in the moment in which its request was given up.
+            self.give(holder)
+        elif turn in (line := self._lines.get(holder, deque())):
+            line.remove(turn)
+            if not line:
+                del self._lines[holder]

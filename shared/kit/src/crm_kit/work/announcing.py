@@ -1,0 +1,120 @@
+"""An event as it leaves a service: the CloudEvent's bytes, and the row of outbox and audit. Structured mode, JSON."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from crm_contracts.catalogue import Event
+from crm_contracts.envelope import DATA_CONTENT_TYPE, MAX_BYTES, SPECVERSION, dataschema_of, source_of
+from crm_kit.errors import DomainError, FieldError
+from crm_kit.store.presenter import encode, to_json
+from crm_kit.store.record import OwnedRecord, Record, new_id
+from crm_kit.work.outbox import shard_of
+
+LONG_TEXT_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why this unit of work runs: the request or event behind it, and its trace."""
+
+    correlation_id: str
+    causation_id: str | None = None
+    actor: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who announces, when, on whose behalf and why."""
+
+    service: str
+    at: datetime
+    actor: str
+    cause: Cause
+
+
+def announce(
+    origin: Origin,
+    record: Record,
+    event: type[Event],
+    facts: dict[str, Any],
+    as_json: bytes,
+    difference: dict[str, Any],
+    *,
+    whole: bool,
+) -> tuple[dict[str, Any], bytes]:
+    """The row for outbox and audit, and the bytes to publish; ``whole`` keeps the whole record in the audit."""
+    event_id, subject, cause = str(new_id()), str(record.id), origin.cause
+    fragment = orjson.Fragment(as_json)
+    envelope: dict[str, Any] = {
+        "specversion": SPECVERSION,
+        "id": event_id,
+        "source": source_of(origin.service),
+        "type": event.type,
+        "subject": subject,
+        "time": origin.at,
+        "datacontenttype": DATA_CONTENT_TYPE,
+        "dataschema": dataschema_of(event.type),
+        "entityversion": record.version,
+        "actor": origin.actor,
+        "correlationid": cause.correlation_id,
+    }
+    if cause.causation_id is not None:
+        envelope["causationid"] = cause.causation_id
+    if isinstance(record, OwnedRecord):
+        envelope["ownerid"], envelope["businessunit"] = record.owner_id, record.business_unit_id
+    if cause.traceparent is not None:
+        envelope["traceparent"] = cause.traceparent
+    if cause.tracestate is not None:
+        envelope["tracestate"] = cause.tracestate
+    envelope["data"] = {"record": fragment, "changed": changed(difference), **facts}
+    row = {
+        "id": event_id,
+        "shard": shard_of(record.id),
+        "entity_type": record.entity(),
+        "entity_id": subject,
+        "entity_version": record.version,
+        "type": event.type,
+        "fact": event.type.split(".")[3],
+        "traceparent": cause.traceparent,
+        "at": origin.at,
+        "actor": origin.actor,
+        "correlation_id": cause.correlation_id,
+        "changes": None if whole else orjson.Fragment(to_json(_kept(difference, facts))),
+        "record": fragment if whole else None,
+    }
+    return row, to_json(envelope)
+
+
+def validate(event: type[Event], as_json: bytes, difference: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Raise when an event would break its contract; pydantic's error names the place."""
+    event.model_validate_json(to_json({"record": orjson.Fragment(as_json), "changed": changed(difference), **facts}))
+
+
+def changed(difference: dict[str, Any]) -> dict[str, Any]:
+    """What an event says of the changes: *that* a long text or a list of parts changed; what it was is in the history."""
+    return {field: _brief(values) for field, values in difference.items()}
+
+
+def _kept(difference: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """What the history keeps: of a merged record also who took its place, which is no field that clients see."""
+    survivor = facts.get("survivor_id")
+    return difference if survivor is None else {**difference, "survivor_id": {"old": None, "new": survivor}}
+
+
+def _brief(values: dict[str, Any]) -> dict[str, Any]:
+    for value in values.values():
+        if isinstance(value, list) or (isinstance(value, str) and len(value.encode()) > LONG_TEXT_BYTES):
+            return {"changed": True}
+    return values
+
+
+def too_large(shown: dict[str, Any]) -> DomainError:
+    """422 naming the field that takes the most room."""
+    field = max(shown, key=lambda name: len(orjson.dumps(shown[name], default=encode)))
+    message = f"The record with its changes is larger than {MAX_BYTES} bytes."
+    return DomainError("too-large", message, (FieldError(f"/{field}", "too-large", message),))

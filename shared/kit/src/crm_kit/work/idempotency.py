@@ -1,0 +1,138 @@
+"""Idempotency-Key: the answer is stored in the effect's own transaction, so a retry can never act twice.
+
+Source: the IETF draft *The Idempotency-Key HTTP Header Field*, with api.md's order of checks.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import (
+    Column,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.errors import DomainError
+from crm_kit.store.chores import delete_some
+from crm_kit.store.columns import Timestamp
+
+KEY = re.compile(r"[!-~]{1,255}")
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+def idempotency_table(metadata: MetaData) -> Table:
+    """Answers already given, kept for ``CRM_IDEMPOTENCY_HOURS``."""
+    return Table(
+        "idempotency",
+        metadata,
+        Column("principal", Uuid, nullable=False),
+        Column("method", String(8), nullable=False),
+        Column("path", Text, nullable=False),
+        Column("key", String(255), nullable=False),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("created_at", Timestamp(), nullable=False),
+        Column("status", SmallInteger),
+        Column("headers", JSON),
+        Column("body", LargeBinary),
+        PrimaryKeyConstraint("principal", "method", "path", "key"),
+        Index(None, "created_at"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command answered: enough to say it again, byte for byte."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Replayed(Exception):
+    """Not an error: the command was carried out before, and this is what it answered."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("replayed")
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """(principal, method, path, key) and the fingerprint of the request's body."""
+
+    principal: UUID
+    method: str
+    path: str
+    key: str
+    fingerprint: bytes
+
+    @classmethod
+    def of(cls, principal: UUID, method: str, path: str, key: str, body: bytes) -> "Key":
+        """Refuses keys that no client library sends: empty, longer than 255, or with white space or other scripts."""
+        if not KEY.fullmatch(key):
+            message = "Idempotency-Key must have 1 to 255 visible ASCII characters."
+            raise DomainError("invalid-idempotency-key", message)
+        return cls(principal, method, path, key, hashlib.sha256(body).digest())
+
+    async def claim(self, conn: AsyncConnection, now: datetime) -> None:
+        """Insert the key, or raise ``Replayed`` with the answer of its first use.
+
+        A concurrent twin waits for the first, at most ``lock_timeout``; then it is 409 ``in-progress``.
+        """
+        try:
+            claimed = await conn.exec_driver_sql(
+                "insert into idempotency (principal, method, path, key, fingerprint, created_at)"
+                " values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning 1",
+                (self.principal, self.method, self.path, self.key, self.fingerprint, now),
+            )
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+                raise DomainError(
+                    "in-progress", "A request with this Idempotency-Key is still being carried out."
+                ) from error
+            raise
+        if claimed.first() is None:
+            await self._replay(conn)
+
+    async def _replay(self, conn: AsyncConnection) -> None:
+        row: Any = (
+            await conn.exec_driver_sql(
+                "select fingerprint, status, headers::text, body from idempotency"
+                " where principal = $1 and method = $2 and path = $3 and key = $4",
+                (self.principal, self.method, self.path, self.key),
+            )
+        ).one()
+        if row[0] != self.fingerprint:
+            raise DomainError("idempotency-key-reused", "This Idempotency-Key was used with another body.")
+        raise Replayed(Answer(row[1], orjson.loads(row[2]), row[3]))
+
+    def stored(self, answer: Answer) -> tuple[Any, ...]:
+        """The parameters of the flush statement's part that keeps the answer."""
+        headers = orjson.dumps(answer.headers).decode()
+        return (self.principal, self.method, self.path, self.key, answer.status, headers, answer.body)
+
+
+KEEP_ANSWER = (
+    "update idempotency set status = ${4}::smallint, headers = ${5}::text::json, body = ${6}::bytea"
+    " where principal = ${0}::uuid and method = ${1}::text and path = ${2}::text and key = ${3}::text returning 1"
+)
+
+
+async def forget_answers(conn: AsyncConnection, before: datetime) -> int:
+    """Drop some of the answers older than ``before``; returns how many."""
+    return await delete_some(conn, "idempotency", "created_at < $1", before)

@@ -1,0 +1,1 @@
+"""A service's second process: everything that runs without a request."""

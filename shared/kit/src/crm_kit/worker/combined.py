@@ -1,0 +1,88 @@
+"""An api and a worker in one process and one loop: for small machines (`CRM_PROFILE=small`)."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvloop
+from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+
+from crm_kit.configuration.environment import read
+from crm_kit.configuration.settings import Settings
+from crm_kit.http.server import Server, config_of
+from crm_kit.process.handover import HANDOVER
+from crm_kit.process.memory import HOUSEKEEPER
+from crm_kit.process.runtime import Runtime, working_runtime
+from crm_kit.process.vitals import watched_pool
+from crm_kit.signals import telemetry
+from crm_kit.worker.worker import Work, Worker
+
+
+def run_combined(app: Callable[[Any], FastAPI], work: Work) -> int:
+    """Serve and work until SIGTERM or until a loop dies; returns the process's exit code."""
+    settings = read(work.settings)
+    telemetry.set_up(settings)
+    served = app(settings)
+    HOUSEKEEPER.settle()
+    # Until the server takes them over; see ``serve``.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit())
+    try:
+        return uvloop.run(_both(served, work, settings))
+    finally:
+        telemetry.shut_down()
+
+
+async def _both(app: FastAPI, work: Work, settings: Settings) -> int:
+    server = _Server(config_of(app, settings), drain_seconds=settings.drain_seconds)
+    serving = asyncio.create_task(server.serve(HANDOVER.sockets(settings)), name="server")
+    up = asyncio.create_task(server.up.wait(), name="up")
+    await asyncio.wait([serving, up], return_when=asyncio.FIRST_COMPLETED)
+    if not server.started or server.should_exit:
+        # It did not get up, or was told to end meanwhile: there is nothing to work for.
+        up.cancel()
+        await serving
+        return 0 if server.started else STARTUP_FAILURE
+    runtime: Runtime = app.state.runtime
+    worker, apart = Worker(work, settings), working_runtime(runtime)
+    runtime.checks.append(worker.unwell)
+    # Before anything runs: the server may be told to end at any moment.
+    server.beside.append(worker.drain)
+    try:
+        with watched_pool("work", apart.db):
+            async with worker.working(apart):
+                watching = asyncio.create_task(worker.watch(), name="watch")
+                await asyncio.wait([serving, watching], return_when=asyncio.FIRST_COMPLETED)
+                server.should_exit = True
+                await worker.drain()
+                code = await watching
+                # It ends what both use, so the worker has drained by then. Raises what ended it.
+                await serving
+    finally:
+        await apart.db.dispose()
+    return code
+
+
+class _Server(Server):
+    """Says when it listens, and does not raise again the signal that ended it: there is more to end."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.up = asyncio.Event()
+
+    async def startup(self, *args: Any, **named: Any) -> None:
+        """Open the app, and listen."""
+        await super().startup(*args, **named)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the server."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
