@@ -4,8 +4,6 @@ import sys
 from functools import partial
 from uuid import UUID
 
-from crm_kit.worker.worker import Work, run_worker
-
 from crm_activities.activity.commands import remind_owner
 from crm_activities.activity.model import ActivityType
 from crm_activities.activity.reminders import due_reminders
@@ -16,6 +14,7 @@ from crm_activities.merging import MOVER
 from crm_contracts.catalogue import Event
 from crm_kit.events.timers import Timers
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.worker.worker import Work, run_worker
 
 TIMERS = Timers()
 

@@ -2,7 +2,6 @@
 
 import sys
 
-from crm_kit.worker.worker import Work, run_worker
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_identity.app import SERVICE
@@ -14,6 +13,7 @@ from crm_identity.consumers import CONSUMERS
 from crm_identity.settings import own_settings
 from crm_kit import clock
 from crm_kit.events.timers import Timers
+from crm_kit.worker.worker import Work, run_worker
 
 TIMERS = Timers()
 

@@ -3,7 +3,6 @@
 import sys
 
 from crm_kit.worker.worker import Work, run_worker
-
 from crm_marketing.app import SERVICE
 from crm_marketing.consumers import CONSUMERS
 

@@ -2,9 +2,8 @@
 
 import sys
 
-from crm_kit.worker.worker import Work, run_worker
-
 from crm_kit.events.timers import Timers
+from crm_kit.worker.worker import Work, run_worker
 from crm_service_mgmt.app import SERVICE
 from crm_service_mgmt.consumers import CONSUMERS
 from crm_service_mgmt.merging import MOVER

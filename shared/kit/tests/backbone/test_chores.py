@@ -38,7 +38,7 @@ from generate_series(1, $4::int) n returning 1
 
 @asynccontextmanager
 async def at_work(runtime: Runtime, *replicas: Sequence[Housekeeping]) -> AsyncIterator[None]:
-    loops = [ChoreLoop(chores_, runtime) for chores_ in replicas]
+    loops = [ChoreLoop(chores_, runtime.db) for chores_ in replicas]
     async with asyncio.TaskGroup() as group:
         for loop in loops:
             group.create_task(loop.run())

@@ -158,7 +158,7 @@ def test_a_path_is_told_without_what_no_path_of_ours_holds(path: str, shown: str
 _ON_A_FULL_DISK = """
 import logging
 import structlog
-from crm_kit import logs
+from crm_kit.signals import logs
 logs.set_up("mini", "worker", "INFO")
 for number in range(1000):
     structlog.get_logger("mini").info("still here", number=number)

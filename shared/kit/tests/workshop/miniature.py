@@ -19,7 +19,6 @@ from crm_contracts.catalogue import Entity, Event
 from crm_contracts.money import Money
 from crm_contracts.records import OwnedRecord, Owner, RecordModel
 from crm_contracts.types import LongText, Maybe, ShortText
-from crm_kit import db
 from crm_kit.configuration.settings import Settings
 from crm_kit.http.requests import Uow, about
 from crm_kit.http.web import create_app
@@ -31,6 +30,7 @@ from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
 from crm_kit.records.references import added, refer_all
 from crm_kit.records.usage import refuse_in_use
+from crm_kit.store import record
 from crm_kit.store.columns import (
     TYPE_MAP,
     money_columns,
@@ -122,7 +122,7 @@ class Box(Record, Base):
     name: Mapped[str]
 
 
-class Tool(db.OwnedRecord, Stateful, Base):
+class Tool(record.OwnedRecord, Stateful, Base):
     __tablename__ = "tool"
     record_model = ToolRecord
     lifecycle = Lifecycle(

@@ -12,7 +12,7 @@ PROGRAM = """
 import asyncio, contextlib, os, signal, sys
 from types import SimpleNamespace
 from fastapi import FastAPI
-from crm_kit import combined
+from crm_kit.worker import combined
 from crm_kit.configuration.settings import Settings
 
 moment = sys.argv[1]

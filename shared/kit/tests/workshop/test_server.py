@@ -16,7 +16,7 @@ from crm_kit.clock import monotonic
 
 PROGRAM = """
 from fastapi import FastAPI
-from crm_kit import telemetry
+from crm_kit.signals import telemetry
 from crm_kit.http.server import serve
 telemetry.shut_down = lambda: print("shut down", flush=True)
 {}

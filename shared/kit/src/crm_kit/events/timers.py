@@ -88,7 +88,7 @@ class TimerLoop:
     def __init__(self, timers: Timers, runtime: Runtime) -> None:
         self._timers, self._runtime = timers, runtime
         self._failing: dict[tuple[str, UUID], tuple[int, float]] = {}
-        self._chores = ChoreLoop(timers.chores, runtime)
+        self._chores = ChoreLoop(timers.chores, runtime.db)
         self._pauses = {timer.name: Backoff(FIRST_PAUSE, LONGEST_PAUSE) for timer in timers.timers}
         self._resting_until: dict[str, float] = {}
         self._stopping = asyncio.Event()

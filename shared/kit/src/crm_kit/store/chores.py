@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,10 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit import clock
 from crm_kit.backoff import Backoff
 from crm_kit.signals.metrics import counter, gauge
+from crm_kit.store.database import Database
 from crm_kit.store.outages import database_away, database_busy
-
-if TYPE_CHECKING:
-    from crm_kit.process.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -77,8 +74,8 @@ class _Run:
 class ChoreLoop:
     """Does the chores of one service in one process."""
 
-    def __init__(self, chores: Sequence[Housekeeping], runtime: "Runtime") -> None:
-        self._chores, self._runtime = chores, runtime
+    def __init__(self, chores: Sequence[Housekeeping], db: Database) -> None:
+        self._chores, self._db = chores, db
         self._runs = {chore.name: _Run(Backoff(FIRST_PAUSE, LONGEST_PAUSE)) for chore in chores}
         self._stopping = asyncio.Event()
 
@@ -132,7 +129,7 @@ class ChoreLoop:
 
     async def _batch(self, chore: Housekeeping) -> int | None:
         """One transaction of a chore; None when another replica has it in hand."""
-        async with self._runtime.db.begin() as conn:
+        async with self._db.begin() as conn:
             lock = "select pg_try_advisory_xact_lock(hashtext($1))"
             if not (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():
                 return None

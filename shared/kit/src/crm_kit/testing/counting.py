@@ -20,8 +20,8 @@ def counted(database: Database) -> Iterator[list[str]]:
     """The texts of the statements that the database's pool sends inside the block, in order.
 
     Statements of the ORM and Core arrive through SQLAlchemy's event. Transaction control and ``fetch`` of
-    ``crm_kit.store.database`` go past it, straight to asyncpg, whose query logger in turn does not see what SQLAlchemy prepares: the two together see each
-    once.
+    ``crm_kit.store.database`` go past it, straight to asyncpg. asyncpg's query logger in turn does not see what SQLAlchemy
+    prepares. The two together see each statement once.
     """
     statements: list[str] = []
     watched: list[Any] = []
