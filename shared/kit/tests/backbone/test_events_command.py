@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crm_kit.operating import events_command
-from crm_kit.operating.operations import PAGE
+from crm_kit.operating.stored import PAGE
 from crm_kit.process.runtime import Runtime
 
 from .conftest import rows, until

@@ -21,7 +21,7 @@ from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import DOUBTS, Intake
 from crm_kit.events.received import Message
 from crm_kit.events.unread import Unread
-from crm_kit.operating import operations
+from crm_kit.operating import stored
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.outages import database_away, unfit
 from crm_kit.store.record import new_id
@@ -130,7 +130,7 @@ async def test_hostile_events_are_parked_and_good_ones_between_them_take_effect(
     assert await count(runtime, "thing_copy") == len(stories)
     assert await count(runtime, "inbox where state in ('pending', 'waiting')") == 0
     async with runtime.db.autocommit() as conn:
-        shown = [entry async for entry in operations.parked(conn, "mini")]
+        shown = [entry async for entry in stored.parked(conn, "mini")]
     assert {entry.group for entry in shown} == {"mini.echoes", "mini.copies", "mini.journal"}
     assert all(entry.error for entry in shown)
     assert not any("xxxxx" in str(entry.error) for entry in shown), "what an operator lists holds no value"

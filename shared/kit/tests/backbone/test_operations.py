@@ -10,7 +10,7 @@ from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import Intake
 from crm_kit.events.received import Message
 from crm_kit.events.relay import Relay
-from crm_kit.operating import events_command, operations
+from crm_kit.operating import decisions, events_command, stored
 from crm_kit.operating.chosen import Chosen
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
@@ -33,8 +33,8 @@ async def test_parked_events_are_listed_with_their_reason_and_without_their_valu
 ) -> None:
     message = await broken(dispatcher, story)
     async with runtime.db.begin() as conn:
-        entries = [entry async for entry in operations.parked(conn, "mini")]
-        waiting = [entry async for entry in operations.pending(conn, "mini")]
+        entries = [entry async for entry in stored.parked(conn, "mini")]
+        waiting = [entry async for entry in stored.pending(conn, "mini")]
     assert {entry.group for entry in entries} == {"mini.copies", "mini.echoes", "mini.journal"}
     assert {entry.event_id for entry in entries} == {message.envelope.id}
     assert {entry.error for entry in entries} == {"ValidationError: record.name: string_type"}
@@ -47,9 +47,9 @@ async def test_skipping_needs_a_reason_keeps_it_and_lets_the_next_event_go(
     message = await broken(dispatcher, story)
     with pytest.raises(ValueError, match="reason"):
         async with runtime.db.begin() as conn:
-            await operations.skip(conn, Chosen(message.envelope.id), reason=" ")
+            await decisions.skip(conn, Chosen(message.envelope.id), reason=" ")
     async with runtime.db.begin() as conn:
-        assert await operations.skip(conn, Chosen(message.envelope.id), reason="made by a broken import") == 3
+        assert await decisions.skip(conn, Chosen(message.envelope.id), reason="made by a broken import") == 3
     assert await dispatcher.release() == 3
     assert await intake.retry_due() == 3
     assert await rows(runtime, UNFINISHED) == []
@@ -61,8 +61,8 @@ async def test_skipping_needs_a_reason_keeps_it_and_lets_the_next_event_go(
 async def test_retry_gives_back_every_attempt(dispatcher: Dispatcher, runtime: Runtime, story: Story) -> None:
     message = await broken(dispatcher, story)
     async with runtime.db.begin() as conn:
-        assert await operations.retry(conn, Chosen(message.envelope.id, "mini.echoes")) == 1
-        assert await operations.retry(conn, Chosen(new_id())) == 0
+        assert await decisions.retry(conn, Chosen(message.envelope.id, "mini.echoes")) == 1
+        assert await decisions.retry(conn, Chosen(new_id())) == 0
     state = "select state, attempts, next_attempt_at is not null from inbox where consumer = 'mini.echoes' and event_id = $1"
     assert await rows(runtime, state, message.envelope.id) == [("pending", 0, True)]
 
@@ -74,7 +74,7 @@ async def test_a_gap_that_will_never_close_can_be_skipped(
     second = story.tell("renamed")
     await dispatcher.settle([second])
     async with runtime.db.begin() as conn:
-        changed = await operations.skip_gap(conn, second.envelope.id, group="mini.echoes", reason="lost in a restore")
+        changed = await decisions.skip_gap(conn, second.envelope.id, group="mini.echoes", reason="lost in a restore")
     assert changed == 1
     assert await intake.retry_due() == 1
     assert await rows(runtime, "select version from seen") == [(2,)]
@@ -93,9 +93,9 @@ async def test_an_event_nobody_can_route_can_be_skipped(runtime: Runtime, publis
     relay = Relay("mini", runtime.db, publisher)
     assert await relay.drain() == 1
     async with runtime.db.begin() as conn:
-        [entry] = [entry async for entry in operations.pending(conn, "mini")]
+        [entry] = [entry async for entry in stored.pending(conn, "mini")]
         assert (entry.side, entry.attempts, entry.error) == ("outbox", 1, "returned")
-        assert await operations.skip(conn, Chosen(event_id), reason="a type of an experiment") == 1
+        assert await decisions.skip(conn, Chosen(event_id), reason="a type of an experiment") == 1
     assert await rows(runtime, "select state from outbox") == [("skipped",)]
 
 

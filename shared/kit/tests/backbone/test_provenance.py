@@ -25,7 +25,7 @@ from crm_kit.events import deferred, inbox
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import REFUSED, Intake
 from crm_kit.events.received import Message
-from crm_kit.operating import operations
+from crm_kit.operating import decisions
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
 
@@ -102,7 +102,7 @@ async def test_what_another_service_sends_in_its_name_is_kept_refused_and_never_
             assert (source, entity) == ("", None)
             assert error.startswith("refused: ")
         async with runtime.db.begin() as conn:
-            assert await operations.retry(conn) == 0
+            assert await decisions.retry(conn) == 0
         await send_true(runtime, story)
         await until(lambda: _echoed(runtime))
     assert await rows(runtime, "select id, version from thing_copy") == [(story.id, 1)]

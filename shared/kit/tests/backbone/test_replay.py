@@ -13,7 +13,7 @@ from crm_kit.events.consumers import Consumers
 from crm_kit.events.intake import Intake
 from crm_kit.events.relay import Relay
 from crm_kit.events.replay import Row, Snapshots, request_snapshot
-from crm_kit.operating import events_command, operations
+from crm_kit.operating import events_command, sending
 from crm_kit.operating.events_to_queue import Broker
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
@@ -52,7 +52,7 @@ async def test_an_operator_sends_every_record_to_one_queue(runtime: Runtime, amq
     things = await make_things(runtime, 1200)
     await rename(runtime, things[0], "renamed")
     async with runtime.db.begin() as conn:
-        await operations.snapshot(conn, ["thing"], "crm.mini.inbox")
+        await sending.snapshot(conn, ["thing"], "crm.mini.inbox")
     assert await snapshots_of(runtime, amqp_url).serve_one()
     consuming = asyncio.create_task(intake.run())
     await until(lambda: _copied(runtime, 1200))
@@ -70,7 +70,7 @@ async def _copied(runtime: Runtime, count: int) -> bool:
 async def test_a_snapshot_to_nowhere_says_so(runtime: Runtime, amqp_url: str) -> None:
     await make_things(runtime, 1)
     async with runtime.db.begin() as conn:
-        await operations.snapshot(conn, ["thing"], "crm.nowhere")
+        await sending.snapshot(conn, ["thing"], "crm.nowhere")
     assert await snapshots_of(runtime, amqp_url).serve_one()
     [(error, done)] = await rows(runtime, "select error, done_at is not null from snapshot_request")
     assert (error, done) == ("queue crm.nowhere is not there, or does not hear thing", True)
@@ -158,7 +158,7 @@ async def test_joining_while_others_write_misses_and_invents_nothing(
 
     writing = asyncio.create_task(write())
     async with runtime.db.begin() as conn:
-        await operations.snapshot(conn, ["thing"], "crm.mini.inbox")
+        await sending.snapshot(conn, ["thing"], "crm.mini.inbox")
     await writing
 
     async def equal() -> bool:

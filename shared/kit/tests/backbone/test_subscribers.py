@@ -26,7 +26,7 @@ from crm_kit.broker.management import (
     vhost_of,
 )
 from crm_kit.events.relay import Relay
-from crm_kit.operating import operations, subscribers, topology
+from crm_kit.operating import sending, subscribers, topology
 from crm_kit.operating.events_to_queue import Broker
 from crm_kit.operating.subscribers import (
     MOST_QUEUES,
@@ -257,7 +257,7 @@ async def test_a_snapshot_goes_to_those_alone_that_hear_all_of_it(
 
     async def sent() -> tuple[Any, ...]:
         async with runtime.db.begin() as conn:
-            await operations.snapshot(conn, ["thing"], billing.queue)
+            await sending.snapshot(conn, ["thing"], billing.queue)
         assert await snapshots.serve_one()
         return (await rows(runtime, outcome))[0]
 
@@ -281,7 +281,7 @@ async def test_a_replay_gives_what_the_queue_hears_with_the_ids_it_had(
     assert len(await types_in(broker.amqp_url, inbox_of("mini"))) == 4
     for since, count in ((began, 2), (clock.now() + timedelta(seconds=1), 0)):
         async with runtime.db.autocommit() as conn:
-            sent = await operations.send_again(
+            sent = await sending.send_again(
                 conn,
                 publisher,
                 "mini",

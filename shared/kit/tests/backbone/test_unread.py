@@ -12,7 +12,7 @@ from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.inbox import Key
 from crm_kit.events.intake import Intake
 from crm_kit.events.unread import UNREAD_BYTES, Unread
-from crm_kit.operating import operations
+from crm_kit.operating import decisions, stored
 from crm_kit.operating.chosen import Chosen
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
@@ -67,7 +67,7 @@ async def test_the_first_are_kept_and_the_others_counted_and_told(
     }
     async with runtime.db.begin() as conn:
         [note] = [
-            entry for entry in [entry async for entry in operations.parked(conn, "mini")] if entry.type == "(not kept)"
+            entry for entry in [entry async for entry in stored.parked(conn, "mini")] if entry.type == "(not kept)"
         ]
     assert note.attempts == 4
     assert "CRM_UNREAD_MESSAGES" in str(note.error)
@@ -78,8 +78,8 @@ async def test_what_an_operator_puts_away_makes_room(intake: Intake, runtime: Ru
     async with running(intake):
         await until(reached(runtime, DROPPED, [("crm.mini.inbox", "(not kept)", 2)]))
     async with runtime.db.begin() as conn:
-        for entry in [entry async for entry in operations.parked(conn, "mini")]:
-            await operations.skip(conn, Chosen(entry.event_id), reason="a test")
+        for entry in [entry async for entry in stored.parked(conn, "mini")]:
+            await decisions.skip(conn, Chosen(entry.event_id), reason="a test")
     again = Intake(intake.dispatcher, intake._url)
     again._unread = intake._unread
     await garbage(publisher, 10, 16)

@@ -14,8 +14,8 @@ from crm_kit.broker.bus import Publisher
 from crm_kit.broker.management import Management, vhost_of
 from crm_kit.network.postgres import Target
 from crm_kit.operating import redelivery, subscribers, subscriptions
-from crm_kit.operating.operations import send_again
 from crm_kit.operating.redelivery import Listener
+from crm_kit.operating.sending import send_again
 from crm_kit.operating.subscriptions import KeptQueue, Subscriptions
 from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Suite

@@ -1,4 +1,4 @@
-"""``crm events …``: what ``crm_kit.operating.operations`` does, for people and scripts."""
+"""``crm events …``: what ``stored``, ``decisions`` and ``sending`` of this room do, for people and scripts."""
 
 import argparse
 import asyncio
@@ -18,10 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit import clock
 from crm_kit.broker.bus import BrokerDown
 from crm_kit.broker.management import TopologyError
-from crm_kit.operating import events_to_queue, operations
+from crm_kit.operating import decisions, events_to_queue, stored
 from crm_kit.operating.chosen import Chosen
 from crm_kit.operating.events_to_queue import Broker, say
-from crm_kit.operating.operations import (
+from crm_kit.operating.stored import (
     BY,
     FAILED,
     INBOX_PENDING,
@@ -201,7 +201,7 @@ async def _list(opened: Mapping[str, Database], arguments: argparse.Namespace) -
     for service, database in opened.items():
         shown = 0
         async with database.begin() as conn:
-            list_ = operations.pending if arguments.command == "pending" else operations.parked
+            list_ = stored.pending if arguments.command == "pending" else stored.parked
             async for entry in list_(conn, service, chosen, left):
                 say(json.dumps(asdict(entry), default=str) if arguments.json else _line(entry))
                 shown += 1
@@ -224,7 +224,7 @@ async def _total(opened: Mapping[str, Database], arguments: argparse.Namespace) 
 async def _totals(conn: AsyncConnection, service: str, arguments: argparse.Namespace, by: str) -> list[Total]:
     is_pending = arguments.command == "pending"
     states = INBOX_PENDING if is_pending else PARKED
-    return await operations.totals(conn, service, states, _chosen(arguments), by=by, outbox=is_pending)
+    return await stored.totals(conn, service, states, _chosen(arguments), by=by, with_outbox=is_pending)
 
 
 async def _change(opened: Mapping[str, Database], arguments: argparse.Namespace) -> int:
@@ -246,7 +246,7 @@ async def _change(opened: Mapping[str, Database], arguments: argparse.Namespace)
 
 async def _found(service: str, database: Database, arguments: argparse.Namespace) -> list[Total]:
     async with database.begin() as conn:
-        return await operations.totals(conn, service, FAILED, _chosen(arguments))
+        return await stored.totals(conn, service, FAILED, _chosen(arguments))
 
 
 def _agreed(arguments: argparse.Namespace) -> bool:
@@ -272,12 +272,12 @@ async def _patiently(database: Database, change: Callable[[AsyncConnection], Awa
 async def _changed(database: Database, arguments: argparse.Namespace) -> int:
     chosen, limit = _chosen(arguments), arguments.limit
     if arguments.command == "retry":
-        return await _patiently(database, partial(operations.retry, chosen=chosen, limit=limit))
+        return await _patiently(database, partial(decisions.retry, chosen=chosen, limit=limit))
     # A transaction for each page: handlers wait for the records that it holds.
     changed = 0
     while limit is None or changed < limit:
         most = min(PAGE, (limit or UNLIMITED) - changed)
-        page = await _patiently(database, partial(operations.skip, chosen=chosen, reason=arguments.note, limit=most))
+        page = await _patiently(database, partial(decisions.skip, chosen=chosen, reason=arguments.note, limit=most))
         changed += page
         if page < PAGE:
             break
@@ -308,8 +308,8 @@ async def _one(opened: Mapping[str, Database], arguments: argparse.Namespace) ->
     for database in opened.values():
         async with database.begin() as conn:
             if arguments.command == "skip-gap":
-                count += await operations.skip_gap(conn, arguments.event, group=arguments.group, reason=arguments.note)
-            elif (body := await operations.show(conn, arguments.event)) is not None:
+                count += await decisions.skip_gap(conn, arguments.event, group=arguments.group, reason=arguments.note)
+            elif (body := await stored.show(conn, arguments.event)) is not None:
                 say(body)
                 count += 1
     if arguments.command == "skip-gap":
@@ -320,7 +320,7 @@ async def _one(opened: Mapping[str, Database], arguments: argparse.Namespace) ->
 
 
 def _line(entry: Entry) -> str:
-    place = entry.group or f"{entry.service} {operations.RELAY}"
+    place = entry.group or f"{entry.service} {stored.RELAY}"
     record = f"{entry.entity}@{entry.version}" if entry.entity else "-"
     state = f"{entry.state} attempts={entry.attempts} age={_age(entry.age_seconds)}"
     return f"{entry.event_id}  {place}  {entry.type}  {record}  {state}  {entry.error or ''}".rstrip()

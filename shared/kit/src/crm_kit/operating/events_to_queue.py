@@ -8,7 +8,7 @@ from crm_contracts.catalogue import event_for, events_of
 from crm_kit import clock
 from crm_kit.broker.bus import Publisher
 from crm_kit.broker.management import TopologyError
-from crm_kit.operating import operations
+from crm_kit.operating import sending
 from crm_kit.operating.subscribers import matches, patterns_of
 from crm_kit.store.database import Database
 
@@ -39,7 +39,7 @@ async def replay(arguments: argparse.Namespace, url: str, broker: Broker) -> int
     database = Database(url, pool_size=1, application_name="crm events")
     try:
         async with database.autocommit() as conn:
-            count = await operations.send_again(
+            count = await sending.send_again(
                 conn,
                 publisher,
                 arguments.service,
@@ -80,12 +80,12 @@ async def snapshot(arguments: argparse.Namespace, url: str, broker: Broker | Non
     database = Database(url, pool_size=1, application_name="crm events")
     try:
         async with database.begin() as conn:
-            request = await operations.snapshot(conn, entities, arguments.queue)
+            request = await sending.snapshot(conn, entities, arguments.queue)
         say(f"requested {request}")
         if arguments.no_wait:
             return 0
         async with database.autocommit() as conn:
-            count, error = await operations.snapshot_sent(conn, request)
+            count, error = await sending.snapshot_sent(conn, request)
     finally:
         await database.dispose()
     say(f"sent {count} records")
