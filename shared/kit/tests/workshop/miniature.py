@@ -24,7 +24,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.http.web import create_app
 from crm_kit.lifecycle import Lifecycle
 from crm_kit.process.runtime import Service, local_names
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
@@ -193,11 +193,6 @@ class ToolUpdate(ToolFields):
     name: ShortText = ""
 
 
-class ToolPage(BaseModel):
-    items: list[ToolRecord]
-    next: str | None
-
-
 class Lending(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -236,12 +231,12 @@ SORTABLE = ("created_at", "name", "size", "weight", "end", "used_at", "sharp", "
 TOOLS = Listing(Tool, sortable=SORTABLE, search="search_text")
 
 
-@router.get("", response_model=ToolPage, operation_id="list_tools")
+@router.get("", response_model=Page[ToolRecord], operation_id="list_tools")
 async def list_tools(request: Request, uow: Uow) -> Response:
     return await list_records(uow, TOOLS, request)
 
 
-@router.post("/query", response_model=ToolPage, operation_id="query_tools")
+@router.post("/query", response_model=Page[ToolRecord], operation_id="query_tools")
 async def query_tools(query: Query, uow: Uow) -> Response:
     return await query_records(uow, TOOLS, query)
 

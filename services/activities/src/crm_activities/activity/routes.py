@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Request, Response
 
 from crm_activities.activity.model import Activity
-from crm_activities.activity.schemas import ActivityPage
+from crm_activities.activity.schemas import ActivityRead
 from crm_activities.activity.types import TYPES
 from crm_kit.http.requests import Uow, about
+from crm_kit.records.answers import Page
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 
 router = APIRouter(prefix="/activities", tags=["activities"], route_class=about(*TYPES.values()))
@@ -18,7 +19,7 @@ ACTIVITIES = Listing(
 )
 
 
-@router.get("", response_model=ActivityPage, operation_id="list_activities")
+@router.get("", response_model=Page[ActivityRead], operation_id="list_activities")
 async def list_activities(request: Request, uow: Uow) -> Response:
     """Activities of every type that you may read: filter, sort, page.
 
@@ -28,7 +29,7 @@ async def list_activities(request: Request, uow: Uow) -> Response:
     return await list_records(uow, ACTIVITIES, request)
 
 
-@router.post("/query", response_model=ActivityPage, operation_id="query_activities")
+@router.post("/query", response_model=Page[ActivityRead], operation_id="query_activities")
 async def query_activities(query: Query, uow: Uow) -> Response:
     """Activities of every type by a JSON filter with and, or, not."""
     return await query_records(uow, ACTIVITIES, query)

@@ -62,11 +62,3 @@ class ActivityRead(ListedActivity):
         description="The record it is about, of any service; `hidden` without its name where you may not read it."
     )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class ActivityPage(BaseModel):
-    """A page of activities of all types."""
-
-    items: list[ActivityRead] = Field(description="Activities in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

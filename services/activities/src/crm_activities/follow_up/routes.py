@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request, Response
 
 from crm_activities.follow_up import commands
 from crm_activities.follow_up.model import FollowUpRule
-from crm_activities.follow_up.schemas import FollowUpRuleCreate, FollowUpRulePage, FollowUpRuleUpdate
+from crm_activities.follow_up.schemas import FollowUpRuleCreate, FollowUpRuleUpdate
 from crm_contracts.activities import FollowUpRuleRecord
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 
@@ -18,13 +18,13 @@ router = APIRouter(prefix="/follow-up-rules", tags=["follow-up rules"], route_cl
 RULES = Listing(FollowUpRule, sortable=("created_at", "event_type"), default_sort="event_type")
 
 
-@router.get("", response_model=FollowUpRulePage, operation_id="list_follow_up_rules")
+@router.get("", response_model=Page[FollowUpRuleRecord], operation_id="list_follow_up_rules")
 async def list_follow_up_rules(request: Request, uow: Uow) -> Response:
     """What is done by itself after which event: filter, page, sort by event_type or created_at."""
     return await list_records(uow, RULES, request)
 
 
-@router.post("/query", response_model=FollowUpRulePage, operation_id="query_follow_up_rules")
+@router.post("/query", response_model=Page[FollowUpRuleRecord], operation_id="query_follow_up_rules")
 async def query_follow_up_rules(query: Query, uow: Uow) -> Response:
     """Rules by a JSON filter with and, or, not."""
     return await query_records(uow, RULES, query)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_activities.follow_up.domain import MOST_DAYS, FollowedType
-from crm_contracts.activities import FollowUpRuleRecord, Priority
+from crm_contracts.activities import Priority
 from crm_contracts.types import Count, Flag, Maybe, ShortText
 
 Days = Annotated[Count, Field(le=MOST_DAYS)]
@@ -59,11 +59,3 @@ class FollowUpRuleUpdate(FollowUpRuleFields):
         "", description="Subject of the task; `{name}` stands for the name of the record.", validate_default=False
     )
     days: Days = Field(0, description="Days from the event until the task is due, 0 to 3650.")
-
-
-class FollowUpRulePage(BaseModel):
-    """A page of follow-up rules."""
-
-    items: list[FollowUpRuleRecord] = Field(description="Rules in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -11,12 +11,11 @@ from crm_activities.phone_call.model import PhoneCall
 from crm_activities.phone_call.schemas import (
     PhoneCallComplete,
     PhoneCallCreate,
-    PhoneCallPage,
     PhoneCallRead,
     PhoneCallUpdate,
 )
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
@@ -31,7 +30,7 @@ CALLS = Listing(
 )
 
 
-@router.get("", response_model=PhoneCallPage, operation_id="list_phone_calls")
+@router.get("", response_model=Page[PhoneCallRead], operation_id="list_phone_calls")
 async def list_phone_calls(request: Request, uow: Uow) -> Response:
     """Phone calls you may read: filter, search subject, number and outcome with `q`, sort, page.
 
@@ -41,7 +40,7 @@ async def list_phone_calls(request: Request, uow: Uow) -> Response:
     return await list_records(uow, CALLS, request)
 
 
-@router.post("/query", response_model=PhoneCallPage, operation_id="query_phone_calls")
+@router.post("/query", response_model=Page[PhoneCallRead], operation_id="query_phone_calls")
 async def query_phone_calls(query: Query, uow: Uow) -> Response:
     """Phone calls by a JSON filter with and, or, not."""
     return await query_records(uow, CALLS, query)

@@ -124,11 +124,3 @@ class PhoneCallRead(PhoneCallRecord):
         description="Who called and who was called. One whose record you may not read has no name of that record."
     )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class PhoneCallPage(BaseModel):
-    """A page of phone calls."""
-
-    items: list[PhoneCallRead] = Field(description="Phone calls in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task import commands
 from crm_activities.task.model import Task
-from crm_activities.task.schemas import TaskCreate, TaskPage, TaskRead, TaskUpdate
+from crm_activities.task.schemas import TaskCreate, TaskRead, TaskUpdate
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
@@ -24,7 +24,7 @@ TASKS = Listing(
 )
 
 
-@router.get("", response_model=TaskPage, operation_id="list_tasks")
+@router.get("", response_model=Page[TaskRead], operation_id="list_tasks")
 async def list_tasks(request: Request, uow: Uow) -> Response:
     """Tasks you may read: filter, search subject and category with `q`, sort, page.
 
@@ -34,7 +34,7 @@ async def list_tasks(request: Request, uow: Uow) -> Response:
     return await list_records(uow, TASKS, request)
 
 
-@router.post("/query", response_model=TaskPage, operation_id="query_tasks")
+@router.post("/query", response_model=Page[TaskRead], operation_id="query_tasks")
 async def query_tasks(query: Query, uow: Uow) -> Response:
     """Tasks by a JSON filter with and, or, not."""
     return await query_records(uow, TASKS, query)

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from crm_activities.activity.schemas import ActivityFields
 from crm_contracts.activities import TaskRecord
@@ -45,11 +45,3 @@ class TaskRead(TaskRecord):
         description="The record it is about, of any service; `hidden` without its name where you may not read it."
     )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class TaskPage(BaseModel):
-    """A page of tasks."""
-
-    items: list[TaskRead] = Field(description="Tasks in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

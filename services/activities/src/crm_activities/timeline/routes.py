@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from crm_activities.timeline.query import timeline_page
-from crm_activities.timeline.schemas import TimelinePage
+from crm_activities.timeline.schemas import TimelineItem
 from crm_contracts.types import form
 from crm_kit.errors import DomainError
 from crm_kit.http.openapi import told
 from crm_kit.http.requests import Route, Uow
-from crm_kit.records.answers import page
+from crm_kit.records.answers import UncountedPage, page
 from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
 
 ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -20,7 +20,7 @@ MOST = 100
 router = APIRouter(prefix="/timeline", tags=["timeline"], route_class=Route)
 
 
-@router.get("", response_model=TimelinePage, operation_id="list_timeline", responses={410: told(410)})
+@router.get("", response_model=UncountedPage[TimelineItem], operation_id="list_timeline", responses={410: told(410)})
 async def list_timeline(
     uow: Uow,
     regarding: Annotated[UUID | None, Query(description="Id of any record of any service.")] = None,

@@ -31,10 +31,3 @@ class TimelineItem(BaseModel):
     data: dict[str, Any] = Field(
         description="Of an activity its status, priority, due date and owner; of an event its main facts, never texts."
     )
-
-
-class TimelinePage(BaseModel):
-    """A page of a timeline."""
-
-    items: list[TimelineItem] = Field(description="Newest first.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")

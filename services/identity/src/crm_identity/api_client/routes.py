@@ -9,13 +9,12 @@ from crm_identity.api_client import commands
 from crm_identity.api_client.model import ApiClient
 from crm_identity.api_client.schemas import (
     ApiClientCreate,
-    ApiClientPage,
     ApiClientRead,
     ApiClientSecret,
     ApiClientUpdate,
 )
 from crm_kit.http.requests import NOT_KEYED, Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Deactivation
@@ -25,13 +24,13 @@ router = APIRouter(prefix="/api-clients", tags=["API clients"], route_class=abou
 CLIENTS = Listing(ApiClient, sortable=("created_at", "name"), default_sort="name")
 
 
-@router.get("", response_model=ApiClientPage, operation_id="list_api_clients")
+@router.get("", response_model=Page[ApiClientRead], operation_id="list_api_clients")
 async def list_api_clients(request: Request, uow: Uow) -> Response:
     """API clients: filter, sort by name or created_at, page. Secrets are never shown."""
     return await list_records(uow, CLIENTS, request)
 
 
-@router.post("/query", response_model=ApiClientPage, operation_id="query_api_clients")
+@router.post("/query", response_model=Page[ApiClientRead], operation_id="query_api_clients")
 async def query_api_clients(query: Query, uow: Uow) -> Response:
     """API clients by a JSON filter with and, or, not."""
     return await query_records(uow, CLIENTS, query)

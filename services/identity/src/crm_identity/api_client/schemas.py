@@ -46,11 +46,3 @@ class ApiClientSecret(ApiClientRead):
         " here.",
         examples=["crm_6cJ1m6kB3qJt4nCq0v9hQ2yXf8sZr5wLd7eUaTgPo1E"],
     )
-
-
-class ApiClientPage(BaseModel):
-    """A page of API clients."""
-
-    items: list[ApiClientRead] = Field(description="API clients in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -9,11 +9,10 @@ from crm_identity.business_unit import commands
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.business_unit.schemas import (
     BusinessUnitCreate,
-    BusinessUnitPage,
     BusinessUnitUpdate,
 )
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 
@@ -22,13 +21,13 @@ router = APIRouter(prefix="/business-units", tags=["business units"], route_clas
 UNITS = Listing(BusinessUnit, sortable=("created_at", "name"), default_sort="name")
 
 
-@router.get("", response_model=BusinessUnitPage, operation_id="list_business_units")
+@router.get("", response_model=Page[BusinessUnitRecord], operation_id="list_business_units")
 async def list_units(request: Request, uow: Uow) -> Response:
     """Business units: filter (`parent_id=` lists children), sort by name or created_at, page."""
     return await list_records(uow, UNITS, request)
 
 
-@router.post("/query", response_model=BusinessUnitPage, operation_id="query_business_units")
+@router.post("/query", response_model=Page[BusinessUnitRecord], operation_id="query_business_units")
 async def query_units(query: Query, uow: Uow) -> Response:
     """Business units by a JSON filter with and, or, not."""
     return await query_records(uow, UNITS, query)

@@ -5,7 +5,6 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from crm_contracts.identity import BusinessUnitRecord
 from crm_contracts.types import ShortText
 
 # The parent is the root unit that every installation has, so the example works as it stands.
@@ -28,11 +27,3 @@ class BusinessUnitUpdate(BaseModel):
 
     name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
     parent_id: UUID | None = Field(None, description="Unit above it; the root has none and gets none.")
-
-
-class BusinessUnitPage(BaseModel):
-    """A page of business units."""
-
-    items: list[BusinessUnitRecord] = Field(description="Units in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -9,11 +9,10 @@ from crm_identity.security_role import commands
 from crm_identity.security_role.model import SecurityRole
 from crm_identity.security_role.schemas import (
     SecurityRoleCreate,
-    SecurityRolePage,
     SecurityRoleUpdate,
 )
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 
@@ -22,13 +21,13 @@ router = APIRouter(prefix="/security-roles", tags=["security roles"], route_clas
 ROLES = Listing(SecurityRole, sortable=("created_at", "name"), default_sort="name")
 
 
-@router.get("", response_model=SecurityRolePage, operation_id="list_security_roles")
+@router.get("", response_model=Page[SecurityRoleRecord], operation_id="list_security_roles")
 async def list_roles(request: Request, uow: Uow) -> Response:
     """Security roles: filter, sort by name or created_at, page."""
     return await list_records(uow, ROLES, request)
 
 
-@router.post("/query", response_model=SecurityRolePage, operation_id="query_security_roles")
+@router.post("/query", response_model=Page[SecurityRoleRecord], operation_id="query_security_roles")
 async def query_roles(query: Query, uow: Uow) -> Response:
     """Security roles by a JSON filter with and, or, not."""
     return await query_records(uow, ROLES, query)

@@ -3,7 +3,6 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.access import EntityPrivileges
-from crm_contracts.identity import SecurityRoleRecord
 from crm_contracts.types import EntityName, ShortText
 
 PRIVILEGES = (
@@ -37,11 +36,3 @@ class SecurityRoleUpdate(BaseModel):
     privileges: dict[EntityName, EntityPrivileges | None] = Field(
         default_factory=dict, max_length=200, description=PRIVILEGES
     )
-
-
-class SecurityRolePage(BaseModel):
-    """A page of security roles."""
-
-    items: list[SecurityRoleRecord] = Field(description="Roles in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from crm_contracts.identity import TeamRecord
 from crm_identity.team import commands
 from crm_identity.team.model import Team
-from crm_identity.team.schemas import TeamCreate, TeamPage, TeamUpdate
+from crm_identity.team.schemas import TeamCreate, TeamUpdate
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 
@@ -18,13 +18,13 @@ router = APIRouter(prefix="/teams", tags=["teams"], route_class=about(Team))
 TEAMS = Listing(Team, sortable=("created_at", "name"), search="search_text", default_sort="name")
 
 
-@router.get("", response_model=TeamPage, operation_id="list_teams")
+@router.get("", response_model=Page[TeamRecord], operation_id="list_teams")
 async def list_teams(request: Request, uow: Uow) -> Response:
     """Teams: filter, search the name with `q`, sort by name or created_at, page."""
     return await list_records(uow, TEAMS, request)
 
 
-@router.post("/query", response_model=TeamPage, operation_id="query_teams")
+@router.post("/query", response_model=Page[TeamRecord], operation_id="query_teams")
 async def query_teams(query: Query, uow: Uow) -> Response:
     """Teams by a JSON filter with and, or, not."""
     return await query_records(uow, TEAMS, query)

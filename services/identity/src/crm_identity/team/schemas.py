@@ -4,7 +4,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.identity import TeamRecord
 from crm_contracts.types import ShortText
 
 
@@ -30,11 +29,3 @@ class TeamUpdate(BaseModel):
     role_ids: list[UUID] = Field(
         default_factory=list, max_length=100, description="Roles that every member gets; replaces the list."
     )
-
-
-class TeamPage(BaseModel):
-    """A page of teams."""
-
-    items: list[TeamRecord] = Field(description="Teams in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

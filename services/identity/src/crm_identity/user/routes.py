@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 
 from crm_identity.user import commands
 from crm_identity.user.model import User
-from crm_identity.user.schemas import PasswordReset, UserCreate, UserPage, UserRead, UserUpdate
+from crm_identity.user.schemas import PasswordReset, UserCreate, UserRead, UserUpdate
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 
@@ -17,13 +17,13 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=about(User))
 USERS = Listing(User, sortable=("created_at", "email", "name"), search="search_text", default_sort="name")
 
 
-@router.get("", response_model=UserPage, operation_id="list_users")
+@router.get("", response_model=Page[UserRead], operation_id="list_users")
 async def list_users(request: Request, uow: Uow) -> Response:
     """Users: filter, search name and address with `q`, sort by name, email or created_at, page."""
     return await list_records(uow, USERS, request)
 
 
-@router.post("/query", response_model=UserPage, operation_id="query_users")
+@router.post("/query", response_model=Page[UserRead], operation_id="query_users")
 async def query_users(query: Query, uow: Uow) -> Response:
     """Users by a JSON filter with and, or, not."""
     return await query_records(uow, USERS, query)

@@ -67,14 +67,6 @@ class UserRead(UserRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class UserPage(BaseModel):
-    """A page of users."""
-
-    items: list[UserRead] = Field(description="Users in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 class PasswordReset(BaseModel):
     """A password chosen for somebody else."""
 

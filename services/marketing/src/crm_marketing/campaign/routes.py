@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Request, Response
 
 from crm_contracts.access import Privilege
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
@@ -19,7 +19,6 @@ from crm_marketing.campaign.schemas import (
     CampaignCopy,
     CampaignCreate,
     CampaignFigures,
-    CampaignPage,
     CampaignRead,
     CampaignUpdate,
 )
@@ -29,7 +28,7 @@ router = APIRouter(prefix="/campaigns", tags=["campaigns"], route_class=about(Ca
 CAMPAIGNS = Listing(Campaign, sortable=("created_at", "modified_at", "name", "proposed_start"), search="search_text")
 
 
-@router.get("", response_model=CampaignPage, operation_id="list_campaigns")
+@router.get("", response_model=Page[CampaignRead], operation_id="list_campaigns")
 async def list_campaigns(request: Request, uow: Uow) -> Response:
     """Campaigns you may read: filter, search name, code and number with `q`, sort, page.
 
@@ -39,7 +38,7 @@ async def list_campaigns(request: Request, uow: Uow) -> Response:
     return await list_records(uow, CAMPAIGNS, request)
 
 
-@router.post("/query", response_model=CampaignPage, operation_id="query_campaigns")
+@router.post("/query", response_model=Page[CampaignRead], operation_id="query_campaigns")
 async def query_campaigns(query: Query, uow: Uow) -> Response:
     """Campaigns by a JSON filter with and, or, not."""
     return await query_records(uow, CAMPAIGNS, query)

@@ -78,14 +78,6 @@ class CampaignRead(CampaignRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class CampaignPage(BaseModel):
-    """A page of campaigns."""
-
-    items: list[CampaignRead] = Field(description="Campaigns in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 class CampaignCopy(BaseModel):
     """What the copy shall be (Dataverse: CopyCampaign)."""
 

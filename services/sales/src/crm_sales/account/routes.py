@@ -21,14 +21,14 @@ from crm_kit.importing.jobs import (
     job_status,
     list_jobs,
 )
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, Deactivation
 from crm_sales.account import commands
 from crm_sales.account.merge import merge_account
 from crm_sales.account.model import Account
-from crm_sales.account.schemas import AccountCreate, AccountMerge, AccountPage, AccountRead, AccountUpdate
+from crm_sales.account.schemas import AccountCreate, AccountMerge, AccountRead, AccountUpdate
 from crm_sales.contact_details import normal_details
 from crm_sales.duplicates.scanning import scan_duplicates
 from crm_sales.duplicates.schemas import (
@@ -47,13 +47,13 @@ router = APIRouter(prefix="/accounts", tags=["accounts"], route_class=about(Acco
 ACCOUNTS = Listing(Account, sortable=("created_at", "modified_at", "name", "tier"), search="search_text")
 
 
-@router.get("", response_model=AccountPage, operation_id="list_accounts")
+@router.get("", response_model=Page[AccountRead], operation_id="list_accounts")
 async def list_accounts(request: Request, uow: Uow) -> Response:
     """Accounts you may read: filter, search with `q`, sort by created_at, modified_at, name or tier, page."""
     return await list_records(uow, ACCOUNTS, request)
 
 
-@router.post("/query", response_model=AccountPage, operation_id="query_accounts")
+@router.post("/query", response_model=Page[AccountRead], operation_id="query_accounts")
 async def query_accounts(query: Query, uow: Uow) -> Response:
     """Accounts by a JSON filter with and, or, not."""
     return await query_records(uow, ACCOUNTS, query)

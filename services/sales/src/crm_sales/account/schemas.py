@@ -62,14 +62,6 @@ class AccountRead(AccountRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class AccountPage(BaseModel):
-    """A page of accounts."""
-
-    items: list[AccountRead] = Field(description="Accounts in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 AccountMergeField = Literal[
     "name",
     "parent_account_id",

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
@@ -17,7 +17,6 @@ from crm_sales.competitor.model import Competitor
 from crm_sales.competitor.schemas import (
     CompetitorCreate,
     CompetitorFigures,
-    CompetitorPage,
     CompetitorRead,
     CompetitorUpdate,
 )
@@ -27,7 +26,7 @@ router = APIRouter(prefix="/competitors", tags=["competitors"], route_class=abou
 COMPETITORS = Listing(Competitor, sortable=("created_at", "modified_at", "name"), search="search_text")
 
 
-@router.get("", response_model=CompetitorPage, operation_id="list_competitors")
+@router.get("", response_model=Page[CompetitorRead], operation_id="list_competitors")
 async def list_competitors(request: Request, uow: Uow) -> Response:
     """Competitors you may read: filter, search name and website with `q`, sort by created_at, modified_at or name, page.
 
@@ -36,7 +35,7 @@ async def list_competitors(request: Request, uow: Uow) -> Response:
     return await list_records(uow, COMPETITORS, request)
 
 
-@router.post("/query", response_model=CompetitorPage, operation_id="query_competitors")
+@router.post("/query", response_model=Page[CompetitorRead], operation_id="query_competitors")
 async def query_competitors(query: Query, uow: Uow) -> Response:
     """Competitors by a JSON filter with and, or, not."""
     return await query_records(uow, COMPETITORS, query)

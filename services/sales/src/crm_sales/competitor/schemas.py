@@ -46,14 +46,6 @@ class CompetitorRead(CompetitorRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class CompetitorPage(BaseModel):
-    """A page of competitors."""
-
-    items: list[CompetitorRead] = Field(description="Competitors in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 class CompetitorFigures(BaseModel):
     """How a competitor does against us, by the deals that you may read. Values are in base currency."""
 

@@ -21,7 +21,7 @@ from crm_kit.importing.jobs import (
     job_status,
     list_jobs,
 )
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment, Deactivation
@@ -29,7 +29,7 @@ from crm_sales.age import AGE
 from crm_sales.contact import commands
 from crm_sales.contact.merge import merge_contact
 from crm_sales.contact.model import Contact
-from crm_sales.contact.schemas import ContactCreate, ContactMerge, ContactPage, ContactRead, ContactUpdate
+from crm_sales.contact.schemas import ContactCreate, ContactMerge, ContactRead, ContactUpdate
 from crm_sales.contact_details import normal_details
 from crm_sales.duplicates.scanning import scan_duplicates
 from crm_sales.duplicates.schemas import (
@@ -53,7 +53,7 @@ CONTACTS = Listing(
 )
 
 
-@router.get("", response_model=ContactPage, operation_id="list_contacts")
+@router.get("", response_model=Page[ContactRead], operation_id="list_contacts")
 async def list_contacts(request: Request, uow: Uow) -> Response:
     """Contacts you may read: filter, search with `q`, sort, page.
 
@@ -63,7 +63,7 @@ async def list_contacts(request: Request, uow: Uow) -> Response:
     return await list_records(uow, CONTACTS, request)
 
 
-@router.post("/query", response_model=ContactPage, operation_id="query_contacts")
+@router.post("/query", response_model=Page[ContactRead], operation_id="query_contacts")
 async def query_contacts(query: Query, uow: Uow) -> Response:
     """Contacts by a JSON filter with and, or, not."""
     return await query_records(uow, CONTACTS, query)

@@ -69,14 +69,6 @@ class ContactRead(ContactRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class ContactPage(BaseModel):
-    """A page of contacts."""
-
-    items: list[ContactRead] = Field(description="Contacts in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 ContactMergeField = Literal[
     "first_name",
     "last_name",

@@ -6,25 +6,25 @@ from fastapi import APIRouter, Request, Response
 
 from crm_contracts.sales import ExchangeRateRecord
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_sales.exchange_rate import commands
 from crm_sales.exchange_rate.model import ExchangeRate
-from crm_sales.exchange_rate.schemas import ExchangeRateCreate, ExchangeRatePage, ExchangeRateUpdate
+from crm_sales.exchange_rate.schemas import ExchangeRateCreate, ExchangeRateUpdate
 
 router = APIRouter(prefix="/exchange-rates", tags=["exchange rates"], route_class=about(ExchangeRate))
 
 RATES = Listing(ExchangeRate, sortable=("valid_from", "created_at"), default_sort="-valid_from")
 
 
-@router.get("", response_model=ExchangeRatePage, operation_id="list_exchange_rates")
+@router.get("", response_model=Page[ExchangeRateRecord], operation_id="list_exchange_rates")
 async def list_exchange_rates(request: Request, uow: Uow) -> Response:
     """Rates, newest day first unless sorted by created_at; in force is the latest of a currency whose day has come."""
     return await list_records(uow, RATES, request)
 
 
-@router.post("/query", response_model=ExchangeRatePage, operation_id="query_exchange_rates")
+@router.post("/query", response_model=Page[ExchangeRateRecord], operation_id="query_exchange_rates")
 async def query_exchange_rates(query: Query, uow: Uow) -> Response:
     """Rates by a JSON filter with and, or, not."""
     return await query_records(uow, RATES, query)

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import ExchangeRateRecord
 from crm_contracts.types import CurrencyCode, Date, Rate
 
 
@@ -32,11 +31,3 @@ class ExchangeRateUpdate(BaseModel):
     currency: CurrencyCode = Field("", description="ISO 4217 code of the foreign currency; not the base currency.")
     rate: Rate = Field(Decimal(1), description="Units of base currency per unit of `currency`, above zero.")
     valid_from: Date = Field(date.min, description="First day it holds, YYYY-MM-DD; unique for each currency.")
-
-
-class ExchangeRatePage(BaseModel):
-    """A page of exchange rates."""
-
-    items: list[ExchangeRateRecord] = Field(description="Rates in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

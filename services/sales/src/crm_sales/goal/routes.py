@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
@@ -13,7 +13,7 @@ from crm_kit.records.patching import Assignment
 from crm_sales.goal import commands
 from crm_sales.goal.model import Goal
 from crm_sales.goal.progress import progress_of
-from crm_sales.goal.schemas import GoalCreate, GoalPage, GoalProgress, GoalRead, GoalUpdate
+from crm_sales.goal.schemas import GoalCreate, GoalProgress, GoalRead, GoalUpdate
 
 router = APIRouter(prefix="/goals", tags=["goals"], route_class=about(Goal))
 
@@ -24,7 +24,7 @@ GOALS = Listing(
 )
 
 
-@router.get("", response_model=GoalPage, operation_id="list_goals")
+@router.get("", response_model=Page[GoalRead], operation_id="list_goals")
 async def list_goals(request: Request, uow: Uow) -> Response:
     """Goals you may read: filter, search names with `q`, sort, page.
 
@@ -35,7 +35,7 @@ async def list_goals(request: Request, uow: Uow) -> Response:
     return await list_records(uow, GOALS, request)
 
 
-@router.post("/query", response_model=GoalPage, operation_id="query_goals")
+@router.post("/query", response_model=Page[GoalRead], operation_id="query_goals")
 async def query_goals(query: Query, uow: Uow) -> Response:
     """Goals by a JSON filter with and, or, not."""
     return await query_records(uow, GOALS, query)

@@ -91,14 +91,6 @@ class GoalRead(GoalRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class GoalPage(BaseModel):
-    """A page of goals."""
-
-    items: list[GoalRead] = Field(description="Goals in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 Value = Money | int
 """What a metric is measured in: Money in base currency for ``won_amount``, a whole number for the others."""
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
@@ -14,7 +14,7 @@ from crm_sales.invoice.credit import credit_invoice as credit
 from crm_sales.invoice.issue import issue_invoice as issue
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.payments import pay_invoice as pay
-from crm_sales.invoice.schemas import Credit, InvoiceCreate, InvoicePage, InvoiceRead, InvoiceUpdate, Payment
+from crm_sales.invoice.schemas import Credit, InvoiceCreate, InvoiceRead, InvoiceUpdate, Payment
 
 router = APIRouter(prefix="/invoices", tags=["invoices"], route_class=about(Invoice))
 
@@ -36,7 +36,7 @@ INVOICES = Listing(
 )
 
 
-@router.get("", response_model=InvoicePage, operation_id="list_invoices")
+@router.get("", response_model=Page[InvoiceRead], operation_id="list_invoices")
 async def list_invoices(request: Request, uow: Uow) -> Response:
     """Invoices and credit notes you may read: filter on any field, search name and number with `q`, sort by created_at,
     modified_at, name, number, issue_date, due_date, total.amount, total_base.amount, balance.amount or balance_base.amount,
@@ -48,7 +48,7 @@ async def list_invoices(request: Request, uow: Uow) -> Response:
     return await list_records(uow, INVOICES, request)
 
 
-@router.post("/query", response_model=InvoicePage, operation_id="query_invoices")
+@router.post("/query", response_model=Page[InvoiceRead], operation_id="query_invoices")
 async def query_invoices(query: Query, uow: Uow) -> Response:
     """Invoices and credit notes by a JSON filter with and, or, not."""
     return await query_records(uow, INVOICES, query)

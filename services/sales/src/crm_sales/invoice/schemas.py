@@ -115,11 +115,3 @@ class InvoiceRead(InvoiceRecord):
         " where you may not read it."
     )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class InvoicePage(BaseModel):
-    """A page of invoices."""
-
-    items: list[InvoiceRead] = Field(description="Invoices in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -21,7 +21,7 @@ from crm_kit.importing.jobs import (
     job_status,
     list_jobs,
 )
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
@@ -48,7 +48,6 @@ from crm_sales.lead.schemas import (
     LeadCreate,
     LeadDisqualification,
     LeadMerge,
-    LeadPage,
     LeadQualification,
     LeadRead,
     LeadUpdate,
@@ -64,7 +63,7 @@ LEADS = Listing(
 )
 
 
-@router.get("", response_model=LeadPage, operation_id="list_leads")
+@router.get("", response_model=Page[LeadRead], operation_id="list_leads")
 async def list_leads(request: Request, uow: Uow) -> Response:
     """Leads you may read: filter, search with `q`, sort, page.
 
@@ -75,7 +74,7 @@ async def list_leads(request: Request, uow: Uow) -> Response:
     return await list_records(uow, LEADS, request)
 
 
-@router.post("/query", response_model=LeadPage, operation_id="query_leads")
+@router.post("/query", response_model=Page[LeadRead], operation_id="query_leads")
 async def query_leads(query: Query, uow: Uow) -> Response:
     """Leads by a JSON filter with and, or, not."""
     return await query_records(uow, LEADS, query)

@@ -104,14 +104,6 @@ class LeadRead(LeadRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class LeadPage(BaseModel):
-    """A page of leads."""
-
-    items: list[LeadRead] = Field(description="Leads in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 class LeadDisqualification(BaseModel):
     """Why the lead came to nothing."""
 

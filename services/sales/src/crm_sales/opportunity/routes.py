@@ -21,7 +21,7 @@ from crm_kit.importing.jobs import (
     job_status,
     list_jobs,
 )
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
@@ -32,7 +32,6 @@ from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import (
     OpportunityCreate,
     OpportunityLoss,
-    OpportunityPage,
     OpportunityRead,
     OpportunityUpdate,
     OpportunityWin,
@@ -60,7 +59,7 @@ OPPORTUNITIES = Listing(
 )
 
 
-@router.get("", response_model=OpportunityPage, operation_id="list_opportunities")
+@router.get("", response_model=Page[OpportunityRead], operation_id="list_opportunities")
 async def list_opportunities(request: Request, uow: Uow) -> Response:
     """Opportunities you may read: filter, search with `q`, sort, page.
 
@@ -71,7 +70,7 @@ async def list_opportunities(request: Request, uow: Uow) -> Response:
     return await list_records(uow, OPPORTUNITIES, request)
 
 
-@router.post("/query", response_model=OpportunityPage, operation_id="query_opportunities")
+@router.post("/query", response_model=Page[OpportunityRead], operation_id="query_opportunities")
 async def query_opportunities(query: Query, uow: Uow) -> Response:
     """Opportunities by a JSON filter with and, or, not."""
     return await query_records(uow, OPPORTUNITIES, query)

@@ -96,14 +96,6 @@ class OpportunityRead(OpportunityRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class OpportunityPage(BaseModel):
-    """A page of opportunities."""
-
-    items: list[OpportunityRead] = Field(description="Opportunities in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 class StageChange(BaseModel):
     """The stage to go to: by name or by id, one of the two."""
 

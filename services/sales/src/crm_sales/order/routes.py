@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
@@ -15,7 +15,7 @@ from crm_sales.invoice.schemas import InvoiceRead
 from crm_sales.order import commands
 from crm_sales.order.fulfill import fulfill_order as deliver
 from crm_sales.order.model import Order
-from crm_sales.order.schemas import LineQuantities, OrderCreate, OrderPage, OrderRead, OrderUpdate
+from crm_sales.order.schemas import LineQuantities, OrderCreate, OrderRead, OrderUpdate
 
 router = APIRouter(prefix="/orders", tags=["orders"], route_class=about(Order))
 
@@ -37,14 +37,14 @@ ORDERS = Listing(
 Quantities = Annotated[LineQuantities | None, Body()]
 
 
-@router.get("", response_model=OrderPage, operation_id="list_orders")
+@router.get("", response_model=Page[OrderRead], operation_id="list_orders")
 async def list_orders(request: Request, uow: Uow) -> Response:
     """Orders you may read: filter on any field, search name and number with `q`, sort by created_at, modified_at, name,
     number, total.amount, total_base.amount, requested_delivery or submitted_at, page."""
     return await list_records(uow, ORDERS, request)
 
 
-@router.post("/query", response_model=OrderPage, operation_id="query_orders")
+@router.post("/query", response_model=Page[OrderRead], operation_id="query_orders")
 async def query_orders(query: Query, uow: Uow) -> Response:
     """Orders by a JSON filter with and, or, not."""
     return await query_records(uow, ORDERS, query)

@@ -97,11 +97,3 @@ class OrderRead(OrderRecord):
         " where you may not read it."
     )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class OrderPage(BaseModel):
-    """A page of orders."""
-
-    items: list[OrderRead] = Field(description="Orders in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

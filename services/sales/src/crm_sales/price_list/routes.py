@@ -6,13 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Deactivation
 from crm_sales.price_list import commands
 from crm_sales.price_list.model import PriceList
-from crm_sales.price_list.schemas import PriceListCreate, PriceListPage, PriceListRead, PriceListUpdate
+from crm_sales.price_list.schemas import PriceListCreate, PriceListRead, PriceListUpdate
 
 router = APIRouter(prefix="/price-lists", tags=["price lists"], route_class=about(PriceList))
 
@@ -23,13 +23,13 @@ PRICE_LISTS = Listing(
 )
 
 
-@router.get("", response_model=PriceListPage, operation_id="list_price_lists")
+@router.get("", response_model=Page[PriceListRead], operation_id="list_price_lists")
 async def list_price_lists(request: Request, uow: Uow) -> Response:
     """Price lists: filter, search with `q`, sort by created_at, modified_at, name, valid_from or valid_to, page."""
     return await list_records(uow, PRICE_LISTS, request)
 
 
-@router.post("/query", response_model=PriceListPage, operation_id="query_price_lists")
+@router.post("/query", response_model=Page[PriceListRead], operation_id="query_price_lists")
 async def query_price_lists(query: Query, uow: Uow) -> Response:
     """Price lists by a JSON filter with and, or, not."""
     return await query_records(uow, PRICE_LISTS, query)

@@ -41,11 +41,3 @@ class PriceListRead(PriceListRecord):
     """A price list as you may see it."""
 
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class PriceListPage(BaseModel):
-    """A page of price lists."""
-
-    items: list[PriceListRead] = Field(description="Price lists in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

@@ -6,19 +6,19 @@ from fastapi import APIRouter, Request, Response
 
 from crm_contracts.sales import PriceListItemRecord
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_sales.price_list_item import commands
 from crm_sales.price_list_item.model import PriceListItem
-from crm_sales.price_list_item.schemas import PriceListItemCreate, PriceListItemPage, PriceListItemUpdate
+from crm_sales.price_list_item.schemas import PriceListItemCreate, PriceListItemUpdate
 
 router = APIRouter(prefix="/price-list-items", tags=["price list items"], route_class=about(PriceListItem))
 
 ITEMS = Listing(PriceListItem, sortable=("created_at", "modified_at"))
 
 
-@router.get("", response_model=PriceListItemPage, operation_id="list_price_list_items")
+@router.get("", response_model=Page[PriceListItemRecord], operation_id="list_price_list_items")
 async def list_price_list_items(request: Request, uow: Uow) -> Response:
     """Prices: filter by `price_list_id`, `product_id` or any other field, sort by created_at or modified_at, page.
 
@@ -27,7 +27,7 @@ async def list_price_list_items(request: Request, uow: Uow) -> Response:
     return await list_records(uow, ITEMS, request)
 
 
-@router.post("/query", response_model=PriceListItemPage, operation_id="query_price_list_items")
+@router.post("/query", response_model=Page[PriceListItemRecord], operation_id="query_price_list_items")
 async def query_price_list_items(query: Query, uow: Uow) -> Response:
     """Prices by a JSON filter with and, or, not."""
     return await query_records(uow, ITEMS, query)

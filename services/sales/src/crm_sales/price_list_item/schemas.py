@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import PriceListItemRecord, PricingMethod, VolumeBreaks
+from crm_contracts.sales import PricingMethod, VolumeBreaks
 from crm_contracts.types import NonNegativeMoney, PricePercent
 
 
@@ -55,11 +55,3 @@ class PriceListItemUpdate(PriceListItemFields):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"pricing_method": "percent_of_list", "percent": 95, "amount": None}]}
     )
-
-
-class PriceListItemPage(BaseModel):
-    """A page of prices."""
-
-    items: list[PriceListItemRecord] = Field(description="Prices in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

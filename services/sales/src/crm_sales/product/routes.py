@@ -5,13 +5,13 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.filtering import Below
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_sales.product import commands
 from crm_sales.product.model import Product
-from crm_sales.product.schemas import ProductCreate, ProductPage, ProductRead, ProductUpdate
+from crm_sales.product.schemas import ProductCreate, ProductRead, ProductUpdate
 
 router = APIRouter(prefix="/products", tags=["products"], route_class=about(Product))
 
@@ -23,7 +23,7 @@ PRODUCTS = Listing(
 )
 
 
-@router.get("", response_model=ProductPage, operation_id="list_products")
+@router.get("", response_model=Page[ProductRead], operation_id="list_products")
 async def list_products(request: Request, uow: Uow) -> Response:
     """Products and families: filter, search name and number with `q`, sort by created_at, modified_at, name or number, page.
 
@@ -33,7 +33,7 @@ async def list_products(request: Request, uow: Uow) -> Response:
     return await list_records(uow, PRODUCTS, request)
 
 
-@router.post("/query", response_model=ProductPage, operation_id="query_products")
+@router.post("/query", response_model=Page[ProductRead], operation_id="query_products")
 async def query_products(query: Query, uow: Uow) -> Response:
     """Products by a JSON filter with and, or, not."""
     return await query_records(uow, PRODUCTS, query)

@@ -72,11 +72,3 @@ class ProductRead(ProductRecord):
     """A product as you may see it."""
 
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class ProductPage(BaseModel):
-    """A page of products."""
-
-    items: list[ProductRead] = Field(description="Products in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

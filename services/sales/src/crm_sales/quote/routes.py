@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
@@ -15,7 +15,7 @@ from crm_sales.order.schemas import OrderOfQuote, OrderRead
 from crm_sales.quote import commands
 from crm_sales.quote.drafting import revise_quote as revise
 from crm_sales.quote.model import Quote
-from crm_sales.quote.schemas import QuoteCreate, QuotePage, QuoteRead, QuoteUpdate
+from crm_sales.quote.schemas import QuoteCreate, QuoteRead, QuoteUpdate
 
 router = APIRouter(prefix="/quotes", tags=["quotes"], route_class=about(Quote))
 
@@ -36,7 +36,7 @@ QUOTES = Listing(
 )
 
 
-@router.get("", response_model=QuotePage, operation_id="list_quotes")
+@router.get("", response_model=Page[QuoteRead], operation_id="list_quotes")
 async def list_quotes(request: Request, uow: Uow) -> Response:
     """Quotes: filter on any field, search name and number with `q`, sort by created_at, modified_at, name, number, revision,
     total.amount, total_base.amount, effective_to or closed_at, page.
@@ -46,7 +46,7 @@ async def list_quotes(request: Request, uow: Uow) -> Response:
     return await list_records(uow, QUOTES, request)
 
 
-@router.post("/query", response_model=QuotePage, operation_id="query_quotes")
+@router.post("/query", response_model=Page[QuoteRead], operation_id="query_quotes")
 async def query_quotes(query: Query, uow: Uow) -> Response:
     """Quotes by a JSON filter with and, or, not."""
     return await query_records(uow, QUOTES, query)

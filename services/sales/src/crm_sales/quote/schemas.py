@@ -1,6 +1,6 @@
 """What clients send about quotes and what they get."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from crm_contracts.sales import QuoteRecord
 from crm_contracts.types import CurrencyCode, Date, Maybe, ShortText
@@ -67,11 +67,3 @@ class QuoteRead(QuoteRecord):
         " where you may not read it."
     )
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class QuotePage(BaseModel):
-    """A page of quotes."""
-
-    items: list[QuoteRead] = Field(description="Quotes in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

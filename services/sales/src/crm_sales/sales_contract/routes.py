@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
@@ -13,7 +13,6 @@ from crm_sales.sales_contract import commands
 from crm_sales.sales_contract.model import SalesContract
 from crm_sales.sales_contract.schemas import (
     SalesContractCreate,
-    SalesContractPage,
     SalesContractRead,
     SalesContractTermination,
     SalesContractUpdate,
@@ -36,7 +35,7 @@ CONTRACTS = Listing(
 )
 
 
-@router.get("", response_model=SalesContractPage, operation_id="list_sales_contracts")
+@router.get("", response_model=Page[SalesContractRead], operation_id="list_sales_contracts")
 async def list_contracts(request: Request, uow: Uow) -> Response:
     """Sales contracts you may read: filter, search name and number with `q`, sort, page.
 
@@ -47,7 +46,7 @@ async def list_contracts(request: Request, uow: Uow) -> Response:
     return await list_records(uow, CONTRACTS, request)
 
 
-@router.post("/query", response_model=SalesContractPage, operation_id="query_sales_contracts")
+@router.post("/query", response_model=Page[SalesContractRead], operation_id="query_sales_contracts")
 async def query_contracts(query: Query, uow: Uow) -> Response:
     """Sales contracts by a JSON filter with and, or, not."""
     return await query_records(uow, CONTRACTS, query)

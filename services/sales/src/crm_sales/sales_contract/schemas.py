@@ -66,14 +66,6 @@ class SalesContractRead(SalesContractRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class SalesContractPage(BaseModel):
-    """A page of sales contracts."""
-
-    items: list[SalesContractRead] = Field(description="Contracts in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 class SalesContractTermination(BaseModel):
     """Why a contract is broken off."""
 

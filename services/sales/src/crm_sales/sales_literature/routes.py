@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Deactivation
@@ -14,7 +14,6 @@ from crm_sales.sales_literature import commands
 from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.sales_literature.schemas import (
     SalesLiteratureCreate,
-    SalesLiteraturePage,
     SalesLiteratureRead,
     SalesLiteratureUpdate,
 )
@@ -26,7 +25,7 @@ LITERATURE = Listing(
 )
 
 
-@router.get("", response_model=SalesLiteraturePage, operation_id="list_sales_literature")
+@router.get("", response_model=Page[SalesLiteratureRead], operation_id="list_sales_literature")
 async def list_literature(request: Request, uow: Uow) -> Response:
     """The library: filter, search title and keywords with `q`, sort, page.
 
@@ -36,7 +35,7 @@ async def list_literature(request: Request, uow: Uow) -> Response:
     return await list_records(uow, LITERATURE, request)
 
 
-@router.post("/query", response_model=SalesLiteraturePage, operation_id="query_sales_literature")
+@router.post("/query", response_model=Page[SalesLiteratureRead], operation_id="query_sales_literature")
 async def query_literature(query: Query, uow: Uow) -> Response:
     """Sales literature by a JSON filter with and, or, not."""
     return await query_records(uow, LITERATURE, query)

@@ -54,11 +54,3 @@ class SalesLiteratureRead(SalesLiteratureRecord):
     """A piece of literature as you may see it."""
 
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
-
-
-class SalesLiteraturePage(BaseModel):
-    """A page of sales literature."""
-
-    items: list[SalesLiteratureRead] = Field(description="Pieces in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

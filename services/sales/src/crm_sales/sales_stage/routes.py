@@ -6,25 +6,25 @@ from fastapi import APIRouter, Request, Response
 
 from crm_contracts.sales import SalesStageRecord
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_sales.sales_stage import commands
 from crm_sales.sales_stage.model import SalesStage
-from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStagePage, SalesStageUpdate
+from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStageUpdate
 
 router = APIRouter(prefix="/sales-stages", tags=["sales stages"], route_class=about(SalesStage))
 
 STAGES = Listing(SalesStage, sortable=("position", "created_at"), default_sort="position")
 
 
-@router.get("", response_model=SalesStagePage, operation_id="list_sales_stages")
+@router.get("", response_model=Page[SalesStageRecord], operation_id="list_sales_stages")
 async def list_sales_stages(request: Request, uow: Uow) -> Response:
     """The stages a deal goes through, in their order unless sorted by created_at."""
     return await list_records(uow, STAGES, request)
 
 
-@router.post("/query", response_model=SalesStagePage, operation_id="query_sales_stages")
+@router.post("/query", response_model=Page[SalesStageRecord], operation_id="query_sales_stages")
 async def query_sales_stages(query: Query, uow: Uow) -> Response:
     """Stages by a JSON filter with and, or, not."""
     return await query_records(uow, STAGES, query)

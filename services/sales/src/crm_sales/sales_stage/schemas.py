@@ -4,7 +4,6 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import SalesStageRecord
 from crm_contracts.types import Count, Percent, ShortText
 
 
@@ -28,11 +27,3 @@ class SalesStageUpdate(BaseModel):
     name: ShortText = Field("", description="Name, unique, 1 to 200 characters.", validate_default=False)
     position: Count = Field(0, description="Order among the stages, lowest first.")
     probability: Percent = Field(Decimal(0), description="Default chance to win in percent, 0 to 100.")
-
-
-class SalesStagePage(BaseModel):
-    """A page of sales stages."""
-
-    items: list[SalesStageRecord] = Field(description="Stages in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")

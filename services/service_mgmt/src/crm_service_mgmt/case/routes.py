@@ -6,13 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import created, gone, one, read
+from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
 from crm_service_mgmt.case import commands
 from crm_service_mgmt.case.model import Case
-from crm_service_mgmt.case.schemas import CaseCreate, CasePage, CaseRead, CaseResolve, CaseUpdate
+from crm_service_mgmt.case.schemas import CaseCreate, CaseRead, CaseResolve, CaseUpdate
 
 router = APIRouter(prefix="/cases", tags=["cases"], route_class=about(Case))
 
@@ -24,7 +24,7 @@ CASES = Listing(
 )
 
 
-@router.get("", response_model=CasePage, operation_id="list_cases")
+@router.get("", response_model=Page[CaseRead], operation_id="list_cases")
 async def list_cases(request: Request, uow: Uow) -> Response:
     """Cases you may read: filter, search title and number with `q`, sort, page.
 
@@ -35,7 +35,7 @@ async def list_cases(request: Request, uow: Uow) -> Response:
     return await list_records(uow, CASES, request)
 
 
-@router.post("/query", response_model=CasePage, operation_id="query_cases")
+@router.post("/query", response_model=Page[CaseRead], operation_id="query_cases")
 async def query_cases(query: Query, uow: Uow) -> Response:
     """Cases by a JSON filter with and, or, not."""
     return await query_records(uow, CASES, query)

@@ -77,14 +77,6 @@ class CaseRead(CaseRecord):
     allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
 
 
-class CasePage(BaseModel):
-    """A page of cases."""
-
-    items: list[CaseRead] = Field(description="Cases in the order asked for.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
-
-
 class CaseResolve(BaseModel):
     """How the case was resolved (Dataverse: IncidentResolution)."""
 

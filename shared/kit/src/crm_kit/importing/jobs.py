@@ -19,7 +19,7 @@ from crm_kit.importing.files import MAX_CELL, MAX_COLUMNS, Row, open_rows
 from crm_kit.importing.importer import Importer
 from crm_kit.importing.mapping import FieldMapping, default_mapping
 from crm_kit.importing.storing import Quota, Storing
-from crm_kit.records.answers import READ_HEADERS
+from crm_kit.records.answers import READ_HEADERS, UncountedPage
 from crm_kit.records.listing import MAX_PAGE
 from crm_kit.store.presenter import to_json
 from crm_kit.store.record import new_id
@@ -85,11 +85,7 @@ class ImportJob(BaseModel):
     finished_at: UtcDatetime | None = Field(description="When it ended.")
 
 
-class ImportJobPage(BaseModel):
-    """A page of imports."""
-
-    items: list[ImportJob] = Field(description="Newest first.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+ImportJobPage = UncountedPage[ImportJob]
 
 
 async def accept(

@@ -1,12 +1,16 @@
 """What routes return: a record, a created record, nothing, or a page; built from rows, serialised once."""
 
+import inspect
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from functools import cache
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Request
 from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from crm_contracts.access import Privilege
 from crm_kit.access.privileges import Principal
@@ -28,6 +32,34 @@ from crm_kit.work.uow import UnitOfWork
 
 READ_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization"}
 SEEN = 50_000
+T = TypeVar("T")
+
+
+class UncountedPage(BaseModel, Generic[T]):
+    """A page of a list whose matches are never counted."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    items: list[T] = Field(description="What is on this page, in the order of the list.")
+    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> Any:
+        """The page of these items, a model with a name of its own: a generic one would be `Page_LeadRead_` in OpenAPI."""
+        made = super().__class_getitem__(item)
+        return made if isinstance(item, TypeVar) else _named(made, item)
+
+
+class Page(UncountedPage[T], Generic[T]):
+    """A page of a list."""
+
+    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+
+
+@cache
+def _named(page: type[BaseModel], item: type[BaseModel]) -> type[BaseModel]:
+    name = re.sub("(Read|Record|Item)$", "", item.__name__) + "Page"
+    return create_model(name, __base__=page, __doc__=inspect.getdoc(page), __module__=item.__module__)
 
 
 def has_actions(entity: type[Record]) -> bool:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.types import UtcDatetime
 from crm_kit.errors import DomainError, FieldError, Merged, NotFound
-from crm_kit.records.answers import READ_HEADERS
+from crm_kit.records.answers import READ_HEADERS, UncountedPage
 from crm_kit.records.listing import DEFAULT_PAGE, MAX_PAGE
 from crm_kit.store.presenter import Presenter, presenter_of, to_json
 from crm_kit.store.record import Record
@@ -32,11 +32,7 @@ class HistoryItem(BaseModel):
     record: dict[str, Any] | None = Field(description="The record as created, or as it last was before its deletion.")
 
 
-class HistoryPage(BaseModel):
-    """A page of history."""
-
-    items: list[HistoryItem] = Field(description="Newest first.")
-    next: str | None = Field(description="Value for `after` of the next page; null at the end.")
+HistoryPage = UncountedPage[HistoryItem]
 
 
 async def history(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: Request) -> Response:
