@@ -6,7 +6,7 @@ from crm_activities.projections.link import forget_links, keep_links
 from crm_activities.projections.names import NAMELESS
 from crm_activities.projections.record_ref import RecordRef, keep_refs
 from crm_activities.projections.timeline_event import TimelineEvent, keep_timeline
-from crm_contracts.catalogue import all_events, events_about
+from crm_contracts.catalogue import all_entities, happenings
 from crm_contracts.sales import ACCOUNT, CONTACT, LEAD, AccountMerged, ContactMerged, LeadMerged, OpportunityWon
 from crm_contracts.service import CaseResolved
 from crm_kit.copies.directory_feed import follow_identity
@@ -15,14 +15,10 @@ from crm_kit.events.consumers import Consumers
 CONSUMERS = Consumers("activities")
 follow_identity(CONSUMERS, "activities")
 
-# A snapshot tells a state and no event: it reaches the copies through their handlers of ``.updated``.
-HAPPENINGS = tuple(
-    event for event in all_events() if event.entity.name not in NAMELESS and ".snapshot.v" not in event.type
-)
+HAPPENINGS = tuple(event for entity in all_entities() if entity.name not in NAMELESS for event in happenings(entity))
 
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.refs")(keep_refs)
-LINKING = (event for entity in (LEAD, ACCOUNT, CONTACT) for event in events_about(entity) if event in HAPPENINGS)
-
+LINKING = (event for entity in (LEAD, ACCOUNT, CONTACT) for event in happenings(entity))
 CONSUMERS.raw_projection(*LINKING, group="activities.refs")(keep_links)
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)
 CONSUMERS.keeps("activities.refs", RecordRef.__tablename__, *{event.entity for event in HAPPENINGS}, kind="type")

@@ -1,6 +1,6 @@
 """What insights listens to: who is who, and everything that figures about selling are made of."""
 
-from crm_contracts.catalogue import Entity, Event, events_about
+from crm_contracts.catalogue import happenings
 from crm_contracts.sales import LEAD, OPPORTUNITY, SALES_STAGE
 from crm_insights.projections.deal import Deal, keep_deals
 from crm_insights.projections.lead_ref import LeadRef, keep_leads
@@ -10,12 +10,6 @@ from crm_kit.events.consumers import Consumers
 
 CONSUMERS = Consumers("insights")
 follow_identity(CONSUMERS, "insights")
-
-
-def happenings(entity: Entity) -> list[type[Event]]:
-    """Every event about an entity but its snapshot, which reaches copies through their handlers of ``.updated``."""
-    return [event for event in events_about(entity) if ".snapshot.v" not in event.type]
-
 
 CONSUMERS.raw_projection(*happenings(LEAD), group="insights.leads")(keep_leads)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="insights.deals")(keep_deals)

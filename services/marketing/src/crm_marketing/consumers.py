@@ -1,6 +1,6 @@
 """What marketing listens to: who is who, and what became of the leads and deals of its campaigns."""
 
-from crm_contracts.catalogue import Entity, Event, events_about
+from crm_contracts.catalogue import happenings
 from crm_contracts.sales import LEAD, OPPORTUNITY
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers
@@ -9,12 +9,6 @@ from crm_marketing.projections.lead_ref import LeadRef, keep_leads
 
 CONSUMERS = Consumers("marketing")
 follow_identity(CONSUMERS, "marketing")
-
-
-def happenings(entity: Entity) -> list[type[Event]]:
-    """Every event about an entity but its snapshot, which reaches copies through their handlers of ``.updated``."""
-    return [event for event in events_about(entity) if ".snapshot.v" not in event.type]
-
 
 CONSUMERS.raw_projection(*happenings(LEAD), group="marketing.leads")(keep_leads)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="marketing.deals")(keep_deals)

@@ -1,7 +1,7 @@
 """What sales listens to: who is who and in which team, which cases were resolved, and which campaigns there are. Goals are
 made of the first two; leads and deals refer to the last."""
 
-from crm_contracts.catalogue import Entity, Event, events_about
+from crm_contracts.catalogue import happenings
 from crm_contracts.identity import USER
 from crm_contracts.marketing import CAMPAIGN
 from crm_contracts.service import CASE
@@ -13,12 +13,6 @@ from crm_sales.projections.member_ref import MemberRef, keep_members
 
 CONSUMERS = Consumers("sales")
 follow_identity(CONSUMERS, "sales")
-
-
-def happenings(entity: Entity) -> list[type[Event]]:
-    """Every event about an entity but its snapshot, which reaches copies through their handlers of ``.updated``."""
-    return [event for event in events_about(entity) if ".snapshot.v" not in event.type]
-
 
 CONSUMERS.raw_projection(*happenings(USER), group="sales.members")(keep_members)
 CONSUMERS.raw_projection(*happenings(CASE), group="sales.cases")(keep_cases)

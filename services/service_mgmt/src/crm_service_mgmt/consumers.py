@@ -1,6 +1,6 @@
 """What service management listens to: who is who, who the customers are, who takes whose place, and what is sold."""
 
-from crm_contracts.catalogue import events_about
+from crm_contracts.catalogue import happenings
 from crm_contracts.sales import ACCOUNT, CONTACT, PRODUCT, AccountMerged, ContactMerged
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers
@@ -10,8 +10,8 @@ from crm_service_mgmt.projections.product_ref import ProductRef, keep_products
 
 CONSUMERS = Consumers("service")
 follow_identity(CONSUMERS, "service")
-CONSUMERS.raw_projection(*events_about(ACCOUNT), *events_about(CONTACT), group="service.customers")(keep_customers)
+CONSUMERS.raw_projection(*happenings(ACCOUNT), *happenings(CONTACT), group="service.customers")(keep_customers)
 CONSUMERS.step(AccountMerged, ContactMerged, group="service.merges")(move_cases)
-CONSUMERS.raw_projection(*events_about(PRODUCT), group="service.products")(keep_products)
+CONSUMERS.raw_projection(*happenings(PRODUCT), group="service.products")(keep_products)
 CONSUMERS.keeps("service.customers", CustomerRef.__tablename__, ACCOUNT, CONTACT)
 CONSUMERS.keeps("service.products", ProductRef.__tablename__, PRODUCT)

@@ -116,6 +116,11 @@ def events_about(entity: Entity) -> tuple[type[Event], ...]:
     return tuple(event for event in all_events() if event.entity is entity)
 
 
+def happenings(entity: Entity) -> tuple[type[Event], ...]:
+    """Every event about an entity but its snapshot, which reaches copies through their handlers of ``.updated``."""
+    return tuple(event for event in events_about(entity) if ".snapshot.v" not in event.type)
+
+
 @cache
 def all_entities() -> tuple[Entity, ...]:
     """Every entity that publishes events, by service and name."""
