@@ -119,6 +119,39 @@ async def test_sixteen_writers_and_three_relays_keep_each_records_order(runtime:
     assert await rows(runtime, inversions) == [(0,)]
 
 
+async def test_events_whose_numbers_were_given_twice_get_new_ones_and_go_out_in_order(
+    runtime: Runtime, publisher: Publisher, amqp_url: str
+) -> None:
+    """What a crash does to a copied database: its sequence goes back to where the copy began."""
+    first, second = await make_things(runtime, 2)
+    relay = Relay("mini", runtime.db, publisher, runtime.notifier)
+    for name in ("a", "b", "c"):
+        await rename(runtime, first, name)
+    assert await relay.drain() == 5
+    await rows(runtime, "select setval(pg_get_serial_sequence('outbox', 'seq'), (select min(seq) from outbox))")
+    for name in ("d", "e"):
+        await rename(runtime, first, name)
+        await rename(runtime, second, name)
+    running = asyncio.create_task(relay.run())
+
+    async def all_are_out() -> bool:
+        return await rows(runtime, PENDING) == [(0,)]
+
+    await until(all_are_out)
+    relay.stop()
+    await running
+    numbers = "select count(*), count(distinct seq) from outbox"
+    assert await rows(runtime, numbers) == [(9, 9)]
+    inversions = (
+        "select count(*) from outbox a join outbox b using (entity_id)"
+        " where a.seq < b.seq and a.entity_version > b.entity_version"
+    )
+    assert await rows(runtime, inversions) == [(0,)]
+    # What was sent before its mark was refused comes once more, as after any crash.
+    deliveries = await receive(amqp_url, 13)
+    assert versions(deliveries) == {str(first): [1, 2, 3, 4, 5, 6], str(second): [1, 2, 3]}
+
+
 async def test_a_broker_that_is_away_costs_no_attempt(runtime: Runtime, amqp_url: str) -> None:
     await make_things(runtime, 3)
     nowhere = urlunsplit(urlsplit(amqp_url)._replace(netloc="guest:guest@127.0.0.1:1"))

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, failpoints
@@ -31,7 +31,7 @@ from crm_kit.signals.metrics import counter, gauge, histogram
 from crm_kit.signals.telemetry import SpanKind, event_spans
 from crm_kit.store.database import Database, fetch
 from crm_kit.store.notify import Notifier
-from crm_kit.work.outbox import SHARDS, WAKE_CHANNEL, stamped
+from crm_kit.work.outbox import SENT, SHARDS, WAKE_CHANNEL, stamped
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +88,18 @@ update outbox set attempts = attempts + 1, next_attempt_at = held.at, last_error
 from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as held(seq, at, error)
 where outbox.seq = held.seq and outbox.state = 'pending'
 """
+# Of a record whose number is taken all that is pending goes to new numbers, so that it keeps its order.
+_NUMBERED_TWICE = f"""
+select seq from outbox where state = 'pending' and entity_id in (
+  select o.entity_id from outbox o where o.state = 'pending' and exists (select from {SENT.parent} s where s.seq = o.seq))
+order by seq
+"""
+_LOCK_SHARDS = "select from outbox_shard order by shard for update"
+_CATCH_UP = """
+select setval(own, greatest((select max(seq) from outbox), nextval(own)))
+from (select pg_get_serial_sequence('outbox', 'seq')::regclass as own) sequence
+"""
+_RENUMBER = "update outbox set seq = default where state = 'pending' and seq = $1"
 
 
 def message_of(row: Any, service: str, *, routing_key: str | None = None) -> Outgoing:
@@ -135,6 +147,10 @@ class Relay:
             began = loop.time()
             try:
                 published = await self.drain() if woken or self._more or await self._any_pending() else 0
+            except IntegrityError as error:
+                await self._after_refusal(error)
+                await backoff.wait()
+                continue
             except (BrokerDown, OSError, SQLAlchemyError) as error:
                 log.warning(
                     "relay.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
@@ -146,6 +162,37 @@ class Relay:
                 if published:
                     await asyncio.sleep(max(0.0, began + ROUND_SECONDS - loop.time()))
                 woken = await self._rest()
+
+    async def _after_refusal(self, error: IntegrityError) -> None:
+        """Find out why marks were refused. A sequence that went back gave numbers a second time: those get new ones."""
+        try:
+            renumbered = await self.renumber()
+        except (OSError, SQLAlchemyError) as again:
+            log.warning("relay.waiting", error=type(again).__name__)
+            return
+        if renumbered:
+            log.error(
+                "relay.renumbered",
+                events=renumbered,
+                reason="the sequence of the outbox went back; events were given numbers that others have",
+            )
+        else:
+            log.error("relay.refused", error=type(error.orig).__name__)
+
+    async def renumber(self) -> int:
+        """Give new numbers to pending events whose numbers published ones have, and to what follows them of their records.
+
+        A sequence goes back when a database is a copy of another (``create database … template``), and its server crashes
+        soon after: PostgreSQL has the numbers that it draws ahead in the log of the original only. Returns how many.
+        """
+        async with self._db.begin() as conn:
+            await conn.exec_driver_sql(_LOCK_SHARDS)
+            taken = list((await conn.exec_driver_sql(_NUMBERED_TWICE)).scalars())
+            if taken:
+                await conn.exec_driver_sql(_CATCH_UP)
+            for seq in taken:
+                await conn.exec_driver_sql(_RENUMBER, (seq,))
+        return len(taken)
 
     async def _rest(self) -> bool:
         """Wait to be woken, or else until it is time to look all the same; returns which."""
