@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.ours import ours
-from bench.report import Outcome, measure, table, write_json
+from bench.report import Outcome, measure, prices, table, write_json
 from bench.scenes import SCENES, Options, Ours, nobody
 from bench.suite import suite
 
@@ -66,6 +66,8 @@ def main() -> int:
         asyncio.run(measured(args, outcomes))
     finally:
         print(table(outcomes))
+        if by_process := prices(outcomes):
+            print(f"\n{by_process}")
         write_json(outcomes, args.json, rounds=args.rounds, seconds=args.seconds)
     return 1 if any(outcome.passed is False for outcome in outcomes) else 0
 

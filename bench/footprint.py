@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from bench.report import Sample
@@ -22,6 +22,13 @@ def groups(suite: Suite) -> Mapping[str, set[int]]:
     of_servers = {name: _below(pid, children) for name, pid in servers.items()}
     ours = _below(int(suite.status["supervisor_pid"]), children)
     return {"ours": ours.difference(*of_servers.values()), **of_servers}
+
+
+def by_process(suite: Suite) -> Mapping[str, set[int]]:
+    """Process ids by the name of a process of ours, `supervisor`, and the server; those of a server are all it started."""
+    found = {one["name"]: {int(one["pid"])} for one in suite.status["services"]}
+    found["supervisor"] = {int(suite.status["supervisor_pid"])}
+    return found | {name: pids for name, pids in groups(suite).items() if name != "ours"}
 
 
 def memory(suite: Suite, *, servers: bool) -> Sample:
@@ -48,13 +55,19 @@ def proportional(pid: int) -> int:
     return next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
 
 
+def used(pids: Collection[int]) -> float:
+    """Seconds of processor time of processes; of several also what those of their children took that have ended."""
+    return sum(_used(pid, with_ended=len(pids) > 1) for pid in pids)
+
+
 def _seconds(suite: Suite) -> dict[str, float]:
     return {name: sum(_used(pid) for pid in pids) for name, pids in groups(suite).items()}
 
 
-def _used(pid: int) -> float:
-    fields = _stat(pid)
-    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
+def _used(pid: int, *, with_ended: bool = False) -> float:
+    # utime, stime, cutime, cstime of proc_pid_stat(5)
+    fields = _stat(pid)[11 : 15 if with_ended else 13]
+    return sum(map(int, fields)) / _TICKS
 
 
 def _stat(pid: int) -> list[str]:

@@ -128,6 +128,28 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+PRICE = "ms of processor"
+"""The unit of rows whose samples tell what each process took."""
+
+
+def prices(outcomes: Sequence[Outcome]) -> str:
+    """What one piece of work costs, by process; empty unless that was measured."""
+    found = {outcome.name: by_process(outcome) for outcome in outcomes if outcome.unit == PRICE and outcome.values}
+    if not found:
+        return ""
+    processes = sorted({process for costs in found.values() for process in costs})
+    lines = [cells([PRICE, *found]), cells(["---"] * (len(found) + 1))]
+    lines += [cells([name, *(f"{costs.get(name, 0.0):.2f}" for costs in found.values())]) for name in processes]
+    return "\n".join([*lines, cells(["all", *(f"{sum(costs.values()):.2f}" for costs in found.values())])])
+
+
+def by_process(outcome: Outcome) -> dict[str, float]:
+    """Medians of what our samples tell of each process."""
+    samples = outcome.samples["ours"]
+    names = dict.fromkeys(name for sample in samples for name in sample.detail)
+    return {name: median(sample.detail.get(name, 0.0) for sample in samples) for name in names}
+
+
 def cells(values: Sequence[str]) -> str:
     return f"| {' | '.join(values)} |"
 

@@ -13,7 +13,7 @@ from bench.ceilings.apps import Ceilings, ceilings
 from bench.data import lead_body, people, search_terms
 from bench.disk import TABLES, row_of
 from bench.driver import Consumable, Load, run
-from bench.report import Goal, Row, Sample, Side, by_rate
+from bench.report import PRICE, Goal, Row, Sample, Side, by_rate
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,16 @@ async def disk(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
         ]
 
 
+@asynccontextmanager
+async def cost(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
+    """Processor time instead of speed: what one more consumer adds shows on any machine, however busy."""
+    async with ours("cost", options) as we:
+        yield [Row(piece, PRICE, None, we.get(piece)) for piece in PIECES]
+
+
+PIECES = ("create", "qualify", "imported lead")
+
+
 def _at_most(bound: float | None) -> Goal | None:
     return None if bound is None else Goal(bound, at_most=True)
 
@@ -235,4 +245,5 @@ SCENES: Mapping[str, Scene] = {
     "bank": bank,
     "pipeline": pipeline,
     "footprint": footprint,
+    "cost": cost,
 }

@@ -53,6 +53,11 @@ class Suite:
     def gateway(self) -> str:
         return str(self.status["gateway_url"])
 
+    @property
+    def services(self) -> list[str]:
+        """Their names, the gateway's included."""
+        return sorted({one["name"].partition("-")[0] for one in self.status["services"]})
+
     def process(self, name: str) -> dict[str, Any]:
         """One process, such as `sales-api`."""
         found: dict[str, Any] = next(one for one in self.status["services"] if one["name"] == name)

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from bench.driver import LoadFailed
-from bench.report import Goal, Row, Sample, judge, measure, table
+from bench.report import PRICE, Goal, Row, Sample, judge, measure, prices, table
 
 
 def row(goal: Goal) -> Row:
@@ -66,3 +66,17 @@ async def test_sides_take_turns_and_a_refused_load_fails_the_row_with_its_reason
     outcome = await measure(Row("create", "requests/s", Goal(1.0, "A"), ours, {"A": ceiling}), rounds=9)
     assert turns == ["ours", "A", "ours", "A", "ours"]
     assert (outcome.passed, outcome.problem) == (False, "answered 503")
+
+
+def test_prices_are_medians_of_each_process() -> None:
+    seen = [Sample(5, 0, {"sales-api": 2.0, "postgres": 3.0}), Sample(9, 0, {"sales-api": 4.0, "postgres": 5.0})]
+    create = judge(Row("create", PRICE, None), {"ours": [*seen, Sample(99, 0, {"sales-api": 90.0, "postgres": 4.0})]})
+    assert prices([create]).splitlines()[2:] == [
+        "| postgres | 4.00 |",
+        "| sales-api | 4.00 |",
+        "| all | 8.00 |",
+    ]
+
+
+def test_without_prices_there_is_no_table_of_them() -> None:
+    assert prices([judge(row(Goal(1.0)), {"ours": samples(1)})]) == ""

@@ -1,7 +1,7 @@
 import pytest
 
 from bench.driver import LoadFailed
-from bench.ours import LAGS, p95_of
+from bench.sides.backbone import LAGS, p95_of
 
 TEXT = """
 # TYPE crm_inbox_lag_seconds histogram
