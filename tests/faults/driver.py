@@ -84,10 +84,10 @@ class Driver:
             self.ledger.note(key, answer.headers["crm-version"])
             record: dict[str, Any] = orjson.loads(body)
             return record
-        if answer.status == 503 and "retry-after" not in answer.headers:
+        if answer.status in (429, 503) and "retry-after" not in answer.headers:
             self.ledger.retry_after_missing += 1
         in_progress = answer.status == 409 and b"in-progress" in body
-        assert answer.status in (503, 504) or in_progress, f"POST {path}: {answer.status} {body[:500]!r}"
+        assert answer.status in (429, 503, 504) or in_progress, f"POST {path}: {answer.status} {body[:500]!r}"
         return None
 
     async def bring(self, rows: int) -> None:

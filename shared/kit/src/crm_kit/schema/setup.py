@@ -118,7 +118,10 @@ async def _seed(service: Service, settings: Settings) -> None:
     runtime = build_runtime(service, settings)
     try:
         async with runtime.db.begin() as conn:
+            # The limits of requests are not those of a setup, however slow the machine is.
             await conn.exec_driver_sql("set local lock_timeout = '60s'")
+            await conn.exec_driver_sql("set local statement_timeout = 0")
+            await conn.exec_driver_sql("set local idle_in_transaction_session_timeout = '5min'")
             await conn.exec_driver_sql(f"select pg_advisory_xact_lock({SEED_LOCK})")
             await runtime.directory.refresh()
             uow = UnitOfWork.for_timer(conn, runtime)
