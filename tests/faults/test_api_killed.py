@@ -31,7 +31,7 @@ async def judge(stage: Stage, driver: Driver, api: Member, figures: Figures) -> 
     assert await held_against_ledger(stage, driver.ledger) == []
     assert books.balanced, books
     assert effects.exactly_once, effects
-    assert set(driver.ledger.answers) <= {"200", "201", "lost", "replayed", "409"}
+    assert set(driver.ledger.answers) <= {"200", "201", "lost", "replayed", "409", "429"}
 
 
 @pytest.mark.parametrize("failpoint", ["uow.before_commit", "uow.after_commit"])
