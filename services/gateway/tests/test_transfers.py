@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from crm_kit.testing import Client
+from crm_kit.testing import Client, Issuer, principal
+from crm_kit.testing.passing import let_pass
 
 from .conftest import Start
 from .scripted import Scripted
@@ -57,40 +58,52 @@ async def test_bodies_that_do_not_come_keep_nobody_from_importing(
 
 
 async def test_a_caller_keeps_up_a_least_rate(start: Start, sales: Scripted) -> None:
-    gateway = await start(
-        {"sales": sales.url}, CRM_TRANSFER_RATE=1_000_000, CRM_TRANSFER_GRACE_SECONDS=0.5, CRM_IDLE_SECONDS=20
-    )
+    gateway = await start({"sales": sales.url}, CRM_TRANSFER_RATE=10_000, CRM_TRANSFER_GRACE_SECONDS=60)
 
-    async def at(size: int, pieces: int) -> AsyncIterator[bytes]:
-        for _ in range(pieces):
-            yield b"x" * size
-            await asyncio.sleep(0.1)
+    async def at(rate: int) -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * rate
+            let_pass(1)
+            # The gateway has to hear of it before the next second is over.
+            await asyncio.sleep(0)
 
-    fast = await gateway.request("POST", IMPORT, body=at(1_000_000, 10))
-    assert (fast.status, fast.json["size"]) == (201, 10_000_000)
-    for size in (1, 10_000):
-        answer = await gateway.request("POST", IMPORT, body=at(size, 200))
+    fast = await gateway.request("POST", IMPORT, body=at(20_000))
+    assert (fast.status, fast.json["size"]) == (201, 2_000_000)
+    for rate in (1, 1_000):
+        answer = await gateway.request("POST", IMPORT, body=at(rate))
         assert (answer.status, answer.problem) == (408, "request-timeout")
-        assert "1,000,000 bytes a second" in answer.json["detail"]
+        assert "10,000 bytes a second" in answer.json["detail"]
 
 
 async def test_a_service_that_works_long_is_no_fault_of_the_callers(start: Start, sales: Scripted) -> None:
     sales.silent.add("/leads/import")
-    gateway = await start({"sales": sales.url}, CRM_TRANSFER_GRACE_SECONDS=0.2, CRM_TRANSFER_WORK_SECONDS=1)
-    answer = await gateway.request("POST", IMPORT, body=b"a,b")
+    gateway = await start({"sales": sales.url}, CRM_TRANSFER_GRACE_SECONDS=20, CRM_TRANSFER_WORK_SECONDS=60)
+    working = asyncio.create_task(gateway.request("POST", IMPORT, body=b"a,b"))
+    await sales.until_waiting(1)
+    let_pass(30)
+    assert (await gateway.get("/api/v1/leads/echo")).status == 200
+    assert not working.done(), "its caller has nothing to send"
+    let_pass(30)
+    answer = await working
     assert (answer.status, answer.problem) == (504, "deadline-exceeded")
 
 
 async def test_a_body_that_is_here_waits_for_a_slot_and_then_is_told(
-    start: Start, sales: Scripted, token_for: Callable[[], str]
+    start: Start, sales: Scripted, issuer: Issuer
 ) -> None:
     sales.silent.add("/leads/import")
-    gateway = await start({"sales": sales.url}, CRM_TRANSFER_SLOTS=1, CRM_IDLE_SECONDS=1)
+    gateway = await start({"sales": sales.url}, CRM_TRANSFER_SLOTS=1, CRM_IDLE_SECONDS=60)
     working = asyncio.create_task(gateway.request("POST", IMPORT, body=b"a,b"))
     await sales.until_waiting(1)
-    other = gateway.as_token(token_for())
+    caller = principal()
+    other = gateway.as_token(issuer.token(caller))
     for body in (b"a,b", b"x" * 200_000):
-        answer = await other.request("POST", IMPORT, body=body)
+        waiting = asyncio.create_task(other.request("POST", IMPORT, body=body))
+        async with asyncio.timeout(60):
+            while not gateway.upstreams["sales"].transfers._working.waiting(caller.id):  # noqa: ASYNC110  # it tells nobody
+                await asyncio.sleep(0.005)
+        let_pass(60)
+        answer = await waiting
         assert (answer.status, answer.problem) == (503, "unavailable")
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)

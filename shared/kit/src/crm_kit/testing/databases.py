@@ -122,6 +122,9 @@ class ServiceDatabase:
         return [f"with {parts} select", *(self._refill[name] for name in refilled)]
 
 
+HOP_SECONDS = 60
+"""Of services under test. A machine may stand still for seconds, and what a test expects to succeed must not run out of time
+by it. A test about what runs out sets a limit of its own."""
 PRISTINE = "pristine"
 MOST_BYTES_TO_DELETE = 1024 * 1024
 """Of a table. To truncate one means new files for it and its indexes, which takes longer than to delete a few rows."""
@@ -145,6 +148,7 @@ def settings_for(service: Service, database_url: str, jwks_url: str = "", **more
             "CRM_SECRET": "a secret that only tests know",
             "DATABASE_URL": database_url,
             "CRM_JWKS_URL": jwks_url,
+            "CRM_HOP_SECONDS": HOP_SECONDS,
             **more,
         }
     )

@@ -109,8 +109,8 @@ async def address(app: FastAPI) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """Connections to whatever tests talk to."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+    """Connections to whatever tests talk to; patient, because it is for the service to say that it took too long."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=600)) as session:
         yield session
 
 
