@@ -30,6 +30,8 @@ API = "/api/v1"
 BEHIND = ("crm_sales", "crm_activities")
 THEIRS = {(200, None), (422, "too-expensive"), (429, "too-many-requests")}
 """What a caller of slow work gets: an answer, or word that it is theirs to change something."""
+HOP_SECONDS = 15
+"""Of a service here: long enough for others on a busy machine, and short enough to be used up by slow work."""
 BUSY = {(503, "unavailable"), (504, "deadline-exceeded")}
 """And what they may get where this process, which is all services at once, is stopped for half a second. Others get none."""
 
@@ -58,7 +60,7 @@ async def house(databases: Databases, issuer: Issuer) -> AsyncIterator[House]:
             service = service_of(package)
             stores[service.name] = store = databases.of(service)
             stack.push_async_callback(store.restore)
-            app = app_of(package)(settings_for(service, store.url, issuer.jwks_url))
+            app = app_of(package)(settings_for(service, store.url, issuer.jwks_url, CRM_HOP_SECONDS=HOP_SECONDS))
             urls[service.name] = await _open(stack, app)
             runtimes[service.name] = app.state.runtime
         told = {
@@ -67,6 +69,8 @@ async def house(databases: Databases, issuer: Issuer) -> AsyncIterator[House]:
             "DATABASE_URL": databases.of(GATEWAY).url,
             "CRM_JWKS_URL": issuer.jwks_url,
             "CRM_UPSTREAMS": ",".join(f"{name}={url}" for name, url in urls.items()),
+            "CRM_HOP_SECONDS": 4 * HOP_SECONDS,
+            "CRM_TOTAL_SECONDS": 8 * HOP_SECONDS,
         }
         gateway = gateway_app(GatewaySettings.model_validate(told))
         url = await _open(stack, gateway)

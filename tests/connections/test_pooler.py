@@ -152,7 +152,7 @@ async def test_what_an_api_works_under_is_the_roles(settings: Settings) -> None:
     try:
         async with runtime.db.autocommit() as conn:
             shown = [(await conn.exec_driver_sql(f"select current_setting('{name}')")).scalar_one() for name in names]
-        assert shown == ["UTC", "off", "off", "2s", "2400ms"]
+        assert shown == ["UTC", "off", "off", "2s", "48s"]
     finally:
         await runtime.db.dispose()
 
@@ -167,7 +167,7 @@ async def test_settings_that_a_pooler_does_not_have_are_told_once(pooler: str, d
                 await conn.exec_driver_sql("select 1")
             await db.dispose()
     (line,) = [line for line in lines if line["event"] == "database.settings"]
-    assert "statement_timeout is 2400ms, not 1500ms" in line["found"]
+    assert "statement_timeout is 48s, not 1500ms" in line["found"]
 
 
 async def test_workers_and_listeners_go_past_the_pooler(settings: Settings, database: ServiceDatabase) -> None:

@@ -13,18 +13,19 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_contracts.marketing import CampaignCreated
 from crm_kit.access.privileges import Principal
+from crm_kit.configuration.settings import Settings
 from crm_kit.copies import projected
 from crm_kit.copies.projected import wait_until_projected
 from crm_kit.errors import DomainError
 from crm_kit.events import deferred, inbox
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.ordering import Place
-from crm_kit.process.runtime import Runtime
+from crm_kit.process.runtime import Runtime, Service
 from crm_kit.store.database import Database, fetch
 from crm_kit.store.outages import ran_out_of_time
-from crm_kit.testing import Answer, Client, principal
+from crm_kit.testing import Answer, Client, Issuer, principal
 from crm_kit.testing.counting import counted
-from crm_kit.testing.databases import ServiceDatabase
+from crm_kit.testing.databases import ServiceDatabase, settings_for
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork, system_principal
 
@@ -34,6 +35,12 @@ TOOLS = "/api/v1/tools"
 SOURCE = "/crm/marketing"
 BACKGROUND = 1
 """Connections that the runtime itself may hold for a moment, to follow the directory."""
+
+
+@pytest.fixture(scope="module")
+def settings(service: Service, database: ServiceDatabase, issuer: Issuer) -> Settings:
+    """With the hop that installations have: what is slow here is meant to take longer."""
+    return settings_for(service, database.url, issuer.jwks_url, CRM_HOP_SECONDS=3)
 
 
 def checked_out(runtime: Runtime) -> int:
