@@ -18,5 +18,5 @@ def normal_details(uow: UnitOfWork, values: dict[str, Any]) -> dict[str, Any]:
             values[field] = normal_phone(values[field], country, f"/{field}")
     birth_date = values.get("birth_date")
     if birth_date is not None and birth_date > today(uow):
-        raise InvalidValue("/birth_date", "in-the-future", "The date of birth is in the future.")
+        raise InvalidValue("/birth_date", "in-the-future", "Send a date of birth that is not in the future.")
     return values

@@ -8,6 +8,6 @@ def require_own_number(number: str | None, prefix: str) -> None:
     drawn, _, digits = (number or "").partition("-")
     if drawn.upper() == prefix and digits.isascii() and digits.isdigit():
         message = (
-            f"Numbers of the form {prefix}-00042 are drawn by the service; leave the number out, or give one of yours."
+            f"Leave the number out, or send one of another form: the service assigns numbers such as {prefix}-00042."
         )
         raise InvalidValue("/number", "reserved-number", message)

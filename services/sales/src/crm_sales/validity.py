@@ -8,4 +8,4 @@ from crm_kit.errors import InvalidValue
 def require_period(first: date | None, last: date | None, pointer: str = "/valid_to") -> None:
     """Nothing ceases to be valid before it begins to; ``pointer`` is that of the last day."""
     if first is not None and last is not None and last < first:
-        raise InvalidValue(pointer, "end-before-start", "The last day is before the first.")
+        raise InvalidValue(pointer, "end-before-start", "Send a last day that is not before the first.")

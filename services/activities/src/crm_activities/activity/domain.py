@@ -19,13 +19,13 @@ LONGEST: Final = timedelta(days=366)
 def require_future(until: datetime, now: datetime) -> None:
     """A reminder is put off to a later moment, not to one that has been."""
     if until <= now:
-        raise InvalidValue("/until", "not-in-the-future", "A reminder can only be put off to a moment that is to come.")
+        raise InvalidValue("/until", "not-in-the-future", "Send a time in the future.")
 
 
 def require_order(start: datetime | None, end: datetime | None, end_field: str) -> None:
     """Nothing ends before it starts; the end may come before the start is known."""
     if start is not None and end is not None and end < start:
-        raise InvalidValue(f"/{end_field}", "end-before-start", "The end is before the start.")
+        raise InvalidValue(f"/{end_field}", "end-before-start", "Send an end that is not before the start.")
 
 
 def duration(start: datetime | None, end: datetime | None, entered: int | None) -> int | None:
@@ -35,8 +35,8 @@ def duration(start: datetime | None, end: datetime | None, entered: int | None) 
         return entered
     measured = (end - start + HALF_A_MINUTE) // timedelta(minutes=1)
     if end - start > LONGEST:
-        raise InvalidValue("/ended_at", "too-long", "From started_at to ended_at it is more than a year.")
+        raise InvalidValue("/ended_at", "too-long", "Send an ended_at at most a year after started_at.")
     if entered not in (None, measured):
-        message = f"From started_at to ended_at it is {measured} minutes; leave the duration out."
+        message = f"Leave the duration out: started_at and ended_at are {measured} minutes apart."
         raise InvalidValue("/duration_minutes", "contradicts-times", message)
     return measured

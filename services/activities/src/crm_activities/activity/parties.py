@@ -20,7 +20,7 @@ async def parties_of(
     kept = []
     for index, one in enumerate(wanted):
         if one.party is None and one.address is None:
-            raise InvalidValue(f"/parties/{index}", "party-or-address", "A party is a record, an address, or both.")
+            raise InvalidValue(f"/parties/{index}", "party-or-address", "Send party, address or both.")
         record = None
         if one.party is not None:
             record = known.get(one.party.id)

@@ -55,7 +55,7 @@ async def change_own_password(uow: UnitOfWork, body: PasswordChange) -> None:
     """Replace one's own password: every session ends, this one too."""
     runtime, user_id = uow.runtime, uow.principal.id
     if uow.principal.kind != "user":
-        raise DomainError("forbidden", "An API client has no password.")
+        raise DomainError("forbidden", "An API client has no password. Log in as a user.")
     settings, tries = settings_of(runtime), f"password:{user_id}"
     async with runtime.db.autocommit() as conn:
         await take(conn, {tries: settings.tokens_per_account}, clock.now())
@@ -65,7 +65,7 @@ async def change_own_password(uow: UnitOfWork, body: PasswordChange) -> None:
     if not await is_password(body.current_password, password_hash):
         async with runtime.db.autocommit() as conn:
             await count_failure(conn, tries, settings, clock.now())
-        raise InvalidValue("/current_password", "wrong-password", "This is not your password.")
+        raise InvalidValue("/current_password", "wrong-password", "Send your current password: this one is wrong.")
     await forget_failures(await uow.connection(), tries)
     new_hash = await hash_password(body.new_password)
     since = await hold_access(uow)

@@ -52,7 +52,11 @@ def invalid_grant(description: str) -> Refused:
 
 def invalid_client() -> Refused:
     """The client is not known, not active, or the secret is not its own: which of them is not told."""
-    return Refused("invalid-client", "invalid_client", "The client is unknown or inactive, or its secret is wrong.")
+    return Refused(
+        "invalid-client",
+        "invalid_client",
+        "The client is unknown or inactive, or its secret is wrong. Check client_id and client_secret.",
+    )
 
 
 def invalid_request(description: str) -> Refused:

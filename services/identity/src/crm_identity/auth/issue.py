@@ -103,5 +103,5 @@ def access_token(key: SigningKey, rights: Rights, seconds: int) -> str:
         seq=rights.sequence,
     ).payload()
     if len(orjson.dumps(claims)) > MAX_CLAIMS_BYTES:
-        raise DomainError("too-many-rights", "These teams and roles do not fit into a token; give fewer.")
+        raise DomainError("too-many-rights", "These teams and roles do not fit into a token. Assign fewer of them.")
     return key.sign(claims)

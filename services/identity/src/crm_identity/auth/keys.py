@@ -138,7 +138,7 @@ class KeyRing:
             )
             rows: Sequence[Any] = found.all()
         if not rows:
-            raise DomainError("unavailable", "There is no key to sign tokens with; was the database migrated?")
+            raise DomainError("unavailable", "There is no signing key. Ask an operator to migrate the database.")
         introduced = [row for row in rows if row[3] <= now - self._introduction] or rows[:1]
         kid, sealed, _, created_at = introduced[-1]
         published = [orjson.loads(row[2]) for row in rows]

@@ -24,9 +24,9 @@ def normal(password: str) -> str:
 def _acceptable(password: str) -> str:
     length = len(normal(password))
     if not MIN_LENGTH <= length <= MAX_LENGTH:
-        raise PydanticCustomError("password-length", "use 12 to 256 characters")
+        raise PydanticCustomError("password-length", "Use 12 to 256 characters.")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in password):
-        raise PydanticCustomError("password-characters", "leave control characters out")
+        raise PydanticCustomError("password-characters", "Leave out control characters.")
     return password
 
 

@@ -90,7 +90,7 @@ async def create_token(
         case None | "":
             raise invalid_request("grant_type is missing; send a form (application/x-www-form-urlencoded).")
         case _:
-            allowed = "grant_type is password, refresh_token or client_credentials."
+            allowed = "Send password, refresh_token or client_credentials as grant_type."
             raise Refused("invalid-request", "unsupported_grant_type", allowed)
     return Response(to_json(_shown(tokens)), media_type="application/json")
 
@@ -133,7 +133,7 @@ async def revoke_token(
     if not token:
         raise invalid_request("token is missing; send a form (application/x-www-form-urlencoded).")
     if token.count(".") == 2:  # an access token, whatever token_type_hint says
-        raise Refused("invalid-request", "unsupported_token_type", "Only refresh tokens can be revoked.")
+        raise Refused("invalid-request", "unsupported_token_type", "Send a refresh token: no other can be revoked.")
     async with runtime.db.autocommit() as conn:
         address = _address(request, settings)
         await take(conn, {address_key(address): settings.tokens_per_address}, clock.now())

@@ -33,8 +33,8 @@ async def refuse_guessable(pointer: str, password: str, context: Iterable[str | 
         raise InvalidValue(
             pointer,
             "guessable-password",
-            "This password is easy to guess: it is known, or made of names, repetitions or rows of keys."
-            " Choose another, such as four words that do not belong together.",
+            "This password is easy to guess: it is a known one, or it consists of names, repetitions or adjacent keys."
+            " Choose another, such as four unrelated words.",
         )
 
 

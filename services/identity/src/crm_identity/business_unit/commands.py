@@ -57,7 +57,7 @@ async def delete_unit(uow: UnitOfWork, unit_id: UUID) -> None:
     """Delete a unit that nobody and nothing belongs to; never the root."""
     unit, _ = await get_alone(uow, BusinessUnit, unit_id, Privilege.DELETE)
     if unit.parent_id is None:
-        raise DomainError("not-deletable", "The root unit stays: it holds all others.")
+        raise DomainError("not-deletable", "The root unit cannot be deleted, because all other units are below it.")
     await refuse_in_use(
         uow,
         unit,
@@ -87,8 +87,8 @@ async def _newly_above(uow: UnitOfWork, unit_id: UUID, parent_id: UUID | None) -
 
 async def _require_place(uow: UnitOfWork, unit: BusinessUnit, parent_id: UUID | None) -> None:
     if unit.parent_id is None:
-        raise InvalidValue("/parent_id", "root-unit", "The root unit has no unit above it.")
+        raise InvalidValue("/parent_id", "root-unit", "Leave parent_id out: the root unit has no parent.")
     if parent_id is None:
-        raise InvalidValue("/parent_id", "root-unit", "There is one root unit; every other has a unit above it.")
+        raise InvalidValue("/parent_id", "root-unit", "Send the id of a parent unit: only the root unit has none.")
     if unit.id in await require_unit(uow, parent_id, "/parent_id"):
-        raise InvalidValue("/parent_id", "cycle", "A unit cannot be below itself.")
+        raise InvalidValue("/parent_id", "cycle", "Send a parent that is neither this unit nor below it.")

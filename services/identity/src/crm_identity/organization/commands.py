@@ -15,7 +15,7 @@ async def update_organization(uow: UnitOfWork, body: OrganizationUpdate) -> Orga
     values = fields_set(body)
     if values.get("base_currency", organization.base_currency) != organization.base_currency:
         # Amounts in it are all over the suite, and identity does not hear of them.
-        raise InvalidValue("/base_currency", "base-currency-fixed", "The base currency is chosen at the installation.")
+        raise InvalidValue("/base_currency", "base-currency-fixed", "Leave this out: it cannot change.")
     apply(organization, values)
     if uow.changed(organization):
         uow.emit(organization, OrganizationUpdated)

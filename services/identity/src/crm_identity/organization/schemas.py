@@ -23,13 +23,13 @@ def _zones() -> frozenset[str]:
 
 def _zone(value: str) -> str:
     if value not in _zones():
-        raise PydanticCustomError("time_zone", "not an IANA time zone such as Europe/Vienna")
+        raise PydanticCustomError("time_zone", "Send an IANA time zone such as Europe/Vienna.")
     return value
 
 
 def _language(value: str) -> str:
     if len(value) > 35 or not _LANGUAGE.fullmatch(value):
-        raise PydanticCustomError("language", "not a BCP 47 language tag such as de-AT")
+        raise PydanticCustomError("language", "Send a BCP 47 language tag such as de-AT.")
     return value
 
 

@@ -44,7 +44,7 @@ async def changing_rights(
     if had and not await has_administrator(uow):
         raise DomainError(
             "last-administrator",
-            "Somebody who can log in must hold the Administrator role; give it to somebody else first.",
+            "At least one user who can log in must hold the Administrator role. Give it to another user first.",
         )
 
 

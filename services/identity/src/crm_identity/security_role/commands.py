@@ -38,7 +38,7 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
     if role_id == ADMINISTRATOR_ID:
         raise DomainError(
             "last-administrator",
-            "The Administrator role is fixed: it holds every privilege. Make another role instead.",
+            "The Administrator role cannot be changed, because it holds every privilege. Create another role instead.",
         )
     if "name" in body.model_fields_set:
         role.name = body.name
@@ -69,6 +69,8 @@ async def delete_role(uow: UnitOfWork, role_id: UUID) -> None:
     """Delete a role that nobody holds."""
     role, _ = await get_alone(uow, SecurityRole, role_id, Privilege.DELETE)
     if role_id == ADMINISTRATOR_ID:
-        raise DomainError("not-deletable", "The administrator role stays: without it nobody could give rights.")
+        raise DomainError(
+            "not-deletable", "The Administrator role cannot be deleted, because nobody could grant rights without it."
+        )
     await refuse_in_use(uow, role, [(entity, "role_ids", "name") for entity in (User, Team, ApiClient)])
     uow.remove(role, SecurityRoleDeleted)

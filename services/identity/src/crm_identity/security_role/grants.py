@@ -41,7 +41,7 @@ def checked_privileges(privileges: Mapping[str, Any]) -> dict[str, Any]:
         partial = set(stored[name].values()) - {DepthName.NONE, DepthName.ORGANIZATION}
         if partial and not entities[name].owned:
             raise InvalidValue(
-                f"/privileges/{name}", "invalid-depth", "These records have no owner: grant organization or none."
+                f"/privileges/{name}", "invalid-depth", "Grant organization or none: these records have no owner."
             )
     return stored
 

@@ -35,7 +35,7 @@ class Selection(BaseModel):
     def require_order(self) -> None:
         """Raise 400 for a period that ends before it begins."""
         if self.period_from and self.period_to and self.period_to < self.period_from:
-            raise DomainError("invalid-parameter", "period_to is before period_from.")
+            raise DomainError("invalid-parameter", "Send a period_to that is not before period_from.")
 
 
 def may_read(uow: UnitOfWork, entity: str) -> bool:

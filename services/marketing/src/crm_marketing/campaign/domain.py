@@ -32,20 +32,22 @@ def name_of_copy(name: str) -> str:
 def require_order(start: date | None, end: date | None) -> None:
     """A campaign does not end before it starts."""
     if start is not None and end is not None and end < start:
-        raise InvalidValue("/proposed_end", "end-before-start", "The proposed end is before the proposed start.")
+        raise InvalidValue(
+            "/proposed_end", "end-before-start", "Send a proposed_end that is not before proposed_start."
+        )
 
 
 def require_base_currency(field: str, amount: Money | None, base: str) -> None:
     """Amounts of campaigns are compared with revenue in base currency, and marketing knows no exchange rates."""
     if amount is not None and amount.currency != base:
-        message = f"Amounts of campaigns are in the organisation's base currency, {base}."
+        message = f"Send the amount in the organisation's base currency, {base}."
         raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
 
 
 def require_not_launched(actual_start: date | None) -> None:
     """What was launched is no template: a template can be made from it by ``copy``."""
     if actual_start is not None:
-        message = "A campaign that was launched cannot become a template; copy it as one."
+        message = "A launched campaign cannot become a template. Copy it as a template instead."
         raise InvalidValue("/is_template", "already-launched", message)
 
 

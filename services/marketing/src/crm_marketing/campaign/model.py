@@ -77,7 +77,7 @@ class Campaign(OwnedRecord, Stateful, Base):
     def launch(self, on: date) -> None:
         """It begins."""
         if self.is_template:
-            allowed, why = self.moves_from(self.__dict__), "A template is copied, never launched."
+            allowed, why = self.moves_from(self.__dict__), "Copy the template and launch the copy."
             raise IllegalTransition("launch", self.status, self.status_reason, allowed, why)
         self.move("launch")
         self.actual_start = on

@@ -34,13 +34,13 @@ async def deal_of(uow: UnitOfWork, opportunity_id: UUID, pointer: str = "/opport
 def require_open(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
     """Nobody is offered anything new in a deal that is closed."""
     if deal.status != "open":
-        raise InvalidValue(pointer, "inactive-reference", f"The deal is {deal.status}; reopen it first.")
+        raise InvalidValue(pointer, "inactive-reference", f"The deal is {deal.status}. Reopen it first.")
 
 
 def require_not_lost(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
     """Nothing new is sold in a deal that was lost; what is sold in one that was won is delivered and billed."""
     if deal.status == "lost":
-        raise InvalidValue(pointer, "inactive-reference", "The deal is lost; reopen it first.")
+        raise InvalidValue(pointer, "inactive-reference", "The deal is lost. Reopen it first.")
 
 
 async def take_over(

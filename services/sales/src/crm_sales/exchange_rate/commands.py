@@ -38,4 +38,4 @@ async def delete_rate(uow: UnitOfWork, rate_id: UUID) -> None:
 def _require_foreign(uow: UnitOfWork, rate: ExchangeRate) -> None:
     base = uow.runtime.directory.organization.base_currency
     if rate.currency == base:
-        raise InvalidValue("/currency", "base-currency", f"{base} is the base currency; its rate is always 1.")
+        raise InvalidValue("/currency", "base-currency", "Send another currency: the base currency needs no rate.")

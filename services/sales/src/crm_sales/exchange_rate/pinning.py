@@ -46,7 +46,7 @@ def _in_base(amount: Money, rate: Decimal, base: str, field: str) -> Money:
     try:
         return convert(amount, rate, base)
     except MoneyError as error:
-        message = f"In base currency {error}."
+        message = f"Send a smaller amount: in base currency, {error}."
         raise InvalidValue(f"/{field}/amount", "too-large", message) from error
 
 
@@ -56,7 +56,7 @@ def _currency_of(record: Record, fields: tuple[str, ...], given: dict[str, Money
     for field, amount in given.items():
         currency = currency or amount.currency
         if amount.currency != currency:
-            message = f"The amounts of this record are in {currency}."
+            message = f"Send the amount in {currency}, the currency of this record."
             raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
     return currency if given else None
 
@@ -68,6 +68,6 @@ async def _rate(uow: UnitOfWork, currency: str, pointer: str) -> Decimal:
         await uow.execute(RATE_IN_FORCE, {"currency": currency, "today": today(uow)})
     ).scalar_one_or_none()
     if rate is None:
-        message = f"There is no exchange rate for {currency} in force today."
+        message = f"No exchange rate for {currency} is in force today. Add one first."
         raise InvalidValue(pointer, "no-exchange-rate", message)
     return rate

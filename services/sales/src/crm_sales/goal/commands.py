@@ -136,7 +136,7 @@ async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | 
         found = await refer_to_principal(uow, wanted.type, wanted.id, "/goal_owner/id")
         tree = uow.runtime.directory.tree
         if not uow.principal.covers(Goal.entity(), privilege, wanted.id, found.unit, tree):
-            message = f"You may not set goals for this {wanted.type}: your right on goals does not reach so far."
+            message = f"Choose another goal owner: your privilege on goals does not reach this {wanted.type}."
             raise InvalidValue("/goal_owner/id", "beyond-reach", message)
         goal.goal_owner_type, goal.goal_owner_id = wanted.type, wanted.id
         uow.names[wanted.id] = Named(found.name)
@@ -152,7 +152,9 @@ async def _require_place(uow: UnitOfWork, goal: Goal, parent_id: UUID, *, new_pa
     if parent_id != goal.id:
         parent = await uow.refer(Goal, parent_id, "/parent_goal_id")
         if parent.status != "open":
-            raise InvalidValue("/parent_goal_id", "inactive-reference", f"The goal is {parent.status}.")
+            raise InvalidValue(
+                "/parent_goal_id", "inactive-reference", f"Choose an open parent goal: this one is {parent.status}."
+            )
         require_part(parent.metric, parent.period, goal.metric, goal.period)
     await TREE.require_place(uow, goal, parent_id)
 

@@ -49,7 +49,7 @@ def require_targets(metric: str, wanted: Targets, base: str) -> None:
     used, unused = ("", "_count") if money else ("_count", "")
     for field in ("target", "stretch_target"):
         if getattr(wanted, field + unused) is not None:
-            message = f"A goal of {metric} has its {field.replace('_', ' ')} in {field}{used}."
+            message = f"Send {field}{used} instead: the metric of the goal is {metric}."
             raise InvalidValue(f"/{field}{unused}", "other-metric", message)
     target: Money | int | None = wanted.target if money else wanted.target_count
     stretch: Money | int | None = wanted.stretch_target if money else wanted.stretch_target_count
@@ -57,25 +57,29 @@ def require_targets(metric: str, wanted: Targets, base: str) -> None:
         raise InvalidValue(f"/target{used}", "target-required", f"A goal of {metric} needs a target{used}.")
     for field, amount in (("target", target), ("stretch_target", stretch)):
         if isinstance(amount, Money) and amount.currency != base:
-            message = f"Goals are held against sums in the organisation's base currency, {base}."
+            message = f"Send the amount in the organisation's base currency, {base}."
             raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
     if stretch is not None and _number(stretch) < _number(target):
-        raise InvalidValue(f"/stretch_target{used}", "stretch-below-target", "The stretch target is below the target.")
+        raise InvalidValue(
+            f"/stretch_target{used}", "stretch-below-target", "Send a value that is not below the target."
+        )
 
 
 def require_order(period: Period) -> None:
     """A period does not end before it starts; one day is a period."""
     if period[1] < period[0]:
-        raise InvalidValue("/period_end", "end-before-start", "The period ends before it starts.")
+        raise InvalidValue("/period_end", "end-before-start", "Send a period_end that is not before period_start.")
 
 
 def require_part(parent_metric: str, parent: Period, metric: str, period: Period) -> None:
     """A goal is a part of another when it counts the same, on some of its days: 422 ``other-metric`` or ``outside-parent``."""
     if parent_metric != metric:
-        raise InvalidValue("/parent_goal_id", "other-metric", f"The parent goal counts {parent_metric}.")
+        raise InvalidValue(
+            "/parent_goal_id", "other-metric", f"Choose another parent: this one counts {parent_metric}."
+        )
     if period[0] < parent[0] or period[1] > parent[1]:
         pointer = "/period_start" if period[0] < parent[0] else "/period_end"
-        message = f"The parent goal counts from {parent[0].isoformat()} to {parent[1].isoformat()}."
+        message = f"Send a period within that of the parent goal, {parent[0].isoformat()} to {parent[1].isoformat()}."
         raise InvalidValue(pointer, "outside-parent", message)
 
 
@@ -83,7 +87,9 @@ def require_parts_fit(period: Period, parts: Period) -> None:
     """A period cannot shrink below those of the goals under it: 422 ``parts-outside``."""
     if parts[0] < period[0] or parts[1] > period[1]:
         pointer = "/period_start" if parts[0] < period[0] else "/period_end"
-        message = f"Goals below this one count from {parts[0].isoformat()} to {parts[1].isoformat()}."
+        message = (
+            f"Send a period that contains that of the goals below, {parts[0].isoformat()} to {parts[1].isoformat()}."
+        )
         raise InvalidValue(pointer, "parts-outside", message)
 
 

@@ -103,7 +103,9 @@ async def reached_by(uow: UnitOfWork, goal: Goal) -> Money | int:
     if goal.metric != GoalMetric.WON_AMOUNT:
         return int(amount)
     if amount >= Decimal(10) ** MAX_INTEGER_DIGITS:
-        raise DomainError("too-large", f"What was reached has more than {MAX_INTEGER_DIGITS} digits before the point.")
+        raise DomainError(
+            "too-large", f"The result has more than {MAX_INTEGER_DIGITS} digits before the decimal point."
+        )
     return Money(amount, uow.runtime.directory.organization.base_currency)
 
 

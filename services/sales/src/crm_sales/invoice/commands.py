@@ -103,7 +103,7 @@ async def delete_invoice(uow: UnitOfWork, invoice_id: UUID) -> None:
     origin = await hold_origin(uow, invoice_id)
     invoice = await uow.get(Invoice, invoice_id, Privilege.DELETE)
     if invoice.status != "draft":
-        raise DomainError("not-deletable", f"This invoice is {invoice.status}: books keep what was billed.")
+        raise DomainError("not-deletable", f"This invoice is {invoice.status}. Only a draft can be deleted.")
     give_back(uow, invoice, origin)
     uow.remove(invoice, InvoiceDeleted)
 
@@ -112,7 +112,7 @@ def _require_own(invoice: Invoice, body: InvoiceUpdate) -> None:
     """422 ``fixed-by-origin`` for what an order or invoice decides, ``no-due-date`` for a credit note that would have one."""
     if invoice.is_derived and (fixed := sorted(OF_THE_ORIGIN & body.model_fields_set)):
         source = "invoice that it credits" if invoice.is_credit_note else "order that it bills"
-        message = f"This follows from the {source}: cancel the draft and make another."
+        message = f"Leave this out: it comes from the {source}. To change it, cancel the draft and create another."
         raise InvalidValue(f"/{fixed[0]}", "fixed-by-origin", message)
     if invoice.is_credit_note and body.due_date is not None:
-        raise InvalidValue("/due_date", "no-due-date", "Nobody owes a credit note.")
+        raise InvalidValue("/due_date", "no-due-date", "Leave the due date out: a credit note has none.")

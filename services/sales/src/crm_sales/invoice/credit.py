@@ -24,7 +24,7 @@ async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Inv
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     invoice.require_creditable()
     quantities = await take_part(
-        uow, invoice, invoice.uncredited(), body.lines, "No more is credited than was invoiced"
+        uow, invoice, invoice.uncredited(), body.lines, "no more can be credited than was invoiced"
     )
     share = invoice.amounts().without(await _credited(uow, invoice)).share(quantities)
     note = draft_part(

@@ -36,18 +36,18 @@ def due(issued_on: date, terms: PaymentTerms | None) -> date:
 def require_due_after(issued_on: date, due_on: date) -> None:
     """Nobody owes since before they were told."""
     if due_on < issued_on:
-        message = f"The due date is before the day of issue, {issued_on.isoformat()}."
+        message = f"Send a due date that is not before the issue date, {issued_on.isoformat()}."
         raise InvalidValue("/due_date", "due-before-issue", message)
 
 
 def require_payment(amount: Money, balance: Money, paid_at: datetime, now: datetime) -> None:
     """A payment is above zero, in the invoice's currency, at most what is left, and not in the future."""
     if amount.currency != balance.currency:
-        message = f"The amounts of this invoice are in {balance.currency}."
+        message = f"Send the amount in {balance.currency}, the currency of this invoice."
         raise InvalidValue("/amount/currency", "currency-mismatch", message)
     if not amount.amount:
-        raise InvalidValue("/amount", "nothing-paid", "A payment is above zero.")
+        raise InvalidValue("/amount", "nothing-paid", "Send an amount above zero.")
     if amount > balance:
-        raise InvalidValue("/amount", "overpayment", f"Only {balance} is left to pay.")
+        raise InvalidValue("/amount", "overpayment", f"Send at most {balance}, the open balance.")
     if paid_at > now:
-        raise InvalidValue("/paid_at", "in-the-future", "A payment cannot have been made in the future.")
+        raise InvalidValue("/paid_at", "in-the-future", "Send a time that is not in the future.")

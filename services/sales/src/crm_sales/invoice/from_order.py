@@ -24,7 +24,7 @@ async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -
     """
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.require("invoice")
-    quantities = await take_part(uow, order, order.uninvoiced(), body.lines, "No more is billed than was ordered")
+    quantities = await take_part(uow, order, order.uninvoiced(), body.lines, "no more can be billed than was ordered")
     share = order.amounts().without(await _billed(uow, order)).share(quantities)
     invoice = draft_part(order, InvoiceKind.INVOICE, share, order_id=order.id, payment_terms=order.payment_terms)
     await pin_amounts(uow, invoice, Invoice.money_fields)

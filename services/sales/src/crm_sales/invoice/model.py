@@ -128,7 +128,7 @@ class Invoice(SalesDocument, Base):
         if "issue" not in (moves := self.moves_from(self.__dict__)):
             raise IllegalTransition("issue", self.status, self.status_reason, moves)
         if not self.lines:
-            raise DomainError("lines-required", "An invoice without lines is nothing to issue.")
+            raise DomainError("lines-required", "Add at least one line before you issue the invoice.")
 
     def issue(self, number: str, on: date) -> None:
         """It is owed from now on."""
@@ -155,7 +155,7 @@ class Invoice(SalesDocument, Base):
         self.move("pay", "partial")
         require_payment(payment.amount, self.balance, payment.paid_at, now)
         if len(self.payments) >= MAX_PAYMENTS:
-            raise InvalidValue("/amount", "too-many-payments", f"An invoice has at most {MAX_PAYMENTS} payments.")
+            raise InvalidValue("/amount", "too-many-payments", f"An invoice takes at most {MAX_PAYMENTS} payments.")
         self.payments = [*self.payments, payment.model_dump(mode="json")]
         self.paid_total = self.paid_total + payment.amount
         self.weigh()
@@ -166,9 +166,9 @@ class Invoice(SalesDocument, Base):
         if "credit" not in (moves := self.moves_from(self.__dict__)):
             why = None
             if self.is_credit_note:
-                why = "A credit note is not credited: cancel it, or invoice anew."
+                why = "A credit note cannot be credited. Cancel it, or create a new invoice."
             elif "credit" in self.lifecycle.actions(self.state):
-                why = "All of it is on credit notes already."
+                why = "The whole invoice is already credited."
             raise IllegalTransition("credit", self.status, self.status_reason, moves, why)
 
     def credit(self, quantities: Mapping[UUID, Decimal]) -> None:
@@ -183,7 +183,7 @@ class Invoice(SalesDocument, Base):
     def cancel(self, at: datetime) -> None:
         """It is void; an issued one keeps its number."""
         if "cancel" in self.lifecycle.actions(self.state) and "cancel" not in (moves := self.moves_from(self.__dict__)):
-            why = "What was credited is not canceled; cancel the drafts of its credit notes first, or credit the rest."
+            why = "A credited invoice cannot be canceled. Cancel its draft credit notes first, or credit the rest."
             raise IllegalTransition("cancel", self.status, self.status_reason, moves, why)
         self.move("cancel")
         self.balance = Money.zero(self.currency)

@@ -92,7 +92,7 @@ async def reopen_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
         if deal.status != "open":
             raise DomainError(
                 "illegal-transition",
-                "The lead's opportunity is closed; reopen that first.",
+                "The lead's opportunity is closed. Reopen the opportunity first.",
                 members={"record_status": lead.status, "status_reason": lead.status_reason, "allowed": []},
             )
     lead.reopen()
@@ -111,7 +111,9 @@ async def delete_lead(uow: UnitOfWork, lead_id: UUID) -> None:
     """Delete a lead that never became business."""
     lead = await uow.get(Lead, lead_id, Privilege.DELETE)
     if lead.status == "qualified":
-        raise DomainError("not-deletable", "A qualified lead stays: it tells where a customer came from.")
+        raise DomainError(
+            "not-deletable", "A qualified lead cannot be deleted, because it records where a customer came from."
+        )
     await MOVER.refuse_target(uow, lead)
     await refuse_in_use(uow, lead, [(Opportunity, "originating_lead_id", "name")])
     uow.remove(lead, LeadDeleted)

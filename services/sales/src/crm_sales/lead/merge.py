@@ -24,7 +24,7 @@ async def merge_lead(uow: UnitOfWork, lead_id: UUID, body: LeadMerge) -> Lead:
     loser, survivor = await both(uow, Lead, lead_id, body.into)
     if survivor.status != "open" and (body.fields or body.fill_empty):
         pointer = "/fields" if body.fields else "/fill_empty"
-        raise InvalidValue(pointer, "read-only-record", "A qualified lead keeps its fields; merge without taking any.")
+        raise InvalidValue(pointer, "read-only-record", "Leave this out: a qualified lead takes no fields over.")
     fillable = get_args(LeadMergeField) if body.fill_empty else ()
     apply(survivor, values_taken(loser, survivor, body.fields, fillable, Lead.money_fields))
     require_somebody(survivor.last_name, survivor.company_name)

@@ -61,7 +61,7 @@ def _wanted(lead: Lead, body: LeadQualification, creation: CustomerCreation) -> 
     if creation == CustomerCreation.ON_WIN:
         for field in ("create_account", "create_contact"):
             if getattr(body, field):
-                message = "This organisation makes customers when a deal is won."
+                message = "Leave this out: this organisation creates customers when a deal is won."
                 raise InvalidValue(f"/{field}", "customer-created-on-win", message)
         return False, False
     _require(lead.company_name, body.create_account, "/create_account", "company_name")
@@ -75,7 +75,7 @@ def _wanted(lead: Lead, body: LeadQualification, creation: CustomerCreation) -> 
 
 def _require(known: str | None, asked: bool | None, pointer: str, field: str) -> None:
     if asked and not known:
-        raise InvalidValue(pointer, "name-required", f"The lead has no {field} to make it from.")
+        raise InvalidValue(pointer, "name-required", f"Give the lead a {field} first, or leave this out.")
 
 
 TERMS = (
@@ -91,7 +91,7 @@ async def _terms(uow: UnitOfWork) -> tuple[CustomerCreation, SalesStage]:
     """When customers are made, and the stage a deal starts in: one statement."""
     row = (await uow.execute(TERMS)).mappings().one_or_none()
     if row is None:
-        raise DomainError("no-sales-stage", "There is no sales stage to start in; add one at /sales-stages.")
+        raise DomainError("no-sales-stage", "Add a sales stage at /sales-stages first: there is none.")
     values = dict(row)
     return CustomerCreation(values.pop("creation") or CustomerCreation.ON_QUALIFY), SalesStage.from_row(values)
 

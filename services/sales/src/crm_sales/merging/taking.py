@@ -27,7 +27,7 @@ def values_taken(
     }
     for index, field in enumerate(fields):
         if field in foreign:
-            message = f"The amounts of the survivor are in {currency}."
+            message = f"Leave this field out: the amounts of the surviving record are in {currency}."
             raise InvalidValue(f"/fields/{index}", "currency-mismatch", message)
     left_alone = foreign | (set() if _namesakes(loser, survivor) else {"first_name"})
     return taken_over(loser, survivor, set(fields), [field for field in fillable if field not in left_alone])

@@ -142,7 +142,7 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
     """Delete an open deal that no lead is linked to."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.DELETE)
     if deal.status != "open":
-        raise DomainError("not-deletable", f"A {deal.status} deal stays: figures are made of it.")
+        raise DomainError("not-deletable", f"A {deal.status} deal cannot be deleted, because reports count it.")
     await refuse_in_use(
         uow,
         deal,

@@ -27,7 +27,7 @@ async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportun
     reason = body.reason or (LossReason.CANCELED if rival is None else LossReason.OUT_SOLD)
     if rival is not None:
         if reason != LossReason.OUT_SOLD:
-            raise InvalidValue("/competitor_id", "not-out-sold", "Nobody wins a deal that was given up.")
+            raise InvalidValue("/competitor_id", "not-out-sold", "Leave this out, or send the reason out_sold.")
         if rival not in deal.competitor_ids:
             await refer_all(uow, Competitor, {rival: "/competitor_id"})
     deal.lose(reason, at, body.note, uow.principal.author, rival)

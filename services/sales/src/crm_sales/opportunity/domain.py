@@ -29,7 +29,7 @@ MAX_COMPETITORS = 50
 def require_value(value: Money | None) -> Money:
     """A won deal has a value, if only zero (Dataverse: WinOpportunity)."""
     if value is None:
-        message = "Say what the deal was won with: it has no estimated value either."
+        message = "Send actual_value: the deal has no estimated value to use instead."
         raise InvalidValue("/actual_value", "actual-value-required", message)
     return value
 
@@ -37,7 +37,7 @@ def require_value(value: Money | None) -> Money:
 def require_own_value(source: str, given: Money | None, known: Money | None) -> None:
     """Where the lines say what a deal is worth, nobody else does; what was read may be sent back."""
     if source == EstimatedValueSource.LINES and given != known:
-        message = "The lines say what this deal is worth; change them, or set estimated_value_source to user."
+        message = "The value of this deal is the sum of its lines. Change them, or set estimated_value_source to user."
         raise InvalidValue("/estimated_value", "value-from-lines", message)
 
 
@@ -49,7 +49,7 @@ def tier_after_win(tier: str) -> Tier:
 def require_past(closed_at: datetime, now: datetime) -> datetime:
     """A deal is closed when it is said to be, never later."""
     if closed_at > now:
-        raise InvalidValue("/closed_at", "in-the-future", "A deal cannot have been closed in the future.")
+        raise InvalidValue("/closed_at", "in-the-future", "Send a time that is not in the future.")
     return closed_at
 
 
@@ -58,7 +58,7 @@ def with_competitor(named: list[UUID], winner: UUID) -> list[UUID]:
     if winner in named:
         return named
     if len(named) == MAX_COMPETITORS:
-        message = f"A deal names at most {MAX_COMPETITORS} competitors, and this would be one more."
+        message = f"Remove a competitor first: a deal names at most {MAX_COMPETITORS}."
         raise InvalidValue("/competitor_id", "too-many-competitors", message)
     return [*named, winner]
 
@@ -67,5 +67,5 @@ def require_kept(named: list[UUID], lost_to: Iterable[str | None]) -> None:
     """Whom a deal was once lost to stays with it: its close record names them, and figures and deletion go by the list."""
     missing = {one for one in lost_to if one is not None} - {str(one) for one in named}
     if missing:
-        message = "The deal was once lost to a competitor that is missing here; its close record names it."
+        message = "Keep every competitor that a close record of this deal names."
         raise InvalidValue("/competitor_ids", "competitor-kept", message)

@@ -73,29 +73,29 @@ def _days(uow: UnitOfWork, body: OpportunityImport) -> tuple[datetime, datetime 
     if body.status == OpportunityStatus.OPEN:
         for field in ("closed_at", "actual_value", "reason", "note"):
             if getattr(body, field) is not None:
-                raise InvalidValue(f"/{field}", "not-closed", "An open deal was not closed yet.")
+                raise InvalidValue(f"/{field}", "not-closed", "Leave this out: the deal is open.")
         opened = uow.now if body.opened_at is None else _instant(uow, body.opened_at)
         return _require_begun(opened, uow.now), None
     if body.closed_at is None:
-        raise InvalidValue("/closed_at", "closed-at-required", f"Say when the deal was {body.status}.")
+        raise InvalidValue("/closed_at", "closed-at-required", f"Send the time at which the deal was {body.status}.")
     closed = require_past(_instant(uow, body.closed_at), uow.now)
     opened = closed if body.opened_at is None else _instant(uow, body.opened_at)
     if closed < opened:
-        raise InvalidValue("/closed_at", "closed-before-opened", "The deal was closed before it was opened.")
+        raise InvalidValue("/closed_at", "closed-before-opened", "Send a closed_at that is not before opened_at.")
     return opened, closed
 
 
 def _close(uow: UnitOfWork, deal: Opportunity, body: OpportunityImport, at: datetime) -> None:
     if body.status == OpportunityStatus.WON:
         if body.reason is not None:
-            raise InvalidValue("/reason", "not-lost", "Only a lost deal has a reason.")
+            raise InvalidValue("/reason", "not-lost", "Leave the reason out: only a lost deal has one.")
         if deal.customer_id is None:
-            raise InvalidValue("/customer", "customer-required", "A deal that was won has a customer.")
+            raise InvalidValue("/customer", "customer-required", "Send the customer: a won deal has one.")
         value = require_value(deal.estimated_value if body.actual_value is None else body.actual_value)
         deal.win(value, at, body.note, uow.principal.author)
         return
     if body.actual_value is not None:
-        raise InvalidValue("/actual_value", "not-won", "Only a deal that was won has an actual value.")
+        raise InvalidValue("/actual_value", "not-won", "Leave the actual value out: only a won deal has one.")
     deal.lose(body.reason or LossReason.CANCELED, at, body.note, uow.principal.author)
 
 
@@ -104,7 +104,7 @@ async def _sell(uow: UnitOfWork, deal: Opportunity, body: OpportunityImport) -> 
     if body.product_id is None:
         for field in ("quantity", "unit_price"):
             if getattr(body, field) is not None:
-                raise InvalidValue(f"/{field}", "product-required", "Name the product that this is said of.")
+                raise InvalidValue(f"/{field}", "product-required", "Send the product too, or leave this out.")
         return
     line = LineInput(product_id=body.product_id, quantity=body.quantity or Decimal(1), unit_price=body.unit_price)
     try:
@@ -123,7 +123,7 @@ def _instant(uow: UnitOfWork, at: UtcDatetime | Date) -> datetime:
 
 def _require_begun(opened: datetime, now: datetime) -> datetime:
     if opened > now:
-        raise InvalidValue("/opened_at", "in-the-future", "A deal cannot have been opened in the future.")
+        raise InvalidValue("/opened_at", "in-the-future", "Send a time that is not in the future.")
     return opened
 
 

@@ -107,7 +107,7 @@ class StageChange(BaseModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> "StageChange":
         if (self.stage is None) == (self.stage_id is None):
-            raise InvalidValue("/stage", "stage-required", "Name the stage to go to by stage or by stage_id.")
+            raise InvalidValue("/stage", "stage-required", "Send stage or stage_id.")
         return self
 
 

@@ -35,6 +35,6 @@ async def refuse_unfinished(uow: UnitOfWork, deal: Opportunity) -> None:
     if found:
         raise DomainError(
             "unfinished-business",
-            "Quotes of this deal are still active, or orders neither invoiced nor canceled; finish them, or send force: true.",
+            "This deal has active quotes, or orders that are neither invoiced nor canceled. Finish them, or send force: true.",
             members={"references": [shown(uow, row) for row in found]},
         )

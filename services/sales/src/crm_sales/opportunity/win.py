@@ -49,7 +49,7 @@ async def win_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportuni
     if lead is not None:
         await _take_customer_from(uow, deal, lead, allow_duplicates=body.allow_duplicates)
     elif deal.customer_id is None:
-        raise DomainError("customer-required", "Say who the customer is: there is no lead to make one from.")
+        raise DomainError("customer-required", "Send the customer: the deal has no lead to create one from.")
     await _raise_tier(uow, deal)
     deal.win(value, at, body.note, uow.principal.author)
     await pin_amounts(uow, deal, Opportunity.money_fields)

@@ -128,7 +128,7 @@ async def delete_order(uow: UnitOfWork, order_id: UUID) -> None:
     """Delete an order that was not submitted yet and that nothing refers to."""
     order = await uow.get(Order, order_id, Privilege.DELETE)
     if order.status != "active":
-        raise DomainError("not-deletable", f"This order is {order.status}: what was bought stays.")
+        raise DomainError("not-deletable", f"This order is {order.status}. Only an active order can be deleted.")
     await refuse_in_use(uow, order, [(Quote, "order_id", "number"), (SalesContract, "order_ids", "name")])
     uow.remove(order, OrderDeleted)
 

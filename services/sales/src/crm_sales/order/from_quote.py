@@ -44,10 +44,10 @@ async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Or
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     if quote.order_id is not None:
         members = {"order_id": str(quote.order_id)}
-        raise DomainError("already-ordered", "An order was made of this quote already.", members=members)
+        raise DomainError("already-ordered", "An order already exists for this quote.", members=members)
     quote.lifecycle.after("order", quote.state)
     if deal is not None and deal.status == "lost":
-        raise DomainError("inactive-reference", "The quote's deal is lost; reopen it first.")
+        raise DomainError("inactive-reference", "The quote's deal is lost. Reopen the deal first.")
     order = Order(
         id=new_id(),
         number=await uow.number("ORD"),

@@ -14,7 +14,7 @@ async def fulfill_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -
     """So much was delivered; never more than was ordered. What was billed before stays billed."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.require("fulfill")
-    quantities = await take_part(uow, order, order.unshipped(), body.lines, "No more is delivered than was ordered")
+    quantities = await take_part(uow, order, order.unshipped(), body.lines, "no more can be delivered than was ordered")
     shipped = [LineQuantity(line_id=line_id, quantity=quantity) for line_id, quantity in quantities.items()]
     if order.ship(quantities, uow.now):
         uow.emit(order, OrderFulfilled, shipped=shipped, fulfilled_at=uow.now)

@@ -80,7 +80,7 @@ class Order(SalesDocument, Base):
         """The order stands (Dataverse: the state Submitted)."""
         self.move("submit")
         if not self.lines:
-            raise DomainError("lines-required", "An order without lines is nothing to submit.")
+            raise DomainError("lines-required", "Add at least one line before you submit the order.")
         self.submitted_at = at
 
     def lock_prices(self, locked: bool) -> None:
@@ -122,7 +122,7 @@ class Order(SalesDocument, Base):
     def cancel(self, at: datetime) -> None:
         """It is called off."""
         if any(line["invoiced_quantity"] != "0" for line in self.lines):
-            why = "An order is not canceled once it is on an invoice: cancel the invoices first."
+            why = "An invoiced order cannot be canceled. Cancel its invoices first."
             raise IllegalTransition("cancel", self.status, self.status_reason, self.moves_from(self.__dict__), why)
         self.move("cancel")
         self.canceled_at = at

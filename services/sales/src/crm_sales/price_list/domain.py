@@ -8,9 +8,9 @@ LIFECYCLE = ACTIVE_INACTIVE
 
 
 def why_not_in_force(valid_from: date | None, valid_to: date | None, day: date) -> str | None:
-    """Why a price list does not hold on this day; None when it does."""
+    """Why a price list is not valid on this day; None when it is."""
     if valid_from is not None and day < valid_from:
-        return f"The price list holds from {valid_from} on."
+        return f"Choose another price list: this one is valid from {valid_from}."
     if valid_to is not None and day > valid_to:
-        return f"The price list held until {valid_to}."
+        return f"Choose another price list: this one was valid until {valid_to}."
     return None

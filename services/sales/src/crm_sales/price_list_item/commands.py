@@ -71,7 +71,7 @@ def _require_sense(item: PriceListItem, breaks: Sequence[VolumeBreak]) -> None:
 def _require_priced(product: Product) -> None:
     """A draft may get its prices before it is sold."""
     if product.structure == ProductStructure.FAMILY:
-        message = "This is a family of products; its products have prices."
+        message = "Choose a product: a product family has no price."
         raise InvalidValue("/product_id", "family-has-no-price", message)
     if product.status == ProductStatus.RETIRED:
         raise InactiveReference("/product_id", "product")

@@ -17,9 +17,11 @@ def require_price(method: str, amount: Money | None, percent: Decimal | None, cu
     given = {"amount": amount, "percent": percent}
     wanted, other = ("amount", "percent") if method == PricingMethod.AMOUNT else ("percent", "amount")
     if given[wanted] is None:
-        raise InvalidValue(f"/{wanted}", f"{wanted}-required", f"With this pricing method a price has its {wanted}.")
+        raise InvalidValue(f"/{wanted}", f"{wanted}-required", f"Send {wanted}: this pricing method needs it.")
     if given[other] is not None:
-        raise InvalidValue(f"/{other}", "contradicts-method", f"With this pricing method {other} is null.")
+        raise InvalidValue(
+            f"/{other}", "contradicts-method", f"Leave {other} out: this pricing method does not use it."
+        )
     if amount is not None:
         _require_currency(amount, currency, "/amount")
 
@@ -33,11 +35,11 @@ def require_breaks(breaks: Sequence[VolumeBreak], currency: str) -> None:
     for position, one in enumerate(breaks):
         pointer = f"/volume_breaks/{position}"
         if one.min_quantity <= reached:
-            message = "Each volume break starts at a higher quantity than the one before."
+            message = "Send a higher quantity than that of the volume break before."
             raise InvalidValue(f"{pointer}/min_quantity", "not-rising", message)
         reached = one.min_quantity
         if (one.discount_percent is None) == (one.discount_amount is None):
-            raise InvalidValue(pointer, "one-discount", "A volume break has a percentage or an amount, one of the two.")
+            raise InvalidValue(pointer, "one-discount", "Send either discount_percent or discount_amount.")
         if one.discount_amount is not None:
             _require_currency(one.discount_amount, currency, f"{pointer}/discount_amount")
 
@@ -48,14 +50,14 @@ def percent_price(percent: Decimal, list_price: Money | None, currency: str, poi
     422 ``list-price-required`` with the pointer when there is none in this currency, ``too-large`` past 15 integer digits.
     """
     if list_price is None or list_price.currency != currency:
-        message = f"A price in percent needs the product's list price, in {currency}."
+        message = f"Give the product a list price in {currency} first: this price is a percentage of it."
         raise InvalidValue(pointer, "list-price-required", message)
     try:
         return percent_of(list_price, percent)
     except MoneyError as error:
-        raise InvalidValue(pointer, "too-large", f"{percent} percent of {list_price}: {error}.") from error
+        raise InvalidValue(pointer, "too-large", f"{percent} percent of {list_price} is too much: {error}.") from error
 
 
 def _require_currency(amount: Money, currency: str, pointer: str) -> None:
     if amount.currency != currency:
-        raise InvalidValue(f"{pointer}/currency", "currency-mismatch", f"The price list is in {currency}.")
+        raise InvalidValue(f"{pointer}/currency", "currency-mismatch", f"Send {currency}, the currency of the list.")

@@ -65,7 +65,7 @@ def price_line(terms: LineTerms, pointer: str) -> LinePrice:
     unit = terms.unit_price.amount - terms.volume_discount.amount
     exact = _EXACT.subtract(_EXACT.multiply(unit, terms.quantity), terms.manual_discount.amount)
     if exact < 0:
-        message = "The discounts are more than what the line costs."
+        message = "Send smaller discounts: they are more than the price of the line."
         raise InvalidValue(f"{pointer}/manual_discount", "discount-too-large", message)
     net = _money(exact, currency, f"{pointer}/quantity")
     return LinePrice(net, percent_of(net, terms.tax_percent))
@@ -106,7 +106,7 @@ def totals(
         tax = total((price.tax for price in known), currency)
         due = subtotal - discount + (freight or nothing) + tax
     except MoneyError as error:
-        raise InvalidValue("/lines", "too-large", f"In sum, {error}.") from error
+        raise InvalidValue("/lines", "too-large", f"The sum of the lines is too large: {error}.") from error
     return Totals(subtotal, discount, tax, due)
 
 
@@ -118,7 +118,7 @@ def percent_of(amount: Money, percent: Decimal) -> Money:
 def require_currency(amount: Money, currency: str, pointer: str) -> None:
     """422 ``currency-mismatch`` for an amount in another currency than its document's."""
     if amount.currency != currency:
-        message = f"The amounts of this document are in {currency}."
+        message = f"Send the amount in {currency}, the currency of this document."
         raise InvalidValue(f"{pointer}/currency", "currency-mismatch", message)
 
 
@@ -126,11 +126,11 @@ def require_decimals(quantity: Decimal, decimals: int, pointer: str) -> None:
     """422 ``too-many-decimals`` for a part of a unit that cannot be sold."""
     if quantity != round(quantity, decimals):
         how = f"with at most {decimals} decimals" if decimals else "in whole units"
-        raise InvalidValue(pointer, "too-many-decimals", f"A quantity of this is given {how}.")
+        raise InvalidValue(pointer, "too-many-decimals", f"Send the quantity {how}.")
 
 
 def _money(exact: Decimal, currency: str, pointer: str) -> Money:
     try:
         return Money.rounded(exact, currency)
     except MoneyError as error:
-        raise InvalidValue(pointer, "too-large", f"In this quantity, {error}.") from error
+        raise InvalidValue(pointer, "too-large", f"The price of this quantity is too large: {error}.") from error

@@ -62,7 +62,7 @@ async def price_list_of(uow: UnitOfWork, price_list_id: UUID | None) -> PriceLis
 def require_currency_of(price_list: PriceList | None, currency: str, pointer: str) -> None:
     """422 ``currency-mismatch`` for a price list in another currency than its document's."""
     if price_list is not None and price_list.currency != currency:
-        message = f"The price list is in {price_list.currency}, this is in {currency}."
+        message = f"Choose a price list in {currency}: this one is in {price_list.currency}."
         raise InvalidValue(pointer, "currency-mismatch", message)
 
 
@@ -85,7 +85,7 @@ class _Sold:
 
 def _written_in(line: LineInput, pointer: str) -> _Sold:
     if line.name is None:
-        raise InvalidValue(f"{pointer}/name", "name-required", "Name what is written in, or name a product.")
+        raise InvalidValue(f"{pointer}/name", "name-required", "Send a name or a product_id.")
     return _Sold(None, line.name, line.unit, None, Decimal(0))
 
 
@@ -131,11 +131,11 @@ def _unit_price(line: LineInput, price: ProductPrice | None, currency: str, poin
     at = f"{pointer}/unit_price"
     if line.given_price:
         if line.unit_price is None:
-            raise InvalidValue(at, "price-required", "Say what a unit costs, or leave it to the price list.")
+            raise InvalidValue(at, "price-required", "Send the unit price, or set price_overridden to false.")
         require_currency(line.unit_price, currency, at)
         return line.unit_price, Money.zero(currency)
     if price is None or price.unit_price is None:
-        raise InvalidValue(at, "price-required", "The price list has no price for this; say what a unit costs.")
+        raise InvalidValue(at, "price-required", "Send the unit price: the price list has no price for this.")
     require_currency(price.unit_price, currency, at)
     return price.unit_price, volume_discount(price.breaks, price.unit_price, line.quantity)
 
@@ -144,7 +144,7 @@ def _tax(line: LineInput, of_product: Decimal, pointer: str) -> Decimal:
     if not line.given_tax:
         return of_product
     if line.tax_percent is None:
-        message = "Say how much tax there is, or leave it to the product."
+        message = "Send the tax percentage, or set tax_overridden to false."
         raise InvalidValue(f"{pointer}/tax_percent", "tax-required", message)
     return line.tax_percent
 
@@ -157,5 +157,5 @@ def _require_known(wanted: Sequence[LineInput], known: Set[UUID]) -> None:
         if line.id not in known:
             raise UnknownReference(f"/lines/{position}/id", "line")
         if line.id in seen:
-            raise InvalidValue(f"/lines/{position}/id", "duplicate-line", "This line is sent twice.")
+            raise InvalidValue(f"/lines/{position}/id", "duplicate-line", "Send each line once.")
         seen.add(line.id)

@@ -132,11 +132,11 @@ def take(left: Mapping[UUID, Decimal], wanted: Sequence[LineWish] | None, why: s
     for position, wish in enumerate(wanted):
         pointer = f"/lines/{position}"
         if wish.line_id not in left:
-            raise InvalidValue(f"{pointer}/line_id", "unknown-line", "There is no such line.")
+            raise InvalidValue(f"{pointer}/line_id", "unknown-line", "Send the id of a line of the document.")
         if wish.line_id in taken:
-            raise InvalidValue(f"{pointer}/line_id", "duplicate-line", "This line is named twice.")
+            raise InvalidValue(f"{pointer}/line_id", "duplicate-line", "Send each line once.")
         if wish.quantity > left[wish.line_id]:
-            message = f"{why}; {left[wish.line_id].normalize():f} is left of this line."
+            message = f"Send at most {left[wish.line_id].normalize():f}, what is left of this line: {why}."
             raise InvalidValue(f"{pointer}/quantity", "quantity-exceeded", message)
         taken[wish.line_id] = wish.quantity
     return {line_id: taken[line_id] for line_id in left if line_id in taken}

@@ -107,7 +107,7 @@ async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
     """Delete a draft nothing refers to."""
     product = await uow.get(Product, product_id, Privilege.DELETE)
     if product.status != "draft":
-        message = "Only a draft is deleted; an active product is retired, and what was sold stays."
+        message = "Only a draft can be deleted. Retire an active product instead."
         raise DomainError("not-deletable", message)
     referrers = [
         (Product, "parent_id", "name"),
@@ -132,7 +132,7 @@ async def _require_family(uow: UnitOfWork, product: Product, family_id: UUID) ->
     if family_id != product.id:
         family = await uow.refer(Product, family_id, "/parent_id")
         if family.structure != ProductStructure.FAMILY:
-            raise InvalidValue("/parent_id", "not-a-family", "Products belong to families; this is a product.")
+            raise InvalidValue("/parent_id", "not-a-family", "Choose a product family: a product cannot be a parent.")
         if family.status == "retired":
             raise InactiveReference("/parent_id", "product")
     await TREE.require_place(uow, product, family_id)

@@ -26,18 +26,18 @@ def require_no_price_of_a_family(structure: str, list_price: Money | None, stand
         for field, amount in (("list_price", list_price), ("standard_cost", standard_cost)):
             if amount is not None:
                 raise InvalidValue(
-                    f"/{field}", "family-has-no-price", "A family is not sold; its products have prices."
+                    f"/{field}", "family-has-no-price", "Leave the price out: a product family is not sold."
                 )
 
 
 def why_not_sold(structure: str, status: str, valid_from: date | None, valid_to: date | None, day: date) -> str | None:
     """Why something enters no new line on this day; None when it may."""
     if structure == ProductStructure.FAMILY:
-        return "This is a family of products; name one of them."
+        return "Choose a product: this is a product family."
     if status != ProductStatus.ACTIVE:
-        return f"The product is {status}; only an active one is sold."
+        return f"Choose an active product: this one is {status}."
     if valid_from is not None and day < valid_from:
-        return f"The product is sold from {valid_from} on."
+        return f"Choose another product: this one is sold from {valid_from}."
     if valid_to is not None and day > valid_to:
-        return f"The product was sold until {valid_to}."
+        return f"Choose another product: this one was sold until {valid_to}."
     return None

@@ -144,10 +144,10 @@ async def delete_quote(uow: UnitOfWork, quote_id: UUID) -> None:
     quote = await uow.get(Quote, quote_id, Privilege.DELETE)
     if quote.status != "draft":
         state = quote.status_reason if quote.status == "closed" else quote.status
-        raise DomainError("not-deletable", f"This quote is {state}: what was offered stays.")
+        raise DomainError("not-deletable", f"This quote is {state}. Only a draft can be deleted.")
     if quote.revision > 1:
         # Without it, the revisions before could never be revised again.
-        raise DomainError("not-deletable", "A revision stays with those before it; cancel it instead.")
+        raise DomainError("not-deletable", "A revision cannot be deleted. Cancel it instead.")
     uow.remove(quote, QuoteDeleted)
 
 
@@ -155,5 +155,5 @@ def _name(body: QuoteCreate, deal: Opportunity | None) -> str:
     if body.name is not None:
         return body.name
     if deal is None:
-        raise InvalidValue("/name", "name-required", "Say what is offered, or of which deal the quote is.")
+        raise InvalidValue("/name", "name-required", "Send a name or an opportunity_id.")
     return deal.name

@@ -26,10 +26,10 @@ LIVE = ("draft", "active", "won")
 def require_something_to_sell(lines: int) -> None:
     """Nobody is offered nothing."""
     if lines == 0:
-        raise DomainError("lines-required", "Add a line first: a quote without lines offers nothing.")
+        raise DomainError("lines-required", "Add at least one line before you activate the quote.")
 
 
 def require_days_left(effective_to: date | None, today: date) -> None:
     """An offer is made for today at least, or it would expire at once."""
     if effective_to is not None and effective_to < today:
-        raise DomainError("already-expired", f"Its last day was {effective_to}; move effective_to first.")
+        raise DomainError("already-expired", f"The last day of the quote was {effective_to}. Move effective_to first.")

@@ -104,7 +104,7 @@ async def delete_contract(uow: UnitOfWork, contract_id: UUID) -> None:
     """Delete a draft."""
     contract = await uow.get(SalesContract, contract_id, Privilege.DELETE)
     if contract.status != "draft":
-        raise DomainError("not-deletable", "Only a draft is deleted; what was agreed on stays.")
+        raise DomainError("not-deletable", "Only a draft can be deleted.")
     uow.remove(contract, SalesContractDeleted)
 
 

@@ -18,13 +18,13 @@ LIFECYCLE = Lifecycle(
 def require_order(start: date | None, end: date | None) -> None:
     """A contract does not end before it starts; one of a single day does both on it."""
     if start is not None and end is not None and end < start:
-        raise InvalidValue("/end_date", "end-before-start", "The last day is before the first.")
+        raise InvalidValue("/end_date", "end-before-start", "Send a last day that is not before the first.")
 
 
 def require_period(start: date | None, end: date | None, today: date) -> None:
     """What holds, holds from a day to a day, and not only in the past: it would end in the moment it is activated."""
     for field, day in (("start_date", start), ("end_date", end)):
         if day is None:
-            raise InvalidValue(f"/{field}", "period-required", "Say from which day to which day the contract holds.")
+            raise InvalidValue(f"/{field}", "period-required", f"Set {field} before you activate the contract.")
     if end is not None and end < today:
-        raise InvalidValue("/end_date", "period-over", f"The last day of the contract, {end}, is over.")
+        raise InvalidValue("/end_date", "period-over", f"Move end_date first: the contract ended on {end}.")

@@ -9,5 +9,5 @@ LIFECYCLE = ACTIVE_INACTIVE
 def require_content(body: str | None, link: str | None) -> None:
     """A title alone is nothing to read."""
     if body is None and link is None:
-        message = "Give the text itself as body, or say where it is found as link."
+        message = "Send the text as body, or its address as link."
         raise InvalidValue("/body", "content-required", message)

@@ -17,7 +17,7 @@ async def first_stage(uow: UnitOfWork) -> SalesStage:
     """Where a deal starts; 422 ``no-sales-stage`` when the organisation has removed them all."""
     found = await uow.look_up(FIRST, {})
     if not found:
-        raise DomainError("no-sales-stage", "There is no sales stage to start in; add one at /sales-stages.")
+        raise DomainError("no-sales-stage", "Add a sales stage at /sales-stages first: there is none.")
     return SalesStage.from_row(dict(found[0]))
 
 

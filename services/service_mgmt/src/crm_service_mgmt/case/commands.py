@@ -139,7 +139,7 @@ async def delete_case(uow: UnitOfWork, case_id: UUID) -> None:
     """Delete a case that is not resolved."""
     case = await uow.get(Case, case_id, Privilege.DELETE)
     if case.status == "resolved":
-        raise DomainError("not-deletable", "A resolved case stays: figures are made of it.")
+        raise DomainError("not-deletable", "A resolved case cannot be deleted, because reports count it.")
     uow.remove(case, CaseDeleted)
 
 

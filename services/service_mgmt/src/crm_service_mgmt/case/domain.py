@@ -27,5 +27,5 @@ def require_billable(minutes: int, billable_minutes: int) -> None:
     """No more time is billed than was spent (Dataverse: IncidentResolution)."""
     if billable_minutes > minutes:
         raise InvalidValue(
-            "/billable_minutes", "more-than-spent", f"At most the {minutes} minutes that were spent can be billed."
+            "/billable_minutes", "more-than-spent", f"Send at most the {minutes} minutes that were spent."
         )

@@ -96,7 +96,7 @@ class Case(OwnedRecord, Stateful, Base):
         """Others have to know of it: once, and whatever becomes of the case it stays escalated."""
         if self.escalated_at is not None and self.status == "active":
             moves = self.moves_from(self.__dict__)
-            why = "The case has been escalated already."
+            why = "The case is already escalated."
             raise IllegalTransition("escalate", self.status, self.status_reason, moves, why)
         self.move("escalate")
         self.escalated_at = at
