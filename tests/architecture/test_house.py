@@ -68,6 +68,27 @@ def test_the_kit_names_nothing_after_the_domain(package: str) -> None:
     assert found == []
 
 
+def statuses_set(module: Path) -> Iterator[int]:
+    """The lines on which a module gives something a status."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            for one in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if isinstance(one, ast.Attribute) and one.attr in ("status", "status_reason"):
+                    yield one.lineno
+
+
+def test_only_moves_of_a_lifecycle_set_a_status() -> None:
+    found = {str(path.relative_to(CHECKOUT)) for path in sources() if any(statuses_set(path))}
+    assert found == {"shared/kit/src/crm_kit/store/record.py"}
+
+
+def test_a_planted_status_is_found(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text("deal.status = 'won'\nused = deal.status\ndeal.status, deal.status_reason = 'won', 'won'\n")
+    assert sorted(set(statuses_set(planted))) == [1, 3]
+
+
 def lifecycles(service: Service) -> list[tuple[str, Lifecycle]]:
     return [(e.entity(), e.lifecycle) for e in service.entities if issubclass(e, Stateful)]
 
@@ -77,7 +98,7 @@ def unreachable(lifecycle: Lifecycle) -> set[str]:
     reached, waiting = {lifecycle.initial}, [lifecycle.initial]
     while waiting:
         state = waiting.pop()
-        for action in [*lifecycle.actions(state), *lifecycle.lapses(state)]:
+        for action in [*lifecycle.actions(state), *lifecycle.follows(state)]:
             for reason in lifecycle.reasons(action):
                 after = "/".join(lifecycle.after(action, state, reason))
                 if after not in reached:

@@ -31,7 +31,9 @@ async def judge(stage: Stage, driver: Driver, figures: Figures, away: float) -> 
         order_violations=len(witnessed.violations),
         settled_seconds=settled,
     )
-    assert driver.ledger.answers.keys() - {"replayed", "429"} <= {"200", "201"}, "the outbox holds what the broker cannot take"
+    assert driver.ledger.answers.keys() - {"replayed", "429"} <= {"200", "201"}, (
+        "the outbox holds what the broker cannot take"
+    )
     assert await held_against_ledger(stage, driver.ledger) == []
     assert expected <= witnessed.first.keys()
     assert witnessed.violations == []

@@ -136,7 +136,7 @@ async def test_a_template_is_not_launched_until_it_is_one_no_more(uow: UnitOfWor
     await commands.update_campaign(uow, campaign.id, CampaignUpdate(is_template=True))
     await uow.flush()
     await moved(uow, campaign, "ready")
-    with pytest.raises(DomainError, match="never launched"):
+    with pytest.raises(DomainError, match="launch the copy"):
         await commands.launch_campaign(uow, campaign.id)
     await commands.update_campaign(uow, campaign.id, CampaignUpdate(is_template=False))
     await uow.flush()

@@ -129,7 +129,7 @@ def test_every_state_can_be_reached(lifecycle: Lifecycle) -> None:
     reached, waiting = {lifecycle.initial}, [lifecycle.initial]
     while waiting:
         state = waiting.pop()
-        for action in [*lifecycle.actions(state), *lifecycle.lapses(state)]:
+        for action in [*lifecycle.actions(state), *lifecycle.follows(state)]:
             for reason in lifecycle.reasons(action):
                 after = "/".join(lifecycle.after(action, state, reason))
                 if after not in reached:

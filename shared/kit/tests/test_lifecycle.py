@@ -66,16 +66,17 @@ BULB = Lifecycle(
     "whole/dark",
     {"light": ({"whole/dark"}, "whole/lit"), "replace": ({"broken/*"}, "whole/dark")},
     by_time={"burn_out": ({"whole/lit"}, "broken/burnt")},
+    by_others={"cut_off": ({"whole/lit"}, "whole/dark")},
 )
 
 
-def test_what_time_does_is_nobodys_command() -> None:
+def test_what_time_and_others_do_is_nobodys_command() -> None:
     assert [BULB.actions(state) for state in ("whole/dark", "whole/lit", "broken/burnt")] == [
         ["light"],
         [],
         ["replace"],
     ]
-    assert [BULB.lapses(state) for state in BULB.states] == [[], ["burn_out"], []]
+    assert [BULB.follows(state) for state in BULB.states] == [[], ["burn_out", "cut_off"], []]
     assert BULB.after("burn_out", "whole/lit") == ("broken", "burnt")
     with pytest.raises(IllegalTransition) as refused:
         BULB.after("burn_out", "whole/dark")
@@ -83,3 +84,4 @@ def test_what_time_does_is_nobodys_command() -> None:
     described = BULB.describe()
     assert set(described["moves"]) == {"light", "replace"}
     assert described["by_time"] == {"burn_out": {"from": ["whole/lit"], "to": ["broken/burnt"]}}
+    assert described["by_others"] == {"cut_off": {"from": ["whole/lit"], "to": ["whole/dark"]}}

@@ -14,8 +14,8 @@ class Lifecycle:
     a target may list reasons (``lost/canceled|out_sold``): the command then takes ``reason``, the first is the default;
     it may list states (``issued/issued, paid/complete``): which one, the record decides by the reason it moves with;
     ``open/*`` keeps the state as it is.
-    ``initial`` is where a record starts. ``by_time`` holds, in the same form, the moves that nobody commands because time makes
-    them: they have no route, and are never among the actions.
+    ``initial`` is where a record starts. ``by_time`` and ``by_others`` hold, in the same form, the moves that nobody commands:
+    time makes them, or a command on another record does. They have no route and are never among the actions.
     """
 
     def __init__(
@@ -23,11 +23,13 @@ class Lifecycle:
         initial: str,
         moves: Mapping[str, tuple[set[str], str]],
         by_time: Mapping[str, tuple[set[str], str]] | None = None,
+        by_others: Mapping[str, tuple[set[str], str]] | None = None,
     ) -> None:
         self.initial = initial
         self.moves = dict(moves)
         self.by_time = dict(by_time or {})
-        self._all = {**self.moves, **self.by_time}
+        self.by_others = dict(by_others or {})
+        self._all = {**self.moves, **self.by_time, **self.by_others}
         targets = [f"{status}/{reason}" for _, target in self._all.values() for status, reason in self._targets(target)]
         named = [source for sources, _ in self._all.values() for source in sorted(sources) if not source.endswith("/*")]
         self.states = [s for s in dict.fromkeys([initial, *targets, *named]) if not s.endswith("/*")]
@@ -41,9 +43,9 @@ class Lifecycle:
     def _actions(self) -> dict[str, list[str]]:
         return {state: [action for action in self.moves if self._starts(action, state)] for state in self.states}
 
-    def lapses(self, state: str) -> list[str]:
-        """What time may do to a record in ``state``."""
-        return [action for action in self.by_time if self._starts(action, state)]
+    def follows(self, state: str) -> list[str]:
+        """The moves that time or another record may make from ``state``."""
+        return [action for action in (*self.by_time, *self.by_others) if self._starts(action, state)]
 
     def _reached(self, action: str, target: str) -> list[str]:
         """The states a move leads to; a move that keeps the state leads to where it starts."""
@@ -75,7 +77,7 @@ class Lifecycle:
     def after(self, action: str, state: str, reason: str | None = None) -> tuple[str, str]:
         """Where ``action`` leads from ``state``; raises ``illegal-transition`` or, for a strange reason, ``unknown-reason``."""
         status, _, status_reason = state.partition("/")
-        if action not in self._actions[state] and action not in self.lapses(state):
+        if action not in self._actions[state] and action not in self.follows(state):
             raise IllegalTransition(action, status, status_reason, self._actions[state])
         targets = self._targets(self._all[action][1])
         if targets[0][1] == "*":
@@ -95,6 +97,7 @@ class Lifecycle:
             "states": self.states,
             "moves": self._described(self.moves),
             "by_time": self._described(self.by_time),
+            "by_others": self._described(self.by_others),
         }
 
     def _described(self, moves: Mapping[str, tuple[set[str], str]]) -> dict[str, Any]:

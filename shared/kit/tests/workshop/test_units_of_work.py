@@ -13,6 +13,7 @@ from crm_kit.errors import DomainError, Forbidden, NotFound, Stale, UnknownRefer
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import People, announced, counted, emitted, principal
 from crm_kit.work.announcing import Cause
+from crm_kit.work.condition import Condition
 from crm_kit.work.uow import UnitOfWork
 
 from .conftest import a_tool, stored
@@ -94,6 +95,33 @@ async def test_a_change_without_an_event_is_refused(uow: UnitOfWork, tool: Tool)
         await uow.flush()
 
 
+@pytest.mark.parametrize("rendered", [False, True])
+async def test_a_change_after_the_event_is_refused(uow: UnitOfWork, tool: Tool, rendered: bool) -> None:
+    tool.name = "told"
+    uow.emit(tool, ToolUpdated)
+    if rendered:
+        await uow.render(tool)
+    tool.name = "untold"
+    with pytest.raises(RuntimeError, match=r"after its event: .'name'."):
+        await uow.flush()
+
+
+async def test_a_change_of_a_new_record_after_its_event_is_refused(uow: UnitOfWork) -> None:
+    fresh = uow.add(a_tool(), ToolCreated)
+    fresh.name = "untold"
+    with pytest.raises(RuntimeError, match=r"after its event: .'name'."):
+        await uow.flush()
+
+
+async def test_the_unit_of_work_knows_what_is_stored(uow: UnitOfWork, tool: Tool) -> None:
+    fresh = uow.add(a_tool(number="T-2"), ToolCreated)
+    assert uow.before(fresh) is None
+    stored_name, tool.name = tool.name, "another"
+    before = uow.before(tool)
+    assert before is not None
+    assert before["name"] == stored_name
+
+
 async def test_nothing_changed_is_nothing_written(uow: UnitOfWork, tool: Tool) -> None:
     tool.name = "a hammer"
     assert not uow.changed(tool)
@@ -155,10 +183,23 @@ async def test_get_tells_apart_what_you_may_not_see_and_what_you_may_not_do(
 
 async def test_a_stale_condition_is_412_with_the_current_version(runtime: Runtime, uow: UnitOfWork, tool: Tool) -> None:
     conn = await uow.connection()
-    late = UnitOfWork(runtime, uow.principal, Cause("a test"), conn=conn, if_match=frozenset({7}))
+    late = UnitOfWork(runtime, uow.principal, Cause("a test"), conn=conn, condition=Condition(tool.id, frozenset({7})))
     with pytest.raises(Stale) as refused:
         await late.get(Tool, tool.id, Privilege.WRITE)
     assert refused.value.members == {"version": 1}
+
+
+async def test_a_condition_is_about_its_record_whatever_is_locked_before(
+    runtime: Runtime, uow: UnitOfWork, tool: Tool
+) -> None:
+    other = uow.add(a_tool(number="T-2"), ToolCreated)
+    await uow.flush()
+    condition = Condition(tool.id, frozenset({7}))
+    late = UnitOfWork(runtime, uow.principal, Cause("a test"), conn=await uow.connection(), condition=condition)
+    await late.get(Tool, other.id, Privilege.WRITE)
+    assert not condition.compared
+    with pytest.raises(Stale):
+        await late.get(Tool, tool.id, Privilege.WRITE)
 
 
 async def test_a_reference_to_nothing_points_at_its_field(uow: UnitOfWork) -> None:

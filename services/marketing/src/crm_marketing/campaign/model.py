@@ -12,7 +12,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.marketing import CampaignRecord, CampaignType
 from crm_contracts.money import Money
-from crm_kit.errors import IllegalTransition
 from crm_kit.store.columns import (
     PercentType,
     money_columns,
@@ -65,10 +64,9 @@ class Campaign(OwnedRecord, Stateful, Base):
     )
 
     @classmethod
-    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+    def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
         """A template is copied, never launched."""
-        moves = super().moves_from(values)
-        return [move for move in moves if move != "launch"] if values["is_template"] else moves
+        return {"launch": "Copy the template and launch the copy."} if values["is_template"] else {}
 
     def ready(self) -> None:
         """It is planned."""
@@ -76,9 +74,6 @@ class Campaign(OwnedRecord, Stateful, Base):
 
     def launch(self, on: date) -> None:
         """It begins."""
-        if self.is_template:
-            allowed, why = self.moves_from(self.__dict__), "Copy the template and launch the copy."
-            raise IllegalTransition("launch", self.status, self.status_reason, allowed, why)
         self.move("launch")
         self.actual_start = on
 

@@ -8,7 +8,7 @@ from crm_contracts.money import Money, MoneyError, convert
 from crm_kit.errors import InvalidValue
 from crm_kit.records.listing import today
 from crm_kit.store.record import Record
-from crm_kit.work.uow import LOADED, UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 from crm_sales.exchange_rate.model import ExchangeRate
 
 RATE_IN_FORCE = (
@@ -30,7 +30,7 @@ async def pin_amounts(
     """
     amounts = {field: getattr(record, field) for field in fields}
     given = {field: amount for field, amount in amounts.items() if amount is not None}
-    currency = _currency_of(record, fields, given)
+    currency = _currency_of(uow, record, fields, given)
     if currency is None:
         record.exchange_rate = None  # type: ignore[attr-defined]  # every record with money fields has the column
     elif record.exchange_rate is None:  # type: ignore[attr-defined]
@@ -50,8 +50,8 @@ def _in_base(amount: Money, rate: Decimal, base: str, field: str) -> Money:
         raise InvalidValue(f"/{field}/amount", "too-large", message) from error
 
 
-def _currency_of(record: Record, fields: tuple[str, ...], given: dict[str, Money]) -> str | None:
-    before = record.__dict__.get(LOADED, {})
+def _currency_of(uow: UnitOfWork, record: Record, fields: tuple[str, ...], given: dict[str, Money]) -> str | None:
+    before = uow.before(record) or {}
     currency = next((before[f"{field}_currency"] for field in fields if before.get(f"{field}_currency")), None)
     for field, amount in given.items():
         currency = currency or amount.currency

@@ -82,7 +82,7 @@ async def update_goal(uow: UnitOfWork, goal_id: UUID, body: GoalUpdate) -> Goal:
 async def close_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
     """Its time is over (Dataverse: a goal is closed): what was reached is kept as it is now."""
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
-    goal.lifecycle.after("close", goal.state)
+    goal.require("close")
     goal.close(await reached_by(uow, goal), uow.now)
     uow.emit(
         goal,

@@ -22,7 +22,7 @@ async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Inv
     Its amounts are in base currency at the invoice's rate, so that a credit note of everything leaves nothing there either.
     """
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
-    invoice.require_creditable()
+    invoice.require("credit")
     quantities = await take_part(
         uow, invoice, invoice.uncredited(), body.lines, "no more can be credited than was invoiced"
     )

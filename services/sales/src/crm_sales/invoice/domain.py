@@ -16,6 +16,8 @@ LIFECYCLE = Lifecycle(
         "credit": ({"issued/*", "paid/*"}, "issued/*"),
         "cancel": ({"draft/*", "issued/*"}, "canceled/canceled"),
     },
+    # A credit note over all that was left to pay is issued.
+    by_others={"settle": ({"issued/*", "paid/partial"}, "paid/complete")},
 )
 
 DAYS = {

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import MAX_PAYMENTS, InvoiceKind, InvoiceLine, InvoicePayment, InvoiceRecord, PricedLine
-from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
+from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.store.columns import (
     money_columns,
     reference_indexes,
@@ -74,17 +74,19 @@ class Invoice(SalesDocument, Base):
     )
 
     @classmethod
-    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
-        """What its kind and its lines rule out, too: a credit note is not credited, nor anything twice."""
+    def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
+        """A credit note is not credited, nothing is credited twice, and what was credited is not canceled."""
         lines = values["lines"]
-        out = set()
-        if values["kind"] == InvoiceKind.CREDIT_NOTE or all(
-            line["credited_quantity"] == line["quantity"] for line in lines
-        ):
-            out.add("credit")
+        out = {}
+        if values["kind"] == InvoiceKind.CREDIT_NOTE:
+            out["credit"] = "A credit note cannot be credited. Cancel it, or create a new invoice."
+        elif lines and all(line["credited_quantity"] == line["quantity"] for line in lines):
+            out["credit"] = "The whole invoice is already credited."
         if values["credited_total_amount"] or any(line["credited_quantity"] != "0" for line in lines):
-            out.add("cancel")
-        return [move for move in super().moves_from(values) if move not in out]
+            out["cancel"] = (
+                "A credited invoice cannot be canceled. Cancel its draft credit notes first, or credit the rest."
+            )
+        return out
 
     @property
     def is_credit_note(self) -> bool:
@@ -125,8 +127,7 @@ class Invoice(SalesDocument, Base):
 
     def require_issuable(self) -> None:
         """409 or 422 when it cannot be issued, before a number is drawn for it."""
-        if "issue" not in (moves := self.moves_from(self.__dict__)):
-            raise IllegalTransition("issue", self.status, self.status_reason, moves)
+        self.require("issue")
         if not self.lines:
             raise DomainError("lines-required", "Add at least one line before you issue the invoice.")
 
@@ -144,32 +145,24 @@ class Invoice(SalesDocument, Base):
         self.weigh()
 
     def settle(self) -> bool:
-        """Nothing is left to pay since a credit note was set off: no move of its own; whether it is so."""
-        settled = self.status != "draft" and not self.balance.amount
+        """Whether nothing is left to pay since a credit note was set off: then it is paid."""
+        settled = not self.balance.amount
         if settled:
-            self.status, self.status_reason = "paid", "complete"
+            self.follow("settle")
         return settled
 
     def pay(self, payment: InvoicePayment, now: datetime) -> bool:
         """So much was received, or paid back for a credit note; whether that was the rest."""
-        self.move("pay", "partial")
+        self.require("pay")
         require_payment(payment.amount, self.balance, payment.paid_at, now)
         if len(self.payments) >= MAX_PAYMENTS:
             raise InvalidValue("/amount", "too-many-payments", f"An invoice takes at most {MAX_PAYMENTS} payments.")
         self.payments = [*self.payments, payment.model_dump(mode="json")]
         self.paid_total = self.paid_total + payment.amount
         self.weigh()
-        return self.settle()
-
-    def require_creditable(self) -> None:
-        """409 when no credit note can be made of it."""
-        if "credit" not in (moves := self.moves_from(self.__dict__)):
-            why = None
-            if self.is_credit_note:
-                why = "A credit note cannot be credited. Cancel it, or create a new invoice."
-            elif "credit" in self.lifecycle.actions(self.state):
-                why = "The whole invoice is already credited."
-            raise IllegalTransition("credit", self.status, self.status_reason, moves, why)
+        complete = not self.balance.amount
+        self.move("pay", "complete" if complete else "partial")
+        return complete
 
     def credit(self, quantities: Mapping[UUID, Decimal]) -> None:
         """So much of each line is on a credit note."""
@@ -182,9 +175,6 @@ class Invoice(SalesDocument, Base):
 
     def cancel(self, at: datetime) -> None:
         """It is void; an issued one keeps its number."""
-        if "cancel" in self.lifecycle.actions(self.state) and "cancel" not in (moves := self.moves_from(self.__dict__)):
-            why = "A credited invoice cannot be canceled. Cancel its draft credit notes first, or credit the rest."
-            raise IllegalTransition("cancel", self.status, self.status_reason, moves, why)
         self.move("cancel")
         self.balance = Money.zero(self.currency)
         self.canceled_at = at

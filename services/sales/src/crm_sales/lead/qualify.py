@@ -22,7 +22,7 @@ from crm_sales.settings.model import SalesSettings
 async def qualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadQualification) -> Lead:
     """Runs once and atomically. What an earlier qualification linked is used again and never made twice."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
-    lead.lifecycle.after("qualify", lead.state)
+    lead.require("qualify")
     creation, stage = await _terms(uow)
     wants_account, wants_contact = _wanted(lead, body, creation)
     if not body.allow_duplicates:

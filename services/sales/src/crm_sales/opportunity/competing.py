@@ -22,7 +22,7 @@ async def set_competitors(uow: UnitOfWork, deal: Opportunity, wanted: list[UUID]
 async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityLoss) -> Opportunity:
     """The deal closed without us; a competitor who won it instead is one of the deal's from now on."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
-    deal.lifecycle.after("lose", deal.state)
+    deal.require("lose")
     at, rival = require_past(body.closed_at or uow.now, uow.now), body.competitor_id
     reason = body.reason or (LossReason.CANCELED if rival is None else LossReason.OUT_SOLD)
     if rival is not None:

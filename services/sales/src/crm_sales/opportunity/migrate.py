@@ -52,7 +52,7 @@ async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity
         probability_overridden=body.probability is not None,
         **values,
     )
-    deal.status, _, deal.status_reason = deal.lifecycle.initial.partition("/")
+    deal.enter_lifecycle()
     await set_customer(uow, deal, body.customer)
     if body.originating_lead_id is not None:
         await uow.refer(Lead, body.originating_lead_id, "/originating_lead_id")

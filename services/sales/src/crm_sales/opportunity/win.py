@@ -41,7 +41,7 @@ async def win_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportuni
     uow.principal.require(Opportunity.entity(), Privilege.WRITE)
     lead = await _lead_that_gives(uow, opportunity_id)
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
-    deal.lifecycle.after("win", deal.state)
+    deal.require("win")
     if not body.force:
         await refuse_unfinished(uow, deal)
     value = require_value(deal.estimated_value if body.actual_value is None else body.actual_value)

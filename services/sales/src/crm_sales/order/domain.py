@@ -26,15 +26,14 @@ LIFECYCLE = Lifecycle(
         ),
         "cancel": ({"active/*", "submitted/*", "fulfilled/*"}, "canceled/canceled"),
     },
+    # An invoice of it is canceled: what was on that can be billed again.
+    by_others={
+        "unbill": (
+            {"submitted/*", "fulfilled/*", "invoiced/*"},
+            "submitted/submitted, fulfilled/complete|partial, invoiced/invoiced",
+        )
+    },
 )
-
-STATUS_OF = {
-    "submitted": "submitted",
-    "partial": "fulfilled",
-    "complete": "fulfilled",
-    "invoiced": "invoiced",
-}
-"""The status that each reason belongs to, once an order was submitted."""
 
 
 @dataclass(frozen=True, slots=True)

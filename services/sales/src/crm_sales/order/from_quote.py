@@ -45,7 +45,7 @@ async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Or
     if quote.order_id is not None:
         members = {"order_id": str(quote.order_id)}
         raise DomainError("already-ordered", "An order already exists for this quote.", members=members)
-    quote.lifecycle.after("order", quote.state)
+    quote.require("order")
     if deal is not None and deal.status == "lost":
         raise DomainError("inactive-reference", "The quote's deal is lost. Reopen the deal first.")
     order = Order(

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales import OrderLine, OrderRecord, PricedLine
-from crm_kit.errors import DomainError, IllegalTransition
+from crm_kit.errors import DomainError
 from crm_kit.store.columns import search_column, sorted_indexes
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
-from crm_sales.order.domain import LIFECYCLE, STATUS_OF, Progress, standing
+from crm_sales.order.domain import LIFECYCLE, Progress, standing
 from crm_sales.pricing.shares import Amounts, LineAmounts
 
 
@@ -52,15 +52,21 @@ class Order(SalesDocument, Base):
     )
 
     @classmethod
-    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
-        """What the lines and the lock rule out, too: nothing is canceled that was billed, nor delivered twice."""
+    def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
+        """What the lines and the lock rule out: nothing is canceled that was billed, nor delivered twice."""
         lines: Sequence[Mapping[str, str]] = values["lines"]
-        out = {"lock-prices", "reprice"} if values["prices_locked"] else {"unlock-prices"}
+        if values["prices_locked"]:
+            out = {
+                "lock-prices": "The prices are already locked.",
+                "reprice": "The prices are locked. Unlock them first.",
+            }
+        else:
+            out = {"unlock-prices": "The prices are not locked."}
         if any(line["invoiced_quantity"] != "0" for line in lines):
-            out.add("cancel")
+            out["cancel"] = "An invoiced order cannot be canceled. Cancel its invoices first."
         if all(line["shipped_quantity"] == line["quantity"] for line in lines):
-            out.add("fulfill")
-        return [move for move in super().moves_from(values) if move not in out]
+            out["fulfill"] = "Every line of the order is already delivered."
+        return out
 
     def read_lines(self) -> list[OrderLine]:
         """The lines as what they are."""
@@ -69,12 +75,6 @@ class Order(SalesDocument, Base):
     def hold(self, lines: Sequence[PricedLine]) -> None:
         """Have these lines; of new ones nothing was delivered or billed."""
         super().hold([line if isinstance(line, OrderLine) else new_line(line) for line in lines])
-
-    def require(self, action: str) -> None:
-        """409 when the order has no such move from here, before anything else is looked at."""
-        moves = self.moves_from(self.__dict__)
-        if action not in moves:
-            raise IllegalTransition(action, self.status, self.status_reason, moves)
 
     def submit(self, at: datetime) -> None:
         """The order stands (Dataverse: the state Submitted)."""
@@ -98,9 +98,9 @@ class Order(SalesDocument, Base):
 
     def ship(self, quantities: Mapping[UUID, Decimal], at: datetime) -> bool:
         """So much was delivered (Dataverse: FulfillSalesOrder); whether that was the last of it."""
-        self.require("fulfill")
-        self._count(shipped=quantities)
-        self._follow_lines("fulfill")
+        lines = self._counted(shipped=quantities)
+        self.move("fulfill", standing_of(lines))
+        self._keep(lines)
         complete = not any(self.unshipped().values())
         if complete:
             self.fulfilled_at = at
@@ -108,22 +108,19 @@ class Order(SalesDocument, Base):
 
     def bill(self, quantities: Mapping[UUID, Decimal]) -> bool:
         """So much is on an invoice now; whether that was the last of it."""
-        self.require("invoice")
-        self._count(invoiced=quantities)
-        self._follow_lines("invoice")
+        lines = self._counted(invoiced=quantities)
+        self.move("invoice", standing_of(lines))
+        self._keep(lines)
         return self.status == "invoiced"
 
     def unbill(self, quantities: Mapping[UUID, Decimal]) -> None:
-        """An invoice is void, and what was on it can be billed again: no move of its own, the invoice's cancel is."""
-        self._count(invoiced={line_id: -quantity for line_id, quantity in quantities.items()})
-        self.status_reason = self._standing()
-        self.status = STATUS_OF[self.status_reason]
+        """An invoice is void, and what was on it can be billed again."""
+        lines = self._counted(invoiced={line_id: -quantity for line_id, quantity in quantities.items()})
+        self.follow("unbill", standing_of(lines))
+        self._keep(lines)
 
     def cancel(self, at: datetime) -> None:
         """It is called off."""
-        if any(line["invoiced_quantity"] != "0" for line in self.lines):
-            why = "An invoiced order cannot be canceled. Cancel its invoices first."
-            raise IllegalTransition("cancel", self.status, self.status_reason, self.moves_from(self.__dict__), why)
         self.move("cancel")
         self.canceled_at = at
 
@@ -135,29 +132,28 @@ class Order(SalesDocument, Base):
         nothing = Money.zero(self.currency)
         return Amounts(lines, self.discount_amount or nothing, self.discount_total, self.freight or nothing)
 
-    def _follow_lines(self, action: str) -> None:
-        """Take the step of the lifecycle that the lines have come to. What they rule out was looked at before they changed."""
-        self.status, self.status_reason = self.lifecycle.after(action, self.state, self._standing())
+    def _keep(self, lines: Sequence[OrderLine]) -> None:
+        self.lines = [line.model_dump(mode="json") for line in lines]
 
-    def _standing(self) -> str:
-        return standing(
-            Progress(line.quantity, line.shipped_quantity, line.invoiced_quantity) for line in self.read_lines()
-        )
-
-    def _count(
+    def _counted(
         self, *, shipped: Mapping[UUID, Decimal] | None = None, invoiced: Mapping[UUID, Decimal] | None = None
-    ) -> None:
-        """Add to what was shipped and invoiced of each line."""
+    ) -> list[OrderLine]:
+        """The lines when so much more of each is shipped and invoiced."""
         nothing = Decimal(0)
-        self.lines = [
+        return [
             line.model_copy(
                 update={
                     "shipped_quantity": line.shipped_quantity + (shipped or {}).get(line.id, nothing),
                     "invoiced_quantity": line.invoiced_quantity + (invoiced or {}).get(line.id, nothing),
                 }
-            ).model_dump(mode="json")
+            )
             for line in self.read_lines()
         ]
+
+
+def standing_of(lines: Sequence[OrderLine]) -> str:
+    """The status reason that follows from what was shipped and invoiced of these lines."""
+    return standing(Progress(line.quantity, line.shipped_quantity, line.invoiced_quantity) for line in lines)
 
 
 def new_line(line: PricedLine) -> OrderLine:

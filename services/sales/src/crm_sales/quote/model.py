@@ -56,10 +56,9 @@ class Quote(SalesDocument, Base):
     )
 
     @classmethod
-    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+    def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
         """It becomes an order once."""
-        moves = super().moves_from(values)
-        return [move for move in moves if move != "order"] if values["order_id"] else moves
+        return {"order": "An order already exists for this quote."} if values["order_id"] else {}
 
     def close(self, action: str, at: datetime) -> None:
         """Be won, lost, canceled or revised."""
@@ -68,5 +67,5 @@ class Quote(SalesDocument, Base):
 
     def expire(self, at: datetime) -> None:
         """Be past its last day."""
-        self.lapse("expire")
+        self.follow("expire")
         self.closed_at = at

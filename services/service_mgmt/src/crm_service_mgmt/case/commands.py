@@ -104,7 +104,7 @@ async def escalate_case(uow: UnitOfWork, case_id: UUID) -> Case:
 async def resolve_case(uow: UnitOfWork, case_id: UUID, body: CaseResolve) -> Case:
     """The customer has what they wanted (Dataverse: CloseIncident)."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
-    case.lifecycle.after("resolve", case.state)
+    case.require("resolve")
     require_billable(body.minutes, body.billable_minutes)
     facts = {**dict(body), "resolved_at": uow.now}
     case.resolve(CaseResolution(**facts, reversed_at=None, by=uow.principal.author))

@@ -18,11 +18,6 @@ LIFECYCLE = Lifecycle(
 )
 
 
-def moves_of(state: str, *, escalated: bool) -> list[str]:
-    """The moves possible from ``state``: what was escalated is not escalated again."""
-    return [action for action in LIFECYCLE.actions(state) if not (escalated and action == "escalate")]
-
-
 def require_billable(minutes: int, billable_minutes: int) -> None:
     """No more time is billed than was spent (Dataverse: IncidentResolution)."""
     if billable_minutes > minutes:

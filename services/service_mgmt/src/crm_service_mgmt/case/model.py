@@ -12,7 +12,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales import CustomerType
 from crm_contracts.service import CaseOrigin, CasePriority, CaseRecord, CaseResolution, CaseType, Severity
-from crm_kit.errors import IllegalTransition
 from crm_kit.store.columns import (
     reference_indexes,
     search_column,
@@ -20,7 +19,7 @@ from crm_kit.store.columns import (
     text_enum,
 )
 from crm_kit.store.record import OwnedRecord, Stateful
-from crm_service_mgmt.case.domain import LIFECYCLE, moves_of
+from crm_service_mgmt.case.domain import LIFECYCLE
 from crm_service_mgmt.db import Base
 
 
@@ -68,10 +67,9 @@ class Case(OwnedRecord, Stateful, Base):
     )
 
     @classmethod
-    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
-        """Those of the state, but escalating only once."""
-        state = f"{values['status']}/{values['status_reason']}"
-        return moves_of(state, escalated=values["escalated_at"] is not None)
+    def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
+        """It is escalated only once."""
+        return {"escalate": "The case is already escalated."} if values["escalated_at"] else {}
 
     def hold(self, at: datetime) -> None:
         """Put it aside."""
@@ -94,10 +92,6 @@ class Case(OwnedRecord, Stateful, Base):
 
     def escalate(self, at: datetime) -> None:
         """Others have to know of it: once, and whatever becomes of the case it stays escalated."""
-        if self.escalated_at is not None and self.status == "active":
-            moves = self.moves_from(self.__dict__)
-            why = "The case is already escalated."
-            raise IllegalTransition("escalate", self.status, self.status_reason, moves, why)
         self.move("escalate")
         self.escalated_at = at
 

@@ -28,6 +28,9 @@ class StateMachine(BaseModel):
     states: list[str] = Field(description="Every state there is.")
     moves: dict[str, Move] = Field(description="By command.")
     by_time: dict[str, Move] = Field(description="Moves that nobody commands: they happen when a moment has passed.")
+    by_others: dict[str, Move] = Field(
+        description="Moves that nobody commands on the record: a command on another record makes them."
+    )
 
 
 class StateMachines(BaseModel):

@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
 
 import orjson
 from fastapi import Depends, Request
@@ -28,6 +29,7 @@ from crm_kit.signals.telemetry import trace_id_of
 from crm_kit.store.outages import ran_out_of_time
 from crm_kit.store.record import Record
 from crm_kit.work.announcing import Cause
+from crm_kit.work.condition import Condition
 from crm_kit.work.idempotency import Answer, Key, Replayed
 from crm_kit.work.uow import UnitOfWork
 
@@ -182,14 +184,16 @@ async def _carry_out(
     keyed = keyed and request.method == "POST" and takes_key(request.url.path)
     if keyed and (sent := headers.get("idempotency-key")) is not None:
         key = Key.of(principal.id, "POST", request.url.path, sent, body or await _content(request))
-    if_match = _if_match(headers.get("if-match"), required=conditional)
-    uow = UnitOfWork(runtime, principal, request.scope["crm.cause"], key=key, if_match=if_match)
+    condition = _condition(request, required=conditional)
+    uow = UnitOfWork(runtime, principal, request.scope["crm.cause"], key=key, condition=condition)
     request.scope["crm.uow"] = uow
     try:
         if (after := headers.get("crm-after")) is not None:
             await wait_until_projected(request.app.state.groups, uow, after)
         response = await handle(request)
         if request.method not in ("GET", "HEAD"):
+            if conditional and condition is not None and not condition.compared:
+                raise RuntimeError("no command got the record of the path, so nothing compared If-Match with it")
             await _commit(uow, response)
         return response
     finally:
@@ -259,13 +263,22 @@ def seconds_for(request: Request) -> float:
     return min(longest, int(left) / 1000)
 
 
-def _if_match(header: str | None, *, required: bool) -> frozenset[int] | None:
+def _condition(request: Request, *, required: bool) -> Condition | None:
+    """What If-Match says of the record that the path names; a path without one, such as that of a create, has none."""
+    header = request.headers.get("if-match")
     if header is None:
         if required:
             raise DomainError("if-match-required", 'Send If-Match with the record\'s ETag, or "*" to overwrite.')
         return None
-    if header.strip() == "*":
-        return None
+    versions = None if header.strip() == "*" else _versions(header)
+    try:
+        named = next((UUID(value) for value in request.path_params.values()), None)
+    except ValueError:
+        named = None
+    return Condition(named, versions) if required or named is not None else None
+
+
+def _versions(header: str) -> frozenset[int]:
     if not ETAGS.fullmatch(header):
         raise DomainError("invalid-header", 'If-Match is a list of ETags such as "3", or *.')
     # A weak tag never matches under the strong comparison that If-Match asks for (RFC 9110 §13.1.1).

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, or
 
 from crm_kit.errors import InvalidValue
 from crm_kit.store.record import Mergeable, Record
-from crm_kit.work.uow import LOADED, UnitOfWork
+from crm_kit.work.uow import UnitOfWork
 
 ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtextextended(:tree, 0))")
 
@@ -41,7 +41,7 @@ class Tree:
         A record that exists must be locked: the tree is then held until the end of the transaction. A new one has nothing
         below it and closes no circle.
         """
-        exists = LOADED in record.__dict__
+        exists = uow.before(record) is not None
         if exists:
             await self.hold(uow)
         above = await self._line(uow, parent_id)

@@ -95,6 +95,9 @@ class OwnedRecord(Record):
     business_unit_id: Mapped[UUID] = mapped_column(sort_order=-16)
 
 
+_NOTHING: Mapping[str, str] = {}
+
+
 class Stateful:
     """A record whose status changes only through the moves of its lifecycle."""
 
@@ -108,21 +111,36 @@ class Stateful:
         return f"{self.status}/{self.status_reason}"
 
     @classmethod
-    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
-        """The moves possible for a row as it is. An entity of which fields too rule moves out says so here, once for its
-        commands and for ``allowed_actions``."""
-        return cls.lifecycle.actions(f"{values['status']}/{values['status_reason']}")
+    def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
+        """The moves that the fields of a row rule out in any state, each with the reason to show."""
+        return _NOTHING
 
-    def move(self, action: str, reason: str | None = None) -> None:
-        """Take one step of the lifecycle; raises ``illegal-transition`` naming what is allowed."""
+    @classmethod
+    def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
+        """The moves possible for a row as it is, for ``allowed_actions`` and for ``require``."""
+        moves, out = cls.lifecycle.actions(f"{values['status']}/{values['status_reason']}"), cls.ruled_out(values)
+        return [move for move in moves if move not in out] if out else moves
+
+    def require(self, action: str) -> None:
+        """409 ``illegal-transition`` unless the record may move so now: names the moves it has, and why not this one."""
         possible = self.moves_from(self.__dict__)
         if action not in possible:
-            raise IllegalTransition(action, self.status, self.status_reason, possible)
+            why = self.ruled_out(self.__dict__).get(action)
+            raise IllegalTransition(action, self.status, self.status_reason, possible, why)
+
+    def move(self, action: str, reason: str | None = None) -> None:
+        """Take one step of the lifecycle, if the record may."""
+        self.require(action)
         self.status, self.status_reason = self.lifecycle.after(action, self.state, reason)
 
-    def lapse(self, action: str) -> None:
-        """Take a step of the lifecycle that time makes."""
-        self.status, self.status_reason = self.lifecycle.after(action, self.state)
+    def follow(self, action: str, reason: str | None = None) -> None:
+        """Take a step that time or a command on another record makes."""
+        self.status, self.status_reason = self.lifecycle.after(action, self.state, reason)
+
+    def enter_lifecycle(self) -> None:
+        """Start where records of this kind start."""
+        status, _, reason = self.lifecycle.initial.partition("/")
+        self.__dict__.update(status=status, status_reason=reason)
 
 
 class Mergeable(OwnedRecord, Stateful):

@@ -32,7 +32,6 @@ from crm_kit.errors import (
     MergedReference,
     NotFound,
     OutOfReach,
-    Stale,
     UnknownReference,
 )
 from crm_kit.failpoints import hit
@@ -63,15 +62,16 @@ from crm_kit.work.announcing import (
     too_large,
     validate,
 )
+from crm_kit.work.condition import Condition
 from crm_kit.work.flush import Changes
 from crm_kit.work.idempotency import KEEP_ANSWER, Answer, Key
+from crm_kit.work.locked import Locked, values_of
 from crm_kit.work.outbox import WAKE_CHANNEL
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
 STAMPS = frozenset({"version", "modified_at", "modified_by"})
-LOADED = "_loaded"
 SYSTEM = "system"
 """The kind of principal that a service is to itself."""
 READING_PART: Final = 0.8
@@ -91,6 +91,8 @@ class Pending:
     record: Record
     event: type[Event]
     facts: dict[str, Any]
+    values: tuple[Any, ...]
+    """The record's columns when the event was made: it tells all of the change, so nothing may change after it."""
 
 
 class UnitOfWork:
@@ -104,7 +106,7 @@ class UnitOfWork:
         *,
         conn: AsyncConnection | None = None,
         key: Key | None = None,
-        if_match: frozenset[int] | None = None,
+        condition: Condition | None = None,
     ) -> None:
         self.runtime = runtime
         self.principal = principal
@@ -119,12 +121,12 @@ class UnitOfWork:
         """Whether it ever wanted a connection: else what took the time was not the database."""
         self.names: dict[UUID, Named] = {}
         self._key = key
-        self._if_match = if_match
+        self._condition = condition
         self._held = conn
         self._borrowed = conn is not None
         self._in_transaction = conn is not None
         self._stack = AsyncExitStack()
-        self._records: dict[tuple[type[Record], UUID], Record] = {}
+        self._locked = Locked()
         self._seen: dict[tuple[type[Record], UUID], Record] = {}
         self._looked_up: dict[Any, Sequence[Mapping[str, Any]]] = {}
         self._new: set[UUID] = set()
@@ -299,17 +301,15 @@ class UnitOfWork:
         """Lock a record and check that the caller holds ``privilege`` on it.
 
         403 when the caller does not hold the privilege anywhere, 404 when the row is not visible, 403 when it is
-        visible but out of the privilege's reach, 410 when another record took its place, 412 when ``If-Match`` names
-        another version.
+        visible but out of the privilege's reach, 410 when another record took its place, 412 when it is the record of the
+        path and ``If-Match`` names another version.
         """
         self.principal.require(entity.entity(), privilege)
         record = await self._lock(entity, record_id)
         self._check(record, privilege)
         await self._refuse_merged(record)
-        if self._if_match is not None:
-            expected, self._if_match = self._if_match, None
-            if record.version not in expected:
-                raise Stale(record.version)
+        if self._condition is not None:
+            self._condition.compare(record)
         return record
 
     async def load(self, entity: type[R], record_id: UUID) -> R:
@@ -335,12 +335,12 @@ class UnitOfWork:
 
     def holds(self, entity: type[Record], record_id: UUID) -> bool:
         """Whether this unit of work has locked or made the record."""
-        return (entity, record_id) in self._records
+        return self._locked.get(entity, record_id) is not None
 
     async def read(self, entity: type[R], record_id: UUID) -> R:
         """A record as it is when first asked for, if the caller may read it; not locked, not to be changed."""
         self.principal.require(entity.entity(), Privilege.READ)
-        known = self._records.get((entity, record_id)) or self._seen.get((entity, record_id))
+        known = self._locked.get(entity, record_id) or self._seen.get((entity, record_id))
         if known is not None:
             return known  # type: ignore[return-value]  # the key names the type
         row = (await self.execute(_by_id(entity, lock=False), {"id": record_id})).one_or_none()
@@ -381,9 +381,9 @@ class UnitOfWork:
         raise Merged(name, last)
 
     async def _lock(self, entity: type[R], record_id: UUID) -> R:
-        known = self._records.get((entity, record_id))
+        known = self._locked.get(entity, record_id)
         if known is not None:
-            return known  # type: ignore[return-value]  # the key names the type
+            return known
         conn = await self._begin()
         row = (await conn.execute(_by_id(entity, lock=True), {"id": record_id})).one_or_none()
         if row is None:
@@ -392,9 +392,7 @@ class UnitOfWork:
 
     def adopt(self, record: R) -> R:
         """Take a record loaded and locked by the caller's own statement into this unit of work."""
-        record.__dict__[LOADED] = {column: record.__dict__[column] for column in stored_columns(type(record))}
-        self._records[type(record), record.id] = record
-        return record
+        return self._locked.adopt(record)
 
     def _check(self, record: Record, privilege: Privilege) -> None:
         tree = self.runtime.directory.tree
@@ -435,19 +433,20 @@ class UnitOfWork:
             values["owner_type"], values["owner_id"] = self.principal.kind, self.principal.id
             values["business_unit_id"] = self.principal.unit
         if isinstance(record, Stateful) and values.get("status") is None:
-            values["status"], _, values["status_reason"] = record.lifecycle.initial.partition("/")
+            record.enter_lifecycle()
         for column in stored_columns(type(record)):
             values.setdefault(column, None)
-        self._records[type(record), record.id] = record
+        self._locked.add(record)
         self._new.add(record.id)
         self._announce(record, event, facts)
         return record
 
     def emit(self, record: Record, event: type[Event], **facts: Any) -> None:
-        """Announce the change of a locked record: bumps its version, once. A second emit for one record raises."""
-        self._announce(record, event, facts)
+        """Announce the change of a locked record: bumps its version, once. A second emit for one record raises, and so does
+        a change of it after this: the event tells the whole change."""
         record.version += 1
         record.modified_at, record.modified_by = self.now, self.principal.author
+        self._announce(record, event, facts)
 
     def remove(self, record: Record, event: type[Event], **facts: Any) -> None:
         """Delete a locked record; the event carries it as it last was, at version + 1."""
@@ -455,13 +454,17 @@ class UnitOfWork:
         self.emit(record, event, **facts)
 
     def changed(self, record: Record) -> bool:
-        """Does the record differ from what was loaded?"""
-        return record.id in self._new or bool(_differences(record))
+        """Whether the record differs from what is stored."""
+        return record.id in self._new or bool(self._locked.differences(record))
+
+    def before(self, record: Record) -> Mapping[str, Any] | None:
+        """The columns of the record as they are stored; None for one that is not stored yet."""
+        return self._locked.before(record)
 
     def _announce(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
         if record.id in self._pending:
             raise RuntimeError(f"a second event for {record.entity()} {record.id} in one unit of work")
-        self._pending[record.id] = Pending(record, event, facts)
+        self._pending[record.id] = Pending(record, event, facts, values_of(record))
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -602,7 +605,7 @@ class UnitOfWork:
         elif record.id in self._removed:
             changes.add("delete", table, ("id",), {"id": record.id, "version": record.version - 1})
         else:
-            columns, whole = tuple(_differences(record)), False
+            columns, whole = tuple(self._locked.differences(record)), False
             changes.add("update", table, columns, {"id": record.id, **{c: record.__dict__[c] for c in columns}})
             difference = await self._compare(record, shown)
         if self.runtime.validate_events:
@@ -615,7 +618,8 @@ class UnitOfWork:
         changes.bodies.append(body)
 
     async def _compare(self, record: Record, shown: dict[str, Any]) -> dict[str, Any]:
-        before = record.__dict__[LOADED]
+        before = self._locked.before(record)
+        assert before is not None  # what is compared was loaded
         await self.learn(type(record), [before])
         earlier = presenter_of(type(record)).record(before, self.names)
         return {
@@ -626,25 +630,25 @@ class UnitOfWork:
 
     def _settle(self, record: Record) -> None:
         if record.id in self._removed:
-            self._records.pop((type(record), record.id), None)
+            self._locked.drop(record)
             return
         self._new.discard(record.id)
         self.adopt(record)
 
     def _refuse_silent_changes(self) -> None:
-        for record in self._records.values():
-            if record.id not in self._pending and LOADED in record.__dict__ and _differences(record):
-                raise RuntimeError(f"{record.entity()} {record.id} changed without an event: {_differences(record)}")
+        for record in self._locked:
+            pending = self._pending.get(record.id)
+            if pending is None and (changed := self._locked.differences(record)):
+                raise RuntimeError(f"{record.entity()} {record.id} changed without an event: {changed}")
+            if pending is not None and pending.values != (values := values_of(record)):
+                columns = stored_columns(type(record))
+                changed = [c for c, told, now in zip(columns, pending.values, values, strict=True) if told != now]
+                raise RuntimeError(f"{record.entity()} {record.id} changed after its event: {changed}")
 
 
 def system_principal(service: str) -> Principal:
     """Consumers and timers act as ``system:<service>``."""
     return Principal(id=system_id(service), kind=SYSTEM, unit=system_id(service), name=service)
-
-
-def _differences(record: Record) -> list[str]:
-    before, now = record.__dict__[LOADED], record.__dict__
-    return [column for column, old in before.items() if now[column] != old]
 
 
 _SURVIVOR = """
