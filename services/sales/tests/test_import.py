@@ -91,7 +91,7 @@ async def test_a_part_that_no_column_feeds_is_named(client: Client, runtime: Run
     _, errors = await imported(
         client, runtime, "Name,Wert\nCards,5.00\n", to="opportunities", mapping=json.dumps(mapping)
     )
-    assert [error[1:4] for error in errors] == [["Wert", "missing", "estimated_value.currency is required, too."]]
+    assert [error[1:4] for error in errors] == [["Wert", "missing", "estimated_value.currency is required too."]]
 
 
 async def test_ndjson_is_read_like_csv(client: Client, runtime: Runtime, sales: Sales) -> None:

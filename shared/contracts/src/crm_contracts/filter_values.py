@@ -104,20 +104,20 @@ Readers = Mapping[FieldType, Callable[[Any], Any]]
 def read_value(field: str, known: FilterField, op: Op, value: Any, pointer: str, readers: Readers) -> Any:
     """The Python value of a term, a tuple for several; raises FilterError naming field, operator and what fits."""
     if is_pattern(known, op) and isinstance(value, str) and len(value) > MAX_PATTERN:
-        raise FilterError("too-long", pointer, f"{field} {op} takes text of 1 to {MAX_PATTERN} characters")
+        raise FilterError("too-long", pointer, f"Send text of 1 to {MAX_PATTERN} characters for {field} {op}.")
     if op is Op.IS_NULL:
         return _one(field, FilterField(FieldType.BOOLEAN), op, value, pointer, readers)
     if op not in (Op.IN, Op.NIN, Op.BETWEEN):
         return _one(field, known, op, value, pointer, readers)
     if not isinstance(value, list | tuple):
-        raise FilterError("invalid-value", pointer, f"{field} {op} takes a list of values")
+        raise FilterError("invalid-value", pointer, f"Send a list of values for {field} {op}.")
     if op is Op.BETWEEN and len(value) != 2:
-        raise FilterError("invalid-value", pointer, f"{field} between takes two values, the lower one first")
+        raise FilterError("invalid-value", pointer, f"Send two values for {field} between, the lower one first.")
     if not 1 <= len(value) <= MAX_VALUES:
-        raise FilterError("invalid-value", pointer, f"{field} {op} takes 1 to {MAX_VALUES} values")
+        raise FilterError("invalid-value", pointer, f"Send 1 to {MAX_VALUES} values for {field} {op}.")
     values = tuple(_one(field, known, op, single, pointer, readers) for single in value)
     if op is Op.BETWEEN and values[0] > values[1]:
-        raise FilterError("invalid-value", pointer, f"{field} between takes two values, the lower one first")
+        raise FilterError("invalid-value", pointer, f"Send two values for {field} between, the lower one first.")
     return values
 
 
@@ -130,10 +130,10 @@ def _one(field: str, known: FilterField, op: Op, value: Any, pointer: str, reade
     try:
         read = readers[known.type](value)
     except (ValueError, TypeError, ArithmeticError):
-        raise FilterError("invalid-value", pointer, f"{field} {op} takes {_EXPECTED[known.type]}") from None
+        raise FilterError("invalid-value", pointer, f"Send {_EXPECTED[known.type]} for {field} {op}.") from None
     if known.values is not None and read not in known.values:
         allowed = ", ".join(known.values)
-        raise FilterError("invalid-value", pointer, f"{field} {op} takes one of: {allowed}")
+        raise FilterError("invalid-value", pointer, f"For {field} {op}, send one of: {allowed}.")
     return read
 
 

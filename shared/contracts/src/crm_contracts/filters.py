@@ -231,7 +231,7 @@ MAX_KEYS: Final = 20
 _PARAMETER: Final = re.compile(r"(?P<field>[a-z][a-z0-9_.]{0,99})(?:\[(?P<op>[a-z_]{1,20})\])?", re.ASCII)
 
 
-TOO_MANY_TERMS: Final = f"a filter has at most {MAX_TERMS} terms"
+TOO_MANY_TERMS: Final = f"Send at most {MAX_TERMS} terms."
 
 
 def _limit_size(document: Any, pointer: str) -> None:
@@ -244,11 +244,11 @@ def _limit_size(document: Any, pointer: str) -> None:
             leaves += not parts
             inner.extend(parts)
             if isinstance(node, Mapping) and len(node) > MAX_KEYS:
-                raise FilterError("too-many-keys", pointer, "a term has field, op and value and nothing else")
+                raise FilterError("too-many-keys", pointer, "Send only field, op and value in a term.")
         if inner:
             depth += 1
         if depth > MAX_DEPTH:
-            raise FilterError("too-deep", pointer, f"all, any and not nest at most {MAX_DEPTH} levels deep")
+            raise FilterError("too-deep", pointer, f"Send all, any and not nested at most {MAX_DEPTH} levels deep.")
         # Below each part there is at least one term.
         if leaves + len(inner) > MAX_TERMS:
             raise FilterError("too-many-terms", pointer, TOO_MANY_TERMS)
@@ -263,9 +263,9 @@ def _limit_cost(tree: Filter, fields: Fields, pointer: str) -> None:
         if is_pattern(fields[term.field], term.op):
             patterns += len(term.value)
     if values > MAX_ALL_VALUES:
-        raise FilterError("too-many-values", pointer, f"a filter compares with at most {MAX_ALL_VALUES} values in all")
+        raise FilterError("too-many-values", pointer, f"Send at most {MAX_ALL_VALUES} values in all terms together.")
     if patterns > MAX_ALL_PATTERNS:
-        message = f"contains and starts_with look for at most {MAX_ALL_PATTERNS} characters in all terms together"
+        message = f"Send at most {MAX_ALL_PATTERNS} characters for contains and starts_with in all terms together."
         raise FilterError("too-long", pointer, message)
 
 
@@ -324,9 +324,13 @@ def _checked(tree: Filter, fields: Fields, pointer: str) -> Filter:
 
 def _unknown_field(field: str, pointer: str, fields: Fields) -> FilterError:
     allowed = ", ".join(sorted(fields)) or "none"
-    return FilterError("unknown-field", pointer[:200], f"{field[:100]!r} cannot be filtered; allowed: {allowed}")
+    return FilterError(
+        "unknown-field", pointer[:200], f"This list cannot be filtered by {field[:100]!r}. Choose one of: {allowed}."
+    )
 
 
 def _unknown_op(field: str, op: str, known: FilterField, pointer: str) -> FilterError:
     allowed = ", ".join(known.ops)
-    return FilterError("unknown-operator", pointer, f"{field} ({known.kind}) takes no {str(op)!r}; allowed: {allowed}")
+    return FilterError(
+        "unknown-operator", pointer, f"{field} ({known.kind}) does not take {str(op)!r}. Choose one of: {allowed}."
+    )

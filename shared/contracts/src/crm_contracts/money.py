@@ -215,13 +215,15 @@ def _amount(value: Any) -> str | int:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise PydanticCustomError("money_amount", 'an amount is a decimal string such as "1200.00"; a float is not exact')
+    raise PydanticCustomError(
+        "money_amount", 'Send the amount as a decimal string such as "1200.00"; a float is not exact.'
+    )
 
 
 def _currency(value: Any) -> str:
     if isinstance(value, str) and value in EXPONENTS:
         return value
-    raise PydanticCustomError("money_currency", "not an active ISO 4217 currency code")
+    raise PydanticCustomError("money_currency", "Send an active ISO 4217 currency code.")
 
 
 def _from_wire(value: Any, read: Callable[[Any], dict[str, Any]]) -> Money:
@@ -235,7 +237,7 @@ def _from_wire(value: Any, read: Callable[[Any], dict[str, Any]]) -> Money:
     try:
         return Money.parse(wire["amount"], wire["currency"])
     except MoneyError as error:
-        raise PydanticCustomError("money", "{reason}", {"reason": str(error)}) from None
+        raise PydanticCustomError("money", "Send a valid amount: {reason}.", {"reason": str(error)}) from None
 
 
 def _canonical(value: Any) -> Money | None:

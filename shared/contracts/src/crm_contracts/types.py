@@ -117,7 +117,7 @@ def form(pattern: str, sentence: str) -> str:
 
 # Trimmed text needs one character that stays, and PostgreSQL text cannot hold U+0000. As a pattern, clients see both.
 _SAYS_SOMETHING: Final = form(
-    r"^[^\u0000]*[^\u0000\s][^\u0000]*$", "Write a text with at least one visible character, and without U+0000."
+    r"^[^\u0000]*[^\u0000\s][^\u0000]*$", "Send text with at least one visible character and without U+0000."
 )
 
 ShortText = Annotated[
@@ -142,7 +142,7 @@ def normal_email(value: str) -> str:
     text = value.strip()
     match = _EMAIL.fullmatch(text) if len(text) <= 254 else None
     if match is None or len(match["local"]) > 64:
-        raise PydanticCustomError("email", "not an e-mail address such as ada@example.org")
+        raise PydanticCustomError("email", "Send an e-mail address such as ada@example.org.")
     return f"{match['local']}@{match['domain'].lower()}"
 
 
@@ -173,7 +173,7 @@ _URL: Final = re.compile(
 def _url(value: str) -> str:
     text = value.strip()
     if len(text) > 2000 or not _URL.fullmatch(text):
-        raise PydanticCustomError("url", "not an http or https URL of at most 2000 characters")
+        raise PydanticCustomError("url", "Send an http or https URL of at most 2000 characters.")
     return text
 
 
@@ -195,14 +195,14 @@ Url = Annotated[
 def _country(value: str) -> str:
     code = value.strip().upper()
     if code not in COUNTRIES:
-        raise PydanticCustomError("country", "not an ISO 3166-1 alpha-2 country code")
+        raise PydanticCustomError("country", "Send an ISO 3166-1 alpha-2 country code.")
     return code
 
 
 def _currency(value: str) -> str:
     code = value.strip().upper()
     if code not in EXPONENTS:
-        raise PydanticCustomError("currency", "not an active ISO 4217 currency code")
+        raise PydanticCustomError("currency", "Send an active ISO 4217 currency code.")
     return code
 
 
@@ -235,9 +235,7 @@ def _percent(value: Any, most: str = "100") -> Decimal:
     exact = number.quantize(_CENT)
     # A client that computes 57 * 0.01 sends 0.5700000000000001 and means 0.57.
     if abs(number - exact) > Decimal("1e-9"):
-        raise PydanticCustomError(
-            "percent", "a percentage is a number from 0 to {most} with at most 2 decimals", expected
-        )
+        raise PydanticCustomError("percent", "Send a number from 0 to {most} with at most 2 decimals.", expected)
     return exact
 
 
@@ -279,11 +277,11 @@ def _rate(value: Any) -> Decimal:
     elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
         number = Decimal(value)
         if not number.is_finite() or number >= 10**10 or number != round(number, 10):
-            raise PydanticCustomError("rate", "a rate has at most 10 integer digits and 10 decimals")
+            raise PydanticCustomError("rate", "Send a rate with at most 10 integer digits and 10 decimals.")
     else:
-        raise PydanticCustomError("rate", 'a rate is a decimal string such as "1.0842"; a float is not exact')
+        raise PydanticCustomError("rate", 'Send the rate as a decimal string such as "1.0842"; a float is not exact.')
     if number <= 0:
-        raise PydanticCustomError("rate", "a rate is above zero")
+        raise PydanticCustomError("rate", "Send a rate above zero.")
     return number
 
 
@@ -314,14 +312,14 @@ def _amount_of_things(value: Any) -> Decimal:
         if number.is_finite() and 0 <= number < 10**10 and number == round(number, 5):
             return number
     raise PydanticCustomError(
-        "quantity", 'a quantity is a decimal string such as "2.5" with at most 10 integer digits and 5 decimals'
+        "quantity", 'Send a decimal string such as "2.5" with at most 10 integer digits and 5 decimals.'
     )
 
 
 def _quantity(value: Any) -> Decimal:
     number = _amount_of_things(value)
     if number == 0:
-        raise PydanticCustomError("quantity", "a quantity is above zero")
+        raise PydanticCustomError("quantity", "Send a quantity above zero.")
     return number
 
 
@@ -366,10 +364,10 @@ def _date(value: Any) -> date:
         try:
             return date.fromisoformat(value.strip())
         except ValueError:
-            raise PydanticCustomError("date", "there is no such day") from None
+            raise PydanticCustomError("date", "Send a day that exists.") from None
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    raise PydanticCustomError("date", "a date is text of the form YYYY-MM-DD")
+    raise PydanticCustomError("date", "Send a date of the form YYYY-MM-DD.")
 
 
 Date = Annotated[
@@ -386,15 +384,15 @@ def _utc(value: Any) -> datetime:
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
-            raise PydanticCustomError("datetime", "a time is RFC 3339 text such as 2026-05-04T09:30:00Z") from None
+            raise PydanticCustomError("datetime", "Send an RFC 3339 time such as 2026-05-04T09:30:00Z.") from None
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise PydanticCustomError("datetime", "a time is RFC 3339 text with its offset, such as 2026-05-04T09:30:00Z")
+        raise PydanticCustomError("datetime", "Send an RFC 3339 time with its offset, such as 2026-05-04T09:30:00Z.")
     if value.tzinfo is UTC:
         return value
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise PydanticCustomError("datetime", "the time is out of range in UTC") from None
+        raise PydanticCustomError("datetime", "Send a time that is within the years 1 to 9999 in UTC.") from None
 
 
 def utc_text(value: datetime) -> str:
@@ -413,7 +411,7 @@ UtcDatetime = Annotated[
 
 def _not_negative(value: Money) -> Money:
     if value.amount < 0:
-        raise PydanticCustomError("money_negative", "the amount must not be negative")
+        raise PydanticCustomError("money_negative", "Send an amount of zero or more.")
     return value
 
 

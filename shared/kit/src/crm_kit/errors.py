@@ -43,8 +43,8 @@ class Forbidden(DomainError):
         which = " for the whole organisation" if everywhere else ""
         super().__init__(
             "forbidden",
-            f"This takes the privilege '{privilege}' on {entity}{which}, and none of your security roles has it. Ask an"
-            " administrator for a role that does.",
+            f"You need the privilege '{privilege}' on {entity}{which}, and none of your security roles has it. Ask an"
+            " administrator for a role that has it.",
         )
 
 
@@ -54,8 +54,8 @@ class OutOfReach(Forbidden):
     def __init__(self, privilege: str, entity: str) -> None:
         super().__init__(privilege, entity)
         self.detail = (
-            f"Your privilege '{privilege}' on {entity} does not reach this record. Ask its owner to do it, or an administrator"
-            " for a role that reaches further."
+            f"Your privilege '{privilege}' on {entity} does not reach this record. Ask its owner to do it, or ask an"
+            " administrator for a role that reaches further."
         )
 
 
@@ -63,14 +63,18 @@ class Stale(DomainError):
     """``If-Match`` names another version than the current one (RFC 9110 §13.1.1)."""
 
     def __init__(self, current: int) -> None:
-        super().__init__("stale", "The record has changed since you read it.", members={"version": current})
+        super().__init__(
+            "stale",
+            "The record has changed since you read it. Read it again and repeat your change.",
+            members={"version": current},
+        )
 
 
 class UnsupportedCoding(DomainError):
     """The body is compressed, or otherwise coded, and no service decodes it."""
 
     def __init__(self) -> None:
-        super().__init__("unsupported-media-type", "Send the body as it is, without Content-Encoding.")
+        super().__init__("unsupported-media-type", "Send the body without Content-Encoding.")
 
 
 class InvalidValue(DomainError):
@@ -84,14 +88,20 @@ class UnknownReference(InvalidValue):
     """A reference points at a record that does not exist or that the caller may not read."""
 
     def __init__(self, pointer: str, entity: str) -> None:
-        super().__init__(pointer, "unknown-reference", f"There is no such {entity.replace('_', ' ')}.")
+        super().__init__(
+            pointer,
+            "unknown-reference",
+            f"Send the id of an existing {entity.replace('_', ' ')} that you may read.",
+        )
 
 
 class InactiveReference(InvalidValue):
     """An inactive record takes no new reference."""
 
     def __init__(self, pointer: str, entity: str) -> None:
-        super().__init__(pointer, "inactive-reference", f"The {entity.replace('_', ' ')} is inactive.")
+        super().__init__(
+            pointer, "inactive-reference", f"Choose another {entity.replace('_', ' ')}: this one is inactive."
+        )
 
 
 class Merged(DomainError):
@@ -102,7 +112,7 @@ class Merged(DomainError):
         found = entity_for(entity)
         href = f"/api/v1/{found.collection if found else entity}/{survivor_id}"
         survivor = {"type": entity, "id": survivor_id, "href": href}
-        message = f"The {entity.replace('_', ' ')} was merged into another, which goes on in its place."
+        message = f"The {entity.replace('_', ' ')} was merged into another. Use the survivor instead."
         super().__init__("merged", message, members={"survivor": survivor})
 
 
@@ -111,7 +121,7 @@ class MergedReference(InvalidValue):
 
     def __init__(self, pointer: str, entity: str, survivor: dict[str, Any] | None) -> None:
         super().__init__(
-            pointer, "merged-reference", f"The {entity.replace('_', ' ')} was merged into another; refer to that one."
+            pointer, "merged-reference", f"The {entity.replace('_', ' ')} was merged into another. Refer to that one."
         )
         self.members = {} if survivor is None else {"survivor": survivor}
 

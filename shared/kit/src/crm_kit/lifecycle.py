@@ -88,7 +88,7 @@ class Lifecycle:
             if target[1] == reason:
                 return target
         allowed = ", ".join(known for _, known in targets)
-        raise InvalidValue("/reason", "unknown-reason", f"The reason must be one of: {allowed}.")
+        raise InvalidValue("/reason", "unknown-reason", f"Send one of: {allowed}.")
 
     def describe(self) -> dict[str, Any]:
         """The table as data, for ``GET /meta/state-machines``."""

@@ -33,5 +33,5 @@ def normal_phone(text: str, country: str | None, pointer: str) -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_possible_number(number):
-        raise InvalidValue(pointer, "invalid-phone", "Not a telephone number; write it like +491701234567.")
+        raise InvalidValue(pointer, "invalid-phone", "Send a telephone number such as +491701234567.")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -102,13 +102,13 @@ async def test_who_may_not_is_told_what_is_missing_and_whom_to_ask(
 ) -> None:
     nowhere = await client_for(principal(tool="04000")).post(TOOLS, {"name": "a saw"})
     assert nowhere.json["detail"] == (
-        "This takes the privilege 'create' on tool, and none of your security roles has it. Ask an administrator for a role"
-        " that does."
+        "You need the privilege 'create' on tool, and none of your security roles has it. Ask an administrator for a role"
+        " that has it."
     )
     too_near = await client_for(principal(tool="44144")).patch(tool, {"size": 1})
     assert (nowhere.status, too_near.status) == (403, 403)
     assert too_near.json["detail"] == (
-        "Your privilege 'write' on tool does not reach this record. Ask its owner to do it, or an administrator for a role"
+        "Your privilege 'write' on tool does not reach this record. Ask its owner to do it, or ask an administrator for a role"
         " that reaches further."
     )
 

@@ -34,7 +34,7 @@ async def schema(name: str) -> Response:
     """The schema of the data of one event type, under the address its envelopes carry."""
     event = event_for(name.removesuffix(".json")) if name.endswith(".json") else None
     if event is None:
-        raise DomainError("not-found", "There is no such event type; /schemas lists them all.")
+        raise DomainError("not-found", "There is no such event type. GET /schemas lists all types.")
     return Response(to_json(event_schema(event)), headers=HEADERS, media_type="application/schema+json")
 
 

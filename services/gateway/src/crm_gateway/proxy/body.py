@@ -66,7 +66,7 @@ class Upload:
 
 def too_large(limit: int) -> DomainError:
     """413 naming the limit."""
-    return DomainError("body-too-large", f"The body is larger than {limit} bytes.", members={"limit": limit})
+    return DomainError("body-too-large", f"Send a body of at most {limit} bytes.", members={"limit": limit})
 
 
 def declared_length(headers: Mapping[bytes, bytes]) -> int | None:

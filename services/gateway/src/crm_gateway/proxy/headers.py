@@ -43,10 +43,10 @@ def for_upstream(
         if name in REQUEST:
             if name in _ONCE:
                 if name in seen:
-                    raise DomainError("invalid-header", f"{name.decode()} may be sent only once.")
+                    raise DomainError("invalid-header", f"Send {name.decode()} only once.")
                 seen.add(name)
             if not value.isascii():
-                raise DomainError("invalid-header", f"{name.decode()} must be ASCII.")
+                raise DomainError("invalid-header", f"Send {name.decode()} in ASCII.")
             passed.append((name.decode(), value.decode()))
     passed.append(("crm-correlation-id", cause.correlation_id))
     if cause.traceparent:

@@ -214,7 +214,7 @@ def _callers_deadline(headers: dict[bytes, bytes]) -> float:
     if sent is None:
         return float("inf")
     if not sent.isdigit() or len(sent) > 9:
-        raise DomainError("invalid-header", "Crm-Deadline-Ms is a number of milliseconds.")
+        raise DomainError("invalid-header", "Send Crm-Deadline-Ms as a number of milliseconds.")
     return int(sent) / 1000
 
 

@@ -96,7 +96,9 @@ def _refusal(errors: Sequence[DomainError]) -> DomainError:
         return failed[0]
     if "not-found" in by_slug:
         return DomainError("not-found", "There is no such customer.")
-    return DomainError("forbidden", "You may read neither accounts nor contacts.")
+    return DomainError(
+        "forbidden", "You need the privilege to read accounts or contacts. Ask an administrator for a role that has it."
+    )
 
 
 async def _belongings(composer: Composer, ids: Sequence[UUID], why_incomplete: DomainError | None) -> Parts:
@@ -118,7 +120,9 @@ async def _campaigns(composer: Composer, origins: Sequence[Told]) -> Told:
     """The campaigns that leads and deals came from. Which they are is unknown as long as one of those lists is."""
     for told in origins:
         if (error := told.error) is not None:
-            unknown = DomainError(error.slug, f"It is not known which: {error.detail}", members=error.members)
+            unknown = DomainError(
+                error.slug, f"The type of the customer is not known: {error.detail}", members=error.members
+            )
             return Told(f"{API}/campaigns", clock.now(), error=unknown)
     ids = sorted(
         {UUID(item["campaign_id"]) for told in origins for item in told.value["items"] if item.get("campaign_id")}

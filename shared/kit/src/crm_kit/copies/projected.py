@@ -51,7 +51,7 @@ def parse_after(header: str) -> list[tuple[str, UUID, int]]:
         except ValueError:
             found.append(None)
     if None in found or len(found) > MOST:
-        raise DomainError("invalid-header", f"Crm-After is a list of at most {MOST} items such as contact/<id>@3.")
+        raise DomainError("invalid-header", f"Send Crm-After as a list of at most {MOST} items such as contact/<id>@3.")
     return [one for one in found if one is not None]
 
 
@@ -95,7 +95,7 @@ class Arrivals:
         if self._count[principal] >= WAITING_EACH:
             raise TooManyAtOnce
         if len(self._waiting) >= WAITING_ALL:
-            raise DomainError("unavailable", "Too many requests wait for what was just written; try again.")
+            raise DomainError("unavailable", "Too many requests are waiting for recent writes. Try again.")
         loop = asyncio.get_running_loop()
         waiting = Waiting(awaited, loop.create_future(), loop.time() + FIRST_PAUSE)
         self._waiting.append(waiting)
@@ -148,7 +148,7 @@ class Arrivals:
                 continue
             late = [missing[awaited] for awaited in waiting.awaited if awaited in missing]
             if any(late):
-                message = "An event that this needs is parked; an operator has to look at it."
+                message = "A required event is parked. Ask an operator to resolve it."
                 waiting.arrived.set_exception(_late(message, "parked"))
             elif not late:
                 waiting.arrived.set_result(None)

@@ -213,7 +213,7 @@ class Connection(HttpToolsProtocol):
             self._framing_bytes += len(data) - max(0, self._body_bytes - body_bytes)
             if self._framing_bytes > HEAD_BYTES + max(self._body_bytes, HEAD_BYTES):
                 # Chunk extensions and trailers have no limit of their own in the parser.
-                self._refuse(DomainError("invalid-request", "The body's chunks say more than they hold."), "framing")
+                self._refuse(DomainError("invalid-request", "Send chunks that are as long as they say."), "framing")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -257,7 +257,7 @@ class Connection(HttpToolsProtocol):
                 raise Refused
         if len(self.headers) > HEAD_FIELDS:
             self.refusal = DomainError(
-                "head-too-large", f"A request has at most {HEAD_FIELDS} header fields.", members={"limit": HEAD_FIELDS}
+                "head-too-large", f"Send at most {HEAD_FIELDS} header fields.", members={"limit": HEAD_FIELDS}
             )
             raise Refused
         if len(self.pipeline) >= PIPELINED:
@@ -333,7 +333,7 @@ class Connection(HttpToolsProtocol):
     def _head_is_late(self) -> None:
         REFUSED.labels("late").inc()
         if self._head_bytes:
-            detail = f"The head of the request was not complete within {self.limits.head_seconds:g} seconds."
+            detail = f"Send the head of the request within {self.limits.head_seconds:g} seconds."
             self._refuse(DomainError("request-timeout", detail), None)
         else:
             self.transport.abort()
@@ -388,7 +388,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What the parser could not read, or what was refused from within it."""
-        self._refuse(self.refusal or DomainError("invalid-request", "This is not HTTP as RFC 9112 has it."), "head")
+        self._refuse(self.refusal or DomainError("invalid-request", "Send HTTP/1.1 as RFC 9112 defines it."), "head")
 
     def _refuse(self, error: DomainError, reason: str | None) -> None:
         if reason is not None:
@@ -441,7 +441,7 @@ def _words(error: DomainError) -> bytes:
 def _too_large() -> DomainError:
     return DomainError(
         "head-too-large",
-        f"The request line and the header fields have more than {HEAD_BYTES} bytes. Send less in them.",
+        f"Send at most {HEAD_BYTES} bytes in the request line and the header fields.",
         members={"limit": HEAD_BYTES},
     )
 

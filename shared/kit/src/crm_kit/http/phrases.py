@@ -7,10 +7,10 @@ from typing import Any, Final
 from crm_contracts.types import FORMS
 
 _RULES: Final[Mapping[str, str]] = {
-    "missing": "This is required.",
-    "string_type": "Send a text.",
-    "string_too_short": "Write at least {min_length} characters.",
-    "string_too_long": "Write at most {max_length} characters.",
+    "missing": "Send this field: it is required.",
+    "string_type": "Send text.",
+    "string_too_short": "Send at least {min_length} characters.",
+    "string_too_long": "Send at most {max_length} characters.",
     "too_short": "Send at least {min_length} items.",
     "too_long": "Send at most {max_length} items.",
     "list_type": "Send a list.",
@@ -55,13 +55,13 @@ _VALUE_ERROR: Final = "Value error, "
 _FORM_ERRORS: Final = (
     (
         r"(?:Part|Field) exceeded maximum size of (\d+)KB\.",
-        "A field of the form is larger than {0} KiB: send less in it.",
+        "Send at most {0} KiB in each field of the form.",
     ),
-    (r"Too many fields\. Maximum number of fields is (\d+)\.", "The form has more than {0} fields: send fewer."),
-    (r"Too many files\. Maximum number of files is (\d+)\.", "The form has more than {0} files: send fewer."),
-    (r"The Content-Disposition header .*", "A part of the form has no name: give one in its Content-Disposition."),
-    (r"Missing boundary in multipart\.", "The Content-Type names no boundary: let your HTTP library write it."),
-    (r"Invalid multipart data\.", "The body is not multipart/form-data as RFC 7578 has it."),
+    (r"Too many fields\. Maximum number of fields is (\d+)\.", "Send at most {0} fields in the form."),
+    (r"Too many files\. Maximum number of files is (\d+)\.", "Send at most {0} files in the form."),
+    (r"The Content-Disposition header .*", "Name each part of the form in its Content-Disposition."),
+    (r"Missing boundary in multipart\.", "The Content-Type has no boundary. Let your HTTP library write it."),
+    (r"Invalid multipart data\.", "Send multipart/form-data as RFC 7578 defines it."),
 )
 """What Starlette says of forms."""
 
@@ -71,7 +71,7 @@ def of_rule(found: Mapping[str, Any]) -> str:
     rule, given = str(found["type"]), dict(found.get("ctx") or {})
     if rule == "string_pattern_mismatch":
         pattern = str(given.get("pattern"))
-        return FORMS.get(pattern) or f"Write a text that fits {pattern}."
+        return FORMS.get(pattern) or f"Send text that matches {pattern}."
     if rule == "value_error":
         return str(found["msg"]).removeprefix(_VALUE_ERROR)
     phrase = _RULES.get(rule)
@@ -87,4 +87,4 @@ def of_form(text: str) -> str:
     for pattern, phrase in _FORM_ERRORS:
         if match := re.fullmatch(pattern, text):
             return phrase.format(*match.groups())
-    return "The request cannot be read."
+    return "The request cannot be read. Send it as RFC 9110 defines it."

@@ -67,7 +67,7 @@ class ProblemError(BaseModel):
 
     pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or the parameter's name.")
     code: str = Field(description="Stable code of the rule.")
-    message: str = Field(description="What is wrong, in a sentence.")
+    message: str = Field(description="A sentence that says what to send.")
 
 
 class Problem(BaseModel):
@@ -76,16 +76,16 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(description="`/problems/<slug>`.", examples=["/problems/not-found"])
-    title: str = Field(description="The slug as words.")
+    title: str = Field(description="The slug in words.")
     status: int = Field(description="HTTP status.")
-    detail: str = Field(description="What is wrong here.")
+    detail: str = Field(description="What is wrong, and what to do about it.")
     instance: str = Field(description="Path of the request.")
     trace_id: str = Field(description="Trace id (W3C) for support and logs.")
     errors: list[ProblemError] = Field(
-        default=[], max_length=MAX_ERRORS, description="Offending places, where there are any; the first 20."
+        default=[], max_length=MAX_ERRORS, description="The offending places, at most the first 20."
     )
     error_count: int | None = Field(
-        default=None, description="How many offending places there are, when they are more than `errors` has."
+        default=None, description="Number of offending places, when there are more than `errors` lists."
     )
 
 
@@ -144,9 +144,11 @@ def from_validation(error: RequestValidationError, shown: frozenset[str] = froze
         return DomainError("invalid-parameter", places[0].message, places, members)
     if any(place.code == "read-only-field" for place in places):
         return DomainError(
-            "read-only-field", "The body sets fields that only the system or a command sets.", places, members
+            "read-only-field", "Leave out the fields that only the system or a command sets.", places, members
         )
-    return DomainError("validation", "The body breaks the rules of its schema.", places, members)
+    return DomainError(
+        "validation", "The body does not fit its schema. Correct the fields that errors names.", places, members
+    )
 
 
 NO_OBJECT = ("model-type", "model-attributes-type", "dict-type")
@@ -159,10 +161,12 @@ def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
     pointer = "".join(f"/{part}" for part in location) if in_body else "/".join(location)
     code = str(found["type"]).replace("_", "-")
     if in_body and not location and code in ("missing", *NO_OBJECT):
-        told = "There is no body, or it is null" if found["input"] is None else "The body is no JSON object"
-        return FieldError(pointer, code, f"{told}: send a JSON object with the fields that the schema names.")
+        told = "The body is missing or null" if found["input"] is None else "The body is not a JSON object"
+        return FieldError(pointer, code, f"{told}. Send a JSON object with the fields of the schema.")
     if code == "extra-forbidden" and len(location) == 1 and location[0] in read_only:
-        return FieldError(pointer, "read-only-field", "This field is read-only.")
+        return FieldError(pointer, "read-only-field", "Leave this field out: it is read-only.")
     if code == "extra-forbidden":
-        return FieldError(pointer, "unknown-field", f"There is no such {'field' if in_body else 'parameter'}.")
+        return FieldError(
+            pointer, "unknown-field", f"Leave this out: there is no such {'field' if in_body else 'parameter'}."
+        )
     return FieldError(pointer, code, of_rule(found))

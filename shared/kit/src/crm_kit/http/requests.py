@@ -259,7 +259,7 @@ def seconds_for(request: Request) -> float:
     if left is None:
         return longest
     if not left.isdecimal() or len(left) > 9:
-        raise DomainError("invalid-header", "Crm-Deadline-Ms is a number of milliseconds.")
+        raise DomainError("invalid-header", "Send Crm-Deadline-Ms as a number of milliseconds.")
     return min(longest, int(left) / 1000)
 
 
@@ -280,7 +280,7 @@ def _condition(request: Request, *, required: bool) -> Condition | None:
 
 def _versions(header: str) -> frozenset[int]:
     if not ETAGS.fullmatch(header):
-        raise DomainError("invalid-header", 'If-Match is a list of ETags such as "3", or *.')
+        raise DomainError("invalid-header", 'Send If-Match as a list of ETags such as "3", or as *.')
     # A weak tag never matches under the strong comparison that If-Match asks for (RFC 9110 §13.1.1).
     return frozenset(
         int(tag) for weak, tag in re.findall(r'(W/)?"([^"]*)"', header) if not weak and ETAG.fullmatch(f'"{tag}"')
@@ -309,7 +309,7 @@ async def read_body(request: Request, limit: int | None = None) -> bytes:
 
 
 def _body_too_large(limit: int) -> DomainError:
-    return DomainError("body-too-large", f"The body is larger than {limit} bytes.", members={"limit": limit})
+    return DomainError("body-too-large", f"Send a body of at most {limit} bytes.", members={"limit": limit})
 
 
 async def _read_form(request: Request) -> None:
@@ -386,7 +386,7 @@ def parse_json(body: bytes, depth: int) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise DomainError("invalid-json", f"The body is not JSON: {error.msg} at {error.pos}.") from error
+        raise DomainError("invalid-json", f"Send valid JSON: {error.msg} at {error.pos}.") from error
     if many:
         _refuse_breadth(value, "")
     return value
@@ -398,7 +398,7 @@ def _refuse_depth(bare: bytes, limit: int) -> None:
         if bracket[0] in b"[{":
             depth += 1
             if depth > limit:
-                raise DomainError("invalid-json", f"The JSON is nested deeper than {limit} levels.")
+                raise DomainError("invalid-json", f"Send JSON that is nested at most {limit} levels deep.")
         else:
             depth -= 1
             if depth < 0:
@@ -422,15 +422,20 @@ def _refuse_breadth(value: Any, pointer: str) -> None:
 
 
 def _too_much(pointer: str, what: str, limit: int) -> DomainError:
-    message = f"There are more than {limit} {what} here; send fewer."
+    message = f"Send at most {limit} {what}."
     place = FieldError(pointer, "too-many", message)
-    return DomainError("validation", "The body breaks the rules of its schema.", (place,), {"limit": limit})
+    return DomainError(
+        "validation",
+        "The body does not fit its schema. Correct the fields that errors names.",
+        (place,),
+        {"limit": limit},
+    )
 
 
 def _refuse_many(encoded: bytes, where: str) -> None:
     """Refuse a query string, or a form, of more parameters than any route takes."""
     if encoded.count(b"&") >= MAX_PARAMETERS:
-        message = f"There are more than {MAX_PARAMETERS} parameters in the {where}; send fewer."
+        message = f"Send at most {MAX_PARAMETERS} parameters in the {where}."
         raise DomainError("invalid-parameter", message, (FieldError(where, "too-many-parameters", message),))
 
 
@@ -462,7 +467,7 @@ def domain_error(error: BaseException) -> DomainError | None:
         case RequestValidationError():
             return from_validation(error)
         case PoolTimeout():
-            return DomainError("unavailable", "The service is busy; try again.")
+            return DomainError("unavailable", "The service is busy. Try again.")
         case TimeoutError():
             return DomainError("deadline-exceeded", "The request took longer than its deadline.")
         case DBAPIError():
@@ -484,9 +489,11 @@ def _database_error(error: DBAPIError) -> DomainError | None:
         case "57014":
             return DomainError("deadline-exceeded", "The request took longer than its deadline.")
         case "55P03" | "40001" | "40P01":
-            return DomainError("unavailable", "Others are changing the same record; try again.")
+            return DomainError("unavailable", "Other requests are changing the same record. Try again.")
         case "23505":
-            return DomainError("already-exists", "Another record has this value already, and it must be unique.")
+            return DomainError(
+                "already-exists", "Send another value: a record with this one exists, and it must be unique."
+            )
         case "23503":
-            return DomainError("in-use", "Other records refer to this one.")
+            return DomainError("in-use", "Other records refer to this one. Change or delete them first.")
     return None

@@ -222,11 +222,11 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     headers = error.headers
     match error.status_code:
         case 404:
-            detail = "There is no such path."
+            detail = "There is no such path. GET /openapi.json lists all paths."
         case 405:
             allowed = _allowed(request)
             headers = {"Allow": allowed}
-            detail = f"This path does not take {request.method}; it takes {allowed}."
+            detail = f"Use {allowed}: this path does not take {request.method}."
         case _:
             detail = of_form(str(error.detail))
     return problem(DomainError(slug, detail), request.url.path, trace_id(cause), headers)
@@ -248,5 +248,5 @@ async def unforeseen(request: Request, error: Exception) -> Response:
     cause: Cause = request.scope["crm.cause"]
     # The exception's text may quote a person's data, so only its type and place are logged.
     log.error("http.unforeseen", path=masked(request.url.path), exc_info=error)
-    found = DomainError("internal-error", "Something went wrong here; the trace id tells our operators what.")
+    found = DomainError("internal-error", "An internal error occurred. Give your operators the trace id.")
     return problem(found, request.url.path, trace_id(cause))

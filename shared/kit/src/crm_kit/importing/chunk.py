@@ -77,7 +77,7 @@ def _add(
         # Being like a row that was left out is no reason to leave this one out, too.
         counts = (one for one in likely.get(position, ()) if one.earlier is None or one.earlier in imported)
         if duplicate := next(counts, None):
-            message = "A record, or an earlier row, is likely the same: an equal value, or a similar name."
+            message = "A record or an earlier row has the same value or a similar name."
             outcome.refuse(line, text, [(mapping.column_of(duplicate.field), "possible-duplicate", message)])
             if job.skips:
                 outcome.skipped += 1
@@ -110,10 +110,12 @@ def _give(uow: UnitOfWork, importer: Importer, record: OwnedRecord, email: str, 
         return
     # Asked before who has the address: without the right, nobody learns who has.
     if uow.principal.depth(importer.entity.entity(), Privilege.ASSIGN) is Depth.NONE:
-        message = f"You may not give away a {importer.entity.entity().replace('_', ' ')}; leave the owner out."
+        message = (
+            f"Leave the owner out: you lack the privilege to assign the {importer.entity.entity().replace('_', ' ')}."
+        )
         raise DomainError("forbidden", message, (FieldError(f"/{OWNER}", "forbidden", message),))
     if owner is None:
-        raise InvalidValue(f"/{OWNER}", "unknown-reference", "There is no active user with this e-mail address.")
+        raise InvalidValue(f"/{OWNER}", "unknown-reference", "Send the e-mail address of an active user.")
     record.owner_type, record.owner_id, record.business_unit_id = owner.kind, owner.id, owner.unit
 
 
@@ -136,7 +138,7 @@ def _place(mapping: FieldMapping, found: Any) -> tuple[str, str, str]:
     message = of_rule(found)
     if found["type"] == "missing" and len(found["loc"]) > 1:
         # The column that is shown has a value; what is missing is beside it.
-        message = f"{'.'.join(map(str, found['loc']))} is required, too."
+        message = f"{'.'.join(map(str, found['loc']))} is required too."
     return mapping.column_of(field), str(found["type"]).replace("_", "-"), message
 
 

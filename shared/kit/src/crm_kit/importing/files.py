@@ -92,7 +92,7 @@ class _Lines:
         if len(line) > left:
             raise _refused(self.number, f"makes a row longer than {MAX_ROW:,} characters")
         if self.number > MAX_LINES:
-            raise DomainError("unreadable-file", f"The file has more than {MAX_LINES:,} lines; send it in parts.")
+            raise DomainError("unreadable-file", f"The file has more than {MAX_LINES:,} lines. Send it in parts.")
         if not line.isascii() and not _is_unicode(line):
             raise _refused(self.number, "is not UTF-8")
         self.row_size += len(line)
@@ -102,7 +102,7 @@ class _Lines:
         """The first line, without its end."""
         line = next(self, "")
         if not line.strip():
-            raise DomainError("unreadable-file", "The file is empty.")
+            raise DomainError("unreadable-file", "The file is empty. Send a header and at least one row.")
         return line.rstrip("\r\n")
 
 
@@ -217,17 +217,19 @@ def _text(value: Any) -> str:
 
 def _check(columns: Sequence[str]) -> None:
     if len(columns) > MAX_COLUMNS:
-        raise DomainError("unreadable-file", f"The file has more than {MAX_COLUMNS} columns.")
+        raise DomainError("unreadable-file", f"Send at most {MAX_COLUMNS} columns.")
     for position, column in enumerate(columns, 1):
         if len(column) > MAX_COLUMN_NAME:
             raise DomainError(
-                "unreadable-file", f"The name of column {position} is longer than {MAX_COLUMN_NAME} characters."
+                "unreadable-file", f"Shorten the name of column {position} to {MAX_COLUMN_NAME} characters."
             )
         if any(sign < " " and sign not in "\t\r\n" for sign in column):
-            raise DomainError("unreadable-file", f"The name of column {position} has a control character in it.")
+            raise DomainError("unreadable-file", f"Remove the control character from the name of column {position}.")
     doubled = {column for column in columns if list(columns).count(column) > 1}
     if doubled:
-        raise DomainError("unreadable-file", f"The header names a column twice: {', '.join(sorted(doubled))[:200]}.")
+        raise DomainError(
+            "unreadable-file", f"Name each column once. The header repeats: {', '.join(sorted(doubled))[:200]}."
+        )
 
 
 def _refused(line: int, what: str) -> DomainError:

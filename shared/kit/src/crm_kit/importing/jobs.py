@@ -178,10 +178,10 @@ def _parse(mapping: str) -> dict[str, str]:
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict) or not all(isinstance(field, str) for field in document.values()):
-        message = "mapping is a JSON object of columns and field names."
+        message = "Send mapping as a JSON object of columns and field names."
         raise DomainError("invalid-mapping", message, (FieldError("/mapping", "invalid-value", message),))
     if len(document) > 2 * MAX_COLUMNS or any(len(source) > MAX_CELL for source in document):
-        message = f"mapping has at most {2 * MAX_COLUMNS} members, and none longer than {MAX_CELL:,} characters."
+        message = f"Send at most {2 * MAX_COLUMNS} members in mapping, each of at most {MAX_CELL:,} characters."
         raise DomainError("invalid-mapping", message, (FieldError("/mapping", "too-long", message),))
     return document
 
@@ -266,12 +266,16 @@ async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
             job_id,
             uow.now,
             "canceled" if mine else "canceled-by-operator",
-            "You canceled it." if mine else "An operator canceled it; ask them before you send the rest.",
+            "You canceled the import."
+            if mine
+            else "An operator canceled the import. Ask them before you send the rest.",
         ),
     )
     if changed.rowcount == 0:
         raise DomainError(
-            "illegal-transition", "The import is over.", members={"record_status": job["status"], "allowed": []}
+            "illegal-transition",
+            "The import has already ended.",
+            members={"record_status": job["status"], "allowed": []},
         )
     uow.wakes(WAKE_CHANNEL)
     return Response(to_json(await _job(uow, importer, job_id)), 200, None, "application/json")

@@ -123,11 +123,11 @@ def _target(kinds: Mapping[str, str], source: str, path: str) -> Target:
     kind = kinds.get(field)
     if kind is None:
         allowed = ", ".join([*kinds, OWNER])
-        raise _refused(source, "unknown-field", f"There is no field {path[:SHOWN]!r}; allowed: {allowed}.")
+        raise _refused(source, "unknown-field", f"There is no field {path[:SHOWN]!r}. Choose one of: {allowed}.")
     if kind == "object" and not part:
-        raise _refused(source, "invalid-value", f"{field} takes its parts one by one, such as {field}.amount.")
+        raise _refused(source, "invalid-value", f"Name each part of {field} separately, such as {field}.amount.")
     if part and kind != "object":
-        raise _refused(source, "invalid-value", f"{field} has no parts.")
+        raise _refused(source, "invalid-value", f"Name {field} alone: it has no parts.")
     return Target(field, part or None, CONVERT.get(kind, str))
 
 

@@ -83,7 +83,7 @@ async def list_jobs(url: str, *, everything: bool) -> list[dict[str, Any]]:
 async def cancel_job(url: str, job_id: UUID) -> bool:
     """Cancel a job of a service; False when it has none with this id that is not over."""
     database = Database(url, pool_size=1, application_name="crm imports")
-    message = "An operator canceled it; ask them before you send the rest."
+    message = "An operator canceled the import. Ask them before you send the rest."
     try:
         async with database.begin() as conn:
             done = await conn.exec_driver_sql(CANCEL, (job_id, clock.now(), "canceled-by-operator", message))

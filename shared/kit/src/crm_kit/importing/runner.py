@@ -181,7 +181,7 @@ class ImportLoop:
     async def _ended(self, conn: AsyncConnection, job: Job) -> bool:
         """Whether the job was ended because its caller may no longer do what was asked for."""
         if not job.active:
-            why = "caller-inactive", "Whoever sent the file has been disabled since. Send the rest as somebody else."
+            why = "caller-inactive", "The user who sent the file is disabled. Send the rest as another user."
         elif job.revocation is not None and job.revocation.voids(job.principal.issued_at, job.principal.sequence):
             why = (
                 "rights-changed",
@@ -245,7 +245,7 @@ class ImportLoop:
             return
         async with self._runtime.db.begin() as conn:
             if not await queue.postpone(conn, job):
-                message = "Something went wrong here that sending the file again will not mend; ask your operators."
+                message = "An internal error occurred. Sending the file again does not help: ask your operators."
                 await queue.fail(conn, job, "internal-error", message)
                 self._forget(job)
 

@@ -39,7 +39,7 @@ class Storing:
         except TooManyAtOnce:
             if self._shares.held(caller):
                 raise
-            raise DomainError("unavailable", "Other files are being stored; try again.") from None
+            raise DomainError("unavailable", "Other files are being stored. Try again.") from None
         try:
             yield
         finally:
@@ -65,7 +65,7 @@ class Quota:
             if found > limit:
                 raise DomainError(
                     "body-too-large",
-                    f"The file has more than {limit:,} {what}; send it in parts, one after the other.",
+                    f"The file has more than {limit:,} {what}. Send it in parts, one after the other.",
                     members={"limit": limit},
                 )
 

@@ -41,4 +41,4 @@ class Cursors:
 
 
 def _invalid() -> DomainError:
-    return DomainError("invalid-cursor", "The cursor does not belong to this list; start again without 'after'.")
+    return DomainError("invalid-cursor", "The cursor does not belong to this list. Start again without 'after'.")

@@ -100,7 +100,7 @@ def _bounds(request: Request) -> tuple[int, int]:
     )
     for name, text, top in (("limit", limit, MAX_PAGE), ("after", after, NEWEST)):
         if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= top):
-            message = f"{name} is a number from 1 to {top}."
+            message = f"Send a number from 1 to {top} as {name}."
             raise DomainError("invalid-parameter", message, (FieldError(name, "invalid-value", message),))
     return int(limit), int(after)
 

@@ -125,11 +125,11 @@ async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> R
     given = dict(pairs)
     if len(given) != len(pairs):
         doubled = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        message = "A parameter is given once; several values go into name[in]=a,b."
+        message = "Send each parameter once. Send several values as name[in]=a,b."
         raise _refused(doubled[:100], "doubled-parameter", message)
     limit = given.get("limit", str(DEFAULT_PAGE))
     if not (limit.isascii() and limit.isdecimal() and len(limit) <= 3 and 1 <= int(limit) <= MAX_PAGE):
-        raise _refused("limit", "invalid-value", f"limit is a number from 1 to {MAX_PAGE}.")
+        raise _refused("limit", "invalid-value", f"Send a number from 1 to {MAX_PAGE} as limit.")
     try:
         tree = parse_query_params(pairs, listing.filterable.fields)
     except FilterError as error:

@@ -42,7 +42,9 @@ async def both(uow: UnitOfWork, entity: type[M], loser_id: UUID, into: UUID) -> 
     await uow.get(entity, loser_id, Privilege.DELETE)
     label = name.replace("_", " ")
     if into == loser_id:
-        raise InvalidValue("/into", "merge-with-itself", f"The {label} cannot be merged into itself.")
+        raise InvalidValue(
+            "/into", "merge-with-itself", f"Choose another {label}: a record cannot be merged into itself."
+        )
     try:
         survivor = await uow.get(entity, into, Privilege.WRITE)
     except NotFound:
@@ -52,7 +54,7 @@ async def both(uow: UnitOfWork, entity: type[M], loser_id: UUID, into: UUID) -> 
     if loser.status not in loser.merges_from:
         raise IllegalTransition("merge", loser.status, loser.status_reason, loser.moves_from(loser.__dict__))
     if survivor.status not in survivor.survives_in:
-        raise InvalidValue("/into", "inactive-reference", f"That {label} is {survivor.status}.")
+        raise InvalidValue("/into", "inactive-reference", f"Choose another {label}: this one is {survivor.status}.")
     return loser, survivor
 
 

@@ -125,7 +125,9 @@ class Mover:
         """409 ``in-use`` for a record that is to be deleted while others are still moving to it."""
         table = self.tasks.__table__
         if (await uow.execute(select(literal(1)).where(table.c.target_id == record.id).limit(1))).first():
-            message = "It took the place of a record a moment ago, and what refers to that one is still moving here."
+            message = (
+                "A record was just merged into this one, and references to it are still being moved. Try again later."
+            )
             raise DomainError("in-use", message, members={"references": []})
 
     async def _move(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID, limit: int) -> int:

@@ -72,9 +72,9 @@ async def refer_to_principal(uow: UnitOfWork, kind: str, principal_id: UUID, poi
     await directory.learn(await uow.connection(), [principal_id])
     found = directory.named(principal_id)
     if found is None or found.deleted or found.kind != kind:
-        raise InvalidValue(pointer, "unknown-reference", f"There is no such {kind}.")
+        raise InvalidValue(pointer, "unknown-reference", f"Send the id of an existing {kind} that you may read.")
     if not found.active:
-        raise InvalidValue(pointer, "inactive-reference", f"The {kind} is not active.")
+        raise InvalidValue(pointer, "inactive-reference", f"Choose another {kind}: this one is not active.")
     return found
 
 

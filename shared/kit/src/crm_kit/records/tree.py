@@ -83,7 +83,9 @@ class Tree:
         return int((await uow.execute(self._height, {"id": record_id})).scalar_one())
 
     def _circular(self, pointer: str) -> InvalidValue:
-        return InvalidValue(pointer, "circular-parent", f"The {self._kind} would be its own ancestor.")
+        return InvalidValue(
+            pointer, "circular-parent", f"Choose a parent that is neither this {self._kind} nor below it."
+        )
 
     def _too_deep(self, pointer: str) -> InvalidValue:
         return InvalidValue(

@@ -44,7 +44,11 @@ async def refuse_in_use(
     found = (await uow.execute(union_all(*parts).limit(SHOWN))).all()
     if found:
         references = [shown(uow, row) for row in found]
-        raise DomainError("in-use", "Other records refer to this one.", members={"references": references})
+        raise DomainError(
+            "in-use",
+            "Other records refer to this one. Change or delete them first.",
+            members={"references": references},
+        )
 
 
 def _refers(column: Any, record_id: UUID) -> ColumnElement[bool]:

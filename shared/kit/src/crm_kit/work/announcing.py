@@ -116,5 +116,5 @@ def _brief(values: dict[str, Any]) -> dict[str, Any]:
 def too_large(shown: dict[str, Any]) -> DomainError:
     """422 naming the field that takes the most room."""
     field = max(shown, key=lambda name: len(orjson.dumps(shown[name], default=encode)))
-    message = f"The record with its changes is larger than {MAX_BYTES} bytes."
+    message = f"Shorten this: the record with its changes is larger than {MAX_BYTES} bytes."
     return DomainError("too-large", message, (FieldError(f"/{field}", "too-large", message),))

@@ -85,7 +85,7 @@ class Key:
     def of(cls, principal: UUID, method: str, path: str, key: str, body: bytes) -> "Key":
         """Refuses keys that no client library sends: empty, longer than 255, or with white space or other scripts."""
         if not KEY.fullmatch(key):
-            message = "Idempotency-Key must have 1 to 255 visible ASCII characters."
+            message = "Send an Idempotency-Key of 1 to 255 visible ASCII characters."
             raise DomainError("invalid-idempotency-key", message)
         return cls(principal, method, path, key, hashlib.sha256(body).digest())
 
@@ -103,7 +103,7 @@ class Key:
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
                 raise DomainError(
-                    "in-progress", "A request with this Idempotency-Key is still being carried out."
+                    "in-progress", "A request with this Idempotency-Key is still running. Try again later."
                 ) from error
             raise
         if claimed.first() is None:
@@ -118,7 +118,9 @@ class Key:
             )
         ).one()
         if row[0] != self.fingerprint:
-            raise DomainError("idempotency-key-reused", "This Idempotency-Key was used with another body.")
+            raise DomainError(
+                "idempotency-key-reused", "Send a new Idempotency-Key: this one was used with another body."
+            )
         raise Replayed(Answer(row[1], orjson.loads(row[2]), row[3]))
 
     def stored(self, answer: Answer) -> tuple[Any, ...]:

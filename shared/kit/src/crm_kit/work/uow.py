@@ -81,7 +81,7 @@ WAITING_PART: Final = 0.2
 """What of a hop one may wait for one's turn and still be told that the work itself takes too long."""
 QUICK_PART: Final = 0.05
 """The part of a hop after which a read counts as slow, whatever was expected of it."""
-BUSY: Final = "The service is busy; try again."
+BUSY: Final = "The service is busy. Try again."
 
 
 @dataclass(slots=True)
@@ -195,7 +195,7 @@ class UnitOfWork:
             return DomainError("unavailable", BUSY)
         if self._in_line or self._waited > self.runtime.settings.hop_seconds * WAITING_PART:
             return TooManyAtOnce()
-        return DomainError("too-expensive", f"This would take longer than a request may. {advice}")
+        return DomainError("too-expensive", f"The request would take longer than its deadline. {advice}")
 
     async def quickly(self, work: Callable[[], Awaitable[T]], advice: str) -> T:
         """The same of reads that mostly are quick. One that is not becomes slow work while it runs. Where all slow work that
