@@ -28,7 +28,7 @@ class UserRecord(RecordModel):
     name: Personal[ShortText] = Field(description="Name, 1 to 200 characters.", examples=["Grace Hopper"])
     business_unit_id: UUID = Field(description="Business unit of the user.")
     team_ids: list[UUID] = Field(description="Teams the user is a member of.")
-    role_ids: list[UUID] = Field(description="Security roles given to the user; those of the teams add up.")
+    role_ids: list[UUID] = Field(description="Security roles of the user. The roles of the user's teams apply too.")
     locale: str | None = Field(description="BCP 47 language tag.", examples=["de-AT"])
     time_zone: str | None = Field(
         description="IANA time zone; null for the organisation's.", examples=["Europe/Vienna"]
@@ -51,11 +51,11 @@ class BusinessUnitRecord(RecordModel):
 
 
 class SecurityRoleRecord(RecordModel):
-    """What somebody with this role may do."""
+    """The privileges of the users with this role."""
 
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Salesperson"])
     privileges: dict[EntityName, EntityPrivileges] = Field(
-        description="How far each privilege reaches, by entity; an entity that is not named is out of reach.",
+        description="Depth of each privilege, by entity. A role grants nothing on an entity that is not listed.",
         examples=[{"lead": {"create": "user", "read": "deep", "write": "user", "delete": "none", "assign": "none"}}],
     )
 
@@ -74,27 +74,31 @@ class OrganizationRecord(RecordModel):
     """The organisation that this installation serves; there is one record."""
 
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Analytical Engines Ltd"])
-    time_zone: str = Field(description="IANA time zone in which dates, due and overdue are meant.")
+    time_zone: str = Field(description="IANA time zone for all dates, due dates and overdue dates.")
     base_currency: CurrencyCode = Field(
         description="Currency of all `_base` amounts; fixed once a record with an amount exists."
     )
-    country: CountryCode = Field(description="ISO 3166-1 alpha-2; national telephone numbers are read as of here.")
+    country: CountryCode = Field(
+        description="ISO 3166-1 alpha-2 code of the country whose format national telephone numbers have."
+    )
     language: str = Field(description="BCP 47 language tag.", examples=["en"])
 
 
 class AccessChangeRecord(RecordModel):
-    """Tokens of these principals that were issued before a moment are no longer good."""
+    """A revocation of all tokens that were issued to these principals before a moment."""
 
     principals: list[Principal] = Field(
-        min_length=1, max_length=500, description="Whose access changed, 1 to 500; more make several records."
+        min_length=1,
+        max_length=500,
+        description="Principals whose access changed, 1 to 500. More principals are split into several records.",
     )
     not_before: UtcDatetime = Field(
-        description="Tokens issued before it are refused, where they or this record have no sequence."
+        description="Tokens issued before this time are refused if they or this record have no sequence."
     )
     sequence: int | None = Field(
         default=None,
         ge=0,
-        description="Tokens with a smaller `seq` are refused. It only grows, whatever identity's clock does.",
+        description="Tokens with a smaller `seq` are refused. It only grows, even if the clock of identity goes back.",
         json_schema_extra={"x-since": "1.1.0"},
     )
 
@@ -331,7 +335,7 @@ class AccessChangeEvent(Event):
 
 
 class AccessChangeCreated(AccessChangeEvent):
-    """Roles, teams, unit or state of principals changed: their tokens from before are refused."""
+    """Roles, teams, unit or status of principals changed. Their earlier tokens are refused."""
 
     type: ClassVar[str] = "crm.identity.access_change.created.v1"
 

@@ -57,19 +57,17 @@ class CampaignRecord(OwnedRecord):
     channels: list[Open[CampaignChannel]] = Field(
         description="Channels it goes through, each once.", examples=[["email", "newspaper", "video"]]
     )
-    objective: LongText | None = Field(description="What it is to achieve, at most 32,000 characters.")
-    offer: LongText | None = Field(description="What it offers, at most 32,000 characters.")
+    objective: LongText | None = Field(description="Objective, at most 32,000 characters.")
+    offer: LongText | None = Field(description="Offer, at most 32,000 characters.")
     proposed_start: Date | None = Field(description="Planned first day, in the organisation's time zone.")
     proposed_end: Date | None = Field(description="Planned last day, never before the first.")
-    budget: NonNegativeMoney | None = Field(description="What it may cost, zero or more, in base currency.")
+    budget: NonNegativeMoney | None = Field(description="Planned budget, zero or more, in base currency.")
     other_cost: NonNegativeMoney | None = Field(
         description="Cost that comes from no activity of the campaign, zero or more, in base currency."
     )
     expected_response: Percent | None = Field(description="Share of people expected to respond, in percent, 0 to 100.")
-    expected_revenue: NonNegativeMoney | None = Field(
-        description="Revenue it is expected to bring, zero or more, in base currency."
-    )
-    is_template: bool = Field(description="True for a pattern that is copied and never launched.")
+    expected_revenue: NonNegativeMoney | None = Field(description="Expected revenue, zero or more, in base currency.")
+    is_template: bool = Field(description="True for a template. A template can be copied, but not launched.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     actual_start: Date | None = Field(
         description="Day of its launch, in the organisation's time zone; null before; read-only."
@@ -90,7 +88,7 @@ class CampaignEvent(Event):
 
 
 class CampaignCreated(CampaignEvent):
-    """A campaign was proposed, anew or as a copy."""
+    """A campaign was proposed, as a new one or as a copy."""
 
     type: ClassVar[str] = "crm.marketing.campaign.created.v1"
 
@@ -122,36 +120,36 @@ class CampaignReadied(CampaignEvent):
 
 
 class CampaignLaunched(CampaignEvent):
-    """A campaign began."""
+    """A campaign was launched."""
 
     type: ClassVar[str] = "crm.marketing.campaign.launched.v1"
     actual_start: Date = Field(description="Day of the launch, in the organisation's time zone.")
 
 
 class CampaignSuspended(CampaignEvent):
-    """A launched campaign pauses."""
+    """A launched campaign was suspended."""
 
     type: ClassVar[str] = "crm.marketing.campaign.suspended.v1"
 
 
 class CampaignResumed(CampaignEvent):
-    """A suspended campaign goes on."""
+    """A suspended campaign was resumed."""
 
     type: ClassVar[str] = "crm.marketing.campaign.resumed.v1"
 
 
 class CampaignCompleted(CampaignEvent):
-    """A campaign came to its end."""
+    """A campaign was completed."""
 
     type: ClassVar[str] = "crm.marketing.campaign.completed.v1"
     actual_end: Date = Field(description="Day of the end, in the organisation's time zone.")
 
 
 class CampaignCanceled(CampaignEvent):
-    """A campaign was given up, before its launch or after."""
+    """A campaign was canceled, before or after its launch."""
 
     type: ClassVar[str] = "crm.marketing.campaign.canceled.v1"
-    actual_end: Date = Field(description="Day it was given up, in the organisation's time zone.")
+    actual_end: Date = Field(description="Day it was canceled, in the organisation's time zone.")
 
 
 class CampaignSnapshot(CampaignEvent):

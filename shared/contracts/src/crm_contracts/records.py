@@ -35,7 +35,7 @@ class RecordModel(Shape):
 
 
 class OwnedRecord(RecordModel):
-    """A record with an owner, whose business unit decides with the reader's roles who sees it."""
+    """A record with an owner. The owner's business unit and the reader's roles decide who can read it."""
 
     owner_type: Open[OwnerType] = Field(description="`user`, `team` or `client`.", examples=["user"])
     owner_id: UUID = Field(description="Id of the owner.")

@@ -86,7 +86,7 @@ async def test_a_body_that_cannot_be_taken_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("body", "told"), [(b"", "no body"), (b"null", "it is null"), (b"[]", "no JSON object"), (b'"x"', "no JSON object")]
+    ("body", "told"), [(b"", "missing"), (b"null", "null"), (b"[]", "not a JSON object"), (b'"x"', "not a JSON object")]
 )
 async def test_a_body_that_is_no_object_is_told_what_to_be(client: Client, body: bytes, told: str) -> None:
     answer = await client.request("POST", TOOLS, body=body, headers={"content-type": "application/json"})
@@ -94,7 +94,7 @@ async def test_a_body_that_is_no_object_is_told_what_to_be(client: Client, body:
     (place,) = answer.json["errors"]
     assert place["pointer"] == "", "the whole document (RFC 6901)"
     assert told in place["message"]
-    assert "send a JSON object" in place["message"]
+    assert "Send a JSON object" in place["message"]
 
 
 async def test_who_may_not_is_told_what_is_missing_and_whom_to_ask(

@@ -15,28 +15,28 @@ class Priority(StrEnum):
 
 
 class PartyRole(StrEnum):
-    """What somebody is in an activity; each type has those that mean something there (Dataverse: participation type)."""
+    """Role of a party in an activity; each type of activity allows some of them (Dataverse: participation type)."""
 
     FROM = "from"
     TO = "to"
 
 
 class Party(Shape):
-    """Somebody who takes part in an activity: a record, or an address that is nobody's record."""
+    """A participant of an activity: a record, or an address without a record."""
 
-    role: Open[PartyRole] = Field(description="What they are in it.")
-    party: Ref | None = Field(description="The record, with its name as of writing; null for an address alone.")
+    role: Open[PartyRole] = Field(description="Role of the party in the activity.")
+    party: Ref | None = Field(description="The record, with its name as of writing; null if there is only an address.")
     address: Personal[ShortText | None] = Field(
         description="Telephone number or other address, when one was given.", examples=["+491701234567"]
     )
     name: Personal[ShortText | None] = Field(
-        description="How they are called: what was given, else the record's name as of writing.",
+        description="Name of the party: the name that was given, otherwise the record's name as of writing.",
         examples=["Ada Lovelace"],
     )
 
 
 class ActivityRecord(OwnedRecord):
-    """An activity: what all types have in common. Each type says more."""
+    """The fields that activities of all types have. Each type adds its own."""
 
     status: str = Field(description="State; changes only through commands of its type.", examples=["open"])
     status_reason: str = Field(description="Detail of the state.", examples=["not_started"])

@@ -12,14 +12,14 @@ from .activity import Priority
 
 
 class FollowUpRuleRecord(RecordModel):
-    """After this event, a task for the owner of its record."""
+    """A rule that creates a task for the owner of a record after an event."""
 
     event_type: str = Field(description="Type of the event.", examples=["crm.service.case.resolved.v1"])
     filter: dict[str, JsonValue] | None = Field(
         description="JSON filter that the record of the event must match; null for every such event.",
         examples=[{"field": "type", "op": "eq", "value": "complaint"}],
     )
-    active: bool = Field(description="False for a rule that is switched off.")
+    active: bool = Field(description="False if the rule is switched off.")
     subject: ShortText = Field(
         description="Subject of the task; `{name}` stands for the name of the record.", examples=["Call back: {name}"]
     )
@@ -41,13 +41,13 @@ class FollowUpRuleEvent(Event):
 
 
 class FollowUpRuleCreated(FollowUpRuleEvent):
-    """A follow-up rule was made."""
+    """A follow-up rule was created."""
 
     type: ClassVar[str] = "crm.activities.follow_up_rule.created.v1"
 
 
 class FollowUpRuleUpdated(FollowUpRuleEvent):
-    """A follow-up rule changed; tasks that were made by it stay as they are."""
+    """A follow-up rule changed. Tasks that it created do not change."""
 
     type: ClassVar[str] = "crm.activities.follow_up_rule.updated.v1"
 

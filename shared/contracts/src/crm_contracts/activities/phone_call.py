@@ -40,27 +40,29 @@ class CallReason(StrEnum):
 
 
 class PhoneCallRecord(ActivityRecord):
-    """A phone call, planned or held."""
+    """A planned or completed phone call."""
 
     status: Open[PhoneCallStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[PhoneCallStatusReason] = Field(description="Detail of the state.")
     subject: ShortText = Field(
         description="What the call is about, 1 to 200 characters.", examples=["Offer the gold card"]
     )
-    direction: Open[CallDirection] = Field(description="Whether we call or are called.")
-    phone_number: Personal[Phone | None] = Field(description="Number of the other side in E.164 form.")
+    direction: Open[CallDirection] = Field(description="Direction: outgoing or incoming.")
+    phone_number: Personal[Phone | None] = Field(description="Number of the other party in E.164 form.")
     parties: list[Party] = Field(description="Who calls (`from`) and who is called (`to`), at most 500.")
     scheduled_start_at: UtcDatetime | None = Field(description="When the call is planned to begin.")
     scheduled_end_at: UtcDatetime | None = Field(description="When it is planned to end, never before it begins.")
     started_at: UtcDatetime | None = Field(description="When the call began.")
     ended_at: UtcDatetime | None = Field(description="When the call ended, never before it began.")
     duration_minutes: Count | None = Field(
-        description="How long the call took, in whole minutes: from `started_at` to `ended_at` when both are known "
-        "(half a minute counts as one), else what was entered.",
+        description="Duration in whole minutes: from `started_at` to `ended_at` when both are known "
+        "(half a minute counts as one), otherwise the value that was entered.",
         examples=[12],
     )
-    left_voicemail: bool = Field(description="True when a message was left instead of talking.")
-    outcome: ShortText | None = Field(description="What came of it, at most 200 characters.", examples=["Interested"])
+    left_voicemail: bool = Field(description="True if a voice message was left.")
+    outcome: ShortText | None = Field(
+        description="Result of the call, at most 200 characters.", examples=["Interested"]
+    )
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
 
@@ -123,18 +125,18 @@ class PhoneCallReopened(PhoneCallEvent):
 
 
 class PhoneCallRescheduled(PhoneCallEvent):
-    """A phone call is due at another time."""
+    """The planned time of a phone call changed."""
 
     type: ClassVar[str] = "crm.activities.phone_call.rescheduled.v1"
-    old_due_at: UtcDatetime | None = Field(description="When it was due before.")
-    new_due_at: UtcDatetime | None = Field(description="When it is due now.")
+    old_due_at: UtcDatetime | None = Field(description="Planned time before.")
+    new_due_at: UtcDatetime | None = Field(description="Planned time now.")
 
 
 class PhoneCallReminderDue(PhoneCallEvent):
-    """The moment came to remind the owner of a phone call."""
+    """The reminder of a phone call is due."""
 
     type: ClassVar[str] = "crm.activities.phone_call.reminder_due.v1"
-    remind_at: UtcDatetime = Field(description="The moment that had been set.")
+    remind_at: UtcDatetime = Field(description="Time of the reminder.")
 
 
 class PhoneCallSnapshot(PhoneCallEvent):

@@ -35,7 +35,7 @@ class TaskRecord(ActivityRecord):
     status: Open[TaskStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[TaskStatusReason] = Field(description="Detail of the state.")
     subject: ShortText = Field(description="What to do, 1 to 200 characters.", examples=["Call Ada about the card"])
-    percent_complete: Percent = Field(description="How much is done in percent, 0 to 100.")
+    percent_complete: Percent = Field(description="Progress in percent, 0 to 100.")
     category: ShortText | None = Field(description="Free category, at most 200 characters.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
@@ -89,7 +89,7 @@ class TaskWaiting(TaskEvent):
 
 
 class TaskDeferred(TaskEvent):
-    """A task was put off."""
+    """A task was deferred."""
 
     type: ClassVar[str] = "crm.activities.task.deferred.v1"
 
@@ -114,18 +114,18 @@ class TaskReopened(TaskEvent):
 
 
 class TaskRescheduled(TaskEvent):
-    """A task is due at another time."""
+    """The due time of a task changed."""
 
     type: ClassVar[str] = "crm.activities.task.rescheduled.v1"
-    old_due_at: UtcDatetime | None = Field(description="When it was due before.")
-    new_due_at: UtcDatetime | None = Field(description="When it is due now.")
+    old_due_at: UtcDatetime | None = Field(description="Due time before.")
+    new_due_at: UtcDatetime | None = Field(description="Due time now.")
 
 
 class TaskReminderDue(TaskEvent):
-    """The moment came to remind the owner of a task."""
+    """The reminder of a task is due."""
 
     type: ClassVar[str] = "crm.activities.task.reminder_due.v1"
-    remind_at: UtcDatetime = Field(description="The moment that had been set.")
+    remind_at: UtcDatetime = Field(description="Time of the reminder.")
 
 
 class TaskSnapshot(TaskEvent):

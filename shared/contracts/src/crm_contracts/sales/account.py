@@ -31,11 +31,11 @@ class AccountRecord(OwnedRecord):
     status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Analytical Engines Ltd"])
     number: ShortText | None = Field(description="Your own customer number, at most 200 characters.")
-    parent_account_id: UUID | None = Field(description="Account it belongs to; never in a circle.")
-    primary_contact_id: UUID | None = Field(description="Contact to ask first.")
+    parent_account_id: UUID | None = Field(description="Parent account. Cycles are refused.")
+    primary_contact_id: UUID | None = Field(description="Primary contact.")
     industry: ShortText | None = Field(description="Industry, at most 200 characters.")
     employees: Count | None = Field(description="Number of employees, zero or more.")
-    annual_revenue: NonNegativeMoney | None = Field(description="Revenue of a year, zero or more.")
+    annual_revenue: NonNegativeMoney | None = Field(description="Annual revenue, zero or more.")
     annual_revenue_base: Money | None = Field(
         description="`annual_revenue` in base currency at `exchange_rate`; read-only."
     )
@@ -44,17 +44,17 @@ class AccountRecord(OwnedRecord):
     phone: Phone | None = Field(description="Telephone, E.164.")
     billing_address: Address | None = Field(description="Where invoices go.")
     shipping_address: Address | None = Field(description="Where goods go.")
-    tier: Open[Tier] = Field(description="How much the customer counts.")
-    credit_limit: NonNegativeMoney | None = Field(description="How much may be owed, zero or more.")
+    tier: Open[Tier] = Field(description="Importance of the customer.")
+    credit_limit: NonNegativeMoney | None = Field(description="Credit limit, zero or more.")
     credit_limit_base: Money | None = Field(
         description="`credit_limit` in base currency at `exchange_rate`; read-only."
     )
-    credit_hold: bool = Field(description="True when nothing more is sold on credit.")
+    credit_hold: bool = Field(description="True if nothing more is sold on credit.")
     exchange_rate: Rate | None = Field(
         description="Units of base currency per unit of the record's currency, pinned when the first amount was set; "
         "null without one."
     )
-    evaluation: LongText | None = Field(description="What we think of the customer, at most 32,000 characters.")
+    evaluation: LongText | None = Field(description="Assessment of the customer, at most 32,000 characters.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
 
@@ -108,8 +108,8 @@ class AccountDeactivated(AccountEvent):
 
 
 class AccountMerged(AccountEvent):
-    """An account was merged into another and is no more; the survivor publishes `updated` if it changed, and so does each
-    record that referred to the merged one and moves to the survivor."""
+    """An account was merged into another and no longer exists. The survivor publishes `updated` if it changed. So does each
+    record that referred to the merged account and now refers to the survivor."""
 
     type: ClassVar[str] = "crm.sales.account.merged.v1"
     survivor_id: UUID = Field(description="Account that it was merged into.")
@@ -121,7 +121,7 @@ class AccountSnapshot(AccountEvent):
     type: ClassVar[str] = "crm.sales.account.snapshot.v1"
     survivor_id: UUID | None = Field(
         default=None,
-        description="Account that it was merged into, as told by `merged`; null for one that goes on.",
+        description="Account that it was merged into, as in `merged`; null if it was not merged.",
         examples=[None],
         json_schema_extra={"x-since": "1.1.0"},
     )

@@ -17,8 +17,8 @@ class CompetitorRecord(OwnedRecord):
     status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Difference Engines Ltd"])
     website: Url | None = Field(description="Website, http or https.")
-    strengths: LongText | None = Field(description="What it does better than we, at most 32,000 characters.")
-    weaknesses: LongText | None = Field(description="What it does worse than we, at most 32,000 characters.")
+    strengths: LongText | None = Field(description="Its strengths compared with us, at most 32,000 characters.")
+    weaknesses: LongText | None = Field(description="Its weaknesses compared with us, at most 32,000 characters.")
     product_ids: list[UUID] = Field(description="Products of ours that it competes with, each once, at most 50.")
 
 
@@ -65,7 +65,7 @@ class CompetitorActivated(CompetitorEvent):
 
 
 class CompetitorDeactivated(CompetitorEvent):
-    """A competitor became read-only and is named by no further deal; those that name it go on."""
+    """A competitor became read-only. No further deal can name it. Deals that name it keep it."""
 
     type: ClassVar[str] = "crm.sales.competitor.deactivated.v1"
     reason: ShortText | None = Field(description="Why, at most 200 characters.")

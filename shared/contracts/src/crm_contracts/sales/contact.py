@@ -91,8 +91,8 @@ class ContactDeactivated(ContactEvent):
 
 
 class ContactMerged(ContactEvent):
-    """A contact was merged into another and is no more; the survivor publishes `updated` if it changed, and so does each
-    record that referred to the merged one and moves to the survivor."""
+    """A contact was merged into another and no longer exists. The survivor publishes `updated` if it changed. So does each
+    record that referred to the merged contact and now refers to the survivor."""
 
     type: ClassVar[str] = "crm.sales.contact.merged.v1"
     survivor_id: UUID = Field(description="Contact that it was merged into.")
@@ -104,7 +104,7 @@ class ContactSnapshot(ContactEvent):
     type: ClassVar[str] = "crm.sales.contact.snapshot.v1"
     survivor_id: UUID | None = Field(
         default=None,
-        description="Contact that it was merged into, as told by `merged`; null for one that goes on.",
+        description="Contact that it was merged into, as in `merged`; null if it was not merged.",
         examples=[None],
         json_schema_extra={"x-since": "1.1.0"},
     )

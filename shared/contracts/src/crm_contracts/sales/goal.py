@@ -13,46 +13,46 @@ from .choices import GoalMetric, GoalStatus
 
 
 class GoalOwnerRef(Ref):
-    """Who shall reach a goal: a user, or a team with everybody in it."""
+    """The user, or the team with all its members, who should reach a goal."""
 
     type: Literal["user", "team"] = Field(description="`user` or `team`.", examples=["user"])
 
 
 class GoalRecord(OwnedRecord):
-    """What shall be reached within a period. Who owns the record manages the goal; `goal_owner` shall reach it."""
+    """A target for a period. The owner of the record manages the goal. `goal_owner` should reach it."""
 
     status: Open[GoalStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[GoalStatus] = Field(description="Detail of the state; the same word.")
     name: ShortText = Field(description="What the goal is called, 1 to 200 characters.", examples=["Cards in spring"])
-    metric: Open[GoalMetric] = Field(description="What is counted: the same for a goal and all below it. For good.")
+    metric: Open[GoalMetric] = Field(
+        description="What is counted. It is the same for a goal and all goals below it, and never changes."
+    )
     period_start: Date = Field(description="First day that counts, in the organisation's time zone.")
     period_end: Date = Field(description="Last day that counts, in the organisation's time zone.")
     goal_owner: GoalOwnerRef | None = Field(
-        description="User or team that shall reach it; null for a goal that is only the sum of those below it "
+        description="User or team that should reach it; null if the goal is only the sum of the goals below it "
         "(Dataverse: Goal.GoalOwnerId)."
     )
     parent_goal_id: UUID | None = Field(
-        description="Goal that this one is a part of: same metric, a period that holds this one, never in a circle."
+        description="Goal that this one is a part of: same metric, a period that contains this one. Cycles are refused."
     )
     target: NonNegativeMoney | None = Field(
-        description="What shall be reached, in base currency, zero or more; null unless `metric` is `won_amount`."
+        description="Target amount in base currency, zero or more; null unless `metric` is `won_amount`."
     )
-    target_count: Count | None = Field(
-        description="How many shall be reached, zero or more; null when `metric` is `won_amount`."
-    )
+    target_count: Count | None = Field(description="Target number, zero or more; null when `metric` is `won_amount`.")
     stretch_target: NonNegativeMoney | None = Field(
-        description="More than what is asked for, in base currency, not below `target` (Dataverse: StretchTargetMoney)."
+        description="Stretch target in base currency, not below `target` (Dataverse: StretchTargetMoney)."
     )
     stretch_target_count: Count | None = Field(
-        description="More than what is asked for, not below `target_count` (Dataverse: StretchTargetInteger)."
+        description="Stretch target, not below `target_count` (Dataverse: StretchTargetInteger)."
     )
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     final_actual: NonNegativeMoney | None = Field(
-        description="What had been reached when the goal was closed, in base currency; null unless it is closed and "
+        description="Amount reached when the goal was closed, in base currency; null unless it is closed and "
         "`metric` is `won_amount`; read-only."
     )
     final_actual_count: Count | None = Field(
-        description="How many had been reached when the goal was closed; null unless it is closed and counts; read-only."
+        description="Number reached when the goal was closed; null unless it is closed and `metric` is a number; read-only."
     )
     closed_at: UtcDatetime | None = Field(description="When the goal was closed; null unless it is; read-only.")
 
@@ -86,7 +86,7 @@ class GoalDeleted(GoalEvent):
 
 
 class GoalAssigned(GoalEvent):
-    """A goal was given to another owner to manage; who shall reach it is `goal_owner` and stays."""
+    """A goal was given to another owner to manage. `goal_owner`, who should reach it, does not change."""
 
     type: ClassVar[str] = "crm.sales.goal.assigned.v1"
     previous_owner: Owner = Field(description="Owner before.")
@@ -94,7 +94,7 @@ class GoalAssigned(GoalEvent):
 
 
 class GoalClosed(GoalEvent):
-    """A goal's time is over; what was reached is kept as it was at this moment."""
+    """A goal was closed. The value reached at this moment is kept."""
 
     type: ClassVar[str] = "crm.sales.goal.closed.v1"
     final_actual: NonNegativeMoney | None = Field(
@@ -105,13 +105,13 @@ class GoalClosed(GoalEvent):
 
 
 class GoalDiscarded(GoalEvent):
-    """A goal was given up: it and the goals below it are no part of those above it any more."""
+    """A goal was discarded. It and the goals below it no longer count for the goals above it."""
 
     type: ClassVar[str] = "crm.sales.goal.discarded.v1"
 
 
 class GoalReopened(GoalEvent):
-    """A closed or discarded goal counts again; what had been reached at its close is forgotten."""
+    """A closed or discarded goal counts again. The value kept at its close is removed."""
 
     type: ClassVar[str] = "crm.sales.goal.reopened.v1"
 

@@ -35,9 +35,9 @@ _BASE = "in base currency at `exchange_rate`; read-only."
 class InvoiceLine(PricedLine):
     """A line of an invoice or credit note.
 
-    Made of an order or of an invoice, it has the id of the line it is made of, and of that line's `manual_discount`, `net`
-    and `tax` the share of its quantity. What is left after rounding falls to the last part, so that all parts add up to
-    the line exactly.
+    A line that comes from an order or an invoice has the id of the original line, and the share of its `manual_discount`,
+    `net` and `tax` that belongs to its quantity. The last part gets the remainder of the rounding, so that all parts add
+    up to the original line exactly.
     """
 
     order_line_id: UUID | None = Field(description="Line of the order that it bills; null without an order.")
@@ -59,10 +59,11 @@ class InvoicePayment(Shape):
 
 
 class InvoiceRecord(PricedRecord):
-    """What a customer owes for what was bought; or, as a credit note, what is given back.
+    """An invoice, or a credit note.
 
-    `balance` = `total` - `paid_total` - `credited_total`, never below zero: of an invoice what the customer still pays,
-    of a credit note what is still to be paid back. Amounts of a credit note are positive.
+    `balance` = `total` - `paid_total` - `credited_total`, never below zero: for an invoice, the
+    amount that the customer still has to pay; for a credit note, the amount that is still to be paid back. Amounts of a
+    credit note are positive.
     """
 
     number: str | None = Field(
@@ -78,8 +79,8 @@ class InvoiceRecord(PricedRecord):
     campaign_id: UUID | None = Field(description="Campaign that brought it: the deal's, unless given.")
     credited_invoice_id: UUID | None = Field(description="Invoice that a credit note is for; read-only.")
     customer: CustomerRef | None = Field(description="Account or contact; may be missing while its deal has none.")
-    bill_to: Personal[Address | None] = Field(description="Where it goes.")
-    ship_to: Personal[Address | None] = Field(description="Where the goods go.")
+    bill_to: Personal[Address | None] = Field(description="Address for the invoice.")
+    ship_to: Personal[Address | None] = Field(description="Address for the delivery.")
     payment_terms: Open[PaymentTerms] | None = Field(description="When it is due; on receipt when null.")
     issue_date: Date | None = Field(description="Day it was issued, in the organisation's time zone; null for a draft.")
     due_date: Date | None = Field(
@@ -97,7 +98,8 @@ class InvoiceRecord(PricedRecord):
     paid_total: NonNegativeMoney = Field(description="Sum of the payments; read-only.")
     paid_total_base: Money = Field(description=f"`paid_total` {_BASE}")
     credited_total: NonNegativeMoney = Field(
-        description="What issued credit notes were set off against it; of a credit note, what of it was set off. Read-only."
+        description="Sum of the issued credit notes that were offset against it; for a credit note, the "
+        "amount that was offset. Read-only."
     )
     credited_total_base: Money = Field(description=f"`credited_total` {_BASE}")
     balance: NonNegativeMoney = Field(description="What is still to be paid; zero once canceled; read-only.")
@@ -121,13 +123,13 @@ class InvoiceEvent(Event):
 
 
 class InvoiceCreated(InvoiceEvent):
-    """An invoice or credit note was drafted: by hand, of an order, or to give something back."""
+    """An invoice or credit note was drafted: by hand, from an order, or to credit an invoice."""
 
     type: ClassVar[str] = "crm.sales.invoice.created.v1"
 
 
 class InvoiceUpdated(InvoiceEvent):
-    """Fields of a draft changed, or an invoice was credited, or no longer is, and is not settled by it."""
+    """Fields of a draft changed; or an invoice was credited, or its credit was withdrawn, without settling it."""
 
     type: ClassVar[str] = "crm.sales.invoice.updated.v1"
 
@@ -147,17 +149,18 @@ class InvoiceAssigned(InvoiceEvent):
 
 
 class InvoiceIssued(InvoiceEvent):
-    """It got its number and is owed from now on. With nothing to pay, or all of a credit note set off, it is paid at once."""
+    """An invoice got its number and is payable. If nothing is left to pay, or a credit note is offset completely, it is paid
+    at once."""
 
     type: ClassVar[str] = "crm.sales.invoice.issued.v1"
-    total: NonNegativeMoney = Field(description="What it is about.")
+    total: NonNegativeMoney = Field(description="Total of the invoice.")
     total_base: Money = Field(description="The same in base currency.")
     issue_date: Date = Field(description="Day it was issued, in the organisation's time zone.")
     due_date: Date | None = Field(description="Day until which it is to be paid; null for a credit note.")
 
 
 class InvoicePartiallyPaid(InvoiceEvent):
-    """A payment was received, or paid back for a credit note, and some is left."""
+    """A payment was received, or paid back for a credit note, and an amount is left."""
 
     type: ClassVar[str] = "crm.sales.invoice.partially_paid.v1"
     amount: NonNegativeMoney = Field(description="What was paid this time.")
@@ -167,7 +170,7 @@ class InvoicePartiallyPaid(InvoiceEvent):
 
 
 class InvoicePaid(InvoiceEvent):
-    """Nothing is left to pay: by the last payment, or by a credit note."""
+    """An invoice was settled by the last payment or by a credit note."""
 
     type: ClassVar[str] = "crm.sales.invoice.paid.v1"
     amount: NonNegativeMoney | None = Field(description="What was paid this time; null when a credit note settled it.")
@@ -177,7 +180,7 @@ class InvoicePaid(InvoiceEvent):
 
 
 class InvoiceOverdue(InvoiceEvent):
-    """The due date has passed and something is left to pay; told once."""
+    """The due date has passed and an amount is left to pay. This event is published once."""
 
     type: ClassVar[str] = "crm.sales.invoice.overdue.v1"
     balance: NonNegativeMoney = Field(description="What is left to pay.")
@@ -187,7 +190,7 @@ class InvoiceOverdue(InvoiceEvent):
 
 
 class InvoiceCanceled(InvoiceEvent):
-    """It is void, before anything of it was paid or credited; an issued one keeps its number."""
+    """An invoice was canceled before any payment or credit. An issued invoice keeps its number."""
 
     type: ClassVar[str] = "crm.sales.invoice.canceled.v1"
     canceled_at: UtcDatetime = Field(description="When it was canceled.")

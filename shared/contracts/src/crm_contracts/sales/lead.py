@@ -56,7 +56,7 @@ class LeadRecord(OwnedRecord):
     website: Url | None = Field(description="Website, http or https.")
     industry: ShortText | None = Field(description="Industry, at most 200 characters.")
     source: Open[LeadSource] | None = Field(description="Where the lead came from.")
-    rating: Open[Rating] | None = Field(description="How promising it is.")
+    rating: Open[Rating] | None = Field(description="Rating of the lead.")
     budget: NonNegativeMoney | None = Field(description="What the prospect can spend, zero or more.")
     budget_base: Money | None = Field(description="`budget` in base currency at `exchange_rate`; read-only.")
     estimated_value: NonNegativeMoney | None = Field(description="Expected revenue, zero or more.")
@@ -68,7 +68,7 @@ class LeadRecord(OwnedRecord):
         "null without one."
     )
     estimated_close_date: Date | None = Field(description="When a deal is expected, in the organisation's time zone.")
-    need: Open[Need] | None = Field(description="How much the prospect needs it.")
+    need: Open[Need] | None = Field(description="How urgent the need of the prospect is.")
     preferred_channel: Open[PreferredChannel] = Field(description="How the prospect wants to be contacted.")
     do_not_email: bool = Field(description="True when e-mail is not wanted.")
     do_not_phone: bool = Field(description="True when calls are not wanted.")
@@ -125,17 +125,19 @@ class LeadContacted(LeadEvent):
 
 
 class LeadQualified(LeadEvent):
-    """A lead became business: it is linked to what was made or found for it."""
+    """A lead was qualified. It is linked to the records that were created or found for it."""
 
     type: ClassVar[str] = "crm.sales.lead.qualified.v1"
-    account_id: UUID | None = Field(description="Account the lead is linked to, made or existing.")
-    contact_id: UUID | None = Field(description="Contact the lead is linked to, made or existing.")
+    account_id: UUID | None = Field(description="Account that the lead is linked to, new or existing.")
+    contact_id: UUID | None = Field(description="Contact that the lead is linked to, new or existing.")
     opportunity_id: UUID | None = Field(description="Opportunity the lead is linked to.")
-    created: list[Open[QualifiedEntity]] = Field(description="Entities that this act made; the others existed before.")
+    created: list[Open[QualifiedEntity]] = Field(
+        description="Entities that the qualification created. The others existed before."
+    )
 
 
 class LeadDisqualified(LeadEvent):
-    """A lead came to nothing."""
+    """A lead was disqualified."""
 
     type: ClassVar[str] = "crm.sales.lead.disqualified.v1"
     reason: Open[DisqualifyReason] = Field(description="Why.")
@@ -148,8 +150,8 @@ class LeadReopened(LeadEvent):
 
 
 class LeadMerged(LeadEvent):
-    """A lead was merged into another and is no more; the survivor publishes `updated` if it changed, and so does each
-    record that referred to the merged one and moves to the survivor."""
+    """A lead was merged into another and no longer exists. The survivor publishes `updated` if it changed. So does each
+    record that referred to the merged lead and now refers to the survivor."""
 
     type: ClassVar[str] = "crm.sales.lead.merged.v1"
     survivor_id: UUID = Field(description="Lead that it was merged into.")
@@ -161,7 +163,7 @@ class LeadSnapshot(LeadEvent):
     type: ClassVar[str] = "crm.sales.lead.snapshot.v1"
     survivor_id: UUID | None = Field(
         default=None,
-        description="Lead that it was merged into, as told by `merged`; null for one that goes on.",
+        description="Lead that it was merged into, as in `merged`; null if it was not merged.",
         examples=[None],
         json_schema_extra={"x-since": "1.1.0"},
     )

@@ -41,13 +41,13 @@ class CustomerRef(Ref):
 
 
 class OpportunityClose(Shape):
-    """One time the deal was won or lost; it stays when the deal is reopened."""
+    """A record of a close as won or lost. It is kept when the deal is reopened."""
 
     outcome: Open[CloseOutcome] = Field(description="`won` or `lost`.")
-    reason: Open[OpportunityStatusReason] = Field(description="Status reason that the deal got.")
+    reason: Open[OpportunityStatusReason] = Field(description="Status reason of the deal after the close.")
     actual_value: Money | None = Field(description="Value won; null for a lost deal.")
     closed_at: UtcDatetime = Field(description="When it was closed.")
-    competitor_id: UUID | None = Field(description="Competitor that won it instead; null when none is known.")
+    competitor_id: UUID | None = Field(description="Competitor that won the deal; null if it is not known.")
     note: LongText | None = Field(description="Free text, at most 32,000 characters.")
     by: UUID | None = Field(description="Who closed it; null for the system.")
 
@@ -57,14 +57,16 @@ class StageVisit(Shape):
 
     stage_id: UUID = Field(description="Id of the stage.")
     stage: ShortText = Field(description="Name of the stage when it was entered.", examples=["propose"])
-    entered_at: UtcDatetime = Field(description="When the deal entered it; once more when it was reopened.")
+    entered_at: UtcDatetime = Field(
+        description="When the deal entered the stage; a reopened deal enters its stage again."
+    )
     left_at: UtcDatetime | None = Field(
         description="When the deal moved on or was closed, never before `entered_at`; null while it is there."
     )
 
 
 class OpportunityRecord(OwnedRecord):
-    """A deal in the making, won or lost."""
+    """An open, won or lost deal."""
 
     number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["OPP-00042"])
     status: Open[OpportunityStatus] = Field(description="State; changes only through commands.")
@@ -74,7 +76,7 @@ class OpportunityRecord(OwnedRecord):
     originating_lead_id: UUID | None = Field(description="Lead that the deal came from.")
     campaign_id: UUID | None = Field(description="Campaign that brought it.")
     source: Open[LeadSource] | None = Field(description="Where it came from.")
-    rating: Open[Rating] | None = Field(description="How promising it is.")
+    rating: Open[Rating] | None = Field(description="Rating of the deal.")
     stage_id: UUID = Field(description="Sales stage; changes through `advance`.")
     stage: ShortText = Field(description="Name of the stage as of writing; read-only.", examples=["Propose"])
     stages: list[StageVisit] = Field(
@@ -83,7 +85,10 @@ class OpportunityRecord(OwnedRecord):
         "Time on hold counts; time between closing and reopening does not. Read-only.",
         json_schema_extra={"x-since": "1.1.0"},
     )
-    probability: Percent = Field(description="Chance to win in percent, 0 to 100: the stage's, or overridden and kept.")
+    probability: Percent = Field(
+        description="Chance to win in percent, 0 to 100: the value of the stage, or "
+        "one that a person gave. The latter is kept."
+    )
     estimated_value: NonNegativeMoney | None = Field(description="Expected revenue, zero or more.")
     estimated_value_base: Money | None = Field(
         description="`estimated_value` in base currency at `exchange_rate`; read-only."
@@ -101,11 +106,11 @@ class OpportunityRecord(OwnedRecord):
     )
     lines: Lines = Field(
         default=[],
-        description="What the deal is about, in order; at most 500, in the currency of the deal.",
+        description="Lines of the deal, in order; at most 500, in the currency of the deal.",
         json_schema_extra={"x-since": "1.1.0"},
     )
     estimated_close_date: Date | None = Field(description="When it should close, in the organisation's time zone.")
-    actual_value: NonNegativeMoney | None = Field(description="Value it was won with; read-only.")
+    actual_value: NonNegativeMoney | None = Field(description="Value of the won deal; read-only.")
     actual_value_base: Money | None = Field(
         description="`actual_value` in base currency at `exchange_rate`; read-only."
     )
@@ -115,7 +120,7 @@ class OpportunityRecord(OwnedRecord):
     )
     competitor_ids: list[UUID] = Field(
         default=[],
-        description="Competitors that are after it, each once, at most 50; who won it instead is one of them.",
+        description="Competitors for the deal, each once, at most 50. A competitor that won it is one of them.",
         json_schema_extra={"x-since": "1.1.0"},
     )
     closed_at: UtcDatetime | None = Field(description="When it was won or lost; null while open; read-only.")
@@ -191,16 +196,16 @@ class OpportunityResumed(OpportunityEvent):
 
 
 class OpportunityWon(OpportunityEvent):
-    """A deal closed in our favour."""
+    """A deal was won."""
 
     type: ClassVar[str] = "crm.sales.opportunity.won.v1"
-    actual_value: NonNegativeMoney = Field(description="What it was won with, zero or more.")
+    actual_value: NonNegativeMoney = Field(description="Value of the won deal, zero or more.")
     actual_value_base: Money = Field(description="The same in base currency.")
     won_at: UtcDatetime = Field(description="When it was won.")
 
 
 class OpportunityLost(OpportunityEvent):
-    """A deal closed without us."""
+    """A deal was lost."""
 
     type: ClassVar[str] = "crm.sales.opportunity.lost.v1"
     reason: Open[LossReason] = Field(description="Why.")

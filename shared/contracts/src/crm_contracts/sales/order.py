@@ -28,7 +28,7 @@ from .pricing import MAX_LINES, PricedLine, PricedRecord
 
 
 class OrderLine(PricedLine):
-    """A line of an order, and how far it has come."""
+    """A line of an order, with its delivered and invoiced quantities."""
 
     shipped_quantity: QuantityOrZero = Field(description="How much was delivered, at most `quantity`; read-only.")
     invoiced_quantity: QuantityOrZero = Field(
@@ -38,20 +38,22 @@ class OrderLine(PricedLine):
 
 
 class LineQuantity(Shape):
-    """So much of one line."""
+    """A quantity of one line."""
 
     line_id: UUID = Field(description="Id of the line.")
-    quantity: Quantity = Field(description="How much of it, above zero.")
+    quantity: Quantity = Field(description="Quantity, above zero.")
 
 
 class OrderRecord(PricedRecord):
-    """What a customer has bought."""
+    """An order of a customer."""
 
     number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["ORD-00042"])
     status: Open[OrderStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[OrderStatusReason] = Field(description="Detail of the state.")
     name: ShortText = Field(description="What the order is called, 1 to 200 characters.", examples=["Fleet of 40 cars"])
-    quote_id: UUID | None = Field(description="Quote it was made of: a quote becomes an order once; read-only.")
+    quote_id: UUID | None = Field(
+        description="Quote that it was created from. A quote can become an order only once. Read-only."
+    )
     opportunity_id: UUID | None = Field(description="Deal it belongs to.")
     campaign_id: UUID | None = Field(description="Campaign that brought it: the deal's, unless given.")
     customer: CustomerRef | None = Field(description="Account or contact; may be missing while its deal has none.")
@@ -80,7 +82,7 @@ class OrderEvent(Event):
 
 
 class OrderCreated(OrderEvent):
-    """An order was made, by hand or of a quote."""
+    """An order was created, by hand or from a quote."""
 
     type: ClassVar[str] = "crm.sales.order.created.v1"
 
@@ -107,7 +109,7 @@ class OrderAssigned(OrderEvent):
 
 
 class OrderSubmitted(OrderEvent):
-    """The customer's order stands: it can be delivered and billed, and no longer edited."""
+    """An order was submitted. It can be delivered and billed, and can no longer be edited."""
 
     type: ClassVar[str] = "crm.sales.order.submitted.v1"
     total: NonNegativeMoney = Field(description="What the customer pays.")
@@ -116,7 +118,7 @@ class OrderSubmitted(OrderEvent):
 
 
 class OrderFulfilled(OrderEvent):
-    """The last of an order was delivered."""
+    """An order was delivered completely."""
 
     type: ClassVar[str] = "crm.sales.order.fulfilled.v1"
     shipped: list[LineQuantity] = Field(description="What was delivered this time.")
@@ -124,21 +126,21 @@ class OrderFulfilled(OrderEvent):
 
 
 class OrderPartiallyFulfilled(OrderEvent):
-    """Part of an order was delivered, and some is left."""
+    """Part of an order was delivered, and a part is left."""
 
     type: ClassVar[str] = "crm.sales.order.partially_fulfilled.v1"
     shipped: list[LineQuantity] = Field(description="What was delivered this time.")
 
 
 class OrderInvoiced(OrderEvent):
-    """All of an order is on invoices now; while only part of it is, the order is `updated`."""
+    """An order is completely invoiced. If only part of it is invoiced, the event is `updated`."""
 
     type: ClassVar[str] = "crm.sales.order.invoiced.v1"
     invoice_id: UUID = Field(description="The invoice with the rest of it, a draft at first.")
 
 
 class OrderCanceled(OrderEvent):
-    """An order was called off before anything of it was billed."""
+    """An order was canceled before any of it was billed."""
 
     type: ClassVar[str] = "crm.sales.order.canceled.v1"
     canceled_at: UtcDatetime = Field(description="When it was canceled.")

@@ -32,7 +32,7 @@ class PriceListEvent(Event):
 
 
 class PriceListCreated(PriceListEvent):
-    """A price list was made, without prices yet."""
+    """A price list was created, without prices."""
 
     type: ClassVar[str] = "crm.sales.price_list.created.v1"
 
@@ -50,13 +50,14 @@ class PriceListDeleted(PriceListEvent):
 
 
 class PriceListActivated(PriceListEvent):
-    """An inactive price list may be used again, between its days."""
+    """An inactive price list may be used again on the days on which it is valid."""
 
     type: ClassVar[str] = "crm.sales.price_list.activated.v1"
 
 
 class PriceListDeactivated(PriceListEvent):
-    """A price list takes no new reference and no new price; documents that have it keep it and their prices."""
+    """A price list was deactivated. It takes no new references and no new prices. Documents that use it keep it and their
+    prices."""
 
     type: ClassVar[str] = "crm.sales.price_list.deactivated.v1"
     reason: ShortText | None = Field(description="Why, at most 200 characters.")

@@ -17,9 +17,9 @@ MAX_BREAKS = 50
 
 
 class VolumeBreak(Shape):
-    """From this quantity on each unit costs less, by a percentage or by an amount: one of the two is null.
+    """A discount on each unit from a quantity on, as a percentage or as an amount. The other one is null.
 
-    The highest break that a line's quantity reaches counts, for all of its units.
+    The highest break that the quantity of a line reaches applies to all units of the line.
     """
 
     min_quantity: Quantity = Field(description="Least quantity of a line that earns the discount.", examples=["10"])
@@ -75,7 +75,7 @@ class PriceListItemCreated(PriceListItemEvent):
 
 
 class PriceListItemUpdated(PriceListItemEvent):
-    """A price changed, for lines to come."""
+    """A price changed. Existing lines keep theirs."""
 
     type: ClassVar[str] = "crm.sales.price_list_item.updated.v1"
 

@@ -16,15 +16,15 @@ _BASE = "in base currency at `exchange_rate`; read-only."
 
 
 class PricedLine(Shape):
-    """One line: so much of a product, or of something written in, at a price.
+    """A line: a quantity of a product, or of an item without a product, at a price.
 
     `net` = (`unit_price` - `volume_discount`) x `quantity` - `manual_discount`, rounded half up to the currency's decimals;
     `tax` = `net` x `tax_percent` / 100, rounded likewise.
     """
 
     id: UUID = Field(description="Id of the line; it keeps it from quote to order to invoice.")
-    product_id: UUID | None = Field(description="Product sold; null for something written in.")
-    name: ShortText = Field(description="Name of the product as of writing, or what was written in.")
+    product_id: UUID | None = Field(description="Product of the line; null for an item without a product.")
+    name: ShortText = Field(description="Name of the product as of writing, or the name that was given.")
     unit: ShortText | None = Field(description="What the quantity counts, such as `piece` or `month`.")
     quantity: Quantity = Field(description="How much, above zero.")
     unit_price: NonNegativeMoney = Field(description="Price of one unit before discounts.")
@@ -45,7 +45,7 @@ class PricedRecord(OwnedRecord):
     change; `total` = `subtotal` - `discount_total` + `freight` + `tax_total`.
     """
 
-    price_list_id: UUID | None = Field(description="Price list that prices come from; null when all are given.")
+    price_list_id: UUID | None = Field(description="Price list of the prices; null if a person gave all prices.")
     currency: CurrencyCode = Field(
         description="Currency of every amount of the document; the price list's if there is one."
     )
@@ -63,7 +63,7 @@ class PricedRecord(OwnedRecord):
     discount_total_base: Money = Field(description=f"`discount_total` {_BASE}")
     tax_total: NonNegativeMoney = Field(description="Sum of the lines' taxes; read-only.")
     tax_total_base: Money = Field(description=f"`tax_total` {_BASE}")
-    total: NonNegativeMoney = Field(description="What the customer pays; read-only.")
+    total: NonNegativeMoney = Field(description="Total that the customer pays; read-only.")
     total_base: Money = Field(description=f"`total` {_BASE}")
 
 

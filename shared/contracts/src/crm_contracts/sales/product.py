@@ -14,7 +14,7 @@ from .choices import ProductStatus, ProductStructure, ProductType
 
 
 class ProductRecord(RecordModel):
-    """What is sold, or a family of such things (Dataverse: Product). It belongs to the organisation, without an owner."""
+    """A product or a family of products (Dataverse: Product). It belongs to the organisation and has no owner."""
 
     number: ShortText = Field(
         description="Your own product number, or one that was drawn; unique.", examples=["PRO-00042"]
@@ -25,7 +25,7 @@ class ProductRecord(RecordModel):
     structure: Open[ProductStructure] = Field(
         description="`product` is sold; `family` groups products and families, and has no price. Never changes."
     )
-    parent_id: UUID | None = Field(description="Family it belongs to; never in a circle.")
+    parent_id: UUID | None = Field(description="Family that it belongs to. Cycles are refused.")
     type: Open[ProductType] = Field(description="Kind of thing; of a family, what its products mostly are.")
     unit: ShortText | None = Field(description="What a quantity counts.", examples=["piece"])
     decimals: Decimals = Field(description="Decimals that a quantity may have, 0 to 5.")
@@ -60,7 +60,7 @@ class ProductEvent(Event):
 
 
 class ProductCreated(ProductEvent):
-    """A product or family was drafted; nothing is sold of it yet."""
+    """A product or family was drafted. It cannot be sold yet."""
 
     type: ClassVar[str] = "crm.sales.product.created.v1"
 
@@ -78,19 +78,19 @@ class ProductDeleted(ProductEvent):
 
 
 class ProductActivated(ProductEvent):
-    """A product may be sold from now on, between its days; its fields are fixed until it is revised."""
+    """A product was activated. It may be sold on the days on which it is valid. Its fields cannot change until it is revised."""
 
     type: ClassVar[str] = "crm.sales.product.activated.v1"
 
 
 class ProductRevised(ProductEvent):
-    """An active or retired product became a draft again, to be changed; until it is active it enters no new line."""
+    """An active or retired product became a draft again, so that it can be changed. No new line can use it until it is active."""
 
     type: ClassVar[str] = "crm.sales.product.revised.v1"
 
 
 class ProductRetired(ProductEvent):
-    """A product is sold no more: it enters no new line; lines that have it keep it."""
+    """A product was retired. No new line can use it. Lines that use it keep it."""
 
     type: ClassVar[str] = "crm.sales.product.retired.v1"
 

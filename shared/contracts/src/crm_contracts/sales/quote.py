@@ -32,8 +32,8 @@ class QuoteRecord(PricedRecord):
     revision: Count = Field(description="Revision under this number, from 1; read-only.", examples=[1])
     status: Open[QuoteStatus] = Field(description="State; changes only through commands, and by time.")
     status_reason: Open[QuoteStatusReason] = Field(description="Detail of the state.")
-    name: ShortText = Field(description="What is offered, 1 to 200 characters.", examples=["Fleet of 40 cars"])
-    opportunity_id: UUID | None = Field(description="Deal that the offer is part of.")
+    name: ShortText = Field(description="Name of the quote, 1 to 200 characters.", examples=["Fleet of 40 cars"])
+    opportunity_id: UUID | None = Field(description="Deal that the quote belongs to.")
     customer: CustomerRef | None = Field(
         description="Account or contact that the offer is made to; may be missing while winning the deal will make it."
     )
@@ -45,12 +45,12 @@ class QuoteRecord(PricedRecord):
     bill_to: Personal[Address | None] = Field(description="Address for the invoice: the customer's unless given.")
     ship_to: Personal[Address | None] = Field(description="Address for the delivery: the customer's unless given.")
     payment_terms: Open[PaymentTerms] | None = Field(description="When an invoice is due, counted from its issue.")
-    lines: Lines = Field(description="What is offered, in order; at most 500.")
+    lines: Lines = Field(description="Lines of the quote, in order; at most 500.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     closed_at: UtcDatetime | None = Field(
         description="When it was won, lost, canceled, revised or expired; null before; read-only."
     )
-    order_id: UUID | None = Field(description="Order that was made of it; read-only.")
+    order_id: UUID | None = Field(description="Order that was created from it; read-only.")
 
 
 QUOTE = Entity(service="sales", name="quote", collection="quotes", record=QuoteRecord, owned=True)
@@ -90,7 +90,7 @@ class QuoteAssigned(QuoteEvent):
 
 
 class QuoteActivated(QuoteEvent):
-    """A quote was made valid: from now on the customer may accept it, and its prices stay (Dataverse: active quote)."""
+    """A quote was activated. The customer can accept it, and its prices no longer change (Dataverse: active quote)."""
 
     type: ClassVar[str] = "crm.sales.quote.activated.v1"
     total: NonNegativeMoney = Field(description="What the customer is asked to pay.")
@@ -115,10 +115,10 @@ class QuoteWon(QuoteEvent):
 
 
 class QuoteLost(QuoteEvent):
-    """The customer turned a quote down (Dataverse: CloseQuote)."""
+    """The customer declined a quote (Dataverse: CloseQuote)."""
 
     type: ClassVar[str] = "crm.sales.quote.lost.v1"
-    lost_at: UtcDatetime = Field(description="When it was turned down.")
+    lost_at: UtcDatetime = Field(description="When it was declined.")
 
 
 class QuoteCanceled(QuoteEvent):
@@ -132,7 +132,7 @@ class QuoteExpired(QuoteEvent):
     """The last day of an active quote has passed in the organisation's time zone."""
 
     type: ClassVar[str] = "crm.sales.quote.expired.v1"
-    expired_at: UtcDatetime = Field(description="When it was found to be past its last day.")
+    expired_at: UtcDatetime = Field(description="When the expiry was detected.")
 
 
 class QuoteSnapshot(QuoteEvent):

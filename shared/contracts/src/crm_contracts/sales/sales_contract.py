@@ -15,7 +15,7 @@ from .opportunity import CustomerRef
 
 
 class SalesContractRecord(OwnedRecord):
-    """An agreement with a customer from a day to a day."""
+    """An agreement with a customer for a period."""
 
     number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["SCO-00042"])
     status: Open[SalesContractStatus] = Field(description="State; changes only through commands and by its end date.")
@@ -29,13 +29,13 @@ class SalesContractRecord(OwnedRecord):
         description="Last day it holds, in the organisation's time zone; may be missing in a draft. When the day is over, "
         "an active contract ends by itself."
     )
-    value: NonNegativeMoney | None = Field(description="What it is worth over the whole period, zero or more.")
+    value: NonNegativeMoney | None = Field(description="Value over the whole period, zero or more.")
     value_base: Money | None = Field(description="`value` in base currency at `exchange_rate`; read-only.")
     exchange_rate: Rate | None = Field(
         description="Units of base currency per unit of the record's currency, pinned when the first amount was set; "
         "null without one."
     )
-    order_ids: list[UUID] = Field(description="Orders that it is about, each once, at most 50.")
+    order_ids: list[UUID] = Field(description="Orders under the contract, each once, at most 50.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     activated_at: UtcDatetime | None = Field(description="When it was activated; null while a draft; read-only.")
     ended_at: UtcDatetime | None = Field(description="When it ended, by hand or by its end date; read-only.")
@@ -82,20 +82,20 @@ class SalesContractAssigned(SalesContractEvent):
 
 
 class SalesContractActivated(SalesContractEvent):
-    """A contract was agreed on: it holds in its period, and its content is fixed."""
+    """A contract was activated. It is valid in its period, and its content can no longer change."""
 
     type: ClassVar[str] = "crm.sales.sales_contract.activated.v1"
 
 
 class SalesContractEnded(SalesContractEvent):
-    """A contract came to its end: its last day was over (the actor is `system:sales`), or somebody said so before."""
+    """A contract ended: its last day has passed (the actor is `system:sales`), or a user ended it earlier."""
 
     type: ClassVar[str] = "crm.sales.sales_contract.ended.v1"
     ended_at: UtcDatetime = Field(description="When it ended.")
 
 
 class SalesContractTerminated(SalesContractEvent):
-    """A contract was broken off before its end."""
+    """A contract was terminated before its end."""
 
     type: ClassVar[str] = "crm.sales.sales_contract.terminated.v1"
     reason: ShortText = Field(description="Why, 1 to 200 characters.")

@@ -13,21 +13,21 @@ from .choices import LiteratureType
 
 
 class SalesLiteratureRecord(RecordModel):
-    """One piece of the library: its text, or where it is found."""
+    """A document of the sales library: its text, or a link to it."""
 
     status: Open[ActiveStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
     title: ShortText = Field(description="Title, 1 to 200 characters.", examples=["Gold card at a glance"])
     type: Open[LiteratureType] = Field(description="Kind of document (Dataverse: LiteratureTypeCode).")
-    body: LongText | None = Field(description="The text itself, at most 32,000 characters; null when it is elsewhere.")
-    link: Url | None = Field(description="Where it is found, http or https; null when `body` is all there is.")
+    body: LongText | None = Field(description="The text, at most 32,000 characters; null if `link` leads to it.")
+    link: Url | None = Field(description="Address of the document, http or https; null if there is only `body`.")
     product_ids: list[UUID] = Field(description="Products it is about, each once, at most 50.")
     competitor_ids: list[UUID] = Field(description="Competitors it is about, each once, at most 50.")
     expires_on: Date | None = Field(
-        description="Last day it holds, in the organisation's time zone; null when it holds until further notice. Nothing "
-        "happens to it by itself."
+        description="Last day on which it is valid, in the organisation's time zone; null if there is none. "
+        "The system does nothing on this day."
     )
-    keywords: ShortText | None = Field(description="Words to find it by, at most 200 characters.")
+    keywords: ShortText | None = Field(description="Keywords for the search, at most 200 characters.")
 
 
 SALES_LITERATURE = Entity(
@@ -43,31 +43,31 @@ class SalesLiteratureEvent(Event):
 
 
 class SalesLiteratureCreated(SalesLiteratureEvent):
-    """A piece came into the library."""
+    """A document was added to the library."""
 
     type: ClassVar[str] = "crm.sales.sales_literature.created.v1"
 
 
 class SalesLiteratureUpdated(SalesLiteratureEvent):
-    """A piece of the library changed."""
+    """A document of the library changed."""
 
     type: ClassVar[str] = "crm.sales.sales_literature.updated.v1"
 
 
 class SalesLiteratureDeleted(SalesLiteratureEvent):
-    """A piece left the library; `record` is its last content at version + 1."""
+    """A document was deleted; `record` is its last content at version + 1."""
 
     type: ClassVar[str] = "crm.sales.sales_literature.deleted.v1"
 
 
 class SalesLiteratureActivated(SalesLiteratureEvent):
-    """A piece that was put away is in use again."""
+    """An inactive document was activated again."""
 
     type: ClassVar[str] = "crm.sales.sales_literature.activated.v1"
 
 
 class SalesLiteratureDeactivated(SalesLiteratureEvent):
-    """A piece was put away: it stays readable, and is not to be shown to customers any more."""
+    """A document was deactivated. It stays readable, but should no longer be shown to customers."""
 
     type: ClassVar[str] = "crm.sales.sales_literature.deactivated.v1"
     reason: ShortText | None = Field(description="Why, at most 200 characters.")

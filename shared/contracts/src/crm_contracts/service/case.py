@@ -19,9 +19,9 @@ class CaseCustomer(Ref):
 
 
 class CaseResolution(Shape):
-    """One time the case was resolved; it stays, marked as reversed, when the case is reactivated."""
+    """A record of a resolution. It is kept and marked as reversed when the case is reactivated."""
 
-    kind: Open[ResolutionKind] = Field(description="Status reason that the case got.")
+    kind: Open[ResolutionKind] = Field(description="Status reason of the case after the resolution.")
     resolution: LongText | None = Field(description="What was done, at most 32,000 characters.")
     minutes: Count = Field(description="Time spent, in minutes.")
     billable_minutes: Count = Field(description="How much of it is billed, in minutes; at most `minutes`.")
@@ -41,8 +41,8 @@ class CaseRecord(OwnedRecord):
     contact_id: UUID | None = Field(description="Contact to talk to about it.")
     type: Open[CaseType] | None = Field(description="What the customer wants.")
     origin: Open[CaseOrigin] | None = Field(description="How the customer reached us.")
-    priority: Open[CasePriority] = Field(description="How urgent it is.")
-    severity: Open[Severity] | None = Field(description="How bad it is.")
+    priority: Open[CasePriority] = Field(description="Priority of the case.")
+    severity: Open[Severity] | None = Field(description="Severity of the case.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     product_id: UUID | None = Field(description="Product that it is about.")
     escalated_at: UtcDatetime | None = Field(description="When it was escalated, the first time; read-only.")
@@ -90,7 +90,7 @@ class CaseAssigned(CaseEvent):
 
 
 class CaseHeld(CaseEvent):
-    """A case was put aside."""
+    """A case was put on hold."""
 
     type: ClassVar[str] = "crm.service.case.held.v1"
 
@@ -114,7 +114,7 @@ class CaseResumed(CaseEvent):
 
 
 class CaseEscalated(CaseEvent):
-    """A case was escalated; this happens to it once."""
+    """A case was escalated. A case can be escalated only once."""
 
     type: ClassVar[str] = "crm.service.case.escalated.v1"
     escalated_at: UtcDatetime = Field(description="When it was escalated.")
@@ -132,17 +132,17 @@ class CaseResolved(CaseEvent):
 
 
 class CaseCanceled(CaseEvent):
-    """A case will not be worked on any more."""
+    """A case was canceled."""
 
     type: ClassVar[str] = "crm.service.case.canceled.v1"
 
 
 class CaseReactivated(CaseEvent):
-    """A resolved or canceled case is worked on again; the resolution that held is reversed."""
+    """A resolved or canceled case was reactivated. Its resolution is reversed."""
 
     type: ClassVar[str] = "crm.service.case.reactivated.v1"
     reversed_resolution: CaseResolution | None = Field(
-        description="The resolution that holds no longer; null for a case that had been canceled."
+        description="The reversed resolution; null for a case that was canceled."
     )
 
 
