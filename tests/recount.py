@@ -107,21 +107,17 @@ async def versions(sales: Connection) -> list[tuple[str, UUID, int]]:
 
 
 BEHIND = """
-select count(*) from unnest($1::text[], $2::uuid[], $3::int[]) as wanted (consumer, entity, version)
-left join inbox_position p on p.consumer = wanted.consumer and p.entity = wanted.entity
-where coalesce(p.version, 0) < wanted.version
+select count(*) from unnest($1::text[], $2::uuid[], $3::int[]) as wanted (entity, id, version)
+left join (select 'lead' as entity, id, version from lead_ref union all select 'opportunity', id, version from deal
+  union all select 'sales_stage', id, version from stage_ref) copy using (entity, id)
+where coalesce(copy.version, 0) < wanted.version
 """
-GROUPS = {"lead": "insights.leads", "opportunity": "insights.deals", "sales_stage": "insights.stages"}
 
 
 async def behind(insights: Connection, wanted: Sequence[tuple[str, UUID, int]]) -> int:
     """Of how many of these records insights does not know this version yet."""
-    groups, ids, versions = (
-        [GROUPS[entity] for entity, _, _ in wanted],
-        [i for _, i, _ in wanted],
-        [v for *_, v in wanted],
-    )
-    return int(await insights.fetchval(BEHIND, groups, ids, versions))
+    entities, ids, versions = zip(*wanted, strict=True) if wanted else ((), (), ())
+    return int(await insights.fetchval(BEHIND, list(entities), list(ids), list(versions)))
 
 
 async def heard(get: Callable[[str], Awaitable[int]], wanted: Sequence[tuple[str, UUID, int]]) -> None:

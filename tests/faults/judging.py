@@ -5,11 +5,20 @@ from uuid import UUID
 
 import orjson
 
+from crm_activities.consumers import CONSUMERS
+from crm_contracts.envelope import parse_type
+
 from .driver import Ledger
 from .stage import SERVICES, Stage, until
 
 GROUPS = ("activities.refs", "activities.timeline")
-"""The groups that follow every event; ``activities.follow_up`` follows deals only."""
+"""The groups that follow every event. Their own rows say what took effect: no key is kept of their events."""
+STEPS = {
+    group.name: {entity.name for entity in group.entities}
+    for group in CONSUMERS.groups.values()
+    if group.kind == "step"
+}
+"""The groups that act once on each event of these entities; the inbox has the key of each, handled or not."""
 
 WON = "crm.sales.opportunity.won.v1"
 LAST_LINES = 30
@@ -94,12 +103,15 @@ class Effects:
     """What activities made of the events of sales and of its own."""
 
     expected: int = 0
-    """Times an event and a group that follows it."""
+    """Times an event and a group of projections that follows it."""
     handled: int = 0
     parked: int = 0
     stored: int = 0
     """Waiting, or pending for another attempt."""
+    steps_missing: int = 0
+    """Times an event and a group of steps that follows it and is not done with it."""
     stale_copies: int = 0
+    copies_ahead: int = 0
     timeline_missing: int = 0
     timeline_double: int = 0
     wins: int = 0
@@ -110,14 +122,13 @@ class Effects:
     @property
     def exactly_once(self) -> bool:
         """Whether every event took effect once, in every group."""
-        wrong = (self.parked, self.stored, self.stale_copies, self.timeline_missing, self.timeline_double)
-        return (
-            self.handled == self.expected and not any((*wrong, self.wins_without_task, self.tasks_too_many))
-        ) and self.wins == self.tasks
+        wrong = (self.parked, self.stored, self.steps_missing, self.stale_copies, self.copies_ahead)
+        doubtful = (self.timeline_missing, self.timeline_double, self.wins_without_task, self.tasks_too_many)
+        return self.handled == self.expected and not any((*wrong, *doubtful)) and self.wins == self.tasks
 
 
 async def read_effects(stage: Stage) -> Effects:
-    """Compare activities' inbox, projections and tasks with both outboxes."""
+    """Compare activities' projections, tasks and steps that are done with both outboxes."""
     effects = Effects()
     async with stage.connect("sales") as conn:
         told = await conn.fetch("select id, entity_id, entity_version, type from outbox")
@@ -127,17 +138,26 @@ async def read_effects(stage: Stage) -> Effects:
         done = {(r["consumer"], r["event_id"]) for r in await conn.fetch("select * from inbox where state = 'done'")}
         states = {r["state"]: r["n"] for r in await conn.fetch("select state, count(*) n from inbox group by state")}
         copies = {r["id"]: r["version"] for r in await conn.fetch("select id, version from record_ref")}
-        shown = [r["id"] for r in await conn.fetch("select id from timeline_event")]
+        rows = await conn.fetch("select id, record_id, version, type from timeline_event")
         effects.tasks = await conn.fetchval("select count(*) from task")
-    ids = {row["id"] for row in told}
+    ids, shown = {row["id"] for row in told}, [row["id"] for row in rows]
     last: dict[UUID, int] = {}
     for row in told:
         last[row["entity_id"]] = max(row["entity_version"], last.get(row["entity_id"], 0))
     effects.expected = len(GROUPS) * len(ids)
-    effects.handled = sum((group, event) in done for group in GROUPS for event in ids)
+    right = {(row["id"], row["record_id"], row["version"], row["type"]) for row in rows}
+    effects.handled = sum(copies.get(row["entity_id"], 0) >= row["entity_version"] for row in told)
+    effects.handled += sum((row["id"], row["entity_id"], row["entity_version"], row["type"]) in right for row in told)
+    effects.steps_missing = sum(
+        (group, row["id"]) not in done
+        for group, entities in STEPS.items()
+        for row in told
+        if parse_type(row["type"]).entity in entities
+    )
     effects.parked = states.get("parked", 0)
     effects.stored = states.get("pending", 0) + states.get("waiting", 0)
     effects.stale_copies = sum(copies.get(record) != version for record, version in last.items())
+    effects.copies_ahead = sum(copies.get(record, 0) > version for record, version in last.items())
     effects.timeline_missing = len(ids - set(shown))
     effects.timeline_double = len(shown) - len(set(shown))
     wins = {row["id"] for row in told if row["type"] == WON}
@@ -170,7 +190,8 @@ async def calm(stage: Stage, *, seconds: float = 180) -> float:
                     return False
         effects = await read_effects(stage)
         seen.append(effects)
-        return effects.handled == effects.expected and effects.wins == effects.tasks
+        steps_done = effects.steps_missing <= effects.parked + effects.stored and effects.wins == effects.tasks
+        return effects.handled == effects.expected and steps_done
 
     try:
         return await until(settled, "every event published and handled", seconds=seconds, every=0.25)

@@ -8,7 +8,7 @@ from .judging import calm, held_against_ledger, read_books, read_effects
 from .stage import Stage
 from .witness import Witnessed
 
-ONE_EVENT = "(select event_id from inbox where consumer = 'activities.refs' order by event_id limit 1)"
+ONE_EVENT = "(select event_id from inbox where consumer = 'activities.merges' order by event_id limit 1)"
 
 UNBALANCED = (
     ("update lead set version = version + 1", "update lead set version = version - 1"),
@@ -20,12 +20,24 @@ UNBALANCED = (
 
 NOT_ONCE = (
     (
-        f"update inbox set state = 'parked' where consumer = 'activities.refs' and event_id = {ONE_EVENT}",
+        f"update inbox set state = 'parked' where consumer = 'activities.merges' and event_id = {ONE_EVENT}",
         "update inbox set state = 'done'",
     ),
+    (
+        f"create temp table one as select * from inbox where consumer = 'activities.merges' and event_id = {ONE_EVENT};"
+        " delete from inbox where consumer = 'activities.merges' and event_id = (select event_id from one)",
+        "insert into inbox select * from one; drop table one",
+    ),
+    ("update record_ref set version = version + 1", "update record_ref set version = version - 1"),
+    (
+        "create temp table one as select * from timeline_event order by id limit 1;"
+        " delete from timeline_event where id = (select id from one)",
+        "insert into timeline_event select * from one; drop table one",
+    ),
+    ("update timeline_event set version = version + 1", "update timeline_event set version = version - 1"),
     ("update record_ref set version = version - 1", "update record_ref set version = version + 1"),
     (
-        "insert into timeline_event select gen_random_uuid(), at, id, type, actor, data from timeline_event",
+        "insert into timeline_event select gen_random_uuid(), at, id, type, actor, data, version from timeline_event",
         "delete from timeline_event where record_id not in (select id from record_ref)",
     ),
     (

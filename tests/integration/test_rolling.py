@@ -21,7 +21,7 @@ LATER_REQUESTS = 10
 
 PUBLISHED = "select id, count(*) over () from outbox where type = 'crm.sales.lead.created.v1' and entity_id = any($1)"
 PENDING = "select count(*) from outbox where state = 'pending'"
-APPLIED = "select count(*) from inbox where consumer = 'activities.refs' and state = 'done' and event_id = any($1)"
+APPLIED = "select count(*) from timeline_event e join record_ref r on r.id = e.record_id where e.id = any($1)"
 
 
 class Crowd:

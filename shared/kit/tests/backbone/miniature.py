@@ -7,6 +7,7 @@ rename exactly once. Run as a program it is that service's worker.
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -114,6 +115,18 @@ class Journal(Base):
     version: Mapped[int]
 
 
+class Told(Base):
+    """A row per event, as the kit knows how to compare and rebuild it."""
+
+    __tablename__ = "told"
+
+    record_id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    version: Mapped[int]
+
+
 class Seen(Base):
     """What the step saw, in the order in which it saw it."""
 
@@ -159,6 +172,30 @@ async def echo(event: ThingCreated, uow: UnitOfWork) -> None:
     await conn.exec_driver_sql("insert into seen (thing_id, version) values ($1, $2)", thing)
     if isinstance(event, ThingRenamed):
         uow.add(Echo(thing_id=thing[0], thing_version=thing[1]), EchoCreated)
+
+
+keyless = Consumers("mini")
+"""The same with projections whose rows say themselves how far they are."""
+keyless.projection(*EVERY, group="mini.copies")(keep_copies)
+keyless.keeps("mini.copies", ThingCopy.__tablename__, THING)
+keyless.step(*EVERY, group="mini.echoes")(echo)
+
+
+@keyless.projection(*EVERY, group="mini.told", each_event=True)
+async def keep_told(events: Sequence[ThingCreated], uow: UnitOfWork) -> None:
+    if any(event.record.name == "poison journal" for event in events):
+        raise LookupError("there is no cure")
+    conn = await uow.connection()
+    envelopes = [envelope_of(event) for event in events]
+    rows = [(e.subject, e.time, e.id, e.type, e.entityversion) for e in envelopes]
+    await conn.exec_driver_sql(
+        "insert into told select * from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::int[])"
+        " on conflict do nothing",
+        tuple(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+keyless.keeps_events("mini.told", Told.__tablename__)
 
 
 if __name__ == "__main__":

@@ -28,15 +28,16 @@ class TimelineEvent(Base):
     type: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)
     data: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    version: Mapped[int] = mapped_column(server_default="0")
 
 
 async def keep_timeline(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """A row per event, late ones too; never the record itself and never a value of its fields."""
-    rows = [_row(event) for event in events]
+    rows = sorted((_row(event) for event in events), key=_in_order)
     await fetch(
         await uow.connection(),
-        "insert into timeline_event (record_id, at, id, type, actor, data)"
-        " select record_id, at, id, type, actor, data"
+        "insert into timeline_event (record_id, at, id, type, actor, data, version)"
+        " select record_id, at, id, type, actor, data, version"
         " from json_populate_recordset(null::timeline_event, $1::text::json) on conflict do nothing",
         (orjson.dumps(rows).decode(),),
     )
@@ -50,4 +51,10 @@ def _row(envelope: Envelope) -> dict[str, Any]:
         "type": envelope.type,
         "actor": envelope.actor,
         "data": shown_facts(envelope.type, envelope.data),
+        "version": envelope.entityversion,
     }
+
+
+def _in_order(row: dict[str, Any]) -> Any:
+    """As everybody inserts them: who was given the same events waits instead of deadlocking."""
+    return row["record_id"], row["id"]

@@ -12,14 +12,17 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_contracts.catalogue import entity_for
+from crm_contracts.catalogue import Entity, entity_for
 from crm_contracts.envelope import source_of
 from crm_kit.errors import DomainError
-from crm_kit.events.consumers import Consumers
+from crm_kit.events.consumers import Consumers, Group
 from crm_kit.store.database import Database, fetch
 from crm_kit.store.shares import TooManyAtOnce
 from crm_kit.work.uow import UnitOfWork
 
+POSITION: Final = """
+(select version from inbox_position p where p.consumer = a.consumer and p.source = a.source and p.entity = a.entity)
+"""
 ONE = re.compile(r"\s*([a-z][a-z_]{0,49})/([0-9a-fA-F-]{36})@([0-9]{1,9})\s*")
 MOST = 10
 FIRST_PAUSE: Final = 0.01
@@ -39,6 +42,8 @@ class Awaited:
     source: str
     entity_id: UUID
     version: int
+    reached: str = POSITION
+    """How far the group is with the record: an expression over ``a``, which is this."""
 
 
 def parse_after(header: str) -> list[tuple[str, UUID, int]]:
@@ -156,13 +161,18 @@ class Arrivals:
 
 async def _missing(conn: AsyncConnection, awaited: Sequence[Awaited]) -> dict[Awaited, bool]:
     """What has not arrived, and of each whether it is parked and will not come by itself."""
-    parameters = (
-        [one.group for one in awaited],
-        [one.source for one in awaited],
-        [one.entity_id for one in awaited],
-        [one.version for one in awaited],
-    )
-    return {Awaited(*row[:4]): row[4] for row in await fetch(conn, MISSING, parameters)}
+    missing: dict[Awaited, bool] = {}
+    for reached in dict.fromkeys(one.reached for one in awaited):
+        some = [one for one in awaited if one.reached == reached]
+        parameters = (
+            [one.group for one in some],
+            [one.source for one in some],
+            [one.entity_id for one in some],
+            [one.version for one in some],
+        )
+        for row in await fetch(conn, MISSING.format(reached), parameters):
+            missing[Awaited(row[0], row[1], row[2], row[3], reached)] = row[4]
+    return missing
 
 
 MISSING = """
@@ -171,9 +181,20 @@ select a.consumer, a.source, a.entity, a.version, exists (
     where i.consumer = a.consumer and i.source = a.source and i.entity = a.entity and i.state = 'parked'
 )
 from unnest($1::text[], $2::text[], $3::uuid[], $4::int[]) a (consumer, source, entity, version)
-left join inbox_position p on p.consumer = a.consumer and p.source = a.source and p.entity = a.entity
-where coalesce(p.version, 0) < a.version
+where coalesce({0}, 0) < a.version
 """
+
+
+def _reached(group: Group, entity: Entity) -> str:
+    """How far a group is with a record: its own rows say so, or else its position."""
+    if not group.keyless:
+        return POSITION
+    if group.journal is not None:
+        # Events from before rows had a version are those that a position was kept of.
+        rows = f"(select max(version) from {group.journal.table} j where j.record_id = a.entity)"
+        return f"greatest({rows}, {POSITION})"
+    table = next(copies.table for copies in group.copies if entity in copies.entities)
+    return f"(select version from {table} t where t.id = a.entity)"
 
 
 def _groups(consumers: Consumers | None, wanted: list[tuple[str, UUID, int]]) -> list[Awaited]:
@@ -184,7 +205,8 @@ def _groups(consumers: Consumers | None, wanted: list[tuple[str, UUID, int]]) ->
         entity = entity_for(name)
         if entity is not None:
             for group in consumers.following(entity.service, entity.name):
-                awaited.append(Awaited(group.name, source_of(entity.service), record_id, version))
+                reached = _reached(group, entity)
+                awaited.append(Awaited(group.name, source_of(entity.service), record_id, version, reached))
     return awaited
 
 

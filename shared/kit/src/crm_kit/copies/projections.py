@@ -21,7 +21,10 @@ STUB_VERSION = 0
 
 
 class Projected:
-    """Mixin of a projection table. A deleted record leaves its row as a tombstone; version 0 is a stub."""
+    """Mixin of a projection table. A deleted record leaves its row as a tombstone; version 0 is a stub.
+
+    Epoch and version say which event made the row: no other place does (see ``Group.keyless``).
+    """
 
     __tablename__: str
     __table__: ClassVar[Any]
@@ -29,6 +32,7 @@ class Projected:
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
     version: Mapped[int] = mapped_column(sort_order=-19)
     deleted: Mapped[bool] = mapped_column(server_default=false(), sort_order=-18)
+    epoch: Mapped[int] = mapped_column(server_default="0", sort_order=900, comment="of its publisher's database")
 
 
 async def project(
@@ -36,8 +40,8 @@ async def project(
 ) -> None:
     """Write each record's newest state where it is newer than what is there; a ``.deleted`` event leaves a tombstone.
 
-    Every mapping names the same columns. Of several events of one record the last version counts. What a restored publisher
-    says of a record replaces what is there, whatever its version.
+    Every mapping names the same columns. Of several events of one record the last version counts, and a later epoch before
+    any version: so a restored publisher replaces what is there. What is told anew replaces also what is as new.
     """
     newest: dict[UUID, tuple[tuple[int, int], dict[str, Any]]] = {}
     for event, values in rows:
@@ -45,7 +49,8 @@ async def project(
         place, known = (envelope.epoch, envelope.entityversion), newest.get(envelope.subject)
         if known is None or known[0] < place:
             deleted = ".deleted.v" in envelope.type
-            row = {"id": envelope.subject, "version": envelope.entityversion, "deleted": deleted, **values}
+            stamp = {"id": envelope.subject, "epoch": envelope.epoch, "version": envelope.entityversion}
+            row = {**stamp, "deleted": deleted, **values}
             newest[envelope.subject] = (place, row)
     ordered = [row for _, row in sorted(newest.values(), key=lambda entry: entry[1]["id"].bytes)]
     anew = [row for row in ordered if row["id"] in uow.anew]
@@ -74,8 +79,9 @@ def _insert(table: str, columns: tuple[str, ...]) -> str:
 @lru_cache(maxsize=256)
 def _upsert(table: str, columns: tuple[str, ...], newer_only: bool) -> str:
     changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
-    condition = f" where excluded.version > {table}.version" if newer_only else ""
-    return f"{_insert(table, columns)} on conflict (id) do update set {changes}{condition}"
+    compared = ">" if newer_only else ">="
+    condition = f"(excluded.epoch, excluded.version) {compared} ({table}.epoch, {table}.version)"
+    return f"{_insert(table, columns)} on conflict (id) do update set {changes} where {condition}"
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

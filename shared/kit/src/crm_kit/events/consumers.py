@@ -55,7 +55,7 @@ Forget = Callable[[Sequence[UUID], UnitOfWork], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """A table with a row per record, of the columns id, version and deleted: what a projection group keeps."""
+    """A table with a row per record, of the columns id, epoch, version and deleted: what a projection group keeps."""
 
     table: str
     entities: frozenset[Entity]
@@ -65,7 +65,7 @@ class Copies:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A table with a row per event, of the columns record_id, id, at and type: what a projection of each event keeps."""
+    """A table with a row per event, of the columns record_id, id, at, type and version: what a projection of each event keeps."""
 
     table: str
 
@@ -86,6 +86,19 @@ class Group:
     journal: Journal | None = None
     forgets: list[Forget] = field(default_factory=list)
     """What else is to be done about records that their publisher does not have any more and said no word about."""
+
+    @property
+    def keyless(self) -> bool:
+        """Whether its own rows say which events took effect: a copy by its epoch and version, a row per event by its key.
+
+        Such a projection has no row in the inbox but for what fails, and keeps no position. Who may do what comes by two
+        queues and is no copy of a record for a part, so it does not count here.
+        """
+        if self.kind != "projection" or self.access:
+            return False
+        if self.each_event:
+            return self.journal is not None
+        return bool(self.copies) and self.entities <= frozenset().union(*(copies.entities for copies in self.copies))
 
     def followed(self, service: str) -> list[Entity]:
         """The entities of a service that it follows, by name."""
@@ -139,9 +152,10 @@ class Consumers:
     ) -> Callable[
         [Callable[[Sequence[E], UnitOfWork], Awaitable[None]]], Callable[[Sequence[E], UnitOfWork], Awaitable[None]]
     ]:
-        """Register a handler of many events at once, in version order per record, older than known ones left out.
+        """Register a handler of many events at once, in version order per record.
 
-        With ``each_event`` a late event is given too: for projections that keep a row per event instead of per record.
+        It may be given an event again, or one older than what it knows: its rows say how far they are (``project``).
+        With ``each_event`` it keeps a row per event instead of per record.
         """
 
         def register(

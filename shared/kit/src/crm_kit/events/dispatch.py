@@ -1,6 +1,8 @@
 """One batch of events, one transaction: what was not seen before takes effect in every handler group, exactly once.
 
-Inbox rows, positions, projections, each step's unit of work with its own outbox rows: all of it commits together.
+Inbox rows, positions, projections, each step's unit of work with its own outbox rows: all of it commits together. A
+projection whose rows say themselves how far they are (``Group.keyless``) has neither inbox rows nor positions: it takes
+whatever comes, and what is older changes nothing there.
 When a handler raises, the transaction is rolled back and made again with savepoints. Either they find out which events
 fail, and those are stored for a retry, or parked where that is in vain; or all events of the group that fails are set aside
 for the retries, so that no other group waits for it. When the database refuses what is to be kept of an event, the batch
@@ -8,7 +10,7 @@ is halved until that one is alone. Only a database that is away or busy is waite
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.envelope import EnvelopeError
 from crm_kit import clock, failpoints
-from crm_kit.events import deferred, inbox
+from crm_kit.events import deferred, inbox, own_rows
 from crm_kit.events.consumers import Consumers, Group
 from crm_kit.events.deferred import LAST_ATTEMPT, RETRY_SECONDS, Failure
 from crm_kit.events.handling import (
@@ -30,8 +32,8 @@ from crm_kit.events.handling import (
     ids_of,
     sift,
 )
-from crm_kit.events.inbox import Key, Line, Unfinished
-from crm_kit.events.ordering import Place, decide
+from crm_kit.events.inbox import UNRESTORED, Heard, Key, Line, Unfinished
+from crm_kit.events.ordering import NOTHING, Place, decide
 from crm_kit.events.received import (
     PERMANENT,
     Message,
@@ -72,6 +74,13 @@ class TransactionFailed(Exception):
     """The bookkeeping of a transaction failed, over which event is not known."""
 
 
+class _NewEpochs(Exception):
+    """A publisher was restored, and these groups hear of it for the first time: epochs by group and source."""
+
+    def __init__(self, epochs: dict[tuple[str, str], int]) -> None:
+        self.epochs = epochs
+
+
 @dataclass(slots=True)
 class _Plan:
     """What one transaction will do for one group, and what comes of it."""
@@ -90,10 +99,18 @@ class _Plan:
         """The stored events that are done."""
         return [_key(message, self.group) for message in (*self.run, *self.stale) if message.attempts]
 
+    def kept_failures(self) -> list[Failure]:
+        """What is stored of events that have their rows in the inbox."""
+        return [failure for message, failure in self.failed if message.attempts or not self.group.keyless]
+
+    def new_failures(self) -> list[Failure]:
+        """What is stored of events that have no row there yet."""
+        return [failure for message, failure in self.failed if self.group.keyless and not message.attempts]
+
     def positions(self) -> list[tuple[Line, Place, bool]]:
-        """How far each record has come by what ran."""
+        """How far each record has come by what ran, where a position is kept of it."""
         last: dict[Line, Message] = {}
-        for message in self.run:
+        for message in self.run if self.reached else ():
             line = _line(message, self.group)
             if message.place > (last[line].place if line in last else self.reached[line]):
                 last[line] = message
@@ -191,6 +208,9 @@ class Dispatcher:
                 return
             except HandlerFailed:
                 raise
+            except _NewEpochs as news:
+                async with self.runtime.db.begin() as conn:
+                    await inbox.note_epochs(conn, news.epochs)
             except Exception as error:
                 if database_away(error):
                     raise
@@ -201,9 +221,11 @@ class Dispatcher:
     async def release(self, groups: Iterable[Group] | None = None) -> int:
         """Make stored events due where nothing precedes them any more, and say so; returns how many."""
         chosen = self._chosen(groups)
-        projections = [group.name for group in chosen if group.kind == "projection"]
+        ordered = [group for group in chosen if not group.keyless]
+        projections = [group.name for group in ordered if group.kind == "projection"]
         async with self.runtime.db.begin() as conn:
-            released = await inbox.release(conn, [group.name for group in chosen], projections)
+            released = await inbox.release(conn, [group.name for group in ordered], projections)
+            released += await inbox.release_all(conn, [group.name for group in chosen if group.keyless])
         if released:
             self.runtime.notifier.notify(inbox.CHANNEL)
         return released
@@ -218,7 +240,7 @@ class Dispatcher:
         A record made after the binding must be seen from version 1 on. Of an older one nobody knows which version comes
         first, and another replica may hold an earlier one; so its first event waits until that would have come again.
         """
-        names = [group.name for group in self._chosen(groups)]
+        names = [group.name for group in self._chosen(groups) if not group.keyless]
         async with self.runtime.db.begin() as conn:
             waiting = await inbox.unstarted(conn, names, clock.now() - LATE_START)
             heads = {line: (place, body) for line, place, body in waiting}
@@ -248,11 +270,16 @@ class Dispatcher:
         """Project records as their publisher has them now, one snapshot each, whatever is here that is not newer; what is
         stored of them and was to come before is skipped. Returns how many. Raises HandlerFailed."""
         lines = {_line(message, group): message for message in messages}
-        positions = await inbox.lock_positions(conn, lines)
+        if group.keyless:
+            copies = await own_rows.lock_copies(conn, group, [line.entity for line in lines])
+            positions = {line: copies.get(line.entity, NOTHING) for line in lines}
+        else:
+            positions = await inbox.lock_positions(conn, lines)
         told = {line: message for line, message in lines.items() if message.place >= positions[line]}
         plan = _Plan(group, run=list(told.values()), anew={line.entity for line in told})
         await self._run(conn, plan)
-        await inbox.advance(conn, [(line, message.place, False) for line, message in told.items()])
+        if not group.keyless:
+            await inbox.advance(conn, [(line, message.place, False) for line, message in told.items()])
         await inbox.supersede(conn, {line: message.place for line, message in told.items()})
         return len(told)
 
@@ -271,7 +298,8 @@ class Dispatcher:
             )
             await inbox.finish(conn, [key for plan in plans for key in plan.done()])
             await inbox.advance(conn, [position for plan in plans for position in plan.positions()])
-            await deferred.fail(conn, [failure for plan in plans for _, failure in plan.failed])
+            await deferred.fail(conn, [failure for plan in plans for failure in plan.kept_failures()])
+            await deferred.set_aside(conn, [failure for plan in plans for failure in plan.new_failures()])
             failpoints.hit("inbox.before_commit")
         failpoints.hit("inbox.after_commit")
         now = clock.now()
@@ -284,7 +312,68 @@ class Dispatcher:
             self.runtime.notifier.notify(WAKE_CHANNEL)
 
     async def _plan(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
+        """Decide what runs. In the order of the groups' registration, in which all processes lock their rows."""
+        keyless = {group.name for _, group in concerned if group.keyless}
+        plans = await self._plan_keyless(conn, [pair for pair in concerned if pair[1].name in keyless])
+        plans += await self._plan_keyed(conn, [pair for pair in concerned if pair[1].name not in keyless])
+        places = {name: place for place, name in enumerate(self.consumers.groups)}
+        return sorted(plans, key=lambda plan: places[plan.group.name])
+
+    async def _plan_keyless(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
+        """Let projections have what came: their rows say what of it is new. Only where a publisher was restored, or where
+        an event comes from the store, it is looked up before."""
+        plans: dict[str, _Plan] = {}
+        for message, group in concerned:
+            plans.setdefault(group.name, _Plan(group)).run.append(message)
+        if not plans:
+            return []
+        heard = await inbox.heard_epochs(conn, plans)
+        news: dict[tuple[str, str], int] = {}
+        for message, group in concerned:
+            pair = group.name, message.envelope.source
+            if message.envelope.epoch > max(heard.get(pair, UNRESTORED).epoch, news.get(pair, 0)):
+                news[pair] = message.envelope.epoch
+        if news:
+            raise _NewEpochs(news)
+        claimed = [_key(message, group) for message, group in concerned if message.attempts]
+        still = await inbox.bodies(conn, claimed)
+        for plan in plans.values():
+            plan.run = [m for m in plan.run if not m.attempts or _key(m, plan.group) in still]
+            restored = any((plan.group.name, message.envelope.source) in heard for message in plan.run)
+            if restored or (plan.group.copies and any(message.attempts for message in plan.run)):
+                await self._look_up(conn, plan, heard)
+            else:
+                plan.run.sort(key=_version)
+        return list(plans.values())
+
+    async def _look_up(self, conn: AsyncConnection, plan: _Plan, heard: Mapping[tuple[str, str], Heard]) -> None:
+        """Sort out what is older than what the group has, or of a story that its publisher no longer tells.
+
+        A row per event does not say which story it is of, so positions are kept of records whose publisher was restored.
+        """
+        lines: dict[Line, list[Message]] = {}
+        for message in plan.run:
+            lines.setdefault(_line(message, plan.group), []).append(message)
+        plan.run = []
+        if not lines:
+            return
+        if plan.group.each_event:
+            for line, position in (await inbox.lock_positions(conn, lines)).items():
+                self._decide(plan, line, position, lines[line], [], blocked=False)
+            return
+        copies = await own_rows.lock_copies(conn, plan.group, [line.entity for line in lines])
+        for line, messages in lines.items():
+            absent = Place(heard.get((line.consumer, line.source), UNRESTORED).taken_up, 0)
+            decision = decide(plan.group, copies.get(line.entity, absent), messages, blocked=False)
+            plan.run += decision.run
+            plan.stale += decision.stale
+            if line.entity in copies and decision.position.epoch > copies[line.entity].epoch:
+                plan.anew.add(line.entity)
+
+    async def _plan_keyed(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
         """Take the events' keys and the records' positions, then decide per record what runs."""
+        if not concerned:
+            return []
         fresh = await inbox.insert_done(conn, [_row(m, g) for m, g in concerned if not m.attempts])
         claimed = [(m, g) for m, g in concerned if m.attempts]
         still = await inbox.bodies(conn, [_key(m, g) for m, g in claimed])
@@ -435,6 +524,10 @@ def _stored(
 def _first_waiting(stored: list[Unfinished]) -> list[Key]:
     waiting = sorted((u for u in stored if u.state == "waiting"), key=lambda u: u.place)
     return [u.key for u in waiting[:SUCCESSORS]]
+
+
+def _version(message: Message) -> int:
+    return message.envelope.entityversion
 
 
 def _key(message: Message, group: Group) -> Key:

@@ -97,10 +97,8 @@ async def begin_epoch(service: str, url: str, *, reason: str, others: Sequence[s
         await db.dispose()
 
 
-_HEARD = """
-select greatest((select coalesce(max(epoch), 0) from inbox_bound where source = $1),
-  (select coalesce(max(epoch), 0) from inbox_position where source = $1))
-"""
+_HEARD = "select coalesce(max(epoch), 0) from ({}) heard"
+_TABLES = ("inbox_bound", "inbox_position", "inbox_epoch")
 
 
 async def _heard(url: str, source: str) -> int:
@@ -110,6 +108,10 @@ async def _heard(url: str, source: str) -> int:
         async with db.autocommit() as conn:
             if (await conn.exec_driver_sql("select to_regclass('database_epoch') is null")).scalar_one():
                 return 0
-            return int((await conn.exec_driver_sql(_HEARD, (source,))).scalar_one())
+            # A follower that is not migrated yet has not all of them.
+            present = "select name from unnest($1::text[]) as name where to_regclass(name) is not null"
+            tables = (await conn.exec_driver_sql(present, (list(_TABLES),))).scalars()
+            parts = (f"select max(epoch) as epoch from {table} where source = $1" for table in tables)
+            return int((await conn.exec_driver_sql(_HEARD.format(" union all ".join(parts)), (source,))).scalar_one())
     finally:
         await db.dispose()

@@ -1,7 +1,7 @@
 """The handlers of one group, run on the events of one transaction; and, where they fail, which events they fail over.
 
 With savepoints: an event that fails takes back what its own handlers did and nothing else, and of its record nothing later
-runs. So however many events of a batch fail, they cost one transaction.
+runs, unless the group's own rows say how far they are. So however many events of a batch fail, they cost one transaction.
 """
 
 from collections.abc import Iterable, Sequence, Set
@@ -74,18 +74,21 @@ async def sift(
     """
     # What no handler could read needs no handler to find out.
     readable: list[Message] = []
-    unreadable: dict[Record, tuple[Message, Exception]] = {}
+    unreadable: list[tuple[Message, Exception]] = []
+    blocked: set[Record] = set()
     behind: list[Message] = []
     for message in messages:
-        if _record(message) in unreadable:
+        if _record(message) in blocked:
             behind.append(message)
         elif (error := _refusal(group, message)) is not None:
-            unreadable[_record(message)] = message, error
+            unreadable.append((message, error))
+            if not group.keyless:
+                blocked.add(_record(message))
         else:
             readable.append(message)
     sifting = _Sifting(conn, runtime, group, anew)
     await sifting.run(readable)
-    for message, error in unreadable.values():
+    for message, error in unreadable:
         sifting.end(message, error)
     return Sifted(sifting.ran, sifting.failed, sifting.held + behind)
 
@@ -121,12 +124,13 @@ class _Sifting:
         await self.run(messages[middle:])
 
     def end(self, message: Message, error: Exception) -> None:
-        """An event fails, or waits where one before it did; nothing later of its record runs."""
+        """An event fails, or waits where one before it did; nothing later of its record runs where order is kept."""
         if _record(message) in self._broken:
             self.held.append(message)
             return
         self.failed.append((message, error))
-        self._broken.add(_record(message))
+        if not self._group.keyless:
+            self._broken.add(_record(message))
 
 
 def cause_of(error: Exception) -> Exception:

@@ -28,7 +28,7 @@ Timestamp = TIMESTAMP(timezone=True)
 
 
 def inbox_tables(metadata: MetaData) -> None:
-    """Add ``inbox``, ``inbox_position`` and ``inbox_bound``."""
+    """Add ``inbox``, ``inbox_position``, ``inbox_bound`` and ``inbox_epoch``."""
     inbox = Table(
         "inbox",
         metadata,
@@ -73,6 +73,13 @@ def inbox_tables(metadata: MetaData) -> None:
         Column("bound_at", Timestamp, nullable=False),
         Column("snapshot_requested_at", Timestamp),
         Column("epoch", Integer, nullable=False, server_default="0", comment="what is older is known of no new record"),
+    )
+    Table(
+        "inbox_epoch",
+        metadata,
+        Column("consumer", Text, primary_key=True),
+        Column("source", Text, primary_key=True),
+        Column("epoch", Integer, nullable=False, comment="the highest that the group has heard of, above 0"),
     )
 
 
@@ -304,6 +311,55 @@ async def unstarted(conn: AsyncConnection, consumers: list[str], before: datetim
     """The first waiting event, received before then, of each record of which nothing was handled yet in its epoch."""
     rows = await rows_of(conn, _UNSTARTED, (before, consumers))
     return [(Line(row[0], row[1], row[2]), Place(row[3], row[4]), row[5]) for row in rows]
+
+
+# The reader holds its lock on the tables until its commit: see ``note_epochs``.
+_HEARD = """
+select consumer, source, greatest(e.epoch, b.epoch), coalesce(b.epoch, 0)
+from inbox_epoch e full join inbox_bound b using (consumer, source)
+where consumer = any($1) and (e.epoch > 0 or b.epoch > 0)
+"""
+_NOTE_EPOCHS = """
+insert into inbox_epoch as known (consumer, source, epoch) select * from unnest($1::text[], $2::text[], $3::int[])
+on conflict (consumer, source) do update set epoch = greatest(known.epoch, excluded.epoch)
+"""
+
+
+class Heard(NamedTuple):
+    """The highest epoch of a source that a group has heard of, and the one that a rebuild took up: what an older one tells of
+    a record that is new here is lost at its publisher."""
+
+    epoch: int
+    taken_up: int
+
+
+UNRESTORED = Heard(0, 0)
+
+
+async def heard_epochs(conn: AsyncConnection, consumers: Collection[str]) -> dict[tuple[str, str], Heard]:
+    """The epochs of sources that were restored, by group and source."""
+    rows = await rows_of(conn, _HEARD, (list(consumers),))
+    return {(row[0], row[1]): Heard(row[2], row[3]) for row in rows}
+
+
+async def note_epochs(conn: AsyncConnection, epochs: Mapping[tuple[str, str], int]) -> None:
+    """Note the epochs of sources by group and source. It waits for every transaction that goes by the older ones."""
+    await conn.exec_driver_sql("lock table inbox_epoch in access exclusive mode")
+    rows = [(*pair, epoch) for pair, epoch in sorted(epochs.items())]
+    await conn.exec_driver_sql(_NOTE_EPOCHS, columns(rows, 3))
+
+
+_RELEASE_ALL = """
+update inbox set state = 'pending', attempts = 0, next_attempt_at = $1 where consumer = any($2) and state = 'waiting'
+"""
+
+
+async def release_all(conn: AsyncConnection, consumers: list[str]) -> int:
+    """Make everything that waits in these groups due: no order is kept in them. Returns how many events that were.
+
+    Such events were stored by a release that kept an order there.
+    """
+    return (await conn.exec_driver_sql(_RELEASE_ALL, (clock.now(), consumers))).rowcount
 
 
 _COUNTS = """

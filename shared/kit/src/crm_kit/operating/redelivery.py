@@ -2,7 +2,7 @@
 
 The databases come from one cut, and the broker's queues are gone. What was in a queue at the cut is what its producer had
 published and a group that hears it has not stored: its inbox knows every event that it was ever given, for longer than
-outboxes keep them. So nothing needs to be known of the queues themselves.
+outboxes keep them, or its own rows know it (``Group.keyless``). So nothing needs to be known of the queues themselves.
 """
 
 import asyncio
@@ -51,25 +51,35 @@ async def take_up(conn: asyncpg.Connection) -> None:
 
 _TABLES = """
 create temp table handled (consumer text, event_id uuid) on commit drop;
+create temp table copied (consumer text, entity uuid, epoch int, version int) on commit drop;
 create temp table again (seq bigint) on commit drop
 """
 _HANDLED = "select consumer, event_id from inbox where source = $1"
+_TOLD = "select $1::text, id from {0} where split_part(type, '.', 2) = $2"
+_COPIED = "select $1::text, id, epoch, version from {0} where version > 0 {1}"
 _BOUND = "select consumer, bound_at from inbox_bound where source = $1"
 _NEWEST = """
-select max(o.published_at) from outbox o join handled h on h.event_id = o.id and h.consumer = any($1)
-where o.state = 'published'
+select greatest(
+  (select max(o.published_at) from outbox o join handled h on h.event_id = o.id and h.consumer = any($1)
+    where o.state = 'published'),
+  (select max(o.published_at) from outbox o join copied c on c.entity = o.entity_id and c.consumer = any($1)
+    and (c.epoch, c.version) >= (o.epoch, o.entity_version) where o.state = 'published'))
 """
 # The first that a group was given tells since when its queue has been bound: all that came after was in it, too. What is
 # not done stays when the keys of its time are forgotten, and an outbox that an upgrade took over keeps its events for longer.
+# A copy may be made of a snapshot, and then says of events before it no more than of those that never came: what is older than
+# the binding is in the snapshot.
 _LACKING = """
 insert into again
 with line as (
-  select o.seq, o.entity_type, o.published_at, h.event_id is not null as handled
+  select o.seq, o.entity_type, o.published_at, h.event_id is not null or c.entity is not null as handled
   from outbox o left join handled h on h.event_id = o.id and h.consumer = $1
+  left join copied c on c.entity = o.entity_id and c.consumer = $1
+    and (c.epoch, c.version) >= (o.epoch, o.entity_version)
   where o.state = 'published' and o.entity_type = any($2) and o.created_at >= $4),
 since as (
   select entity_type, coalesce(min(published_at) filter (where handled), $3) as at from line group by entity_type)
-select seq from line join since using (entity_type) where not handled and published_at >= since.at
+select seq from line join since using (entity_type) where not handled and published_at >= greatest(since.at, $5)
 """
 _RESEND = """
 update outbox set state = 'pending', attempts = 0, next_attempt_at = null, last_error = null
@@ -94,8 +104,10 @@ async def resend(conn: asyncpg.Connection, service: str, listeners: Mapping[str,
         bound = {name: await _bound(listener, source) for name, listener in listeners.items()}
         for name, listener in listeners.items():
             if bound[name]:
-                await _copy(listener.conn, _HANDLED, source, conn)
+                await _copy(listener.conn, _HANDLED, (source,), conn, "handled")
+                await _copy_own_rows(listener, service, conn)
         await conn.execute("analyze handled")
+        await conn.execute("analyze copied")
         for name, listener in listeners.items():
             if bound[name]:
                 newest = await conn.fetchval(_NEWEST, list(bound[name]))
@@ -124,7 +136,9 @@ async def _note_lacking(
             since = bound[group.name] - UNNOTED
             if newest is not None:
                 since = max(since, newest - OVERTAKEN)
-            await conn.execute(_LACKING, group.name, entities, since, known_since)
+            by_copies = group.keyless and group.journal is None
+            listens = bound[group.name] - UNNOTED if by_copies else None
+            await conn.execute(_LACKING, group.name, entities, since, known_since, listens)
 
 
 def _entities(group: Group, service: str) -> list[str]:
@@ -152,13 +166,29 @@ async def _ask_again(
     await listener.conn.execute(_UNASK, source, None if last is None else last + LATE_REQUEST)
 
 
-async def _copy(from_: asyncpg.Connection, query: str, argument: str, to: asyncpg.Connection) -> None:
-    """Rows of one database into ``handled`` of another, as they come."""
+async def _copy_own_rows(listener: Listener, service: str, to: asyncpg.Connection) -> None:
+    """What the rows of projections say themselves."""
+    for group in listener.consumers.groups.values():
+        if not group.keyless or not _entities(group, service):
+            continue
+        if group.journal is not None:
+            await _copy(listener.conn, _TOLD.format(group.journal.table), (group.name, service), to, "handled")
+        for copies in group.copies:
+            kinds = ", ".join(f"'{entity.name}'" for entity in copies.entities if entity.service == service)
+            if kinds:
+                condition = f"and {copies.kind} in ({kinds})" if copies.kind else ""
+                await _copy(listener.conn, _COPIED.format(copies.table, condition), (group.name,), to, "copied")
+
+
+async def _copy(
+    from_: asyncpg.Connection, query: str, arguments: tuple[str, ...], to: asyncpg.Connection, table: str
+) -> None:
+    """Rows of one database into a table of another, as they come."""
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue(8)
 
     async def read() -> None:
         try:
-            await from_.copy_from_query(query, argument, output=pieces.put, format="binary")
+            await from_.copy_from_query(query, *arguments, output=pieces.put, format="binary")
         finally:
             await pieces.put(None)
 
@@ -167,7 +197,7 @@ async def _copy(from_: asyncpg.Connection, query: str, argument: str, to: asyncp
             yield piece
 
     async def write() -> None:
-        await to.copy_to_table("handled", source=all_pieces(), format="binary")
+        await to.copy_to_table(table, source=all_pieces(), format="binary")
 
     await together([read(), write()])
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.events import inbox
+from crm_kit.events import inbox, own_rows
 from crm_kit.events.consumers import Copies, Group
 from crm_kit.events.inbox import Line
 from crm_kit.events.ordering import Place
@@ -22,22 +22,31 @@ where consumer = $1 and source = $2 and entity = any($3::uuid[]) and epoch < $4
   and state in ('pending', 'waiting', 'parked')
 """
 _DELETED = "update {0} set deleted = true where id = any($1::uuid[]) and not deleted"
+_ENDED = "update {0} set deleted = true, epoch = greatest(epoch, $2) where id = any($1::uuid[])"
 
 
 async def forget(
     runtime: Runtime, conn: AsyncConnection, group: Group, source: str, ids: Sequence[UUID], epoch: int
 ) -> None:
-    """Mark what a group has of these records as deleted; its positions are the tombstones. Inside a transaction."""
-    lines = [Line(group.name, source, entity) for entity in ids]
-    positions = await inbox.lock_positions(conn, lines)
+    """Mark what a group has of these records as deleted; its positions are the tombstones, or the copies are. Inside a
+    transaction."""
     uow = UnitOfWork.for_timer(conn, runtime)
-    for handler in group.forgets:
-        await handler(ids, uow)
-    for copies in group.copies:
-        await fetch(conn, _DELETED.format(copies.table), (list(ids),))
-    await uow.flush()
-    gone = [(line, Place(max(epoch, place.epoch), place.version), True) for line, place in positions.items()]
-    await inbox.advance(conn, gone)
+    if group.keyless:
+        await own_rows.lock_copies(conn, group, ids)
+        for handler in group.forgets:
+            await handler(ids, uow)
+        for copies in group.copies:
+            await fetch(conn, _ENDED.format(copies.table), (list(ids), epoch))
+        await uow.flush()
+    else:
+        positions = await inbox.lock_positions(conn, [Line(group.name, source, entity) for entity in ids])
+        for handler in group.forgets:
+            await handler(ids, uow)
+        for copies in group.copies:
+            await fetch(conn, _DELETED.format(copies.table), (list(ids),))
+        await uow.flush()
+        gone = [(line, Place(max(epoch, place.epoch), place.version), True) for line, place in positions.items()]
+        await inbox.advance(conn, gone)
     await conn.exec_driver_sql(_SKIP, (group.name, source, list(ids), epoch))
 
 

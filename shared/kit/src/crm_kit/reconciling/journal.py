@@ -10,14 +10,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
-from crm_kit.events import inbox
+from crm_kit.events import inbox, own_rows
 from crm_kit.events.consumers import Group, Journal
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.inbox import Line
 from crm_kit.events.ordering import Place
 from crm_kit.events.received import Message
 from crm_kit.process.runtime import Runtime
-from crm_kit.reconciling.parties import SMALLEST, Publisher, positions_after
+from crm_kit.reconciling.parties import SMALLEST, Publisher
 from crm_kit.reconciling.windows import digest, ranges
 from crm_kit.work.outbox import stamped
 
@@ -158,16 +158,19 @@ async def _add(
 
 async def _take_over(follower: Runtime, group: Group, publisher: Publisher, epoch: int) -> None:
     """From now on nothing is taken that an older epoch tells beyond what the publisher has."""
-    after = SMALLEST
+    async with follower.db.begin() as conn:
+        await inbox.note_epochs(conn, {(group.name, publisher.source): epoch})
+    after, service = SMALLEST, publisher.source.rpartition("/")[2]
     while True:
         async with follower.db.begin() as conn:
-            found = await positions_after(conn, group.name, publisher.source, after, PAGE)
+            await conn.exec_driver_sql("select 1")
+            found = await own_rows.told_after(conn, group, service, after, PAGE)
             if not found:
                 return
-            after = found[-1][0]
+            after = found[-1]
             async with publisher.runtime.db.autocommit() as theirs:
-                versions = await publisher.versions(theirs, [entity for entity, _ in found])
-            lines = [Line(group.name, publisher.source, entity) for entity, _ in found]
+                versions = await publisher.versions(theirs, found)
+            lines = [Line(group.name, publisher.source, entity) for entity in found]
             moved = [
                 (line, Place(epoch, versions.get(line.entity, place.version)), line.entity not in versions)
                 for line, place in (await inbox.lock_positions(conn, lines)).items()

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.catalogue import Entity
 from crm_kit import clock
-from crm_kit.events import epochs, inbox
+from crm_kit.events import epochs, inbox, own_rows
 from crm_kit.events.consumers import Group
 from crm_kit.events.dispatch import BUSY_ATTEMPTS, Dispatcher
 from crm_kit.events.handling import HandlerFailed
@@ -81,6 +81,8 @@ class Rebuild:
             await self._take_up_epoch()
             return Rebuilt(self._group.name, self._source, gone=mended.removed, journal=mended)
         async with self._follower.db.begin() as conn:
+            if self._group.keyless and self._epoch:
+                await inbox.note_epochs(conn, {(self._group.name, self._source): self._epoch})
             begun = await progress.begin(conn, self._group.name, self._source, self._epoch, anew=anew)
         self._tell(f"{self._name}: {'begins' if begun else 'goes on'}")
         said = clock.monotonic()
@@ -156,9 +158,14 @@ class Rebuild:
         if state.after == SMALLEST:
             # All that the publisher has is known here in its epoch; what an older one tells of any other record is lost.
             await conn.exec_driver_sql(_TAKEN_UP, (self._group.name, self._source, self._epoch))
-        found = await positions_after(conn, self._group.name, self._source, state.after, SWEEP)
+        if self._group.keyless:
+            service = self._source.rpartition("/")[2]
+            found = await own_rows.copies_after(conn, self._group, service, state.after, SWEEP)
+        else:
+            found = await positions_after(conn, self._group.name, self._source, state.after, SWEEP)
         if not found:
-            state.gone += await self._sweep_strays(conn)
+            if not self._group.keyless:
+                state.gone += await self._sweep_strays(conn)
             state.finished = True
             return
         # What was known here first and is not there now was deleted there, or never was.
@@ -190,5 +197,8 @@ class Rebuild:
     async def _release(self) -> None:
         """What waited behind events that are skipped now may go on."""
         async with self._follower.db.begin() as conn:
-            await inbox.release(conn, [self._group.name], [self._group.name])
+            if self._group.keyless:
+                await inbox.release_all(conn, [self._group.name])
+            else:
+                await inbox.release(conn, [self._group.name], [self._group.name])
             await conn.exec_driver_sql("select pg_notify($1, '')", (inbox.CHANNEL,))

@@ -1,0 +1,10 @@
+"""Projections whose own rows say how far they are."""
+
+from crm_kit.schema import v0006_own_rows
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    v0006_own_rows.upgrade({"insights.leads": "lead_ref", "insights.deals": "deal", "insights.stages": "stage_ref"})

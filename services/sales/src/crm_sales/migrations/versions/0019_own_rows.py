@@ -1,0 +1,12 @@
+"""Projections whose own rows say how far they are."""
+
+from crm_kit.schema import v0006_own_rows
+
+revision = "0019"
+down_revision = "0018"
+
+
+def upgrade() -> None:
+    v0006_own_rows.upgrade(
+        {"sales.members": "member_ref", "sales.cases": "case_ref", "sales.campaigns": "campaign_ref"}
+    )

@@ -1,0 +1,10 @@
+"""Projections whose own rows say how far they are."""
+
+from crm_kit.schema import v0006_own_rows
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    v0006_own_rows.upgrade({"service.customers": "customer_ref", "service.products": "product_ref"})
