@@ -9,6 +9,7 @@ import pytest
 
 from crm_kit import clock
 from crm_kit.events import inbox
+from crm_kit.events.consumers import Consumers
 from crm_kit.events.deferred import Failure, claim_due, store
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.received import Message
@@ -18,9 +19,9 @@ from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
 
 from .conftest import Story, rows
-from .miniature import consumers
+from .miniature import consumers, keyless
 
-GROUPS = ("mini.copies", "mini.echoes", "mini.journal")
+GROUPS = ("mini.copies", "mini.echoes", "mini.journal", "mini.told")
 DAYS_OF_KEYS = 120
 PENDING = "select id from outbox where state = 'pending' order by seq"
 
@@ -54,10 +55,10 @@ class Restored:
             await inbox.remember_bound(conn, [(group, "/crm/mini") for group in GROUPS])
         await self._conn.execute("update inbox_bound set bound_at = $1, snapshot_requested_at = $1", at)
 
-    async def sent_again(self) -> list[UUID]:
+    async def sent_again(self, heard_by: Consumers = consumers) -> list[UUID]:
         """What the relay will send after the restore."""
         await redelivery.take_up(self._conn)
-        listeners = {"mini": Listener(self._other, consumers)}
+        listeners = {"mini": Listener(self._other, heard_by)}
         since = redelivery.keys_since(self.now, DAYS_OF_KEYS)
         count = await redelivery.resend(self._conn, "mini", listeners, since=since)
         found = [row[0] for row in await rows(self._runtime, PENDING)]
@@ -83,6 +84,40 @@ async def test_what_every_group_has_stored_stays_and_what_one_lacks_goes_again(
     await dispatcher.settle([first])
     await dispatcher.settle([second], [consumers.groups["mini.copies"], consumers.groups["mini.journal"]])
     assert await restored.sent_again() == [second.envelope.id, third.envelope.id]
+
+
+async def test_what_the_rows_of_projections_have_stays_and_what_they_lack_goes_again(
+    restored: Restored, runtime: Runtime
+) -> None:
+    """No key tells of it: a copy does by its version, a row per event by its id, and what failed is stored."""
+    dispatcher = Dispatcher(keyless, runtime)
+    await restored.bound(restored.now - timedelta(days=9))
+    known, behind, lacking = Story(), Story(), Story()
+    stored = Story().tell("created", "poison projection")
+    told = [known.tell("created"), known.tell("updated"), behind.tell("created"), behind.tell("updated")]
+    told += [lacking.tell("created"), stored]
+    for message in told:
+        await restored.published(message, hours_ago=1)
+    await dispatcher.settle([told[1]], [keyless.groups["mini.copies"]])
+    await dispatcher.settle(told[:2], [keyless.groups["mini.told"], keyless.groups["mini.echoes"]])
+    await dispatcher.settle([told[2], stored])
+    await dispatcher.settle([told[3]], [keyless.groups["mini.echoes"], keyless.groups["mini.told"]])
+    assert await restored.sent_again(keyless) == [told[3].envelope.id, told[4].envelope.id]
+
+
+async def test_a_copy_made_of_a_snapshot_says_nothing_of_what_came_before_its_group_listened(
+    restored: Restored, runtime: Runtime
+) -> None:
+    await restored.bound(restored.now - timedelta(hours=1))
+    old, gone = Story(), Story().tell("created")
+    created, updated = old.tell("created"), old.tell("updated")
+    for message, hours_ago in ((created, 9.0), (gone, 8.0), (updated, 0.5)):
+        await restored.published(message, hours_ago=hours_ago)
+    copies = keyless.groups["mini.copies"]
+    await Dispatcher(keyless, runtime).settle([updated], [copies])
+    only_copies = Consumers("mini")
+    only_copies.groups["mini.copies"] = copies
+    assert await restored.sent_again(only_copies) == []
 
 
 async def test_what_was_skipped_or_came_before_a_group_listened_stays(
