@@ -6,19 +6,12 @@ from uuid import UUID
 import orjson
 
 from crm_activities.consumers import CONSUMERS
-from crm_contracts.envelope import parse_type
 
 from .driver import Ledger
 from .stage import SERVICES, Stage, until
 
 GROUPS = ("activities.refs", "activities.timeline")
 """The groups that follow every event. Their own rows say what took effect: no key is kept of their events."""
-STEPS = {
-    group.name: {entity.name for entity in group.entities}
-    for group in CONSUMERS.groups.values()
-    if group.kind == "step"
-}
-"""The groups that act once on each event of these entities; the inbox has the key of each, handled or not."""
 
 WON = "crm.sales.opportunity.won.v1"
 LAST_LINES = 30
@@ -148,11 +141,12 @@ async def read_effects(stage: Stage) -> Effects:
     right = {(row["id"], row["record_id"], row["version"], row["type"]) for row in rows}
     effects.handled = sum(copies.get(row["entity_id"], 0) >= row["entity_version"] for row in told)
     effects.handled += sum((row["id"], row["entity_id"], row["entity_version"], row["type"]) in right for row in told)
+    # The inbox has the key of each event that a group of steps hears of.
     effects.steps_missing = sum(
-        (group, row["id"]) not in done
-        for group, entities in STEPS.items()
+        (group.name, row["id"]) not in done
         for row in told
-        if parse_type(row["type"]).entity in entities
+        for group in CONSUMERS.interested(row["type"])
+        if group.kind == "step"
     )
     effects.parked = states.get("parked", 0)
     effects.stored = states.get("pending", 0) + states.get("waiting", 0)

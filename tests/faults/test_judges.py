@@ -8,7 +8,7 @@ from .judging import calm, held_against_ledger, read_books, read_effects
 from .stage import Stage
 from .witness import Witnessed
 
-ONE_EVENT = "(select event_id from inbox where consumer = 'activities.merges' order by event_id limit 1)"
+ONE_EVENT = "(select event_id from inbox where consumer = 'activities.follow_up' order by event_id limit 1)"
 
 UNBALANCED = (
     ("update lead set version = version + 1", "update lead set version = version - 1"),
@@ -20,12 +20,12 @@ UNBALANCED = (
 
 NOT_ONCE = (
     (
-        f"update inbox set state = 'parked' where consumer = 'activities.merges' and event_id = {ONE_EVENT}",
+        f"update inbox set state = 'parked' where consumer = 'activities.follow_up' and event_id = {ONE_EVENT}",
         "update inbox set state = 'done'",
     ),
     (
-        f"create temp table one as select * from inbox where consumer = 'activities.merges' and event_id = {ONE_EVENT};"
-        " delete from inbox where consumer = 'activities.merges' and event_id = (select event_id from one)",
+        f"create temp table one as select * from inbox where consumer = 'activities.follow_up' and event_id = {ONE_EVENT};"
+        " delete from inbox where consumer = 'activities.follow_up' and event_id = (select event_id from one)",
         "insert into inbox select * from one; drop table one",
     ),
     ("update record_ref set version = version + 1", "update record_ref set version = version - 1"),

@@ -88,9 +88,7 @@ async def test_a_payload_that_cannot_be_read_is_parked_and_nothing_waits_for_it(
         await publish(stage, WON, strange, await spoilt(stage, WON, strange, "id", "version", "created_at"))
         await driver.tell(mixed_story, 5)
     await calm(stage)
-    # Of what cannot even be read nobody knows that it is no merge.
-    unreadable = {("activities.merges", garbage)}
-    expected = {*product(GROUPS, (garbage, empty)), *unreadable, ("activities.follow_up", strange)}
+    expected = {*product(GROUPS, (garbage, empty)), ("activities.follow_up", strange)}
     seconds = await parks(stage, len(expected))
     shown = await parked(stage, capsys)
     effects = await read_effects(stage)

@@ -25,4 +25,5 @@ CONSUMERS.keeps("activities.refs", RecordRef.__tablename__, *{event.entity for e
 CONSUMERS.keeps_events("activities.timeline", TimelineEvent.__tablename__)
 CONSUMERS.forgets("activities.refs")(forget_links)
 CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follow_up)
-CONSUMERS.step(LeadMerged, AccountMerged, ContactMerged, group="activities.merges")(move_activities)
+# Nothing happens to a record after it was merged.
+CONSUMERS.step(LeadMerged, AccountMerged, ContactMerged, group="activities.merges", any_order=True)(move_activities)

@@ -11,7 +11,8 @@ from crm_service_mgmt.projections.product_ref import ProductRef, keep_products
 CONSUMERS = Consumers("service")
 follow_identity(CONSUMERS, "service")
 CONSUMERS.raw_projection(*happenings(ACCOUNT), *happenings(CONTACT), group="service.customers")(keep_customers)
-CONSUMERS.step(AccountMerged, ContactMerged, group="service.merges")(move_cases)
+# Nothing happens to a record after it was merged.
+CONSUMERS.step(AccountMerged, ContactMerged, group="service.merges", any_order=True)(move_cases)
 CONSUMERS.raw_projection(*happenings(PRODUCT), group="service.products")(keep_products)
 CONSUMERS.keeps("service.customers", CustomerRef.__tablename__, ACCOUNT, CONTACT)
 CONSUMERS.keeps("service.products", ProductRef.__tablename__, PRODUCT)

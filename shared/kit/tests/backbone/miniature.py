@@ -197,6 +197,12 @@ async def keep_told(events: Sequence[ThingCreated], uow: UnitOfWork) -> None:
 
 keyless.keeps_events("mini.told", Told.__tablename__)
 
+acting = Consumers("mini")
+"""A step that acts on renames in whatever order they come, beside a projection."""
+acting.projection(*EVERY, group="mini.copies")(keep_copies)
+acting.keeps("mini.copies", ThingCopy.__tablename__, THING)
+acting.step(ThingRenamed, group="mini.echoes", any_order=True)(echo)
+
 
 if __name__ == "__main__":
     from crm_kit.worker.worker import Work, run_worker

@@ -19,7 +19,7 @@ from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
 
 from .conftest import Story, rows
-from .miniature import consumers, keyless
+from .miniature import acting, consumers, keyless
 
 GROUPS = ("mini.copies", "mini.echoes", "mini.journal", "mini.told")
 DAYS_OF_KEYS = 120
@@ -103,6 +103,18 @@ async def test_what_the_rows_of_projections_have_stays_and_what_they_lack_goes_a
     await dispatcher.settle([told[2], stored])
     await dispatcher.settle([told[3]], [keyless.groups["mini.echoes"], keyless.groups["mini.told"]])
     assert await restored.sent_again(keyless) == [told[3].envelope.id, told[4].envelope.id]
+
+
+async def test_a_step_in_any_order_lacks_only_what_it_acts_on(restored: Restored, runtime: Runtime) -> None:
+    await restored.bound(restored.now - timedelta(days=9))
+    story = Story()
+    created, first, second = story.tell("created"), story.tell("renamed"), story.tell("renamed")
+    for message in (created, first, second):
+        await restored.published(message, hours_ago=1)
+    await Dispatcher(acting, runtime).settle([created, first])
+    await Dispatcher(acting, runtime).settle([second], [acting.groups["mini.copies"]])
+    await rows(runtime, "delete from outbox where entity_type = 'echo' returning 1")
+    assert await restored.sent_again(acting) == [second.envelope.id]
 
 
 async def test_a_copy_made_of_a_snapshot_says_nothing_of_what_came_before_its_group_listened(

@@ -23,6 +23,10 @@ from crm_kit.work.uow import UnitOfWork
 POSITION: Final = """
 (select version from inbox_position p where p.consumer = a.consumer and p.source = a.source and p.entity = a.entity)
 """
+UNDONE: Final = """
+exists (select from inbox u where u.consumer = a.consumer and u.source = a.source and u.entity = a.entity
+  and u.state in ('pending', 'waiting', 'parked') and u.entity_version <= a.version)
+"""
 ONE = re.compile(r"\s*([a-z][a-z_]{0,49})/([0-9a-fA-F-]{36})@([0-9]{1,9})\s*")
 MOST = 10
 FIRST_PAUSE: Final = 0.01
@@ -187,6 +191,9 @@ where coalesce({0}, 0) < a.version
 
 def _reached(group: Group, entity: Entity) -> str:
     """How far a group is with a record: its own rows say so, or else its position."""
+    if group.any_order:
+        # Its events come with those of a projection. What of them is not done is stored.
+        return f"case when {UNDONE} then 0 else a.version end"
     if not group.keyless:
         return POSITION
     if group.journal is not None:

@@ -78,6 +78,8 @@ class Group:
     kind: Kind
     each_event: bool = False
     raw: bool = False
+    any_order: bool = False
+    """A step that acts on each event for itself: it hears of no others, and none waits for another."""
     access: bool = False
     """It keeps who may do what, and has a queue of its own, so that it waits for no other group."""
     handlers: dict[str, list[Handler]] = field(default_factory=dict)
@@ -99,6 +101,15 @@ class Group:
         if self.each_event:
             return self.journal is not None
         return bool(self.copies) and self.entities <= frozenset().union(*(copies.entities for copies in self.copies))
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether an event of a record waits for those before it, for which a position is kept."""
+        return not (self.any_order or self.keyless)
+
+    def hears(self, type_: str) -> bool:
+        """Whether this group is to be told of an event of an entity that it follows."""
+        return not self.any_order or type_ in self.handlers or self.unknown_major(type_)
 
     def followed(self, service: str) -> list[Entity]:
         """The entities of a service that it follows, by name."""
@@ -179,12 +190,17 @@ class Consumers:
         return register
 
     def step(
-        self, *events: type[Event], group: str
+        self, *events: type[Event], group: str, any_order: bool = False
     ) -> Callable[[Callable[[E, UnitOfWork], Awaitable[None]]], Callable[[E, UnitOfWork], Awaitable[None]]]:
-        """Register a handler called exactly once per event, strictly in version order per record."""
+        """Register a handler called exactly once per event, strictly in version order per record.
+
+        With ``any_order`` in whatever order they come: for acts on which no earlier or later event of the record has a bearing.
+        Such a group costs nothing for the other events of the entities. It needs a projection of the same entities beside it,
+        by which ``Crm-After`` knows that the event has come.
+        """
 
         def register(handler: Callable[[E, UnitOfWork], Awaitable[None]]) -> Callable[[E, UnitOfWork], Awaitable[None]]:
-            self._add(events, group, "step", handler, each_event=False)
+            self._add(events, group, "step", handler, each_event=False, any_order=any_order)
             return handler
 
         return register
@@ -214,9 +230,10 @@ class Consumers:
         handler: Handler,
         each_event: bool,
         raw: bool = False,
+        any_order: bool = False,
     ) -> None:
-        group = self.groups.setdefault(name, Group(name, kind, each_event, raw))
-        if (group.kind, group.each_event, group.raw) != (kind, each_event, raw):
+        group = self.groups.setdefault(name, Group(name, kind, each_event, raw, any_order))
+        if (group.kind, group.each_event, group.raw, group.any_order) != (kind, each_event, raw, any_order):
             raise ValueError(f"group {name} is a {group.kind}; a group is of one kind")
         for event in events:
             group.handlers.setdefault(event.type, []).append(handler)
@@ -241,6 +258,8 @@ class Consumers:
         groups = self._by_entity.get((name.service, name.entity), ())
         if name.fact == "snapshot":
             return tuple(group for group in groups if group.kind == "projection" and group.handlers_of(type_))
+        if any(group.any_order for group in groups):
+            return tuple(group for group in groups if group.hears(type_))
         return groups
 
     def routing_keys(self) -> tuple[str, ...]:

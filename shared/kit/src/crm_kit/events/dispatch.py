@@ -221,11 +221,11 @@ class Dispatcher:
     async def release(self, groups: Iterable[Group] | None = None) -> int:
         """Make stored events due where nothing precedes them any more, and say so; returns how many."""
         chosen = self._chosen(groups)
-        ordered = [group for group in chosen if not group.keyless]
+        ordered = [group for group in chosen if group.keeps_order]
         projections = [group.name for group in ordered if group.kind == "projection"]
         async with self.runtime.db.begin() as conn:
             released = await inbox.release(conn, [group.name for group in ordered], projections)
-            released += await inbox.release_all(conn, [group.name for group in chosen if group.keyless])
+            released += await inbox.release_all(conn, [group.name for group in chosen if not group.keeps_order])
         if released:
             self.runtime.notifier.notify(inbox.CHANNEL)
         return released
@@ -240,7 +240,7 @@ class Dispatcher:
         A record made after the binding must be seen from version 1 on. Of an older one nobody knows which version comes
         first, and another replica may hold an earlier one; so its first event waits until that would have come again.
         """
-        names = [group.name for group in self._chosen(groups) if not group.keyless]
+        names = [group.name for group in self._chosen(groups) if group.keeps_order]
         async with self.runtime.db.begin() as conn:
             waiting = await inbox.unstarted(conn, names, clock.now() - LATE_START)
             heads = {line: (place, body) for line, place, body in waiting}
@@ -378,18 +378,22 @@ class Dispatcher:
         claimed = [(m, g) for m, g in concerned if m.attempts]
         still = await inbox.bodies(conn, [_key(m, g) for m, g in claimed])
         lines: dict[Line, tuple[Group, list[Message]]] = {}
+        plans: dict[str, _Plan] = {}
         for message, group in concerned:
             key = _key(message, group)
-            if key in fresh or key in still:
+            if key not in fresh and key not in still:
+                continue
+            if group.keeps_order:
                 lines.setdefault(_line(message, group), (group, []))[1].append(message)
+            else:
+                plans.setdefault(group.name, _Plan(group)).run.append(message)
         if not lines:
-            return []
+            return list(plans.values())
         positions = await inbox.lock_positions(conn, lines)
         stored = await inbox.unfinished(conn, lines)
         claims = {_key(m, g) for m, g in claimed}
         wanted = [key for held in stored.values() for key in _first_waiting(held) if key not in claims]
         waiting = await inbox.bodies(conn, wanted)
-        plans: dict[str, _Plan] = {}
         for line, (group, messages) in lines.items():
             plan = plans.setdefault(group.name, _Plan(group))
             held = stored.get(line, [])

@@ -1,7 +1,7 @@
 """The handlers of one group, run on the events of one transaction; and, where they fail, which events they fail over.
 
 With savepoints: an event that fails takes back what its own handlers did and nothing else, and of its record nothing later
-runs, unless the group's own rows say how far they are. So however many events of a batch fail, they cost one transaction.
+runs where the group keeps an order. So however many events of a batch fail, they cost one transaction.
 """
 
 from collections.abc import Iterable, Sequence, Set
@@ -82,7 +82,7 @@ async def sift(
             behind.append(message)
         elif (error := _refusal(group, message)) is not None:
             unreadable.append((message, error))
-            if not group.keyless:
+            if group.keeps_order:
                 blocked.add(_record(message))
         else:
             readable.append(message)
@@ -129,7 +129,7 @@ class _Sifting:
             self.held.append(message)
             return
         self.failed.append((message, error))
-        if not self._group.keyless:
+        if self._group.keeps_order:
             self._broken.add(_record(message))
 
 

@@ -76,7 +76,7 @@ with line as (
   from outbox o left join handled h on h.event_id = o.id and h.consumer = $1
   left join copied c on c.entity = o.entity_id and c.consumer = $1
     and (c.epoch, c.version) >= (o.epoch, o.entity_version)
-  where o.state = 'published' and o.entity_type = any($2) and o.created_at >= $4),
+  where o.state = 'published' and o.entity_type = any($2) and o.created_at >= $4 and ($6::text[] is null or o.type = any($6))),
 since as (
   select entity_type, coalesce(min(published_at) filter (where handled), $3) as at from line group by entity_type)
 select seq from line join since using (entity_type) where not handled and published_at >= greatest(since.at, $5)
@@ -138,7 +138,8 @@ async def _note_lacking(
                 since = max(since, newest - OVERTAKEN)
             by_copies = group.keyless and group.journal is None
             listens = bound[group.name] - UNNOTED if by_copies else None
-            await conn.execute(_LACKING, group.name, entities, since, known_since, listens)
+            types = sorted(group.handlers) if group.any_order else None
+            await conn.execute(_LACKING, group.name, entities, since, known_since, listens, types)
 
 
 def _entities(group: Group, service: str) -> list[str]:

@@ -91,7 +91,7 @@ def sides(group: Group, publisher: Publisher) -> list[Side]:
         entities = tuple(entity for entity in publisher.entities if entity in copies.entities)
         if entities:
             found.append(_copies(copies, entities))
-    if group.kind == "step":
+    if group.kind == "step" and group.keeps_order:
         found.append(_positions(group, publisher))
     return found
 
