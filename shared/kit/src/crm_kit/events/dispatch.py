@@ -210,7 +210,11 @@ class Dispatcher:
                 raise
             except _NewEpochs as news:
                 async with self.runtime.db.begin() as conn:
+                    # Whoever comes after the lock waits with it: not for as long as a backup takes.
+                    await conn.exec_driver_sql("set local lock_timeout = '2s'")
                     await inbox.note_epochs(conn, news.epochs)
+                await self._patiently(concerned, work)
+                return
             except Exception as error:
                 if database_away(error):
                     raise
