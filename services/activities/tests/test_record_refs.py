@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_activities.projections.names import NAMELESS, NAMES
-from crm_activities.projections.record_ref import RecordRef, may_read, refer_to_any
+from crm_activities.projections.record_ref import RecordRef, refer_to_any
 from crm_activities.timeline.reach import Reach
 from crm_contracts.catalogue import all_entities, all_events
 from crm_contracts.sales import (
@@ -32,6 +32,7 @@ from crm_contracts.sales import (
 from crm_contracts.samples import sample
 from crm_contracts.types import RefInput
 from crm_kit.access.privileges import Depth, Principal, UnitTree
+from crm_kit.copies.referring import may_read
 from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.received import Message

@@ -4,24 +4,25 @@ from crm_activities.follow_up.commands import follow_up
 from crm_activities.merging import move_activities
 from crm_activities.projections.link import forget_links, keep_links
 from crm_activities.projections.names import NAMELESS
-from crm_activities.projections.record_ref import RecordRef, keep_refs
+from crm_activities.projections.record_ref import REFS, RecordRef
 from crm_activities.projections.timeline_event import TimelineEvent, keep_timeline
 from crm_contracts.catalogue import all_entities, happenings
 from crm_contracts.sales import ACCOUNT, CONTACT, LEAD, AccountMerged, ContactMerged, LeadMerged, OpportunityWon
 from crm_contracts.service import CaseResolved
+from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers
 
 CONSUMERS = Consumers("activities")
 follow_identity(CONSUMERS, "activities")
 
-HAPPENINGS = tuple(event for entity in all_entities() if entity.name not in NAMELESS for event in happenings(entity))
+FOLLOWED = tuple(entity for entity in all_entities() if entity.name not in NAMELESS)
+HAPPENINGS = tuple(event for entity in FOLLOWED for event in happenings(entity))
 
-CONSUMERS.raw_projection(*HAPPENINGS, group="activities.refs")(keep_refs)
+keep_copy(CONSUMERS, "activities.refs", RecordRef, *FOLLOWED, facts=REFS, kind="type")
 LINKING = (event for entity in (LEAD, ACCOUNT, CONTACT) for event in happenings(entity))
 CONSUMERS.raw_projection(*LINKING, group="activities.refs")(keep_links)
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)
-CONSUMERS.keeps("activities.refs", RecordRef.__tablename__, *{event.entity for event in HAPPENINGS}, kind="type")
 CONSUMERS.keeps_events("activities.timeline", TimelineEvent.__tablename__)
 CONSUMERS.forgets("activities.refs")(forget_links)
 CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follow_up)

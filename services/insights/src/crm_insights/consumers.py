@@ -3,17 +3,18 @@
 from crm_contracts.catalogue import happenings
 from crm_contracts.sales import LEAD, OPPORTUNITY, SALES_STAGE
 from crm_insights.projections.deal import Deal, keep_deals
-from crm_insights.projections.lead_ref import LeadRef, keep_leads
+from crm_insights.projections.lead_ref import LeadRef, lead_told
 from crm_insights.projections.stage_ref import StageRef, keep_stages
+from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers
 
 CONSUMERS = Consumers("insights")
 follow_identity(CONSUMERS, "insights")
 
-CONSUMERS.raw_projection(*happenings(LEAD), group="insights.leads")(keep_leads)
+# Leads come in by tens of thousands.
+keep_copy(CONSUMERS, "insights.leads", LeadRef, LEAD, facts=lead_told)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="insights.deals")(keep_deals)
 CONSUMERS.projection(*happenings(SALES_STAGE), group="insights.stages")(keep_stages)
-CONSUMERS.keeps("insights.leads", LeadRef.__tablename__, LEAD)
 CONSUMERS.keeps("insights.deals", Deal.__tablename__, OPPORTUNITY)
 CONSUMERS.keeps("insights.stages", StageRef.__tablename__, SALES_STAGE)

@@ -2,15 +2,16 @@
 
 from crm_contracts.catalogue import happenings
 from crm_contracts.sales import LEAD, OPPORTUNITY
+from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers
 from crm_marketing.projections.deal import Deal, keep_deals
-from crm_marketing.projections.lead_ref import LeadRef, keep_leads
+from crm_marketing.projections.lead_ref import LeadRef, lead_told
 
 CONSUMERS = Consumers("marketing")
 follow_identity(CONSUMERS, "marketing")
 
-CONSUMERS.raw_projection(*happenings(LEAD), group="marketing.leads")(keep_leads)
+# Leads come in by tens of thousands.
+keep_copy(CONSUMERS, "marketing.leads", LeadRef, LEAD, facts=lead_told)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="marketing.deals")(keep_deals)
-CONSUMERS.keeps("marketing.leads", LeadRef.__tablename__, LEAD)
 CONSUMERS.keeps("marketing.deals", Deal.__tablename__, OPPORTUNITY)

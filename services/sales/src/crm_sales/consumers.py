@@ -1,22 +1,20 @@
 """What sales listens to: who is who and in which team, which cases were resolved, and which campaigns there are. Goals are
 made of the first two; leads and deals refer to the last."""
 
-from crm_contracts.catalogue import happenings
 from crm_contracts.identity import USER
 from crm_contracts.marketing import CAMPAIGN
 from crm_contracts.service import CASE
+from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
+from crm_kit.copies.known import reach_told
 from crm_kit.events.consumers import Consumers
-from crm_sales.projections.campaign_ref import CampaignRef, keep_campaigns
-from crm_sales.projections.case_ref import CaseRef, keep_cases
-from crm_sales.projections.member_ref import MemberRef, keep_members
+from crm_sales.projections.campaign_ref import CampaignRef
+from crm_sales.projections.case_ref import CASES, CaseRef
+from crm_sales.projections.member_ref import MEMBERS, MemberRef
 
 CONSUMERS = Consumers("sales")
 follow_identity(CONSUMERS, "sales")
 
-CONSUMERS.raw_projection(*happenings(USER), group="sales.members")(keep_members)
-CONSUMERS.raw_projection(*happenings(CASE), group="sales.cases")(keep_cases)
-CONSUMERS.raw_projection(*happenings(CAMPAIGN), group="sales.campaigns")(keep_campaigns)
-CONSUMERS.keeps("sales.members", MemberRef.__tablename__, USER)
-CONSUMERS.keeps("sales.cases", CaseRef.__tablename__, CASE)
-CONSUMERS.keeps("sales.campaigns", CampaignRef.__tablename__, CAMPAIGN)
+keep_copy(CONSUMERS, "sales.members", MemberRef, USER, facts=MEMBERS)
+keep_copy(CONSUMERS, "sales.cases", CaseRef, CASE, facts=CASES)
+keep_copy(CONSUMERS, "sales.campaigns", CampaignRef, CAMPAIGN, facts=reach_told)

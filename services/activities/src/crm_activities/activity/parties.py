@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from crm_activities.activity.schemas import PartyInput
-from crm_activities.projections.record_ref import find_refs, require_reference
+from crm_activities.projections.record_ref import find_refs
+from crm_kit.copies.referring import require_reference
 from crm_kit.errors import InvalidValue
 from crm_kit.work.uow import UnitOfWork
 
@@ -25,7 +26,9 @@ async def parties_of(
         if one.party is not None:
             record = known.get(one.party.id)
             if record is None or record["type"] != one.party.type:
-                ref = await require_reference(uow, found.get(one.party.id), one.party, f"/parties/{index}/party")
+                ref = await require_reference(
+                    uow, found.get(one.party.id), one.party.type, one.party.id, f"/parties/{index}/party"
+                )
                 record = {"type": ref.type, "id": str(ref.id), "name": ref.name, "deleted": False}
         name = one.name or (record["name"] if record else None)
         kept.append({"role": one.role.value, "party": record, "address": one.address, "name": name})

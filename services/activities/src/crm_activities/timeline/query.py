@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from crm_activities.projections.record_ref import RecordRef, find_refs, may_read
+from crm_activities.projections.record_ref import RecordRef, find_refs
 from crm_activities.timeline.reach import Reach
 from crm_activities.timeline.titles import title_of
+from crm_kit.copies.referring import may_read
 from crm_kit.copies.survivors import merged
 from crm_kit.errors import NotFound
 from crm_kit.records.filtering import Parameters

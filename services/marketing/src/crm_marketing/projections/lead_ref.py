@@ -1,17 +1,17 @@
 """``LeadRef``: what marketing knows of every lead of sales."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, String, text
+from sqlalchemy import Index, String
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.envelope import Envelope
-from crm_kit.copies.projections import Projected, project
+from crm_kit.copies.declaring import fields, optional, text
+from crm_kit.copies.projections import Projected
 from crm_kit.copies.survivors import survivor_told
-from crm_kit.events.consumers import Unprocessable
-from crm_kit.work.uow import UnitOfWork
 from crm_marketing.db import Base
 
 
@@ -30,25 +30,14 @@ class LeadRef(Projected, Base):
             "ix_lead_ref_campaign_id",
             "campaign_id",
             "status",
-            postgresql_where=text("campaign_id is not null and not deleted and not merged"),
+            postgresql_where=sql("campaign_id is not null and not deleted and not merged"),
         ),
     )
 
 
-async def keep_leads(events: Sequence[Envelope], uow: UnitOfWork) -> None:
-    """One row per lead. Leads come in by tens of thousands, so their events are not read through the contract."""
-    await project(uow, LeadRef, [(event, _columns(event)) for event in events])
+READ = fields(campaign_id=optional(UUID), status=text)
 
 
-def _columns(event: Envelope) -> dict[str, Any]:
-    record = event.data["record"]
-    try:
-        campaign_id, status = record["campaign_id"], record["status"]
-        return {
-            "campaign_id": None if campaign_id is None else UUID(campaign_id),
-            "status": status,
-            "merged": survivor_told(event) is not None,
-        }
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        # No retry will mend it; and what the field holds is not for the log.
-        raise Unprocessable("data.record has no status, or no campaign_id that is an id or null") from error
+def lead_told(event: Envelope) -> Mapping[str, Any]:
+    """Which campaign brought it, how far it came, and whether it was merged away."""
+    return {**READ(event), "merged": survivor_told(event) is not None}

@@ -1,13 +1,10 @@
 """``CampaignRef``: what sales knows of the campaigns of marketing, so that leads and deals refer to none but a campaign that
 whoever writes them may read: its figures count them."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from crm_contracts.envelope import Envelope
 from crm_contracts.marketing import CAMPAIGN
-from crm_kit.copies.known import ReferableCopy, reach_told, refer_to_copy
-from crm_kit.copies.projections import project
+from crm_kit.copies.known import ReferableCopy, refer_to_copy
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.db import Base
 
@@ -16,11 +13,6 @@ class CampaignRef(ReferableCopy, Base):
     """One campaign: whose it is. Its state is no matter: what a completed or canceled one brought is still its merit."""
 
     __tablename__ = "campaign_ref"
-
-
-async def keep_campaigns(events: Sequence[Envelope], uow: UnitOfWork) -> None:
-    """One row per campaign."""
-    await project(uow, CampaignRef, [(event, reach_told(event)) for event in events])
 
 
 async def refer_to_campaign(uow: UnitOfWork, campaign_id: UUID | None, before: UUID | None = None) -> None:

@@ -1,17 +1,14 @@
 """``CaseRef``: what sales knows of the cases of service management, so that goals can count those that are resolved."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, String, text
+from sqlalchemy import Index, String
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.envelope import Envelope
-from crm_kit.copies.projections import Projected, project
-from crm_kit.events.consumers import Unprocessable
-from crm_kit.work.uow import UnitOfWork
+from crm_kit.copies.declaring import fields, optional, text
+from crm_kit.copies.projections import Projected
 from crm_sales.db import Base
 
 
@@ -29,24 +26,10 @@ class CaseRef(Projected, Base):
             "ix_case_ref_resolved",
             "owner_id",
             "resolved_at",
-            postgresql_where=text("status = 'resolved' and not deleted"),
+            postgresql_where=sql("status = 'resolved' and not deleted"),
         ),
     )
 
 
-async def keep_cases(events: Sequence[Envelope], uow: UnitOfWork) -> None:
-    """One row per case: one that is reactivated is not resolved any more, one that is assigned counts for its new owner."""
-    await project(uow, CaseRef, [(event, _columns(event)) for event in events])
-
-
-def _columns(event: Envelope) -> dict[str, Any]:
-    record = event.data["record"]
-    try:
-        return {
-            "owner_id": UUID(record["owner_id"]),
-            "status": record["status"],
-            "resolved_at": record["resolved_at"],
-        }
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        # No retry will mend it; and what the field holds is not for the log.
-        raise Unprocessable("data.record has no status, resolved_at, or owner_id that is an id") from error
+# One that is reactivated is not resolved any more, one that is assigned counts for its new owner.
+CASES = fields(owner_id=UUID, status=text, resolved_at=optional(datetime.fromisoformat))

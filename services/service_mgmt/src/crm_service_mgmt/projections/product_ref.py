@@ -1,12 +1,9 @@
 """``ProductRef``: what service management knows of sales' products, so that a case may be about one of them."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from crm_contracts.envelope import Envelope
 from crm_contracts.sales import PRODUCT
-from crm_kit.copies.known import ReferableCopy, reach_told, refer_to_copy
-from crm_kit.copies.projections import project
+from crm_kit.copies.known import ReferableCopy, refer_to_copy
 from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.db import Base
 
@@ -15,11 +12,6 @@ class ProductRef(ReferableCopy, Base):
     """One product. Its state is no matter: customers still have what is sold no more."""
 
     __tablename__ = "product_ref"
-
-
-async def keep_products(events: Sequence[Envelope], uow: UnitOfWork) -> None:
-    """One row per product."""
-    await project(uow, ProductRef, [(event, reach_told(event)) for event in events])
 
 
 async def refer_to_product(uow: UnitOfWork, product_id: UUID | None) -> None:

@@ -1,0 +1,92 @@
+"""Copies that records here refer to by type and id: what is shown of them, and whether a new reference may point at one."""
+
+from collections.abc import Callable, Mapping, Set
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import String, Text, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.envelope import Envelope, parse_type
+from crm_kit.copies.declaring import Facts
+from crm_kit.copies.known import ReferableCopy, reach_told
+from crm_kit.copies.projections import STUB_VERSION
+from crm_kit.copies.survivors import MergeableCopy, merged_reference, survivor_told
+from crm_kit.errors import InactiveReference, UnknownReference
+from crm_kit.store.presenter import Named
+from crm_kit.work.uow import UnitOfWork
+
+
+class RecordCopy(MergeableCopy, ReferableCopy):
+    """A copy of a record of any of several entities: type, name, owner, unit, state, and who goes on in its place."""
+
+    type: Mapped[str] = mapped_column(String(50))
+    name: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[str | None] = mapped_column(String(24))
+
+
+C = TypeVar("C", bound=RecordCopy)
+
+
+def record_told(names: Mapping[str, Callable[[Mapping[str, Any]], str | None]]) -> Facts:
+    """The facts of a ``RecordCopy``; ``names`` tells for each entity what its records are called."""
+
+    def facts(envelope: Envelope) -> Mapping[str, Any]:
+        record: Mapping[str, Any] = envelope.data["record"]
+        kind = parse_type(envelope.type).entity
+        return {
+            "type": kind,
+            "name": names[kind](record),
+            **reach_told(envelope),
+            "status": record.get("status"),
+            "merged_into": survivor_told(envelope),
+        }
+
+    return facts
+
+
+def names_in(model: type[RecordCopy]) -> Callable[[AsyncConnection, set[tuple[str, UUID]]], Any]:
+    """How a service looks up the names of what its records refer to, whether they are gone, and whose they are or were."""
+
+    async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+        columns = (getattr(model, name) for name in ("id", "name", "deleted", "owner_id", "business_unit_id"))
+        found = await conn.execute(select(*columns).where(model.id.in_([record_id for _, record_id in wanted])))
+        return {row[0]: Named(*row[1:]) for row in found}
+
+    return names_of
+
+
+async def find_copies(uow: UnitOfWork, model: type[C], record_ids: Set[UUID]) -> Mapping[UUID, C]:
+    """The copies of records by id, without those of which nothing but the id was heard."""
+    if not record_ids:
+        return {}
+    table = model.__table__
+    found = await uow.execute(select(table).where(table.c.id.in_(record_ids), table.c.version > STUB_VERSION))
+    return {row["id"]: model(**row) for row in found.mappings()}
+
+
+def may_read(uow: UnitOfWork, copy: RecordCopy) -> bool:
+    """Does the caller's read on that type cover the record? Of a deleted one only at organisation depth, like history."""
+    principal = uow.principal
+    if copy.deleted:
+        return principal.depth(copy.type, Privilege.READ) is Depth.ORGANIZATION
+    tree = uow.runtime.directory.tree
+    return principal.covers(copy.type, Privilege.READ, copy.owner_id, copy.business_unit_id, tree)
+
+
+async def require_reference(uow: UnitOfWork, copy: C | None, kind: str, record_id: UUID, pointer: str) -> C:
+    """The copy that was found, if a new reference may point at it: known, readable to the caller, active and not merged.
+
+    Raises 422 with the pointer: ``inactive-reference``, ``merged-reference``, or ``unknown-reference`` for everything that
+    the caller would not find at its publisher either, and for what this service has only heard the id of.
+    """
+    if copy is None or copy.type != kind or copy.deleted or not may_read(uow, copy):
+        raise UnknownReference(pointer, kind)
+    if copy.merged_into is not None:
+        raise await merged_reference(uow, type(copy), kind, record_id, pointer)
+    if copy.status == "inactive":
+        raise InactiveReference(pointer, kind)
+    uow.names[record_id] = Named(copy.name, owner=copy.owner_id, unit=copy.business_unit_id)
+    return copy
