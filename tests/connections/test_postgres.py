@@ -164,7 +164,7 @@ async def test_listening_goes_the_same_way(postgres: Postgres, authority: Trust)
         ("postgresql://h/d?sslmode=verify-full", "sslmode=verify-full needs sslrootcert"),
         ("postgresql://h/d?sslrootcert=/nowhere.pem", "sslrootcert: /nowhere.pem does not exist"),
         ("postgresql://h/d?sslrootcert=system&sslmode=require", "needs sslmode=verify-full"),
-        ("postgresql://h/d?jit=off", "'jit' is no parameter that is understood"),
+        ("postgresql://h/d?jit=off", "'jit' is not a known parameter"),
         ("postgresql://h/d?channel_binding=require", "channel_binding=require is not supported"),
         ("postgresql://h:0/d", "'0' is no port"),
         ("postgresql://a,b/d?port=1,2,3", "there are 3 ports for 2 hosts"),

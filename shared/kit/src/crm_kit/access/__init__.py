@@ -1,1 +1,1 @@
-"""Who a caller is and what they may do to which row."""
+"""The identity of a caller, and their rights on each row."""

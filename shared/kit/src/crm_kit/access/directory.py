@@ -1,7 +1,8 @@
-"""Who is who, in every service: principals, the business-unit tree, the organisation and revocations.
+"""The directory of every service: principals, the business-unit tree, the organisation and revocations.
 
-The tables are this service's own copy, fed by identity's events in a worker (``crm_kit.copies.directory_feed``). Every process
-that answers requests holds what it needs of them in memory and follows them within a second, so a check asks nobody.
+The tables are this service's own copy, which a worker updates from identity's events (``crm_kit.copies.directory_feed``).
+Every process
+that answers requests keeps the needed part in memory and refreshes it within a second, so a check needs no call.
 """
 
 import asyncio
@@ -43,13 +44,13 @@ POLL_SECONDS: Final = 1.0
 LONGEST_PAUSE: Final = 5.0
 NAMES_HELD: Final = 10_000
 REVOCATION_LIFE: Final = timedelta(minutes=15)
-"""How long a revocation is remembered: longer than the longest life of a token, with room for its leeway."""
+"""How long a revocation is kept: longer than the longest life of a token plus its leeway."""
 
 log = structlog.get_logger(__name__)
 
 
 def directory_tables(metadata: MetaData) -> None:
-    """The local copies. A row's ``marker`` is that of ``access_state`` at its last change: readers fetch only news."""
+    """The local copies. A row's ``marker`` is that of ``access_state`` at its last change: readers fetch only changes."""
 
     def projected() -> tuple[Column[int], Column[bool]]:
         return Column("version", Integer, nullable=False), Column("deleted", Boolean, nullable=False)
@@ -124,7 +125,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Since when a principal's rights are others."""
+    """The last change of a principal's rights."""
 
     not_before: float
     """By identity's clock, in seconds since 1970."""
@@ -132,9 +133,9 @@ class Revocation:
     """By identity's own count; None where the change or its handler was of a release that did not count."""
 
     def voids(self, issued_at: float, sequence: int | None) -> bool:
-        """Is a token void that was issued at this instant, when so many changes had been counted?
+        """Whether a token is void that was issued at this time and with this count of changes.
 
-        A clock may step back, and then no token would be young enough for as long as it stepped: only the count is sure.
+        A clock may go back, and then no token would be new enough for that time. Only the count is reliable.
         """
         if sequence is None or self.sequence is None:
             return issued_at < self.not_before
@@ -147,7 +148,7 @@ REVOKED: Final = "not_before, case when sequence_of = not_before then sequence e
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """What the whole deployment agrees on.
+    """Settings of the whole deployment.
 
     Until identity's first event arrives it is the default below: UTC, EUR, and no country, so that a national phone
     number is refused rather than guessed.
@@ -178,14 +179,14 @@ class Directory:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read once and keep following. While the database is down ``ready`` stays false."""
+        """Read once and keep refreshing. While the database is down, ``ready`` stays false."""
         self._notifier.listen(CHANNEL, self._wake)
         with suppress(SQLAlchemyError, OSError):
             await self.refresh()
         self._task = asyncio.create_task(self._follow(), name="directory")
 
     async def stop(self) -> None:
-        """Stop following."""
+        """Stop refreshing."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -194,22 +195,22 @@ class Directory:
 
     @property
     def alive(self) -> bool:
-        """Whether the loop that follows changes is running."""
+        """Whether the refresh loop is running."""
         return self._task is not None and not self._task.done()
 
     def named(self, principal_id: UUID) -> Named | None:
-        """The principal as far as this process has learned it; call ``learn`` first where the name matters."""
+        """The principal, if this process knows it; call ``learn`` first if the name matters."""
         found = self._names.get(principal_id)
         if found is not None:
             self._names.move_to_end(principal_id)
         return found
 
     def unit_name(self, unit_id: UUID) -> str | None:
-        """The name of a business unit, or None when this service has not heard of it."""
+        """The name of a business unit, or None if this service does not know it."""
         return self._units.get(unit_id)
 
     async def learn(self, conn: AsyncConnection, ids: Iterable[UUID]) -> None:
-        """Make ``named`` answer for these ids: one statement for those not yet known, none when all are."""
+        """Load these ids for ``named``: one statement for unknown ids, none if all are known."""
         missing = [principal_id for principal_id in set(ids) if principal_id not in self._names]
         while missing:
             marker = self._marker
@@ -217,17 +218,17 @@ class Directory:
             if marker == self._marker:
                 self._remember(missing, found)
                 return
-            # A refresh went by while we read, and it could not know that these names were about to be held.
+            # A refresh ran during the read and did not know that these names were about to be stored.
 
     def superseded(self, principal_id: UUID, issued_at: float, sequence: int | None = None) -> bool:
-        """Did a change of the principal's rights make void a token issued at this instant (seconds since 1970)?"""
+        """Whether a change of the principal's rights voids a token that was issued at this time (seconds since 1970)."""
         revocation = self._revoked.get(principal_id)
         return revocation is not None and revocation.voids(issued_at, sequence)
 
     async def refresh(self) -> None:
-        """Take over what changed since the last time; one cheap statement when nothing did.
+        """Load the changes since the last refresh; one cheap statement if there are none.
 
-        One at a time: of two at once the one that read first may be the last to be done.
+        Only one runs at a time, because of two simultaneous ones, the older read could finish last.
         """
         async with self._refreshing, self._db.autocommit() as conn:
             marker = (
@@ -235,7 +236,7 @@ class Directory:
             ).scalar_one_or_none() or 0
             if marker != self._marker:
                 await self._load(conn)
-                # Taken from before the load: what commits meanwhile is seen now and once more at the next poll.
+                # Read before the load: a change that commits meanwhile is loaded now and again at the next poll.
                 self._marker = marker
         self.ready = True
 

@@ -1,8 +1,8 @@
-"""Who may do what to which row: Dynamics-style privileges with a depth, decided without asking anybody.
+"""Row-level rights: Dynamics-style privileges with a depth, decided without a call.
 
-A check needs the caller's claims, the row's owner and unit, and the business-unit tree; all three are here in memory.
-The same rule is written twice on purpose: ``Principal.covers`` for a row in hand and ``visible`` for SQL;
-a property test holds both against a naive oracle.
+A check needs the caller's claims, the row's owner and unit, and the business-unit tree; all three are in memory.
+The same rule is written twice on purpose: ``Principal.covers`` for a loaded row and ``visible`` for SQL.
+A property test compares both with a naive oracle.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ ORDER = {privilege: position for position, privilege in enumerate(Privilege)}
 
 
 class UnitTree:
-    """The business units and what lies below each, for depth *unit and below*."""
+    """The tree of business units, for depth *unit and below*."""
 
     def __init__(self, parents: Mapping[UUID, UUID | None]) -> None:
         self._parents = dict(parents)
@@ -32,7 +32,7 @@ class UnitTree:
         self._below: dict[UUID, frozenset[UUID]] = {}
 
     def below(self, unit: UUID) -> frozenset[UUID]:
-        """``unit`` and every unit under it; a unit this service has not heard of yet is alone."""
+        """``unit`` and every unit below it; a unit that this service does not know yet has none below it."""
         known = self._below.get(unit)
         if known is None:
             found, waiting = {unit}, [unit]

@@ -1,4 +1,4 @@
-"""How an access token is made, the other half of ``crm_kit.access.tokens``: for identity, and for tests that play its part."""
+"""Creates access tokens, the counterpart of ``crm_kit.access.tokens``: for identity, and for tests in its place."""
 
 import secrets
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""RabbitMQ: the one module that speaks AMQP, and its management API."""
+"""RabbitMQ: the only module that uses AMQP, and the management API."""

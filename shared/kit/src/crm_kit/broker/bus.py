@@ -1,8 +1,8 @@
-"""The broker as a service sees it: publishing with confirms, consuming with manual acknowledgements, declaring.
+"""The broker for a service: publishing with confirms, consuming with manual acknowledgements, declaring.
 
-The only module that speaks AMQP. It stands on aiormq, the protocol layer of aio-pika, because aio-pika's robust
-objects reconnect behind the caller's back, and here a lost connection has a meaning: what was not confirmed is
-*unknown*, and what was not acknowledged will come again. Whoever uses a connection must learn that it is gone.
+The only module that uses AMQP. It uses aiormq, the protocol layer of aio-pika, because aio-pika's robust
+objects reconnect without telling the caller. Here a lost connection has a meaning: unconfirmed messages are
+*unknown*, and unacknowledged ones will be delivered again. The user of a connection must learn that it is lost.
 """
 
 import asyncio
@@ -39,47 +39,48 @@ from crm_kit.network.urls import BadUrl
 
 log = structlog.get_logger(__name__)
 lenient.install()
-# Who tries to connect says once why it could not; the library's own line says less, as an error, beside it.
+# Our code logs the reason of a failed connection once; the library would log an additional error with less information.
 logging.getLogger("aiormq.connection").addFilter(
     lambda record: not record.msg.startswith("error when creating transport")
 )
 
 EVENTS = "crm.events"
 REPLAY = "crm.replay"
-"""Begins the names of the exchanges by which services send to one queue."""
+"""Prefix of the exchanges by which services send to one queue."""
 DIRECT = "crm.direct"
-"""Hands on what comes by those: its routing keys are a queue's name and a type, and a queue is bound to what it may have."""
+"""Forwards messages from those exchanges. A routing key is a queue's name and a type, and each queue is bound to the types
+that it may receive."""
 DEAD_LETTERS = "crm.dlx"
 LOG = "crm.log"
 
 
 def replay_of(service: str) -> str:
-    """The exchange by which a service sends to one queue; its broker user alone may publish to it."""
+    """The exchange by which a service sends to one queue; only its broker user may publish to it."""
     return f"{REPLAY}.{service}"
 
 
 def direct_key(queue: str, type_: str) -> str:
-    """The routing key by which a message of this type goes to one queue; with a pattern, what the queue is bound by."""
+    """The routing key of a message of this type to one queue; with a pattern, the binding key of the queue."""
     return f"{queue}.{type_}"
 
 
 def user_in(url: str) -> str:
-    """The user that an AMQP URL names."""
+    """The user of an AMQP URL."""
     return _brokers(url).user
 
 
 def inbox_of(service: str) -> str:
-    """The queue all handler groups of a service share."""
+    """The queue that all handler groups of a service share."""
     return f"crm.{service}.inbox"
 
 
 def access_of(service: str) -> str:
-    """The queue of what decides who may do what: nothing else waits in it, so nothing else is waited for."""
+    """The queue of access events, which wait for no other events."""
     return f"crm.{service}.access"
 
 
 SNAPSHOT_REQUEST = "crm.control.snapshot-request"
-"""The type of a control message: send me the records that you have."""
+"""The type of a control message that requests a snapshot of the current records."""
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -93,17 +94,17 @@ class TopologyMissing(Exception):
 
 
 class Outcome(Enum):
-    """What became of one published message."""
+    """The outcome of one published message."""
 
     CONFIRMED = "confirmed"
     RETURNED = "returned"
-    """No queue is bound for it; the broker sent it back."""
+    """No queue is bound for the message; the broker returned it."""
     REFUSED = "refused"
-    """A queue could not take it (full, or the broker failed on it), or its sender may not send it."""
+    """A queue did not accept the message (it is full, or the broker failed), or the sender may not send it."""
     UNKNOWN = "unknown"
-    """The connection died or 5 s passed before an answer: it may or may not have arrived."""
+    """The connection was lost, or no answer came within 5 s: the message may or may not have arrived."""
     CLOSED = "closed"
-    """The broker closed the channel over one of several messages, and does not say which: as good as unknown."""
+    """The broker closed the channel because of one of several messages and does not say which: treat all as unknown."""
 
 
 UNSURE = frozenset({Outcome.UNKNOWN, Outcome.CLOSED})
@@ -111,7 +112,7 @@ UNSURE = frozenset({Outcome.UNKNOWN, Outcome.CLOSED})
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One message, ready to send."""
+    """A message to send."""
 
     body: bytes
     routing_key: str
@@ -134,7 +135,7 @@ def outgoing(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message as received; ``tag`` acknowledges it on the session it came from."""
+    """A received message; ``tag`` acknowledges it on its session."""
 
     body: bytes
     exchange: str
@@ -145,14 +146,14 @@ class Delivery:
     redelivered: bool
     tag: int
     user: str = ""
-    """The broker's user who published it, as far as it says: the broker refuses a false one, and dead letters keep it."""
+    """The broker user who published it, if set. The broker refuses a false one, and dead letters keep it."""
 
 
 @contextmanager
 def _speaking(what: str) -> Iterator[None]:
-    """Turn every way in which a lost connection shows itself into BrokerDown.
+    """Convert every error of a lost connection into BrokerDown.
 
-    aiormq also cancels whoever waits on a connection that dies; a cancellation that nobody asked for is such a loss.
+    aiormq also cancels tasks that wait on a lost connection; a cancellation that our code did not request is such a loss.
     """
     try:
         yield
@@ -166,7 +167,7 @@ def _speaking(what: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, in words for an operator."""
+    """The error in words for an operator."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -188,11 +189,11 @@ def _brokers(url: str) -> Brokers:
 
 
 _FIRST: dict[str, int] = {}
-"""Of each list, the broker that answered last: the next connection begins there."""
+"""For each list, the last broker that answered; the next connection starts there."""
 
 
 async def _connect(url: str, name: str) -> AbstractConnection:
-    """A connection to the first broker of the list that can be had. Raises BrokerDown with what each of them said."""
+    """Connect to the first available broker of the list. Raises BrokerDown with the error of each."""
     brokers = _brokers(url).all
     first, failures = _FIRST.get(url, 0), []
     for turn in range(len(brokers)):
@@ -225,7 +226,7 @@ async def _channel(connection: AbstractConnection, *, publisher_confirms: bool) 
 
 
 async def _disconnect(connection: AbstractConnection | None) -> None:
-    """Close without trusting the peer to answer; a frozen broker must not hold us."""
+    """Close with a time limit, because a frozen broker may not answer."""
     if connection is None or connection.is_closed:
         return
     with suppress(BrokerDown), _speaking("close"):
@@ -234,7 +235,7 @@ async def _disconnect(connection: AbstractConnection | None) -> None:
 
 
 class Publisher:
-    """One connection with one confirm channel, opened when needed and dropped when in doubt."""
+    """One connection with one confirm channel, opened on demand and closed after any uncertain outcome."""
 
     def __init__(self, url: str, *, name: str) -> None:
         self._url, self._name = url, name
@@ -243,7 +244,7 @@ class Publisher:
         self._channel: aiormq.Channel | None = None
 
     async def ready(self) -> aiormq.Channel:
-        """The open channel; raises BrokerDown when there is none to be had."""
+        """The open channel; raises BrokerDown if none can be opened."""
         if self._channel is not None and not self._channel.is_closed:
             return self._channel
         await self.close()
@@ -258,7 +259,7 @@ class Publisher:
         return channel
 
     async def publish(self, exchange: str, messages: Sequence[Outgoing], *, seconds: float = 5.0) -> list[Outcome]:
-        """Send in order, wait for every confirm at once. A channel with an unknown outcome is not used again."""
+        """Send in order, and wait for all confirms together. A channel with an unknown outcome is not used again."""
         if not messages:
             return []
         channel = await self.ready()
@@ -267,7 +268,7 @@ class Publisher:
         try:
             sends = await _send(channel, exchange, messages)
         except BaseException:
-            await self.close()  # what was handed over and what was counted may differ now
+            await self.close()  # the number of sent and counted messages may differ now
             raise
         try:
             _, late = await asyncio.wait(sends, timeout=seconds)
@@ -288,10 +289,10 @@ class Publisher:
         return outcomes
 
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
-        """How many messages wait in each of these queues, beside the publishing. Raises BrokerDown."""
+        """The number of waiting messages in each of these queues, while publishing continues. Raises BrokerDown."""
         connection, found = self._connection, {}
         if connection is None or connection.is_closed:
-            # To open one is the publishing's to do.
+            # Only publishing opens a connection.
             raise BrokerDown("no connection to look at the queues by")
         with _speaking("look at the queues"):
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -314,9 +315,9 @@ PIECE_BYTES = 128 * 1024
 async def _send(
     channel: aiormq.Channel, exchange: str, messages: Sequence[Outgoing]
 ) -> "list[asyncio.Future[ConfirmationFrameType]]":
-    """Hand over all messages, as few pieces as that takes, and return the confirm that is due for each.
+    """Send all messages in as few writes as possible, and return the pending confirm of each.
 
-    What ``Channel.basic_publish`` does for one message with a task, a timeout and a packet of its own.
+    ``Channel.basic_publish`` does this for one message, with a task, a timeout and a packet each.
     """
     confirms: list[asyncio.Future[ConfirmationFrameType]] = []
     frames: list[FrameType | ContentBody] = []
@@ -326,7 +327,7 @@ async def _send(
             channel.delivery_tag += 1
             confirm = channel.create_future()
             channel.confirmations[channel.delivery_tag] = confirm
-            # By this a returned message finds its confirm.
+            # Maps a returned message to its confirm.
             message_id = message.properties.message_id or ""
             channel.message_id_delivery_tag[message_id] = channel.delivery_tag
             confirm.add_done_callback(partial(_forget, channel, message_id, channel.delivery_tag))
@@ -352,7 +353,7 @@ def _split(body: bytes, size: int) -> list[ContentBody]:
 
 def _outcome(send: "asyncio.Future[Any]", *, alone: bool) -> Outcome:
     if not send.done() or send.cancelled():
-        return Outcome.UNKNOWN  # aiormq also cancels a publish whose connection died
+        return Outcome.UNKNOWN  # aiormq also cancels a publish when its connection is lost
     match send.exception():
         case None:
             return Outcome.CONFIRMED
@@ -367,7 +368,7 @@ def _outcome(send: "asyncio.Future[Any]", *, alone: bool) -> Outcome:
 
 
 class Session:
-    """One consumer on one queue for as long as its connection lives: ``async with Session(...) as session``."""
+    """A consumer on one queue for the life of its connection: ``async with Session(...) as session``."""
 
     def __init__(self, url: str, queue: str, *, name: str, prefetch: int) -> None:
         self._url, self._queue, self._name, self.prefetch = url, queue, name, prefetch
@@ -434,7 +435,7 @@ class Session:
         )
 
     async def batch(self, limit: int, *, linger: float = 0.005) -> list[Delivery]:
-        """Wait for a delivery, then take up to ``limit`` of what comes within ``linger`` seconds. Raises BrokerDown."""
+        """Wait for a delivery, then take up to ``limit`` deliveries within ``linger`` seconds. Raises BrokerDown."""
         first = await self._arrived.get()
         if first is None:
             raise BrokerDown("the consumer was canceled or its connection lost")
@@ -455,7 +456,7 @@ class Session:
         return taken
 
     async def set_prefetch(self, prefetch: int) -> None:
-        """Consume again with another window; what was already delivered stays ours to acknowledge."""
+        """Consume with another prefetch window; earlier deliveries must still be acknowledged."""
         channel = self._open_channel()
         self.prefetch = prefetch
         with _speaking(f"consume {self._queue}"):
@@ -463,12 +464,12 @@ class Session:
             await self._consume()
 
     async def ack(self, tag: int) -> None:
-        """Acknowledge everything up to and including ``tag``. Raises BrokerDown: then it all comes again."""
+        """Acknowledge everything up to and including ``tag``. Raises BrokerDown; then all of it is delivered again."""
         with _speaking("acknowledge"):
             await self._open_channel().basic_ack(tag, multiple=True, wait=False)
 
     async def reject(self, tag: int) -> None:
-        """Give one delivery up: the broker moves it to its dead letters. Raises BrokerDown: then it comes again."""
+        """Reject one delivery: the broker moves it to the dead letters. Raises BrokerDown; then it is delivered again."""
         with _speaking("reject"):
             await self._open_channel().basic_nack(tag, multiple=False, requeue=False, wait=False)
 
@@ -479,7 +480,7 @@ class Session:
 
 
 BrokerRefused = AMQPError
-"""The broker said no: something exists with other arguments, or the user may not."""
+"""The broker refused: something exists with other arguments, or the user lacks the permission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,7 +502,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Everything that comes to one exchange goes on to another."""
+    """A binding that forwards all messages of one exchange to another."""
 
     source: str
     destination: str
@@ -536,7 +537,7 @@ async def declare(
 
 
 async def missing(url: str, exchanges: Sequence[str], queues: Sequence[str]) -> list[str]:
-    """Which of these do not exist, by passive declaration. Raises BrokerDown."""
+    """Those that do not exist, by passive declaration. Raises BrokerDown."""
     connection = await _connect(url, "topology check")
     absent: list[str] = []
     try:
@@ -554,9 +555,9 @@ async def missing(url: str, exchanges: Sequence[str], queues: Sequence[str]) -> 
 
 
 async def depths(url: str, queues: Sequence[str]) -> dict[str, int]:
-    """How many messages wait in each of these queues, without those that a consumer has in hand. Raises BrokerDown.
+    """The number of ready messages in each of these queues, without unacknowledged ones. Raises BrokerDown.
 
-    The management API tells nothing, or 0, of a queue that its node has only just found again.
+    The management API reports nothing, or 0, for a queue that its node has just recovered.
     """
     connection = await _connect(url, "queue depths")
     found: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""A message whose properties or routing key are no AMQP arrives without them, rather than ending the connection.
+"""A message with invalid AMQP properties or an invalid routing key arrives without them, instead of ending the connection.
 
-The broker hands on whatever a sender wrote. The library gives up the connection over what it cannot decode, and the broker
-delivers the message again: whoever may send one could keep a queue standing still.
+The broker forwards whatever a sender wrote. The library closes the connection if it cannot decode a message, and the broker
+delivers the message again. Anybody who may send such a message could stop a queue.
 """
 
 import struct
@@ -17,8 +17,8 @@ _read_header = ContentHeader.unmarshal
 
 
 def install() -> None:
-    """For every connection of this process."""
-    ContentHeader.unmarshal = _unmarshal  # type: ignore[method-assign]  # there is no other way in
+    """Apply to every connection of this process."""
+    ContentHeader.unmarshal = _unmarshal  # type: ignore[method-assign]  # there is no public hook
     decode.METHODS["shortstr"] = _short_text
 
 

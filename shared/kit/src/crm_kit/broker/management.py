@@ -1,4 +1,4 @@
-"""The broker's management HTTP API, and how the suite names its users there."""
+"""The broker's management HTTP API, and the names of the suite's users there."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +15,12 @@ class TopologyError(Exception):
 
 
 def vhost_of(amqp_url: str) -> str:
-    """The virtual host an AMQP URL names; ``/`` when it names none."""
+    """The virtual host of an AMQP URL; ``/`` if it has none."""
     return Brokers.of(amqp_url).vhost
 
 
 def user_of(service: str, amqp_url: str) -> str:
-    """The broker's user for a service. Users are shared by all virtual hosts, so the name carries this one's."""
+    """The broker user of a service. Users are shared by all virtual hosts, so the name contains the virtual host."""
     vhost = vhost_of(amqp_url)
     return f"crm.{service}" if vhost == "/" else f"{vhost}.{service}"
 
@@ -52,12 +52,12 @@ class Management:
         await self._session.close()
 
     async def limit(self, user: str, limits: Mapping[str, int]) -> None:
-        """How many connections and channels a user may have open. Raises TopologyError."""
+        """Set the limits of a user's open connections and channels. Raises TopologyError."""
         for name, most in limits.items():
             await self.put(f"user-limits/{quote(user, safe='')}/{name}", {"value": most})
 
     async def find(self, path: str) -> Any:
-        """As ``get``; None for what is not there. Raises TopologyError."""
+        """As ``get``; None if it does not exist. Raises TopologyError."""
         return await self._call("GET", path, None, missing_ok=True)
 
     async def get(self, path: str) -> Any:

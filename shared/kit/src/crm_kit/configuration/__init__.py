@@ -1,1 +1,1 @@
-"""Settings of a process: from the environment and from files of secrets."""
+"""Settings of a process, from the environment and from secret files."""

@@ -1,4 +1,4 @@
-"""Settings from the environment, and secrets among them from files."""
+"""Settings from the environment, with secrets also from files."""
 
 import os
 from typing import Any, TypeVar
@@ -12,22 +12,22 @@ from crm_kit.configuration.secret_files import SECRETS, BadSecret, secret
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """The settings of a class that are secrets and come from files."""
+    """A settings source that reads secrets from files."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """As pydantic-settings asks for it."""
+        """The value of one field, its alias, and whether it is complex; required by pydantic-settings."""
         alias = str(field.validation_alias)
         found = secret(alias) if alias in SECRETS and os.environ.get(f"{alias}_FILE") else None
         return found, alias, False
 
     def __call__(self) -> dict[str, Any]:
-        """Those of all fields."""
+        """The values of all fields that come from files."""
         told = (self.get_field_value(field, name)[:2] for name, field in self.settings_cls.model_fields.items())
         return {alias: value for value, alias in told if value is not None}
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings from the environment and from files of secrets."""
+    """Settings from the environment and from secret files."""
 
     @classmethod
     def settings_customise_sources(
@@ -38,7 +38,7 @@ class EnvironmentSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code first, then files, then the environment."""
+        """Values from code come first, then files, then the environment."""
         return init_settings, SecretFiles(settings_cls), env_settings
 
 
@@ -46,7 +46,7 @@ S = TypeVar("S", bound=EnvironmentSettings)
 
 
 def read(settings: type[S]) -> S:
-    """The settings of this process; ends it with what is wrong with them."""
+    """The settings of this process. Invalid settings end the process with a message."""
     try:
         return settings()
     except BadSecret as error:

@@ -18,13 +18,13 @@ MOST_BYTES: Final = 64 * 1024
 
 
 class BadSecret(ValueError):
-    """A secret that cannot be had; the text names the setting and the file, never the secret."""
+    """A secret that cannot be read. The text names the setting and the file, never the secret."""
 
 
 def secret(name: str, environ: Mapping[str, str] = os.environ) -> str:
     """The value of a setting, from the environment or from the file that `<name>_FILE` names; empty when neither is set.
 
-    Raises BadSecret where both are, or where the file cannot be read.
+    Raises BadSecret if both are set, or if the file cannot be read.
     """
     value, path = environ.get(name, ""), environ.get(f"{name}_FILE", "")
     if not path:
@@ -45,5 +45,5 @@ def secret(name: str, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def blanked() -> dict[str, str]:
-    """What a process is told that is given its secrets by value: its parent's files are none of its business."""
+    """The environment for a child process that gets its secrets by value, without the parent's files."""
     return {f"{name}_FILE": "" for name in SECRETS}

@@ -13,7 +13,7 @@ from crm_kit.network.postgres import Target
 
 
 class Settings(EnvironmentSettings):
-    """What one process of one service needs to know. Environment variables, no prefix games: the names are documented."""
+    """The settings of one process of one service. The names are those of the documented environment variables."""
 
     # A value that is refused may be a secret.
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -174,12 +174,12 @@ class Settings(EnvironmentSettings):
 
     @property
     def is_pooled(self) -> bool:
-        """Whether DATABASE_URL leads through a connection pooler, where one statement follows another on any connection."""
+        """Whether DATABASE_URL leads through a connection pooler, which may run each statement on another connection."""
         return self.database_direct_url not in ("", self.database_url)
 
     @property
     def session_url(self) -> str:
-        """Where connections keep their session."""
+        """The URL whose connections keep their session."""
         return self.database_direct_url or self.database_url
 
     @property
@@ -194,7 +194,7 @@ class Settings(EnvironmentSettings):
 
     @property
     def days_of_keys(self) -> int:
-        """How long the keys of handled events are kept."""
+        """Days that the keys of handled events are kept."""
         return self.inbox_days or max(120, self.outbox_days + 30)
 
     @model_validator(mode="after")

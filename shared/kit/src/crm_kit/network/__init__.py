@@ -1,1 +1,1 @@
-"""URLs of servers and addresses of callers: read, checked and dialled. Knows nothing of what is said there."""
+"""URLs of servers and addresses of callers: parsing, checks and connecting. It knows no protocol content."""

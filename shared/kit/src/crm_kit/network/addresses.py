@@ -1,4 +1,4 @@
-"""Where a request really comes from."""
+"""The address that a request comes from, behind proxies."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -15,7 +15,7 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def client_address(peer: str, forwarded_for: Iterable[str], proxies: Networks) -> str:
-    """The nearest hop that is not one of our proxies; only a proxy is believed whom it speaks for."""
+    """The nearest hop that is not one of our proxies. ``X-Forwarded-For`` counts only if a proxy sent it."""
     if not proxies or not is_one_of(peer, tuple(proxies)):
         return peer
     hops = [hop.strip() for line in forwarded_for for hop in line.split(",")]

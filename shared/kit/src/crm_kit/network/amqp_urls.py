@@ -1,7 +1,7 @@
-"""AMQP_URL: one broker or several, tried in turn, with RabbitMQ's query parameters.
+"""AMQP_URL: one or more brokers, tried in turn, with RabbitMQ's query parameters.
 
-Several are written as whole URLs with commas between them, or as one URL with several hosts. All must name the same user and
-virtual host. No check here speaks to a broker.
+Several brokers are written as complete URLs separated by commas, or as one URL with several hosts. All must have the same user
+and virtual host. No check here connects to a broker.
 """
 
 import os
@@ -18,10 +18,10 @@ from crm_kit.network.urls import BadUrl, brokers, parts_of
 
 CONNECT_SECONDS: Final = 5.0
 HEARTBEAT_SECONDS: Final = 10
-"""A peer silent for about three of these is taken for dead; a broker that only pauses for 20 s is not."""
+"""A peer that is silent for about three heartbeats counts as dead; a broker that pauses for 20 s does not."""
 
 PORTS: Final[Mapping[str, int]] = {"amqp": 5672, "amqps": 5671}
-# Of https://www.rabbitmq.com/docs/uri-query-parameters; the names after it are aiormq's, which earlier releases took.
+# From https://www.rabbitmq.com/docs/uri-query-parameters; _FORMER has aiormq's names, which earlier releases accepted.
 PARAMETERS: Final = (
     *("cacertfile", "certfile", "keyfile", "verify", "server_name_indication"),
     *("auth_mechanism", "heartbeat", "connection_timeout"),
@@ -43,17 +43,17 @@ class Broker:
     parameters: Mapping[str, str] = field(repr=False)
 
     def __str__(self) -> str:
-        """Where it is, for people: without user and password."""
+        """Host and port for messages, without user and password."""
         return f"{self.host}:{self.port}"
 
     @property
     def seconds(self) -> float:
-        """Longest that a connection may take to be made."""
+        """Seconds that connecting may take."""
         told = self.parameters.get("connection_timeout")
         return float(told) / 1000 if told else CONNECT_SECONDS
 
     def url(self, name: str) -> URL:
-        """As aiormq takes it; ``name`` is what the broker shows for the connection."""
+        """The URL in aiormq's form; the broker shows ``name`` for the connection."""
         told = self.parameters
         query = {"heartbeat": told.get("heartbeat", str(HEARTBEAT_SECONDS)), "name": name}
         if mechanism := told.get("auth_mechanism"):
@@ -63,23 +63,23 @@ class Broker:
 
     @property
     def server_name(self) -> str | None:
-        """The name that the certificate must have, where it is not the host's."""
+        """The name that the certificate must have, if it differs from the host."""
         return self.parameters.get("server_name_indication")
 
     def tls(self) -> ssl.SSLContext | None:
-        """What the connection is encrypted with, read anew each time: certificates are renewed."""
+        """The TLS context of the connection, read again each time, because certificates are renewed."""
         return tls(self.parameters) if self.scheme == "amqps" else None
 
 
 @dataclass(frozen=True, slots=True)
 class Brokers:
-    """All that a URL names, of one cluster."""
+    """All brokers of a URL, which belong to one cluster."""
 
     all: tuple[Broker, ...]
 
     @classmethod
     def of(cls, url: str, name: str = "AMQP_URL") -> "Brokers":
-        """Read a URL or a list. Raises BadUrl, in which ``name`` says where it came from."""
+        """Parse a URL or a list. Raises BadUrl, whose text begins with ``name``, the source of the URL."""
         try:
             found = tuple(broker for one in brokers(url) for broker in _read(one))
         except BadUrl as error:
@@ -91,7 +91,7 @@ class Brokers:
 
     @property
     def user(self) -> str:
-        """Who logs in."""
+        """The user of the connection."""
         return self.all[0].user
 
     @property
@@ -123,7 +123,7 @@ def parameters_of(query: str) -> dict[str, str]:
         if name == "no_verify_ssl":
             name, value = "verify", "verify_peer" if value == "0" else "verify_none"
         if name not in PARAMETERS:
-            raise BadUrl(f"{name!r} is no parameter that is understood: {', '.join(PARAMETERS)}")
+            raise BadUrl(f"{name!r} is not a known parameter. Known are: {', '.join(PARAMETERS)}")
         found[name] = value
     for name in _FILES:
         if name in found and not os.access(found[name], os.R_OK):

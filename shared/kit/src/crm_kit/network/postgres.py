@@ -1,7 +1,7 @@
-"""A DATABASE_URL as libpq reads it, and the one way in which connections to PostgreSQL are made.
+"""Parses a DATABASE_URL as libpq does, and makes all connections to PostgreSQL.
 
-TLS, password files and the like are asyncpg's, which follows libpq. Hosts are tried here, one after the other, because each
-has `connect_timeout` seconds and asyncpg would give them to all together.
+asyncpg handles TLS, password files and the like, as libpq does. This module tries the hosts one after the other, because each
+has `connect_timeout` seconds, and asyncpg would apply them to all hosts together.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from crm_kit.network.urls import BadUrl
 
 SCHEMES: Final = ("postgresql", "postgres")
 CONNECT_SECONDS: Final = 5.0
-"""For each host, where the URL has no `connect_timeout`."""
+"""For each host, if the URL has no `connect_timeout`."""
 
 _OF_ASYNCPG: Final = frozenset(
     {
@@ -36,7 +36,7 @@ _OURS: Final = frozenset(
         *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
     }
 )
-# What asks for nothing but what is done anyway. Another value of these is refused: it would be promised and not kept.
+# Values that request the default behaviour. Other values of these parameters are refused, because they would be ignored.
 _DONE_ANYWAY: Final[Mapping[str, frozenset[str]]] = {
     "channel_binding": frozenset({"disable", "prefer"}),
     "client_encoding": frozenset({"auto", "utf8", "utf-8", "unicode"}),
@@ -55,22 +55,22 @@ _WHOLE: Final = frozenset(
 )
 _FILES: Final = ("sslcert", "sslkey", "sslcrl")
 SYSTEM: Final = "system"
-"""The value of `sslrootcert` that means: whom this machine trusts."""
+"""The value of `sslrootcert` for the certificates that this machine trusts."""
 
 NEXT_HOST: Final = (OSError, TimeoutError, CannotConnectNowError, TargetServerAttributeNotMatched)
-"""After which libpq, too, tries the next host; one that refuses the log-in ends the search."""
+"""Errors after which the next host is tried, as in libpq. A host that refuses the log-in ends the search."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a URL says of where and how to connect."""
+    """Hosts and parameters of a URL."""
 
     hosts: tuple[tuple[str | None, int | None], ...]
     parameters: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def of(cls, url: str, name: str = "DATABASE_URL") -> "Target":
-        """Read a URL. Raises BadUrl, in which ``name`` says where it came from."""
+        """Parse a URL. Raises BadUrl, whose text begins with ``name``, the source of the URL."""
         try:
             return cls._of(url)
         except BadUrl as error:
@@ -95,16 +95,16 @@ class Target:
 
     @property
     def user(self) -> str | None:
-        """Who logs in, as far as the URL says."""
+        """The user, if the URL has one."""
         return self.parameters.get("user")
 
     def __str__(self) -> str:
-        """Where it leads, for people: without user and password."""
+        """Hosts and database for messages, without user and password."""
         places = ",".join(f"{host or 'the default host'}{f':{port}' if port else ''}" for host, port in self.hosts)
         return f"{places}/{self.parameters.get('dbname', '')}"
 
     async def connect(self, application_name: str, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
-        """The first host that can be had and is what `target_session_attrs` asks for; ``options`` are asyncpg's.
+        """Connect to the first available host that matches `target_session_attrs`; ``options`` are asyncpg's.
         Raises OSError and asyncpg.PostgresError."""
         wanted = self.parameters.get("target_session_attrs")
         rounds = ("standby", "any") if wanted == "prefer-standby" else (wanted,)
@@ -128,7 +128,7 @@ class Target:
         name = told.get("application_name") or application_name
         start_up = {"application_name": name, **({"options": told["options"]} if "options" in told else {})}
         host, port = place
-        # asyncpg takes certificates from a URL alone.
+        # asyncpg takes certificates only from a URL.
         tls = {key: value for key, value in told.items() if key in _OF_ASYNCPG}
         context = _trusting_the_machine(tls) if tls.get("sslrootcert") == SYSTEM else None
         dsn = None if context or not tls else f"postgresql://?{urlencode(tls, quote_via=quote)}"
@@ -154,14 +154,14 @@ class Target:
         told = self.parameters.get("connect_timeout")
         if told is None:
             return CONNECT_SECONDS
-        # As libpq: nothing and less is for ever, and one second is two.
+        # As in libpq: zero and less means no limit, and one second counts as two.
         return None if int(told) <= 0 else max(2.0, float(told))
 
     def _keep_alive(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         told = self.parameters
         if told.get("keepalives") == "0" or all(host and host.startswith("/") for host, _ in self.hosts):
             return
-        transport: asyncio.BaseTransport = connection._transport  # asyncpg offers no way to it
+        transport: asyncio.BaseTransport = connection._transport  # asyncpg has no public access to it
         end = transport.get_extra_info("socket")
         if end is None or end.family not in (socket.AF_INET, socket.AF_INET6):
             return
@@ -203,7 +203,7 @@ def _unknown(name: str) -> str:
     if name == "hostaddr":
         return "hostaddr is not supported: write the address as the host"
     known = ", ".join(sorted(_OF_ASYNCPG | _OURS | set(_DONE_ANYWAY)))
-    return f"{name!r} is no parameter that is understood: {known}. Settings of the server go into options=-c%20name%3Dvalue"
+    return f"{name!r} is not a known parameter. Known are: {known}. Settings of the server go into options=-c%20name%3Dvalue"
 
 
 def _check(found: Mapping[str, str]) -> None:
@@ -225,7 +225,7 @@ def _check(found: Mapping[str, str]) -> None:
 
 
 def _has_root(found: Mapping[str, str]) -> bool:
-    """Whether it is said, where libpq looks for it, too, whom to trust."""
+    """Whether a root certificate is configured, also in the places where libpq looks for it."""
     told = found.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
     return bool(told) or (Path.home() / ".postgresql" / "root.crt").exists()
 
@@ -262,7 +262,7 @@ def _trusting_the_machine(tls: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def why(error: BaseException) -> str:
-    """Why a connection could not be had, in words for an operator."""
+    """The reason of a failed connection, for an operator."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):

@@ -1,6 +1,6 @@
-"""What the URLs of servers have in common, and how one is made from another.
+"""Splits URLs of servers into parts, and derives one URL from another.
 
-Not by ``urllib.parse``, which knows neither several hosts nor several URLs, and loses the slashes of a URL without a host.
+``urllib.parse`` is not used: it supports neither several hosts nor several URLs, and loses the slashes of a URL without a host.
 """
 
 import re
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 
 class BadUrl(ValueError):
-    """A URL that cannot be used; the text names the parameter, and never a secret."""
+    """A URL that cannot be used. The text names the parameter, never a secret."""
 
 
 def parts_of(url: str) -> tuple[str, str, str, str, str]:
@@ -51,14 +51,14 @@ def in_vhost(url: str, vhost: str) -> str:
 
 
 def as_user(url: str, user: str, password: str | None) -> str:
-    """URLs of brokers with another user, whose password is not told where it is not known."""
+    """URLs of brokers with another user, and with its password if that is known."""
     parts = map(parts_of, brokers(url))
     login = _login(user, password)
     return ",".join(joined(scheme, login, hosts, path, query) for scheme, _, hosts, path, query in parts)
 
 
 def without_parameters(url: str) -> str:
-    """URLs of brokers alone: whose files and waits the parameters are about is another's business."""
+    """URLs of brokers without parameters, for a process with other files and timeouts."""
     return ",".join(one.partition("?")[0] for one in brokers(url))
 
 

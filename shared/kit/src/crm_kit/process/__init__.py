@@ -1,1 +1,1 @@
-"""What one process of a service holds for as long as it lives, and how it is."""
+"""The state of one process of a service, and its vital signs."""

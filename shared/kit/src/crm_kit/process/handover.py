@@ -1,6 +1,6 @@
-"""One process takes over from another: what it was given to listen on, when it says that it is ready, and that it is to end.
+"""Handover between processes: the inherited listening socket, the report of readiness, and the signal to end.
 
-`crm up` holds the listening sockets and passes them to each process, so a connection that is made while one ends and the
+`crm up` holds the listening sockets and passes them to each process, so a connection that arrives while one process ends and the
 next begins waits in the kernel's queue and is never refused (ADR 47).
 """
 
@@ -15,20 +15,21 @@ import structlog
 from crm_kit.configuration.settings import Settings
 
 LOOK_SECONDS: Final = 0.1
-"""How often a successor looks whether it is ready."""
+"""Seconds between a successor's checks of its readiness."""
 
 log = structlog.get_logger(__name__)
 
 
 class Handover:
-    """What this process has of its predecessor, and leaves to its successor."""
+    """The handover state of this process."""
 
     def __init__(self) -> None:
         self.ending = False
-        """Answers what comes, says of itself that it is not ready, and asks each connection to go elsewhere."""
+        """True while the process drains: it answers requests, reports that it is not ready, and closes each connection after
+        its answer."""
 
     def sockets(self, settings: Settings) -> list[socket.socket] | None:
-        """The listening socket that was passed on (``CRM_LISTEN_FD``); None where the process has to open its own."""
+        """The inherited listening socket (``CRM_LISTEN_FD``); None if the process has to open its own."""
         return None if settings.listen_fd is None else [socket.socket(fileno=settings.listen_fd)]
 
     async def until_ready(
@@ -37,9 +38,9 @@ class Handover:
         reasons: Callable[[], Awaitable[Sequence[str]]],
         given_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Where a predecessor still serves (``CRM_READY_FD``): return when nothing speaks against taking over, and tell.
+        """If a predecessor still serves (``CRM_READY_FD``): report readiness, and return when this process is ready.
 
-        Until then the reasons are told, a line each time they change. Raises RuntimeError when nobody listens any more.
+        Until then it writes the reasons, a line at each change. Raises RuntimeError if nobody reads them any more.
         """
         if settings.ready_fd is None:
             return
@@ -47,7 +48,7 @@ class Handover:
         try:
             while not given_up():
                 line = "; ".join(await reasons()) or "ready"
-                # An empty line asks whether somebody still reads.
+                # An empty line tests whether the pipe still has a reader.
                 os.write(settings.ready_fd, f"{line if line != told else ''}\n".encode())
                 if (told := line) == "ready":
                     return

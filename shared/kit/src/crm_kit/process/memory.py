@@ -1,7 +1,7 @@
-"""Memory that a large request took is given back once it is answered.
+"""Returns the memory of a large request to the system after its answer.
 
-Two things would keep it: objects in a circle (an error and its traceback) wait in the oldest generation for a collection
-that hardly ever comes, and the C library keeps freed blocks for later, the more so the larger the blocks it has seen.
+Two things would keep the memory: objects in a reference cycle (an error and its traceback) wait in the oldest generation for a
+rare collection, and the C library keeps freed blocks, and more of them after larger blocks.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Final
 from crm_kit import clock
 
 LARGE: Final = 128 * 1024
-"""Bytes of a body after which it is worth a look."""
+"""Size of a body in bytes from which memory is returned."""
 AFTER_SECONDS: Final = 1.0
 AT_MOST_EVERY_SECONDS: Final = 10.0
 
@@ -27,7 +27,7 @@ def _c_library() -> Any:
 
 
 class Housekeeper:
-    """Tidies up at most every ten seconds, and only when somebody asked for it."""
+    """Collects on request, at most every ten seconds."""
 
     def __init__(self) -> None:
         self._library: Any = _c_library()
@@ -35,28 +35,28 @@ class Housekeeper:
         self._asked = False
 
     def bound_heap(self) -> None:
-        """Few arenas, and thresholds that stay where they are: by default each large block that is freed raises them."""
+        """Use few arenas and fixed thresholds: by default each freed large block raises the thresholds."""
         if self._library is not None:
             self._library.mallopt(M_ARENA_MAX, 2)
             self._library.mallopt(M_MMAP_THRESHOLD, LARGE)
             self._library.mallopt(M_TRIM_THRESHOLD, 1024 * 1024)
 
     def settle(self) -> None:
-        """What stands now stays: the collector need not look through it again and again while requests are answered."""
+        """Exclude the current objects from collection, so that the collector does not scan them during requests."""
         self.bound_heap()
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 20)
 
     def tidy_soon(self) -> None:
-        """Something large is about to be let go."""
+        """Request a collection, because a large object is about to be freed."""
         if not self._asked:
             self._asked = True
             wait = max(AFTER_SECONDS, self._tidied_at + AT_MOST_EVERY_SECONDS - clock.monotonic())
             asyncio.get_running_loop().call_later(wait, self.tidy)
 
     def tidy(self) -> None:
-        """Collect, and give free memory back to the system: some milliseconds."""
+        """Collect, and return free memory to the system; takes some milliseconds."""
         self._asked, self._tidied_at = False, clock.monotonic()
         gc.collect()
         if self._library is not None:

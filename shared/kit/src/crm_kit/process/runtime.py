@@ -1,4 +1,4 @@
-"""What a service is, and what one process of it holds for as long as it lives."""
+"""The definition of a service, and the runtime of one of its processes."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,7 +24,7 @@ from crm_kit.store.presenter import Named
 from crm_kit.store.record import OwnedRecord, Record
 
 NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mapping[UUID, Named]]]
-"""The names of referenced records, and whose they are, all in one statement."""
+"""Reads names, owners and units of referenced records in one statement."""
 
 if TYPE_CHECKING:
     from crm_kit.work.uow import UnitOfWork
@@ -34,19 +34,19 @@ SYSTEM = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 
 
 WORKING = 2
-"""Connections of a worker in the process of an api."""
+"""Connections of a worker that runs in the process of an api."""
 
 STATEMENT_PART = 0.8
-"""The part of a hop that one statement may take: there is time left to say so, and its connection stays good."""
+"""The part of a hop that one statement may take. The rest is enough to answer, and the connection stays usable."""
 
 
 def system_id(service: str) -> UUID:
-    """The stable id under which a service's consumers and timers act."""
+    """The stable id of a service's consumers and timers as actors."""
     return uuid5(SYSTEM, f"system:{service}")
 
 
 async def no_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
-    """For a service whose records refer to nothing by name."""
+    """A look-up for services whose records show no names of others."""
     return {}
 
 
@@ -84,7 +84,7 @@ async def principal_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service as a table of contents. ``name`` is the short one used in event types, queues and databases."""
+    """The definition of a service. ``name`` is the short one used in event types, queues and databases."""
 
     name: str
     title: str
@@ -93,10 +93,10 @@ class Service:
     """The package that holds the alembic versions, such as ``crm_sales.migrations``."""
     entities: tuple[type[Record], ...] = ()
     seed: "Seed | None" = None
-    """Makes what every organisation starts with, where it is missing; runs after each migration."""
+    """Creates missing initial data of an organisation; runs after each migration."""
     name_lookup: NameLookup = no_names
     reports: bool = False
-    """Its api sums up whole tables, which is quickest done by reading them."""
+    """Its api aggregates whole tables, for which a scan is fastest."""
 
 
 Seed = Callable[["UnitOfWork"], Awaitable[None]]
@@ -114,16 +114,16 @@ class Runtime:
     tokens: TokenVerifier
     name_lookup: NameLookup = no_names
     validate_events: bool = False
-    """Check every event against its contract before it is written: on in tests (``CRM_VALIDATE_EVENTS``)."""
+    """Validate every event against its contract before it is written; on in tests (``CRM_VALIDATE_EVENTS``)."""
     numbers: Numbers = field(default_factory=Numbers)
     extras: dict[str, Any] = field(default_factory=dict)
-    """A service's own long-lived parts, such as a cache of its settings."""
+    """Long-lived objects of the service, such as a cache of its settings."""
     checks: list[Callable[[], list[str]]] = field(default_factory=list)
-    """What else in this process may speak against its readiness."""
+    """Further checks of the readiness of this process."""
 
 
 def api_statement_seconds(settings: Settings) -> float:
-    """Longest that a statement of an api may take."""
+    """Seconds that a statement of an api may take."""
     return settings.hop_seconds * STATEMENT_PART
 
 
@@ -133,7 +133,7 @@ def build_database(service: Service, settings: Settings) -> Database:
     return Database(
         # A worker's connections are few, and hold locks and long transactions.
         settings.database_url if is_api else settings.session_url,
-        # A worker's last connection is for what decides who may do what: ``access_runtime``.
+        # A worker's last connection is for access events: ``access_runtime``.
         pool_size=settings.connections if is_api else max(1, settings.connections - 1),
         application_name=f"{service.name}-{settings.role}",
         statement_seconds=api_statement_seconds(settings) if is_api else 0,
@@ -144,7 +144,7 @@ def build_database(service: Service, settings: Settings) -> Database:
 
 
 def build_runtime(service: Service, settings: Settings, db: Database | None = None) -> Runtime:
-    """The parts, not yet started; with a pool of its own unless it is given one."""
+    """The runtime, not yet started; with its own pool unless one is given."""
     # A record may come from a row before any other use of its class, and the ORM would configure itself too late.
     configure_mappers()
     db = db or build_database(service, settings)
@@ -163,16 +163,16 @@ def build_runtime(service: Service, settings: Settings, db: Database | None = No
 
 
 def working_runtime(runtime: Runtime) -> Runtime:
-    """The same for a worker in the process of an api: with connections that no request takes and no deadline ends. To be
-    disposed of by whoever made it."""
+    """The runtime of a worker in the process of an api. Its connections are not used by requests, and no deadline ends them. The
+    caller must dispose of it."""
     name = f"{runtime.service}-{runtime.settings.role}-work"
     db = Database(runtime.settings.session_url, pool_size=WORKING, application_name=name, by_index=True)
     return replace(runtime, db=db)
 
 
 def access_runtime(runtime: Runtime) -> Runtime:
-    """The same for what decides who may do what, with one connection of its own: it waits for nobody else's. To be disposed
-    of by whoever made it."""
+    """The runtime for access events, with its own connection, so that they wait for no other work. The caller must dispose
+    of it."""
     name = f"{runtime.service}-{runtime.settings.role}-access"
     db = Database(runtime.settings.session_url, pool_size=1, application_name=name, by_index=True)
     return replace(runtime, db=db)

@@ -1,4 +1,4 @@
-"""How a process is: processor, memory, files, disk, its event loop and its connections to the database."""
+"""Metrics of a process: CPU, memory, files, disk, event loop and database connections."""
 
 import asyncio
 import gc
@@ -56,7 +56,7 @@ Reasons = Callable[[], Awaitable[list[str]]]
 
 @asynccontextmanager
 async def watched_readiness(settings: Settings, unready: Reasons) -> AsyncIterator[None]:
-    """Ask now and then whether the process is ready, where somebody is shown."""
+    """Check regularly whether the process is ready, if metrics are exported."""
     if not settings.metrics_port and not settings.otlp_endpoint:
         yield
         return
@@ -77,7 +77,7 @@ async def _watch_readiness(unready: Reasons) -> None:
 
 @asynccontextmanager
 async def watched_loop() -> AsyncIterator[None]:
-    """Measure how late the running loop is."""
+    """Measure the delay of the event loop."""
     task = asyncio.create_task(_watch_loop(), name="loop delay")
     try:
         yield
@@ -97,7 +97,7 @@ async def _watch_loop() -> None:
 
 @contextmanager
 def watched_pool(pool: str, db: Database) -> Iterator[None]:
-    """Show the connections of a pool under this name."""
+    """Export the connections of a pool under this name."""
     with (
         CONNECTIONS.reading(lambda: [((pool, "used"), db.pool.checkedout()), ((pool, "idle"), db.pool.checkedin())]),
         CONNECTIONS_MAX.reading(lambda: [((pool,), db.pool.size())]),

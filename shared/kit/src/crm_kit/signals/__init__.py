@@ -1,1 +1,1 @@
-"""What a process tells its operators: logs, figures and traces."""
+"""Logs, metrics and traces of a process."""

@@ -1,7 +1,7 @@
-"""Where figures are shown: a port of its own for Prometheus, and OTLP for whoever collects. Set up after the fork.
+"""Exports metrics: on a separate port for Prometheus, and by OTLP. Set up after the fork.
 
-The port is served by threads, so that who reads slowly holds nobody up. What is sent by OTLP, and how often, OpenTelemetry's
-own variables say (``OTEL_METRICS_EXPORTER``, ``OTEL_METRIC_EXPORT_INTERVAL``).
+Threads serve the port, so that a slow reader blocks nobody. OpenTelemetry's own variables configure what is sent by OTLP, and how
+often (``OTEL_METRICS_EXPORTER``, ``OTEL_METRIC_EXPORT_INTERVAL``).
 """
 
 import os
@@ -31,19 +31,19 @@ log = structlog.get_logger(__name__)
 STARTED = gauge("crm.process.start_timestamp", "When this process was started.", unit="s")
 
 READER_SECONDS: Final = 10.0
-"""How long a reader may say or take nothing: as long as Prometheus waits."""
+"""Seconds without progress after which a reader is disconnected: Prometheus' own timeout."""
 PROMOTED: Final = frozenset({"service.name", "crm.role"})
-"""Told with every figure, as ``service_name`` and ``crm_role``: who asks for all replicas of a service names these."""
+"""Labels of every metric, ``service_name`` and ``crm_role``. Queries over all replicas of a service use them."""
 
 MOST_READERS: Final = 4
 SHUTDOWN_MILLISECONDS: Final = 3000
-"""How long a process that ends waits for a collector that does not answer."""
+"""How long an ending process waits for a collector that does not answer."""
 _provider: MeterProvider | None = None
 _server: ThreadingWSGIServer | None = None
 
 
 def set_up(settings: Settings) -> None:
-    """Begin to keep figures, serve them where ``CRM_METRICS_PORT`` says, and send them where OTLP is asked for."""
+    """Start collecting metrics, serve them on ``CRM_METRICS_PORT``, and send them by OTLP if configured."""
     global _server
     STARTED.set(clock.now().timestamp())
     provide(resource_of(settings), _senders(settings))
@@ -52,7 +52,7 @@ def set_up(settings: Settings) -> None:
 
 
 def provide(resource: Resource, senders: list[MetricReader] | None = None) -> None:
-    """Keep figures; once in a process, because OpenTelemetry has one provider."""
+    """Start collecting metrics, once per process, because OpenTelemetry has one provider."""
     global _provider
     if _provider is None:
         reader = ShownReader(
@@ -63,12 +63,12 @@ def provide(resource: Resource, senders: list[MetricReader] | None = None) -> No
 
 
 def resource_of(settings: Settings) -> Resource:
-    """Who this process is, to those who collect from many."""
+    """The OpenTelemetry resource that identifies this process."""
     return Resource.create({"service.name": f"crm-{settings.service}", "crm.role": settings.role})
 
 
 def shut_down() -> None:
-    """Send what was not sent yet, and close the port."""
+    """Send the remaining metrics, and close the port."""
     global _server
     if _server is not None:
         _server.shutdown()
@@ -79,7 +79,7 @@ def shut_down() -> None:
 
 
 def shown() -> str:
-    """The figures as Prometheus reads them."""
+    """The metrics in Prometheus' text format."""
     return generate_latest(REGISTRY).decode()
 
 
@@ -93,7 +93,7 @@ def _senders(settings: Settings) -> list[MetricReader]:
 
 
 def serve(host: str, port: int) -> ThreadingWSGIServer | None:
-    """Listen, and serve in the background. A process whose port is taken works without being looked at, and says so."""
+    """Listen, and serve in the background. If the port is taken, the process works without it and logs that."""
     kind = _Server6 if ":" in host else _Server
     try:
         server = make_server(host, port, make_wsgi_app(REGISTRY), kind, _Handler)
@@ -110,11 +110,11 @@ class _Handler(WSGIRequestHandler):
     timeout = READER_SECONDS
 
     def log_message(self, format: str, *args: object) -> None:
-        """A look is not worth a line."""
+        """Do not log scrapes."""
 
 
 class _Server(ThreadingWSGIServer):
-    # A process that takes over from another listens before that one has ended.
+    # A process that replaces another listens before that one has ended.
     allow_reuse_port = True
 
     def __init__(self, address: Any, handler: Any) -> None:
@@ -122,13 +122,13 @@ class _Server(ThreadingWSGIServer):
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
-        """Without asking a name server what we are called, as the one above does."""
+        """Bind without the reverse DNS look-up of the base class."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """In a thread of its own, unless there are too many."""
+        """Serve the request in a separate thread, unless there are too many."""
         if self._places.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
@@ -142,7 +142,7 @@ class _Server(ThreadingWSGIServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader who went away is nobody's fault."""
+        """Ignore a reader that has disconnected."""
         log.warning("metrics.reader_lost", exc_info=True)
 
 
@@ -151,14 +151,14 @@ class _Server6(_Server):
 
 
 class _OneAtATime(CollectorRegistry):
-    """OpenTelemetry's collector hands one reader's figures to another who comes meanwhile."""
+    """Serialises readers: OpenTelemetry's collector mixes the metrics of simultaneous readers."""
 
     def __init__(self) -> None:
         super().__init__()
         self._reading = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
-        """All figures, put together at once."""
+        """All metrics, collected at once."""
         with self._reading:
             return iter(list(super().collect()))
 

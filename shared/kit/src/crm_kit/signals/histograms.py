@@ -1,7 +1,7 @@
-"""Our histograms among the figures that OpenTelemetry's readers get.
+"""Passes our histograms to OpenTelemetry's readers.
 
-The SDK takes 7 µs to record a value with three labels, and one stands behind each request. Ours is counted in a plain list within
-half a microsecond, and becomes a histogram of the SDK's when somebody looks; always a cumulative one.
+The SDK takes 7 µs to record a value with three labels, and each request records one. Ours are counted in a plain list within
+half a microsecond, and are converted to cumulative histograms of the SDK on reading.
 """
 
 from typing import Any, Final
@@ -26,7 +26,7 @@ SCOPE: Final = InstrumentationScope("crm_kit.signals.histograms")
 
 
 class ShownReader(PrometheusMetricReader):
-    """What Prometheus reads."""
+    """The reader for Prometheus."""
 
     def __init__(self, **chosen: Any) -> None:
         super().__init__(**chosen)
@@ -37,7 +37,7 @@ class ShownReader(PrometheusMetricReader):
 
 
 class SentReader(PeriodicExportingMetricReader):
-    """What is sent by OTLP."""
+    """The reader for OTLP."""
 
     def __init__(self, exporter: Any) -> None:
         self._since = _now()

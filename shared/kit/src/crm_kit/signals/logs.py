@@ -1,7 +1,7 @@
-"""JSON lines that carry the ids of the work they belong to, and no personal value, whoever writes them.
+"""JSON log lines with the ids of their work and without personal values, also for libraries.
 
-Our own messages are fixed and name ids, counts and types. Libraries log through ``logging``, with texts that may quote
-what they were given, so of theirs the template is told with numbers filled in and everything else as its type.
+Our own messages are fixed and contain ids, counts and types. Libraries log through ``logging``, with texts that may quote
+their input. Of their messages, the template is logged with numbers filled in and every other value replaced by its type.
 """
 
 import json
@@ -26,12 +26,12 @@ LOST = counter("crm.log.writes_failed", "Writes to the log that failed, as on a 
 Ids = Callable[[], Mapping[str, object]]
 
 WORK: ContextVar[Ids | None] = ContextVar("crm_work", default=None)
-"""Tells the ids that every log line of the work in hand carries; asked only when a line is written."""
+"""Returns the ids for the log lines of the current work; called only when a line is written."""
 
 
 @contextmanager
 def working(ids: Ids) -> Iterator[None]:
-    """Every line written meanwhile, also by what is called, carries these ids."""
+    """Every line that is written inside the block, also by called code, has these ids."""
     token = WORK.set(ids)
     try:
         yield
@@ -40,8 +40,8 @@ def working(ids: Ids) -> Iterator[None]:
 
 
 def set_up(service: str, role: str, level: str) -> None:
-    """Write lines of at least this level to standard error, ours and those of libraries."""
-    # What both loggers ask of a stream is write and flush.
+    """Write our lines and those of libraries to standard error, from this level on."""
+    # Both loggers need only write and flush of a stream.
     stream = cast(TextIO, _Steady(sys.stderr))
     handler = logging.StreamHandler(stream)
     named, stamped = _Named(service, role), structlog.processors.TimeStamper(fmt="iso", utc=True)
@@ -63,7 +63,7 @@ def set_up(service: str, role: str, level: str) -> None:
 
 
 class _Steady:
-    """A stream whose writer is never harmed: on a full disk a process goes on working, and counts what it cannot tell."""
+    """A stream that never raises: on a full disk the process continues and counts the lost writes."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -101,7 +101,7 @@ class _Named:
 
 
 def _without_values(logger: Any, method: str, event: Line) -> Line:
-    """An exception's text may quote data, so a log tells its type and where it came from."""
+    """Logs the type and the place of an exception, because its text may quote data."""
     raised = event.pop("exc_info", None)
     if raised:
         error = sys.exc_info()[1] if raised is True else raised[1] if isinstance(raised, tuple) else raised
@@ -118,7 +118,7 @@ def places_of(trace_back: TracebackType | None) -> list[str]:
 
 
 class _Foreign(logging.Formatter):
-    """What a library logs, as one of our lines."""
+    """Formats a library's log record as one of our lines."""
 
     def __init__(self, processors: list[Any]) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ def _template_of(record: logging.LogRecord) -> str:
         return f"<{type(record.msg).__name__}>"
     template = record.msg.partition("\n")[0]
     if record.name == "asyncio":
-        # Its messages come with the arguments of the callback that failed already in them.
+        # Its messages already contain the arguments of the failed callback.
         return template.partition("(")[0]
     args = record.args
     if not args:
@@ -159,5 +159,5 @@ _WORD = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*|[0-9]{1,3}|[0-9a-f]{8}(?:-
 
 
 def masked(path: str) -> str:
-    """A request's path with its words and ids, and ``*`` for what no path of ours holds: it may be anything."""
+    """A request's path with its words and ids, and ``*`` for every other part, because that may be personal data."""
     return "/".join(part if not part or _WORD.fullmatch(part) else "*" for part in path.split("/"))

@@ -1,10 +1,11 @@
-"""Figures: declared here by name, recorded anywhere, and shown by ``crm_kit.signals.exporting``, on a port and over OTLP.
+"""Declares metrics by name. Any module records them, and ``crm_kit.signals.exporting`` exports them on a port and by OTLP.
 
     HANDLED = counter("crm.inbox.handled", "Events that took effect in a handler group.", "group")
     HANDLED.labels(group.name).inc()
 
 Names are OpenTelemetry's; Prometheus shows dots as underscores, the unit (``s``, ``By``) behind the name and ``_total``
-behind a counter: ``crm_inbox_handled_total``. A label has few values, known beforehand: routes and groups, never ids or paths.
+behind a counter: ``crm_inbox_handled_total``. A label has few values that are known in advance: routes and groups, never ids
+or paths.
 """
 
 from bisect import bisect_left
@@ -22,11 +23,11 @@ from crm_kit.clock import monotonic
 Kind = Literal["counter", "gauge", "histogram"]
 Value = int | float
 Readings = Iterable[tuple[tuple[str, ...], Value]]
-"""Label values in the order of the declaration, and the figure."""
+"""Label values in the order of the declaration, and the value."""
 Source = Callable[[], Readings]
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Buckets of what people wait for: nothing of theirs takes longer than 10 s."""
+"""Buckets for requests of people, which take at most 10 s."""
 
 _UNITS: Final = {"s": "_seconds", "By": "_bytes"}
 _METER: Final = api.get_meter("crm_kit")
@@ -34,7 +35,7 @@ _METER: Final = api.get_meter("crm_kit")
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What is documented of a figure."""
+    """The documentation of a metric."""
 
     name: str
     kind: Kind
@@ -56,7 +57,7 @@ class Declared:
 
 HISTOGRAMS: "Final[list[Histogram]]" = []
 DECLARED: Final[dict[str, Declared]] = {}
-"""Every figure of the modules imported so far, by name; the SDK is not told of histograms."""
+"""Every metric of the modules imported so far, by name. The SDK does not know the histograms."""
 
 
 def _declare(name: str, kind: Kind, unit: str, description: str, labels: tuple[str, ...]) -> Declared:
@@ -67,14 +68,14 @@ def _declare(name: str, kind: Kind, unit: str, description: str, labels: tuple[s
 
 
 def counter(name: str, description: str, *labels: str, unit: str = "") -> "Counter":
-    """Counts up; the unit is of what ``inc`` is given."""
+    """Declares a counter; ``unit`` is the unit of the value passed to ``inc``."""
     found = Counter(_declare(name, "counter", unit, description, labels))
     _METER.create_observable_counter(name, [found.read], unit, description)
     return found
 
 
 def gauge(name: str, description: str, *labels: str, unit: str = "") -> "Gauge":
-    """Shows the last value it was given. What can be read when somebody looks is rather ``observed``."""
+    """Declares a gauge, which shows its last value. Use ``observed`` for values that can be read on request."""
     found = Gauge(_declare(name, "gauge", unit, description, labels))
     _METER.create_observable_gauge(name, [found.read], unit, description)
     return found
@@ -83,14 +84,14 @@ def gauge(name: str, description: str, *labels: str, unit: str = "") -> "Gauge":
 def histogram(
     name: str, description: str, *labels: str, unit: str = "s", buckets: Sequence[float] = SECONDS
 ) -> "Histogram":
-    """Counts values, most often durations, by size."""
+    """Declares a histogram of values, usually durations."""
     found = Histogram(_declare(name, "histogram", unit, description, labels), [float(bound) for bound in buckets])
     HISTOGRAMS.append(found)
     return found
 
 
 def observed(name: str, description: str, *labels: str, unit: str = "", counts: bool = False) -> "Observed":
-    """Read from its sources whenever somebody looks. ``counts``: it only ever goes up."""
+    """Declares a metric that is read from its sources on request. ``counts``: it only increases."""
     found = Observed(_declare(name, "counter" if counts else "gauge", unit, description, labels))
     if counts:
         _METER.create_observable_counter(name, [found.read], unit, description)
@@ -100,7 +101,7 @@ def observed(name: str, description: str, *labels: str, unit: str = "", counts: 
 
 
 class _Number:
-    """A plain number, read when somebody looks: the SDK takes 5 µs to be told, and this stands in hot paths."""
+    """A plain number that is read on request, because the SDK's own takes 5 µs per update and hot paths use this."""
 
     __slots__ = ("value",)
 
@@ -122,7 +123,7 @@ class _Numbers:
         self._children: dict[tuple[str, ...], _Number] = {}
 
     def labels(self, *values: str) -> _Number:
-        """The number with these label values, in the order of the declaration; 0 from the first time that it is asked for."""
+        """The number with these label values, in the order of the declaration; 0 at first."""
         child = self._children.get(values)
         if child is None:
             _attributes(self.declared, values)
@@ -138,7 +139,7 @@ class _Numbers:
 
 
 class Counter(_Numbers):
-    """What ``counter`` declares. Ask early for labels that are known, so that an alert sees the first that is counted."""
+    """A counter. Request known labels early, so that an alert sees the first increment."""
 
     def __init__(self, declared: Declared) -> None:
         super().__init__(declared)
@@ -151,7 +152,7 @@ class Counter(_Numbers):
 
 
 class Gauge(_Numbers):
-    """What ``gauge`` declares."""
+    """A gauge."""
 
     def set(self, value: Value) -> None:
         """From now on it is this; for one without labels."""
@@ -163,7 +164,7 @@ def _attributes(declared: Declared, values: tuple[str, ...]) -> Mapping[str, str
 
 
 class Distribution:
-    """Values by size, of one set of labels: for ``crm_kit.signals.histograms`` to read when somebody looks."""
+    """The buckets of one set of labels, which ``crm_kit.signals.histograms`` reads on request."""
 
     __slots__ = ("attributes", "bounds", "counts", "largest", "smallest", "total")
 
@@ -173,7 +174,7 @@ class Distribution:
         self.total, self.smallest, self.largest = 0.0, inf, 0.0
 
     def observe(self, value: float) -> None:
-        """Count a value; one below zero, as clocks of two machines make, as zero."""
+        """Count a value. A value below zero, as clocks of two machines can produce, counts as zero."""
         if value < 0.0:
             value = 0.0
         self.counts[bisect_left(self.bounds, value)] += 1
@@ -194,7 +195,7 @@ class Distribution:
 
 
 class Histogram:
-    """What ``histogram`` declares."""
+    """A histogram."""
 
     def __init__(self, declared: Declared, bounds: Sequence[float]) -> None:
         self.declared, self._bounds = declared, bounds
@@ -221,19 +222,19 @@ class Histogram:
 
 
 class Observed:
-    """What ``observed`` declares. Sources are read in another thread than the loop's: they look at plain values only."""
+    """A metric that is read from sources. Another thread than the loop's reads them, so sources may only read plain values."""
 
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
         self._sources: list[Source] = []
 
     def add(self, source: Source) -> None:
-        """Read this one, too, for the life of the process."""
+        """Add a source for the life of the process."""
         self._sources.append(source)
 
     @contextmanager
     def reading(self, source: Source) -> Iterator[None]:
-        """Read this one, too, as long as the block lasts."""
+        """Add a source for the duration of the block."""
         self._sources.append(source)
         try:
             yield
@@ -241,7 +242,7 @@ class Observed:
             self._sources.remove(source)
 
     def read(self, _: CallbackOptions) -> Iterable[Observation]:
-        """What all sources say; those of the same labels are added up."""
+        """The values of all sources; values with the same labels are added up."""
         found: dict[tuple[str, ...], Value] = {}
         for source in tuple(self._sources):
             for values, value in source():

@@ -1,8 +1,8 @@
-"""Traces, and with them logs and figures: set up once per process, after the fork.
+"""Sets up traces, logs and metrics, once per process, after the fork.
 
-A trace follows a request over the outbox to the last consumer: an event carries the ``traceparent`` of the unit of work
-that announced it, and whoever publishes or handles it does so in a span below that one. Spans hold ids, types and
-counts, never a personal value: exceptions are told by type, paths without what is no word or id.
+A trace follows a request over the outbox to the last consumer: an event contains the ``traceparent`` of the unit of work
+that emitted it, and publishing or handling it creates a span below that one. Spans contain ids, types and
+counts, never a personal value: exceptions appear by type, and paths only with words and ids.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ from crm_kit.signals import exporting, logs
 __all__ = ["SpanKind", "Told", "Traced", "event_spans", "set_up", "shut_down", "span", "trace_id_of", "tracing"]
 
 Told = tuple[str | None, str, str]
-"""What a span of events tells of each: traceparent, id and type."""
+"""Traceparent, id and type of each event of a span."""
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _tracer: trace.Tracer | None = None
@@ -30,9 +30,9 @@ _provider: TracerProvider | None = None
 
 
 def set_up(settings: Settings) -> None:
-    """JSON logs and figures always; traces where an OTLP endpoint is named (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+    """Set up JSON logs and metrics, and traces if an OTLP endpoint is configured (``OTEL_EXPORTER_OTLP_ENDPOINT``).
 
-    What is sampled, how often it is sent and what else the resource says is up to OpenTelemetry's own variables.
+    OpenTelemetry's own variables configure sampling, the export interval and further resource attributes.
     """
     global _tracer, _provider
     logs.set_up(settings.service, settings.role, settings.log_level)
@@ -45,7 +45,7 @@ def set_up(settings: Settings) -> None:
 
 
 def shut_down() -> None:
-    """Send the spans and figures that wait."""
+    """Send the waiting spans and metrics."""
     global _tracer, _provider
     exporting.shut_down()
     if _provider is not None:
@@ -54,7 +54,7 @@ def shut_down() -> None:
 
 
 def tracing() -> bool:
-    """Whether spans are sent anywhere."""
+    """Whether spans are exported."""
     return _tracer is not None
 
 
@@ -62,8 +62,8 @@ def tracing() -> bool:
 def span(
     name: str, kind: SpanKind, traceparent: str | None, attributes: Mapping[str, str | int] | None = None
 ) -> Iterator["Traced"]:
-    """A span under ``traceparent``; its own traceparent is what to pass on. Without a collector it costs next to nothing
-    and passes the given one on."""
+    """A span below ``traceparent``; pass on its own traceparent. Without a collector it costs almost nothing
+    and passes on the given one."""
     if _tracer is None:
         yield Traced(traceparent)
         return
@@ -74,10 +74,10 @@ def span(
 
 @contextmanager
 def event_spans(name: str, kind: SpanKind, events: Iterable[Told], last: str | None = None) -> Iterator["Traced"]:
-    """What is done with many events at once: a span in the trace of each, one for all that share their cause.
+    """Spans for work on many events: one in each of their traces, shared by events of the same cause.
 
-    ``last`` is the traceparent of the last event, in whose trace goes on what comes of this. Without a collector the
-    events are not even looked at.
+    ``last`` is the traceparent of the last event; later work continues in its trace. Without a collector the
+    events are not read.
     """
     told = () if _tracer is None else tuple(events)
     if _tracer is None or not told:
@@ -108,7 +108,7 @@ def trace_id_of(traceparent: str | None) -> str:
 
 
 def _below(traceparent: str | None) -> Context:
-    # Not None, which would mean: below whatever happens to be current.
+    # Not None, which would mean the current span.
     return _PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}, Context())
 
 
@@ -134,7 +134,7 @@ def _ended(spans: Iterable[trace.Span]) -> Iterator[None]:
 
 
 class Traced:
-    """What a span hands on."""
+    """A span, with the traceparent to pass on."""
 
     __slots__ = ("_spans", "traceparent")
 
@@ -143,11 +143,11 @@ class Traced:
         self._spans = spans
 
     def note(self, key: str, value: str | int) -> None:
-        """An attribute known only at the end, such as the status."""
+        """Set an attribute that is known only at the end, such as the status."""
         for one in self._spans:
             one.set_attribute(key, value)
 
     def failed(self, what: str) -> None:
-        """The work ended badly without raising."""
+        """Mark the work as failed although nothing was raised."""
         for one in self._spans:
             one.set_status(Status(StatusCode.ERROR, what))

@@ -1,1 +1,1 @@
-"""PostgreSQL as every service uses it: connections, columns, the base of records, and how a row becomes JSON."""
+"""PostgreSQL for every service: connections, columns, the base of records, and the JSON form of a row."""

@@ -1,7 +1,7 @@
-"""Housekeeping at intervals, by one replica at a time: whatever has piled up is worked off, a batch in a transaction at a time.
+"""Housekeeping at intervals, by one replica at a time. A chore processes its backlog in batches, one transaction each.
 
-After each batch a chore rests for as long as the batch took, so that it has half of one connection at most and slows down
-where the database is slow. One that fails is tried again after a pause that grows; the others go on.
+After each batch a chore pauses for as long as the batch took. It therefore uses at most half of one connection and slows down
+when the database is slow. A failing chore is retried after growing pauses; the others continue.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from crm_kit.store.outages import database_away, database_busy
 log = structlog.get_logger(__name__)
 
 Chore = Callable[[AsyncConnection], Awaitable[int | None]]
-"""Does a piece of the work in the transaction given, and tells how many rows that was: it is called again until none."""
+"""Does a part of the work in the given transaction and returns the number of rows. It is called again until it returns 0."""
 
 AT_ONCE = 5000
 """Rows that a chore changes in one transaction."""
 POLL_SECONDS = 1.0
 TURN_SECONDS = 30.0
-"""A chore that has more to do than this lets the others have a turn in between."""
+"""Seconds after which a chore with more work lets the others run."""
 LONGEST_REST = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
@@ -46,7 +46,7 @@ BEHIND = gauge(
 
 @dataclass(frozen=True, slots=True)
 class Housekeeping:
-    """Something done at intervals, by one replica at a time."""
+    """A task that one replica at a time runs at intervals."""
 
     name: str
     seconds: float
@@ -54,7 +54,7 @@ class Housekeeping:
 
 
 async def delete_some(conn: AsyncConnection, table: str, where: str, *parameters: object) -> int:
-    """Delete up to ``AT_ONCE`` rows that a condition names; returns how many. Rows that somebody has locked are left."""
+    """Delete up to ``AT_ONCE`` rows that match a condition; returns the number. Locked rows are skipped."""
     found = f"select ctid from {table} where {where} limit {AT_ONCE} for update skip locked"
     return (
         await conn.exec_driver_sql(f"delete from {table} where ctid = any(array({found}))", tuple(parameters))
@@ -63,7 +63,7 @@ async def delete_some(conn: AsyncConnection, table: str, where: str, *parameters
 
 @dataclass(slots=True)
 class _Run:
-    """Where a chore is with what has piled up."""
+    """The progress of a chore."""
 
     pause: Backoff
     due: float = 0.0
@@ -72,7 +72,7 @@ class _Run:
 
 
 class ChoreLoop:
-    """Does the chores of one service in one process."""
+    """Runs the chores of one service in one process."""
 
     def __init__(self, chores: Sequence[Housekeeping], db: Database) -> None:
         self._chores, self._db = chores, db
@@ -80,11 +80,11 @@ class ChoreLoop:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Return from ``run`` after the batch in hand."""
+        """Return from ``run`` after the current batch."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Do what is due, until stopped."""
+        """Run due chores until stopped."""
         while not self._stopping.is_set():
             for chore in self._chores:
                 if clock.monotonic() >= self._runs[chore.name].due:
@@ -95,7 +95,7 @@ class ChoreLoop:
         run.began = run.began or clock.monotonic()
         try:
             is_done = await self._work(chore, run)
-        except Exception as error:  # whatever it is, the other chores go on
+        except Exception as error:  # the other chores continue after any error
             run.due = clock.monotonic() + run.pause.next()
             FAILED.labels(chore.name).inc()
             if isinstance(error, OSError) or database_away(error) or database_busy(error):
@@ -108,7 +108,7 @@ class ChoreLoop:
             self._finish(chore, run)
 
     async def _work(self, chore: Housekeeping, run: _Run) -> bool:
-        """Batch after batch; whether nothing is left, or another replica is at it."""
+        """Run batch after batch; True if nothing is left, or another replica runs the chore."""
         turn_ends = clock.monotonic() + TURN_SECONDS
         while not self._stopping.is_set():
             began = clock.monotonic()
@@ -128,7 +128,7 @@ class ChoreLoop:
         return False
 
     async def _batch(self, chore: Housekeeping) -> int | None:
-        """One transaction of a chore; None when another replica has it in hand."""
+        """Run one transaction of a chore; None if another replica runs it."""
         async with self._db.begin() as conn:
             lock = "select pg_try_advisory_xact_lock(hashtext($1))"
             if not (await conn.exec_driver_sql(lock, (f"chore:{chore.name}",))).scalar():

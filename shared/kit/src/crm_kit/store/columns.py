@@ -1,4 +1,4 @@
-"""The column types and indexes that say a thing once, and the names of constraints."""
+"""Shared column types, indexes and names of constraints."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -21,12 +21,12 @@ NAMING = {
 
 
 def service_metadata() -> MetaData:
-    """A metadata with stable constraint names, so that migrations of all services look alike."""
+    """Metadata with stable constraint names, the same in the migrations of all services."""
     return MetaData(naming_convention=NAMING)
 
 
 class Timestamp(TIMESTAMP):
-    """timestamptz, and nothing else: a naive time has no place in a record."""
+    """timestamptz; a time without a zone is refused."""
 
     cache_ok = True
 
@@ -74,7 +74,7 @@ def money_columns(name: str) -> Composite[Any]:
 
 
 def search_column(*columns: str) -> MappedColumn[str]:
-    """The lower-cased text of these columns, kept by the database, for a trigram index."""
+    """A column that the database generates: the lower-cased text of these columns, for a trigram index."""
     parts = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
     return mapped_column(Text, Computed(f"lower({parts})", persisted=True), sort_order=99)
 
@@ -85,12 +85,12 @@ def sorted_indexes(table: str, *columns: str) -> list[Index]:
 
 
 def reference_indexes(table: str, *columns: str) -> list[Index]:
-    """Who refers to this? An index for each reference, without the rows that refer to nothing."""
+    """An index for each reference, without null values, to find referring rows."""
     return [Index(f"ix_{table}_{column}", column, postgresql_where=text(f"{column} is not null")) for column in columns]
 
 
 def folded_index(table: str, column: str) -> Index:
-    """Who has this text, whatever its case? An index of the lower-cased values there are."""
+    """An index of the lower-cased values that are not null, to find a text in any case."""
     return Index(
         f"ix_{table}_{column}_folded", text(f"lower({column})"), postgresql_where=text(f"{column} is not null")
     )

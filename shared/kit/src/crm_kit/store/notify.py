@@ -1,8 +1,8 @@
 """The one LISTEN/NOTIFY connection of a process.
 
-A NOTIFY inside a business transaction takes a lock that all commits of the database share. So it is sent after the
-commit, here, in autocommit, many wishes in one statement. A notification is a hint to look now; whoever listens also
-polls.
+A NOTIFY inside a business transaction takes a lock that all commits of the database share. It is therefore sent after the
+commit, here, in autocommit, many notifications in one statement. A notification is only a hint; listeners also
+poll.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 COALESCE_SECONDS = 0.02
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 GOOD_SECONDS = 10.0
-"""A connection that lived so long was a good one: after it the pauses begin anew."""
+"""Seconds after which a connection counts as stable, so that the pauses start again from the shortest."""
 LOST = (OSError, asyncpg.PostgresError, *DRIVER_LOST, TimeoutError)
 
 
@@ -37,7 +37,7 @@ class Notifier:
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
     def notify(self, channel: str, payload: str = "") -> None:
-        """Tell whoever listens on ``channel``; equal wishes within 20 ms become one."""
+        """Notify the listeners of ``channel``; equal notifications within 20 ms become one."""
         self._pending[channel, payload] = None
         self._wanted.set()
 
@@ -47,11 +47,11 @@ class Notifier:
         self._wanted.set()
 
     async def start(self) -> None:
-        """Connect in the background; an unreachable database is tried again for as long as it takes."""
+        """Connect in the background; an unreachable database is retried without limit."""
         self._task = asyncio.create_task(self._run(), name="notifier")
 
     async def stop(self) -> None:
-        """Send what is pending if the connection is up, and close."""
+        """Send pending notifications if the connection is up, and close."""
         if self._task is None:
             return
         self._task.cancel()

@@ -1,4 +1,4 @@
-"""Numbers people say aloud (LEA-00042): unique, never reused, gaps allowed; drawn in blocks so that most cost nothing."""
+"""Readable numbers (LEA-00042): unique, never reused, gaps allowed. They are drawn in blocks, so that most need no statement."""
 
 import asyncio
 from collections import defaultdict
@@ -16,7 +16,7 @@ def number_sequences(metadata: MetaData, prefixes: tuple[str, ...]) -> None:
 
 
 class Numbers:
-    """The blocks this process has drawn."""
+    """The blocks that this process has drawn."""
 
     def __init__(self) -> None:
         self._ready: dict[str, list[int]] = defaultdict(list)

@@ -1,7 +1,7 @@
-"""Which errors say that the database is away or busy, rather than that something is wrong with the work.
+"""Distinguishes errors of an unavailable or busy database from errors of the work.
 
-What is away or busy is waited for, so a message that could cause such an error would hold up all that come after it. Hence
-the narrow lists: an error that is not known to be an outage is the work's own.
+Consumers wait during an outage, so a message that could cause such an error would block all later messages. The lists are
+therefore narrow: an error that is not known to be an outage belongs to the work.
 """
 
 import asyncpg
@@ -9,16 +9,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 DRIVER_LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What the driver says of a connection that is no more; the second, while the server's farewell is there but not its end."""
+"""The driver's messages for a lost connection; the second occurs while the server closes it."""
 _AWAY = ("08", "53", "57P", "25P03", "25006", "28", "3D000", "58")
 """Connection lost, out of resources, shutting down or starting up, idle-in-transaction timeout, a standby, no log-in, no
 such database (yet), server I/O."""
 _GONE = ("clos", "released", "another operation")
-"""How the driver words what is wrong with a connection; its other complaints are about what it was asked."""
+"""How the driver describes errors of a connection; its other errors are about the statement."""
 _BUSY = ("40001", "40P01", "55P03")
 """Serialisation failure, deadlock, lock not available: the same work may succeed when tried again."""
 _UNFIT = ("22", "54")
-"""A value that a column cannot hold, or that is past a limit of the server."""
+"""A value that a column cannot store, or that exceeds a limit of the server."""
 
 
 def _chain(error: BaseException) -> "list[BaseException]":
@@ -53,19 +53,19 @@ def _is_away(cause: BaseException) -> bool:
 
 
 def database_busy(error: BaseException) -> bool:
-    """Whether the transaction lost against another one and may simply be tried again."""
+    """Whether the transaction conflicted with another one and can be retried."""
     return any(
         _sqlstate(cause) in _BUSY or isinstance(cause, asyncpg.InvalidCachedStatementError) for cause in _chain(error)
     )
 
 
 def ran_out_of_time(error: BaseException) -> bool:
-    """Whether the database gave up a statement that took longer than it may."""
+    """Whether the database canceled a statement because of a time limit."""
     return any(_sqlstate(cause) == "57014" for cause in _chain(error))
 
 
 def unfit(error: BaseException) -> bool:
-    """Whether a value was refused that will never be taken, however often it is tried."""
+    """Whether the database refused a value that it will refuse on every retry."""
     return any(
         isinstance(cause, (OverflowError, UnicodeError)) or _sqlstate(cause).startswith(_UNFIT)
         for cause in _chain(error)

@@ -1,8 +1,9 @@
-"""Tables of which old rows go away a whole part at a time: parts by time, made ahead, dropped when they are old enough.
+"""Tables that are partitioned by time: partitions are created ahead and dropped when they are old enough.
 
-Parts live in a schema of their own. What no part takes lands in a default one, from where it moves when its part is made.
-A part is made beside the table and then attached, which stops nobody; it is dropped under a lock that is waited for only
-shortly, because whoever comes after the one that waits has to wait, too (``crm_kit.store.chores`` tries again).
+Partitions are in a separate schema. Rows without a partition go to the default partition and move when their partition is
+created.
+A partition is created as a separate table and then attached, which blocks nobody. It is dropped under a lock with a short
+timeout, because later transactions queue behind a waiting lock (``crm_kit.store.chores`` retries).
 """
 
 import re
@@ -29,17 +30,17 @@ AHEAD = gauge("crm.partition.ahead", "From now to the end of the last part of a 
 
 @dataclass(frozen=True, slots=True)
 class Partitioned:
-    """A table that has a part for each period."""
+    """A table with a partition for each period."""
 
     parent: str
     """With its schema."""
     column: str
-    """The instant that a row belongs to."""
+    """The column with the time that determines the partition."""
     period: Literal["day", "month"]
     ahead: int
-    """Parts that are made before they are needed, beside the present one."""
+    """Number of partitions that are created ahead, in addition to the current one."""
     key: str
-    """The columns of each part's primary key."""
+    """The columns of each partition's primary key."""
 
     @property
     def name(self) -> str:
@@ -48,20 +49,20 @@ class Partitioned:
 
     @property
     def default(self) -> str:
-        """The part for what no other takes."""
+        """The default partition, for rows without another one."""
         return f"{SCHEMA}.{self.name}_default"
 
     def begin(self, at: datetime) -> datetime:
-        """When the period of an instant began."""
+        """The start of the period of a time."""
         day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return day if self.period == "day" else day.replace(day=1)
 
     def after(self, at: datetime) -> datetime:
-        """When the next period begins."""
+        """The start of the next period."""
         return self.begin(self.begin(at) + timedelta(days=1 if self.period == "day" else 31))
 
     def tree(self, since: datetime) -> list[str]:
-        """The default part of an empty table, and the parts from then on."""
+        """Create the default partition of an empty table, and the partitions from then on."""
         like = f"(like {self.parent} {LIKE}, primary key ({self.key}))"
         statements = [
             f"create table {self.default} {like}",
@@ -74,7 +75,7 @@ class Partitioned:
         return statements
 
     def part(self, since: datetime, until: datetime) -> list[str]:
-        """Make one part, and move to it what the default part holds of its period."""
+        """Create one partition, and move the rows of its period from the default partition to it."""
         part = f"{SCHEMA}.{self.name}_{since:%Y%m%d}"
         period = f"{self.column} >= '{since.isoformat()}' and {self.column} < '{until.isoformat()}'"
         return [
@@ -90,7 +91,7 @@ LIKE: Final = "including defaults including constraints including comments inclu
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part that there is, but for the default one."""
+    """An existing partition other than the default one."""
 
     name: str
     until: datetime
@@ -105,7 +106,7 @@ _UNTIL = re.compile(r"TO \('([^']+)'\)")
 
 
 async def parts(conn: AsyncConnection, table: Partitioned) -> list[Part]:
-    """The parts of a table, oldest first."""
+    """The partitions of a table, oldest first."""
     rows: Sequence[Any] = (await conn.exec_driver_sql(_PARTS, (table.parent,))).all()
     found = [(row[0], _UNTIL.search(row[1])) for row in rows]
     return sorted(
@@ -115,10 +116,10 @@ async def parts(conn: AsyncConnection, table: Partitioned) -> list[Part]:
 
 
 async def make_next(conn: AsyncConnection, table: Partitioned, now: datetime, oldest: datetime | None) -> int:
-    """Make the part after the last one there is, up to those ahead of now; returns how many, 0 or 1.
+    """Create the next partition, until enough are ahead of now; returns the number, 0 or 1.
 
-    One in a transaction: what is moved from the default part is locked for as long as one part takes. ``oldest`` is
-    where rows are kept from: nothing is made before it.
+    One per transaction, so that the moved rows are locked only for the time of one partition. ``oldest`` is the start
+    of the retention: no earlier partition is created.
     """
     there = await parts(conn, table)
     since = there[-1].until if there else table.begin(oldest or now)
@@ -130,7 +131,7 @@ async def make_next(conn: AsyncConnection, table: Partitioned, now: datetime, ol
     made = 0
     if since <= last:
         await conn.exec_driver_sql(f"set local lock_timeout = '{LOCK_WAIT}'")
-        # Nobody adds to it between the move and the attachment.
+        # No row is added to it between the move and the attachment.
         await conn.exec_driver_sql(f"lock table {table.default} in access exclusive mode")
         until = table.after(since)
         for statement in table.part(since, until):
@@ -142,7 +143,7 @@ async def make_next(conn: AsyncConnection, table: Partitioned, now: datetime, ol
 
 
 async def drop_oldest(conn: AsyncConnection, table: Partitioned, before: datetime) -> int:
-    """Drop the oldest part if all that is in it is from before; returns how many that were, 0 or 1."""
+    """Drop the oldest partition if it ends before a time; returns the number, 0 or 1."""
     there = await parts(conn, table)
     if not there or there[0].until > before:
         return 0
@@ -153,7 +154,7 @@ async def drop_oldest(conn: AsyncConnection, table: Partitioned, before: datetim
 
 
 async def count_stray(conn: AsyncConnection, table: Partitioned) -> int:
-    """How many rows no part took."""
+    """The number of rows in the default partition."""
     stray: int = (await conn.exec_driver_sql(f"select count(*) from {table.default}")).scalar_one()
     STRAY.labels(table.name).set(stray)
     return stray

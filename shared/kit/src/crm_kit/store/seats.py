@@ -1,4 +1,4 @@
-"""What is expected to be quick and is not: it goes on among the slow work, or makes room."""
+"""Handles reads that turn out to be slow: they take a place among the slow work, or are aborted."""
 
 import asyncio
 from uuid import UUID
@@ -7,7 +7,7 @@ from crm_kit.store.database import Database
 
 
 class Seat:
-    """A place among the slow work for what turns out to be slow while it runs; what gets none is given up."""
+    """A place among the slow work for a read that turns out to be slow. Without a place, the read is aborted."""
 
     __slots__ = ("_db", "_holder", "_limit", "_seconds", "_taken", "_timer", "given_up")
 
@@ -18,12 +18,12 @@ class Seat:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, limit: asyncio.Timeout) -> None:
-        """Look again when what runs is no longer quick; ``limit`` ends what is given up."""
+        """Check again when the read is no longer quick; ``limit`` aborts it."""
         self._limit = limit
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._look)
 
     def leave(self) -> None:
-        """It is over."""
+        """End the watch."""
         if self._timer is not None:
             self._timer.cancel()
         if self._taken:

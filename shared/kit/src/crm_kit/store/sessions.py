@@ -1,7 +1,7 @@
-"""What every connection to the database works under, and how it comes to it.
+"""The settings of every database connection, and how they are applied.
 
-Not by start-up parameters, which poolers refuse. A connection of our own is told once, after it was made. Behind a pooler in
-transaction mode there is no session to tell: there the same settings are the role's in its database, which setup sets.
+Start-up parameters are not used, because poolers refuse them. Our own connections are configured once, after connecting. Behind a
+pooler in transaction mode there is no session: setup sets the same settings for the role in its database.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Pooled(Exception):
-    """DATABASE_URL leads through a pooler, and nothing says so."""
+    """DATABASE_URL leads through a pooler that is not configured as one."""
 
 
 def settings(*, statement_seconds: float, by_index: bool) -> dict[str, str]:
@@ -26,8 +26,8 @@ def settings(*, statement_seconds: float, by_index: bool) -> dict[str, str]:
     return {
         "TimeZone": "UTC",
         "jit": "off",
-        # A plan is kept for as long as statistics are: one made while a table was nearly empty, when reading it all is
-        # cheapest, would go on doing so while it grows, and everything that is asked has its index.
+        # A plan is kept until the statistics change. A plan made while a table was nearly empty, when a scan is
+        # cheapest, would still scan the grown table, and every query has its index.
         "enable_seqscan": "off" if by_index else "on",
         "lock_timeout": "2s",
         "statement_timeout": milliseconds(statement_seconds),
@@ -42,7 +42,7 @@ def milliseconds(seconds: float) -> str:
 
 
 async def tell(connection: Connection, wanted: Mapping[str, str]) -> bool:
-    """Set the settings for the life of a connection; whether the process that answers is the one that was connected to."""
+    """Apply the settings for the life of a connection; returns whether the answering server process is the connected one."""
     pairs = [text for pair in wanted.items() for text in pair]
     calls = ", ".join(f"set_config(${number}, ${number + 1}, false)" for number in range(1, len(pairs), 2))
     row: Any = await connection.fetchrow(f"select pg_backend_pid(), {calls}", *pairs)
@@ -50,7 +50,7 @@ async def tell(connection: Connection, wanted: Mapping[str, str]) -> bool:
 
 
 def unspoken(target: Target) -> Pooled:
-    """What to say of a pooler that no setting tells of."""
+    """The message for a pooler that is not configured."""
     return Pooled(
         f"DATABASE_URL ({target}) leads through a connection pooler: set DATABASE_DIRECT_URL to the server itself,"
         " or to a pool in session mode, for what needs a session of its own"
@@ -62,7 +62,7 @@ _warned: set[str] = set()
 
 
 async def look(connection: Connection, wanted: Mapping[str, str], target: Target) -> None:
-    """Say once what a pooler's connections lack of the settings of their role."""
+    """Log once which settings of their role a pooler's connections lack."""
     if str(target) in _warned:
         return
     rows = await connection.fetch(_SHOWN, list(wanted))
@@ -78,7 +78,7 @@ async def look(connection: Connection, wanted: Mapping[str, str], target: Target
 
 
 async def give_to_role(connection: Connection, role: str, wanted: Mapping[str, str]) -> None:
-    """Make the settings those of a role in this database: what it may do for itself, or a role that may make roles."""
+    """Set the settings for a role in this database. The role itself may do it, or a role that may create roles."""
     for name, value in wanted.items():
         await connection.execute(
             await connection.fetchval(

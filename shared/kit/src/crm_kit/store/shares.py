@@ -1,4 +1,4 @@
-"""Something scarce, of which nobody gets all: each holder has a share, and whoever has used it up waits in a line of theirs."""
+"""Shares of a scarce resource: each holder has a share, and waits in its own queue when the share is used up."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -9,15 +9,15 @@ from crm_kit.errors import DomainError
 from crm_kit.signals.metrics import counter
 
 WAIT_SECONDS: Final = 2.0
-"""How long a request waits for its turn, or for one after another: as long as for a connection of the pool."""
+"""Seconds that a request waits for its turn, in one or several queues: the same as for a connection of the pool."""
 LONGEST_LINE: Final = 200
-"""How many of one holder wait at a time; one more is refused at once."""
+"""Number of waiting requests of one holder; one more is refused at once."""
 
 REFUSED = counter("crm.shares.refused", "Requests whose turn for a share did not come.", "share")
 
 
 class TooManyAtOnce(DomainError):
-    """429: the caller's own requests are in the way, and nobody else's."""
+    """429: the caller's own requests use up its share."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -28,7 +28,7 @@ class TooManyAtOnce(DomainError):
 
 
 class OthersFirst(DomainError):
-    """503: what others asked for takes all there is; the caller has none of it."""
+    """503: other callers' requests use up everything, and the caller holds none."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -39,9 +39,9 @@ class OthersFirst(DomainError):
 
 
 class Shares:
-    """At most ``each`` for one holder and ``all`` together, for those who come first; holders take turns when all are taken.
+    """At most ``each`` for one holder and ``all`` together, first come, first served. If all are taken, holders alternate.
 
-    To take one that is free costs no more than a look into a table: this stands before every request.
+    Taking a free one costs only a dictionary look-up, because every request does it.
     """
 
     def __init__(
@@ -54,20 +54,20 @@ class Shares:
         self._lines: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
     def held(self, holder: Hashable) -> int:
-        """How many the holder has."""
+        """The number that the holder has."""
         return self._held.get(holder, 0)
 
     @property
     def taken(self) -> int:
-        """How many all have."""
+        """The number that all holders have."""
         return self._taken
 
     def waiting(self, holder: Hashable) -> int:
-        """How many of the holder wait for their turn."""
+        """The number of waiting requests of the holder."""
         return len(self._lines.get(holder, ()))
 
     def take_if_free(self, holder: Hashable) -> bool:
-        """Take one if nobody has to be waited for; whether it was taken."""
+        """Take one if it is free without waiting; returns whether it was taken."""
         if holder in self._lines or not self._free(holder):
             return False
         self._grant(holder)
@@ -95,7 +95,7 @@ class Shares:
             raise
 
     def give(self, holder: Hashable) -> None:
-        """Give one back; whose turn it is gets it."""
+        """Give one back; the next waiting holder gets it."""
         left = self._held[holder] - 1
         self._taken -= 1
         if left:
@@ -120,14 +120,14 @@ class Shares:
                 if not turn.done():
                     self._grant(holder)
                     turn.set_result(None)
-                    # Who was served goes behind the others who wait.
+                    # A served holder goes to the end of the queue.
                     self._lines.move_to_end(holder)
             if not line:
                 del self._lines[holder]
 
     def _leave(self, holder: Hashable, turn: "asyncio.Future[None]") -> None:
         if turn.done() and not turn.cancelled():
-            # It was granted in the moment in which its request was given up.
+            # It was granted at the moment at which its request was canceled.
             self.give(holder)
         elif turn in (line := self._lines.get(holder, deque())):
             line.remove(turn)
