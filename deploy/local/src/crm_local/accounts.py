@@ -12,7 +12,7 @@ _OWN_ACCOUNT = "liaison"
 
 @dataclass(frozen=True)
 class Account:
-    """A user that a server runs as."""
+    """A system user that a server runs as."""
 
     name: str
     uid: int
@@ -20,9 +20,9 @@ class Account:
 
 
 def server_account(*preferred: str) -> Account | None:
-    """Who runs a server: None (ourselves) unless we are root, then the first existing of `preferred`.
+    """The account for a server: None (the current user) unless we are root, then the first existing of `preferred`.
 
-    When root finds none of them, a system account of our own is made, without home and without a shell.
+    If none exists, root creates a system account without home and shell.
     """
     if os.geteuid() != 0:
         return None
@@ -41,7 +41,7 @@ def server_account(*preferred: str) -> Account | None:
 
 
 def may_enter(account: Account | None, directory: Path) -> bool:
-    """Whether the account can traverse every parent of the directory and the directory itself, where they exist."""
+    """Whether the account can enter the directory and all its parents, as far as they exist."""
     if account is None:
         return True
     for path in (directory, *directory.parents):
@@ -61,12 +61,12 @@ def may_enter(account: Account | None, directory: Path) -> bool:
 
 
 def reachable(account: Account | None, wanted: Path, otherwise: Path) -> Path:
-    """`wanted` when the account can get there, else `otherwise` (say, because the checkout lies below /root)."""
+    """`wanted` if the account can reach it, else `otherwise` (for example, if the checkout is below /root)."""
     return wanted if may_enter(account, wanted.parent) else otherwise
 
 
 def own_directory(path: Path, account: Account | None) -> Path:
-    """Make a directory that only the account can look into."""
+    """Create a directory that only the account can read."""
     path.mkdir(parents=True, exist_ok=True)
     if account is not None:
         shutil.chown(path, account.uid, account.gid)
@@ -75,7 +75,7 @@ def own_directory(path: Path, account: Account | None) -> Path:
 
 
 def write_private(path: Path, text: str, account: Account | None = None) -> Path:
-    """Write a file that nobody but its owner can read, without a moment in which others could."""
+    """Write a file that only its owner can ever read."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""The suite's vhost: its users, and what is declared in it."""
+"""The suite's vhost: its users and declarations."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _DAY = 86_400_000
 
 
 class Sizes(BaseSettings):
-    """What the broker may hold, as the operator's environment says."""
+    """The limits of queues, from the operator's environment."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
@@ -33,7 +33,7 @@ class Sizes(BaseSettings):
 
     @property
     def caps(self) -> topology.Caps:
-        """As the topology takes them."""
+        """The limits as arguments of the topology."""
         queues = {
             **subscribers.CAPS,
             "max-length-bytes": self.subscriber_bytes,
@@ -44,7 +44,7 @@ class Sizes(BaseSettings):
 
 
 def caps() -> topology.Caps:
-    """The sizes that were chosen. Raises TopologyError when one is out of its range."""
+    """Read the limits. Raises TopologyError if one is out of its range."""
     try:
         return Sizes().caps
     except ValidationError as error:
@@ -57,7 +57,7 @@ async def declare(
 ) -> topology.Report:
     """Declare everything for these services; safe to repeat. Raises BrokerDown, TopologyError or BrokerRefused.
 
-    Patient with a node that answers but has not yet got its kept queues back.
+    Retries while a node answers but has not recovered its durable queues.
     """
     deadline = monotonic() + _RECOVERY_SECONDS
     keys, chosen = {service.name: entrypoints.routing_keys(service) for service in services}, caps()

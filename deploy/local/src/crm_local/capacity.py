@@ -1,4 +1,4 @@
-"""Whether PostgreSQL takes as many connections as the suite may open, beside what others may."""
+"""Checks whether PostgreSQL accepts the connections of the suite in addition to those of others."""
 
 import os
 import re
@@ -9,11 +9,11 @@ from crm_kit.store.sessions import Connection
 from crm_local.suite import SERVICES, Role, Service, database_name
 
 _LISTENS = 1
-"""Each process has one connection that listens, beside its pool."""
+"""Each process has one listening connection in addition to its pool."""
 _POOLS: dict[Role, int] = {"api": 6, "worker": 5}
 _GATEWAY: dict[Role, int] = {"api": 2, "worker": 3}
 _OWN = 5
-"""For an operator's commands and a process that starts before another has ended."""
+"""Reserve for operator commands and for a process that starts before another has ended."""
 
 _LIMITS = """
 select current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int
@@ -27,17 +27,17 @@ _OF_A_SUITE = re.compile(rf"(.+)_crm_({'|'.join(service.name for service in SERV
 
 
 class TooFew(Exception):
-    """The server takes fewer connections than are needed; the text says how many, for whom, and what to do."""
+    """The server accepts too few connections. The text says how many are needed, for whom, and what to do."""
 
 
 def needed(services: Iterable[Service], pool_size: int = 0) -> int:
-    """The most that one api and one worker of each service open."""
+    """The maximum for one api and one worker of each service."""
     pools = [(_GATEWAY if service.name == "gateway" else _POOLS) for service in services]
     return sum((pool_size or most) + _LISTENS for roles in pools for most in roles.values())
 
 
 async def check(connection: Connection, instance: str, services: Sequence[Service]) -> None:
-    """Raises TooFew. A suite that runs beside this one counts with all that it may open, not with what it has open now."""
+    """Raises TooFew. Another suite on the server counts with its maximum, not with its open connections."""
     most, reserved = await connection.fetchrow(_LIMITS)
     used = Counter(row[0] for row in await connection.fetch(_USED))
     for service in services:
@@ -58,7 +58,7 @@ async def check(connection: Connection, instance: str, services: Sequence[Servic
 
 
 def _others(used: Counter[str]) -> Counter[str]:
-    """How many connections others may have open: by suite, and by database for what belongs to none."""
+    """The maximum connections of others: by suite, and by database for connections without one."""
     found: Counter[str] = Counter()
     suites: dict[str, Counter[str]] = {}
     for database, count in used.items():

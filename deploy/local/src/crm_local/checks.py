@@ -1,4 +1,4 @@
-"""`crm test`: everything that must hold before a change is shared."""
+"""`crm test`: all checks before a change is shared."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from crm_local.state import CHECKOUT
 
 _BIN = Path(sys.executable).parent
 
-# Two cores carry the tests and their servers; the tests of a file stay together, because they share databases.
+# Two cores run the tests and their servers. The tests of a file stay together, because they share databases.
 _PYTEST = (sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", "not large", "--durations", "10")
 
 _STEPS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -26,7 +26,7 @@ NAMES = tuple(_STEPS)
 
 
 def run(names: list[str], pytest_arguments: list[str]) -> int:
-    """Run the named steps, all of them even when one fails; the tests come last. Returns 1 when any failed."""
+    """Run the named steps, all of them even if one fails; the tests run last. Returns 1 if any failed."""
     if "tests" in names:
         _get_pooler()
     failed = [name for name in NAMES if name in names and not _passes(name, pytest_arguments)]
@@ -36,7 +36,7 @@ def run(names: list[str], pytest_arguments: list[str]) -> int:
 
 
 def _get_pooler() -> None:
-    """PgBouncer for its tests. Where it cannot be had they are left out, which the header of the tests says."""
+    """Provide PgBouncer for its tests. If it is not available, they are left out, and the header of the tests says so."""
     if shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or not packages.can_install():
         return
     try:
@@ -60,5 +60,5 @@ def _passes(name: str, pytest_arguments: list[str]) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    # Where a suite runs and what it was told is not the tests' business; servers given by URL are.
+    # Tests do not use the settings of a running suite; they use servers that are given by URL.
     return {key: value for key, value in os.environ.items() if not key.startswith("CRM_")}

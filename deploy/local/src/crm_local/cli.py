@@ -13,7 +13,7 @@ from crm_local.servers import NoServer
 from crm_local.state import CHECKOUT, Home, HomeInUse, Kept
 from crm_local.suite import SERVICES
 
-# Entered with the arguments after their name, by parsers of their own.
+# These commands parse their own arguments.
 _DELEGATED = {
     "demo": "play the running example through the gateway",
     "events": "see and mend the flow of events",
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
 
 
 def _delegate(name: str, argv: list[str]) -> int:
-    # Imported here only: `crm status` must not wait for libraries that it does not need.
+    # Imported here, so that `crm status` does not load unneeded libraries.
     if name == "bench":
         return subprocess.run([sys.executable, "-m", "bench", *argv], cwd=CHECKOUT, check=False).returncode
     home = Home.from_environment()
@@ -131,7 +131,7 @@ def _up(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _introduce(home: Home, kept: Kept) -> None:
-    # Output ends in logs of build machines: only a password that nobody knows yet is shown.
+    # Output may end in logs of build machines, so only a new password is shown.
     if secret("CRM_ADMIN_PASSWORD"):
         print(f"first administrator: {kept.admin_email} with the password of CRM_ADMIN_PASSWORD", flush=True)
         return

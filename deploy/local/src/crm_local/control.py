@@ -1,4 +1,4 @@
-"""What can be done to a suite from outside of it: start it in the background, look at it, stop it."""
+"""Controls a suite from outside: starts it in the background, reports its status, stops it."""
 
 import signal
 import subprocess
@@ -15,20 +15,20 @@ _STOP_SECONDS = 120
 
 
 class NotReady(Exception):
-    """The suite did not come up; the text says why, with the end of the log that tells more."""
+    """The suite did not start. The text has the reason and the end of the relevant log."""
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    """The last lines of a log, or a word about its absence."""
+    """The last lines of a log, or a note that it does not exist."""
     if not log.exists():
         return f"({log} was not written)"
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) or f"({log} is empty)"
 
 
 def launch(home: Home, argv: list[str]) -> bool:
-    """Run a supervisor in the background, and print what it says until it is ready (True) or has ended (False)."""
+    """Run a supervisor in the background, and print its output until it is ready (True) or has ended (False)."""
     log = home.log("supervisor")
-    # Appending, so that the log can be cut while it is written.
+    # Append, so that the log can be truncated while it is written.
     log.unlink(missing_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -41,7 +41,7 @@ def launch(home: Home, argv: list[str]) -> bool:
             state is not None and state.supervisor.pid == process.pid and state.phase == "ready"
         )
 
-    # No bound here: each step of the supervisor has one of its own, and installing packages may take its time.
+    # No time limit here: each step of the supervisor has its own, and installing packages may take long.
     while not wait_until(is_decided, 60):
         print("still starting", flush=True)
     print(log.read_text(errors="replace").strip(), flush=True)
@@ -49,13 +49,13 @@ def launch(home: Home, argv: list[str]) -> bool:
 
 
 def clear_leftovers(home: Home) -> list[str]:
-    """Stop what a supervisor that was killed left running; returns the names."""
+    """Stop the processes that a killed supervisor left running; returns the names."""
     state = home.state()
     if state is None:
         return []
     left = [member for member in state.members.values() if member.process.alive()]
     stop([member.process for member in left if member.url])
-    # PostgreSQL takes SIGTERM as "when the last client has left", and SIGINT as "now, in order".
+    # PostgreSQL stops on SIGTERM when the last client has left, and on SIGINT at once and cleanly.
     stop([member.process for member in left if member.name == "postgres"], signal.SIGINT)
     stop([member.process for member in left if member.name == "rabbitmq"])
     docker.stop(state.containers)
@@ -76,14 +76,14 @@ def down(home: Home) -> list[str]:
 
 
 def status(home: Home) -> dict[str, Any]:
-    """What runs from this home, as data: the output of `crm status --json`.
+    """The processes of this home as data: the output of `crm status --json`.
 
     `state` is stopped, starting, ready, degraded (a process is not ready), failed (`reason` says why the last `up` did
-    not succeed) or abandoned (the supervisor was killed, its processes were not: `down` and `up` both clear them away).
+    not succeed) or abandoned (the supervisor was killed, but its processes run: `down` and `up` both stop them).
     """
     state = home.state()
     if state is None:
-        # Whoever restores a backup asks while nothing runs.
+        # A restore also asks while nothing runs.
         return {
             "state": "stopped",
             "home": str(home.path),

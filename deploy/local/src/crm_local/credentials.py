@@ -1,6 +1,6 @@
-"""What each service is given as its own: derived from a secret that the operator's side alone holds.
+"""Derives the credentials of each service from a secret that only the operator has.
 
-So a repeated `up` or `apply` changes nothing, and no service can derive what another has.
+A repeated `up` or `apply` therefore changes nothing, and no service can derive the credentials of another.
 """
 
 import hashlib
@@ -8,5 +8,5 @@ import hmac
 
 
 def derived(operator_secret: str, purpose: str, service: str) -> str:
-    """A secret for one purpose of one service; hexadecimal, because it stands in URLs."""
+    """A secret for one purpose of one service; hexadecimal, because URLs contain it."""
     return hmac.new(operator_secret.encode(), f"{purpose}:{service}".encode(), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""A database for each service, owned by a role that is the service's own."""
+"""Creates a database for each service, owned by the service's own role."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ _LOCK_SECONDS = 60
 
 
 async def check_capacity(deployment: Deployment, services: Sequence[Service]) -> None:
-    """Whether the server takes as many connections as the services may open. Raises TooFew, OSError, asyncpg.PostgresError."""
+    """Check that the server accepts the connections of the services. Raises TooFew, OSError, asyncpg.PostgresError."""
     connection = await _connect(deployment.backends.database_url)
     try:
         await capacity.check(connection, deployment.instance, services)
@@ -27,9 +27,9 @@ async def check_capacity(deployment: Deployment, services: Sequence[Service]) ->
 
 
 async def make(deployment: Deployment, services: Sequence[Service], *, wants_roles: bool = False) -> bool:
-    """Make what is missing, safe to repeat; returns whether the services have roles of their own.
+    """Create what is missing; safe to repeat. Returns whether the services have their own roles.
 
-    They have none where the operator may not make any, unless they are wanted: then that is an error. Raises OSError and
+    Without the right to create roles there are none, or an error if they are required. Raises OSError and
     asyncpg.PostgresError.
     """
     connection = await _connect(deployment.backends.database_url)
@@ -54,7 +54,7 @@ _EXISTS = "select true from pg_database where datname = $1"
 
 
 async def _connect(url: str) -> asyncpg.Connection:
-    """Patient with a server that is not there yet, and not with one that will never do."""
+    """Retry while the server starts; fail at once on permanent errors."""
     deadline = monotonic() + _SERVER_SECONDS
     while True:
         try:
@@ -78,18 +78,18 @@ async def _make_owned(connection: asyncpg.Connection, name: str, password: str) 
     is_role = await connection.fetchval("select true from pg_roles where rolname = $1", name)
     await run(connection, f"{'alter' if is_role else 'create'} role %I login", name)
     await run(connection, "alter role %I password %L", name, password)
-    # One service must not take the connections of the others.
+    # One service must not use up the connections of the others.
     third = await connection.fetchval("select current_setting('max_connections')::int / 3")
     await run(connection, f"alter role %I connection limit {third}", name)
-    # Only a member may give a database away to a role; a superuser is one of all.
+    # Only a member of a role may make it the owner of a database; a superuser is a member of all.
     await run(connection, "grant %I to current_user", name)
     await _make(connection, name)
     await run(connection, "alter database %1$I owner to %1$I", name)
     await run(connection, "revoke connect, temporary on database %I from public", name)
 
 
-# What was made before services had roles belongs to the operator. Sequences of columns go with their tables, and what an
-# extension brought stays its own.
+# Objects from before services had roles belong to the operator. Sequences of columns follow their tables, and the objects of an
+# extension are not changed.
 _FOREIGN = """
 select format('alter %s %s owner to %I', kind, name, $1::text) from (
   select case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
@@ -115,7 +115,7 @@ where nspname not like 'pg\\_%' and nspname not in ('information_schema', 'publi
 
 
 async def _hand_over(url: str, role: str) -> None:
-    """Make the role the owner of all that is in its database."""
+    """Make the role the owner of all objects in its database."""
     connection = await Target.of(url).connect("crm prepare")
     try:
         async with connection.transaction():
@@ -131,5 +131,5 @@ async def _execute(connection: asyncpg.Connection, statements: Iterable[str]) ->
 
 
 async def run(connection: asyncpg.Connection, template: str, *words: str) -> None:
-    """Run a statement that takes no parameters, with the words quoted by the server itself."""
+    """Run a statement that cannot have parameters; the server quotes the values."""
     await connection.execute(await connection.fetchval("select format($1, variadic $2::text[])", template, list(words)))

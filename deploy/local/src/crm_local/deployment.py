@@ -1,4 +1,4 @@
-"""A suite by its servers and what each service is given: the one that runs from a home, or the one the environment describes."""
+"""A deployment of the suite: its servers and the credentials of each service, from a home or from the environment."""
 
 import os
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from crm_local.suite import SERVICES, Backends, Service, database_name, in_datab
 
 @dataclass(frozen=True)
 class Deployment:
-    """The operator's view; `own_database` and `own_broker` are what a service gets to see of it."""
+    """The operator's view; `own_database` and `own_broker` are the view of a service."""
 
     instance: str
     backends: Backends
     password_of: Callable[[str], str]
     """The password of a service, as a role of PostgreSQL and as a user of the broker."""
     has_roles: bool = True
-    """Whether each service has a role of its own; without the right to make roles they share the operator's."""
+    """Whether each service has its own role; without the right to create roles they share the operator's."""
 
     @classmethod
     def find(cls, home: Home) -> "Deployment":
-        """The environment's where CRM_SERVICE_PASSWORDS is set, else the home's. Raises NotReady or ValueError."""
+        """The environment's if CRM_SERVICE_PASSWORDS is set, else the home's. Raises NotReady or ValueError."""
         if secret("CRM_SERVICE_PASSWORDS"):
             return cls.of_environment()
         state = home.state()
@@ -40,14 +40,14 @@ class Deployment:
 
     @classmethod
     def of_home(cls, home: Home, instance: str, backends: Backends) -> "Deployment":
-        """One whose passwords derive from the secret that the home keeps for its operator."""
+        """A deployment whose passwords are derived from the operator secret of the home."""
         return cls(instance, backends, partial(derived, home.operator_secret(), "password"), home.has_roles())
 
     @classmethod
     def of_environment(cls) -> "Deployment":
-        """What CRM_INSTANCE, DATABASE_URL, AMQP_URL and AMQP_MANAGEMENT_URL say, which are all needed.
+        """The deployment of CRM_INSTANCE, DATABASE_URL, AMQP_URL and AMQP_MANAGEMENT_URL; all are required.
 
-        DATABASE_DIRECT_URL goes before DATABASE_URL: what an operator does needs sessions, so it goes past a pooler.
+        DATABASE_DIRECT_URL takes precedence over DATABASE_URL: operator commands need sessions, so they bypass a pooler.
         CRM_SERVICE_PASSWORDS (`sales=…,identity=…`) must name every service. Raises ValueError with what is missing.
         """
         database = "DATABASE_DIRECT_URL" if secret("DATABASE_DIRECT_URL") else "DATABASE_URL"
@@ -66,7 +66,7 @@ class Deployment:
         return cls(told["CRM_INSTANCE"], backends, passwords.__getitem__)
 
     def with_roles(self, has_roles: bool) -> "Deployment":
-        """The same, known to have roles or not."""
+        """A copy that has roles or not."""
         return replace(self, has_roles=has_roles)
 
     def database(self, service: Service) -> str:
@@ -74,14 +74,14 @@ class Deployment:
         return in_database(self.backends.database_url, database_name(self.instance, service))
 
     def own_database(self, service: Service) -> str:
-        """The service's URL of its database: as its own role, where it has one."""
+        """The service's URL of its database, with its own role if it has one."""
         if not self.has_roles:
             return self.database(service)
         role = database_name(self.instance, service)
         return as_role(self.database(service), role, self.password_of(service.name))
 
     def own_broker(self, service: Service) -> str:
-        """The broker as the service may use it: as its own user, where there is a management API to make one."""
+        """The service's URL of the broker, with its own user if there is a management API."""
         if not self.backends.amqp_management_url:
             return self.backends.amqp_url
         user = user_of(service.name, self.backends.amqp_url)

@@ -1,8 +1,8 @@
-"""Where the services' packages are entered: what each must offer to be run from here.
+"""The entry points that each service's package must provide.
 
-`crm_<service>.main.run()` serves the api and `crm_<service>.worker.run()` the worker, both until SIGTERM, and from `app` and
-`WORK` of the same modules comes one process that does both;
-`crm_<service>.setup.run()` migrates and seeds the database; `crm_<service>.consumers.CONSUMERS` says what it listens to.
+`crm_<service>.main.run()` serves the api and `crm_<service>.worker.run()` runs the worker, both until SIGTERM. `app` and
+`WORK` of the same modules make one process that does both;
+`crm_<service>.setup.run()` migrates and seeds the database; `crm_<service>.consumers.CONSUMERS` declares its consumers.
 All read their settings from the environment when called, and start no thread, loop or connection when imported: they are
 imported before the fork.
 """
@@ -27,8 +27,8 @@ def preload(services: Sequence[Service]) -> None:
     for service in services:
         for module in (*_MODULES, "consumers"):
             import_module(f"{service.package}.{module}")
-    # Every process would otherwise configure all mapped classes for itself: 8 MiB each, and a good part of its start.
-    # Imported here only, for the commands that fork nothing.
+    # Otherwise every process would configure all mapped classes itself: 8 MiB each, and a large part of its start.
+    # Imported here, because commands that do not fork do not need it.
     import_module("sqlalchemy.orm").configure_mappers()
     if threading.active_count() > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())
@@ -36,7 +36,7 @@ def preload(services: Sequence[Service]) -> None:
 
 
 def serve(service: Service, role: Role) -> None:
-    """Run a service in this process until it is told to end, with the exit code it returns."""
+    """Run a service in this process until SIGTERM; returns its exit code."""
     main, worker = (import_module(f"{service.package}.{module}") for module in _MODULES)
     if role == "all":
         sys.exit(import_module("crm_kit.worker.combined").run_combined(main.app, worker.WORK))
@@ -44,29 +44,29 @@ def serve(service: Service, role: Role) -> None:
 
 
 def set_up(service: Service) -> None:
-    """Bring the database that DATABASE_URL names to what this release needs, and seed it."""
+    """Migrate the database of DATABASE_URL to this release, and seed it."""
     import_module(f"{service.package}.setup").run()
 
 
 def routing_keys(service: Service) -> tuple[str, ...]:
-    """What the service's queue is bound to."""
+    """The bindings of the service's queue."""
     return consumers(service).routing_keys()
 
 
 def consumers(service: Service) -> "Consumers":
-    """What the service listens to."""
+    """The consumers of the service."""
     found: Consumers = import_module(f"{service.package}.consumers").CONSUMERS
     return found
 
 
 def definition(service: Service) -> "Definition":
-    """What the service tells the kit about itself."""
+    """The kit's definition of the service."""
     found: Definition = import_module(f"{service.package}.app").SERVICE
     return found
 
 
 def newest_revision(service: Service) -> str:
-    """The newest revision of the service's database that this release knows."""
+    """The newest revision of the service's database in this release."""
     revision: str = import_module("crm_kit.schema.migrations").head_of(definition(service).migrations)
     return revision
 

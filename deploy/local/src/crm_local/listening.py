@@ -1,7 +1,7 @@
-"""The sockets on which the suite listens, held by the supervisor for as long as it runs (ADR 47).
+"""The listening sockets of the suite, which the supervisor holds while it runs (ADR 47).
 
-Each process gets its own by inheritance. So nobody is refused while a process ends and another begins: who connects
-meanwhile waits in the socket's queue.
+Each process inherits its own. While one process ends and another begins, nobody is refused: new connections
+wait in the socket's queue.
 """
 
 import socket
@@ -9,7 +9,7 @@ import socket
 from crm_local.ports import LOOPBACK
 
 BACKLOG = 2048
-"""Connections that may wait, as in uvicorn."""
+"""Length of the queue of connections, as in uvicorn."""
 
 
 class Listeners:
@@ -19,7 +19,7 @@ class Listeners:
         self._sockets: dict[str, socket.socket] = {}
 
     def open(self, name: str, port: int) -> None:
-        """Listen on a loopback port from now on. Raises OSError when somebody else does."""
+        """Listen on a loopback port. Raises OSError if the port is in use."""
         listener = socket.socket()
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,11 +31,11 @@ class Listeners:
         self._sockets[name] = listener
 
     def descriptor(self, name: str) -> int:
-        """The number by which the process of this name, and every fork, knows its socket."""
+        """The file descriptor of the socket in the process of this name and in every fork."""
         return self._sockets[name].fileno()
 
     def keep_only(self, name: str) -> None:
-        """In a forked process: close what is others' to accept."""
+        """In a forked process: close the sockets of other processes."""
         for other, listener in self._sockets.items():
             if other != name:
                 listener.close()
@@ -46,7 +46,7 @@ class Listeners:
         return [listener.fileno() for listener in self._sockets.values()]
 
     def close(self) -> None:
-        """Listen no more: whoever connects is refused once the processes have ended, too."""
+        """Stop listening: connections are refused once the processes have ended too."""
         for listener in self._sockets.values():
             listener.close()
         self._sockets.clear()

@@ -1,7 +1,7 @@
-"""Which processes still answer: a hung one neither dies nor works, so nobody but its neighbours notices.
+"""Finds hung processes: a hung process neither exits nor works, so the supervisor must ask.
 
-Everything is asked at once and waited for together, so that a look takes two seconds at most however many are hung. No
-connection outlives the look: the supervisor forks at any time.
+All processes are asked at the same time, so that a check takes at most two seconds however many are hung. No
+connection outlives the check, because the supervisor forks at any time.
 """
 
 import os
@@ -16,9 +16,9 @@ from crm_kit.clock import monotonic
 
 ANSWER_SECONDS = 2.0
 MISSES = 3
-"""As many looks in a row without an answer mean that a process hangs."""
+"""Number of checks in a row without an answer after which a process counts as hung."""
 START_MISSES = 18
-"""As many more are forgiven to one that has not answered yet: it is starting, a database may be recovering."""
+"""Additional checks for a process that has not answered yet: it is starting, or a database is recovering."""
 
 QUESTIONS: Mapping[str, bytes] = {
     "http": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
@@ -30,20 +30,20 @@ QUESTIONS: Mapping[str, bytes] = {
 
 
 def seconds_between_looks() -> float:
-    """CRM_LIVENESS_SECONDS, 10 unless set; 0 never looks. Raises ValueError when it is no number."""
+    """CRM_LIVENESS_SECONDS, 10 unless set; 0 disables the checks. Raises ValueError if it is not a number."""
     return float(os.environ.get("CRM_LIVENESS_SECONDS") or 10)
 
 
 @dataclass
 class Liveness:
-    """Counts, for each process, the looks in a row that it did not answer. Those of the first look have been ready."""
+    """Counts the unanswered checks in a row of each process. The processes of the first check have been ready."""
 
     every: float
     _due_at: float = 0.0
     _missed: dict[tuple[str, int], int] | None = None
 
     def hung(self, asked: Mapping[tuple[str, int], str]) -> list[tuple[str, int]]:
-        """Of these processes, by name and pid, with their URLs: those that hang. Looks only when it is time to."""
+        """The hung ones of these processes, by name and pid with their URLs. Checks only when it is due."""
         if not self.every or monotonic() < self._due_at:
             return []
         answered = _answering(asked)
@@ -60,7 +60,7 @@ def _answering(asked: Mapping[tuple[str, int], str]) -> set[tuple[str, int]]:
         for one, url in asked.items():
             parts = urlsplit(url)
             try:
-                # The kernel of this machine accepts for a process that does not.
+                # The kernel accepts connections even if the process does not.
                 connection = socket.create_connection((parts.hostname, parts.port), timeout=ANSWER_SECONDS)
                 stack.callback(connection.close)
                 connection.sendall(QUESTIONS[parts.scheme])

@@ -11,11 +11,11 @@ from crm_local.state import CHECKOUT
 def run(upgrade: bool) -> int:
     """Write requirements.lock from the workspace's pyprojects; newer versions of everything with `upgrade`.
 
-    Versions are taken from uv.lock where that is (it is not in the repository), else they are the newest that fit.
+    Versions come from uv.lock if it exists (it is not in the repository); otherwise they are the newest that fit.
     """
     uv = shutil.which("uv") or str(Path(sys.prefix) / "bootstrap" / "bin" / "uv")
     resolve = [uv, "lock", "--quiet", *(["--upgrade"] if upgrade else [])]
-    # No index address: where packages come from is each machine's own matter, and hashes say that they are the same.
+    # No index address: each machine chooses its index, and hashes ensure the same packages.
     export = [uv, "export", "--quiet", "--frozen", "--no-header", "--no-annotate", "--no-emit-index-url"]
     target = ["--format", "requirements.txt", "--output-file", "requirements.lock"]
     for argv in (resolve, [*export, *target]):

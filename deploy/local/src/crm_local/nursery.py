@@ -1,8 +1,8 @@
-"""A process that imports the services as they are on disk now, and forks theirs from it.
+"""A process that imports the current code of the services from disk and forks their processes.
 
-`up` itself goes on with the code of its start. At each `crm restart` it starts a nursery, whose forks share its memory
-as those of `up` do. A fork is made an orphan at once, so that it becomes the child of the supervisor, which reaps it and
-starts it again like its own. The nursery ends when the supervisor lets go of it; where it dies before, another begins.
+`up` itself keeps the code of its start. At each `crm restart` it starts a nursery, whose forks share its memory
+as those of `up` do. The parent of a fork ends at once, so that the fork becomes a child of the supervisor, which reaps and
+restarts it like its own. The nursery ends when the supervisor closes its connection; if it dies earlier, another one starts.
 """
 
 import ctypes
@@ -33,7 +33,7 @@ _OURS: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 
 
 def _leave_to_the_supervisor() -> None:
-    # A nursery ends when its socket is closed, and a fork that had it, too, would keep it alive.
+    # A nursery ends when its socket is closed, and a fork that inherited it would keep it open.
     for ours in list(_OURS):
         ours.close()
 
@@ -42,7 +42,7 @@ os.register_at_fork(after_in_child=_leave_to_the_supervisor)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what a child of ours leaves behind (Linux). Raises OSError where that cannot be had."""
+    """Become the parent of orphaned descendants (Linux). Raises OSError where this is not supported."""
     if not sys.platform.startswith("linux"):
         raise OSError("a restart one by one needs Linux: use down and up")
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
@@ -50,7 +50,7 @@ def adopt_orphans() -> None:
 
 
 class Nursery:
-    """The supervisor's side: start one, wait until it is ready, then have it fork. It ends when this is no longer used."""
+    """The supervisor's side: starts a nursery, waits until it is ready, and makes it fork. The nursery ends with this object."""
 
     def __init__(self, services: Sequence[Service], listeners: Sequence[int], log: Path) -> None:
         adopt_orphans()
@@ -68,7 +68,7 @@ class Nursery:
             self._ours.send(json.dumps([(one.name, one.package) for one in self._services]).encode())
 
     def is_ready(self) -> bool:
-        """Whether it has imported everything. Raises OSError when it ended instead."""
+        """Whether it has imported everything. Raises OSError if it has ended."""
         if not self._is_ready:
             try:
                 said = self._ours.recv(_LONGEST)
@@ -81,9 +81,9 @@ class Nursery:
         return True
 
     def fork(self, name: str, service: Service, role: Role, log: Path, env: Mapping[str, str], fd: int) -> ProcessRef:
-        """A process of a service; `fd` (-1: none) is where it tells that it is ready.
+        """Fork a process of a service, which reports its readiness on `fd` (-1: not at all).
 
-        Raises OSError. Where the nursery is what failed, another one begins, and serves a later call.
+        Raises OSError. If the nursery itself failed, another one starts and serves a later call.
         """
         order = [name, service.name, service.package, role, str(log), dict(env)]
         try:
@@ -94,7 +94,7 @@ class Nursery:
             raise
         except OSError as error:
             said = self._retire()
-            with suppress(OSError):  # the next call finds that there is none
+            with suppress(OSError):  # the next call detects that it has ended
                 self._begin()
             if not said:
                 raise OSError(f"the nursery failed ({error}); another one begins") from error
@@ -110,9 +110,9 @@ class Nursery:
         return said
 
     def _retire(self) -> bytes:
-        """Let go of it, so that no later order gets its answer. Returns what it answered at the last moment."""
+        """Close the connection, so that no later request gets this answer. Returns an answer that has just arrived."""
         with self._ours as ours, suppress(OSError):
-            # From now on the nursery sees that it is not heard, and ends what it has just forked.
+            # Now the nursery detects the closed connection, and ends its latest fork.
             ours.shutdown(socket.SHUT_RD)
             ours.setblocking(False)
             return ours.recv(_LONGEST) if self._is_ready else b""
@@ -121,7 +121,7 @@ class Nursery:
 
 @dataclass(frozen=True)
 class Born:
-    """A program whose processes a nursery forks."""
+    """A program whose processes are forked by a nursery."""
 
     nursery: Nursery
     name: str
@@ -144,7 +144,7 @@ def _become(control: int, listeners: Sequence[int]) -> None:
 
 
 def main(control: socket.socket, listeners: Sequence[int]) -> None:
-    """Fork what is ordered until the supervisor closes its end."""
+    """Fork on request until the supervisor closes its end."""
     entrypoints.preload([Service(*pair) for pair in json.loads(control.recv(_LONGEST))])
     gc.collect()
     gc.freeze()
@@ -186,7 +186,7 @@ def _orphan(order: list[Any], descriptors: Sequence[int], not_its_own: Sequence[
 
 
 def _end(born: bytes) -> None:
-    """Nobody knows of it, so nobody would supervise it."""
+    """End a fork that the supervisor does not know, because nobody would supervise it."""
     if born:
         with suppress(ProcessLookupError):
             os.kill(int(born), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a Prometheus beside this machine's suite needs: which ports to read, and our rules."""
+"""The configuration of a Prometheus for the suite on this machine: its ports and our rules."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ RULES = CHECKOUT / "deploy" / "observability" / "prometheus"
 
 
 def write_configuration(path: Path, urls: Mapping[str, str]) -> None:
-    """Write a configuration of Prometheus for these processes, by name with the URL of their figures."""
+    """Write a Prometheus configuration for these processes, by name with the URL of their metrics."""
     path.write_text(json.dumps(configuration(urls), indent=2))
 
 
 def configuration(urls: Mapping[str, str]) -> dict[str, Any]:
-    """The same as data. It is JSON, which Prometheus reads as the YAML that it is, too."""
+    """The configuration as data. The file is JSON, which is valid YAML for Prometheus."""
     targets = [{"targets": [urlsplit(url).netloc], "labels": {"process": name}} for name, url in urls.items()]
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},

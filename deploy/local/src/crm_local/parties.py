@@ -1,4 +1,4 @@
-"""The services of a deployment as an operator has them in hand, to compare and rebuild what they have of each other."""
+"""The services of a deployment for an operator, to compare and rebuild their copies of each other's records."""
 
 from collections.abc import Mapping
 

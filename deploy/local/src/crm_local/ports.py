@@ -1,4 +1,4 @@
-"""Loopback ports for everything that was not told where to listen."""
+"""Chooses loopback ports for processes without a configured port."""
 
 import contextlib
 import random
@@ -6,13 +6,13 @@ import socket
 
 LOOPBACK = "127.0.0.1"
 
-# Below Linux's ephemeral range (32768 and up): a port kept in the state must still be ours tomorrow, and no outgoing
-# connection may have borrowed it meanwhile.
+# Below Linux's ephemeral range (32768 and up): a stored port must be available at the next start, and no outgoing
+# connection may use it in the meantime.
 _LOWEST, _HIGHEST = 20_000, 31_999
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Whether nobody listens on the port. A port left in TIME_WAIT counts as free, as it does for servers."""
+    """Whether the port is free. A port in TIME_WAIT counts as free, as for servers."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -25,7 +25,7 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 def choose(count: int, avoid: frozenset[int] = frozenset()) -> list[int]:
     """Distinct free loopback ports, none of `avoid`.
 
-    All are held until the last is chosen, so that two suites that choose at the same moment rarely meet.
+    All are bound until the last is chosen, so that two suites that choose at the same time rarely conflict.
     """
     chosen: list[int] = []
     with contextlib.ExitStack() as held:

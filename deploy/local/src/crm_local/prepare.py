@@ -1,4 +1,4 @@
-"""What must be there before the first service starts: databases, their schema, the vhost and what is declared in it.
+"""Prepares databases, their schema, the vhost and its declarations before the first service starts.
 
 Runs in a forked child of the supervisor, because it opens connections.
 """
@@ -25,9 +25,9 @@ _SERVER_SECONDS = 90
 
 
 def prepare(home: Home, suite: Suite, instances: Sequence[Instance], deployment: Deployment) -> None:
-    """Do all of it; safe to repeat. Exits with the reason when something cannot be done.
+    """Prepare everything; safe to repeat. Exits with the reason if a step fails.
 
-    Whether the services have roles of their own is noted in the home, for the process that starts them.
+    Stores in the home whether the services have their own roles, for the process that starts them.
     """
     by_name = {instance.command.name: instance for instance in instances}
     if "postgres" in by_name:

@@ -1,11 +1,11 @@
-"""Asking processes how they are, over HTTP on loopback."""
+"""Health checks of processes, over HTTP on loopback."""
 
 import http.client
 from urllib.parse import urlsplit
 
 
 def ready(url: str, timeout: float = 2.0) -> tuple[bool, str]:
-    """Whether `/readyz` below the URL answers 200, and what it said or why it could not be asked."""
+    """Whether `/readyz` below the URL answers 200, with its answer or the error."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:

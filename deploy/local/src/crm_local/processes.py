@@ -1,4 +1,4 @@
-"""Processes that can be found again, and stopped, without ever hitting somebody else's."""
+"""Identifies processes reliably, so that only our own are stopped."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from crm_local.accounts import Account
 
 @dataclass(frozen=True)
 class ProcessRef:
-    """A process by pid and start time: a pid alone may belong to a stranger by now."""
+    """A process by pid and start time, because the pid alone may belong to another process by now."""
 
     pid: int
     started: str
@@ -30,7 +30,7 @@ class ProcessRef:
 
     @classmethod
     def of_child(cls, pid: int) -> "ProcessRef":
-        """A child of ours that we have not reaped, be it dead already."""
+        """A child that was not reaped yet, running or dead."""
         started = start_time(pid, even_dead=True)
         if started is None:
             raise ProcessLookupError(pid)
@@ -41,7 +41,7 @@ class ProcessRef:
         return start_time(self.pid) == self.started
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to exactly this process; nothing happens when it is gone."""
+        """Send a signal to exactly this process; does nothing if it has ended."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -49,7 +49,7 @@ class ProcessRef:
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run in a session of its own, so that it and all it starts can be stopped together."""
+    """A program that runs in its own session, so that it can be stopped together with its children."""
 
     name: str
     argv: tuple[str, ...]
@@ -74,7 +74,7 @@ class Command:
                 group=self.account.gid if self.account else None,
                 extra_groups=[] if self.account else None,
             )
-        # Whoever started it reaps it by waitpid or stops it by its reference; Popen's own bookkeeping would only warn.
+        # The caller reaps it by waitpid or stops it by its reference; Popen's bookkeeping would only warn.
         process.returncode = 0
         return ProcessRef.of_child(process.pid)
 

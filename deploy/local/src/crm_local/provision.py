@@ -1,7 +1,7 @@
-"""`crm provision`: what must be there before the first service starts, for services that others start.
+"""`crm provision`: prepares the servers for services that are started elsewhere.
 
-Safe to repeat. Each service gets a database that it owns, as a role of its own, and a user of the broker with the
-rights that it needs.
+Safe to repeat. Each service gets its own role, a database that the role owns, and a broker user with the
+necessary rights.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         try:
             asyncio.run(databases.check_capacity(deployment, SERVICES))
         except TooFew as reason:
-            # How many of each there will be, and whether a pooler stands between, is for whoever starts them to say.
+            # The number of processes and the use of a pooler are not known here.
             print(f"warning: {reason}", flush=True)
         asyncio.run(databases.make(deployment, SERVICES, wants_roles=True))
         management_url = deployment.backends.amqp_management_url

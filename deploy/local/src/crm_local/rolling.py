@@ -1,7 +1,7 @@
-"""`crm restart`: word that is left for the supervisor in the home, and what it tells of its work.
+"""`crm restart`: requests to the supervisor through files in the home, and its progress.
 
 `restart/<id>.json` names the processes, SIGUSR1 makes the supervisor look, and it writes `restart/<id>.log`, whose last
-line says how it ended. Files, because the supervisor is to hold no connections.
+line says how it ended. Files are used because the supervisor must not have connections.
 """
 
 import json
@@ -21,9 +21,9 @@ _LOOK_SECONDS = 0.1
 
 
 def restart(home: Home, wanted: Sequence[str], say: Callable[[str], None]) -> bool:
-    """Have processes, or both of a service, replaced one by one; all when none is named. Whether all were.
+    """Replace processes, or both of a service, one by one; all if none is named. Returns whether all were replaced.
 
-    Raises NotReady when nothing runs, ValueError for a name that is none.
+    Raises NotReady if nothing runs, ValueError for an unknown name.
     """
     state = home.state()
     if state is None or not state.supervisor.alive():
@@ -42,7 +42,7 @@ def restart(home: Home, wanted: Sequence[str], say: Callable[[str], None]) -> bo
     try:
         shown = 0
         while True:
-            # Asked before the file is read, so that a last word is not missed.
+            # Checked before the file is read, so that the last line is not missed.
             ended = not state.supervisor.alive()
             lines = told.read_text().splitlines() if told.exists() else []
             for line in lines[shown:]:
@@ -77,12 +77,12 @@ class Request:
     _lines: list[str] = field(default_factory=list)
 
     def tell(self, *lines: str) -> bool:
-        """Add to what is told; whether all of that has been written, see `write`."""
+        """Add a line; returns whether everything was written, see `write`."""
         self._lines += lines
         return self.write()
 
     def write(self) -> bool:
-        """Write what was told. False on a full disk: try again."""
+        """Write the lines. Returns False on a full disk; try again."""
         with suppress(OSError):
             self._log.write_text("".join(f"{line}\n" for line in self._lines))
             return True
@@ -90,7 +90,7 @@ class Request:
 
 
 def requests(home: Home) -> Iterable[Request]:
-    """What was asked for, oldest first; each is taken away when it is reached."""
+    """The requests, oldest first; each is deleted when it is reached."""
     for path in sorted(_folder(home).glob("*.json")):
         with suppress(FileNotFoundError):
             processes = json.loads(path.read_text())
@@ -99,7 +99,7 @@ def requests(home: Home) -> Iterable[Request]:
 
 
 def forget(home: Home) -> None:
-    """What was asked of an earlier run."""
+    """Delete the requests to an earlier run."""
     for path in _folder(home).glob("*"):
         path.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""Logs that do not grow without bound, also those of programs that hold their log open for life.
+"""Limits the size of logs, also of programs that keep their log open.
 
-A log past its size is copied to `.log.1` and cut: its writers append, so they go on at the new end. What they write
-between the copy and the cut is lost, a few lines at most; in return no program has to know.
+A log that is too large is copied to `.log.1` and truncated. Its writers append, so they continue at the new end. Lines that are
+written between copy and truncation are lost, a few at most; in return no program has to support rotation.
 """
 
 import os
@@ -10,24 +10,24 @@ from pathlib import Path
 
 
 def most_bytes() -> int:
-    """CRM_LOG_BYTES, 20 MiB unless set: the size past which a log is begun anew. Raises ValueError when it is no number."""
+    """CRM_LOG_BYTES, 20 MiB unless set: the size at which a log is rotated. Raises ValueError if it is not a number."""
     return int(os.environ.get("CRM_LOG_BYTES") or 20 * 1024 * 1024)
 
 
 def kept(log: Path) -> Path:
-    """Where the part before the present one is."""
+    """The path of the rotated part."""
     return log.with_suffix(".log.1")
 
 
 def begin_anew(log: Path) -> Path:
-    """Each run begins its logs anew, and keeps the one before."""
+    """Start new logs for a run, and keep the previous ones."""
     if log.exists():
         log.rename(kept(log))
     return log
 
 
 def bound(log: Path, most: int) -> None:
-    """Cut the log when it has more bytes than `most`. Where the disk is too full for a copy, the older part is given up."""
+    """Rotate the log if it has more bytes than `most`. If the disk is too full for a copy, the older part is dropped."""
     try:
         if log.stat().st_size <= most:
             return
