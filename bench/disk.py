@@ -14,9 +14,9 @@ KEYS: Final = 1_000_000
 
 TABLES: Final[Mapping[str, Sequence[str]]] = {
     "sales": ("outbox", "audit", "lead"),
-    "activities": ("inbox", "inbox_position", "timeline_event", "record_ref"),
-    "marketing": ("inbox", "lead_ref"),
-    "insights": ("inbox", "lead_ref"),
+    "activities": ("timeline_event", "record_ref"),
+    "marketing": ("lead_ref",),
+    "insights": ("lead_ref",),
 }
 """What grows with the events of leads. A lead that is made is one event."""
 
