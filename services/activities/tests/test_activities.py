@@ -4,18 +4,25 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from crm_activities.activity.model import Activity
+from crm_activities.activity.routes import ACTIVITIES
 from crm_activities.activity.types import REMINDERS, TYPES
 from crm_activities.tables import ENTITIES
 from crm_activities.worker import TIMERS
 from crm_contracts.catalogue import entity_for
 from crm_contracts.sales import AccountCreated, LeadCreated
-from crm_kit.access.privileges import Depth, Principal
+from crm_kit.access.privileges import Depth, Principal, UnitTree
 from crm_kit.events.timers import TimerLoop
 from crm_kit.process.runtime import Runtime
-from crm_kit.testing import Client, announced, principal
+from crm_kit.records.listing import Query, query_records
+from crm_kit.testing import Client, announced, naively_covers, principal
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
 
 API = "/api/v1"
 ME = UUID("01900000-0000-7000-8000-0000000000aa")
@@ -124,6 +131,65 @@ async def test_activities_are_seen_by_the_privilege_on_their_type(client: Client
     assert ([item["type"] for item in mixed["items"]], mixed["count"]) == (["task", "task"], 2)
     refused = await client_for(principal(privileges={})).get(f"{API}/activities")
     assert (refused.status, refused.problem) == (403, "forbidden")
+
+
+UNITS = [UUID(int=n) for n in range(1, 5)]
+PARENTS = {UNITS[0]: None, UNITS[1]: UNITS[0], UNITS[2]: UNITS[1], UNITS[3]: UNITS[0]}
+OWNERS = [ME, *(UUID(int=n) for n in range(101, 104))]
+OWNED = st.lists(st.tuples(st.sampled_from(OWNERS), st.sampled_from(UNITS)), min_size=6, max_size=6)
+DEPTHS = st.fixed_dictionaries({kind: st.sampled_from(Depth) for kind in TYPES})
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    owned=OWNED,
+    depths=DEPTHS.filter(lambda found: any(found.values())),
+    unit=st.sampled_from(UNITS),
+    teams=st.sets(st.sampled_from(OWNERS[1:])),
+    limit=st.integers(1, 4),
+)
+async def test_a_list_of_all_types_is_what_the_depth_on_each_type_covers(
+    runtime: Runtime,
+    client: Client,
+    rows: Any,
+    owned: list[tuple[UUID, UUID]],
+    depths: dict[str, Depth],
+    unit: UUID,
+    teams: set[UUID],
+    limit: int,
+) -> None:
+    known = await rows("select id, type from activity")
+    if not known:
+        for n in range(len(owned)):
+            await made(client, sorted(TYPES)[n % len(TYPES)])
+        known = await rows("select id, type from activity")
+    async with runtime.db.begin() as conn:
+        for (record_id, kind), (owner, its_unit) in zip(known, owned, strict=True):
+            await conn.exec_driver_sql(
+                f"update {kind} set owner_id = $2, business_unit_id = $3 where id = $1",  # noqa: S608  # a table of ours
+                (record_id, owner, its_unit),
+            )
+    held = {kind: f"0{int(depth)}000" for kind, depth in depths.items()}
+    caller = principal(id=ME, unit=unit, teams=tuple(teams), privileges=held)
+    runtime.directory.tree = UnitTree(PARENTS)
+    expected = {
+        record_id
+        for (record_id, kind), row in zip(known, owned, strict=True)
+        if naively_covers(caller, kind, *row, PARENTS)
+    }
+    found: list[UUID] = []
+    query: Query | None = Query(limit=limit, count="exact")
+    while query is not None:
+        uow = UnitOfWork(runtime, caller, Cause("a test"))
+        try:
+            page = orjson.loads((await query_records(uow, ACTIVITIES, query)).body)
+        finally:
+            await uow.close()
+        found += [UUID(item["id"]) for item in page["items"]]
+        assert page["count"] == len(expected)
+        query = query.model_copy(update={"after": page["next"]}) if page["next"] else None
+    assert len(found) == len(expected)
+    assert set(found) == expected
 
 
 async def test_a_timeline_shows_every_type_by_its_privilege(

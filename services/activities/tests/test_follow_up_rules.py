@@ -17,7 +17,8 @@ from crm_contracts.service import CasePriority, CaseResolved, CaseType
 from crm_kit.access.privileges import Depth
 from crm_kit.errors import InvalidValue
 from crm_kit.process.runtime import Runtime
-from crm_kit.records.filtering import Filterable, Parameters
+from crm_kit.records.filtering import Filterable
+from crm_kit.store.parameters import Parameters
 from crm_kit.testing import Client, principal
 
 RULES = "/api/v1/follow-up-rules"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from crm_activities.projections.names import NAMELESS, NAMES
 from crm_activities.projections.record_ref import RecordRef, refer_to_any
-from crm_activities.timeline.reach import Reach
 from crm_contracts.catalogue import all_entities, all_events
 from crm_contracts.sales import (
     AccountCreated,
@@ -31,15 +30,16 @@ from crm_contracts.sales import (
 )
 from crm_contracts.samples import sample
 from crm_contracts.types import RefInput
+from crm_kit.access.by_type import ReachByType
 from crm_kit.access.privileges import Depth, Principal, UnitTree
 from crm_kit.copies.referring import may_read
 from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.received import Message
 from crm_kit.process.runtime import Runtime
-from crm_kit.records.filtering import Parameters
+from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import new_id
-from crm_kit.testing import principal
+from crm_kit.testing import naively_covers, principal
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 
@@ -232,16 +232,22 @@ async def test_sql_and_python_agree_on_who_reads_what(
         RecordRef(id=id_, version=1, type=kind, owner_id=owner, business_unit_id=unit if owner else None, deleted=gone)
         for kind, owner, unit, gone, id_ in refs
     ]
+    expected = {
+        one.id
+        for one in copies
+        if depths.get(one.type) == "4"
+        or (not one.deleted and naively_covers(caller, one.type, one.owner_id, one.business_unit_id, TREE))
+    }
     uow = asking(runtime, caller)
-    expected = {one.id for one in copies if may_read(uow, one)}
+    assert {one.id for one in copies if may_read(uow, one)} == expected
     parameters = Parameters()
     values = ", ".join(
         f"({parameters.add(c.id, 'uuid')}, {parameters.add(c.type, 'text')}, {parameters.add(c.owner_id, 'uuid')},"
         f" {parameters.add(c.business_unit_id, 'uuid')}, {parameters.add(c.deleted, 'boolean')})"
         for c in copies
     )
-    reach = Reach(caller, tree, parameters)
-    condition = f"{reach.organization('r')} or not r.deleted and {reach.narrower('r')}"
+    reach = ReachByType(caller, tree, parameters)
+    condition = f"{reach.everything('r')} or not r.deleted and {reach.some('r')}"
     sql = f"select id from (values {values}) r (id, type, owner_id, business_unit_id, deleted) where {condition}"  # noqa: S608  # only placeholders
     async with runtime.db.autocommit() as conn:
         found = await conn.exec_driver_sql(sql, tuple(parameters.values))

@@ -108,7 +108,7 @@ def reached(state: State, user_id: UUID, rows: list[Row]) -> Iterator[tuple[Row,
     caller = Principal(user_id, "user", holder.unit, tuple(holder.teams), holder.grants)
     for row in rows:
         for privilege in PRIVILEGES:
-            if caller.covers("lead", privilege, *row, tree):
+            if caller.reach("lead", privilege, tree).covers(*row):
                 yield row, privilege
 
 
@@ -178,4 +178,4 @@ def test_a_set_of_rows_is_what_the_services_let_through(state: State, depth: Dep
         tree = UnitTree(state.parents)
         for owner, unit in {*state.owners(), *state.former}:
             among = found.everything or unit in found.units or (owner, unit) in found.owned
-            assert among == caller.covers("lead", Privilege.READ, owner, unit, tree)
+            assert among == caller.reach("lead", Privilege.READ, tree).covers(owner, unit)

@@ -15,18 +15,22 @@ from sqlalchemy import select
 
 from crm_contracts.filters import AllOf, AnyOf, Filter, Not, Op, Term, as_json
 from crm_contracts.money import Money
+from crm_kit.access.by_type import ReachByType
 from crm_kit.access.privileges import (
     Depth,
     Principal,
     Privilege,
     UnitTree,
-    visible,
 )
+from crm_kit.errors import Forbidden, NotFound, UnknownReference
 from crm_kit.process.runtime import Runtime
 from crm_kit.records import pages as pages_
-from crm_kit.records.listing import Query, query_records
+from crm_kit.records.listing import Query, query_records, readable_after
+from crm_kit.records.references import refer_all
+from crm_kit.store.database import fetch
+from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import new_id
-from crm_kit.testing import Client, People, principal
+from crm_kit.testing import Client, People, naively_covers, principal
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 
@@ -64,26 +68,17 @@ CALLER = st.builds(
 )
 
 
-def naively_covers(caller: Principal, tool: dict[str, Any], parents: tuple[int | None, ...]) -> bool:
-    """The rule of api.md, word by word and without any of the kit's code."""
-    depth = int(caller.privileges["tool"][1])
-    mine = tool["owner_id"] == caller.id or tool["owner_id"] in caller.teams
-    above: list[UUID] = []
-    unit: int | None = UNITS.index(tool["business_unit_id"])
-    while unit is not None:
-        above.append(UNITS[unit])
-        unit = parents[unit]
-    return [
-        False,
-        mine,
-        mine or tool["business_unit_id"] == caller.unit,
-        mine or caller.unit in above,
-        True,
-    ][depth]
+def parents_of(above: tuple[int | None, ...]) -> dict[UUID, UUID | None]:
+    return {UNITS[n]: None if parent is None else UNITS[parent] for n, parent in enumerate(above)}
+
+
+def covered(caller: Principal, tool: dict[str, Any], above: tuple[int | None, ...]) -> bool:
+    """What the rule of the specification says of a tool."""
+    return naively_covers(caller, "tool", tool["owner_id"], tool["business_unit_id"], parents_of(above))
 
 
 def tree_of(parents: tuple[int | None, ...]) -> UnitTree:
-    return UnitTree({UNITS[n]: None if parent is None else UNITS[parent] for n, parent in enumerate(parents)})
+    return UnitTree(parents_of(parents))
 
 
 async def refill(runtime: Runtime, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -111,6 +106,39 @@ async def pages(runtime: Runtime, caller: Principal, query: Query) -> tuple[list
         query = query.model_copy(update={"after": page["next"]})
 
 
+async def read_one_by_one(runtime: Runtime, caller: Principal, made: list[dict[str, Any]]) -> set[UUID]:
+    """Whatever may be read, may be referred to, alone and in a list; and nothing else."""
+    found = set()
+    for tool in made:
+        uow = UnitOfWork(runtime, caller, Cause("a test"))
+        try:
+            found.add((await uow.read(Tool, tool["id"])).id)
+            await refer_all(uow, Tool, {tool["id"]: "/tool_ids/0"})
+            await uow.refer(Tool, tool["id"], "/tool_id")
+        except (NotFound, Forbidden):
+            with pytest.raises(UnknownReference):
+                await refer_all(uow, Tool, {tool["id"]: "/tool_ids/0"})
+            with pytest.raises(UnknownReference):
+                await uow.refer(Tool, tool["id"], "/tool_id")
+        finally:
+            await uow.close()
+    return found
+
+
+async def looked_through(runtime: Runtime, caller: Principal, size: int) -> list[UUID]:
+    """What somebody who looks through the whole table finds, a stretch at a time."""
+    uow = UnitOfWork(runtime, caller, Cause("a test"))
+    ids: list[UUID] = []
+    position = None
+    try:
+        while rows := await readable_after(uow, TOOLS, position, size):
+            ids += [row["id"] for row in rows]
+            position = [rows[-1]["created_at"].isoformat(), str(ids[-1])]
+    finally:
+        await uow.close()
+    return ids
+
+
 @OFTEN
 @given(tools=st.lists(TOOL, max_size=12), caller=CALLER, parents=TREE, limit=st.integers(1, 5), down=st.booleans())
 async def test_a_list_shows_exactly_what_the_caller_covers(
@@ -118,21 +146,27 @@ async def test_a_list_shows_exactly_what_the_caller_covers(
 ) -> None:
     made = await refill(runtime, tools)
     tree = runtime.directory.tree = tree_of(parents)
-    expected = {tool["id"] for tool in made if naively_covers(caller, tool, parents)}
-    assert {
-        tool["id"]
-        for tool in made
-        if caller.covers("tool", Privilege.READ, tool["owner_id"], tool["business_unit_id"], tree)
-    } == expected
+    expected = {tool["id"] for tool in made if covered(caller, tool, parents)}
+    reach = caller.reach(Tool, Privilege.READ, tree)
+    assert {tool["id"] for tool in made if reach.covers(tool["owner_id"], tool["business_unit_id"])} == expected
+    values, by_type = Parameters(), Parameters()
+    condition, types = reach.bound(values).covers(), ReachByType(caller, tree, by_type)
+    typed = f"{types.everything('t')} or {types.some('t')}"
+    of_all = f"select t.id from (select 'tool' as type, tool.* from tool) t where {typed}"  # noqa: S608  # placeholders
     async with runtime.db.autocommit() as conn:
-        rows = await conn.execute(select(Tool.id).where(visible(Tool, caller, tree)))
-        assert set(rows.scalars()) == expected
-    if caller.depth("tool", Privilege.READ) is not Depth.NONE:
-        found, count = await pages(
-            runtime, caller, Query(limit=limit, sort=("-" if down else "") + "created_at", count="exact")
-        )
-        assert len(found) == len(set(found)) == count
-        assert set(found) == expected
+        assert set((await conn.execute(select(Tool.id).where(reach.predicate(Tool)))).scalars()) == expected
+        as_text = await fetch(conn, f"select t.id from tool t where {condition}", values.values)  # noqa: S608  # placeholders
+        assert {row[0] for row in as_text} == expected
+        assert {row[0] for row in await fetch(conn, of_all, by_type.values)} == expected
+    assert await read_one_by_one(runtime, caller, made) == expected
+    if reach.nothing:
+        return
+    assert await looked_through(runtime, caller, limit) == sorted(expected)
+    found, count = await pages(
+        runtime, caller, Query(limit=limit, sort=("-" if down else "") + "created_at", count="exact")
+    )
+    assert len(found) == len(set(found)) == count
+    assert set(found) == expected
 
 
 def sort_key(name: str) -> Callable[[dict[str, Any]], Any]:
@@ -189,7 +223,7 @@ async def test_however_a_page_is_found_it_is_the_same(
     runtime.directory.tree = tree_of(parents)
     if caller.depth("tool", Privilege.READ) is Depth.NONE:
         return
-    mine = [tool for tool in made if naively_covers(caller, tool, parents) and only in (None, tool["sharp"])]
+    mine = [tool for tool in made if covered(caller, tool, parents) and only in (None, tool["sharp"])]
     wanted = None if only is None else {"field": "sharp", "op": "eq", "value": only}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pages_, "LEAST", bound)

@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from crm_activities.projections.record_ref import RecordRef, find_refs
-from crm_activities.timeline.reach import Reach
 from crm_activities.timeline.titles import title_of
+from crm_kit.access.by_type import ReachByType
 from crm_kit.copies.referring import may_read
 from crm_kit.copies.survivors import merged
 from crm_kit.errors import NotFound
-from crm_kit.records.filtering import Parameters
 from crm_kit.records.listing import cursors_of
+from crm_kit.store.parameters import Parameters
 from crm_kit.store.presenter import Named, without_name
 from crm_kit.work.uow import UnitOfWork
 
@@ -28,14 +28,14 @@ with recursive story as (
     f.owner_id as record_owner, f.business_unit_id as record_unit
   from followed f cross join lateral (
     select e.* from timeline_event e where e.record_id = f.id {event_after} order by e.at desc, e.id desc limit {size}
-  ) e where {organization} or not f.deleted and {narrower})
+  ) e where {everything} or not f.deleted and {some})
   union all
   (select t.id, 'activity', t.type, t.happened_at, t.subject, t.created_by::text, json_build_object(
       'status', t.status, 'status_reason', t.status_reason, 'priority', t.priority, 'due_at', t.due_at,
       'completed_at', t.completed_at, 'owner_type', t.owner_type, 'owner_id', t.owner_id)::jsonb,
     f.id, f.type, f.name, f.deleted, f.owner_id, f.business_unit_id
   from followed f cross join lateral (
-    select t.* from activity t where t.regarding_id = f.id and ({activity_organization} or {activity_narrower})
+    select t.* from activity t where t.regarding_id = f.id and ({activity_everything} or {activity_some})
     {activity_after} order by t.happened_at desc, t.id desc limit {size}
   ) t)
 )
@@ -63,16 +63,16 @@ async def timeline_page(
             f"({parameters.add(datetime.fromisoformat(at), 'timestamptz')}, {parameters.add(UUID(last), 'uuid')})"
         )
         event_after, activity_after = f"and (e.at, e.id) < {position}", f"and (t.happened_at, t.id) < {position}"
-    reach = Reach(uow.principal, uow.runtime.directory.tree, parameters)
+    reach = ReachByType(uow.principal, uow.runtime.directory.tree, parameters)
     sql = PAGE_SQL.format(
         regarding=parameters.add(readable, "uuid[]"),
         size=parameters.add(limit + 1, "int"),
         event_after=event_after,
         activity_after=activity_after,
-        organization=reach.organization("f"),
-        narrower=reach.narrower("f"),
-        activity_organization=reach.organization("t"),
-        activity_narrower=reach.narrower("t"),
+        everything=reach.everything("f"),
+        some=reach.some("f"),
+        activity_everything=reach.everything("t"),
+        activity_some=reach.some("t"),
     )
 
     async def read() -> Sequence[Any]:

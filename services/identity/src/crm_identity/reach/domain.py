@@ -88,7 +88,7 @@ class Gap:
 
 
 def rows_of(holder: Holder, depth: Depth, world: World) -> Rows:
-    """The rows that a depth reaches from where the holder stands: the same rule as ``Principal.covers``."""
+    """The rows that a depth reaches from where the holder stands: the same rule as ``crm_kit.access.reach``."""
     match depth:
         case Depth.NONE:
             return Rows()

@@ -8,7 +8,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.money import round_half_up
 from crm_contracts.sales import LEAD, OPPORTUNITY
 from crm_insights.funnel.selection import Selection, condition, may_read
-from crm_kit.records.filtering import Parameters
+from crm_kit.store.parameters import Parameters
 from crm_kit.work.uow import UnitOfWork
 
 # One statement, so that all parts are of the same instant. A stage is further than another by its place in the order

@@ -5,11 +5,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.access import Depth, Privilege
 from crm_contracts.types import Date
-from crm_kit.access.privileges import units_of
 from crm_kit.errors import DomainError
-from crm_kit.records.filtering import Parameters
+from crm_kit.store.parameters import Parameters
 from crm_kit.work.uow import UnitOfWork
 
 
@@ -40,12 +38,12 @@ class Selection(BaseModel):
 
 def may_read(uow: UnitOfWork, entity: str) -> bool:
     """Whether the caller may read any record of this entity at all."""
-    return uow.principal.depth(entity, Privilege.READ) is not Depth.NONE
+    return not uow.reach(entity).nothing
 
 
 def condition(uow: UnitOfWork, entity: str, selection: Selection, parameters: Parameters) -> str:
     """The selection as SQL about the rows of one projection, which have an owner, a unit, a campaign and a creation."""
-    terms = ["not deleted", *_reach(uow, entity, parameters)]
+    terms = ["not deleted", uow.reach(entity).bound(parameters).covers(row="")]
     for column in ("owner_id", "business_unit_id", "campaign_id"):
         if (wanted := getattr(selection, column)) is not None:
             terms.append(f"{column} = {parameters.add(wanted, 'uuid')}")
@@ -54,18 +52,6 @@ def condition(uow: UnitOfWork, entity: str, selection: Selection, parameters: Pa
     if selection.period_to is not None:
         terms.append(f"created_at < {_midnight(uow, selection.period_to, 1, parameters)}")
     return " and ".join(terms)
-
-
-def _reach(uow: UnitOfWork, entity: str, parameters: Parameters) -> list[str]:
-    """The depth rule of ``crm_kit.access.privileges`` for copies of others' records."""
-    depth = uow.principal.depth(entity, Privilege.READ)
-    if depth is Depth.ORGANIZATION:
-        return []
-    if depth is Depth.NONE:
-        return ["false"]
-    mine = f"owner_id = any({parameters.add(list(uow.principal.owners), 'uuid[]')})"
-    units = units_of(uow.principal, depth, uow.runtime.directory.tree)
-    return [f"({mine} or business_unit_id = any({parameters.add(units, 'uuid[]')}))" if units else mine]
 
 
 def _midnight(uow: UnitOfWork, day: date, later: int, parameters: Parameters) -> str:

@@ -7,7 +7,6 @@ from sqlalchemy import and_, func, select
 
 from crm_contracts.access import Privilege
 from crm_contracts.money import exponent
-from crm_kit.access.privileges import visible
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.domain import win_rate
 from crm_sales.competitor.model import Competitor
@@ -31,7 +30,7 @@ async def figures_of(uow: UnitOfWork, competitor: Competitor) -> dict[str, Any]:
             func.coalesce(func.sum(deal.estimated_value_base_amount).filter(lost_to_it), 0).label("lost_value"),
         )
         .where(deal.competitor_ids.contains([competitor.id]))
-        .where(visible(Opportunity, uow.principal, uow.runtime.directory.tree))
+        .where(uow.reach(Opportunity).predicate(Opportunity))
     )
     async with uow.slowly("Try again when less is going on."):
         found = (await uow.execute(counted)).one()

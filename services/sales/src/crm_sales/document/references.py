@@ -8,7 +8,6 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from crm_contracts.access import Privilege
 from crm_kit.errors import Forbidden, InvalidValue, Merged, NotFound, UnknownReference
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
@@ -26,7 +25,7 @@ async def deal_of(uow: UnitOfWork, opportunity_id: UUID, pointer: str = "/opport
         deal = await uow.load(Opportunity, opportunity_id)
     except NotFound:
         raise UnknownReference(pointer, Opportunity.entity()) from None
-    if not uow.principal.covers_record(Privilege.READ, deal, uow.runtime.directory.tree):
+    if not uow.reach(Opportunity).covers_record(deal):
         raise UnknownReference(pointer, Opportunity.entity())
     return deal
 

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.records.filtering import Parameters
 from crm_kit.store.database import fetch
+from crm_kit.store.parameters import Parameters
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.duplicates.likeness import Likeness, Somebody, likeness_of

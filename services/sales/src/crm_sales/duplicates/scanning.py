@@ -14,12 +14,12 @@ from typing import Any
 from fastapi.responses import Response
 from sqlalchemy.exc import DBAPIError
 
-from crm_contracts.access import Depth, Privilege
+from crm_contracts.access import Privilege
 from crm_kit import clock
 from crm_kit.records.answers import READ_HEADERS
-from crm_kit.records.filtering import Parameters
-from crm_kit.records.listing import Listing, covered, cursors_of, readable_after
+from crm_kit.records.listing import Listing, cursors_of, readable_after
 from crm_kit.store.outages import ran_out_of_time
+from crm_kit.store.parameters import Parameters
 from crm_kit.store.presenter import to_json
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.duplicates.finding import OF_THE_SAME_ENTITY, Match, Target, find
@@ -42,12 +42,12 @@ async def scan_duplicates(
     uow: UnitOfWork, entity: type[Somebody], listing: Listing, limit: int, after: str | None, *, names: bool
 ) -> Response:
     """The next records that have likely duplicates among their own kind."""
-    depth = uow.principal.require(entity.entity(), Privilege.READ)
+    uow.principal.require(entity.entity(), Privilege.READ)
     target = OF_THE_SAME_ENTITY[entity]
     if not names:
         target = replace(target, similar="false")
     async with uow.slowly("Leave the names out: names=false."):
-        return await _scan(uow, entity, listing, limit, after, target, depth)
+        return await _scan(uow, entity, listing, limit, after, target)
 
 
 async def _scan(
@@ -57,7 +57,6 @@ async def _scan(
     limit: int,
     after: str | None,
     target: Target,
-    depth: Depth,
 ) -> Response:
     cursors, scope = cursors_of(uow), f"duplicates of {target} for {uow.principal.id}".encode()
     position = None if after is None else cursors.read(after, scope)
@@ -70,7 +69,7 @@ async def _scan(
         records = [entity.from_row(row) for row in rows]
         try:
             async with asyncio.timeout(LONGEST_SECONDS) as patience:
-                partners = await _partners(uow, target, entity, records, depth)
+                partners = await _partners(uow, target, entity, records)
         except (TimeoutError, DBAPIError) as error:
             if not (patience.expired() or ran_out_of_time(error)):
                 raise
@@ -79,7 +78,7 @@ async def _scan(
                 # What follows has names that are far more common: the next request begins there, with one record.
                 return _page(items, cursors.write(position, scope), scanned, unnamed)
             unnamed += len(records)
-            partners = await _partners(uow, replace(target, similar="false"), entity, records, depth)
+            partners = await _partners(uow, replace(target, similar="false"), entity, records)
         await uow.let_go()
         for number, record in enumerate(records):
             scanned += 1
@@ -97,7 +96,7 @@ async def _scan(
 
 
 async def _partners(
-    uow: UnitOfWork, target: Target, entity: type[Somebody], records: Sequence[Somebody], depth: Depth
+    uow: UnitOfWork, target: Target, entity: type[Somebody], records: Sequence[Somebody]
 ) -> Mapping[int, list[Match]]:
     """The likely duplicates of a step's records. A pair whose two sides the caller reads comes with the older one; one
     whose other side is hidden comes with the side that is looked through."""
@@ -107,7 +106,7 @@ async def _partners(
         if is_compared(record) and not (likeness := likeness_of(record)).empty
     ]
     parameters = Parameters()
-    reach = covered(uow, entity, depth, parameters)
+    reach = uow.reach(entity).bound(parameters).covers()
     younger = f"((t.created_at, t.id) > (p.at, p.id) or not {reach})"
     found: dict[int, list[Match]] = defaultdict(list)
     conn = await uow.connection()

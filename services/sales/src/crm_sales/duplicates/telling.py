@@ -37,5 +37,4 @@ def told(uow: UnitOfWork, match: Match) -> dict[str, Any]:
 
 def readable(uow: UnitOfWork, match: Match) -> bool:
     """Whether the caller may read what was found."""
-    tree = uow.runtime.directory.tree
-    return uow.principal.covers(match.type, Privilege.READ, match.owner_id, match.business_unit_id, tree)
+    return uow.reach(match.type).covers(match.owner_id, match.business_unit_id)

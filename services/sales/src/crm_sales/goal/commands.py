@@ -134,8 +134,7 @@ async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | 
         goal.goal_owner_type = goal.goal_owner_id = None
     elif (wanted.type, wanted.id) != (goal.goal_owner_type, goal.goal_owner_id):
         found = await refer_to_principal(uow, wanted.type, wanted.id, "/goal_owner/id")
-        tree = uow.runtime.directory.tree
-        if not uow.principal.covers(Goal.entity(), privilege, wanted.id, found.unit, tree):
+        if not uow.reach(Goal, privilege).covers(wanted.id, found.unit):
             message = f"Choose another goal owner: your privilege on goals does not reach this {wanted.type}."
             raise InvalidValue("/goal_owner/id", "beyond-reach", message)
         goal.goal_owner_type, goal.goal_owner_id = wanted.type, wanted.id

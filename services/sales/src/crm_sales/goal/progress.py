@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from crm_contracts.access import Privilege
 from crm_contracts.money import MAX_INTEGER_DIGITS, Money, exponent
 from crm_contracts.sales import GoalMetric
 from crm_kit.errors import DomainError
@@ -79,7 +78,8 @@ async def progress_of(uow: UnitOfWork, goal: Goal) -> dict[str, Any]:
     top, below = rows[0], rows[1:]
     children = [row for row in below if row["level"] == 1]
     handed_down = sum((Decimal(row["target"]) for row in children), Decimal(0))
-    readable = [row for row in below if _readable(uow, row)]
+    reach = uow.reach(Goal)
+    readable = [row for row in below if reach.covers(row["owner_id"], row["business_unit_id"])]
     measure = _measure(uow, goal)
     return {
         "metric": goal.metric,
@@ -134,11 +134,6 @@ def _owners(row: Mapping[str, Any]) -> frozenset[UUID]:
     if row["goal_owner_id"] is None:
         return frozenset()
     return frozenset([row["goal_owner_id"], *(row["members"] or ())])
-
-
-def _readable(uow: UnitOfWork, row: Mapping[str, Any]) -> bool:
-    tree = uow.runtime.directory.tree
-    return uow.principal.covers(Goal.entity(), Privilege.READ, row["owner_id"], row["business_unit_id"], tree)
 
 
 def _below(row: Mapping[str, Any], actual: Decimal, measure: "_Measure") -> dict[str, Any]:

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import Uuid, and_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from crm_contracts.access import Privilege
 from crm_contracts.money import Money
 from crm_contracts.sales import PricingMethod
 from crm_contracts.sales import VolumeBreak as BreakShape
@@ -58,7 +57,7 @@ async def prices_of(
     deleted or loses its price while a line with it is being written (ADR 17). Whether a product is sold today is
     ``Product.require_sold``; whether the price list is in force, ``require_price_list``.
     """
-    readable = uow.principal.covers(Product.entity(), Privilege.READ, None, None, uow.runtime.directory.tree)
+    readable = uow.reach(Product).everything
     if not product_ids or not readable:
         return {}
     await uow.transaction()

@@ -4,7 +4,6 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from crm_contracts.access import Privilege
 from crm_kit.errors import UnknownReference
 from crm_kit.store.record import stored_columns
 from crm_kit.work.uow import UnitOfWork
@@ -23,7 +22,7 @@ async def hold_product(uow: UnitOfWork, product_id: UUID, pointer: str) -> Produ
 
     422 ``unknown-reference`` with the pointer when there is none that the caller may read.
     """
-    readable = uow.principal.covers(Product.entity(), Privilege.READ, None, None, uow.runtime.directory.tree)
+    readable = uow.reach(Product).everything
     conn = await uow.transaction()
     row = (await conn.execute(HELD, {"id": product_id})).mappings().one_or_none() if readable else None
     if row is None:

@@ -6,7 +6,6 @@ from uuid import UUID
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Mapped
 
-from crm_contracts.access import Privilege
 from crm_contracts.envelope import Envelope
 from crm_kit.copies.projections import STUB_VERSION, Projected
 from crm_kit.errors import UnknownReference
@@ -36,11 +35,9 @@ async def refer_to_copy(
     if record_id is None:
         return
     rows = await uow.look_up(_by_id(model), {"id": record_id})
-    tree = uow.runtime.directory.tree
-    for row in rows:
-        if uow.principal.covers(kind, Privilege.READ, row["owner_id"], row["business_unit_id"], tree):
-            return
-    raise UnknownReference(pointer, kind)
+    reach = uow.reach(kind)
+    if not any(reach.covers(row["owner_id"], row["business_unit_id"]) for row in rows):
+        raise UnknownReference(pointer, kind)
 
 
 _SELECTS: dict[type[ReferableCopy], Select[Any]] = {}

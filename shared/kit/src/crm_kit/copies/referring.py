@@ -8,7 +8,6 @@ from sqlalchemy import String, Text, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.access import Depth, Privilege
 from crm_contracts.envelope import Envelope, parse_type
 from crm_kit.copies.declaring import Facts
 from crm_kit.copies.known import ReferableCopy, reach_told
@@ -69,11 +68,8 @@ async def find_copies(uow: UnitOfWork, model: type[C], record_ids: Set[UUID]) ->
 
 def may_read(uow: UnitOfWork, copy: RecordCopy) -> bool:
     """Does the caller's read on that type cover the record? Of a deleted one only at organisation depth, like history."""
-    principal = uow.principal
-    if copy.deleted:
-        return principal.depth(copy.type, Privilege.READ) is Depth.ORGANIZATION
-    tree = uow.runtime.directory.tree
-    return principal.covers(copy.type, Privilege.READ, copy.owner_id, copy.business_unit_id, tree)
+    reach = uow.reach(copy.type)
+    return reach.everything if copy.deleted else reach.covers(copy.owner_id, copy.business_unit_id)
 
 
 async def require_reference(uow: UnitOfWork, copy: C | None, kind: str, record_id: UUID, pointer: str) -> C:

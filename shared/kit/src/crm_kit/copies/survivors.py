@@ -5,7 +5,6 @@ from uuid import UUID
 
 from sqlalchemy.orm import Mapped
 
-from crm_contracts.access import Privilege
 from crm_contracts.envelope import Envelope
 from crm_kit.copies.projections import Projected
 from crm_kit.errors import Merged, MergedReference
@@ -50,10 +49,8 @@ async def merged_reference(
     uow: UnitOfWork, model: type[MergeableCopy], kind: str, record_id: UUID, pointer: str
 ) -> MergedReference:
     """What a reference to a merged record is refused with: it names the survivor to who may read that one."""
-    last, tree = await _last(uow, model, record_id), uow.runtime.directory.tree
-    readable = last.version > 0 and uow.principal.covers(
-        kind, Privilege.READ, last.owner_id, last.business_unit_id, tree
-    )
+    last = await _last(uow, model, record_id)
+    readable = last.version > 0 and uow.reach(kind).covers(last.owner_id, last.business_unit_id)
     return MergedReference(pointer, kind, Merged(kind, last.id).members["survivor"] if readable else None)
 
 

@@ -13,8 +13,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from crm_contracts.access import Privilege
-from crm_kit.access.privileges import Principal
-from crm_kit.process.runtime import Runtime
 from crm_kit.store.presenter import (
     NOTHING,
     Presenter,
@@ -67,22 +65,30 @@ def has_actions(entity: type[Record]) -> bool:
     return issubclass(entity, Stateful | OwnedRecord)
 
 
-def allowed_actions(record: type[Record], values: dict[str, Any], principal: Principal, runtime: Runtime) -> list[str]:
-    """The moves from here that the caller holds the privilege for."""
-    entity, tree = record.entity(), runtime.directory.tree
-    owner, unit = values.get("owner_id"), values.get("business_unit_id")
-    actions: list[str] = []
-    if issubclass(record, Stateful) and principal.covers(entity, Privilege.WRITE, owner, unit, tree):
-        actions += record.moves_from(values)
-    if owner is not None and principal.covers(entity, Privilege.ASSIGN, owner, unit, tree):
-        actions.append("assign")
-    if (
-        issubclass(record, Mergeable)
-        and values["status"] in record.merges_from
-        and all(principal.covers(entity, needed, owner, unit, tree) for needed in (Privilege.WRITE, Privilege.DELETE))
-    ):
-        actions.append("merge")
-    return actions
+class Allowed:
+    """What the caller may do with records of one entity, beside edits of fields."""
+
+    def __init__(self, uow: UnitOfWork, entity: type[Record]) -> None:
+        self._entity = entity
+        self._writes, self._assigns, self._deletes = (
+            uow.reach(entity, privilege) for privilege in (Privilege.WRITE, Privilege.ASSIGN, Privilege.DELETE)
+        )
+
+    def actions(self, values: Mapping[str, Any]) -> list[str]:
+        """The moves from here that the caller holds the privilege for."""
+        entity, owner, unit = self._entity, values.get("owner_id"), values.get("business_unit_id")
+        writes = self._writes.covers(owner, unit)
+        actions = entity.moves_from(values) if writes and issubclass(entity, Stateful) else []
+        if owner is not None and self._assigns.covers(owner, unit):
+            actions = [*actions, "assign"]
+        if (
+            writes
+            and issubclass(entity, Mergeable)
+            and values["status"] in entity.merges_from
+            and self._deletes.covers(owner, unit)
+        ):
+            actions = [*actions, "merge"]
+        return actions
 
 
 async def shown(uow: UnitOfWork, record: Record) -> bytes:
@@ -97,7 +103,7 @@ async def shown(uow: UnitOfWork, record: Record) -> bytes:
         as_json = to_json(presenter.record(values, uow.names, hidden))
     if not has_actions(entity):
         return as_json
-    actions = allowed_actions(entity, values, uow.principal, uow.runtime)
+    actions = Allowed(uow, entity).actions(values)
     return as_json[:-1] + b',"allowed_actions":' + to_json(actions) + b"}"
 
 
@@ -161,13 +167,14 @@ async def items(
 ) -> list[dict[str, Any]]:
     """Rows as this caller sees them; with ``only``, just those fields. ``kinds`` are the entities of a view, by type."""
     await uow.learn(entity, rows, parts=True)
-    presenter, names, principal, runtime = presenter_of(entity), uow.names, uow.principal, uow.runtime
+    presenter, names = presenter_of(entity), uow.names
+    allowed = {kind: Allowed(uow, kind) for kind in (kinds.values() if kinds else [entity]) if has_actions(kind)}
     found = []
     for row in rows:
         body = presenter.record(row, names, _hidden(uow, presenter, row))
         kind = kinds[row["type"]] if kinds else entity
-        if has_actions(kind):
-            body["allowed_actions"] = allowed_actions(kind, row, principal, runtime)
+        if kind in allowed:
+            body["allowed_actions"] = allowed[kind].actions(row)
         found.append({field: body[field] for field in body if field in only} if only else body)
     return found
 

@@ -9,6 +9,7 @@ from sqlalchemy import Boolean, Date, Enum, Integer, Numeric, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 from crm_contracts.filters import AllOf, AnyOf, FieldType, Filter, FilterField, Not, Op, Term
+from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import Record
 
 COMPARE = {Op.EQ: "=", Op.NE: "<>", Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
@@ -22,18 +23,6 @@ CASTS = {
     FieldType.INTEGER: "bigint",
     FieldType.BOOLEAN: "boolean",
 }
-
-
-class Parameters:
-    """Collects values and hands out their placeholders."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-
-    def add(self, value: Any, cast: str) -> str:
-        """The placeholder of a value, with its type said, so that one text always has one plan."""
-        self.values.append(value)
-        return f"${len(self.values)}::{cast}"
 
 
 @dataclass(frozen=True, slots=True)

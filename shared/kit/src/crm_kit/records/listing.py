@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Numeric, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from crm_contracts.access import Depth, Privilege
+from crm_contracts.access import Privilege
 from crm_contracts.filters import (
     MAX_TERMS,
     RESERVED,
@@ -26,16 +26,16 @@ from crm_contracts.filters import (
     parse_query_params,
 )
 from crm_contracts.types import form
-from crm_kit.access.privileges import units_of
+from crm_kit.access.reach import Reach
 from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.records.answers import items
 from crm_kit.records.answers import page as page_of
 from crm_kit.records.cursor import Cursors
-from crm_kit.records.filtering import Below, Filterable, Parameters, Virtual, escaped, filterable
-from crm_kit.records.pages import Order, Page, Reach, Tables, read_page
+from crm_kit.records.filtering import Below, Filterable, Virtual, escaped, filterable
+from crm_kit.records.pages import Order, Page, Tables, read_page
+from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import (
     Mergeable,
-    OwnedRecord,
     Record,
     stored_columns,
 )
@@ -181,11 +181,11 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
             order,
             (*_of_kinds(kinds, parameters), *conditions),
             tuple(branches),
-            _reach(uow, listing.entity, depth, parameters),
+            reach.bound(parameters),
             query.limit + 1,
             limit,
         )
-        for depth, kinds in reaches.items()
+        for reach, kinds in reaches.items()
     ]
 
     async def read() -> tuple[list[dict[str, Any]], int | None]:
@@ -219,14 +219,15 @@ NARROWER: Final = (
 )
 
 
-def _reaches(uow: UnitOfWork, listing: Listing) -> dict[Depth, list[str]]:
-    """How far the caller reads, with the entities of a view that are read that far; 403 when nothing is."""
+def _reaches(uow: UnitOfWork, listing: Listing) -> dict[Reach, list[str]]:
+    """The rows that the caller reads, with the entities of a view of which just these are read; 403 when nothing is."""
     if listing.kinds is None:
-        return {uow.principal.require(listing.entity.entity(), Privilege.READ): []}
-    reaches: dict[Depth, list[str]] = {}
-    for kind in listing.kinds:
-        reaches.setdefault(uow.principal.depth(kind, Privilege.READ), []).append(kind)
-    reaches.pop(Depth.NONE, None)
+        uow.principal.require(listing.entity.entity(), Privilege.READ)
+        return {uow.reach(listing.entity): []}
+    reaches: dict[Reach, list[str]] = {}
+    for name, kind in listing.kinds.items():
+        if not (reach := uow.reach(kind)).nothing:
+            reaches.setdefault(reach, []).append(name)
     if not reaches:
         raise Forbidden(Privilege.READ.value, listing.entity.entity())
     return reaches
@@ -262,27 +263,16 @@ def today(uow: UnitOfWork) -> date:
     return uow.now.astimezone(ZoneInfo(uow.runtime.directory.organization.time_zone)).date()
 
 
-def _reach(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> Reach | None:
-    """Whose rows a depth reaches; None for everybody's."""
-    if depth is Depth.ORGANIZATION:
-        return None
-    if not issubclass(entity, OwnedRecord):
-        return Reach(None, None)
-    owners = parameters.add(list(uow.principal.owners), "uuid[]")
-    units = units_of(uow.principal, depth, uow.runtime.directory.tree)
-    return Reach(owners, parameters.add(units, "uuid[]") if units else None)
-
-
 async def _count(
-    uow: UnitOfWork, listing: Listing, reaches: Mapping[Depth, list[str]], conditions: list[str], values: list[Any]
+    uow: UnitOfWork, listing: Listing, reaches: Mapping[Reach, list[str]], conditions: list[str], values: list[Any]
 ) -> int:
     parameters = Parameters()
     parameters.values.extend(values)
-    reach = [
-        " and ".join([*_of_kinds(kinds, parameters), covered(uow, listing.entity, depth, parameters)])
-        for depth, kinds in reaches.items()
+    reached = [
+        " and ".join([*_of_kinds(kinds, parameters), reach.bound(parameters).covers()])
+        for reach, kinds in reaches.items()
     ]
-    where = " and ".join([f"({' or '.join(reach)})", *conditions])
+    where = " and ".join([f"({' or '.join(reached)})", *conditions])
     sql = f"select count(*) from {listing.table} t where {where}"
     conn = await uow.connection()
     return int((await conn.exec_driver_sql(sql, tuple(parameters.values))).scalar_one())
@@ -295,23 +285,12 @@ async def readable_after(
     a whole table, a stretch at a time."""
     order, parameters = _order(listing, "created_at"), Parameters()
     branches = [""] if position is None else order.follows(position, parameters)
-    depth = uow.principal.require(listing.entity.entity(), Privilege.READ)
-    reach, limit = _reach(uow, listing.entity, depth, parameters), parameters.add(size, "int")
+    uow.principal.require(listing.entity.entity(), Privilege.READ)
+    reach, limit = uow.reach(listing.entity).bound(parameters), parameters.add(size, "int")
     page = Page(
         listing.table, listing.columns, order, tuple(_living(listing.entity)), tuple(branches), reach, size, limit
     )
     return await read_page(await uow.connection(), [page], listing.tables, parameters)
-
-
-def covered(uow: UnitOfWork, entity: type[Record], depth: Depth, parameters: Parameters) -> str:
-    """The depth rule as SQL over rows ``t``."""
-    if depth is Depth.ORGANIZATION:
-        return "true"
-    if not issubclass(entity, OwnedRecord):
-        return "false"
-    owners = parameters.add(list(uow.principal.owners), "uuid[]")
-    units = parameters.add(units_of(uow.principal, depth, uow.runtime.directory.tree), "uuid[]")
-    return f"(t.owner_id = any({owners}) or t.business_unit_id = any({units}))"
 
 
 def _order(listing: Listing, sort: str) -> Order:

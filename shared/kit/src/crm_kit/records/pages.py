@@ -17,8 +17,9 @@ from uuid import UUID
 from sqlalchemy import Column, Index
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.records.filtering import Parameters
+from crm_kit.access.reach import BoundReach
 from crm_kit.store.database import fetch
+from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import Record
 
 LEAST: Final = 1000
@@ -62,32 +63,6 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """Whose rows, as parameters: arrays of owners and of business units. Without owners there are none."""
-
-    owners: str | None
-    units: str | None
-
-    @property
-    def sources(self) -> list[tuple[str, str]]:
-        """Where the rows come from: (FROM item, condition) for owners, and for units."""
-        if self.owners is None:
-            return [("", "false")]
-        sources = [(f"unnest({self.owners}) o (id)", "t.owner_id = o.id")]
-        if self.units is not None:
-            sources.append((f"unnest({self.units}) u (id)", "t.business_unit_id = u.id"))
-        return sources
-
-    @property
-    def covers(self) -> str:
-        """The condition on a row ``t``."""
-        if self.owners is None:
-            return "false"
-        mine = f"t.owner_id = any({self.owners})"
-        return mine if self.units is None else f"({mine} or t.business_unit_id = any({self.units}))"
-
-
-@dataclass(frozen=True, slots=True)
 class Tables:
     """The tables that a list reads."""
 
@@ -123,15 +98,14 @@ class Page:
     order: Order
     conditions: tuple[str, ...]
     branches: tuple[str, ...]
-    reach: Reach | None
-    """None reaches everything."""
+    reach: BoundReach
     size: int
     limit: str
     """``size``, as a parameter."""
 
     def by_sources(self, *, sorting: bool = False) -> str:
         """A page of each owner and unit, merged. ``sorting`` reads all that they have, whatever index has the order."""
-        sources = [("", "")] if self.reach is None else self.reach.sources
+        sources = self.reach.sources
         selects = []
         for branch in self.branches:
             for source, match in sources:
@@ -149,7 +123,6 @@ class Page:
 
     def by_counting(self, rows: str) -> str:
         """A page of what is reached, if that is no more than the bound: each row tells the bound and how many there are."""
-        assert self.reach is not None
         behind = f"({' or '.join(self.branches)})" if all(self.branches) else ""
         key = f'"{self.order.column}"'
         parts = [
@@ -169,9 +142,8 @@ class Page:
 
     def by_walking(self, most: int) -> str:
         """A page of what is reached of the next ``most`` rows in the order, whoever has them."""
-        assert self.reach is not None
         walk = f"select * from {self.table} t where {self.branches[0] or 'true'} order by {self.order.sql} limit {most}"
-        where = _where(self.reach.covers, *self.conditions)
+        where = _where(self.reach.covers(), *self.conditions)
         return f"select {self.columns} from ({walk}) t where {where} order by {self.order.sql} limit {self.limit}"
 
 
@@ -184,7 +156,7 @@ async def read_page(
 ) -> list[dict[str, Any]]:
     """The rows of a page, or of several with other reaches, merged into one."""
     first = pages[0]
-    if len(pages) == 1 and first.reach is not None and first.reach.owners and tables.two_ways(first.order.column):
+    if len(pages) == 1 and first.reach.owners is not None and tables.two_ways(first.order.column):
         return await _read_either_way(conn, first, tables, parameters)
     parts = [page.by_sources() for page in pages]
     sql = parts[0]

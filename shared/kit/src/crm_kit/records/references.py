@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from crm_contracts.access import Privilege
 from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
 from crm_kit.store.record import (
     Record,
@@ -35,9 +34,10 @@ async def refer_all(uow: UnitOfWork, entity: type[R], pointers: Mapping[UUID, st
     wanted = select(*(table.c[column] for column in stored_columns(entity))).where(table.c.id == ids.any_())
     rows = (await uow.execute(wanted.order_by(table.c.id).with_for_update(read=True))).mappings()
     found: dict[UUID, R] = {row["id"]: entity.from_row(dict(row)) for row in rows}
+    reach = uow.reach(entity)
     for record_id, pointer in pointers.items():
         record: Any = found.get(record_id)
-        if record is None or not uow.principal.covers_record(Privilege.READ, record, uow.runtime.directory.tree):
+        if record is None or not reach.covers_record(record):
             raise UnknownReference(pointer, entity.entity())
         if survivor_of(record) is not None:
             raise MergedReference(pointer, entity.entity(), None)

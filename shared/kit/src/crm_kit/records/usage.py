@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Text, Uuid, cast, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from crm_contracts.access import Privilege
 from crm_kit.errors import DomainError
 from crm_kit.store.record import OwnedRecord, Record
 from crm_kit.work.uow import UnitOfWork
@@ -60,6 +59,6 @@ def _refers(column: Any, record_id: UUID) -> ColumnElement[bool]:
 def shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:
     """One record of a problem's list, from its (entity, id, name, owner, unit): only hidden where the caller may not read it."""
     kind, record_id, name, owner, unit = row
-    if uow.principal.covers(kind, Privilege.READ, owner, unit, uow.runtime.directory.tree):
+    if uow.reach(kind).covers(owner, unit):
         return {"type": kind, "id": record_id, "name": name}
     return {"hidden": True}

@@ -15,6 +15,7 @@ from crm_kit.testing.client import Answer, Client
 from crm_kit.testing.counting import counted
 from crm_kit.testing.events import announced, emitted
 from crm_kit.testing.issuer import Issuer
+from crm_kit.testing.oracle import naively_covers
 from crm_kit.testing.people import People, grants, principal
 from crm_kit.testing.rabbit import Rabbit
 
@@ -28,5 +29,6 @@ __all__ = [
     "counted",
     "emitted",
     "grants",
+    "naively_covers",
     "principal",
 ]

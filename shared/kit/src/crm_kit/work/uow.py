@@ -23,7 +23,7 @@ from crm_contracts.envelope import (
     Envelope,
 )
 from crm_kit import clock
-from crm_kit.access.privileges import Principal
+from crm_kit.access.privileges import Principal, Reach
 from crm_kit.errors import (
     DomainError,
     Forbidden,
@@ -394,11 +394,14 @@ class UnitOfWork:
         """Take a record loaded and locked by the caller's own statement into this unit of work."""
         return self._locked.adopt(record)
 
+    def reach(self, entity: str | type[Record], privilege: Privilege = Privilege.READ) -> Reach:
+        """The rows of an entity that the caller reads, or that another privilege reaches."""
+        return self.principal.reach(entity, privilege, self.runtime.directory.tree)
+
     def _check(self, record: Record, privilege: Privilege) -> None:
-        tree = self.runtime.directory.tree
-        if privilege is not Privilege.READ and self.principal.covers_record(privilege, record, tree):
+        if privilege is not Privilege.READ and self.reach(type(record), privilege).covers_record(record):
             return
-        if not self.principal.covers_record(Privilege.READ, record, tree):
+        if not self.reach(type(record)).covers_record(record):
             raise NotFound(record.entity())
         if privilege is not Privilege.READ:
             raise OutOfReach(privilege.value, record.entity())
@@ -503,8 +506,8 @@ class UnitOfWork:
         for kind, record_id in targets:
             if self._reads_all(kind):
                 continue
-            named, tree = self.names.get(record_id, UNKNOWN), self.runtime.directory.tree
-            if not self.principal.covers(kind, Privilege.READ, named.owner, named.unit, tree):
+            named = self.names.get(record_id, UNKNOWN)
+            if not self.reach(kind).covers(named.owner, named.unit):
                 found.add(str(record_id))
         return found
 
