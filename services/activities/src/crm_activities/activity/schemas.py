@@ -9,16 +9,18 @@ MOST_PARTIES = 500
 
 
 class ActivityFields(BaseModel):
-    """The fields that clients write of every activity. Texts are trimmed; an empty one is null."""
+    """The fields that clients write of every activity. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
-    regarding: RefInput | None = Field(None, description="The record it is about: of any service, and readable by you.")
-    due_at: UtcDatetime | None = Field(None, description="When it should be done.")
-    priority: Priority = Field(Priority.NORMAL, description="How urgent it is.")
+    regarding: RefInput | None = Field(
+        None, description="The record that the activity is about, of any service; you must be able to read it."
+    )
+    due_at: UtcDatetime | None = Field(None, description="Due time.")
+    priority: Priority = Field(Priority.NORMAL, description="Priority.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
     remind_at: UtcDatetime | None = Field(
-        None, description="When to remind the owner; a moment gone by reminds at once."
+        None, description="When to remind the owner; a time in the past reminds at once."
     )
 
 
@@ -27,10 +29,10 @@ class PartyInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    role: PartyRole = Field(description="What they are in it.")
+    role: PartyRole = Field(description="Role of the party.")
     party: RefInput | None = Field(None, description="The record, readable by you.")
-    address: Maybe[ShortText] = Field(None, description="Address to reach them by.")
-    name: Personal[Maybe[ShortText]] = Field(None, description="How they are called; the record's name unless given.")
+    address: Maybe[ShortText] = Field(None, description="Telephone number or other address.")
+    name: Personal[Maybe[ShortText]] = Field(None, description="Name of the party; by default the record's name.")
 
 
 class Reschedule(BaseModel):
@@ -61,4 +63,4 @@ class ActivityRead(ListedActivity):
     regarding: Ref | HiddenRef | None = Field(
         description="The record it is about, of any service; `hidden` without its name where you may not read it."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

@@ -20,7 +20,7 @@ RULES = Listing(FollowUpRule, sortable=("created_at", "event_type"), default_sor
 
 @router.get("", response_model=Page[FollowUpRuleRecord], operation_id="list_follow_up_rules")
 async def list_follow_up_rules(request: Request, uow: Uow) -> Response:
-    """What is done by itself after which event: filter, page, sort by event_type or created_at."""
+    """Follow-up rules: filter, page, sort by event_type or created_at."""
     return await list_records(uow, RULES, request)
 
 
@@ -32,10 +32,11 @@ async def query_follow_up_rules(query: Query, uow: Uow) -> Response:
 
 @router.post("", response_model=FollowUpRuleRecord, status_code=201, operation_id="create_follow_up_rule")
 async def create_follow_up_rule(body: FollowUpRuleCreate, uow: Uow) -> Response:
-    """A new rule: after each event of this type whose record matches, a task for the record's owner, due after `days`.
+    """Create a rule: after each event of this type whose record matches, it creates a task for the record's owner, due after
+    `days`.
 
-    It is for events to come. 422 with the place in `filter` that breaks the grammar, or that names a field which is not to
-    be filtered (`unknown-field`).
+    It applies to later events. 422 with the place in `filter` that breaks the grammar, or that names a field without
+    filter (`unknown-field`).
     """
     return await created(uow, await commands.create_rule(uow, body), "follow-up-rules")
 
@@ -64,5 +65,5 @@ async def delete_follow_up_rule(rule_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{rule_id}/history", response_model=HistoryPage, operation_id="list_follow_up_rule_history")
 async def list_follow_up_rule_history(rule_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, FollowUpRule, rule_id, request)

@@ -48,7 +48,7 @@ class FollowUpRuleCreate(FollowUpRuleFields):
 
 
 class FollowUpRuleUpdate(FollowUpRuleFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears. `filter` is replaced as a whole."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `filter` is replaced as a whole."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"days": 10}]})
 

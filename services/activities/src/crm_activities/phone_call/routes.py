@@ -84,7 +84,7 @@ async def delete_phone_call(call_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{call_id}/history", response_model=HistoryPage, operation_id="list_phone_call_history")
 async def list_phone_call_history(call_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, PhoneCall, call_id, request)
 
 
@@ -92,35 +92,35 @@ async def list_phone_call_history(call_id: UUID, request: Request, uow: Uow) -> 
 async def complete_phone_call(
     call_id: UUID, uow: Uow, body: Annotated[PhoneCallComplete | None, Body()] = None
 ) -> Response:
-    """The call was made or received: `completed_at` is now. Read-only until reopened.
+    """Complete the call, made or received: `completed_at` is now. Read-only until reopened.
 
-    The status reason is `made` for an outgoing call and `received` for an incoming one, unless you say. What you tell of
-    the call beside it is set at once; the rules for times are those of a new one.
+    The status reason is `made` for an outgoing call and `received` for an incoming one, unless you send another. Other
+    fields that you send are set too; the rules for times are those of a new call.
     """
     return await one(uow, await commands.complete_phone_call(uow, call_id, body or PhoneCallComplete()))
 
 
 @router.post("/{call_id}/cancel", response_model=PhoneCallRead, operation_id="cancel_phone_call")
 async def cancel_phone_call(call_id: UUID, uow: Uow) -> Response:
-    """The call will not take place. Read-only until reopened."""
+    """Cancel the call. Read-only until reopened."""
     return await one(uow, await commands.cancel_phone_call(uow, call_id))
 
 
 @router.post("/{call_id}/reopen", response_model=PhoneCallRead, operation_id="reopen_phone_call")
 async def reopen_phone_call(call_id: UUID, uow: Uow) -> Response:
-    """There is something to say after all: open again, without `completed_at`; what was told of the call stays."""
+    """Reopen the call, without `completed_at`. The recorded facts of the call stay."""
     return await one(uow, await commands.reopen_phone_call(uow, call_id))
 
 
 @router.post("/{call_id}/reschedule", response_model=PhoneCallRead, operation_id="reschedule_phone_call")
 async def reschedule_phone_call(call_id: UUID, body: Reschedule, uow: Uow) -> Response:
-    """An open phone call is due at another time. The same time again keeps the version."""
+    """Change the due time of an open phone call. The same time keeps the version."""
     return await one(uow, await commands.reschedule_phone_call(uow, call_id, body))
 
 
 @router.post("/{call_id}/snooze", response_model=PhoneCallRead, operation_id="snooze_phone_call")
 async def snooze_phone_call(call_id: UUID, body: Snooze, uow: Uow) -> Response:
-    """Remind the owner of an open phone call again later; 422 `not-in-the-future` for a moment gone by."""
+    """Remind the owner of an open phone call again later; 422 `not-in-the-future` for a time in the past."""
     return await one(uow, await commands.snooze_phone_call(uow, call_id, body))
 
 

@@ -11,7 +11,7 @@ from crm_kit.phones import PhoneInput
 
 
 class CallPartyRecord(RefInput):
-    """Who takes part in a call, as clients write it."""
+    """A participant of a call, as clients write it."""
 
     type: Literal["account", "contact", "lead", "user"] = Field(
         description="`account`, `contact`, `lead` or `user`.", examples=["contact"]
@@ -29,11 +29,11 @@ class CallParty(PartyInput):
 
 
 class PhoneCallFields(ActivityFields):
-    """The fields of a phone call that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a phone call that clients write. Texts are trimmed; an empty text is null."""
 
-    direction: CallDirection = Field(CallDirection.OUTGOING, description="Whether we call or are called.")
+    direction: CallDirection = Field(CallDirection.OUTGOING, description="Direction of the call.")
     phone_number: Personal[Maybe[PhoneInput]] = Field(
-        None, description="Number of the other side in E.164, or a national one of the organisation's country."
+        None, description="Number of the other party in E.164, or in the national format of the organisation's country."
     )
     parties: list[CallParty] = Field(
         default_factory=list, max_length=MOST_PARTIES, description="Who calls and who is called; a patch replaces all."
@@ -46,8 +46,8 @@ class PhoneCallFields(ActivityFields):
         None,
         description="How long it took, in whole minutes; follows from `started_at` and `ended_at` when both are set.",
     )
-    left_voicemail: Flag = Field(False, description="True when a message was left instead of talking.")
-    outcome: Maybe[ShortText] = Field(None, description="What came of it, at most 200 characters.")
+    left_voicemail: Flag = Field(False, description="True if a voice message was left.")
+    outcome: Maybe[ShortText] = Field(None, description="Result of the call, at most 200 characters.")
 
 
 class PhoneCallCreate(PhoneCallFields):
@@ -71,7 +71,7 @@ class PhoneCallCreate(PhoneCallFields):
 
 
 class PhoneCallUpdate(PhoneCallFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"outcome": "Interested", "duration_minutes": 12}]})
 
@@ -101,8 +101,8 @@ class PhoneCallComplete(BaseModel):
     started_at: UtcDatetime | None = Field(None, description="When the call began.")
     ended_at: UtcDatetime | None = Field(None, description="When the call ended.")
     duration_minutes: Count | None = Field(None, description="How long it took, in whole minutes.")
-    left_voicemail: Flag = Field(False, description="True when a message was left instead of talking.")
-    outcome: Maybe[ShortText] = Field(None, description="What came of it, at most 200 characters.")
+    left_voicemail: Flag = Field(False, description="True if a voice message was left.")
+    outcome: Maybe[ShortText] = Field(None, description="Result of the call, at most 200 characters.")
 
 
 class PartyRead(Party):
@@ -123,4 +123,4 @@ class PhoneCallRead(PhoneCallRecord):
     parties: list[PartyRead] = Field(  # type: ignore[assignment]  # what is only read may say less than the record
         description="Who called and who was called. One whose record you may not read has no name of that record."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

@@ -74,55 +74,55 @@ async def delete_task(task_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{task_id}/history", response_model=HistoryPage, operation_id="list_task_history")
 async def list_task_history(task_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Task, task_id, request)
 
 
 @router.post("/{task_id}/start", response_model=TaskRead, operation_id="start_task")
 async def start_task(task_id: UUID, uow: Uow) -> Response:
-    """Somebody works on it: open → in_progress."""
+    """Start work on the task: open → in_progress."""
     return await one(uow, await commands.start_task(uow, task_id))
 
 
 @router.post("/{task_id}/wait", response_model=TaskRead, operation_id="wait_task")
 async def wait_task(task_id: UUID, uow: Uow) -> Response:
-    """Somebody else has to do something first: open → waiting."""
+    """Let the task wait for somebody else: open → waiting."""
     return await one(uow, await commands.wait_task(uow, task_id))
 
 
 @router.post("/{task_id}/defer", response_model=TaskRead, operation_id="defer_task")
 async def defer_task(task_id: UUID, uow: Uow) -> Response:
-    """Not now: open → deferred."""
+    """Defer the task: open → deferred."""
     return await one(uow, await commands.defer_task(uow, task_id))
 
 
 @router.post("/{task_id}/complete", response_model=TaskRead, operation_id="complete_task")
 async def complete_task(task_id: UUID, uow: Uow) -> Response:
-    """It is done: `completed_at` is now and `percent_complete` 100. Read-only until reopened."""
+    """Complete the task: `completed_at` is now and `percent_complete` 100. Read-only until reopened."""
     return await one(uow, await commands.complete_task(uow, task_id))
 
 
 @router.post("/{task_id}/cancel", response_model=TaskRead, operation_id="cancel_task")
 async def cancel_task(task_id: UUID, uow: Uow) -> Response:
-    """It will not be done. Read-only until reopened."""
+    """Cancel the task. Read-only until reopened."""
     return await one(uow, await commands.cancel_task(uow, task_id))
 
 
 @router.post("/{task_id}/reopen", response_model=TaskRead, operation_id="reopen_task")
 async def reopen_task(task_id: UUID, uow: Uow) -> Response:
-    """It is to be done after all: open again as not_started; work called done starts over at 0 percent."""
+    """Reopen the task as not_started. A completed task starts again at 0 percent."""
     return await one(uow, await commands.reopen_task(uow, task_id))
 
 
 @router.post("/{task_id}/reschedule", response_model=TaskRead, operation_id="reschedule_task")
 async def reschedule_task(task_id: UUID, body: Reschedule, uow: Uow) -> Response:
-    """An open task is due at another time. The same time again keeps the version."""
+    """Change the due time of an open task. The same time keeps the version."""
     return await one(uow, await commands.reschedule_task(uow, task_id, body))
 
 
 @router.post("/{task_id}/snooze", response_model=TaskRead, operation_id="snooze_task")
 async def snooze_task(task_id: UUID, body: Snooze, uow: Uow) -> Response:
-    """Remind the owner of an open task again later; 422 `not-in-the-future` for a moment gone by."""
+    """Remind the owner of an open task again later; 422 `not-in-the-future` for a time in the past."""
     return await one(uow, await commands.snooze_task(uow, task_id, body))
 
 

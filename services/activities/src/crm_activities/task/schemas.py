@@ -10,9 +10,9 @@ from crm_contracts.types import HiddenRef, Maybe, Percent, Ref, ShortText
 
 
 class TaskFields(ActivityFields):
-    """The fields of a task that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a task that clients write. Texts are trimmed; an empty text is null."""
 
-    percent_complete: Percent = Field(Decimal(0), description="How much is done in percent, 0 to 100.")
+    percent_complete: Percent = Field(Decimal(0), description="Progress in percent, 0 to 100.")
     category: Maybe[ShortText] = Field(None, description="Free category, at most 200 characters.")
 
 
@@ -31,7 +31,7 @@ class TaskCreate(TaskFields):
 
 
 class TaskUpdate(TaskFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"percent_complete": 40}]})
 
@@ -44,4 +44,4 @@ class TaskRead(TaskRecord):
     regarding: Ref | HiddenRef | None = Field(
         description="The record it is about, of any service; `hidden` without its name where you may not read it."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

@@ -35,13 +35,13 @@ async def list_timeline(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items per page, 1 to 200.")] = DEFAULT_PAGE,
     after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")] = None,
 ) -> Response:
-    """The story of a record, newest first: activities about it and its own events; of a lead also those of the account,
-    contact and opportunity it became. With `regarding[in]`, one story of several records, such as an account and its
-    contacts, without those you may not read.
+    """The timeline of a record, newest first: activities about it and its own events; for a lead also those of the account,
+    contact and opportunity that it became. With `regarding[in]`, the combined timeline of several records, such as an account
+    and its contacts, without those that you may not read.
 
-    You see an activity if you may read that activity, and an event if you may read the record it happened to. 404
-    unless you may read the record asked for; 410 `merged` names the `survivor` of a merged record. Of a deleted record
-    the story can be read at organisation depth, like its history.
+    You see an activity if you may read that activity, and an event if you may read its record. 404
+    unless you may read the requested record; 410 `merged` names the `survivor` of a merged record. The timeline of a deleted
+    record can be read at organisation depth, like its history.
     """
     if (regarding is None) == (several is None):
         raise DomainError("invalid-parameter", "Send either regarding or regarding[in].")

@@ -9,7 +9,7 @@ from crm_contracts.types import HiddenRef, Ref, UtcDatetime
 
 
 class TimelineItem(BaseModel):
-    """One thing in the story of a record: an activity about it, or an event of its own."""
+    """An item of a record's timeline: an activity about it, or one of its own events."""
 
     id: UUID = Field(description="Id of the activity, or of the event.")
     kind: Literal["activity", "event"] = Field(description="`activity` or `event`.")

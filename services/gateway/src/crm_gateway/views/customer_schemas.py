@@ -14,7 +14,7 @@ def described_as(*names: str) -> WithJsonSchema:
 
 
 class List(BaseModel):
-    """The beginning of a list."""
+    """The first page of a list."""
 
     next: str | None = Field(description="Value for `after` of the next page of `href`; null when this is all.")
     href: str | None = Field(
@@ -100,7 +100,7 @@ PARTS_EXAMPLE: dict[str, Any] = {
 
 
 class Parts(BaseModel):
-    """Of each part, whether it could be had."""
+    """The availability of each part."""
 
     customer: Part = Field(description="Always `ok`: without it there is no answer.")
     contacts: Part | None = Field(None, description="Of an account only.")
@@ -111,13 +111,13 @@ class Parts(BaseModel):
     invoices: Part = Field(description="Invoices to the customer.")
     cases: Part = Field(description="Cases of the customer.")
     campaigns: Part = Field(
-        description="Unavailable also while leads or opportunities are: it is then not known which."
+        description="Also unavailable while leads or opportunities are, because the campaigns are then unknown."
     )
-    timeline: Part = Field(description="The story.")
+    timeline: Part = Field(description="The timeline.")
 
 
 class Customer360(BaseModel):
-    """A customer and what belongs to them. A part that is null could not be had; `parts` says why."""
+    """A customer and their records. A part that is null is unavailable; `parts` says why."""
 
     type: Literal["account", "contact"] = Field(description="What the customer is.")
     customer: Annotated[dict[str, Any], described_as("AccountRead", "ContactRead")] = Field(

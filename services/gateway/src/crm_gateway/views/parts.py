@@ -34,9 +34,11 @@ STANDARD: Final = frozenset(Problem.model_fields)
 class Part(BaseModel):
     """Whether a part of the answer could be had, and as of when."""
 
-    status: str = Field(description="`ok`, or `unavailable`: the part is then missing, which is not the same as empty.")
-    as_of: AwareDatetime = Field(description="When it was asked for.")
-    problem: Problem | None = Field(None, description="Why it is unavailable: the problem its own path answers with.")
+    status: str = Field(description="`ok`, or `unavailable`: the part is then missing, not empty.")
+    as_of: AwareDatetime = Field(description="When it was requested.")
+    problem: Problem | None = Field(
+        None, description="Why it is unavailable: the problem that its own path answers with."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ router = APIRouter(prefix="/meta", tags=["meta"], route_class=Route)
 async def list_state_machines(request: Request) -> Response:
     """Every state of every entity, and every move with the states it is possible from.
 
-    This is the table the commands themselves follow. A service that does not answer is `unavailable` in `parts`.
+    The commands use the same table. A service that does not answer is `unavailable` in `parts`.
     """
     composer, upstreams = Composer(request), request.app.state.upstreams
     told = await asyncio.gather(*(composer.ask_service(upstream, PATH) for upstream in upstreams.values()))

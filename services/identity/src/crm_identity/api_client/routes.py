@@ -41,11 +41,12 @@ async def query_api_clients(query: Query, uow: Uow) -> Response:
     "", response_model=ApiClientSecret, status_code=201, operation_id="create_api_client", openapi_extra=NOT_KEYED
 )
 async def create_api_client(body: ApiClientCreate, uow: Uow) -> Response:
-    """A new API client, with its secret: shown this once.
+    """Create an API client. Its secret is shown only once.
 
     It gets tokens by `POST /auth/token` with `grant_type=client_credentials`, its `id` as `client_id` and the secret.
-    403 when its roles grant more than you hold; 409 `already-exists` for a known name: so a retry makes no second one,
-    and when the first answer was lost, `rotate-secret` gives another secret.
+    403 when its roles grant more than you hold; 409 `already-exists` for a known name. A retry therefore creates no second
+    client;
+    if the first answer was lost, `rotate-secret` gives another secret.
     """
     client, secret = await commands.create_client(uow, body)
     return _with_secret(await created(uow, client, "api-clients"), secret)
@@ -75,13 +76,13 @@ async def delete_api_client(client_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{client_id}/history", response_model=HistoryPage, operation_id="list_api_client_history")
 async def list_api_client_history(client_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, ApiClient, client_id, request)
 
 
 @router.post("/{client_id}/activate", response_model=ApiClientRead, operation_id="activate_api_client")
 async def activate_api_client(client_id: UUID, uow: Uow) -> Response:
-    """Let an inactive API client get tokens again, with the secret it had."""
+    """Activate an inactive API client. Its secret does not change."""
     return await one(uow, await commands.activate_client(uow, client_id))
 
 
@@ -89,7 +90,7 @@ async def activate_api_client(client_id: UUID, uow: Uow) -> Response:
 async def deactivate_api_client(
     client_id: UUID, uow: Uow, body: Annotated[Deactivation | None, Body()] = None
 ) -> Response:
-    """End an API client's access within 2 s. Records it owns stay its own."""
+    """Deactivate an API client; its access ends within 2 s. It keeps its records."""
     return await one(uow, await commands.deactivate_client(uow, client_id, body or Deactivation()))
 
 
@@ -100,7 +101,7 @@ async def deactivate_api_client(
     openapi_extra=NOT_KEYED,
 )
 async def rotate_secret(client_id: UUID, uow: Uow) -> Response:
-    """A new secret, shown this once. The old one is good no more at once, and its tokens within 2 s.
+    """Create a new secret, which is shown only once. The old secret is invalid at once, and its tokens within 2 s.
 
     403 for a client that holds more rights than you.
     """

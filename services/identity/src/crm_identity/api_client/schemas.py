@@ -19,7 +19,7 @@ class ApiClientCreate(BaseModel):
 
 
 class ApiClientUpdate(BaseModel):
-    """A merge patch (RFC 7396): fields that are absent stay."""
+    """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Warehouse, nightly"}]})
 
@@ -35,7 +35,7 @@ class ApiClientUpdate(BaseModel):
 class ApiClientRead(ApiClientRecord):
     """An API client as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 class ApiClientSecret(ApiClientRead):

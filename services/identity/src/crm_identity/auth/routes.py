@@ -60,16 +60,18 @@ async def create_token(
     grant_type: Annotated[str | None, Form(description="`password`, `refresh_token` or `client_credentials`.")] = None,
     username: Annotated[str | None, Form(description="E-mail address; with `password`.")] = None,
     password: Annotated[str | None, Form(description="Password; with `password`.")] = None,
-    refresh_token: Annotated[str | None, Form(description="The last one given; with `refresh_token`.")] = None,
+    refresh_token: Annotated[
+        str | None, Form(description="The last refresh token that you got; with `refresh_token`.")
+    ] = None,
     client_id: Annotated[str | None, Form(description="Id of the API client; with `client_credentials`.")] = None,
     client_secret: Annotated[str | None, Form(description="Its secret; with `client_credentials`.")] = None,
 ) -> Response:
     """Log in, refresh, or get a token for an API client (RFC 6749 §4.3, §6, §4.4).
 
     An API client sends its id and secret as `client_id` and `client_secret`, or as HTTP Basic; 401 `invalid-client`
-    when they are not good. It gets no refresh token: it asks again before `expires_in`.
+    if they are wrong. It gets no refresh token; it requests a new token before `expires_in`.
 
-    Each refresh token is good once; used twice, also at the same moment, its whole session ends. After 10 failed
+    Each refresh token can be used once. If it is used twice, even at the same time, its whole session ends. After 10 failed
     log-ins under one name from one address within 15 minutes the name is locked there for 15 minutes, whether or not it is an
     account: 429 `account-locked` with Retry-After; a new password from an administrator unlocks it. Errors are problems with
     `error` and `error_description`. At most 10 requests a minute for an account and 60 from an address: 429 with Retry-After.
@@ -124,9 +126,9 @@ async def revoke_token(
     token: Annotated[str | None, Form(description="A refresh token; its session ends.")] = None,
     token_type_hint: Annotated[str | None, Form(description="`refresh_token`, or left out.")] = None,
 ) -> Response:
-    """Log out (RFC 7009): end the session of a refresh token. A token nobody knows is 200 too.
+    """Log out (RFC 7009): end the session of a refresh token. An unknown token is also 200.
 
-    Access tokens are not revoked one by one; they live ten minutes.
+    Access tokens cannot be revoked individually; they are valid for ten minutes.
     """
     runtime: Runtime = request.app.state.runtime
     settings = settings_of(runtime)
@@ -160,7 +162,7 @@ async def get_me(uow: Uow) -> Response:
 async def change_password(body: PasswordChange, uow: Uow) -> Response:
     """Change your password. All your sessions and tokens end, this one too: log in again.
 
-    422 `wrong-password` when the current one is not right; at most 10 tries a minute.
+    422 `wrong-password` if the current one is wrong; at most 10 tries a minute.
     """
     await commands.change_own_password(uow, body)
     return Response(status_code=204)

@@ -14,9 +14,10 @@ class TokenRead(BaseModel):
 
     access_token: str = Field(description="Send it as `Authorization: Bearer …`.")
     token_type: Literal["Bearer"] = Field(description="Always Bearer.")
-    expires_in: int = Field(description="Seconds the access token lives, at most 600.")
+    expires_in: int = Field(description="Seconds for which the access token is valid, at most 600.")
     refresh_token: str | None = Field(
-        None, description="Good for one refresh, which gives the next. API clients get none: they ask again."
+        None,
+        description="Valid for one refresh, which returns the next one. API clients get none; they request a new token.",
     )
 
 

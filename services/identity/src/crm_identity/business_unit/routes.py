@@ -49,7 +49,7 @@ async def get_unit(unit_id: UUID, request: Request, uow: Uow) -> Response:
 async def update_unit(unit_id: UUID, body: BusinessUnitUpdate, uow: Uow) -> Response:
     """Rename or move a unit (RFC 7396 merge patch). 422 `cycle` below itself, `root-unit` for the root.
 
-    Moving it rewrites no record: depth *unit and below* follows the tree, in every service, within 2 s.
+    A move changes no records: depth *unit and below* follows the tree in every service within 2 s.
     """
     return await one(uow, await commands.update_unit(uow, unit_id, body))
 
@@ -63,5 +63,5 @@ async def delete_unit(unit_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{unit_id}/history", response_model=HistoryPage, operation_id="list_business_unit_history")
 async def list_unit_history(unit_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, BusinessUnit, unit_id, request)

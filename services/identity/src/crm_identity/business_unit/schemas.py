@@ -17,13 +17,13 @@ class BusinessUnitCreate(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Vienna"])
-    parent_id: UUID = Field(description="Unit above it.")
+    parent_id: UUID = Field(description="Parent unit.")
 
 
 class BusinessUnitUpdate(BaseModel):
-    """A merge patch (RFC 7396): fields that are absent stay."""
+    """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Vienna and Graz"}]})
 
     name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
-    parent_id: UUID | None = Field(None, description="Unit above it; the root has none and gets none.")
+    parent_id: UUID | None = Field(None, description="Parent unit; the root has none and cannot get one.")

@@ -27,5 +27,5 @@ async def update_organization(body: OrganizationUpdate, uow: Uow) -> Response:
 
 @router.get("/history", response_model=HistoryPage, operation_id="list_organization_history")
 async def list_organization_history(request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, OrganizationSettings, ORGANIZATION_ID, request)

@@ -49,7 +49,7 @@ Language = Annotated[
 
 
 class OrganizationUpdate(BaseModel):
-    """A merge patch (RFC 7396): fields that are absent stay."""
+    """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"time_zone": "Europe/Vienna", "country": "AT"}]}
@@ -57,7 +57,7 @@ class OrganizationUpdate(BaseModel):
 
     name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
     time_zone: TimeZone = Field(
-        "", description="IANA time zone in which dates, due and overdue are meant.", validate_default=False
+        "", description="IANA time zone for all dates, due dates and overdue dates.", validate_default=False
     )
     base_currency: CurrencyCode = Field(
         "", description="Currency of all `_base` amounts; it is chosen at the installation.", validate_default=False

@@ -49,7 +49,7 @@ async def get_role(role_id: UUID, request: Request, uow: Uow) -> Response:
 async def update_role(role_id: UUID, body: SecurityRoleUpdate, uow: Uow) -> Response:
     """Change a role (RFC 7396 merge patch). Its holders' tokens are superseded within 2 s.
 
-    403 when it would give a holder records that you do not reach; 409 `last-administrator` for the Administrator role,
+    403 if it would give a holder access to records that you do not reach; 409 `last-administrator` for the Administrator role,
     which always holds every privilege.
     """
     return await one(uow, await commands.update_role(uow, role_id, body))
@@ -64,5 +64,5 @@ async def delete_role(role_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{role_id}/history", response_model=HistoryPage, operation_id="list_security_role_history")
 async def list_role_history(role_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SecurityRole, role_id, request)

@@ -26,7 +26,7 @@ class SecurityRoleCreate(BaseModel):
 
 
 class SecurityRoleUpdate(BaseModel):
-    """A merge patch (RFC 7396): within `privileges` an entity that is absent stays, null takes everything away."""
+    """A merge patch (RFC 7396): within `privileges` an absent entity stays unchanged, null removes all its privileges."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"privileges": {"lead": {"read": "deep"}, "account": None}}]}

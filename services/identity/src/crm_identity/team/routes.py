@@ -57,5 +57,5 @@ async def delete_team(team_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{team_id}/history", response_model=HistoryPage, operation_id="list_team_history")
 async def list_team_history(team_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Team, team_id, request)

@@ -18,7 +18,7 @@ class TeamCreate(BaseModel):
 
 
 class TeamUpdate(BaseModel):
-    """A merge patch (RFC 7396): fields that are absent stay."""
+    """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Large accounts"}]})
 

@@ -59,25 +59,25 @@ async def delete_user(user_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{user_id}/history", response_model=HistoryPage, operation_id="list_user_history")
 async def list_user_history(user_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, User, user_id, request)
 
 
 @router.post("/{user_id}/disable", response_model=UserRead, operation_id="disable_user")
 async def disable_user(user_id: UUID, uow: Uow) -> Response:
-    """End a user's access within 2 s; 409 `last-administrator`. Records they own stay theirs."""
+    """Disable a user; their access ends within 2 s. 409 `last-administrator`. They keep their records."""
     return await one(uow, await commands.disable_user(uow, user_id))
 
 
 @router.post("/{user_id}/enable", response_model=UserRead, operation_id="enable_user")
 async def enable_user(user_id: UUID, uow: Uow) -> Response:
-    """Let a disabled user log in again; a lock-out ends as well."""
+    """Enable a disabled user. This also ends a lock-out."""
     return await one(uow, await commands.enable_user(uow, user_id))
 
 
 @router.post("/{user_id}/reset-password", response_model=UserRead, operation_id="reset_user_password")
 async def reset_password(user_id: UUID, body: PasswordReset, uow: Uow) -> Response:
-    """Give a user a new password: all their sessions end, and so does a lock-out after failed log-ins.
+    """Set a new password for a user. This ends all their sessions, and a lock-out after failed log-ins.
 
     403 for somebody who holds more rights than you.
     """

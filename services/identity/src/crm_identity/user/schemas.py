@@ -30,7 +30,7 @@ class UserFields(BaseModel):
     role_ids: list[UUID] = Field(
         default_factory=list,
         max_length=100,
-        description="Security roles; those of the teams add up. Replaces the list.",
+        description="Security roles, in addition to those of the teams. Replaces the list.",
     )
     locale: Language | None = Field(None, description="BCP 47 language tag.")
     time_zone: TimeZone | None = Field(None, description="IANA time zone; null for the organisation's.")
@@ -50,7 +50,7 @@ class UserCreate(UserFields):
 
 
 class UserUpdate(UserFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Grace B. Hopper"}]})
 
@@ -64,7 +64,7 @@ class UserUpdate(UserFields):
 class UserRead(UserRecord):
     """A user as you may see them."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 class PasswordReset(BaseModel):

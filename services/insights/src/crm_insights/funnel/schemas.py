@@ -31,7 +31,7 @@ class LeadFigures(BaseModel):
 class OpportunityFigures(BaseModel):
     """All opportunities together, those that came from no lead, too. Amounts are in base currency."""
 
-    count: Count = Field(description="Opportunities, whatever became of them.")
+    count: Count = Field(description="Opportunities, whatever their status.")
     open: Count = Field(description="Those of them that are open now.")
     on_hold: Count = Field(description="Open ones that are on hold.")
     won: Count = Field(description="Those of them that are won now.")
@@ -54,11 +54,11 @@ class StageFigures(BaseModel):
     """One stage of the sales process. Amounts are in base currency."""
 
     stage_id: UUID = Field(description="Id of the sales stage.")
-    stage: str = Field(description="Its present name.", examples=["propose"])
+    stage: str = Field(description="Current name of the stage.", examples=["propose"])
     position: Count | None = Field(
-        description="Its place among the stages, lowest first; null for moments in which only deals have told of it."
+        description="Order among the stages, lowest first; null for moments in which the stage is known only from deals."
     )
-    deleted: bool = Field(description="True for a stage that was deleted; it is shown when deals went through it.")
+    deleted: bool = Field(description="True for a deleted stage, which is shown if deals were in it.")
     entered: Count = Field(description="Opportunities that were ever in it, each once.")
     advanced: Count = Field(
         description="Those of them that later entered a stage further on, by today's order of the stages, or are won now."
@@ -79,7 +79,7 @@ class StageFigures(BaseModel):
 
 
 class Funnel(BaseModel):
-    """The sales funnel, by what sales has told so far."""
+    """The sales funnel, from the events of sales so far."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 

@@ -78,15 +78,15 @@ async def delete_campaign(campaign_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{campaign_id}/history", response_model=HistoryPage, operation_id="list_campaign_history")
 async def list_campaign_history(campaign_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Campaign, campaign_id, request)
 
 
 @router.get("/{campaign_id}/figures", response_model=CampaignFigures, operation_id="get_campaign_figures")
 async def get_campaign_figures(campaign_id: UUID, request: Request, uow: Uow) -> Response:
-    """What the campaign brought: leads, deals, won revenue and return on investment, live from the events of sales.
+    """The results of the campaign: leads, deals, won revenue and return on investment, live from the events of sales.
 
-    Whoever may read the campaign sees them, also where not every single lead or deal may be read. They follow sales
+    Everybody who may read the campaign sees them, even without access to every lead or deal. They follow sales
     within moments; `Crm-After` with the `Crm-Version` of a lead or opportunity waits for it. The weak ETag changes with
     the figures, not with `as_of`.
     """
@@ -97,7 +97,7 @@ async def get_campaign_figures(campaign_id: UUID, request: Request, uow: Uow) ->
 async def copy_campaign(campaign_id: UUID, uow: Uow, body: Annotated[CampaignCopy | None, Body()] = None) -> Response:
     """A new proposed campaign, owned by you, with the plan of this campaign or template (Dataverse: CopyCampaign).
 
-    Everything that clients write is copied but the code. Asks for read on the original and create on campaigns, and is
+    All fields that clients write are copied, except the code. Needs read on the original and create on campaigns, and is
     possible in any status. With `is_template: true` the copy is a template.
     """
     return await created(uow, await commands.copy_campaign(uow, campaign_id, body or CampaignCopy()), "campaigns")
@@ -105,37 +105,37 @@ async def copy_campaign(campaign_id: UUID, uow: Uow, body: Annotated[CampaignCop
 
 @router.post("/{campaign_id}/ready", response_model=CampaignRead, operation_id="ready_campaign")
 async def ready_campaign(campaign_id: UUID, uow: Uow) -> Response:
-    """It is planned: proposed → ready."""
+    """Mark the campaign as planned: proposed → ready."""
     return await one(uow, await commands.ready_campaign(uow, campaign_id))
 
 
 @router.post("/{campaign_id}/launch", response_model=CampaignRead, operation_id="launch_campaign")
 async def launch_campaign(campaign_id: UUID, uow: Uow) -> Response:
-    """It begins: ready → launched; `actual_start` is today. A template is copied, never launched: 409."""
+    """Launch the campaign: ready → launched; `actual_start` is today. 409 for a template, which can only be copied."""
     return await one(uow, await commands.launch_campaign(uow, campaign_id))
 
 
 @router.post("/{campaign_id}/suspend", response_model=CampaignRead, operation_id="suspend_campaign")
 async def suspend_campaign(campaign_id: UUID, uow: Uow) -> Response:
-    """It pauses: launched → suspended."""
+    """Suspend the campaign: launched → suspended."""
     return await one(uow, await commands.suspend_campaign(uow, campaign_id))
 
 
 @router.post("/{campaign_id}/resume", response_model=CampaignRead, operation_id="resume_campaign")
 async def resume_campaign(campaign_id: UUID, uow: Uow) -> Response:
-    """It goes on: suspended → launched."""
+    """Resume the campaign: suspended → launched."""
     return await one(uow, await commands.resume_campaign(uow, campaign_id))
 
 
 @router.post("/{campaign_id}/complete", response_model=CampaignRead, operation_id="complete_campaign")
 async def complete_campaign(campaign_id: UUID, uow: Uow) -> Response:
-    """It came to its end: launched or suspended → completed, for good; `actual_end` is today."""
+    """Complete the campaign: launched or suspended → completed. This is final; `actual_end` is today."""
     return await one(uow, await commands.complete_campaign(uow, campaign_id))
 
 
 @router.post("/{campaign_id}/cancel", response_model=CampaignRead, operation_id="cancel_campaign")
 async def cancel_campaign(campaign_id: UUID, uow: Uow) -> Response:
-    """It is given up, before its launch or after: → canceled, for good; `actual_end` is today."""
+    """Cancel the campaign, before or after its launch: → canceled. This is final; `actual_end` is today."""
     return await one(uow, await commands.cancel_campaign(uow, campaign_id))
 
 

@@ -17,18 +17,18 @@ Channels = Annotated[list[CampaignChannel], Field(max_length=100), AfterValidato
 
 
 class CampaignFields(BaseModel):
-    """The fields of a campaign that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a campaign that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
     code: Maybe[ShortText] = Field(None, description="Your own tracking code, at most 200 characters.")
     type: CampaignType | None = Field(None, description="Kind of campaign.")
-    channels: Channels = Field([], description="Channels it goes through; one named twice counts once.")
-    objective: Maybe[LongText] = Field(None, description="What it is to achieve, at most 32,000 characters.")
-    offer: Maybe[LongText] = Field(None, description="What it offers, at most 32,000 characters.")
+    channels: Channels = Field([], description="Channels of the campaign; duplicates count once.")
+    objective: Maybe[LongText] = Field(None, description="Objective, at most 32,000 characters.")
+    offer: Maybe[LongText] = Field(None, description="Offer, at most 32,000 characters.")
     proposed_start: Date | None = Field(None, description="Planned first day, YYYY-MM-DD.")
     proposed_end: Date | None = Field(None, description="Planned last day, YYYY-MM-DD; not before the first.")
-    budget: NonNegativeMoney | None = Field(None, description="What it may cost, zero or more, in base currency.")
+    budget: NonNegativeMoney | None = Field(None, description="Planned budget, zero or more, in base currency.")
     other_cost: NonNegativeMoney | None = Field(
         None, description="Cost that comes from no activity of the campaign, zero or more, in base currency."
     )
@@ -36,9 +36,9 @@ class CampaignFields(BaseModel):
         None, description="Share of people expected to respond, in percent, 0 to 100."
     )
     expected_revenue: NonNegativeMoney | None = Field(
-        None, description="Revenue it is expected to bring, zero or more, in base currency."
+        None, description="Expected revenue, zero or more, in base currency."
     )
-    is_template: Flag = Field(False, description="True for a pattern that is copied and never launched.")
+    is_template: Flag = Field(False, description="True for a template. A template can be copied, but not launched.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 
@@ -63,7 +63,7 @@ class CampaignCreate(CampaignFields):
 
 
 class CampaignUpdate(CampaignFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"other_cost": {"amount": "4000.00", "currency": "EUR"}}]}
@@ -75,11 +75,11 @@ class CampaignUpdate(CampaignFields):
 class CampaignRead(CampaignRecord):
     """A campaign as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 class CampaignCopy(BaseModel):
-    """What the copy shall be (Dataverse: CopyCampaign)."""
+    """The properties of the copy (Dataverse: CopyCampaign)."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Gold card, autumn"}]})
 
@@ -90,15 +90,15 @@ class CampaignCopy(BaseModel):
 
 
 class CampaignFigures(BaseModel):
-    """What a campaign brought, by what sales has told so far. Amounts are in base currency."""
+    """The results of a campaign, from the events of sales so far. Amounts are in base currency."""
 
-    leads: Count = Field(description="Leads that name the campaign, whatever became of them.")
+    leads: Count = Field(description="Leads that name the campaign, whatever their status.")
     qualified: Count = Field(description="Those of them that are qualified now.")
-    opportunities: Count = Field(description="Deals that name the campaign, whatever became of them.")
+    opportunities: Count = Field(description="Deals that name the campaign, whatever their status.")
     won_count: Count = Field(description="Those of them that are won now.")
-    won_revenue: Money = Field(description="What the won deals were won with, summed.")
+    won_revenue: Money = Field(description="Sum of the won deals' values.")
     responses: Count = Field(description="Responses to the campaign; 0 while no responses are recorded.")
-    cost: Money = Field(description="What it cost: its `other_cost`; zero when none is set.")
+    cost: Money = Field(description="Cost of the campaign: its `other_cost`; zero if none is set.")
     roi: float | None = Field(
         description="(won revenue − cost) / cost as a share, four decimals: 1.5 is 150 percent; null when the cost is zero.",
         examples=[1.5],

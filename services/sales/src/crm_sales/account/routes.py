@@ -63,7 +63,7 @@ async def query_accounts(query: Query, uow: Uow) -> Response:
 async def create_account(body: AccountCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
     """A new account, owned by you. 409 `already-exists` when another account has the number.
 
-    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is made.
+    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is created.
     """
     return await created(uow, await commands.create_account(uow, body, duplicates), "accounts")
 
@@ -72,9 +72,9 @@ async def create_account(body: AccountCreate, uow: Uow, duplicates: OnDuplicates
 async def list_account_duplicates(
     uow: Uow, names: CompareNames = True, limit: PageLimit = DEFAULT_PAGE, after: PageAfter = None
 ) -> Response:
-    """Look through existing accounts for likely duplicates, oldest first, as far as a second goes.
+    """Look through existing accounts for likely duplicates, oldest first, for one second per page.
 
-    Ask again with `after` = `next` until it is null: a page may be short, or empty, before. A duplicate that you may not
+    Repeat with `after` = `next` until `next` is null: a page may be short or empty before that. A duplicate that you may not
     read is only `hidden: true`.
     """
     return await scan_duplicates(uow, Account, ACCOUNTS, limit, after, names=names)
@@ -94,10 +94,10 @@ async def check_account_duplicates(body: Company, uow: Uow) -> Response:
 async def import_accounts(
     file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
 ) -> Response:
-    """Import accounts from a CSV or NDJSON file; answered at once, worked off in the background.
+    """Import accounts from a CSV or NDJSON file. The answer comes at once; the import runs in the background.
 
-    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` when nothing can be imported; 429
-    `too-many-requests` while too many imports, rows or bytes of yours wait.
+    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` if nothing can be imported; 429
+    `too-many-requests` while too many of your imports, rows or bytes wait.
     """
     return await accept(uow, commands.IMPORTER, "accounts", file, mapping, duplicates)
 
@@ -106,13 +106,13 @@ async def import_accounts(
 async def list_account_imports(
     uow: Uow, limit: JobsLimit = DEFAULT_PAGE, after: JobsAfter = None, status: JobsStatus = None
 ) -> Response:
-    """Your imports, newest first; everybody's where you may read every record of this kind."""
+    """Your imports, newest first; all imports if you may read every record of this type."""
     return await list_jobs(uow, commands.IMPORTER, limit, after, status)
 
 
 @router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_account_import")
 async def get_account_import(job_id: UUID, uow: Uow) -> Response:
-    """How far an import is, and why it ended early; yours, or anybody's where you may read every record of this kind."""
+    """The progress of an import, and why it ended early. You see your own; all if you may read every record of this type."""
     return await job_status(uow, commands.IMPORTER, job_id)
 
 
@@ -124,9 +124,9 @@ async def list_account_import_errors(job_id: UUID, uow: Uow) -> Response:
 
 @router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_account_import")
 async def cancel_account_import(job_id: UUID, uow: Uow) -> Response:
-    """Stop an import after the chunk in hand; what was imported stays. 409 `illegal-transition` for one that is over.
+    """Cancel an import after the current chunk. Imported records stay. 409 `illegal-transition` if it has ended.
 
-    That of somebody else needs the right to read and write every record of this kind.
+    Another user's import needs the privileges to read and write every record of this type.
     """
     return await cancel_job(uow, commands.IMPORTER, job_id)
 
@@ -145,8 +145,8 @@ async def update_account(
 
     422 `circular-parent` when the new parent lies below the account, `too-deep` past 50 accounts on one line.
 
-    With `duplicates=report`, 409 `possible-duplicates` when a changed name, e-mail address or phone is likely somebody
-    else's.
+    With `duplicates=report`, 409 `possible-duplicates` if a changed name, e-mail address or phone is likely that of another
+    record.
     """
     return await one(uow, await commands.update_account(uow, account_id, body, duplicates))
 
@@ -160,7 +160,7 @@ async def delete_account(account_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{account_id}/history", response_model=HistoryPage, operation_id="list_account_history")
 async def list_account_history(account_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Account, account_id, request)
 
 
@@ -174,7 +174,7 @@ async def activate_account(account_id: UUID, uow: Uow) -> Response:
 async def deactivate_account(
     account_id: UUID, uow: Uow, body: Annotated[Deactivation | None, Body()] = None
 ) -> Response:
-    """Make the account read-only and closed to new references; what refers to it already stays."""
+    """Make the account read-only and closed to new references. Existing references stay."""
     return await one(uow, await commands.deactivate_account(uow, account_id, body or Deactivation()))
 
 
@@ -186,7 +186,7 @@ async def assign_account(account_id: UUID, body: Assignment, uow: Uow) -> Respon
 
 @router.post("/{account_id}/merge", response_model=AccountRead, operation_id="merge_account")
 async def merge(account_id: UUID, body: AccountMerge, uow: Uow) -> Response:
-    """Merge this account into another, which goes on and is the answer. Needs write on both, and delete on this one.
+    """Merge this account into another, and return that survivor. Needs write on both, and delete on this one.
 
     Both are active; a survivor below this account moves up into its place. What referred to this account moves to the
     survivor, each record as a change of its own: up to a hundred at once, more of them in the background. From then on

@@ -12,29 +12,29 @@ from crm_kit.records.merging import Merge
 
 
 class AccountFields(BaseModel):
-    """The fields of an account that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of an account that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
     number: Maybe[ShortText] = Field(
         None, description="Your own customer number, unique; drawn (ACC-00042) when a new account has none."
     )
-    parent_account_id: UUID | None = Field(None, description="Account it belongs to; never in a circle.")
-    primary_contact_id: UUID | None = Field(None, description="Contact to ask first.")
+    parent_account_id: UUID | None = Field(None, description="Parent account. Cycles are refused.")
+    primary_contact_id: UUID | None = Field(None, description="Primary contact.")
     industry: Maybe[ShortText] = Field(None, description="Industry, at most 200 characters.")
     employees: Count | None = Field(None, description="Number of employees, zero or more.")
-    annual_revenue: NonNegativeMoney | None = Field(None, description="Revenue of a year.")
+    annual_revenue: NonNegativeMoney | None = Field(None, description="Annual revenue.")
     website: Maybe[Url] = Field(None, description="Website, http or https.")
     email: Maybe[Email] = Field(None, description="E-mail address; its domain is kept in lower case.")
     phone: Maybe[PhoneInput] = Field(None, description="Telephone: E.164, or national; kept as E.164.")
-    billing_address: Address | None = Field(None, description="Where invoices go.")
-    shipping_address: Address | None = Field(None, description="Where goods go.")
+    billing_address: Address | None = Field(None, description="Address for invoices.")
+    shipping_address: Address | None = Field(None, description="Address for deliveries.")
     tier: Tier = Field(
-        Tier.PROSPECT, description="How much the customer counts; a won deal makes it at least standard."
+        Tier.PROSPECT, description="Importance of the customer; a won deal raises it to at least standard."
     )
-    credit_limit: NonNegativeMoney | None = Field(None, description="How much may be owed.")
-    credit_hold: Flag = Field(False, description="True when nothing more is sold on credit.")
-    evaluation: Maybe[LongText] = Field(None, description="What we think of the customer, at most 32,000 characters.")
+    credit_limit: NonNegativeMoney | None = Field(None, description="Credit limit.")
+    credit_hold: Flag = Field(False, description="True if nothing more is sold on credit.")
+    evaluation: Maybe[LongText] = Field(None, description="Assessment of the customer, at most 32,000 characters.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 
@@ -49,7 +49,7 @@ class AccountCreate(AccountFields):
 
 
 class AccountUpdate(AccountFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"tier": "key"}]})
 
@@ -59,7 +59,7 @@ class AccountUpdate(AccountFields):
 class AccountRead(AccountRecord):
     """An account as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 AccountMergeField = Literal[

@@ -68,15 +68,15 @@ async def delete_competitor(competitor_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{competitor_id}/history", response_model=HistoryPage, operation_id="list_competitor_history")
 async def list_competitor_history(competitor_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Competitor, competitor_id, request)
 
 
 @router.get("/{competitor_id}/figures", response_model=CompetitorFigures, operation_id="get_competitor_figures")
 async def get_competitor_figures(competitor_id: UUID, request: Request, uow: Uow) -> Response:
-    """How the competitor does against us: deals, those won against it and lost to it, and the win rate, as of now.
+    """The results against the competitor: deals, deals won against it and lost to it, and the win rate, as of now.
 
-    Only deals that you may read are counted, so two callers may see different figures; 403 for who may read none at
+    Only deals that you may read are counted, so two callers may see different figures; 403 for callers who may read none at
     all. The weak ETag changes with the figures, not with `as_of`.
     """
     competitor = await uow.read(Competitor, competitor_id)
@@ -85,7 +85,7 @@ async def get_competitor_figures(competitor_id: UUID, request: Request, uow: Uow
 
 @router.post("/{competitor_id}/activate", response_model=CompetitorRead, operation_id="activate_competitor")
 async def activate_competitor(competitor_id: UUID, uow: Uow) -> Response:
-    """Make an inactive competitor one that deals may name again."""
+    """Activate an inactive competitor, so that deals may name it again."""
     return await one(uow, await commands.activate_competitor(uow, competitor_id))
 
 
@@ -93,7 +93,7 @@ async def activate_competitor(competitor_id: UUID, uow: Uow) -> Response:
 async def deactivate_competitor(
     competitor_id: UUID, uow: Uow, body: Annotated[Deactivation | None, Body()] = None
 ) -> Response:
-    """Make the competitor read-only and closed to new references; deals that name it already go on doing so."""
+    """Make the competitor read-only and closed to new references; deals that already name it keep it."""
     return await one(uow, await commands.deactivate_competitor(uow, competitor_id, body or Deactivation()))
 
 

@@ -8,13 +8,13 @@ from crm_contracts.types import Count, Ids, LongText, Maybe, ShortText, Url, Utc
 
 
 class CompetitorFields(BaseModel):
-    """The fields of a competitor that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a competitor that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
     website: Maybe[Url] = Field(None, description="Website, http or https.")
-    strengths: Maybe[LongText] = Field(None, description="What it does better than we, at most 32,000 characters.")
-    weaknesses: Maybe[LongText] = Field(None, description="What it does worse than we, at most 32,000 characters.")
+    strengths: Maybe[LongText] = Field(None, description="Its strengths compared with us, at most 32,000 characters.")
+    weaknesses: Maybe[LongText] = Field(None, description="Its weaknesses compared with us, at most 32,000 characters.")
     product_ids: Ids = Field([], description="Products of ours that it competes with; one named twice counts once.")
 
 
@@ -33,7 +33,7 @@ class CompetitorCreate(CompetitorFields):
 
 
 class CompetitorUpdate(CompetitorFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"weaknesses": "No service after six"}]})
 
@@ -43,22 +43,20 @@ class CompetitorUpdate(CompetitorFields):
 class CompetitorRead(CompetitorRecord):
     """A competitor as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 class CompetitorFigures(BaseModel):
     """How a competitor does against us, by the deals that you may read. Values are in base currency."""
 
-    deals: Count = Field(description="Deals that name it in `competitor_ids`, whatever became of them.")
+    deals: Count = Field(description="Deals that name it in `competitor_ids`, whatever their status.")
     open_count: Count = Field(description="Those of them that are open now.")
     won_count: Count = Field(description="Those of them that we won.")
-    won_value: Money = Field(description="What those were won with, summed.")
+    won_value: Money = Field(description="Sum of their actual values.")
     lost_count: Count = Field(
-        description="Those of them that we lost to it: lost now, and the last close record names it."
+        description="Those of them that we lost to it: lost now, and the last close record names the competitor."
     )
-    lost_value: Money = Field(
-        description="What those were estimated at, summed; a deal without an estimate adds nothing."
-    )
+    lost_value: Money = Field(description="Sum of their estimated values; a deal without one adds nothing.")
     win_rate: float | None = Field(
         description="won_count / (won_count + lost_count) in percent, 0 to 100, two decimals; null while nothing is decided.",
         ge=0,

@@ -73,7 +73,7 @@ async def query_contacts(query: Query, uow: Uow) -> Response:
 async def create_contact(body: ContactCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
     """A new contact, owned by you.
 
-    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is made.
+    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is created.
     """
     return await created(uow, await commands.create_contact(uow, body, duplicates), "contacts")
 
@@ -82,9 +82,9 @@ async def create_contact(body: ContactCreate, uow: Uow, duplicates: OnDuplicates
 async def list_contact_duplicates(
     uow: Uow, names: CompareNames = True, limit: PageLimit = DEFAULT_PAGE, after: PageAfter = None
 ) -> Response:
-    """Look through existing contacts for likely duplicates, oldest first, as far as a second goes.
+    """Look through existing contacts for likely duplicates, oldest first, for one second per page.
 
-    Ask again with `after` = `next` until it is null: a page may be short, or empty, before. A duplicate that you may not
+    Repeat with `after` = `next` until `next` is null: a page may be short or empty before that. A duplicate that you may not
     read is only `hidden: true`.
     """
     return await scan_duplicates(uow, Contact, CONTACTS, limit, after, names=names)
@@ -104,10 +104,10 @@ async def check_contact_duplicates(body: Person, uow: Uow) -> Response:
 async def import_contacts(
     file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
 ) -> Response:
-    """Import contacts from a CSV or NDJSON file; answered at once, worked off in the background.
+    """Import contacts from a CSV or NDJSON file. The answer comes at once; the import runs in the background.
 
-    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` when nothing can be imported; 429
-    `too-many-requests` while too many imports, rows or bytes of yours wait.
+    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` if nothing can be imported; 429
+    `too-many-requests` while too many of your imports, rows or bytes wait.
     """
     return await accept(uow, commands.IMPORTER, "contacts", file, mapping, duplicates)
 
@@ -116,13 +116,13 @@ async def import_contacts(
 async def list_contact_imports(
     uow: Uow, limit: JobsLimit = DEFAULT_PAGE, after: JobsAfter = None, status: JobsStatus = None
 ) -> Response:
-    """Your imports, newest first; everybody's where you may read every record of this kind."""
+    """Your imports, newest first; all imports if you may read every record of this type."""
     return await list_jobs(uow, commands.IMPORTER, limit, after, status)
 
 
 @router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_contact_import")
 async def get_contact_import(job_id: UUID, uow: Uow) -> Response:
-    """How far an import is, and why it ended early; yours, or anybody's where you may read every record of this kind."""
+    """The progress of an import, and why it ended early. You see your own; all if you may read every record of this type."""
     return await job_status(uow, commands.IMPORTER, job_id)
 
 
@@ -134,9 +134,9 @@ async def list_contact_import_errors(job_id: UUID, uow: Uow) -> Response:
 
 @router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_contact_import")
 async def cancel_contact_import(job_id: UUID, uow: Uow) -> Response:
-    """Stop an import after the chunk in hand; what was imported stays. 409 `illegal-transition` for one that is over.
+    """Cancel an import after the current chunk. Imported records stay. 409 `illegal-transition` if it has ended.
 
-    That of somebody else needs the right to read and write every record of this kind.
+    Another user's import needs the privileges to read and write every record of this type.
     """
     return await cancel_job(uow, commands.IMPORTER, job_id)
 
@@ -153,8 +153,8 @@ async def update_contact(
 ) -> Response:
     """Change fields of an active contact (RFC 7396 merge patch); `full_name` follows the names.
 
-    With `duplicates=report`, 409 `possible-duplicates` when a changed name, e-mail address or phone is likely somebody
-    else's.
+    With `duplicates=report`, 409 `possible-duplicates` if a changed name, e-mail address or phone is likely that of another
+    record.
     """
     return await one(uow, await commands.update_contact(uow, contact_id, body, duplicates))
 
@@ -168,7 +168,7 @@ async def delete_contact(contact_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{contact_id}/history", response_model=HistoryPage, operation_id="list_contact_history")
 async def list_contact_history(contact_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Contact, contact_id, request)
 
 
@@ -182,7 +182,7 @@ async def activate_contact(contact_id: UUID, uow: Uow) -> Response:
 async def deactivate_contact(
     contact_id: UUID, uow: Uow, body: Annotated[Deactivation | None, Body()] = None
 ) -> Response:
-    """Make the contact read-only and closed to new references; what refers to it already stays."""
+    """Make the contact read-only and closed to new references. Existing references stay."""
     return await one(uow, await commands.deactivate_contact(uow, contact_id, body or Deactivation()))
 
 
@@ -194,7 +194,7 @@ async def assign_contact(contact_id: UUID, body: Assignment, uow: Uow) -> Respon
 
 @router.post("/{contact_id}/merge", response_model=ContactRead, operation_id="merge_contact")
 async def merge(contact_id: UUID, body: ContactMerge, uow: Uow) -> Response:
-    """Merge this contact into another, which goes on and is the answer. Needs write on both, and delete on this one.
+    """Merge this contact into another, and return that survivor. Needs write on both, and delete on this one.
 
     Both are active. What referred to this contact moves to the survivor, each record as a
     change of its own: up to a hundred at once, more of them in the background. From then on this contact answers

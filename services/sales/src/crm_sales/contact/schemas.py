@@ -14,7 +14,7 @@ Interests = Annotated[list[ShortText], Field(max_length=100)]
 
 
 class ContactFields(BaseModel):
-    """The fields of a contact that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a contact that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,7 +28,7 @@ class ContactFields(BaseModel):
     mobile_phone: Personal[Maybe[PhoneInput]] = Field(None, description="Mobile: E.164, or national; kept as E.164.")
     address: Personal[Address | None] = Field(None, description="Postal address.")
     tier: Tier = Field(
-        Tier.PROSPECT, description="How much the customer counts; a won deal makes it at least standard."
+        Tier.PROSPECT, description="Importance of the customer; a won deal raises it to at least standard."
     )
     preferred_channel: PreferredChannel = Field(PreferredChannel.ANY, description="How to contact the person.")
     do_not_email: Flag = Field(False, description="True when e-mail is not wanted.")
@@ -37,7 +37,7 @@ class ContactFields(BaseModel):
     interests: Interests = Field([], description="At most 100 interests, each 1 to 200 characters.")
     needs: Maybe[LongText] = Field(None, description="What the person needs, at most 32,000 characters.")
     buying_power: BuyingPower | None = Field(None, description="How much the person can spend.")
-    evaluation: Maybe[LongText] = Field(None, description="What we think of the customer, at most 32,000 characters.")
+    evaluation: Maybe[LongText] = Field(None, description="Assessment of the customer, at most 32,000 characters.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 
@@ -56,7 +56,7 @@ class ContactCreate(ContactFields):
 
 
 class ContactUpdate(ContactFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"job_title": "Countess"}]})
 
@@ -66,7 +66,7 @@ class ContactUpdate(ContactFields):
 class ContactRead(ContactRecord):
     """A contact as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 ContactMergeField = Literal[

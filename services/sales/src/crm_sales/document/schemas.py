@@ -11,7 +11,7 @@ from crm_sales.pricing.schemas import LineInputs
 
 
 class DocumentFields(BaseModel):
-    """The fields that quotes, orders and invoices have in common. Texts are trimmed; an empty one is null."""
+    """The fields that quotes, orders and invoices have in common. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -20,7 +20,7 @@ RATES = Listing(ExchangeRate, sortable=("valid_from", "created_at"), default_sor
 
 @router.get("", response_model=Page[ExchangeRateRecord], operation_id="list_exchange_rates")
 async def list_exchange_rates(request: Request, uow: Uow) -> Response:
-    """Rates, newest day first unless sorted by created_at; in force is the latest of a currency whose day has come."""
+    """Rates, newest day first unless sorted by created_at. The latest rate of a currency whose day has come is in force."""
     return await list_records(uow, RATES, request)
 
 
@@ -57,5 +57,5 @@ async def delete_exchange_rate(rate_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{rate_id}/history", response_model=HistoryPage, operation_id="list_exchange_rate_history")
 async def list_exchange_rate_history(rate_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, ExchangeRate, rate_id, request)

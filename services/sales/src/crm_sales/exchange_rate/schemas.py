@@ -24,7 +24,7 @@ class ExchangeRateCreate(BaseModel):
 
 
 class ExchangeRateUpdate(BaseModel):
-    """A merge patch (RFC 7396): fields that are absent stay."""
+    """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rate": "0.9207"}]})
 

@@ -30,7 +30,7 @@ async def list_goals(request: Request, uow: Uow) -> Response:
 
     Filters are `field=value` or `field[op]=value`, such as `goal_owner.id=…`, `parent_goal_id[is_null]=true` for the
     roots, or `period_start[lte]=2027-03-01&period_end[gte]=2027-03-01` for those that count on a day. Sort by created_at,
-    modified_at, name, period_start, period_end, target.amount or target_count. How far they are is told by `progress`.
+    modified_at, name, period_start, period_end, target.amount or target_count. `progress` returns their progress.
     """
     return await list_records(uow, GOALS, request)
 
@@ -77,16 +77,16 @@ async def delete_goal(goal_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{goal_id}/history", response_model=HistoryPage, operation_id="list_goal_history")
 async def list_goal_history(goal_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Goal, goal_id, request)
 
 
 @router.get("/{goal_id}/progress", response_model=GoalProgress, operation_id="get_goal_progress")
 async def get_goal_progress(goal_id: UUID, request: Request, uow: Uow) -> Response:
-    """How far the goal is, and each goal of the tree below it: everything that a dashboard shows of it, in one answer.
+    """The progress of the goal and of each goal in the tree below it, for a dashboard, in one answer.
 
-    A record counts when its owner shall reach this goal or one below it, on a day of that goal: once, however many goals
-    it counts for. A team counts what it owns and what its present members own. Sums include records that you may not read
+    A record counts if its owner should reach this goal or one below it, on a day of that goal. It counts once, however many goals
+    match. A team counts the records of the team and of its current members. Sums include records that you may not read
     one by one, and goals below that you may not read: they tell numbers, no names. A closed goal says what had been
     reached at its close. Won deals and qualified leads count at once; cases follow service management within moments, and
     `Crm-After` with the `Crm-Version` of a case waits for it. The weak ETag changes with the figures, not with `as_of`.
@@ -96,23 +96,23 @@ async def get_goal_progress(goal_id: UUID, request: Request, uow: Uow) -> Respon
 
 @router.post("/{goal_id}/close", response_model=GoalRead, operation_id="close_goal")
 async def close_goal(goal_id: UUID, uow: Uow) -> Response:
-    """Its time is over: open → closed. What was reached is kept (`final_actual` or `final_actual_count`) and moves no more."""
+    """Close the goal: open → closed. The result is kept (`final_actual` or `final_actual_count`) and no longer changes."""
     return await one(uow, await commands.close_goal(uow, goal_id))
 
 
 @router.post("/{goal_id}/discard", response_model=GoalRead, operation_id="discard_goal")
 async def discard_goal(goal_id: UUID, uow: Uow) -> Response:
-    """It is given up: open → discarded. It and the goals below it are no part of those above any more."""
+    """Discard the goal: open → discarded. It and the goals below it no longer count for those above."""
     return await one(uow, await commands.discard_goal(uow, goal_id))
 
 
 @router.post("/{goal_id}/reopen", response_model=GoalRead, operation_id="reopen_goal")
 async def reopen_goal(goal_id: UUID, uow: Uow) -> Response:
-    """It counts again: closed or discarded → open. What was kept at its close is forgotten."""
+    """Reopen the goal: closed or discarded → open. The result that was kept at its close is removed."""
     return await one(uow, await commands.reopen_goal(uow, goal_id))
 
 
 @router.post("/{goal_id}/assign", response_model=GoalRead, operation_id="assign_goal")
 async def assign_goal(goal_id: UUID, body: Assignment, uow: Uow) -> Response:
-    """Let another user or team manage the goal; who shall reach it is changed by PATCH of `goal_owner`."""
+    """Assign the goal to another user or team to manage. A PATCH of `goal_owner` changes who should reach it."""
     return await one(uow, await commands.assign_goal(uow, goal_id, body))

@@ -18,7 +18,7 @@ class GoalOwnerInput(RefInput):
 
 
 class GoalFields(BaseModel):
-    """The fields of a goal that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a goal that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,17 +34,15 @@ class GoalFields(BaseModel):
         "levels below a root.",
     )
     target: NonNegativeMoney | None = Field(
-        None, description="What shall be reached, in base currency: for `won_amount`, and required there."
+        None, description="Target amount in base currency; required for `won_amount`."
     )
     target_count: Count | None = Field(
-        None, description="How many shall be reached: for every metric but `won_amount`, and required there."
+        None, description="Target number; required for every metric except `won_amount`."
     )
     stretch_target: NonNegativeMoney | None = Field(
-        None, description="More than what is asked for, in base currency; not below `target`."
+        None, description="Stretch target in base currency, not below `target`."
     )
-    stretch_target_count: Count | None = Field(
-        None, description="More than what is asked for; not below `target_count`."
-    )
+    stretch_target_count: Count | None = Field(None, description="Stretch target, not below `target_count`.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 
@@ -76,7 +74,7 @@ class GoalCreate(GoalFields):
 
 
 class GoalUpdate(GoalFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"description": "Without the fleet business"}]})
 
@@ -88,7 +86,7 @@ class GoalUpdate(GoalFields):
 class GoalRead(GoalRecord):
     """A goal as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 Value = Money | int

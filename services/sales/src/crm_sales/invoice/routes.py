@@ -86,7 +86,7 @@ async def delete_invoice(invoice_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{invoice_id}/history", response_model=HistoryPage, operation_id="list_invoice_history")
 async def list_invoice_history(invoice_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Invoice, invoice_id, request)
 
 

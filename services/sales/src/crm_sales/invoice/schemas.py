@@ -24,7 +24,7 @@ class InvoiceLineInput(LineInput):
 
 
 class InvoiceFields(DocumentFields):
-    """The fields of an invoice that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of an invoice that clients write. Texts are trimmed; an empty text is null."""
 
     due_date: Date | None = Field(
         None, description="Day until which it is to be paid; by `payment_terms`, counted from its issue, unless given."
@@ -65,7 +65,7 @@ class InvoiceCreate(InvoiceFields):
 
 
 class InvoiceUpdate(InvoiceFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears. `lines` are sent whole."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `lines` are sent whole."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"payment_terms": "net_60"}]})
 
@@ -114,4 +114,4 @@ class InvoiceRead(InvoiceRecord):
         description="Account or contact; may be missing while its deal has none; `hidden` without its name"
         " where you may not read it."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

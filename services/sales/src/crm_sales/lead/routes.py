@@ -84,7 +84,7 @@ async def query_leads(query: Query, uow: Uow) -> Response:
 async def create_lead(body: LeadCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
     """A new lead, owned by you. 422 `no-exchange-rate` when an amount's currency has no rate in force.
 
-    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is made.
+    With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is created.
     """
     return await created(uow, await commands.create_lead(uow, body, duplicates), "leads")
 
@@ -93,9 +93,9 @@ async def create_lead(body: LeadCreate, uow: Uow, duplicates: OnDuplicates = "al
 async def list_lead_duplicates(
     uow: Uow, names: CompareNames = True, limit: PageLimit = DEFAULT_PAGE, after: PageAfter = None
 ) -> Response:
-    """Look through existing leads that are not qualified for likely duplicates, oldest first, as far as a second goes.
+    """Look through existing leads that are not qualified for likely duplicates, oldest first, for one second per page.
 
-    Ask again with `after` = `next` until it is null: a page may be short, or empty, before. A duplicate that you may not
+    Repeat with `after` = `next` until `next` is null: a page may be short or empty before that. A duplicate that you may not
     read is only `hidden: true`.
     """
     return await scan_duplicates(uow, Lead, LEADS, limit, after, names=names)
@@ -115,10 +115,10 @@ async def check_lead_duplicates(body: PersonOrCompany, uow: Uow) -> Response:
 async def import_leads(
     file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
 ) -> Response:
-    """Import leads from a CSV or NDJSON file; answered at once, worked off in the background.
+    """Import leads from a CSV or NDJSON file. The answer comes at once; the import runs in the background.
 
-    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` when nothing can be imported; 429
-    `too-many-requests` while too many imports, rows or bytes of yours wait.
+    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` if nothing can be imported; 429
+    `too-many-requests` while too many of your imports, rows or bytes wait.
     """
     return await accept(uow, IMPORTER, "leads", file, mapping, duplicates)
 
@@ -127,13 +127,13 @@ async def import_leads(
 async def list_lead_imports(
     uow: Uow, limit: JobsLimit = DEFAULT_PAGE, after: JobsAfter = None, status: JobsStatus = None
 ) -> Response:
-    """Your imports, newest first; everybody's where you may read every record of this kind."""
+    """Your imports, newest first; all imports if you may read every record of this type."""
     return await list_jobs(uow, IMPORTER, limit, after, status)
 
 
 @router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_lead_import")
 async def get_lead_import(job_id: UUID, uow: Uow) -> Response:
-    """How far an import is, and why it ended early; yours, or anybody's where you may read every record of this kind."""
+    """The progress of an import, and why it ended early. You see your own; all if you may read every record of this type."""
     return await job_status(uow, IMPORTER, job_id)
 
 
@@ -145,9 +145,9 @@ async def list_lead_import_errors(job_id: UUID, uow: Uow) -> Response:
 
 @router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_lead_import")
 async def cancel_lead_import(job_id: UUID, uow: Uow) -> Response:
-    """Stop an import after the chunk in hand; what was imported stays. 409 `illegal-transition` for one that is over.
+    """Cancel an import after the current chunk. Imported records stay. 409 `illegal-transition` if it has ended.
 
-    That of somebody else needs the right to read and write every record of this kind.
+    Another user's import needs the privileges to read and write every record of this type.
     """
     return await cancel_job(uow, IMPORTER, job_id)
 
@@ -162,8 +162,8 @@ async def get_lead(lead_id: UUID, request: Request, uow: Uow) -> Response:
 async def update_lead(lead_id: UUID, body: LeadUpdate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
     """Change fields of an open lead (RFC 7396 merge patch). A patch that changes nothing keeps the version.
 
-    With `duplicates=report`, 409 `possible-duplicates` when a changed name, e-mail address or phone is likely somebody
-    else's.
+    With `duplicates=report`, 409 `possible-duplicates` if a changed name, e-mail address or phone is likely that of another
+    record.
     """
     return await one(uow, await commands.update_lead(uow, lead_id, body, duplicates))
 
@@ -177,19 +177,19 @@ async def delete_lead(lead_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{lead_id}/history", response_model=HistoryPage, operation_id="list_lead_history")
 async def list_lead_history(lead_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Lead, lead_id, request)
 
 
 @router.post("/{lead_id}/contact", response_model=LeadRead, operation_id="contact_lead")
 async def contact_lead(lead_id: UUID, uow: Uow) -> Response:
-    """Somebody talked to the lead for the first time: new → contacted."""
+    """Record the first contact with the lead: new → contacted."""
     return await one(uow, await commands.contact_lead(uow, lead_id))
 
 
 @router.post("/{lead_id}/qualify", response_model=LeadRead, operation_id="qualify_lead")
 async def qualify(lead_id: UUID, uow: Uow, body: Annotated[LeadQualification | None, Body()] = None) -> Response:
-    """Make business of a lead: account, contact and opportunity in one step (Dataverse: QualifyLead).
+    """Qualify a lead: create account, contact and opportunity in one step (Dataverse: QualifyLead).
 
     409 `possible-duplicates` lists similar accounts and contacts; `allow_duplicates: true` goes on. 422 when the
     organisation creates customers on win and an account or contact is asked for.
@@ -201,7 +201,7 @@ async def qualify(lead_id: UUID, uow: Uow, body: Annotated[LeadQualification | N
 async def disqualify_lead(
     lead_id: UUID, uow: Uow, body: Annotated[LeadDisqualification | None, Body()] = None
 ) -> Response:
-    """The lead came to nothing."""
+    """Disqualify the lead."""
     return await one(uow, await commands.disqualify_lead(uow, lead_id, body or LeadDisqualification()))
 
 
@@ -219,7 +219,7 @@ async def assign_lead(lead_id: UUID, body: Assignment, uow: Uow) -> Response:
 
 @router.post("/{lead_id}/merge", response_model=LeadRead, operation_id="merge_lead")
 async def merge(lead_id: UUID, body: LeadMerge, uow: Uow) -> Response:
-    """Merge this lead into another, which goes on and is the answer. Needs write on both, and delete on this one.
+    """Merge this lead into another, and return that survivor. Needs write on both, and delete on this one.
 
     Open leads merge, into an open or a qualified one. What referred to this lead moves to the survivor, each record as a
     change of its own: up to a hundred at once, more of them in the background. From then on this lead answers

@@ -33,7 +33,7 @@ from crm_sales.lead.domain import require_somebody
 
 
 class LeadFields(BaseModel):
-    """The fields of a lead that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a lead that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -91,7 +91,7 @@ class LeadCreate(LeadFields):
 
 
 class LeadUpdate(LeadFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"rating": "hot"}]})
 
@@ -101,11 +101,11 @@ class LeadUpdate(LeadFields):
 class LeadRead(LeadRecord):
     """A lead as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 class LeadDisqualification(BaseModel):
-    """Why the lead came to nothing."""
+    """Why the lead is disqualified."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -113,7 +113,7 @@ class LeadDisqualification(BaseModel):
 
 
 class QualifiedOpportunity(BaseModel):
-    """What the opportunity shall be, where it differs from what the lead knows."""
+    """Fields of the opportunity that differ from those of the lead."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -125,19 +125,19 @@ class QualifiedOpportunity(BaseModel):
 
 
 class LeadQualification(BaseModel):
-    """What qualifying makes or links (Dataverse: QualifyLead)."""
+    """The records that qualifying creates or links (Dataverse: QualifyLead)."""
 
     model_config = ConfigDict(extra="forbid")
 
-    create_account: Flag | None = Field(None, description="Make an account; by default when the lead has a company.")
-    create_contact: Flag | None = Field(None, description="Make a contact; by default when the lead has a last name.")
-    create_opportunity: Flag = Field(True, description="Make an opportunity.")
-    account_id: UUID | None = Field(None, description="Link this account instead of making one.")
-    contact_id: UUID | None = Field(None, description="Link this contact instead of making one.")
+    create_account: Flag | None = Field(None, description="Create an account; by default if the lead has a company.")
+    create_contact: Flag | None = Field(None, description="Create a contact; by default if the lead has a last name.")
+    create_opportunity: Flag = Field(True, description="Create an opportunity.")
+    account_id: UUID | None = Field(None, description="Link this account instead of creating one.")
+    contact_id: UUID | None = Field(None, description="Link this contact instead of creating one.")
     opportunity: QualifiedOpportunity = Field(
         default_factory=QualifiedOpportunity, description="Fields of the opportunity."
     )
-    allow_duplicates: Flag = Field(False, description="Go on although similar accounts or contacts exist.")
+    allow_duplicates: Flag = Field(False, description="Continue although similar accounts or contacts exist.")
 
 
 LeadMergeField = Literal[

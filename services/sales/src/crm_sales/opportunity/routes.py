@@ -100,13 +100,13 @@ async def import_opportunities(
 async def list_opportunity_imports(
     uow: Uow, limit: JobsLimit = DEFAULT_PAGE, after: JobsAfter = None, status: JobsStatus = None
 ) -> Response:
-    """Your imports, newest first; everybody's where you may read every record of this kind."""
+    """Your imports, newest first; all imports if you may read every record of this type."""
     return await list_jobs(uow, IMPORTER, limit, after, status)
 
 
 @router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_opportunity_import")
 async def get_opportunity_import(job_id: UUID, uow: Uow) -> Response:
-    """How far an import is, and why it ended early; yours, or anybody's where you may read every record of this kind."""
+    """The progress of an import, and why it ended early. You see your own; all if you may read every record of this type."""
     return await job_status(uow, IMPORTER, job_id)
 
 
@@ -118,9 +118,9 @@ async def list_opportunity_import_errors(job_id: UUID, uow: Uow) -> Response:
 
 @router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_opportunity_import")
 async def cancel_opportunity_import(job_id: UUID, uow: Uow) -> Response:
-    """Stop an import after the chunk in hand; what was imported stays. 409 `illegal-transition` for one that is over.
+    """Cancel an import after the current chunk. Imported records stay. 409 `illegal-transition` if it has ended.
 
-    That of somebody else needs the right to read and write every record of this kind.
+    Another user's import needs the privileges to read and write every record of this type.
     """
     return await cancel_job(uow, IMPORTER, job_id)
 
@@ -149,7 +149,7 @@ async def delete_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{opportunity_id}/history", response_model=HistoryPage, operation_id="list_opportunity_history")
 async def list_opportunity_history(opportunity_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Opportunity, opportunity_id, request)
 
 

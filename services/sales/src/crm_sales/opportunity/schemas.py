@@ -30,7 +30,7 @@ from crm_sales.pricing.schemas import LineInputs
 
 
 class OpportunityFields(BaseModel):
-    """The fields of an opportunity that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of an opportunity that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -79,7 +79,7 @@ class OpportunityCreate(OpportunityLines):
 
 
 class OpportunityUpdate(OpportunityLines):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears. `lines` is always the whole list."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `lines` is always the whole list."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"rating": "hot"}]})
 
@@ -93,7 +93,7 @@ class OpportunityRead(OpportunityRecord):
         description="Account or contact; may be missing until the deal is won; `hidden` without its name"
         " where you may not read it."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 class StageChange(BaseModel):

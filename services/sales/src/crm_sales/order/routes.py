@@ -82,7 +82,7 @@ async def delete_order(order_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{order_id}/history", response_model=HistoryPage, operation_id="list_order_history")
 async def list_order_history(order_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Order, order_id, request)
 
 

@@ -24,7 +24,7 @@ class OrderLineInput(LineInput):
 
 
 class OrderFields(DocumentFields):
-    """The fields of an order that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of an order that clients write. Texts are trimmed; an empty text is null."""
 
     requested_delivery: Date | None = Field(None, description="When the customer wants it, YYYY-MM-DD.")
     lines: Annotated[Sequence[OrderLineInput], Field(max_length=MAX_LINES)] = Field(
@@ -63,7 +63,7 @@ class OrderCreate(OrderFields):
 
 
 class OrderUpdate(OrderFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears. `lines` are sent whole."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `lines` are sent whole."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"requested_delivery": "2026-09-01"}]})
 
@@ -96,4 +96,4 @@ class OrderRead(OrderRecord):
         description="Account or contact; may be missing while its deal has none; `hidden` without its name"
         " where you may not read it."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

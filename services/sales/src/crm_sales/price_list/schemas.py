@@ -7,7 +7,7 @@ from crm_contracts.types import CurrencyCode, Date, LongText, Maybe, ShortText
 
 
 class PriceListFields(BaseModel):
-    """The fields of a price list that clients write and change. Texts are trimmed; an empty one is null."""
+    """The fields of a price list that clients write and change. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,7 +30,7 @@ class PriceListCreate(PriceListFields):
 
 
 class PriceListUpdate(PriceListFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"valid_to": "2099-12-31"}]})
 
@@ -40,4 +40,4 @@ class PriceListUpdate(PriceListFields):
 class PriceListRead(PriceListRecord):
     """A price list as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

@@ -69,5 +69,5 @@ async def delete_price_list_item(item_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{item_id}/history", response_model=HistoryPage, operation_id="list_price_list_item_history")
 async def list_price_list_item_history(item_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, PriceListItem, item_id, request)

@@ -50,7 +50,7 @@ class PriceListItemCreate(PriceListItemFields):
 
 
 class PriceListItemUpdate(PriceListItemFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"pricing_method": "percent_of_list", "percent": 95, "amount": None}]}

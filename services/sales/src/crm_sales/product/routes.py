@@ -74,7 +74,7 @@ async def delete_product(product_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{product_id}/history", response_model=HistoryPage, operation_id="list_product_history")
 async def list_product_history(product_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Product, product_id, request)
 
 

@@ -10,7 +10,7 @@ from crm_contracts.types import Date, Decimals, LongText, Maybe, NonNegativeMone
 
 
 class ProductFields(BaseModel):
-    """The fields of a product that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a product that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +58,7 @@ class ProductCreate(ProductFields):
 
 
 class ProductUpdate(ProductFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"list_price": {"amount": "13.00", "currency": "EUR"}, "decimals": 1}]}
@@ -71,4 +71,4 @@ class ProductUpdate(ProductFields):
 class ProductRead(ProductRecord):
     """A product as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

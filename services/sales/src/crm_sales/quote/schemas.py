@@ -9,7 +9,7 @@ from crm_sales.document.schemas import DocumentFields
 
 
 class QuoteFields(DocumentFields):
-    """The fields of a quote that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a quote that clients write. Texts are trimmed; an empty text is null."""
 
     effective_from: Date | None = Field(None, description="First day of the offer, YYYY-MM-DD.")
     effective_to: Date | None = Field(
@@ -52,7 +52,7 @@ class QuoteCreate(QuoteFields):
 
 
 class QuoteUpdate(QuoteFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears. `lines` is always the whole list."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `lines` is always the whole list."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"payment_terms": "net_45"}]})
 
@@ -66,4 +66,4 @@ class QuoteRead(QuoteRecord):
         description="Account or contact; may be missing while its deal has none; `hidden` without its name"
         " where you may not read it."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

@@ -83,7 +83,7 @@ async def delete_contract(contract_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{contract_id}/history", response_model=HistoryPage, operation_id="list_sales_contract_history")
 async def list_contract_history(contract_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SalesContract, contract_id, request)
 
 

@@ -10,7 +10,7 @@ from crm_sales.customer_link.schemas import CustomerInput, CustomerShown
 
 
 class SalesContractFields(BaseModel):
-    """The fields of a sales contract that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a sales contract that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class SalesContractCreate(SalesContractFields):
 
 
 class SalesContractUpdate(SalesContractFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"end_date": "2091-12-31"}]})
 
@@ -63,7 +63,7 @@ class SalesContractRead(SalesContractRecord):
     customer: CustomerShown = Field(
         description="Account or contact that it was made with; `hidden` without its name where you may not read it."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 class SalesContractTermination(BaseModel):

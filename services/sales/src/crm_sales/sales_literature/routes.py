@@ -71,7 +71,7 @@ async def delete_literature(literature_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{literature_id}/history", response_model=HistoryPage, operation_id="list_sales_literature_history")
 async def list_literature_history(literature_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SalesLiterature, literature_id, request)
 
 

@@ -7,7 +7,7 @@ from crm_contracts.types import Date, Ids, LongText, Maybe, ShortText, Url
 
 
 class SalesLiteratureFields(BaseModel):
-    """The fields of a piece of literature that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a piece of literature that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,7 +42,7 @@ class SalesLiteratureCreate(SalesLiteratureFields):
 
 
 class SalesLiteratureUpdate(SalesLiteratureFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"expires_on": "2030-12-31"}]})
 
@@ -53,4 +53,4 @@ class SalesLiteratureUpdate(SalesLiteratureFields):
 class SalesLiteratureRead(SalesLiteratureRecord):
     """A piece of literature as you may see it."""
 
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

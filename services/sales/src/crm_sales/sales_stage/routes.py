@@ -57,5 +57,5 @@ async def delete_sales_stage(stage_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{stage_id}/history", response_model=HistoryPage, operation_id="list_sales_stage_history")
 async def list_sales_stage_history(stage_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SalesStage, stage_id, request)

@@ -20,7 +20,7 @@ class SalesStageCreate(BaseModel):
 
 
 class SalesStageUpdate(BaseModel):
-    """A merge patch (RFC 7396): fields that are absent stay."""
+    """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"probability": 80}]})
 

@@ -32,5 +32,5 @@ async def update_sales_settings(body: SalesSettingsUpdate, uow: Uow) -> Response
 
 @router.get("/history", response_model=HistoryPage, operation_id="list_sales_settings_history")
 async def list_sales_settings_history(request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SalesSettings, SETTINGS_ID, request)

@@ -6,7 +6,7 @@ from crm_contracts.sales import CustomerCreation
 
 
 class SalesSettingsUpdate(BaseModel):
-    """A merge patch (RFC 7396): fields that are absent stay."""
+    """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"customer_creation": "on_win"}]})
 

@@ -77,7 +77,7 @@ async def delete_case(case_id: UUID, uow: Uow) -> Response:
 
 @router.get("/{case_id}/history", response_model=HistoryPage, operation_id="list_case_history")
 async def list_case_history(case_id: UUID, request: Request, uow: Uow) -> Response:
-    """Who changed what, when, from what to what; newest first."""
+    """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Case, case_id, request)
 
 

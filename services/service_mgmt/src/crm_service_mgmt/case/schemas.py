@@ -16,14 +16,14 @@ class CaseCustomerInput(RefInput):
 
 
 class CaseFields(BaseModel):
-    """The fields of a case that clients write. Texts are trimmed; an empty one is null."""
+    """The fields of a case that clients write. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
 
     contact_id: UUID | None = Field(None, description="Contact to talk to, active and readable to you.")
     type: CaseType | None = Field(None, description="What the customer wants.")
     origin: CaseOrigin | None = Field(None, description="How the customer reached us.")
-    priority: CasePriority = Field(CasePriority.NORMAL, description="How urgent it is.")
+    priority: CasePriority = Field(CasePriority.NORMAL, description="Priority.")
     severity: Severity | None = Field(None, description="How bad it is.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
     product_id: UUID | None = Field(None, description="Product that it is about; readable to you, and in any state.")
@@ -50,7 +50,7 @@ class CaseCreate(CaseFields):
 
 
 class CaseUpdate(CaseFields):
-    """A merge patch (RFC 7396): fields that are absent stay, null clears."""
+    """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"priority": "high"}]})
 
@@ -74,7 +74,7 @@ class CaseRead(CaseRecord):
     customer: CaseCustomer | HiddenCaseCustomer = Field(
         description="Account or contact that the case is for; `hidden` without its name where you may not read it."
     )
-    allowed_actions: list[str] = Field(description="The moves from here that you hold the privilege for.")
+    allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
 
 
 class CaseResolve(BaseModel):
