@@ -1,7 +1,7 @@
-"""HTTP connections with limits: how large a head is, how long it may take, and how many connections one address has.
+"""HTTP connections with limits for the size and the duration of a head, and for the connections of one address.
 
-uvicorn's protocol over httptools knows none of these for a head that is not complete (ADR 31). What is refused here has
-not reached the app, so the problem is written straight to the connection.
+uvicorn's protocol over httptools has no such limits for an incomplete head (ADR 31). A request that is refused here has
+not reached the app, so the problem is written directly to the connection.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ from crm_kit.signals.metrics import counter
 HEAD_BYTES: Final = 64 * 1024
 HEAD_FIELDS: Final = 100
 PIPELINED: Final = 16
-"""Requests that may wait on one connection behind the one being answered."""
+"""Requests that may wait on one connection behind the current one."""
 SLICE: Final = 64 * 1024
-"""What is parsed at once: an event loop reads up to four times as much."""
+"""Bytes that are parsed at once; an event loop reads up to four times as many."""
 LINGER_SECONDS: Final = 10.0
 LINGER_BYTES: Final = 64 * 1024 * 1024
-"""How much of a body is thrown away after its answer, so that a sender who reads only afterwards finds the answer."""
+"""Bytes of a body that are read and dropped after its answer, so that a sender who reads only afterwards gets the answer."""
 WRITE_SECONDS: Final = 30.0
-"""After which a reader who takes nothing of an answer is dropped."""
+"""Seconds after which a client that reads nothing of its answer is disconnected."""
 OTHER_FILES: Final = 256
-"""Descriptors left for everything that is not a connection of a caller."""
+"""File descriptors reserved for everything except callers' connections."""
 
 REFUSED = counter("crm.http.refused", "Connections and requests refused before they reached the app.", "reason")
 
 
 class Overloaded(DomainError):
-    """This address, or the whole process, has as many connections under way as it may."""
+    """The address or the whole process has reached its limit of busy connections."""
 
     def __init__(self, slug: str, detail: str) -> None:
         super().__init__(slug, detail, members={"retry_after": 1})
@@ -51,7 +51,7 @@ class Overloaded(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one process grants; the settings of the same names say more."""
+    """The limits of one process; the settings of the same names describe them."""
 
     head_seconds: float = 10.0
     per_address: int = 256
@@ -63,7 +63,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """The limits that the settings name, as far as the process has descriptors for them."""
+        """The limits from the settings, reduced to the available file descriptors."""
         return cls(
             settings.head_seconds,
             settings.connections_per_address,
@@ -76,7 +76,7 @@ class Limits:
 
 
 def _descriptors() -> int:
-    """How many files the process may open, as many as the operator's hard limit allows."""
+    """Raise the limit of open files to the hard limit, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < (wanted := min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -85,7 +85,7 @@ def _descriptors() -> int:
 
 
 class Peer:
-    """The connections of one address: how many, and which of them wait for a head, longest first."""
+    """The connections of one address: their number, and those that wait for a head, longest first."""
 
     __slots__ = ("idle", "limit", "name", "open", "unheard")
 
@@ -95,7 +95,7 @@ class Peer:
         self.idle: dict[Connection, None] = {}
 
     def evict(self) -> bool:
-        """Close the connection that has waited longest for a head, else the one idle longest; False when all are busy."""
+        """Close the connection that has waited longest for a head, else the one idle longest; False if all are busy."""
         for waiting in (self.unheard, self.idle):
             for connection in waiting:
                 connection.evict()
@@ -112,7 +112,7 @@ class Peers:
         self.open = 0
 
     def enter(self, address: str) -> Peer:
-        """Count a new connection. One that sends nothing makes way for it; raises ``Overloaded`` when all are busy."""
+        """Count a new connection. At the limit, a silent one is closed for it; raises ``Overloaded`` if all are busy."""
         peer = self._peers.get(address) or Peer(address, self._limit(address))
         if peer.open >= peer.limit and not peer.evict():
             raise Overloaded(
@@ -127,14 +127,14 @@ class Peers:
         return peer
 
     def leave(self, peer: Peer) -> None:
-        """A connection has ended."""
+        """Stop counting a connection."""
         peer.open -= 1
         self.open -= 1
         if not peer.open:
             self._peers.pop(peer.name, None)
 
     def _make_way(self) -> bool:
-        """Whoever has most connections gives one."""
+        """Close one connection of the address with the most connections."""
         return any(peer.evict() for peer in sorted(self._peers.values(), key=lambda peer: -peer.open))
 
     def _limit(self, address: str) -> int:
@@ -143,7 +143,7 @@ class Peers:
 
 
 class Refused(Exception):
-    """Leaves the parser; what it means is in ``Connection.refusal``."""
+    """Aborts the parser; ``Connection.refusal`` has the reason."""
 
 
 class Connection(HttpToolsProtocol):
@@ -158,7 +158,7 @@ class Connection(HttpToolsProtocol):
         self._peer: Peer | None = None
         self._leaving = False
         self._last_words: bytes | None = None
-        """The refusal of a request behind others whose answers are still due; nothing is read any more."""
+        """The refusal of a request that waits behind unanswered ones; nothing more is read."""
         self._in_head, self._in_body = True, False
         self._head_begun = False
         self._piece = 0
@@ -168,13 +168,13 @@ class Connection(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._unwritten = 0
         self._requests = 0
-        # Connections that were made together, after a restart, are not to end together.
+        # Connections that were opened together, after a restart, should not end together.
         self._renewed_at = self.loop.time() + self.limits.keep_alive_seconds * uniform(0.9, 1.0)
 
     # -- from the transport ----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Count it, or refuse it."""
+        """Count the connection, or refuse it."""
         super().connection_made(transport)
         try:
             self._peer = self.peers.enter(self.client[0] if self.client else "")
@@ -185,7 +185,7 @@ class Connection(HttpToolsProtocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Parse it piece by piece, and judge after each what has come of it."""
+        """Parse the data in pieces, and check the limits after each."""
         view = data if len(data) <= SLICE else memoryview(data)
         for start in range(0, len(data), SLICE):
             if self._leaving or self._last_words is not None:
@@ -212,11 +212,11 @@ class Connection(HttpToolsProtocol):
                 self._throw_away(len(data))
             self._framing_bytes += len(data) - max(0, self._body_bytes - body_bytes)
             if self._framing_bytes > HEAD_BYTES + max(self._body_bytes, HEAD_BYTES):
-                # Chunk extensions and trailers have no limit of their own in the parser.
+                # The parser has no limit for chunk extensions and trailers.
                 self._refuse(DomainError("invalid-request", "Send chunks that are as long as they say."), "framing")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Stop counting the connection."""
         self._forget()
         for timer in (self._head_timer, self._body_timer, self._write_timer):
             if timer is not None:
@@ -224,13 +224,13 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The other side reads more slowly than we write."""
+        """The client reads more slowly than we write."""
         super().pause_writing()
         self._unwritten = self.transport.get_write_buffer_size()
         self._write_timer = self.loop.call_later(WRITE_SECONDS, self._judge_reader)
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The client has caught up."""
         super().resume_writing()
         if self._write_timer is not None:
             self._write_timer.cancel()
@@ -244,12 +244,12 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._in_body, self._head_begun = True, False, True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head. Trailers are dropped: the app may have begun, and would see them as headers."""
+        """A header field. Trailers are dropped, because the app may have started and would see them as headers."""
         if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head stands: hand the request to the app, unless it is too much."""
+        """The head is complete: pass the request to the app, unless there are too many."""
         if self._head_bytes + self._piece > HEAD_BYTES:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > HEAD_BYTES:
@@ -261,7 +261,7 @@ class Connection(HttpToolsProtocol):
             )
             raise Refused
         if len(self.pipeline) >= PIPELINED:
-            # Those before it are answered, and then it is.
+            # Earlier requests are answered first, then the refusal is sent.
             self.refusal = Overloaded(
                 "too-many-requests",
                 f"One connection has at most {PIPELINED + 1} requests under way. Send this one again when others are answered.",
@@ -288,11 +288,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._in_head, self._in_body = True, False
         if self._is_to_go and not self.cycle.response_started:
-            # Its answer says that it is the last. Not before its body has been read: who closes with something unread
-            # resets the connection, and may take the answer along.
+            # The answer announces the end of the connection. The body must be read first: closing with unread data
+            # resets the connection, and the answer may be lost.
             self.cycle.keep_alive = False
         self._body_bytes = self._framing_bytes = self._thrown_away = 0
-        self._head_bytes = -self._piece  # what came with the end of this request is not of the next one's head
+        self._head_bytes = -self._piece  # data that arrived with the end of this request is not part of the next head
         if self._body_timer is not None:
             self._body_timer.cancel()
             self._body_timer = None
@@ -307,14 +307,14 @@ class Connection(HttpToolsProtocol):
             if is_last and not self.transport.is_closing():
                 self._end(self._last_words)
         elif self._in_body:
-            # What is left of the body is read and thrown away, so that the next request is found behind it.
+            # The rest of the body is read and dropped, so that the next request can be parsed.
             self._body_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         elif not self.pipeline:
             self._rest()
 
     @property
     def _is_to_go(self) -> bool:
-        """Whether the connection is old, or the process is to end."""
+        """Whether the connection is too old, or the process ends."""
         return (
             HANDOVER.ending or self._requests >= self.limits.keep_alive_requests or self.loop.time() >= self._renewed_at
         )
@@ -339,7 +339,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing came for a long time: close, also when the last answer was never read."""
+        """Close an idle connection, even if the last answer was never read."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
@@ -348,22 +348,22 @@ class Connection(HttpToolsProtocol):
     # -- ending ----------------------------------------------------------------------------------------------------
 
     def dismiss(self) -> None:
-        """The process is to end: the answer in hand says so where it has not begun, else the next one does."""
+        """The process ends: the current answer announces it if it has not begun, else the next one does."""
         if self.cycle is not None and not self.cycle.response_started and not self._in_body:
             self.cycle.keep_alive = False
 
     @property
     def unheard(self) -> bool:
-        """Whether it was made, and nothing has come of it yet."""
+        """Whether the connection is new and has sent nothing yet."""
         return self.cycle is None and not self._leaving
 
     def shutdown(self) -> None:
-        """Close it, unless a request is under way: that one is answered first."""
+        """Close the connection, after the current request, if any."""
         if not (self._in_head and self._head_begun):
             super().shutdown()
 
     def evict(self) -> None:
-        """Make way for another connection."""
+        """Close this connection in favour of another one."""
         REFUSED.labels("evicted").inc()
         self._forget()
         self.transport.abort()
@@ -387,7 +387,7 @@ class Connection(HttpToolsProtocol):
     # -- refusing --------------------------------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
-        """What the parser could not read, or what was refused from within it."""
+        """Answer data that the parser could not read, or that a limit refused."""
         self._refuse(self.refusal or DomainError("invalid-request", "Send HTTP/1.1 as RFC 9112 defines it."), "head")
 
     def _refuse(self, error: DomainError, reason: str | None) -> None:
@@ -398,16 +398,16 @@ class Connection(HttpToolsProtocol):
             self._end(words)
         elif self._in_head or self.pipeline:
             if not self._in_head:
-                # It has been taken, and is refused over its body: it is the last of those that wait.
+                # An accepted request is refused because of its body: it is the last waiting one.
                 self.pipeline.popleft()
             self._last_words = words
             if self._head_timer is not None:
                 self._head_timer.cancel()
         elif self.cycle.response_started:
-            # Its own answer is half written: nothing can be said any more.
+            # Its answer is partly written, so no refusal can be sent.
             self.transport.abort()
         else:
-            # It is the request in hand that cannot be read on: the app sees its caller gone.
+            # The current request cannot be read further: the app sees a disconnect.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self._end(words)
@@ -417,7 +417,7 @@ class Connection(HttpToolsProtocol):
         self._leave()
 
     def _leave(self) -> None:
-        """Close our side, and for a moment read what is still sent: closing at once could take the answer with it."""
+        """Close our side, and briefly read what is still sent, because closing at once could lose the answer."""
         self._leaving = True
         self._forget()
         if not self.transport.is_closing():
@@ -447,5 +447,5 @@ def _too_large() -> DomainError:
 
 
 def limited(limits: Limits) -> type[Connection]:
-    """The protocol of a process that grants ``limits``; its connections are counted together."""
+    """The protocol class with these ``limits``; all its connections are counted together."""
     return type("LimitedConnection", (Connection,), {"limits": limits, "peers": Peers(limits)})

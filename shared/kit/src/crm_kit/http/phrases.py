@@ -1,4 +1,4 @@
-"""What libraries say of a request, in our words: what to send instead."""
+"""Rewords the messages of libraries about a request, so that they say what to send."""
 
 import re
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ _RULES: Final[Mapping[str, str]] = {
     "enum": "Send {expected}.",
     "union_tag_invalid": "Send {discriminator} as one of {expected_tags}.",
 }
-"""By pydantic's name of a rule; the values in braces are those that it gives."""
+"""Messages by pydantic's name of a rule; pydantic provides the values in braces."""
 _VALUE_ERROR: Final = "Value error, "
 
 _FORM_ERRORS: Final = (
@@ -63,11 +63,11 @@ _FORM_ERRORS: Final = (
     (r"Missing boundary in multipart\.", "The Content-Type has no boundary. Let your HTTP library write it."),
     (r"Invalid multipart data\.", "Send multipart/form-data as RFC 7578 defines it."),
 )
-"""What Starlette says of forms."""
+"""Starlette's messages about forms, as patterns, and our messages."""
 
 
 def of_rule(found: Mapping[str, Any]) -> str:
-    """What pydantic found at one place, as a sentence that says what to do."""
+    """The message for an error that pydantic found, which says what to send."""
     rule, given = str(found["type"]), dict(found.get("ctx") or {})
     if rule == "string_pattern_mismatch":
         pattern = str(given.get("pattern"))
@@ -83,7 +83,7 @@ def of_rule(found: Mapping[str, Any]) -> str:
 
 
 def of_form(text: str) -> str:
-    """What Starlette says of a form that it cannot read."""
+    """The message for Starlette's error about a form."""
     for pattern, phrase in _FORM_ERRORS:
         if match := re.fullmatch(pattern, text):
             return phrase.format(*match.groups())

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): the one place where a slug meets an HTTP status."""
+"""Problem details (RFC 9457): the only module that maps slugs to HTTP statuses."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,9 +13,9 @@ from crm_kit.store.presenter import to_json
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS: Final = 20
-"""Offending places that a problem reports; ``error_count`` says how many there are when there are more."""
+"""Number of offending places that a problem reports; ``error_count`` has the total if there are more."""
 MAX_QUOTED: Final = 200
-"""Characters of a name that the caller sent, in a pointer."""
+"""Characters of a name from the request that a pointer quotes."""
 
 STATUS: Mapping[str, int] = {
     "invalid-json": 400,
@@ -59,7 +59,7 @@ STATUS: Mapping[str, int] = {
     "unavailable": 503,
     "deadline-exceeded": 504,
 }
-"""Slugs that are not 422: every other slug is a rule that the request's content breaks."""
+"""Slugs with a status other than 422. Every other slug is a rule that the content of the request breaks."""
 
 
 class ProblemError(BaseModel):
@@ -90,12 +90,12 @@ class Problem(BaseModel):
 
 
 def status_of(slug: str) -> int:
-    """The HTTP status of a problem; a rule without one of its own is 422."""
+    """The HTTP status of a problem; 422 unless the slug has its own."""
     return STATUS.get(slug, 422)
 
 
 def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer that tells of an error."""
+    """The problem document of an error."""
     status = status_of(error.slug)
     body: dict[str, Any] = {
         "type": f"/problems/{error.slug}",
@@ -111,12 +111,14 @@ def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, 
         body["errors"] = [{"pointer": e.pointer, "code": e.code, "message": e.message} for e in error.errors]
     body.update(error.members)
     extra = dict(headers or {})
-    if error.slug == "merged":  # also when another service said so
+    if error.slug == "merged":  # also if another service answered it
         extra["Link"] = f'<{error.members["survivor"]["href"]}>; rel="successor-version"'
     if status == 401:
         extra.setdefault("WWW-Authenticate", 'Bearer realm="crm"')
     if isinstance(error, UnsupportedCoding):
-        extra.setdefault("Accept-Encoding", "identity")  # RFC 9110 §12.5.3: not the media type, but the coding
+        extra.setdefault(
+            "Accept-Encoding", "identity"
+        )  # RFC 9110 §12.5.3: the coding is the reason, not the media type
     if status in (429, 503):
         extra.setdefault("Retry-After", str(error.members.get("retry_after", 1)))
     return Response(to_json(body), status, extra, MEDIA_TYPE)
@@ -129,9 +131,9 @@ READ_ONLY = frozenset(
 
 
 def from_validation(error: RequestValidationError, shown: frozenset[str] = frozenset()) -> DomainError:
-    """What pydantic found, as a problem: 404 for a malformed id in the path, 400 for parameters, 422 for the body.
+    """The problem for pydantic's errors: 404 for a malformed id in the path, 400 for parameters, 422 for the body.
 
-    ``shown`` are the fields of the answer: what a client can read but not send is ``read-only-field``.
+    ``shown`` are the fields of the answer: a field that a client can read but not send is ``read-only-field``.
     """
     found = error.errors()
     first = [_place(one, READ_ONLY | shown) for one in found[:MAX_ERRORS]]
@@ -152,7 +154,7 @@ def from_validation(error: RequestValidationError, shown: frozenset[str] = froze
 
 
 NO_OBJECT = ("model-type", "model-attributes-type", "dict-type")
-"""How pydantic calls it when something else stands where an object should be."""
+"""pydantic's rules for a value that should be an object."""
 
 
 def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:

@@ -19,19 +19,19 @@ from crm_kit.process.memory import HOUSEKEEPER
 from crm_kit.signals import telemetry
 
 IDLE_SECONDS: Final = 75
-"""Longer than load balancers and the gateway keep an idle connection, so that they are the ones to close it."""
+"""Longer than load balancers and the gateway keep an idle connection, so that they close it first."""
 
 LOOK_SECONDS: Final = 0.05
 LAST_WORD_SECONDS: Final = 1.0
-"""After the last connection was accepted: time for its request to arrive."""
+"""Seconds for the request of the last accepted connection to arrive."""
 
 
 class Server(uvicorn.Server):
-    """Ends without failing anybody (ADR 47).
+    """A server that ends without failed requests (ADR 47).
 
-    After SIGTERM it is not ready, but goes on answering for ``CRM_DRAIN_SECONDS``, each connection for the last time. Where
-    others hold its listening socket it accepts nothing new, and ends as soon as nobody is left. Then what is in hand is
-    finished within ``CRM_FINISH_SECONDS``. ``beside`` is awaited meanwhile.
+    After SIGTERM it is not ready, but continues to answer for ``CRM_DRAIN_SECONDS``, once per connection. If
+    another process holds its listening socket, it accepts nothing new, and ends when no connection is left. Then running requests
+    are finished within ``CRM_FINISH_SECONDS``. ``beside`` is awaited meanwhile.
     """
 
     def __init__(self, config: uvicorn.Config, *, drain_seconds: float) -> None:
@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
     async def _pass(self, seconds: float, is_over: Callable[[], bool]) -> None:
         until = asyncio.get_running_loop().time() + seconds
         while not self.force_exit and not is_over() and (left := until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(left, LOOK_SECONDS))  # uvicorn tells of no change
+            await asyncio.sleep(min(left, LOOK_SECONDS))  # uvicorn signals no change
 
     def _connections(self) -> list[Connection]:
         return [one for one in self.server_state.connections if isinstance(one, Connection)]
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
 
 
 def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """How every api is served."""
+    """The uvicorn configuration of every api."""
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -81,7 +81,7 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         date_header=False,
-        # Who is behind a proxy is decided where it matters, against the proxies named in the settings.
+        # Client addresses behind proxies are determined elsewhere, with the proxies from the settings.
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=settings.finish_seconds,
@@ -89,13 +89,13 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> None:
-    """Serve until SIGTERM; blocks. One worker: replicas are processes of their own. ``app`` is given the settings."""
+    """Serve until SIGTERM; blocks. There is one worker: replicas are separate processes. ``app`` gets the settings."""
     settings = settings or read(Settings)
     telemetry.set_up(settings)
     server = Server(config_of(app(settings), settings), drain_seconds=settings.drain_seconds)
     HOUSEKEEPER.settle()
-    # Having shut down, uvicorn raises the signal again: by default that would end the process before its last spans were
-    # sent. Before uvicorn listens it must end the process all the same.
+    # After its shutdown, uvicorn raises the signal again, which would end the process before its last spans are
+    # sent. Before uvicorn listens, the signal must still end the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
     try:
