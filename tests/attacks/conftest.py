@@ -10,11 +10,14 @@ from crm_local.servers import Servers
 from tests.attacks.people import Cast, gather
 from tests.integration.suite import Suite, running
 
+LIMITS = {"CRM_HOP_SECONDS": "3", "CRM_TOTAL_SECONDS": "10"}
+"""As installations have them: what they keep attackers from is what these tests are about."""
+
 
 @pytest.fixture(scope="session")
 def attacked(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """The suite as `crm up` runs it."""
-    with running(tmp_path_factory.mktemp("attacked") / "home", choose(1)[0], servers) as suite:
+    with running(tmp_path_factory.mktemp("attacked") / "home", choose(1)[0], servers, LIMITS) as suite:
         yield suite
 
 

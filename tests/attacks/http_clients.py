@@ -64,7 +64,7 @@ class RawClient:
         """Whether the server has said anything, or hung up."""
         return self.reader.at_eof() or bool(self.reader._buffer)  # type: ignore[attr-defined]  # looked at, not taken
 
-    async def answer(self, seconds: float = 30) -> RawAnswer | None:
+    async def answer(self, seconds: float = 120) -> RawAnswer | None:
         """The next answer; None when the server hangs up without one."""
         async with asyncio.timeout(seconds):
             try:
@@ -76,7 +76,7 @@ class RawClient:
             body = await self.reader.readexactly(int(headers.get("content-length", "0")))
         return RawAnswer(int(status.split()[1]), headers, body)
 
-    async def ended(self, seconds: float = 30) -> None:
+    async def ended(self, seconds: float = 120) -> None:
         """Wait until the server has hung up; raises TimeoutError when it does not."""
         async with asyncio.timeout(seconds):
             try:

@@ -27,7 +27,7 @@ class Actor:
         self.address = address
         self.session = aiohttp.ClientSession(
             suite.gateway,
-            timeout=aiohttp.ClientTimeout(total=60),
+            timeout=aiohttp.ClientTimeout(total=120),
             connector=aiohttp.TCPConnector(local_addr=(address, 0)),
         )
 

@@ -79,7 +79,7 @@ def pooler(servers: Servers, directory: Path) -> Iterator[str]:
     argv = ("/usr/bin/env", f"PATH={path}", "pgbouncer", str(configured))
     process = Command("pgbouncer", argv, directory / "pgbouncer.log", place, account=account).start()
     try:
-        assert wait_until(lambda: ports.accepts(listen), 30), (directory / "pgbouncer.log").read_text()
+        assert wait_until(lambda: ports.accepts(listen), 120), (directory / "pgbouncer.log").read_text()
         yield f"127.0.0.1:{listen}"
     finally:
         stop([process])
@@ -157,6 +157,7 @@ async def test_what_an_api_works_under_is_the_roles(settings: Settings) -> None:
         await runtime.db.dispose()
 
 
+@pytest.mark.usefixtures("settings")
 async def test_settings_that_a_pooler_does_not_have_are_told_once(pooler: str, database: ServiceDatabase) -> None:
     sessions._warned.clear()
     with capture_logs() as lines:
@@ -184,7 +185,7 @@ async def test_workers_and_listeners_go_past_the_pooler(settings: Settings, data
     runtime.notifier.listen("channel", heard.put_nowait)
     await runtime.notifier.start()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await heard.get() == ""
             runtime.notifier.notify("channel", "a wish")
             assert await heard.get() == "a wish"

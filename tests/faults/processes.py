@@ -15,7 +15,7 @@ import aiohttp
 
 from crm_local.processes import ProcessRef
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 
 
 class Nursery:

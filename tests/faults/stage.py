@@ -158,7 +158,7 @@ async def make_templates(machines: Machines) -> None:
 
 
 async def until(
-    condition: Callable[[], bool | Awaitable[bool]], what: str, *, seconds: float = 60, every: float = 0.05
+    condition: Callable[[], bool | Awaitable[bool]], what: str, *, seconds: float = 120, every: float = 0.05
 ) -> float:
     """Wait for what another process or server will do; returns how many seconds it took. Fails naming ``what``."""
     began = monotonic()

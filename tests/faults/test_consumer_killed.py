@@ -29,7 +29,7 @@ async def test_two_consumers_killed_at_their_commits_act_once(
             await driver.tell(mixed_story, stories)
             async with driver.telling(mixed_story, clients=2):
                 died = [one.deaths for one in (first, second)]
-                await until(lambda: all(len(deaths) >= LIVES for deaths in died), "each consumer has died", seconds=90)
+                await until(lambda: all(len(deaths) >= LIVES for deaths in died), "each consumer has died", seconds=120)
             settled = await calm(stage)
         assert await held_against_ledger(stage, driver.ledger) == []
     books, effects = await read_books(stage, "activities"), await read_effects(stage)

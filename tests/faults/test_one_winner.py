@@ -23,7 +23,7 @@ async def test_of_fifty_concurrent_qualifications_one_wins(
         lead = await driver.command("/leads", {"topic": "Fleet", "company_name": "Analytical Engines"})
     tokens = [issuer.token(principal()) for _ in range(CALLERS)]
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as session:
 
         async def qualify(token: str) -> tuple[int, str]:
             url = f"{api.url}/api/v1/leads/{lead['id']}/qualify"

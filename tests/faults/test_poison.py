@@ -45,7 +45,7 @@ async def count_parked(stage: Stage) -> int:
     return count
 
 
-async def parks(stage: Stage, count: int, *, seconds: float = 60) -> float:
+async def parks(stage: Stage, count: int, *, seconds: float = 120) -> float:
     async def enough() -> bool:
         return await count_parked(stage) >= count
 

@@ -32,7 +32,7 @@ async def test_three_relays_killed_between_publish_and_mark_lose_nothing_and_kee
             await driver.tell(mixed_story, stories)
             # The last relay may find nothing to publish any more, so the load goes on until each has died as often.
             async with driver.telling(mixed_story, clients=2):
-                await until(lambda: all(len(r.deaths) >= LIVES for r in relays), "each relay has died", seconds=90)
+                await until(lambda: all(len(r.deaths) >= LIVES for r in relays), "each relay has died", seconds=120)
             settled = await calm(stage)
         assert await held_against_ledger(stage, driver.ledger) == []
     assert all(code == 137 for relay in relays for code in relay.deaths)

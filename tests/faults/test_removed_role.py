@@ -22,7 +22,6 @@ from .machines import Machines
 from .stage import until
 
 BOUND_SECONDS = 2.0
-ROUNDS = 3
 SALESPERSON = str(next(role.id for role in DEFAULT_ROLES if role.name == "Salesperson"))
 GRACE, PASSWORD = "grace@example.org", "a password for this test only"
 
@@ -35,6 +34,8 @@ async def suite(own_machines: Machines) -> AsyncIterator[Home]:
         **os.environ,
         "CRM_HOME": str(root / "home"),
         "CRM_GATEWAY_PORT": str(ports.choose(1)[0]),
+        "CRM_HOP_SECONDS": "30",
+        "CRM_TOTAL_SECONDS": "60",
         "DATABASE_URL": own_machines.database_url,
         "AMQP_URL": own_machines.amqp_url,
         "AMQP_MANAGEMENT_URL": own_machines.management_url,
@@ -97,15 +98,20 @@ class Office:
         return knock
 
 
-async def test_a_removed_role_is_gone_everywhere_within_two_seconds(suite: Home, figures: Figures) -> None:
-    timeout = aiohttp.ClientTimeout(total=10)
+@pytest.mark.parametrize(
+    ("rounds", "bound"), [(1, None), pytest.param(3, BOUND_SECONDS, marks=pytest.mark.large)], ids=["gone", "in time"]
+)
+async def test_a_removed_role_is_gone_everywhere(
+    suite: Home, figures: Figures, rounds: int, bound: float | None
+) -> None:
+    timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         office = Office(suite, session)
         administrator = await office.administrator()
         person = {"email": GRACE, "name": "Grace", "password": PASSWORD, "role_ids": [SALESPERSON]}
         user = await office.call("POST", "/users", administrator, person)
         took: dict[str, list[float]] = {door: [] for door in office.doors}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             token = await office.log_in(GRACE, PASSWORD)
 
             for door in office.doors:
@@ -115,7 +121,7 @@ async def test_a_removed_role_is_gone_everywhere_within_two_seconds(suite: Home,
 
             async def shut(door: str, token: str = token, removed: float = removed) -> float:
                 superseded = office.answers(door, token, (401, "token-superseded"))
-                await until(superseded, f"{door} refuses the old token", seconds=60, every=0.01)
+                await until(superseded, f"{door} refuses the old token", seconds=120, every=0.01)
                 return monotonic() - removed
 
             for door, seconds in zip(office.doors, await asyncio.gather(*map(shut, office.doors)), strict=True):
@@ -123,6 +129,6 @@ async def test_a_removed_role_is_gone_everywhere_within_two_seconds(suite: Home,
             fresh = await office.log_in(GRACE, PASSWORD)
             await until(office.answers("gateway", fresh, (403, "forbidden")), "a new token opens nothing")
             await office.call("PATCH", f"/users/{user['id']}", administrator, {"role_ids": [SALESPERSON]})
-        figures(rounds=ROUNDS, **{door: max(seconds) for door, seconds in took.items()})
+        figures(rounds=rounds, **{door: max(seconds) for door, seconds in took.items()})
         # One slow round may be the machine's. Where no round keeps the promise, the suite does not.
-        assert {door: min(seconds) for door, seconds in took.items() if min(seconds) >= BOUND_SECONDS} == {}
+        assert bound is None or {door: found for door, found in took.items() if min(found) >= bound} == {}

@@ -65,7 +65,7 @@ class Collector:
         wanted = bytes.fromhex(trace_id)
         return [span for body in list(self.bodies) if wanted in body for span in _spans(body) if span.trace == trace_id]
 
-    def until(self, trace_id: str, complete: Callable[[list[Span]], bool], seconds: float = 30) -> list[Span]:
+    def until(self, trace_id: str, complete: Callable[[list[Span]], bool], seconds: float = 120) -> list[Span]:
         """The spans of a trace, once they are complete; as they are when they do not become so."""
         with self._came:
             self._came.wait_for(lambda: complete(self.trace(trace_id)), seconds)

@@ -73,7 +73,7 @@ class Life:
         await self.person.send("POST", "/leads/import", as_form(mapping), status=202, headers=headers)
         place = self.person.location.removeprefix("/api/v1")
         await self.trouble.killed()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while (job := await self.person.send("GET", place))["status"] != "completed":  # noqa: ASYNC110  # a job
                 await asyncio.sleep(0.05)
         assert (job["total"], job["done"], job["failed"]) == (4, 3, 1)
@@ -159,7 +159,7 @@ class Life:
         owner = outcome["deal"]["owner_id"]
         outcome["funnel"] = await send("GET", f"/funnel?owner_id={owner}")
         self.person.after = ", ".join(version for name, version in last.items() if name not in ("lead 0", "lead 2"))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 view = await send("GET", f"/customers/{outcome['account']['id']}/360")
                 if all(part["status"] == "ok" for part in view["parts"].values()):

@@ -29,7 +29,7 @@ class Listener:
         """(fact, version) of these records as they came first, once all are at the versions wanted. Closes."""
         seen: set[str] = set()
         heard: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        async with asyncio.timeout(60), self._queue.iterator() as messages:
+        async with asyncio.timeout(120), self._queue.iterator() as messages:
             async for message in messages:
                 event: dict[str, Any] = json.loads(message.body)
                 assert message.content_type == "application/cloudevents+json"

@@ -11,7 +11,7 @@ import aiohttp
 
 from tests.integration.suite import Person
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 TRY = aiohttp.ClientTimeout(total=6)
 AGAIN = frozenset({502, 503, 504})
 

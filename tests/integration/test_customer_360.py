@@ -82,14 +82,14 @@ def pid_of(suite: Suite, name: str) -> int:
 
 
 async def until_whole(customer: Customer) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while unavailable(view := await customer.look()):  # noqa: ASYNC110  # nothing tells that a process is back
             await asyncio.sleep(0.1)
     return view
 
 
 async def test_the_whole_story_is_in_one_answer(customer: Customer) -> None:
-    view = await customer.look()
+    view = await until_whole(customer)
     assert (view["type"], view["customer"]["id"]) == ("account", customer.account_id)
     assert set(statuses(view).values()) == {"ok"}
     assert ids(view["contacts"]) == [customer.contact_id]
@@ -112,11 +112,12 @@ async def test_the_whole_story_is_in_one_answer(customer: Customer) -> None:
 async def test_without_the_service_of_cases_the_rest_answers_in_time(
     suite: Suite, customer: Customer, blow: signal.Signals
 ) -> None:
-    whole = await customer.look()
+    whole = await until_whole(customer)
     pid = await asyncio.to_thread(pid_of, suite, "service-api")
     os.kill(pid, blow)
     try:
-        view = await customer.look()
+        # Less than the supervisor waits before it replaces what hangs, and time for the others on a busy machine.
+        view = await customer.look(headers={"Crm-Deadline-Ms": "8000"})
     finally:
         if blow is signal.SIGSTOP:
             os.kill(pid, signal.SIGCONT)

@@ -57,7 +57,7 @@ async def test_the_funnel_equals_a_recount_from_the_database_of_sales(suite: Sui
             async with administrator.session.get("/api/v1/funnel", headers={"Crm-After": after}) as answer:
                 return answer.status
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await heard(get, await versions(sales))
         administrator.after = ""
         funnel, counted = await administrator.send("GET", "/funnel"), await recount(sales)

@@ -50,7 +50,7 @@ class Office:
 
     async def until_keys(self, number: int) -> None:
         """Return when tokens of so many keys are in use."""
-        async with asyncio.timeout(60), self._news:
+        async with asyncio.timeout(120), self._news:
             await self._news.wait_for(lambda: len(self.tokens) >= number)
 
     async def work_on(self) -> None:
@@ -64,7 +64,7 @@ class Office:
 
     async def until_all_doors_know(self, kids: set[str]) -> None:
         """Return when every door has been tried with every key; the condition is seen by whoever works."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while {(door, kid) for door, kid, _ in self.answers} != {(d, k) for d in DOORS for k in kids}:  # noqa: ASYNC110  # progress of the others
                 await asyncio.sleep(0.05)
 

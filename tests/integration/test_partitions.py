@@ -171,7 +171,7 @@ async def until_it_waits_for(conn: asyncpg.Connection, table: str) -> None:
 
 async def test_whoever_writes_goes_on_while_the_migration_waits_for_a_backup(url: str, before: str) -> None:
     await to_previous(url, before)
-    async with connected(url) as backup, connected(url) as worker, connected(url) as conn, asyncio.timeout(50):
+    async with connected(url) as backup, connected(url) as worker, connected(url) as conn, asyncio.timeout(120):
         for index in INDEXES:
             await conn.execute(index)
         step, dump = worker.transaction(), backup.transaction()

@@ -52,7 +52,7 @@ WAYS: dict[str, tuple[str, str, dict[str, object] | None]] = {
 
 async def until(met: Callable[[], Awaitable[bool]], what: str) -> None:
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not await met():  # noqa: ASYNC110  # what it looks at tells nobody of its changes
                 await asyncio.sleep(0.02)
     except TimeoutError:

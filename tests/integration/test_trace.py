@@ -164,7 +164,7 @@ async def test_an_import_is_traced_from_its_file_to_whoever_hears_of_its_rows(
     form.add_field("file", b"Name\nUno\nDue\nTre\n", filename="leads.csv", content_type="text/csv")
     await administrator.send("POST", "/leads/import", form, status=202, headers=caller.headers)
     place = administrator.location.removeprefix("/api/v1")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while (await administrator.send("GET", place))["status"] != "completed":  # noqa: ASYNC110  # a job is asked
             await asyncio.sleep(0.05)
     events, spans = await whole(suite, collector, caller.trace, requests=1)

@@ -47,7 +47,7 @@ class Trouble:
         if not self.service:
             return
         urls = [one["url"] for one in self.suite.status["services"] if one["name"].rpartition("-")[0] == self.service]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             for url in urls:
                 while not (await asyncio.to_thread(ready, url))[0]:  # noqa: ASYNC110  # nothing tells that it is back
                     await asyncio.sleep(0.05)
@@ -62,7 +62,7 @@ class Trouble:
     async def _pids(self) -> list[int]:
         """Of the api and the worker as they run now; one that was killed is waited for."""
         home = Home(Path(str(self.suite.status["home"])))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 state = home.state()
                 assert state is not None

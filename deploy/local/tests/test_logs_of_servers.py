@@ -82,7 +82,7 @@ async def test_a_channel_that_crashes_puts_no_event_into_the_log(node: Instance)
     def said() -> str:
         return node.command.log.read_text()
 
-    assert wait_until(lambda: "terminating" in said() and "rabbit_channel_sup" in said(), 20)
+    assert wait_until(lambda: "terminating" in said() and "rabbit_channel_sup" in said(), 120)
     assert "When Server state" in said(), "the crash itself is told"
     assert canary.decode() not in said()
     assert "Server startup complete" in said()
@@ -121,6 +121,6 @@ async def test_a_statement_that_postgres_refuses_puts_no_value_into_its_log(clus
     finally:
         await connection.close()
     log = cluster.command.log
-    assert wait_until(lambda: "people_size_check" in log.read_text(), 10)
+    assert wait_until(lambda: "people_size_check" in log.read_text(), 120)
     assert "people_pkey" in log.read_text(), "the refused statements themselves are told"
     assert "Lovelace" not in log.read_text()

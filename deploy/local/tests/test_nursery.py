@@ -42,7 +42,7 @@ def ended(process):
     return not process.alive()
 
 refused = []
-assert wait_until(nursery.is_ready, 60)
+assert wait_until(nursery.is_ready, 120)
 start("before")
 first = nursery.process
 if during == "killed":
@@ -60,10 +60,10 @@ elif during == "let go":
     born.append(other)
     nursery._ours.close()
 if during != "let go":
-    assert wait_until(tried, 60), refused
-    assert wait_until((here / "after").exists, 60)
+    assert wait_until(tried, 120), refused
+    assert wait_until((here / "after").exists, 120)
     assert (here / "after").read_text() == str(born[-1].pid)
-assert wait_until(lambda: ended(first), 60)
+assert wait_until(lambda: ended(first), 120)
 lost = here / "lost"
 left = lost.exists() and Path(f"/proc/{lost.read_text()}").exists() and not ended(ProcessRef.of_child(int(lost.read_text())))
 print(json.dumps({"refused": refused, "alive": [one.alive() for one in born], "lost": bool(left)}))

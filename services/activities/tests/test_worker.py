@@ -61,7 +61,7 @@ async def test_a_won_deal_is_followed_up_by_itself(
             lead.tell(LeadQualified, links, **links),
             deal.tell(OpportunityWon, WON),
         )
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             # The task's own event goes out by the relay, comes back by the queue and makes a reference of the task.
             while not (found := await rows("select id from record_ref where type = 'task' and version = 1")):
                 assert worker.returncode is None

@@ -47,7 +47,7 @@ class Gateway(Client):
 
     async def calls(self, **expected: int) -> None:
         """Return when exactly so many calls are under way, by service."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while self._under_way() != expected:  # noqa: ASYNC110  # they tell nobody
                 await asyncio.sleep(0.005)
 

@@ -93,13 +93,13 @@ class Scripted:
         return JSONResponse(told, 201 if request.method == "POST" else 200, own)
 
     async def until_waiting(self, number: int) -> None:
-        """Return when so many requests hang; raises TimeoutError after a minute."""
-        async with asyncio.timeout(60), self.changed:
+        """Return when so many requests hang; raises TimeoutError after two minutes."""
+        async with asyncio.timeout(120), self.changed:
             await self.changed.wait_for(lambda: self.waiting == number)
 
     async def until_seen(self, path: str) -> None:
-        """Return when the path was asked for; raises TimeoutError after a minute."""
-        async with asyncio.timeout(60), self.changed:
+        """Return when the path was asked for; raises TimeoutError after two minutes."""
+        async with asyncio.timeout(120), self.changed:
             await self.changed.wait_for(lambda: path in self.headers)
 
     async def _hang(self, request: Request) -> Response:

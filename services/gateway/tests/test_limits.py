@@ -159,7 +159,7 @@ async def test_an_upstream_that_says_nothing_at_all_is_given_up(start: Start, sa
     await sales.until_waiting(0)
     assert (await gateway.get("/api/v1/leads/echo")).problem == "unavailable"
     sales.silent.clear()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while (await gateway.get("/api/v1/leads/echo")).status != 200:  # noqa: ASYNC110  # nobody tells that it is over
             await asyncio.sleep(0.1)
 

@@ -99,7 +99,7 @@ async def test_a_body_that_is_here_waits_for_a_slot_and_then_is_told(
     other = gateway.as_token(issuer.token(caller))
     for body in (b"a,b", b"x" * 200_000):
         waiting = asyncio.create_task(other.request("POST", IMPORT, body=body))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not gateway.upstreams["sales"].transfers._working.waiting(caller.id):  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0.005)
         let_pass(60)

@@ -14,7 +14,7 @@ async def on_the_wire(gateway: Client, request: bytes) -> tuple[int, Any]:
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(gateway.base_url).port)
     try:
         writer.write(request)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
             body = await reader.readexactly(length)

@@ -58,7 +58,7 @@ async def test_a_removed_role_is_gone(
                 await runtime.directory.learn(conn, [UUID(user["id"])])
             return runtime.directory.named(UUID(user["id"])) is not None
 
-        await until(is_known, 60)
+        await until(is_known, 120)
         for removal in ("role", "disable"):
             reader = await theirs.client()
             assert (await reader.get("/api/v1/users")).status == 200
@@ -71,7 +71,7 @@ async def test_a_removed_role_is_gone(
             async def is_refused(reader: Client = reader) -> bool:
                 return (await reader.get("/api/v1/auth/me")).status == 401
 
-            await until(is_refused, 60)
+            await until(is_refused, 120)
             assert (await reader.get("/api/v1/auth/me")).problem == "token-superseded"
             if removal == "role":
                 again = await theirs.client()

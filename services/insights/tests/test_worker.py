@@ -57,7 +57,7 @@ async def test_events_of_sales_become_the_funnel_by_themselves(
         await publish(rabbit, *told)
         known = [f"sales_stage/{stage.id}@1" for stage in stages]
         after = {"crm-after": ", ".join([*known, f"lead/{lead.id}@1", f"opportunity/{deal.id}@3"])}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 answer = await client.get(FUNNEL, headers=after)
                 if answer.status == 200:

@@ -64,7 +64,7 @@ async def test_events_of_sales_become_figures_by_themselves(
             deal.tell(OpportunityCreated, status="open", campaign_id=campaign),
             deal.tell(OpportunityWon, **won),
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 after = {"crm-after": f"lead/{lead.id}@2, opportunity/{deal.id}@2"}
                 answer = await client.get(f"{CAMPAIGNS}/{campaign}/figures", headers=after)

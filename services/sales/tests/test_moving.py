@@ -1,6 +1,8 @@
 """What refers to a merged record moves to its survivor: all of it, each as a change of its own, whatever happens meanwhile."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -136,12 +138,34 @@ async def test_a_chunk_that_is_cut_off_before_its_commit_is_done_again_and_nothi
     assert [contact["version"] for contact in found] == [2] * 9
 
 
+WAITING = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+
+
+@asynccontextmanager
+async def nobody_waits(runtime: Runtime) -> AsyncIterator[None]:
+    """Watches what is done inside the block, and fails when any of it stands before a lock."""
+    over = asyncio.Event()
+
+    async def watch() -> bool:
+        async with runtime.db.autocommit() as conn:
+            while not over.is_set():
+                if (await conn.exec_driver_sql(WAITING)).scalar_one():
+                    return True
+                await asyncio.sleep(0.01)
+        return False
+
+    watching = asyncio.create_task(watch())
+    yield
+    over.set()
+    assert not await watching, "somebody waited for a lock"
+
+
 async def test_a_record_that_somebody_holds_is_not_waited_for_but_moved_later(sales: Sales, runtime: Runtime) -> None:
     loser, survivor = await companies(sales)
     contact = await sales.make("contacts", last_name="Byron", account_id=loser["id"])
     async with runtime.db.begin() as conn:
         await conn.exec_driver_sql("select 1 from contact where id = $1 for update", (UUID(contact["id"]),))
-        async with asyncio.timeout(1.5):
+        async with nobody_waits(runtime):
             await sales.merge("accounts", loser, survivor)
             await work(runtime)
         assert (await sales.get("contacts", contact["id"]))["account_id"] == loser["id"]

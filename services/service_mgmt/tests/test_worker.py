@@ -48,14 +48,14 @@ async def test_a_customer_comes_in_and_a_case_goes_out(
         )
         await publisher.close()
         assert [outcome.value for outcome in outcomes] == ["confirmed"]
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while not await rows("select id from customer_ref where id = $1 and version = 1", ada.id):
                 assert worker.returncode is None
                 await asyncio.sleep(0.05)
         headers = {"crm-after": f"contact/{ada.id}@1"}
         answer = await client.post(CASES, {"title": "The bill is wrong", "customer": ada.ref}, headers=headers)
         assert answer.status == 201
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while not await rows("select id from outbox where entity_type = 'case' and state = 'published'"):
                 assert worker.returncode is None
                 await asyncio.sleep(0.05)

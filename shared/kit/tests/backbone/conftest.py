@@ -179,7 +179,7 @@ async def rows(runtime: Runtime, sql: str, *parameters: Any) -> list[tuple[Any, 
         return [tuple(row) for row in await conn.exec_driver_sql(sql, parameters)]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 120) -> None:
     """Wait for a condition in another loop, process or server; fails when it does not come true."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110  # what is awaited happens in a database or another process

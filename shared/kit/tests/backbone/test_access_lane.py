@@ -113,7 +113,7 @@ async def test_a_revocation_overtakes_a_blocked_and_full_inbox(
 ) -> None:
     await send(publisher, *(Story().tell("created") for _ in range(2000)))
     async with both(blocked, runtime, amqp_url):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await blocked.entered.wait()
         principal = new_id()
         await tell(publisher, revocation(principal))

@@ -124,7 +124,7 @@ async def test_hostile_events_are_parked_and_good_ones_between_them_take_effect(
         await publish(publisher, body)
         await send(publisher, next(good).tell("created"))
     async with running(intake):
-        await until(reaches(runtime, "seen", len(stories)), seconds=60)
+        await until(reaches(runtime, "seen", len(stories)), seconds=120)
         await until(reaches(runtime, "inbox where state = 'parked' and consumer = 'mini.echoes'", len(HOSTILE)))
     assert await count(runtime, "seen") == len(stories), "no hostile one was handled"
     assert await count(runtime, "thing_copy") == len(stories)
@@ -251,8 +251,8 @@ async def test_what_ends_the_connection_each_time_is_no_outage(
     monkeypatch.setattr(Dispatcher, "_transaction", deadly)
     await send(publisher, *(story.tell("created") for story in stories))
     async with running(intake):
-        await until(reaches(runtime, "seen", 2), seconds=40)
-        await until(reaches(runtime, "inbox where state = 'parked'", 3), seconds=40)
+        await until(reaches(runtime, "seen", 2), seconds=120)
+        await until(reaches(runtime, "inbox where state = 'parked'", 3), seconds=120)
     assert tries <= 3 * DOUBTS
 
 

@@ -149,7 +149,7 @@ async def test_killed_around_the_commit_everything_still_happens_once(
     stories = [Story() for _ in range(150)]
     await send(publisher, *(story.tell("created") for story in stories), *(story.tell("renamed") for story in stories))
     process = await worker.start(failpoint=failpoint)
-    assert await asyncio.wait_for(process.wait(), 30) == 137
+    assert await asyncio.wait_for(process.wait(), 120) == 137
     await worker.start()
     await until(lambda: _equal(runtime, "inbox where consumer = 'mini.echoes' and state = 'done'", 300), seconds=150)
     assert await count(runtime, "echo") == 150
@@ -200,7 +200,7 @@ async def test_an_operators_retry_is_handled_at_once(
             " next_attempt_at = received_at where state = 'pending' returning 1",
         )
         runtime.notifier.notify(inbox.CHANNEL)
-        await until(lambda: _equal(runtime, "seen", 1), seconds=5)
+        await until(lambda: _equal(runtime, "seen", 1), seconds=120)
 
 
 def again(message: Message) -> Delivery:

@@ -111,9 +111,9 @@ async def test_a_part_is_dropped_whole_while_others_write_and_a_reader_is_waited
             async with runtime.db.begin() as conn:
                 await partitions.drop_oldest(conn, SENT, first.until)
         assert database_busy(refused.value)
-        async with asyncio.timeout(10), runtime.db.begin() as conn:
+        async with asyncio.timeout(120), runtime.db.begin() as conn:
             # The lock is held from here on, as while files are removed: who writes does not need it.
-            monkeypatch.setattr(partitions, "LOCK_WAIT", "10s")
+            monkeypatch.setattr(partitions, "LOCK_WAIT", "120s")
             dropping = asyncio.create_task(_drop(runtime))
             await _until_it_waits(runtime)
             await make_things(runtime, 2)
@@ -150,7 +150,7 @@ async def _drop(runtime: Runtime) -> int:
 
 async def _until_it_waits(runtime: Runtime) -> None:
     waiting = "select exists (select from pg_locks where not granted and mode = 'AccessExclusiveLock')"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await rows(runtime, waiting) != [(True,)]:  # noqa: ASYNC110  # it happens in the database
             await asyncio.sleep(0.02)
 

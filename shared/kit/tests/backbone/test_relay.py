@@ -55,7 +55,7 @@ async def rename(runtime: Runtime, thing_id: UUID, name: str) -> None:
 async def receive(amqp_url: str, count: int) -> list[Delivery]:
     """The next so many messages of the miniature service's queue."""
     taken: list[Delivery] = []
-    async with asyncio.timeout(20), Session(amqp_url, "crm.mini.inbox", name="test", prefetch=500) as session:
+    async with asyncio.timeout(120), Session(amqp_url, "crm.mini.inbox", name="test", prefetch=500) as session:
         while len(taken) < count:
             batch = await session.batch(500)
             taken += batch
@@ -200,7 +200,7 @@ async def test_an_event_that_the_broker_does_not_take_holds_back_its_record_and_
     async def done() -> bool:
         return await rows(runtime, "select count(*) from outbox where state = 'published'") == [(60,)]
 
-    await until(done, seconds=60)
+    await until(done, seconds=120)
     relay.stop()
     await running
     await publisher.close()
@@ -264,7 +264,7 @@ async def test_killed_between_publish_and_mark_it_publishes_again_and_nothing_ha
     for thing in things:
         await rename(runtime, thing, "renamed")
     process = await worker.start(failpoint="relay.after_publish:3")
-    assert await asyncio.wait_for(process.wait(), 30) == 137
+    assert await asyncio.wait_for(process.wait(), 120) == 137
     assert await rows(runtime, PENDING) != [(0,)]
     await worker.start()
 
@@ -272,7 +272,7 @@ async def test_killed_between_publish_and_mark_it_publishes_again_and_nothing_ha
         handled = await rows(runtime, "select count(*) from inbox where consumer = 'mini.echoes' and state = 'done'")
         return handled == [(40,)] and await rows(runtime, PENDING) == [(0,)]
 
-    await until(done, seconds=30)
+    await until(done, seconds=120)
     assert await rows(runtime, "select count(*), count(distinct thing_id) from echo") == [(20, 20)]
     orders: Any = await rows(runtime, "select array_agg(version order by position) from seen group by thing_id")
     assert orders == [([1, 2],)] * 20

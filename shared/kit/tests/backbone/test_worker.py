@@ -34,12 +34,12 @@ async def test_it_is_ready_measured_and_ends_when_asked(
             in text
         )
 
-    await until(measured, seconds=40)
+    await until(measured, seconds=120)
     assert (await answer(worker, "/metrics"))[0] == 404
     assert await answer(worker, "/healthz") == (200, '{"status":"ok"}')
     assert await answer(worker, "/readyz") == (200, '{"status":"ready","reasons":[]}')
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 15) == 0
+    assert await asyncio.wait_for(process.wait(), 120) == 0
 
 
 async def test_notifications_are_coalesced_and_survive_a_lost_connection(runtime: Runtime, database_url: str) -> None:

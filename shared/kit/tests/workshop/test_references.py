@@ -65,7 +65,7 @@ async def test_who_deletes_meanwhile_waits_and_then_sees_the_reference(runtime: 
     uow = UnitOfWork(runtime, principal(tool="44444", box="44444"), Cause("a test"))
     await refer_all(uow, Box, {red: "/box_ids/0"})
     deleting = asyncio.create_task(client.delete(f"{BOXES}/{red}"))
-    async with asyncio.timeout(10), runtime.db.autocommit() as conn:
+    async with asyncio.timeout(120), runtime.db.autocommit() as conn:
         waiting = (
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         )

@@ -95,7 +95,7 @@ def test_a_server_that_is_told_to_end_sends_what_it_has_and_ends(before: str) ->
         assert server.stdout is not None
         assert server.stdout.readline() == "started\n"
         server.send_signal(signal.SIGTERM)
-        rest, _ = server.communicate(timeout=30)
+        rest, _ = server.communicate(timeout=120)
     assert (server.returncode, rest.splitlines()[-1]) == (0, "shut down")
 
 
@@ -128,7 +128,7 @@ def draining(
 
         def connect() -> http.client.HTTPConnection:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            assert wait_until(lambda: _connects(connection), 30)
+            assert wait_until(lambda: _connects(connection), 120)
             return connection
 
         yield server, connect
@@ -147,7 +147,7 @@ def _connects(connection: http.client.HTTPConnection) -> bool:
 def ends(connection: http.client.HTTPConnection, server: "subprocess.Popen[str]", path: str = "/ending") -> None:
     """Ask until an answer says that the server is about to end."""
     server.send_signal(signal.SIGTERM)
-    assert wait_until(lambda: ask(connection, path)[0] == "true", 30)
+    assert wait_until(lambda: ask(connection, path)[0] == "true", 120)
 
 
 def test_a_server_drains_before_it_ends() -> None:

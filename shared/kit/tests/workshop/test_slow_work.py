@@ -48,7 +48,7 @@ def checked_out(runtime: Runtime) -> int:
 
 
 async def until(met: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not met():  # noqa: ASYNC110  # what it looks at tells nobody of its changes
             await asyncio.sleep(0.005)
 
@@ -143,7 +143,7 @@ def test_a_request_that_is_given_up_ends_its_statement_too(database: ServiceData
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(ask(db), 0.2)
             out = db.engine.pool.checkedout()  # type: ignore[attr-defined]  # the pool has it, its base not
-            async with asyncio.timeout(20), db.autocommit() as conn:
+            async with asyncio.timeout(120), db.autocommit() as conn:
                 while running := (await conn.exec_driver_sql(SLEEPING)).scalar_one():  # noqa: ASYNC110  # it tells nobody
                     await asyncio.sleep(0.01)
             return out, running
