@@ -10,8 +10,8 @@ from crm_local.servers import Servers
 from tests.attacks.people import Cast, gather
 from tests.integration.suite import Suite, running
 
-LIMITS = {"CRM_HOP_SECONDS": "3", "CRM_TOTAL_SECONDS": "10"}
-"""As installations have them: what they keep attackers from is what these tests are about."""
+LIMITS = {"CRM_HOP_SECONDS": "15", "CRM_TOTAL_SECONDS": "30"}
+"""Attackers use them up, and the normal user must not, however busy the machine is."""
 
 
 @pytest.fixture(scope="session")
