@@ -200,7 +200,7 @@ async def an_import(cage: Cage) -> None:
     form.add_field("file", file.encode(), filename="leads.csv", content_type="text/csv")
     await cage.person.send("POST", "/leads/import", form, status=202)
     place = cage.person.location.removeprefix("/api/v1")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while (job := await cage.send("GET", place))["status"] != "completed":  # noqa: ASYNC110  # a job is asked
             await asyncio.sleep(0.05)
     assert (job["done"], job["failed"]) == (2, len(bad))
@@ -240,7 +240,7 @@ async def poison(suite: Suite, cage: Cage) -> None:
     database = in_database(suite.status["database_url"], f"{suite.status['instance']}_crm_activities")
     activities = await asyncpg.connect(database)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             counted = "select count(distinct event_id) from inbox where state = 'parked'"
             while await activities.fetchval(counted) <= len(bodies):  # noqa: ASYNC110  # nothing tells that it is parked
                 await asyncio.sleep(0.05)
@@ -290,7 +290,7 @@ def logs_of(suite: Suite) -> list[Path]:
 
 def logs_of_servers(servers: Servers) -> list[Path]:
     """Of PostgreSQL and RabbitMQ, where they are our own."""
-    return sorted(servers.directory.glob("*.log")) if servers.directory else []
+    return sorted(log for directory in servers.directories for log in directory.glob("*.log"))
 
 
 def in_logs(logs: list[Path], cage: Cage) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ import json
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,89 +18,119 @@ from crm_local.processes import ProcessRef, stop, wait_until
 from crm_local.servers import docker, environment, own, packages
 from crm_local.servers.found import Instance, NoServer, Running
 
-__all__ = ["Instance", "NoServer", "Running", "Servers", "await_ready", "packages", "provide", "remove_directory"]
+__all__ = [
+    "Instance",
+    "NoServer",
+    "Running",
+    "Server",
+    "Servers",
+    "await_ready",
+    "packages",
+    "provide",
+    "remove_directory",
+]
 
 
 @dataclass(frozen=True)
-class Servers:
-    """PostgreSQL and RabbitMQ, running and answering, for a test run.
+class Server:
+    """PostgreSQL or RabbitMQ, running and answering, for a test run.
 
-    `database_url` names a user who may create databases and extensions, `amqp_url` one who may do everything in its
-    vhost, `amqp_management_url` the management HTTP API with the same user (None: the broker offers none).
+    `url` names a user who may do everything, `management_url` the broker's HTTP API with the same user (None: it offers
+    none).
     """
 
-    database_url: str
-    amqp_url: str
-    amqp_management_url: str | None
+    url: str
     how: str
-    processes: tuple[ProcessRef, ...] = ()
+    management_url: str | None = None
+    process: ProcessRef | None = None
     containers: tuple[str, ...] = ()
     directory: Path | None = None
-    """Throwaway directory of our own instances."""
+    """Throwaway directory of our own instance."""
 
     def stop(self) -> None:
-        """Stop what was started for this, and remove its data. Servers found running are left alone."""
-        _discard(self.processes, self.containers, self.directory)
+        """Stop what was started for this, and remove its data. A server found running is left alone."""
+        _discard(self.process, self.containers, self.directory)
 
     def dump(self) -> str:
         """As JSON, for another process of the same run."""
         return json.dumps(asdict(self), default=str)
 
     @classmethod
-    def load(cls, text: str) -> "Servers":
+    def load(cls, text: str) -> "Server":
         """The inverse of `dump`."""
         raw = json.loads(text)
-        raw["processes"] = tuple(ProcessRef(**process) for process in raw["processes"])
+        raw["process"] = ProcessRef(**raw["process"]) if raw["process"] else None
         raw["containers"] = tuple(raw["containers"])
         raw["directory"] = Path(raw["directory"]) if raw["directory"] else None
         return cls(**raw)
 
 
-def provide() -> Servers:
-    """Throwaway servers for a test run, both answering; the caller stops them.
+class Servers:
+    """PostgreSQL and RabbitMQ of a test run. Each is started when it is first asked for: many tests need no broker, which
+    takes longest to boot."""
 
-    Raises NoServer when one cannot be had, and RuntimeError with the end of its log when one does not start.
+    def __init__(self, get: Callable[[str], Server]) -> None:
+        self._get = get
+
+    @property
+    def database_url(self) -> str:
+        """For a user who may create databases and extensions."""
+        return self._get(POSTGRES).url
+
+    @property
+    def amqp_url(self) -> str:
+        """For a user who may do everything in its virtual host."""
+        return self._get(RABBITMQ).url
+
+    @property
+    def amqp_management_url(self) -> str | None:
+        """The management HTTP API with the same user; None when the broker offers none."""
+        return self._get(RABBITMQ).management_url
+
+    @property
+    def directories(self) -> list[Path]:
+        """Of those of the two that are our own, with their logs."""
+        both = self._get(POSTGRES), self._get(RABBITMQ)
+        return [server.directory for server in both if server.directory]
+
+
+def provide(name: str) -> Server:
+    """A throwaway server for a test run, answering; the caller stops it.
+
+    Raises NoServer when it cannot be had, and RuntimeError with the end of its log when it does not start.
     """
+    find, prepare = _WAYS[name]
+    if found := find():
+        return Server(found.url, found.how, found.management_url, containers=found.containers)
     directory = Path(tempfile.mkdtemp(prefix="liaison-test-"))
     # Servers run as another user than root, and must get to their own directories below this one.
     directory.chmod(0o711)
-    processes: list[ProcessRef] = []
-    containers: list[str] = []
-    broker: Running | Instance | None
-    database: Running | Instance | None
+    process: ProcessRef | None = None
     try:
-        # The broker takes longest to boot, so it starts first and the cluster is made meanwhile.
-        broker = environment.rabbitmq() or docker.rabbitmq()
-        if broker is None:
-            broker = own.rabbitmq_node(
-                directory / "rabbitmq", directory.name, ports.choose(4), None, log=directory / "rabbitmq.log"
-            )
-            processes.append(broker.command.start())
-        else:
-            containers += broker.containers
-        database = environment.postgres() or docker.postgres()
-        if database is None:
-            database = own.postgres_cluster(
-                directory / "postgres", ports.choose(1)[0], None, log=directory / "postgres.log", throwaway=True
-            )
-            processes.append(database.command.start())
-        else:
-            containers += database.containers
-        instances = [server for server in (broker, database) if isinstance(server, Instance)]
-        for instance, process in zip(instances, processes, strict=True):
-            await_ready(instance, process)
+        instance = prepare(directory)
+        process = instance.command.start()
+        await_ready(instance, process)
     except BaseException:
-        _discard(processes, containers, directory)
+        _discard(process, (), directory)
         raise
-    return Servers(
-        database_url=database.url,
-        amqp_url=broker.url,
-        amqp_management_url=broker.management_url,
-        how=f"{database.how}; {broker.how}",
-        processes=tuple(processes),
-        containers=tuple(containers),
-        directory=directory,
-    )
+    return Server(instance.url, instance.how, instance.management_url, process, directory=directory)
+
+
+def _own_postgres(directory: Path) -> Instance:
+    log = directory / "postgres.log"
+    return own.postgres_cluster(directory / "postgres", ports.choose(1)[0], None, log=log, throwaway=True)
+
+
+def _own_rabbitmq(directory: Path) -> Instance:
+    log = directory / "rabbitmq.log"
+    return own.rabbitmq_node(directory / "rabbitmq", directory.name, ports.choose(4), None, log=log)
+
+
+POSTGRES, RABBITMQ = "postgres", "rabbitmq"
+_WAYS: dict[str, tuple[Callable[[], Running | None], Callable[[Path], Instance]]] = {
+    POSTGRES: (lambda: environment.postgres() or docker.postgres(), _own_postgres),
+    RABBITMQ: (lambda: environment.rabbitmq() or docker.rabbitmq(), _own_rabbitmq),
+}
 
 
 def await_ready(instance: Instance, process: ProcessRef, seconds: float = 90) -> None:
@@ -113,10 +143,10 @@ def await_ready(instance: Instance, process: ProcessRef, seconds: float = 90) ->
     instance.finish()
 
 
-def _discard(processes: Iterable[ProcessRef], containers: Iterable[str], directory: Path | None) -> None:
+def _discard(process: ProcessRef | None, containers: Iterable[str], directory: Path | None) -> None:
     # Nothing of a throwaway server is worth an orderly end: PostgreSQL takes SIGQUIT as "at once", RabbitMQ's script
     # dies of it, and `stop` kills what is left of both.
-    stop(processes, signal.SIGQUIT)
+    stop([process] if process else [], signal.SIGQUIT)
     docker.remove(containers)
     if directory is not None:
         remove_directory(directory)

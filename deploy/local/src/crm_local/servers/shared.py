@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crm_local.processes import ProcessRef
-from crm_local.servers import Servers, provide, remove_directory
+from crm_local.servers import POSTGRES, RABBITMQ, Server, Servers, provide, remove_directory
 
 _VARIABLE = "CRM_TEST_RUN"
 _PREFIX = "liaison-run-"
@@ -27,17 +27,21 @@ def begin() -> None:
 
 
 def servers() -> Servers:
-    """The servers of the run that this process belongs to; the first that asks starts them for all."""
+    """The servers of the run that this process belongs to; the first process that asks for one starts it for all."""
+    return Servers(_get)
+
+
+def _get(name: str) -> Server:
     run = Path(os.environ[_VARIABLE])
-    with (run / "lock").open("w") as lock:
+    record = run / f"{name}.json"
+    with (run / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        record = run / "servers.json"
         if not record.exists():
-            provided = provide()
-            making = run / "servers.json.making"
+            provided = provide(name)
+            making = run / f"{name}.making"
             making.write_text(provided.dump())
             making.rename(record)
-        return Servers.load(record.read_text())
+        return Server.load(record.read_text())
 
 
 def end() -> None:
@@ -46,9 +50,10 @@ def end() -> None:
 
 
 def _clear(run: Path) -> None:
-    record = run / "servers.json"
-    if record.exists():
-        Servers.load(record.read_text()).stop()
+    for name in (POSTGRES, RABBITMQ):
+        record = run / f"{name}.json"
+        if record.exists():
+            Server.load(record.read_text()).stop()
     remove_directory(run)
 
 
