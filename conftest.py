@@ -17,7 +17,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shared.end()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: those about the whole suite. What ends a run is small, so that no worker waits
+    long for another."""
+    turns = {config.rootpath / name: turn for turn, name in enumerate(("tests", "deploy", "services", "shared"))}
+    items.sort(key=lambda item: min((turn for place, turn in turns.items() if place in item.path.parents), default=9))
+
+
 @pytest.fixture(scope="session")
 def servers() -> Servers:
-    """One PostgreSQL and one RabbitMQ for the whole run; make databases and vhosts of your own in them."""
+    """One PostgreSQL and one RabbitMQ for the whole run, started when asked for; make databases and vhosts of your own."""
     return shared.servers()

@@ -43,6 +43,12 @@ def suite(servers: Servers, collector: Collector, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
+def part() -> tuple[int, int]:
+    """Which part of a sweep, and of how many: a file about a large service makes some of it."""
+    return 0, 1
+
+
+@pytest.fixture
 async def administrator(suite: Suite) -> AsyncIterator[Person]:
     """The first administrator, logged in."""
     person = await Person.log_in(suite, ADMINISTRATOR, suite.environment["CRM_ADMIN_PASSWORD"])

@@ -1,4 +1,4 @@
-"""Every operation of sales against its own OpenAPI document: the tests of ``test_schemathesis``, beside those of the others."""
+"""One half of the operations of sales against its OpenAPI document: the workers of a run share them out by files."""
 
 import pytest
 
@@ -13,3 +13,9 @@ def package(request: pytest.FixtureRequest) -> str:
     """Sales."""
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def part() -> tuple[int, int]:
+    """The second half."""
+    return 1, 2
