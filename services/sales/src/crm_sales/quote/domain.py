@@ -20,16 +20,16 @@ LIFECYCLE = Lifecycle(
 )
 
 LIVE = ("draft", "active", "won")
-"""Statuses of which one revision of a number at most is in one."""
+"""At most one revision of a number has one of these statuses."""
 
 
 def require_something_to_sell(lines: int) -> None:
-    """Nobody is offered nothing."""
+    """Refuse a quote without lines: 422 ``lines-required``."""
     if lines == 0:
         raise DomainError("lines-required", "Add at least one line before you activate the quote.")
 
 
 def require_days_left(effective_to: date | None, today: date) -> None:
-    """An offer is made for today at least, or it would expire at once."""
+    """Refuse a quote whose last day has passed, because it would expire at once."""
     if effective_to is not None and effective_to < today:
         raise DomainError("already-expired", f"The last day of the quote was {effective_to}. Move effective_to first.")

@@ -1,4 +1,4 @@
-"""What every record has: id, version, owner, status, and who took its place."""
+"""The common parts of records: id, version, owner, status, and the survivor of a merge."""
 
 import os
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
 
 
 def stored_columns(entity: "type[Record]") -> tuple[str, ...]:
-    """The names of the columns that hold what was written; generated ones are the database's own."""
+    """The names of the written columns, without those that the database generates."""
     columns = _STORED.get(entity)
     if columns is None:
         # SQLAlchemy's names are a subclass of str, which JSON encoders refuse as keys.
@@ -48,7 +48,7 @@ _COLUMNS: "dict[type[Record], frozenset[str]]" = {}
 
 
 class Record:
-    """What every record has. Fields change through verbs and patches; the unit of work stamps version and modifier."""
+    """The base of all records. Verbs and patches change the fields; the unit of work stamps version and modifier."""
 
     __tablename__: str
     __table__: ClassVar[Any]
@@ -81,7 +81,7 @@ class Record:
 
     @classmethod
     def from_row(cls, values: dict[str, Any]) -> Self:
-        """An instance holding what a row holds, outside any session."""
+        """An instance with the values of a row, outside any session."""
         record: Self = cls.__mapper__.class_manager.new_instance()  # type: ignore[attr-defined]  # set by the declarative base
         record.__dict__.update(values)
         return record
@@ -148,21 +148,21 @@ class Mergeable(OwnedRecord, Stateful):
     leave it out, and what referred to it moves to the survivor (``crm_kit.records.merging``, ``crm_kit.records.moving``)."""
 
     merges_from: ClassVar[frozenset[str]]
-    """In which statuses a record may be merged into another."""
+    """Statuses in which a record may be merged into another."""
     survives_in: ClassVar[frozenset[str]]
-    """In which statuses it may take the place of another."""
+    """Statuses in which a record may be the survivor of a merge."""
     references: ClassVar[tuple[str, ...]] = ()
-    """Columns that refer to other records. One that was merged refers to nobody: nothing waits for it to let go."""
+    """Columns that refer to other records. They become null in a merged record, so that it does not block deletions."""
 
     survivor_id: Mapped[UUID | None] = mapped_column(sort_order=89)
 
     def merge_into(self, survivor: "Mergeable") -> None:
-        """Be no more; the survivor goes on."""
+        """Mark the record as merged into the survivor."""
         self.survivor_id = survivor.id
         for column in self.references:
             setattr(self, column, None)
 
 
 def survivor_of(record: Record) -> UUID | None:
-    """Who took this record's place, one step on; None for one that is its own."""
+    """The direct survivor of this record; None if it was not merged."""
     return record.survivor_id if isinstance(record, Mergeable) else None
