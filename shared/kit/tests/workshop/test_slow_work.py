@@ -232,7 +232,7 @@ async def test_where_nobody_needs_the_connections_slow_reads_go_on(runtime: Runt
                 await fetch(await uow.connection(), sleeping)
                 return True
 
-            return await uow.quickly(work, "Sleep less.")
+            return await uow.reads.quickly(work, "Sleep less.")
 
     with counted(runtime.db) as statements:
         assert await asyncio.gather(*(read() for _ in range(3))) == [True] * 3

@@ -78,7 +78,7 @@ async def timeline_page(
     async def read() -> Sequence[Any]:
         return (await (await uow.connection()).exec_driver_sql(sql, tuple(parameters.values))).all()
 
-    rows = await uow.quickly(read, "Ask for the timeline of one record, or for fewer entries.")
+    rows = await uow.reads.quickly(read, "Ask for the timeline of one record, or for fewer entries.")
     following = None
     if len(rows) > limit:
         rows = rows[:limit]
@@ -118,7 +118,7 @@ def _record(uow: UnitOfWork, row: Any) -> dict[str, Any]:
     """What the item belongs to: somebody may read an activity and not the record that it is about."""
     ref = {"type": row.record_type, "id": row.record_id, "name": row.record_name, "deleted": row.record_deleted}
     uow.names[row.record_id] = Named(row.record_name, row.record_deleted, row.record_owner, row.record_unit)
-    return without_name(ref, uow.hidden([(row.record_type, row.record_id)]))
+    return without_name(ref, uow.names.hidden([(row.record_type, row.record_id)]))
 
 
 def _author(uow: UnitOfWork, author: str | None) -> str:

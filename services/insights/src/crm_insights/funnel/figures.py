@@ -87,7 +87,7 @@ async def figures_of(uow: UnitOfWork, selection: Selection) -> dict[str, Any]:
         # The period is that of the lead here; the deal it became may be younger.
         deals_of_leads=condition(uow, OPPORTUNITY.name, Selection(), parameters),
     )
-    async with uow.slowly("Choose a shorter period, or one owner or unit."):
+    async with uow.reads.slowly("Choose a shorter period, or one owner or unit."):
         conn = await uow.connection()
         rows = [dict(row) for row in (await conn.exec_driver_sql(sql, tuple(parameters.values))).mappings()]
     base = uow.runtime.directory.organization.base_currency

@@ -34,7 +34,7 @@ async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contac
 
 
 async def _refuse(uow: UnitOfWork, searches: Sequence[tuple[Target, Sequence[Wanted]]], use: str, go_on: str) -> None:
-    async with uow.bounded(f"{TOO_COMMON}; {go_on} to go on without comparing."):
+    async with uow.reads.bounded(f"{TOO_COMMON}; {go_on} to go on without comparing."):
         known = await look_for(await uow.connection(), searches)
     if known.matches:
         members = {"duplicates": [_named(uow, match) for match in known.matches], "more": known.more}

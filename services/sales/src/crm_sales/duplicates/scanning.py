@@ -46,7 +46,7 @@ async def scan_duplicates(
     target = OF_THE_SAME_ENTITY[entity]
     if not names:
         target = replace(target, similar="false")
-    async with uow.slowly("Leave the names out: names=false."):
+    async with uow.reads.slowly("Leave the names out: names=false."):
         return await _scan(uow, entity, listing, limit, after, target)
 
 
@@ -73,13 +73,13 @@ async def _scan(
         except (TimeoutError, DBAPIError) as error:
             if not (patience.expired() or ran_out_of_time(error)):
                 raise
-            await uow.let_go()
+            await uow.link.let_go()
             if scanned and position is not None:
                 # What follows has names that are far more common: the next request begins there, with one record.
                 return _page(items, cursors.write(position, scope), scanned, unnamed)
             unnamed += len(records)
             partners = await _partners(uow, replace(target, similar="false"), entity, records)
-        await uow.let_go()
+        await uow.link.let_go()
         for number, record in enumerate(records):
             scanned += 1
             position = [record.created_at.isoformat(), str(record.id)]

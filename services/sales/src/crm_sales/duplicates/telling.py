@@ -22,7 +22,7 @@ async def tell_duplicates_of(uow: UnitOfWork, record: Somebody) -> Response:
     async def look() -> Known:
         return await look_for(await uow.connection(), searches)
 
-    known = await uow.quickly(look, f"{TOO_COMMON}; look for an e-mail address or a phone instead.")
+    known = await uow.reads.quickly(look, f"{TOO_COMMON}; look for an e-mail address or a phone instead.")
     body = {"duplicates": [told(uow, match) for match in known.matches], "more": known.more}
     return Response(to_json(body), 200, {"cache-control": "no-store"}, "application/json")
 

@@ -73,7 +73,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 async def progress_of(uow: UnitOfWork, goal: Goal) -> dict[str, Any]:
     """How far a goal is, and the tree below it as far as the caller may read it."""
-    async with uow.slowly("Ask for the goals below this one, each by itself."):
+    async with uow.reads.slowly("Ask for the goals below this one, each by itself."):
         rows, actual = await _reached(uow, goal)
     top, below = rows[0], rows[1:]
     children = [row for row in below if row["level"] == 1]

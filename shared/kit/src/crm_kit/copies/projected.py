@@ -73,7 +73,7 @@ async def wait_until_projected(consumers: Consumers | None, uow: UnitOfWork, hea
     # Mostly it is here already; then the connection serves what follows, too.
     if not await _missing(await uow.connection(), awaited):
         return
-    await uow.let_go()
+    await uow.link.let_go()
     arrivals = uow.runtime.extras.setdefault("arrivals", Arrivals(uow.runtime.db))
     await arrivals.wait(uow.principal.id, awaited, uow.runtime.settings.projection_wait_seconds)
 

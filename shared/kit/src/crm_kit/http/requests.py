@@ -242,12 +242,12 @@ SMALLER: Final = "Ask for less at a time, or try again when less is going on."
 def _late(request: Request, error: Exception) -> DomainError | None:
     """What it means that a request is out of time, where that is more than that it is not known whether it took effect."""
     uow: UnitOfWork | None = request.scope.get("crm.uow")
-    if uow is None or not uow.has_asked or not (isinstance(error, TimeoutError) or ran_out_of_time(error)):
+    if uow is None or not uow.link.has_asked or not (isinstance(error, TimeoutError) or ran_out_of_time(error)):
         return None
-    if uow.stands_in_line:
-        return uow.too_late(SMALLER)
+    if uow.link.stands_in_line:
+        return uow.reads.too_late(SMALLER)
     ours = ran_out_of_time(error) or seconds_for(request) >= uow.runtime.settings.hop_seconds * ANSWERING_PART
-    return uow.too_late(SMALLER) if request.method in SAFE and ours else None
+    return uow.reads.too_late(SMALLER) if request.method in SAFE and ours else None
 
 
 def seconds_for(request: Request) -> float:

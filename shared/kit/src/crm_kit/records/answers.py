@@ -97,7 +97,7 @@ async def shown(uow: UnitOfWork, record: Record) -> bytes:
     entity, values = type(record), record.__dict__
     presenter = presenter_of(entity)
     if presenter.parts:
-        await uow.learn(entity, [values], parts=True)
+        await uow.names.learn(entity, [values], parts=True)
     _, as_json = await uow.render(record)
     if hidden := _hidden(uow, presenter, values):
         as_json = to_json(presenter.record(values, uow.names, hidden))
@@ -111,7 +111,7 @@ def _hidden(uow: UnitOfWork, presenter: Presenter, values: Values) -> Set[str]:
     """What the record refers to and the caller may not read."""
     if not (presenter.references or presenter.parts):
         return NOTHING
-    return uow.hidden((*presenter.points_at(values), *presenter.parts_point_at(values)))
+    return uow.names.hidden((*presenter.points_at(values), *presenter.parts_point_at(values)))
 
 
 async def one(uow: UnitOfWork, record: Record) -> Response:
@@ -166,7 +166,7 @@ async def items(
     kinds: Mapping[str, type[Record]] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows as this caller sees them; with ``only``, just those fields. ``kinds`` are the entities of a view, by type."""
-    await uow.learn(entity, rows, parts=True)
+    await uow.names.learn(entity, rows, parts=True)
     presenter, names = presenter_of(entity), uow.names
     allowed = {kind: Allowed(uow, kind) for kind in (kinds.values() if kinds else [entity]) if has_actions(kind)}
     found = []

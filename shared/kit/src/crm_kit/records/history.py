@@ -70,8 +70,8 @@ async def _readable(uow: UnitOfWork, presenter: Presenter, rows: Sequence[Any]) 
     read = [(row, orjson.loads(row.changes or "null"), orjson.loads(row.record or "null")) for row in rows]
     states = [state for _, changes, record in read for state in (*_sides(changes), record or {})]
     targets = {target for state in states for target in presenter.pointing(state)}
-    await uow.learn_of(targets)
-    if hidden := uow.hidden(targets):
+    await uow.names.learn_of(targets)
+    if hidden := uow.names.hidden(targets):
         for _, changes, record in read:
             presenter.hide(record or {}, hidden)
             _hide(presenter, changes or {}, hidden)

@@ -195,10 +195,10 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
         return rows, await _count(uow, listing, reaches, conditions, parameters.values[:filtered])
 
     if _is_slow(listing, query, tree):
-        async with uow.slowly(NARROWER):
+        async with uow.reads.slowly(NARROWER):
             rows, count = await read()
     else:
-        rows, count = await uow.quickly(read, NARROWER)
+        rows, count = await uow.reads.quickly(read, NARROWER)
     following = None
     if len(rows) > query.limit:
         rows.pop()

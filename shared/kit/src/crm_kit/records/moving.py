@@ -144,12 +144,12 @@ class Mover:
                 if not uow.holds(referrer.entity, row["id"])
             ]
             # The names of both, and of all owners, for all events at once.
-            await uow.learn(referrer.entity, [dict(row) for row in rows])
+            await uow.names.learn(referrer.entity, [dict(row) for row in rows])
             for record in records:
                 for column in referrer.columns:
                     if getattr(record, column) == source_id:
                         setattr(record, column, target_id)
-            await uow.learn(referrer.entity, [record.__dict__ for record in records])
+            await uow.names.learn(referrer.entity, [record.__dict__ for record in records])
             for record in records:
                 uow.emit(record, referrer.event)
             moved += len(records)

@@ -83,10 +83,10 @@ async def assign(uow: UnitOfWork, record: OwnedRecord, to: Assignment, event: ty
     found = await refer_to_principal(uow, to.owner_type, to.owner_id, "/owner_id")
     if record.owner_id == to.owner_id:
         return
-    await uow.learn(type(record), [record.__dict__])
+    await uow.names.learn(type(record), [record.__dict__])
     previous = _owner(uow, record)
     record.owner_type, record.owner_id, record.business_unit_id = to.owner_type, to.owner_id, found.unit
-    await uow.learn(type(record), [record.__dict__])
+    await uow.names.learn(type(record), [record.__dict__])
     uow.emit(record, event, previous_owner=previous, new_owner=_owner(uow, record))
 
 

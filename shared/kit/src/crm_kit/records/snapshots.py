@@ -29,7 +29,7 @@ def _source(runtime: Runtime, entity: type[Record]) -> Source:
             for row in (await conn.execute(statement if after is None else statement.where(key > after))).mappings()
         ]
         uow = UnitOfWork.for_timer(conn, runtime)
-        await uow.learn(entity, rows)
+        await uow.names.learn(entity, rows)
         presenter = presenter_of(entity)
         return [
             Row(

@@ -1,0 +1,171 @@
+"""What a unit of work will write: the events that wait, the records as they are shown, and the one statement for it all."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from crm_contracts.catalogue import Event
+from crm_contracts.envelope import MAX_BYTES
+from crm_kit.store.database import fetch
+from crm_kit.store.presenter import presenter_of, to_json
+from crm_kit.store.record import Record, stored_columns
+from crm_kit.work.announcing import Cause, Origin, announce, too_large, validate
+from crm_kit.work.flush import Changes
+from crm_kit.work.idempotency import KEEP_ANSWER, Answer
+from crm_kit.work.link import Link
+from crm_kit.work.locked import Locked, values_of
+from crm_kit.work.names import Names
+
+STAMPS = frozenset({"version", "modified_at", "modified_by"})
+
+
+@dataclass(slots=True)
+class Pending:
+    """An event that waits for the flush."""
+
+    record: Record
+    event: type[Event]
+    facts: dict[str, Any]
+    values: tuple[Any, ...]
+    """The record's columns when the event was made: it tells all of the change, so nothing may change after it."""
+
+
+class Writing:
+    """One event for each record that changes; a change that no event tells raises before anything is written."""
+
+    def __init__(self, link: Link, locked: Locked, names: Names, now: datetime) -> None:
+        self._link = link
+        self._runtime, self._principal, self._key = link.runtime, link.principal, link.key
+        self._locked = locked
+        self._names = names
+        self._now = now
+        self._new: set[UUID] = set()
+        self._removed: set[UUID] = set()
+        self._pending: dict[UUID, Pending] = {}
+        self._rendered: dict[UUID, tuple[dict[str, Any], bytes]] = {}
+        self._written: list[tuple[str, UUID, int]] = []
+
+    def add(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
+        """A record to insert."""
+        self._locked.add(record)
+        self._new.add(record.id)
+        self.change(record, event, facts)
+
+    def remove(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
+        """A record to delete."""
+        self._removed.add(record.id)
+        self.change(record, event, facts)
+
+    def change(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
+        """A record to update, with all of its changes made."""
+        if record.id in self._pending:
+            raise RuntimeError(f"a second event for {record.entity()} {record.id} in one unit of work")
+        self._pending[record.id] = Pending(record, event, facts, values_of(record))
+
+    def differs(self, record: Record) -> bool:
+        """Whether the record differs from what is stored."""
+        return record.id in self._new or bool(self._locked.differences(record))
+
+    async def render(self, record: Record) -> tuple[dict[str, Any], bytes]:
+        """The record as shown, and as JSON: made once for the answer, the event and the audit, when it is final."""
+        known = self._rendered.get(record.id)
+        if known is None:
+            await self._names.learn(type(record), [record.__dict__])
+            shown = presenter_of(type(record)).record(record.__dict__, self._names)
+            known = shown, to_json(shown)
+            if record.id in self._pending:
+                self._rendered[record.id] = known
+        return known
+
+    @property
+    def written(self) -> list[tuple[str, UUID, int]]:
+        """(entity, id, version) of every record this unit of work has changed or will change."""
+        pending = [(p.record.entity(), p.record.id, p.record.version) for p in self._pending.values()]
+        return [*self._written, *pending]
+
+    @property
+    def pending_types(self) -> list[str]:
+        """The types of the events that wait for the flush, in order."""
+        return [pending.event.type for pending in self._pending.values()]
+
+    async def flush(self, cause: Cause, answer: Answer | None) -> None:
+        """Write everything in one statement; inside the transaction if there is one, else as its own."""
+        self._refuse_silent_changes()
+        keeps = answer is not None and self._key is not None
+        if not self._pending:
+            if keeps:
+                assert answer is not None
+                await self._keep_without_effect(answer)
+            return
+        changes = Changes()
+        origin = Origin(self._runtime.service, self._now, cause.actor or self._principal.actor, cause)
+        for pending in self._pending.values():
+            await self._collect(pending, changes, origin)
+        stored = self._key.stored(answer) if self._key is not None and answer is not None else None
+        sql, parameters = changes.statement(stored)
+        conn = await self._link.connection()
+        count = (await fetch(conn, sql, parameters))[0][0]
+        if count != changes.expected:
+            raise RuntimeError(f"{changes.expected - count} records changed under their lock")
+        self._written.extend((p.record.entity(), p.record.id, p.record.version) for p in self._pending.values())
+        for pending in self._pending.values():
+            self._settle(pending.record)
+        self._pending.clear()
+        self._rendered.clear()
+
+    async def _keep_without_effect(self, answer: Answer) -> None:
+        assert self._key is not None
+        await (await self._link.transaction()).exec_driver_sql(
+            KEEP_ANSWER.format(*range(1, 8)), self._key.stored(answer)
+        )
+
+    async def _collect(self, pending: Pending, changes: Changes, origin: Origin) -> None:
+        record, table = pending.record, pending.record.__tablename__
+        shown, as_json = await self.render(record)
+        difference: dict[str, Any] = {}
+        whole = True
+        if record.id in self._new:
+            columns = stored_columns(type(record))
+            changes.add("insert", table, columns, {column: record.__dict__[column] for column in columns})
+        elif record.id in self._removed:
+            changes.add("delete", table, ("id",), {"id": record.id, "version": record.version - 1})
+        else:
+            columns, whole = tuple(self._locked.differences(record)), False
+            changes.add("update", table, columns, {"id": record.id, **{c: record.__dict__[c] for c in columns}})
+            difference = await self._compare(record, shown)
+        if self._runtime.validate_events:
+            validate(pending.event, as_json, difference, pending.facts)
+        row, body = announce(origin, record, pending.event, pending.facts, as_json, difference, whole=whole)
+        if len(body) > MAX_BYTES:
+            raise too_large(shown)
+        changes.events.append(row)
+        changes.bodies.append(body)
+
+    async def _compare(self, record: Record, shown: dict[str, Any]) -> dict[str, Any]:
+        before = self._locked.before(record)
+        assert before is not None  # what is compared was loaded
+        await self._names.learn(type(record), [before])
+        earlier = presenter_of(type(record)).record(before, self._names)
+        return {
+            field: {"old": earlier[field], "new": value}
+            for field, value in shown.items()
+            if field not in STAMPS and earlier[field] != value
+        }
+
+    def _settle(self, record: Record) -> None:
+        if record.id in self._removed:
+            self._locked.drop(record)
+            return
+        self._new.discard(record.id)
+        self._locked.adopt(record)
+
+    def _refuse_silent_changes(self) -> None:
+        for record in self._locked:
+            pending = self._pending.get(record.id)
+            if pending is None and (changed := self._locked.differences(record)):
+                raise RuntimeError(f"{record.entity()} {record.id} changed without an event: {changed}")
+            if pending is not None and pending.values != (values := values_of(record)):
+                columns = stored_columns(type(record))
+                changed = [c for c, told, now in zip(columns, pending.values, values, strict=True) if told != now]
+                raise RuntimeError(f"{record.entity()} {record.id} changed after its event: {changed}")
