@@ -75,6 +75,18 @@ def test_every_operation_takes_a_token_or_says_that_it_does_not_need_one(documen
     assert open_to_all == PUBLIC.get(service.name, set())
 
 
+def test_a_patch_requires_no_member_and_has_no_defaults(document: Document) -> None:
+    """A generated client that sent a default would reset what it never meant to change."""
+    schemas, waiting = document["components"]["schemas"], []
+    for _, method, operation in operations(document):
+        if method == "patch":
+            waiting += [media["schema"]["$ref"] for media in operation["requestBody"]["content"].values()]
+    found = {reference.rpartition("/")[2]: schemas[reference.rpartition("/")[2]] for reference in waiting}
+    assert {name: schema["required"] for name, schema in found.items() if "required" in schema} == {}
+    members = {f"{name}.{key}": value for name, s in found.items() for key, value in s["properties"].items()}
+    assert [name for name, member in members.items() if "default" in member] == []
+
+
 def test_examples_are_given_for_every_create(document: Document) -> None:
     missing = []
     for path, method, operation in operations(document):

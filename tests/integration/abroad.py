@@ -14,7 +14,7 @@ from crm_kit import clock
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.received import Message
-from crm_kit.records.patching import plain
+from crm_kit.records.patch import plain
 from crm_kit.store.record import Record, new_id, stored_columns
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork, system_principal

@@ -35,6 +35,17 @@ async def test_a_number_of_ones_own_is_unique_and_not_of_the_drawn_form(sales: S
     assert (answer.status, answer.problem) == (422, "reserved-number")
 
 
+async def test_a_patch_of_an_address_keeps_the_parts_that_were_not_sent(sales: Sales) -> None:
+    address = {"line1": "Quay 1", "city": "Hull", "country": "GB"}
+    account = await sales.make("accounts", **MOVERS, billing_address=address)
+    changed = await sales.patch("accounts", account, billing_address={"city": "York", "line1": None})
+    assert changed["billing_address"] == {**account["billing_address"], "city": "York", "line1": None}
+    cleared = await sales.patch("accounts", account, billing_address=None)
+    assert cleared["billing_address"] is None
+    begun = await sales.patch("accounts", account, billing_address={"city": "Hull"})
+    assert (begun["billing_address"]["city"], begun["billing_address"]["line1"]) == ("Hull", None)
+
+
 async def test_a_drawn_number_may_be_sent_back(sales: Sales) -> None:
     account = await sales.make("accounts", **MOVERS)
     assert (await sales.patch("accounts", account, number=account["number"]))["version"] == 1

@@ -27,7 +27,8 @@ from crm_kit.process.runtime import Service, local_names
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.records.patch import Patch, optional, plain
+from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.references import added, refer_all
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.store import record
@@ -189,8 +190,8 @@ class ToolCreate(ToolFields):
     name: ShortText
 
 
-class ToolUpdate(ToolFields):
-    name: ShortText = ""
+class ToolUpdate(Patch, ToolFields):
+    name: ShortText = optional("What it is called.")
 
 
 class Lending(BaseModel):
@@ -211,8 +212,9 @@ async def create_tool(uow: UnitOfWork, body: ToolCreate) -> Tool:
 async def update_tool(uow: UnitOfWork, tool_id: UUID, body: ToolUpdate) -> Tool:
     tool = await uow.get(Tool, tool_id, Privilege.WRITE)
     require_status(tool, "here")
-    await refer_all(uow, Box, added("box_ids", body.box_ids, tool.box_ids))
-    apply(tool, fields_set(body))
+    values = body.onto(tool)
+    await refer_all(uow, Box, added("box_ids", values.get("box_ids", []), tool.box_ids))
+    apply(tool, values)
     if uow.changed(tool):
         uow.emit(tool, ToolUpdated)
     return tool

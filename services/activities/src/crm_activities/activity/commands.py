@@ -9,7 +9,8 @@ from crm_activities.activity.schemas import ActivityFields, Reschedule, Snooze
 from crm_activities.projections.record_ref import refer_to_any
 from crm_contracts.catalogue import Event
 from crm_contracts.types import RefInput
-from crm_kit.records.patching import fields_set, plain, require_status
+from crm_kit.records.patch import Patch, plain
+from crm_kit.records.patching import require_status
 from crm_kit.work.uow import UnitOfWork
 
 A = TypeVar("A", bound=ActivityType)
@@ -21,15 +22,15 @@ async def columns_of(uow: UnitOfWork, body: ActivityFields) -> dict[str, Any]:
     return {**columns, **await _about(uow, body.regarding)}
 
 
-async def changes_of(uow: UnitOfWork, activity: ActivityType, body: ActivityFields) -> dict[str, Any]:
+async def changes_of(uow: UnitOfWork, activity: ActivityType, body: Patch) -> dict[str, Any]:
     """What a patch sets, as columns; 409 unless the activity is open. The reminder is set already."""
     require_status(activity, "open")
-    values = fields_set(body)
+    values = body.onto(activity)
     if "regarding" in values:
-        del values["regarding"]
+        regarding = values.pop("regarding")
         # What stays is no new reference: its record may be inactive by now, or out of the caller's sight.
-        if not _is_about(activity, body.regarding):
-            values |= await _about(uow, body.regarding)
+        if not _is_about(activity, regarding):
+            values |= await _about(uow, regarding)
     if "remind_at" in values:
         activity.remind(values.pop("remind_at"))
     return values

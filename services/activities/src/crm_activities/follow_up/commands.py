@@ -21,7 +21,7 @@ from crm_contracts.activities import (
 from crm_contracts.sales import OpportunityWon
 from crm_contracts.service import CaseResolved
 from crm_kit.events.consumers import envelope_of
-from crm_kit.records.patching import apply, fields_set
+from crm_kit.records.patching import apply
 from crm_kit.store.presenter import Named
 from crm_kit.work.uow import UnitOfWork
 
@@ -36,7 +36,7 @@ async def create_rule(uow: UnitOfWork, body: FollowUpRuleCreate) -> FollowUpRule
 async def update_rule(uow: UnitOfWork, rule_id: UUID, body: FollowUpRuleUpdate) -> FollowUpRule:
     """Change a rule. Tasks that were made by it stay as they are."""
     rule = await uow.get(FollowUpRule, rule_id, Privilege.WRITE)
-    apply(rule, fields_set(body))
+    apply(rule, body.onto(rule))
     require_filter(rule.event_type, rule.filter)
     if uow.changed(rule):
         uow.emit(rule, FollowUpRuleUpdated)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_activities.follow_up.domain import MOST_DAYS, FollowedType
 from crm_contracts.activities import Priority
 from crm_contracts.types import Count, Flag, Maybe, ShortText
+from crm_kit.records.patch import Patch, optional
 
 Days = Annotated[Count, Field(le=MOST_DAYS)]
 
@@ -47,15 +48,11 @@ class FollowUpRuleCreate(FollowUpRuleFields):
     days: Days = Field(description="Days from the event until the task is due, 0 to 3650.")
 
 
-class FollowUpRuleUpdate(FollowUpRuleFields):
+class FollowUpRuleUpdate(Patch, FollowUpRuleFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `filter` is replaced as a whole."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"days": 10}]})
 
-    event_type: FollowedType = Field(
-        "crm.sales.opportunity.won.v1", description="Type of the event that is followed up."
-    )
-    subject: ShortText = Field(
-        "", description="Subject of the task; `{name}` stands for the name of the record.", validate_default=False
-    )
-    days: Days = Field(0, description="Days from the event until the task is due, 0 to 3650.")
+    event_type: FollowedType = optional("Type of the event that is followed up.")
+    subject: ShortText = optional("Subject of the task; `{name}` stands for the name of the record.")
+    days: Days = optional("Days from the event until the task is due, 0 to 3650.")

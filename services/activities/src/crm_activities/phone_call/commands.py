@@ -20,7 +20,7 @@ from crm_contracts.activities import (
     PhoneCallUpdated,
 )
 from crm_kit.phones import normal_phone
-from crm_kit.records.patching import Assignment, apply, assign, fields_set
+from crm_kit.records.patching import Assignment, apply, assign
 from crm_kit.work.uow import UnitOfWork
 
 
@@ -48,9 +48,8 @@ async def update_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallUpdat
 async def complete_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallComplete) -> PhoneCall:
     """The call was made or received."""
     call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
-    call.complete(body.reason, uow.now)
-    values = fields_set(body)
-    values.pop("reason", None)
+    values = body.onto(call)
+    call.complete(values.pop("reason", None), uow.now)
     apply(call, values)
     call.settle_times(values)
     uow.emit(call, PhoneCallCompleted, reason=call.status_reason, completed_at=uow.now)

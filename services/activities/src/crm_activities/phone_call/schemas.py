@@ -2,12 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput
 from crm_contracts.activities import CallDirection, CallReason, Party, PartyRole, PhoneCallRecord
 from crm_contracts.types import Count, Flag, HiddenRef, Maybe, Personal, Ref, RefInput, ShortText, UtcDatetime
 from crm_kit.phones import PhoneInput
+from crm_kit.records.patch import Patch, optional
 
 
 class CallPartyRecord(RefInput):
@@ -70,15 +71,15 @@ class PhoneCallCreate(PhoneCallFields):
     subject: ShortText = Field(description="What the call is about, 1 to 200 characters.")
 
 
-class PhoneCallUpdate(PhoneCallFields):
+class PhoneCallUpdate(Patch, PhoneCallFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"outcome": "Interested", "duration_minutes": 12}]})
 
-    subject: ShortText = Field("", description="What the call is about, 1 to 200 characters.", validate_default=False)
+    subject: ShortText = optional("What the call is about, 1 to 200 characters.")
 
 
-class PhoneCallComplete(BaseModel):
+class PhoneCallComplete(Patch):
     """How the call went. What is left out stays as it is."""
 
     model_config = ConfigDict(

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from crm_activities.activity.schemas import ActivityFields
 from crm_contracts.activities import TaskRecord
 from crm_contracts.types import HiddenRef, Maybe, Percent, Ref, ShortText
+from crm_kit.records.patch import Patch, optional
 
 
 class TaskFields(ActivityFields):
@@ -30,12 +31,12 @@ class TaskCreate(TaskFields):
     subject: ShortText = Field(description="What to do, 1 to 200 characters.")
 
 
-class TaskUpdate(TaskFields):
+class TaskUpdate(Patch, TaskFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"percent_complete": 40}]})
 
-    subject: ShortText = Field("", description="What to do, 1 to 200 characters.", validate_default=False)
+    subject: ShortText = optional("What to do, 1 to 200 characters.")
 
 
 class TaskRead(TaskRecord):

@@ -19,7 +19,7 @@ from crm_identity.organization.model import Since, get_alone, hold_access
 from crm_identity.reach.authority import changing_rights, refuse_taking_over
 from crm_identity.reach.loading import leave_unit
 from crm_identity.security_role.grants import rights_of_roles
-from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
+from crm_kit.records.patching import Deactivation, apply, require_status
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 
@@ -48,7 +48,7 @@ async def update_client(uow: UnitOfWork, client_id: UUID, body: ApiClientUpdate)
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
     require_status(client, "active")
     before = {name: getattr(client, name) for name in RIGHTS}
-    values = fields_set(body)
+    values = body.onto(client)
     if "business_unit_id" in values:
         await require_unit(uow, values["business_unit_id"], "/business_unit_id")
     if "role_ids" in values:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.identity import ApiClientRecord
 from crm_contracts.types import ShortText
+from crm_kit.records.patch import Patch, optional
 
 
 class ApiClientCreate(BaseModel):
@@ -18,15 +19,13 @@ class ApiClientCreate(BaseModel):
     role_ids: list[UUID] = Field(default_factory=list, max_length=100, description="Security roles of the client.")
 
 
-class ApiClientUpdate(BaseModel):
+class ApiClientUpdate(Patch):
     """A merge patch (RFC 7396): absent fields stay unchanged."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Warehouse, nightly"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Warehouse, nightly"}]})
 
-    name: ShortText = Field("", description="Name, 1 to 200 characters; unique.", validate_default=False)
-    business_unit_id: UUID = Field(
-        UUID(int=0), description="Business unit of the client; its records stay where they are.", validate_default=False
-    )
+    name: ShortText = optional("Name, 1 to 200 characters; unique.")
+    business_unit_id: UUID = optional("Business unit of the client; its records stay where they are.")
     role_ids: list[UUID] = Field(
         default_factory=list, max_length=100, description="Security roles of the client; replaces the list."
     )

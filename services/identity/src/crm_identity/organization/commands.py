@@ -5,14 +5,14 @@ from crm_contracts.identity import OrganizationUpdated
 from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings
 from crm_identity.organization.schemas import OrganizationUpdate
 from crm_kit.errors import InvalidValue
-from crm_kit.records.patching import apply, fields_set
+from crm_kit.records.patching import apply
 from crm_kit.work.uow import UnitOfWork
 
 
 async def update_organization(uow: UnitOfWork, body: OrganizationUpdate) -> OrganizationSettings:
     """Change the settings everybody shares."""
     organization = await uow.get(OrganizationSettings, ORGANIZATION_ID, Privilege.WRITE)
-    values = fields_set(body)
+    values = body.onto(organization)
     if values.get("base_currency", organization.base_currency) != organization.base_currency:
         # Amounts in it are all over the suite, and identity does not hear of them.
         raise InvalidValue("/base_currency", "base-currency-fixed", "Leave this out: it cannot change.")

@@ -5,10 +5,11 @@ from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from crm_contracts.types import CountryCode, CurrencyCode, ShortText
+from crm_kit.records.patch import Patch, optional
 
 # BCP 47 (RFC 5646 §2.1) without its grandfathered and private forms: language, script, region, variants.
 _LANGUAGE = re.compile(
@@ -48,21 +49,13 @@ Language = Annotated[
 """A BCP 47 language tag."""
 
 
-class OrganizationUpdate(BaseModel):
+class OrganizationUpdate(Patch):
     """A merge patch (RFC 7396): absent fields stay unchanged."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"time_zone": "Europe/Vienna", "country": "AT"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"time_zone": "Europe/Vienna", "country": "AT"}]})
 
-    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
-    time_zone: TimeZone = Field(
-        "", description="IANA time zone for all dates, due dates and overdue dates.", validate_default=False
-    )
-    base_currency: CurrencyCode = Field(
-        "", description="Currency of all `_base` amounts; it is chosen at the installation.", validate_default=False
-    )
-    country: CountryCode = Field(
-        "", description="Where national telephone numbers are read as of; ISO 3166-1.", validate_default=False
-    )
-    language: Language = Field("", description="BCP 47 language tag.", validate_default=False)
+    name: ShortText = optional("Name, 1 to 200 characters.")
+    time_zone: TimeZone = optional("IANA time zone for all dates, due dates and overdue dates.")
+    base_currency: CurrencyCode = optional("Currency of all `_base` amounts; it is chosen at the installation.")
+    country: CountryCode = optional("Where national telephone numbers are read as of; ISO 3166-1.")
+    language: Language = optional("BCP 47 language tag.")

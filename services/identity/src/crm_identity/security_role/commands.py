@@ -43,7 +43,7 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
     if "name" in body.model_fields_set:
         role.name = body.name
     merged = {entity: EntityPrivileges.model_validate(held) for entity, held in role.privileges.items()}
-    for entity, held in body.privileges.items():
+    for entity, held in (body.get("privileges") or {}).items():
         if held is None:
             merged.pop(entity, None)
         else:

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.access import EntityPrivileges
 from crm_contracts.types import EntityName, ShortText
+from crm_kit.records.patch import Patch, optional
 
 PRIVILEGES = (
     "How far each privilege reaches, by entity: none, user, business_unit, deep or organization. Records without an"
@@ -25,14 +26,14 @@ class SecurityRoleCreate(BaseModel):
     privileges: dict[EntityName, EntityPrivileges] = Field(default_factory=dict, max_length=200, description=PRIVILEGES)
 
 
-class SecurityRoleUpdate(BaseModel):
+class SecurityRoleUpdate(Patch):
     """A merge patch (RFC 7396): within `privileges` an absent entity stays unchanged, null removes all its privileges."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"privileges": {"lead": {"read": "deep"}, "account": None}}]}
+        json_schema_extra={"examples": [{"privileges": {"lead": {"read": "deep"}, "account": None}}]}
     )
 
-    name: ShortText = Field("", description="Name, 1 to 200 characters; unique.", validate_default=False)
+    name: ShortText = optional("Name, 1 to 200 characters; unique.")
     privileges: dict[EntityName, EntityPrivileges | None] = Field(
         default_factory=dict, max_length=200, description=PRIVILEGES
     )

@@ -5,6 +5,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.types import ShortText
+from crm_kit.records.patch import Patch, optional
 
 
 class TeamCreate(BaseModel):
@@ -17,15 +18,13 @@ class TeamCreate(BaseModel):
     role_ids: list[UUID] = Field(default_factory=list, max_length=100, description="Roles that every member gets.")
 
 
-class TeamUpdate(BaseModel):
+class TeamUpdate(Patch):
     """A merge patch (RFC 7396): absent fields stay unchanged."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Large accounts"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Large accounts"}]})
 
-    name: ShortText = Field("", description="Name, 1 to 200 characters; unique.", validate_default=False)
-    business_unit_id: UUID = Field(
-        UUID(int=0), description="Business unit of the team; its records stay where they are.", validate_default=False
-    )
+    name: ShortText = optional("Name, 1 to 200 characters; unique.")
+    business_unit_id: UUID = optional("Business unit of the team; its records stay where they are.")
     role_ids: list[UUID] = Field(
         default_factory=list, max_length=100, description="Roles that every member gets; replaces the list."
     )

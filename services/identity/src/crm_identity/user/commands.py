@@ -20,7 +20,6 @@ from crm_identity.security_role.grants import rights_of_roles
 from crm_identity.user.model import User
 from crm_identity.user.schemas import PasswordReset, UserCreate, UserUpdate
 from crm_kit.errors import InvalidValue
-from crm_kit.records.patching import fields_set
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 
@@ -51,7 +50,7 @@ async def update_user(uow: UnitOfWork, user_id: UUID, body: UserUpdate) -> User:
     """Change a user; with unit, teams or roles they need a new token."""
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     before = {name: getattr(user, name) for name in RIGHTS}
-    values = fields_set(body)
+    values = body.onto(user)
     await _check_references(uow, values)
     if values.get("email", user.email) != user.email:
         # A log-in one can read mail for is a log-in one can take over.

@@ -10,6 +10,7 @@ from crm_contracts.types import Email, Personal, ShortText
 from crm_identity.auth.passwords import NewPassword
 from crm_identity.organization.schemas import Language, TimeZone
 from crm_identity.user.domain import MAX_TEAMS
+from crm_kit.records.patch import Patch, optional
 
 EXAMPLE: JsonDict = {
     "email": "grace@example.org",
@@ -49,16 +50,14 @@ class UserCreate(UserFields):
     )
 
 
-class UserUpdate(UserFields):
+class UserUpdate(Patch, UserFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Grace B. Hopper"}]})
 
-    email: Personal[Email] = Field("", description="E-mail address and log-in; unique.", validate_default=False)
-    name: Personal[ShortText] = Field("", description="Name, 1 to 200 characters.", validate_default=False)
-    business_unit_id: UUID = Field(
-        UUID(int=0), description="Business unit of the user; their records stay where they are.", validate_default=False
-    )
+    email: Personal[Email] = optional("E-mail address and log-in; unique.")
+    name: Personal[ShortText] = optional("Name, 1 to 200 characters.")
+    business_unit_id: UUID = optional("Business unit of the user; their records stay where they are.")
 
 
 class UserRead(UserRecord):

@@ -18,7 +18,7 @@ from crm_contracts.marketing import (
     CampaignUpdated,
 )
 from crm_kit.records.listing import today
-from crm_kit.records.patching import Assignment, apply, assign, fields_set
+from crm_kit.records.patching import Assignment, apply, assign
 from crm_kit.work.uow import UnitOfWork
 from crm_marketing.campaign.domain import name_of_copy, require_base_currency, require_not_launched, require_order
 from crm_marketing.campaign.model import Campaign
@@ -41,7 +41,7 @@ async def create_campaign(uow: UnitOfWork, body: CampaignCreate) -> Campaign:
 async def update_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignUpdate) -> Campaign:
     """Change fields of a campaign, whatever its status; a patch that changes nothing is no change."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
-    values = fields_set(body)
+    values = body.onto(campaign)
     _require_base_currency(uow, values)
     if values.get("is_template"):
         require_not_launched(campaign.actual_start)

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from crm_contracts.marketing import CampaignChannel, CampaignRecord, CampaignType
 from crm_contracts.money import Money
 from crm_contracts.types import Count, Date, Flag, LongText, Maybe, NonNegativeMoney, Percent, ShortText, UtcDatetime
+from crm_kit.records.patch import Patch, optional
 
 
 def _each_once(channels: list[CampaignChannel]) -> list[CampaignChannel]:
@@ -62,14 +63,14 @@ class CampaignCreate(CampaignFields):
     name: ShortText = Field(description="What the campaign is called, 1 to 200 characters.")
 
 
-class CampaignUpdate(CampaignFields):
+class CampaignUpdate(Patch, CampaignFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"other_cost": {"amount": "4000.00", "currency": "EUR"}}]}
     )
 
-    name: ShortText = Field("", description="What the campaign is called, 1 to 200 characters.", validate_default=False)
+    name: ShortText = optional("What the campaign is called, 1 to 200 characters.")
 
 
 class CampaignRead(CampaignRecord):

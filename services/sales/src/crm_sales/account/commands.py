@@ -13,7 +13,8 @@ from crm_contracts.sales import (
     AccountUpdated,
 )
 from crm_kit.importing.importer import Importer
-from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, plain, require_status
+from crm_kit.records.patch import plain
+from crm_kit.records.patching import Assignment, Deactivation, apply, assign, require_status
 from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.store.record import new_id
@@ -70,7 +71,7 @@ async def update_account(
     account = await uow.get(Account, account_id, Privilege.WRITE)
     require_status(account, "active")
     known = likeness_of(account)
-    values = normal_details(uow, fields_set(body))
+    values = normal_details(uow, body.onto(account))
     changed = {name for name, value in values.items() if getattr(account, name) != value}
     if "number" in changed:
         require_own_number(values["number"], "ACC")

@@ -9,6 +9,7 @@ from crm_contracts.sales import AccountRecord, Tier
 from crm_contracts.types import Address, Count, Email, Flag, LongText, Maybe, NonNegativeMoney, ShortText, Url
 from crm_kit.phones import PhoneInput
 from crm_kit.records.merging import Merge
+from crm_kit.records.patch import Patch, optional
 
 
 class AccountFields(BaseModel):
@@ -48,12 +49,12 @@ class AccountCreate(AccountFields):
     name: ShortText = Field(description="Name, 1 to 200 characters.")
 
 
-class AccountUpdate(AccountFields):
+class AccountUpdate(Patch, AccountFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"tier": "key"}]})
 
-    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+    name: ShortText = optional("Name, 1 to 200 characters.")
 
 
 class AccountRead(AccountRecord):

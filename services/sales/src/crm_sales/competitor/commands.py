@@ -11,7 +11,7 @@ from crm_contracts.sales import (
     CompetitorDeleted,
     CompetitorUpdated,
 )
-from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, require_status
+from crm_kit.records.patching import Assignment, Deactivation, apply, assign, require_status
 from crm_kit.records.references import added, refer_all
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
@@ -33,7 +33,7 @@ async def update_competitor(uow: UnitOfWork, competitor_id: UUID, body: Competit
     """Change fields of an active competitor; a patch that changes nothing is no change."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
     require_status(competitor, "active")
-    values = fields_set(body)
+    values = body.onto(competitor)
     await refer_all(uow, Product, added("product_ids", values.get("product_ids", []), competitor.product_ids))
     apply(competitor, values)
     if uow.changed(competitor):

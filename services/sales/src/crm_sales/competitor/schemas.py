@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.money import Money
 from crm_contracts.sales import CompetitorRecord
 from crm_contracts.types import Count, Ids, LongText, Maybe, ShortText, Url, UtcDatetime
+from crm_kit.records.patch import Patch, optional
 
 
 class CompetitorFields(BaseModel):
@@ -32,12 +33,12 @@ class CompetitorCreate(CompetitorFields):
     name: ShortText = Field(description="Name, 1 to 200 characters.")
 
 
-class CompetitorUpdate(CompetitorFields):
+class CompetitorUpdate(Patch, CompetitorFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"weaknesses": "No service after six"}]})
 
-    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+    name: ShortText = optional("Name, 1 to 200 characters.")
 
 
 class CompetitorRead(CompetitorRecord):

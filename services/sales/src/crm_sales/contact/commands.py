@@ -12,7 +12,8 @@ from crm_contracts.sales import (
     ContactUpdated,
 )
 from crm_kit.importing.importer import Importer
-from crm_kit.records.patching import Assignment, Deactivation, apply, assign, fields_set, plain, require_status
+from crm_kit.records.patch import plain
+from crm_kit.records.patching import Assignment, Deactivation, apply, assign, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
@@ -60,7 +61,7 @@ async def update_contact(
     contact = await uow.get(Contact, contact_id, Privilege.WRITE)
     require_status(contact, "active")
     known = likeness_of(contact)
-    values = normal_details(uow, fields_set(body))
+    values = normal_details(uow, body.onto(contact))
     account_id = values.get("account_id")
     if account_id is not None and account_id != contact.account_id:
         await uow.refer(Account, account_id, "/account_id")

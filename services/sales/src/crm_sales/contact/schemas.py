@@ -9,6 +9,7 @@ from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredCha
 from crm_contracts.types import Address, Date, Email, Flag, LongText, Maybe, Personal, ShortText
 from crm_kit.phones import PhoneInput
 from crm_kit.records.merging import Merge
+from crm_kit.records.patch import Patch, optional
 
 Interests = Annotated[list[ShortText], Field(max_length=100)]
 
@@ -55,12 +56,12 @@ class ContactCreate(ContactFields):
     last_name: Personal[ShortText] = Field(description="Last name, 1 to 200 characters.")
 
 
-class ContactUpdate(ContactFields):
+class ContactUpdate(Patch, ContactFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"job_title": "Countess"}]})
 
-    last_name: Personal[ShortText] = Field("", description="Last name, 1 to 200 characters.", validate_default=False)
+    last_name: Personal[ShortText] = optional("Last name, 1 to 200 characters.")
 
 
 class ContactRead(ContactRecord):

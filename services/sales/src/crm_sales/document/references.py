@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from crm_kit.errors import Forbidden, InvalidValue, Merged, NotFound, UnknownReference
+from crm_kit.records.patch import Patch
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
@@ -28,6 +29,12 @@ async def deal_of(uow: UnitOfWork, opportunity_id: UUID, pointer: str = "/opport
     if not uow.reach(Opportunity).covers_record(deal):
         raise UnknownReference(pointer, Opportunity.entity())
     return deal
+
+
+async def new_deal_of(uow: UnitOfWork, patch: Patch) -> Opportunity | None:
+    """The deal that a patch names, locked; None where it names none."""
+    named: UUID | None = patch.get("opportunity_id")
+    return None if named is None else await deal_of(uow, named)
 
 
 def require_open(deal: Opportunity, pointer: str = "/opportunity_id") -> None:

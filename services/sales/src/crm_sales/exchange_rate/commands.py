@@ -5,7 +5,7 @@ from uuid import UUID
 from crm_contracts.access import Privilege
 from crm_contracts.sales import ExchangeRateCreated, ExchangeRateDeleted, ExchangeRateUpdated
 from crm_kit.errors import InvalidValue
-from crm_kit.records.patching import apply, fields_set
+from crm_kit.records.patching import apply
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.exchange_rate.schemas import ExchangeRateCreate, ExchangeRateUpdate
@@ -22,7 +22,7 @@ async def create_rate(uow: UnitOfWork, body: ExchangeRateCreate) -> ExchangeRate
 async def update_rate(uow: UnitOfWork, rate_id: UUID, body: ExchangeRateUpdate) -> ExchangeRate:
     """Correct a rate for amounts to come."""
     rate = await uow.get(ExchangeRate, rate_id, Privilege.WRITE)
-    apply(rate, fields_set(body))
+    apply(rate, body.onto(rate))
     _require_foreign(uow, rate)
     if uow.changed(rate):
         uow.emit(rate, ExchangeRateUpdated)

@@ -1,11 +1,9 @@
 """What clients send about exchange rates and what they get."""
 
-from datetime import date
-from decimal import Decimal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.types import CurrencyCode, Date, Rate
+from crm_kit.records.patch import Patch, optional
 
 
 class ExchangeRateCreate(BaseModel):
@@ -23,11 +21,11 @@ class ExchangeRateCreate(BaseModel):
     valid_from: Date = Field(description="First day it holds, YYYY-MM-DD; unique for each currency.")
 
 
-class ExchangeRateUpdate(BaseModel):
+class ExchangeRateUpdate(Patch):
     """A merge patch (RFC 7396): absent fields stay unchanged."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rate": "0.9207"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"rate": "0.9207"}]})
 
-    currency: CurrencyCode = Field("", description="ISO 4217 code of the foreign currency; not the base currency.")
-    rate: Rate = Field(Decimal(1), description="Units of base currency per unit of `currency`, above zero.")
-    valid_from: Date = Field(date.min, description="First day it holds, YYYY-MM-DD; unique for each currency.")
+    currency: CurrencyCode = optional("ISO 4217 code of the foreign currency; not the base currency.")
+    rate: Rate = optional("Units of base currency per unit of `currency`, above zero.")
+    valid_from: Date = optional("First day it holds, YYYY-MM-DD; unique for each currency.")

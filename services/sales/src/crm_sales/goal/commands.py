@@ -24,7 +24,6 @@ from crm_kit.records.patching import (
     Assignment,
     apply,
     assign,
-    fields_set,
     refer_to_principal,
     require_status,
 )
@@ -61,10 +60,9 @@ async def update_goal(uow: UnitOfWork, goal_id: UUID, body: GoalUpdate) -> Goal:
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
     require_status(goal, "open")
     before = goal.parent_goal_id, goal.period
-    values = fields_set(body)
+    values = body.onto(goal)
     if "goal_owner" in values:
-        values.pop("goal_owner")
-        await _set_goal_owner(uow, goal, body.goal_owner, Privilege.WRITE)
+        await _set_goal_owner(uow, goal, values.pop("goal_owner"), Privilege.WRITE)
     apply(goal, values)
     _require_targets(uow, goal)
     require_order(goal.period)

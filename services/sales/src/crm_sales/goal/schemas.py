@@ -1,6 +1,5 @@
 """What clients send about goals and what they get."""
 
-from datetime import date
 from typing import Literal
 from uuid import UUID
 
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.money import Money
 from crm_contracts.sales import GoalMetric, GoalOwnerRef, GoalRecord, GoalStatus
 from crm_contracts.types import Count, Date, LongText, Maybe, NonNegativeMoney, Open, RefInput, ShortText, UtcDatetime
+from crm_kit.records.patch import Patch, optional
 
 
 class GoalOwnerInput(RefInput):
@@ -73,14 +73,14 @@ class GoalCreate(GoalFields):
     period_end: Date = Field(description="Last day that counts, YYYY-MM-DD; not before the first.")
 
 
-class GoalUpdate(GoalFields):
+class GoalUpdate(Patch, GoalFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"description": "Without the fleet business"}]})
 
-    name: ShortText = Field("", description="What the goal is called, 1 to 200 characters.", validate_default=False)
-    period_start: Date = Field(date.min, description="First day that counts, YYYY-MM-DD.")
-    period_end: Date = Field(date.max, description="Last day that counts, YYYY-MM-DD; not before the first.")
+    name: ShortText = optional("What the goal is called, 1 to 200 characters.")
+    period_start: Date = optional("First day that counts, YYYY-MM-DD.")
+    period_end: Date = optional("Last day that counts, YYYY-MM-DD; not before the first.")
 
 
 class GoalRead(GoalRecord):

@@ -14,11 +14,12 @@ from crm_contracts.sales import (
     InvoiceUpdated,
 )
 from crm_kit.errors import DomainError, InvalidValue
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.records.patch import plain
+from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.document.pricing import pin, price_changes, price_new
-from crm_sales.document.references import deal_of, require_not_lost, take_over
+from crm_sales.document.references import deal_of, new_deal_of, require_not_lost, take_over
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.origin import give_back, hold_origin
 from crm_sales.invoice.schemas import InvoiceCreate, InvoiceUpdate
@@ -49,15 +50,14 @@ async def update_invoice(uow: UnitOfWork, invoice_id: UUID, body: InvoiceUpdate)
     """Change fields of a draft; a patch that changes nothing is no change."""
     uow.principal.require(Invoice.entity(), Privilege.WRITE)
     # A deal is locked before its invoices; whether this one is new to the invoice is known only afterwards.
-    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    deal = await new_deal_of(uow, body)
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     require_status(invoice, "draft")
     _require_own(invoice, body)
-    values = fields_set(body)
+    values = body.onto(invoice)
     values.pop("lines", None)
     if "customer" in values:
-        values.pop("customer")
-        await set_customer(uow, invoice, body.customer)
+        await set_customer(uow, invoice, values.pop("customer"))
     await refer_to_campaign(uow, values.get("campaign_id"), invoice.campaign_id)
     if deal is not None and deal.id != invoice.opportunity_id:
         require_not_lost(deal)
@@ -114,5 +114,5 @@ def _require_own(invoice: Invoice, body: InvoiceUpdate) -> None:
         source = "invoice that it credits" if invoice.is_credit_note else "order that it bills"
         message = f"Leave this out: it comes from the {source}. To change it, cancel the draft and create another."
         raise InvalidValue(f"/{fixed[0]}", "fixed-by-origin", message)
-    if invoice.is_credit_note and body.due_date is not None:
+    if invoice.is_credit_note and body.get("due_date") is not None:
         raise InvalidValue("/due_date", "no-due-date", "Leave the due date out: a credit note has none.")

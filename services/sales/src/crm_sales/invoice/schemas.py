@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import MAX_LINES, InvoiceRecord, LineQuantity, PaymentMethod
 from crm_contracts.types import CurrencyCode, Date, Maybe, NonNegativeMoney, Personal, ShortText, UtcDatetime
+from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerShown
 from crm_sales.document.schemas import DocumentFields
 from crm_sales.pricing.schemas import LineInput
@@ -64,12 +65,12 @@ class InvoiceCreate(InvoiceFields):
     )
 
 
-class InvoiceUpdate(InvoiceFields):
+class InvoiceUpdate(Patch, InvoiceFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `lines` are sent whole."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"payment_terms": "net_60"}]})
 
-    name: ShortText = Field("", description="What the invoice is called, 1 to 200 characters.", validate_default=False)
+    name: ShortText = optional("What the invoice is called, 1 to 200 characters.")
 
 
 class Payment(BaseModel):

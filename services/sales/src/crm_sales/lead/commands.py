@@ -14,7 +14,8 @@ from crm_contracts.sales import (
 )
 from crm_kit.errors import DomainError
 from crm_kit.importing.importer import Importer
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.records.patch import plain
+from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.contact_details import normal_details
@@ -56,7 +57,7 @@ async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicat
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     require_status(lead, "open")
     known = likeness_of(lead)
-    values = fields_set(body)
+    values = body.onto(lead)
     await refer_to_campaign(uow, values.get("campaign_id"), lead.campaign_id)
     apply(lead, normal_details(uow, values))
     require_somebody(lead.last_name, lead.company_name)

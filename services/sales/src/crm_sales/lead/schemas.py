@@ -29,6 +29,7 @@ from crm_contracts.types import (
 )
 from crm_kit.phones import PhoneInput
 from crm_kit.records.merging import Merge
+from crm_kit.records.patch import Patch, optional
 from crm_sales.lead.domain import require_somebody
 
 
@@ -90,12 +91,12 @@ class LeadCreate(LeadFields):
         return self
 
 
-class LeadUpdate(LeadFields):
+class LeadUpdate(Patch, LeadFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"rating": "hot"}]})
 
-    topic: ShortText = Field("", description="What it is about, 1 to 200 characters.", validate_default=False)
+    topic: ShortText = optional("What it is about, 1 to 200 characters.")
 
 
 class LeadRead(LeadRecord):

@@ -16,7 +16,7 @@ from crm_contracts.sales import (
     StageRef,
 )
 from crm_kit.errors import DomainError
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
+from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
@@ -66,12 +66,10 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     """Change fields of an open deal; a patch that changes nothing is no change."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     require_status(deal, "open")
-    values = fields_set(body)
+    values = body.onto(deal)
     had_customer = deal.customer_id is not None
-    if "customer" in values:
-        values.pop("customer")
-        if await set_customer(uow, deal, body.customer) and not had_customer:
-            await give_customer(uow, deal)
+    if "customer" in values and await set_customer(uow, deal, values.pop("customer")) and not had_customer:
+        await give_customer(uow, deal)
     lead_id = values.get("originating_lead_id")
     if lead_id is not None and lead_id != deal.originating_lead_id:
         await uow.refer(Lead, lead_id, "/originating_lead_id")

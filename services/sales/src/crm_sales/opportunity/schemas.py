@@ -25,6 +25,7 @@ from crm_contracts.types import (
     UtcDatetime,
 )
 from crm_kit.errors import InvalidValue
+from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerInput, CustomerShown
 from crm_sales.pricing.schemas import LineInputs
 
@@ -78,12 +79,12 @@ class OpportunityCreate(OpportunityLines):
     stage_id: UUID | None = Field(None, description="Sales stage to start in; the first unless given.")
 
 
-class OpportunityUpdate(OpportunityLines):
+class OpportunityUpdate(Patch, OpportunityLines):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `lines` is always the whole list."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"rating": "hot"}]})
 
-    name: ShortText = Field("", description="What the deal is called, 1 to 200 characters.", validate_default=False)
+    name: ShortText = optional("What the deal is called, 1 to 200 characters.")
 
 
 class OpportunityRead(OpportunityRecord):

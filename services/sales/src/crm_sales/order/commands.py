@@ -13,13 +13,14 @@ from crm_contracts.sales import (
     OrderUpdated,
 )
 from crm_kit.errors import DomainError
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.records.patch import plain
+from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.document.customer import require_customer
 from crm_sales.document.pricing import price_new, price_today
-from crm_sales.document.references import deal_of, require_not_lost, take_over
+from crm_sales.document.references import deal_of, new_deal_of, require_not_lost, take_over
 from crm_sales.order.model import Order
 from crm_sales.order.prices import price_edited
 from crm_sales.order.schemas import OrderCreate, OrderUpdate
@@ -48,14 +49,13 @@ async def update_order(uow: UnitOfWork, order_id: UUID, body: OrderUpdate) -> Or
     """Change fields of an active order; a patch that changes nothing is no change."""
     uow.principal.require(Order.entity(), Privilege.WRITE)
     # A deal is locked before its orders; whether this one is new to the order is known only afterwards.
-    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    deal = await new_deal_of(uow, body)
     order = await uow.get(Order, order_id, Privilege.WRITE)
     require_status(order, "active")
-    values = fields_set(body)
+    values = body.onto(order)
     values.pop("lines", None)
     if "customer" in values:
-        values.pop("customer")
-        await set_customer(uow, order, body.customer)
+        await set_customer(uow, order, values.pop("customer"))
     await refer_to_campaign(uow, values.get("campaign_id"), order.campaign_id)
     if deal is not None and deal.id != order.opportunity_id:
         require_not_lost(deal)

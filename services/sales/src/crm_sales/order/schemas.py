@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import MAX_LINES, LineQuantity, OrderRecord
 from crm_contracts.types import CurrencyCode, Date, Flag, Maybe, ShortText
+from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerShown
 from crm_sales.document.schemas import DocumentFields
 from crm_sales.pricing.schemas import LineInput
@@ -62,12 +63,12 @@ class OrderCreate(OrderFields):
     prices_locked: Flag = Field(False, description="Whether lines keep their prices whatever the price list says.")
 
 
-class OrderUpdate(OrderFields):
+class OrderUpdate(Patch, OrderFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `lines` are sent whole."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"requested_delivery": "2026-09-01"}]})
 
-    name: ShortText = Field("", description="What the order is called, 1 to 200 characters.", validate_default=False)
+    name: ShortText = optional("What the order is called, 1 to 200 characters.")
 
 
 class OrderOfQuote(BaseModel):

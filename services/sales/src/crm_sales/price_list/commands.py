@@ -10,7 +10,7 @@ from crm_contracts.sales import (
     PriceListDeleted,
     PriceListUpdated,
 )
-from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
+from crm_kit.records.patching import Deactivation, apply, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.invoice.model import Invoice
@@ -35,7 +35,7 @@ async def update_price_list(uow: UnitOfWork, price_list_id: UUID, body: PriceLis
     """Change fields of an active price list; a patch that changes nothing is no change."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
     require_status(price_list, "active")
-    apply(price_list, fields_set(body))
+    apply(price_list, body.onto(price_list))
     require_period(price_list.valid_from, price_list.valid_to)
     if uow.changed(price_list):
         uow.emit(price_list, PriceListUpdated)

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import PriceListRecord
 from crm_contracts.types import CurrencyCode, Date, LongText, Maybe, ShortText
+from crm_kit.records.patch import Patch, optional
 
 
 class PriceListFields(BaseModel):
@@ -29,12 +30,12 @@ class PriceListCreate(PriceListFields):
     )
 
 
-class PriceListUpdate(PriceListFields):
+class PriceListUpdate(Patch, PriceListFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"valid_to": "2099-12-31"}]})
 
-    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
+    name: ShortText = optional("Name, 1 to 200 characters.")
 
 
 class PriceListRead(PriceListRecord):

@@ -19,7 +19,8 @@ from crm_contracts.sales import (
     VolumeBreak,
 )
 from crm_kit.errors import InactiveReference, InvalidValue
-from crm_kit.records.patching import apply, fields_set, plain
+from crm_kit.records.patch import plain
+from crm_kit.records.patching import apply
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.price_list.model import PriceList
@@ -46,7 +47,7 @@ async def create_price_list_item(uow: UnitOfWork, body: PriceListItemCreate) -> 
 async def update_price_list_item(uow: UnitOfWork, item_id: UUID, body: PriceListItemUpdate) -> PriceListItem:
     """Change a price; a patch that changes nothing is no change."""
     item = await uow.get(PriceListItem, item_id, Privilege.WRITE)
-    values: dict[str, Any] = fields_set(body)
+    values: dict[str, Any] = body.onto(item)
     apply(item, values)
     _require_sense(item, body.volume_breaks if "volume_breaks" in values else ())
     if uow.changed(item) and item.pricing_method == PricingMethod.PERCENT_OF_LIST:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import PricingMethod, VolumeBreaks
 from crm_contracts.types import NonNegativeMoney, PricePercent
+from crm_kit.records.patch import Patch
 
 
 class PriceListItemFields(BaseModel):
@@ -49,7 +50,7 @@ class PriceListItemCreate(PriceListItemFields):
     product_id: UUID = Field(description="A product that is not retired and no family; at most once in a price list.")
 
 
-class PriceListItemUpdate(PriceListItemFields):
+class PriceListItemUpdate(Patch, PriceListItemFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(

@@ -16,7 +16,7 @@ from crm_contracts.sales import (
     ProductUpdated,
 )
 from crm_kit.errors import DomainError, InactiveReference, InvalidValue
-from crm_kit.records.patching import apply, fields_set, require_status
+from crm_kit.records.patching import apply, require_status
 from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
@@ -62,7 +62,7 @@ async def update_product(uow: UnitOfWork, product_id: UUID, body: ProductUpdate)
     """Change fields of a draft; a patch that changes nothing is no change."""
     product = await uow.get(Product, product_id, Privilege.WRITE)
     require_status(product, "draft")
-    values = fields_set(body)
+    values = body.onto(product)
     if values.get("number", product.number) != product.number:
         require_own_number(values["number"], "PRO")
     list_price = product.list_price

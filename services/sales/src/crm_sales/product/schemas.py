@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import ProductRecord, ProductStructure, ProductType
 from crm_contracts.types import Date, Decimals, LongText, Maybe, NonNegativeMoney, Percent, ShortText
+from crm_kit.records.patch import Patch, optional
 
 
 class ProductFields(BaseModel):
@@ -57,15 +58,15 @@ class ProductCreate(ProductFields):
     )
 
 
-class ProductUpdate(ProductFields):
+class ProductUpdate(Patch, ProductFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"list_price": {"amount": "13.00", "currency": "EUR"}, "decimals": 1}]}
     )
 
-    name: ShortText = Field("", description="Name, 1 to 200 characters.", validate_default=False)
-    number: ShortText = Field("", description="Your own product number, unique.", validate_default=False)
+    name: ShortText = optional("Name, 1 to 200 characters.")
+    number: ShortText = optional("Your own product number, unique.")
 
 
 class ProductRead(ProductRecord):

@@ -16,12 +16,13 @@ from crm_contracts.sales import (
 )
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.records.listing import today
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, plain, require_status
+from crm_kit.records.patch import plain
+from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.document.customer import require_customer
 from crm_sales.document.pricing import price_changes, price_new, price_today
-from crm_sales.document.references import deal_of, require_open, take_over
+from crm_sales.document.references import deal_of, new_deal_of, require_open, take_over
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.quote.domain import require_days_left, require_something_to_sell
@@ -53,14 +54,13 @@ async def update_quote(uow: UnitOfWork, quote_id: UUID, body: QuoteUpdate) -> Qu
     """Change fields of a draft; a patch that changes nothing is no change. Lines that are sent are priced anew."""
     uow.principal.require(Quote.entity(), Privilege.WRITE)
     # A deal is locked before its quotes; whether this one is new to the quote is known only afterwards.
-    deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
+    deal = await new_deal_of(uow, body)
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     require_status(quote, "draft")
-    values = fields_set(body)
+    values = body.onto(quote)
     values.pop("lines", None)
     if "customer" in values:
-        values.pop("customer")
-        await set_customer(uow, quote, body.customer)
+        await set_customer(uow, quote, values.pop("customer"))
     await refer_to_campaign(uow, values.get("campaign_id"), quote.campaign_id)
     if deal is not None and deal.id != quote.opportunity_id:
         require_open(deal)

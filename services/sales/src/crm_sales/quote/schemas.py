@@ -4,6 +4,7 @@ from pydantic import ConfigDict, Field
 
 from crm_contracts.sales import QuoteRecord
 from crm_contracts.types import CurrencyCode, Date, Maybe, ShortText
+from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerShown
 from crm_sales.document.schemas import DocumentFields
 
@@ -51,12 +52,12 @@ class QuoteCreate(QuoteFields):
     )
 
 
-class QuoteUpdate(QuoteFields):
+class QuoteUpdate(Patch, QuoteFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field. `lines` is always the whole list."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"payment_terms": "net_45"}]})
 
-    name: ShortText = Field("", description="What is offered, 1 to 200 characters.", validate_default=False)
+    name: ShortText = optional("What is offered, 1 to 200 characters.")
 
 
 class QuoteRead(QuoteRecord):

@@ -17,7 +17,7 @@ from crm_contracts.sales import (
 )
 from crm_kit.errors import DomainError
 from crm_kit.records.listing import today
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
+from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.references import added, refer_all
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.calendar import day_at
@@ -45,10 +45,10 @@ async def update_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContrac
     """Change fields of a draft; a patch that changes nothing is no change."""
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     require_status(contract, "draft")
-    values = fields_set(body)
+    values = body.onto(contract)
     await refer_all(uow, Order, added("order_ids", values.get("order_ids", []), contract.order_ids))
-    if values.pop("customer", None) is not None:
-        await set_customer(uow, contract, body.customer)
+    if "customer" in values:
+        await set_customer(uow, contract, values.pop("customer"))
     apply(contract, values)
     require_order(contract.start_date, contract.end_date)
     await pin_amounts(uow, contract, SalesContract.money_fields)

@@ -1,11 +1,10 @@
 """What clients send about sales contracts and what they get."""
 
-from uuid import UUID
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import SalesContractRecord
 from crm_contracts.types import Date, Ids, LongText, Maybe, NonNegativeMoney, ShortText
+from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerInput, CustomerShown
 
 
@@ -44,17 +43,13 @@ class SalesContractCreate(SalesContractFields):
     customer: CustomerInput = Field(description="Account or contact, active and readable to you.")
 
 
-class SalesContractUpdate(SalesContractFields):
+class SalesContractUpdate(Patch, SalesContractFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"end_date": "2091-12-31"}]})
 
-    name: ShortText = Field("", description="What it is called, 1 to 200 characters.", validate_default=False)
-    customer: CustomerInput = Field(
-        # Never read: a patch is what was sent. The field may be absent, but not null, for a contract has a customer.
-        default_factory=lambda: CustomerInput(type="account", id=UUID(int=0)),
-        description="Account or contact, active and readable to you; not null.",
-    )
+    name: ShortText = optional("What it is called, 1 to 200 characters.")
+    customer: CustomerInput = optional("Account or contact, active and readable to you; not null.")
 
 
 class SalesContractRead(SalesContractRecord):

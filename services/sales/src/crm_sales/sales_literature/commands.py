@@ -10,7 +10,7 @@ from crm_contracts.sales import (
     SalesLiteratureDeleted,
     SalesLiteratureUpdated,
 )
-from crm_kit.records.patching import Deactivation, apply, fields_set, require_status
+from crm_kit.records.patching import Deactivation, apply, require_status
 from crm_kit.records.references import added, refer_all
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.model import Competitor
@@ -32,7 +32,7 @@ async def update_literature(uow: UnitOfWork, literature_id: UUID, body: SalesLit
     """Change fields of an active piece; a patch that changes nothing is no change."""
     piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
     require_status(piece, "active")
-    values = fields_set(body)
+    values = body.onto(piece)
     await _refer(
         uow,
         added("competitor_ids", values.get("competitor_ids", []), piece.competitor_ids),

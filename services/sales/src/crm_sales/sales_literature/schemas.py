@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales import LiteratureType, SalesLiteratureRecord
 from crm_contracts.types import Date, Ids, LongText, Maybe, ShortText, Url
+from crm_kit.records.patch import Patch, optional
 
 
 class SalesLiteratureFields(BaseModel):
@@ -41,13 +42,13 @@ class SalesLiteratureCreate(SalesLiteratureFields):
     type: LiteratureType = Field(description="Kind of document.")
 
 
-class SalesLiteratureUpdate(SalesLiteratureFields):
+class SalesLiteratureUpdate(Patch, SalesLiteratureFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"expires_on": "2030-12-31"}]})
 
-    title: ShortText = Field("", description="Title, 1 to 200 characters.", validate_default=False)
-    type: LiteratureType = Field(LiteratureType.SALES_LITERATURE, description="Kind of document.")
+    title: ShortText = optional("Title, 1 to 200 characters.")
+    type: LiteratureType = optional("Kind of document.")
 
 
 class SalesLiteratureRead(SalesLiteratureRecord):

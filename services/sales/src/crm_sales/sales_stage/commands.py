@@ -4,7 +4,7 @@ from uuid import UUID
 
 from crm_contracts.access import Privilege
 from crm_contracts.sales import SalesStageCreated, SalesStageDeleted, SalesStageUpdated
-from crm_kit.records.patching import apply, fields_set
+from crm_kit.records.patching import apply
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.opportunity.model import Opportunity
@@ -21,7 +21,7 @@ async def create_stage(uow: UnitOfWork, body: SalesStageCreate) -> SalesStage:
 async def update_stage(uow: UnitOfWork, stage_id: UUID, body: SalesStageUpdate) -> SalesStage:
     """Change a stage. Deals keep the name and the probability they got when they entered it."""
     stage = await uow.get(SalesStage, stage_id, Privilege.WRITE)
-    apply(stage, fields_set(body))
+    apply(stage, body.onto(stage))
     if uow.changed(stage):
         uow.emit(stage, SalesStageUpdated)
     return stage

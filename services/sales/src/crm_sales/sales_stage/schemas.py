@@ -1,10 +1,9 @@
 """What clients send about sales stages and what they get."""
 
-from decimal import Decimal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.types import Count, Percent, ShortText
+from crm_kit.records.patch import Patch, optional
 
 
 class SalesStageCreate(BaseModel):
@@ -19,11 +18,11 @@ class SalesStageCreate(BaseModel):
     probability: Percent = Field(description="Default chance to win in percent, 0 to 100.")
 
 
-class SalesStageUpdate(BaseModel):
+class SalesStageUpdate(Patch):
     """A merge patch (RFC 7396): absent fields stay unchanged."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"probability": 80}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"probability": 80}]})
 
-    name: ShortText = Field("", description="Name, unique, 1 to 200 characters.", validate_default=False)
-    position: Count = Field(0, description="Order among the stages, lowest first.")
-    probability: Percent = Field(Decimal(0), description="Default chance to win in percent, 0 to 100.")
+    name: ShortText = optional("Name, unique, 1 to 200 characters.")
+    position: Count = optional("Order among the stages, lowest first.")
+    probability: Percent = optional("Default chance to win in percent, 0 to 100.")

@@ -7,7 +7,7 @@ from crm_contracts.sales import SalesSettingsRecord, SalesSettingsUpdated
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history
-from crm_kit.records.patching import apply, fields_set
+from crm_kit.records.patching import apply
 from crm_sales.settings.model import SETTINGS_ID, SalesSettings
 from crm_sales.settings.schemas import SalesSettingsUpdate
 
@@ -24,7 +24,7 @@ async def get_sales_settings(request: Request, uow: Uow) -> Response:
 async def update_sales_settings(body: SalesSettingsUpdate, uow: Uow) -> Response:
     """Change settings (RFC 7396 merge patch); they hold for commands from then on."""
     settings = await uow.get(SalesSettings, SETTINGS_ID, Privilege.WRITE)
-    apply(settings, fields_set(body))
+    apply(settings, body.onto(settings))
     if uow.changed(settings):
         uow.emit(settings, SalesSettingsUpdated)
     return await one(uow, settings)

@@ -20,7 +20,7 @@ from crm_contracts.service import (
     CaseWaiting,
 )
 from crm_kit.errors import DomainError
-from crm_kit.records.patching import Assignment, apply, assign, fields_set, require_status
+from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.case.domain import require_billable
 from crm_service_mgmt.case.model import Case
@@ -45,16 +45,16 @@ async def update_case(uow: UnitOfWork, case_id: UUID, body: CaseUpdate) -> Case:
     """Change fields of an active case; a patch that changes nothing is no change."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     require_status(case, "active")
-    values = fields_set(body)
+    values = body.onto(case)
     # What stays is no new reference: its record may be inactive by now, or out of the caller's sight.
     if "customer" in values:
-        values.pop("customer")
-        if (body.customer.type, body.customer.id) != (case.customer_type, case.customer_id):
-            await _set_customer(uow, case, body.customer)
-    if "contact_id" in values and body.contact_id != case.contact_id:
-        await _check_contact(uow, body.contact_id)
-    if "product_id" in values and body.product_id != case.product_id:
-        await refer_to_product(uow, body.product_id)
+        customer = values.pop("customer")
+        if (customer.type, customer.id) != (case.customer_type, case.customer_id):
+            await _set_customer(uow, case, customer)
+    if values.get("contact_id", case.contact_id) != case.contact_id:
+        await _check_contact(uow, values["contact_id"])
+    if values.get("product_id", case.product_id) != case.product_id:
+        await refer_to_product(uow, values["product_id"])
     apply(case, values)
     if uow.changed(case):
         uow.emit(case, CaseUpdated)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.service import CaseCustomer, CaseOrigin, CasePriority, CaseRecord, CaseType, ResolutionKind, Severity
 from crm_contracts.types import Count, HiddenMark, LongText, Maybe, RefInput, ShortText
+from crm_kit.records.patch import Patch, optional
 
 
 class CaseCustomerInput(RefInput):
@@ -49,17 +50,13 @@ class CaseCreate(CaseFields):
     customer: CaseCustomerInput = Field(description="Account or contact, active and readable to you.")
 
 
-class CaseUpdate(CaseFields):
+class CaseUpdate(Patch, CaseFields):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"priority": "high"}]})
 
-    title: ShortText = Field("", description="What it is about, 1 to 200 characters.", validate_default=False)
-    customer: CaseCustomerInput = Field(
-        # Never read: a patch is what was sent. The field may be absent, but not null, for a case always has a customer.
-        default_factory=lambda: CaseCustomerInput(type="account", id=UUID(int=0)),
-        description="Account or contact, active and readable to you; never null.",
-    )
+    title: ShortText = optional("What it is about, 1 to 200 characters.")
+    customer: CaseCustomerInput = optional("Account or contact, active and readable to you; never null.")
 
 
 class HiddenCaseCustomer(CaseCustomer):

@@ -76,18 +76,8 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
                 keyed=keyed,
                 may_be_merged=path.startswith(mergeable),
             )
-            if method == "patch":
-                _forget_defaults(operation, schemas)
     app.openapi_schema = document
     return document
-
-
-def _forget_defaults(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """A field that is absent from a merge patch stays as it is; a generated client that sent its default would reset it."""
-    for media in operation.get("requestBody", {}).get("content", {}).values():
-        name = media["schema"].get("$ref", "").rpartition("/")[2]
-        for described in schemas.get(name, {}).get("properties", {}).values():
-            described.pop("default", None)
 
 
 def routes_of(app: FastAPI) -> dict[str, Any]:

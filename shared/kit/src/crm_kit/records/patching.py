@@ -1,4 +1,4 @@
-"""PATCH as JSON merge patch (RFC 7396), DELETE, assign: the mechanics that every entity shares."""
+"""Fields set, edits refused, owners changed: the mechanics that every entity shares."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -30,20 +30,6 @@ class Deactivation(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Maybe[ShortText] = Field(None, description="Free text, at most 200 characters; told in the event.")
-
-
-def fields_set(body: BaseModel) -> dict[str, Any]:
-    """The fields a client sent, nested shapes as plain JSON values, money and enums as they are."""
-    return {name: plain(getattr(body, name)) for name in body.model_fields_set}
-
-
-def plain(value: Any) -> Any:
-    """A nested shape as what its JSON column holds."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    return value
 
 
 def apply(record: Record, values: Mapping[str, Any]) -> None:
