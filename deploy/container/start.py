@@ -22,7 +22,7 @@ def main(command: str) -> int:
     package = os.environ["CRM_PACKAGE"]
     module = f"{package}.{_MODULES.get(command, command)}"
     if command != "wait" and (not command or find_spec(module) is None):
-        print(f"{package} has no {command!r}; there is: {', '.join(_MODULES)}, ready, wait", file=sys.stderr)  # noqa: T201
+        print(f"{package} has no {command!r}; there is: {', '.join(_MODULES)}, ready, wait", file=sys.stderr)  # noqa: T201  # the answer to who started it
         return 2
     # What is the same wherever the image runs is not left to whoever runs it.
     os.environ["CRM_SERVICE"] = import_module(f"{package}.app").SERVICE.name

@@ -2,8 +2,10 @@
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 
 from crm_kit.lifecycle import Lifecycle
@@ -63,9 +65,54 @@ def test_the_kit_names_nothing_after_the_domain(package: str) -> None:
         for path in sources()
         if "crm_kit" in path.parts
         for name in [path.stem, *names(path)]
-        if words & set(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_"))
+        if named_after(words, name)
     ]
     assert found == []
+
+
+def named_after(words: set[str], name: str) -> set[str]:
+    """The entities in the name of a module, class or function: ``price_list`` in ``PriceListRows``."""
+    snake = f"_{re.sub(r'(?<=[a-z])(?=[A-Z])', '_', name).lower()}_"
+    return {word for word in words if f"_{word}_" in snake or f"_{word}s_" in snake}
+
+
+def test_planted_names_of_entities_are_found() -> None:
+    words = {"lead", "price_list", "sales_contract"}
+    planted = ("LeadRows", "price_lists_of", "SalesContract", "leading", "list_price")
+    assert [named_after(words, name) for name in planted] == [
+        {"lead"},
+        {"price_list"},
+        {"sales_contract"},
+        set(),
+        set(),
+    ]
+
+
+IGNORED = re.compile(r"#\s*(?:noqa|type: ignore|pragma|nosec)(?P<codes>[:\[][^#-]*?)?\s*(?:[#-]\s*(?P<reason>.*))?$")
+
+
+def unexplained(module: Path) -> list[int]:
+    """The lines of a module that silence a check and do not say why."""
+    found = []
+    for token in tokenize.generate_tokens(StringIO(module.read_text()).readline):
+        if token.type == tokenize.COMMENT and (silenced := IGNORED.search(token.string)):
+            said, codes = silenced["reason"], silenced["codes"]
+            if not said or not codes:
+                found.append(token.start[0])
+    return found
+
+
+def test_whatever_silences_a_check_says_why() -> None:
+    modules = [path for path in CHECKOUT.glob("**/*.py") if not {".venv", "__pycache__"} & set(path.parts)]
+    assert {str(p.relative_to(CHECKOUT)): lines for p in modules if (lines := unexplained(p))} == {}
+
+
+def test_a_planted_ignore_without_a_reason_is_found(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text(
+        "a = 1  # noqa: E501\nb = 2  # noqa: E501  # a word cannot be cut\nc = 3  # type: ignore[misc]\n"
+    )
+    assert unexplained(planted) == [1, 3]
 
 
 def statuses_set(module: Path) -> Iterator[int]:

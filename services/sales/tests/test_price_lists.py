@@ -17,9 +17,9 @@ from crm_contracts.sales import MAX_BREAKS, VolumeBreak
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.errors import InvalidValue
 from crm_kit.process.runtime import Runtime
-from crm_kit.records.listing import today
 from crm_kit.testing import counted, principal
 from crm_kit.work.announcing import Cause
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.price_list.domain import why_not_in_force
 from crm_sales.price_list.prices import prices_of, require_price_list

@@ -116,7 +116,7 @@ def test_what_the_standard_calls_an_address_is_taken_once_normal(address: str) -
     assert kept == f"{local}@{domain.lower()}"
 
 
-@given(st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1), timezones=st.timezones()))  # noqa: DTZ001
+@given(st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1), timezones=st.timezones()))  # noqa: DTZ001  # hypothesis adds the zone
 def test_an_instant_is_kept_in_utc_and_written_with_z(moment: datetime) -> None:
     kept = read(UtcDatetime, moment)
     assert kept == moment.astimezone(UTC)

@@ -31,7 +31,6 @@ UPSTREAM: Final[Mapping[str, str]] = {
     "campaigns": "marketing",
     "cases": "service",
     "funnel": "insights",
-    "reports": "insights",
     "auth": "identity",
     "users": "identity",
     "teams": "identity",

@@ -30,7 +30,7 @@ from crm_kit.errors import InvalidValue, NotFound
 from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.work.uow import UnitOfWork
 
-EMAIL_TAKEN = f"select exists (select from user_account where {ASCII_FOLD.format('email')} = $1)"  # noqa: S608
+EMAIL_TAKEN = f"select exists (select from user_account where {ASCII_FOLD.format('email')} = $1)"  # noqa: S608  # a constant
 
 log = structlog.get_logger(__name__)
 

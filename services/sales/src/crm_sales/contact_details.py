@@ -4,7 +4,7 @@ from typing import Any
 
 from crm_kit.errors import InvalidValue
 from crm_kit.phones import normal_phone
-from crm_kit.records.listing import today
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 
 PHONES = ("phone", "mobile_phone")

@@ -17,8 +17,8 @@ from crm_contracts.marketing import (
     CampaignSuspended,
     CampaignUpdated,
 )
-from crm_kit.records.listing import today
 from crm_kit.records.patching import Assignment, apply, assign
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_marketing.campaign.domain import name_of_copy, require_base_currency, require_not_launched, require_order
 from crm_marketing.campaign.model import Campaign

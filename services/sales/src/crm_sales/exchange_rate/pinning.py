@@ -6,8 +6,8 @@ from sqlalchemy import bindparam, select
 
 from crm_contracts.money import Money, MoneyError, convert
 from crm_kit.errors import InvalidValue
-from crm_kit.records.listing import today
 from crm_kit.store.record import Record
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.exchange_rate.model import ExchangeRate
 

@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from crm_contracts.money import Money
 from crm_contracts.sales import PricingMethod
 from crm_contracts.sales import VolumeBreak as BreakShape
-from crm_kit.records.listing import today
 from crm_kit.store.record import stored_columns
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.domain import percent_price

@@ -9,8 +9,8 @@ from uuid import UUID
 from crm_contracts.money import Money
 from crm_contracts.sales import PricedLine
 from crm_kit.errors import InvalidValue, UnknownReference
-from crm_kit.records.listing import today
 from crm_kit.store.record import new_id
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list.prices import ProductPrice, prices_of, require_price_list

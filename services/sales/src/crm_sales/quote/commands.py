@@ -15,9 +15,9 @@ from crm_contracts.sales import (
     QuoteWon,
 )
 from crm_kit.errors import DomainError, InvalidValue
-from crm_kit.records.listing import today
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, apply, assign, require_status
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.document.customer import require_customer

@@ -16,9 +16,9 @@ from crm_contracts.sales import (
     SalesContractUpdated,
 )
 from crm_kit.errors import DomainError
-from crm_kit.records.listing import today
 from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.references import added, refer_all
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.calendar import day_at
 from crm_sales.customer_link.references import set_customer

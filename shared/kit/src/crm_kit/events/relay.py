@@ -66,7 +66,7 @@ _CLAIM = """
 select s.shard from outbox_shard s
 where exists (select 1 from outbox o where o.shard = s.shard and o.state = 'pending'
   and (o.next_attempt_at is null or o.next_attempt_at <= $1))
-order by (s.shard + $2) % 16 limit $3 for update skip locked
+order by (s.shard + $2) % $4 limit $3 for update skip locked
 """
 # In order, because of a partitioned table nothing else is read only as far as needed.
 _ANY = "select true from outbox where state = 'pending' order by shard, seq limit 1"
@@ -218,7 +218,7 @@ class Relay:
         most_shards = min(self._piece, SHARDS_AT_ONCE)
         most_rows = self._piece // most_shards
         async with self._db.begin() as conn:
-            claimed = await conn.exec_driver_sql(_CLAIM, (clock.now(), self._turn, most_shards))
+            claimed = await conn.exec_driver_sql(_CLAIM, (clock.now(), self._turn, most_shards, SHARDS))
             shards = list(claimed.scalars())
             if not shards:
                 return 0

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from crm_contracts.catalogue import entity_for
 from crm_kit.http.problems import MEDIA_TYPE, Problem
-from crm_kit.http.requests import PublicRoute, takes_key
+from crm_kit.http.requests import PublicRoute, Route
 from crm_kit.store.record import Mergeable
 
 MEANINGS = {
@@ -64,16 +64,17 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
     document["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From POST /auth/token."}
     }
-    public = {name for name, route in routes_of(app).items() if isinstance(route, PublicRoute)}
+    routes = routes_of(app)
+    public = {name for name, route in routes.items() if isinstance(route, PublicRoute)}
+    keyed = {name for name, route in routes.items() if isinstance(route, Route) and route.is_keyed}
     mergeable = _mergeable(app)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            keyed = method == "post" and takes_key(path) and not operation.get("x-not-keyed")
             _complete(
                 method,
                 operation,
                 public=operation.get("operationId") in public,
-                keyed=keyed,
+                keyed=operation.get("operationId") in keyed,
                 may_be_merged=path.startswith(mergeable),
             )
     app.openapi_schema = document

@@ -128,11 +128,18 @@ class Route(APIRoute):
             return needed
         return Privilege.WRITE if "{" in self.path else Privilege.CREATE
 
+    @property
+    def is_keyed(self) -> bool:
+        """Whether it takes an Idempotency-Key: every POST does but one that asks or logs in, which has no effect to repeat, and
+        one whose answer must not be kept (``NOT_KEYED``)."""
+        if "POST" not in (self.methods or set()) or (self.openapi_extra or {}).get("x-not-keyed"):
+            return False
+        return "/auth/" not in self.path and not self.path.endswith("/query")
+
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         takes_json = self.body_field is not None and not _is_form(self)
         conditional = bool((self.methods or set()) & {"PATCH", "DELETE"})
-        keyed = not (self.openapi_extra or {}).get("x-not-keyed")
         shown = frozenset(getattr(self.response_model, "model_fields", ()))
         uploads = _is_upload(self)
         needs = self.needs if self.body_field is not None else None
@@ -144,7 +151,7 @@ class Route(APIRoute):
         async def run(request: Request) -> Response:
             try:
                 async with asyncio.timeout(None if uploads and _is_multipart(request) else seconds_for(request)):
-                    return await _carry_out(request, handle, admit, takes_json, conditional, keyed)
+                    return await _carry_out(request, handle, admit, takes_json, conditional, self.is_keyed)
             except (TimeoutError, DBAPIError) as error:
                 return _answer_to(_late(request, error) or error, request)
             except Replayed as replayed:
@@ -181,7 +188,6 @@ async def _carry_out(
         _bound_idleness(request)
         HOUSEKEEPER.tidy_soon()
     key = None
-    keyed = keyed and request.method == "POST" and takes_key(request.url.path)
     if keyed and (sent := headers.get("idempotency-key")) is not None:
         key = Key.of(principal.id, "POST", request.url.path, sent, body or await _content(request))
     condition = _condition(request, required=conditional)
@@ -225,11 +231,6 @@ def _is_form(route: APIRoute) -> bool:
 
 def _is_upload(route: APIRoute) -> bool:
     return route.body_field is not None and isinstance(route.body_field.field_info, File)
-
-
-def takes_key(path: str) -> bool:
-    """Whether a POST to this path may carry an Idempotency-Key: one that asks or logs in has no effect to repeat."""
-    return "/auth/" not in path and not path.endswith(("/query", "/availability"))
 
 
 def _is_multipart(request: Request) -> bool:

@@ -56,8 +56,8 @@ class Server(uvicorn.Server):
 
     async def _pass(self, seconds: float, is_over: Callable[[], bool]) -> None:
         until = asyncio.get_running_loop().time() + seconds
-        while not self.force_exit and not is_over() and (left := until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(left, LOOK_SECONDS))  # uvicorn signals no change
+        while not self.force_exit and not is_over() and (left := until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110  # uvicorn signals no change
+            await asyncio.sleep(min(left, LOOK_SECONDS))
 
     def _connections(self) -> list[Connection]:
         return [one for one in self.server_state.connections if isinstance(one, Connection)]

@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +18,7 @@ from crm_kit.configuration.environment import read
 from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
 from crm_kit.events.consumers import Consumers
+from crm_kit.http.health import health_routes, unready
 from crm_kit.http.meta import state_machines_router
 from crm_kit.http.openapi import describe_problems
 from crm_kit.http.phrases import of_form
@@ -31,7 +31,6 @@ from crm_kit.process.vitals import watched_readiness
 from crm_kit.schema.standing import Standing
 from crm_kit.signals.logs import WORK, masked
 from crm_kit.signals.telemetry import SpanKind, span, tracing
-from crm_kit.store.presenter import to_json
 from crm_kit.store.record import new_id
 from crm_kit.work.announcing import Cause
 
@@ -62,8 +61,8 @@ def create_app(
             if opened is not None and (waiting := opened(runtime)) is not None:
                 await waiting
             # What listens after this takes requests from a predecessor, so it has to be ready for them.
-            await HANDOVER.until_ready(runtime.settings, lambda: unready(standing, runtime))
-            async with watched_readiness(runtime.settings, lambda: unready(standing, runtime)):
+            await HANDOVER.until_ready(runtime.settings, lambda: _unready(standing, runtime))
+            async with watched_readiness(runtime.settings, lambda: _unready(standing, runtime)):
                 yield
 
     app = FastAPI(
@@ -86,7 +85,7 @@ def create_app(
         app.include_router(router, prefix=PREFIX)
     if service.entities:
         app.include_router(state_machines_router(service), prefix=PREFIX)
-    app.include_router(health_router(standing))
+    app.router.routes += health_routes(lambda request: _unready(standing, request.app.state.runtime))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, unforeseen)
     app.openapi = lambda: describe_problems(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
@@ -175,42 +174,20 @@ def _is_traceparent(value: str | None) -> bool:
     return [len(part) for part in parts] == [2, 32, 16, 2] and hexadecimal and set(parts[1]) != {"0"} != set(parts[2])
 
 
-def health_router(standing: Standing) -> APIRouter:
-    """``/healthz`` asks nobody; ``/readyz`` asks the database and whether its schema is new enough."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/healthz")
-    async def healthz() -> Response:
-        return Response(b'{"status":"ok"}', media_type="application/json")
-
-    @router.get("/readyz")
-    async def readyz(request: Request) -> Response:
-        reasons = await unready(standing, request.app.state.runtime)
-        body = {"status": "unready" if reasons else "ready", "reasons": reasons}
-        return Response(to_json(body), 503 if reasons else 200, media_type="application/json")
-
-    return router
+async def _unready(standing: Standing, runtime: Runtime) -> list[str]:
+    """Why this process should get no requests; empty when it should."""
+    return await unready(standing, runtime, lambda: _unwell(runtime))
 
 
-async def unready(standing: Standing, runtime: Runtime) -> list[str]:
-    """Why this process should get no requests; empty when it should. The broker is not asked: writes are safe in the outbox."""
-    if HANDOVER.ending:
-        return ["the process is about to end"]
+def _unwell(runtime: Runtime) -> list[str]:
     reasons: list[str] = []
-    try:
-        async with runtime.db.autocommit() as conn:
-            reasons += await standing.reasons(conn)
-    except (SQLAlchemyError, OSError) as error:
-        reasons.append(f"the database does not answer ({type(error).__name__})")
     if not runtime.directory.ready:
         reasons.append("the directory has not been read yet")
     if not runtime.directory.alive or not runtime.tokens.alive:
         reasons.append("a background loop has died")
     if not runtime.tokens.ready:
         reasons.append("no key to verify tokens with yet")
-    for check in runtime.checks:
-        reasons += check()
-    return reasons
+    return [*reasons, *(reason for check in runtime.checks for reason in check())]
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -39,6 +38,7 @@ from crm_kit.store.record import (
     Record,
     stored_columns,
 )
+from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 
 MAX_PAGE = 200
@@ -256,11 +256,6 @@ def _conditions(
 def _living(entity: type[Record]) -> list[str]:
     """The condition that leaves out what was merged into another record."""
     return ["t.survivor_id is null"] if issubclass(entity, Mergeable) else []
-
-
-def today(uow: UnitOfWork) -> date:
-    """The date in the organisation's time zone."""
-    return uow.now.astimezone(ZoneInfo(uow.runtime.directory.organization.time_zone)).date()
 
 
 async def _count(

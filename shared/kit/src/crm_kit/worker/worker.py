@@ -12,9 +12,6 @@ import uvicorn
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from crm_kit.broker import bus
 from crm_kit.broker.bus import SNAPSHOT_REQUEST, BrokerDown, Publisher
@@ -28,6 +25,7 @@ from crm_kit.events.relay import Relay
 from crm_kit.events.replay import Snapshots, Sources
 from crm_kit.events.timers import TimerLoop, Timers
 from crm_kit.http.connections import Limits, limited
+from crm_kit.http.health import health_routes, unready
 from crm_kit.process.handover import HANDOVER
 from crm_kit.process.memory import HOUSEKEEPER
 from crm_kit.process.runtime import (
@@ -225,16 +223,7 @@ class Worker:
 
     @contextlib.asynccontextmanager
     async def _health(self, runtime: Runtime) -> AsyncIterator[None]:
-        async def healthz(_: Request) -> Response:
-            return JSONResponse({"status": "ok"})
-
-        async def readyz(_: Request) -> Response:
-            reasons = await self._unready(runtime)
-            return JSONResponse(
-                {"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200
-            )
-
-        routes = [Route("/healthz", healthz), Route("/readyz", readyz)]
+        routes = health_routes(lambda _: self._unready(runtime))
         config = uvicorn.Config(
             Starlette(routes=routes),
             host=self._settings.host,
@@ -254,15 +243,7 @@ class Worker:
             await serving
 
     async def _unready(self, runtime: Runtime) -> list[str]:
-        if HANDOVER.ending:
-            return ["the process is about to end"]
-        reasons = self.unwell()
-        try:
-            async with runtime.db.autocommit() as conn:
-                reasons += await self._standing.reasons(conn)
-        except (SQLAlchemyError, OSError) as error:
-            reasons.append(f"the database does not answer ({type(error).__name__})")
-        return reasons
+        return await unready(self._standing, runtime, self.unwell)
 
 
 class _Server(uvicorn.Server):
