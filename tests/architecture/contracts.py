@@ -12,33 +12,46 @@ RANKS = {"routes": 4, "commands": 3, "schemas": 2, "model": 2, "domain": 1}
 
 
 class AllowedImports(Contract):
-    """``modules`` import nothing but the standard library, each other, and what ``allowed`` names."""
+    """``modules`` import nothing but the standard library, each other, and what ``allowed`` names. What they reach through those
+    stays within that and what ``through`` names."""
 
     type_name = "allowed"
 
     modules = fields.SetField(subfield=fields.ModuleExpressionField())
     allowed = fields.SetField(subfield=fields.StringField())
+    through = fields.SetField(subfield=fields.StringField(), required=False)
 
     def check(self, graph: grimp.ImportGraph, verbose: bool) -> ContractCheck:
-        """Look at every direct import of the modules."""
+        """Look at every direct import of the modules, and at everything that they reach."""
         sources = {
             module.name
             for module in module_expressions_to_modules(graph, self.modules, as_packages=True)  # type: ignore[arg-type]  # a field descriptor
         }
         allowed: set[str] = self.allowed  # type: ignore[assignment]  # a field descriptor
+        reachable: set[str] = allowed | (self.through or set())  # type: ignore[operator]  # a field descriptor
         broken = [
             f"{source} -> {target}"
             for source in sorted(sources)
             for target in sorted(graph.find_modules_directly_imported_by(source))
-            if target.partition(".")[0] not in sys.stdlib_module_names
-            and target not in sources
-            and not any(target == name or target.startswith(f"{name}.") for name in allowed)
+            if target not in sources and not _is_within(target, allowed)
+        ]
+        broken += [
+            f"{source} -> … -> {target}"
+            for source in sorted(sources)
+            for target in sorted(graph.find_upstream_modules(source))
+            if target not in sources and not _is_within(target, reachable)
         ]
         return ContractCheck(kept=not broken, metadata={"broken": broken})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
         """One line for each import."""
         _render(check)
+
+
+def _is_within(target: str, names: set[str]) -> bool:
+    if target.partition(".")[0] in sys.stdlib_module_names:
+        return True
+    return any(target == name or target.startswith(f"{name}.") for name in names)
 
 
 class Slices(Contract):

@@ -51,6 +51,11 @@ IMPORTS = {
         "import crm_sales.lead.model",
         "crm_sales.planted_slice.inner.domain -> crm_sales.lead.model",
     ),
+    "a domain reaches the clock through what it may import": (
+        "services/sales/src/crm_sales/planted_slice/deep/domain.py",
+        "import crm_contracts.planted_kit",
+        "crm_sales.planted_slice.deep.domain -> … -> crm_kit.clock",
+    ),
     "a model imports its commands": (
         "services/sales/src/crm_sales/planted_slice/model.py",
         "import crm_sales.planted_slice.commands",
@@ -85,6 +90,7 @@ IMPORTS = {
 OTHERS = {
     "services/sales/src/crm_sales/planted_slice/__init__.py": "",
     "services/sales/src/crm_sales/planted_slice/inner/__init__.py": "",
+    "services/sales/src/crm_sales/planted_slice/deep/__init__.py": "",
     "services/identity/src/crm_identity/planted_circle/__init__.py": "",
     "services/identity/src/crm_identity/planted_circle/two.py": "import crm_identity.planted_circle.one\n",
 }
