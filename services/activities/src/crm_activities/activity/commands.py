@@ -36,25 +36,18 @@ async def changes_of(uow: UnitOfWork, activity: ActivityType, body: Patch) -> di
     return values
 
 
-def tell_change(uow: UnitOfWork, activity: A, event: type[Event], **facts: Any) -> A:
-    """Announce the activity if anything about it changed."""
-    if uow.changed(activity):
-        uow.emit(activity, event, **facts)
-    return activity
-
-
 def reschedule(uow: UnitOfWork, activity: A, body: Reschedule, event: type[Event]) -> A:
     """It is due at another time; the same time again is no change."""
     old = activity.due_at
     activity.reschedule(body.due_at)
-    return tell_change(uow, activity, event, old_due_at=old, new_due_at=activity.due_at)
+    return uow.emit_if_changed(activity, event, old_due_at=old, new_due_at=activity.due_at)
 
 
 def snooze(uow: UnitOfWork, activity: A, body: Snooze, event: type[Event]) -> A:
     """Remind again later; 422 ``not-in-the-future`` for a moment gone by."""
     activity.snooze(body.until)
     require_future(body.until, uow.now)
-    return tell_change(uow, activity, event)
+    return uow.emit_if_changed(activity, event)
 
 
 async def remind_owner(uow: UnitOfWork, kind: type[ActivityType], activity_id: UUID, event: type[Event]) -> None:

@@ -38,9 +38,7 @@ async def update_rule(uow: UnitOfWork, rule_id: UUID, body: FollowUpRuleUpdate) 
     rule = await uow.get(FollowUpRule, rule_id, Privilege.WRITE)
     apply(rule, body.onto(rule))
     require_filter(rule.event_type, rule.filter)
-    if uow.changed(rule):
-        uow.emit(rule, FollowUpRuleUpdated)
-    return rule
+    return uow.emit_if_changed(rule, FollowUpRuleUpdated)
 
 
 async def delete_rule(uow: UnitOfWork, rule_id: UUID) -> None:

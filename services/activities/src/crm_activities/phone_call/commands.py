@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from crm_activities.activity.commands import changes_of, columns_of, reschedule, snooze, tell_change
+from crm_activities.activity.commands import changes_of, columns_of, reschedule, snooze
 from crm_activities.activity.parties import parties_of
 from crm_activities.activity.schemas import PartyInput, Reschedule, Snooze
 from crm_activities.phone_call.model import PhoneCall
@@ -42,7 +42,7 @@ async def update_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallUpdat
         values["parties"] = await parties_of(uow, _normal_parties(uow, body.parties), call.parties)
     apply(call, values)
     call.settle_times(values)
-    return tell_change(uow, call, PhoneCallUpdated)
+    return uow.emit_if_changed(call, PhoneCallUpdated)
 
 
 async def complete_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallComplete) -> PhoneCall:
@@ -52,24 +52,21 @@ async def complete_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallCom
     call.complete(values.pop("reason", None), uow.now)
     apply(call, values)
     call.settle_times(values)
-    uow.emit(call, PhoneCallCompleted, reason=call.status_reason, completed_at=uow.now)
-    return call
+    return uow.emit(call, PhoneCallCompleted, reason=call.status_reason, completed_at=uow.now)
 
 
 async def cancel_phone_call(uow: UnitOfWork, call_id: UUID) -> PhoneCall:
     """The call will not take place."""
     call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
     call.cancel()
-    uow.emit(call, PhoneCallCanceled)
-    return call
+    return uow.emit(call, PhoneCallCanceled)
 
 
 async def reopen_phone_call(uow: UnitOfWork, call_id: UUID) -> PhoneCall:
     """There is something to say after all."""
     call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
     call.reopen()
-    uow.emit(call, PhoneCallReopened)
-    return call
+    return uow.emit(call, PhoneCallReopened)
 
 
 async def reschedule_phone_call(uow: UnitOfWork, call_id: UUID, body: Reschedule) -> PhoneCall:

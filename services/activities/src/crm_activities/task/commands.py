@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from crm_activities.activity.commands import changes_of, columns_of, reschedule, snooze, tell_change
+from crm_activities.activity.commands import changes_of, columns_of, reschedule, snooze
 from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task.model import Task
 from crm_activities.task.schemas import TaskCreate, TaskUpdate
@@ -34,55 +34,49 @@ async def update_task(uow: UnitOfWork, task_id: UUID, body: TaskUpdate) -> Task:
     """Change fields of an open task; a patch that changes nothing is no change."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     apply(task, await changes_of(uow, task, body))
-    return tell_change(uow, task, TaskUpdated)
+    return uow.emit_if_changed(task, TaskUpdated)
 
 
 async def start_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """Somebody works on it."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.start()
-    uow.emit(task, TaskStarted)
-    return task
+    return uow.emit(task, TaskStarted)
 
 
 async def wait_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """Somebody else has to do something first."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.wait()
-    uow.emit(task, TaskWaiting)
-    return task
+    return uow.emit(task, TaskWaiting)
 
 
 async def defer_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """Not now."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.defer()
-    uow.emit(task, TaskDeferred)
-    return task
+    return uow.emit(task, TaskDeferred)
 
 
 async def complete_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """It is done."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.complete(uow.now)
-    uow.emit(task, TaskCompleted, completed_at=uow.now)
-    return task
+    return uow.emit(task, TaskCompleted, completed_at=uow.now)
 
 
 async def cancel_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """It will not be done."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.cancel()
-    uow.emit(task, TaskCanceled)
-    return task
+    return uow.emit(task, TaskCanceled)
 
 
 async def reopen_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """It is to be done after all."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.reopen()
-    uow.emit(task, TaskReopened)
-    return task
+    return uow.emit(task, TaskReopened)
 
 
 async def reschedule_task(uow: UnitOfWork, task_id: UUID, body: Reschedule) -> Task:

@@ -56,8 +56,7 @@ async def update_client(uow: UnitOfWork, client_id: UUID, body: ApiClientUpdate)
         await rights_of_roles(uow, values["role_ids"])
     async with changing_rights(uow, client_id):
         apply(client, values)
-        if uow.changed(client):
-            uow.emit(client, ApiClientUpdated)
+        uow.emit_if_changed(client, ApiClientUpdated)
         if client.business_unit_id != before["business_unit_id"]:
             await leave_unit(uow, client_id, before["business_unit_id"])
     if before != {name: getattr(client, name) for name in RIGHTS}:

@@ -48,8 +48,7 @@ async def update_unit(uow: UnitOfWork, unit_id: UUID, body: BusinessUnitUpdate) 
             unit.name = body.name
         if moves:
             unit.parent_id = body.parent_id
-        if uow.changed(unit):
-            uow.emit(unit, BusinessUnitUpdated)
+        uow.emit_if_changed(unit, BusinessUnitUpdated)
     return unit
 
 

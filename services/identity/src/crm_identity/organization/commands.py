@@ -17,6 +17,4 @@ async def update_organization(uow: UnitOfWork, body: OrganizationUpdate) -> Orga
         # Amounts in it are all over the suite, and identity does not hear of them.
         raise InvalidValue("/base_currency", "base-currency-fixed", "Leave this out: it cannot change.")
     apply(organization, values)
-    if uow.changed(organization):
-        uow.emit(organization, OrganizationUpdated)
-    return organization
+    return uow.emit_if_changed(organization, OrganizationUpdated)

@@ -53,9 +53,7 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
     after_grants = grants_of(privileges)
     if after_grants == before_grants:
         role.privileges = privileges
-        if uow.changed(role):
-            uow.emit(role, SecurityRoleUpdated)
-        return role
+        return uow.emit_if_changed(role, SecurityRoleUpdated)
     refuse_beyond(uow.principal, {e: d for e, d in after_grants.items() if d != before_grants.get(e)})
     users, clients = await holders_of(uow, role_id), await clients_holding(uow, role_id)
     async with changing_rights(uow, also=[*users, *clients]):

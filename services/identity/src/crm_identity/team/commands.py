@@ -43,8 +43,7 @@ async def update_team(uow: UnitOfWork, team_id: UUID, body: TeamUpdate) -> Team:
             team.role_ids = sorted(set(body.role_ids))
             await rights_of_roles(uow, team.role_ids)
             refuse_beyond(uow.principal, await rights_of_roles(uow, [r for r in team.role_ids if r not in before]))
-        if uow.changed(team):
-            uow.emit(team, TeamUpdated)
+        uow.emit_if_changed(team, TeamUpdated)
         if team.business_unit_id != unit:
             await leave_unit(uow, team_id, unit)
     if team.role_ids != before:

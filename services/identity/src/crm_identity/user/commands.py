@@ -58,8 +58,7 @@ async def update_user(uow: UnitOfWork, user_id: UUID, body: UserUpdate) -> User:
     async with changing_rights(uow, user_id):
         for name, value in values.items():
             setattr(user, name, value)
-        if uow.changed(user):
-            uow.emit(user, UserUpdated)
+        uow.emit_if_changed(user, UserUpdated)
         if user.business_unit_id != before["business_unit_id"]:
             await leave_unit(uow, user_id, before["business_unit_id"])
     if before != {name: getattr(user, name) for name in RIGHTS}:

@@ -47,9 +47,7 @@ async def update_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignUpda
         require_not_launched(campaign.actual_start)
     apply(campaign, values)
     require_order(campaign.proposed_start, campaign.proposed_end)
-    if uow.changed(campaign):
-        uow.emit(campaign, CampaignUpdated)
-    return campaign
+    return uow.emit_if_changed(campaign, CampaignUpdated)
 
 
 async def copy_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignCopy) -> Campaign:
@@ -69,48 +67,42 @@ async def ready_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
     """It is planned and waits for its launch."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.ready()
-    uow.emit(campaign, CampaignReadied)
-    return campaign
+    return uow.emit(campaign, CampaignReadied)
 
 
 async def launch_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
     """It begins."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.launch(today(uow))
-    uow.emit(campaign, CampaignLaunched, actual_start=campaign.actual_start)
-    return campaign
+    return uow.emit(campaign, CampaignLaunched, actual_start=campaign.actual_start)
 
 
 async def suspend_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
     """It pauses."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.suspend()
-    uow.emit(campaign, CampaignSuspended)
-    return campaign
+    return uow.emit(campaign, CampaignSuspended)
 
 
 async def resume_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
     """It goes on."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.resume()
-    uow.emit(campaign, CampaignResumed)
-    return campaign
+    return uow.emit(campaign, CampaignResumed)
 
 
 async def complete_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
     """It came to its end."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.complete(today(uow))
-    uow.emit(campaign, CampaignCompleted, actual_end=campaign.actual_end)
-    return campaign
+    return uow.emit(campaign, CampaignCompleted, actual_end=campaign.actual_end)
 
 
 async def cancel_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
     """It is given up."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.cancel(today(uow))
-    uow.emit(campaign, CampaignCanceled, actual_end=campaign.actual_end)
-    return campaign
+    return uow.emit(campaign, CampaignCanceled, actual_end=campaign.actual_end)
 
 
 async def assign_campaign(uow: UnitOfWork, campaign_id: UUID, body: Assignment) -> Campaign:

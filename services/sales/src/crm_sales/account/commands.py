@@ -80,25 +80,21 @@ async def update_account(
     await pin_amounts(uow, account, Account.money_fields)
     if duplicates == "report" and likeness_of(account) != known:
         await refuse_duplicates_of(uow, account)
-    if uow.changed(account):
-        uow.emit(account, AccountUpdated)
-    return account
+    return uow.emit_if_changed(account, AccountUpdated)
 
 
 async def activate_account(uow: UnitOfWork, account_id: UUID) -> Account:
     """Make an inactive account usable again."""
     account = await uow.get(Account, account_id, Privilege.WRITE)
     account.move("activate")
-    uow.emit(account, AccountActivated)
-    return account
+    return uow.emit(account, AccountActivated)
 
 
 async def deactivate_account(uow: UnitOfWork, account_id: UUID, body: Deactivation) -> Account:
     """Make the account read-only and closed to new references; what refers to it stays."""
     account = await uow.get(Account, account_id, Privilege.WRITE)
     account.move("deactivate")
-    uow.emit(account, AccountDeactivated, reason=body.reason)
-    return account
+    return uow.emit(account, AccountDeactivated, reason=body.reason)
 
 
 async def assign_account(uow: UnitOfWork, account_id: UUID, body: Assignment) -> Account:

@@ -28,8 +28,7 @@ async def merge_account(uow: UnitOfWork, account_id: UUID, body: AccountMerge) -
     await pin_amounts(uow, survivor, Account.money_fields)
     loser.merge_into(survivor)
     uow.emit(loser, AccountMerged, survivor_id=survivor.id)
-    if uow.changed(survivor):
-        uow.emit(survivor, AccountUpdated)
+    uow.emit_if_changed(survivor, AccountUpdated)
     know_name(uow, survivor)
     await MOVER.begin(uow, Account.entity(), loser.id, survivor.id)
     return survivor

@@ -36,25 +36,21 @@ async def update_competitor(uow: UnitOfWork, competitor_id: UUID, body: Competit
     values = body.onto(competitor)
     await refer_all(uow, Product, added("product_ids", values.get("product_ids", []), competitor.product_ids))
     apply(competitor, values)
-    if uow.changed(competitor):
-        uow.emit(competitor, CompetitorUpdated)
-    return competitor
+    return uow.emit_if_changed(competitor, CompetitorUpdated)
 
 
 async def activate_competitor(uow: UnitOfWork, competitor_id: UUID) -> Competitor:
     """Make an inactive competitor one that deals may name again."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
     competitor.move("activate")
-    uow.emit(competitor, CompetitorActivated)
-    return competitor
+    return uow.emit(competitor, CompetitorActivated)
 
 
 async def deactivate_competitor(uow: UnitOfWork, competitor_id: UUID, body: Deactivation) -> Competitor:
     """Make the competitor read-only and closed to new references; what refers to it stays."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
     competitor.move("deactivate")
-    uow.emit(competitor, CompetitorDeactivated, reason=body.reason)
-    return competitor
+    return uow.emit(competitor, CompetitorDeactivated, reason=body.reason)
 
 
 async def assign_competitor(uow: UnitOfWork, competitor_id: UUID, body: Assignment) -> Competitor:

@@ -69,25 +69,21 @@ async def update_contact(
     contact.full_name = full_name(contact.first_name, contact.last_name)
     if duplicates == "report" and likeness_of(contact) != known:
         await refuse_duplicates_of(uow, contact)
-    if uow.changed(contact):
-        uow.emit(contact, ContactUpdated)
-    return contact
+    return uow.emit_if_changed(contact, ContactUpdated)
 
 
 async def activate_contact(uow: UnitOfWork, contact_id: UUID) -> Contact:
     """Make an inactive contact usable again."""
     contact = await uow.get(Contact, contact_id, Privilege.WRITE)
     contact.move("activate")
-    uow.emit(contact, ContactActivated)
-    return contact
+    return uow.emit(contact, ContactActivated)
 
 
 async def deactivate_contact(uow: UnitOfWork, contact_id: UUID, body: Deactivation) -> Contact:
     """Make the contact read-only and closed to new references; what refers to it stays."""
     contact = await uow.get(Contact, contact_id, Privilege.WRITE)
     contact.move("deactivate")
-    uow.emit(contact, ContactDeactivated, reason=body.reason)
-    return contact
+    return uow.emit(contact, ContactDeactivated, reason=body.reason)
 
 
 async def assign_contact(uow: UnitOfWork, contact_id: UUID, body: Assignment) -> Contact:

@@ -23,8 +23,7 @@ async def merge_contact(uow: UnitOfWork, contact_id: UUID, body: ContactMerge) -
     survivor.full_name = full_name(survivor.first_name, survivor.last_name)
     loser.merge_into(survivor)
     uow.emit(loser, ContactMerged, survivor_id=survivor.id)
-    if uow.changed(survivor):
-        uow.emit(survivor, ContactUpdated)
+    uow.emit_if_changed(survivor, ContactUpdated)
     know_name(uow, survivor)
     await MOVER.begin(uow, Contact.entity(), loser.id, survivor.id)
     return survivor

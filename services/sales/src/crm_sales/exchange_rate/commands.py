@@ -24,9 +24,7 @@ async def update_rate(uow: UnitOfWork, rate_id: UUID, body: ExchangeRateUpdate) 
     rate = await uow.get(ExchangeRate, rate_id, Privilege.WRITE)
     apply(rate, body.onto(rate))
     _require_foreign(uow, rate)
-    if uow.changed(rate):
-        uow.emit(rate, ExchangeRateUpdated)
-    return rate
+    return uow.emit_if_changed(rate, ExchangeRateUpdated)
 
 
 async def delete_rate(uow: UnitOfWork, rate_id: UUID) -> None:

@@ -72,9 +72,7 @@ async def update_goal(uow: UnitOfWork, goal_id: UUID, body: GoalUpdate) -> Goal:
             await _require_place(uow, goal, goal.parent_goal_id, new_parent=goal.parent_goal_id != before[0])
         if goal.period != before[1]:
             await _require_parts_fit(uow, goal)
-    if uow.changed(goal):
-        uow.emit(goal, GoalUpdated)
-    return goal
+    return uow.emit_if_changed(goal, GoalUpdated)
 
 
 async def close_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
@@ -82,30 +80,27 @@ async def close_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
     goal.require("close")
     goal.close(await reached_by(uow, goal), uow.now)
-    uow.emit(
+    return uow.emit(
         goal,
         GoalClosed,
         final_actual=goal.final_actual,
         final_actual_count=goal.final_actual_count,
         closed_at=goal.closed_at,
     )
-    return goal
 
 
 async def discard_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
     """It is given up: neither it nor what is below it is part of the goals above any more."""
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
     goal.discard()
-    uow.emit(goal, GoalDiscarded)
-    return goal
+    return uow.emit(goal, GoalDiscarded)
 
 
 async def reopen_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
     """It counts again, up to now."""
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
     goal.reopen()
-    uow.emit(goal, GoalReopened)
-    return goal
+    return uow.emit(goal, GoalReopened)
 
 
 async def assign_goal(uow: UnitOfWork, goal_id: UUID, body: Assignment) -> Goal:

@@ -15,15 +15,14 @@ from crm_contracts.sales import (
 )
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.records.patch import plain
-from crm_kit.records.patching import Assignment, apply, assign, require_status
+from crm_kit.records.patching import Assignment, assign, require_status
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.customer_link.references import set_customer
+from crm_sales.document.editing import edit
 from crm_sales.document.pricing import pin, price_changes, price_new
 from crm_sales.document.references import deal_of, new_deal_of, require_not_lost, take_over
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.origin import give_back, hold_origin
 from crm_sales.invoice.schemas import InvoiceCreate, InvoiceUpdate
-from crm_sales.projections.campaign_ref import refer_to_campaign
 
 BY_RULE = ("lines", "customer", "currency")
 """Fields of a body that become columns by a rule of their own."""
@@ -54,20 +53,9 @@ async def update_invoice(uow: UnitOfWork, invoice_id: UUID, body: InvoiceUpdate)
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     require_status(invoice, "draft")
     _require_own(invoice, body)
-    values = body.onto(invoice)
-    values.pop("lines", None)
-    if "customer" in values:
-        await set_customer(uow, invoice, values.pop("customer"))
-    await refer_to_campaign(uow, values.get("campaign_id"), invoice.campaign_id)
-    if deal is not None and deal.id != invoice.opportunity_id:
-        require_not_lost(deal)
-    changed = {name for name, value in values.items() if getattr(invoice, name) != value}
-    changed |= body.model_fields_set & {"lines"}
-    apply(invoice, values)
+    changed = await edit(uow, invoice, body, deal, require_not_lost)
     await price_changes(uow, invoice, body, changed)
-    if uow.changed(invoice):
-        uow.emit(invoice, InvoiceUpdated)
-    return invoice
+    return uow.emit_if_changed(invoice, InvoiceUpdated)
 
 
 async def cancel_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
@@ -78,8 +66,7 @@ async def cancel_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
     invoice.cancel(uow.now)
     await pin(uow, invoice)
     give_back(uow, invoice, origin)
-    uow.emit(invoice, InvoiceCanceled, canceled_at=uow.now)
-    return invoice
+    return uow.emit(invoice, InvoiceCanceled, canceled_at=uow.now)
 
 
 async def fall_overdue(uow: UnitOfWork, invoice_id: UUID) -> None:

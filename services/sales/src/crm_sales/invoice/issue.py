@@ -25,8 +25,7 @@ async def issue_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
     invoice.issue(await next_number(uow), today(uow))
     await pin_amounts(uow, invoice, Invoice.money_fields)
     facts = {"issue_date": invoice.issue_date, "due_date": invoice.due_date}
-    uow.emit(invoice, InvoiceIssued, total=invoice.total, total_base=invoice.total_base, **facts)
-    return invoice
+    return uow.emit(invoice, InvoiceIssued, total=invoice.total, total_base=invoice.total_base, **facts)
 
 
 async def _set_off(uow: UnitOfWork, note: Invoice, invoice: Invoice) -> None:

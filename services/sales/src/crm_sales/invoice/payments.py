@@ -33,5 +33,4 @@ async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoi
         "method": payment.method,
         "paid_at": payment.paid_at,
     }
-    uow.emit(invoice, InvoicePaid if settled else InvoicePartiallyPaid, **facts)
-    return invoice
+    return uow.emit(invoice, InvoicePaid if settled else InvoicePartiallyPaid, **facts)

@@ -64,25 +64,21 @@ async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicat
     await pin_amounts(uow, lead, Lead.money_fields)
     if duplicates == "report" and likeness_of(lead) != known:
         await refuse_duplicates_of(uow, lead)
-    if uow.changed(lead):
-        uow.emit(lead, LeadUpdated)
-    return lead
+    return uow.emit_if_changed(lead, LeadUpdated)
 
 
 async def contact_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
     """Somebody talked to the lead for the first time."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     lead.contact()
-    uow.emit(lead, LeadContacted)
-    return lead
+    return uow.emit(lead, LeadContacted)
 
 
 async def disqualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadDisqualification) -> Lead:
     """The lead came to nothing."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     lead.disqualify(body.reason, uow.now)
-    uow.emit(lead, LeadDisqualified, reason=lead.status_reason)
-    return lead
+    return uow.emit(lead, LeadDisqualified, reason=lead.status_reason)
 
 
 async def reopen_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
@@ -97,8 +93,7 @@ async def reopen_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
                 members={"record_status": lead.status, "status_reason": lead.status_reason, "allowed": []},
             )
     lead.reopen()
-    uow.emit(lead, LeadReopened)
-    return lead
+    return uow.emit(lead, LeadReopened)
 
 
 async def assign_lead(uow: UnitOfWork, lead_id: UUID, body: Assignment) -> Lead:

@@ -32,7 +32,6 @@ async def merge_lead(uow: UnitOfWork, lead_id: UUID, body: LeadMerge) -> Lead:
     survivor.inherit(loser)
     loser.merge_into(survivor)
     uow.emit(loser, LeadMerged, survivor_id=survivor.id)
-    if uow.changed(survivor):
-        uow.emit(survivor, LeadUpdated)
+    uow.emit_if_changed(survivor, LeadUpdated)
     await MOVER.begin(uow, Lead.entity(), loser.id, survivor.id)
     return survivor

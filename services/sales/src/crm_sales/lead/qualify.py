@@ -45,7 +45,7 @@ async def qualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadQualification) 
         opportunity_id = (await make_opportunity(uow, lead, body.opportunity, stage, account or contact)).id
         created.append("opportunity")
     lead.qualify(account.id if account else None, contact.id if contact else None, opportunity_id, uow.now)
-    uow.emit(
+    return uow.emit(
         lead,
         LeadQualified,
         account_id=lead.account_id,
@@ -53,7 +53,6 @@ async def qualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadQualification) 
         opportunity_id=opportunity_id,
         created=created,
     )
-    return lead
 
 
 def _wanted(lead: Lead, body: LeadQualification, creation: CustomerCreation) -> tuple[bool, bool]:

@@ -86,9 +86,7 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     apply(deal, values)
     await price_deal(uow, deal, body, changed | (body.model_fields_set & {"lines"}))
     await pin_amounts(uow, deal, Opportunity.money_fields)
-    if uow.changed(deal):
-        uow.emit(deal, OpportunityUpdated)
-    return deal
+    return uow.emit_if_changed(deal, OpportunityUpdated)
 
 
 async def advance_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: StageChange) -> Opportunity:
@@ -108,16 +106,14 @@ async def hold_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity
     """Put the deal aside."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.move("hold")
-    uow.emit(deal, OpportunityHeld)
-    return deal
+    return uow.emit(deal, OpportunityHeld)
 
 
 async def resume_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
     """Take the deal up again."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.move("resume")
-    uow.emit(deal, OpportunityResumed)
-    return deal
+    return uow.emit(deal, OpportunityResumed)
 
 
 async def reopen_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
@@ -125,8 +121,7 @@ async def reopen_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportuni
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.reopen(uow.now)
     await pin_amounts(uow, deal, Opportunity.money_fields)
-    uow.emit(deal, OpportunityReopened)
-    return deal
+    return uow.emit(deal, OpportunityReopened)
 
 
 async def assign_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Assignment) -> Opportunity:

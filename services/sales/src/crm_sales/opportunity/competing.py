@@ -31,5 +31,4 @@ async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportun
         if rival not in deal.competitor_ids:
             await refer_all(uow, Competitor, {rival: "/competitor_id"})
     deal.lose(reason, at, body.note, uow.principal.author, rival)
-    uow.emit(deal, OpportunityLost, reason=reason, competitor_id=rival, note=body.note, lost_at=at)
-    return deal
+    return uow.emit(deal, OpportunityLost, reason=reason, competitor_id=rival, note=body.note, lost_at=at)

@@ -53,8 +53,7 @@ async def win_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportuni
     await _raise_tier(uow, deal)
     deal.win(value, at, body.note, uow.principal.author)
     await pin_amounts(uow, deal, Opportunity.money_fields)
-    uow.emit(deal, OpportunityWon, actual_value=value, actual_value_base=deal.actual_value_base, won_at=at)
-    return deal
+    return uow.emit(deal, OpportunityWon, actual_value=value, actual_value_base=deal.actual_value_base, won_at=at)
 
 
 async def _lead_that_gives(uow: UnitOfWork, opportunity_id: UUID) -> Lead | None:
@@ -94,8 +93,7 @@ async def _take_customer_from(uow: UnitOfWork, deal: Opportunity, lead: Lead, *,
         await give_customer(uow, deal)
     lead.account_id = lead.account_id or (account.id if account else None)
     lead.contact_id = lead.contact_id or (contact.id if contact else None)
-    if uow.changed(lead):
-        uow.emit(lead, LeadUpdated)
+    uow.emit_if_changed(lead, LeadUpdated)
 
 
 async def _raise_tier(uow: UnitOfWork, deal: Opportunity) -> None:

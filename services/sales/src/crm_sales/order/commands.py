@@ -14,17 +14,16 @@ from crm_contracts.sales import (
 )
 from crm_kit.errors import DomainError
 from crm_kit.records.patch import plain
-from crm_kit.records.patching import Assignment, apply, assign, require_status
+from crm_kit.records.patching import Assignment, assign, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.customer_link.references import set_customer
 from crm_sales.document.customer import require_customer
+from crm_sales.document.editing import edit
 from crm_sales.document.pricing import price_new, price_today
 from crm_sales.document.references import deal_of, new_deal_of, require_not_lost, take_over
 from crm_sales.order.model import Order
 from crm_sales.order.prices import price_edited
 from crm_sales.order.schemas import OrderCreate, OrderUpdate
-from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.quote.model import Quote
 from crm_sales.sales_contract.model import SalesContract
 
@@ -52,43 +51,30 @@ async def update_order(uow: UnitOfWork, order_id: UUID, body: OrderUpdate) -> Or
     deal = await new_deal_of(uow, body)
     order = await uow.get(Order, order_id, Privilege.WRITE)
     require_status(order, "active")
-    values = body.onto(order)
-    values.pop("lines", None)
-    if "customer" in values:
-        await set_customer(uow, order, values.pop("customer"))
-    await refer_to_campaign(uow, values.get("campaign_id"), order.campaign_id)
-    if deal is not None and deal.id != order.opportunity_id:
-        require_not_lost(deal)
-    changed = {name for name, value in values.items() if getattr(order, name) != value}
-    changed |= body.model_fields_set & {"lines"}
-    apply(order, values)
+    changed = await edit(uow, order, body, deal, require_not_lost)
     await price_edited(uow, order, body, changed)
-    _emit_if_changed(uow, order)
-    return order
+    return uow.emit_if_changed(order, OrderUpdated)
 
 
 async def hold_order(uow: UnitOfWork, order_id: UUID) -> Order:
     """Put the order aside before it is submitted."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.move("hold")
-    uow.emit(order, OrderUpdated)
-    return order
+    return uow.emit(order, OrderUpdated)
 
 
 async def resume_order(uow: UnitOfWork, order_id: UUID) -> Order:
     """Take it up again."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.move("resume")
-    uow.emit(order, OrderUpdated)
-    return order
+    return uow.emit(order, OrderUpdated)
 
 
 async def lock_prices_of_order(uow: UnitOfWork, order_id: UUID, *, locked: bool) -> Order:
     """Keep what its lines cost, or no longer (Dataverse: LockSalesOrderPricing)."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.lock_prices(locked)
-    uow.emit(order, OrderUpdated)
-    return order
+    return uow.emit(order, OrderUpdated)
 
 
 async def reprice_order(uow: UnitOfWork, order_id: UUID) -> Order:
@@ -96,8 +82,7 @@ async def reprice_order(uow: UnitOfWork, order_id: UUID) -> Order:
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.move("reprice")
     await price_today(uow, order)
-    _emit_if_changed(uow, order)
-    return order
+    return uow.emit_if_changed(order, OrderUpdated)
 
 
 async def submit_order(uow: UnitOfWork, order_id: UUID) -> Order:
@@ -105,16 +90,14 @@ async def submit_order(uow: UnitOfWork, order_id: UUID) -> Order:
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.submit(uow.now)
     await require_customer(uow, order, "Say who buys.")
-    uow.emit(order, OrderSubmitted, total=order.total, total_base=order.total_base, submitted_at=uow.now)
-    return order
+    return uow.emit(order, OrderSubmitted, total=order.total, total_base=order.total_base, submitted_at=uow.now)
 
 
 async def cancel_order(uow: UnitOfWork, order_id: UUID) -> Order:
     """Call it off, unless something of it is on an invoice (Dataverse: CancelSalesOrder)."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.cancel(uow.now)
-    uow.emit(order, OrderCanceled, canceled_at=uow.now)
-    return order
+    return uow.emit(order, OrderCanceled, canceled_at=uow.now)
 
 
 async def assign_order(uow: UnitOfWork, order_id: UUID, body: Assignment) -> Order:
@@ -131,8 +114,3 @@ async def delete_order(uow: UnitOfWork, order_id: UUID) -> None:
         raise DomainError("not-deletable", f"This order is {order.status}. Only an active order can be deleted.")
     await refuse_in_use(uow, order, [(Quote, "order_id", "number"), (SalesContract, "order_ids", "name")])
     uow.remove(order, OrderDeleted)
-
-
-def _emit_if_changed(uow: UnitOfWork, order: Order) -> None:
-    if uow.changed(order):
-        uow.emit(order, OrderUpdated)

@@ -37,25 +37,21 @@ async def update_price_list(uow: UnitOfWork, price_list_id: UUID, body: PriceLis
     require_status(price_list, "active")
     apply(price_list, body.onto(price_list))
     require_period(price_list.valid_from, price_list.valid_to)
-    if uow.changed(price_list):
-        uow.emit(price_list, PriceListUpdated)
-    return price_list
+    return uow.emit_if_changed(price_list, PriceListUpdated)
 
 
 async def activate_price_list(uow: UnitOfWork, price_list_id: UUID) -> PriceList:
     """Make an inactive price list usable again."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
     price_list.move("activate")
-    uow.emit(price_list, PriceListActivated)
-    return price_list
+    return uow.emit(price_list, PriceListActivated)
 
 
 async def deactivate_price_list(uow: UnitOfWork, price_list_id: UUID, body: Deactivation) -> PriceList:
     """Close the price list to new references and new prices; what has it keeps it."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
     price_list.move("deactivate")
-    uow.emit(price_list, PriceListDeactivated, reason=body.reason)
-    return price_list
+    return uow.emit(price_list, PriceListDeactivated, reason=body.reason)
 
 
 async def delete_price_list(uow: UnitOfWork, price_list_id: UUID) -> None:

@@ -53,9 +53,7 @@ async def update_price_list_item(uow: UnitOfWork, item_id: UUID, body: PriceList
     if uow.changed(item) and item.pricing_method == PricingMethod.PERCENT_OF_LIST:
         _require_list_price(item, await hold_product(uow, item.product_id, "/product_id"))
     await pin_amounts(uow, item, PriceListItem.money_fields)
-    if uow.changed(item):
-        uow.emit(item, PriceListItemUpdated)
-    return item
+    return uow.emit_if_changed(item, PriceListItemUpdated)
 
 
 async def delete_price_list_item(uow: UnitOfWork, item_id: UUID) -> None:

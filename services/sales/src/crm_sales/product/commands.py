@@ -74,33 +74,28 @@ async def update_product(uow: UnitOfWork, product_id: UUID, body: ProductUpdate)
     if product.list_price != list_price:
         await _require_list_price_of_percentages(uow, product)
     await pin_amounts(uow, product, Product.money_fields)
-    if uow.changed(product):
-        uow.emit(product, ProductUpdated)
-    return product
+    return uow.emit_if_changed(product, ProductUpdated)
 
 
 async def activate_product(uow: UnitOfWork, product_id: UUID) -> Product:
     """Sell the product from now on (Dataverse: PublishProductHierarchy, for one product)."""
     product = await uow.get(Product, product_id, Privilege.WRITE)
     product.move("activate")
-    uow.emit(product, ProductActivated)
-    return product
+    return uow.emit(product, ProductActivated)
 
 
 async def retire_product(uow: UnitOfWork, product_id: UUID) -> Product:
     """Sell it no more; lines that have it keep it."""
     product = await uow.get(Product, product_id, Privilege.WRITE)
     product.move("retire")
-    uow.emit(product, ProductRetired)
-    return product
+    return uow.emit(product, ProductRetired)
 
 
 async def revise_product(uow: UnitOfWork, product_id: UUID) -> Product:
     """Make it a draft again, to change it (Dataverse: a product under revision)."""
     product = await uow.get(Product, product_id, Privilege.WRITE)
     product.move("revise")
-    uow.emit(product, ProductRevised)
-    return product
+    return uow.emit(product, ProductRevised)
 
 
 async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:

@@ -16,15 +16,14 @@ from crm_contracts.sales import (
 )
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.records.patch import plain
-from crm_kit.records.patching import Assignment, apply, assign, require_status
+from crm_kit.records.patching import Assignment, assign, require_status
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.customer_link.references import set_customer
 from crm_sales.document.customer import require_customer
+from crm_sales.document.editing import edit
 from crm_sales.document.pricing import price_changes, price_new, price_today
 from crm_sales.document.references import deal_of, new_deal_of, require_open, take_over
 from crm_sales.opportunity.model import Opportunity
-from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.quote.domain import require_days_left, require_something_to_sell
 from crm_sales.quote.model import Quote
 from crm_sales.quote.schemas import QuoteCreate, QuoteUpdate
@@ -57,21 +56,10 @@ async def update_quote(uow: UnitOfWork, quote_id: UUID, body: QuoteUpdate) -> Qu
     deal = await new_deal_of(uow, body)
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     require_status(quote, "draft")
-    values = body.onto(quote)
-    values.pop("lines", None)
-    if "customer" in values:
-        await set_customer(uow, quote, values.pop("customer"))
-    await refer_to_campaign(uow, values.get("campaign_id"), quote.campaign_id)
-    if deal is not None and deal.id != quote.opportunity_id:
-        require_open(deal)
-    changed = {name for name, value in values.items() if getattr(quote, name) != value}
-    changed |= body.model_fields_set & {"lines"}
-    apply(quote, values)
+    changed = await edit(uow, quote, body, deal, require_open)
     require_period(quote.effective_from, quote.effective_to, "/effective_to")
     await price_changes(uow, quote, body, changed)
-    if uow.changed(quote):
-        uow.emit(quote, QuoteUpdated)
-    return quote
+    return uow.emit_if_changed(quote, QuoteUpdated)
 
 
 async def reprice_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
@@ -79,9 +67,7 @@ async def reprice_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     quote.move("reprice")
     await price_today(uow, quote)
-    if uow.changed(quote):
-        uow.emit(quote, QuoteUpdated)
-    return quote
+    return uow.emit_if_changed(quote, QuoteUpdated)
 
 
 async def activate_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
@@ -91,8 +77,7 @@ async def activate_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     require_something_to_sell(len(quote.lines))
     require_days_left(quote.effective_to, today(uow))
     await require_customer(uow, quote, "Say whom it is offered to.")
-    uow.emit(quote, QuoteActivated, total=quote.total, total_base=quote.total_base)
-    return quote
+    return uow.emit(quote, QuoteActivated, total=quote.total, total_base=quote.total_base)
 
 
 async def win_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
@@ -113,16 +98,14 @@ async def lose_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     """The customer turned it down (Dataverse: CloseQuote)."""
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     quote.close("lose", uow.now)
-    uow.emit(quote, QuoteLost, lost_at=uow.now)
-    return quote
+    return uow.emit(quote, QuoteLost, lost_at=uow.now)
 
 
 async def cancel_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     """Withdraw a draft or an offer."""
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     quote.close("cancel", uow.now)
-    uow.emit(quote, QuoteCanceled, canceled_at=uow.now)
-    return quote
+    return uow.emit(quote, QuoteCanceled, canceled_at=uow.now)
 
 
 async def expire_quote(uow: UnitOfWork, quote_id: UUID) -> None:

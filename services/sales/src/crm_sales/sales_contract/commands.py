@@ -52,17 +52,14 @@ async def update_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContrac
     apply(contract, values)
     require_order(contract.start_date, contract.end_date)
     await pin_amounts(uow, contract, SalesContract.money_fields)
-    if uow.changed(contract):
-        uow.emit(contract, SalesContractUpdated)
-    return contract
+    return uow.emit_if_changed(contract, SalesContractUpdated)
 
 
 async def activate_contract(uow: UnitOfWork, contract_id: UUID) -> SalesContract:
     """The customer and we agreed."""
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     contract.activate(today(uow), uow.now)
-    uow.emit(contract, SalesContractActivated)
-    return contract
+    return uow.emit(contract, SalesContractActivated)
 
 
 async def end_contract(uow: UnitOfWork, contract_id: UUID) -> SalesContract:
@@ -89,8 +86,7 @@ async def terminate_contract(uow: UnitOfWork, contract_id: UUID, body: SalesCont
     """Break it off."""
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     contract.terminate(body.reason, uow.now)
-    uow.emit(contract, SalesContractTerminated, reason=body.reason, terminated_at=uow.now)
-    return contract
+    return uow.emit(contract, SalesContractTerminated, reason=body.reason, terminated_at=uow.now)
 
 
 async def assign_contract(uow: UnitOfWork, contract_id: UUID, body: Assignment) -> SalesContract:

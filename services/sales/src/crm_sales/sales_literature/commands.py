@@ -40,25 +40,21 @@ async def update_literature(uow: UnitOfWork, literature_id: UUID, body: SalesLit
     )
     apply(piece, values)
     require_content(piece.body, piece.link)
-    if uow.changed(piece):
-        uow.emit(piece, SalesLiteratureUpdated)
-    return piece
+    return uow.emit_if_changed(piece, SalesLiteratureUpdated)
 
 
 async def activate_literature(uow: UnitOfWork, literature_id: UUID) -> SalesLiterature:
     """Take a piece into use again."""
     piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
     piece.move("activate")
-    uow.emit(piece, SalesLiteratureActivated)
-    return piece
+    return uow.emit(piece, SalesLiteratureActivated)
 
 
 async def deactivate_literature(uow: UnitOfWork, literature_id: UUID, body: Deactivation) -> SalesLiterature:
     """Put a piece away; it stays readable."""
     piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
     piece.move("deactivate")
-    uow.emit(piece, SalesLiteratureDeactivated, reason=body.reason)
-    return piece
+    return uow.emit(piece, SalesLiteratureDeactivated, reason=body.reason)
 
 
 async def delete_literature(uow: UnitOfWork, literature_id: UUID) -> None:

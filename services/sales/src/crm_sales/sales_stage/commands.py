@@ -22,9 +22,7 @@ async def update_stage(uow: UnitOfWork, stage_id: UUID, body: SalesStageUpdate) 
     """Change a stage. Deals keep the name and the probability they got when they entered it."""
     stage = await uow.get(SalesStage, stage_id, Privilege.WRITE)
     apply(stage, body.onto(stage))
-    if uow.changed(stage):
-        uow.emit(stage, SalesStageUpdated)
-    return stage
+    return uow.emit_if_changed(stage, SalesStageUpdated)
 
 
 async def delete_stage(uow: UnitOfWork, stage_id: UUID) -> None:

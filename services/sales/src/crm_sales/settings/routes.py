@@ -25,8 +25,7 @@ async def update_sales_settings(body: SalesSettingsUpdate, uow: Uow) -> Response
     """Change settings (RFC 7396 merge patch); they hold for commands from then on."""
     settings = await uow.get(SalesSettings, SETTINGS_ID, Privilege.WRITE)
     apply(settings, body.onto(settings))
-    if uow.changed(settings):
-        uow.emit(settings, SalesSettingsUpdated)
+    uow.emit_if_changed(settings, SalesSettingsUpdated)
     return await one(uow, settings)
 
 

@@ -56,49 +56,42 @@ async def update_case(uow: UnitOfWork, case_id: UUID, body: CaseUpdate) -> Case:
     if values.get("product_id", case.product_id) != case.product_id:
         await refer_to_product(uow, values["product_id"])
     apply(case, values)
-    if uow.changed(case):
-        uow.emit(case, CaseUpdated)
-    return case
+    return uow.emit_if_changed(case, CaseUpdated)
 
 
 async def hold_case(uow: UnitOfWork, case_id: UUID) -> Case:
     """Put the case aside."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.hold(uow.now)
-    uow.emit(case, CaseHeld)
-    return case
+    return uow.emit(case, CaseHeld)
 
 
 async def wait_case(uow: UnitOfWork, case_id: UUID) -> Case:
     """The customer has to tell more."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.wait(uow.now)
-    uow.emit(case, CaseWaiting)
-    return case
+    return uow.emit(case, CaseWaiting)
 
 
 async def research_case(uow: UnitOfWork, case_id: UUID) -> Case:
     """Somebody has to find out more."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.research(uow.now)
-    uow.emit(case, CaseResearching)
-    return case
+    return uow.emit(case, CaseResearching)
 
 
 async def resume_case(uow: UnitOfWork, case_id: UUID) -> Case:
     """Go on with the case."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.resume()
-    uow.emit(case, CaseResumed)
-    return case
+    return uow.emit(case, CaseResumed)
 
 
 async def escalate_case(uow: UnitOfWork, case_id: UUID) -> Case:
     """Others have to know of the case."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.escalate(uow.now)
-    uow.emit(case, CaseEscalated, escalated_at=uow.now)
-    return case
+    return uow.emit(case, CaseEscalated, escalated_at=uow.now)
 
 
 async def resolve_case(uow: UnitOfWork, case_id: UUID, body: CaseResolve) -> Case:
@@ -108,24 +101,21 @@ async def resolve_case(uow: UnitOfWork, case_id: UUID, body: CaseResolve) -> Cas
     require_billable(body.minutes, body.billable_minutes)
     facts = {**dict(body), "resolved_at": uow.now}
     case.resolve(CaseResolution(**facts, reversed_at=None, by=uow.principal.author))
-    uow.emit(case, CaseResolved, **facts)
-    return case
+    return uow.emit(case, CaseResolved, **facts)
 
 
 async def cancel_case(uow: UnitOfWork, case_id: UUID) -> Case:
     """Nobody will work on the case any more."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.cancel()
-    uow.emit(case, CaseCanceled)
-    return case
+    return uow.emit(case, CaseCanceled)
 
 
 async def reactivate_case(uow: UnitOfWork, case_id: UUID) -> Case:
     """Work on a resolved or canceled case again; the resolution that held is marked as reversed."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     undone = case.reactivate(uow.now)
-    uow.emit(case, CaseReactivated, reversed_resolution=undone)
-    return case
+    return uow.emit(case, CaseReactivated, reversed_resolution=undone)
 
 
 async def assign_case(uow: UnitOfWork, case_id: UUID, body: Assignment) -> Case:

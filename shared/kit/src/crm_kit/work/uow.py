@@ -245,11 +245,16 @@ class UnitOfWork:
         self._writing.add(record, event, facts)
         return record
 
-    def emit(self, record: Record, event: type[Event], **facts: Any) -> None:
+    def emit(self, record: R, event: type[Event], **facts: Any) -> R:
         """Announce the change of a locked record: bumps its version, once. A second emit for one record raises, and so does
         a change of it after this: the event tells the whole change."""
         self._stamp(record)
         self._writing.change(record, event, facts)
+        return record
+
+    def emit_if_changed(self, record: R, event: type[Event], **facts: Any) -> R:
+        """Announce the change of a locked record, if anything about it differs from what is stored."""
+        return self.emit(record, event, **facts) if self.changed(record) else record
 
     def remove(self, record: Record, event: type[Event], **facts: Any) -> None:
         """Delete a locked record; the event carries it as it last was, at version + 1."""

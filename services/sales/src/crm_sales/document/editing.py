@@ -1,0 +1,32 @@
+"""What a patch changes of every document with lines, before the document is priced."""
+
+from collections.abc import Callable
+
+from crm_kit.records.patch import Patch
+from crm_kit.records.patching import apply
+from crm_kit.work.uow import UnitOfWork
+from crm_sales.customer_link.references import set_customer
+from crm_sales.document.model import SalesDocument
+from crm_sales.opportunity.model import Opportunity
+from crm_sales.projections.campaign_ref import refer_to_campaign
+
+
+async def edit(
+    uow: UnitOfWork,
+    document: SalesDocument,
+    patch: Patch,
+    deal: Opportunity | None,
+    require_fit: Callable[[Opportunity], None],
+) -> set[str]:
+    """Set what was sent, all but the lines, and tell which fields have other values now. ``deal`` is the one that the patch
+    names; one that is new to the document has to fit."""
+    values = patch.onto(document)
+    values.pop("lines", None)
+    if "customer" in values:
+        await set_customer(uow, document, values.pop("customer"))
+    await refer_to_campaign(uow, values.get("campaign_id"), document.campaign_id)
+    if deal is not None and deal.id != document.opportunity_id:
+        require_fit(deal)
+    changed = {name for name, value in values.items() if getattr(document, name) != value}
+    apply(document, values)
+    return changed | (patch.model_fields_set & {"lines"})
