@@ -105,7 +105,7 @@ async def test_a_patch_that_changes_nothing_is_no_change(uow: UnitOfWork, campai
 
 
 async def test_the_dates_are_checked_together_with_those_that_stay(uow: UnitOfWork, campaign: Campaign) -> None:
-    with pytest.raises(InvalidValue, match="before the proposed start"):
+    with pytest.raises(InvalidValue, match="not before proposed_start"):
         await commands.update_campaign(uow, campaign.id, CampaignUpdate(proposed_end=date(2026, 11, 30)))
 
 
