@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from crm_contracts.catalogue import entity_for
-from crm_contracts.sales import ACCOUNT, AccountAssigned, AccountCreated
+from crm_contracts.sales.account import ACCOUNT, AccountAssigned, AccountCreated
 from crm_contracts.samples import sample
 from crm_contracts.types import HiddenRef, Ref
 from crm_kit import clock

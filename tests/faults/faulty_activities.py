@@ -7,7 +7,7 @@ import os
 
 from crm_activities import worker
 from crm_activities.consumers import CONSUMERS
-from crm_contracts.sales import LeadCreated
+from crm_contracts.sales.lead import LeadCreated
 from crm_kit.events import deferred, dispatch
 from crm_kit.work.uow import UnitOfWork
 

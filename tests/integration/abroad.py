@@ -8,7 +8,7 @@ import orjson
 from fastapi import FastAPI
 
 from crm_contracts.catalogue import Entity, entity_for, events_about
-from crm_contracts.sales import LeadSnapshot
+from crm_contracts.sales.lead import LeadSnapshot
 from crm_contracts.samples import sample
 from crm_kit import clock
 from crm_kit.events.consumers import Consumers

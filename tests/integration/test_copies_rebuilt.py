@@ -10,15 +10,10 @@ import pytest
 
 from crm_activities.app import SERVICE as ACTIVITIES
 from crm_activities.consumers import CONSUMERS as ACTIVITIES_CONSUMERS
-from crm_contracts.sales import (
-    AccountCreated,
-    AccountUpdated,
-    CompetitorCreated,
-    CompetitorDeleted,
-    CompetitorUpdated,
-    SalesStageUpdated,
-)
+from crm_contracts.sales.account import AccountCreated, AccountUpdated
 from crm_contracts.sales.choices import Tier
+from crm_contracts.sales.competitor import CompetitorCreated, CompetitorDeleted, CompetitorUpdated
+from crm_contracts.sales.reference import SalesStageUpdated
 from crm_insights.app import SERVICE as INSIGHTS
 from crm_insights.consumers import CONSUMERS as INSIGHTS_CONSUMERS
 from crm_kit.events.consumers import Consumers

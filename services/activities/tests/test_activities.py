@@ -15,7 +15,8 @@ from crm_activities.activity.types import REMINDERS, TYPES
 from crm_activities.tables import ENTITIES
 from crm_activities.worker import TIMERS
 from crm_contracts.catalogue import entity_for
-from crm_contracts.sales import AccountCreated, LeadCreated
+from crm_contracts.sales.account import AccountCreated
+from crm_contracts.sales.lead import LeadCreated
 from crm_kit.access.privileges import Depth, Principal, UnitTree
 from crm_kit.events.timers import TimerLoop
 from crm_kit.process.runtime import Runtime

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from crm_activities.seed import AFTER_COMPLAINT, AFTER_WIN, seed
-from crm_contracts.sales import OpportunityCreated, OpportunityReopened, OpportunityWon
-from crm_contracts.service import CaseCreated, CaseReactivated, CaseResolved
+from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityReopened, OpportunityWon
+from crm_contracts.service.case import CaseCreated, CaseReactivated, CaseResolved
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
 from crm_kit.testing import Client, announced

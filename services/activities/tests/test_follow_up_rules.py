@@ -12,8 +12,9 @@ from crm_activities.follow_up.domain import FOLLOWED, FollowedType, holds, requi
 from crm_activities.seed import AFTER_COMPLAINT, AFTER_WIN
 from crm_contracts.catalogue import event_for
 from crm_contracts.filters import Op
-from crm_contracts.sales import OpportunityWon
-from crm_contracts.service import CasePriority, CaseResolved, CaseType
+from crm_contracts.sales.opportunity import OpportunityWon
+from crm_contracts.service.case import CaseResolved
+from crm_contracts.service.choices import CasePriority, CaseType
 from crm_kit.access.privileges import Depth
 from crm_kit.errors import InvalidValue
 from crm_kit.process.runtime import Runtime

@@ -7,8 +7,7 @@ import pytest
 from crm_activities.activity.types import CHANGES, TYPES
 from crm_activities.merging import MOVER
 from crm_activities.worker import TIMERS
-from crm_contracts import sales
-from crm_contracts.catalogue import Event
+from crm_contracts.catalogue import Event, event_for
 from crm_kit.access.privileges import Principal
 from crm_kit.events.timers import TimerLoop
 from crm_kit.process.runtime import Runtime
@@ -27,7 +26,8 @@ def caller() -> Principal:
 
 
 def fact(kind: str, name: str) -> type[Event]:
-    event: type[Event] = getattr(sales, f"{kind.capitalize()}{name}")
+    event = event_for(f"crm.sales.{kind}.{name.lower()}.v1")
+    assert event is not None
     return event
 
 

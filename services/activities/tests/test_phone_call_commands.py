@@ -9,7 +9,7 @@ from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.phone_call import commands
 from crm_activities.phone_call.model import PhoneCall
 from crm_activities.phone_call.schemas import PhoneCallComplete, PhoneCallCreate, PhoneCallUpdate
-from crm_contracts.activities import CallDirection, CallReason, PhoneCallReminderDue
+from crm_contracts.activities.phone_call import CallDirection, CallReason, PhoneCallReminderDue
 from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
 from crm_kit.testing import announced, emitted
 from crm_kit.work.uow import UnitOfWork

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crm_activities.activity.domain import duration, require_order
 from crm_activities.phone_call.domain import LIFECYCLE, reason_of
 from crm_activities.phone_call.model import PhoneCall
-from crm_contracts.activities import CallDirection, CallReason, PhoneCallStatus, PhoneCallStatusReason
+from crm_contracts.activities.phone_call import CallDirection, CallReason, PhoneCallStatus, PhoneCallStatusReason
 from crm_kit.errors import IllegalTransition, InvalidValue
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)

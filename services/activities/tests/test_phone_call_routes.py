@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from crm_contracts.sales import AccountCreated, AccountDeactivated, ContactCreated, ContactUpdated
+from crm_contracts.sales.account import AccountCreated, AccountDeactivated
+from crm_contracts.sales.contact import ContactCreated, ContactUpdated
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id

@@ -13,21 +13,11 @@ from hypothesis import strategies as st
 from crm_activities.projections.names import NAMELESS, NAMES
 from crm_activities.projections.record_ref import RecordRef, refer_to_any
 from crm_contracts.catalogue import all_entities, all_events
-from crm_contracts.sales import (
-    AccountCreated,
-    AccountDeactivated,
-    ContactCreated,
-    ContactMerged,
-    ContactSnapshot,
-    ExchangeRateCreated,
-    LeadAssigned,
-    LeadCreated,
-    LeadDeleted,
-    LeadMerged,
-    LeadSnapshot,
-    LeadUpdated,
-    OpportunityCreated,
-)
+from crm_contracts.sales.account import AccountCreated, AccountDeactivated
+from crm_contracts.sales.contact import ContactCreated, ContactMerged, ContactSnapshot
+from crm_contracts.sales.lead import LeadAssigned, LeadCreated, LeadDeleted, LeadMerged, LeadSnapshot, LeadUpdated
+from crm_contracts.sales.opportunity import OpportunityCreated
+from crm_contracts.sales.reference import ExchangeRateCreated
 from crm_contracts.samples import sample
 from crm_contracts.types import RefInput
 from crm_kit.access.by_type import ReachByType

@@ -9,7 +9,7 @@ from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task import commands
 from crm_activities.task.model import Task
 from crm_activities.task.schemas import TaskCreate, TaskUpdate
-from crm_contracts.activities import TaskReminderDue
+from crm_contracts.activities.task import TaskReminderDue
 from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
 from crm_kit.testing import announced, emitted
 from crm_kit.work.uow import UnitOfWork

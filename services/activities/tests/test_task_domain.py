@@ -13,7 +13,7 @@ from crm_activities.activity.domain import require_future
 from crm_activities.follow_up.domain import SUBJECT_LENGTH, due_at, subject_of
 from crm_activities.task.domain import LIFECYCLE, percent_when_reopened
 from crm_activities.task.model import Task
-from crm_contracts.activities import TaskStatus, TaskStatusReason
+from crm_contracts.activities.task import TaskStatus, TaskStatusReason
 from crm_kit.errors import IllegalTransition, InvalidValue
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)

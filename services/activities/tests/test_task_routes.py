@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from crm_contracts.sales import AccountCreated, AccountDeactivated, AccountUpdated
+from crm_contracts.sales.account import AccountCreated, AccountDeactivated, AccountUpdated
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id

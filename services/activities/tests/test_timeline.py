@@ -13,25 +13,11 @@ from crm_contracts.marketing import (
     CampaignLaunched,
     CampaignReadied,
 )
-from crm_contracts.sales import (
-    AccountCreated,
-    AccountDeleted,
-    AccountMerged,
-    ContactCreated,
-    LeadContacted,
-    LeadCreated,
-    LeadDeleted,
-    LeadMerged,
-    LeadQualified,
-    LeadUpdated,
-    OpportunityCreated,
-)
-from crm_contracts.service import (
-    CaseCreated,
-    CaseReactivated,
-    CaseResolved,
-    CaseWaiting,
-)
+from crm_contracts.sales.account import AccountCreated, AccountDeleted, AccountMerged
+from crm_contracts.sales.contact import ContactCreated
+from crm_contracts.sales.lead import LeadContacted, LeadCreated, LeadDeleted, LeadMerged, LeadQualified, LeadUpdated
+from crm_contracts.sales.opportunity import OpportunityCreated
+from crm_contracts.service.case import CaseCreated, CaseReactivated, CaseResolved, CaseWaiting
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.store.record import new_id
 from crm_kit.testing import Client, principal

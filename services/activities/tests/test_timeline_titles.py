@@ -5,13 +5,8 @@ from typing import Any
 import pytest
 
 from crm_activities.timeline.titles import shown_facts, title_of
-from crm_contracts.activities import (
-    PhoneCallCompleted,
-    PhoneCallReminderDue,
-    PhoneCallRescheduled,
-    TaskCompleted,
-    TaskWaiting,
-)
+from crm_contracts.activities.phone_call import PhoneCallCompleted, PhoneCallReminderDue, PhoneCallRescheduled
+from crm_contracts.activities.task import TaskCompleted, TaskWaiting
 from crm_contracts.catalogue import all_events
 from crm_contracts.marketing import (
     CampaignCanceled,
@@ -19,27 +14,14 @@ from crm_contracts.marketing import (
     CampaignLaunched,
     CampaignReadied,
 )
-from crm_contracts.sales import (
-    GoalClosed,
-    InvoiceCreated,
-    InvoiceIssued,
-    InvoiceOverdue,
-    InvoicePaid,
-    InvoicePartiallyPaid,
-    LeadQualified,
-    LeadUpdated,
-    OpportunityLost,
-    OpportunityStageChanged,
-    OpportunityWon,
-    OrderPartiallyFulfilled,
-    OrderSubmitted,
-    QuoteActivated,
-    QuoteExpired,
-    QuoteRevised,
-    QuoteWon,
-)
+from crm_contracts.sales.goal import GoalClosed
+from crm_contracts.sales.invoice import InvoiceCreated, InvoiceIssued, InvoiceOverdue, InvoicePaid, InvoicePartiallyPaid
+from crm_contracts.sales.lead import LeadQualified, LeadUpdated
+from crm_contracts.sales.opportunity import OpportunityLost, OpportunityStageChanged, OpportunityWon
+from crm_contracts.sales.order import OrderPartiallyFulfilled, OrderSubmitted
+from crm_contracts.sales.quote import QuoteActivated, QuoteExpired, QuoteRevised, QuoteWon
 from crm_contracts.samples import sample
-from crm_contracts.service import (
+from crm_contracts.service.case import (
     CaseEscalated,
     CaseHeld,
     CaseReactivated,

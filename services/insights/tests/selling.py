@@ -9,17 +9,16 @@ from statistics import median
 from typing import Any
 from uuid import UUID
 
-from crm_contracts.sales import (
-    LeadCreated,
+from crm_contracts.sales.lead import LeadCreated
+from crm_contracts.sales.opportunity import (
     OpportunityCreated,
     OpportunityLost,
     OpportunityReopened,
     OpportunityStageChanged,
     OpportunityUpdated,
     OpportunityWon,
-    SalesStageCreated,
-    SalesStageUpdated,
 )
+from crm_contracts.sales.reference import SalesStageCreated, SalesStageUpdated
 from crm_contracts.types import utc_text
 from crm_kit.events.received import Message
 from crm_kit.store.record import new_id

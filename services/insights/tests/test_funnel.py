@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_contracts.catalogue import Event
-from crm_contracts.sales import (
+from crm_contracts.sales.lead import (
     LeadCreated,
     LeadDeleted,
     LeadDisqualified,
@@ -17,14 +17,9 @@ from crm_contracts.sales import (
     LeadQualified,
     LeadReopened,
     LeadSnapshot,
-    OpportunityDeleted,
-    OpportunityHeld,
-    OpportunityResumed,
-    OpportunitySnapshot,
-    SalesStageDeleted,
-    SalesStageSnapshot,
-    SalesStageUpdated,
 )
+from crm_contracts.sales.opportunity import OpportunityDeleted, OpportunityHeld, OpportunityResumed, OpportunitySnapshot
+from crm_contracts.sales.reference import SalesStageDeleted, SalesStageSnapshot, SalesStageUpdated
 from crm_insights.consumers import CONSUMERS
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.received import Message

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crm_contracts.sales import OpportunityAssigned
+from crm_contracts.sales.opportunity import OpportunityAssigned
 from crm_kit.access.privileges import (
     Depth,
     Principal,

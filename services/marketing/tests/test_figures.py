@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_contracts.catalogue import Event
-from crm_contracts.sales import (
+from crm_contracts.sales.lead import (
     LeadAssigned,
     LeadContacted,
     LeadCreated,
@@ -22,6 +22,8 @@ from crm_contracts.sales import (
     LeadReopened,
     LeadSnapshot,
     LeadUpdated,
+)
+from crm_contracts.sales.opportunity import (
     OpportunityCreated,
     OpportunityDeleted,
     OpportunityLost,

@@ -6,7 +6,8 @@ import socket
 import sys
 from typing import Any
 
-from crm_contracts.sales import LeadCreated, LeadQualified, OpportunityCreated, OpportunityWon
+from crm_contracts.sales.lead import LeadCreated, LeadQualified
+from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityWon
 from crm_kit.broker.bus import EVENTS, Publisher, outgoing
 from crm_kit.configuration.settings import Settings
 from crm_kit.events.received import Message

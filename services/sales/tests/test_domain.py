@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_contracts.money import Money
-from crm_contracts.sales import Tier
+from crm_contracts.sales.choices import Tier
 from crm_kit.errors import DomainError, InvalidValue
 from crm_sales.age import years_before
 from crm_sales.contact.domain import full_name

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_contracts.money import Money
-from crm_contracts.sales import GoalMetric
+from crm_contracts.sales.choices import GoalMetric
 from crm_kit.errors import InvalidValue
 from crm_sales.goal.domain import (
     Node,

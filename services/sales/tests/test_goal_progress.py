@@ -7,7 +7,14 @@ from uuid import uuid4
 import pytest
 
 from crm_contracts.identity import UserCreated, UserDeleted, UserSnapshot, UserUpdated
-from crm_contracts.service import CaseAssigned, CaseCreated, CaseDeleted, CaseReactivated, CaseResolved, CaseSnapshot
+from crm_contracts.service.case import (
+    CaseAssigned,
+    CaseCreated,
+    CaseDeleted,
+    CaseReactivated,
+    CaseResolved,
+    CaseSnapshot,
+)
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import People, counted, principal

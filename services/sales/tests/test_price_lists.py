@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_contracts.money import Money, exponent
-from crm_contracts.sales import MAX_BREAKS, VolumeBreak
+from crm_contracts.sales.price_list_item import MAX_BREAKS, VolumeBreak
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.errors import InvalidValue
 from crm_kit.process.runtime import Runtime

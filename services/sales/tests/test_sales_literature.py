@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from crm_contracts.sales import LiteratureType
+from crm_contracts.sales.choices import LiteratureType
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.errors import InvalidValue
 from crm_kit.testing import principal

@@ -6,8 +6,7 @@ from uuid import UUID
 
 import orjson
 
-from crm_contracts import sales
-from crm_contracts.catalogue import Event
+from crm_contracts.catalogue import event_for
 from crm_contracts.samples import sample
 from crm_contracts.types import utc_text
 from crm_kit import clock
@@ -48,7 +47,8 @@ class Customer:
 
     def tell(self, fact: str, **facts: Any) -> Message:
         """The next event, such as ``Updated``; it says what the customer is like by now."""
-        event: type[Event] = getattr(sales, f"{self.type.capitalize()}{fact}")
+        event = event_for(f"crm.sales.{self.type}.{fact.lower()}.v1")
+        assert event is not None
         self.version += 1
         document = sample(event)
         document |= {"id": str(new_id()), "subject": str(self.id), "entityversion": self.version}
@@ -69,7 +69,9 @@ class Customer:
 
 def product(id: UUID, fact: str = "Created", version: int = 1) -> Message:
     """An event about a product of sales."""
-    document = sample(getattr(sales, f"Product{fact}"))
+    event = event_for(f"crm.sales.product.{fact.lower()}.v1")
+    assert event is not None
+    document = sample(event)
     document |= {"id": str(new_id()), "subject": str(id), "entityversion": version, "time": utc_text(clock.now())}
     document["data"]["record"] |= {"id": str(id), "version": version}
     return Message.read(orjson.dumps(document))

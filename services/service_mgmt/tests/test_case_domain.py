@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_contracts.service import CaseResolution, CaseStatus, CaseStatusReason, ResolutionKind
+from crm_contracts.service.case import CaseResolution
+from crm_contracts.service.choices import CaseStatus, CaseStatusReason, ResolutionKind
 from crm_kit.errors import IllegalTransition, InvalidValue
 from crm_service_mgmt.case.domain import LIFECYCLE, require_billable
 from crm_service_mgmt.case.model import Case

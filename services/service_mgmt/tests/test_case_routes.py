@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from crm_contracts.catalogue import events_of
 from crm_contracts.schemas import event_schema
-from crm_contracts.service import CaseSnapshot
+from crm_contracts.service.case import CaseSnapshot
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources

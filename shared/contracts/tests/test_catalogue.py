@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from crm_contracts.activities import TaskEvent, TaskReminderDue
+from crm_contracts.activities.task import TaskEvent, TaskReminderDue
 from crm_contracts.catalogue import (
     PUBLISHERS,
     ContentChange,
@@ -24,7 +24,9 @@ from crm_contracts.catalogue import (
 from crm_contracts.envelope import parse_type
 from crm_contracts.identity import AccessChangeCreated
 from crm_contracts.records import OwnedRecord
-from crm_contracts.sales import LEAD, LeadCreated, LeadQualified, LeadSource, OpportunityWon
+from crm_contracts.sales.choices import LeadSource
+from crm_contracts.sales.lead import LEAD, LeadCreated, LeadQualified
+from crm_contracts.sales.opportunity import OpportunityWon
 from crm_contracts.samples import sample
 
 OWNED = {"created", "updated", "deleted", "assigned", "snapshot"}

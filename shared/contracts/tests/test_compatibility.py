@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 from crm_contracts.catalogue import Event, all_events
 from crm_contracts.compatibility import breaks
 from crm_contracts.money import Money
-from crm_contracts.sales import LEAD
+from crm_contracts.sales.lead import LEAD
 from crm_contracts.schemas import bundle, bundle_of
 from crm_contracts.types import Count, Open, Percent, Personal, Shape, ShortText, UtcDatetime
 

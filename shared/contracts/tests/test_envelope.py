@@ -15,7 +15,8 @@ from crm_contracts.envelope import (
     parse_type,
     source_of,
 )
-from crm_contracts.sales import LeadQualified, SalesStageCreated
+from crm_contracts.sales.lead import LeadQualified
+from crm_contracts.sales.reference import SalesStageCreated
 from crm_contracts.samples import sample
 
 WIRE = sample(LeadQualified)

@@ -14,7 +14,7 @@ from crm_contracts import asyncapi
 from crm_contracts.catalogue import Event, all_entities, all_events
 from crm_contracts.envelope import OPTIONAL, REQUIRED
 from crm_contracts.events_page import events_page
-from crm_contracts.sales import LeadQualified
+from crm_contracts.sales.lead import LeadQualified
 from crm_contracts.samples import sample
 from crm_contracts.schemas import DIALECT, event_schema, opened
 

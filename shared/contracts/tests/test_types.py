@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from crm_contracts.money import Money
-from crm_contracts.sales import ContactRecord, LeadQualified, LeadSource, OpportunityRecord
+from crm_contracts.sales.choices import LeadSource
+from crm_contracts.sales.contact import ContactRecord
+from crm_contracts.sales.lead import LeadQualified
+from crm_contracts.sales.opportunity import OpportunityRecord
 from crm_contracts.types import (
     CONSUMING,
     Address,

@@ -7,8 +7,11 @@ from crm_activities.projections.names import NAMELESS
 from crm_activities.projections.record_ref import REFS, RecordRef
 from crm_activities.projections.timeline_event import TimelineEvent, keep_timeline
 from crm_contracts.catalogue import all_entities, happenings
-from crm_contracts.sales import ACCOUNT, CONTACT, LEAD, AccountMerged, ContactMerged, LeadMerged, OpportunityWon
-from crm_contracts.service import CaseResolved
+from crm_contracts.sales.account import ACCOUNT, AccountMerged
+from crm_contracts.sales.contact import CONTACT, ContactMerged
+from crm_contracts.sales.lead import LEAD, LeadMerged
+from crm_contracts.sales.opportunity import OpportunityWon
+from crm_contracts.service.case import CaseResolved
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers

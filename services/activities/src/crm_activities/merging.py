@@ -8,7 +8,9 @@ from uuid import UUID
 from crm_activities.activity.types import CHANGES
 from crm_activities.db import Base
 from crm_activities.projections.record_ref import RecordRef
-from crm_contracts.sales import AccountMerged, ContactMerged, LeadMerged
+from crm_contracts.sales.account import AccountMerged
+from crm_contracts.sales.contact import ContactMerged
+from crm_contracts.sales.lead import LeadMerged
 from crm_kit.copies.survivors import survivor_known
 from crm_kit.records.moving import Mover, Moving, Referrer
 from crm_kit.work.uow import UnitOfWork

@@ -7,9 +7,11 @@ from sqlalchemy import select
 
 from crm_activities.follow_up.model import FollowUpRule
 from crm_activities.tables import METADATA
-from crm_contracts.activities import FollowUpRuleCreated, Priority
-from crm_contracts.sales import OpportunityWon
-from crm_contracts.service import CaseResolved, CaseType
+from crm_contracts.activities.activity import Priority
+from crm_contracts.activities.follow_up_rule import FollowUpRuleCreated
+from crm_contracts.sales.opportunity import OpportunityWon
+from crm_contracts.service.case import CaseResolved
+from crm_contracts.service.choices import CaseType
 from crm_kit.work.uow import UnitOfWork
 
 AFTER_WIN = UUID("0190a000-0000-7000-8000-000000000101")

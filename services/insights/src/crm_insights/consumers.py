@@ -1,7 +1,9 @@
 """What insights listens to: who is who, and everything that figures about selling are made of."""
 
 from crm_contracts.catalogue import happenings
-from crm_contracts.sales import LEAD, OPPORTUNITY, SALES_STAGE
+from crm_contracts.sales.lead import LEAD
+from crm_contracts.sales.opportunity import OPPORTUNITY
+from crm_contracts.sales.reference import SALES_STAGE
 from crm_insights.projections.deal import Deal, keep_deals
 from crm_insights.projections.lead_ref import LeadRef, lead_told
 from crm_insights.projections.stage_ref import StageRef, keep_stages

@@ -1,7 +1,8 @@
 """What marketing listens to: who is who, and what became of the leads and deals of its campaigns."""
 
 from crm_contracts.catalogue import happenings
-from crm_contracts.sales import LEAD, OPPORTUNITY
+from crm_contracts.sales.lead import LEAD
+from crm_contracts.sales.opportunity import OPPORTUNITY
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers

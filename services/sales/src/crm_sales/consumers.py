@@ -3,7 +3,7 @@ made of the first two; leads and deals refer to the last."""
 
 from crm_contracts.identity import USER
 from crm_contracts.marketing import CAMPAIGN
-from crm_contracts.service import CASE
+from crm_contracts.service.case import CASE
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.copies.known import reach_told

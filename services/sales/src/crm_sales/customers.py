@@ -1,13 +1,9 @@
 """Account, contact and opportunity from what a lead knows: by qualifying it, or later by winning its deal."""
 
-from crm_contracts.sales import (
-    AccountCreated,
-    ContactCreated,
-    EstimatedValueSource,
-    OpportunityCreated,
-    PreferredChannel,
-    Tier,
-)
+from crm_contracts.sales.account import AccountCreated
+from crm_contracts.sales.choices import EstimatedValueSource, PreferredChannel, Tier
+from crm_contracts.sales.contact import ContactCreated
+from crm_contracts.sales.opportunity import OpportunityCreated
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 from sqlalchemy import func, select
 
-from crm_contracts.sales import CustomerCreation, SalesSettingsCreated, SalesStageCreated
+from crm_contracts.sales.choices import CustomerCreation
+from crm_contracts.sales.reference import SalesSettingsCreated, SalesStageCreated
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SETTINGS_ID, SalesSettings

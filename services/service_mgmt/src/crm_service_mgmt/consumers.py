@@ -1,6 +1,8 @@
 """What service management listens to: who is who, who the customers are, who takes whose place, and what is sold."""
 
-from crm_contracts.sales import ACCOUNT, CONTACT, PRODUCT, AccountMerged, ContactMerged
+from crm_contracts.sales.account import ACCOUNT, AccountMerged
+from crm_contracts.sales.contact import CONTACT, ContactMerged
+from crm_contracts.sales.product import PRODUCT
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.copies.known import reach_told

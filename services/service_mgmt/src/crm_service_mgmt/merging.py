@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from crm_contracts.sales import AccountMerged, ContactMerged
-from crm_contracts.service import CaseUpdated
+from crm_contracts.sales.account import AccountMerged
+from crm_contracts.sales.contact import ContactMerged
+from crm_contracts.service.case import CaseUpdated
 from crm_kit.copies.survivors import survivor_known
 from crm_kit.records.moving import Mover, Moving, Referrer
 from crm_kit.work.uow import UnitOfWork

@@ -7,6 +7,7 @@ it is for ever, a class name is not.
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -16,7 +17,7 @@ from .records import RecordModel
 from .types import CONSUMING, Shape
 
 PUBLISHERS: Final = ("activities", "identity", "marketing", "sales", "service")
-"""Services with events, each a module of this package."""
+"""Services with events: each a module of this package, or a package with a module for each entity."""
 
 _CONSUMER: Final = {CONSUMING: True}
 
@@ -96,7 +97,9 @@ _EVENTS: Final[dict[str, type[Event]]] = {}
 def all_events() -> tuple[type[Event], ...]:
     """Every event of every service, by type."""
     for publisher in PUBLISHERS:
-        import_module(f"{__package__}.{publisher}")
+        package = import_module(f"{__package__}.{publisher}")
+        for module in iter_modules(getattr(package, "__path__", ())):
+            import_module(f"{package.__name__}.{module.name}")
     return tuple(_EVENTS[type_] for type_ in sorted(_EVENTS))
 
 

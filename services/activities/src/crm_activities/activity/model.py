@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from crm_activities.activity.domain import duration, require_order
 from crm_activities.activity.schemas import ListedActivity
-from crm_contracts.activities import Priority
+from crm_contracts.activities.activity import Priority
 from crm_kit.store.columns import TYPE_MAP, service_metadata, text_enum
 from crm_kit.store.record import OwnedRecord, Stateful
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.activities import ActivityRecord, PartyRole, Priority
+from crm_contracts.activities.activity import ActivityRecord, PartyRole, Priority
 from crm_contracts.types import HiddenRef, LongText, Maybe, Personal, Ref, RefInput, ShortText, UtcDatetime
 
 MOST_PARTIES = 500

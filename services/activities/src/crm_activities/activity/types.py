@@ -3,7 +3,8 @@
 from crm_activities.activity.model import ActivityType
 from crm_activities.phone_call.model import PhoneCall
 from crm_activities.task.model import Task
-from crm_contracts.activities import PhoneCallReminderDue, PhoneCallUpdated, TaskReminderDue, TaskUpdated
+from crm_contracts.activities.phone_call import PhoneCallReminderDue, PhoneCallUpdated
+from crm_contracts.activities.task import TaskReminderDue, TaskUpdated
 from crm_contracts.catalogue import Event
 
 TYPES: dict[str, type[ActivityType]] = {"phone_call": PhoneCall, "task": Task}

@@ -11,15 +11,11 @@ from crm_activities.follow_up.schemas import FollowUpRuleCreate, FollowUpRuleUpd
 from crm_activities.projections.names import NAMES
 from crm_activities.task.model import Task
 from crm_contracts.access import Privilege
-from crm_contracts.activities import (
-    FollowUpRuleCreated,
-    FollowUpRuleDeleted,
-    FollowUpRuleUpdated,
-    Priority,
-    TaskCreated,
-)
-from crm_contracts.sales import OpportunityWon
-from crm_contracts.service import CaseResolved
+from crm_contracts.activities.activity import Priority
+from crm_contracts.activities.follow_up_rule import FollowUpRuleCreated, FollowUpRuleDeleted, FollowUpRuleUpdated
+from crm_contracts.activities.task import TaskCreated
+from crm_contracts.sales.opportunity import OpportunityWon
+from crm_contracts.service.case import CaseResolved
 from crm_kit.events.consumers import envelope_of
 from crm_kit.records.patching import apply
 from crm_kit.store.presenter import Named

@@ -17,8 +17,8 @@ from crm_contracts.filters import (
     Op,
     parse_filter,
 )
-from crm_contracts.sales import LeadSource, Rating
-from crm_contracts.service import CaseOrigin, CasePriority, CaseStatusReason, CaseType, Severity
+from crm_contracts.sales.choices import LeadSource, Rating
+from crm_contracts.service.choices import CaseOrigin, CasePriority, CaseStatusReason, CaseType, Severity
 from crm_kit.errors import InvalidValue
 
 SUBJECT_LENGTH = 200

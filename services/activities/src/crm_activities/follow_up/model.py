@@ -7,7 +7,8 @@ from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
-from crm_contracts.activities import FollowUpRuleRecord, Priority
+from crm_contracts.activities.activity import Priority
+from crm_contracts.activities.follow_up_rule import FollowUpRuleRecord
 from crm_kit.store.columns import text_enum
 from crm_kit.store.record import Record
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from crm_activities.follow_up import commands
 from crm_activities.follow_up.model import FollowUpRule
 from crm_activities.follow_up.schemas import FollowUpRuleCreate, FollowUpRuleUpdate
-from crm_contracts.activities import FollowUpRuleRecord
+from crm_contracts.activities.follow_up_rule import FollowUpRuleRecord
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_activities.follow_up.domain import MOST_DAYS, FollowedType
-from crm_contracts.activities import Priority
+from crm_contracts.activities.activity import Priority
 from crm_contracts.types import Count, Flag, Maybe, ShortText
 from crm_kit.records.patch import Patch, optional
 

@@ -9,7 +9,7 @@ from crm_activities.activity.schemas import PartyInput, Reschedule, Snooze
 from crm_activities.phone_call.model import PhoneCall
 from crm_activities.phone_call.schemas import CallParty, PhoneCallComplete, PhoneCallCreate, PhoneCallUpdate
 from crm_contracts.access import Privilege
-from crm_contracts.activities import (
+from crm_contracts.activities.phone_call import (
     PhoneCallAssigned,
     PhoneCallCanceled,
     PhoneCallCompleted,

@@ -1,7 +1,7 @@
 """Phone calls: the state machine and the rules that need no database. Terms follow Dataverse's PhoneCall."""
 
 from crm_activities.activity.domain import COMMON_MOVES
-from crm_contracts.activities import CallDirection, CallReason
+from crm_contracts.activities.phone_call import CallDirection, CallReason
 from crm_kit.lifecycle import Lifecycle
 
 LIFECYCLE = Lifecycle(

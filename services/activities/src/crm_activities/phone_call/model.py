@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_activities.activity.model import ActivityType, Timed, activity_indexes
 from crm_activities.db import Base
 from crm_activities.phone_call.domain import LIFECYCLE, reason_of
-from crm_contracts.activities import CallDirection, CallReason, PhoneCallRecord
+from crm_contracts.activities.phone_call import CallDirection, CallReason, PhoneCallRecord
 from crm_kit.store.columns import (
     reference_indexes,
     search_column,

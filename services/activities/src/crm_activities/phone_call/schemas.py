@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput
-from crm_contracts.activities import CallDirection, CallReason, Party, PartyRole, PhoneCallRecord
+from crm_contracts.activities.activity import Party, PartyRole
+from crm_contracts.activities.phone_call import CallDirection, CallReason, PhoneCallRecord
 from crm_contracts.types import Count, Flag, HiddenRef, Maybe, Personal, Ref, RefInput, ShortText, UtcDatetime
 from crm_kit.phones import PhoneInput
 from crm_kit.records.patch import Patch, optional

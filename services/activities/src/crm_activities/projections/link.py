@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
 from crm_contracts.envelope import Envelope, parse_type
-from crm_contracts.sales import LEAD
+from crm_contracts.sales.lead import LEAD
 from crm_kit.copies.survivors import survivor_told
 from crm_kit.store.database import fetch
 from crm_kit.work.uow import UnitOfWork

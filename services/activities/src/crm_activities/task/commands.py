@@ -7,7 +7,7 @@ from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task.model import Task
 from crm_activities.task.schemas import TaskCreate, TaskUpdate
 from crm_contracts.access import Privilege
-from crm_contracts.activities import (
+from crm_contracts.activities.task import (
     TaskAssigned,
     TaskCanceled,
     TaskCompleted,

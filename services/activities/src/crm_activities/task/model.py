@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_activities.activity.model import ActivityType, activity_indexes
 from crm_activities.db import Base
 from crm_activities.task.domain import DONE, LIFECYCLE, percent_when_reopened
-from crm_contracts.activities import TaskRecord
+from crm_contracts.activities.task import TaskRecord
 from crm_kit.store.columns import PercentType, search_column
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pydantic import ConfigDict, Field
 
 from crm_activities.activity.schemas import ActivityFields
-from crm_contracts.activities import TaskRecord
+from crm_contracts.activities.task import TaskRecord
 from crm_contracts.types import HiddenRef, Maybe, Percent, Ref, ShortText
 from crm_kit.records.patch import Patch, optional
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from crm_contracts.access import Privilege
 from crm_contracts.money import round_half_up
-from crm_contracts.sales import LEAD, OPPORTUNITY
+from crm_contracts.sales.lead import LEAD
+from crm_contracts.sales.opportunity import OPPORTUNITY
 from crm_insights.funnel.selection import Selection, condition, may_read
 from crm_kit.store.parameters import Parameters
 from crm_kit.work.uow import UnitOfWork

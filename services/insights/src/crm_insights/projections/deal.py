@@ -9,8 +9,7 @@ from uuid import UUID
 from sqlalchemy import Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import OpportunityRecord
-from crm_contracts.sales.opportunity import OpportunityEvent
+from crm_contracts.sales.opportunity import OpportunityEvent, OpportunityRecord
 from crm_insights.db import Base
 from crm_insights.projections.stage_visit import keep_visits
 from crm_kit.copies.projections import Projected, project

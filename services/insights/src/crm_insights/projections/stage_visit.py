@@ -9,8 +9,7 @@ import orjson
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import OpportunityRecord
-from crm_contracts.sales.opportunity import OpportunityEvent
+from crm_contracts.sales.opportunity import OpportunityEvent, OpportunityRecord
 from crm_insights.db import Base
 from crm_kit.events.consumers import place_of
 from crm_kit.work.uow import UnitOfWork

@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import OpportunityRecord
-from crm_contracts.sales.opportunity import OpportunityEvent
+from crm_contracts.sales.opportunity import OpportunityEvent, OpportunityRecord
 from crm_kit.copies.projections import Projected, project
 from crm_kit.work.uow import UnitOfWork
 from crm_marketing.db import Base

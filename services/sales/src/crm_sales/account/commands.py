@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
+from crm_contracts.sales.account import (
     AccountActivated,
     AccountAssigned,
     AccountCreated,

@@ -3,7 +3,7 @@
 from typing import get_args
 from uuid import UUID
 
-from crm_contracts.sales import AccountMerged, AccountUpdated
+from crm_contracts.sales.account import AccountMerged, AccountUpdated
 from crm_kit.records.merging import both
 from crm_kit.records.patching import apply
 from crm_kit.work.uow import UnitOfWork

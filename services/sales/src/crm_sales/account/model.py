@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import AccountRecord, Tier
+from crm_contracts.sales.account import AccountRecord
+from crm_contracts.sales.choices import Tier
 from crm_kit.store.columns import (
     folded_index,
     money_columns,

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import AccountRecord, Tier
+from crm_contracts.sales.account import AccountRecord
+from crm_contracts.sales.choices import Tier
 from crm_contracts.types import Address, Count, Email, Flag, LongText, Maybe, NonNegativeMoney, ShortText, Url
 from crm_kit.phones import PhoneInput
 from crm_kit.records.merging import Merge

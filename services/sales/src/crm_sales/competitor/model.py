@@ -8,7 +8,7 @@ from sqlalchemy import Index, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import CompetitorRecord
+from crm_contracts.sales.competitor import CompetitorRecord
 from crm_kit.store.columns import search_column
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_sales.competitor.domain import LIFECYCLE

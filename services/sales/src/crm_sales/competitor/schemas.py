@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.money import Money
-from crm_contracts.sales import CompetitorRecord
+from crm_contracts.sales.competitor import CompetitorRecord
 from crm_contracts.types import Count, Ids, LongText, Maybe, ShortText, Url, UtcDatetime
 from crm_kit.records.patch import Patch, optional
 

@@ -9,7 +9,8 @@ from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
+from crm_contracts.sales.choices import BuyingPower, Gender, PreferredChannel, Tier
+from crm_contracts.sales.contact import ContactRecord
 from crm_kit.store.columns import (
     folded_index,
     reference_indexes,

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import BuyingPower, ContactRecord, Gender, PreferredChannel, Tier
+from crm_contracts.sales.choices import BuyingPower, Gender, PreferredChannel, Tier
+from crm_contracts.sales.contact import ContactRecord
 from crm_contracts.types import Address, Date, Email, Flag, LongText, Maybe, Personal, ShortText
 from crm_kit.phones import PhoneInput
 from crm_kit.records.merging import Merge

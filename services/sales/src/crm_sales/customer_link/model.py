@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import Computed, ForeignKey, Index
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
-from crm_contracts.sales import CustomerType
+from crm_contracts.sales.choices import CustomerType
 from crm_kit.store.columns import reference_indexes, text_enum
 from crm_kit.store.record import Record
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from crm_contracts.sales import CustomerRef
+from crm_contracts.sales.opportunity import CustomerRef
 from crm_contracts.types import HiddenMark, RefInput
 
 

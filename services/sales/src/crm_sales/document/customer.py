@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from crm_contracts.sales import CustomerCreation
+from crm_contracts.sales.choices import CustomerCreation
 from crm_kit.errors import DomainError
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.model import SalesDocument

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
-from crm_contracts.sales import PaymentTerms
+from crm_contracts.sales.choices import PaymentTerms
 from crm_kit.store.columns import reference_indexes, text_enum
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from crm_contracts.sales import LineQuantity
+from crm_contracts.sales.order import LineQuantity
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.model import SalesDocument
 from crm_sales.pricing.domain import require_decimals

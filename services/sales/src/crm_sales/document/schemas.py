@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import PaymentTerms
+from crm_contracts.sales.choices import PaymentTerms
 from crm_contracts.types import Address, LongText, Maybe, NonNegativeMoney, Percent, Personal
 from crm_sales.customer_link.schemas import CustomerInput
 from crm_sales.pricing.schemas import LineInputs

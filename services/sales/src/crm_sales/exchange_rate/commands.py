@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import ExchangeRateCreated, ExchangeRateDeleted, ExchangeRateUpdated
+from crm_contracts.sales.reference import ExchangeRateCreated, ExchangeRateDeleted, ExchangeRateUpdated
 from crm_kit.errors import InvalidValue
 from crm_kit.records.patching import apply
 from crm_kit.work.uow import UnitOfWork

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy import Index, Numeric, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import ExchangeRateRecord
+from crm_contracts.sales.reference import ExchangeRateRecord
 from crm_kit.store.record import Record
 from crm_sales.db import Base
 

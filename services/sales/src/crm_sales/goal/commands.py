@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
+from crm_contracts.sales.goal import (
     GoalAssigned,
     GoalClosed,
     GoalCreated,

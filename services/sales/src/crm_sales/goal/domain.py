@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from uuid import UUID
 
 from crm_contracts.money import Money
-from crm_contracts.sales import GoalMetric
+from crm_contracts.sales.choices import GoalMetric
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 

@@ -10,7 +10,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import GoalMetric, GoalRecord
+from crm_contracts.sales.choices import GoalMetric
+from crm_contracts.sales.goal import GoalRecord
 from crm_kit.store.columns import (
     money_columns,
     reference_indexes,

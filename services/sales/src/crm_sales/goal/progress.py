@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from crm_contracts.money import MAX_INTEGER_DIGITS, Money, exponent
-from crm_contracts.sales import GoalMetric
+from crm_contracts.sales.choices import GoalMetric
 from crm_kit.errors import DomainError
 from crm_kit.store.database import fetch
 from crm_kit.work.uow import UnitOfWork

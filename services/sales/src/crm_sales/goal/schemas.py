@@ -6,7 +6,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.money import Money
-from crm_contracts.sales import GoalMetric, GoalOwnerRef, GoalRecord, GoalStatus
+from crm_contracts.sales.choices import GoalMetric, GoalStatus
+from crm_contracts.sales.goal import GoalOwnerRef, GoalRecord
 from crm_contracts.types import Count, Date, LongText, Maybe, NonNegativeMoney, Open, RefInput, ShortText, UtcDatetime
 from crm_kit.records.patch import Patch, optional
 

@@ -4,12 +4,12 @@ their own: ``from_order.py``, ``credit.py``, ``issue.py``, ``payments.py``."""
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
+from crm_contracts.sales.choices import InvoiceKind
+from crm_contracts.sales.invoice import (
     InvoiceAssigned,
     InvoiceCanceled,
     InvoiceCreated,
     InvoiceDeleted,
-    InvoiceKind,
     InvoiceOverdue,
     InvoiceUpdated,
 )

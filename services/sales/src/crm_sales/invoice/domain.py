@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 
 from crm_contracts.money import Money
-from crm_contracts.sales import PaymentTerms
+from crm_contracts.sales.choices import PaymentTerms
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 

@@ -5,7 +5,9 @@ from uuid import UUID
 from sqlalchemy import select
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import InvoiceCreated, InvoiceKind, OrderInvoiced, OrderUpdated
+from crm_contracts.sales.choices import InvoiceKind
+from crm_contracts.sales.invoice import InvoiceCreated
+from crm_contracts.sales.order import OrderInvoiced, OrderUpdated
 from crm_kit.store.record import stored_columns
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.parts import take_part

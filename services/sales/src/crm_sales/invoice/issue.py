@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import InvoiceIssued, InvoicePaid, InvoiceUpdated
+from crm_contracts.sales.invoice import InvoiceIssued, InvoicePaid, InvoiceUpdated
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.customer import require_customer

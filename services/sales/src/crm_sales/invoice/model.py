@@ -12,7 +12,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import MAX_PAYMENTS, InvoiceKind, InvoiceLine, InvoicePayment, InvoiceRecord, PricedLine
+from crm_contracts.sales.choices import InvoiceKind
+from crm_contracts.sales.invoice import MAX_PAYMENTS, InvoiceLine, InvoicePayment, InvoiceRecord
+from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.store.columns import (
     money_columns,

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from crm_contracts.sales import InvoiceUpdated, OrderUpdated
+from crm_contracts.sales.invoice import InvoiceUpdated
+from crm_contracts.sales.order import OrderUpdated
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.invoice.model import Invoice
 from crm_sales.order.model import Order

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from crm_contracts.sales import InvoiceKind, InvoiceLine, PricedLine
+from crm_contracts.sales.choices import InvoiceKind
+from crm_contracts.sales.invoice import InvoiceLine
+from crm_contracts.sales.pricing import PricedLine
 from crm_kit.store.record import new_id
 from crm_sales.document.model import SalesDocument
 from crm_sales.invoice.model import Invoice

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from crm_contracts.access import Privilege
 from crm_contracts.money import convert
-from crm_contracts.sales import InvoicePaid, InvoicePartiallyPaid, InvoicePayment
+from crm_contracts.sales.invoice import InvoicePaid, InvoicePartiallyPaid, InvoicePayment
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.exchange_rate.pinning import pin_amounts

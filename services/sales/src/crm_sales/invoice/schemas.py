@@ -5,7 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import MAX_LINES, InvoiceRecord, LineQuantity, PaymentMethod
+from crm_contracts.sales.choices import PaymentMethod
+from crm_contracts.sales.invoice import InvoiceRecord
+from crm_contracts.sales.order import LineQuantity
+from crm_contracts.sales.pricing import MAX_LINES
 from crm_contracts.types import CurrencyCode, Date, Maybe, NonNegativeMoney, Personal, ShortText, UtcDatetime
 from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerShown

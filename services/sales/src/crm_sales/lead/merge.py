@@ -3,7 +3,7 @@
 from typing import get_args
 from uuid import UUID
 
-from crm_contracts.sales import LeadMerged, LeadUpdated
+from crm_contracts.sales.lead import LeadMerged, LeadUpdated
 from crm_kit.errors import InvalidValue
 from crm_kit.records.merging import both
 from crm_kit.records.patching import apply

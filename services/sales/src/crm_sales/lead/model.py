@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import Gender, LeadRecord, LeadSource, Need, PreferredChannel, Rating
+from crm_contracts.sales.choices import Gender, LeadSource, Need, PreferredChannel, Rating
+from crm_contracts.sales.lead import LeadRecord
 from crm_kit.store.columns import (
     folded_index,
     money_columns,

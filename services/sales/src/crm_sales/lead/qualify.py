@@ -5,7 +5,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import CustomerCreation, LeadQualified
+from crm_contracts.sales.choices import CustomerCreation
+from crm_contracts.sales.lead import LeadQualified
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.work.uow import R, UnitOfWork
 from crm_sales.account.model import Account

@@ -5,15 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from crm_contracts.sales import (
-    DisqualifyReason,
-    Gender,
-    LeadRecord,
-    LeadSource,
-    Need,
-    PreferredChannel,
-    Rating,
-)
+from crm_contracts.sales.choices import DisqualifyReason, Gender, LeadSource, Need, PreferredChannel, Rating
+from crm_contracts.sales.lead import LeadRecord
 from crm_contracts.types import (
     Address,
     Date,

@@ -3,16 +3,14 @@
 Each column needs an index that begins with it. A customer of either kind is found by its id alone: ids are unique.
 """
 
-from crm_contracts.sales import (
-    AccountUpdated,
-    ContactUpdated,
-    InvoiceUpdated,
-    LeadUpdated,
-    OpportunityUpdated,
-    OrderUpdated,
-    QuoteUpdated,
-    SalesContractUpdated,
-)
+from crm_contracts.sales.account import AccountUpdated
+from crm_contracts.sales.contact import ContactUpdated
+from crm_contracts.sales.invoice import InvoiceUpdated
+from crm_contracts.sales.lead import LeadUpdated
+from crm_contracts.sales.opportunity import OpportunityUpdated
+from crm_contracts.sales.order import OrderUpdated
+from crm_contracts.sales.quote import QuoteUpdated
+from crm_contracts.sales.sales_contract import SalesContractUpdated
 from crm_kit.records.moving import Mover, Referrer
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact

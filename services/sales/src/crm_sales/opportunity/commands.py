@@ -4,7 +4,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
+from crm_contracts.sales.opportunity import (
     OpportunityAssigned,
     OpportunityCreated,
     OpportunityDeleted,

@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import LossReason, OpportunityLost
+from crm_contracts.sales.choices import LossReason
+from crm_contracts.sales.opportunity import OpportunityLost
 from crm_kit.errors import InvalidValue
 from crm_kit.records.references import added, refer_all
 from crm_kit.work.uow import UnitOfWork

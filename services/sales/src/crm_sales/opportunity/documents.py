@@ -3,7 +3,9 @@
 from sqlalchemy import select
 
 from crm_contracts.catalogue import Event
-from crm_contracts.sales import InvoiceUpdated, OrderUpdated, QuoteUpdated
+from crm_contracts.sales.invoice import InvoiceUpdated
+from crm_contracts.sales.order import OrderUpdated
+from crm_contracts.sales.quote import QuoteUpdated
 from crm_kit.store.record import stored_columns
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.model import SalesDocument

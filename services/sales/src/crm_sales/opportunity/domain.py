@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from crm_contracts.money import Money
-from crm_contracts.sales import EstimatedValueSource, Tier
+from crm_contracts.sales.choices import EstimatedValueSource, Tier
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from crm_contracts.sales import EstimatedValueSource, LossReason, OpportunityCreated, OpportunityStatus
+from crm_contracts.sales.choices import EstimatedValueSource, LossReason, OpportunityStatus
+from crm_contracts.sales.opportunity import OpportunityCreated
 from crm_contracts.types import Date, UtcDatetime
 from crm_kit.errors import InvalidValue
 from crm_kit.importing.importer import Importer

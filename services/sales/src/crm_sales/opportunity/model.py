@@ -12,16 +12,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import (
-    CloseOutcome,
-    EstimatedValueSource,
-    LeadSource,
-    OpportunityClose,
-    OpportunityRecord,
-    PricedLine,
-    Rating,
-    StageVisit,
-)
+from crm_contracts.sales.choices import CloseOutcome, EstimatedValueSource, LeadSource, Rating
+from crm_contracts.sales.opportunity import OpportunityClose, OpportunityRecord, StageVisit
+from crm_contracts.sales.pricing import PricedLine
 from crm_contracts.types import utc_text
 from crm_kit.store.columns import (
     PercentType,

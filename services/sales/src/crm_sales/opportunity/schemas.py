@@ -4,14 +4,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from crm_contracts.sales import (
-    EstimatedValueSource,
-    LeadSource,
-    LossReason,
-    OpportunityRecord,
-    OpportunityStatus,
-    Rating,
-)
+from crm_contracts.sales.choices import EstimatedValueSource, LeadSource, LossReason, OpportunityStatus, Rating
+from crm_contracts.sales.opportunity import OpportunityRecord
 from crm_contracts.types import (
     Date,
     Flag,

@@ -5,15 +5,11 @@ from uuid import UUID
 from sqlalchemy import literal, select
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
-    AccountUpdated,
-    ContactUpdated,
-    CustomerCreation,
-    CustomerType,
-    LeadUpdated,
-    OpportunityWon,
-    Tier,
-)
+from crm_contracts.sales.account import AccountUpdated
+from crm_contracts.sales.choices import CustomerCreation, CustomerType, Tier
+from crm_contracts.sales.contact import ContactUpdated
+from crm_contracts.sales.lead import LeadUpdated
+from crm_contracts.sales.opportunity import OpportunityWon
 from crm_kit.errors import DomainError
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account

@@ -4,7 +4,7 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
+from crm_contracts.sales.order import (
     OrderAssigned,
     OrderCanceled,
     OrderCreated,

@@ -5,7 +5,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import OrderCreated, QuoteUpdated
+from crm_contracts.sales.order import OrderCreated
+from crm_contracts.sales.quote import QuoteUpdated
 from crm_kit.errors import DomainError
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork

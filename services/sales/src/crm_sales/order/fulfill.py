@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import LineQuantity, OrderFulfilled, OrderPartiallyFulfilled
+from crm_contracts.sales.order import LineQuantity, OrderFulfilled, OrderPartiallyFulfilled
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.parts import take_part
 from crm_sales.order.model import Order

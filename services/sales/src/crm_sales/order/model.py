@@ -11,7 +11,8 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import OrderLine, OrderRecord, PricedLine
+from crm_contracts.sales.order import OrderLine, OrderRecord
+from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError
 from crm_kit.store.columns import search_column, sorted_indexes
 from crm_sales.db import Base

@@ -3,7 +3,8 @@
 from collections.abc import Set
 from typing import Any
 
-from crm_contracts.sales import OrderLine, PricedLine
+from crm_contracts.sales.order import OrderLine
+from crm_contracts.sales.pricing import PricedLine
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.pricing import pin, price_changes
 from crm_sales.order.model import Order

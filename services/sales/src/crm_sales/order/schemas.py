@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import MAX_LINES, LineQuantity, OrderRecord
+from crm_contracts.sales.order import LineQuantity, OrderRecord
+from crm_contracts.sales.pricing import MAX_LINES
 from crm_contracts.types import CurrencyCode, Date, Flag, Maybe, ShortText
 from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerShown

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import PriceListRecord
+from crm_contracts.sales.price_list import PriceListRecord
 from crm_kit.errors import InvalidValue
 from crm_kit.store.columns import search_column, sorted_indexes
 from crm_kit.store.record import Record, Stateful

@@ -9,8 +9,8 @@ from sqlalchemy import Uuid, and_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_contracts.money import Money
-from crm_contracts.sales import PricingMethod
-from crm_contracts.sales import VolumeBreak as BreakShape
+from crm_contracts.sales.choices import PricingMethod
+from crm_contracts.sales.price_list_item import VolumeBreak as BreakShape
 from crm_kit.store.record import stored_columns
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import PriceListRecord
+from crm_contracts.sales.price_list import PriceListRecord
 from crm_contracts.types import CurrencyCode, Date, LongText, Maybe, ShortText
 from crm_kit.records.patch import Patch, optional
 

@@ -9,13 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
+from crm_contracts.sales.choices import PricingMethod, ProductStatus, ProductStructure
+from crm_contracts.sales.price_list_item import (
     PriceListItemCreated,
     PriceListItemDeleted,
     PriceListItemUpdated,
-    PricingMethod,
-    ProductStatus,
-    ProductStructure,
     VolumeBreak,
 )
 from crm_kit.errors import InactiveReference, InvalidValue

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from crm_contracts.money import Money, MoneyError
-from crm_contracts.sales import PricingMethod, VolumeBreak
+from crm_contracts.sales.choices import PricingMethod
+from crm_contracts.sales.price_list_item import VolumeBreak
 from crm_kit.errors import InvalidValue
 from crm_sales.pricing.domain import percent_of
 

@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import PriceListItemRecord, PricingMethod
+from crm_contracts.sales.choices import PricingMethod
+from crm_contracts.sales.price_list_item import PriceListItemRecord
 from crm_kit.store.columns import PercentType, money_columns, text_enum
 from crm_kit.store.record import Record
 from crm_sales.db import Base

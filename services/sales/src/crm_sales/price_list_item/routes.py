@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from crm_contracts.sales import PriceListItemRecord
+from crm_contracts.sales.price_list_item import PriceListItemRecord
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import PricingMethod, VolumeBreaks
+from crm_contracts.sales.choices import PricingMethod
+from crm_contracts.sales.price_list_item import VolumeBreaks
 from crm_contracts.types import NonNegativeMoney, PricePercent
 from crm_kit.records.patch import Patch
 

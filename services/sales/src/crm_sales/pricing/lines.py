@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from crm_contracts.money import Money
-from crm_contracts.sales import PricedLine
+from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import InvalidValue, UnknownReference
 from crm_kit.store.record import new_id
 from crm_kit.work.calendar import today

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import PricedLine
+from crm_contracts.sales.pricing import PricedLine
 from crm_kit.store.columns import PercentType, money_columns
 from crm_sales.pricing.domain import LinePrice, totals
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import MAX_LINES
+from crm_contracts.sales.pricing import MAX_LINES
 from crm_contracts.types import Flag, Maybe, NonNegativeMoney, Percent, Quantity, ShortText
 
 

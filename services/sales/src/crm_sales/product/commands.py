@@ -5,14 +5,13 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, select
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
-    PricingMethod,
+from crm_contracts.sales.choices import PricingMethod, ProductStructure
+from crm_contracts.sales.product import (
     ProductActivated,
     ProductCreated,
     ProductDeleted,
     ProductRetired,
     ProductRevised,
-    ProductStructure,
     ProductUpdated,
 )
 from crm_kit.errors import DomainError, InactiveReference, InvalidValue

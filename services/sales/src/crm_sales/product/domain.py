@@ -3,7 +3,7 @@
 from datetime import date
 
 from crm_contracts.money import Money
-from crm_contracts.sales import ProductStatus, ProductStructure
+from crm_contracts.sales.choices import ProductStatus, ProductStructure
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 

@@ -10,7 +10,8 @@ from sqlalchemy import ForeignKey, Index, Numeric, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import ProductRecord, ProductStructure, ProductType
+from crm_contracts.sales.choices import ProductStructure, ProductType
+from crm_contracts.sales.product import ProductRecord
 from crm_kit.errors import InvalidValue
 from crm_kit.store.columns import (
     PercentType,

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import ProductRecord, ProductStructure, ProductType
+from crm_contracts.sales.choices import ProductStructure, ProductType
+from crm_contracts.sales.product import ProductRecord
 from crm_contracts.types import Date, Decimals, LongText, Maybe, NonNegativeMoney, Percent, ShortText
 from crm_kit.records.patch import Patch, optional
 

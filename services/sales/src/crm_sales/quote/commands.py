@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
+from crm_contracts.sales.quote import (
     QuoteActivated,
     QuoteAssigned,
     QuoteCanceled,

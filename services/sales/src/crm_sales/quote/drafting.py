@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import QuoteCreated, QuoteRevised
+from crm_contracts.sales.quote import QuoteCreated, QuoteRevised
 from crm_kit.records.patching import require_status
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork

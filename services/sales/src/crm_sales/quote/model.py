@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import QuoteRecord
+from crm_contracts.sales.quote import QuoteRecord
 from crm_kit.store.columns import search_column, sorted_indexes
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes

@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
-from crm_contracts.sales import QuoteRecord
+from crm_contracts.sales.quote import QuoteRecord
 from crm_contracts.types import CurrencyCode, Date, Maybe, ShortText
 from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerShown

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, literal_column, select
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import (
+from crm_contracts.sales.sales_contract import (
     SalesContractActivated,
     SalesContractAssigned,
     SalesContractCreated,

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
-from crm_contracts.sales import SalesContractRecord
+from crm_contracts.sales.sales_contract import SalesContractRecord
 from crm_kit.store.columns import money_columns, search_column, sorted_indexes
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes

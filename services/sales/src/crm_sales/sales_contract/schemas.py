@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import SalesContractRecord
+from crm_contracts.sales.sales_contract import SalesContractRecord
 from crm_contracts.types import Date, Ids, LongText, Maybe, NonNegativeMoney, ShortText
 from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerInput, CustomerShown

@@ -9,7 +9,8 @@ from sqlalchemy import CheckConstraint, Index, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import LiteratureType, SalesLiteratureRecord
+from crm_contracts.sales.choices import LiteratureType
+from crm_contracts.sales.sales_literature import SalesLiteratureRecord
 from crm_kit.store.columns import search_column, sorted_indexes, text_enum
 from crm_kit.store.record import Record, Stateful
 from crm_sales.db import Base

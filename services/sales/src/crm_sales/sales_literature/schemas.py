@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.sales import LiteratureType, SalesLiteratureRecord
+from crm_contracts.sales.choices import LiteratureType
+from crm_contracts.sales.sales_literature import SalesLiteratureRecord
 from crm_contracts.types import Date, Ids, LongText, Maybe, ShortText, Url
 from crm_kit.records.patch import Patch, optional
 

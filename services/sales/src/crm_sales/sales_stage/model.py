@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import SalesStageRecord
+from crm_contracts.sales.reference import SalesStageRecord
 from crm_kit.store.columns import PercentType
 from crm_kit.store.record import Record
 from crm_sales.db import Base

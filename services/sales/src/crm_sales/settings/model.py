@@ -6,7 +6,8 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import CustomerCreation, SalesSettingsRecord
+from crm_contracts.sales.choices import CustomerCreation
+from crm_contracts.sales.reference import SalesSettingsRecord
 from crm_kit.store.columns import text_enum
 from crm_kit.store.record import Record
 from crm_sales.db import Base

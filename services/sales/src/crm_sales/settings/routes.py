@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import SalesSettingsRecord, SalesSettingsUpdated
+from crm_contracts.sales.reference import SalesSettingsRecord, SalesSettingsUpdated
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history

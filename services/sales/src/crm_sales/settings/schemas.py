@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict
 
-from crm_contracts.sales import CustomerCreation
+from crm_contracts.sales.choices import CustomerCreation
 from crm_kit.records.patch import Patch, optional
 
 

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales import CustomerType
-from crm_contracts.service import (
+from crm_contracts.sales.choices import CustomerType
+from crm_contracts.service.case import (
     CaseAssigned,
     CaseCanceled,
     CaseCreated,

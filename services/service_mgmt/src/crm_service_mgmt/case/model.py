@@ -10,8 +10,9 @@ from sqlalchemy import Computed, Index, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales import CustomerType
-from crm_contracts.service import CaseOrigin, CasePriority, CaseRecord, CaseResolution, CaseType, Severity
+from crm_contracts.sales.choices import CustomerType
+from crm_contracts.service.case import CaseRecord, CaseResolution
+from crm_contracts.service.choices import CaseOrigin, CasePriority, CaseType, Severity
 from crm_kit.store.columns import (
     reference_indexes,
     search_column,

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_contracts.service import CaseCustomer, CaseOrigin, CasePriority, CaseRecord, CaseType, ResolutionKind, Severity
+from crm_contracts.service.case import CaseCustomer, CaseRecord
+from crm_contracts.service.choices import CaseOrigin, CasePriority, CaseType, ResolutionKind, Severity
 from crm_contracts.types import Count, HiddenMark, LongText, Maybe, RefInput, ShortText
 from crm_kit.records.patch import Patch, optional
 

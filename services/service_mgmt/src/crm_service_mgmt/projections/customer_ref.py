@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from crm_contracts.sales import ACCOUNT, CONTACT
+from crm_contracts.sales.account import ACCOUNT
+from crm_contracts.sales.contact import CONTACT
 from crm_kit.copies.referring import RecordCopy, find_copies, names_in, record_told, require_reference
 from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.db import Base
