@@ -10,12 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crm_activities.projections.names import NAMELESS, NAMES
 from crm_activities.projections.record_ref import RecordRef, refer_to_any
-from crm_contracts.catalogue import all_entities, all_events
+from crm_contracts.catalogue import all_events
 from crm_contracts.sales.account import AccountCreated, AccountDeactivated
 from crm_contracts.sales.contact import ContactCreated, ContactMerged, ContactSnapshot
-from crm_contracts.sales.lead import LeadAssigned, LeadCreated, LeadDeleted, LeadMerged, LeadSnapshot, LeadUpdated
+from crm_contracts.sales.lead import LEAD, LeadAssigned, LeadCreated, LeadDeleted, LeadMerged, LeadSnapshot, LeadUpdated
 from crm_contracts.sales.opportunity import OpportunityCreated
 from crm_contracts.sales.reference import ExchangeRateCreated
 from crm_contracts.samples import sample
@@ -36,14 +35,10 @@ from crm_kit.work.uow import UnitOfWork
 Stories = Callable[..., Any]
 
 
-def test_every_entity_of_the_catalogue_has_a_name() -> None:
-    assert {entity.name for entity in all_entities()} <= set(NAMES) | NAMELESS
-
-
 @pytest.mark.parametrize("event", all_events(), ids=lambda event: event.type)
 def test_every_published_record_is_named_by_its_rule(event: Any) -> None:
-    if event.entity.name not in NAMELESS:
-        assert NAMES[event.entity.name](sample(event)["data"]["record"])
+    if not event.entity.announcement:
+        assert event.entity.name_of(sample(event)["data"]["record"])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +50,7 @@ def test_every_published_record_is_named_by_its_rule(event: Any) -> None:
     ],
 )
 def test_a_lead_is_called_by_its_person_or_company(record: dict[str, Any], name: str) -> None:
-    assert NAMES["lead"](record) == name
+    assert LEAD.name_of(record) == name
 
 
 async def test_records_of_every_service_leave_one_row_each(story: Stories, hear: Any, rows: Any) -> None:

@@ -3,8 +3,7 @@
 from crm_activities.follow_up.commands import follow_up
 from crm_activities.merging import move_activities
 from crm_activities.projections.link import forget_links, keep_links
-from crm_activities.projections.names import NAMELESS
-from crm_activities.projections.record_ref import REFS, RecordRef
+from crm_activities.projections.record_ref import RecordRef
 from crm_activities.projections.timeline_event import TimelineEvent, keep_timeline
 from crm_contracts.catalogue import all_entities, happenings
 from crm_contracts.sales.account import ACCOUNT, AccountMerged
@@ -14,15 +13,16 @@ from crm_contracts.sales.opportunity import OpportunityWon
 from crm_contracts.service.case import CaseResolved
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
+from crm_kit.copies.referring import record_told
 from crm_kit.events.consumers import Consumers
 
 CONSUMERS = Consumers("activities")
 follow_identity(CONSUMERS, "activities")
 
-FOLLOWED = tuple(entity for entity in all_entities() if entity.name not in NAMELESS)
+FOLLOWED = tuple(entity for entity in all_entities() if not entity.announcement)
 HAPPENINGS = tuple(event for entity in FOLLOWED for event in happenings(entity))
 
-keep_copy(CONSUMERS, "activities.refs", RecordRef, *FOLLOWED, facts=REFS, kind="type")
+keep_copy(CONSUMERS, "activities.refs", RecordRef, *FOLLOWED, facts=record_told, kind="type")
 LINKING = (event for entity in (LEAD, ACCOUNT, CONTACT) for event in happenings(entity))
 CONSUMERS.raw_projection(*LINKING, group="activities.refs")(keep_links)
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)

@@ -1,43 +1,17 @@
-"""Which service answers which path. A new collection is one line here."""
+"""Which service answers which path: an entity's collection is answered by the service that declares it."""
 
 from collections.abc import Mapping
 from typing import Final
 
+from crm_contracts.catalogue import all_entities
+
 PREFIX: Final = "/api/v1/"
 
-UPSTREAM: Final[Mapping[str, str]] = {
-    "leads": "sales",
-    "opportunities": "sales",
-    "accounts": "sales",
-    "contacts": "sales",
-    "competitors": "sales",
-    "products": "sales",
-    "price-lists": "sales",
-    "price-list-items": "sales",
-    "sales-contracts": "sales",
-    "sales-literature": "sales",
-    "quotes": "sales",
-    "orders": "sales",
-    "invoices": "sales",
-    "sales-stages": "sales",
-    "exchange-rates": "sales",
-    "settings/sales": "sales",
-    "goals": "sales",
-    "activities": "activities",
-    "tasks": "activities",
-    "phone-calls": "activities",
-    "follow-up-rules": "activities",
-    "timeline": "activities",
-    "campaigns": "marketing",
-    "cases": "service",
-    "funnel": "insights",
-    "auth": "identity",
-    "users": "identity",
-    "teams": "identity",
-    "business-units": "identity",
-    "security-roles": "identity",
-    "api-clients": "identity",
-    "settings/organization": "identity",
+OF_NO_ENTITY: Final = {"activities": "activities", "timeline": "activities", "funnel": "insights", "auth": "identity"}
+"""Paths that show no entity's own records, and the service that answers them."""
+
+UPSTREAM: Final[Mapping[str, str]] = OF_NO_ENTITY | {
+    entity.collection: entity.service for entity in all_entities() if not entity.announcement
 }
 """The first segment after the prefix (``settings``: the first two) and the service that owns it."""
 

@@ -4,7 +4,8 @@ An event is declared once, by its publisher, in the module named after the servi
 it is for ever, a class name is not.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -38,16 +39,46 @@ class ContentChange(Shape):
 Change = ValueChange | ContentChange
 
 
+Raw = Mapping[str, Any]
+"""A record as its event carries it."""
+Naming = str | Callable[[Raw], str | None]
+"""The field that holds a record's name, or what makes the name of its fields."""
+
+
+def called(name: str) -> Callable[[Raw], str | None]:
+    """The naming of records that are all called the same."""
+    return lambda _: name
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What a record type is called and who publishes it."""
+    """The one declaration of a record type. What lists entities follows from it: paths, references, titles, privileges."""
 
     service: str
+    """Who owns its records and publishes their events."""
     name: str
+    """Singular, as in events, references and privileges."""
     collection: str
+    """Where its records are found below `/api/v1/`."""
     record: type[RecordModel]
     owned: bool
     """Whether its records have an owner, and events their `ownerid`."""
+    named: Naming = "name"
+    """What a record is called where others refer to it."""
+    label: str | None = None
+    """How people call it, where that is not its name."""
+    kinds: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """How people call records by their field `kind`, where that differs from the label."""
+    announcement: bool = False
+    """True for a record in form only: no path shows it and nothing refers to it."""
+
+    def name_of(self, record: Raw) -> str | None:
+        """The name of a record, given as an event carries it."""
+        return record.get(self.named) if isinstance(self.named, str) else self.named(record)
+
+    def label_of(self, kind: str | None = None) -> str:
+        """How people call a record, or one of this kind: `Deal`, `Credit note`."""
+        return self.kinds.get(kind or "") or self.label or self.name.replace("_", " ").capitalize()
 
 
 class Event(BaseModel):
@@ -57,6 +88,12 @@ class Event(BaseModel):
 
     type: ClassVar[str]
     entity: ClassVar[Entity]
+    phrase: ClassVar[str | None] = None
+    """How people say what happened, where it is not the fact's own word: `put on hold`."""
+    timeline: ClassVar[tuple[str, ...]] = ()
+    """Facts that a timeline keeps and shows. Free text and names of people are never among them."""
+    headline: ClassVar[str | None] = None
+    """The one of them that belongs into the title: an amount or a word."""
 
     record: RecordModel
     changed: dict[str, Change] = Field(
@@ -134,3 +171,11 @@ def all_entities() -> tuple[Entity, ...]:
 def entity_for(name: str) -> Entity | None:
     """The entity with this singular name (`lead`), or None."""
     return next((entity for entity in all_entities() if entity.name == name), None)
+
+
+def entity_named(name: str) -> Entity:
+    """The entity with this singular name. Raises LookupError for a name that is declared nowhere."""
+    entity = entity_for(name)
+    if entity is None:
+        raise LookupError(f"no entity is called {name}")
+    return entity

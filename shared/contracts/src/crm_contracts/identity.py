@@ -112,13 +112,23 @@ SECURITY_ROLE = Entity(
     service="identity", name="security_role", collection="security-roles", record=SecurityRoleRecord, owned=False
 )
 API_CLIENT = Entity(
-    service="identity", name="api_client", collection="api-clients", record=ApiClientRecord, owned=False
+    service="identity",
+    name="api_client",
+    collection="api-clients",
+    record=ApiClientRecord,
+    owned=False,
+    label="API client",
 )
 ORGANIZATION = Entity(
     service="identity", name="organization", collection="settings/organization", record=OrganizationRecord, owned=False
 )
 ACCESS_CHANGE = Entity(
-    service="identity", name="access_change", collection="access-changes", record=AccessChangeRecord, owned=False
+    service="identity",
+    name="access_change",
+    collection="access-changes",
+    record=AccessChangeRecord,
+    owned=False,
+    announcement=True,
 )
 
 

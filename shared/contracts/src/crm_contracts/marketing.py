@@ -117,12 +117,14 @@ class CampaignReadied(CampaignEvent):
     """A campaign is planned and waits for its launch."""
 
     type: ClassVar[str] = "crm.marketing.campaign.readied.v1"
+    phrase = "is ready"
 
 
 class CampaignLaunched(CampaignEvent):
     """A campaign was launched."""
 
     type: ClassVar[str] = "crm.marketing.campaign.launched.v1"
+    timeline = ("actual_start",)
     actual_start: Date = Field(description="Day of the launch, in the organisation's time zone.")
 
 
@@ -142,6 +144,7 @@ class CampaignCompleted(CampaignEvent):
     """A campaign was completed."""
 
     type: ClassVar[str] = "crm.marketing.campaign.completed.v1"
+    timeline = ("actual_end",)
     actual_end: Date = Field(description="Day of the end, in the organisation's time zone.")
 
 
@@ -149,6 +152,7 @@ class CampaignCanceled(CampaignEvent):
     """A campaign was canceled, before or after its launch."""
 
     type: ClassVar[str] = "crm.marketing.campaign.canceled.v1"
+    timeline = ("actual_end",)
     actual_end: Date = Field(description="Day it was canceled, in the organisation's time zone.")
 
 

@@ -8,7 +8,6 @@ from sqlalchemy import select
 from crm_activities.follow_up.domain import due_at, holds, require_filter, subject_of
 from crm_activities.follow_up.model import FollowUpRule
 from crm_activities.follow_up.schemas import FollowUpRuleCreate, FollowUpRuleUpdate
-from crm_activities.projections.names import NAMES
 from crm_activities.task.model import Task
 from crm_contracts.access import Privilege
 from crm_contracts.activities.activity import Priority
@@ -47,7 +46,7 @@ async def follow_up(event: OpportunityWon | CaseResolved, uow: UnitOfWork) -> No
     group sees to that."""
     envelope, about = envelope_of(event), event.record
     said = envelope.data["record"]
-    name = NAMES[event.entity.name](said)
+    name = event.entity.name_of(said)
     rules = select(FollowUpRule.__table__).where(FollowUpRule.event_type == envelope.type, FollowUpRule.active)
     for rule in (await uow.execute(rules.order_by(FollowUpRule.id))).all():
         condition = require_filter(rule.event_type, rule.filter)

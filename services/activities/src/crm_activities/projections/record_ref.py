@@ -4,9 +4,8 @@ from collections.abc import Mapping, Set
 from uuid import UUID
 
 from crm_activities.db import Base
-from crm_activities.projections.names import NAMES
 from crm_contracts.types import RefInput
-from crm_kit.copies.referring import RecordCopy, find_copies, names_in, record_told, require_reference
+from crm_kit.copies.referring import RecordCopy, find_copies, names_in, require_reference
 from crm_kit.work.uow import UnitOfWork
 
 
@@ -15,9 +14,6 @@ class RecordRef(RecordCopy, Base):
 
     __tablename__ = "record_ref"
 
-
-REFS = record_told(NAMES)
-"""Nothing of a record but what references show and access needs."""
 
 names_of = names_in(RecordRef)
 

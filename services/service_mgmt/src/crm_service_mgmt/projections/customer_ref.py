@@ -2,9 +2,7 @@
 
 from uuid import UUID
 
-from crm_contracts.sales.account import ACCOUNT
-from crm_contracts.sales.contact import CONTACT
-from crm_kit.copies.referring import RecordCopy, find_copies, names_in, record_told, require_reference
+from crm_kit.copies.referring import RecordCopy, find_copies, names_in, require_reference
 from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.db import Base
 
@@ -14,10 +12,6 @@ class CustomerRef(RecordCopy, Base):
 
     __tablename__ = "customer_ref"
 
-
-CUSTOMERS = record_told(
-    {ACCOUNT.name: lambda record: record.get("name"), CONTACT.name: lambda record: record.get("full_name")}
-)
 
 names_of = names_in(CustomerRef)
 

@@ -29,7 +29,12 @@ class FollowUpRuleRecord(RecordModel):
 
 
 FOLLOW_UP_RULE = Entity(
-    service="activities", name="follow_up_rule", collection="follow-up-rules", record=FollowUpRuleRecord, owned=False
+    service="activities",
+    name="follow_up_rule",
+    collection="follow-up-rules",
+    record=FollowUpRuleRecord,
+    owned=False,
+    named="subject",
 )
 
 

@@ -67,7 +67,12 @@ class PhoneCallRecord(ActivityRecord):
 
 
 PHONE_CALL = Entity(
-    service="activities", name="phone_call", collection="phone-calls", record=PhoneCallRecord, owned=True
+    service="activities",
+    name="phone_call",
+    collection="phone-calls",
+    record=PhoneCallRecord,
+    owned=True,
+    named="subject",
 )
 
 
@@ -108,6 +113,8 @@ class PhoneCallCompleted(PhoneCallEvent):
     """A phone call was made or received."""
 
     type: ClassVar[str] = "crm.activities.phone_call.completed.v1"
+    timeline = ("reason", "completed_at")
+    headline = "reason"
     reason: Open[CallReason] = Field(description="How it was completed: the status reason.")
     completed_at: UtcDatetime = Field(description="When it was completed.")
 
@@ -128,6 +135,7 @@ class PhoneCallRescheduled(PhoneCallEvent):
     """The planned time of a phone call changed."""
 
     type: ClassVar[str] = "crm.activities.phone_call.rescheduled.v1"
+    timeline = ("old_due_at", "new_due_at")
     old_due_at: UtcDatetime | None = Field(description="Planned time before.")
     new_due_at: UtcDatetime | None = Field(description="Planned time now.")
 
@@ -136,6 +144,8 @@ class PhoneCallReminderDue(PhoneCallEvent):
     """The reminder of a phone call is due."""
 
     type: ClassVar[str] = "crm.activities.phone_call.reminder_due.v1"
+    phrase = "reminder"
+    timeline = ("remind_at",)
     remind_at: UtcDatetime = Field(description="Time of the reminder.")
 
 

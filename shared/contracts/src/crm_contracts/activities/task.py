@@ -40,7 +40,7 @@ class TaskRecord(ActivityRecord):
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
 
-TASK = Entity(service="activities", name="task", collection="tasks", record=TaskRecord, owned=True)
+TASK = Entity(service="activities", name="task", collection="tasks", record=TaskRecord, owned=True, named="subject")
 
 
 class TaskEvent(Event):
@@ -86,6 +86,7 @@ class TaskWaiting(TaskEvent):
     """A task waits for somebody else."""
 
     type: ClassVar[str] = "crm.activities.task.waiting.v1"
+    phrase = "waits for somebody else"
 
 
 class TaskDeferred(TaskEvent):
@@ -98,6 +99,7 @@ class TaskCompleted(TaskEvent):
     """A task was done."""
 
     type: ClassVar[str] = "crm.activities.task.completed.v1"
+    timeline = ("completed_at",)
     completed_at: UtcDatetime = Field(description="When it was done.")
 
 
@@ -117,6 +119,7 @@ class TaskRescheduled(TaskEvent):
     """The due time of a task changed."""
 
     type: ClassVar[str] = "crm.activities.task.rescheduled.v1"
+    timeline = ("old_due_at", "new_due_at")
     old_due_at: UtcDatetime | None = Field(description="Due time before.")
     new_due_at: UtcDatetime | None = Field(description="Due time now.")
 
@@ -125,6 +128,8 @@ class TaskReminderDue(TaskEvent):
     """The reminder of a task is due."""
 
     type: ClassVar[str] = "crm.activities.task.reminder_due.v1"
+    phrase = "reminder"
+    timeline = ("remind_at",)
     remind_at: UtcDatetime = Field(description="Time of the reminder.")
 
 

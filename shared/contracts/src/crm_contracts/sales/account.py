@@ -112,6 +112,7 @@ class AccountMerged(AccountEvent):
     record that referred to the merged account and now refers to the survivor."""
 
     type: ClassVar[str] = "crm.sales.account.merged.v1"
+    timeline = ("survivor_id",)
     survivor_id: UUID = Field(description="Account that it was merged into.")
 
 

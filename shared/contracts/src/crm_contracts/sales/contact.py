@@ -41,7 +41,9 @@ class ContactRecord(OwnedRecord):
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
 
-CONTACT = Entity(service="sales", name="contact", collection="contacts", record=ContactRecord, owned=True)
+CONTACT = Entity(
+    service="sales", name="contact", collection="contacts", record=ContactRecord, owned=True, named="full_name"
+)
 
 
 class ContactEvent(Event):
@@ -95,6 +97,7 @@ class ContactMerged(ContactEvent):
     record that referred to the merged contact and now refers to the survivor."""
 
     type: ClassVar[str] = "crm.sales.contact.merged.v1"
+    timeline = ("survivor_id",)
     survivor_id: UUID = Field(description="Contact that it was merged into.")
 
 

@@ -97,6 +97,7 @@ class GoalClosed(GoalEvent):
     """A goal was closed. The value reached at this moment is kept."""
 
     type: ClassVar[str] = "crm.sales.goal.closed.v1"
+    timeline = ("final_actual", "final_actual_count", "closed_at")
     final_actual: NonNegativeMoney | None = Field(
         description="What was reached, in base currency; null unless `metric` is `won_amount`."
     )

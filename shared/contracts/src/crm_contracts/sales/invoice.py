@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from crm_contracts.catalogue import Entity, Event
+from crm_contracts.catalogue import Entity, Event, Raw
 from crm_contracts.money import Money
 from crm_contracts.records import Owner
 from crm_contracts.types import (
@@ -112,7 +112,20 @@ class InvoiceRecord(PricedRecord):
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
 
-INVOICE = Entity(service="sales", name="invoice", collection="invoices", record=InvoiceRecord, owned=True)
+def _name(record: Raw) -> str | None:
+    """The number, or the name while it has none."""
+    return record.get("number") or record.get("name")
+
+
+INVOICE = Entity(
+    service="sales",
+    name="invoice",
+    collection="invoices",
+    record=InvoiceRecord,
+    owned=True,
+    named=_name,
+    kinds={"credit_note": "Credit note"},
+)
 
 
 class InvoiceEvent(Event):
@@ -153,6 +166,8 @@ class InvoiceIssued(InvoiceEvent):
     at once."""
 
     type: ClassVar[str] = "crm.sales.invoice.issued.v1"
+    timeline = ("total", "issue_date", "due_date")
+    headline = "total"
     total: NonNegativeMoney = Field(description="Total of the invoice.")
     total_base: Money = Field(description="The same in base currency.")
     issue_date: Date = Field(description="Day it was issued, in the organisation's time zone.")
@@ -163,6 +178,8 @@ class InvoicePartiallyPaid(InvoiceEvent):
     """A payment was received, or paid back for a credit note, and an amount is left."""
 
     type: ClassVar[str] = "crm.sales.invoice.partially_paid.v1"
+    timeline = ("amount", "method", "paid_at")
+    headline = "amount"
     amount: NonNegativeMoney = Field(description="What was paid this time.")
     amount_base: Money = Field(description="The same in base currency at the invoice's rate.")
     method: Open[PaymentMethod] = Field(description="How it was paid.")
@@ -173,6 +190,8 @@ class InvoicePaid(InvoiceEvent):
     """An invoice was settled by the last payment or by a credit note."""
 
     type: ClassVar[str] = "crm.sales.invoice.paid.v1"
+    timeline = ("amount", "method", "paid_at")
+    headline = "amount"
     amount: NonNegativeMoney | None = Field(description="What was paid this time; null when a credit note settled it.")
     amount_base: Money | None = Field(description="The same in base currency at the invoice's rate.")
     method: Open[PaymentMethod] | None = Field(description="How it was paid; null when a credit note settled it.")
@@ -183,6 +202,8 @@ class InvoiceOverdue(InvoiceEvent):
     """The due date has passed and an amount is left to pay. This event is published once."""
 
     type: ClassVar[str] = "crm.sales.invoice.overdue.v1"
+    timeline = ("balance", "due_date", "overdue_at")
+    headline = "balance"
     balance: NonNegativeMoney = Field(description="What is left to pay.")
     balance_base: Money = Field(description="The same in base currency.")
     due_date: Date = Field(description="Day until which it was to be paid.")
@@ -193,6 +214,7 @@ class InvoiceCanceled(InvoiceEvent):
     """An invoice was canceled before any payment or credit. An issued invoice keeps its number."""
 
     type: ClassVar[str] = "crm.sales.invoice.canceled.v1"
+    timeline = ("canceled_at",)
     canceled_at: UtcDatetime = Field(description="When it was canceled.")
 
 

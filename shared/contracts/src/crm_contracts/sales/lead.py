@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from crm_contracts.catalogue import Entity, Event
+from crm_contracts.catalogue import Entity, Event, Raw
 from crm_contracts.money import Money
 from crm_contracts.records import OwnedRecord, Owner
 from crm_contracts.types import (
@@ -82,7 +82,13 @@ class LeadRecord(OwnedRecord):
     disqualified_at: UtcDatetime | None = Field(description="When it was last disqualified; read-only.")
 
 
-LEAD = Entity(service="sales", name="lead", collection="leads", record=LeadRecord, owned=True)
+def _name(record: Raw) -> str | None:
+    """The person, else the company, else the topic (Dataverse: a lead's primary name is its full name)."""
+    person = " ".join(part for part in (record.get("first_name"), record.get("last_name")) if part)
+    return person or record.get("company_name") or record.get("topic")
+
+
+LEAD = Entity(service="sales", name="lead", collection="leads", record=LeadRecord, owned=True, named=_name)
 
 
 class LeadEvent(Event):
@@ -128,6 +134,7 @@ class LeadQualified(LeadEvent):
     """A lead was qualified. It is linked to the records that were created or found for it."""
 
     type: ClassVar[str] = "crm.sales.lead.qualified.v1"
+    timeline = ("account_id", "contact_id", "opportunity_id", "created")
     account_id: UUID | None = Field(description="Account that the lead is linked to, new or existing.")
     contact_id: UUID | None = Field(description="Contact that the lead is linked to, new or existing.")
     opportunity_id: UUID | None = Field(description="Opportunity the lead is linked to.")
@@ -140,6 +147,8 @@ class LeadDisqualified(LeadEvent):
     """A lead was disqualified."""
 
     type: ClassVar[str] = "crm.sales.lead.disqualified.v1"
+    timeline = ("reason",)
+    headline = "reason"
     reason: Open[DisqualifyReason] = Field(description="Why.")
 
 
@@ -154,6 +163,7 @@ class LeadMerged(LeadEvent):
     record that referred to the merged lead and now refers to the survivor."""
 
     type: ClassVar[str] = "crm.sales.lead.merged.v1"
+    timeline = ("survivor_id",)
     survivor_id: UUID = Field(description="Lead that it was merged into.")
 
 

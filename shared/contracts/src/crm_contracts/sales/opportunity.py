@@ -129,7 +129,7 @@ class OpportunityRecord(OwnedRecord):
 
 
 OPPORTUNITY = Entity(
-    service="sales", name="opportunity", collection="opportunities", record=OpportunityRecord, owned=True
+    service="sales", name="opportunity", collection="opportunities", record=OpportunityRecord, owned=True, label="Deal"
 )
 
 
@@ -179,6 +179,7 @@ class OpportunityStageChanged(OpportunityEvent):
     """A deal moved to another stage, forwards or backwards."""
 
     type: ClassVar[str] = "crm.sales.opportunity.stage_changed.v1"
+    phrase = "moved to another stage"
     from_stage: StageRef = Field(description="Stage before.")
     to_stage: StageRef = Field(description="Stage now.")
 
@@ -187,6 +188,7 @@ class OpportunityHeld(OpportunityEvent):
     """A deal was put on hold."""
 
     type: ClassVar[str] = "crm.sales.opportunity.held.v1"
+    phrase = "put on hold"
 
 
 class OpportunityResumed(OpportunityEvent):
@@ -199,6 +201,8 @@ class OpportunityWon(OpportunityEvent):
     """A deal was won."""
 
     type: ClassVar[str] = "crm.sales.opportunity.won.v1"
+    timeline = ("actual_value", "won_at")
+    headline = "actual_value"
     actual_value: NonNegativeMoney = Field(description="Value of the won deal, zero or more.")
     actual_value_base: Money = Field(description="The same in base currency.")
     won_at: UtcDatetime = Field(description="When it was won.")
@@ -208,6 +212,8 @@ class OpportunityLost(OpportunityEvent):
     """A deal was lost."""
 
     type: ClassVar[str] = "crm.sales.opportunity.lost.v1"
+    timeline = ("reason", "competitor_id", "lost_at")
+    headline = "reason"
     reason: Open[LossReason] = Field(description="Why.")
     competitor_id: UUID | None = Field(description="Competitor that won it instead.")
     note: LongText | None = Field(description="Free text, at most 32,000 characters.")

@@ -112,6 +112,8 @@ class OrderSubmitted(OrderEvent):
     """An order was submitted. It can be delivered and billed, and can no longer be edited."""
 
     type: ClassVar[str] = "crm.sales.order.submitted.v1"
+    timeline = ("total", "submitted_at")
+    headline = "total"
     total: NonNegativeMoney = Field(description="What the customer pays.")
     total_base: Money = Field(description="The same in base currency.")
     submitted_at: UtcDatetime = Field(description="When it was submitted.")
@@ -121,6 +123,7 @@ class OrderFulfilled(OrderEvent):
     """An order was delivered completely."""
 
     type: ClassVar[str] = "crm.sales.order.fulfilled.v1"
+    timeline = ("fulfilled_at",)
     shipped: list[LineQuantity] = Field(description="What was delivered this time.")
     fulfilled_at: UtcDatetime = Field(description="When it was delivered.")
 
@@ -136,6 +139,7 @@ class OrderInvoiced(OrderEvent):
     """An order is completely invoiced. If only part of it is invoiced, the event is `updated`."""
 
     type: ClassVar[str] = "crm.sales.order.invoiced.v1"
+    timeline = ("invoice_id",)
     invoice_id: UUID = Field(description="The invoice with the rest of it, a draft at first.")
 
 
@@ -143,6 +147,7 @@ class OrderCanceled(OrderEvent):
     """An order was canceled before any of it was billed."""
 
     type: ClassVar[str] = "crm.sales.order.canceled.v1"
+    timeline = ("canceled_at",)
     canceled_at: UtcDatetime = Field(description="When it was canceled.")
 
 

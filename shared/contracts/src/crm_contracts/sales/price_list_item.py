@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from crm_contracts.catalogue import Entity, Event
+from crm_contracts.catalogue import Entity, Event, called
 from crm_contracts.money import Money
 from crm_contracts.records import RecordModel
 from crm_contracts.types import CurrencyCode, NonNegativeMoney, Open, Percent, PricePercent, Quantity, Rate, Shape
@@ -57,7 +57,12 @@ class PriceListItemRecord(RecordModel):
 
 
 PRICE_LIST_ITEM = Entity(
-    service="sales", name="price_list_item", collection="price-list-items", record=PriceListItemRecord, owned=False
+    service="sales",
+    name="price_list_item",
+    collection="price-list-items",
+    record=PriceListItemRecord,
+    owned=False,
+    named=called("Price of a product"),
 )
 
 

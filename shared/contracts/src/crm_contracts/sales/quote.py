@@ -93,6 +93,8 @@ class QuoteActivated(QuoteEvent):
     """A quote was activated. The customer can accept it, and its prices no longer change (Dataverse: active quote)."""
 
     type: ClassVar[str] = "crm.sales.quote.activated.v1"
+    timeline = ("total",)
+    headline = "total"
     total: NonNegativeMoney = Field(description="What the customer is asked to pay.")
     total_base: Money = Field(description="The same in base currency.")
 
@@ -101,6 +103,7 @@ class QuoteRevised(QuoteEvent):
     """A quote was replaced by its next revision, a draft under the same number (Dataverse: ReviseQuote)."""
 
     type: ClassVar[str] = "crm.sales.quote.revised.v1"
+    timeline = ("next_quote_id", "next_revision")
     next_quote_id: UUID = Field(description="Id of the next revision.")
     next_revision: Count = Field(description="Its revision.")
 
@@ -109,6 +112,8 @@ class QuoteWon(QuoteEvent):
     """The customer accepted a quote (Dataverse: WinQuote)."""
 
     type: ClassVar[str] = "crm.sales.quote.won.v1"
+    timeline = ("total", "won_at")
+    headline = "total"
     total: NonNegativeMoney = Field(description="What the customer agreed to pay.")
     total_base: Money = Field(description="The same in base currency.")
     won_at: UtcDatetime = Field(description="When it was accepted.")
@@ -118,6 +123,7 @@ class QuoteLost(QuoteEvent):
     """The customer declined a quote (Dataverse: CloseQuote)."""
 
     type: ClassVar[str] = "crm.sales.quote.lost.v1"
+    timeline = ("lost_at",)
     lost_at: UtcDatetime = Field(description="When it was declined.")
 
 
@@ -125,6 +131,7 @@ class QuoteCanceled(QuoteEvent):
     """A drafted or active quote was withdrawn."""
 
     type: ClassVar[str] = "crm.sales.quote.canceled.v1"
+    timeline = ("canceled_at",)
     canceled_at: UtcDatetime = Field(description="When it was withdrawn.")
 
 
@@ -132,6 +139,7 @@ class QuoteExpired(QuoteEvent):
     """The last day of an active quote has passed in the organisation's time zone."""
 
     type: ClassVar[str] = "crm.sales.quote.expired.v1"
+    timeline = ("expired_at",)
     expired_at: UtcDatetime = Field(description="When the expiry was detected.")
 
 

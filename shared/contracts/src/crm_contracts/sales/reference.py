@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from crm_contracts.catalogue import Entity, Event
+from crm_contracts.catalogue import Entity, Event, called
 from crm_contracts.records import RecordModel
 from crm_contracts.types import Count, CurrencyCode, Date, Open, Percent, Rate, ShortText
 
@@ -37,10 +37,20 @@ SALES_STAGE = Entity(
     service="sales", name="sales_stage", collection="sales-stages", record=SalesStageRecord, owned=False
 )
 EXCHANGE_RATE = Entity(
-    service="sales", name="exchange_rate", collection="exchange-rates", record=ExchangeRateRecord, owned=False
+    service="sales",
+    name="exchange_rate",
+    collection="exchange-rates",
+    record=ExchangeRateRecord,
+    owned=False,
+    named="currency",
 )
 SALES_SETTINGS = Entity(
-    service="sales", name="sales_settings", collection="settings/sales", record=SalesSettingsRecord, owned=False
+    service="sales",
+    name="sales_settings",
+    collection="settings/sales",
+    record=SalesSettingsRecord,
+    owned=False,
+    named=called("Sales settings"),
 )
 
 

@@ -91,6 +91,7 @@ class SalesContractEnded(SalesContractEvent):
     """A contract ended: its last day has passed (the actor is `system:sales`), or a user ended it earlier."""
 
     type: ClassVar[str] = "crm.sales.sales_contract.ended.v1"
+    timeline = ("ended_at",)
     ended_at: UtcDatetime = Field(description="When it ended.")
 
 
@@ -98,6 +99,7 @@ class SalesContractTerminated(SalesContractEvent):
     """A contract was terminated before its end."""
 
     type: ClassVar[str] = "crm.sales.sales_contract.terminated.v1"
+    timeline = ("terminated_at",)
     reason: ShortText = Field(description="Why, 1 to 200 characters.")
     terminated_at: UtcDatetime = Field(description="When it was terminated.")
 

@@ -31,7 +31,12 @@ class SalesLiteratureRecord(RecordModel):
 
 
 SALES_LITERATURE = Entity(
-    service="sales", name="sales_literature", collection="sales-literature", record=SalesLiteratureRecord, owned=False
+    service="sales",
+    name="sales_literature",
+    collection="sales-literature",
+    record=SalesLiteratureRecord,
+    owned=False,
+    named="title",
 )
 
 

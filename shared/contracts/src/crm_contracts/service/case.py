@@ -53,7 +53,7 @@ class CaseRecord(OwnedRecord):
     resolutions: list[CaseResolution] = Field(description="Resolution records, oldest first; read-only.")
 
 
-CASE = Entity(service="service", name="case", collection="cases", record=CaseRecord, owned=True)
+CASE = Entity(service="service", name="case", collection="cases", record=CaseRecord, owned=True, named="title")
 
 
 class CaseEvent(Event):
@@ -93,18 +93,21 @@ class CaseHeld(CaseEvent):
     """A case was put on hold."""
 
     type: ClassVar[str] = "crm.service.case.held.v1"
+    phrase = "put on hold"
 
 
 class CaseWaiting(CaseEvent):
     """A case waits for details from the customer."""
 
     type: ClassVar[str] = "crm.service.case.waiting.v1"
+    phrase = "waits for details"
 
 
 class CaseResearching(CaseEvent):
     """Somebody looks into a case."""
 
     type: ClassVar[str] = "crm.service.case.researching.v1"
+    phrase = "is looked into"
 
 
 class CaseResumed(CaseEvent):
@@ -117,6 +120,7 @@ class CaseEscalated(CaseEvent):
     """A case was escalated. A case can be escalated only once."""
 
     type: ClassVar[str] = "crm.service.case.escalated.v1"
+    timeline = ("escalated_at",)
     escalated_at: UtcDatetime = Field(description="When it was escalated.")
 
 
@@ -124,6 +128,8 @@ class CaseResolved(CaseEvent):
     """A case was resolved."""
 
     type: ClassVar[str] = "crm.service.case.resolved.v1"
+    timeline = ("kind", "minutes", "billable_minutes", "resolved_at")
+    headline = "kind"
     kind: Open[ResolutionKind] = Field(description="How it was resolved: the status reason.")
     resolution: LongText | None = Field(description="What was done, at most 32,000 characters.")
     minutes: Count = Field(description="Time spent, in minutes.")

@@ -8,8 +8,8 @@ from sqlalchemy import String, Text, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_contracts.catalogue import entity_named
 from crm_contracts.envelope import Envelope, parse_type
-from crm_kit.copies.declaring import Facts
 from crm_kit.copies.known import ReferableCopy, reach_told
 from crm_kit.copies.projections import STUB_VERSION
 from crm_kit.copies.survivors import MergeableCopy, merged_reference, survivor_told
@@ -29,21 +29,17 @@ class RecordCopy(MergeableCopy, ReferableCopy):
 C = TypeVar("C", bound=RecordCopy)
 
 
-def record_told(names: Mapping[str, Callable[[Mapping[str, Any]], str | None]]) -> Facts:
-    """The facts of a ``RecordCopy``; ``names`` tells for each entity what its records are called."""
-
-    def facts(envelope: Envelope) -> Mapping[str, Any]:
-        record: Mapping[str, Any] = envelope.data["record"]
-        kind = parse_type(envelope.type).entity
-        return {
-            "type": kind,
-            "name": names[kind](record),
-            **reach_told(envelope),
-            "status": record.get("status"),
-            "merged_into": survivor_told(envelope),
-        }
-
-    return facts
+def record_told(envelope: Envelope) -> Mapping[str, Any]:
+    """The facts of a ``RecordCopy``. What the record is called is declared with its entity."""
+    record: Mapping[str, Any] = envelope.data["record"]
+    kind = parse_type(envelope.type).entity
+    return {
+        "type": kind,
+        "name": entity_named(kind).name_of(record),
+        **reach_told(envelope),
+        "status": record.get("status"),
+        "merged_into": survivor_told(envelope),
+    }
 
 
 def names_in(model: type[RecordCopy]) -> Callable[[AsyncConnection, set[tuple[str, UUID]]], Any]:
