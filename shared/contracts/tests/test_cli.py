@@ -1,5 +1,6 @@
 """The commands, on a checkout of their own; and the promise to every release, on the real one."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -25,7 +26,6 @@ def test_a_fresh_release_passes_its_own_check(checkout: Path) -> None:
     assert cli.check(checkout) == []
     samples = checkout / "shared/contracts/schemas/released/1.0.0/samples"
     assert {path.stem for path in samples.iterdir()} == {event.type for event in all_events()}
-    assert json.loads((checkout / "docs/asyncapi.json").read_text())["info"]["version"] == "1.0.0"
 
 
 def test_a_stale_document_is_named(checkout: Path) -> None:
@@ -72,9 +72,13 @@ def test_versions_are_ordered_as_numbers(checkout: Path) -> None:
     assert [folder.name for folder in cli.releases(checkout)] == ["1.0.0", "1.9.0", "1.10.0"]
 
 
-def test_one_schema_per_event_can_be_written(tmp_path: Path) -> None:
-    cli.generate(tmp_path, tmp_path / "schemas")
-    schema = json.loads((tmp_path / "schemas/crm.sales.lead.qualified.v1.json").read_text())
+def test_the_files_of_a_release_are_those_that_the_checkout_knows_by_hash(checkout: Path, tmp_path: Path) -> None:
+    cli.generate(checkout, tmp_path / "files")
+    document = tmp_path / "files/asyncapi.json"
+    assert json.loads(document.read_text())["info"]["version"] == "1.0.0"
+    digest = hashlib.sha256(document.read_bytes()).hexdigest()
+    assert (checkout / "docs/asyncapi.json.sha256").read_text() == f"{digest}  asyncapi.json\n"
+    schema = json.loads((tmp_path / "files/schemas/crm.sales.lead.qualified.v1.json").read_text())
     assert schema["$id"] == "/schemas/crm.sales.lead.qualified.v1.json"
 
 

@@ -1,6 +1,7 @@
 """`crm contracts generate | check | release`: the documents of the events and the promise that they stay readable."""
 
 import argparse
+import hashlib
 import json
 import re
 import sys
@@ -24,20 +25,17 @@ _RELEASED: Final = Path("shared/contracts/schemas/released")
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
 
 
-def generate(root: Path = ROOT, schemas: Path | None = None) -> list[Path]:
-    """Write `docs/events.md` and `docs/asyncapi.json`; with `schemas`, one JSON Schema per event into that folder."""
-    written = []
-    for path, text in _documents(root).items():
+def generate(root: Path = ROOT, into: Path | None = None) -> list[Path]:
+    """Write `docs/events.md` and the hash of the AsyncAPI document; with `into`, the files of a release into that folder:
+    `asyncapi.json` and one JSON Schema per event."""
+    texts = _documents(root)
+    if into is not None:
+        texts[into / "asyncapi.json"] = _asyncapi(root)
+        texts |= {into / "schemas" / f"{event.type}.json": _pretty(event_schema(event)) for event in all_events()}
+    for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        written.append(path)
-    if schemas is not None:
-        schemas.mkdir(parents=True, exist_ok=True)
-        for event in all_events():
-            path = schemas / f"{event.type}.json"
-            path.write_text(_pretty(event_schema(event)), encoding="utf-8")
-            written.append(path)
-    return written
+    return list(texts)
 
 
 def check(root: Path = ROOT) -> list[str]:
@@ -104,8 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one of the commands; returns the exit status."""
     parser = argparse.ArgumentParser(prog="crm contracts", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    generating = commands.add_parser("generate", help="write docs/events.md and docs/asyncapi.json")
-    generating.add_argument("--schemas", type=Path, help="also write one JSON Schema per event into this folder")
+    generating = commands.add_parser("generate", help="write docs/events.md and docs/asyncapi.json.sha256")
+    generating.add_argument(
+        "--into", type=Path, help="also write asyncapi.json and schemas/, one JSON Schema per event, into this folder"
+    )
     commands.add_parser("check", help="compare with every release, replay its samples, look for stale documents")
     commands.add_parser("release", help="keep today's schemas and samples as a baseline").add_argument("version")
     arguments = parser.parse_args(argv)
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say("these commands work on a checkout, and crm_contracts is installed without one")
         return 2
     if arguments.command == "generate":
-        _say(f"{len(generate(schemas=arguments.schemas))} files written")
+        _say(f"{len(generate(into=arguments.into))} files written")
         return 0
     if arguments.command == "release":
         try:
@@ -131,12 +131,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _documents(root: Path) -> dict[Path, str]:
-    known = releases(root)
-    version = known[-1].name if known else "0.0.0"
+    digest = hashlib.sha256(_asyncapi(root).encode()).hexdigest()
     return {
         root / "docs" / "events.md": events_page(),
-        root / "docs" / "asyncapi.json": _pretty(asyncapi.document(version)),
+        # Nobody reads thirty thousand lines of a change: the hash says that there is one.
+        root / "docs" / "asyncapi.json.sha256": f"{digest}  asyncapi.json\n",
     }
+
+
+def _asyncapi(root: Path) -> str:
+    known = releases(root)
+    return _pretty(asyncapi.document(known[-1].name if known else "0.0.0"))
 
 
 def _order(version: str) -> tuple[int, ...]:
