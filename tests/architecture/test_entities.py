@@ -1,0 +1,85 @@
+"""An entity is declared once, beside its contract, and what lists entities follows from the declarations."""
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from crm_contracts.catalogue import Entity, all_entities, events_about
+from crm_contracts.records import OwnedRecord as OwnedModel
+from crm_contracts.types import LongText
+from crm_gateway.routes import upstream_of
+from crm_kit.configuration.settings import Settings
+from crm_kit.process.runtime import Service
+from crm_kit.store.record import OwnedRecord
+from crm_kit.testing.databases import settings_for
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DECLARATIONS = CHECKOUT / "shared/contracts/src"
+REGISTRY = 10
+"""Entities that one literal names at most. A view or a story is about a few; a list of more would need each new one."""
+WORDS = {word for entity in all_entities() for word in (entity.name, entity.collection)}
+
+
+def python_files() -> list[Path]:
+    folders = ("bench", "deploy", "services", "shared", "tests")
+    found = (path for folder in folders for path in (CHECKOUT / folder).rglob("*.py"))
+    return sorted(path for path in found if not path.is_relative_to(DECLARATIONS))
+
+
+def registries(source: str) -> Iterator[int]:
+    """The lines of literals that name many entities."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Dict):
+            parts = [key for key in node.keys if key is not None]
+        elif isinstance(node, ast.List | ast.Set | ast.Tuple):
+            parts = node.elts
+        else:
+            continue
+        named = {part.value for part in parts if isinstance(part, ast.Constant) and part.value in WORDS}
+        if len(named) >= REGISTRY:
+            yield node.lineno
+
+
+def test_a_service_stores_exactly_the_entities_that_are_declared_for_it(service: Service) -> None:
+    stored = {entity.entity(): entity for entity in service.entities}
+    declared = {entity.name: entity for entity in all_entities() if entity.service == service.name}
+    assert stored.keys() == declared.keys()
+    for name, entity in declared.items():
+        assert stored[name].record_model is entity.record
+        assert issubclass(stored[name], OwnedRecord) == entity.owned == issubclass(entity.record, OwnedModel)
+
+
+def test_a_service_answers_the_paths_of_its_entities(service: Service, make_app: Callable[[Settings], FastAPI]) -> None:
+    paths = make_app(settings_for(service, "postgresql://nowhere/nothing")).openapi()["paths"]
+    for entity in (one for one in all_entities() if one.service == service.name):
+        path = f"/api/v1/{entity.collection}"
+        assert (path in paths) != entity.announcement, entity.name
+        assert upstream_of(path) == (None if entity.announcement else service.name)
+
+
+@pytest.mark.parametrize("entity", all_entities(), ids=lambda entity: entity.name)
+def test_a_declaration_names_fields_that_there_are(entity: Entity) -> None:
+    fields = entity.record.model_fields
+    if isinstance(entity.named, str) and not entity.announcement:
+        assert entity.named in fields
+    assert not entity.kinds or "kind" in fields
+    for event in events_about(entity):
+        facts = event.model_fields.keys() - {"record", "changed"}
+        assert set(event.timeline) <= facts, event.type
+        assert event.headline is None or event.headline in event.timeline, event.type
+        assert not [name for name in event.timeline if event.model_fields[name].annotation == LongText], event.type
+
+
+def test_nothing_lists_entities_by_hand() -> None:
+    found = [f"{path.relative_to(CHECKOUT)}:{line}" for path in python_files() for line in registries(path.read_text())]
+    assert found == []
+
+
+def test_a_planted_registry_is_found() -> None:
+    names = sorted(entity.name for entity in all_entities())[:REGISTRY]
+    assert list(registries(f"\nTITLES = {dict.fromkeys(names, 'x')!r}")) == [2]
+    assert list(registries(f"\nTITLES = {names!r}")) == [2]
+    assert list(registries(f"\nSOME = {names[1:]!r}")) == []
