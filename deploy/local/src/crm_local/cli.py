@@ -112,6 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     locking.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
     locking.set_defaults(command=_lock)
 
+    revising = commands.add_parser("revise", help="write a service's next migration, from its classes")
+    revising.add_argument("service", choices=[service.name for service in SERVICES])
+    revising.add_argument("title", help="what it adds, such as 'Territories'")
+    revising.set_defaults(command=_revise)
+
     for name, summary in _DELEGATED.items():
         commands.add_parser(name, help=summary, add_help=False)
     return parser
@@ -167,6 +172,13 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
 
 def _test(arguments: argparse.Namespace, rest: list[str]) -> int:
     return checks.run(arguments.only or list(checks.NAMES), rest)
+
+
+def _revise(arguments: argparse.Namespace, _: list[str]) -> int:
+    service = next(one for one in SERVICES if one.name == arguments.service)
+    written = import_module("crm_local.revising").run(service, arguments.title)
+    print(f"written: {written}; read it, then run the tests of migrations")
+    return 0
 
 
 def _lock(arguments: argparse.Namespace, _: list[str]) -> int:
