@@ -88,7 +88,7 @@ def test_another_duration_than_the_measured_one_is_refused() -> None:
 
 
 def test_nobody_talks_for_more_than_a_year() -> None:
-    with pytest.raises(InvalidValue, match="more than a year"):
+    with pytest.raises(InvalidValue, match="at most a year"):
         duration(NOW, NOW + timedelta(days=366, seconds=1), None)
 
 
