@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from crm_kit.configuration.settings import Settings
 from crm_kit.process.runtime import Service
+from crm_kit.store.references import references_of
 from crm_kit.testing.databases import settings_for
 
 Document = dict[str, Any]
@@ -98,3 +99,19 @@ def test_examples_are_given_for_every_create(document: Document) -> None:
             if media == "application/json" and not model.get("examples") and not content.get("examples"):
                 missing.append(operation["operationId"])
     assert missing == []
+
+
+def test_every_reference_says_what_it_refers_to(document: Document, service: Service) -> None:
+    schemas = document["components"]["schemas"]
+    shown = {
+        (name, field): described["x-reference"]
+        for name, schema in schemas.items()
+        for field, described in schema.get("properties", {}).items()
+        if "x-reference" in described
+    }
+    for entity in service.entities:
+        fields = entity.record_model.model_fields.keys()
+        read = [name for name, schema in schemas.items() if schema.get("properties", {}).keys() >= {*fields, "id"}]
+        for found in references_of(entity).values():
+            if found.field in fields:
+                assert [shown.get((name, found.field)) for name in read] == [list(found.to)] * len(read), found

@@ -10,7 +10,7 @@ from crm_kit.process.runtime import Runtime
 from crm_kit.records import moving
 from crm_kit.testing import principal
 from crm_service_mgmt.case.model import Case
-from crm_service_mgmt.merging import REFERRERS
+from crm_service_mgmt.merging import MOVER
 from crm_service_mgmt.worker import TIMERS
 
 from .conftest import Hear, Rows
@@ -90,6 +90,6 @@ async def test_many_cases_move_in_chunks(
 def test_every_column_that_moves_is_found_by_an_index() -> None:
     table: Any = Case.__table__
     leading = {index.columns[0].name for index in table.indexes if len(index.columns)}
-    for referrers in REFERRERS.values():
-        for referrer in referrers:
+    for merged in ("account", "contact"):
+        for referrer in MOVER.referrers(merged):
             assert set(referrer.columns) <= leading

@@ -5,14 +5,13 @@ Who took part in an activity stays as it was written.
 
 from uuid import UUID
 
-from crm_activities.activity.types import CHANGES
 from crm_activities.db import Base
 from crm_activities.projections.record_ref import RecordRef
 from crm_contracts.sales.account import AccountMerged
 from crm_contracts.sales.contact import ContactMerged
 from crm_contracts.sales.lead import LeadMerged
 from crm_kit.copies.survivors import survivor_known
-from crm_kit.records.moving import Mover, Moving, Referrer
+from crm_kit.records.moving import Mover, Moving
 from crm_kit.work.uow import UnitOfWork
 
 
@@ -27,9 +26,7 @@ async def _refused(uow: UnitOfWork, record_id: UUID) -> bool:
     return await survivor_known(uow, RecordRef, record_id) is not None
 
 
-ACTIVITIES = tuple(Referrer(kind, event, ("regarding_id",)) for kind, event in CHANGES.items())
-
-MOVER = Mover(MoveTask, dict.fromkeys(("lead", "account", "contact"), ACTIVITIES), _refused)
+MOVER = Mover(MoveTask, _refused)
 
 
 async def move_activities(event: LeadMerged | AccountMerged | ContactMerged, uow: UnitOfWork) -> None:

@@ -14,7 +14,7 @@ from crm_sales.contact.commands import IMPORTER as CONTACTS
 from crm_sales.invoice.commands import fall_overdue
 from crm_sales.invoice.overdue import due_and_unpaid
 from crm_sales.lead.commands import IMPORTER as LEADS
-from crm_sales.merging.referrers import MOVER
+from crm_sales.merging.moving import MOVER
 from crm_sales.opportunity.migrate import IMPORTER as OPPORTUNITIES
 from crm_sales.quote.commands import expire_quote
 from crm_sales.quote.expiry import due_to_expire

@@ -4,11 +4,9 @@ from uuid import UUID
 
 from crm_contracts.sales.account import AccountMerged
 from crm_contracts.sales.contact import ContactMerged
-from crm_contracts.service.case import CaseUpdated
 from crm_kit.copies.survivors import survivor_known
-from crm_kit.records.moving import Mover, Moving, Referrer
+from crm_kit.records.moving import Mover, Moving
 from crm_kit.work.uow import UnitOfWork
-from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.db import Base
 from crm_service_mgmt.projections.customer_ref import CustomerRef
 
@@ -24,13 +22,7 @@ async def _refused(uow: UnitOfWork, record_id: UUID) -> bool:
     return await survivor_known(uow, CustomerRef, record_id) is not None
 
 
-REFERRERS: dict[str, tuple[Referrer, ...]] = {
-    "account": (Referrer(Case, CaseUpdated, ("customer_id",)),),
-    "contact": (Referrer(Case, CaseUpdated, ("customer_id", "contact_id")),),
-}
-"""What refers to customers. Each column needs an index that begins with it."""
-
-MOVER = Mover(MoveTask, REFERRERS, _refused)
+MOVER = Mover(MoveTask, _refused)
 
 
 async def move_cases(event: AccountMerged | ContactMerged, uow: UnitOfWork) -> None:

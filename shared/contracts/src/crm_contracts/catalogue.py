@@ -146,6 +146,17 @@ def event_for(type_: str) -> type[Event] | None:
     return _EVENTS.get(type_)
 
 
+def change_of(service: str, entity: str) -> type[Event]:
+    """The event with which a service tells that fields of such a record changed; its latest version."""
+    if service in PUBLISHERS:
+        import_module(f"{__package__}.{service}")
+    stem = f"crm.{service}.{entity}.updated.v"
+    return max(
+        (event for type_, event in _EVENTS.items() if type_.startswith(stem)),
+        key=lambda event: parse_type(event.type).major,
+    )
+
+
 def events_of(service: str) -> tuple[type[Event], ...]:
     """Every event that a service publishes, by type."""
     return tuple(event for event in all_events() if event.entity.service == service)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text, Uuid
+from sqlalchemy import Index, Numeric, String, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -29,7 +29,7 @@ from crm_kit.records.history import history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patch import Patch, optional, plain
 from crm_kit.records.patching import Assignment, apply, assign, require_status
-from crm_kit.records.references import added, refer_all
+from crm_kit.records.references import check_references
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.store import record
 from crm_kit.store.columns import (
@@ -40,6 +40,7 @@ from crm_kit.store.columns import (
     sorted_indexes,
 )
 from crm_kit.store.record import Record, Stateful
+from crm_kit.store.refers import reference, references
 from crm_kit.tables import add_kit_tables
 from crm_kit.work.uow import UnitOfWork
 
@@ -145,11 +146,11 @@ class Tool(record.OwnedRecord, Stateful, Base):
     sharp: Mapped[bool]
     tags: Mapped[list[Any]] = mapped_column(JSONB)
     marks: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    box_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    box_ids: Mapped[list[UUID]] = references("box")
     price: Mapped[Money | None] = money_columns("price")
     holder_type: Mapped[str | None] = mapped_column(String(40))
     holder_id: Mapped[UUID | None]
-    box_id: Mapped[UUID | None] = mapped_column(ForeignKey("box.id"))
+    box_id: Mapped[UUID | None] = reference("box")
 
     search_text: Mapped[str] = search_column("name", "note")
 
@@ -202,9 +203,7 @@ class Lending(BaseModel):
 
 async def create_tool(uow: UnitOfWork, body: ToolCreate) -> Tool:
     await uow.start(Tool)
-    if body.box_id is not None:
-        await uow.refer(Box, body.box_id, "/box_id")
-    await refer_all(uow, Box, added("box_ids", body.box_ids))
+    await check_references(uow, Tool, dict(body))
     values = {name: plain(value) for name, value in body}
     return uow.add(Tool(number=await uow.number("TOO"), **values), ToolCreated)
 
@@ -213,7 +212,7 @@ async def update_tool(uow: UnitOfWork, tool_id: UUID, body: ToolUpdate) -> Tool:
     tool = await uow.get(Tool, tool_id, Privilege.WRITE)
     require_status(tool, "here")
     values = body.onto(tool)
-    await refer_all(uow, Box, added("box_ids", values.get("box_ids", []), tool.box_ids))
+    await check_references(uow, Tool, values, tool)
     apply(tool, values)
     if uow.changed(tool):
         uow.emit(tool, ToolUpdated)
@@ -284,7 +283,7 @@ async def assign_tool(tool_id: UUID, body: Assignment, uow: Uow) -> Response:
 @boxes.delete("/{box_id}", status_code=204, operation_id="delete_box")
 async def delete_box(box_id: UUID, uow: Uow) -> Response:
     box = await uow.get(Box, box_id, Privilege.DELETE)
-    await refuse_in_use(uow, box, [(Tool, "box_id", "name"), (Tool, "box_ids", "name")])
+    await refuse_in_use(uow, box)
     uow.remove(box, BoxDeleted)
     return gone()
 

@@ -14,14 +14,17 @@ from crm_activities.activity.schemas import ListedActivity
 from crm_contracts.activities.activity import Priority
 from crm_kit.store.columns import TYPE_MAP, service_metadata, text_enum
 from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.refers import ANY, refers
 
 
 class ActivityColumns(OwnedRecord, Stateful):
     """The columns that all activity types share."""
 
+    called = "subject"
+
     subject: Mapped[str] = mapped_column(String(200))
     regarding_type: Mapped[str | None] = mapped_column(String(50))
-    regarding_id: Mapped[UUID | None]
+    regarding_id: Mapped[UUID | None] = mapped_column(info=refers(ANY))
     due_at: Mapped[datetime | None]
     priority: Mapped[Priority] = mapped_column(text_enum(Priority))
     remind_at: Mapped[datetime | None]

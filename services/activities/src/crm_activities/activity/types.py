@@ -3,14 +3,11 @@
 from crm_activities.activity.model import ActivityType
 from crm_activities.phone_call.model import PhoneCall
 from crm_activities.task.model import Task
-from crm_contracts.activities.phone_call import PhoneCallReminderDue, PhoneCallUpdated
-from crm_contracts.activities.task import TaskReminderDue, TaskUpdated
+from crm_contracts.activities.phone_call import PhoneCallReminderDue
+from crm_contracts.activities.task import TaskReminderDue
 from crm_contracts.catalogue import Event
 
 TYPES: dict[str, type[ActivityType]] = {"phone_call": PhoneCall, "task": Task}
 
 REMINDERS: dict[type[ActivityType], type[Event]] = {PhoneCall: PhoneCallReminderDue, Task: TaskReminderDue}
 """What tells that the moment of an activity's reminder has come."""
-
-CHANGES: dict[type[ActivityType], type[Event]] = {PhoneCall: PhoneCallUpdated, Task: TaskUpdated}
-"""What tells that an activity's fields changed."""

@@ -4,14 +4,14 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import ApiClientRecord
 from crm_identity.api_client.domain import LIFECYCLE
 from crm_identity.db import Base
 from crm_kit.store.record import Record, Stateful
+from crm_kit.store.refers import reference, references
 
 
 class ApiClient(Record, Stateful, Base):
@@ -22,8 +22,8 @@ class ApiClient(Record, Stateful, Base):
     lifecycle = LIFECYCLE
 
     name: Mapped[str] = mapped_column(String(200), unique=True)
-    business_unit_id: Mapped[UUID] = mapped_column(ForeignKey("business_unit.id"), index=True)
-    role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    business_unit_id: Mapped[UUID] = reference("business_unit", index=True)
+    role_ids: Mapped[list[UUID]] = references("security_role")
 
     __table_args__ = (
         Index(None, "created_at", "id"),

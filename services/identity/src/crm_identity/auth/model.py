@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Double, ForeignKey, LargeBinary, String, Text
+from sqlalchemy import Double, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_identity.db import Base
+from crm_kit.store.refers import reference
 
 
 class Credential(Base):
@@ -15,7 +16,7 @@ class Credential(Base):
 
     __tablename__ = "credential"
 
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="cascade"), primary_key=True)
+    user_id: Mapped[UUID] = reference("user", table="user_account", ondelete="cascade", primary_key=True)
     password_hash: Mapped[str] = mapped_column(Text)
     changed_at: Mapped[datetime]
 
@@ -25,7 +26,7 @@ class ClientSecret(Base):
 
     __tablename__ = "client_secret"
 
-    client_id: Mapped[UUID] = mapped_column(ForeignKey("api_client.id", ondelete="cascade"), primary_key=True)
+    client_id: Mapped[UUID] = reference("api_client", ondelete="cascade", primary_key=True)
     secret_hash: Mapped[str] = mapped_column(Text)
     changed_at: Mapped[datetime]
 
@@ -40,7 +41,7 @@ class RefreshToken(Base):
 
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     family_id: Mapped[UUID] = mapped_column(index=True)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="cascade"), index=True)
+    user_id: Mapped[UUID] = reference("user", table="user_account", ondelete="cascade", index=True)
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     spent_at: Mapped[datetime | None]

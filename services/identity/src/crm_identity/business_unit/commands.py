@@ -4,13 +4,10 @@ from uuid import UUID
 
 from crm_contracts.access import Privilege
 from crm_contracts.identity import BusinessUnitCreated, BusinessUnitDeleted, BusinessUnitUpdated
-from crm_identity.api_client.model import ApiClient
 from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.business_unit.schemas import BusinessUnitCreate, BusinessUnitUpdate
 from crm_identity.organization.model import get_alone, hold_access
 from crm_identity.reach.authority import changing_rights
-from crm_identity.team.model import Team
-from crm_identity.user.model import User
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
@@ -57,14 +54,7 @@ async def delete_unit(uow: UnitOfWork, unit_id: UUID) -> None:
     unit, _ = await get_alone(uow, BusinessUnit, unit_id, Privilege.DELETE)
     if unit.parent_id is None:
         raise DomainError("not-deletable", "The root unit cannot be deleted, because all other units are below it.")
-    await refuse_in_use(
-        uow,
-        unit,
-        [
-            (BusinessUnit, "parent_id", "name"),
-            *((entity, "business_unit_id", "name") for entity in (User, Team, ApiClient)),
-        ],
-    )
+    await refuse_in_use(uow, unit)
     uow.remove(unit, BusinessUnitDeleted)
 
 

@@ -4,12 +4,13 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import BusinessUnitRecord
 from crm_identity.db import Base
 from crm_kit.store.record import Record
+from crm_kit.store.refers import reference
 
 ROOT_ID = UUID("0190a000-0000-7000-8000-000000000002")
 
@@ -21,7 +22,7 @@ class BusinessUnit(Record, Base):
     record_model: ClassVar[type[BaseModel]] = BusinessUnitRecord
 
     name: Mapped[str] = mapped_column(String(200))
-    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("business_unit.id"), index=True)
+    parent_id: Mapped[UUID | None] = reference("business_unit", index=True)
 
     __table_args__ = (
         Index(

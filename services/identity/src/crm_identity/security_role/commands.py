@@ -5,7 +5,6 @@ from uuid import UUID
 from crm_contracts.access import EntityPrivileges, Privilege
 from crm_contracts.identity import SecurityRoleCreated, SecurityRoleDeleted, SecurityRoleUpdated
 from crm_identity.access_change.commands import supersede_tokens
-from crm_identity.api_client.model import ApiClient
 from crm_identity.organization.model import get_alone
 from crm_identity.reach.authority import changing_rights
 from crm_identity.security_role.domain import ADMINISTRATOR_ID
@@ -17,8 +16,6 @@ from crm_identity.security_role.grants import (
 )
 from crm_identity.security_role.model import SecurityRole, grants_of
 from crm_identity.security_role.schemas import SecurityRoleCreate, SecurityRoleUpdate
-from crm_identity.team.model import Team
-from crm_identity.user.model import User
 from crm_kit.errors import DomainError
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
@@ -70,5 +67,5 @@ async def delete_role(uow: UnitOfWork, role_id: UUID) -> None:
         raise DomainError(
             "not-deletable", "The Administrator role cannot be deleted, because nobody could grant rights without it."
         )
-    await refuse_in_use(uow, role, [(entity, "role_ids", "name") for entity in (User, Team, ApiClient)])
+    await refuse_in_use(uow, role)
     uow.remove(role, SecurityRoleDeleted)

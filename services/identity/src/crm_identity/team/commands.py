@@ -12,7 +12,6 @@ from crm_identity.reach.loading import leave_unit
 from crm_identity.security_role.grants import refuse_beyond, rights_of_roles
 from crm_identity.team.model import Team
 from crm_identity.team.schemas import TeamCreate, TeamUpdate
-from crm_identity.user.model import User
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 
@@ -54,7 +53,7 @@ async def update_team(uow: UnitOfWork, team_id: UUID, body: TeamUpdate) -> Team:
 async def delete_team(uow: UnitOfWork, team_id: UUID) -> None:
     """Delete a team without members."""
     team, _ = await get_alone(uow, Team, team_id, Privilege.DELETE)
-    await refuse_in_use(uow, team, [(User, "team_ids", "name")])
+    await refuse_in_use(uow, team)
     uow.remove(team, TeamDeleted)
 
 

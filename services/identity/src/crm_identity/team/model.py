@@ -4,14 +4,14 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import TeamRecord
 from crm_identity.db import Base
 from crm_kit.store.columns import search_column
 from crm_kit.store.record import Record
+from crm_kit.store.refers import reference, references
 
 
 class Team(Record, Base):
@@ -21,8 +21,8 @@ class Team(Record, Base):
     record_model: ClassVar[type[BaseModel]] = TeamRecord
 
     name: Mapped[str] = mapped_column(String(200), unique=True)
-    business_unit_id: Mapped[UUID] = mapped_column(ForeignKey("business_unit.id"), index=True)
-    role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    business_unit_id: Mapped[UUID] = reference("business_unit", index=True)
+    role_ids: Mapped[list[UUID]] = references("security_role")
     search_text: Mapped[str] = search_column("name")
 
     __table_args__ = (

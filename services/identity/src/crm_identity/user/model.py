@@ -4,8 +4,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import UserRecord
@@ -14,6 +13,7 @@ from crm_identity.user.domain import LIFECYCLE
 from crm_kit.identifiers import folded
 from crm_kit.store.columns import search_column
 from crm_kit.store.record import Record, Stateful
+from crm_kit.store.refers import reference, references
 
 
 class User(Record, Stateful, Base):
@@ -26,9 +26,9 @@ class User(Record, Stateful, Base):
 
     email: Mapped[str] = mapped_column(String(254))
     name: Mapped[str] = mapped_column(String(200))
-    business_unit_id: Mapped[UUID] = mapped_column(ForeignKey("business_unit.id"), index=True)
-    team_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
-    role_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    business_unit_id: Mapped[UUID] = reference("business_unit", index=True)
+    team_ids: Mapped[list[UUID]] = references("team")
+    role_ids: Mapped[list[UUID]] = references("security_role")
     locale: Mapped[str | None] = mapped_column(String(35))
     time_zone: Mapped[str | None] = mapped_column(String(64))
     search_text: Mapped[str] = search_column("name", "email")

@@ -29,14 +29,8 @@ from crm_sales.duplicates.likeness import likeness_of
 from crm_sales.duplicates.refusing import refuse_duplicates_of
 from crm_sales.duplicates.schemas import OnDuplicates
 from crm_sales.exchange_rate.pinning import pin_amounts
-from crm_sales.invoice.model import Invoice
-from crm_sales.lead.model import Lead
-from crm_sales.merging.referrers import MOVER
-from crm_sales.opportunity.model import Opportunity
-from crm_sales.order.model import Order
+from crm_sales.merging.moving import MOVER
 from crm_sales.own_number import require_own_number
-from crm_sales.quote.model import Quote
-from crm_sales.sales_contract.model import SalesContract
 
 TREE = Tree(Account, "parent_account_id", MAX_ANCESTORS)
 
@@ -107,19 +101,8 @@ async def assign_account(uow: UnitOfWork, account_id: UUID, body: Assignment) ->
 async def delete_account(uow: UnitOfWork, account_id: UUID) -> None:
     """Delete an account nothing refers to."""
     account = await uow.get(Account, account_id, Privilege.DELETE)
-    # Contacts are named by their number: a problem is no place for a person's name.
-    referrers = [
-        (Account, "parent_account_id", "name"),
-        (Contact, "account_id", "number"),
-        (Lead, "account_id", "topic"),
-        (Opportunity, "customer_account_id", "name"),
-        (Quote, "customer_account_id", "name"),
-        (SalesContract, "customer_account_id", "name"),
-        (Order, "customer_account_id", "number"),
-        (Invoice, "customer_account_id", "name"),
-    ]
     await MOVER.refuse_target(uow, account)
-    await refuse_in_use(uow, account, referrers)
+    await refuse_in_use(uow, account)
     uow.remove(account, AccountDeleted)
 
 

@@ -12,7 +12,7 @@ from crm_sales.account.model import Account
 from crm_sales.account.schemas import AccountMerge, AccountMergeField
 from crm_sales.customer_link.references import know_name
 from crm_sales.exchange_rate.pinning import pin_amounts
-from crm_sales.merging.referrers import MOVER
+from crm_sales.merging.moving import MOVER
 from crm_sales.merging.taking import values_taken
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text, text
+from sqlalchemy import Index, Numeric, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,6 +20,7 @@ from crm_kit.store.columns import (
     text_enum,
 )
 from crm_kit.store.record import Mergeable
+from crm_kit.store.refers import reference
 from crm_sales.account.domain import LIFECYCLE
 from crm_sales.db import Base
 
@@ -32,13 +33,12 @@ class Account(Mergeable, Base):
     lifecycle = LIFECYCLE
     merges_from = frozenset({"active"})
     survives_in = frozenset({"active"})
-    references = ("parent_account_id", "primary_contact_id")
     money_fields: ClassVar[tuple[str, ...]] = ("annual_revenue", "credit_limit")
 
     name: Mapped[str] = mapped_column(String(200))
     number: Mapped[str | None] = mapped_column(String(200), unique=True)
-    parent_account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
-    primary_contact_id: Mapped[UUID | None] = mapped_column(ForeignKey("contact.id", use_alter=True))
+    parent_account_id: Mapped[UUID | None] = reference("account")
+    primary_contact_id: Mapped[UUID | None] = reference("contact", use_alter=True)
     industry: Mapped[str | None] = mapped_column(String(200))
     employees: Mapped[int | None]
     annual_revenue: Mapped[Money | None] = money_columns("annual_revenue")

@@ -12,20 +12,17 @@ from crm_contracts.sales.competitor import (
     CompetitorUpdated,
 )
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, require_status
-from crm_kit.records.references import added, refer_all
+from crm_kit.records.references import check_references
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.model import Competitor
 from crm_sales.competitor.schemas import CompetitorCreate, CompetitorUpdate
-from crm_sales.opportunity.model import Opportunity
-from crm_sales.product.model import Product
-from crm_sales.sales_literature.model import SalesLiterature
 
 
 async def create_competitor(uow: UnitOfWork, body: CompetitorCreate) -> Competitor:
     """A new competitor, owned by the caller."""
     await uow.start(Competitor)
-    await refer_all(uow, Product, added("product_ids", body.product_ids))
+    await check_references(uow, Competitor, dict(body))
     return uow.add(Competitor(**dict(body)), CompetitorCreated)
 
 
@@ -34,7 +31,7 @@ async def update_competitor(uow: UnitOfWork, competitor_id: UUID, body: Competit
     competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
     require_status(competitor, "active")
     values = body.onto(competitor)
-    await refer_all(uow, Product, added("product_ids", values.get("product_ids", []), competitor.product_ids))
+    await check_references(uow, Competitor, values, competitor)
     apply(competitor, values)
     return uow.emit_if_changed(competitor, CompetitorUpdated)
 
@@ -63,6 +60,5 @@ async def assign_competitor(uow: UnitOfWork, competitor_id: UUID, body: Assignme
 async def delete_competitor(uow: UnitOfWork, competitor_id: UUID) -> None:
     """Delete a competitor nothing refers to."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.DELETE)
-    referrers = [(Opportunity, "competitor_ids", "name"), (SalesLiterature, "competitor_ids", "title")]
-    await refuse_in_use(uow, competitor, referrers)
+    await refuse_in_use(uow, competitor)
     uow.remove(competitor, CompetitorDeleted)

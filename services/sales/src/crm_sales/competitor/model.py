@@ -4,13 +4,13 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Index, String, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.competitor import CompetitorRecord
 from crm_kit.store.columns import search_column
 from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.refers import references
 from crm_sales.competitor.domain import LIFECYCLE
 from crm_sales.db import Base
 
@@ -26,7 +26,7 @@ class Competitor(OwnedRecord, Stateful, Base):
     website: Mapped[str | None] = mapped_column(String(2000))
     strengths: Mapped[str | None] = mapped_column(Text)
     weaknesses: Mapped[str | None] = mapped_column(Text)
-    product_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    product_ids: Mapped[list[UUID]] = references("product")
 
     search_text: Mapped[str] = search_column("name", "website")
 

@@ -14,9 +14,9 @@ from crm_contracts.sales.contact import (
 from crm_kit.importing.importer import Importer
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, require_status
+from crm_kit.records.references import check_references
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
 from crm_sales.contact.schemas import ContactCreate, ContactUpdate
@@ -25,13 +25,7 @@ from crm_sales.duplicates.importing import duplicates_of_rows
 from crm_sales.duplicates.likeness import likeness_of
 from crm_sales.duplicates.refusing import refuse_duplicates_of
 from crm_sales.duplicates.schemas import OnDuplicates
-from crm_sales.invoice.model import Invoice
-from crm_sales.lead.model import Lead
-from crm_sales.merging.referrers import MOVER
-from crm_sales.opportunity.model import Opportunity
-from crm_sales.order.model import Order
-from crm_sales.quote.model import Quote
-from crm_sales.sales_contract.model import SalesContract
+from crm_sales.merging.moving import MOVER
 
 
 async def create_contact(uow: UnitOfWork, body: ContactCreate, duplicates: OnDuplicates = "allow") -> Contact:
@@ -46,8 +40,7 @@ async def create_contact(uow: UnitOfWork, body: ContactCreate, duplicates: OnDup
 async def make_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
     """The contact that a body describes, not yet part of anything: for a create and an import."""
     values = normal_details(uow, {name: plain(value) for name, value in body})
-    if body.account_id is not None:
-        await uow.refer(Account, body.account_id, "/account_id")
+    await check_references(uow, Contact, values)
     return Contact(number=await uow.number("CON"), full_name=full_name(body.first_name, body.last_name), **values)
 
 
@@ -62,9 +55,7 @@ async def update_contact(
     require_status(contact, "active")
     known = likeness_of(contact)
     values = normal_details(uow, body.onto(contact))
-    account_id = values.get("account_id")
-    if account_id is not None and account_id != contact.account_id:
-        await uow.refer(Account, account_id, "/account_id")
+    await check_references(uow, Contact, values, contact)
     apply(contact, values)
     contact.full_name = full_name(contact.first_name, contact.last_name)
     if duplicates == "report" and likeness_of(contact) != known:
@@ -96,15 +87,6 @@ async def assign_contact(uow: UnitOfWork, contact_id: UUID, body: Assignment) ->
 async def delete_contact(uow: UnitOfWork, contact_id: UUID) -> None:
     """Delete a contact nothing refers to."""
     contact = await uow.get(Contact, contact_id, Privilege.DELETE)
-    referrers = [
-        (Account, "primary_contact_id", "name"),
-        (Lead, "contact_id", "topic"),
-        (Opportunity, "customer_contact_id", "name"),
-        (Quote, "customer_contact_id", "name"),
-        (SalesContract, "customer_contact_id", "name"),
-        (Order, "customer_contact_id", "number"),
-        (Invoice, "customer_contact_id", "name"),
-    ]
     await MOVER.refuse_target(uow, contact)
-    await refuse_in_use(uow, contact, referrers)
+    await refuse_in_use(uow, contact)
     uow.remove(contact, ContactDeleted)

@@ -11,7 +11,7 @@ from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
 from crm_sales.contact.schemas import ContactMerge, ContactMergeField
 from crm_sales.customer_link.references import know_name
-from crm_sales.merging.referrers import MOVER
+from crm_sales.merging.moving import MOVER
 from crm_sales.merging.taking import values_taken
 
 

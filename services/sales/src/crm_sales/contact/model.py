@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import Index, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -19,6 +19,7 @@ from crm_kit.store.columns import (
     text_enum,
 )
 from crm_kit.store.record import Mergeable
+from crm_kit.store.refers import reference
 from crm_sales.contact.domain import LIFECYCLE
 from crm_sales.db import Base
 
@@ -31,7 +32,8 @@ class Contact(Mergeable, Base):
     lifecycle = LIFECYCLE
     merges_from = frozenset({"active"})
     survives_in = frozenset({"active"})
-    references = ("account_id",)
+    # A problem is no place for the name of a person.
+    called = "number"
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
     first_name: Mapped[str | None] = mapped_column(String(200))
@@ -39,7 +41,7 @@ class Contact(Mergeable, Base):
     full_name: Mapped[str] = mapped_column(String(401))
     gender: Mapped[Gender | None] = mapped_column(text_enum(Gender))
     birth_date: Mapped[date | None]
-    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    account_id: Mapped[UUID | None] = reference("account")
     job_title: Mapped[str | None] = mapped_column(String(200))
     email: Mapped[str | None] = mapped_column(String(254))
     phone: Mapped[str | None] = mapped_column(String(16))

@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from sqlalchemy import Computed, ForeignKey, Index
+from sqlalchemy import Computed, Index
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crm_contracts.sales.choices import CustomerType
 from crm_kit.store.columns import reference_indexes, text_enum
 from crm_kit.store.record import Record
+from crm_kit.store.refers import reference, refers
 
 
 class BelongsToCustomer:
@@ -19,19 +20,19 @@ class BelongsToCustomer:
     def customer_type(cls) -> Mapped[CustomerType | None]:
         return mapped_column(text_enum(CustomerType))
 
-    customer_id: Mapped[UUID | None]
+    customer_id: Mapped[UUID | None] = mapped_column(info=refers("account", "contact"))
 
     @declared_attr
     @classmethod
     def customer_account_id(cls) -> Mapped[UUID | None]:
         kept = Computed("case when customer_type = 'account' then customer_id end", persisted=True)
-        return mapped_column(ForeignKey("account.id"), kept)
+        return reference("account", kept)
 
     @declared_attr
     @classmethod
     def customer_contact_id(cls) -> Mapped[UUID | None]:
         kept = Computed("case when customer_type = 'contact' then customer_id end", persisted=True)
-        return mapped_column(ForeignKey("contact.id"), kept)
+        return reference("contact", kept)
 
     def belong_to(self, customer: Record | None) -> None:
         """Be about this account or contact, or about nobody yet."""

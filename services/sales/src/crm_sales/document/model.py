@@ -3,13 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import Index, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crm_contracts.sales.choices import PaymentTerms
 from crm_kit.store.columns import reference_indexes, text_enum
 from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.refers import reference, refers
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.pricing.model import PricedDocument
 
@@ -18,7 +19,7 @@ class SalesDocument(OwnedRecord, Stateful, PricedDocument, BelongsToCustomer):
     """Something with lines that a customer gets: what it is called, of which deal it is, where it goes."""
 
     name: Mapped[str] = mapped_column(String(200))
-    campaign_id: Mapped[UUID | None]
+    campaign_id: Mapped[UUID | None] = mapped_column(info=refers("campaign"))
     bill_to: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     ship_to: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     description: Mapped[str | None] = mapped_column(Text)
@@ -26,7 +27,7 @@ class SalesDocument(OwnedRecord, Stateful, PricedDocument, BelongsToCustomer):
     @declared_attr
     @classmethod
     def opportunity_id(cls) -> Mapped[UUID | None]:
-        return mapped_column(ForeignKey("opportunity.id"))
+        return reference("opportunity")
 
     @declared_attr
     @classmethod

@@ -113,7 +113,7 @@ async def assign_goal(uow: UnitOfWork, goal_id: UUID, body: Assignment) -> Goal:
 async def delete_goal(uow: UnitOfWork, goal_id: UUID) -> None:
     """Delete a goal that no other one is a part of, whatever its status."""
     goal = await uow.get(Goal, goal_id, Privilege.DELETE)
-    await refuse_in_use(uow, goal, [(Goal, "parent_goal_id", "name")])
+    await refuse_in_use(uow, goal)
     uow.remove(goal, GoalDeleted)
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
@@ -20,6 +20,7 @@ from crm_kit.store.columns import (
     text_enum,
 )
 from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.refers import reference, refers
 from crm_sales.db import Base
 from crm_sales.goal.domain import LIFECYCLE, Period, Targets
 
@@ -36,8 +37,8 @@ class Goal(OwnedRecord, Stateful, Base):
     period_start: Mapped[date]
     period_end: Mapped[date]
     goal_owner_type: Mapped[str | None] = mapped_column(String(8))
-    goal_owner_id: Mapped[UUID | None]
-    parent_goal_id: Mapped[UUID | None] = mapped_column(ForeignKey("goal.id"))
+    goal_owner_id: Mapped[UUID | None] = mapped_column(info=refers("user", "team"))
+    parent_goal_id: Mapped[UUID | None] = reference("goal")
     target: Mapped[Money | None] = money_columns("target")
     target_count: Mapped[int | None]
     stretch_target: Mapped[Money | None] = money_columns("stretch_target")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,6 +23,7 @@ from crm_kit.store.columns import (
     sorted_indexes,
     text_enum,
 )
+from crm_kit.store.refers import reference
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.invoice.domain import LIFECYCLE, due, require_due_after, require_payment
@@ -44,8 +45,8 @@ class Invoice(SalesDocument, Base):
 
     number: Mapped[str | None] = mapped_column(String(20), unique=True)
     kind: Mapped[InvoiceKind] = mapped_column(text_enum(InvoiceKind))
-    order_id: Mapped[UUID | None] = mapped_column(ForeignKey("order.id"))
-    credited_invoice_id: Mapped[UUID | None] = mapped_column(ForeignKey("invoice.id"))
+    order_id: Mapped[UUID | None] = reference("order")
+    credited_invoice_id: Mapped[UUID | None] = reference("invoice")
     issue_date: Mapped[date | None]
     due_date: Mapped[date | None]
     payments: Mapped[list[Any]] = mapped_column(JSONB)

@@ -27,7 +27,7 @@ from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.domain import require_somebody
 from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import LeadCreate, LeadDisqualification, LeadUpdate
-from crm_sales.merging.referrers import MOVER
+from crm_sales.merging.moving import MOVER
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.projections.campaign_ref import refer_to_campaign
 
@@ -111,5 +111,5 @@ async def delete_lead(uow: UnitOfWork, lead_id: UUID) -> None:
             "not-deletable", "A qualified lead cannot be deleted, because it records where a customer came from."
         )
     await MOVER.refuse_target(uow, lead)
-    await refuse_in_use(uow, lead, [(Opportunity, "originating_lead_id", "name")])
+    await refuse_in_use(uow, lead)
     uow.remove(lead, LeadDeleted)

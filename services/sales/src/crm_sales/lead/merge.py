@@ -12,7 +12,7 @@ from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.domain import require_somebody
 from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import LeadMerge, LeadMergeField
-from crm_sales.merging.referrers import MOVER
+from crm_sales.merging.moving import MOVER
 from crm_sales.merging.taking import values_taken
 
 

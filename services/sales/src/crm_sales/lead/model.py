@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text, text
+from sqlalchemy import Index, Numeric, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,6 +22,7 @@ from crm_kit.store.columns import (
     text_enum,
 )
 from crm_kit.store.record import Mergeable
+from crm_kit.store.refers import reference, refers
 from crm_sales.db import Base
 from crm_sales.lead.domain import LIFECYCLE
 
@@ -34,7 +35,7 @@ class Lead(Mergeable, Base):
     lifecycle = LIFECYCLE
     merges_from = frozenset({"open"})
     survives_in = frozenset({"open", "qualified"})
-    references = ("account_id", "contact_id", "opportunity_id")
+    called = "topic"
     money_fields: ClassVar[tuple[str, ...]] = ("budget", "estimated_value")
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
@@ -64,11 +65,11 @@ class Lead(Mergeable, Base):
     do_not_email: Mapped[bool]
     do_not_phone: Mapped[bool]
     do_not_post: Mapped[bool]
-    campaign_id: Mapped[UUID | None]
+    campaign_id: Mapped[UUID | None] = mapped_column(info=refers("campaign"))
     description: Mapped[str | None] = mapped_column(Text)
-    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
-    contact_id: Mapped[UUID | None] = mapped_column(ForeignKey("contact.id"))
-    opportunity_id: Mapped[UUID | None] = mapped_column(ForeignKey("opportunity.id", use_alter=True))
+    account_id: Mapped[UUID | None] = reference("account")
+    contact_id: Mapped[UUID | None] = reference("contact")
+    opportunity_id: Mapped[UUID | None] = reference("opportunity", use_alter=True)
     qualified_at: Mapped[datetime | None]
     disqualified_at: Mapped[datetime | None]
 
@@ -109,7 +110,7 @@ class Lead(Mergeable, Base):
 
     def inherit(self, other: "Lead") -> None:
         """Be linked to what the other was once qualified into, where this one is linked to nothing."""
-        for link in self.references:
+        for link in self.links():
             setattr(self, link, getattr(self, link) or getattr(other, link))
 
     def reopen(self) -> None:

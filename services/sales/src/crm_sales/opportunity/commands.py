@@ -17,12 +17,11 @@ from crm_contracts.sales.opportunity import (
 )
 from crm_kit.errors import DomainError
 from crm_kit.records.patching import Assignment, apply, assign, require_status
+from crm_kit.records.references import check_references
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
-from crm_sales.invoice.model import Invoice
-from crm_sales.lead.model import Lead
 from crm_sales.opportunity.competing import set_competitors
 from crm_sales.opportunity.documents import give_customer
 from crm_sales.opportunity.domain import require_own_value
@@ -33,9 +32,7 @@ from crm_sales.opportunity.schemas import (
     OpportunityUpdate,
     StageChange,
 )
-from crm_sales.order.model import Order
 from crm_sales.projections.campaign_ref import refer_to_campaign
-from crm_sales.quote.model import Quote
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.queries import first_stage, stage_with
 
@@ -45,13 +42,12 @@ async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opport
     await uow.start(Opportunity)
     require_own_value(body.estimated_value_source, body.estimated_value, None)
     values = dict(body)
-    customer, stage_id, lead_id = values.pop("customer"), values.pop("stage_id"), body.originating_lead_id
+    customer, stage_id = values.pop("customer"), values.pop("stage_id")
     values |= {"stages": [], "closes": [], "competitor_ids": [], "lines": [], "product_ids": []}
     overridden = body.probability is not None
     deal = Opportunity(probability_overridden=overridden, **values)
     await set_customer(uow, deal, customer)
-    if lead_id is not None:
-        await uow.refer(Lead, lead_id, "/originating_lead_id")
+    await check_references(uow, Opportunity, values)
     await refer_to_campaign(uow, body.campaign_id)
     await set_competitors(uow, deal, body.competitor_ids)
     stage = await first_stage(uow) if stage_id is None else await stage_with(uow, stage_id, "/stage_id")
@@ -70,12 +66,10 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     had_customer = deal.customer_id is not None
     if "customer" in values and await set_customer(uow, deal, values.pop("customer")) and not had_customer:
         await give_customer(uow, deal)
-    lead_id = values.get("originating_lead_id")
-    if lead_id is not None and lead_id != deal.originating_lead_id:
-        await uow.refer(Lead, lead_id, "/originating_lead_id")
+    await check_references(uow, Opportunity, values, deal)
     await refer_to_campaign(uow, values.get("campaign_id"), deal.campaign_id)
     if "competitor_ids" in values:
-        await set_competitors(uow, deal, values.pop("competitor_ids"))
+        deal.compete_with(values.pop("competitor_ids"))
     if "probability" in values:
         await _set_probability(uow, deal, values.pop("probability"))
     if "estimated_value" in values:
@@ -136,16 +130,7 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
     deal = await uow.get(Opportunity, opportunity_id, Privilege.DELETE)
     if deal.status != "open":
         raise DomainError("not-deletable", f"A {deal.status} deal cannot be deleted, because reports count it.")
-    await refuse_in_use(
-        uow,
-        deal,
-        [
-            (Lead, "opportunity_id", "topic"),
-            (Quote, "opportunity_id", "name"),
-            (Order, "opportunity_id", "number"),
-            (Invoice, "opportunity_id", "name"),
-        ],
-    )
+    await refuse_in_use(uow, deal)
     uow.remove(deal, OpportunityDeleted)
 
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import Index, Numeric, String, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
@@ -25,6 +25,7 @@ from crm_kit.store.columns import (
     text_enum,
 )
 from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.refers import reference, references, refers
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
 from crm_sales.opportunity.domain import LIFECYCLE, require_kept, with_competitor
@@ -42,11 +43,11 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
     name: Mapped[str] = mapped_column(String(200))
-    originating_lead_id: Mapped[UUID | None] = mapped_column(ForeignKey("lead.id"))
-    campaign_id: Mapped[UUID | None]
+    originating_lead_id: Mapped[UUID | None] = reference("lead")
+    campaign_id: Mapped[UUID | None] = mapped_column(info=refers("campaign"))
     source: Mapped[LeadSource | None] = mapped_column(text_enum(LeadSource))
     rating: Mapped[Rating | None] = mapped_column(text_enum(Rating))
-    stage_id: Mapped[UUID] = mapped_column(ForeignKey("sales_stage.id"))
+    stage_id: Mapped[UUID] = reference("sales_stage")
     stage: Mapped[str] = mapped_column(String(200))
     stages: Mapped[list[Any]] = mapped_column(JSONB)
     probability: Mapped[Decimal] = mapped_column(PercentType())
@@ -58,14 +59,14 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     actual_value_base: Mapped[Money | None] = money_columns("actual_value_base")
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
     # The previous release, which runs on this schema too, does not know the column.
-    competitor_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
+    competitor_ids: Mapped[list[UUID]] = references("competitor", server_default="{}")
     # Filled in by the database for the release before, which does not know them.
     estimated_value_source: Mapped[EstimatedValueSource] = mapped_column(
         text_enum(EstimatedValueSource), server_default=EstimatedValueSource.USER.value
     )
-    price_list_id: Mapped[UUID | None] = mapped_column(ForeignKey("price_list.id"))
+    price_list_id: Mapped[UUID | None] = reference("price_list")
     lines: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
-    product_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
+    product_ids: Mapped[list[UUID]] = references("product", server_default="{}")
     closed_at: Mapped[datetime | None]
     closes: Mapped[list[Any]] = mapped_column(JSONB)
     description: Mapped[str | None] = mapped_column(Text)

@@ -24,8 +24,6 @@ from crm_sales.document.references import deal_of, new_deal_of, require_not_lost
 from crm_sales.order.model import Order
 from crm_sales.order.prices import price_edited
 from crm_sales.order.schemas import OrderCreate, OrderUpdate
-from crm_sales.quote.model import Quote
-from crm_sales.sales_contract.model import SalesContract
 
 BY_RULE = ("lines", "customer", "currency")
 """Fields of a body that become columns by a rule of their own."""
@@ -112,5 +110,5 @@ async def delete_order(uow: UnitOfWork, order_id: UUID) -> None:
     order = await uow.get(Order, order_id, Privilege.DELETE)
     if order.status != "active":
         raise DomainError("not-deletable", f"This order is {order.status}. Only an active order can be deleted.")
-    await refuse_in_use(uow, order, [(Quote, "order_id", "number"), (SalesContract, "order_ids", "name")])
+    await refuse_in_use(uow, order)
     uow.remove(order, OrderDeleted)

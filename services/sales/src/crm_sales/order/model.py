@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
@@ -15,6 +15,7 @@ from crm_contracts.sales.order import OrderLine, OrderRecord
 from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError
 from crm_kit.store.columns import search_column, sorted_indexes
+from crm_kit.store.refers import reference
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.order.domain import LIFECYCLE, Progress, standing
@@ -27,11 +28,12 @@ class Order(SalesDocument, Base):
     __tablename__ = "order"
     record_model: ClassVar[type[BaseModel]] = OrderRecord
     lifecycle = LIFECYCLE
+    called = "number"
     line_model = OrderLine
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
     # Unique: a quote becomes an order once.
-    quote_id: Mapped[UUID | None] = mapped_column(ForeignKey("quote.id"), unique=True)
+    quote_id: Mapped[UUID | None] = reference("quote", unique=True)
     requested_delivery: Mapped[date | None]
     prices_locked: Mapped[bool]
     submitted_at: Mapped[datetime | None]

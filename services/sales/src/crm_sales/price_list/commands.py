@@ -13,13 +13,8 @@ from crm_contracts.sales.price_list import (
 from crm_kit.records.patching import Deactivation, apply, require_status
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.invoice.model import Invoice
-from crm_sales.opportunity.model import Opportunity
-from crm_sales.order.model import Order
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list.schemas import PriceListCreate, PriceListUpdate
-from crm_sales.price_list_item.model import PriceListItem
-from crm_sales.quote.model import Quote
 from crm_sales.validity import require_period
 
 
@@ -57,12 +52,5 @@ async def deactivate_price_list(uow: UnitOfWork, price_list_id: UUID, body: Deac
 async def delete_price_list(uow: UnitOfWork, price_list_id: UUID) -> None:
     """Delete a price list that has no prices and that nothing refers to."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.DELETE)
-    referrers = [
-        (PriceListItem, "price_list_id", None),
-        (Opportunity, "price_list_id", "name"),
-        (Quote, "price_list_id", "name"),
-        (Order, "price_list_id", "number"),
-        (Invoice, "price_list_id", "name"),
-    ]
-    await refuse_in_use(uow, price_list, referrers)
+    await refuse_in_use(uow, price_list)
     uow.remove(price_list, PriceListDeleted)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, UniqueConstraint
+from sqlalchemy import Index, Numeric, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,6 +14,7 @@ from crm_contracts.sales.choices import PricingMethod
 from crm_contracts.sales.price_list_item import PriceListItemRecord
 from crm_kit.store.columns import PercentType, money_columns, text_enum
 from crm_kit.store.record import Record
+from crm_kit.store.refers import reference
 from crm_sales.db import Base
 
 
@@ -22,10 +23,11 @@ class PriceListItem(Record, Base):
 
     __tablename__ = "price_list_item"
     record_model: ClassVar[type[BaseModel]] = PriceListItemRecord
+    called = None
     money_fields: ClassVar[tuple[str, ...]] = ("amount",)
 
-    price_list_id: Mapped[UUID] = mapped_column(ForeignKey("price_list.id"))
-    product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"))
+    price_list_id: Mapped[UUID] = reference("price_list")
+    product_id: Mapped[UUID] = reference("product")
     # The price list's, which never changes: nobody who reads or writes a price has to look it up.
     currency: Mapped[str] = mapped_column(String(3))
     pricing_method: Mapped[PricingMethod] = mapped_column(text_enum(PricingMethod))

@@ -5,13 +5,14 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Numeric, String, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import Numeric, String
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales.pricing import PricedLine
 from crm_kit.store.columns import PercentType, money_columns
+from crm_kit.store.refers import reference, references
 from crm_sales.pricing.domain import LinePrice, totals
 
 
@@ -48,13 +49,13 @@ class PricedDocument:
     currency: Mapped[str] = mapped_column(String(3))
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
     lines: Mapped[list[Any]] = mapped_column(JSONB)
-    product_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    product_ids: Mapped[list[UUID]] = references("product")
     discount_percent: Mapped[Decimal | None] = mapped_column(PercentType())
 
     @declared_attr
     @classmethod
     def price_list_id(cls) -> Mapped[UUID | None]:
-        return mapped_column(ForeignKey("price_list.id"))
+        return reference("price_list")
 
     @declared_attr
     @classmethod

@@ -19,19 +19,13 @@ from crm_kit.records.patching import apply, require_status
 from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.competitor.model import Competitor
 from crm_sales.exchange_rate.pinning import pin_amounts
-from crm_sales.invoice.model import Invoice
-from crm_sales.opportunity.model import Opportunity
-from crm_sales.order.model import Order
 from crm_sales.own_number import require_own_number
 from crm_sales.price_list_item.domain import percent_price
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.product.domain import MAX_LEVELS, require_no_price_of_a_family
 from crm_sales.product.model import Product
 from crm_sales.product.schemas import ProductCreate, ProductUpdate
-from crm_sales.quote.model import Quote
-from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.validity import require_period
 
 TREE = Tree(Product, "parent_id", MAX_LEVELS)
@@ -103,17 +97,7 @@ async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
     if product.status != "draft":
         message = "Only a draft can be deleted. Retire an active product instead."
         raise DomainError("not-deletable", message)
-    referrers = [
-        (Product, "parent_id", "name"),
-        (PriceListItem, "product_id", None),
-        (Competitor, "product_ids", "name"),
-        (SalesLiterature, "product_ids", "title"),
-        (Opportunity, "product_ids", "name"),
-        (Quote, "product_ids", "name"),
-        (Order, "product_ids", "number"),
-        (Invoice, "product_ids", "name"),
-    ]
-    await refuse_in_use(uow, product, referrers)
+    await refuse_in_use(uow, product)
     uow.remove(product, ProductDeleted)
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, Numeric, String, Text
+from sqlalchemy import Index, Numeric, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
@@ -21,6 +21,7 @@ from crm_kit.store.columns import (
     text_enum,
 )
 from crm_kit.store.record import Record, Stateful
+from crm_kit.store.refers import reference
 from crm_sales.db import Base
 from crm_sales.product.domain import LIFECYCLE, why_not_sold
 
@@ -36,7 +37,7 @@ class Product(Record, Stateful, Base):
     number: Mapped[str] = mapped_column(String(200), unique=True)
     name: Mapped[str] = mapped_column(String(200))
     structure: Mapped[ProductStructure] = mapped_column(text_enum(ProductStructure))
-    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("product.id"))
+    parent_id: Mapped[UUID | None] = reference("product")
     type: Mapped[ProductType] = mapped_column(text_enum(ProductType))
     unit: Mapped[str | None] = mapped_column(String(200))
     decimals: Mapped[int]

@@ -2,11 +2,12 @@
 
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Index, Uuid
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped
 
 from crm_kit.copies.declaring import fields, ids
 from crm_kit.copies.projections import Projected
+from crm_kit.store.refers import references
 from crm_sales.db import Base
 
 
@@ -15,7 +16,7 @@ class MemberRef(Projected, Base):
 
     __tablename__ = "member_ref"
 
-    team_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    team_ids: Mapped[list[UUID]] = references("team")
 
     __table_args__ = (Index(None, "team_ids", postgresql_using="gin"),)
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.quote import QuoteRecord
 from crm_kit.store.columns import search_column, sorted_indexes
+from crm_kit.store.refers import refers
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.quote.domain import LIFECYCLE, LIVE
@@ -28,7 +29,7 @@ class Quote(SalesDocument, Base):
     effective_from: Mapped[date | None]
     effective_to: Mapped[date | None]
     closed_at: Mapped[datetime | None]
-    order_id: Mapped[UUID | None]
+    order_id: Mapped[UUID | None] = mapped_column(info=refers("order"))
 
     search_text: Mapped[str] = search_column("name", "number")
 

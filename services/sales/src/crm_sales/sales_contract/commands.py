@@ -17,13 +17,12 @@ from crm_contracts.sales.sales_contract import (
 )
 from crm_kit.errors import DomainError
 from crm_kit.records.patching import Assignment, apply, assign, require_status
-from crm_kit.records.references import added, refer_all
+from crm_kit.records.references import check_references
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.calendar import day_at
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
-from crm_sales.order.model import Order
 from crm_sales.sales_contract.domain import require_order
 from crm_sales.sales_contract.model import SalesContract
 from crm_sales.sales_contract.schemas import SalesContractCreate, SalesContractTermination, SalesContractUpdate
@@ -33,8 +32,8 @@ async def create_contract(uow: UnitOfWork, body: SalesContractCreate) -> SalesCo
     """A new draft, owned by the caller."""
     await uow.start(SalesContract)
     require_order(body.start_date, body.end_date)
-    await refer_all(uow, Order, added("order_ids", body.order_ids))
     values = {name: value for name, value in body if name != "customer"}
+    await check_references(uow, SalesContract, values)
     contract = SalesContract(number=await uow.number("SCO"), **values)
     await set_customer(uow, contract, body.customer)
     await pin_amounts(uow, contract, SalesContract.money_fields)
@@ -46,7 +45,7 @@ async def update_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContrac
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     require_status(contract, "draft")
     values = body.onto(contract)
-    await refer_all(uow, Order, added("order_ids", values.get("order_ids", []), contract.order_ids))
+    await check_references(uow, SalesContract, values, contract)
     if "customer" in values:
         await set_customer(uow, contract, values.pop("customer"))
     apply(contract, values)

@@ -6,14 +6,14 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import CheckConstraint, Index, Numeric, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales.sales_contract import SalesContractRecord
 from crm_kit.store.columns import money_columns, search_column, sorted_indexes
 from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.refers import references
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
 from crm_sales.sales_contract.domain import LIFECYCLE, require_period
@@ -35,7 +35,7 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
     value_base: Mapped[Money | None] = money_columns("value_base")
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
     # The table is older than the column.
-    order_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
+    order_ids: Mapped[list[UUID]] = references("order", server_default="{}")
     description: Mapped[str | None] = mapped_column(Text)
     activated_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

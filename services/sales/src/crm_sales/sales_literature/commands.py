@@ -11,10 +11,8 @@ from crm_contracts.sales.sales_literature import (
     SalesLiteratureUpdated,
 )
 from crm_kit.records.patching import Deactivation, apply, require_status
-from crm_kit.records.references import added, refer_all
+from crm_kit.records.references import check_references
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.competitor.model import Competitor
-from crm_sales.product.model import Product
 from crm_sales.sales_literature.domain import require_content
 from crm_sales.sales_literature.model import SalesLiterature
 from crm_sales.sales_literature.schemas import SalesLiteratureCreate, SalesLiteratureUpdate
@@ -24,7 +22,7 @@ async def create_literature(uow: UnitOfWork, body: SalesLiteratureCreate) -> Sal
     """A new piece of the library."""
     await uow.start(SalesLiterature)
     require_content(body.body, body.link)
-    await _refer(uow, added("competitor_ids", body.competitor_ids), added("product_ids", body.product_ids))
+    await check_references(uow, SalesLiterature, dict(body))
     return uow.add(SalesLiterature(**dict(body)), SalesLiteratureCreated)
 
 
@@ -33,11 +31,7 @@ async def update_literature(uow: UnitOfWork, literature_id: UUID, body: SalesLit
     piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
     require_status(piece, "active")
     values = body.onto(piece)
-    await _refer(
-        uow,
-        added("competitor_ids", values.get("competitor_ids", []), piece.competitor_ids),
-        added("product_ids", values.get("product_ids", []), piece.product_ids),
-    )
+    await check_references(uow, SalesLiterature, values, piece)
     apply(piece, values)
     require_content(piece.body, piece.link)
     return uow.emit_if_changed(piece, SalesLiteratureUpdated)
@@ -60,9 +54,3 @@ async def deactivate_literature(uow: UnitOfWork, literature_id: UUID, body: Deac
 async def delete_literature(uow: UnitOfWork, literature_id: UUID) -> None:
     """Delete a piece: nothing refers to it."""
     uow.remove(await uow.get(SalesLiterature, literature_id, Privilege.DELETE), SalesLiteratureDeleted)
-
-
-async def _refer(uow: UnitOfWork, competitors: dict[UUID, str], products: dict[UUID, str]) -> None:
-    """Competitors before products, as a competitor is locked before the products it names."""
-    await refer_all(uow, Competitor, competitors)
-    await refer_all(uow, Product, products)

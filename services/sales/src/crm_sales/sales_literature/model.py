@@ -5,14 +5,14 @@ from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import CheckConstraint, Index, String, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.choices import LiteratureType
 from crm_contracts.sales.sales_literature import SalesLiteratureRecord
 from crm_kit.store.columns import search_column, sorted_indexes, text_enum
 from crm_kit.store.record import Record, Stateful
+from crm_kit.store.refers import references
 from crm_sales.db import Base
 from crm_sales.sales_literature.domain import LIFECYCLE
 
@@ -23,13 +23,14 @@ class SalesLiterature(Record, Stateful, Base):
     __tablename__ = "sales_literature"
     record_model: ClassVar[type[BaseModel]] = SalesLiteratureRecord
     lifecycle = LIFECYCLE
+    called = "title"
 
     title: Mapped[str] = mapped_column(String(200))
     type: Mapped[LiteratureType] = mapped_column(text_enum(LiteratureType))
     body: Mapped[str | None] = mapped_column(Text)
     link: Mapped[str | None] = mapped_column(String(2000))
-    product_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
-    competitor_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    product_ids: Mapped[list[UUID]] = references("product")
+    competitor_ids: Mapped[list[UUID]] = references("competitor")
     expires_on: Mapped[date | None]
     keywords: Mapped[str | None] = mapped_column(String(200))
 

@@ -7,7 +7,6 @@ from crm_contracts.sales.reference import SalesStageCreated, SalesStageDeleted, 
 from crm_kit.records.patching import apply
 from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.opportunity.model import Opportunity
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStageUpdate
 
@@ -28,5 +27,5 @@ async def update_stage(uow: UnitOfWork, stage_id: UUID, body: SalesStageUpdate) 
 async def delete_stage(uow: UnitOfWork, stage_id: UUID) -> None:
     """Delete a stage no deal is in."""
     stage = await uow.get(SalesStage, stage_id, Privilege.DELETE)
-    await refuse_in_use(uow, stage, [(Opportunity, "stage_id", "name")])
+    await refuse_in_use(uow, stage)
     uow.remove(stage, SalesStageDeleted)

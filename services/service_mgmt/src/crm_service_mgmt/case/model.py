@@ -20,6 +20,7 @@ from crm_kit.store.columns import (
     text_enum,
 )
 from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.refers import refers
 from crm_service_mgmt.case.domain import LIFECYCLE
 from crm_service_mgmt.db import Base
 
@@ -29,20 +30,21 @@ class Case(OwnedRecord, Stateful, Base):
 
     __tablename__ = "case"
     record_model: ClassVar[type[BaseModel]] = CaseRecord
+    called = "number"
     lifecycle = LIFECYCLE
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
     title: Mapped[str] = mapped_column(String(200))
     # No foreign keys: customers are copies, which a rebuild empties and fills again.
     customer_type: Mapped[CustomerType] = mapped_column(text_enum(CustomerType))
-    customer_id: Mapped[UUID]
-    contact_id: Mapped[UUID | None]
+    customer_id: Mapped[UUID] = mapped_column(info=refers("account", "contact"))
+    contact_id: Mapped[UUID | None] = mapped_column(info=refers("contact"))
     type: Mapped[CaseType | None] = mapped_column(text_enum(CaseType))
     origin: Mapped[CaseOrigin | None] = mapped_column(text_enum(CaseOrigin))
     priority: Mapped[CasePriority] = mapped_column(text_enum(CasePriority))
     severity: Mapped[Severity | None] = mapped_column(text_enum(Severity))
     description: Mapped[str | None] = mapped_column(Text)
-    product_id: Mapped[UUID | None]
+    product_id: Mapped[UUID | None] = mapped_column(info=refers("product"))
     escalated_at: Mapped[datetime | None]
     first_responded_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]

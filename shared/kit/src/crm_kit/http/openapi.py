@@ -1,5 +1,6 @@
 """What every operation has in common in the OpenAPI document: problems, headers, the security scheme, examples."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,7 +9,8 @@ from fastapi.openapi.utils import get_openapi
 from crm_contracts.catalogue import entity_for
 from crm_kit.http.problems import MEDIA_TYPE, Problem
 from crm_kit.http.requests import PublicRoute, Route
-from crm_kit.store.record import Mergeable
+from crm_kit.store.record import Mergeable, Record
+from crm_kit.store.references import references_of
 
 MEANINGS = {
     400: "The request's syntax, a parameter, a filter or a cursor is wrong.",
@@ -67,6 +69,7 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
     routes = routes_of(app)
     public = {name for name, route in routes.items() if isinstance(route, PublicRoute)}
     keyed = {name for name, route in routes.items() if isinstance(route, Route) and route.is_keyed}
+    kinds = {entity.entity(): entity for entity in app.state.service.entities}
     mergeable = _mergeable(app)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -77,8 +80,27 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
                 keyed=operation.get("operationId") in keyed,
                 may_be_merged=path.startswith(mergeable),
             )
+            about = getattr(routes.get(operation.get("operationId")), "entities", ())
+            _show_references(operation, schemas, [kinds[name] for name in about if name in kinds])
     app.openapi_schema = document
     return document
+
+
+def _show_references(operation: dict[str, Any], schemas: dict[str, Any], kinds: Sequence[type[Record]]) -> None:
+    """``x-reference``: the entities of which a field of the body or the answer names a record; ``*`` is any entity."""
+    fields = {found.field: found for kind in kinds for found in references_of(kind).values()}
+    bodies = [operation.get("requestBody", {}), *(operation["responses"].get(code, {}) for code in ("200", "201"))]
+    for described in (media["schema"] for body in bodies for media in body.get("content", {}).values()):
+        properties = _properties(described, schemas)
+        listed = properties.get("items", {}).get("items", {})
+        for name, field in (*properties.items(), *_properties(listed, schemas).items()):
+            if name in fields:
+                field["x-reference"] = list(fields[name].to)
+
+
+def _properties(described: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = schemas.get(described.get("$ref", "").rpartition("/")[2], {}).get("properties", {})
+    return found
 
 
 def routes_of(app: FastAPI) -> dict[str, Any]:

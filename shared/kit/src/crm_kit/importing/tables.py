@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from crm_kit.store.columns import Timestamp
+from crm_kit.store.refers import refers
 
 WAITING = "status in ('queued', 'running')"
 
@@ -58,7 +59,9 @@ def import_tables(metadata: MetaData) -> None:
     Table(
         "import_row",
         metadata,
-        Column("job_id", Uuid, ForeignKey("import_job.id", ondelete="cascade"), nullable=False),
+        Column(
+            "job_id", Uuid, ForeignKey("import_job.id", ondelete="cascade"), nullable=False, info=refers("import_job")
+        ),
         Column("line", Integer, nullable=False),
         Column("cells", JSON, nullable=False),
         PrimaryKeyConstraint("job_id", "line"),
@@ -66,7 +69,9 @@ def import_tables(metadata: MetaData) -> None:
     Table(
         "import_error",
         metadata,
-        Column("job_id", Uuid, ForeignKey("import_job.id", ondelete="cascade"), nullable=False),
+        Column(
+            "job_id", Uuid, ForeignKey("import_job.id", ondelete="cascade"), nullable=False, info=refers("import_job")
+        ),
         Column("line", Integer, nullable=False),
         Column("position", Integer, nullable=False),
         Column("column", String(200), nullable=False),

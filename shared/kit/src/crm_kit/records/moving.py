@@ -8,7 +8,7 @@ A command that looked at the old record just before it was replaced may write it
 stays for a minute after the last row was found, longer than any request lives, and looks again.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -16,12 +16,13 @@ from uuid import UUID
 
 from sqlalchemy import Select, String, Text, delete, exists, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, registry
 
-from crm_contracts.catalogue import Event
+from crm_contracts.catalogue import change_of
 from crm_kit.errors import DomainError
 from crm_kit.events.timers import DueQuery
 from crm_kit.store.record import Record, stored_columns
+from crm_kit.store.references import referring_to
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 
@@ -37,10 +38,9 @@ AGAIN = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """Records that may refer to what moves: in which columns, each of them indexed, and the event that tells of it."""
+    """Records that may refer to what moves: in which columns, each of them indexed."""
 
     entity: type[Record]
-    event: type[Event]
     columns: tuple[str, ...]
 
 
@@ -48,6 +48,7 @@ class Moving:
     """Mixin of a service's table of moves that go on; a row for each record whose place another took."""
 
     __table__: ClassVar[Any]
+    registry: ClassVar[registry]
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     entity: Mapped[str] = mapped_column(String(50))
@@ -69,12 +70,20 @@ async def known_here(uow: UnitOfWork, record_id: UUID) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """The moves of one service: the table of its tasks, and what may refer to a record, by the record's entity."""
+    """The moves of one service, and the table of its tasks. What moves are the columns that are declared to refer to a record."""
 
     tasks: type[Moving]
-    referrers: Mapping[str, Sequence[Referrer]]
     refused: Known = known_here
     """Asked before a task ends: where records of others are copies, news of the merge may be late."""
+
+    def referrers(self, entity: str) -> list[Referrer]:
+        """What may refer to a record of this entity."""
+        columns: dict[type[Record], list[str]] = {}
+        for found in referring_to(self.tasks.registry, entity):
+            if found.many:
+                raise TypeError(f"{found.entity.entity()}.{found.column} is a list, and nothing moves the ids of lists")
+            columns.setdefault(found.entity, []).append(found.column)
+        return [Referrer(found, tuple(names)) for found, names in columns.items()]
 
     async def begin(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID) -> None:
         """Move the first rows and leave a task for the rest. What was on its way to the source goes on to the target."""
@@ -133,7 +142,7 @@ class Mover:
     async def _move(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID, limit: int) -> int:
         """Point at most so many rows that nobody else holds at the target; says how many."""
         moved = 0
-        for referrer in self.referrers[entity]:
+        for referrer in self.referrers(entity):
             if moved >= limit:
                 break
             found = _referring(referrer, source_id, target_id).limit(limit - moved)
@@ -151,12 +160,12 @@ class Mover:
                         setattr(record, column, target_id)
             await uow.names.learn(referrer.entity, [record.__dict__ for record in records])
             for record in records:
-                uow.emit(record, referrer.event)
+                uow.emit(record, change_of(uow.runtime.service, referrer.entity.entity()))
             moved += len(records)
         return moved
 
     async def _referred_to(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID) -> bool:
-        parts = [exists(_referring(referrer, source_id, target_id)) for referrer in self.referrers[entity]]
+        parts = [exists(_referring(referrer, source_id, target_id)) for referrer in self.referrers(entity)]
         return bool((await uow.execute(select(or_(*parts)))).scalar_one())
 
 

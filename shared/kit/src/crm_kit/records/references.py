@@ -7,13 +7,9 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from crm_kit.errors import InactiveReference, MergedReference, UnknownReference
-from crm_kit.store.record import (
-    Record,
-    Stateful,
-    stored_columns,
-    survivor_of,
-)
+from crm_kit.errors import UnknownReference
+from crm_kit.store.record import Record, stored_columns
+from crm_kit.store.references import records_of, references_of
 from crm_kit.work.uow import UnitOfWork
 
 R = TypeVar("R", bound=Record)
@@ -36,16 +32,32 @@ async def refer_all(uow: UnitOfWork, entity: type[R], pointers: Mapping[UUID, st
     found: dict[UUID, R] = {row["id"]: entity.from_row(dict(row)) for row in rows}
     reach = uow.reach(entity)
     for record_id, pointer in pointers.items():
-        record: Any = found.get(record_id)
+        record = found.get(record_id)
         if record is None or not reach.covers_record(record):
             raise UnknownReference(pointer, entity.entity())
-        if survivor_of(record) is not None:
-            raise MergedReference(pointer, entity.entity(), None)
-        if isinstance(record, Stateful) and record.status == "inactive":
-            raise InactiveReference(pointer, entity.entity())
+        await uow.require_referable(record, pointer)
     return found
 
 
 def added(field: str, wanted: list[UUID], before: list[UUID] | None = None) -> dict[UUID, str]:
     """The ids of a list that were not in it before, with the pointer of each: what ``refer_all`` has to look at."""
     return {one: f"/{field}/{place}" for place, one in enumerate(wanted) if one not in (before or ())}
+
+
+async def check_references(
+    uow: UnitOfWork, entity: type[Record], values: Mapping[str, Any], before: Record | None = None
+) -> None:
+    """Look at what these values of a record newly refer to in its own service, as its columns declare it: each readable and
+    active, or 422 with its pointer.
+
+    Kinds of record are taken in the order of their names, so that all who lock several kinds do it in the same order.
+    """
+    kinds = {one.entity(): one for one in records_of(entity.registry)}
+    for found in sorted(references_of(entity).values(), key=lambda one: (one.to, one.column)):
+        if found.column not in values or len(found.to) > 1 or (target := kinds.get(found.to[0])) is None:
+            continue
+        wanted, had = values[found.column], getattr(before, found.column, None)
+        if found.many:
+            await refer_all(uow, target, added(found.column, wanted, had))
+        elif wanted not in (None, had):
+            await uow.refer(target, wanted, f"/{found.column}")

@@ -1,6 +1,5 @@
 """What refers to a record in its own service: why it cannot be deleted."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,21 +8,19 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_kit.errors import DomainError
 from crm_kit.store.record import OwnedRecord, Record
+from crm_kit.store.references import referring_to
 from crm_kit.work.uow import UnitOfWork
 
 SHOWN = 10
 
 
-async def refuse_in_use(
-    uow: UnitOfWork, record: Record, referrers: Sequence[tuple[type[Any], str, str | None]]
-) -> None:
-    """409 ``in-use`` listing up to ten records that refer to this one; those the caller may not read only as hidden.
-
-    ``referrers`` are (entity, the column or array of ids that refers, the column with its name, if it has one).
-    """
+async def refuse_in_use(uow: UnitOfWork, record: Record) -> None:
+    """409 ``in-use`` listing up to ten records of the same service whose columns refer to this one; those the caller may
+    not read only as hidden."""
     parts = []
-    for entity, column, name in referrers:
-        table = entity.__table__
+    for referrer in referring_to(type(record).registry, record.entity()):
+        entity = referrer.entity
+        table, name = entity.__table__, entity.called
         owned = issubclass(entity, OwnedRecord)
         owner = table.c.owner_id if owned else cast(None, Uuid)
         unit = table.c.business_unit_id if owned else cast(None, Uuid)
@@ -35,12 +32,12 @@ async def refuse_in_use(
                 owner.label("owner"),
                 unit.label("unit"),
             )
-            .where(_refers(table.c[column], record.id))
+            .where(_refers(table.c[referrer.column], record.id))
             .limit(SHOWN)
             .subquery()
             .select()
         )
-    found = (await uow.execute(union_all(*parts).limit(SHOWN))).all()
+    found = (await uow.execute(union_all(*parts).limit(SHOWN))).all() if parts else []
     if found:
         references = [shown(uow, row) for row in found]
         raise DomainError(

@@ -9,7 +9,7 @@ from uuid import UUID
 import uuid_utils
 from pydantic import BaseModel
 from sqlalchemy import String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, registry
 
 from crm_kit import clock
 from crm_kit.errors import IllegalTransition
@@ -52,8 +52,12 @@ class Record:
 
     __tablename__: str
     __table__: ClassVar[Any]
+    registry: ClassVar[registry]
+    """The models of the service."""
     record_model: ClassVar[type[BaseModel]]
     """The contract of this record in the API and in events."""
+    called: ClassVar[str | None] = "name"
+    """The column by which a problem names such a record; None where it has no name of its own."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
     version: Mapped[int] = mapped_column(sort_order=-19)
@@ -151,16 +155,20 @@ class Mergeable(OwnedRecord, Stateful):
     """Statuses in which a record may be merged into another."""
     survives_in: ClassVar[frozenset[str]]
     """Statuses in which a record may be the survivor of a merge."""
-    references: ClassVar[tuple[str, ...]] = ()
-    """Columns that refer to other records. They become null in a merged record, so that it does not block deletions."""
 
     survivor_id: Mapped[UUID | None] = mapped_column(sort_order=89)
 
     def merge_into(self, survivor: "Mergeable") -> None:
-        """Mark the record as merged into the survivor."""
+        """Mark the record as merged into the survivor. It then refers to no other record, so that it blocks no deletion."""
         self.survivor_id = survivor.id
-        for column in self.references:
+        for column in self.links():
             setattr(self, column, None)
+
+    @classmethod
+    def links(cls) -> tuple[str, ...]:
+        """The columns that refer to other records of the same service."""
+        columns = cls.__table__.c
+        return tuple(str(one.key) for one in columns if one.foreign_keys and one.computed is None)
 
 
 def survivor_of(record: Record) -> UUID | None:

@@ -171,9 +171,18 @@ class UnitOfWork:
             raise UnknownReference(pointer, entity.entity()) from None
         except Merged as merged:
             raise await self.merged_reference(entity, merged, pointer) from None
-        if isinstance(record, Stateful) and record.status == "inactive":
-            raise InactiveReference(pointer, entity.entity())
+        await self.require_referable(record, pointer)
         return record
+
+    async def require_referable(self, record: Record, pointer: str) -> None:
+        """422 with the pointer of a new reference when its record, which the caller reads, takes none: it is inactive, or was
+        merged into another."""
+        try:
+            await refuse_merged(self.link, record)
+        except Merged as merged:
+            raise await self.merged_reference(type(record), merged, pointer) from None
+        if isinstance(record, Stateful) and record.status == "inactive":
+            raise InactiveReference(pointer, record.entity())
 
     async def merged_reference(self, entity: type[Record], merged: Merged, pointer: str) -> MergedReference:
         """What a reference to a merged record is refused with: it names the survivor to who may read that one."""
