@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from crm_kit.events.deferred import ENDED
 from crm_kit.process.runtime import Service
-from crm_kit.schema.migrations import head_of, migrate, revision_of
+from crm_kit.schema.migrations import migrate
+from crm_kit.schema.revisions import head_of, revision_of
 from crm_kit.schema.setup import reason_to_wait, until_prepared
 from crm_kit.schema.standing import Standing
 from crm_kit.schema.standing import differences as standing_differences

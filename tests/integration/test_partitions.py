@@ -15,8 +15,9 @@ import pytest
 import crm_sales.migrations
 from crm_kit import clock
 from crm_kit.events.epochs import begin_epoch
-from crm_kit.schema import adoption
-from crm_kit.schema.migrations import SchemaTooNew, head_of, migrate
+from crm_kit.schema import adoption, v0004_epochs
+from crm_kit.schema.migrations import migrate, revision_with
+from crm_kit.schema.revisions import SchemaTooNew, head_of
 from crm_kit.schema.standing import Standing
 from crm_kit.schema.v0005_partitions import INDEXES
 from crm_kit.store.database import Database
@@ -242,7 +243,7 @@ async def test_the_release_before_epochs_may_not_use_a_database_that_has_begun_o
     await to_previous(url, before)
     await to_this(url)
     assert not await asyncio.to_thread(migrate, before, url, SERVICE.metadata)
-    await begin_epoch("sales", url, reason="restored", package=SERVICE.migrations)
+    await begin_epoch("sales", url, reason="restored", compatible_from=revision_with(SERVICE.migrations, v0004_epochs))
     for _ in range(2):
         with pytest.raises(SchemaTooNew, match="builds before revision 0017 cannot use"):
             await to_previous(url, before)

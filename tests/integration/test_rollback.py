@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 import crm_sales.migrations
-from crm_kit.schema.migrations import head_of, migrate
+from crm_kit.schema.migrations import migrate
+from crm_kit.schema.revisions import head_of
 from crm_kit.schema.setup import prepare
 from crm_kit.store.database import Database
 from crm_kit.testing import Client, People, principal

@@ -7,6 +7,7 @@ All read their settings from the environment when called, and start no thread, l
 imported before the fork.
 """
 
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -24,6 +25,10 @@ _MODULES = ("main", "worker")
 
 def preload(services: Sequence[Service]) -> None:
     """Import every service once, for all processes that will be forked from this one."""
+    # A tool for terminals, which a library of ours loads wherever it finds it: 9 MiB, and no line of ours is coloured.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # the import system's own way to say: there is none
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        import_module("crm_kit.signals.collector")
     for service in services:
         for module in (*_MODULES, "consumers"):
             import_module(f"{service.package}.{module}")
@@ -67,7 +72,7 @@ def definition(service: Service) -> "Definition":
 
 def newest_revision(service: Service) -> str:
     """The newest revision of the service's database in this release."""
-    revision: str = import_module("crm_kit.schema.migrations").head_of(definition(service).migrations)
+    revision: str = import_module("crm_kit.schema.revisions").head_of(definition(service).migrations)
     return revision
 
 

@@ -125,6 +125,7 @@ async def test_hostile_events_are_parked_and_good_ones_between_them_take_effect(
         await send(publisher, next(good).tell("created"))
     async with running(intake):
         await until(reaches(runtime, "seen", len(stories)), seconds=120)
+        await until(reaches(runtime, "thing_copy", len(stories)), seconds=120)
         await until(reaches(runtime, "inbox where state = 'parked' and consumer = 'mini.echoes'", len(HOSTILE)))
     assert await count(runtime, "seen") == len(stories), "no hostile one was handled"
     assert await count(runtime, "thing_copy") == len(stories)

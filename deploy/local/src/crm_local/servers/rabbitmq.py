@@ -41,9 +41,10 @@ disk_free_limit.absolute = 200MB
 raft.wal_max_size_bytes = 64000000
 """
 _MEMORY, _MEMORY_SMALL = "1GiB", "256MiB"
-_ERLANG = "+S 2:2 +A 16"
-# One scheduler, none of which waits by spinning; fewer threads for files.
-_ERLANG_SMALL = "+S 1:1 +A 4 +sbwt none +sbwtdcpu none +sbwtdio none"
+_NO_SPINNING = "+sbwt none +sbwtdcpu none +sbwtdio none"
+_ERLANG = f"+S 2:2 +A 16 {_NO_SPINNING}"
+# One scheduler, and fewer threads for files.
+_ERLANG_SMALL = f"+S 1:1 +A 4 {_NO_SPINNING}"
 _LOGGING = CHECKOUT / "deploy" / "rabbitmq" / "advanced.config"
 
 

@@ -30,15 +30,12 @@ from crm_sales.account.merge import merge_account
 from crm_sales.account.model import Account
 from crm_sales.account.schemas import AccountCreate, AccountMerge, AccountRead, AccountUpdate
 from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.parameters import CompareNames, DuplicatesChoice, PageAfter, PageLimit
 from crm_sales.duplicates.scanning import scan_duplicates
 from crm_sales.duplicates.schemas import (
     Company,
-    CompareNames,
     Duplicates,
     DuplicatesPage,
-    OnDuplicates,
-    PageAfter,
-    PageLimit,
 )
 from crm_sales.duplicates.telling import tell_duplicates_of
 
@@ -60,7 +57,7 @@ async def query_accounts(query: Query, uow: Uow) -> Response:
 
 
 @router.post("", response_model=AccountRead, status_code=201, operation_id="create_account")
-async def create_account(body: AccountCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
+async def create_account(body: AccountCreate, uow: Uow, duplicates: DuplicatesChoice = "allow") -> Response:
     """A new account, owned by you. 409 `already-exists` when another account has the number.
 
     With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is created.
@@ -139,7 +136,7 @@ async def get_account(account_id: UUID, request: Request, uow: Uow) -> Response:
 
 @router.patch("/{account_id}", response_model=AccountRead, operation_id="update_account")
 async def update_account(
-    account_id: UUID, body: AccountUpdate, uow: Uow, duplicates: OnDuplicates = "allow"
+    account_id: UUID, body: AccountUpdate, uow: Uow, duplicates: DuplicatesChoice = "allow"
 ) -> Response:
     """Change fields of an active account (RFC 7396 merge patch).
 

@@ -31,14 +31,11 @@ from crm_sales.contact.merge import merge_contact
 from crm_sales.contact.model import Contact
 from crm_sales.contact.schemas import ContactCreate, ContactMerge, ContactRead, ContactUpdate
 from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.parameters import CompareNames, DuplicatesChoice, PageAfter, PageLimit
 from crm_sales.duplicates.scanning import scan_duplicates
 from crm_sales.duplicates.schemas import (
-    CompareNames,
     Duplicates,
     DuplicatesPage,
-    OnDuplicates,
-    PageAfter,
-    PageLimit,
     Person,
 )
 from crm_sales.duplicates.telling import tell_duplicates_of
@@ -70,7 +67,7 @@ async def query_contacts(query: Query, uow: Uow) -> Response:
 
 
 @router.post("", response_model=ContactRead, status_code=201, operation_id="create_contact")
-async def create_contact(body: ContactCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
+async def create_contact(body: ContactCreate, uow: Uow, duplicates: DuplicatesChoice = "allow") -> Response:
     """A new contact, owned by you.
 
     With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is created.
@@ -149,7 +146,7 @@ async def get_contact(contact_id: UUID, request: Request, uow: Uow) -> Response:
 
 @router.patch("/{contact_id}", response_model=ContactRead, operation_id="update_contact")
 async def update_contact(
-    contact_id: UUID, body: ContactUpdate, uow: Uow, duplicates: OnDuplicates = "allow"
+    contact_id: UUID, body: ContactUpdate, uow: Uow, duplicates: DuplicatesChoice = "allow"
 ) -> Response:
     """Change fields of an active contact (RFC 7396 merge patch); `full_name` follows the names.
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastapi.responses import Response
 from sqlalchemy.exc import DBAPIError
+from starlette.responses import Response
 
 from crm_contracts.access import Privilege
 from crm_kit import clock

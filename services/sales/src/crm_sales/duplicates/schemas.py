@@ -1,33 +1,14 @@
 """What clients send to look for duplicates, and what they get."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.types import Email, Maybe, Personal, ShortText, UtcDatetime
 from crm_kit.phones import PhoneInput
-from crm_kit.records.listing import MAX_PAGE
 
-OnDuplicates = Annotated[
-    Literal["allow", "report"],
-    Query(
-        description="`report` looks for likely duplicates first and answers 409 `possible-duplicates` with their list; "
-        "`allow` does not look."
-    ),
-]
-
-PageLimit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Records with duplicates per page, 1 to 200.")]
-PageAfter = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
-
-CompareNames = Annotated[
-    bool,
-    Query(
-        description="Whether similar names count. Without them only equal e-mail addresses and phones do, and a million "
-        "records take minutes instead of hours."
-    ),
-]
+OnDuplicates = Literal["allow", "report"]
 
 
 class Company(BaseModel):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi.responses import Response
+from starlette.responses import Response
 
 from crm_contracts.access import Privilege
 from crm_kit.store.presenter import to_json

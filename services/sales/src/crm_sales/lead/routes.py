@@ -27,14 +27,11 @@ from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, 
 from crm_kit.records.patching import Assignment
 from crm_sales.age import AGE
 from crm_sales.contact_details import normal_details
+from crm_sales.duplicates.parameters import CompareNames, DuplicatesChoice, PageAfter, PageLimit
 from crm_sales.duplicates.scanning import scan_duplicates
 from crm_sales.duplicates.schemas import (
-    CompareNames,
     Duplicates,
     DuplicatesPage,
-    OnDuplicates,
-    PageAfter,
-    PageLimit,
     PersonOrCompany,
 )
 from crm_sales.duplicates.telling import tell_duplicates_of
@@ -81,7 +78,7 @@ async def query_leads(query: Query, uow: Uow) -> Response:
 
 
 @router.post("", response_model=LeadRead, status_code=201, operation_id="create_lead")
-async def create_lead(body: LeadCreate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
+async def create_lead(body: LeadCreate, uow: Uow, duplicates: DuplicatesChoice = "allow") -> Response:
     """A new lead, owned by you. 422 `no-exchange-rate` when an amount's currency has no rate in force.
 
     With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is created.
@@ -159,7 +156,7 @@ async def get_lead(lead_id: UUID, request: Request, uow: Uow) -> Response:
 
 
 @router.patch("/{lead_id}", response_model=LeadRead, operation_id="update_lead")
-async def update_lead(lead_id: UUID, body: LeadUpdate, uow: Uow, duplicates: OnDuplicates = "allow") -> Response:
+async def update_lead(lead_id: UUID, body: LeadUpdate, uow: Uow, duplicates: DuplicatesChoice = "allow") -> Response:
     """Change fields of an open lead (RFC 7396 merge patch). A patch that changes nothing keeps the version.
 
     With `duplicates=report`, 409 `possible-duplicates` if a changed name, e-mail address or phone is likely that of another

@@ -17,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.envelope import source_of
 from crm_kit import clock
 from crm_kit.operators import operator_name
-from crm_kit.schema import v0004_epochs
-from crm_kit.schema.migrations import RAISE_COMPATIBLE, revision_with
+from crm_kit.schema.revisions import RAISE_COMPATIBLE
 from crm_kit.store.database import Database
 
 BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -62,12 +61,14 @@ async def current(conn: AsyncConnection) -> Epoch:
     return FIRST if row is None else Epoch(*row)
 
 
-async def begin_epoch(service: str, url: str, *, reason: str, others: Sequence[str] = (), package: str = "") -> Epoch:
+async def begin_epoch(
+    service: str, url: str, *, reason: str, others: Sequence[str] = (), compatible_from: str = ""
+) -> Epoch:
     """Begin a new epoch of a service's database, which was restored and migrated; best before its processes start.
 
     ``others`` are the URLs of the databases that follow the service: the epoch is higher than what they have heard of, also
-    when the clock was set back. ``package`` are the service's migrations: a release from before there were epochs must not use
-    the database any more, because what its relay sends does not carry the epoch, and followers would leave it out as old.
+    when the clock was set back. ``compatible_from`` is the service's revision that brought epochs: a release from before it must
+    not use the database any more, because what its relay sends does not carry the epoch, and followers would leave it out as old.
     Raises NoEpochs.
     """
     if not reason.strip():
@@ -90,8 +91,8 @@ async def begin_epoch(service: str, url: str, *, reason: str, others: Sequence[s
                 "insert into database_epoch (epoch, begun_at, begun_by, reason, outbox_seq) values ($1, $2, $3, $4, $5)",
                 (number, now, operator_name(), reason.strip(), last),
             )
-            if package:
-                await conn.exec_driver_sql(RAISE_COMPATIBLE, (revision_with(package, v0004_epochs),))
+            if compatible_from:
+                await conn.exec_driver_sql(RAISE_COMPATIBLE, (compatible_from,))
             return Epoch(number, last)
     finally:
         await db.dispose()

@@ -1,15 +1,17 @@
 """Problem details (RFC 9457): the only module that maps slugs to HTTP statuses."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 from crm_kit.errors import DomainError, FieldError, UnsupportedCoding
 from crm_kit.http.phrases import of_rule
 from crm_kit.store.presenter import to_json
+
+if TYPE_CHECKING:
+    from fastapi.exceptions import RequestValidationError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS: Final = 20
@@ -130,7 +132,7 @@ READ_ONLY = frozenset(
 )
 
 
-def from_validation(error: RequestValidationError, shown: frozenset[str] = frozenset()) -> DomainError:
+def from_validation(error: "RequestValidationError", shown: frozenset[str] = frozenset()) -> DomainError:
     """The problem for pydantic's errors: 404 for a malformed id in the path, 400 for parameters, 422 for the body.
 
     ``shown`` are the fields of the answer: a field that a client can read but not send is ``read-only-field``.

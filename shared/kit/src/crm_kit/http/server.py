@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from crm_kit.configuration.environment import read
@@ -67,7 +67,7 @@ class Server(uvicorn.Server):
             server.close()
 
 
-def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def config_of(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """The uvicorn configuration of every api."""
     return uvicorn.Config(
         app,
@@ -88,7 +88,7 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def serve(app: Callable[[Any], FastAPI], settings: Settings | None = None) -> None:
+def serve(app: Callable[[Any], ASGIApp], settings: Settings | None = None) -> None:
     """Serve until SIGTERM; blocks. There is one worker: replicas are separate processes. ``app`` gets the settings."""
     settings = settings or read(Settings)
     telemetry.set_up(settings)

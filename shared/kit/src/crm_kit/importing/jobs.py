@@ -18,6 +18,7 @@ from crm_kit.errors import DomainError, FieldError, Forbidden, NotFound
 from crm_kit.importing.files import MAX_CELL, MAX_COLUMNS, Row, open_rows
 from crm_kit.importing.importer import Importer
 from crm_kit.importing.mapping import FieldMapping, default_mapping
+from crm_kit.importing.queue import WAKE_CHANNEL
 from crm_kit.importing.storing import Quota, Storing
 from crm_kit.records.answers import READ_HEADERS, UncountedPage
 from crm_kit.records.listing import MAX_PAGE
@@ -28,7 +29,6 @@ from crm_kit.work.uow import UnitOfWork
 BATCH = 2000
 BATCH_BYTES = 1024 * 1024
 """Of rows in memory at a time, while a file is stored and while refused rows are sent."""
-WAKE_CHANNEL = "crm_import"
 
 Duplicates = Literal["allow", "skip", "report"]
 Status = Literal["queued", "running", "completed", "canceled", "failed"]

@@ -19,6 +19,8 @@ from crm_kit.access.privileges import Principal
 from crm_kit.backoff import seconds_after
 from crm_kit.importing.outcome import Outcome
 
+WAKE_CHANNEL: Final = "crm_import"
+"""Whoever works off imports listens here."""
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """Of rows in memory at a time, beside one that is longer by itself."""
 MOST_ATTEMPTS: Final = 6

@@ -23,7 +23,6 @@ from crm_kit.failpoints import hit
 from crm_kit.importing import queue
 from crm_kit.importing.chunk import import_rows
 from crm_kit.importing.importer import Importer
-from crm_kit.importing.jobs import WAKE_CHANNEL
 from crm_kit.importing.outcome import Outcome
 from crm_kit.importing.queue import Job, StoredRow
 from crm_kit.process.runtime import Runtime
@@ -82,7 +81,7 @@ class ImportLoop:
 
     async def run(self) -> None:
         """Work until stopped; an outage of the database is waited out."""
-        self._runtime.notifier.listen(WAKE_CHANNEL, lambda _: self._news.set())
+        self._runtime.notifier.listen(queue.WAKE_CHANNEL, lambda _: self._news.set())
         with LANES_BUSY.reading(lambda: [((), self._busy)]):
             await self._run_lanes()
 

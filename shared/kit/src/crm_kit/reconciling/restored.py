@@ -12,6 +12,8 @@ from crm_kit.reconciling.compare import SETTLE_SECONDS, Comparison, Drained, Rep
 from crm_kit.reconciling.parties import Party, Publisher
 from crm_kit.reconciling.rebuild import Rebuild, Rebuilt
 from crm_kit.reconciling.steps import carry_over
+from crm_kit.schema import v0004_epochs
+from crm_kit.schema.migrations import revision_with
 
 Tell = Callable[[str], None]
 
@@ -56,7 +58,8 @@ class Suite:
         pairs = self.pairs(publishers=[name])
         others = [self.parties[other].url for other in sorted({pair.follower for pair in pairs} - {name})]
         package = self.parties[name].service.migrations
-        epoch = await begin_epoch(name, self.parties[name].url, reason=reason, others=others, package=package)
+        since = revision_with(package, v0004_epochs) if package else ""
+        epoch = await begin_epoch(name, self.parties[name].url, reason=reason, others=others, compatible_from=since)
         tell(f"{name} is in epoch {epoch.number}")
         for pair in pairs:
             if pair.group.kind == "step":

@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from fastapi import Request
-from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from starlette.requests import Request
+from starlette.responses import Response
 
 from crm_contracts.access import Privilege
 from crm_kit.store.presenter import (

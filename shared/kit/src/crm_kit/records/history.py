@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from fastapi import Request
-from fastapi.responses import Response
 from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
 
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.types import UtcDatetime

@@ -8,11 +8,11 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Final
 
-from fastapi import Request
-from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Numeric, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
+from starlette.requests import Request
+from starlette.responses import Response
 
 from crm_contracts.access import Privilege
 from crm_contracts.filters import (

@@ -1,8 +1,6 @@
 """Schema migrations (alembic) of any service. Expand, then contract: the previous release runs on the new schema."""
 
 import asyncio
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -18,9 +16,9 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.schema import adoption, v0001, v0005_partitions
+from crm_kit.schema.revisions import RAISE_COMPATIBLE, SchemaTooNew, directory_of, head_of, refusal_of, revision_of
 from crm_kit.store.database import Database
 from crm_kit.store.outages import database_busy
 
@@ -29,59 +27,15 @@ ATTEMPTS = 3
 _ALEMBIC = Lock()
 """Alembic keeps what it works on in globals: one migration of a process at a time, whatever the database."""
 
-RAISE_COMPATIBLE = "update alembic_version set compatible_from = greatest(compatible_from, $1::text)"
-"""Say which builds can use a database from now on. It never goes back: what has happened to the data may ask for more than
-the schema does."""
-
 log = structlog.get_logger(__name__)
 
 
 def config_of(package: str) -> Config:
     """The alembic configuration of a service's migrations package, such as ``crm_sales.migrations``."""
     config = Config()
-    config.set_main_option("script_location", _directory(package))
+    config.set_main_option("script_location", str(directory_of(package)))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _directory(package: str) -> str:
-    return str(Path(str(files(package))))
-
-
-@cache
-def head_of(package: str) -> str:
-    """The newest revision this build knows. Revisions are four digits, so they compare as text."""
-    return ScriptDirectory.from_config(config_of(package)).get_current_head() or ""
-
-
-async def revision_of(conn: AsyncConnection) -> str:
-    """The revision a database is at; empty for one that was never migrated."""
-    exists = (await conn.exec_driver_sql("select to_regclass('alembic_version') is not null")).scalar_one()
-    if not exists:
-        return ""
-    row = (await conn.exec_driver_sql("select coalesce(max(version_num), '') from alembic_version")).one()
-    return str(row[0])
-
-
-class SchemaTooNew(Exception):
-    """A newer release has taken away what this build needs."""
-
-
-async def refusal_of(conn: AsyncConnection, package: str, revision: str) -> str | None:
-    """Why this build cannot use a database at a revision that it does not know; None when it can."""
-    has_column = (
-        "select exists (select from pg_attribute where attrelid = 'alembic_version'::regclass"
-        " and attname = 'compatible_from' and not attisdropped)"
-    )
-    oldest = None
-    if (await conn.exec_driver_sql(has_column)).scalar_one():
-        oldest = (await conn.exec_driver_sql("select max(compatible_from) from alembic_version")).scalar_one()
-    if oldest is not None and oldest <= head_of(package):
-        return None
-    return (
-        f"the database is at revision {revision}, which builds before revision {oldest or revision} cannot use;"
-        f" this build knows {head_of(package)}: run the newer release, or restore a backup from before the upgrade"
-    )
 
 
 def migrate(package: str, database_url: str, metadata: MetaData) -> bool:
@@ -189,7 +143,7 @@ def write_revision(package: str, database_url: str, metadata: MetaData, title: s
 
     steps = asyncio.run(compare())
     first = "v0001.upgrade()\n    " if before is None else ""
-    path = Path(_directory(package)) / "versions" / f"{number}_{title.lower().replace(' ', '_')}.py"
+    path = directory_of(package) / "versions" / f"{number}_{title.lower().replace(' ', '_')}.py"
     path.write_text(TEMPLATE.format(title=title, number=number, before=before, steps=first + steps))
     return path
 

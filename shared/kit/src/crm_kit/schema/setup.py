@@ -11,7 +11,8 @@ from crm_kit.configuration.environment import read
 from crm_kit.configuration.settings import Settings
 from crm_kit.network.postgres import Target, why
 from crm_kit.process.runtime import Service, api_statement_seconds, build_runtime
-from crm_kit.schema.migrations import SchemaTooNew, migrate
+from crm_kit.schema.migrations import migrate
+from crm_kit.schema.revisions import SchemaTooNew
 from crm_kit.schema.standing import Standing
 from crm_kit.store import sessions
 from crm_kit.store.database import Database

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.process.runtime import Service
-from crm_kit.schema.migrations import head_of, refusal_of, revision_of
+from crm_kit.schema.revisions import head_of, refusal_of, revision_of
 from crm_kit.signals.metrics import gauge
 
 TOLD = 5

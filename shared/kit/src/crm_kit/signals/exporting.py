@@ -8,13 +8,13 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from socketserver import TCPServer
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import structlog
 from opentelemetry import metrics as api
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
@@ -23,7 +23,7 @@ from prometheus_client.exposition import ThreadingWSGIServer  # noqa: TID251  # 
 
 from crm_kit import clock
 from crm_kit.configuration.settings import Settings
-from crm_kit.signals.histograms import SentReader, ShownReader
+from crm_kit.signals.histograms import ShownReader
 from crm_kit.signals.metrics import gauge
 
 log = structlog.get_logger(__name__)
@@ -89,7 +89,7 @@ def _senders(settings: Settings) -> list[MetricReader]:
     if "otlp" not in chosen or not (named or settings.otlp_endpoint):
         return []
     endpoint = named or settings.otlp_endpoint.rstrip("/") + "/v1/metrics"
-    return [SentReader(OTLPMetricExporter(endpoint=endpoint))]
+    return [import_module("crm_kit.signals.collector").figures_to(endpoint)]
 
 
 def serve(host: str, port: int) -> ThreadingWSGIServer | None:

@@ -7,17 +7,19 @@ counts, never a personal value: exceptions appear by type, and paths only with w
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from crm_kit.configuration.settings import Settings
 from crm_kit.signals import exporting, logs
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 __all__ = ["SpanKind", "Told", "Traced", "event_spans", "set_up", "shut_down", "span", "trace_id_of", "tracing"]
 
@@ -26,7 +28,7 @@ Told = tuple[str | None, str, str]
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _tracer: trace.Tracer | None = None
-_provider: TracerProvider | None = None
+_provider: "TracerProvider | None" = None
 
 
 def set_up(settings: Settings) -> None:
@@ -38,9 +40,8 @@ def set_up(settings: Settings) -> None:
     logs.set_up(settings.service, settings.role, settings.log_level)
     exporting.set_up(settings)
     if settings.otlp_endpoint:
-        _provider = TracerProvider(resource=exporting.resource_of(settings))
         endpoint = settings.otlp_endpoint.rstrip("/") + "/v1/traces"
-        _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+        _provider = import_module("crm_kit.signals.collector").spans_to(endpoint, exporting.resource_of(settings))
         _tracer = _provider.get_tracer("crm_kit")
 
 
