@@ -162,7 +162,7 @@ async def test_the_relay_looks_at_one_part_alone(runtime: Runtime) -> None:
     now = clock.now()
     for sql, parameters in (
         (relay._ANY, ()),
-        (relay._CLAIM, (now, 1, 8)),
+        (relay._CLAIM, (now, 1, 8, relay.SHARDS)),
         (relay._READ, ([1], now, 50)),
         (relay._MARK, ([1], now)),
         (backlog._OUTBOX, (now,)),
