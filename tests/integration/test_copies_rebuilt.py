@@ -234,7 +234,14 @@ async def test_a_rebuilt_timeline_has_what_the_restored_publisher_had_not_sent_y
     assert trio.said[-1].endswith("1 added, 0 not in the outbox any more")
     await trio.publish()
     assert await trio.shown("select count(*) from timeline_event where record_id = $1", made["Acme"]) == [(2,)]
-    assert not (await trio.compared())["activities.timeline"].diverged
+    found = (await trio.compared())["activities.timeline"]
+    assert not found.diverged
+    async with trio.sales.db.autocommit() as conn:
+        history = "select count(*) from audit where entity_type = any($1::text[])"
+        kinds = [pair.group for pair in trio.suite.pairs(publishers=["sales"]) if pair.group.name == found.group]
+        followed = [entity.name for entity in kinds[0].followed("sales")]
+        assert found.compared == (await conn.exec_driver_sql(history, (followed,))).scalar_one() > 0
+    assert found.since is not None
 
 
 async def test_a_month_of_history_that_goes_during_a_rebuild_takes_nothing_along(

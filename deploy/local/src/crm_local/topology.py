@@ -132,10 +132,13 @@ async def _queues(backends: Backends) -> list[str]:
 
 def _line(queue: dict[str, Any]) -> str:
     rate = queue.get("message_stats", {}).get("publish_details", {}).get("rate", 0.0)
-    size = queue.get("message_bytes", 0) / 1024 / 1024
+    # The broker does not tell what a stream weighs.
+    size = (
+        "size not told" if queue.get("type") == "stream" else f"{queue.get('message_bytes', 0) / 1024 / 1024:.1f} MiB"
+    )
     return (
         f"{queue['name']:<32} {queue.get('type', ''):<7} {queue.get('state', 'unknown'):<8} "
-        f"{queue.get('messages', 0):>9} held, {size:.1f} MiB, {queue.get('messages_unacknowledged', 0)} unacknowledged, "
+        f"{queue.get('messages', 0):>9} held, {size}, {queue.get('messages_unacknowledged', 0)} unacknowledged, "
         f"{queue.get('consumers', 0)} consumers, {rate:.1f} in a second"
     )
 

@@ -1,18 +1,24 @@
 """A publisher's database is restored: what it says from then on takes effect, what it had said of a lost future does not."""
 
+import asyncio
+
 import orjson
 import pytest
 
+from crm_kit.events import epochs
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.epochs import (
     FIRST,
+    InTheWay,
     NoEpochs,
+    at_work,
     begin_epoch,
     current,
 )
 from crm_kit.events.intake import Intake
 from crm_kit.events.received import Message
 from crm_kit.events.relay import message_of
+from crm_kit.network.postgres import Target
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
 from crm_kit.work import outbox
@@ -66,6 +72,57 @@ async def test_a_database_of_an_earlier_release_is_to_be_migrated_first(runtime:
         await begin_epoch("mini", database_url, reason="restored")
     with pytest.raises(ValueError, match="reason"):
         await begin_epoch("mini", database_url, reason=" ")
+
+
+async def test_a_dump_is_named_and_waited_for(runtime: Runtime, database_url: str) -> None:
+    dump = await Target.of(database_url).connect("pg_dump")
+    told: list[str] = []
+    waits = asyncio.Event()
+
+    def tell(line: str) -> None:
+        told.append(line)
+        waits.set()
+
+    try:
+        async with dump.transaction():
+            await dump.execute("lock table outbox in access share mode")
+            beginning = asyncio.create_task(begin_epoch("mini", database_url, reason="restored", tell=tell))
+            async with asyncio.timeout(20):
+                await waits.wait()
+            # Who writes is not held up while the dump goes on.
+            async with runtime.db.begin() as conn:
+                await conn.exec_driver_sql("set local lock_timeout = '20s'")
+                await conn.exec_driver_sql("update outbox set attempts = attempts")
+        assert (await beginning).number > 0
+    finally:
+        await dump.close()
+    assert told == ["waits for pg_dump, for up to 60 s"]
+
+
+async def test_a_dump_that_does_not_end_is_not_waited_for_for_ever(
+    runtime: Runtime, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epochs, "PATIENCE_SECONDS", 0.0)
+    dump = await Target.of(database_url).connect("pg_dump")
+    try:
+        async with dump.transaction():
+            await dump.execute("lock table outbox in access share mode")
+            with pytest.raises(InTheWay, match="pg_dump held the outbox of mini"):
+                await begin_epoch("mini", database_url, reason="restored")
+    finally:
+        await dump.close()
+    async with runtime.db.autocommit() as conn:
+        assert await current(conn) == FIRST
+
+
+async def test_processes_at_work_are_known_by_their_connections(runtime: Runtime, database_url: str) -> None:
+    api = await Target.of(database_url).connect("other-api")
+    try:
+        async with runtime.db.autocommit() as conn:
+            assert await at_work(conn, "other") == ["other-api"]
+            assert await at_work(conn, "another") == []
+    finally:
+        await api.close()
 
 
 async def test_a_copy_that_was_ahead_takes_what_the_restored_publisher_says(

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import socket
 from typing import Any
 
 import pytest
 
+from crm_kit.events import inbox
 from crm_kit.operating import events_command
 from crm_kit.operating.stored import PAGE
 from crm_kit.process.runtime import Runtime
@@ -147,4 +149,60 @@ async def test_a_retry_goes_on_when_an_event_is_published_meanwhile(crm: Any, ru
             return await rows(runtime, "select exists (select from pg_locks where not granted)") == [(True,)]
 
         await until(is_waiting)
-    assert await retrying == (0, ["1 changed"], "")
+    assert await retrying == (0, ["mini: 2 of relay", "1 changed"], "")
+
+
+async def test_a_dry_run_counts_what_a_retry_changes(crm: Any, runtime: Runtime) -> None:
+    await park(runtime, 3)
+    # What no group could read has nothing to be tried again.
+    await park(runtime, 2, group="crm.mini.inbox")
+    await make_things(runtime, 2)
+    delay = "update outbox set next_attempt_at = now() + interval '1 hour' where seq = (select min(seq) from outbox) returning 1"
+    await rows(runtime, delay)
+    code, lines, _ = await crm("retry", "--all", "--dry-run", "--json")
+    assert (code, json.loads(lines[0])["matched"]) == (0, 4)
+    assert await crm("retry", "--all", "--dry-run") == (0, ["mini: 3 of mini.copies", "mini: 1 of relay"], "")
+    assert json.loads((await crm("retry", "--all", "--json"))[1][0])["changed"] == 4
+
+
+async def test_a_service_alone_says_which_events_are_meant(crm: Any, runtime: Runtime) -> None:
+    await park(runtime, 2)
+    assert (await crm("retry", "--service", "mini"))[1][-1] == "2 changed"
+
+
+async def test_a_group_that_nobody_has_is_told_with_those_there_are(crm: Any, runtime: Runtime) -> None:
+    async with runtime.db.begin() as conn:
+        await inbox.remember_bound(conn, [("mini.copies", "/crm/mini")])
+    for command in (("parked",), ("retry", "--dry-run"), ("skip", "--yes", "--reason", "none")):
+        code, lines, said = await crm(*command, "--group", "mini.copy")
+        assert (code, lines) == (1, [])
+        assert said == "there is no handler group mini.copy; there are mini.copies, relay\n"
+    await park(runtime, 1, group="mini.former")
+    assert len((await crm("parked", "--group", "mini.former"))[1]) == 1
+    assert await crm("parked", "--group", "mini.copies") == (0, [], "nothing is parked\n")
+
+
+async def test_what_is_not_published_belongs_to_the_relay(crm: Any, runtime: Runtime) -> None:
+    await make_things(runtime, 2)
+    assert len((await crm("pending", "--group", "relay"))[1]) == 2
+
+
+@pytest.mark.parametrize("by", [(), ("--by", "reason")])
+async def test_an_empty_list_says_so(crm: Any, runtime: Runtime, by: tuple[str, ...]) -> None:
+    assert await crm("parked", *by) == (0, [], "nothing is parked\n")
+    assert await crm("pending", *by) == (0, [], "nothing is pending\n")
+
+
+@pytest.mark.parametrize("command", [("parked",), ("snapshot", "--from", "mini", "--types", "thing", "--to", "q")])
+def test_a_server_that_is_not_there_is_named_with_the_reason(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        url = f"postgresql://operator:hidden@127.0.0.1:{port}/liaison_crm_mini"
+        assert events_command.main(command, {"mini": url}) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"the database cannot be used: PostgreSQL at 127.0.0.1:{port}/liaison_crm_mini: ")
+    assert "refused" in said
+    assert "hidden" not in said

@@ -128,6 +128,31 @@ async def test_the_command_asks_for_nothing_that_the_queue_does_not_hear(
     assert await rows(runtime, "select count(*) from snapshot_request") == [(0,)]
 
 
+async def test_a_queue_that_is_not_there_is_told(
+    runtime: Runtime, amqp_url: str, servers: Servers, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broker = Broker(amqp_url, str(servers.amqp_management_url))
+    command = ["snapshot", "--from", "mini", "--types", "thing", "--to", "crm.nowhere"]
+    assert await asyncio.to_thread(events_command.main, command, {"mini": database_url}, broker) == 1
+    assert capsys.readouterr().err.startswith("there is no queue crm.nowhere in the vhost ")
+
+
+@pytest.mark.parametrize(
+    ("period", "told"),
+    [
+        (("--since", "2199-05-04T00:00:00Z"), "--since 2199-05-04T00:00:00Z is in the future"),
+        (("--since", "1h", "--until", "2h"), "--until is not after --since"),
+    ],
+)
+def test_a_replay_of_a_period_without_events_says_why(
+    period: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["replay", "--from", "mini", *period, "--to", "ext.partner.orders"]
+    nowhere = Broker("amqp://127.0.0.1:1/", "http://127.0.0.1:1")
+    assert events_command.main(command, {"mini": "postgresql://127.0.0.1:1/none"}, nowhere) == 1
+    assert capsys.readouterr().err.startswith(told)
+
+
 async def test_a_new_group_asks_for_what_it_needs_once(runtime: Runtime, amqp_url: str) -> None:
     async with runtime.db.begin() as conn:
         await inbox.remember_bound(conn, [("mini.copies", "/crm/mini"), ("mini.echoes", "/crm/mini")])

@@ -105,7 +105,16 @@ class Target:
 
     async def connect(self, application_name: str, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
         """Connect to the first available host that matches `target_session_attrs`; ``options`` are asyncpg's.
-        Raises OSError and asyncpg.PostgresError."""
+        Raises OSError and asyncpg.PostgresError, with a note that names the server and the reason, for ``told``."""
+        try:
+            return await self._first_of_hosts(application_name, options)
+        except (OSError, asyncpg.PostgresError) as error:
+            error.add_note(f"PostgreSQL at {self}: {why(error)}")
+            raise
+
+    async def _first_of_hosts(
+        self, application_name: str, options: Mapping[str, Any]
+    ) -> "asyncpg.Connection[asyncpg.Record]":
         wanted = self.parameters.get("target_session_attrs")
         rounds = ("standby", "any") if wanted == "prefer-standby" else (wanted,)
         attempts = [(place, role) for role in rounds for place in self.hosts]
@@ -261,6 +270,16 @@ def _trusting_the_machine(tls: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
+def told(error: BaseException) -> str:
+    """Which server could not be had and why, in words for an operator; of any other error no more than its kind."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if notes := getattr(seen, "__notes__", None):
+            return str(notes[0])
+        seen = seen.__cause__ or getattr(seen, "orig", None)
+    return type(error).__name__
+
+
 def why(error: BaseException) -> str:
     """The reason of a failed connection, for an operator."""
     seen: BaseException | None = error
@@ -274,4 +293,6 @@ def why(error: BaseException) -> str:
         return f"the host is not known ({cause.strerror})"
     if isinstance(cause, TimeoutError):
         return "no answer in time"
+    if isinstance(cause, ConnectionRefusedError):
+        return "the connection was refused: nothing listens there"
     return str(cause) or type(cause).__name__

@@ -5,6 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+RELAY = "relay"
+"""The group of what is not published yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -47,8 +50,8 @@ class Where:
         return self._common(chosen, "event_id", "received_at")
 
     def outbox(self, chosen: Chosen) -> str:
-        """The condition for rows of the outbox, which belong to no group."""
-        if chosen.group is not None:
+        """The condition for rows of the outbox, whose group is the relay."""
+        if chosen.group not in (None, RELAY):
             self.clauses.append("false")
         return self._common(chosen, "id", "created_at")
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit import clock
 from crm_kit.events import inbox
 from crm_kit.operating.chosen import EVERYTHING, Chosen, Where
-from crm_kit.operating.stored import PAGE
+from crm_kit.operating.stored import DELAYED, PAGE, RETRIABLE
 from crm_kit.operators import operator_name
 from crm_kit.work import outbox
 
@@ -24,10 +24,7 @@ _RETRY_INBOX = """
 update inbox set state = 'pending', attempts = 0, next_attempt_at = {now}
 where {some}
 """
-_RETRIABLE = "consumer not like 'crm.%.inbox' and consumer not like 'crm.%.access' and body is not null"
-_RETRY_OUTBOX = """
-update outbox set next_attempt_at = null where state = 'pending' and next_attempt_at is not null and {where}
-"""
+_RETRY_OUTBOX = "update outbox set next_attempt_at = null where state = 'pending' and {where}"
 
 
 async def retry(conn: AsyncConnection, chosen: Chosen = EVERYTHING, *, limit: int | None = None) -> int:
@@ -35,11 +32,11 @@ async def retry(conn: AsyncConnection, chosen: Chosen = EVERYTHING, *, limit: in
 
     At most ``limit`` of the inbox, the oldest. A message that could not be read under any group can only be skipped.
     """
-    where = Where([], [_RETRIABLE])
+    where = Where([], [RETRIABLE])
     now, most = where.parameter(clock.now()), where.parameter(limit)
     sql = _RETRY_INBOX.format(now=now, some=_SOME.format(where=where.inbox(chosen), limit=most))
     handled = await conn.exec_driver_sql(sql, tuple(where.parameters))
-    where = Where([])
+    where = Where([], [DELAYED])
     sql = _RETRY_OUTBOX.format(where=where.outbox(chosen))
     sent = await conn.exec_driver_sql(sql, tuple(where.parameters))
     await _wake(conn)

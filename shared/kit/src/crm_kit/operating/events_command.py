@@ -12,15 +12,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from asyncpg import PostgresError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
 from crm_kit.broker.bus import BrokerDown
 from crm_kit.broker.management import TopologyError
+from crm_kit.network.postgres import told
 from crm_kit.operating import decisions, events_to_queue, stored
-from crm_kit.operating.chosen import Chosen
-from crm_kit.operating.events_to_queue import Broker, say
+from crm_kit.operating.chosen import RELAY, Chosen
+from crm_kit.operating.events_to_queue import Broker, NoPeriod, say
 from crm_kit.operating.stored import (
     BY,
     FAILED,
@@ -34,7 +36,14 @@ from crm_kit.operating.stored import (
 from crm_kit.store.database import Database
 from crm_kit.store.outages import database_busy
 
+
+class UnknownGroup(Exception):
+    """No service has a handler group of that name."""
+
+
 NOTHING = {
+    "pending": "nothing is pending",
+    "parked": "nothing is parked",
     "retry": "nothing of that kind is to be tried again; what could not be read can only be skipped",
     "skip": "no such event is pending or parked",
     "skip-gap": "no such event waits in that group",
@@ -60,15 +69,19 @@ def main(
     """
     parser = _parser(sorted(databases), beside or {})
     arguments = parser.parse_args(argv)
-    if arguments.command in ("retry", "skip") and not arguments.all and _chosen(arguments).is_everything:
-        parser.error(f"{arguments.command}: name an event, say which by --group, --type, --error or --since, or --all")
+    if arguments.command in ("retry", "skip") and not (
+        arguments.all or arguments.service or not _chosen(arguments).is_everything
+    ):
+        parser.error(
+            f"{arguments.command}: name an event, say which by --service, --group, --type, --error or --since, or --all"
+        )
     try:
         return asyncio.run(_run(arguments, databases, broker))
-    except (BrokerDown, TopologyError) as error:
+    except (BrokerDown, TopologyError, UnknownGroup, NoPeriod) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except (SQLAlchemyError, OSError) as error:
-        sys.stderr.write(f"the database does not answer: {type(error).__name__}\n")
+    except (SQLAlchemyError, PostgresError, OSError) as error:
+        sys.stderr.write(f"the database cannot be used: {told(error)}\n")
         return 1
 
 
@@ -175,6 +188,7 @@ async def _run(arguments: argparse.Namespace, databases: Mapping[str, str], brok
             return await events_to_queue.replay(arguments, databases[arguments.service], broker)
     services = [arguments.service] if arguments.service else sorted(databases)
     async with _opened({service: databases[service] for service in services}) as opened:
+        await _require_group(opened, getattr(arguments, "group", None))
         match arguments.command:
             case "pending" | "parked":
                 await (_total if arguments.by else _list)(opened, arguments)
@@ -195,9 +209,21 @@ async def _opened(urls: Mapping[str, str]) -> AsyncIterator[dict[str, Database]]
             await database.dispose()
 
 
+async def _require_group(opened: Mapping[str, Database], group: str | None) -> None:
+    """A name that nobody has would leave nothing, as if all were well. Raises UnknownGroup."""
+    if group in (None, RELAY):
+        return
+    known: set[str] = set()
+    for database in opened.values():
+        async with database.begin() as conn:
+            known.update(await stored.groups(conn, group))
+    if group not in known:
+        raise UnknownGroup(f"there is no handler group {group}; there are {', '.join(sorted({*known, RELAY}))}")
+
+
 async def _list(opened: Mapping[str, Database], arguments: argparse.Namespace) -> None:
     """A line for each event; what was left out is said on standard error."""
-    chosen, left = _chosen(arguments), arguments.limit or UNLIMITED
+    chosen, left, any_shown = _chosen(arguments), arguments.limit or UNLIMITED, False
     for service, database in opened.items():
         shown = 0
         async with database.begin() as conn:
@@ -210,15 +236,21 @@ async def _list(opened: Mapping[str, Database], arguments: argparse.Namespace) -
                 if there > shown:
                     some = f"the oldest {shown}" if shown else "none"
                     sys.stderr.write(f"{service}: {some} of {there} are shown; --limit shows more, --by counts them\n")
-        left = max(0, left - shown)
+        left, any_shown = max(0, left - shown), any_shown or shown > 0
+    if not any_shown and not arguments.json:
+        sys.stderr.write(f"{NOTHING[arguments.command]}\n")
 
 
 async def _total(opened: Mapping[str, Database], arguments: argparse.Namespace) -> None:
+    any_shown = False
     for service, database in opened.items():
         async with database.begin() as conn:
             found = await _totals(conn, service, arguments, arguments.by)
         for total in found:
             say(json.dumps(asdict(total)) if arguments.json else _total_line(total))
+        any_shown = any_shown or bool(found)
+    if not any_shown and not arguments.json:
+        sys.stderr.write(f"{NOTHING[arguments.command]}\n")
 
 
 async def _totals(conn: AsyncConnection, service: str, arguments: argparse.Namespace, by: str) -> list[Total]:
@@ -246,7 +278,10 @@ async def _change(opened: Mapping[str, Database], arguments: argparse.Namespace)
 
 async def _found(service: str, database: Database, arguments: argparse.Namespace) -> list[Total]:
     async with database.begin() as conn:
-        return await stored.totals(conn, service, FAILED, _chosen(arguments))
+        retries = arguments.command == "retry"
+        # One event without a group: skip leaves out what the broker does not take, too.
+        with_outbox = retries or (arguments.event is not None and arguments.group is None)
+        return await stored.totals(conn, service, FAILED, _chosen(arguments), with_outbox=with_outbox, to_retry=retries)
 
 
 def _agreed(arguments: argparse.Namespace) -> bool:
@@ -320,7 +355,7 @@ async def _one(opened: Mapping[str, Database], arguments: argparse.Namespace) ->
 
 
 def _line(entry: Entry) -> str:
-    place = entry.group or f"{entry.service} {stored.RELAY}"
+    place = entry.group or f"{entry.service} {RELAY}"
     record = f"{entry.entity}@{entry.version}" if entry.entity else "-"
     state = f"{entry.state} attempts={entry.attempts} age={_age(entry.age_seconds)}"
     return f"{entry.event_id}  {place}  {entry.type}  {record}  {state}  {entry.error or ''}".rstrip()

@@ -13,6 +13,10 @@ from crm_kit.operating.subscribers import matches, patterns_of
 from crm_kit.store.database import Database
 
 
+class NoPeriod(Exception):
+    """A period in which nothing can have been published."""
+
+
 @dataclass(frozen=True, slots=True)
 class Broker:
     """Where the operator reaches it; ``management_url`` is empty where there is no such API."""
@@ -34,6 +38,14 @@ def say(line: str) -> None:
 
 async def replay(arguments: argparse.Namespace, url: str, broker: Broker) -> int:
     """Send what was published in a period to a queue again."""
+    now = clock.now()
+    until = arguments.until or now
+    if arguments.since > now:
+        raise NoPeriod(
+            f"--since {arguments.since:%Y-%m-%dT%H:%M:%SZ} is in the future: it is {now:%Y-%m-%dT%H:%M:%SZ} now"
+        )
+    if until <= arguments.since:
+        raise NoPeriod("--until is not after --since: nothing was published between them")
     patterns = await broker.patterns_of(arguments.queue)
     publisher = Publisher(broker.amqp_url, name="crm events replay")
     database = Database(url, pool_size=1, application_name="crm events")
@@ -46,7 +58,7 @@ async def replay(arguments: argparse.Namespace, url: str, broker: Broker) -> int
                 arguments.queue,
                 patterns,
                 since=arguments.since,
-                until=arguments.until or clock.now(),
+                until=until,
             )
     finally:
         await publisher.close()

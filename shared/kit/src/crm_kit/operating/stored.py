@@ -13,15 +13,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
-from crm_kit.operating.chosen import EVERYTHING, Chosen, Where
+from crm_kit.operating.chosen import EVERYTHING, RELAY, Chosen, Where
 from crm_kit.work import outbox
 
 MOST = 1000
 """Events a listing shows unless told otherwise."""
 PAGE = 500
 """Events that are read, changed or sent at once."""
-RELAY = "relay"
-"""The group of what is not published yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +122,10 @@ class Total:
 
 BY = {"reason": "coalesce(last_error, '')", "type": "type", "group": "{group}", "state": "state"}
 """By what events are counted, and the column of each."""
+RETRIABLE = "consumer not like 'crm.%.inbox' and consumer not like 'crm.%.access' and body is not null"
+"""Of the inbox: what can be tried again. A message that could not be read under any group can only be skipped."""
+DELAYED = "next_attempt_at is not null"
+"""Of the outbox: what the broker did not take, and waits for its next attempt."""
 _TOTALS = """
 select value, sum(events)::int, max(oldest), min(newest) from (
   select {inbox_value} as value, count(*) as events, extract(epoch from {now} - min(received_at))::float8 as oldest,
@@ -145,19 +147,33 @@ async def totals(
     *,
     by: str = "group",
     with_outbox: bool = False,
+    to_retry: bool = False,
     limit: int = MOST,
 ) -> list[Total]:
-    """How many events there are in these states, by what they have in common; with ``with_outbox`` what is not published, too."""
-    of_inbox = Where([])
+    """How many events there are in these states, by what they have in common; with ``with_outbox`` what is not published, too.
+
+    ``to_retry``: only those that a retry makes due.
+    """
+    of_inbox = Where([], [RETRIABLE] if to_retry else [])
     names = {name: of_inbox.parameter(value) for name, value in (("now", clock.now()), ("states", list(states)))}
     names |= {"with_outbox": of_inbox.parameter(with_outbox), "limit": of_inbox.parameter(limit)}
     names["inbox"] = of_inbox.inbox(chosen)
-    of_outbox = Where(of_inbox.parameters)
+    of_outbox = Where(of_inbox.parameters, [DELAYED] if to_retry else [])
     names["outbox"] = of_outbox.outbox(chosen)
     names["inbox_value"] = BY[by].format(group="consumer")
     names["outbox_value"] = BY[by].format(group=f"'{RELAY}'")
     rows: Sequence[Any] = (await conn.exec_driver_sql(_TOTALS.format(**names), tuple(of_outbox.parameters))).all()
     return [Total(service, *row) for row in rows]
+
+
+_GROUPS = """
+select consumer from inbox_bound union select $1 where exists (select from inbox where consumer = $1) order by 1
+"""
+
+
+async def groups(conn: AsyncConnection, wanted: str) -> list[str]:
+    """The handler groups of this database; ``wanted`` is one of them where anything is stored for it."""
+    return list((await conn.exec_driver_sql(_GROUPS, (wanted,))).scalars())
 
 
 _SHOW = """

@@ -208,7 +208,10 @@ def bindings_of(queue: str, patterns: Sequence[str]) -> list[tuple[str, str]]:
 
 
 async def patterns_in(management: Management, queue: str, amqp_url: str) -> list[str]:
-    """By which patterns a queue hears events. Raises TopologyError."""
+    """By which patterns a queue hears events. Raises TopologyError, also when there is no such queue."""
+    vhost = vhost_of(amqp_url)
+    if await management.find(f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}") is None:
+        raise TopologyError(f"there is no queue {queue} in the vhost {vhost}: crm topology queues lists them")
     found = await _bindings(management, queue, amqp_url)
     return sorted(binding["routing_key"] for binding in found if binding["source"] == EVENTS)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 
+from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_kit.broker.bus import (
@@ -16,7 +17,8 @@ from crm_kit.broker.bus import (
     access_of,
     inbox_of,
 )
-from crm_kit.events.epochs import NoEpochs
+from crm_kit.events.epochs import InTheWay, NoEpochs, at_work
+from crm_kit.network.postgres import told
 from crm_kit.reconciling.compare import KINDS, SETTLE_SECONDS, Report
 from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Pair, Suite
@@ -37,11 +39,11 @@ def main(argv: Sequence[str], parties: Mapping[str, Party], amqp_url: str) -> in
     arguments = _parser(sorted(parties)).parse_args(argv)
     try:
         return asyncio.run(_run(arguments, parties, amqp_url))
-    except (NoEpochs, Unknown, BrokerDown, ValueError) as error:
+    except (NoEpochs, InTheWay, Unknown, BrokerDown, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except (SQLAlchemyError, OSError) as error:
-        sys.stderr.write(f"a database does not answer, or refused: {type(error).__name__}; start again, it goes on\n")
+    except (SQLAlchemyError, PostgresError, OSError) as error:
+        sys.stderr.write(f"a database cannot be used, or refused: {told(error)}; start again, it goes on\n")
         return 1
 
 
@@ -116,6 +118,13 @@ def _projections(pairs: Sequence[Pair]) -> list[Pair]:
 
 async def _epoch(suite: Suite, arguments: argparse.Namespace) -> int:
     name: str = arguments.service
+    async with (await suite.runtime(name)).db.autocommit() as conn:
+        working = await at_work(conn, name)
+    if working:
+        sys.stderr.write(
+            f"{name} is running ({', '.join(working)}): what it has said since its restore is of the old epoch; copies are"
+            " rebuilt, but handlers that act once have not acted on it\n"
+        )
     await suite.begin_epoch(name, reason=arguments.reason, tell=say)
     if arguments.no_rebuild:
         return 0
@@ -151,13 +160,15 @@ async def drained(publisher: Publisher, service: str) -> bool:
 def _show(reports: Sequence[Report], *, as_json: bool) -> None:
     if as_json:
         diverged = any(report.diverged for report in reports)
-        say(json.dumps({"diverged": diverged, "groups": [asdict(report) for report in reports]}))
+        say(json.dumps({"diverged": diverged, "groups": [asdict(report) for report in reports]}, default=str))
         return
     for report in reports:
         found = [f"{report.counts[kind]} {kind}" for kind in KINDS if report.counts[kind]]
         found += [f"{report.in_flight} on their way"] if report.in_flight else []
         found += [] if report.complete else ["there are more: compare again after a rebuild"]
         say(f"{report.group} from {report.source}: {report.compared} compared, {', '.join(found) or 'alike'}")
+        if report.since is not None:
+            say(f"  it has listened since {report.since:%Y-%m-%dT%H:%M:%SZ}: what was told before is not looked for")
         for kind in KINDS:
             for id_ in report.ids[kind]:
                 say(f"  {kind:<8} {id_}")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -42,6 +43,8 @@ class Report:
     source: str
     compared: int = 0
     """Records, or events where a row is kept of each, that the publisher has."""
+    since: datetime | None = None
+    """Where a row is kept of each event: when the group began to listen. What was told before is not looked for."""
     counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     in_flight: int = 0
     complete: bool = True
@@ -233,12 +236,14 @@ class Comparison:
     async def _events(self) -> tuple[set[UUID], set[UUID]]:
         extra, missing = set[UUID](), set[UUID]()
         self.report.complete = True
-        async for found in journal.differences(self._follower, self._group, self._publisher):
+        looked = journal.Looked()
+        async for found in journal.differences(self._follower, self._group, self._publisher, looked):
             extra.update(found.extra)
             missing.update(found.missing)
             if len(extra) + len(missing) >= MOST:
                 self.report.complete = False
                 break
+        self.report.compared, self.report.since = looked.events, looked.since
         return extra, missing
 
 

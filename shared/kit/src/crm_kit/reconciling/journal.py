@@ -61,21 +61,37 @@ class Mended:
     """Told by the history and not in the outbox any more."""
 
 
-async def differences(follower: Runtime, group: Group, publisher: Publisher) -> AsyncIterator[Difference]:
-    """The ranges in which a journal is not what the publisher's history says.
+@dataclass(slots=True)
+class Looked:
+    """What a look at a journal has taken in."""
+
+    events: int = 0
+    """Of the publisher's history."""
+    since: datetime | None = None
+    """When the group began to listen: what was told before is not missed. None: it never did."""
+
+
+async def differences(
+    follower: Runtime, group: Group, publisher: Publisher, looked: Looked | None = None
+) -> AsyncIterator[Difference]:
+    """The ranges in which a journal is not what the publisher's history says; ``looked`` tells what was taken in.
 
     Events from before the group began to listen are not expected, and of what is older than the publisher's history nothing
     can be said.
     """
+    looked = looked or Looked()
     assert group.journal is not None
     kinds, service = [entity.name for entity in publisher.entities], publisher.source.rpartition("/")[2]
     kept = _KEPT.format(group.journal.table)
     async with publisher.runtime.db.autocommit() as theirs, follower.db.autocommit() as ours:
-        since = await _bound_at(ours, group, publisher)
+        since = looked.since = await _bound_at(ours, group, publisher)
         oldest: datetime | None = (await theirs.exec_driver_sql(_OLDEST)).scalar()
         async for low, high in ranges(theirs, _ORDERED):
             # Ours first: what came here was in their history before.
-            if await digest(ours, kept, (low, high, service)) == await digest(theirs, _TOLD, (low, high, kinds)):
+            mine = await digest(ours, kept, (low, high, service))
+            history = await digest(theirs, _TOLD, (low, high, kinds))
+            looked.events += history[0]
+            if mine == history:
                 continue
             shown = await _rows(ours, kept, (low, high, service))
             told = await _rows(theirs, _TOLD, (low, high, kinds))

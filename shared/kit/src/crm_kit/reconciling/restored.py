@@ -54,12 +54,14 @@ class Suite:
         ]
 
     async def begin_epoch(self, name: str, *, reason: str, tell: Tell) -> Epoch:
-        """Begin a new epoch of a restored service, and let the steps of all others go on from there. Raises NoEpochs."""
+        """Begin a new epoch of a restored service, and let the steps of all others go on from there. Raises NoEpochs and
+        InTheWay."""
         pairs = self.pairs(publishers=[name])
         others = [self.parties[other].url for other in sorted({pair.follower for pair in pairs} - {name})]
         package = self.parties[name].service.migrations
         since = revision_with(package, v0004_epochs) if package else ""
-        epoch = await begin_epoch(name, self.parties[name].url, reason=reason, others=others, compatible_from=since)
+        url = self.parties[name].url
+        epoch = await begin_epoch(name, url, reason=reason, others=others, compatible_from=since, tell=tell)
         tell(f"{name} is in epoch {epoch.number}")
         for pair in pairs:
             if pair.group.kind == "step":
