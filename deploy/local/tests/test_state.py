@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_local import cli, control, ports
+from crm_local import cli, control, ports, rolling
 from crm_local.deployment import Deployment
 from crm_local.processes import ProcessRef
 from crm_local.state import Home, HomeInUse, Kept, Member, State
@@ -188,3 +188,24 @@ def test_only_a_password_that_nobody_knows_is_shown(
     printed, kept = capsys.readouterr().out, Home(tmp_path / "new").kept()
     assert kept.admin_email in printed
     assert (kept.admin_password in printed) is not bool(given)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("DATABASE_URL", "mysql://root@db/crm"), ("AMQP_URL", "http://mq/"), ("CRM_GATEWAY_PORT", "none")],
+)
+def test_a_home_keeps_nothing_of_an_up_that_cannot_use_what_it_is_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
+) -> None:
+    monkeypatch.setenv("CRM_HOME", str(home.path))
+    monkeypatch.setenv(variable, value)
+    assert cli.main(["up"]) == 1
+    told = capsys.readouterr()
+    assert variable in told.err
+    assert told.out == "", "no password that nobody will need"
+    assert home.is_new()
+
+
+def test_a_name_that_nothing_has_is_told_with_each_there_is_once() -> None:
+    with pytest.raises(ValueError, match=r"no process or service 'sale': there is sales, identity$"):
+        rolling.chosen(["sales", "identity"], ["sale"])

@@ -449,6 +449,43 @@ def test_a_taken_gateway_port_is_the_reason_up_gives(guest: Place, capfd: pytest
     assert "CRM_GATEWAY_PORT" in capfd.readouterr().out
 
 
+def test_a_server_that_does_not_answer_is_named_while_it_is_waited_for(
+    place: Place, servers: Servers, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AMQP_URL", servers.amqp_url)
+    with socket.socket() as nobody:
+        nobody.bind((ports.LOOPBACK, 0))
+        server = f"{ports.LOOPBACK}:{nobody.getsockname()[1]}"
+        monkeypatch.setenv("DATABASE_URL", f"postgresql://operator:hidden@{server}/postgres")
+        driver = f"from crm_local import databases; databases._SERVER_SECONDS = 1\n{_DRIVER}"
+        assert not control.launch(place.home, [sys.executable, "-c", driver])
+    said = capfd.readouterr().out
+    refused = "the connection was refused: nothing listens there"
+    assert f"waiting for PostgreSQL at {server}/postgres, for up to 1 s: {refused}" in said
+    assert f"crm: PostgreSQL at {server}/postgres cannot be used: {refused}" in said
+    assert "hidden" not in said
+
+
+def test_a_suite_that_is_being_stopped_says_so(guest: Place) -> None:
+    assert guest.up()
+    state = guest.home.state()
+    assert state is not None
+    seen = set[str]()
+
+    def has_ended() -> bool:
+        seen.add(control.status(guest.home)["state"])
+        return not state.supervisor.alive()
+
+    # What does not end holds the suite in that state for as long as it is looked at.
+    held = state.members["one-api"].process
+    held.signal(signal.SIGSTOP)
+    state.supervisor.signal(signal.SIGTERM)
+    assert wait_until(lambda: has_ended() or "stopping" in seen, 20)
+    held.signal(signal.SIGCONT)
+    assert "stopping" in seen
+    assert wait_until(has_ended, 60)
+
+
 def test_servers_of_our_own_keep_their_data_from_one_up_to_the_next(place: Place) -> None:
     assert place.up()
     first = place.home.state()

@@ -9,9 +9,9 @@ from importlib import import_module
 
 from crm_kit.configuration.secret_files import secret
 from crm_local import checks, control, lock, rolling
-from crm_local.servers import NoServer
+from crm_local.servers import NoServer, environment
 from crm_local.state import CHECKOUT, Home, HomeInUse, Kept
-from crm_local.suite import SERVICES
+from crm_local.suite import SERVICES, gateway_port
 
 # These commands parse their own arguments.
 _DELEGATED = {
@@ -123,6 +123,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace, _: list[str]) -> int:
+    # What cannot be used is said before anything is kept or a password is shown.
+    environment.rabbitmq()
+    environment.postgres()
+    gateway_port()
     home = Home.from_environment()
     home.make()
     is_new = home.is_new()

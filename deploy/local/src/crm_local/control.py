@@ -12,6 +12,7 @@ from crm_local.servers import docker
 from crm_local.state import Home, Member, State
 
 _STOP_SECONDS = 120
+_SAY_SECONDS = 1
 
 
 class NotReady(Exception):
@@ -26,7 +27,7 @@ def tail(log: Path, lines: int = 20) -> str:
 
 
 def launch(home: Home, argv: list[str]) -> bool:
-    """Run a supervisor in the background, and print its output until it is ready (True) or has ended (False)."""
+    """Run a supervisor in the background, and print its output as it comes until it is ready (True) or has ended (False)."""
     log = home.log("supervisor")
     # Append, so that the log can be truncated while it is written.
     log.unlink(missing_ok=True)
@@ -42,9 +43,10 @@ def launch(home: Home, argv: list[str]) -> bool:
         )
 
     # No time limit here: each step of the supervisor has its own, and installing packages may take long.
-    while not wait_until(is_decided, 60):
-        print("still starting", flush=True)
-    print(log.read_text(errors="replace").strip(), flush=True)
+    with log.open(errors="replace") as said:
+        while not wait_until(is_decided, _SAY_SECONDS):
+            print(said.read(), end="", flush=True)
+        print(said.read(), end="", flush=True)
     return process.poll() is None
 
 
@@ -78,8 +80,8 @@ def down(home: Home) -> list[str]:
 def status(home: Home) -> dict[str, Any]:
     """The processes of this home as data: the output of `crm status --json`.
 
-    `state` is stopped, starting, ready, degraded (a process is not ready), failed (`reason` says why the last `up` did
-    not succeed) or abandoned (the supervisor was killed, but its processes run: `down` and `up` both stop them).
+    `state` is stopped, starting, ready, stopping, degraded (a process is not ready), failed (`reason` says why the last
+    `up` did not succeed) or abandoned (the supervisor was killed, but its processes run: `down` and `up` both stop them).
     """
     state = home.state()
     if state is None:
@@ -130,8 +132,8 @@ def _overall(state: State, members: list[dict[str, Any]]) -> str:
         if any(member["state"] != "dead" for member in members):
             return "abandoned"
         return "failed" if state.phase == "failed" else "stopped"
-    if state.phase == "starting":
-        return "starting"
+    if state.phase in ("starting", "stopping"):
+        return state.phase
     return "ready" if all(member["state"] == "ready" for member in members) else "degraded"
 
 

@@ -3,23 +3,32 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import asyncpg
 
 from crm_kit.clock import monotonic
-from crm_kit.network.postgres import Target
+from crm_kit.network.postgres import Target, why
 from crm_local import capacity
 from crm_local.deployment import Deployment
 from crm_local.suite import Service, database_name, in_database
 
-_SERVER_SECONDS = 120
+_SERVER_SECONDS = 60
 _LOCK_SECONDS = 60
 
 
-async def check_capacity(deployment: Deployment, services: Sequence[Service]) -> None:
-    """Check that the server accepts the connections of the services. Raises TooFew, OSError, asyncpg.PostgresError."""
-    connection = await _connect(deployment.backends.database_url)
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+async def check_capacity(
+    deployment: Deployment, services: Sequence[Service], *, tell: Callable[[str], None] = _print
+) -> None:
+    """Check that the server accepts the connections of the services; ``tell`` gets a line while it waits for the server.
+
+    Raises TooFew, OSError, asyncpg.PostgresError.
+    """
+    connection = await _connect(deployment.backends.database_url, tell)
     try:
         await capacity.check(connection, deployment.instance, services)
     finally:
@@ -32,7 +41,7 @@ async def make(deployment: Deployment, services: Sequence[Service], *, wants_rol
     Without the right to create roles there are none, or an error if they are required. Raises OSError and
     asyncpg.PostgresError.
     """
-    connection = await _connect(deployment.backends.database_url)
+    connection = await _connect(deployment.backends.database_url, _print)
     try:
         has_roles = wants_roles or bool(await connection.fetchval(_MAY_MAKE_ROLES))
         for service in services:
@@ -53,15 +62,18 @@ _MAY_MAKE_ROLES = "select rolsuper or rolcreaterole from pg_roles where rolname 
 _EXISTS = "select true from pg_database where datname = $1"
 
 
-async def _connect(url: str) -> asyncpg.Connection:
-    """Retry while the server starts; fail at once on permanent errors."""
-    deadline = monotonic() + _SERVER_SECONDS
+async def _connect(url: str, tell: Callable[[str], None]) -> asyncpg.Connection:
+    """Retry while the server starts, and tell so; fail at once on permanent errors."""
+    target, began, told = Target.of(url), monotonic(), False
     while True:
         try:
-            return await Target.of(url).connect("crm prepare")
+            return await target.connect("crm prepare")
         except (OSError, asyncpg.CannotConnectNowError) as error:
-            if isinstance(error, ssl.SSLError) or _is_unknown(error) or monotonic() > deadline:
+            if isinstance(error, ssl.SSLError) or _is_unknown(error) or monotonic() - began > _SERVER_SECONDS:
                 raise
+            if not told:
+                tell(f"waiting for PostgreSQL at {target}, for up to {_SERVER_SECONDS} s: {why(error)}")
+                told = True
         await asyncio.sleep(0.5)
 
 

@@ -6,7 +6,7 @@ Runs in a forked child of the supervisor, because it opens connections.
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
@@ -24,15 +24,22 @@ from crm_local.suite import Suite
 _SERVER_SECONDS = 90
 
 
-def prepare(home: Home, suite: Suite, instances: Sequence[Instance], deployment: Deployment) -> None:
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def prepare(
+    home: Home, suite: Suite, instances: Sequence[Instance], deployment: Deployment, tell: Callable[[str], None] = _say
+) -> None:
     """Prepare everything; safe to repeat. Exits with the reason if a step fails.
 
+    ``tell`` gets a line while it waits for a server.
     Stores in the home whether the services have their own roles, for the process that starts them.
     """
     by_name = {instance.command.name: instance for instance in instances}
     if "postgres" in by_name:
         _await(by_name["postgres"])
-    deployment = deployment.with_roles(_make_databases(suite, deployment))
+    deployment = deployment.with_roles(_make_databases(suite, deployment, tell))
     home.note_roles(deployment.has_roles)
     for service in suite.services:
         told = suite.environment(service, "worker", deployment.own_database(service), deployment.own_broker(service))
@@ -54,9 +61,9 @@ def _await(instance: Instance) -> None:
     instance.finish()
 
 
-def _make_databases(suite: Suite, deployment: Deployment) -> bool:
+def _make_databases(suite: Suite, deployment: Deployment, tell: Callable[[str], None] = _say) -> bool:
     try:
-        asyncio.run(databases.check_capacity(deployment, suite.services))
+        asyncio.run(databases.check_capacity(deployment, suite.services, tell=tell))
         has_roles = asyncio.run(databases.make(deployment, suite.services))
     except TooFew as reason:
         sys.exit(str(reason))
@@ -69,7 +76,3 @@ def _make_databases(suite: Suite, deployment: Deployment) -> bool:
     if not has_roles:
         _say("warning: the user of DATABASE_URL may make no roles, so all services share it: alter role … createrole")
     return has_roles
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -29,7 +29,7 @@ def restart(home: Home, wanted: Sequence[str], say: Callable[[str], None]) -> bo
     if state is None or not state.supervisor.alive():
         raise NotReady(f"no suite runs from {home.path}: ./crm up")
     if state.phase != "ready":
-        raise NotReady("the suite is still starting: ./crm status")
+        raise NotReady(f"the suite is {state.phase}: ./crm status")
     processes = chosen([name for name, member in state.members.items() if member.url], wanted)
     folder = _folder(home)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -63,7 +63,8 @@ def chosen(running: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """The processes of these names and services, in the order in which they run. Raises ValueError for others."""
     services = {name: name.partition("-")[0] for name in running if not name.endswith(")")}
     if unknown := [name for name in wanted if name not in services and name not in services.values()]:
-        known = ", ".join([*dict.fromkeys(services.values()), *services])
+        # One process per service has the service's name.
+        known = ", ".join(dict.fromkeys([*services.values(), *services]))
         raise ValueError(f"no process or service {', '.join(map(repr, unknown))}: there is {known}")
     return [name for name, service in services.items() if not wanted or name in wanted or service in wanted]
 

@@ -51,7 +51,7 @@ class Member:
 
 @dataclass
 class State:
-    """What runs now. `phase` is starting, ready or failed; `reason` says why it failed."""
+    """What runs now. `phase` is starting, ready, stopping or failed; `reason` says why it failed."""
 
     supervisor: ProcessRef
     instance: str

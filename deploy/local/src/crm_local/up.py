@@ -3,8 +3,8 @@
 import gc
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from crm_kit.clock import monotonic
@@ -100,7 +100,8 @@ class _Session:
         gc.collect()
         gc.freeze()
         deployment = Deployment.of_home(self.home, self.suite.kept.instance, self.backends)
-        self._call("prepare", partial(prepare, self.home, self.suite, self.instances, deployment))
+        with _aloud() as tell:
+            self._call("prepare", partial(prepare, self.home, self.suite, self.instances, deployment, tell))
         deployment = deployment.with_roles(self.home.has_roles())
         self._deployment = deployment
         for name, _, _ in self.suite.members():
@@ -114,6 +115,9 @@ class _Session:
         self._record()
 
     def take_down(self) -> None:
+        if self.state.phase != "failed":
+            self.state.phase = "stopping"
+            self._record()
         servers = [instance.command.name for instance in self.instances]
         self._listeners.close()
         # The gateway first: what it has in hand is still answered by those behind it.
@@ -324,6 +328,18 @@ def _seconds(variable: str, default: float) -> float:
         return float(os.environ.get(variable) or default)
     except ValueError:
         raise ValueError(f"{variable} is {os.environ[variable]!r}: it must be a number of seconds") from None
+
+
+@contextmanager
+def _aloud() -> Iterator[Callable[[str], None]]:
+    """To say something where this process says it, from a child whose own output goes to its log."""
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as output:
+
+        def tell(line: str) -> None:
+            with suppress(OSError):
+                print(line, file=output, flush=True)
+
+        yield tell
 
 
 def _say(line: str) -> None:
