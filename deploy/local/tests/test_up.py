@@ -470,20 +470,20 @@ def test_a_suite_that_is_being_stopped_says_so(guest: Place) -> None:
     assert guest.up()
     state = guest.home.state()
     assert state is not None
-    seen = set[str]()
-
-    def has_ended() -> bool:
-        seen.add(control.status(guest.home)["state"])
-        return not state.supervisor.alive()
-
     # What does not end holds the suite in that state for as long as it is looked at.
     held = state.members["one-api"].process
     held.signal(signal.SIGSTOP)
     state.supervisor.signal(signal.SIGTERM)
-    assert wait_until(lambda: has_ended() or "stopping" in seen, 20)
+
+    def phase() -> str | None:
+        now = guest.home.state()
+        return None if now is None else now.phase
+
+    assert wait_until(lambda: phase() != "ready", 60)
+    said = control.status(guest.home)["state"]
     held.signal(signal.SIGCONT)
-    assert "stopping" in seen
-    assert wait_until(has_ended, 60)
+    assert said == "stopping"
+    assert wait_until(lambda: not state.supervisor.alive(), 60)
 
 
 def test_servers_of_our_own_keep_their_data_from_one_up_to_the_next(place: Place) -> None:

@@ -17,7 +17,7 @@ from crm_kit.store import partitions
 from crm_kit.store.outages import database_busy
 from crm_kit.store.partitions import Partitioned
 from crm_kit.work.audit import AUDIT
-from crm_kit.work.outbox import SENT, forget_stray
+from crm_kit.work.outbox import SENT, SHARDS, forget_stray
 from crm_kit.worker import housekeeping
 
 from .conftest import rows
@@ -162,7 +162,7 @@ async def test_the_relay_looks_at_one_part_alone(runtime: Runtime) -> None:
     now = clock.now()
     for sql, parameters in (
         (relay._ANY, ()),
-        (relay._CLAIM, (now, 1, 8, relay.SHARDS)),
+        (relay._CLAIM, (now, 1, 8, SHARDS)),
         (relay._READ, ([1], now, 50)),
         (relay._MARK, ([1], now)),
         (backlog._OUTBOX, (now,)),
