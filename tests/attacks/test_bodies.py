@@ -164,7 +164,7 @@ def test_depth_is_counted_outside_of_texts(opening: bytes) -> None:
         if depth == 32:
             parse_json(body, 32)
         else:
-            with pytest.raises(DomainError, match="deeper than 32"):
+            with pytest.raises(DomainError, match="at most 32 levels"):
                 parse_json(body, 32)
 
 
