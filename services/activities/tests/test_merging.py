@@ -80,6 +80,19 @@ async def test_activities_of_every_type_and_status_move_to_the_survivor(
     assert {event["causationid"] for event in told} == {str(merged.envelope.id)}
 
 
+async def test_a_merge_that_its_publisher_lost_in_a_restore_moves_nothing(
+    client: Client, story: Any, hear: Any, runtime: Runtime
+) -> None:
+    loser, survivor = await twins("account", story, hear)
+    await task_about(client, "account", loser)
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql("update record_ref set epoch = 7 where id = $1", (loser.id,))
+    await hear(loser.tell(fact("account", "Merged"), survivor_id=survivor.id))
+    assert await about(client, loser) == ["Call"]
+    async with runtime.db.autocommit() as conn:
+        assert (await conn.exec_driver_sql("select count(*) from move_task")).scalar_one() == 0
+
+
 async def test_a_merge_that_is_told_twice_moves_once(client: Client, story: Any, hear: Any) -> None:
     loser, survivor = await twins("lead", story, hear)
     task = await task_about(client, "lead", loser)

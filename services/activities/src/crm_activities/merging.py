@@ -10,7 +10,7 @@ from crm_activities.projections.record_ref import RecordRef
 from crm_contracts.sales.account import AccountMerged
 from crm_contracts.sales.contact import ContactMerged
 from crm_contracts.sales.lead import LeadMerged
-from crm_kit.copies.survivors import survivor_known
+from crm_kit.copies.survivors import merge_is_lost, survivor_known
 from crm_kit.records.moving import Mover, Moving
 from crm_kit.work.uow import UnitOfWork
 
@@ -31,5 +31,7 @@ MOVER = Mover(MoveTask, _refused)
 
 async def move_activities(event: LeadMerged | AccountMerged | ContactMerged, uow: UnitOfWork) -> None:
     """Whatever their status; where the survivor was merged later itself, straight to who goes on in the end."""
+    if await merge_is_lost(uow, RecordRef, event.record.id):
+        return
     target = await survivor_known(uow, RecordRef, event.survivor_id) or event.survivor_id
     await MOVER.begin(uow, event.entity.name, event.record.id, target)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from crm_contracts.sales.account import AccountMerged
 from crm_contracts.sales.contact import ContactMerged
-from crm_kit.copies.survivors import survivor_known
+from crm_kit.copies.survivors import merge_is_lost, survivor_known
 from crm_kit.records.moving import Mover, Moving
 from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.db import Base
@@ -27,5 +27,7 @@ MOVER = Mover(MoveTask, _refused)
 
 async def move_cases(event: AccountMerged | ContactMerged, uow: UnitOfWork) -> None:
     """Cases of every status move; where the survivor was merged later itself, straight to who goes on in the end."""
+    if await merge_is_lost(uow, CustomerRef, event.record.id):
+        return
     target = await survivor_known(uow, CustomerRef, event.survivor_id) or event.survivor_id
     await MOVER.begin(uow, event.entity.name, event.record.id, target)

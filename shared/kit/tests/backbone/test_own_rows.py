@@ -200,6 +200,16 @@ async def test_the_epoch_of_a_source_is_noted_when_nobody_goes_by_the_one_before
     assert ended == ["went by the first", "noted"]
 
 
+async def test_a_backup_that_reads_the_table_does_not_hold_up_a_new_epoch(runtime: Runtime) -> None:
+    async with runtime.db.begin() as dump:
+        await dump.exec_driver_sql("lock table inbox_epoch in access share mode")
+        async with runtime.db.begin() as conn:
+            await conn.exec_driver_sql("set local lock_timeout = '1s'")
+            await inbox.note_epochs(conn, {("mini.told", "/crm/mini"): 3})
+    async with runtime.db.begin() as conn:
+        assert (await inbox.heard_epochs(conn, ["mini.told"]))["mini.told", "/crm/mini"].epoch == 3
+
+
 async def test_own_rows_say_how_far_a_record_is(dispatcher: Dispatcher, runtime: Runtime, story: Story) -> None:
     await dispatcher.settle([story.tell("created"), story.tell("renamed")])
 

@@ -43,8 +43,8 @@ async def keep_links(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     """A lead leads to its account, contact and opportunity from the moment it names them; a survivor to who was merged
     into it. What was once part of the story stays part of it."""
     links = {link for event in events for link in _links(event)}
-    if uow.anew:
-        await forget_links(uow.anew, uow)
+    if anew := uow.anew & {event.subject for event in events}:
+        await forget_links(anew, uow)
     if links:
         rows = [{"source_id": source, "target_id": target} for source, target in sorted(links)]
         await fetch(

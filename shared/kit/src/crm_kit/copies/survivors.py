@@ -23,11 +23,12 @@ def survivor_told(envelope: Envelope) -> str | None:
     return told
 
 
+# Steps are bounded: after a publisher was restored, what is left of the lost story may lead in a circle with the new one.
 _LAST = """
 with recursive step as (
   select merged_into as id, 1 as n from {0} where id = $1 and merged_into is not null
   union all
-  select t.merged_into, n + 1 from {0} t join step s on t.id = s.id where t.merged_into is not null
+  select t.merged_into, n + 1 from {0} t join step s on t.id = s.id where t.merged_into is not null and n < 100
 ), last as (select id from step order by n desc limit 1)
 select l.id, t.owner_id, t.business_unit_id, coalesce(t.version, 0) as version
 from last l left join {0} t on t.id = l.id
@@ -38,6 +39,16 @@ async def survivor_known(uow: UnitOfWork, model: type[MergeableCopy], record_id:
     """Who goes on in a record's place in the end, as far as this service has heard; None while nobody does."""
     found = await _last(uow, model, record_id)
     return None if found is None else found.id
+
+
+async def merge_is_lost(uow: UnitOfWork, model: type[MergeableCopy], record_id: UUID) -> bool:
+    """Whether the merge that is being handled is part of a story that its publisher lost in a restore.
+
+    The copy then is of a later epoch than the event, and was not merged in it.
+    """
+    sql = f"select exists (select from {model.__tablename__} where id = $1 and epoch > $2 and merged_into is null)"
+    lost: bool = (await (await uow.connection()).exec_driver_sql(sql, (record_id, uow.epoch))).scalar_one()
+    return lost
 
 
 async def merged(uow: UnitOfWork, model: type[MergeableCopy], kind: str, record_id: UUID) -> Merged:

@@ -313,11 +313,13 @@ async def unstarted(conn: AsyncConnection, consumers: list[str], before: datetim
     return [(Line(row[0], row[1], row[2]), Place(row[3], row[4]), row[5]) for row in rows]
 
 
-# The reader holds its lock on the tables until its commit: see ``note_epochs``.
+# The reader holds a lock on the table until its commit, for which it has to name it as one whose rows it would lock: see
+# ``note_epochs``.
 _HEARD = """
+with held as (select from inbox_epoch where false for key share)
 select consumer, source, greatest(e.epoch, b.epoch), coalesce(b.epoch, 0)
 from inbox_epoch e full join inbox_bound b using (consumer, source)
-where consumer = any($1) and (e.epoch > 0 or b.epoch > 0)
+where consumer = any($1) and (e.epoch > 0 or b.epoch > 0) and not exists (select from held)
 """
 _NOTE_EPOCHS = """
 insert into inbox_epoch as known (consumer, source, epoch) select * from unnest($1::text[], $2::text[], $3::int[])
@@ -343,8 +345,11 @@ async def heard_epochs(conn: AsyncConnection, consumers: Collection[str]) -> dic
 
 
 async def note_epochs(conn: AsyncConnection, epochs: Mapping[tuple[str, str], int]) -> None:
-    """Note the epochs of sources by group and source. It waits for every transaction that goes by the older ones."""
-    await conn.exec_driver_sql("lock table inbox_epoch in access exclusive mode")
+    """Note the epochs of sources by group and source.
+
+    It waits for every transaction that goes by the older ones, but not for a backup, which only reads.
+    """
+    await conn.exec_driver_sql("lock table inbox_epoch in exclusive mode")
     rows = [(*pair, epoch) for pair, epoch in sorted(epochs.items())]
     await conn.exec_driver_sql(_NOTE_EPOCHS, columns(rows, 3))
 

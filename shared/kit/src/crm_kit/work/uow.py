@@ -54,6 +54,7 @@ class UnitOfWork:
         self.cause = cause
         self.now = clock.now()
         self.anew: Set[UUID] = frozenset()
+        self.epoch = 0
         """Of a projection: the records of a restored publisher, told here for the first time since. What it says replaces what
         is here, also a higher version."""
         self.link = Link(runtime, principal, self.now, conn, key)
@@ -76,7 +77,9 @@ class UnitOfWork:
             traceparent=envelope.traceparent,
             tracestate=envelope.tracestate,
         )
-        return cls(runtime, system_principal(runtime.service), cause, conn=conn)
+        uow = cls(runtime, system_principal(runtime.service), cause, conn=conn)
+        uow.epoch = envelope.epoch
+        return uow
 
     @classmethod
     def for_timer(cls, conn: AsyncConnection, runtime: Runtime, traceparent: str | None = None) -> "UnitOfWork":
