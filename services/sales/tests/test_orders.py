@@ -142,6 +142,13 @@ async def test_an_order_is_billed_in_parts_that_add_up_to_it(sales: Sales) -> No
     assert (answer.status, answer.problem) == (409, "illegal-transition")
 
 
+async def test_a_move_that_the_state_does_not_have_is_refused_for_the_state(sales: Sales) -> None:
+    order = await sales.make("orders", name="Nothing yet", customer=await buyer(sales))
+    answer = await sales.try_act("orders", order, "fulfill")
+    assert (answer.status, answer.problem) == (409, "illegal-transition")
+    assert answer.json["detail"] == "'fulfill' is not possible while the record is active/new."
+
+
 async def test_billing_says_nothing_of_delivery_and_delivery_goes_on_after_it(sales: Sales) -> None:
     order = await submitted(sales, line("Chair", "2"))
     await sales.act("orders", order, "fulfill", lines=[part(order, 0, "1")])

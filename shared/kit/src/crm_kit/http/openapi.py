@@ -99,7 +99,9 @@ def _show_references(operation: dict[str, Any], schemas: dict[str, Any], kinds: 
 
 
 def _properties(described: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = schemas.get(described.get("$ref", "").rpartition("/")[2], {}).get("properties", {})
+    """The fields of a schema that is named; of one that may be null, too."""
+    named = next((one["$ref"] for one in (described, *described.get("anyOf", ())) if "$ref" in one), "")
+    found: dict[str, Any] = schemas.get(named.rpartition("/")[2], {}).get("properties", {})
     return found
 
 

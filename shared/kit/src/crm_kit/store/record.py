@@ -129,7 +129,8 @@ class Stateful:
         """409 ``illegal-transition`` unless the record may move so now: names the moves it has, and why not this one."""
         possible = self.moves_from(self.__dict__)
         if action not in possible:
-            why = self.ruled_out(self.__dict__).get(action)
+            # Where the state itself has no such move, that is the reason.
+            why = self.ruled_out(self.__dict__).get(action) if action in self.lifecycle.actions(self.state) else None
             raise IllegalTransition(action, self.status, self.status_reason, possible, why)
 
     def move(self, action: str, reason: str | None = None) -> None:
