@@ -91,7 +91,7 @@ def postgres() -> Running | None:
     _no_reaper()
     container = PostgresContainer(name, username="liaison", password="liaison", dbname="postgres", driver=None)  # noqa: S106  # a container of tests
     container.with_command(
-        "postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
+        "postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=1000"
         " -c log_error_verbosity=terse"
     )
     container.start()

@@ -28,6 +28,8 @@ SILENT = {
 
 # Tests throw their cluster away, so nothing needs to survive a power failure; `up` keeps the defaults of PostgreSQL.
 _THROWAWAY = {
+    # A run of tests has several suites up at once: one of each worker, and those that a test backs up, restores or replaces.
+    "max_connections": "1000",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
