@@ -114,7 +114,7 @@ async def test_a_selection_that_means_nothing_is_refused(client: Client, query: 
 async def test_an_unknown_parameter_is_called_one(client: Client) -> None:
     answer = await client.get(f"{FUNNEL}?from=2026-01-01")
     [place] = answer.json["errors"]
-    assert (place["pointer"], place["message"]) == ("from", "There is no such parameter.")
+    assert (place["pointer"], place["message"]) == ("from", "Leave this out: there is no such parameter.")
 
 
 async def test_reading_deals_is_required_and_reading_leads_shows_them(client_for: Clients, hear: Hear) -> None:

@@ -51,7 +51,9 @@ OPEN = {"field": "status", "op": "eq", "value": "open"}
 
 VALUES: dict[FieldType, st.SearchStrategy[Any]] = {
     FieldType.KEYWORD: st.sampled_from(["open", "qualified"]),
-    FieldType.TEXT: st.text(st.characters(exclude_characters="\x00,", exclude_categories=["Cs"]), min_size=1),
+    FieldType.TEXT: st.text(
+        st.characters(exclude_characters="\x00,", exclude_categories=["Cs"]), min_size=1, max_size=MAX_PATTERN
+    ),
     FieldType.UUID: st.uuids().map(str),
     FieldType.DATE: st.dates().map(str),
     FieldType.DATETIME: st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.isoformat()),

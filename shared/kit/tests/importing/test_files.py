@@ -43,10 +43,10 @@ def test_rows_keep_the_number_of_their_line() -> None:
 @pytest.mark.parametrize(
     ("content", "name", "detail"),
     [
-        (f"{'x' * 201},b\n1,2\n", "f.csv", "The name of column 1 is longer than 200 characters."),
-        ("a,b\x00c\n1,2\n", "f.csv", "The name of column 2 has a control character in it."),
-        ('{"a\\u0000":1}', "f.ndjson", "The name of column 1 has a control character in it."),
-        (f'{{"{"x" * 201}":1}}', "f.ndjson", "The name of column 1 is longer than 200 characters."),
+        (f"{'x' * 201},b\n1,2\n", "f.csv", "Shorten the name of column 1 to 200 characters."),
+        ("a,b\x00c\n1,2\n", "f.csv", "Remove the control character from the name of column 2."),
+        ('{"a\\u0000":1}', "f.ndjson", "Remove the control character from the name of column 1."),
+        (f'{{"{"x" * 201}":1}}', "f.ndjson", "Shorten the name of column 1 to 200 characters."),
         (b"a,b\n1,2\n3,\xe9\n", "f.csv", "Line 3 is not UTF-8."),
         (b'{"a":1}\n{"a":"\xed\xa0\x80"}\n', "f.ndjson", "Line 2 is not UTF-8."),
         ('{"a":1}\n{"a":"\\ud800"}\n', "f.ndjson", "Line 2 cannot be read as JSON."),

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from crm_kit.http.web_figures import ROUTE
 from crm_kit.process.handover import HANDOVER
 from crm_kit.process.runtime import Runtime
 from crm_kit.schema.standing import Standing
@@ -18,10 +19,12 @@ Reasons = Callable[[Request], Awaitable[list[str]]]
 def health_routes(reasons: Reasons) -> list[Route]:
     """``/healthz`` asks nobody; ``/readyz`` asks for the reasons why this process should get no work."""
 
-    async def healthz(_: Request) -> Response:
+    async def healthz(request: Request) -> Response:
+        request.scope[ROUTE] = "/healthz"
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def readyz(request: Request) -> Response:
+        request.scope[ROUTE] = "/readyz"
         found = await reasons(request)
         body = {"status": "unready" if found else "ready", "reasons": found}
         return Response(to_json(body), 503 if found else 200, media_type="application/json")
