@@ -45,7 +45,9 @@ class Suite:
 
 def _crm(environment: Mapping[str, str], *command: str) -> str:
     done = _run(environment, *command)
-    assert done.returncode == 0, f"crm {' '.join(command)}: {done.stderr[-3000:]}{done.stdout[:6000]} … {done.stdout[-3000:]}"
+    assert done.returncode == 0, (
+        f"crm {' '.join(command)}: {done.stderr[-3000:]}{done.stdout[:6000]} … {done.stdout[-3000:]}"
+    )
     return done.stdout
 
 
