@@ -98,6 +98,9 @@ async def test_no_personal_value_reaches_logs_spans_metrics_or_problems(
     assert await in_spans(collector, cage) == []
     assert await in_metrics(suite, cage) == {}
     assert in_logs([*logs_of(suite), *logs_of_servers(servers)], cage) == {}
+    # Some copies took the poisonous event of a deal that nobody has; other tests recount what is in this suite.
+    for service in ("activities", "insights", "marketing"):
+        await asyncio.to_thread(suite.crm, "events", "rebuild", service)
 
 
 async def users(suite: Suite, cage: Cage) -> None:

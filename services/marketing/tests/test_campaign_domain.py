@@ -56,7 +56,7 @@ def test_a_lifecycle_follows_its_table(action: str, state: str) -> None:
 def test_a_template_can_do_all_but_be_launched(state: str) -> None:
     template = campaign(state, is_template=True)
     assert set(template.moves_from(template.__dict__)) == EXPECTED[state] - {"launch"}
-    with pytest.raises(IllegalTransition, match="launch the copy"):
+    with pytest.raises(IllegalTransition, match="launch the copy" if "launch" in EXPECTED[state] else "not possible"):
         template.launch(TODAY)
     assert (template.state, template.actual_start) == (state, None)
 
