@@ -47,13 +47,29 @@ async def make(deployment: Deployment, services: Sequence[Service], *, wants_rol
         for service in services:
             name = database_name(deployment.instance, service)
             if has_roles:
-                await _make_owned(connection, name, deployment.password_of(service.name))
+                await _make_role(connection, name, deployment.password_of(service.name))
+                await _make_owned(connection, name, name)
                 await _hand_over(in_database(deployment.backends.database_url, name), name)
                 print(f"database  {name}, owned by the role of the same name", flush=True)
             else:
                 await _make(connection, name)
                 print(f"database  {name}", flush=True)
         return has_roles
+    finally:
+        await connection.close()
+
+
+async def make_beside(deployment: Deployment, service: Service, name: str) -> None:
+    """Create an empty database of this name beside the service's own, with the same owner. Raises OSError and
+    asyncpg.PostgresError."""
+    connection = await _connect(deployment.backends.database_url, _print)
+    try:
+        if deployment.has_roles:
+            role = database_name(deployment.instance, service)
+            await _make_role(connection, role, deployment.password_of(service.name))
+            await _make_owned(connection, name, role)
+        else:
+            await _make(connection, name)
     finally:
         await connection.close()
 
@@ -86,7 +102,7 @@ async def _make(connection: asyncpg.Connection, name: str) -> None:
         await run(connection, "create database %I template template0 encoding 'UTF8'", name)
 
 
-async def _make_owned(connection: asyncpg.Connection, name: str, password: str) -> None:
+async def _make_role(connection: asyncpg.Connection, name: str, password: str) -> None:
     is_role = await connection.fetchval("select true from pg_roles where rolname = $1", name)
     await run(connection, f"{'alter' if is_role else 'create'} role %I login", name)
     await run(connection, "alter role %I password %L", name, password)
@@ -95,8 +111,11 @@ async def _make_owned(connection: asyncpg.Connection, name: str, password: str) 
     await run(connection, f"alter role %I connection limit {third}", name)
     # Only a member of a role may make it the owner of a database; a superuser is a member of all.
     await run(connection, "grant %I to current_user", name)
+
+
+async def _make_owned(connection: asyncpg.Connection, name: str, role: str) -> None:
     await _make(connection, name)
-    await run(connection, "alter database %1$I owner to %1$I", name)
+    await run(connection, "alter database %I owner to %I", name, role)
     await run(connection, "revoke connect, temporary on database %I from public", name)
 
 

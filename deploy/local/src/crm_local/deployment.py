@@ -1,8 +1,8 @@
 """A deployment of the suite: its servers and the credentials of each service, from a home or from the environment."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from crm_kit.broker.management import user_of
@@ -26,6 +26,8 @@ class Deployment:
     """The password of a service, as a role of PostgreSQL and as a user of the broker."""
     has_roles: bool = True
     """Whether each service has its own role; without the right to create roles they share the operator's."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Databases, by service, that are taken instead of those in use: while a restore fills them."""
 
     @classmethod
     def find(cls, home: Home) -> "Deployment":
@@ -69,9 +71,14 @@ class Deployment:
         """A copy that has roles or not."""
         return replace(self, has_roles=has_roles)
 
+    def with_databases(self, beside: Mapping[str, str]) -> "Deployment":
+        """A copy in which these services have other databases, by service; their roles stay the same."""
+        return replace(self, beside=beside)
+
     def database(self, service: Service) -> str:
         """The operator's URL of the service's database."""
-        return in_database(self.backends.database_url, database_name(self.instance, service))
+        name = self.beside.get(service.name) or database_name(self.instance, service)
+        return in_database(self.backends.database_url, name)
 
     def own_database(self, service: Service) -> str:
         """The service's URL of its database, with its own role if it has one."""

@@ -55,14 +55,14 @@ class Restored:
             await inbox.remember_bound(conn, [(group, "/crm/mini") for group in GROUPS])
         await self._conn.execute("update inbox_bound set bound_at = $1, snapshot_requested_at = $1", at)
 
-    async def sent_again(self, heard_by: Consumers = consumers) -> list[UUID]:
+    async def sent_again(self, heard_by: Consumers = consumers, *, rebuilt: bool = False) -> list[UUID]:
         """What the relay will send after the restore."""
         await redelivery.take_up(self._conn)
         listeners = {"mini": Listener(self._other, heard_by)}
         since = redelivery.keys_since(self.now, DAYS_OF_KEYS)
-        count = await redelivery.resend(self._conn, "mini", listeners, since=since)
+        again = await redelivery.resend(self._conn, "mini", listeners, since=since, rebuilt=rebuilt)
         found = [row[0] for row in await rows(self._runtime, PENDING)]
-        assert count == len(found)
+        assert again.count == len(found)
         return found
 
 
@@ -103,6 +103,14 @@ async def test_what_the_rows_of_projections_have_stays_and_what_they_lack_goes_a
     await dispatcher.settle([told[2], stored])
     await dispatcher.settle([told[3]], [keyless.groups["mini.echoes"], keyless.groups["mini.told"]])
     assert await restored.sent_again(keyless) == [told[3].envelope.id, told[4].envelope.id]
+
+
+async def test_copies_that_are_rebuilt_ask_for_nothing(restored: Restored) -> None:
+    await restored.bound(restored.now - timedelta(days=9))
+    created, renamed = Story().tell("created"), Story().tell("renamed")
+    for message in (created, renamed):
+        await restored.published(message, hours_ago=1)
+    assert await restored.sent_again(acting, rebuilt=True) == [renamed.envelope.id]
 
 
 async def test_a_step_in_any_order_lacks_only_what_it_acts_on(restored: Restored, runtime: Runtime) -> None:

@@ -17,13 +17,13 @@ from crm_kit.operating import redelivery, subscribers, subscriptions
 from crm_kit.operating.redelivery import Listener
 from crm_kit.operating.sending import send_again
 from crm_kit.operating.subscriptions import KeptQueue, Subscriptions
-from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Suite
 from crm_kit.schema.migrations import migrate
 from crm_kit.store.database import Database
 from crm_kit.together import together
 from crm_local import broker, databases, entrypoints, parties
 from crm_local.backup.manifest import Manifest
+from crm_local.backup.retention import Retention
 from crm_local.backup.tools import Tools
 from crm_local.deployment import Deployment
 from crm_local.suite import SERVICES, Service, database_name
@@ -129,19 +129,17 @@ class Filling:
                 await redelivery.take_up(conn)
             for queue in self._subscriptions.queues if self._subscriptions else ():
                 await self._refill(queue, services, conns)
-            since = self._keys_since(services[0])
+            retention = Retention.of_environment(self._deployment)
+            since = retention.of_backup(self._manifest).keys_since(datetime.fromisoformat(self._manifest.made_at))
             for name, producer in producers.items():
                 listeners = {
                     service.name: Listener(conns[service.name], entrypoints.consumers(service)) for service in services
                 }
-                if count := await redelivery.resend(producer, name, listeners, since=since):
-                    print(f"to send   {count} events of {name} that were in queues", flush=True)
-
-    def _keys_since(self, service: Service) -> datetime:
-        """By CRM_INBOX_DAYS and CRM_OUTBOX_DAYS, which are the same for all services and are given to this process, too."""
-        about = entrypoints.definition(service)
-        days = Party(about, entrypoints.consumers(service), self._deployment.database(service)).settings().days_of_keys
-        return redelivery.keys_since(datetime.fromisoformat(self._manifest.made_at), days)
+                again = await redelivery.resend(producer, name, listeners, since=since)
+                if again.count:
+                    print(f"to send   {again.count} events of {name} that were in queues", flush=True)
+                if warning := retention.short_for(again, clock.now()):
+                    print(warning, flush=True)
 
     async def _begin_epochs(self, services: Sequence[Service]) -> None:
         """Let subscribers tell what is said from now on from what was said of the time that is lost."""

@@ -28,6 +28,7 @@ from crm_local.backup import container, tools
 from crm_local.backup.attending import Attended, attending
 from crm_local.backup.cut import Cut, NoCut, cut
 from crm_local.backup.manifest import BROKER, SETTINGS, BadBackup, KeptDatabase, Manifest, described
+from crm_local.backup.retention import Retention
 from crm_local.backup.tools import Failed, Tools
 from crm_local.deployment import Deployment
 from crm_local.state import Home
@@ -104,6 +105,7 @@ async def _fill(place: Path, home: Home, attended: Attended, jobs: int) -> Manif
         print(f"as of {moment.at:%Y-%m-%d %H:%M:%S} UTC; writers waited {moment.locked_seconds * 1000:.0f} ms")
         databases = [await _describe(service, conn) for service, conn in moment.conns.items()]
         await _dump(place, urls, moment, found, jobs)
+    retention = Retention.of_environment(deployment)
     manifest = Manifest(
         made_at=moment.at.isoformat(timespec="milliseconds"),
         release=version("crm-local"),
@@ -112,6 +114,8 @@ async def _fill(place: Path, home: Home, attended: Attended, jobs: int) -> Manif
         postgres=server,
         tools=found.major,
         locked_ms=round(moment.locked_seconds * 1000),
+        outbox_days=retention.outbox_days,
+        inbox_days=retention.inbox_days,
         databases=databases,
         files=await asyncio.to_thread(_files, place),
         missing=missing,

@@ -50,6 +50,10 @@ class Manifest:
     files: dict[str, dict[str, object]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     """What belongs to the suite and could not be read here."""
+    outbox_days: int = 0
+    """CRM_OUTBOX_DAYS when it was made: for how long events are in it; 0 is not known."""
+    inbox_days: int = 0
+    """Likewise, for how long the keys of handled events are."""
     format: int = FORMAT
 
     def write(self, directory: Path) -> None:

@@ -1,4 +1,5 @@
-"""`crm restore`: a suite made of a backup, in an empty home or on servers that hold none yet."""
+"""`crm restore`: a suite made of a backup, in an empty home or on servers that hold none yet; or some services of one that is
+there."""
 
 import argparse
 import asyncio
@@ -12,19 +13,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
 
 from crm_kit.broker.bus import BrokerDown, BrokerRefused
 from crm_kit.broker.management import TopologyError
 from crm_kit.clock import monotonic
 from crm_kit.configuration.secret_files import secret
+from crm_kit.events.epochs import InTheWay, NoEpochs
+from crm_kit.network.postgres import told
 from crm_kit.operating.subscriptions import Subscriptions
 from crm_local import entrypoints
 from crm_local.backup import container, tools
-from crm_local.backup.attending import Attended, serving
+from crm_local.backup.attending import Attended, attending, serving
 from crm_local.backup.filling import Filling, Occupied
 from crm_local.backup.making import server_of
 from crm_local.backup.manifest import BROKER, SETTINGS, BadBackup, Manifest
-from crm_local.backup.tools import Failed
+from crm_local.backup.replacing import InUse, Replacing
+from crm_local.backup.tools import Failed, Tools
 from crm_local.deployment import Deployment
 from crm_local.servers import NoServer
 from crm_local.servers.own import elsewhere
@@ -32,14 +37,17 @@ from crm_local.state import Home, Kept
 from crm_local.suite import SERVICES
 
 JOBS = 2
+_REFUSALS = (BadBackup, Occupied, InUse, Failed, NoEpochs, InTheWay, TopologyError, BrokerDown, BrokerRefused)
 
 
 def main(argv: Sequence[str], home: Home) -> int:
-    """Make the suite; returns the exit code. Raises NoServer and HomeInUse."""
+    """Make the suite, or replace some services; returns the exit code. Raises NotReady, NoServer and HomeInUse."""
     arguments = _parser().parse_args(argv)
     # Servers that were started for this are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began = monotonic()
+    if arguments.only:
+        return _restore_some(arguments, home)
     try:
         if secret("CRM_SERVICE_PASSWORDS"):
             scratch = Path(tempfile.gettempdir())
@@ -48,9 +56,7 @@ def main(argv: Sequence[str], home: Home) -> int:
         else:
             with _new(home), container.opened(arguments.source, home.path) as place:
                 _restore_home(place, home, arguments.jobs)
-    except (
-        BadBackup, Occupied, Failed, TopologyError, BrokerDown, BrokerRefused, RuntimeError, OSError, asyncpg.PostgresError
-    ) as error:  # fmt: skip
+    except (*_REFUSALS, RuntimeError, OSError, asyncpg.PostgresError) as error:
         print(f"crm: {error or type(error).__name__}\nnothing was left behind", file=sys.stderr)
         return 1
     print(f"restored in {monotonic() - began:.1f} s; start it: ./crm up, or what starts your services")
@@ -60,10 +66,22 @@ def main(argv: Sequence[str], home: Home) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="crm restore",
+        usage="crm restore [-h] [--jobs JOBS] SOURCE [--only SERVICE [SERVICE …]]",
         description="Make the suite of a backup, in a CRM_HOME that is empty, or on the servers that DATABASE_URL and"
         " AMQP_URL name when they hold none of its databases. Everybody logs in again afterwards.",
     )
-    parser.add_argument("source", help="what `crm backup` made: a directory, a .tar file, or - for a tar stream")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="what `crm backup` made: a directory, a .tar file, or - for a stream of one"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        action="extend",
+        metavar="SERVICE",
+        choices=[service.name for service in SERVICES],
+        help="replace the databases of these services in the suite that is there, and bring the others in line; no process of"
+        " these may run. What they had is kept beside it",
+    )
     parser.add_argument("--jobs", type=int, default=JOBS, help=f"what is restored at a time; {JOBS} unless given")
     return parser
 
@@ -126,12 +144,17 @@ def _restore(place: Path, manifest: Manifest, attended: Attended, jobs: int, hom
     asyncio.run(_fill(place, manifest, attended, jobs, home))
 
 
-async def _fill(place: Path, manifest: Manifest, attended: Attended, jobs: int, home: Home) -> None:
+async def _tools(manifest: Manifest, attended: Attended, home: Home) -> tuple[Tools, int]:
+    """What reads the archives, and the major version of the server that it fills. Raises NoServer."""
     server = await server_of(attended.deployment.backends.database_url)
     if server < manifest.postgres:
         raise NoServer(f"the backup is of PostgreSQL {manifest.postgres}, and this server is PostgreSQL {server}")
     # An archive is read by what is at least as new as what wrote it.
-    found = tools.find(max(server, manifest.tools), containers=attended.containers, home=home.path)
+    return tools.find(max(server, manifest.tools), containers=attended.containers, home=home.path), server
+
+
+async def _fill(place: Path, manifest: Manifest, attended: Attended, jobs: int, home: Home) -> None:
+    found, server = await _tools(manifest, attended, home)
     broker = place / BROKER
     kept = Subscriptions.of(json.loads(broker.read_text())) if broker.exists() else None
     filling = Filling(attended.deployment, manifest, place, kept)
@@ -143,3 +166,41 @@ async def _fill(place: Path, manifest: Manifest, attended: Attended, jobs: int, 
     except BaseException:
         await filling.undo()
         raise
+
+
+def _restore_some(arguments: argparse.Namespace, home: Home) -> int:
+    began, replacing = monotonic(), None
+    try:
+        scratch = Path(tempfile.gettempdir())
+        with attending(home) as attended, container.opened(arguments.source, scratch) as place:
+            manifest = _checked(place)
+            replacing = Replacing(attended.deployment, manifest, place, arguments.only)
+            complete = asyncio.run(_replace(replacing, manifest, attended, arguments.jobs, home))
+    except (*_REFUSALS, SQLAlchemyError, RuntimeError, OSError, asyncpg.PostgresError) as error:
+        reason = told(error) if isinstance(error, SQLAlchemyError) else error or type(error).__name__
+        print(f"crm: {reason}\n{_outcome(replacing)}", file=sys.stderr)
+        return 1
+    names = " and ".join(dict.fromkeys(arguments.only))
+    print(f"restored {names} in {monotonic() - began:.1f} s, as of {manifest.made_at}")
+    for name in replacing.kept:
+        print(f"what was there before is in the database {name}: drop it when nobody needs it any more")
+    print(f"start {names}: ./crm up, or setup and then what starts your services; then compare: ./crm events compare")
+    return 0 if complete else 1
+
+
+def _outcome(replacing: Replacing | None) -> str:
+    if replacing is None or not replacing.done:
+        return "nothing was changed"
+    return "the databases are those of the backup, but the other services do not follow yet: restore again before you start it"
+
+
+async def _replace(replacing: Replacing, manifest: Manifest, attended: Attended, jobs: int, home: Home) -> bool:
+    await replacing.require_unused()
+    found, server = await _tools(manifest, attended, home)
+    try:
+        await replacing.fill(found, server, jobs)
+        await replacing.swap()
+    except BaseException:
+        await replacing.undo()
+        raise
+    return await replacing.bring_in_line()

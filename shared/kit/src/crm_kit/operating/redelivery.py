@@ -29,6 +29,15 @@ LATE_REQUEST = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """What goes out again."""
+
+    count: int
+    oldest: datetime | None
+    """When the oldest of these events was made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """A service with its own database, by what it listens to."""
 
@@ -82,8 +91,10 @@ since as (
 select seq from line join since using (entity_type) where not handled and published_at >= greatest(since.at, $5)
 """
 _RESEND = """
-update outbox set state = 'pending', attempts = 0, next_attempt_at = null, last_error = null
-where seq in (select seq from again)
+with pending as (
+  update outbox set state = 'pending', attempts = 0, next_attempt_at = null, last_error = null
+  where seq in (select seq from again) returning created_at)
+select count(*), min(created_at) from pending
 """
 
 
@@ -92,11 +103,20 @@ def keys_since(cut: datetime, days_of_keys: int) -> datetime:
     return cut - timedelta(days=days_of_keys) + FORGOTTEN
 
 
-async def resend(conn: asyncpg.Connection, service: str, listeners: Mapping[str, Listener], *, since: datetime) -> int:
-    """Have the relay of a service send again what a group of a listener lacks; returns how many events.
+async def resend(
+    conn: asyncpg.Connection,
+    service: str,
+    listeners: Mapping[str, Listener],
+    *,
+    since: datetime,
+    rebuilt: bool = False,
+) -> Again:
+    """Have the relay of a service send again what a group of a listener lacks.
 
     Of what was made before ``since`` nobody knows whether a group was given it, and nothing is sent (see ``keys_since``).
-    ``conn`` is to the producer's database; none of the listeners' connections is the same. Nothing else may run.
+    With ``rebuilt`` copies that say themselves how far they are ask for nothing: they are rebuilt afterwards.
+    ``conn`` is to the producer's database; none of the listeners' connections is the same. No process of a listener may run;
+    what the producer publishes meanwhile may be sent twice.
     """
     source = source_of(service)
     async with conn.transaction():
@@ -111,9 +131,10 @@ async def resend(conn: asyncpg.Connection, service: str, listeners: Mapping[str,
         for name, listener in listeners.items():
             if bound[name]:
                 newest = await conn.fetchval(_NEWEST, list(bound[name]))
-                await _note_lacking(conn, service, listener.consumers, bound[name], newest, since)
+                groups = [group for group in listener.consumers.groups.values() if not (rebuilt and group.keyless)]
+                await _note_lacking(conn, service, groups, bound[name], newest, since)
                 await _ask_again(conn, name, listener, source, newest)
-        return int((await conn.execute(_RESEND)).rpartition(" ")[2])
+        return Again(*await conn.fetchrow(_RESEND))
 
 
 async def _bound(listener: Listener, source: str) -> dict[str, datetime]:
@@ -124,12 +145,12 @@ async def _bound(listener: Listener, source: str) -> dict[str, datetime]:
 async def _note_lacking(
     conn: asyncpg.Connection,
     service: str,
-    consumers: Consumers,
+    groups: Sequence[Group],
     bound: Mapping[str, datetime],
     newest: datetime | None,
     known_since: datetime,
 ) -> None:
-    for group in consumers.groups.values():
+    for group in groups:
         entities = _entities(group, service)
         if group.name in bound and entities:
             # An entity of which nothing was ever handled may be one that this group has followed for a short time only.
@@ -163,8 +184,13 @@ async def _ask_again(
 ) -> None:
     """Have snapshots sent again that may not have arrived, and requests that may not either."""
     await conn.execute(_SERVE_AGAIN, inbox_of(name), None if newest is None else newest - OVERTAKEN)
+    await forget_requests(conn, source, name, listener.conn)
+
+
+async def forget_requests(conn: asyncpg.Connection, source: str, name: str, listener: asyncpg.Connection) -> None:
+    """Let a listener ask again for snapshots that its producer, with ``source`` and ``conn``, knows nothing of."""
     last: datetime | None = await conn.fetchval(_LAST_REQUEST, name)
-    await listener.conn.execute(_UNASK, source, None if last is None else last + LATE_REQUEST)
+    await listener.execute(_UNASK, source, None if last is None else last + LATE_REQUEST)
 
 
 async def _copy_own_rows(listener: Listener, service: str, to: asyncpg.Connection) -> None:

@@ -128,12 +128,12 @@ async def _epoch(suite: Suite, arguments: argparse.Namespace) -> int:
     await suite.begin_epoch(name, reason=arguments.reason, tell=say)
     if arguments.no_rebuild:
         return 0
-    return await follow(suite, name)
+    return await follow(suite, [name])
 
 
-async def follow(suite: Suite, name: str) -> int:
-    """Rebuild what everybody has of a restored service, and what that has of everybody; returns the exit code."""
-    pairs = _projections([*suite.pairs(publishers=[name]), *suite.pairs([name])])
+async def follow(suite: Suite, names: Sequence[str]) -> int:
+    """Rebuild what everybody has of restored services, and what those have of everybody; returns the exit code."""
+    pairs = _projections([*suite.pairs(publishers=names), *suite.pairs(names)])
     unique = {(pair.follower, pair.group.name, pair.publisher): pair for pair in pairs}
     return await rebuild(suite, list(unique.values()))
 

@@ -56,19 +56,28 @@ class Suite:
     async def begin_epoch(self, name: str, *, reason: str, tell: Tell) -> Epoch:
         """Begin a new epoch of a restored service, and let the steps of all others go on from there. Raises NoEpochs and
         InTheWay."""
-        pairs = self.pairs(publishers=[name])
-        others = [self.parties[other].url for other in sorted({pair.follower for pair in pairs} - {name})]
+        epoch = await self.start_epoch(name, reason=reason, tell=tell)
+        await self.carry_over(name, epoch, tell)
+        return epoch
+
+    async def start_epoch(self, name: str, *, reason: str, tell: Tell) -> Epoch:
+        """Begin the epoch in the service's own database, and change no other. Raises NoEpochs and InTheWay."""
+        followers = {pair.follower for pair in self.pairs(publishers=[name])}
+        others = [self.parties[other].url for other in sorted(followers - {name})]
         package = self.parties[name].service.migrations
         since = revision_with(package, v0004_epochs) if package else ""
         url = self.parties[name].url
         epoch = await begin_epoch(name, url, reason=reason, others=others, compatible_from=since, tell=tell)
         tell(f"{name} is in epoch {epoch.number}")
-        for pair in pairs:
+        return epoch
+
+    async def carry_over(self, name: str, epoch: Epoch, tell: Tell) -> None:
+        """Let the steps that follow a restored service go on from where its epoch began."""
+        for pair in self.pairs(publishers=[name]):
             if pair.group.kind == "step":
                 follower = await self.runtime(pair.follower)
                 count = await carry_over(follower, pair.group, await self._publisher(pair), epoch)
                 tell(f"{pair.group.name}: {count} records go on from where {name} was restored")
-        return epoch
 
     async def rebuild(self, pair: Pair, tell: Tell, *, anew: bool = False) -> Rebuilt:
         """Rebuild the copies that a group of projections has of a service's records."""
