@@ -45,6 +45,7 @@ class Story:
     unit: UUID = HEADQUARTERS
     id: UUID = field(default_factory=new_id)
     version: int = 0
+    epoch: int = 0
     at: datetime = field(default_factory=lambda: clock.now() - timedelta(days=1))
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -55,7 +56,7 @@ class Story:
         self.record.update(record or {})
         document = sample(event)
         document |= {"id": str(new_id()), "subject": str(self.id), "time": utc_text(self.at)}
-        document |= {"entityversion": self.version, "actor": f"user:{self.owner}"}
+        document |= {"entityversion": self.version, "actor": f"user:{self.owner}", "epoch": self.epoch}
         known = {"id": str(self.id), "version": self.version, "created_at": utc_text(clock.now())}
         if event.entity.owned:
             document |= {"ownerid": str(self.owner), "businessunit": str(self.unit)}

@@ -93,6 +93,40 @@ async def test_a_merge_that_its_publisher_lost_in_a_restore_moves_nothing(
         assert (await conn.exec_driver_sql("select count(*) from move_task")).scalar_one() == 0
 
 
+async def test_a_merge_that_is_lost_after_its_move_began_moves_nothing_more_and_ends(
+    client: Client, story: Any, hear: Any, runtime: Runtime, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "AT_ONCE", 1)
+    loser, survivor = await twins("account", story, hear)
+    for subject in ("First", "Second"):
+        await task_about(client, "account", loser, subject)
+    await hear(loser.tell(fact("account", "Merged"), survivor_id=survivor.id))
+    assert await about(client, loser) == ["Second"]
+    async with runtime.db.begin() as conn:
+        # As a rebuild leaves the copy after sales was restored to before the merge.
+        await conn.exec_driver_sql("update record_ref set epoch = 7, merged_into = null where id = $1", (loser.id,))
+    await work(runtime)
+    assert await rows("select id from move_task") == []
+    assert await about(client, loser) == ["Second"]
+
+
+async def test_the_merge_of_a_later_epoch_takes_the_place_of_one_that_was_lost(
+    client: Client, story: Any, hear: Any, runtime: Runtime, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "AT_ONCE", 1)
+    loser, survivor = await twins("account", story, hear)
+    other, _ = await twins("account", story, hear)
+    for subject in ("First", "Second", "Third"):
+        await task_about(client, "account", loser, subject)
+    await hear(loser.tell(fact("account", "Merged"), survivor_id=survivor.id))
+    loser.version, loser.epoch = 1, 7
+    await hear(loser.tell(fact("account", "Merged"), survivor_id=other.id))
+    assert await rows("select target_id, epoch from move_task") == [(other.id, 7)]
+    await work(runtime)
+    assert await about(client, survivor) == ["First"]
+    assert await about(client, other) == ["Second", "Third"]
+
+
 async def test_a_merge_that_is_told_twice_moves_once(client: Client, story: Any, hear: Any) -> None:
     loser, survivor = await twins("lead", story, hear)
     task = await task_about(client, "lead", loser)

@@ -1,6 +1,7 @@
 """Business units, teams, security roles and the organisation."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -104,6 +105,27 @@ async def test_a_role_grants_by_entity_and_a_patch_merges(client: Client, founde
     twin = await client.post(ROLES, {"name": "Readers"})
     assert (twin.status, twin.problem) == (409, "already-exists")
     assert (await client.delete(made.headers["location"])).status == 204
+
+
+async def test_what_a_newer_release_stored_in_a_role_refuses_no_patch_and_is_kept(
+    client: Client, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only tests hold what is sent to the contract of their own release.
+    monkeypatch.setattr(runtime, "validate_events", False)
+    made = await client.post(ROLES, {"name": "Readers", "privileges": {"lead": {"read": "deep"}}})
+    newer = {"lead": {"read": "deep", "share": "user"}, "territory": {"read": "user"}}
+    async with runtime.db.begin() as conn:
+        sql = "update security_role set privileges = $1::text::jsonb where id = $2"
+        await conn.exec_driver_sql(sql, (json.dumps(newer), UUID(made.json["id"])))
+    changed = await client.patch(
+        made.headers["location"], {"name": "Watchers", "privileges": {"task": {"read": "user"}}}
+    )
+    assert changed.status == 200, changed.body
+    async with runtime.db.autocommit() as conn:
+        sql = "select privileges from security_role where id = $1"
+        kept = (await conn.exec_driver_sql(sql, (UUID(made.json["id"]),))).scalar_one()
+    assert {name: held for name, held in kept.items() if name != "task"} == newer
+    assert kept["task"]["read"] == "user"
 
 
 @pytest.mark.parametrize(

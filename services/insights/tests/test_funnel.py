@@ -1,12 +1,14 @@
 """The funnel: always what a recount of sales would say, whatever order its events come in."""
 
+from collections.abc import Collection
 from random import Random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.catalogue import Event
 from crm_contracts.sales.lead import (
@@ -21,7 +23,10 @@ from crm_contracts.sales.lead import (
 from crm_contracts.sales.opportunity import OpportunityDeleted, OpportunityHeld, OpportunityResumed, OpportunitySnapshot
 from crm_contracts.sales.reference import SalesStageDeleted, SalesStageSnapshot, SalesStageUpdated
 from crm_insights.consumers import CONSUMERS
+from crm_kit.events import own_rows
+from crm_kit.events.consumers import Group
 from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.ordering import Place
 from crm_kit.events.received import Message
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, counted
@@ -102,6 +107,32 @@ async def test_going_back_only_is_not_advancing(client: Client, hear: Hear) -> N
     await hear(*told, deal.made(develop), deal.advance(qualify))
     found = await funnel(client)
     assert [stage_in(found, stage)["advanced"] for stage in (qualify, develop)] == [0, 0]
+
+
+async def test_a_rebuild_leaves_the_stays_of_a_newer_event(
+    runtime: Runtime, dispatcher: Dispatcher, hear: Hear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event comes between the look for the deal's copy, which finds none, and what the rebuild tells of the deal."""
+    stages, told = four_stages()
+    await hear(*told)
+    deal = Deal()
+    deal.made(stages[0])
+    snapshot, moved = deal.tell_again(OpportunitySnapshot), deal.advance(stages[1])
+    look = own_rows.lock_copies
+
+    async def beside(conn: AsyncConnection, group: Group, ids: Collection[UUID]) -> dict[UUID, Place]:
+        found = await look(conn, group, ids)
+        monkeypatch.undo()
+        await hear(moved)
+        return found
+
+    monkeypatch.setattr(own_rows, "lock_copies", beside)
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql("select 1")
+        await dispatcher.tell_again(conn, CONSUMERS.groups["insights.deals"], [snapshot])
+    async with runtime.db.autocommit() as conn:
+        stays = (await conn.exec_driver_sql("select number, version, stage_id from stage_visit order by number")).all()
+    assert [tuple(stay) for stay in stays] == [(1, 2, stages[0].id), (2, 2, stages[1].id)]
 
 
 async def test_reopening_ends_neither_the_time_nor_begins_it_anew(client: Client, hear: Hear) -> None:

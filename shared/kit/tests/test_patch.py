@@ -1,5 +1,6 @@
 """A patch knows what was sent, whether null is allowed, and what a nested object keeps (RFC 7396)."""
 
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from crm_contracts.types import Address, Maybe, Personal, RefInput, ShortText
+from crm_contracts.types import Address, Date, Maybe, Percent, Personal, RefInput, Shape, ShortText
 from crm_kit.errors import InvalidValue
 from crm_kit.records.patch import Patch, optional
 from crm_kit.store.columns import TYPE_MAP
@@ -27,8 +28,16 @@ class Parcel(Record, Base):
     label: Mapped[str]
     weight: Mapped[int]
     destination: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    seal: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     sender_type: Mapped[str | None]
     sender_id: Mapped[UUID | None]
+
+
+class Seal(Shape):
+    color: Literal["red", "blue"] = Field(description="Its colour.")
+    share: Percent = Field(Decimal(50), description="How much of the lid it covers, in percent.")
+    broken_on: Date | None = Field(None, description="When it was found broken.")
+    place: Address | None = Field(None, description="Where it was put on.")
 
 
 class Sender(RefInput):
@@ -41,6 +50,7 @@ class ParcelFields(BaseModel):
     weight: int = Field(1, description="In kilograms.")
     note: Maybe[ShortText] = Field(None, description="What to know.")
     destination: Personal[Address | None] = Field(None, description="Where it goes.")
+    seal: Seal | None = Field(None, description="What it is closed with.")
     sender: Sender | None = Field(None, description="Who sends it.")
 
 
@@ -49,7 +59,7 @@ class ParcelUpdate(Patch, ParcelFields):
 
 
 def parcel(**values: Any) -> Parcel:
-    stored = {"label": "Books", "weight": 3, "destination": None, "sender_type": None, "sender_id": None}
+    stored = {"label": "Books", "weight": 3, "destination": None, "seal": None, "sender_type": None, "sender_id": None}
     return Parcel(**{**stored, **values})
 
 
@@ -83,6 +93,41 @@ def test_a_nested_object_is_whole_where_nothing_is_stored() -> None:
     assert ParcelUpdate.model_validate({"destination": None}).onto(parcel()) == {"destination": None}
 
 
+def test_what_a_newer_release_stored_refuses_nothing_and_is_kept() -> None:
+    """After a roll-back: members that this release does not know, and a value that it would not take."""
+    stored = {
+        "color": "ultraviolet",
+        "share": 50,
+        "broken_on": None,
+        "wax": {"from": "bees"},
+        "place": {"line1": "1 Dorset Street", "country": "XX", "planet": "Earth"},
+    }
+    patch = ParcelUpdate.model_validate({"seal": {"share": 12.5, "place": {"city": "Bath"}}})
+    merged = patch.onto(parcel(seal=stored))["seal"]
+    assert merged == {
+        **stored,
+        "share": 12.5,
+        "place": {**Address().model_dump(mode="json"), **stored["place"], "city": "Bath"},  # type: ignore[dict-item]
+    }
+    with pytest.raises(ValidationError):
+        ParcelUpdate.model_validate({"seal": {"color": "ultraviolet"}})
+
+
+def test_a_nested_object_is_written_as_a_create_writes_it() -> None:
+    sent = {"color": "red", "share": 30.0, "broken_on": "2026-05-04", "place": {"country": "gb"}}
+    patched = ParcelUpdate.model_validate({"seal": sent}).onto(parcel())["seal"]
+    assert patched == Seal.model_validate(sent).model_dump(mode="json")
+    assert ParcelUpdate.model_validate({"seal": {"color": "red"}}).onto(parcel())["seal"] == Seal(
+        color="red"
+    ).model_dump(mode="json")
+
+
+def test_a_nested_object_that_lacks_what_only_the_record_could_say_is_refused_with_its_place() -> None:
+    with pytest.raises(InvalidValue) as refused:
+        ParcelUpdate.model_validate({"seal": {"share": 3}}).onto(parcel())
+    assert [(error.pointer, error.code) for error in refused.value.errors] == [("/seal/color", "missing")]
+
+
 def test_a_reference_keeps_the_member_that_was_not_sent() -> None:
     patch = ParcelUpdate.model_validate({"sender": {"id": str(BABBAGE)}})
     merged = patch.onto(parcel(sender_type="contact", sender_id=ADA))["sender"]
@@ -104,6 +149,6 @@ def test_a_shape_in_hand_can_be_part_of_a_patch() -> None:
 def test_the_schema_shows_optional_members_without_defaults() -> None:
     schema = ParcelUpdate.model_json_schema()
     shapes = [schema, *schema["$defs"].values()]
-    assert [shape.get("required") for shape in shapes] == [None] * 3
+    assert [shape.get("required") for shape in shapes] == [None] * 4
     assert not any("default" in member for shape in shapes for member in shape["properties"].values())
     assert schema["properties"]["label"]["type"] == "string"

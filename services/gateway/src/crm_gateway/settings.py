@@ -1,13 +1,11 @@
 """What the gateway reads from its environment beyond what every service does."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from crm_kit.configuration.settings import Settings
-from crm_kit.network.addresses import networks
 
 
 class GatewaySettings(Settings):
@@ -83,11 +81,6 @@ class GatewaySettings(Settings):
     def origins(self) -> frozenset[str]:
         """The allowed origins."""
         return frozenset(origin.strip().rstrip("/") for origin in self.cors_origins.split(",") if origin.strip())
-
-    @property
-    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """The trusted networks."""
-        return networks(self.trusted_proxies)
 
     @field_validator("upstreams")
     @classmethod

@@ -1,19 +1,15 @@
 """What identity reads from its environment beyond what every service does."""
 
 from functools import cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pydantic import Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
-from crm_kit.configuration.environment import EnvironmentSettings, read
+from crm_kit.configuration.environment import BehindProxies, read
 from crm_kit.process.runtime import Runtime
 
 
-class IdentitySettings(EnvironmentSettings):
+class IdentitySettings(BehindProxies):
     """Limits and lives of tokens, and what a new installation starts with."""
-
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     tokens_per_account: int = Field(
         10,
@@ -61,11 +57,6 @@ class IdentitySettings(EnvironmentSettings):
     base_currency: str = Field("EUR", validation_alias="CRM_BASE_CURRENCY", description="ISO 4217.")
     country: str = Field("DE", validation_alias="CRM_COUNTRY", description="ISO 3166-1 alpha-2.")
     language: str = Field("en", validation_alias="CRM_LANGUAGE", description="BCP 47.")
-
-    @property
-    def proxies(self) -> list[IPv4Network | IPv6Network]:
-        """The trusted networks."""
-        return [ip_network(network.strip()) for network in self.trusted_proxies.split(",") if network.strip()]
 
 
 @cache

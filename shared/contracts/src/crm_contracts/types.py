@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import (
@@ -441,6 +441,12 @@ class Shape(BaseModel):
     """A value inside a record: strict where it is made, lenient where it is consumed (see `Event.consume`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    @classmethod
+    def stored(cls, value: Any) -> Self:
+        """Read a value as it was stored, perhaps by a newer release: members that this one does not know are left out, and
+        enum values that it does not know stay plain text. Raises pydantic.ValidationError."""
+        return cls.model_validate(value, extra="ignore", context={CONSUMING: True})
 
 
 class Address(Shape):

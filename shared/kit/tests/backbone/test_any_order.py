@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from crm_kit import clock
-from crm_kit.copies.projected import Awaited, _missing, _reached
+from crm_kit.copies.projected import Awaited, _missing, question_of
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import Intake
 from crm_kit.process.runtime import Runtime
@@ -66,7 +66,9 @@ async def test_who_waits_for_it_waits_for_what_is_not_done(
         async with runtime.db.begin() as conn:
             await conn.exec_driver_sql("select 1")
             groups = acting.groups.values()
-            awaited = [Awaited(group.name, "/crm/mini", story.id, version, _reached(group, THING)) for group in groups]
+            awaited = [
+                Awaited(group.name, "/crm/mini", story.id, version, question_of(group, THING)) for group in groups
+            ]
             return {one.group: parked for one, parked in (await _missing(conn, awaited)).items()}
 
     assert await missing(1) == {"mini.copies": False}, "the projection beside it says that nothing came"

@@ -2,18 +2,20 @@
 
 import asyncio
 import random
-from typing import Any
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
 
 from crm_kit import clock
-from crm_kit.copies.projected import Awaited, _missing, _reached
+from crm_kit.copies.projected import Awaited, _missing, question_of
 from crm_kit.events import inbox, own_rows
 from crm_kit.events.deferred import Failure, store
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import Intake
 from crm_kit.events.received import Message
+from crm_kit.operating import decisions
+from crm_kit.operating.chosen import Chosen
 from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling import gone
 
@@ -210,24 +212,84 @@ async def test_a_backup_that_reads_the_table_does_not_hold_up_a_new_epoch(runtim
         assert (await inbox.heard_epochs(conn, ["mini.told"]))["mini.told", "/crm/mini"].epoch == 3
 
 
-async def test_own_rows_say_how_far_a_record_is(dispatcher: Dispatcher, runtime: Runtime, story: Story) -> None:
-    await dispatcher.settle([story.tell("created"), story.tell("renamed")])
+Missing = Callable[[int], Awaitable[dict[str, bool]]]
 
-    async def missing(version: int) -> Any:
+
+@pytest.fixture
+def missing(runtime: Runtime, story: Story) -> Missing:
+    """Which groups are not at a version of the story, and of each whether what it waits for is parked."""
+
+    async def ask(version: int) -> dict[str, bool]:
         async with runtime.db.begin() as conn:
             await conn.exec_driver_sql("select 1")
             awaited = [
-                Awaited(group.name, "/crm/mini", story.id, version, _reached(group, THING))
+                Awaited(group.name, "/crm/mini", story.id, version, question_of(group, THING))
                 for group in keyless.groups.values()
             ]
             return {one.group: parked for one, parked in (await _missing(conn, awaited)).items()}
 
+    return ask
+
+
+PARK = "update inbox set state = 'parked' where consumer = $1 and state in ('pending', 'waiting') returning 1"
+
+
+async def test_own_rows_say_how_far_a_record_is(
+    dispatcher: Dispatcher, runtime: Runtime, story: Story, missing: Missing
+) -> None:
+    await dispatcher.settle([story.tell("created"), story.tell("renamed")])
     assert await missing(2) == {}
     assert await missing(3) == dict.fromkeys(keyless.groups, False)
     await dispatcher.settle([story.tell("renamed", "poison projection")])
     assert await missing(3) == {"mini.copies": False}
-    await rows(runtime, "update inbox set state = 'parked' where consumer = 'mini.copies' returning 1")
+    await rows(runtime, PARK, "mini.copies")
     assert await missing(3) == {"mini.copies": True}
+
+
+async def test_what_is_parked_holds_up_nothing_where_no_order_is_kept(
+    dispatcher: Dispatcher, runtime: Runtime, story: Story, missing: Missing
+) -> None:
+    await dispatcher.settle([story.tell("created"), story.tell("renamed", "poison projection")])
+    await rows(runtime, PARK, "mini.copies")
+    assert (await missing(3))["mini.copies"] is False, "the third comes by itself"
+    await dispatcher.settle([story.tell("renamed")])
+    assert await missing(3) == {}
+
+
+async def test_where_order_is_kept_only_what_precedes_holds_up(
+    dispatcher: Dispatcher, runtime: Runtime, story: Story, missing: Missing
+) -> None:
+    first, second, third = story.tell("created"), story.tell("renamed"), story.tell("renamed")
+    await dispatcher.settle([first, third])
+    await rows(runtime, PARK, "mini.echoes")
+    assert await missing(2) == {"mini.echoes": False}, "the second has yet to come"
+    assert await missing(3) == {"mini.echoes": True}
+    await dispatcher.settle([second])
+    assert await missing(3) == {"mini.echoes": True}
+
+
+async def test_what_an_operator_left_out_is_not_waited_for(
+    dispatcher: Dispatcher, runtime: Runtime, story: Story, missing: Missing
+) -> None:
+    await dispatcher.settle([story.tell("created"), left_out := story.tell("renamed", "poison projection")])
+    await rows(runtime, PARK, "mini.copies")
+    assert await missing(2) == {"mini.copies": True}
+    async with runtime.db.begin() as conn:
+        assert await decisions.skip(conn, Chosen(left_out.envelope.id), reason="a broken import") == 1
+    assert await missing(2) == {}
+    assert await missing(3) == dict.fromkeys(keyless.groups, False)
+
+
+async def test_the_position_of_a_story_that_its_publisher_lost_says_nothing(
+    dispatcher: Dispatcher, runtime: Runtime, story: Story, missing: Missing
+) -> None:
+    lost = [story.tell("created"), *(story.tell("renamed") for _ in range(3))]
+    await dispatcher.settle([*lost, left_out := story.tell("renamed", "poison projection")])
+    async with runtime.db.begin() as conn:
+        assert await decisions.skip(conn, Chosen(left_out.envelope.id), reason="a broken import") == 1
+    story.version, story.epoch = 1, 7
+    await dispatcher.settle([story.tell("renamed")])
+    assert "mini.copies" in await missing(3)
 
 
 def test_only_what_is_declared_whole_goes_without_keys() -> None:

@@ -4,18 +4,20 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from sqlalchemy.orm import registry
 
 from crm_kit.access.privileges import Depth
 from crm_kit.errors import UnknownReference
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.references import added, refer_all
-from crm_kit.store.record import new_id
+from crm_kit.store import references as declarations
+from crm_kit.store.record import Record, new_id
 from crm_kit.testing import Client, counted, principal
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 
 from .conftest import a_tool, stored
-from .miniature import Box, ToolCreated
+from .miniature import Box, Tool, ToolCreated
 
 TOOLS, BOXES = "/api/v1/tools", "/api/v1/boxes"
 
@@ -52,6 +54,22 @@ async def test_what_the_caller_may_not_read_is_as_good_as_unknown(runtime: Runti
     finally:
         await uow.close()
     assert refused.value.errors[0].pointer == "/box_ids/0"
+
+
+def test_what_is_to_be_checked_is_made_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import asks for each of its rows."""
+    monkeypatch.setattr(declarations, "_CHECKED", {})
+    looks, look = list[registry](), declarations.records_of
+
+    def counted_look(models: registry) -> list[type[Record]]:
+        looks.append(models)
+        return look(models)
+
+    monkeypatch.setattr(declarations, "records_of", counted_look)
+    for _ in range(3):
+        found = declarations.checked_references_of(Tool)
+        assert [(one.column, kind) for one, kind in found] == [("box_id", Box), ("box_ids", Box)]
+    assert len(looks) == 1
 
 
 def test_only_what_is_new_is_looked_at() -> None:

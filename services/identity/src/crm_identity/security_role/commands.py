@@ -39,14 +39,16 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
         )
     if "name" in body.model_fields_set:
         role.name = body.name
-    merged = {entity: EntityPrivileges.model_validate(held) for entity, held in role.privileges.items()}
+    privileges = dict(role.privileges)
     for entity, held in (body.get("privileges") or {}).items():
-        if held is None:
-            merged.pop(entity, None)
-        else:
-            before = merged.get(entity, EntityPrivileges())
-            merged[entity] = before.model_copy(update={name: getattr(held, name) for name in held.model_fields_set})
-    before_grants, privileges = role.grants, checked_privileges(merged)
+        # What is stored and was not sent is left as it is: a newer release may have stored what this one does not know.
+        before = privileges.pop(entity, {})
+        if held is not None:
+            changed = {name: getattr(held, name) for name in held.model_fields_set}
+            after = EntityPrivileges.stored(before).model_copy(update=changed)
+            privileges[entity] = {**before, **checked_privileges({entity: after})[entity]}
+    privileges = dict(sorted(privileges.items()))
+    before_grants = role.grants
     after_grants = grants_of(privileges)
     if after_grants == before_grants:
         role.privileges = privileges

@@ -42,5 +42,5 @@ class SeededEntity(Base):
 
 def grants_of(privileges: dict[str, Any]) -> dict[str, str]:
     """A role's privileges as the digits of a token; entities without any are left out."""
-    digits = {entity: EntityPrivileges.model_validate(held).digits for entity, held in privileges.items()}
+    digits = {entity: EntityPrivileges.stored(held).digits for entity, held in privileges.items()}
     return {entity: depths for entity, depths in digits.items() if depths != "00000"}

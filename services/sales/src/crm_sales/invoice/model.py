@@ -103,7 +103,7 @@ class Invoice(SalesDocument, Base):
 
     def read_lines(self) -> list[InvoiceLine]:
         """The lines as what they are."""
-        return [InvoiceLine.model_validate(line) for line in self.lines]
+        return [InvoiceLine.stored(line) for line in self.lines]
 
     def hold(self, lines: Sequence[PricedLine]) -> None:
         """Have these lines, of a draft by hand."""

@@ -153,7 +153,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     @property
     def priced_lines(self) -> list[PricedLine]:
         """The lines as they are priced now."""
-        return [PricedLine.model_validate(line) for line in self.lines]
+        return [PricedLine.stored(line) for line in self.lines]
 
     def hold(self, lines: Sequence[PricedLine]) -> None:
         """Be about these lines."""
@@ -173,7 +173,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         """Where a deal was closed earlier than somebody moved it here, it stayed no time at all."""
         if self.stages:
             *before, last = self.stages
-            entered_at = StageVisit.model_validate(last).entered_at
+            entered_at = StageVisit.stored(last).entered_at
             self.stages = [*before, {**last, "left_at": utc_text(max(entered_at, at))}]
 
     def _keep_close(self, outcome: CloseOutcome, note: str | None, by: UUID | None, to: UUID | None = None) -> None:

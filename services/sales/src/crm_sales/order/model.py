@@ -73,7 +73,7 @@ class Order(SalesDocument, Base):
 
     def read_lines(self) -> list[OrderLine]:
         """The lines as what they are."""
-        return [OrderLine.model_validate(line) for line in self.lines]
+        return [OrderLine.stored(line) for line in self.lines]
 
     def hold(self, lines: Sequence[PricedLine]) -> None:
         """Have these lines; of new ones nothing was delivered or billed."""

@@ -86,7 +86,7 @@ def _price(row: dict[str, Any], *, by_list: bool) -> ProductPrice:
         price = Money(amount, currency)
     else:
         price = percent_price(percent, product.list_price, currency, "/price_list_id")
-    return ProductPrice(product, price, tuple(_break(BreakShape.model_validate(one)) for one in breaks))
+    return ProductPrice(product, price, tuple(_break(BreakShape.stored(one)) for one in breaks))
 
 
 def _break(shape: BreakShape) -> VolumeBreak:

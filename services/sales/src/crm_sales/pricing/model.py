@@ -120,7 +120,7 @@ class PricedDocument:
     @property
     def priced_lines(self) -> list[PricedLine]:
         """The lines as they are priced now."""
-        return [self.line_model.model_validate(line) for line in self.lines]
+        return [self.line_model.stored(line) for line in self.lines]
 
     def hold(self, lines: Sequence[PricedLine]) -> None:
         """Have these lines, and the totals that follow from them and from what the header says.

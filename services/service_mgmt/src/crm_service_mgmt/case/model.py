@@ -118,8 +118,8 @@ class Case(OwnedRecord, Stateful, Base):
         if not was_resolved:
             return None
         *earlier, last = self.resolutions
-        undone = CaseResolution.model_validate({**last, "reversed_at": at})
-        self.resolutions = [*earlier, undone.model_dump(mode="json")]
+        undone = CaseResolution.stored({**last, "reversed_at": at})
+        self.resolutions = [*earlier, {**last, **undone.model_dump(mode="json")}]
         return undone
 
     def _respond(self, at: datetime) -> None:

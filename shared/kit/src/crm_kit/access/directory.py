@@ -8,7 +8,6 @@ that answers requests keeps the needed part in memory and refreshes it within a 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -35,6 +34,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit import clock
 from crm_kit.access.privileges import UnitTree
 from crm_kit.backoff import Backoff
+from crm_kit.lookout import Lookout
 from crm_kit.store.columns import Timestamp
 from crm_kit.store.database import Database
 from crm_kit.store.notify import Notifier
@@ -176,27 +176,22 @@ class Directory:
         self._marker = -1
         self._news = asyncio.Event()
         self._refreshing = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
+        self._lookout = Lookout("directory", self._look, every=POLL_SECONDS, backoff=backoff, news=self._news)
 
     async def start(self) -> None:
         """Read once and keep refreshing. While the database is down, ``ready`` stays false."""
         self._notifier.listen(CHANNEL, self._wake)
-        with suppress(SQLAlchemyError, OSError):
-            await self.refresh()
-        self._task = asyncio.create_task(self._follow(), name="directory")
+        await self._lookout.start()
 
     async def stop(self) -> None:
         """Stop refreshing."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._lookout.stop()
 
     @property
     def alive(self) -> bool:
         """Whether the refresh loop is running."""
-        return self._task is not None and not self._task.done()
+        return self._lookout.alive
 
     def named(self, principal_id: UUID) -> Named | None:
         """The principal, if this process knows it; call ``learn`` first if the name matters."""
@@ -283,21 +278,13 @@ class Directory:
     def _wake(self, *_: object) -> None:
         self._news.set()
 
-    async def _follow(self) -> None:
-        backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
-        while True:
-            # Not ``wait_for``: before Python 3.12 it swallows a cancellation that meets the news, and stopping never ends.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._news.wait()
-            self._news.clear()
-            try:
-                await self.refresh()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("directory is behind: the database does not answer", error=type(error).__name__)
-                await backoff.wait()
-            else:
-                backoff.reset()
+    async def _look(self) -> bool:
+        try:
+            await self.refresh()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("directory is behind: the database does not answer", error=type(error).__name__)
+            return False
+        return True
 
 
 async def _rows(conn: AsyncConnection, sql: str, *parameters: object) -> Sequence[Any]:

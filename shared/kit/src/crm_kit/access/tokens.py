@@ -24,6 +24,7 @@ from crm_kit.access.directory import REVOCATION_LIFE, Directory
 from crm_kit.access.privileges import Principal
 from crm_kit.backoff import Backoff
 from crm_kit.errors import DomainError
+from crm_kit.lookout import Lookout
 from crm_kit.store.database import Database
 
 ISSUER: Final = "/crm/identity"
@@ -102,8 +103,8 @@ class TokenVerifier:
         self.confirmed_at: float | None = None
         """When identity last told its keys."""
         self._fetching = asyncio.Lock()
-        self._asked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        backoff = Backoff(FIRST_FETCH_EVERY_SECONDS, FIRST_FETCH_LATEST_SECONDS)
+        self._lookout = Lookout("jwks", self._look, every=FETCH_EVERY_SECONDS, backoff=backoff)
 
     async def start(self) -> None:
         """Take the stored keys, then try to fetch; with neither, tokens are refused until a fetch succeeds.
@@ -112,23 +113,16 @@ class TokenVerifier:
         """
         with suppress(SQLAlchemyError, OSError):
             await self._recall()
-        self._task = asyncio.create_task(self._keep_fresh(), name="jwks")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_WAIT_SECONDS):
-                await self._asked.wait()
+        await self._lookout.start(FIRST_WAIT_SECONDS)
 
     async def stop(self) -> None:
         """Stop fetching."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._lookout.stop()
 
     @property
     def alive(self) -> bool:
         """Whether the hourly fetch is running."""
-        return self._task is not None and not self._task.done()
+        return self._lookout.alive
 
     @property
     def ready(self) -> bool:
@@ -210,12 +204,9 @@ class TokenVerifier:
                 self._verified.clear()
                 await self._store([key for key in fetched if key.get("kid") in keys])
 
-    async def _keep_fresh(self) -> None:
-        backoff = Backoff(FIRST_FETCH_EVERY_SECONDS, FIRST_FETCH_LATEST_SECONDS)
-        while True:
-            await self._refresh()
-            self._asked.set()
-            await asyncio.sleep(FETCH_EVERY_SECONDS if self._keys else backoff.next())
+    async def _look(self) -> bool:
+        await self._refresh()
+        return bool(self._keys)
 
     async def _recall(self) -> None:
         async with self._db.autocommit() as conn:

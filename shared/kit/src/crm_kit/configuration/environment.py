@@ -1,14 +1,16 @@
 """Settings from the environment, with secrets also from files."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from crm_kit.configuration.secret_files import SECRETS, BadSecret, secret
+from crm_kit.network.addresses import networks
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -27,7 +29,10 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings from the environment and from secret files."""
+    """Settings from the environment and from secret files, as a process reads them once."""
+
+    # A value that is refused may be a secret.
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def settings_customise_sources(
@@ -40,6 +45,27 @@ class EnvironmentSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Values from code come first, then files, then the environment."""
         return init_settings, SecretFiles(settings_cls), env_settings
+
+
+class BehindProxies(EnvironmentSettings):
+    """Settings of a process that knows who stands before it."""
+
+    trusted_proxies: str = Field(
+        "",
+        validation_alias="CRM_TRUSTED_PROXIES",
+        description="Networks of what stands before this process: load balancers before the gateway, gateways before a service.",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: str) -> str:
+        networks(value)
+        return value
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The trusted networks."""
+        return networks(self.trusted_proxies)
 
 
 S = TypeVar("S", bound=EnvironmentSettings)

@@ -2,21 +2,16 @@
 
 from typing import Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
 
-from crm_kit.configuration.environment import EnvironmentSettings
+from crm_kit.configuration.environment import BehindProxies
 from crm_kit.configuration.environment import read as read
-from crm_kit.network.addresses import networks
 from crm_kit.network.amqp_urls import Brokers
 from crm_kit.network.postgres import Target
 
 
-class Settings(EnvironmentSettings):
+class Settings(BehindProxies):
     """The settings of one process of one service. The names are those of the documented environment variables."""
-
-    # A value that is refused may be a secret.
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     service: str = Field(validation_alias="CRM_SERVICE", description="Which service this process is.")
     role: str = Field("api", validation_alias="CRM_ROLE", description="api, worker, or all: both in one process.")
@@ -71,11 +66,6 @@ class Settings(EnvironmentSettings):
         ge=1,
         validation_alias="CRM_CONNECTIONS_PER_PROXY",
         description="HTTP connections from an address of this machine or of a trusted proxy.",
-    )
-    trusted_proxies: str = Field(
-        "",
-        validation_alias="CRM_TRUSTED_PROXIES",
-        description="Networks of what stands before this process: load balancers before the gateway, gateways before a service.",
     )
     drain_seconds: float = Field(
         5.0,
@@ -156,12 +146,6 @@ class Settings(EnvironmentSettings):
     )
     otlp_endpoint: str = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: str = Field("INFO", validation_alias="CRM_LOG_LEVEL")
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _proxies_are_networks(cls, value: str) -> str:
-        networks(value)
-        return value
 
     @model_validator(mode="after")
     def _urls_can_be_used(self) -> Self:

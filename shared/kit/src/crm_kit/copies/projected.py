@@ -23,6 +23,11 @@ from crm_kit.work.uow import UnitOfWork
 POSITION: Final = """
 (select version from inbox_position p where p.consumer = a.consumer and p.source = a.source and p.entity = a.entity)
 """
+# Whoever leaves an event out moves the position past it. A position of a story that the publisher lost says nothing.
+PASSED: Final = """
+(select version from inbox_position p where p.consumer = a.consumer and p.source = a.source and p.entity = a.entity
+  and not exists (select from {0} t where t.id = a.entity and t.epoch > p.epoch) and not {1})
+"""
 UNDONE: Final = """
 exists (select from inbox u where u.consumer = a.consumer and u.source = a.source and u.entity = a.entity
   and u.state in ('pending', 'waiting', 'parked') and u.entity_version <= a.version)
@@ -46,8 +51,8 @@ class Awaited:
     source: str
     entity_id: UUID
     version: int
-    reached: str = POSITION
-    """How far the group is with the record: an expression over ``a``, which is this."""
+    question: str
+    """The statement that asks whether the group is there: see ``question_of``."""
 
 
 def parse_after(header: str) -> list[tuple[str, UUID, int]]:
@@ -66,7 +71,8 @@ def parse_after(header: str) -> list[tuple[str, UUID, int]]:
 
 async def wait_until_projected(consumers: Consumers | None, uow: UnitOfWork, header: str) -> None:
     """Return once every handler group that follows these entities has them; 503 ``not-yet-projected`` after 2 s, or at
-    once when the event is parked and will not come by itself. Entities this service does not follow are ignored."""
+    once when the event, or one that it has to wait for, is parked and will not come by itself. An event that an operator
+    left out is not waited for. Entities this service does not follow are ignored."""
     awaited = _groups(consumers, parse_after(header))
     if not awaited:
         return
@@ -166,16 +172,16 @@ class Arrivals:
 async def _missing(conn: AsyncConnection, awaited: Sequence[Awaited]) -> dict[Awaited, bool]:
     """What has not arrived, and of each whether it is parked and will not come by itself."""
     missing: dict[Awaited, bool] = {}
-    for reached in dict.fromkeys(one.reached for one in awaited):
-        some = [one for one in awaited if one.reached == reached]
+    for question in dict.fromkeys(one.question for one in awaited):
+        some = [one for one in awaited if one.question == question]
         parameters = (
             [one.group for one in some],
             [one.source for one in some],
             [one.entity_id for one in some],
             [one.version for one in some],
         )
-        for row in await fetch(conn, MISSING.format(reached), parameters):
-            missing[Awaited(row[0], row[1], row[2], row[3], reached)] = row[4]
+        for row in await fetch(conn, question, parameters):
+            missing[Awaited(row[0], row[1], row[2], row[3], question)] = row[4]
     return missing
 
 
@@ -183,10 +189,19 @@ MISSING = """
 select a.consumer, a.source, a.entity, a.version, exists (
     select from inbox i
     where i.consumer = a.consumer and i.source = a.source and i.entity = a.entity and i.state = 'parked'
+      and i.entity_version {1} a.version
 )
 from unnest($1::text[], $2::text[], $3::uuid[], $4::int[]) a (consumer, source, entity, version)
 where coalesce({0}, 0) < a.version
 """
+
+
+def question_of(group: Group, entity: Entity) -> str:
+    """The statement that tells which of some versions of records a group is not at, and of each whether it is parked.
+
+    Where no order is kept, nothing that is parked holds up a later version.
+    """
+    return MISSING.format(_reached(group, entity), "=" if group.keyless else "<=")
 
 
 def _reached(group: Group, entity: Entity) -> str:
@@ -201,7 +216,7 @@ def _reached(group: Group, entity: Entity) -> str:
         rows = f"(select max(version) from {group.journal.table} j where j.record_id = a.entity)"
         return f"greatest({rows}, {POSITION})"
     table = next(copies.table for copies in group.copies if entity in copies.entities)
-    return f"(select version from {table} t where t.id = a.entity)"
+    return f"greatest((select version from {table} t where t.id = a.entity), {PASSED.format(table, UNDONE)})"
 
 
 def _groups(consumers: Consumers | None, wanted: list[tuple[str, UUID, int]]) -> list[Awaited]:
@@ -212,8 +227,8 @@ def _groups(consumers: Consumers | None, wanted: list[tuple[str, UUID, int]]) ->
         entity = entity_for(name)
         if entity is not None:
             for group in consumers.following(entity.service, entity.name):
-                reached = _reached(group, entity)
-                awaited.append(Awaited(group.name, source_of(entity.service), record_id, version, reached))
+                question = question_of(group, entity)
+                awaited.append(Awaited(group.name, source_of(entity.service), record_id, version, question))
     return awaited
 
 

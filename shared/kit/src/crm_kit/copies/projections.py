@@ -41,7 +41,8 @@ async def project(
     """Write each record's newest state where it is newer than what is there; a ``.deleted`` event leaves a tombstone.
 
     Every mapping names the same columns. Of several events of one record the last version counts, and a later epoch before
-    any version: so a restored publisher replaces what is there. What is told anew replaces also what is as new.
+    any version: so a restored publisher replaces what is there. What is told anew replaces also what is as new; a record of
+    which there is something newer is taken out of ``uow.anew``, for whoever writes beside the copy.
     """
     newest: dict[UUID, tuple[tuple[int, int], dict[str, Any]]] = {}
     for event, values in rows:
@@ -55,9 +56,13 @@ async def project(
     ordered = [row for _, row in sorted(newest.values(), key=lambda entry: entry[1]["id"].bytes)]
     anew = [row for row in ordered if row["id"] in uow.anew]
     conn = await uow.connection()
-    for chosen, newer_only in ((anew, False), ([row for row in ordered if row not in anew] if anew else ordered, True)):
-        if chosen:
-            await fetch(conn, _upsert(model.__tablename__, tuple(chosen[0]), newer_only), (_json(chosen),))
+    if anew:
+        statement = _upsert(model.__tablename__, tuple(anew[0]), newer_only=False) + " returning id"
+        taken = {row[0] for row in await fetch(conn, statement, (_json(anew),))}
+        # An event took effect since the record was asked for: what is told anew is older.
+        uow.anew -= {row["id"] for row in anew} - taken
+    if others := [row for row in ordered if row not in anew] if anew else ordered:
+        await fetch(conn, _upsert(model.__tablename__, tuple(others[0]), newer_only=True), (_json(others),))
 
 
 async def project_stubs(conn: AsyncConnection, model: type[Projected], ids: Iterable[UUID], **values: Any) -> None:

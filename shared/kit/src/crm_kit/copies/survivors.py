@@ -1,6 +1,6 @@
 """Copies of others' records that may be merged: who goes on in their place, and what a reference to one is refused with."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy.orm import Mapped
@@ -41,14 +41,20 @@ async def survivor_known(uow: UnitOfWork, model: type[MergeableCopy], record_id:
     return None if found is None else found.id
 
 
-async def merge_is_lost(uow: UnitOfWork, model: type[MergeableCopy], record_id: UUID) -> bool:
-    """Whether the merge that is being handled is part of a story that its publisher lost in a restore.
+async def merge_told(
+    uow: UnitOfWork, model: type[MergeableCopy], record_id: UUID, epoch: int
+) -> Literal["told", "unheard", "lost"]:
+    """What the copy of a record says of a merge that its publisher told in an epoch.
 
-    The copy then is of a later epoch than the event, and was not merged in it.
+    ``unheard`` while the copy has not heard of it. ``lost`` when the merge is part of a story that its publisher lost in a
+    restore: the copy then is of a later epoch, and was not merged in it.
     """
-    sql = f"select exists (select from {model.__tablename__} where id = $1 and epoch > $2 and merged_into is null)"
-    lost: bool = (await (await uow.connection()).exec_driver_sql(sql, (record_id, uow.epoch))).scalar_one()
-    return lost
+    sql = f"select epoch, merged_into is not null from {model.__tablename__} where id = $1"
+    row = (await (await uow.connection()).exec_driver_sql(sql, (record_id,))).one_or_none()
+    if row is None:
+        return "unheard"
+    copied_in, is_merged = tuple(row)
+    return "told" if is_merged else "lost" if copied_in > epoch else "unheard"
 
 
 async def merged(uow: UnitOfWork, model: type[MergeableCopy], kind: str, record_id: UUID) -> Merged:

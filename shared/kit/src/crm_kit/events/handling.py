@@ -4,7 +4,7 @@ With savepoints: an event that fails takes back what its own handlers did and no
 runs where the group keeps an order. So however many events of a batch fail, they cost one transaction.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -44,7 +44,7 @@ class Sifted(NamedTuple):
 
 
 async def handle(
-    conn: AsyncConnection, runtime: Runtime, group: Group, messages: Sequence[Message], anew: Set[UUID] = frozenset()
+    conn: AsyncConnection, runtime: Runtime, group: Group, messages: Sequence[Message], anew: set[UUID]
 ) -> None:
     """Run the group's handlers; of the records ``anew`` a projection takes what comes, whatever its version.
 
@@ -66,7 +66,7 @@ async def handle(
 
 
 async def sift(
-    conn: AsyncConnection, runtime: Runtime, group: Group, messages: Sequence[Message], anew: Set[UUID] = frozenset()
+    conn: AsyncConnection, runtime: Runtime, group: Group, messages: Sequence[Message], anew: set[UUID]
 ) -> Sifted:
     """Run what can be run of these events, each record's in the order given, which is that of versions.
 
@@ -94,7 +94,7 @@ async def sift(
 
 
 class _Sifting:
-    def __init__(self, conn: AsyncConnection, runtime: Runtime, group: Group, anew: Set[UUID]) -> None:
+    def __init__(self, conn: AsyncConnection, runtime: Runtime, group: Group, anew: set[UUID]) -> None:
         self._conn, self._runtime, self._group, self._anew = conn, runtime, group, anew
         self._broken: set[Record] = set()
         self.ran: list[Message] = []
@@ -165,7 +165,7 @@ async def _call(
     group: Group,
     handler: Handler,
     messages: list[Message],
-    anew: Set[UUID] = frozenset(),
+    anew: set[UUID] | None = None,
 ) -> None:
     """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
     envelope = messages[-1].envelope
@@ -176,7 +176,8 @@ async def _call(
             working(partial(ids_of, group, messages)),
         ):
             uow = UnitOfWork.for_message(conn, runtime, replace(envelope, traceparent=traced.traceparent))
-            uow.anew = anew
+            if anew is not None:
+                uow.anew = anew
             await handler(_taken(group, messages), uow)
             await uow.flush()
     except Exception as error:

@@ -20,7 +20,6 @@ from crm_kit.network.addresses import (
     LOOPBACK,
     Networks,
     is_one_of,
-    networks,
 )
 from crm_kit.process.handover import HANDOVER
 from crm_kit.signals.metrics import counter
@@ -69,7 +68,7 @@ class Limits:
             settings.connections_per_address,
             settings.connections_per_proxy,
             min(settings.max_connections, max(64, _descriptors() - OTHER_FILES)),
-            networks(settings.trusted_proxies),
+            settings.proxies,
             settings.keep_alive_seconds,
             settings.keep_alive_requests,
         )

@@ -8,7 +8,6 @@ A command that looked at the old record just before it was replaced may write it
 stays for a minute after the last row was found, longer than any request lives, and looks again.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column, registry
 
 from crm_contracts.catalogue import change_of
+from crm_kit.copies.survivors import MergeableCopy, merge_told
 from crm_kit.errors import DomainError
 from crm_kit.events.timers import DueQuery
 from crm_kit.store.record import Record, stored_columns
@@ -57,15 +57,9 @@ class Moving:
     correlation_id: Mapped[str] = mapped_column(Text)
     opened_at: Mapped[datetime]
     due_at: Mapped[datetime] = mapped_column(index=True)
-
-
-Known = Callable[[UnitOfWork, UUID], Awaitable[bool]]
-"""Whether this service refuses new references to a record whose place another took."""
-
-
-async def known_here(uow: UnitOfWork, record_id: UUID) -> bool:
-    """Of one's own records there is no doubt."""
-    return True
+    epoch: Mapped[int] = mapped_column(
+        server_default="0", comment="of its publisher's database, when it told of the merge"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +67,8 @@ class Mover:
     """The moves of one service, and the table of its tasks. What moves are the columns that are declared to refer to a record."""
 
     tasks: type[Moving]
-    refused: Known = known_here
-    """Asked before a task ends: where records of others are copies, news of the merge may be late."""
+    copies: type[MergeableCopy] | None = None
+    """The copies of records of others, which hear of a merge by themselves, or that it was lost; None for one's own records."""
 
     def referrers(self, entity: str) -> list[Referrer]:
         """What may refer to a record of this entity."""
@@ -99,8 +93,16 @@ class Mover:
             "correlation_id": uow.cause.correlation_id,
             "opened_at": uow.now,
             "due_at": uow.now,
+            "epoch": uow.epoch,
         }
-        await uow.execute(insert(table).values(task).on_conflict_do_nothing())
+        begun = insert(table).values(task)
+        # The merge of a later epoch takes the place of one that the publisher lost.
+        later = {name: begun.excluded[name] for name in task if name != "id"}
+        await uow.execute(
+            begun.on_conflict_do_update(
+                index_elements=[table.c.id], set_=later, where=begun.excluded.epoch > table.c.epoch
+            )
+        )
 
     @property
     def due(self) -> DueQuery:
@@ -113,9 +115,13 @@ class Mover:
         return query
 
     async def go_on(self, source_id: UUID, uow: UnitOfWork) -> None:
-        """The next rows of a task, on behalf of who began it; or its end."""
+        """The next rows of a task, on behalf of who began it; or its end. A merge that its publisher lost moves nothing more."""
         table = self.tasks.__table__
         task = (await uow.execute(select(table).where(table.c.id == source_id))).one()
+        told = None if self.copies is None else await merge_told(uow, self.copies, source_id, task.epoch)
+        if told == "lost":
+            await self._end(uow, source_id)
+            return
         uow.cause = Cause(task.correlation_id, actor=task.actor, traceparent=uow.cause.traceparent)
         if await self._move(uow, task.entity, source_id, task.target_id, CHUNK):
             due_at = uow.now
@@ -123,12 +129,17 @@ class Mover:
             due_at = uow.now + AGAIN
         elif uow.now < task.opened_at + GRACE:
             due_at = task.opened_at + GRACE
-        elif not await self.refused(uow, source_id):
+        elif told == "unheard":
+            # Until the copy says so, new references to the record are not refused.
             due_at = uow.now + GRACE
         else:
-            await uow.execute(delete(table).where(table.c.id == source_id))
+            await self._end(uow, source_id)
             return
         await uow.execute(update(table).where(table.c.id == source_id).values(due_at=due_at))
+
+    async def _end(self, uow: UnitOfWork, source_id: UUID) -> None:
+        table = self.tasks.__table__
+        await uow.execute(delete(table).where(table.c.id == source_id))
 
     async def refuse_target(self, uow: UnitOfWork, record: Record) -> None:
         """409 ``in-use`` for a record that is to be deleted while others are still moving to it."""

@@ -77,22 +77,40 @@ class _Part(Patch):
             {name: getattr(value, name) for name in value.model_fields_set} if isinstance(value, cls.whole) else value
         )
 
-    def merged(self, stored: Mapping[str, Any] | None, pointer: str) -> BaseModel:
-        """The whole object: what was sent over what is stored."""
-        before = stored or {}
-        sent = {
-            name: plain(value.merged(before.get(name), f"{pointer}/{name}"))
-            if isinstance(value, _Part)
-            else plain(value)
-            for name, value in self
-        }
+    def onto_stored(self, stored: Mapping[str, Any] | None, pointer: str) -> dict[str, Any]:
+        """The whole object as its JSON column holds it: what was sent over what is stored.
+
+        What was sent has been validated, as a member of the patch. What is stored is left as it is: a newer release may have
+        stored members, or values of members, that this one does not know. Raises InvalidValue when nothing says what a required
+        member is.
+        """
+        merged = dict(stored or {})
+        # As JSON in one piece: how a value is written may depend on the member, as a percentage's does.
+        written = self.model_dump(mode="json", exclude_unset=True)
+        for name, value in self:
+            merged[name] = (
+                value.onto_stored(merged.get(name), f"{pointer}/{name}") if isinstance(value, _Part) else written[name]
+            )
+        for name, field in self.whole.model_fields.items():
+            if name not in merged and field.is_required():
+                raise _refused(f"{pointer}/{name}", "missing", "")
+            if name not in merged and not field.exclude:
+                merged[name] = plain(field.get_default(call_default_factory=True))
+        return merged
+
+    def whole_with(self, stored: Mapping[str, Any] | None, pointer: str) -> BaseModel:
+        """The whole object as the shape of a create, where it is one value that the columns of the record hold in parts."""
         try:
-            return self.whole.model_validate({**before, **sent})
+            return self.whole.model_validate({**(stored or {}), **{name: plain(value) for name, value in self}})
         except ValidationError as error:
             first = error.errors()[0]
             place = "".join(f"/{part}" for part in first["loc"])
-            message = "Send this field: it is required." if first["type"] == "missing" else f"{first['msg']}."
-            raise InvalidValue(f"{pointer}{place}", first["type"].replace("_", "-"), message) from None
+            raise _refused(f"{pointer}{place}", first["type"], first["msg"]) from None
+
+
+def _refused(pointer: str, kind: str, message: str) -> InvalidValue:
+    told = "Send this field: it is required." if kind == "missing" else f"{message}."
+    return InvalidValue(pointer, kind.replace("_", "-"), told)
 
 
 def _not_sent() -> None:
@@ -100,16 +118,13 @@ def _not_sent() -> None:
 
 
 def _merged(value: Any, record: Record, name: str) -> Any:
-    has_column = name in stored_columns(type(record))
-    if isinstance(value, _Part):
-        value = value.merged(_stored(record, name, has_column=has_column), f"/{name}")
-    return plain(value) if has_column else value
+    if name in stored_columns(type(record)):
+        return value.onto_stored(getattr(record, name), f"/{name}") if isinstance(value, _Part) else plain(value)
+    return value.whole_with(_reference(record, name), f"/{name}") if isinstance(value, _Part) else value
 
 
-def _stored(record: Record, name: str, *, has_column: bool) -> Mapping[str, Any] | None:
-    if has_column:
-        kept: Mapping[str, Any] | None = getattr(record, name)
-        return kept
+def _reference(record: Record, name: str) -> Mapping[str, Any] | None:
+    """A reference to one of several kinds of record, which two columns hold."""
     target = getattr(record, f"{name}_id")
     return None if target is None else {"type": getattr(record, f"{name}_type"), "id": target}
 

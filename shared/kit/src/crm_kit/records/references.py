@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_kit.errors import UnknownReference
 from crm_kit.store.record import Record, stored_columns
-from crm_kit.store.references import records_of, references_of
+from crm_kit.store.references import checked_references_of
 from crm_kit.work.uow import UnitOfWork
 
 R = TypeVar("R", bound=Record)
@@ -52,9 +52,8 @@ async def check_references(
 
     Kinds of record are taken in the order of their names, so that all who lock several kinds do it in the same order.
     """
-    kinds = {one.entity(): one for one in records_of(entity.registry)}
-    for found in sorted(references_of(entity).values(), key=lambda one: (one.to, one.column)):
-        if found.column not in values or len(found.to) > 1 or (target := kinds.get(found.to[0])) is None:
+    for found, target in checked_references_of(entity):
+        if found.column not in values:
             continue
         wanted, had = values[found.column], getattr(before, found.column, None)
         if found.many:

@@ -5,20 +5,19 @@ events that the outbox had published are checked and attached. Checking reads th
 again, whatever ended them.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
+from crm_kit.schema.patience import patiently, take_turn
 from crm_kit.schema.v0005_partitions import INDEXES
 from crm_kit.store.database import Database
-from crm_kit.store.outages import database_busy
 from crm_kit.store.partitions import SCHEMA
 from crm_kit.work.audit import AUDIT
 from crm_kit.work.outbox import SENT
@@ -28,7 +27,6 @@ log = structlog.get_logger(__name__)
 ROOM = timedelta(days=60)
 """The old audit trail takes what is written for this long at least. Where the migration is given up between its steps, the
 release before would be refused its rows then: too long for anybody not to have gone on, or back by ``forget_audit``."""
-ATTEMPTS = 60
 OLD = f"{SCHEMA}.outbox_before"
 
 _LACKS_INDEXES = """
@@ -50,16 +48,16 @@ select pg_get_constraintdef(oid) from pg_constraint where conrelid = '{OLD}'::re
 async def before_migrating(db: Database, lock: int) -> None:
     """Make sure that the audit trail, while it is one table, is known to hold nothing from after an instant; and that the
     inbox has its indexes: only who handles events waits while they are made."""
-    async with _alone(db, lock) as conn:
+    async with alone(db, lock) as conn:
         if await _is(conn, _LACKS_INDEXES):
-            await _patiently(conn, *INDEXES)
+            await patiently(conn, *INDEXES)
         # Also where it is empty: somebody may write before it is turned over.
         if not await _is(conn, _IS_PLAIN):
             return
         if not await _is(conn, _HAS_CONSTRAINT):
             until = AUDIT.after(clock.now() + ROOM)
             check = f"check (at < '{until.isoformat()}') not valid"
-            await _patiently(conn, f"alter table audit add constraint audit_before {check}")
+            await patiently(conn, f"alter table audit add constraint audit_before {check}")
         try:
             await conn.exec_driver_sql("alter table audit validate constraint audit_before")
         except BaseException:
@@ -69,12 +67,12 @@ async def before_migrating(db: Database, lock: int) -> None:
 
 async def forget_audit(conn: AsyncConnection) -> None:
     """Take the constraint away again."""
-    await _patiently(conn, "alter table audit drop constraint if exists audit_before")
+    await patiently(conn, "alter table audit drop constraint if exists audit_before")
 
 
 async def after_migrating(db: Database, lock: int) -> None:
     """Attach the events that were published before the outbox had parts."""
-    async with _alone(db, lock) as conn:
+    async with alone(db, lock) as conn:
         if not await _is(conn, _IS_ASIDE):
             return
         found = re.search(r"< '([^']+)'", (await conn.exec_driver_sql(_UNTIL)).scalar_one())
@@ -90,7 +88,7 @@ async def after_migrating(db: Database, lock: int) -> None:
         attach = f"alter table {SENT.parent} attach partition {OLD} for values from (minvalue) to ('{until}')"
         # What was published meanwhile and is older than the other parts.
         early = f"with early as (delete from {SENT.default} where created_at < '{until}' returning *)"
-        await _patiently(
+        await patiently(
             conn,
             f"lock table {SENT.default} in access exclusive mode",
             f"{early} insert into {OLD} select * from early",
@@ -100,33 +98,15 @@ async def after_migrating(db: Database, lock: int) -> None:
 
 
 @asynccontextmanager
-async def _alone(db: Database, lock: int) -> AsyncIterator[AsyncConnection]:
+async def alone(db: Database, lock: int) -> AsyncIterator[AsyncConnection]:
     """A connection in autocommit, while no other process migrates this database."""
     async with db.autocommit() as conn:
         await conn.exec_driver_sql("set lock_timeout = '0'")
-        await conn.exec_driver_sql(f"select pg_advisory_lock({lock})")
+        await take_turn(conn, f"select pg_try_advisory_lock({lock})")
         try:
             yield conn
         finally:
             await conn.exec_driver_sql(f"select pg_advisory_unlock({lock})")
-
-
-async def _patiently(conn: AsyncConnection, *statements: str) -> None:
-    """Run statements in one transaction, which waits for no lock longer than a second: then others go first."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            await conn.exec_driver_sql("begin")
-            await conn.exec_driver_sql("set local lock_timeout = '1s'")
-            for statement in statements:
-                await conn.exec_driver_sql(statement)
-            await conn.exec_driver_sql("commit")
-        except DBAPIError as error:
-            await conn.exec_driver_sql("rollback")
-            if attempt == ATTEMPTS or not database_busy(error):
-                raise
-            await asyncio.sleep(0.5)
-        else:
-            return
 
 
 async def _is(conn: AsyncConnection, question: str) -> bool:

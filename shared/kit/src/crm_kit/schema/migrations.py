@@ -17,13 +17,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.exc import DBAPIError
 
+from crm_kit import clock
 from crm_kit.schema import adoption, v0001, v0005_partitions
+from crm_kit.schema.patience import LOCK_MS, PATIENCE_SECONDS, PAUSE_SECONDS, take_turn
 from crm_kit.schema.revisions import RAISE_COMPATIBLE, SchemaTooNew, directory_of, head_of, refusal_of, revision_of
 from crm_kit.store.database import Database
 from crm_kit.store.outages import database_busy
 
 LOCK = 7_263_001
-ATTEMPTS = 3
+ATTEMPTS_TOLD = 20
+"""Of so many attempts one is logged."""
 _ALEMBIC = Lock()
 """Alembic keeps what it works on in globals: one migration of a process at a time, whatever the database."""
 
@@ -50,15 +53,20 @@ async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
     db = Database(database_url, pool_size=1, application_name="migrate")
     try:
         await adoption.before_migrating(db, LOCK)
-        for attempt in range(1, ATTEMPTS + 1):
+        await _go_ahead(db, package)
+        ends, attempt = clock.monotonic() + PATIENCE_SECONDS, 0
+        while True:
             try:
                 is_newest = await _upgrade_once(db, package, metadata)
                 break
             except DBAPIError as error:
                 # Those who write take their locks in an order of their own.
-                if attempt == ATTEMPTS or not database_busy(error):
+                if clock.monotonic() >= ends or not database_busy(error):
                     raise
-                log.warning("migration.again", error=type(error.orig).__name__)
+                if attempt % ATTEMPTS_TOLD == 0:
+                    log.warning("migration.again", attempt=attempt + 1, error=type(error.orig).__name__)
+            attempt += 1
+            await asyncio.sleep(PAUSE_SECONDS)
         if is_newest:
             await adoption.after_migrating(db, LOCK)
         return is_newest
@@ -66,11 +74,26 @@ async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
         await db.dispose()
 
 
+async def _go_ahead(db: Database, package: str) -> None:
+    """What the missing revisions do ahead of the migration (``crm_kit.schema.ahead``); nothing for a database that is new."""
+    async with adoption.alone(db, LOCK) as conn:
+        if not (revision := await revision_of(conn)):
+            return
+        scripts = ScriptDirectory.from_config(config_of(package)).walk_revisions()
+        missing = sorted((script for script in scripts if script.revision > revision), key=lambda one: one.revision)
+        for script in missing:
+            if (ahead := getattr(script.module, "ahead", None)) is not None:
+                await ahead(conn)
+
+
 async def _upgrade_once(db: Database, package: str, metadata: MetaData) -> bool:
-    """All revisions that are missing, or none of them; False when the database is further already."""
+    """All revisions that are missing, or none of them; False when the database is further already.
+
+    It waits for no lock for longer than half a second, and gives back those that it has: whoever waits behind it goes first.
+    """
     async with db.begin() as conn:
-        await conn.exec_driver_sql("set local lock_timeout = '60s'")
-        await conn.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
+        await take_turn(conn, f"select pg_try_advisory_xact_lock({LOCK})")
+        await conn.exec_driver_sql(f"set local lock_timeout = {LOCK_MS}")
         if (revision := await revision_of(conn)) > head_of(package):
             if refusal := await refusal_of(conn, package, revision):
                 raise SchemaTooNew(refusal)

@@ -5,21 +5,17 @@ before and after this what takes long on a table that is large.
 """
 
 import re
-import time
 from datetime import datetime
 from typing import Any
 
 from alembic import op
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from crm_kit import clock
-from crm_kit.store.outages import database_busy
 from crm_kit.store.partitions import LIKE, SCHEMA
 from crm_kit.work.audit import AUDIT, audit_parts
 from crm_kit.work.outbox import SENT, outbox_parts
 
-ATTEMPTS = 60
 NEWEST = 10_000
 """Rows of the outbox among which the newest instant is looked for: its order is that of commits, not of clocks."""
 
@@ -48,28 +44,13 @@ def upgrade() -> None:
 def lock_whole(connection: Connection) -> None:
     """Lock what is going to be turned over, and all that writers lock before it; all or nothing.
 
-    Taken before any other lock of the migration, and in the order of those who write: whoever writes waits for half a second
-    at a time at most, and then goes first, also where the migration has to wait for a backup. Nothing is done where the tables
-    have their parts, or are not there.
+    Taken before any other lock of the migration, and in the order of those who write. Nothing is done where the tables have their
+    parts, or are not there.
     """
     plain = "select exists (select from pg_class where oid = to_regclass('public.outbox') and relkind = 'r')"
     if not _scalar(connection, plain):
         return
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with connection.begin_nested():
-                # Less than deadlock_timeout: nobody else's work is given up for this.
-                connection.exec_driver_sql("set local lock_timeout = '500ms'")
-                connection.exec_driver_sql(
-                    "lock table inbox, inbox_position, inbox_bound, audit, outbox in access exclusive mode"
-                )
-        except DBAPIError as error:
-            if attempt == ATTEMPTS or not database_busy(error):
-                raise
-            time.sleep(0.5)
-        else:
-            connection.exec_driver_sql("set local lock_timeout = '60s'")
-            return
+    connection.exec_driver_sql("lock table inbox, inbox_position, inbox_bound, audit, outbox in access exclusive mode")
 
 
 def _set_aside(connection: Connection, table: str) -> bool:

@@ -1,24 +1,64 @@
 """Projections whose own rows say how far they are: by their epoch beside their version."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from crm_kit.schema.ahead import Ahead, NewColumn, columns_of
+from crm_kit.schema.patience import patiently
+
+AT_ONCE: Final = 5000
+"""Rows of one transaction that stamps them ahead of the migration."""
 
 _EPOCHS = """
 insert into inbox_epoch (consumer, source, epoch)
 select consumer, source, max(epoch) from inbox_position where epoch > 0 group by consumer, source
 """
+_RESTORED = "select exists (select from inbox_position where consumer = $1 and epoch > 0)"
+# Locked in the order of their ids, as whoever copies records locks them.
 _STAMP = """
-update {0} t set epoch = p.epoch from inbox_position p
-where p.consumer = '{1}' and p.entity = t.id and p.epoch > 0 and p.version >= t.version
+with page as (select id from {0} where id > $2 order by id limit {1} for no key update),
+stamped as (update {0} t set epoch = p.epoch from page, inbox_position p
+  where t.id = page.id and p.consumer = $1 and p.entity = t.id and p.epoch > t.epoch and p.version >= t.version)
+select id from page order by id desc limit 1
 """
+_STAMP_REST = """
+update {0} t set epoch = p.epoch from inbox_position p
+where p.consumer = '{1}' and p.entity = t.id and p.epoch > t.epoch and p.version >= t.version
+"""
+_SMALLEST = "00000000-0000-0000-0000-000000000000"
+
+
+def _epoch_of(table: str) -> NewColumn:
+    return NewColumn(table, "epoch", "integer default 0 not null", "of its publisher's database")
+
+
+def ahead(copies: Mapping[str, str]) -> Ahead:
+    """Add the column to these tables of copies, by handler group, and stamp their rows, each table and each part of its rows
+    for itself."""
+
+    async def stamp(conn: AsyncConnection) -> None:
+        knows_epochs = "epoch" in await columns_of(conn, "inbox_position")
+        for group, table in copies.items():
+            await _epoch_of(table).make(conn)
+            is_there = knows_epochs and bool(await columns_of(conn, table))
+            if not is_there or not (await conn.exec_driver_sql(_RESTORED, (group,))).scalar_one():
+                continue
+            after: object = _SMALLEST
+            while after is not None:
+                after = await patiently(conn, _STAMP.format(table, AT_ONCE), parameters=(group, after))
+
+    return stamp
 
 
 def upgrade(copies: Mapping[str, str]) -> None:
     """Add to the inbox and to these tables of copies, by handler group, inside the revision that calls this.
 
     The release before writes no epoch: its rows are of the first one, and what it had heard of later ones is taken over here.
+    Most of that was done ahead; here are the rows that changed meanwhile.
     """
     op.create_table(
         "inbox_epoch",
@@ -28,11 +68,9 @@ def upgrade(copies: Mapping[str, str]) -> None:
         sa.PrimaryKeyConstraint("consumer", "source", name=op.f("pk_inbox_epoch")),
     )
     op.execute(_EPOCHS)
-    restored = op.get_bind().exec_driver_sql("select exists (select from inbox_epoch)").scalar_one()
+    connection = op.get_bind()
+    restored = set(connection.exec_driver_sql("select consumer from inbox_epoch").scalars())
     for group, table in copies.items():
-        column = sa.Column(
-            "epoch", sa.Integer(), server_default="0", nullable=False, comment="of its publisher's database"
-        )
-        op.add_column(table, column)
-        if restored:
-            op.execute(_STAMP.format(table, group))
+        _epoch_of(table).within()
+        if group in restored:
+            op.execute(_STAMP_REST.format(table, group))

@@ -122,16 +122,22 @@ class Stateful:
     @classmethod
     def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
         """The moves possible for a row as it is, for ``allowed_actions`` and for ``require``."""
+        return cls._possible(values)[0]
+
+    @classmethod
+    def _possible(cls, values: Mapping[str, Any]) -> tuple[list[str], Mapping[str, str]]:
+        """The moves possible for a row, and those that its state has and its fields rule out, with the reason of each."""
         moves, out = cls.lifecycle.actions(f"{values['status']}/{values['status_reason']}"), cls.ruled_out(values)
-        return [move for move in moves if move not in out] if out else moves
+        if not out:
+            return moves, out
+        # Where the state itself has no such move, that is the reason.
+        return [move for move in moves if move not in out], {move: out[move] for move in moves if move in out}
 
     def require(self, action: str) -> None:
         """409 ``illegal-transition`` unless the record may move so now: names the moves it has, and why not this one."""
-        possible = self.moves_from(self.__dict__)
+        possible, out = self._possible(self.__dict__)
         if action not in possible:
-            # Where the state itself has no such move, that is the reason.
-            why = self.ruled_out(self.__dict__).get(action) if action in self.lifecycle.actions(self.state) else None
-            raise IllegalTransition(action, self.status, self.status_reason, possible, why)
+            raise IllegalTransition(action, self.status, self.status_reason, possible, out.get(action))
 
     def move(self, action: str, reason: str | None = None) -> None:
         """Take one step of the lifecycle, if the record may."""

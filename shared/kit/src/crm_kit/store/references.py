@@ -1,6 +1,6 @@
 """What the records of a service refer to, as their columns declare it (``crm_kit.store.refers``)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -54,6 +54,24 @@ def records_of(models: registry) -> list[type[Record]]:
     """The kinds of record of a service, by name."""
     classes = (mapper.class_ for mapper in models.mappers)
     return sorted((one for one in classes if issubclass(one, Record)), key=lambda one: one.entity())
+
+
+def checked_references_of(entity: type[Record]) -> Sequence[tuple[Reference, type[Record]]]:
+    """The references of an entity to one kind of record of its own service, each with that kind, by the names of the kinds.
+
+    Made once: an import asks for each of its rows.
+    """
+    known = _CHECKED.get(entity)
+    if known is None:
+        kinds = {one.entity(): one for one in records_of(entity.registry)}
+        in_order = sorted(references_of(entity).values(), key=lambda one: (one.to, one.column))
+        known = _CHECKED[entity] = [
+            (found, kinds[found.to[0]]) for found in in_order if len(found.to) == 1 and found.to[0] in kinds
+        ]
+    return known
+
+
+_CHECKED: dict[type[Record], Sequence[tuple[Reference, type[Record]]]] = {}
 
 
 def referring_to(models: registry, entity: str) -> Iterator[Reference]:

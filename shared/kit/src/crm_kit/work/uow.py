@@ -6,7 +6,7 @@ they were), ``condition`` (If-Match), ``names`` (names of other records) and ``w
 ``crm_kit.work.flush``). Commands never commit: the route wrapper or the consumer does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -53,10 +53,10 @@ class UnitOfWork:
         self.principal = principal
         self.cause = cause
         self.now = clock.now()
-        self.anew: Set[UUID] = frozenset()
+        self.anew: set[UUID] = set()
+        """Of a projection: the records that are told anew, by a restored publisher or a rebuild. What is said of them replaces
+        what is here, also a higher version. The handlers of one group share it: see ``crm_kit.copies.projections.project``."""
         self.epoch = 0
-        """Of a projection: the records of a restored publisher, told here for the first time since. What it says replaces what
-        is here, also a higher version."""
         self.link = Link(runtime, principal, self.now, conn, key)
         self.reads = Reads(self.link)
         self.names = Names(self.link)

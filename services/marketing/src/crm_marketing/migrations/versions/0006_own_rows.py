@@ -5,6 +5,9 @@ from crm_kit.schema import v0006_own_rows
 revision = "0006"
 down_revision = "0005"
 
+COPIES = {"marketing.leads": "lead_ref", "marketing.deals": "deal"}
+ahead = v0006_own_rows.ahead(COPIES)
+
 
 def upgrade() -> None:
-    v0006_own_rows.upgrade({"marketing.leads": "lead_ref", "marketing.deals": "deal"})
+    v0006_own_rows.upgrade(COPIES)

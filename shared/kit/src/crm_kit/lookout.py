@@ -1,0 +1,62 @@
+"""A loop that looks anew again and again for as long as its process lives, and less often while its looks fail."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from crm_kit.backoff import Backoff
+
+
+class Lookout:
+    """``look`` says whether it succeeded. The next one comes after ``every`` seconds or with ``news``; after one that failed,
+    when ``backoff`` says. What ``look`` raises ends the loop, which ``alive`` then tells."""
+
+    def __init__(
+        self,
+        name: str,
+        look: Callable[[], Awaitable[bool]],
+        *,
+        every: float,
+        backoff: Backoff,
+        news: asyncio.Event | None = None,
+    ) -> None:
+        self._name, self._look, self._every, self._backoff = name, look, every, backoff
+        self._news = asyncio.Event() if news is None else news
+        self._first = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, patience: float | None = None) -> None:
+        """Begin, and wait until the first look is over, for at most so many seconds. It goes on when it takes longer."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
+        first = asyncio.create_task(self._first.wait())
+        try:
+            await asyncio.wait([first, self._task], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            first.cancel()
+
+    async def stop(self) -> None:
+        """End the loop."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop is running."""
+        return self._task is not None and not self._task.done()
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            succeeded = await self._look()
+            self._first.set()
+            if not succeeded:
+                await self._backoff.wait()
+                continue
+            self._backoff.reset()
+            # Not ``wait_for``: before Python 3.12 it swallows a cancellation that meets the news, and stopping never ends.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._news.wait()
