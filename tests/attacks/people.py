@@ -21,12 +21,13 @@ RENEW_SECONDS = 240
 class Actor:
     """One user at an address of their own, who logs in again before the token ends."""
 
-    def __init__(self, suite: Suite, email: str, password: str, address: str) -> None:
+    def __init__(self, gateway: str, email: str, password: str, address: str) -> None:
+        self.gateway, self.email, self.password = gateway, email, password
         self._form = {"grant_type": "password", "username": email, "password": password}
         self._token, self._since, self._logging_in = "", 0.0, asyncio.Lock()
         self.address = address
         self.session = aiohttp.ClientSession(
-            suite.gateway,
+            gateway,
             timeout=aiohttp.ClientTimeout(total=120),
             connector=aiohttp.TCPConnector(local_addr=(address, 0)),
         )
@@ -86,7 +87,7 @@ async def gather(suite: Suite, stack: AsyncExitStack) -> Cast:
         body = {"email": email, "name": name.title(), "password": password, "role_ids": role_ids}
         await administrator.send("POST", "/users", body, status=201)
         # Linux answers to all of 127/8: throttling by address meets each of them alone.
-        actor = Actor(suite, email, password, f"127.0.0.{next(addresses)}")
+        actor = Actor(suite.gateway, email, password, f"127.0.0.{next(addresses)}")
         stack.push_async_callback(actor.close)
         return actor
 

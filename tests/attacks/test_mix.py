@@ -10,7 +10,7 @@ import pytest
 from crm_kit.testing.figures import Figures
 from tests.attacks.hostile import HOSTILES, Strike
 from tests.attacks.people import Cast
-from tests.attacks.watching import Diary, memory, work
+from tests.attacks.watching import Diary, at_work, memory
 
 MOST_STRIKES = 700
 GROWTH_BYTES = 150 * 1024 * 1024
@@ -34,13 +34,12 @@ async def beside(cast: Cast, hostiles: Mapping[str, Strike], seconds: float, res
             except TimeoutError:
                 continue
 
-    async with asyncio.TaskGroup() as group:
-        working = group.create_task(work(cast, over))
+    async with at_work(cast) as diary, asyncio.TaskGroup() as group:
         for name, strike in hostiles.items():
             group.create_task(attack(name, strike))
         await asyncio.sleep(seconds)
         over.set()
-    return working.result(), got
+    return diary.result(), got
 
 
 @pytest.mark.parametrize(

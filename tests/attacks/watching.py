@@ -1,59 +1,55 @@
 """What the judge looks at: the normal user's answers and latencies, and the memory of every process."""
 
 import asyncio
-import secrets
-from collections import Counter
-from dataclasses import dataclass, field
-from itertools import cycle
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from crm_kit.clock import monotonic
+from tests.attacks.normal import Work
 from tests.attacks.people import Cast
 from tests.integration.suite import Suite
 
-PACE_SECONDS = 0.05
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
 class Diary:
     """How the normal user fared."""
 
-    seconds: list[float] = field(default_factory=list)
-    answers: Counter[int] = field(default_factory=Counter)
+    seconds: list[float]
+    answers: dict[int, int]
 
     def p95(self) -> float:
         """Seconds within which 95 % of the answers came."""
         return sorted(self.seconds)[int(len(self.seconds) * 0.95)]
 
 
-async def work(cast: Cast, until: asyncio.Event) -> Diary:
-    """Read, list, create and change leads and tasks, one request after another, as a person's pages do."""
-    diary = Diary()
-    steps: list[tuple[str, str, dict[str, Any]]] = [
-        ("GET", f"/leads/{cast.lead}", {}),
-        ("GET", "/leads?limit=50&sort=-created_at", {}),
-        ("POST", "/leads", {"topic": "Gold card", "last_name": "Normal"}),
-        ("GET", f"/accounts/{cast.account}", {}),
-        ("GET", "/tasks?limit=20", {}),
-        ("POST", "/tasks", {"subject": "Call back"}),
-        ("GET", "/cases?limit=20", {}),
-        ("GET", f"/customers/{cast.account}/360", {}),
-    ]
-    for method, path, body in cycle(steps):
-        if until.is_set():
-            return diary
-        options = {"json": {**body}, "headers": {"Idempotency-Key": secrets.token_hex(8)}} if body else {}
-        began = monotonic()
-        status, _ = await cast.normal.ask(method, path, **options)
-        diary.seconds.append(monotonic() - began)
-        diary.answers[status] += 1
-        try:
-            async with asyncio.timeout(PACE_SECONDS):
-                await until.wait()
-        except TimeoutError:
-            continue
-    raise AssertionError("a cycle does not end")
+@asynccontextmanager
+async def at_work(cast: Cast) -> AsyncIterator[asyncio.Future[Diary]]:
+    """The normal user works until the end of the block; then the future holds the diary.
+
+    The user has a process of their own, so that no answer seems late because a hostile client is preparing its next strike.
+    """
+    normal, diary = cast.normal, asyncio.get_running_loop().create_future()
+    work = Work(normal.gateway, normal.email, normal.password, normal.address, cast.lead, cast.account)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.attacks.normal", json.dumps(asdict(work))),
+        cwd=CHECKOUT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"at work\n"
+    try:
+        yield diary
+    finally:
+        written, _ = await process.communicate()
+    assert process.returncode == 0
+    found = json.loads(written)
+    diary.set_result(Diary(found["seconds"], {int(status): count for status, count in found["answers"].items()}))
 
 
 def memory(suite: Suite) -> dict[str, int]:
