@@ -10,12 +10,10 @@ from fastapi import FastAPI
 from crm_contracts.catalogue import all_events
 from crm_contracts.envelope import dataschema_of
 from crm_gateway.documents.openapi import merge, references
-from crm_gateway.documents.problems import EXPLAINED
 from crm_gateway.main import app as gateway_app
 from crm_gateway.routes import upstream_of
 from crm_gateway.settings import GatewaySettings
 from crm_kit.configuration.settings import Settings
-from crm_kit.http.problems import STATUS
 from crm_kit.testing import Client
 
 from .conftest import Start
@@ -156,10 +154,6 @@ async def test_a_problem_explains_itself(start: Start, sales: Scripted) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert b"&lt;b&gt;none&lt;/b&gt;" in page.body
     assert (await gateway.get("/problems/no-such-rule")).problem == "not-found"
-
-
-def test_every_problem_of_the_kit_is_explained() -> None:
-    assert STATUS.keys() - EXPLAINED.keys() == set()
 
 
 LEAD = {"entity": "lead", "service": "sales", "initial": "open/new", "states": ["open/new"], "moves": {}}

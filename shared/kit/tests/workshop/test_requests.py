@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI
 
 from crm_kit.access.privileges import Principal
-from crm_kit.http.problems import STATUS
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client, Issuer, People, announced, principal
 
@@ -409,11 +408,3 @@ async def test_a_record_in_use_is_409_and_hides_what_the_caller_may_not_see(
     assert [found["name"] for found in answer.json["references"]] == ["a hammer"]
     stranger = client_for(principal(tool="11111", box="44444"))
     assert (await stranger.delete(f"/api/v1/boxes/{box.id}")).json["references"] == [{"hidden": True}]
-
-
-def test_every_status_of_a_problem_is_one_that_openapi_documents() -> None:
-    from crm_kit.http.openapi import MEANINGS
-
-    assert set(STATUS.values()) - set(MEANINGS) <= {406, 408, 431, 500, 502}, (
-        "408 and 431 come from the server, before any operation"
-    )

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): the only module that maps slugs to HTTP statuses."""
+"""Problem details (RFC 9457): an error becomes the answer that a client gets."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from crm_contracts.problems import PROBLEMS
 from crm_kit.errors import DomainError, FieldError, UnsupportedCoding
 from crm_kit.http.phrases import of_rule
 from crm_kit.store.presenter import to_json
@@ -19,49 +20,8 @@ MAX_ERRORS: Final = 20
 MAX_QUOTED: Final = 200
 """Characters of a name from the request that a pointer quotes."""
 
-STATUS: Mapping[str, int] = {
-    "invalid-json": 400,
-    "invalid-parameter": 400,
-    "invalid-filter": 400,
-    "invalid-cursor": 400,
-    "invalid-header": 400,
-    "invalid-idempotency-key": 400,
-    "invalid-request": 400,
-    "invalid-grant": 400,
-    "invalid-client": 401,
-    "token-missing": 401,
-    "token-invalid": 401,
-    "token-expired": 401,
-    "token-superseded": 401,
-    "forbidden": 403,
-    "not-found": 404,
-    "method-not-allowed": 405,
-    "not-acceptable": 406,
-    "request-timeout": 408,
-    "illegal-transition": 409,
-    "possible-duplicates": 409,
-    "in-progress": 409,
-    "in-use": 409,
-    "not-deletable": 409,
-    "unfinished-business": 409,
-    "last-administrator": 409,
-    "already-exists": 409,
-    "already-ordered": 409,
-    "merged": 410,
-    "stale": 412,
-    "body-too-large": 413,
-    "unsupported-media-type": 415,
-    "if-match-required": 428,
-    "head-too-large": 431,
-    "too-many-requests": 429,
-    "account-locked": 429,
-    "internal-error": 500,
-    "upstream-failed": 502,
-    "not-yet-projected": 503,
-    "unavailable": 503,
-    "deadline-exceeded": 504,
-}
-"""Slugs with a status other than 422. Every other slug is a rule that the content of the request breaks."""
+OTHERWISE: Final = 422
+"""Status of a problem type that this release does not know: a newer service may answer it through an older gateway."""
 
 
 class ProblemError(BaseModel):
@@ -92,8 +52,9 @@ class Problem(BaseModel):
 
 
 def status_of(slug: str) -> int:
-    """The HTTP status of a problem; 422 unless the slug has its own."""
-    return STATUS.get(slug, 422)
+    """The HTTP status of a problem type."""
+    found = PROBLEMS.get(slug)
+    return OTHERWISE if found is None else found.status
 
 
 def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, str] | None = None) -> Response:
