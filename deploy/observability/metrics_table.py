@@ -17,15 +17,17 @@ def declared() -> list[Declared]:
         for module in ("main", "worker"):
             import_module(f"{service.package}.{module}")
     import_module("crm_kit.http.server")
-    return sorted((one for name, one in DECLARED.items() if not name.startswith("test.")), key=lambda one: one.shown)
+    return sorted(
+        (one for name, one in DECLARED.items() if not name.startswith("test.")), key=lambda one: one.prometheus_name
+    )
 
 
 def table() -> str:
     """The table as it stands in the document."""
     lines = ["| Figure | Type | Unit | Labels | Meaning |", "|---|---|---|---|---|"]
     for one in declared():
-        labels = ", ".join(f"`{label}`" for label in one.shown_labels)
-        lines.append(f"| `{one.shown}` | {one.kind} | {UNITS[one.unit]} | {labels} | {one.description} |")
+        labels = ", ".join(f"`{label}`" for label in one.prometheus_labels)
+        lines.append(f"| `{one.prometheus_name}` | {one.kind} | {UNITS[one.unit]} | {labels} | {one.description} |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ TABLE = runpy.run_path(str(OBSERVABILITY / "metrics_table.py"))
 
 
 def test_every_query_asks_for_figures_and_labels_that_are_declared() -> None:
-    declared = {one.shown: set(one.shown_labels) for one in TABLE["declared"]()}
+    declared = {one.prometheus_name: set(one.prometheus_labels) for one in TABLE["declared"]()}
     recorded = {rule["record"]: grouped(rule["expr"]) for rule in rules() if "record" in rule}
     known = {**declared, **recorded}
     for where, query in queries():

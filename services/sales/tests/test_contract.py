@@ -1,13 +1,17 @@
-"""What sales publishes is what it promised: every fact has a way to happen, and every event fits its public schema."""
+"""What sales publishes is what it promised: every fact has a way to happen, every event fits its public schema, and a snapshot
+shows what the last event did."""
 
 from collections import defaultdict
 from uuid import UUID
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
-from crm_contracts.catalogue import events_of
+from crm_contracts.catalogue import event_for, events_of
 from crm_contracts.schemas import event_schema
+from crm_kit.process.runtime import Runtime
+from crm_kit.records.snapshots import snapshot_sources
 from crm_kit.testing import People
+from crm_sales.tables import ENTITIES
 
 from .journey import ADA, Json, Sales, euros
 from .paperwork import play_invoices, play_orders
@@ -79,16 +83,22 @@ async def play(sales: Sales, people: People) -> None:
     spare = await sales.make("opportunities", name="Short-lived")
     other = await sales.make("leads", topic="Short-lived", company_name="Nobody")
     empty = await sales.make("sales-stages", name="Short-lived", position=9, probability=0)
+    spare_rate = await sales.make("exchange-rates", currency="GBP", rate="1.2", valid_from="2020-01-01")
+    spare_list = await sales.make("price-lists", name="Short-lived", currency="USD")
+    spare_price = await sales.make(
+        "price-list-items", price_list_id=spare_list["id"], product_id=card["id"], amount=dollars
+    )
+    spare_card = await sales.make("products", name="Short-lived")
     for collection, record in (
         ("accounts", account),
         ("contacts", contact),
         ("opportunities", spare),
         ("leads", other),
         ("sales-stages", empty),
-        ("price-list-items", price),
-        ("price-lists", retail),
-        ("products", card),
-        ("exchange-rates", rate),
+        ("price-list-items", spare_price),
+        ("price-lists", spare_list),
+        ("products", spare_card),
+        ("exchange-rates", spare_rate),
     ):
         assert (await sales.delete(collection, record)).status == 204
     await play_competition(sales, to_grace)
@@ -125,9 +135,11 @@ async def play_competition(sales: Sales, to_grace: Json) -> None:
     await sales.patch("sales-literature", sheet, competitor_ids=[competitor["id"]], link="https://example.org")
     await sales.act("sales-literature", sheet, "deactivate", reason="They do, too")
     await sales.act("sales-literature", sheet, "activate")
-    assert (await sales.delete("sales-literature", sheet)).status == 204
-    spare = await sales.make("competitors", name="Short-lived")
-    assert (await sales.delete("competitors", spare)).status == 204
+    for collection, record in (
+        ("sales-literature", await sales.make("sales-literature", title="Short-lived", type="news", body="None")),
+        ("competitors", await sales.make("competitors", name="Short-lived")),
+    ):
+        assert (await sales.delete(collection, record)).status == 204
 
 
 async def play_goals(sales: Sales, grace: UUID) -> None:
@@ -168,3 +180,24 @@ async def test_versions_in_events_are_gapless_per_record(sales: Sales, people: P
     for subject, seen in versions.items():
         begins = 1 if first[subject]["type"].split(".")[3] == "created" else 2
         assert seen == list(range(begins, begins + len(seen)))
+
+
+async def test_a_snapshot_shows_every_record_as_its_last_event_did(
+    sales: Sales, runtime: Runtime, people: People
+) -> None:
+    await play(sales, people)
+    last = {event["subject"]: event["data"]["record"] for event in await sales.events()}
+    sources = snapshot_sources(runtime, ENTITIES)
+    assert sources.keys() == {entity.entity() for entity in ENTITIES}
+    for name, page in sources.items():
+        snapshot = event_for(f"crm.sales.{name}.snapshot.v1")
+        assert snapshot is not None
+        async with runtime.db.autocommit() as conn:
+            rows = await page(conn, None, 500)
+            assert rows, name
+            assert list(await page(conn, rows[-1].id, 500)) == []
+        for row in rows:
+            shown = snapshot.model_validate({"record": row.record, "changed": {}}).record
+            assert shown.version == row.version
+            if str(row.id) in last:
+                assert shown == snapshot.model_validate({"record": last[str(row.id)], "changed": {}}).record

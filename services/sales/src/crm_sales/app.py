@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.process.runtime import Service, local_names, principal_names
-from crm_kit.store.presenter import Named
+from crm_kit.store.presenter import ReferenceName
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.seed import seed
@@ -15,7 +15,7 @@ from crm_sales.tables import ENTITIES, METADATA
 CUSTOMERS = local_names({"account": (Account, "name"), "contact": (Contact, "full_name")})
 
 
-async def names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+async def names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, ReferenceName]:
     """Customers of deals, and people and teams who shall reach goals: no record refers to both, so it is one statement."""
     return {**await CUSTOMERS(conn, wanted), **await principal_names(conn, wanted)}
 

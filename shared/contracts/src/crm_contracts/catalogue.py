@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, ClassVar, Final, Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -72,6 +73,15 @@ class Entity:
     announcement: bool = False
     """True for a record in form only: no path shows it and nothing refers to it."""
 
+    @property
+    def path(self) -> str:
+        """Where the gateway lists its records: a path from the root, without the host."""
+        return f"/api/v1/{self.collection}"
+
+    def path_of(self, record_id: UUID) -> str:
+        """Where the gateway shows one of its records."""
+        return f"{self.path}/{record_id}"
+
     def name_of(self, record: Raw) -> str | None:
         """The name of a record, given as an event carries it."""
         return record.get(self.named) if isinstance(self.named, str) else self.named(record)
@@ -112,6 +122,8 @@ class Event(BaseModel):
             raise TypeError(f"{cls.type} does not belong to {cls.entity.service}.{cls.entity.name}")
         if _EVENTS.setdefault(cls.type, cls) is not cls:
             raise TypeError(f"{cls.type} is declared twice")
+        if _ENTITIES.setdefault(cls.entity.name, cls.entity) is not cls.entity:
+            raise TypeError(f"two entities are called {cls.entity.name}")
 
     @classmethod
     def consume(cls, data: Any) -> Self:
@@ -128,6 +140,7 @@ class Event(BaseModel):
 
 
 _EVENTS: Final[dict[str, type[Event]]] = {}
+_ENTITIES: Final[dict[str, Entity]] = {}
 
 
 @cache
@@ -178,10 +191,10 @@ def all_entities() -> tuple[Entity, ...]:
     return tuple(sorted({event.entity for event in all_events()}, key=lambda entity: (entity.service, entity.name)))
 
 
-@cache
 def entity_for(name: str) -> Entity | None:
     """The entity with this singular name (`lead`), or None."""
-    return next((entity for entity in all_entities() if entity.name == name), None)
+    all_events()
+    return _ENTITIES.get(name)
 
 
 def entity_named(name: str) -> Entity:

@@ -67,6 +67,12 @@ def round_half_up(amount: Decimal, currency: str) -> Decimal:
     return amount.quantize(quantum(currency), context=_ROUNDING)
 
 
+def sum_of_money(amount: Decimal | None, currency: str) -> dict[str, str]:
+    """A sum in the JSON of Money, rounded half up; nothing summed is 0. Money itself refuses more than 15 integer digits,
+    which a sum may have."""
+    return {"amount": f"{round_half_up(amount or Decimal(0), currency):f}", "currency": currency}
+
+
 @dataclass(frozen=True, slots=True)
 class Money:
     """An amount with exactly the decimals of its currency; at most 15 integer digits; may be negative."""

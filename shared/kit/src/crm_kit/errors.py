@@ -1,10 +1,10 @@
-"""What can go wrong in the domain. Each error carries a slug; the HTTP status is chosen once, in ``crm_kit.http.problems``."""
+"""What can go wrong in the domain. Each error carries the slug of a problem type (``crm_contracts.problems``)."""
 
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from crm_contracts.catalogue import entity_for
+from crm_contracts.catalogue import entity_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,7 @@ class Merged(DomainError):
 
     def __init__(self, entity: str, survivor_id: UUID) -> None:
         self.survivor_id = survivor_id
-        found = entity_for(entity)
-        href = f"/api/v1/{found.collection if found else entity}/{survivor_id}"
-        survivor = {"type": entity, "id": survivor_id, "href": href}
+        survivor = {"type": entity, "id": survivor_id, "href": entity_named(entity).path_of(survivor_id)}
         message = f"The {entity.replace('_', ' ')} was merged into another. Use the survivor instead."
         super().__init__("merged", message, members={"survivor": survivor})
 

@@ -128,7 +128,7 @@ async def test_what_a_release_before_had_waiting_is_made_due(
 ) -> None:
     intake = Intake(dispatcher, runtime.settings.amqp_url)
     message = story.tell("created")
-    key = inbox.Key("mini.copies", "/crm/mini", message.envelope.id)
+    key = inbox.EventKey("mini.copies", "/crm/mini", message.envelope.id)
     waits = Failure(key, story.id, 1, message.envelope.type, message.body, "waiting", 0, None, "waits")
     async with runtime.db.begin() as conn:
         await store(conn, [waits])

@@ -169,7 +169,7 @@ async def test_a_stored_body_that_says_another_source_than_its_headers_is_not_tr
     intake: Intake, runtime: Runtime, dispatcher: Dispatcher, story: Story
 ) -> None:
     message = story.tell("created")
-    key = inbox.Key("mini.copies", "/crm/rogue", message.envelope.id)
+    key = inbox.EventKey("mini.copies", "/crm/rogue", message.envelope.id)
     failure = deferred.Failure(key, story.id, 1, message.envelope.type, message.body, "pending", 0, None, "")
     async with runtime.db.begin() as conn:
         await deferred.store(conn, [replace(failure, next_attempt_at=message.envelope.time)])

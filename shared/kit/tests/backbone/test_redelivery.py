@@ -179,7 +179,7 @@ async def test_a_group_that_never_ran_is_sent_nothing(restored: Restored) -> Non
 async def test_what_failed_on_its_way_is_due_at_once(restored: Restored, runtime: Runtime) -> None:
     """The broker held the message while it was handled, and would have delivered it again."""
     message = Story().tell("created")
-    key = inbox.Key("mini.copies", "/crm/mini", message.envelope.id)
+    key = inbox.EventKey("mini.copies", "/crm/mini", message.envelope.id)
     noted = Failure(key, message.envelope.subject, 1, message.envelope.type, message.body, "pending", 1, None, "died")
     async with runtime.db.begin() as conn:
         await store(conn, [noted])

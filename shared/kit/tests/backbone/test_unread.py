@@ -9,7 +9,7 @@ from crm_kit.broker.bus import Publisher
 from crm_kit.configuration.settings import Settings
 from crm_kit.events.deferred import Failure
 from crm_kit.events.dispatch import Dispatcher
-from crm_kit.events.inbox import Key
+from crm_kit.events.inbox import EventKey
 from crm_kit.events.intake import Intake
 from crm_kit.events.unread import UNREAD_BYTES, Unread
 from crm_kit.operating import decisions, stored
@@ -116,7 +116,7 @@ async def test_events_that_the_broker_gave_up_on_are_kept_however_many(
 
 
 def _failures(count: int, body: bytes = b"{") -> list[Failure]:
-    keys = [Key("crm.mini.inbox", "/crm/mini", new_id()) for _ in range(count)]
+    keys = [EventKey("crm.mini.inbox", "/crm/mini", new_id()) for _ in range(count)]
     return [Failure(key, None, None, "x", body, "parked", 0, None, "no") for key in keys]
 
 

@@ -244,7 +244,7 @@ async def query_tools(query: Query, uow: Uow) -> Response:
 
 @router.post("", response_model=ToolRecord, status_code=201, operation_id="create_tool")
 async def post_tool(body: ToolCreate, uow: Uow) -> Response:
-    return await created(uow, await create_tool(uow, body), "tools")
+    return await created(uow, await create_tool(uow, body))
 
 
 @router.get("/{tool_id}", response_model=ToolRecord, operation_id="get_tool")

@@ -45,7 +45,7 @@ def port() -> Iterator[int]:
 def requests() -> dict[tuple[str, str, str], float]:
     """How many, by method, route and class of status."""
     found = {}
-    for labels, count in REQUESTS.findall(exporting.shown()):
+    for labels, count in REQUESTS.findall(exporting.as_text()):
         pairs = dict(pair.split("=", 1) for pair in re.findall(r'\w+="[^"]*"', labels))
         key = ("http_request_method", "http_route", "http_response_status_class")
         found[tuple(pairs[name].strip('"') for name in key)] = float(count)
@@ -79,7 +79,7 @@ async def test_a_request_counts_for_its_route_and_never_for_its_path(client: Cli
 
 async def test_connections_are_shown_while_they_are_used(client: Client, runtime: Runtime) -> None:
     async with runtime.db.begin():
-        shown = exporting.shown()
+        shown = exporting.as_text()
     used = re.search(r'^db_client_connection_count{[^}]*pool="main"[^}]*state="used"} (\S+)$', shown, re.MULTILINE)
     assert used is not None
     assert float(used[1]) >= 1
@@ -116,14 +116,14 @@ def test_counters_begin_at_zero_and_sources_are_added_up() -> None:
     parts = observed("test.parts", "Parts.", "part", unit="s")
     parts.add(lambda: [(("a",), 1), (("b",), 2)])
     with parts.reading(lambda: [(("b",), 3)]):
-        shown = exporting.shown()
+        shown = exporting.as_text()
     who = 'crm_role="api"'
     assert f'test_counted_total{{{who},service_name="crm-mini"}} 0.0' in shown
     assert f'test_reasons_bytes_total{{{who},reason="known",service_name="crm-mini"}} 0.0' in shown
     assert f'test_reasons_bytes_total{{{who},reason="met",service_name="crm-mini"}} 3.0' in shown
     assert f'test_level{{{who},service_name="crm-mini"}} 0.5' in shown
     assert f'test_parts_seconds{{{who},part="b",service_name="crm-mini"}} 5.0' in shown
-    assert f'test_parts_seconds{{{who},part="b",service_name="crm-mini"}} 2.0' in exporting.shown()
-    assert DECLARED["test.reasons"].shown == "test_reasons_bytes_total"
+    assert f'test_parts_seconds{{{who},part="b",service_name="crm-mini"}} 2.0' in exporting.as_text()
+    assert DECLARED["test.reasons"].prometheus_name == "test_reasons_bytes_total"
     with pytest.raises(ValueError, match="twice"):
         counter("test.counted", "Again.")

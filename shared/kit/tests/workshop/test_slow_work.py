@@ -280,7 +280,7 @@ async def arrive(runtime: Runtime, entity: Any, version: int = 1, state: str | N
         line = inbox.Line("tools", SOURCE, entity)
         if state is not None:
             failure = deferred.Failure(
-                inbox.Key("tools", SOURCE, uuid4()), entity, version, "x", b"", state, 7, None, "no"
+                inbox.EventKey("tools", SOURCE, uuid4()), entity, version, "x", b"", state, 7, None, "no"
             )
             await deferred.store(conn, [failure])
             return

@@ -17,7 +17,7 @@ from crm_contracts.sales.opportunity import OpportunityWon
 from crm_contracts.service.case import CaseResolved
 from crm_kit.events.consumers import envelope_of
 from crm_kit.records.patching import apply
-from crm_kit.store.presenter import Named
+from crm_kit.store.presenter import ReferenceName
 from crm_kit.work.uow import UnitOfWork
 
 
@@ -53,7 +53,7 @@ async def follow_up(event: OpportunityWon | CaseResolved, uow: UnitOfWork) -> No
         if condition is not None and not holds(condition, said):
             continue
         # What the event says of the record is enough; our copy of it may arrive later.
-        uow.names[about.id] = Named(name)
+        uow.names[about.id] = ReferenceName(name)
         task = Task(
             subject=subject_of(rule.subject, name),
             regarding_type=event.entity.name,

@@ -38,7 +38,7 @@ async def create_follow_up_rule(body: FollowUpRuleCreate, uow: Uow) -> Response:
     It applies to later events. 422 with the place in `filter` that breaks the grammar, or that names a field without
     filter (`unknown-field`).
     """
-    return await created(uow, await commands.create_rule(uow, body), "follow-up-rules")
+    return await created(uow, await commands.create_rule(uow, body))
 
 
 @router.get("/{rule_id}", response_model=FollowUpRuleRecord, operation_id="get_follow_up_rule")

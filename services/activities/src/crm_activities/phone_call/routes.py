@@ -56,7 +56,7 @@ async def create_phone_call(body: PhoneCallCreate, uow: Uow) -> Response:
     E.164: 422 `invalid-phone`. Times must be in order: `end-before-start`, `too-long` beyond a year; `duration_minutes`
     is measured where `started_at` and `ended_at` are known: `contradicts-times` for another.
     """
-    return await created(uow, await commands.create_phone_call(uow, body), "phone-calls")
+    return await created(uow, await commands.create_phone_call(uow, body))
 
 
 @router.get("/{call_id}", response_model=PhoneCallRead, operation_id="get_phone_call")

@@ -47,7 +47,7 @@ async def create_task(body: TaskCreate, uow: Uow) -> Response:
     `regarding` may be any record of any service that you may read: 422 `unknown-reference` for another, or for one this
     service has not heard of yet (send `Crm-After` with what you just wrote), `inactive-reference` for an inactive one.
     """
-    return await created(uow, await commands.create_task(uow, body), "tasks")
+    return await created(uow, await commands.create_task(uow, body))
 
 
 @router.get("/{task_id}", response_model=TaskRead, operation_id="get_task")

@@ -14,7 +14,7 @@ from crm_kit.copies.survivors import merged
 from crm_kit.errors import NotFound
 from crm_kit.records.listing import cursors_of
 from crm_kit.store.parameters import Parameters
-from crm_kit.store.presenter import Named, without_name
+from crm_kit.store.presenter import ReferenceName, without_name
 from crm_kit.work.uow import UnitOfWork
 
 PAGE_SQL = """
@@ -117,7 +117,7 @@ async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:
 def _record(uow: UnitOfWork, row: Any) -> dict[str, Any]:
     """What the item belongs to: somebody may read an activity and not the record that it is about."""
     ref = {"type": row.record_type, "id": row.record_id, "name": row.record_name, "deleted": row.record_deleted}
-    uow.names[row.record_id] = Named(row.record_name, row.record_deleted, row.record_owner, row.record_unit)
+    uow.names[row.record_id] = ReferenceName(row.record_name, row.record_deleted, row.record_owner, row.record_unit)
     return without_name(ref, uow.names.hidden([(row.record_type, row.record_id)]))
 
 

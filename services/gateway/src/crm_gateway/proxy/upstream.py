@@ -64,7 +64,7 @@ class DeadlineExceeded(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class UpstreamAnswer:
     """What a service said, read whole."""
 
     status: int
@@ -163,7 +163,7 @@ class Upstream:
 
     async def fetch(
         self, target: str, headers: list[tuple[str, str]], seconds: float | None = None, caller: Hashable = None
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         """GET, read whole, within ``seconds`` and the time of one hop; 502, 503 or 504 when that cannot be had."""
         patience = self._patience if seconds is None else min(seconds, self._patience)
         until = asyncio.get_running_loop().time() + patience
@@ -180,7 +180,7 @@ class Upstream:
             raise DeadlineExceeded(self.name) from error
         if body is None:
             raise DomainError("upstream-failed", f"The answer of the {self.name} service is too large.")
-        return Answer(answer.status, answer.headers, body)
+        return UpstreamAnswer(answer.status, answer.headers, body)
 
     def _gone(self) -> None:
         """Count a failure that is certain."""

@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from crm_gateway.proxy.breaker import Unavailable
-from crm_gateway.proxy.upstream import Answer, DeadlineExceeded, Upstream, Upstreams
+from crm_gateway.proxy.upstream import DeadlineExceeded, Upstream, UpstreamAnswer, Upstreams
 from crm_gateway.routes import upstream_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
@@ -111,7 +111,7 @@ class Composer:
             return Told(target, as_of, error=_makes_no_sense(upstream.name, "no JSON"))
 
 
-def _refusal(service: str, answer: Answer) -> DomainError:
+def _refusal(service: str, answer: UpstreamAnswer) -> DomainError:
     """The problem that a service answered, to be told in its words; what is none is our 502."""
     try:
         told = orjson.loads(answer.body) if answer.headers.get("content-type") == MEDIA_TYPE else {}

@@ -49,7 +49,7 @@ async def create_api_client(body: ApiClientCreate, uow: Uow) -> Response:
     if the first answer was lost, `rotate-secret` gives another secret.
     """
     client, secret = await commands.create_client(uow, body)
-    return _with_secret(await created(uow, client, "api-clients"), secret)
+    return _with_secret(await created(uow, client), secret)
 
 
 @router.get("/{client_id}", response_model=ApiClientRead, operation_id="get_api_client")

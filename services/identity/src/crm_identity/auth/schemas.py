@@ -27,7 +27,7 @@ class KeySet(BaseModel):
     keys: list[dict[str, Any]] = Field(description="Ed25519 keys (RFC 8037), each with its `kid`.")
 
 
-class Named(BaseModel):
+class NamedRecord(BaseModel):
     """Something with a name."""
 
     id: UUID = Field(description="Id of the record.")
@@ -43,8 +43,8 @@ class MeRead(BaseModel):
     email: str | None = Field(description="Your log-in; null for an API client.")
     locale: str | None = Field(description="BCP 47 language tag; null for the organisation's.")
     time_zone: str | None = Field(description="IANA time zone; null for the organisation's.")
-    business_unit: Named = Field(description="Your business unit.")
-    teams: list[Named] = Field(description="Your teams.")
+    business_unit: NamedRecord = Field(description="Your business unit.")
+    teams: list[NamedRecord] = Field(description="Your teams.")
     privileges: dict[str, EntityPrivileges] = Field(description="How far each privilege reaches, by entity.")
 
 

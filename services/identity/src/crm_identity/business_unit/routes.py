@@ -36,7 +36,7 @@ async def query_units(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=BusinessUnitRecord, status_code=201, operation_id="create_business_unit")
 async def create_unit(body: BusinessUnitCreate, uow: Uow) -> Response:
     """A new unit below another."""
-    return await created(uow, await commands.create_unit(uow, body), "business-units")
+    return await created(uow, await commands.create_unit(uow, body))
 
 
 @router.get("/{unit_id}", response_model=BusinessUnitRecord, operation_id="get_business_unit")

@@ -36,7 +36,7 @@ async def query_roles(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=SecurityRoleRecord, status_code=201, operation_id="create_security_role")
 async def create_role(body: SecurityRoleCreate, uow: Uow) -> Response:
     """A new role. 403 when it would grant more than you hold; 422 `unknown-entity`, `invalid-depth`."""
-    return await created(uow, await commands.create_role(uow, body), "security-roles")
+    return await created(uow, await commands.create_role(uow, body))
 
 
 @router.get("/{role_id}", response_model=SecurityRoleRecord, operation_id="get_security_role")

@@ -33,7 +33,7 @@ async def query_teams(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=TeamRecord, status_code=201, operation_id="create_team")
 async def create_team(body: TeamCreate, uow: Uow) -> Response:
     """A new team. 403 when its roles grant more than you hold; 422 `unknown-reference`."""
-    return await created(uow, await commands.create_team(uow, body), "teams")
+    return await created(uow, await commands.create_team(uow, body))
 
 
 @router.get("/{team_id}", response_model=TeamRecord, operation_id="get_team")

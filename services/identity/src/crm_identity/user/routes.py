@@ -32,7 +32,7 @@ async def query_users(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=UserRead, status_code=201, operation_id="create_user")
 async def create_user(body: UserCreate, uow: Uow) -> Response:
     """A new user. 403 when their roles grant more than you hold; 409 `already-exists` for a known address."""
-    return await created(uow, await commands.create_user(uow, body), "users")
+    return await created(uow, await commands.create_user(uow, body))
 
 
 @router.get("/{user_id}", response_model=UserRead, operation_id="get_user")

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from crm_contracts.access import Privilege
-from crm_contracts.money import round_half_up
+from crm_contracts.money import sum_of_money
 from crm_contracts.sales.lead import LEAD
 from crm_contracts.sales.opportunity import OPPORTUNITY
 from crm_insights.funnel.selection import Selection, condition, may_read
@@ -121,9 +121,9 @@ def _opportunities(row: Mapping[str, Any], base: str) -> dict[str, Any]:
         "won": row["deals_won"],
         "lost": row["deals_lost"],
         "lost_reasons": row["lost_reasons"] or {},
-        "estimated_value": shown(row["deals_estimated"], base),
-        "weighted_value": shown(row["deals_weighted"], base),
-        "won_value": shown(row["deals_actual"], base),
+        "estimated_value": sum_of_money(row["deals_estimated"], base),
+        "weighted_value": sum_of_money(row["deals_weighted"], base),
+        "won_value": sum_of_money(row["deals_actual"], base),
         "win_percent": percent(row["deals_won"], row["deals_won"] + row["deals_lost"]),
     }
 
@@ -141,8 +141,8 @@ def _stages(rows: Sequence[Mapping[str, Any]], base: str) -> list[dict[str, Any]
             "open": row["open"],
             "won": row["won"],
             "lost": row["lost"],
-            "estimated_value": shown(row["estimated"], base),
-            "weighted_value": shown(row["weighted"], base),
+            "estimated_value": sum_of_money(row["estimated"], base),
+            "weighted_value": sum_of_money(row["weighted"], base),
             "average_seconds": _number(row["average_seconds"]),
             "median_seconds": _number(row["median_seconds"]),
         }
@@ -154,11 +154,6 @@ def _stages(rows: Sequence[Mapping[str, Any]], base: str) -> list[dict[str, Any]
 def percent(part: int, whole: int) -> float | None:
     """The part in percent of the whole, two decimals, a half rounded up; None of nothing."""
     return None if whole == 0 else (part * 20_000 + whole) // (2 * whole) / 100
-
-
-def shown(amount: Decimal | None, currency: str) -> dict[str, str]:
-    """A sum in the shape of Money, which would refuse one with more digits than an amount may have."""
-    return {"amount": f"{round_half_up(amount or Decimal(0), currency):f}", "currency": currency}
 
 
 def _number(seconds: Decimal | None) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import func, select, true
 
-from crm_contracts.money import exponent
+from crm_contracts.money import sum_of_money
 from crm_kit.work.uow import UnitOfWork
 from crm_marketing.campaign.domain import return_on_investment
 from crm_marketing.campaign.model import Campaign
@@ -42,13 +42,8 @@ async def figures_of(uow: UnitOfWork, campaign: Campaign) -> dict[str, Any]:
         "qualified": found.qualified,
         "opportunities": found.opportunities,
         "won_count": found.won_count,
-        "won_revenue": _shown(found.won_revenue, base),
+        "won_revenue": sum_of_money(found.won_revenue, base),
         "responses": 0,
-        "cost": _shown(cost, base),
+        "cost": sum_of_money(cost, base),
         "roi": None if roi is None else float(roi),
     }
-
-
-def _shown(amount: Decimal, currency: str) -> dict[str, str]:
-    # A sum may have more digits than one amount, which Money would refuse.
-    return {"amount": f"{amount:.{exponent(currency)}f}", "currency": currency}

@@ -51,7 +51,7 @@ async def create_campaign(body: CampaignCreate, uow: Uow) -> Response:
     422 `currency-mismatch` for an amount in another currency than the organisation's base currency,
     `end-before-start` for a `proposed_end` before `proposed_start`.
     """
-    return await created(uow, await commands.create_campaign(uow, body), "campaigns")
+    return await created(uow, await commands.create_campaign(uow, body))
 
 
 @router.get("/{campaign_id}", response_model=CampaignRead, operation_id="get_campaign")
@@ -100,7 +100,7 @@ async def copy_campaign(campaign_id: UUID, uow: Uow, body: Annotated[CampaignCop
     All fields that clients write are copied, except the code. Needs read on the original and create on campaigns, and is
     possible in any status. With `is_template: true` the copy is a template.
     """
-    return await created(uow, await commands.copy_campaign(uow, campaign_id, body or CampaignCopy()), "campaigns")
+    return await created(uow, await commands.copy_campaign(uow, campaign_id, body or CampaignCopy()))
 
 
 @router.post("/{campaign_id}/ready", response_model=CampaignRead, operation_id="ready_campaign")

@@ -1,12 +1,11 @@
 """How a competitor does against us: sums over deals, made anew each time they are asked for."""
 
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import and_, func, select
 
 from crm_contracts.access import Privilege
-from crm_contracts.money import exponent
+from crm_contracts.money import sum_of_money
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.domain import win_rate
 from crm_sales.competitor.model import Competitor
@@ -40,13 +39,8 @@ async def figures_of(uow: UnitOfWork, competitor: Competitor) -> dict[str, Any]:
         "deals": found.deals,
         "open_count": found.open_count,
         "won_count": found.won_count,
-        "won_value": _shown(found.won_value, base),
+        "won_value": sum_of_money(found.won_value, base),
         "lost_count": found.lost_count,
-        "lost_value": _shown(found.lost_value, base),
+        "lost_value": sum_of_money(found.lost_value, base),
         "win_rate": None if rate is None else float(rate),
     }
-
-
-def _shown(amount: Decimal, currency: str) -> dict[str, str]:
-    # A sum may have more digits than one amount, which Money would refuse.
-    return {"amount": f"{amount:.{exponent(currency)}f}", "currency": currency}

@@ -44,7 +44,7 @@ async def query_competitors(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=CompetitorRead, status_code=201, operation_id="create_competitor")
 async def create_competitor(body: CompetitorCreate, uow: Uow) -> Response:
     """A new competitor, owned by you. 422 `unknown-reference` for a product that you may not read or that is not there."""
-    return await created(uow, await commands.create_competitor(uow, body), "competitors")
+    return await created(uow, await commands.create_competitor(uow, body))
 
 
 @router.get("/{competitor_id}", response_model=CompetitorRead, operation_id="get_competitor")

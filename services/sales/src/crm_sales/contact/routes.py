@@ -72,7 +72,7 @@ async def create_contact(body: ContactCreate, uow: Uow, duplicates: DuplicatesCh
 
     With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is created.
     """
-    return await created(uow, await commands.create_contact(uow, body, duplicates), "contacts")
+    return await created(uow, await commands.create_contact(uow, body, duplicates))
 
 
 @router.get("/duplicates", response_model=DuplicatesPage, operation_id="list_contact_duplicates")
@@ -106,7 +106,7 @@ async def import_contacts(
     `Location` is the job. 422 `unreadable-file` or `invalid-mapping` if nothing can be imported; 429
     `too-many-requests` while too many of your imports, rows or bytes wait.
     """
-    return await accept(uow, commands.IMPORTER, "contacts", file, mapping, duplicates)
+    return await accept(uow, commands.IMPORTER, file, mapping, duplicates)
 
 
 @router.get("/jobs", response_model=ImportJobPage, operation_id="list_contact_imports")

@@ -1,6 +1,6 @@
 """Who a record may belong to: accounts and contacts."""
 
-from crm_kit.store.presenter import Named
+from crm_kit.store.presenter import ReferenceName
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
@@ -28,6 +28,10 @@ def know_name(uow: UnitOfWork, customer: Account | Contact | None) -> None:
     """Spare the unit of work the look-up of a name that is in hand, or not in the database yet."""
     match customer:
         case Account():
-            uow.names[customer.id] = Named(customer.name, owner=customer.owner_id, unit=customer.business_unit_id)
+            uow.names[customer.id] = ReferenceName(
+                customer.name, owner=customer.owner_id, unit=customer.business_unit_id
+            )
         case Contact():
-            uow.names[customer.id] = Named(customer.full_name, owner=customer.owner_id, unit=customer.business_unit_id)
+            uow.names[customer.id] = ReferenceName(
+                customer.full_name, owner=customer.owner_id, unit=customer.business_unit_id
+            )

@@ -21,7 +21,7 @@ async def price_new(uow: UnitOfWork, document: SalesDocument, body: DocumentFiel
     document.currency = currency or otherwise or uow.runtime.directory.organization.base_currency
     require_currency_of(price_list, document.currency, "/currency")
     lines = await price_lines(uow, body.lines, price_list_id=document.price_list_id, currency=document.currency)
-    document.hold(lines)
+    document.keep_lines(lines)
     await pin(uow, document)
 
 
@@ -31,7 +31,7 @@ async def price_changes(uow: UnitOfWork, document: SalesDocument, body: Document
     if changed & {"lines", "price_list_id"}:
         await price_today(uow, document, body.lines if "lines" in changed else None)
     elif changed & HEADER:
-        document.hold(document.priced_lines)
+        document.keep_lines(document.priced_lines)
         await pin(uow, document)
 
 
@@ -47,7 +47,7 @@ async def price_today(uow: UnitOfWork, document: SalesDocument, wanted: Sequence
         currency=document.currency,
         kept=before,
     )
-    document.hold(lines)
+    document.keep_lines(lines)
     await pin(uow, document)
 
 

@@ -33,7 +33,7 @@ async def query_exchange_rates(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=ExchangeRateRecord, status_code=201, operation_id="create_exchange_rate")
 async def create_exchange_rate(body: ExchangeRateCreate, uow: Uow) -> Response:
     """A new rate. 409 `already-exists` when the currency has one from that day; 422 `base-currency`."""
-    return await created(uow, await commands.create_rate(uow, body), "exchange-rates")
+    return await created(uow, await commands.create_rate(uow, body))
 
 
 @router.get("/{rate_id}", response_model=ExchangeRateRecord, operation_id="get_exchange_rate")

@@ -29,7 +29,7 @@ from crm_kit.records.patching import (
 )
 from crm_kit.records.tree import Tree
 from crm_kit.records.usage import refuse_in_use
-from crm_kit.store.presenter import Named
+from crm_kit.store.presenter import ReferenceName
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.goal.domain import MAX_LEVELS, require_order, require_part, require_parts_fit, require_targets
 from crm_sales.goal.model import Goal
@@ -50,7 +50,7 @@ async def create_goal(uow: UnitOfWork, body: GoalCreate) -> Goal:
     await _set_goal_owner(uow, goal, goal_owner, Privilege.CREATE)
     if goal.parent_goal_id is not None:
         await uow.transaction()
-        await TREE.hold(uow)
+        await TREE.lock(uow)
         await _require_place(uow, goal, goal.parent_goal_id, new_parent=True)
     return uow.add(goal, GoalCreated)
 
@@ -67,7 +67,7 @@ async def update_goal(uow: UnitOfWork, goal_id: UUID, body: GoalUpdate) -> Goal:
     _require_targets(uow, goal)
     require_order(goal.period)
     if (goal.parent_goal_id, goal.period) != before:
-        await TREE.hold(uow)
+        await TREE.lock(uow)
         if goal.parent_goal_id is not None:
             await _require_place(uow, goal, goal.parent_goal_id, new_parent=goal.parent_goal_id != before[0])
         if goal.period != before[1]:
@@ -131,7 +131,7 @@ async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | 
             message = f"Choose another goal owner: your privilege on goals does not reach this {wanted.type}."
             raise InvalidValue("/goal_owner/id", "beyond-reach", message)
         goal.goal_owner_type, goal.goal_owner_id = wanted.type, wanted.id
-        uow.names[wanted.id] = Named(found.name)
+        uow.names[wanted.id] = ReferenceName(found.name)
 
 
 async def _require_place(uow: UnitOfWork, goal: Goal, parent_id: UUID, *, new_parent: bool) -> None:

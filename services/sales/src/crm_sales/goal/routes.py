@@ -49,7 +49,7 @@ async def create_goal(body: GoalCreate, uow: Uow) -> Response:
     counts something else, `currency-mismatch` for an amount that is not in base currency, `stretch-below-target`,
     `end-before-start`, `outside-parent` for days that the parent goal does not count, `too-deep`.
     """
-    return await created(uow, await commands.create_goal(uow, body), "goals")
+    return await created(uow, await commands.create_goal(uow, body))
 
 
 @router.get("/{goal_id}", response_model=GoalRead, operation_id="get_goal")

@@ -105,9 +105,9 @@ class Invoice(SalesDocument, Base):
         """The lines as what they are."""
         return [InvoiceLine.stored(line) for line in self.lines]
 
-    def hold(self, lines: Sequence[PricedLine]) -> None:
+    def keep_lines(self, lines: Sequence[PricedLine]) -> None:
         """Have these lines, of a draft by hand."""
-        super().hold([line if isinstance(line, InvoiceLine) else new_line(line) for line in lines])
+        super().keep_lines([line if isinstance(line, InvoiceLine) else new_line(line) for line in lines])
         self.begin()
 
     def quantities(self) -> dict[UUID, Decimal]:

@@ -58,7 +58,7 @@ async def query_invoices(query: Query, uow: Uow) -> Response:
 async def create_invoice(body: InvoiceCreate, uow: Uow) -> Response:
     """Draft an invoice by hand, owned by you; `POST /orders/{id}/invoice` drafts one of an order. Its customer and campaign are
     the deal's, and its addresses the customer's, unless given. The rules of its lines are those of a new quote."""
-    return await created(uow, await commands.create_invoice(uow, body), "invoices")
+    return await created(uow, await commands.create_invoice(uow, body))
 
 
 @router.get("/{invoice_id}", response_model=InvoiceRead, operation_id="get_invoice")
@@ -120,7 +120,7 @@ async def credit_invoice(invoice_id: UUID, body: Credit, uow: Uow) -> Response:
     422 with the pointer of the line: `quantity-exceeded` for more than is left, `too-many-decimals` for a part of a unit
     that is sold in whole ones, `unknown-line`, `duplicate-line`.
     """
-    return await created(uow, await credit(uow, invoice_id, body), "invoices")
+    return await created(uow, await credit(uow, invoice_id, body))
 
 
 @router.post("/{invoice_id}/cancel", response_model=InvoiceRead, operation_id="cancel_invoice")

@@ -83,7 +83,7 @@ async def create_lead(body: LeadCreate, uow: Uow, duplicates: DuplicatesChoice =
 
     With `duplicates=report`, 409 `possible-duplicates` lists records that are likely the same, and nothing is created.
     """
-    return await created(uow, await commands.create_lead(uow, body, duplicates), "leads")
+    return await created(uow, await commands.create_lead(uow, body, duplicates))
 
 
 @router.get("/duplicates", response_model=DuplicatesPage, operation_id="list_lead_duplicates")
@@ -117,7 +117,7 @@ async def import_leads(
     `Location` is the job. 422 `unreadable-file` or `invalid-mapping` if nothing can be imported; 429
     `too-many-requests` while too many of your imports, rows or bytes wait.
     """
-    return await accept(uow, IMPORTER, "leads", file, mapping, duplicates)
+    return await accept(uow, IMPORTER, file, mapping, duplicates)
 
 
 @router.get("/jobs", response_model=ImportJobPage, operation_id="list_lead_imports")

@@ -23,7 +23,9 @@ async def price_deal(uow: UnitOfWork, deal: Opportunity, body: OpportunityLines,
         currency = deal.currency or (price_list.currency if price_list else currency_of(wanted))
         currency = currency or uow.runtime.directory.organization.base_currency
         require_currency_of(price_list, currency, "/price_list_id")
-        deal.hold(await price_lines(uow, wanted, price_list_id=deal.price_list_id, currency=currency, kept=before))
+        deal.keep_lines(
+            await price_lines(uow, wanted, price_list_id=deal.price_list_id, currency=currency, kept=before)
+        )
     elif deal.currency_of_lines is not None and deal.estimated_value is not None:
         require_currency(deal.estimated_value, deal.currency_of_lines, "/estimated_value")
     if given & (PRICING | {"estimated_value_source"}):

@@ -155,7 +155,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         """The lines as they are priced now."""
         return [PricedLine.stored(line) for line in self.lines]
 
-    def hold(self, lines: Sequence[PricedLine]) -> None:
+    def keep_lines(self, lines: Sequence[PricedLine]) -> None:
         """Be about these lines."""
         self.lines = [line.model_dump(mode="json") for line in lines]
         self.product_ids = products_of(lines)

@@ -79,7 +79,7 @@ async def query_opportunities(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=OpportunityRead, status_code=201, operation_id="create_opportunity")
 async def create_opportunity(body: OpportunityCreate, uow: Uow) -> Response:
     """A new deal, owned by you. 422 `inactive-reference` for an inactive customer, `no-exchange-rate` as for leads."""
-    return await created(uow, await commands.create_opportunity(uow, body), "opportunities")
+    return await created(uow, await commands.create_opportunity(uow, body))
 
 
 @router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_opportunities")
@@ -93,7 +93,7 @@ async def import_opportunities(
     state it stands in: nobody won it now, so no follow-up and no new tier follows. `Location` is the job. 422
     `unreadable-file` or `invalid-mapping` when nothing can be imported.
     """
-    return await accept(uow, IMPORTER, "opportunities", file, mapping, duplicates)
+    return await accept(uow, IMPORTER, file, mapping, duplicates)
 
 
 @router.get("/jobs", response_model=ImportJobPage, operation_id="list_opportunity_imports")
@@ -166,7 +166,7 @@ async def quote_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
 
     Asks for read on the deal and create on quotes. A deal without lines makes a quote without lines, to be filled.
     """
-    return await created(uow, await quote_deal(uow, opportunity_id), "quotes")
+    return await created(uow, await quote_deal(uow, opportunity_id))
 
 
 @router.post("/{opportunity_id}/hold", response_model=OpportunityRead, operation_id="hold_opportunity")

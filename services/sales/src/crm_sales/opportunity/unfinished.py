@@ -3,7 +3,7 @@
 from sqlalchemy import literal, select, union_all
 
 from crm_kit.errors import DomainError
-from crm_kit.records.usage import SHOWN, shown
+from crm_kit.records.usage import SHOWN, as_referrer
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.order.model import Order
@@ -36,5 +36,5 @@ async def refuse_unfinished(uow: UnitOfWork, deal: Opportunity) -> None:
         raise DomainError(
             "unfinished-business",
             "This deal has active quotes, or orders that are neither invoiced nor canceled. Finish them, or send force: true.",
-            members={"references": [shown(uow, row) for row in found]},
+            members={"references": [as_referrer(uow, row) for row in found]},
         )

@@ -58,7 +58,7 @@ async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Or
         prices_locked=True,
         **{field: getattr(quote, field) for field in TAKEN_OVER},
     )
-    order.hold(quote.priced_lines)
+    order.keep_lines(quote.priced_lines)
     await pin(uow, order)
     if quote.status == "active":
         accept(uow, quote, order.id)

@@ -75,9 +75,9 @@ class Order(SalesDocument, Base):
         """The lines as what they are."""
         return [OrderLine.stored(line) for line in self.lines]
 
-    def hold(self, lines: Sequence[PricedLine]) -> None:
+    def keep_lines(self, lines: Sequence[PricedLine]) -> None:
         """Have these lines; of new ones nothing was delivered or billed."""
-        super().hold([line if isinstance(line, OrderLine) else new_line(line) for line in lines])
+        super().keep_lines([line if isinstance(line, OrderLine) else new_line(line) for line in lines])
 
     def submit(self, at: datetime) -> None:
         """The order stands (Dataverse: the state Submitted)."""

@@ -46,7 +46,7 @@ async def _price_beside_locked(uow: UnitOfWork, order: Order, body: OrderUpdate)
     priced = await price_lines(
         uow, wanted, price_list_id=order.price_list_id, currency=order.currency, kept=before.values()
     )
-    order.hold(
+    order.keep_lines(
         [
             _as_it_was(line, asked, was, f"/lines/{position}") if was else line
             for position, (line, asked, was) in enumerate(zip(priced, body.lines, locked, strict=True))

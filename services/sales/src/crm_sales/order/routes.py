@@ -54,7 +54,7 @@ async def query_orders(query: Query, uow: Uow) -> Response:
 async def create_order(body: OrderCreate, uow: Uow) -> Response:
     """A new order by hand, owned by you; `POST /quotes/{id}/order` makes one of a quote. Its customer and campaign are the
     deal's, and its addresses the customer's, unless given. The rules of its lines are those of a new quote."""
-    return await created(uow, await commands.create_order(uow, body), "orders")
+    return await created(uow, await commands.create_order(uow, body))
 
 
 @router.get("/{order_id}", response_model=OrderRead, operation_id="get_order")
@@ -146,7 +146,7 @@ async def invoice_order(order_id: UUID, uow: Uow, body: Quantities = None) -> Re
     422 with the pointer of the line: `quantity-exceeded` for more than is left, `too-many-decimals` for a part of a unit
     that is sold in whole ones, `unknown-line`, `duplicate-line`.
     """
-    return await created(uow, await bill(uow, order_id, body or LineQuantities()), "invoices")
+    return await created(uow, await bill(uow, order_id, body or LineQuantities()))
 
 
 @router.post("/{order_id}/cancel", response_model=OrderRead, operation_id="cancel_order")

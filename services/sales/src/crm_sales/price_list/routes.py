@@ -38,7 +38,7 @@ async def query_price_lists(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=PriceListRead, status_code=201, operation_id="create_price_list")
 async def create_price_list(body: PriceListCreate, uow: Uow) -> Response:
     """A new price list; its prices are made at `/price-list-items`. 422 `end-before-start`."""
-    return await created(uow, await commands.create_price_list(uow, body), "price-lists")
+    return await created(uow, await commands.create_price_list(uow, body))
 
 
 @router.get("/{price_list_id}", response_model=PriceListRead, operation_id="get_price_list")

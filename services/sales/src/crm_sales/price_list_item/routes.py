@@ -42,7 +42,7 @@ async def create_price_list_item(body: PriceListItemCreate, uow: Uow) -> Respons
     percentage of a list price that the product does not have in this currency; `not-rising` and `one-discount` for volume
     breaks; `currency-mismatch` for amounts in another currency than the price list's.
     """
-    return await created(uow, await commands.create_price_list_item(uow, body), "price-list-items")
+    return await created(uow, await commands.create_price_list_item(uow, body))
 
 
 @router.get("/{item_id}", response_model=PriceListItemRecord, operation_id="get_price_list_item")

@@ -122,7 +122,7 @@ class PricedDocument:
         """The lines as they are priced now."""
         return [self.line_model.stored(line) for line in self.lines]
 
-    def hold(self, lines: Sequence[PricedLine]) -> None:
+    def keep_lines(self, lines: Sequence[PricedLine]) -> None:
         """Have these lines, and the totals that follow from them and from what the header says.
 
         422 ``currency-mismatch`` for amounts of the header in another currency, ``too-large`` past 15 integer digits.

@@ -47,7 +47,7 @@ async def create_product(body: ProductCreate, uow: Uow) -> Response:
     `not-a-family` and `inactive-reference` for a parent that takes no products, `too-deep` past 20 levels,
     `family-has-no-price`, `end-before-start`, and `currency-mismatch` when its two amounts are in different currencies.
     """
-    return await created(uow, await commands.create_product(uow, body), "products")
+    return await created(uow, await commands.create_product(uow, body))
 
 
 @router.get("/{product_id}", response_model=ProductRead, operation_id="get_product")

@@ -51,7 +51,7 @@ async def quote_deal(uow: UnitOfWork, opportunity_id: UUID) -> Quote:
         currency=deal.currency or uow.runtime.directory.organization.base_currency,
     )
     await take_over(uow, quote, deal, None, given=())
-    quote.hold(deal.priced_lines)
+    quote.keep_lines(deal.priced_lines)
     await pin(uow, quote)
     quote.number = await uow.number("QUO")
     return uow.add(quote, QuoteCreated)
@@ -63,7 +63,7 @@ async def revise_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     uow.principal.require(Quote.entity(), Privilege.CREATE)
     quote.close("revise", uow.now)
     following = Quote(id=new_id(), number=quote.number, revision=quote.revision + 1, **_taken(quote))
-    following.hold(quote.priced_lines)
+    following.keep_lines(quote.priced_lines)
     await pin(uow, following)
     uow.emit(quote, QuoteRevised, next_quote_id=following.id, next_revision=following.revision)
     # The one is written before the other: both would be live under one number if the database took them the other way round.

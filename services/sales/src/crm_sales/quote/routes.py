@@ -62,7 +62,7 @@ async def create_quote(body: QuoteCreate, uow: Uow) -> Response:
     `price-required` when neither you nor the price list say what a product costs, `name-required` for something written in,
     `tax-required`, `too-many-decimals`, `currency-mismatch`, `discount-too-large` and `too-large`.
     """
-    return await created(uow, await commands.create_quote(uow, body), "quotes")
+    return await created(uow, await commands.create_quote(uow, body))
 
 
 @router.get("/{quote_id}", response_model=QuoteRead, operation_id="get_quote")
@@ -118,7 +118,7 @@ async def activate_quote(quote_id: UUID, uow: Uow) -> Response:
 async def revise_quote(quote_id: UUID, uow: Uow) -> Response:
     """Close an active, lost, canceled or expired quote as revised, and draft the next revision under the same number
     (Dataverse: ReviseQuote). The answer is the draft; its lines keep their ids and prices."""
-    return await created(uow, await revise(uow, quote_id), "quotes")
+    return await created(uow, await revise(uow, quote_id))
 
 
 @router.post("/{quote_id}/win", response_model=QuoteRead, operation_id="win_quote")
@@ -134,7 +134,7 @@ async def order_quote(quote_id: UUID, uow: Uow, body: Annotated[OrderOfQuote | N
 
     409 `already-ordered` the second time: a quote becomes an order once; 422 `inactive-reference` while its deal is lost.
     """
-    return await created(uow, await order(uow, quote_id, body or OrderOfQuote()), "orders")
+    return await created(uow, await order(uow, quote_id, body or OrderOfQuote()))
 
 
 @router.post("/{quote_id}/lose", response_model=QuoteRead, operation_id="lose_quote")

@@ -59,7 +59,7 @@ async def create_contract(body: SalesContractCreate, uow: Uow) -> Response:
     422 `end-before-start` for a period of no day, `unknown-reference` or `inactive-reference` for its customer,
     `no-exchange-rate` for a currency without one.
     """
-    return await created(uow, await commands.create_contract(uow, body), "sales-contracts")
+    return await created(uow, await commands.create_contract(uow, body))
 
 
 @router.get("/{contract_id}", response_model=SalesContractRead, operation_id="get_sales_contract")

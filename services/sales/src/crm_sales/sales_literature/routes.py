@@ -44,7 +44,7 @@ async def query_literature(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=SalesLiteratureRead, status_code=201, operation_id="create_sales_literature")
 async def create_literature(body: SalesLiteratureCreate, uow: Uow) -> Response:
     """A new piece of literature. 422 `content-required` without `body` and `link`."""
-    return await created(uow, await commands.create_literature(uow, body), "sales-literature")
+    return await created(uow, await commands.create_literature(uow, body))
 
 
 @router.get("/{literature_id}", response_model=SalesLiteratureRead, operation_id="get_sales_literature")

@@ -33,7 +33,7 @@ async def query_sales_stages(query: Query, uow: Uow) -> Response:
 @router.post("", response_model=SalesStageRecord, status_code=201, operation_id="create_sales_stage")
 async def create_sales_stage(body: SalesStageCreate, uow: Uow) -> Response:
     """A new stage. 409 `already-exists` when another stage has the name."""
-    return await created(uow, await commands.create_stage(uow, body), "sales-stages")
+    return await created(uow, await commands.create_stage(uow, body))
 
 
 @router.get("/{stage_id}", response_model=SalesStageRecord, operation_id="get_sales_stage")

@@ -49,7 +49,7 @@ async def create_case(body: CaseCreate, uow: Uow) -> Response:
     or for one this service has not heard of yet (send `Crm-After` with what you just wrote), `inactive-reference` for
     an inactive one.
     """
-    return await created(uow, await commands.create_case(uow, body), "cases")
+    return await created(uow, await commands.create_case(uow, body))
 
 
 @router.get("/{case_id}", response_model=CaseRead, operation_id="get_case")

@@ -112,7 +112,7 @@ def directory_tables(metadata: MetaData) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class Member:
     """A user, team or API client as others see it: its name travels as ``owner_name``."""
 
     kind: str
@@ -170,7 +170,7 @@ class Directory:
         self.ready = False
         self._db = db
         self._notifier = notifier
-        self._names: OrderedDict[UUID, Named | None] = OrderedDict()
+        self._names: OrderedDict[UUID, Member | None] = OrderedDict()
         self._units: dict[UUID, str] = {}
         self._revoked: dict[UUID, Revocation] = {}
         self._marker = -1
@@ -193,7 +193,7 @@ class Directory:
         """Whether the refresh loop is running."""
         return self._lookout.alive
 
-    def named(self, principal_id: UUID) -> Named | None:
+    def named(self, principal_id: UUID) -> Member | None:
         """The principal, if this process knows it; call ``learn`` first if the name matters."""
         found = self._names.get(principal_id)
         if found is not None:
@@ -258,16 +258,16 @@ class Directory:
             if changed := [row[0] for row in news]:
                 self._remember(changed, await self._read_names(conn, changed))
 
-    async def _read_names(self, conn: AsyncConnection, ids: list[UUID]) -> dict[UUID, Named]:
+    async def _read_names(self, conn: AsyncConnection, ids: list[UUID]) -> dict[UUID, Member]:
         rows = await _rows(
             conn,
             "select id, kind, name, email, business_unit_id, active, deleted from principal_ref"
             " where id = any($1::uuid[])",
             ids,
         )
-        return {row[0]: Named(*row[1:]) for row in rows}
+        return {row[0]: Member(*row[1:]) for row in rows}
 
-    def _remember(self, ids: list[UUID], found: dict[UUID, Named]) -> None:
+    def _remember(self, ids: list[UUID], found: dict[UUID, Member]) -> None:
         for principal_id in ids:
             # An unknown id is remembered too, or every list that shows it would ask again.
             self._names[principal_id] = found.get(principal_id)

@@ -14,7 +14,7 @@ from crm_kit.copies.known import ReferableCopy, reach_told
 from crm_kit.copies.projections import STUB_VERSION
 from crm_kit.copies.survivors import MergeableCopy, merged_reference, survivor_told
 from crm_kit.errors import InactiveReference, UnknownReference
-from crm_kit.store.presenter import Named
+from crm_kit.store.presenter import ReferenceName
 from crm_kit.work.uow import UnitOfWork
 
 
@@ -45,10 +45,10 @@ def record_told(envelope: Envelope) -> Mapping[str, Any]:
 def names_in(model: type[RecordCopy]) -> Callable[[AsyncConnection, set[tuple[str, UUID]]], Any]:
     """How a service looks up the names of what its records refer to, whether they are gone, and whose they are or were."""
 
-    async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, ReferenceName]:
         columns = (getattr(model, name) for name in ("id", "name", "deleted", "owner_id", "business_unit_id"))
         found = await conn.execute(select(*columns).where(model.id.in_([record_id for _, record_id in wanted])))
-        return {row[0]: Named(*row[1:]) for row in found}
+        return {row[0]: ReferenceName(*row[1:]) for row in found}
 
     return names_of
 
@@ -80,5 +80,5 @@ async def require_reference(uow: UnitOfWork, copy: C | None, kind: str, record_i
         raise await merged_reference(uow, type(copy), kind, record_id, pointer)
     if copy.status == "inactive":
         raise InactiveReference(pointer, kind)
-    uow.names[record_id] = Named(copy.name, owner=copy.owner_id, unit=copy.business_unit_id)
+    uow.names[record_id] = ReferenceName(copy.name, owner=copy.owner_id, unit=copy.business_unit_id)
     return copy

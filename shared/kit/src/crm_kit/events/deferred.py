@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.envelope import MAX_VERSION
 from crm_kit import clock
 from crm_kit.events.inbox import (
-    Key,
+    EventKey,
     columns,
     key_columns,
     rows_of,
@@ -39,7 +39,7 @@ BIGGEST_BODY = 2 * 1024 * 1024
 class Failure:
     """An event that could not be handled; ``next_attempt_at`` None with state pending means: when delivered again."""
 
-    key: Key
+    key: EventKey
     entity: UUID | None
     version: int | None
     type: str
@@ -168,7 +168,7 @@ returning i.consumer, i.source, i.event_id, i.body, i.attempts
 class Claimed(NamedTuple):
     """A stored event whose turn it is; ``attempts`` has this one in it."""
 
-    key: Key
+    key: EventKey
     body: bytes
     attempts: int
 
@@ -183,7 +183,7 @@ async def claim_due(
     waits = [seconds * jitter for seconds in RETRY_SECONDS]
     statement = _CLAIM_SUSPECTS if suspects else _CLAIM
     rows = await rows_of(conn, statement, (clock.now(), limit, waits, group))
-    return [Claimed(Key(*row[:3]), row[3], row[4]) for row in rows]
+    return [Claimed(EventKey(*row[:3]), row[3], row[4]) for row in rows]
 
 
 _TAKE_OVER = f"""
@@ -194,7 +194,7 @@ where i.consumer = noted.consumer and i.source = noted.source and i.event_id = n
 """  # of constants
 
 
-async def take_over(conn: AsyncConnection, keys: Collection[Key]) -> int:
+async def take_over(conn: AsyncConnection, keys: Collection[EventKey]) -> int:
     """Make those of these events due, as suspects, whose attempt was begun elsewhere and has not ended; returns how many.
 
     For whoever was given their messages again and acknowledges them: nobody else will have them.
@@ -210,7 +210,7 @@ where i.consumer = given_up.consumer and i.source = given_up.source and i.event_
 """
 
 
-async def park(conn: AsyncConnection, errors: dict[Key, str]) -> None:
+async def park(conn: AsyncConnection, errors: dict[EventKey, str]) -> None:
     """Give up on stored events until an operator decides."""
     if errors:
         await conn.exec_driver_sql(_PARK, (*key_columns(errors), [harmless(error) for error in errors.values()]))

@@ -32,7 +32,7 @@ from crm_kit.events.handling import (
     ids_of,
     sift,
 )
-from crm_kit.events.inbox import UNRESTORED, Heard, Key, Line, Unfinished
+from crm_kit.events.inbox import UNRESTORED, EventKey, Heard, Line, Unfinished
 from crm_kit.events.ordering import NOTHING, Place, decide
 from crm_kit.events.received import (
     PERMANENT,
@@ -95,7 +95,7 @@ class _Plan:
     failed: list[tuple[Message, Failure]] = field(default_factory=list)
     """Events that are stored instead, for another attempt or for an operator."""
 
-    def done(self) -> list[Key]:
+    def done(self) -> list[EventKey]:
         """The stored events that are done."""
         return [_key(message, self.group) for message in (*self.run, *self.stale) if message.attempts]
 
@@ -409,7 +409,7 @@ class Dispatcher:
         return list(plans.values())
 
     async def _successors(
-        self, conn: AsyncConnection, keys: Sequence[Key], bodies: dict[Key, bytes]
+        self, conn: AsyncConnection, keys: Sequence[EventKey], bodies: dict[EventKey, bytes]
     ) -> tuple[list[Message], bool]:
         """What waited for its turn, up to one that this release cannot read; that one is parked. Whether there was one."""
         found: list[Message] = []
@@ -529,7 +529,7 @@ def _stored(
     )
 
 
-def _first_waiting(stored: list[Unfinished]) -> list[Key]:
+def _first_waiting(stored: list[Unfinished]) -> list[EventKey]:
     waiting = sorted((u for u in stored if u.state == "waiting"), key=lambda u: u.place)
     return [u.key for u in waiting[:SUCCESSORS]]
 
@@ -538,8 +538,8 @@ def _version(message: Message) -> int:
     return message.envelope.entityversion
 
 
-def _key(message: Message, group: Group) -> Key:
-    return Key(group.name, message.envelope.source, message.envelope.id)
+def _key(message: Message, group: Group) -> EventKey:
+    return EventKey(group.name, message.envelope.source, message.envelope.id)
 
 
 def _line(message: Message, group: Group) -> Line:

@@ -83,7 +83,7 @@ def inbox_tables(metadata: MetaData) -> None:
     )
 
 
-class Key(NamedTuple):
+class EventKey(NamedTuple):
     """One event as one group sees it."""
 
     consumer: str
@@ -103,7 +103,7 @@ class Line(NamedTuple):
 class Unfinished:
     """A stored event that is not done."""
 
-    key: Key
+    key: EventKey
     place: Place
     state: str
 
@@ -142,7 +142,7 @@ order by consumer, source, event_id on conflict do nothing returning consumer, s
 """
 
 
-async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID, UUID, int, str]]) -> set[Key]:
+async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID, UUID, int, str]]) -> set[EventKey]:
     """Take events as done, (consumer, source, event_id, entity, version, type) each; returns those not seen before.
 
     In key order, so that two workers with the same events wait for each other instead of deadlocking.
@@ -150,7 +150,7 @@ async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID
     if not rows:
         return set()
     taken = await rows_of(conn, _INSERT, (*_literals(rows, 6), clock.now()))
-    return {Key(*row) for row in taken}
+    return {EventKey(*row) for row in taken}
 
 
 # An update that changes nothing locks the row and gives its newest version in the same statement. A record that is new to a
@@ -203,7 +203,7 @@ async def unfinished(conn: AsyncConnection, lines: Collection[Line]) -> dict[Lin
     found: dict[Line, list[Unfinished]] = {}
     for row in await fetch(conn, _UNFINISHED, _literals(lines, 3)):
         found.setdefault(Line(row[0], row[1], row[3]), []).append(
-            Unfinished(Key(*row[:3]), Place(row[4], row[5]), row[6])
+            Unfinished(EventKey(*row[:3]), Place(row[4], row[5]), row[6])
         )
     return found
 
@@ -215,15 +215,15 @@ from inbox i join unnest($1::text[], $2::text[], $3::uuid[]) as wanted(consumer,
 """
 
 
-async def bodies(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, bytes]:
+async def bodies(conn: AsyncConnection, keys: Collection[EventKey]) -> dict[EventKey, bytes]:
     """The stored bodies of events that are still pending or waiting."""
     if not keys:
         return {}
     rows = await rows_of(conn, _BODIES, key_columns(keys))
-    return {Key(*row[:3]): row[3] for row in rows}
+    return {EventKey(*row[:3]): row[3] for row in rows}
 
 
-def key_columns(keys: Collection[Key]) -> tuple[list[Any], ...]:
+def key_columns(keys: Collection[EventKey]) -> tuple[list[Any], ...]:
     """Keys as three parameters of a statement."""
     return columns([(key.consumer, key.source, key.event_id) for key in keys], 3)
 
@@ -235,7 +235,7 @@ where i.consumer = key.consumer and i.source = key.source and i.event_id = key.e
 """
 
 
-async def finish(conn: AsyncConnection, keys: Collection[Key]) -> None:
+async def finish(conn: AsyncConnection, keys: Collection[EventKey]) -> None:
     """Mark stored events done."""
     if keys:
         await conn.exec_driver_sql(_FINISH, key_columns(keys))
@@ -249,7 +249,7 @@ where i.consumer = waiting.consumer and i.source = waiting.source and i.event_id
 """
 
 
-async def put_aside(conn: AsyncConnection, waiting: Sequence[tuple[Key, bytes, int]]) -> None:
+async def put_aside(conn: AsyncConnection, waiting: Sequence[tuple[EventKey, bytes, int]]) -> None:
     """Keep events until what precedes them is done: key, body and epoch each."""
     if waiting:
         keys = key_columns([key for key, _, _ in waiting])

@@ -32,7 +32,7 @@ from crm_kit.events.deferred import (
     Failure,
 )
 from crm_kit.events.dispatch import Dispatcher
-from crm_kit.events.inbox import Key
+from crm_kit.events.inbox import EventKey
 from crm_kit.events.provenance import Refused
 from crm_kit.events.received import Message, describe
 from crm_kit.events.unread import Unread
@@ -296,7 +296,7 @@ class Intake:
         way = {"exchange": delivery.exchange, "routing_key": delivery.routing_key}
         log.error("inbox.refused", event_id=str(event_id), **way, error=error)
         return Failure(
-            key=Key(self._queue, "", event_id),
+            key=EventKey(self._queue, "", event_id),
             entity=None,
             version=None,
             type=_type(delivery)[:255],
@@ -334,7 +334,7 @@ class Intake:
         and finds the event handled.
         """
         keys = [
-            Key(group.name, message.envelope.source, message.envelope.id)
+            EventKey(group.name, message.envelope.source, message.envelope.id)
             for message in messages
             for group in self._following(message.envelope.type)
         ]
@@ -389,7 +389,7 @@ class Intake:
             groups = [group.name for group in self._following(type_)]
         return [
             Failure(
-                key=Key(group, _source(delivery), _event_id(delivery)),
+                key=EventKey(group, _source(delivery), _event_id(delivery)),
                 entity=_uuid(headers.get("subject")),
                 version=version if isinstance(version, int) else None,
                 type=type_,
@@ -463,7 +463,7 @@ class Intake:
     async def _again(self, group: Group, claimed: Sequence[Claimed]) -> None:
         """Try stored events again. What cannot even be stored again is still stored as it was, its attempt counted."""
         messages: list[Message] = []
-        given_up: dict[Key, str] = {}
+        given_up: dict[EventKey, str] = {}
         for one in claimed:
             message = _readable(one)
             if isinstance(message, str):
@@ -477,7 +477,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001  # others are due, too
             log.error("inbox.unstorable", group=group.name, messages=len(messages), error=describe(error))
 
-    async def _give_up(self, errors: dict[Key, str]) -> None:
+    async def _give_up(self, errors: dict[EventKey, str]) -> None:
         async with self._runtime.db.begin() as conn:
             await deferred.park(conn, errors)
 
@@ -500,7 +500,7 @@ def _note(message: Message, group: Group, *, parked: bool) -> Failure:
     """That an attempt begins. Without a due time: the broker still holds the message and delivers it again."""
     envelope = message.envelope
     return Failure(
-        key=Key(group.name, envelope.source, envelope.id),
+        key=EventKey(group.name, envelope.source, envelope.id),
         entity=envelope.subject,
         version=envelope.entityversion,
         type=envelope.type,

@@ -21,7 +21,7 @@ from crm_kit.events.deferred import (
     distinct,
     harmless,
 )
-from crm_kit.events.inbox import Key, key_columns, rows_of
+from crm_kit.events.inbox import EventKey, key_columns, rows_of
 from crm_kit.signals.metrics import counter
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ class Unread:
         """Store what there is room for, and how many were dropped; returns those."""
         small = [replace(failure, body=failure.body[:UNREAD_BYTES]) for failure in failures]
         await conn.exec_driver_sql(_KEEP, (*distinct(small), clock.now(), self._most))
-        known = {Key(*row) for row in await rows_of(conn, _KNOWN, key_columns([_stored_key(f) for f in failures]))}
+        known = {EventKey(*row) for row in await rows_of(conn, _KNOWN, key_columns([_stored_key(f) for f in failures]))}
         dropped = [failure for failure in failures if _stored_key(failure) not in known]
         if dropped:
             error = (
@@ -95,5 +95,5 @@ class Unread:
                 log.error("inbox.dropped", **told, groups=lost, source=source, sha256=digest, bytes=size)
 
 
-def _stored_key(failure: Failure) -> Key:
+def _stored_key(failure: Failure) -> EventKey:
     return failure.key._replace(source=harmless(failure.key.source))

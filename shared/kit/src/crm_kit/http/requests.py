@@ -30,7 +30,7 @@ from crm_kit.store.outages import ran_out_of_time
 from crm_kit.store.record import Record
 from crm_kit.work.announcing import Cause
 from crm_kit.work.condition import Condition
-from crm_kit.work.idempotency import Answer, Key, Replayed
+from crm_kit.work.idempotency import IdempotencyKey, Replayed, StoredAnswer
 from crm_kit.work.uow import UnitOfWork
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
@@ -189,7 +189,7 @@ async def _carry_out(
         HOUSEKEEPER.tidy_soon()
     key = None
     if keyed and (sent := headers.get("idempotency-key")) is not None:
-        key = Key.of(principal.id, "POST", request.url.path, sent, body or await _content(request))
+        key = IdempotencyKey.of(principal.id, "POST", request.url.path, sent, body or await _content(request))
     condition = _condition(request, required=conditional)
     uow = UnitOfWork(runtime, principal, request.scope["crm.cause"], key=key, condition=condition)
     request.scope["crm.uow"] = uow
@@ -212,7 +212,7 @@ async def _commit(uow: UnitOfWork, response: Response) -> None:
     answer = None
     if uow.keyed and 200 <= response.status_code < 300:
         kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        answer = Answer(response.status_code, kept, bytes(response.body))
+        answer = StoredAnswer(response.status_code, kept, bytes(response.body))
     await uow.commit(answer)
 
 

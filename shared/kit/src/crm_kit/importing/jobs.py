@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Depth, Privilege
+from crm_contracts.catalogue import entity_named
 from crm_contracts.types import UtcDatetime
 from crm_kit.errors import DomainError, FieldError, Forbidden, NotFound
 from crm_kit.importing.files import MAX_CELL, MAX_COLUMNS, Row, open_rows
@@ -89,7 +90,7 @@ ImportJobPage = UncountedPage[ImportJob]
 
 
 async def accept(
-    uow: UnitOfWork, importer: Importer, collection: str, file: UploadFile, mapping: str | None, duplicates: Duplicates
+    uow: UnitOfWork, importer: Importer, file: UploadFile, mapping: str | None, duplicates: Duplicates
 ) -> Response:
     """Store the file's rows and answer 202; a worker does the rest. A file that cannot be read stores nothing."""
     entity = importer.entity.entity()
@@ -123,9 +124,9 @@ async def accept(
         total, size = await _store(conn, job_id, rows, quota)
         sql = f"update import_job set total = $2, bytes = $3 where id = $1 returning {RETURNED}"
         job = dict((await conn.exec_driver_sql(sql, (job_id, total, size))).mappings().one())
-        await quota.hold(conn, uow.principal.id)
+        await quota.enforce(conn, uow.principal.id)
     uow.wakes(WAKE_CHANNEL)
-    headers = {"location": f"/api/v1/{collection}/jobs/{job_id}"}
+    headers = {"location": f"{entity_named(entity).path}/jobs/{job_id}"}
     return Response(to_json(job), 202, headers, "application/json")
 
 

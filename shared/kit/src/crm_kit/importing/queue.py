@@ -172,7 +172,7 @@ def _job(row: dict[str, Any], *, in_turn: bool) -> Job:
     )
 
 
-async def hold(conn: AsyncConnection, job: Job) -> bool:
+async def lock_job(conn: AsyncConnection, job: Job) -> bool:
     """Keep other lanes from this job until the transaction ends; False when one has it."""
     return (await conn.exec_driver_sql(_HOLD, (job.id,))).first() is not None
 

@@ -168,7 +168,7 @@ class ImportLoop:
             if await self._ended(conn, job):
                 return job, []
             # Telling duplicates apart needs the rows before: such a job is worked off by one lane at a time.
-            if job.compares and not await queue.hold(conn, job):
+            if job.compares and not await queue.lock_job(conn, job):
                 continue
             if rows := await queue.take_rows(conn, job, self._size(job)):
                 return job, rows

@@ -74,7 +74,7 @@ class Quota:
         held: Any = (await conn.exec_driver_sql(_HELD, (caller,))).one()
         self._judge(held[0] + 1, held[1], held[2])
 
-    async def hold(self, conn: AsyncConnection, caller: UUID) -> None:
+    async def enforce(self, conn: AsyncConnection, caller: UUID) -> None:
         """429 when the caller's jobs, the one of this transaction included, are too much: counted one after the other."""
         await conn.exec_driver_sql("select pg_advisory_xact_lock(hashtextextended($1, 0))", (f"imports {caller}",))
         held: Any = (await conn.exec_driver_sql(_HELD, (caller,))).one()

@@ -20,10 +20,10 @@ from crm_kit.signals.metrics import Readings
 from crm_kit.store.database import Database
 from crm_kit.store.notify import Notifier
 from crm_kit.store.numbers import Numbers
-from crm_kit.store.presenter import Named
+from crm_kit.store.presenter import ReferenceName
 from crm_kit.store.record import OwnedRecord, Record
 
-NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mapping[UUID, Named]]]
+NameLookup = Callable[[AsyncConnection, set[tuple[str, UUID]]], Awaitable[Mapping[UUID, ReferenceName]]]
 """Reads names, owners and units of referenced records in one statement."""
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def system_id(service: str) -> UUID:
     return uuid5(SYSTEM, f"system:{service}")
 
 
-async def no_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+async def no_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, ReferenceName]:
     """A look-up for services whose records show no names of others."""
     return {}
 
@@ -53,7 +53,7 @@ async def no_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapp
 def local_names(sources: Mapping[str, tuple[type[Record], str]]) -> NameLookup:
     """Names from this service's own tables: entity name to its class and the column that holds the name."""
 
-    async def look_up(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+    async def look_up(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, ReferenceName]:
         parts: list[Select[Any]] = []
         for kind, (entity, column) in sources.items():
             ids = [record_id for wanted_kind, record_id in wanted if wanted_kind == kind]
@@ -66,12 +66,12 @@ def local_names(sources: Mapping[str, tuple[type[Record], str]]) -> NameLookup:
         if not parts:
             return {}
         found = await conn.execute(union_all(*parts))
-        return {row[0]: Named(row[1], owner=row[2], unit=row[3]) for row in found}
+        return {row[0]: ReferenceName(row[1], owner=row[2], unit=row[3]) for row in found}
 
     return look_up
 
 
-async def principal_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, Named]:
+async def principal_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, ReferenceName]:
     """Names of users, teams and API clients, for records that refer to them beside their owner."""
     ids = [record_id for kind, record_id in wanted if kind in PRINCIPALS]
     if not ids:
@@ -79,7 +79,7 @@ async def principal_names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) 
     rows: list[Any] = list(
         await conn.exec_driver_sql("select id, name, deleted from principal_ref where id = any($1::uuid[])", (ids,))
     )
-    return {row[0]: Named(row[1], row[2]) for row in rows}
+    return {row[0]: ReferenceName(row[1], row[2]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from crm_contracts.access import Privilege
+from crm_contracts.catalogue import entity_named
 from crm_kit.store.presenter import (
     NOTHING,
     Presenter,
@@ -91,7 +92,7 @@ class Allowed:
         return actions
 
 
-async def shown(uow: UnitOfWork, record: Record) -> bytes:
+async def rendered(uow: UnitOfWork, record: Record) -> bytes:
     """The record as this caller sees it: the event's own JSON without the names of what the caller may not read, and
     what only this caller may do."""
     entity, values = type(record), record.__dict__
@@ -117,13 +118,17 @@ def _hidden(uow: UnitOfWork, presenter: Presenter, values: Values) -> Set[str]:
 async def one(uow: UnitOfWork, record: Record) -> Response:
     """200 with the record and its ETag: the answer of every command and patch."""
     headers = {"etag": f'"{record.version}"', **READ_HEADERS}
-    return Response(await shown(uow, record), 200, headers, "application/json")
+    return Response(await rendered(uow, record), 200, headers, "application/json")
 
 
-async def created(uow: UnitOfWork, record: Record, collection: str) -> Response:
+async def created(uow: UnitOfWork, record: Record) -> Response:
     """201 with the record, its ETag and its Location."""
-    headers = {"etag": f'"{record.version}"', "location": f"/api/v1/{collection}/{record.id}", **READ_HEADERS}
-    return Response(await shown(uow, record), 201, headers, "application/json")
+    headers = {
+        "etag": f'"{record.version}"',
+        "location": entity_named(record.entity()).path_of(record.id),
+        **READ_HEADERS,
+    }
+    return Response(await rendered(uow, record), 201, headers, "application/json")
 
 
 def gone() -> Response:
@@ -134,7 +139,7 @@ def gone() -> Response:
 async def read(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: Request) -> Response:
     """GET of one record; 304 when the version and everything the caller sees beside it are what this caller saw last."""
     record = await uow.read(entity, record_id)
-    body = await shown(uow, record)
+    body = await rendered(uow, record)
     etag = f'"{record.version}"'
     headers = {"etag": etag, **READ_HEADERS}
     seen: OrderedDict[tuple[UUID, float, UUID], int] = uow.runtime.extras.setdefault("seen", OrderedDict())

@@ -37,7 +37,7 @@ async def both(uow: UnitOfWork, entity: type[M], loser_id: UUID, into: UUID) -> 
     name = entity.entity()
     uow.principal.require(name, Privilege.WRITE)
     uow.principal.require(name, Privilege.DELETE)
-    await uow.hold(entity, {loser_id, into})
+    await uow.lock_all(entity, {loser_id, into})
     loser = await uow.get(entity, loser_id, Privilege.WRITE)
     await uow.get(entity, loser_id, Privilege.DELETE)
     label = name.replace("_", " ")

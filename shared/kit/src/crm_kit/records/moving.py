@@ -161,7 +161,7 @@ class Mover:
             records = [
                 uow.adopt(referrer.entity.from_row(dict(row)))
                 for row in rows
-                if not uow.holds(referrer.entity, row["id"])
+                if not uow.has_locked(referrer.entity, row["id"])
             ]
             # The names of both, and of all owners, for all events at once.
             await uow.names.learn(referrer.entity, [dict(row) for row in rows])

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.catalogue import Event
 from crm_contracts.records import Owner
 from crm_contracts.types import Maybe, ShortText
-from crm_kit.access.directory import Named
+from crm_kit.access.directory import Member
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.store.record import OwnedRecord, Record, Stateful
 from crm_kit.work.uow import UnitOfWork
@@ -52,7 +52,7 @@ def require_status(record: Stateful, *editable: str) -> None:
         )
 
 
-async def refer_to_principal(uow: UnitOfWork, kind: str, principal_id: UUID, pointer: str) -> Named:
+async def refer_to_principal(uow: UnitOfWork, kind: str, principal_id: UUID, pointer: str) -> Member:
     """The active user, team or API client that a reference names; 422 with its pointer for anybody else."""
     directory = uow.runtime.directory
     await directory.learn(await uow.connection(), [principal_id])

@@ -30,7 +30,7 @@ class Tree:
         self._kind = entity.entity().replace("_", " ")
         self._ancestors, self._height = _above(entity, parent, levels), _below(entity, parent, levels)
 
-    async def hold(self, uow: UnitOfWork) -> None:
+    async def lock(self, uow: UnitOfWork) -> None:
         """Keep others from moving in these trees until the end of the transaction, which must have begun: for a rule that
         concerns a record and what is above or below it."""
         await uow.execute(ONE_AT_A_TIME, {"tree": f"tree of {self.entity.entity()}"})
@@ -43,7 +43,7 @@ class Tree:
         """
         exists = uow.before(record) is not None
         if exists:
-            await self.hold(uow)
+            await self.lock(uow)
         above = await self._line(uow, parent_id)
         if record.id in above:
             raise self._circular(f"/{self.parent}")
@@ -60,7 +60,7 @@ class Tree:
         of the loser: because somebody ``named`` it, or because a gap is ``filled`` where that is possible. 422
         ``circular-parent`` when the one that was named lies below the survivor, ``too-deep`` when a line gets too long.
         """
-        await self.hold(uow)
+        await self.lock(uow)
         kept, taken = (getattr(record, self.parent) for record in (survivor, loser))
         above_survivor, above_loser = await self._line(uow, survivor.id), await self._line(uow, loser.id)
         if loser.id in above_survivor:

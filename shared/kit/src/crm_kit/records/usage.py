@@ -39,7 +39,7 @@ async def refuse_in_use(uow: UnitOfWork, record: Record) -> None:
         )
     found = (await uow.execute(union_all(*parts).limit(SHOWN))).all() if parts else []
     if found:
-        references = [shown(uow, row) for row in found]
+        references = [as_referrer(uow, row) for row in found]
         raise DomainError(
             "in-use",
             "Other records refer to this one. Change or delete them first.",
@@ -53,7 +53,7 @@ def _refers(column: Any, record_id: UUID) -> ColumnElement[bool]:
     return column == record_id  # type: ignore[no-any-return]  # likewise
 
 
-def shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:
+def as_referrer(uow: UnitOfWork, row: Any) -> dict[str, Any]:
     """One record of a problem's list, from its (entity, id, name, owner, unit): only hidden where the caller may not read it."""
     kind, record_id, name, owner, unit = row
     if uow.reach(kind).covers(owner, unit):

@@ -78,7 +78,7 @@ def shut_down() -> None:
         _provider.shutdown(SHUTDOWN_MILLISECONDS)
 
 
-def shown() -> str:
+def as_text() -> str:
     """The metrics in Prometheus' text format."""
     return generate_latest(REGISTRY).decode()
 

@@ -44,7 +44,7 @@ def set_up(service: str, role: str, level: str) -> None:
     # Both loggers need only write and flush of a stream.
     stream = cast(TextIO, _Steady(sys.stderr))
     handler = logging.StreamHandler(stream)
-    named, stamped = _Named(service, role), structlog.processors.TimeStamper(fmt="iso", utc=True)
+    named, stamped = _OfProcess(service, role), structlog.processors.TimeStamper(fmt="iso", utc=True)
     handler.setFormatter(_Foreign([_of_this_work, stamped, named, _without_values]))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     structlog.configure(
@@ -91,7 +91,7 @@ def _of_this_work(logger: Any, method: str, event: Line) -> Line:
     return event if ids is None else {**ids(), **event}
 
 
-class _Named:
+class _OfProcess:
     def __init__(self, service: str, role: str) -> None:
         self._service, self._role = service, role
 

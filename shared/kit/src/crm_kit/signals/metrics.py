@@ -44,13 +44,13 @@ class Declared:
     labels: tuple[str, ...]
 
     @property
-    def shown(self) -> str:
+    def prometheus_name(self) -> str:
         """Its name in Prometheus."""
         suffix = _UNITS.get(self.unit, "") + ("_total" if self.kind == "counter" else "")
         return self.name.replace(".", "_") + suffix
 
     @property
-    def shown_labels(self) -> tuple[str, ...]:
+    def prometheus_labels(self) -> tuple[str, ...]:
         """Its labels in Prometheus."""
         return tuple(label.replace(".", "_") for label in self.labels)
 

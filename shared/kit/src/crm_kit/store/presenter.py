@@ -22,7 +22,7 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ReferenceName:
     """What a reference shows of the record it points at, and whose that is: who may not read it sees no name.
 
     Without an owner only who reads such records throughout the organisation sees the name.
@@ -34,8 +34,8 @@ class Named:
     unit: UUID | None = None
 
 
-Names = Mapping[UUID, Named]
-UNKNOWN = Named(None)
+Names = Mapping[UUID, ReferenceName]
+UNKNOWN = ReferenceName(None)
 NOTHING: Set[str] = frozenset()
 Target = tuple[str, UUID]
 """Type and id of a record that another one refers to."""

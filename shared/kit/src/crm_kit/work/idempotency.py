@@ -55,7 +55,7 @@ def idempotency_table(metadata: MetaData) -> Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredAnswer:
     """What a command answered: enough to say it again, byte for byte."""
 
     status: int
@@ -66,13 +66,13 @@ class Answer:
 class Replayed(Exception):
     """Not an error: the command was carried out before, and this is what it answered."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: StoredAnswer) -> None:
         super().__init__("replayed")
         self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class IdempotencyKey:
     """(principal, method, path, key) and the fingerprint of the request's body."""
 
     principal: UUID
@@ -82,7 +82,7 @@ class Key:
     fingerprint: bytes
 
     @classmethod
-    def of(cls, principal: UUID, method: str, path: str, key: str, body: bytes) -> "Key":
+    def of(cls, principal: UUID, method: str, path: str, key: str, body: bytes) -> "IdempotencyKey":
         """Refuses keys that no client library sends: empty, longer than 255, or with white space or other scripts."""
         if not KEY.fullmatch(key):
             message = "Send an Idempotency-Key of 1 to 255 visible ASCII characters."
@@ -121,9 +121,9 @@ class Key:
             raise DomainError(
                 "idempotency-key-reused", "Send a new Idempotency-Key: this one was used with another body."
             )
-        raise Replayed(Answer(row[1], orjson.loads(row[2]), row[3]))
+        raise Replayed(StoredAnswer(row[1], orjson.loads(row[2]), row[3]))
 
-    def stored(self, answer: Answer) -> tuple[Any, ...]:
+    def stored(self, answer: StoredAnswer) -> tuple[Any, ...]:
         """The parameters of the flush statement's part that keeps the answer."""
         headers = orjson.dumps(answer.headers).decode()
         return (self.principal, self.method, self.path, self.key, answer.status, headers, answer.body)

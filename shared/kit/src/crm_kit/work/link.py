@@ -10,7 +10,7 @@ from crm_kit import clock
 from crm_kit.access.privileges import Principal
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.shares import WAIT_SECONDS, Shares
-from crm_kit.work.idempotency import Key
+from crm_kit.work.idempotency import IdempotencyKey
 
 SYSTEM = "system"
 """The kind of principal that a service is to itself."""
@@ -21,7 +21,12 @@ class Link:
     """Connects when something is asked first, and begins when something is locked first: then it claims the Idempotency-Key."""
 
     def __init__(
-        self, runtime: Runtime, principal: Principal, now: datetime, conn: AsyncConnection | None, key: Key | None
+        self,
+        runtime: Runtime,
+        principal: Principal,
+        now: datetime,
+        conn: AsyncConnection | None,
+        key: IdempotencyKey | None,
     ) -> None:
         """``conn`` is a connection in a transaction of somebody else, who commits it."""
         self.runtime = runtime

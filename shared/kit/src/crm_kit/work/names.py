@@ -6,12 +6,12 @@ from uuid import UUID
 
 from crm_contracts.access import Depth, Privilege
 from crm_kit.process.runtime import PRINCIPALS
-from crm_kit.store.presenter import UNKNOWN, Named, Target, presenter_of
+from crm_kit.store.presenter import UNKNOWN, ReferenceName, Target, presenter_of
 from crm_kit.store.record import OwnedRecord, Record
 from crm_kit.work.link import Link
 
 
-class Names(dict[UUID, Named]):
+class Names(dict[UUID, ReferenceName]):
     """Names by id: looked up at most once, or put here by who has them in hand."""
 
     def __init__(self, link: Link) -> None:
@@ -31,7 +31,7 @@ class Names(dict[UUID, Named]):
                 await directory.learn(await self._link.connection(), unknown)
             for owner in owners:
                 found = directory.named(owner)
-                self[owner] = Named(found.name if found else None)
+                self[owner] = ReferenceName(found.name if found else None)
         presenter = presenter_of(entity)
         wanted: set[Target] = set()
         if presenter.references:

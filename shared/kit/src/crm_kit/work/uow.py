@@ -24,7 +24,7 @@ from crm_kit.process.runtime import Runtime, system_id
 from crm_kit.store.record import OwnedRecord, Record, Stateful, new_id, stored_columns, survivor_of
 from crm_kit.work.announcing import Cause
 from crm_kit.work.condition import Condition
-from crm_kit.work.idempotency import Answer, Key
+from crm_kit.work.idempotency import IdempotencyKey, StoredAnswer
 from crm_kit.work.link import SYSTEM, Link
 from crm_kit.work.loading import by_id, in_order, refuse_merged
 from crm_kit.work.locked import Locked
@@ -46,7 +46,7 @@ class UnitOfWork:
         cause: Cause,
         *,
         conn: AsyncConnection | None = None,
-        key: Key | None = None,
+        key: IdempotencyKey | None = None,
         condition: Condition | None = None,
     ) -> None:
         self.runtime = runtime
@@ -138,15 +138,15 @@ class UnitOfWork:
             record = await self._lock(entity, survivor_id)
         return record
 
-    async def hold(self, entity: type[Record], record_ids: Iterable[UUID]) -> None:
+    async def lock_all(self, entity: type[Record], record_ids: Iterable[UUID]) -> None:
         """Lock several records at once, in the order of their ids, so that two commands that need the same ones never
         wait for each other in a circle. What is not there, or not visible, is for ``get`` to say."""
         conn = await self.link.transaction()
         for row in (await conn.execute(in_order(entity, record_ids))).mappings():
-            if not self.holds(entity, row["id"]):
+            if not self.has_locked(entity, row["id"]):
                 self.adopt(entity.from_row(dict(row)))
 
-    def holds(self, entity: type[Record], record_id: UUID) -> bool:
+    def has_locked(self, entity: type[Record], record_id: UUID) -> bool:
         """Whether this unit of work has locked or made the record."""
         return self._locked.get(entity, record_id) is not None
 
@@ -310,11 +310,11 @@ class UnitOfWork:
         """Notify this channel after the commit."""
         self._wakes.add(channel)
 
-    async def flush(self, answer: Answer | None = None) -> None:
+    async def flush(self, answer: StoredAnswer | None = None) -> None:
         """Write everything in one statement; inside the transaction if there is one, else as its own."""
         await self._writing.flush(self.cause, answer)
 
-    async def commit(self, answer: Answer | None = None) -> None:
+    async def commit(self, answer: StoredAnswer | None = None) -> None:
         """Flush and commit, then wake the relay."""
         await self.flush(answer)
         hit("uow.before_commit")

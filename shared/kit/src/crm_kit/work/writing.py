@@ -12,7 +12,7 @@ from crm_kit.store.presenter import presenter_of, to_json
 from crm_kit.store.record import Record, stored_columns
 from crm_kit.work.announcing import Cause, Origin, announce, too_large, validate
 from crm_kit.work.flush import Changes
-from crm_kit.work.idempotency import KEEP_ANSWER, Answer
+from crm_kit.work.idempotency import KEEP_ANSWER, StoredAnswer
 from crm_kit.work.link import Link
 from crm_kit.work.locked import Locked, values_of
 from crm_kit.work.names import Names
@@ -89,7 +89,7 @@ class Writing:
         """The types of the events that wait for the flush, in order."""
         return [pending.event.type for pending in self._pending.values()]
 
-    async def flush(self, cause: Cause, answer: Answer | None) -> None:
+    async def flush(self, cause: Cause, answer: StoredAnswer | None) -> None:
         """Write everything in one statement; inside the transaction if there is one, else as its own."""
         self._refuse_silent_changes()
         keeps = answer is not None and self._key is not None
@@ -114,7 +114,7 @@ class Writing:
         self._pending.clear()
         self._rendered.clear()
 
-    async def _keep_without_effect(self, answer: Answer) -> None:
+    async def _keep_without_effect(self, answer: StoredAnswer) -> None:
         assert self._key is not None
         await (await self._link.transaction()).exec_driver_sql(
             KEEP_ANSWER.format(*range(1, 8)), self._key.stored(answer)
