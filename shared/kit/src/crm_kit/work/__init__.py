@@ -1,1 +1,1 @@
-"""One unit of work: the records it changes, their audit, their events and the answer, in one statement."""
+"""The unit of work. It writes changed records, their audit rows, their events and the answer in one statement."""

@@ -1,4 +1,4 @@
-"""An event as it leaves a service: the CloudEvent's bytes, and the row of outbox and audit. Structured mode, JSON."""
+"""Builds what a service writes for an event: the bytes of the CloudEvent (structured mode, JSON) and its outbox and audit row."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ LONG_TEXT_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why this unit of work runs: the request or event behind it, and its trace."""
+    """The request or event that caused a unit of work, and its trace."""
 
     correlation_id: str
     causation_id: str | None = None
@@ -29,7 +29,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who announces, when, on whose behalf and why."""
+    """The service that announces an event, the time, the actor and the cause."""
 
     service: str
     at: datetime
@@ -47,7 +47,10 @@ def announce(
     *,
     whole: bool,
 ) -> tuple[dict[str, Any], bytes]:
-    """The row for outbox and audit, and the bytes to publish; ``whole`` keeps the whole record in the audit."""
+    """Return the row for outbox and audit, and the bytes to publish.
+
+    With ``whole`` the audit keeps the whole record; otherwise it keeps the changes.
+    """
     event_id, subject, cause = str(new_id()), str(record.id), origin.cause
     fragment = orjson.Fragment(as_json)
     envelope: dict[str, Any] = {
@@ -91,17 +94,20 @@ def announce(
 
 
 def validate(event: type[Event], as_json: bytes, difference: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Raise when an event would break its contract; pydantic's error names the place."""
+    """Check an event against its contract. Raises pydantic's ValidationError, which names the invalid field."""
     event.model_validate_json(to_json({"record": orjson.Fragment(as_json), "changed": changed(difference), **facts}))
 
 
 def changed(difference: dict[str, Any]) -> dict[str, Any]:
-    """What an event says of the changes: *that* a long text or a list of parts changed; what it was is in the history."""
+    """Return the changes as an event carries them.
+
+    For a long text or a list of parts, the event says only that it changed. The history keeps the values.
+    """
     return {field: _brief(values) for field, values in difference.items()}
 
 
 def _kept(difference: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    """What the history keeps: of a merged record also who took its place, which is no field that clients see."""
+    """Return the changes that the history keeps. They include the survivor of a merge, which is not a field that clients see."""
     survivor = facts.get("survivor_id")
     return difference if survivor is None else {**difference, "survivor_id": {"old": None, "new": survivor}}
 
@@ -114,7 +120,7 @@ def _brief(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def too_large(shown: dict[str, Any]) -> DomainError:
-    """422 naming the field that takes the most room."""
+    """Return the error 422 ``too-large``, which names the largest field."""
     field = max(shown, key=lambda name: len(orjson.dumps(shown[name], default=encode)))
     message = f"Shorten this: the record with its changes is larger than {MAX_BYTES} bytes."
     return DomainError("too-large", message, (FieldError(f"/{field}", "too-large", message),))

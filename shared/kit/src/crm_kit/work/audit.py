@@ -1,4 +1,7 @@
-"""Who changed what, when, from what to what: one row for each version of each record, in the change's own transaction."""
+"""The audit trail: one row for each version of each record, with the actor, the time, and the old and new values.
+
+The row is written in the same transaction as the change.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +17,7 @@ AUDIT = Partitioned("public.audit", "at", period="month", ahead=2, key="entity_i
 
 
 def audit_table(metadata: MetaData) -> Table:
-    """The audit trail. It outlives the record it speaks of, so nothing refers to it and it refers to nothing."""
+    """Add the table of the audit trail. It has no foreign keys, because its rows outlive their records."""
     audit = Table(
         "audit",
         metadata,
@@ -36,7 +39,7 @@ def audit_table(metadata: MetaData) -> Table:
 
 
 def audit_parts(since: datetime) -> list[str]:
-    """The statements that make the parts of an empty audit trail."""
+    """Return the statements that create the partitions of an empty audit trail."""
     return [f"create schema if not exists {SCHEMA}", *AUDIT.tree(since)]
 
 

@@ -1,4 +1,4 @@
-"""Dates as the organisation counts them."""
+"""Dates in the organisation's time zone."""
 
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -7,5 +7,5 @@ from crm_kit.work.uow import UnitOfWork
 
 
 def today(uow: UnitOfWork) -> date:
-    """The date in the organisation's time zone when the unit of work began."""
+    """Return the date on which the unit of work began, in the organisation's time zone."""
     return uow.now.astimezone(ZoneInfo(uow.runtime.directory.organization.time_zone)).date()

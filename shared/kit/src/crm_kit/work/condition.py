@@ -1,4 +1,4 @@
-"""If-Match: which version of the record of the path the caller has seen (RFC 9110 §13.1.1)."""
+"""If-Match: the versions that the caller accepts of the record in the path (RFC 9110 §13.1.1)."""
 
 from uuid import UUID
 
@@ -7,16 +7,17 @@ from crm_kit.store.record import Record
 
 
 class Condition:
-    """Belongs to one record, whatever else the command loads before it, and is compared once: before anything changes it."""
+    """The condition of a request. It applies to one record and is compared once, before the record changes."""
 
     def __init__(self, record_id: UUID | None, versions: frozenset[int] | None) -> None:
-        """``record_id`` is None where the path names the only record of its kind; ``versions`` is None where any will do."""
+        """``record_id`` is None if the path has no id, because only one such record exists. ``versions`` is None if the
+        caller accepts any version."""
         self.record_id = record_id
         self.versions = versions
         self.compared = False
 
     def compare(self, record: Record) -> None:
-        """412 ``stale`` when the condition is about this record and names other versions of it."""
+        """Raise 412 ``stale`` if the condition applies to this record and does not name its version."""
         if self.compared or self.record_id not in (None, record.id):
             return
         self.compared = True

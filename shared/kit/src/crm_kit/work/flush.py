@@ -1,9 +1,10 @@
-"""One statement for everything a unit of work writes: records, audit, outbox and the idempotency answer.
+"""Composes the one statement that writes a unit of work: records, audit, outbox and the idempotency answer.
 
-A statement through the async layer costs a quarter of a millisecond of Python; what it writes costs next to nothing.
-Rows travel as one JSON text per table, so the statement's text depends only on which tables and columns it touches and
-on whether that is one row of each: few texts, all prepared. The outbox insert selects FROM what the records'
-``returning`` gave, so the row lock always precedes the draw of ``seq`` and sequence order is version order per record.
+Each statement costs a quarter of a millisecond of Python in the async layer. The rows that it writes cost very little.
+The rows of a table are sent as one JSON text. The statement's text therefore depends only on its tables and columns, and on
+whether each has a single row: there are few texts, and all of them are prepared. The insert into the outbox selects from what
+the records' ``returning`` gives. PostgreSQL therefore locks a row before it draws ``seq``, and the events of a record have
+increasing versions in the order of ``seq``.
 """
 
 from collections.abc import Iterable
@@ -34,16 +35,16 @@ class Changes:
     bodies: list[bytes] = field(default_factory=list)
 
     def add(self, verb: Verb, table: str, columns: Iterable[str], values: dict[str, Any]) -> None:
-        """One row to write; ``values`` holds at least id, version and the columns."""
+        """Add a row. ``values`` has at least id, version and the columns."""
         self.rows.setdefault((verb, table, tuple(columns)), []).append(values)
 
     @property
     def expected(self) -> int:
-        """How many records the statement must change."""
+        """The number of records that the statement must change."""
         return sum(len(rows) for rows in self.rows.values())
 
     def statement(self, answer: tuple[Any, ...] | None) -> tuple[str, tuple[Any, ...]]:
-        """The SQL and its parameters."""
+        """Return the SQL and its parameters. ``answer`` has the parameters of ``KEEP_ANSWER``."""
         single = all(len(rows) == 1 for rows in self.rows.values())
         sql = compose(tuple(self.rows), answer is not None, single)
         parameters = [json_text(rows) for rows in self.rows.values()]
@@ -51,15 +52,16 @@ class Changes:
 
 
 def json_text(rows: list[dict[str, Any]]) -> str:
-    """A JSON array of rows; UTC instants, decimals as text, exactly what PostgreSQL casts back."""
+    """Return rows as a JSON array that PostgreSQL can cast back: instants in UTC, decimals as text."""
     return orjson.dumps(rows, default=encode).decode()
 
 
 @lru_cache(maxsize=512)
 def compose(shapes: tuple[Shape, ...], keeps_answer: bool, single: bool) -> str:
-    """The text of the one statement for these shapes; ``single`` when there is one row of each.
+    """Return the text of the statement for these shapes. ``single`` means one row of each.
 
-    PostgreSQL takes any JSON for a hundred rows, and would rather read the whole table than find so many by their ids.
+    PostgreSQL estimates a hundred rows for any JSON, and would then scan the table instead of using its primary key. ``single``
+    therefore adds a limit.
     """
     limit = " limit 1" if single else ""
     parts = [_change(position, shape, limit) for position, shape in enumerate(shapes)]
@@ -89,7 +91,7 @@ def compose(shapes: tuple[Shape, ...], keeps_answer: bool, single: bool) -> str:
 
 def _change(position: int, shape: Shape, limit: str) -> str:
     verb, table, columns = shape
-    # Named with its schema and in quotes: an entity may be called order, case or box, which SQL knows as something else.
+    # With schema and quotes, because the name of an entity may be a keyword or a type of SQL, such as order, case or box.
     target = f'public."{table}"'
     rows = f"(select * from json_populate_recordset(null::{target}, ${position + 1}::text::json){limit}) r"
     names = ", ".join(f'"{column}"' for column in columns)

@@ -1,6 +1,6 @@
-"""Idempotency-Key: the answer is stored in the effect's own transaction, so a retry can never act twice.
+"""Idempotency-Key: an answer is stored in the transaction of its effect, so that a retry cannot repeat the effect.
 
-Source: the IETF draft *The Idempotency-Key HTTP Header Field*, with api.md's order of checks.
+Source: the IETF draft *The Idempotency-Key HTTP Header Field*.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 
 def idempotency_table(metadata: MetaData) -> Table:
-    """Answers already given, kept for ``CRM_IDEMPOTENCY_HOURS``."""
+    """Add the table of stored answers. They are kept for ``CRM_IDEMPOTENCY_HOURS``."""
     return Table(
         "idempotency",
         metadata,
@@ -56,7 +56,7 @@ def idempotency_table(metadata: MetaData) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What a command answered: enough to say it again, byte for byte."""
+    """The answer of a command, complete enough to repeat it byte for byte."""
 
     status: int
     headers: dict[str, str]
@@ -64,7 +64,7 @@ class StoredAnswer:
 
 
 class Replayed(Exception):
-    """Not an error: the command was carried out before, and this is what it answered."""
+    """Carries the stored answer of a command that was executed before. This is not an error."""
 
     def __init__(self, answer: StoredAnswer) -> None:
         super().__init__("replayed")
@@ -73,7 +73,7 @@ class Replayed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """(principal, method, path, key) and the fingerprint of the request's body."""
+    """Principal, method, path, key, and the SHA-256 hash of the request's body."""
 
     principal: UUID
     method: str
@@ -83,7 +83,7 @@ class IdempotencyKey:
 
     @classmethod
     def of(cls, principal: UUID, method: str, path: str, key: str, body: bytes) -> "IdempotencyKey":
-        """Refuses keys that no client library sends: empty, longer than 255, or with white space or other scripts."""
+        """Make a key. Raises 400 ``invalid-idempotency-key`` unless it has 1 to 255 visible ASCII characters."""
         if not KEY.fullmatch(key):
             message = "Send an Idempotency-Key of 1 to 255 visible ASCII characters."
             raise DomainError("invalid-idempotency-key", message)
@@ -92,7 +92,8 @@ class IdempotencyKey:
     async def claim(self, conn: AsyncConnection, now: datetime) -> None:
         """Insert the key, or raise ``Replayed`` with the answer of its first use.
 
-        A concurrent twin waits for the first, at most ``lock_timeout``; then it is 409 ``in-progress``.
+        A concurrent request with the same key waits for the first one, for at most ``lock_timeout``. Then it raises 409
+        ``in-progress``. Raises ``idempotency-key-reused`` if the first request had another body.
         """
         try:
             claimed = await conn.exec_driver_sql(
@@ -124,7 +125,7 @@ class IdempotencyKey:
         raise Replayed(StoredAnswer(row[1], orjson.loads(row[2]), row[3]))
 
     def stored(self, answer: StoredAnswer) -> tuple[Any, ...]:
-        """The parameters of the flush statement's part that keeps the answer."""
+        """Return the parameters of ``KEEP_ANSWER``."""
         headers = orjson.dumps(answer.headers).decode()
         return (self.principal, self.method, self.path, self.key, answer.status, headers, answer.body)
 
@@ -136,5 +137,5 @@ KEEP_ANSWER = (
 
 
 async def forget_answers(conn: AsyncConnection, before: datetime) -> int:
-    """Drop some of the answers older than ``before``; returns how many."""
+    """Delete some of the answers from before ``before``; returns the number."""
     return await delete_some(conn, "idempotency", "created_at < $1", before)

@@ -1,4 +1,4 @@
-"""The one connection of a unit of work: out of the caller's share, in a transaction once something is locked."""
+"""The connection of a unit of work. It counts towards the caller's share, and is in a transaction once something is locked."""
 
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -13,12 +13,12 @@ from crm_kit.store.shares import WAIT_SECONDS, Shares
 from crm_kit.work.idempotency import IdempotencyKey
 
 SYSTEM = "system"
-"""The kind of principal that a service is to itself."""
+"""The kind of the principal as which a service acts on its own."""
 SHORTEST_WAIT: Final = 0.05
 
 
 class Link:
-    """Connects when something is asked first, and begins when something is locked first: then it claims the Idempotency-Key."""
+    """Connects at the first query. Begins a transaction and claims the Idempotency-Key at the first lock."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class Link:
         conn: AsyncConnection | None,
         key: IdempotencyKey | None,
     ) -> None:
-        """``conn`` is a connection in a transaction of somebody else, who commits it."""
+        """``conn`` is a connection in a transaction that the caller commits."""
         self.runtime = runtime
         self.principal = principal
         self.key = key
         self.began, self.waited = clock.monotonic(), 0.0
-        """When the unit of work began, and the seconds that it has waited for its turn."""
+        """When the unit of work began (monotonic clock), and for how many seconds it has waited for its turn."""
         self.has_asked = False
-        """Whether it ever wanted a connection: else what took the time was not the database."""
+        """Whether it has ever requested a connection. If not, the database did not cause a delay."""
         self.is_connecting = self.is_in_line = False
         self._now = now
         self._held = conn
@@ -45,22 +45,22 @@ class Link:
 
     @property
     def stands_in_line(self) -> bool:
-        """Whether it waits for a connection, and so has done nothing since."""
+        """Whether it is waiting for its turn or for a connection."""
         return self.is_in_line or self.is_connecting
 
     @property
     def is_unbounded(self) -> bool:
-        """Whether nobody waits for an answer: of a consumer or a timer nothing is asked."""
+        """Whether no client waits for the answer, as in consumers and timers."""
         return self._borrowed or self.principal.kind == SYSTEM
 
     async def connection(self) -> AsyncConnection:
-        """The connection in use: the transaction's once something is locked, until then one in autocommit."""
+        """Return the connection. It is in autocommit until something is locked, and then in the transaction."""
         if self._held is None:
             self._held = await self._connect(autocommit=True)
         return self._held
 
     async def transaction(self) -> AsyncConnection:
-        """The connection inside the transaction, begun now if it was not: for what is written beside the records."""
+        """Return the connection in the transaction, which begins now if necessary. Use it for writes other than records."""
         if not self._in_transaction:
             await self._stack.aclose()
             self._held = await self._connect(autocommit=False)
@@ -71,13 +71,14 @@ class Link:
         return self._held
 
     async def let_go(self) -> None:
-        """Give the connection back while something else is waited for. What is locked stays so: then it is kept."""
+        """Return the connection to the pool during a wait. A connection in a transaction is kept, because it holds locks."""
         if not self._in_transaction:
             await self._stack.aclose()
             self._held = None
 
     async def take(self, shares: Shares) -> None:
-        """Take one in the caller's turn: all turns of a request together are to leave time for its work."""
+        """Take a share in the caller's turn. All waits of a request together have one time limit, so that time remains for
+        its work."""
         now = clock.monotonic()
         self.is_in_line = self.has_asked = True
         await shares.take(self.principal.id, max(WAIT_SECONDS - (now - self.began), SHORTEST_WAIT))
@@ -85,18 +86,18 @@ class Link:
         self.waited += clock.monotonic() - now
 
     async def commit(self) -> None:
-        """Commit what is in a transaction of its own."""
+        """Commit the transaction, unless it belongs to the caller."""
         if self._in_transaction and not self._borrowed and self._held is not None:
             await self._held.commit()
 
     async def close(self) -> None:
-        """Give the connection back; what is not committed is rolled back."""
+        """Return the connection to the pool. Uncommitted changes are rolled back."""
         if not self._borrowed:
             await self._stack.aclose()
             self._held = None
 
     async def _connect(self, *, autocommit: bool) -> AsyncConnection:
-        """A connection out of the caller's share; the service itself, whose work is everybody's, has no bounds."""
+        """Connect within the caller's share. The service itself has no share, because it works for all callers."""
         db, principal = self.runtime.db, self.principal
         if principal.kind != SYSTEM:
             await self.take(db.shares)

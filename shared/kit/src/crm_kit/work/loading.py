@@ -1,4 +1,4 @@
-"""The statements that a unit of work loads records with."""
+"""The statements with which a unit of work loads records."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,11 +12,11 @@ from crm_kit.work.link import Link
 
 
 def by_id(entity: type[Record], *, lock: bool) -> Select[Any]:
-    """A record by ``:id``."""
+    """Return the statement that selects a record by ``:id``, and locks it if ``lock`` is true."""
     statement = _SELECTS.get((entity, lock))
     if statement is None:
         statement = _columns(entity).where(entity.__table__.c.id == bindparam("id"))
-        # Not FOR UPDATE: others may go on to make records that refer to this one.
+        # Not FOR UPDATE, which would block others that insert references to this record.
         statement = _SELECTS[entity, lock] = statement.with_for_update(key_share=True) if lock else statement
     return statement
 
@@ -25,7 +25,7 @@ _SELECTS: dict[tuple[type[Record], bool], Select[Any]] = {}
 
 
 def in_order(entity: type[Record], record_ids: Iterable[UUID]) -> Select[Any]:
-    """Several records, locked in the order of their ids."""
+    """Return the statement that selects several records and locks them in the order of their ids."""
     key = entity.__table__.c.id
     return _columns(entity).where(key.in_(list(record_ids))).order_by(key).with_for_update(key_share=True)
 
@@ -36,7 +36,7 @@ def _columns(entity: type[Record]) -> Select[Any]:
 
 
 async def refuse_merged(link: Link, record: Record) -> None:
-    """410 ``merged`` for a record whose place another took: names who is left in the end."""
+    """Raise 410 ``merged`` if the record was merged into another. The error names the last survivor."""
     if survivor_of(record) is None:
         return
     name = record.entity()
@@ -51,4 +51,4 @@ with recursive step as (
   select t.survivor_id, n + 1 from public."{0}" t join step s on t.id = s.survivor_id where t.survivor_id is not null
 ) select survivor_id from step order by n desc limit 1
 """
-"""Who is left in the end, where a survivor was merged later itself."""
+"""Finds the last survivor, because a survivor may have been merged later."""

@@ -1,4 +1,4 @@
-"""The records that a unit of work has locked or made, and what they were when it got them."""
+"""The records that a unit of work has locked or created, and their stored values."""
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
@@ -11,18 +11,18 @@ R = TypeVar("R", bound=Record)
 
 
 class Locked:
-    """One instance for each record, so that all steps of a command see each other's changes."""
+    """Holds one instance of each record, so that each step of a command sees the changes of the others."""
 
     def __init__(self) -> None:
         self._records: dict[tuple[type[Record], UUID], Record] = {}
         self._before: dict[tuple[type[Record], UUID], Mapping[str, Any]] = {}
 
     def get(self, entity: type[R], record_id: UUID) -> R | None:
-        """The record, if it was locked or made here."""
+        """Return the record if this unit of work has locked or created it."""
         return self._records.get((entity, record_id))  # type: ignore[return-value]  # the key names the type
 
     def adopt(self, record: R) -> R:
-        """Take a record as it is stored now."""
+        """Take a record whose values are the stored ones."""
         key, values = (type(record), record.id), record.__dict__
         self._before[key] = {column: values[column] for column in stored_columns(type(record))}
         self._records[key] = record
@@ -38,11 +38,11 @@ class Locked:
         self._before.pop((type(record), record.id), None)
 
     def before(self, record: Record) -> Mapping[str, Any] | None:
-        """The columns as they are stored; None for a record that is not stored yet."""
+        """Return the stored values of the columns; None for a record that is not stored yet."""
         return self._before.get((type(record), record.__dict__.get("id")))  # type: ignore[arg-type]  # None finds nothing
 
     def differences(self, record: Record) -> list[str]:
-        """The columns that differ from what is stored; none of a record that is not stored yet."""
+        """Return the columns that differ from the stored values. The list is empty for a record that is not stored yet."""
         before, now = self.before(record), record.__dict__
         return [] if before is None else [column for column, old in before.items() if now[column] != old]
 
@@ -51,7 +51,7 @@ class Locked:
 
 
 def values_of(record: Record) -> tuple[Any, ...]:
-    """The values of all columns, to be compared later."""
+    """Return the values of all columns."""
     getter = _GETTERS.get(type(record))
     if getter is None:
         getter = _GETTERS[type(record)] = itemgetter(*stored_columns(type(record)))

@@ -1,4 +1,4 @@
-"""What a unit of work knows of the names of records, and who may read them."""
+"""The names, owners and units of records that a unit of work has looked up."""
 
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
@@ -12,7 +12,7 @@ from crm_kit.work.link import Link
 
 
 class Names(dict[UUID, ReferenceName]):
-    """Names by id: looked up at most once, or put here by who has them in hand."""
+    """Names by id. Each is looked up at most once. Code that already has a name may add it."""
 
     def __init__(self, link: Link) -> None:
         super().__init__()
@@ -20,8 +20,10 @@ class Names(dict[UUID, ReferenceName]):
         self._runtime, self._principal = link.runtime, link.principal
 
     async def learn(self, entity: type[Record], values: Iterable[Mapping[str, Any]], *, parts: bool = False) -> None:
-        """Look up the names that the presentation of these rows needs: at most one statement, mostly none. For an answer
-        also whose those records are that ``parts`` refer to, as far as the caller might not read one."""
+        """Look up the names that the presentation of these rows needs.
+
+        With ``parts`` it also looks up the records that parts refer to, if the caller may not read all records of their type.
+        """
         rows = list(values)
         directory = self._runtime.directory
         if issubclass(entity, OwnedRecord):
@@ -42,14 +44,16 @@ class Names(dict[UUID, ReferenceName]):
         await self.learn_of(wanted)
 
     async def learn_of(self, wanted: Iterable[Target]) -> None:
-        """Look up what these records are called and whose they are, where that is not known yet."""
+        """Look up the names, owners and units of these records, unless they are known."""
         unknown = {target for target in wanted if target[1] not in self}
         if unknown:
             self.update(await self._runtime.name_lookup(await self._link.connection(), unknown))
 
     def hidden(self, targets: Iterable[Target]) -> Set[str]:
-        """The ids of those that the caller may not read now, of records that ``learn`` asked about. What is not known
-        here is hidden, too, and who users, teams and API clients are is hidden from nobody."""
+        """Return the ids of those targets that the caller may not read. Call ``learn`` with them before.
+
+        Unknown records are hidden, too. Users, teams and API clients are never hidden.
+        """
         found = set()
         for kind, record_id in targets:
             if self._reads_all(kind):

@@ -1,8 +1,8 @@
-"""The outbox: what a committed change has to tell, kept in the change's own transaction until the broker has it.
+"""The outbox holds events until the broker has them. They are written in the same transaction as their changes.
 
-The unit of work writes the rows; ``crm_kit.events.relay`` publishes them. Published rows stay as the source of replays: marked,
-a row moves from the part that holds what is pending to the part of the day that it was made on. So every statement of the
-hot path names ``state = 'pending'``, and PostgreSQL looks at that one small part.
+The unit of work writes the rows, and ``crm_kit.events.relay`` publishes them. Published rows are kept for replays: when a row
+is marked, it moves from the partition of pending rows to the partition of the day on which it was created. Every statement of
+the hot path names ``state = 'pending'``, so that PostgreSQL reads only that small partition.
 """
 
 from datetime import datetime
@@ -40,7 +40,7 @@ Timestamp = TIMESTAMP(timezone=True)
 
 
 def shard_of(entity_id: UUID) -> int:
-    """The shard of a record, the same in every process: one relay at a time holds it, which keeps its order."""
+    """Return the shard of a record, which is the same in every process. One relay at a time holds a shard, which keeps order."""
     return entity_id.bytes[15] % SHARDS
 
 
@@ -87,24 +87,24 @@ def outbox_tables(metadata: MetaData) -> Table:
 
 
 SENT = Partitioned(f"{SCHEMA}.outbox_sent", "created_at", period="day", ahead=3, key="seq")
-"""What is published or skipped, by the day it was made on."""
+"""The published and skipped rows, partitioned by the day on which they were created."""
 
 PENDING_STORAGE = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000"
-"""Every row leaves soon: dead ones are cleared away by their number, not by their part of what is there."""
+"""Every row soon leaves this partition, so vacuum starts after a number of dead rows and not after a proportion of them."""
 
 
 def stamped(body: bytes, epoch: int) -> bytes:
-    """An event's body with its epoch, as it is published: it is known by the row, not when the body is made."""
+    """Return an event's body with its epoch, as it is published. The epoch is unknown until the row has been inserted."""
     return b'{"epoch":%d,' % epoch + body[1:] if epoch else body
 
 
 def outbox_parts(since: datetime) -> list[str]:
-    """The statements that make the parts of an empty outbox."""
+    """Return the statements that create the partitions of an empty outbox."""
     pending, sent = f"{SCHEMA}.outbox_pending", SENT.parent
     return [
         f"create schema if not exists {SCHEMA}",
         f"create table {pending} (like public.outbox {LIKE}, primary key (seq)) with ({PENDING_STORAGE})",
-        # True of every row here, but who asks for nothing else has an index by this.
+        # The condition is true for every row here, but it lets PostgreSQL choose this index for statements that name it.
         f"create index ix_outbox_pending on {pending} (shard, seq) where state = 'pending'",
         f"create index ix_outbox_held on {pending} (shard, entity_id)"
         " where state = 'pending' and next_attempt_at is not null",
@@ -121,5 +121,5 @@ def _make_parts(_: Table, connection: Connection, **__: Any) -> None:
 
 
 async def forget_stray(conn: AsyncConnection, before: datetime) -> int:
-    """Delete what no part took and is older; returns how many rows. All other rows go with their parts."""
+    """Delete some old rows of the default partition; returns the number. All other rows are dropped with their partitions."""
     return await delete_some(conn, SENT.default, "coalesce(published_at, created_at) < $1", before)

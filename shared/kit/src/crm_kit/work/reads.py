@@ -1,4 +1,4 @@
-"""How long reads may take: a request ends in time to say why, and slow work leaves connections to the rest."""
+"""The time limits of reads. A request ends early enough to tell the reason, and slow reads leave connections to others."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,11 +17,11 @@ from crm_kit.work.link import Link
 T = TypeVar("T")
 
 READING_PART: Final = 0.8
-"""The part of a hop after which reads end, so that the answer which says so is there before the caller gives up."""
+"""The part of a hop's time after which reads end, so that the caller gets the error before it gives up."""
 WAITING_PART: Final = 0.2
-"""What of a hop one may wait for one's turn and still be told that the work itself takes too long."""
+"""The part of a hop's time that a caller may wait for its turn. A longer wait counts as the cause of a timeout."""
 QUICK_PART: Final = 0.05
-"""The part of a hop after which a read counts as slow, whatever was expected of it."""
+"""The part of a hop's time after which a read counts as slow."""
 BUSY: Final = "The service is busy. Try again."
 
 
@@ -36,8 +36,10 @@ class Reads:
 
     @asynccontextmanager
     async def bounded(self, advice: str) -> AsyncIterator[None]:
-        """Reads whose time depends on what is asked for: when they take too long, 422 ``too-expensive`` with ``advice``, or
-        429 when it was the caller's other requests that took the time. Of a consumer or a timer nothing is asked."""
+        """Limit the time of reads whose cost depends on the request.
+
+        After the limit it raises the error that ``too_late`` returns, with ``advice``. Consumers and timers have no limit.
+        """
         if self._link.is_unbounded:
             yield
             return
@@ -50,8 +52,8 @@ class Reads:
             raise self.too_late(advice) from error
 
     def too_late(self, advice: str) -> DomainError:
-        """What to tell of a read that is out of time: that it waited for the caller's other requests (429) or for everybody's
-        (503), else that it takes too long (422)."""
+        """Return the error of a read that ran out of time: 503 if it waited for a connection, 429 if it waited for the
+        caller's other requests, otherwise 422 ``too-expensive`` with ``advice``."""
         if self._link.is_connecting:
             return DomainError("unavailable", BUSY)
         if self._link.is_in_line or self._link.waited > self._hop * WAITING_PART:
@@ -59,8 +61,11 @@ class Reads:
         return DomainError("too-expensive", f"The request would take longer than its deadline. {advice}")
 
     async def quickly(self, work: Callable[[], Awaitable[T]], advice: str) -> T:
-        """The same of reads that mostly are quick. One that is not becomes slow work while it runs. Where all slow work that
-        may be done at a time is being done, and connections are scarce, it is given up and done again in its turn."""
+        """Limit the time of reads that are usually quick.
+
+        A read that takes longer counts as slow work while it runs. If the limit of slow work is reached and connections are
+        scarce, the read is abandoned and repeated by ``slowly``. Raises as ``bounded`` does.
+        """
         if self._link.is_unbounded:
             return await work()
         seat = Seat(self._db, self._holder, self._hop * QUICK_PART)
@@ -81,8 +86,11 @@ class Reads:
 
     @asynccontextmanager
     async def slowly(self, advice: str) -> AsyncIterator[None]:
-        """The same of reads that no index bounds: a caller does one of them at a time, and all together leave half of the
-        connections to the rest."""
+        """Limit the time and the number of reads that no index bounds.
+
+        A caller runs one of them at a time, and all of them together use at most half of the connections. Raises as
+        ``bounded`` does.
+        """
         if self._link.is_unbounded:
             yield
             return
@@ -96,5 +104,5 @@ class Reads:
             slow.give(self._holder)
 
     def _left(self) -> float:
-        """Seconds until a read has to end."""
+        """Return the seconds until a read must end."""
         return max(self._hop * READING_PART - (clock.monotonic() - self._link.began), self._hop / 20)

@@ -1,9 +1,9 @@
-"""One request or one message is one unit of work: what it changes, audits, announces and answers is written together.
+"""The unit of work of one request or one message. It writes changes, audit, events and the answer together.
 
-It loads and locks, checks who may, stamps versions, and at the end sends one statement. Each of its jobs has a module: ``link``
-(the connection and the transaction), ``reads`` (how long reads may take), ``loading`` (statements), ``locked`` (records and what
-they were), ``condition`` (If-Match), ``names`` (names of other records) and ``writing`` (events, rows and the one statement, see
-``crm_kit.work.flush``). Commands never commit: the route wrapper or the consumer does.
+It loads and locks records, checks access, stamps versions, and sends one statement at the end. Each of its jobs has a module:
+``link`` (the connection and the transaction), ``reads`` (time limits of reads), ``loading`` (statements), ``locked`` (records and
+their stored values), ``condition`` (If-Match), ``names`` (names of other records) and ``writing`` (events, rows and the one
+statement, see ``crm_kit.work.flush``). Commands never commit. The route wrapper or the consumer commits.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ R = TypeVar("R", bound=Record)
 
 
 class UnitOfWork:
-    """Load, act, emit; everything is written at the end or not at all."""
+    """Loads records, takes their changes and events, and writes all of them at the end or none."""
 
     def __init__(
         self,
@@ -54,8 +54,8 @@ class UnitOfWork:
         self.cause = cause
         self.now = clock.now()
         self.anew: set[UUID] = set()
-        """Of a projection: the records that are told anew, by a restored publisher or a rebuild. What is said of them replaces
-        what is here, also a higher version. The handlers of one group share it: see ``crm_kit.copies.projections.project``."""
+        """Used by projections: the records that a restored publisher or a rebuild sends again. They replace the copy, even if
+        it has a higher version. The handlers of a group share this set (see ``crm_kit.copies.projections.project``)."""
         self.epoch = 0
         self.link = Link(runtime, principal, self.now, conn, key)
         self.reads = Reads(self.link)
@@ -69,7 +69,7 @@ class UnitOfWork:
 
     @classmethod
     def for_message(cls, conn: AsyncConnection, runtime: Runtime, envelope: Envelope) -> "UnitOfWork":
-        """The unit of work of one consumed event: acts as the service, remembers who caused it."""
+        """Return the unit of work of a consumed event. It acts as the service and keeps the actor of the event."""
         cause = Cause(
             correlation_id=envelope.correlationid or str(envelope.id),
             causation_id=str(envelope.id),
@@ -83,18 +83,18 @@ class UnitOfWork:
 
     @classmethod
     def for_timer(cls, conn: AsyncConnection, runtime: Runtime, traceparent: str | None = None) -> "UnitOfWork":
-        """The unit of work of one due row: time itself is the cause."""
+        """Return the unit of work of a due row of a timer. It acts as the service and has no cause but the time."""
         cause = Cause(correlation_id=str(new_id()), traceparent=traceparent)
         return cls(runtime, system_principal(runtime.service), cause, conn=conn)
 
     # -- asking --------------------------------------------------------------------------------------------------
 
     async def connection(self) -> AsyncConnection:
-        """The connection in use: the transaction's once something is locked, until then one in autocommit."""
+        """Return the connection. It is in autocommit until something is locked, and then in the transaction."""
         return await self.link.connection()
 
     async def transaction(self) -> AsyncConnection:
-        """The connection inside the transaction, begun now if it was not: for what is written beside the records."""
+        """Return the connection in the transaction, which begins now if necessary. Use it for writes other than records."""
         return await self.link.transaction()
 
     async def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
@@ -103,8 +103,11 @@ class UnitOfWork:
         return result
 
     async def look_up(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        """The rows of a read that one unit of work may ask many times, such as an import for the stage of each row: asked
-        once, then remembered. ``statement`` is a constant; what it reads is not written in this unit of work."""
+        """Return the rows of a read, which is executed once for each set of parameters and then remembered.
+
+        Use it for reads that one unit of work repeats, such as an import that looks up the stage of each row. ``statement`` is a
+        constant, and this unit of work must not write what it reads.
+        """
         key = (statement, *sorted(parameters.items()))
         found = self._looked_up.get(key)
         if found is None:
@@ -116,9 +119,9 @@ class UnitOfWork:
     async def get(self, entity: type[R], record_id: UUID, privilege: Privilege) -> R:
         """Lock a record and check that the caller holds ``privilege`` on it.
 
-        403 when the caller does not hold the privilege anywhere, 404 when the row is not visible, 403 when it is
-        visible but out of the privilege's reach, 410 when another record took its place, 412 when it is the record of the
-        path and ``If-Match`` names another version.
+        Raises 403 if the caller does not hold the privilege at any depth, 404 if the caller may not read the record, 403 if
+        the record is readable but out of the privilege's reach, 410 if it was merged into another, and 412 if it is the
+        record in the path and ``If-Match`` does not name its version.
         """
         self.principal.require(entity.entity(), privilege)
         record = await self._lock(entity, record_id)
@@ -129,9 +132,10 @@ class UnitOfWork:
         return record
 
     async def load(self, entity: type[R], record_id: UUID) -> R:
-        """Lock a record without a check of access: for consumers, timers and the inner steps of a checked command.
+        """Lock a record without a check of access. Use it in consumers, timers and the inner steps of a checked command.
 
-        What refers to a record that was merged goes on with its survivor, also while that reference has yet to move.
+        For a merged record it locks and returns the last survivor, because some references may not have moved yet. Raises 404
+        if there is no such record.
         """
         record = await self._lock(entity, record_id)
         while (survivor_id := survivor_of(record)) is not None:
@@ -139,19 +143,25 @@ class UnitOfWork:
         return record
 
     async def lock_all(self, entity: type[Record], record_ids: Iterable[UUID]) -> None:
-        """Lock several records at once, in the order of their ids, so that two commands that need the same ones never
-        wait for each other in a circle. What is not there, or not visible, is for ``get`` to say."""
+        """Lock several records in the order of their ids, so that commands that need the same records cannot deadlock.
+
+        It ignores missing records and does not check access. Call ``get`` for that.
+        """
         conn = await self.link.transaction()
         for row in (await conn.execute(in_order(entity, record_ids))).mappings():
             if not self.has_locked(entity, row["id"]):
                 self.adopt(entity.from_row(dict(row)))
 
     def has_locked(self, entity: type[Record], record_id: UUID) -> bool:
-        """Whether this unit of work has locked or made the record."""
+        """Whether this unit of work has locked or created the record."""
         return self._locked.get(entity, record_id) is not None
 
     async def read(self, entity: type[R], record_id: UUID) -> R:
-        """A record as it is when first asked for, if the caller may read it; not locked, not to be changed."""
+        """Return a record that the caller may read, without a lock. Do not change it. Later calls return the same instance.
+
+        Raises 403 if the caller may not read any such record, 404 if there is none or the caller may not read it, and 410 if it
+        was merged into another.
+        """
         self.principal.require(entity.entity(), Privilege.READ)
         known = self._locked.get(entity, record_id) or self._seen.get((entity, record_id))
         if known is not None:
@@ -167,7 +177,7 @@ class UnitOfWork:
         return record
 
     async def refer(self, entity: type[R], record_id: UUID, pointer: str) -> R:
-        """The record a new reference points at: readable, active and not merged, or 422 with its pointer."""
+        """Return the record of a new reference. Raises 422 with ``pointer`` unless it is readable, active and not merged."""
         try:
             record = await self.read(entity, record_id)
         except (NotFound, Forbidden):
@@ -178,8 +188,7 @@ class UnitOfWork:
         return record
 
     async def require_referable(self, record: Record, pointer: str) -> None:
-        """422 with the pointer of a new reference when its record, which the caller reads, takes none: it is inactive, or was
-        merged into another."""
+        """Raise 422 with ``pointer`` if the record of a new reference is inactive or was merged into another."""
         try:
             await refuse_merged(self.link, record)
         except Merged as merged:
@@ -188,7 +197,7 @@ class UnitOfWork:
             raise InactiveReference(pointer, record.entity())
 
     async def merged_reference(self, entity: type[Record], merged: Merged, pointer: str) -> MergedReference:
-        """What a reference to a merged record is refused with: it names the survivor to who may read that one."""
+        """Return the error for a reference to a merged record. It names the survivor if the caller may read it."""
         try:
             await self.read(entity, merged.survivor_id)
         except (NotFound, Forbidden):
@@ -206,11 +215,11 @@ class UnitOfWork:
         return self.adopt(entity.from_row(dict(row._mapping)))
 
     def adopt(self, record: R) -> R:
-        """Take a record loaded and locked by the caller's own statement into this unit of work."""
+        """Take a record that the caller has loaded and locked with a statement of its own."""
         return self._locked.adopt(record)
 
     def reach(self, entity: str | type[Record], privilege: Privilege = Privilege.READ) -> Reach:
-        """The rows of an entity that the caller reads, or that another privilege reaches."""
+        """Return the rows of an entity that the caller's privilege covers."""
         return self.principal.reach(entity, privilege, self.runtime.directory.tree)
 
     def _check(self, record: Record, privilege: Privilege) -> None:
@@ -224,9 +233,10 @@ class UnitOfWork:
     # -- changing ------------------------------------------------------------------------------------------------
 
     async def start(self, entity: type[Record]) -> None:
-        """First step of a create: the privilege, and then the Idempotency-Key, before anything else is looked at.
+        """Begin a create: check the privilege, then claim the Idempotency-Key. Call it before any other check.
 
-        What has no owner belongs to the organisation, so only the depth of the organisation reaches it.
+        Raises 403 if the caller may not create such records. Records without an owner belong to the organisation, so they need
+        the privilege at the depth of the organisation. Raises ``Replayed`` if the key was used before.
         """
         depth = self.principal.require(entity.entity(), Privilege.CREATE)
         if depth is not Depth.ORGANIZATION and not issubclass(entity, OwnedRecord):
@@ -235,13 +245,16 @@ class UnitOfWork:
             await self.link.transaction()
 
     async def number(self, prefix: str) -> str:
-        """The next number people say aloud, such as LEA-00042."""
+        """Return the next number for people, such as LEA-00042."""
         return await self.runtime.numbers.next(prefix, await self.connection())
 
     def add(self, record: R, event: type[Event], **facts: Any) -> R:
-        """Stamp a new record, owned by the caller unless it has an owner already, and announce it."""
+        """Stamp a new record and announce it. The caller becomes its owner, unless it already has one.
+
+        Raises 403 if the caller may not create such records.
+        """
         self.principal.require(record.entity(), Privilege.CREATE)
-        # Past SQLAlchemy's setters, as in the making of a record: an import passes here for every row.
+        # Bypasses SQLAlchemy's setters for speed, because an import runs this for every row.
         values, author = record.__dict__, self.principal.author
         if values.get("id") is None:
             values["id"] = new_id()
@@ -258,27 +271,30 @@ class UnitOfWork:
         return record
 
     def emit(self, record: R, event: type[Event], **facts: Any) -> R:
-        """Announce the change of a locked record: bumps its version, once. A second emit for one record raises, and so does
-        a change of it after this: the event tells the whole change."""
+        """Announce the change of a locked record and increment its version.
+
+        The event must contain the whole change. A second event for the record raises RuntimeError, and so does, at the flush, a
+        later change of the record.
+        """
         self._stamp(record)
         self._writing.change(record, event, facts)
         return record
 
     def emit_if_changed(self, record: R, event: type[Event], **facts: Any) -> R:
-        """Announce the change of a locked record, if anything about it differs from what is stored."""
+        """Announce the change of a locked record if it differs from the stored one."""
         return self.emit(record, event, **facts) if self.changed(record) else record
 
     def remove(self, record: Record, event: type[Event], **facts: Any) -> None:
-        """Delete a locked record; the event carries it as it last was, at version + 1."""
+        """Delete a locked record. Its event carries the last state, with the version incremented by one."""
         self._stamp(record)
         self._writing.remove(record, event, facts)
 
     def changed(self, record: Record) -> bool:
-        """Whether the record differs from what is stored."""
+        """Whether the record differs from the stored one."""
         return self._writing.differs(record)
 
     def before(self, record: Record) -> Mapping[str, Any] | None:
-        """The columns of the record as they are stored; None for one that is not stored yet."""
+        """Return the stored values of the record's columns; None for a record that is not stored yet."""
         return self._locked.before(record)
 
     def _stamp(self, record: Record) -> None:
@@ -288,7 +304,7 @@ class UnitOfWork:
     # -- writing -------------------------------------------------------------------------------------------------
 
     async def render(self, record: Record) -> tuple[dict[str, Any], bytes]:
-        """The record as shown, and as JSON: made once for the answer, the event and the audit, when it is final."""
+        """Return the record as it is shown to clients, and the same as JSON. The answer, the event and the audit share it."""
         return await self._writing.render(record)
 
     @property
@@ -298,12 +314,12 @@ class UnitOfWork:
 
     @property
     def keyed(self) -> bool:
-        """Whether the answer is to be kept under an Idempotency-Key."""
+        """Whether the answer will be stored for an Idempotency-Key."""
         return self.link.key is not None
 
     @property
     def pending_types(self) -> list[str]:
-        """The types of the events that wait for the flush, in order."""
+        """The types of the events that the next flush writes, in order."""
         return self._writing.pending_types
 
     def wakes(self, channel: str) -> None:
@@ -311,7 +327,7 @@ class UnitOfWork:
         self._wakes.add(channel)
 
     async def flush(self, answer: StoredAnswer | None = None) -> None:
-        """Write everything in one statement; inside the transaction if there is one, else as its own."""
+        """Write everything in one statement, which is its own transaction if none has begun."""
         await self._writing.flush(self.cause, answer)
 
     async def commit(self, answer: StoredAnswer | None = None) -> None:
@@ -323,17 +339,17 @@ class UnitOfWork:
         self.announce()
 
     def announce(self) -> None:
-        """After the commit: wake the relay, and whoever else was named."""
+        """Wake the relay and notify the channels given to ``wakes``. Call it after the commit."""
         if self.written:
             self._wakes.add(WAKE_CHANNEL)
         for channel in self._wakes:
             self.runtime.notifier.notify(channel)
 
     async def close(self) -> None:
-        """Give the connection back; what is not committed is rolled back."""
+        """Return the connection to the pool. Uncommitted changes are rolled back."""
         await self.link.close()
 
 
 def system_principal(service: str) -> Principal:
-    """Consumers and timers act as ``system:<service>``."""
+    """Return the principal as which consumers and timers act, ``system:<service>``."""
     return Principal(id=system_id(service), kind=SYSTEM, unit=system_id(service), name=service)

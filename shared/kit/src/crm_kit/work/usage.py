@@ -1,4 +1,4 @@
-"""What refers to a record in its own service: why it cannot be deleted."""
+"""Finds the references that prevent the deletion of a record in its own service."""
 
 from typing import Any
 from uuid import UUID
@@ -15,8 +15,10 @@ SHOWN = 10
 
 
 async def refuse_in_use(uow: UnitOfWork, record: Record) -> None:
-    """409 ``in-use`` listing up to ten records of the same service whose columns refer to this one; those the caller may
-    not read only as hidden."""
+    """Raise 409 ``in-use`` if records of the same service refer to this one.
+
+    The problem lists up to ten of them. Records that the caller may not read are listed as hidden.
+    """
     parts = []
     for referrer in referring_to(type(record).registry, record.entity()):
         entity = referrer.entity
@@ -54,7 +56,7 @@ def _refers(column: Any, record_id: UUID) -> ColumnElement[bool]:
 
 
 def shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:
-    """One record of a problem's list, from its (entity, id, name, owner, unit): only hidden where the caller may not read it."""
+    """Return the entry of a problem's list for a row (entity, id, name, owner, unit): hidden if the caller may not read it."""
     kind, record_id, name, owner, unit = row
     if uow.reach(kind).covers(owner, unit):
         return {"type": kind, "id": record_id, "name": name}

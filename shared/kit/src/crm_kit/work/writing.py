@@ -1,4 +1,4 @@
-"""What a unit of work will write: the events that wait, the records as they are shown, and the one statement for it all."""
+"""Collects what a unit of work will write: pending events, records as they are shown, and the one statement."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,17 +22,17 @@ STAMPS = frozenset({"version", "modified_at", "modified_by"})
 
 @dataclass(slots=True)
 class Pending:
-    """An event that waits for the flush."""
+    """An event that the next flush writes."""
 
     record: Record
     event: type[Event]
     facts: dict[str, Any]
     values: tuple[Any, ...]
-    """The record's columns when the event was made: it tells all of the change, so nothing may change after it."""
+    """The record's values when the event was added. The record must not change afterwards."""
 
 
 class Writing:
-    """One event for each record that changes; a change that no event tells raises before anything is written."""
+    """Holds one event for each changed record. A change without an event raises RuntimeError before anything is written."""
 
     def __init__(self, link: Link, locked: Locked, names: Names, now: datetime) -> None:
         self._link = link
@@ -47,28 +47,28 @@ class Writing:
         self._written: list[tuple[str, UUID, int]] = []
 
     def add(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
-        """A record to insert."""
+        """Add a record to insert."""
         self._locked.add(record)
         self._new.add(record.id)
         self.change(record, event, facts)
 
     def remove(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
-        """A record to delete."""
+        """Add a record to delete."""
         self._removed.add(record.id)
         self.change(record, event, facts)
 
     def change(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
-        """A record to update, with all of its changes made."""
+        """Add a record to update, with all of its changes. Raises RuntimeError if it already has an event."""
         if record.id in self._pending:
             raise RuntimeError(f"a second event for {record.entity()} {record.id} in one unit of work")
         self._pending[record.id] = Pending(record, event, facts, values_of(record))
 
     def differs(self, record: Record) -> bool:
-        """Whether the record differs from what is stored."""
+        """Whether the record differs from the stored one."""
         return record.id in self._new or bool(self._locked.differences(record))
 
     async def render(self, record: Record) -> tuple[dict[str, Any], bytes]:
-        """The record as shown, and as JSON: made once for the answer, the event and the audit, when it is final."""
+        """Return the record as it is shown to clients, and the same as JSON. Kept once the record has its event."""
         known = self._rendered.get(record.id)
         if known is None:
             await self._names.learn(type(record), [record.__dict__])
@@ -86,11 +86,15 @@ class Writing:
 
     @property
     def pending_types(self) -> list[str]:
-        """The types of the events that wait for the flush, in order."""
+        """The types of the events that the next flush writes, in order."""
         return [pending.event.type for pending in self._pending.values()]
 
     async def flush(self, cause: Cause, answer: StoredAnswer | None) -> None:
-        """Write everything in one statement; inside the transaction if there is one, else as its own."""
+        """Write everything in one statement, which is its own transaction if none has begun.
+
+        Raises RuntimeError if a record changed without an event or after its event, and 422 ``too-large`` if an event is too
+        large.
+        """
         self._refuse_silent_changes()
         keeps = answer is not None and self._key is not None
         if not self._pending:
