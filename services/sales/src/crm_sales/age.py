@@ -1,4 +1,4 @@
-"""``age`` as a filter on people: completed years, as a range of ``birth_date``."""
+"""The filter ``age`` on people: completed years, translated to a range of ``birth_date``."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ from crm_kit.records.filtering import Virtual
 
 
 def years_before(day: date, years: int) -> date:
-    """The same day ``years`` earlier; 29 February falls on 28 February."""
+    """Return the same day ``years`` earlier. 29 February becomes 28 February."""
     if years >= day.year:
         return date.min
     try:
@@ -27,7 +27,7 @@ def _born(first: date | None, last: date | None) -> Filter:
 
 
 def _of_age(low: int | None, high: int | None, today: date) -> Filter:
-    """Completed years from ``low`` to ``high``: born after the day that would make them a year older."""
+    """Match people of ``low`` to ``high`` completed years, both included."""
     first = None if high is None else years_before(today, high + 1) + timedelta(days=1)
     last = None if low is None else years_before(today, low)
     return _born(first, last)
@@ -65,7 +65,7 @@ def _exactly(ages: Sequence[int], today: date) -> Filter:
 
 
 def _years(age: int) -> int:
-    # Nobody is younger than nought or older than this, and dates end where years do.
+    # Ages outside -1 to OLDEST match nobody, and larger numbers would leave the range of dates.
     return max(-1, min(age, OLDEST))
 
 

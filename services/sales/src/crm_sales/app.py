@@ -1,4 +1,4 @@
-"""Sales as the kit sees it."""
+"""What the kit needs to know about the sales service."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -16,7 +16,7 @@ CUSTOMERS = local_names({"account": (Account, "name"), "contact": (Contact, "ful
 
 
 async def names(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, ReferenceName]:
-    """Customers of deals, and people and teams who shall reach goals: no record refers to both, so it is one statement."""
+    """Name lookups: customers of deals, and owners of goals (users and teams), in one statement."""
     return {**await CUSTOMERS(conn, wanted), **await principal_names(conn, wanted)}
 
 

@@ -1,4 +1,4 @@
-"""Which day it is where the organisation is, for statements that choose among rows by date."""
+"""The organisation's current date in SQL, for statements that select rows by date."""
 
 from datetime import date, datetime
 
@@ -9,7 +9,10 @@ from crm_sales.db import Base
 
 
 def day_at(now: datetime) -> ColumnElement[date]:
-    """The date at an instant, in the organisation's time zone as this database knows it; in UTC until it does."""
+    """SQL for the date at an instant in the organisation's time zone.
+
+    UTC applies until this database knows the zone.
+    """
     organization = Base.metadata.tables["organization_ref"]
     zone = select(organization.c.time_zone).where(organization.c.deleted.is_(False)).limit(1).scalar_subquery()
     return cast(func.timezone(func.coalesce(zone, "UTC"), literal(now, Timestamp())), Date)

@@ -1,5 +1,7 @@
-"""What sales listens to: who is who and in which team, which cases were resolved, and which campaigns there are. Goals are
-made of the first two; leads and deals refer to the last."""
+"""The events that sales consumes: users, teams, cases and campaigns.
+
+Goals count by users, teams and cases. Leads and deals refer to campaigns.
+"""
 
 from crm_contracts.identity import USER
 from crm_contracts.marketing import CAMPAIGN

@@ -1,4 +1,4 @@
-"""How what a person or company left us is kept: telephone numbers as E.164, dates of birth in the past."""
+"""Normal forms of contact details: telephone numbers in E.164, dates of birth in the past."""
 
 from typing import Any
 
@@ -11,7 +11,10 @@ PHONES = ("phone", "mobile_phone")
 
 
 def normal_details(uow: UnitOfWork, values: dict[str, Any]) -> dict[str, Any]:
-    """The values with every phone in E.164; 422 ``invalid-phone``, or ``in-the-future`` for a date of birth to come."""
+    """Return the values with each phone in E.164.
+
+    422 ``invalid-phone``, or ``in-the-future`` for a future date of birth.
+    """
     country = uow.runtime.directory.organization.country
     for field in PHONES:
         if values.get(field) is not None:

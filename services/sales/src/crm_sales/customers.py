@@ -1,4 +1,4 @@
-"""Account, contact and opportunity from what a lead knows: by qualifying it, or later by winning its deal."""
+"""Make account, contact and opportunity from a lead: when it is qualified, or when its deal is won."""
 
 from crm_contracts.sales.account import AccountCreated
 from crm_contracts.sales.choices import EstimatedValueSource, PreferredChannel, Tier
@@ -17,7 +17,7 @@ from crm_sales.sales_stage.model import SalesStage
 
 
 async def make_account(uow: UnitOfWork, lead: Lead, tier: Tier = Tier.PROSPECT) -> Account:
-    """The lead's company as an account."""
+    """Make an account from the lead's company."""
     person = bool(lead.last_name)
     account = Account(
         name=lead.company_name,
@@ -34,7 +34,7 @@ async def make_account(uow: UnitOfWork, lead: Lead, tier: Tier = Tier.PROSPECT) 
 
 
 async def make_contact(uow: UnitOfWork, lead: Lead, account: Account | None, tier: Tier = Tier.PROSPECT) -> Contact:
-    """The lead's person as a contact, of the account if there is one."""
+    """Make a contact from the lead's person, at the account if there is one."""
     contact = Contact(
         number=await uow.number("CON"),
         first_name=lead.first_name,
@@ -61,7 +61,7 @@ async def make_contact(uow: UnitOfWork, lead: Lead, account: Account | None, tie
 async def make_opportunity(
     uow: UnitOfWork, lead: Lead, wanted: QualifiedOpportunity, stage: SalesStage, customer: Account | Contact | None
 ) -> Opportunity:
-    """The deal the lead promises."""
+    """Make the lead's opportunity."""
     deal = Opportunity(
         number=await uow.number("OPP"),
         name=wanted.name or lead.topic,

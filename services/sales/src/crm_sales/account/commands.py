@@ -1,4 +1,4 @@
-"""What can be done with an account."""
+"""Commands on accounts."""
 
 from typing import Any
 from uuid import UUID
@@ -36,7 +36,7 @@ TREE = Tree(Account, "parent_account_id", MAX_ANCESTORS)
 
 
 async def create_account(uow: UnitOfWork, body: AccountCreate, duplicates: OnDuplicates = "allow") -> Account:
-    """A new account, owned by the caller."""
+    """Create an account. The caller owns it."""
     await uow.start(Account)
     account = await make_account(uow, body)
     if duplicates == "report":
@@ -45,7 +45,7 @@ async def create_account(uow: UnitOfWork, body: AccountCreate, duplicates: OnDup
 
 
 async def make_account(uow: UnitOfWork, body: AccountCreate) -> Account:
-    """The account that a body describes, not yet part of anything: for a create and an import."""
+    """Make an account of a body without adding it to the unit of work. Creates and imports share this."""
     account = Account(id=new_id(), **normal_details(uow, {name: plain(value) for name, value in body}))
     require_own_number(account.number, "ACC")
     await _check_references(uow, account, {"parent_account_id", "primary_contact_id"})
@@ -61,7 +61,7 @@ IMPORTER = Importer(Account, AccountCreate, AccountCreated, make_account, duplic
 async def update_account(
     uow: UnitOfWork, account_id: UUID, body: AccountUpdate, duplicates: OnDuplicates = "allow"
 ) -> Account:
-    """Change fields of an active account; a patch that changes nothing is no change."""
+    """Change fields of an active account. A patch that changes no value does nothing."""
     account = await uow.get(Account, account_id, Privilege.WRITE)
     require_status(account, "active")
     known = likeness_of(account)
@@ -78,28 +78,28 @@ async def update_account(
 
 
 async def activate_account(uow: UnitOfWork, account_id: UUID) -> Account:
-    """Make an inactive account usable again."""
+    """Activate an inactive account."""
     account = await uow.get(Account, account_id, Privilege.WRITE)
     account.move("activate")
     return uow.emit(account, AccountActivated)
 
 
 async def deactivate_account(uow: UnitOfWork, account_id: UUID, body: Deactivation) -> Account:
-    """Make the account read-only and closed to new references; what refers to it stays."""
+    """Make the account read-only and refuse new references to it. Existing references stay."""
     account = await uow.get(Account, account_id, Privilege.WRITE)
     account.move("deactivate")
     return uow.emit(account, AccountDeactivated, reason=body.reason)
 
 
 async def assign_account(uow: UnitOfWork, account_id: UUID, body: Assignment) -> Account:
-    """Give the account to another owner."""
+    """Assign the account to another owner."""
     account = await uow.get(Account, account_id, Privilege.ASSIGN)
     await assign(uow, account, body, AccountAssigned)
     return account
 
 
 async def delete_account(uow: UnitOfWork, account_id: UUID) -> None:
-    """Delete an account nothing refers to."""
+    """Delete an account that no record refers to."""
     account = await uow.get(Account, account_id, Privilege.DELETE)
     await MOVER.refuse_target(uow, account)
     await refuse_in_use(uow, account)

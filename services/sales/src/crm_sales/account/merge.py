@@ -17,7 +17,7 @@ from crm_sales.merging.taking import values_taken
 
 
 async def merge_account(uow: UnitOfWork, account_id: UUID, body: AccountMerge) -> Account:
-    """The survivor takes the place of an active account, in the tree of accounts too; gives the survivor."""
+    """Replace an active account by the survivor, also in the account hierarchy. Return the survivor."""
     loser, survivor = await both(uow, Account, account_id, body.into)
     fillable = get_args(AccountMergeField) if body.fill_empty else ()
     values = values_taken(loser, survivor, body.fields, fillable, Account.money_fields)

@@ -1,4 +1,4 @@
-"""The account as a row."""
+"""The table of accounts."""
 
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ from crm_sales.db import Base
 
 
 class Account(Mergeable, Base):
-    """A company we deal with."""
+    """A company that we deal with."""
 
     __tablename__ = "account"
     record_model: ClassVar[type[BaseModel]] = AccountRecord
@@ -66,7 +66,7 @@ class Account(Mergeable, Base):
         Index(None, "name", "id"),
         Index(None, "tier", "id"),
         *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id", "survivor_id"),
-        # Without the list of what is yet to be indexed: every search for duplicates would read through it.
+        # Without fastupdate: each search for duplicates would have to scan the pending list.
         Index(
             "ix_account_likeness",
             text("lower(name) gin_trgm_ops"),

@@ -1,4 +1,4 @@
-"""What can be done with a competitor."""
+"""Commands on competitors."""
 
 from uuid import UUID
 
@@ -20,14 +20,14 @@ from crm_sales.competitor.schemas import CompetitorCreate, CompetitorUpdate
 
 
 async def create_competitor(uow: UnitOfWork, body: CompetitorCreate) -> Competitor:
-    """A new competitor, owned by the caller."""
+    """Create a competitor. The caller owns it."""
     await uow.start(Competitor)
     await check_references(uow, Competitor, dict(body))
     return uow.add(Competitor(**dict(body)), CompetitorCreated)
 
 
 async def update_competitor(uow: UnitOfWork, competitor_id: UUID, body: CompetitorUpdate) -> Competitor:
-    """Change fields of an active competitor; a patch that changes nothing is no change."""
+    """Change fields of an active competitor. A patch that changes no value does nothing."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
     require_status(competitor, "active")
     values = body.onto(competitor)
@@ -37,28 +37,28 @@ async def update_competitor(uow: UnitOfWork, competitor_id: UUID, body: Competit
 
 
 async def activate_competitor(uow: UnitOfWork, competitor_id: UUID) -> Competitor:
-    """Make an inactive competitor one that deals may name again."""
+    """Activate an inactive competitor. Deals can name it again."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
     competitor.move("activate")
     return uow.emit(competitor, CompetitorActivated)
 
 
 async def deactivate_competitor(uow: UnitOfWork, competitor_id: UUID, body: Deactivation) -> Competitor:
-    """Make the competitor read-only and closed to new references; what refers to it stays."""
+    """Make the competitor read-only and refuse new references to it. Existing references stay."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.WRITE)
     competitor.move("deactivate")
     return uow.emit(competitor, CompetitorDeactivated, reason=body.reason)
 
 
 async def assign_competitor(uow: UnitOfWork, competitor_id: UUID, body: Assignment) -> Competitor:
-    """Give the competitor to another owner."""
+    """Assign the competitor to another owner."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.ASSIGN)
     await assign(uow, competitor, body, CompetitorAssigned)
     return competitor
 
 
 async def delete_competitor(uow: UnitOfWork, competitor_id: UUID) -> None:
-    """Delete a competitor nothing refers to."""
+    """Delete a competitor that no record refers to."""
     competitor = await uow.get(Competitor, competitor_id, Privilege.DELETE)
     await refuse_in_use(uow, competitor)
     uow.remove(competitor, CompetitorDeleted)

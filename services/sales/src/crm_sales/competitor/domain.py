@@ -8,6 +8,9 @@ LIFECYCLE = ACTIVE_INACTIVE
 
 
 def win_rate(won: int, lost: int) -> Decimal | None:
-    """How many percent of the deals decided between a competitor and us we won, two decimals, half up; None without any."""
+    """Return the percentage of decided deals that we won, with two decimals, rounded half up.
+
+    None without decided deals.
+    """
     decided = won + lost
     return (Decimal(100 * won) / decided).quantize(Decimal("0.01"), ROUND_HALF_UP) if decided else None

@@ -1,4 +1,4 @@
-"""How a competitor does against us: sums over deals, made anew each time they are asked for."""
+"""The figures of a competitor: sums over deals, computed on each request."""
 
 from typing import Any
 
@@ -13,11 +13,14 @@ from crm_sales.opportunity.model import Opportunity
 
 
 async def figures_of(uow: UnitOfWork, competitor: Competitor) -> dict[str, Any]:
-    """The figures of a competitor over the deals that the caller may read, in one statement; 403 for who may read none."""
+    """Return the figures over the deals that the caller may read, in one statement.
+
+    403 without read access to deals.
+    """
     uow.principal.require(Opportunity.entity(), Privilege.READ)
     deal = Opportunity.__table__.c
     won = deal.status == "won"
-    # A deal may name several competitors, and is lost to one of them or to none.
+    # A deal can name several competitors. It is lost to one of them or to none.
     lost_to_it = and_(deal.status == "lost", deal.closes[-1]["competitor_id"].astext == str(competitor.id))
     counted = (
         select(

@@ -1,4 +1,4 @@
-"""The competitor as a row."""
+"""The table of competitors."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -16,7 +16,7 @@ from crm_sales.db import Base
 
 
 class Competitor(OwnedRecord, Stateful, Base):
-    """A company that is after the same deals."""
+    """A company that competes with us for deals."""
 
     __tablename__ = "competitor"
     record_model: ClassVar[type[BaseModel]] = CompetitorRecord

@@ -1,4 +1,4 @@
-"""What can be done with a contact."""
+"""Commands on contacts."""
 
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from crm_sales.merging.moving import MOVER
 
 
 async def create_contact(uow: UnitOfWork, body: ContactCreate, duplicates: OnDuplicates = "allow") -> Contact:
-    """A new contact, owned by the caller."""
+    """Create a contact. The caller owns it."""
     await uow.start(Contact)
     contact = await make_contact(uow, body)
     if duplicates == "report":
@@ -38,7 +38,7 @@ async def create_contact(uow: UnitOfWork, body: ContactCreate, duplicates: OnDup
 
 
 async def make_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
-    """The contact that a body describes, not yet part of anything: for a create and an import."""
+    """Make a contact of a body without adding it to the unit of work. Creates and imports share this."""
     values = normal_details(uow, {name: plain(value) for name, value in body})
     await check_references(uow, Contact, values)
     return Contact(number=await uow.number("CON"), full_name=full_name(body.first_name, body.last_name), **values)
@@ -50,7 +50,7 @@ IMPORTER = Importer(Contact, ContactCreate, ContactCreated, make_contact, duplic
 async def update_contact(
     uow: UnitOfWork, contact_id: UUID, body: ContactUpdate, duplicates: OnDuplicates = "allow"
 ) -> Contact:
-    """Change fields of an active contact; a patch that changes nothing is no change."""
+    """Change fields of an active contact. A patch that changes no value does nothing."""
     contact = await uow.get(Contact, contact_id, Privilege.WRITE)
     require_status(contact, "active")
     known = likeness_of(contact)
@@ -64,28 +64,28 @@ async def update_contact(
 
 
 async def activate_contact(uow: UnitOfWork, contact_id: UUID) -> Contact:
-    """Make an inactive contact usable again."""
+    """Activate an inactive contact."""
     contact = await uow.get(Contact, contact_id, Privilege.WRITE)
     contact.move("activate")
     return uow.emit(contact, ContactActivated)
 
 
 async def deactivate_contact(uow: UnitOfWork, contact_id: UUID, body: Deactivation) -> Contact:
-    """Make the contact read-only and closed to new references; what refers to it stays."""
+    """Make the contact read-only and refuse new references to it. Existing references stay."""
     contact = await uow.get(Contact, contact_id, Privilege.WRITE)
     contact.move("deactivate")
     return uow.emit(contact, ContactDeactivated, reason=body.reason)
 
 
 async def assign_contact(uow: UnitOfWork, contact_id: UUID, body: Assignment) -> Contact:
-    """Give the contact to another owner."""
+    """Assign the contact to another owner."""
     contact = await uow.get(Contact, contact_id, Privilege.ASSIGN)
     await assign(uow, contact, body, ContactAssigned)
     return contact
 
 
 async def delete_contact(uow: UnitOfWork, contact_id: UUID) -> None:
-    """Delete a contact nothing refers to."""
+    """Delete a contact that no record refers to."""
     contact = await uow.get(Contact, contact_id, Privilege.DELETE)
     await MOVER.refuse_target(uow, contact)
     await refuse_in_use(uow, contact)

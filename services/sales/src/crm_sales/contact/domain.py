@@ -1,4 +1,4 @@
-"""Contacts: the state machine and how a name is put together."""
+"""Contacts: the state machine and the full name."""
 
 from crm_kit.lifecycle import ACTIVE_INACTIVE
 
@@ -6,5 +6,5 @@ LIFECYCLE = ACTIVE_INACTIVE
 
 
 def full_name(first_name: str | None, last_name: str | None) -> str:
-    """First and last name as one text."""
+    """Join first and last name."""
     return " ".join(part for part in (first_name, last_name) if part)

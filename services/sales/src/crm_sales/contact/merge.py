@@ -16,7 +16,7 @@ from crm_sales.merging.taking import values_taken
 
 
 async def merge_contact(uow: UnitOfWork, contact_id: UUID, body: ContactMerge) -> Contact:
-    """The survivor takes the place of an active contact; gives the survivor."""
+    """Replace an active contact by the survivor. Return the survivor."""
     loser, survivor = await both(uow, Contact, contact_id, body.into)
     fillable = get_args(ContactMergeField) if body.fill_empty else ()
     apply(survivor, values_taken(loser, survivor, body.fields, fillable))

@@ -1,4 +1,4 @@
-"""The contact as a row."""
+"""The table of contacts."""
 
 from datetime import date
 from typing import Any, ClassVar
@@ -25,14 +25,14 @@ from crm_sales.db import Base
 
 
 class Contact(Mergeable, Base):
-    """A person we deal with."""
+    """A person that we deal with."""
 
     __tablename__ = "contact"
     record_model: ClassVar[type[BaseModel]] = ContactRecord
     lifecycle = LIFECYCLE
     merges_from = frozenset({"active"})
     survives_in = frozenset({"active"})
-    # A problem is no place for the name of a person.
+    # Problem documents never contain the name of a person.
     called = "number"
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
@@ -70,7 +70,7 @@ class Contact(Mergeable, Base):
         Index(None, "tier", "id"),
         *sorted_indexes("contact", "first_name"),
         *reference_indexes("contact", "account_id", "email", "phone", "mobile_phone"),
-        # Without the list of what is yet to be indexed: every search for duplicates would read through it.
+        # Without fastupdate: each search for duplicates would have to scan the pending list.
         Index(
             "ix_contact_likeness",
             text("lower(full_name) gin_trgm_ops"),

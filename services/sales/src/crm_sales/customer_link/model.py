@@ -12,8 +12,11 @@ from crm_kit.store.refers import reference, refers
 
 
 class BelongsToCustomer:
-    """``customer_type`` and ``customer_id``, and beside them two columns that the database keeps, so that its foreign
-    keys guard a reference of two possible types."""
+    """The columns ``customer_type`` and ``customer_id``.
+
+    The database computes two more columns from them. Their foreign keys guard the reference, which can name an account
+    or a contact.
+    """
 
     @declared_attr
     @classmethod
@@ -35,11 +38,11 @@ class BelongsToCustomer:
         return reference("contact", kept)
 
     def belong_to(self, customer: Record | None) -> None:
-        """Be about this account or contact, or about nobody yet."""
+        """Set the customer, or clear it with None."""
         self.customer_type = CustomerType(customer.entity()) if customer else None
         self.customer_id = customer.id if customer else None
 
 
 def customer_indexes(table: str) -> list[Index]:
-    """What the table needs to be found by customer, and its customers to be found in use."""
+    """Return the indexes for finding records by customer, and for finding whether a customer is in use."""
     return reference_indexes(table, "customer_account_id", "customer_contact_id", "customer_id")

@@ -1,4 +1,4 @@
-"""Who a record may belong to: accounts and contacts."""
+"""References to customers: accounts and contacts."""
 
 from crm_kit.store.presenter import ReferenceName
 from crm_kit.work.uow import UnitOfWork
@@ -13,7 +13,7 @@ CUSTOMERS: dict[str, type[Account] | type[Contact]] = {"account": Account, "cont
 async def set_customer(
     uow: UnitOfWork, record: BelongsToCustomer, wanted: CustomerInput | None
 ) -> Account | Contact | None:
-    """Make the record belong to somebody else, active and readable, or to nobody; the new customer, if there is one."""
+    """Set or clear the customer. A new customer must be active and readable to the caller; it is returned."""
     if wanted is None:
         record.belong_to(None)
     elif (wanted.type, wanted.id) != (record.customer_type, record.customer_id):
@@ -25,7 +25,7 @@ async def set_customer(
 
 
 def know_name(uow: UnitOfWork, customer: Account | Contact | None) -> None:
-    """Spare the unit of work the look-up of a name that is in hand, or not in the database yet."""
+    """Give the name to the unit of work. This saves a lookup, and a new customer is not in the database yet."""
     match customer:
         case Account():
             uow.names[customer.id] = ReferenceName(

@@ -1,4 +1,4 @@
-"""Whether a document that becomes binding has somebody it binds."""
+"""The check that a binding document has a customer."""
 
 from sqlalchemy import select
 
@@ -11,8 +11,10 @@ from crm_sales.settings.model import SalesSettings
 
 
 async def require_customer(uow: UnitOfWork, document: SalesDocument, message: str) -> None:
-    """422 ``customer-required`` for a document that belongs to nobody, unless winning its deal will make somebody: a person may
-    buy before there is an account or contact, as a bank's applicants do."""
+    """Raise 422 ``customer-required`` for a document without customer, unless winning its deal will make the customer.
+
+    A person can buy before there is an account or contact: a bank's applicants do.
+    """
     if document.customer_id is not None:
         return
     coming = select(Opportunity.id).where(

@@ -1,4 +1,4 @@
-"""What a patch changes of every document with lines, before the document is priced."""
+"""Apply a patch to a document with lines, before the document is priced."""
 
 from collections.abc import Callable
 
@@ -18,8 +18,10 @@ async def edit(
     deal: Opportunity | None,
     require_fit: Callable[[Opportunity], None],
 ) -> set[str]:
-    """Set what was sent, all but the lines, and tell which fields have other values now. ``deal`` is the one that the patch
-    names; one that is new to the document has to fit."""
+    """Set the patched fields except the lines. Return the names of the fields that have new values.
+
+    ``deal`` is the deal that the patch names. ``require_fit`` checks it if it is new to the document.
+    """
     values = patch.onto(document)
     values.pop("lines", None)
     if "customer" in values:

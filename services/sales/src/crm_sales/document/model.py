@@ -1,4 +1,4 @@
-"""The columns that quotes, orders and invoices have in common, beside lines and totals."""
+"""The columns that quotes, orders and invoices share, except lines and totals."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from crm_sales.pricing.model import PricedDocument
 
 
 class SalesDocument(OwnedRecord, Stateful, PricedDocument, BelongsToCustomer):
-    """Something with lines that a customer gets: what it is called, of which deal it is, where it goes."""
+    """A document with lines for a customer: its name, its deal and its addresses."""
 
     name: Mapped[str] = mapped_column(String(200))
     campaign_id: Mapped[UUID | None] = mapped_column(info=refers("campaign"))
@@ -36,7 +36,8 @@ class SalesDocument(OwnedRecord, Stateful, PricedDocument, BelongsToCustomer):
 
 
 def document_indexes(table: str) -> list[Index]:
-    """What the table needs to find documents by what they refer to, and what they refer to to be found in use."""
+    """Return the indexes for finding documents by their references, and for finding whether a referenced record is in
+    use."""
     return [
         *customer_indexes(table),
         *reference_indexes(table, "opportunity_id", "campaign_id", "price_list_id"),

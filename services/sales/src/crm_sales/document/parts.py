@@ -1,4 +1,4 @@
-"""Which part of a document's lines is delivered, billed or credited."""
+"""The part of a document's lines that is delivered, billed or credited."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -21,13 +21,15 @@ async def take_part(
     wanted: Sequence[LineQuantity] | None,
     why: str,
 ) -> dict[UUID, Decimal]:
-    """The quantities of a locked document that are asked for, or all that is left. 422 as ``take``, and ``too-many-decimals``
-    for a part of a unit that its product is not sold in."""
+    """Return the requested quantities of a locked document, or everything that is left.
+
+    422 as in ``take``, and ``too-many-decimals`` for a fraction in which the product is not sold.
+    """
     taken = take(left, wanted, why)
     if wanted is None:
         return taken
     lines = {line.id: line for line in document.priced_lines}
-    # A quantity as fine as its line's was allowed then; only a finer one is worth a look at the product.
+    # A quantity with as many decimals as its line's was checked before. Only a finer one needs the product.
     finer = {
         position: product_id
         for position, wish in enumerate(wanted)

@@ -1,4 +1,4 @@
-"""What the lines of a quote, order or invoice cost, and what the document costs with them."""
+"""Prices of the lines of a quote, order or invoice, and the totals of the document."""
 
 from collections.abc import Sequence, Set
 
@@ -10,12 +10,15 @@ from crm_sales.pricing.lines import as_inputs, currency_of, price_lines, price_l
 from crm_sales.pricing.schemas import LineInput
 
 HEADER = frozenset({"discount_percent", "discount_amount", "freight"})
-"""Fields beside the lines that decide what a document costs."""
+"""Fields other than the lines that affect the price of the document."""
 
 
 async def price_new(uow: UnitOfWork, document: SalesDocument, body: DocumentFields, currency: str | None) -> None:
-    """Price a new document. It is in the currency that is named, else its price list's, else that of the first amount in the
-    body, else the base currency; for good."""
+    """Price a new document.
+
+    Its currency is the one that is named, else that of its price list, else that of the first amount in the body, else
+    the base currency. The currency never changes afterwards.
+    """
     price_list = await price_list_of(uow, body.price_list_id)
     otherwise = price_list.currency if price_list else currency_of(body.lines, body.discount_amount, body.freight)
     document.currency = currency or otherwise or uow.runtime.directory.organization.base_currency
@@ -26,8 +29,10 @@ async def price_new(uow: UnitOfWork, document: SalesDocument, body: DocumentFiel
 
 
 async def price_changes(uow: UnitOfWork, document: SalesDocument, body: DocumentFields, changed: Set[str]) -> None:
-    """Price a document of which these fields have been given other values: at today's prices when lines or price list are
-    among them, else the lines as they are."""
+    """Price a document after changes to these fields.
+
+    Today's prices apply if lines or price list changed. Otherwise the lines keep their prices.
+    """
     if changed & {"lines", "price_list_id"}:
         await price_today(uow, document, body.lines if "lines" in changed else None)
     elif changed & HEADER:
@@ -36,7 +41,7 @@ async def price_changes(uow: UnitOfWork, document: SalesDocument, body: Document
 
 
 async def price_today(uow: UnitOfWork, document: SalesDocument, wanted: Sequence[LineInput] | None = None) -> None:
-    """Price these lines, or those that the document has, at today's prices; what a person gave stays."""
+    """Price these lines, or the document's own, at today's prices. Prices that a person set stay."""
     price_list = await price_list_of(uow, document.price_list_id)
     require_currency_of(price_list, document.currency, "/price_list_id")
     before = document.priced_lines
@@ -52,5 +57,5 @@ async def price_today(uow: UnitOfWork, document: SalesDocument, wanted: Sequence
 
 
 async def pin(uow: UnitOfWork, document: SalesDocument) -> None:
-    """Say every amount in base currency, too."""
+    """Set the amounts in base currency."""
     await pin_amounts(uow, document, document.money_fields, currency_at="/currency")

@@ -1,7 +1,7 @@
-"""What a quote, order or invoice refers to: its deal, its customer, and the addresses that it takes from there.
+"""The references of a quote, order or invoice: its deal, its customer, and the addresses copied from the customer.
 
-Lock order: lead, deal, account and contact, quote, order, invoice, product. Whoever makes a document of a deal holds the
-deal, so winning it at the same moment finds the document, or is found by it.
+Lock order: lead, deal, account and contact, quote, order, invoice, product. A command that makes a document of a deal
+locks the deal. A concurrent win of the deal therefore either finds the document or is seen by the command.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ from crm_sales.projections.campaign_ref import refer_to_campaign
 
 
 async def deal_of(uow: UnitOfWork, opportunity_id: UUID, pointer: str = "/opportunity_id") -> Opportunity:
-    """The deal of a new reference, locked: readable, or 422 with the pointer."""
+    """Load and lock the deal for a new reference. 422 with the pointer if it does not exist or is not readable."""
     try:
         deal = await uow.load(Opportunity, opportunity_id)
     except NotFound:
@@ -32,19 +32,19 @@ async def deal_of(uow: UnitOfWork, opportunity_id: UUID, pointer: str = "/opport
 
 
 async def new_deal_of(uow: UnitOfWork, patch: Patch) -> Opportunity | None:
-    """The deal that a patch names, locked; None where it names none."""
+    """Load and lock the deal that a patch names. None if it names none."""
     named: UUID | None = patch.get("opportunity_id")
     return None if named is None else await deal_of(uow, named)
 
 
 def require_open(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
-    """Nobody is offered anything new in a deal that is closed."""
+    """Refuse a closed deal: nothing new can be offered in it. 422 ``inactive-reference``."""
     if deal.status != "open":
         raise InvalidValue(pointer, "inactive-reference", f"The deal is {deal.status}. Reopen it first.")
 
 
 def require_not_lost(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
-    """Nothing new is sold in a deal that was lost; what is sold in one that was won is delivered and billed."""
+    """Refuse a lost deal: nothing new can be sold in it. A won deal can still be delivered and billed."""
     if deal.status == "lost":
         raise InvalidValue(pointer, "inactive-reference", "The deal is lost. Reopen it first.")
 
@@ -56,7 +56,7 @@ async def take_over(
     customer: CustomerInput | None,
     given: Collection[str],
 ) -> None:
-    """Make a new document part of its deal and of its customer: what is not ``given`` comes from there."""
+    """Link a new document to its deal and customer, and copy the fields that are not ``given`` from them."""
     found: Account | Contact | None = None
     if "customer" in given:
         found = await set_customer(uow, document, customer)
@@ -65,8 +65,9 @@ async def take_over(
         try:
             found = await uow.read(CUSTOMERS[deal.customer_type], deal.customer_id)
         except (NotFound, Forbidden, Merged):
-            # The addresses are for those who may read the customer; to all others the document shows it as hidden.
-            # One that was merged a moment ago moves to its survivor in the document, as in the deal.
+            # Only callers who may read the customer get the addresses. To others the document shows the customer as
+            # hidden. If the customer was merged a moment ago, the move to the survivor also updates the document, as it
+            # does the deal.
             found = None
         know_name(uow, found)
     if "campaign_id" in given:

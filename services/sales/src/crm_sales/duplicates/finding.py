@@ -1,7 +1,8 @@
-"""The rules of likeness as SQL: whole lists of somebodies against what is stored, in one statement.
+"""The matching rules for duplicates in SQL: one statement compares a whole list with the stored records.
 
-Equal e-mail addresses, whatever their case; a telephone number that both have, whichever of the two it is; names with a
-trigram similarity (pg_trgm) of 0.6, which a migration made this database's threshold.
+A record matches by an equal e-mail address, ignoring case; by an equal telephone number in either of the two phone
+fields; or by a name with a trigram similarity (pg_trgm) of at least 0.6. A migration set that threshold for the
+database.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,12 +25,12 @@ Reason = Literal["email", "phone", "name"]
 FIELDS: tuple[Field, ...] = ("email", "phone", "mobile_phone", "name")
 
 Wanted = tuple[int, Likeness]
-"""Whom to look for, under a number by which matches tell who was meant."""
+"""A number and the likeness to look for. Matches refer to it by the number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to look. ``similar`` is the condition on names, which an index must serve; ``only`` leaves rows out."""
+    """A table to search. ``similar`` is the condition on names; an index must serve it. ``only`` excludes rows."""
 
     table: str
     name: str
@@ -39,15 +40,16 @@ class Target:
     only: str = "true"
 
 
-# No trigram index of its own: a lead's name is a piece of its search_text, so the index of that finds every row whose name
-# is similar, and more. A piece's similarity to the whole is at least that of the names (word_similarity in pg_trgm's manual).
+# Leads have no trigram index of their own. A lead's name is part of its search_text, so that index finds every row with
+# a similar name, and more. The similarity of a part to the whole is at least that of the names (word_similarity in the
+# manual of pg_trgm).
 LEADS = Target(
     table="lead",
     name="case when t.last_name is null then t.company_name else concat_ws(' ', t.first_name, t.last_name) end",
     similar="p.name <% t.search_text and (t.last_name is not null) = p.person and lower({name}) % p.name",
     mobile="t.mobile_phone",
     company="t.company_name",
-    # What a qualified lead became is compared instead.
+    # Qualified leads are excluded: the records made from them are compared instead.
     only="t.status <> 'qualified'",
 )
 LEADS_OF_THE_KIND = Target(
@@ -66,7 +68,7 @@ OF_THE_SAME_ENTITY: dict[type[Somebody], Target] = {Lead: LEADS, Contact: CONTAC
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A record that is likely the one that was looked for, and why."""
+    """A stored record that is likely the wanted one, and the fields that match."""
 
     wanted: int
     type: str
@@ -81,18 +83,22 @@ class Match:
     owner_id: UUID
     business_unit_id: UUID
     fields: tuple[Field, ...]
-    """Those of whom was looked for that match."""
+    """The fields of the wanted record that match."""
     similarity: float | None
-    """Of the names, 0 to 1; null when they are not similar."""
+    """Similarity of the names, 0 to 1; null if they are not similar."""
 
     @property
     def reasons(self) -> list[Reason]:
-        """``email``, ``phone``, ``name``: a telephone number is one reason, whichever of the two it is."""
+        """Return ``email``, ``phone`` and ``name`` as they apply.
+
+        Both telephone numbers count as the one reason ``phone``.
+        """
         return list(dict.fromkeys("phone" if field == "mobile_phone" else field for field in self.fields))
 
 
 def targets_of(record: Somebody, likeness: Likeness) -> list[Target]:
-    """Where a record may be known already: among its own kind of record, and among what it may become or has been."""
+    """Return where the record may already exist: among records of its kind, and among those it may become or was made
+    from."""
     match record:
         case Contact():
             return [CONTACTS, LEADS_OF_THE_KIND]
@@ -102,7 +108,7 @@ def targets_of(record: Somebody, likeness: Likeness) -> list[Target]:
 
 
 def searches_for(records: Iterable[Somebody]) -> list[tuple[Target, list[Wanted]]]:
-    """Where to look for records, each under its position."""
+    """Return the searches for these records. Each record's number is its position."""
     searches: dict[Target, list[Wanted]] = {}
     for position, record in enumerate(records):
         likeness = likeness_of(record)
@@ -128,13 +134,14 @@ WANTED = """(
         w (n, id, email, phone, mobile, name, person, at)
 )"""
 
-# Of arrays the planner looks at the length, each time anew, and that takes longer than the search for one.
+# A single record is not passed as arrays: the planner would inspect their length each time, which takes longer than the
+# search itself.
 ONE_WANTED = """(
     select {n} as n, {id} as id, lower({email}) as email, {phone} as phone, {mobile} as mobile, lower({name}) as name,
         {person} as person, {at} as at
 )"""
 
-# Each rule has its index; the planner combines them.
+# Each rule has its index. The planner combines them.
 SEARCH = """
 select p.n as wanted, t.* from {wanted} p cross join lateral (
     select '{table}' as type, t.id, t.number, {name} as name, {company} as company_name, t.email, t.phone,
@@ -149,7 +156,8 @@ select p.n as wanted, t.* from {wanted} p cross join lateral (
 ) t
 """
 
-# Names apart: of a common one only so many are compared, and none of them in the place of an equal address or number.
+# Names are searched separately. Of a common name only ``most`` rows are compared, and they never displace a row with an
+# equal address or number.
 CANDIDATES = """(
     (select t.* from {table} t where {equal} and {rest} {most})
     union all
@@ -177,11 +185,11 @@ async def find(
     parameters: Parameters | None = None,
     candidates: int | None = None,
 ) -> list[Match]:
-    """For everybody looked for, at most ``limit`` records of each target, the likeliest first: one statement.
+    """Find at most ``limit`` records of each target for each wanted record, likeliest first, in one statement.
 
-    ``more`` narrows what is found, as SQL over ``t`` (found) and ``p`` (looked for), with ``parameters``. With
-    ``candidates``, no more than so many are compared of those who are alike by address or number, and of those by name:
-    whether there is one is then certain, which name is the likeliest is not.
+    ``more`` adds an SQL condition over ``t`` (found) and ``p`` (wanted) with ``parameters``. ``candidates`` limits how
+    many rows are compared by address or number, and how many by name. With it, whether there is a match remains exact,
+    but the likeliest name may be missed.
     """
     values = parameters or Parameters()
     most = "" if candidates is None else f"limit {candidates}"
@@ -195,7 +203,7 @@ async def find(
 
 
 async def find_among(conn: AsyncConnection, wanted: Sequence[Wanted]) -> list[tuple[int, int, tuple[Field, ...]]]:
-    """Who of these is likely the same as an earlier one: (number, the earlier one's number, fields that match)."""
+    """Find wanted records that match an earlier one: (number, the earlier one's number, fields that match)."""
     values = Parameters()
     rows = await fetch(conn, AMONG.format(wanted=_wanted(wanted, values)), values.values)
     return [(row[0], row[1], _fields(row[2:])) for row in rows]

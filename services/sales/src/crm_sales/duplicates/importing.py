@@ -1,4 +1,4 @@
-"""Duplicates among the rows of an import: the rules of a create, for a chunk of rows at once."""
+"""Duplicates among the rows of an import. A chunk of rows is checked at once by the rules of a create."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,15 +13,16 @@ from crm_sales.duplicates.likeness import Likeness, Somebody, likeness_of
 from crm_sales.lead.model import Lead
 
 CANDIDATES = 50
-"""Stored records that a row is compared with: a file of one name over and over would meet all of them with each row."""
+"""Stored records that one row is compared with. Without it, a file that repeats a name would compare every row with all
+of them."""
 
 
 async def duplicates_of_rows(uow: UnitOfWork, records: Sequence[OwnedRecord]) -> list[Duplicate]:
-    """Which of a chunk's rows are likely known already, or are like an earlier row: two statements for all of them."""
+    """Find the rows of a chunk that likely exist already or that match an earlier row, in two statements."""
     somebodies = [record for record in records if isinstance(record, Lead | Contact | Account)]
     conn = await uow.connection()
-    # Each rule has its index, and a plan that reads whole tables because they were empty when a file's first chunk came
-    # would be kept while the file fills them.
+    # Each rule has its index. Without this, a plan that scans the tables, made while they were empty for a file's first
+    # chunk, would be kept while the import fills them.
     await conn.exec_driver_sql("set local enable_seqscan = off")
     searches, alike = _searches_for(somebodies)
     known = await find(conn, searches, limit=1, candidates=CANDIDATES)
@@ -39,9 +40,9 @@ async def duplicates_of_rows(uow: UnitOfWork, records: Sequence[OwnedRecord]) ->
 def _searches_for(
     records: Sequence[Somebody],
 ) -> tuple[list[tuple[Target, list[Wanted]]], list[list[int]]]:
-    """Where to look for whom, and for each who is looked for the positions of the rows that are like that.
+    """Return the searches, and for each number the positions of the rows that it stands for.
 
-    Names are looked for once each and apart from what is unique to a row, because they are what takes long.
+    Each name is searched once, separately from addresses and numbers, because names take the most time.
     """
     searches: dict[Target, list[Wanted]] = {}
     numbers: dict[tuple[Target, Likeness], int] = {}
@@ -62,7 +63,7 @@ def _searches_for(
 
 
 def _field(record: Somebody, fields: Sequence[Field]) -> str:
-    """The field of the row that tells, by which its column in the file is found."""
+    """Return the row's field to report; the import finds the file's column by it."""
     if fields[0] != "name":
         return fields[0]
     match record:

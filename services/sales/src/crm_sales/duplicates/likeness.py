@@ -1,7 +1,8 @@
-"""What of a lead, contact or account is compared with others, the same for every way duplicates are looked for.
+"""The details of leads, contacts and accounts that the search for duplicates compares.
 
-A contact is a person and an account a company; a lead is a person where it has a last name, else a company. A person's
-name is compared with persons' names and a company's with companies' names: many leads work at one company.
+A contact is a person and an account is a company. A lead is a person if it has a last name, else a company. Names of
+persons are compared with names of persons, and names of companies with names of companies, because many leads work at
+one company.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ Kind = Literal["person", "company"]
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Who somebody is: a name, an e-mail address, telephone numbers in E.164. What is not known matches nothing."""
+    """The details of a person or company: name, e-mail address, telephone numbers in E.164.
+
+    Empty details match nothing.
+    """
 
     kind: Kind
     name: str | None = None
@@ -28,17 +32,17 @@ class Likeness:
     phone: str | None = None
     mobile_phone: str | None = None
     id: UUID | None = None
-    """Of a record that exists: it is no duplicate of itself."""
+    """The id of an existing record, which is not a duplicate of itself."""
     created_at: datetime | None = None
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is known that could be compared."""
+        """Whether there is no detail to compare."""
         return not (self.name or self.email or self.phone or self.mobile_phone)
 
 
 def likeness_of(record: Somebody) -> Likeness:
-    """What is compared of a record, one that exists or one about to be made."""
+    """Return the details of an existing or new record."""
     return Likeness(
         kind_of(record),
         display_name(record),
@@ -58,7 +62,7 @@ def kind_of(record: Somebody) -> Kind:
 
 
 def display_name(record: Somebody) -> str | None:
-    """The name of the person or company that a record is about."""
+    """Return the name of the person or company that a record describes."""
     match record:
         case Account():
             return record.name
@@ -68,17 +72,23 @@ def display_name(record: Somebody) -> str | None:
 
 
 def is_compared(record: Somebody) -> bool:
-    """Whether an existing record counts: what a qualified lead became is compared instead of it."""
+    """Whether an existing record is compared.
+
+    A qualified lead is not: the records made from it are compared instead.
+    """
     return record.status != "qualified"
 
 
 def person_of(lead: Lead) -> Likeness:
-    """What a lead knows of its person, the contact to be."""
+    """Return the details of the contact that the lead would become."""
     return Likeness("person", full_name(lead.first_name, lead.last_name), lead.email, lead.phone, lead.mobile_phone)
 
 
 def company_of(lead: Lead) -> Likeness:
-    """What a lead knows of its company, the account to be. E-mail and phones are the person's where there is one."""
+    """Return the details of the account that the lead would become.
+
+    E-mail and phones belong to the person if there is one.
+    """
     if lead.last_name:
         return Likeness("company", lead.company_name)
     return Likeness("company", lead.company_name, lead.email, lead.phone, lead.mobile_phone)

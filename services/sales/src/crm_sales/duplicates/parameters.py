@@ -1,4 +1,4 @@
-"""What a request may say of duplicates."""
+"""Request parameters about duplicates."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Telling of likely duplicates before something is made or changed; what the caller may not read only as hidden."""
+"""Refuse writes that would likely make a duplicate. Records that the caller may not read are shown as hidden."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,16 +16,16 @@ WORDS: dict[Reason, str] = {
     "name": "a similar name",
 }
 NAMED = 3
-"""Records that the sentence names; the list has the others."""
+"""Number of records that the message names. The list contains the others."""
 
 
 async def refuse_duplicates_of(uow: UnitOfWork, record: Somebody) -> None:
-    """409 ``possible-duplicates`` when a record about to be written is likely known already: one statement."""
+    """Raise 409 ``possible-duplicates`` if the record to write likely exists already. One statement."""
     await _refuse(uow, searches_for([record]), "Use one of them", "send duplicates=allow")
 
 
 async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contact: Likeness | None) -> None:
-    """409 ``possible-duplicates`` when a customer about to be made of a lead is likely an account or contact already."""
+    """Raise 409 ``possible-duplicates`` if a customer to be made of a lead likely exists as an account or contact."""
     asked = ((ACCOUNTS, account), (CONTACTS, contact))
     searches: list[tuple[Target, list[Wanted]]]
     searches = [(target, [(0, likeness)]) for target, likeness in asked if likeness is not None]
@@ -42,7 +42,7 @@ async def _refuse(uow: UnitOfWork, searches: Sequence[tuple[Target, Sequence[Wan
 
 
 def _sentence(uow: UnitOfWork, known: Known, use: str, go_on: str) -> str:
-    """What was found, as far as the caller may read it, and what to do about it."""
+    """Return a message that names the matches that the caller may read, and says what to do next."""
     shown = [match for match in known.matches if readable(uow, match)]
     named = [
         f"{match.type} {match.number or match.id} ({_and([WORDS[reason] for reason in match.reasons])})"
@@ -70,7 +70,7 @@ def _and(words: Sequence[str]) -> str:
 def _named(uow: UnitOfWork, match: Match) -> dict[str, Any]:
     if not readable(uow, match):
         return {"hidden": True}
-    # A person is shown by number: a problem document is no place for somebody's name.
+    # A person is shown by number: problem documents never contain the name of a person.
     name = match.name if match.type == "account" else match.number
     told = {"type": match.type, "id": match.id, "name": name, "reasons": match.reasons}
     return told if match.similarity is None else {**told, "similarity": match.similarity}

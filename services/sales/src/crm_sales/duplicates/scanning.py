@@ -1,8 +1,8 @@
-"""Looking through what exists for likely duplicates: a stretch of records per request, however many there are.
+"""Scan the existing records for likely duplicates, a few records per request.
 
-Every request looks through a few records the caller may read, oldest first, and finds the likely duplicates of each by
-index. It stops when its page is full or its time is up, so a page may be short, or empty, and still have a next one. A
-caller's scans take turns, and between two steps the connection is free for others.
+Each request scans some records that the caller may read, oldest first, and finds the likely duplicates of each by
+index. It stops when its page is full or its time is used up. A page can therefore be short or empty and still have a
+next page. Scans of one caller run one after the other. Between two steps the connection is free for other requests.
 """
 
 import asyncio
@@ -28,12 +28,13 @@ from crm_sales.duplicates.likeness import Somebody, display_name, is_compared, l
 from crm_sales.duplicates.telling import TOLD, told
 
 SECONDS = 1.0
-"""Time after which no further step begins: a third of what a request has."""
+"""Time after which no further step starts: a third of the time of a request."""
 STEP_SECONDS = 0.1
-"""A step that took less is followed by one of twice as many records, else by one of half as many: what a record takes
-depends on how common its name is, from less than a millisecond to hundreds."""
+"""After a faster step the next one has twice as many records, else half as many. A record takes from less than a
+millisecond to hundreds of milliseconds, depending on how common its name is."""
 LONGEST_SECONDS = 1.0
-"""A step that takes longer is given up. Of a single record the name is so common then that it tells nothing of whom it is."""
+"""A step that takes longer is canceled. If it has one record only, that record's name is too common to identify
+anybody."""
 FIRST_STEP = 1
 LONGEST_STEP = 500
 
@@ -41,7 +42,7 @@ LONGEST_STEP = 500
 async def scan_duplicates(
     uow: UnitOfWork, entity: type[Somebody], listing: Listing, limit: int, after: str | None, *, names: bool
 ) -> Response:
-    """The next records that have likely duplicates among their own kind."""
+    """Return the next records that have likely duplicates of their own kind."""
     uow.principal.require(entity.entity(), Privilege.READ)
     target = OF_THE_SAME_ENTITY[entity]
     if not names:
@@ -75,7 +76,7 @@ async def _scan(
                 raise
             await uow.link.let_go()
             if scanned and position is not None:
-                # What follows has names that are far more common: the next request begins there, with one record.
+                # The next records have far more common names. The next request starts there with one record.
                 return _page(items, cursors.write(position, scope), scanned, unnamed)
             unnamed += len(records)
             partners = await _partners(uow, replace(target, similar="false"), entity, records)
@@ -98,8 +99,11 @@ async def _scan(
 async def _partners(
     uow: UnitOfWork, target: Target, entity: type[Somebody], records: Sequence[Somebody]
 ) -> Mapping[int, list[Match]]:
-    """The likely duplicates of a step's records. A pair whose two sides the caller reads comes with the older one; one
-    whose other side is hidden comes with the side that is looked through."""
+    """Return the likely duplicates of a step's records.
+
+    A pair of which the caller may read both records is listed with the older one. A pair with one hidden record is
+    listed with the record that is scanned.
+    """
     wanted = [
         (number, likeness)
         for number, record in enumerate(records)

@@ -1,4 +1,4 @@
-"""How duplicates are shown to somebody who asked for them; what the caller may not read only as hidden."""
+"""Show duplicates to a caller who asked for them. Records that the caller may not read are shown as hidden."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ TOLD = ("type", "id", "number", "name", "company_name", "email", "phone", "mobil
 
 
 async def tell_duplicates_of(uow: UnitOfWork, record: Somebody) -> Response:
-    """Who a record that somebody is about to make may be already: one statement, and nothing is made."""
+    """Return the likely duplicates of a record without creating it, in one statement."""
     uow.principal.require(record.entity(), Privilege.CREATE)
     searches = searches_for([record])
 
@@ -28,7 +28,7 @@ async def tell_duplicates_of(uow: UnitOfWork, record: Somebody) -> Response:
 
 
 def told(uow: UnitOfWork, match: Match) -> dict[str, Any]:
-    """A match as ``LikelyDuplicate``, or as ``HiddenDuplicate``."""
+    """Convert a match to ``LikelyDuplicate``, or to ``HiddenDuplicate``."""
     if not readable(uow, match):
         return {"hidden": True}
     known = {field: getattr(match, field) for field in TOLD}
@@ -36,5 +36,5 @@ def told(uow: UnitOfWork, match: Match) -> dict[str, Any]:
 
 
 def readable(uow: UnitOfWork, match: Match) -> bool:
-    """Whether the caller may read what was found."""
+    """Whether the caller may read the match."""
     return uow.reach(match.type).covers(match.owner_id, match.business_unit_id)

@@ -1,4 +1,4 @@
-"""What can be done with an exchange rate. Amounts that are pinned keep the rate they were pinned at."""
+"""Commands on exchange rates. Pinned amounts keep the rate at which they were pinned."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from crm_sales.exchange_rate.schemas import ExchangeRateCreate, ExchangeRateUpda
 
 
 async def create_rate(uow: UnitOfWork, body: ExchangeRateCreate) -> ExchangeRate:
-    """A new rate of the organisation."""
+    """Create a rate of the organisation."""
     await uow.start(ExchangeRate)
     rate = ExchangeRate(**dict(body))
     _require_foreign(uow, rate)
@@ -20,7 +20,7 @@ async def create_rate(uow: UnitOfWork, body: ExchangeRateCreate) -> ExchangeRate
 
 
 async def update_rate(uow: UnitOfWork, rate_id: UUID, body: ExchangeRateUpdate) -> ExchangeRate:
-    """Correct a rate for amounts to come."""
+    """Correct a rate. Only amounts that are pinned later use it."""
     rate = await uow.get(ExchangeRate, rate_id, Privilege.WRITE)
     apply(rate, body.onto(rate))
     _require_foreign(uow, rate)
@@ -28,7 +28,7 @@ async def update_rate(uow: UnitOfWork, rate_id: UUID, body: ExchangeRateUpdate) 
 
 
 async def delete_rate(uow: UnitOfWork, rate_id: UUID) -> None:
-    """Delete a rate: nothing refers to it, pinned amounts hold a copy."""
+    """Delete a rate. No record refers to it: pinned amounts have a copy."""
     rate = await uow.get(ExchangeRate, rate_id, Privilege.DELETE)
     uow.remove(rate, ExchangeRateDeleted)
 

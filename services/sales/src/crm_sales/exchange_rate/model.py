@@ -1,4 +1,4 @@
-"""What one unit of a foreign currency is worth in base currency, from a day on."""
+"""The value of one unit of a foreign currency in base currency, from a day on."""
 
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,7 @@ from crm_sales.db import Base
 
 
 class ExchangeRate(Record, Base):
-    """A rate; the one in force is the latest whose day has come."""
+    """A rate. The latest one whose day has come applies."""
 
     __tablename__ = "exchange_rate"
     record_model: ClassVar[type[BaseModel]] = ExchangeRateRecord

@@ -1,4 +1,4 @@
-"""Amounts in base currency: every money field has a sibling, at the rate pinned when the record got its first amount."""
+"""Amounts in base currency. Each money field has a sibling at the rate pinned when the record got its first amount."""
 
 from decimal import Decimal
 
@@ -22,11 +22,12 @@ RATE_IN_FORCE = (
 async def pin_amounts(
     uow: UnitOfWork, record: Record, fields: tuple[str, ...], *, currency_at: str | None = None
 ) -> None:
-    """Set ``<field>_base`` of every money field; the rate is looked up once in the record's life. ``currency_at`` points at
-    what names the currency, where it is not the first amount.
+    """Set ``<field>_base`` of each money field. The rate is looked up once in the life of a record.
 
-    422 ``currency-mismatch`` when the fields disagree or leave the record's currency, ``no-exchange-rate`` when none is
-    in force today, ``too-large`` when an amount in base currency has more digits than money may have.
+    ``currency_at`` is the pointer to the field that sets the currency, if that is not the first amount.
+
+    422 ``currency-mismatch`` if the fields differ from each other or from the record's currency, ``no-exchange-rate``
+    if no rate applies today, ``too-large`` if an amount in base currency has more digits than money may have.
     """
     amounts = {field: getattr(record, field) for field in fields}
     given = {field: amount for field, amount in amounts.items() if amount is not None}
