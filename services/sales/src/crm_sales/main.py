@@ -1,4 +1,4 @@
-"""The sales API: its table of contents."""
+"""The sales API."""
 
 from fastapi import FastAPI
 
@@ -33,7 +33,7 @@ ROUTERS = (*DEALS, *CATALOGUE, *DOCUMENTS, *ORGANISATION)
 
 
 def app(settings: Settings | None = None) -> FastAPI:
-    """The app; settings come from the environment unless given."""
+    """Make the app. Settings come from the environment unless given."""
     return create_app(SERVICE, ROUTERS, settings=settings, consumers=CONSUMERS)
 
 

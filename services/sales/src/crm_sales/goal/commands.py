@@ -1,7 +1,7 @@
-"""What can be done with a goal.
+"""Commands on goals.
 
-Goals form trees, and a goal's metric and period must fit those above and below it. Whoever changes a parent or a period
-holds the tree first and locks no other goal after that, so two of them wait in line and never for each other.
+Goals form trees. A goal's metric and period must fit those above and below it. A command that changes a parent or a
+period locks the tree first and no other goal afterwards, so such commands wait for each other without a deadlock.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ TREE = Tree(Goal, "parent_goal_id", MAX_LEVELS)
 
 
 async def create_goal(uow: UnitOfWork, body: GoalCreate) -> Goal:
-    """A new goal, managed by the caller, for whoever shall reach it."""
+    """Create a goal. The caller owns it; the goal owner has to reach it."""
     await uow.start(Goal)
     values = dict(body)
     goal_owner = values.pop("goal_owner")
@@ -56,7 +56,7 @@ async def create_goal(uow: UnitOfWork, body: GoalCreate) -> Goal:
 
 
 async def update_goal(uow: UnitOfWork, goal_id: UUID, body: GoalUpdate) -> Goal:
-    """Change fields of an open goal; a patch that changes nothing is no change."""
+    """Change fields of an open goal. A patch that changes no value does nothing."""
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
     require_status(goal, "open")
     before = goal.parent_goal_id, goal.period
@@ -76,7 +76,7 @@ async def update_goal(uow: UnitOfWork, goal_id: UUID, body: GoalUpdate) -> Goal:
 
 
 async def close_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
-    """Its time is over (Dataverse: a goal is closed): what was reached is kept as it is now."""
+    """Close the goal and store what was reached (Dataverse: a goal is closed)."""
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
     goal.require("close")
     goal.close(await reached_by(uow, goal), uow.now)
@@ -90,28 +90,28 @@ async def close_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
 
 
 async def discard_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
-    """It is given up: neither it nor what is below it is part of the goals above any more."""
+    """Discard the goal. It and the goals below it no longer count for the goals above."""
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
     goal.discard()
     return uow.emit(goal, GoalDiscarded)
 
 
 async def reopen_goal(uow: UnitOfWork, goal_id: UUID) -> Goal:
-    """It counts again, up to now."""
+    """Reopen the goal. Its figures are computed again."""
     goal = await uow.get(Goal, goal_id, Privilege.WRITE)
     goal.reopen()
     return uow.emit(goal, GoalReopened)
 
 
 async def assign_goal(uow: UnitOfWork, goal_id: UUID, body: Assignment) -> Goal:
-    """Let somebody else manage it; who shall reach it stays."""
+    """Assign the goal to another owner. The goal owner stays."""
     goal = await uow.get(Goal, goal_id, Privilege.ASSIGN)
     await assign(uow, goal, body, GoalAssigned)
     return goal
 
 
 async def delete_goal(uow: UnitOfWork, goal_id: UUID) -> None:
-    """Delete a goal that no other one is a part of, whatever its status."""
+    """Delete a goal of any status that has no goals below it."""
     goal = await uow.get(Goal, goal_id, Privilege.DELETE)
     await refuse_in_use(uow, goal)
     uow.remove(goal, GoalDeleted)
@@ -122,7 +122,10 @@ def _require_targets(uow: UnitOfWork, goal: Goal) -> None:
 
 
 async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | None, privilege: Privilege) -> None:
-    """Only somebody whose own goals the caller could make, or write: progress tells what they sell."""
+    """Set the goal owner.
+
+    The caller's privilege on goals must reach the new one, because the progress shows their sales.
+    """
     if wanted is None:
         goal.goal_owner_type = goal.goal_owner_id = None
     elif (wanted.type, wanted.id) != (goal.goal_owner_type, goal.goal_owner_id):
@@ -135,7 +138,8 @@ async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | 
 
 
 async def _require_place(uow: UnitOfWork, goal: Goal, parent_id: UUID, *, new_parent: bool) -> None:
-    """Below an open goal of the same metric whose period holds this one's, in no circle and not too deep."""
+    """Require an open parent of the same metric whose period contains this one's, without a cycle and within
+    MAX_LEVELS."""
     if not new_parent:
         above: Any = select(Goal.metric, Goal.period_start, Goal.period_end).where(Goal.id == parent_id)
         found = (await uow.execute(above)).one()

@@ -1,4 +1,4 @@
-"""Goals: the state machine, what a goal must say, and how records add up through a tree. Terms follow Dataverse's Goal."""
+"""Goals: the state machine, required fields, and sums over a tree. Terms follow Dataverse's Goal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ LIFECYCLE = Lifecycle(
 )
 
 MAX_LEVELS = 10
-"""How many levels of goals there may be below a root."""
+"""Maximum number of levels of goals below a root."""
 
 CENT = Decimal("0.01")
 
 Period = tuple[date, date]
-"""First and last day."""
+"""First and last day, both included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What a goal asks for: amounts in base currency, or numbers."""
+    """The targets of a goal: amounts in base currency, or counts."""
 
     target: Money | None
     target_count: int | None
@@ -40,10 +40,10 @@ class Targets:
 
 
 def require_targets(metric: str, wanted: Targets, base: str) -> None:
-    """A goal has the target that its metric can be held against, and only that.
+    """Require a target of the goal's metric and no target of another metric.
 
-    422 ``target-required``, ``other-metric`` for the target of another one, ``currency-mismatch`` for an amount that is
-    not in base currency, ``stretch-below-target``.
+    422 ``target-required``, ``other-metric`` for a target of another metric, ``currency-mismatch`` for an amount that
+    is not in base currency, ``stretch-below-target``.
     """
     money = metric == GoalMetric.WON_AMOUNT
     used, unused = ("", "_count") if money else ("_count", "")
@@ -66,13 +66,13 @@ def require_targets(metric: str, wanted: Targets, base: str) -> None:
 
 
 def require_order(period: Period) -> None:
-    """A period does not end before it starts; one day is a period."""
+    """Refuse a period that ends before it starts. A period can be one day."""
     if period[1] < period[0]:
         raise InvalidValue("/period_end", "end-before-start", "Send a period_end that is not before period_start.")
 
 
 def require_part(parent_metric: str, parent: Period, metric: str, period: Period) -> None:
-    """A goal is a part of another when it counts the same, on some of its days: 422 ``other-metric`` or ``outside-parent``."""
+    """Require that a goal has its parent's metric and overlaps its period: 422 ``other-metric`` or ``outside-parent``."""
     if parent_metric != metric:
         raise InvalidValue(
             "/parent_goal_id", "other-metric", f"Choose another parent: this one counts {parent_metric}."
@@ -84,7 +84,7 @@ def require_part(parent_metric: str, parent: Period, metric: str, period: Period
 
 
 def require_parts_fit(period: Period, parts: Period) -> None:
-    """A period cannot shrink below those of the goals under it: 422 ``parts-outside``."""
+    """Require that a period contains those of the goals below: 422 ``parts-outside``."""
     if parts[0] < period[0] or parts[1] > period[1]:
         pointer = "/period_start" if parts[0] < period[0] else "/period_end"
         message = (
@@ -95,7 +95,10 @@ def require_parts_fit(period: Period, parts: Period) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A goal as its sums see it: whose records count for itself, from which day to before which (counted from day 1)."""
+    """A goal for the roll-up: the owners whose records count, the first day, and the day after the last.
+
+    Days are numbered from day 1 (proleptic Gregorian ordinals).
+    """
 
     id: UUID
     parent_id: UUID | None
@@ -105,23 +108,27 @@ class Node:
 
     @classmethod
     def of(cls, id: UUID, parent_id: UUID | None, owners: frozenset[UUID], period: Period) -> "Node":
-        """With a period of calendar days. Days are plain numbers: the last date that there is has no next one."""
+        """Make a node of calendar days. Days are numbers, because the last possible date has no next day."""
         return cls(id, parent_id, owners, period[0].toordinal(), period[1].toordinal() + 1)
 
 
 def edges(nodes: Sequence[Node]) -> list[int]:
-    """The days on which some period begins or is over, in order. Between two of them all days are alike to every goal."""
+    """Return the days on which a period starts or has ended, in order.
+
+    Each goal counts all or none of the days between two edges.
+    """
     return sorted({day for node in nodes for day in (node.first_day, node.day_after)})
 
 
 Sums = Mapping[UUID, Sequence[tuple[int, Decimal]]]
-"""By owner: the number of a stretch of days, from 0, and what its records add up to."""
+"""By owner: (number of the stretch between two edges, from 0; sum over the owner's records in it)."""
 
 
 def roll_up(nodes: Sequence[Node], sums: Sums) -> dict[UUID, Decimal]:
-    """What each goal has reached: the records that count for it or for any goal below it, each counted once.
+    """Return what each goal has reached. Records that count for the goal or for goals below it count once.
 
-    Parents come before their children. A set of stretches is one integer, a bit for each, so a union is an ``or``.
+    ``nodes`` must list parents before their children. A set of stretches is an integer with one bit for each, so a
+    union is a bitwise or.
     """
     place = {day: position for position, day in enumerate(edges(nodes))}
     covered: dict[UUID, dict[UUID, int]] = {node.id: {} for node in nodes}
@@ -144,12 +151,15 @@ def roll_up(nodes: Sequence[Node], sums: Sums) -> dict[UUID, Decimal]:
 
 
 def gap(target: Decimal, actual: Decimal) -> Decimal:
-    """What is missing to the target; nothing once it is reached."""
+    """Return what is missing to the target; zero once it is reached."""
     return max(target - actual, Decimal(0))
 
 
 def percent(target: Decimal, actual: Decimal) -> Decimal | None:
-    """How much of the target is reached, in percent with two decimals, half up; None when nothing was asked for."""
+    """Return the reached part of the target in percent with two decimals, rounded half up.
+
+    None for a target of zero.
+    """
     return (actual * 100 / target).quantize(CENT, ROUND_HALF_UP) if target else None
 
 

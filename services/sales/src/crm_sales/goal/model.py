@@ -1,4 +1,4 @@
-"""The goal as a row, and what can happen to it."""
+"""The table of goals, and the changes of a goal."""
 
 from datetime import date, datetime
 from decimal import Decimal  # noqa: F401  # SQLAlchemy resolves the annotations of Money here
@@ -26,7 +26,7 @@ from crm_sales.goal.domain import LIFECYCLE, Period, Targets
 
 
 class Goal(OwnedRecord, Stateful, Base):
-    """What somebody shall reach within a period."""
+    """A target for a user or team within a period."""
 
     __tablename__ = "goal"
     record_model: ClassVar[type[BaseModel]] = GoalRecord
@@ -66,16 +66,16 @@ class Goal(OwnedRecord, Stateful, Base):
 
     @property
     def period(self) -> Period:
-        """First and last day."""
+        """First and last day, both included."""
         return self.period_start, self.period_end
 
     @property
     def targets(self) -> Targets:
-        """What it asks for."""
+        """The targets of the goal."""
         return Targets(self.target, self.target_count, self.stretch_target, self.stretch_target_count)
 
     def close(self, reached: Money | int, at: datetime) -> None:
-        """Its time is over: what was reached stays as it is now (Dataverse: a closed goal is rolled up no more)."""
+        """Close the goal and store the reached value (Dataverse: a closed goal is not rolled up any more)."""
         self.move("close")
         if isinstance(reached, Money):
             self.final_actual = reached
@@ -84,10 +84,10 @@ class Goal(OwnedRecord, Stateful, Base):
         self.closed_at = at
 
     def discard(self) -> None:
-        """It is given up."""
+        """Discard the goal."""
         self.move("discard")
 
     def reopen(self) -> None:
-        """It counts again, up to now."""
+        """Reopen the goal. Its figures are computed again."""
         self.move("reopen")
         self.final_actual = self.final_actual_count = self.closed_at = None

@@ -1,7 +1,7 @@
-"""How far goals are: sums over the records themselves, made anew each time they are asked for.
+"""The progress of goals: sums over the records, computed on each request.
 
-Two statements, however large the tree: one for the goals with everybody whose records count, one for what those people's
-records add up to between any two days on which a period begins or ends. The rest is ``domain.roll_up``.
+Two statements, whatever the size of the tree: one reads the goals and their owners, the other sums the owners' records
+between the days on which periods start or end. ``domain.roll_up`` does the rest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ from crm_sales.goal.domain import MAX_LEVELS, Node, edges, gap, percent, roll_up
 from crm_sales.goal.model import Goal
 
 SHOWN: Final = 200
-"""Goals of a tree that one answer tells of."""
+"""Maximum number of goals in one answer."""
 
-# The levels are bounded where goals are written; here once more, so that no mistake there could keep a statement running.
+# Writes limit the levels. This second limit ensures that the statement ends even if a cycle was stored by mistake.
 TREE: Final = """
 with recursive tree (id, level) as (
   select id, 0 from goal where id = $1
@@ -42,17 +42,20 @@ order by t.level, lower(g.name), g.id
 _DONE: Final[Mapping[str, tuple[str, str, str, str]]] = {
     GoalMetric.WON_AMOUNT: ("opportunity", "closed_at", "status = 'won'", "coalesce(sum(actual_value_base_amount), 0)"),
     GoalMetric.WON_COUNT: ("opportunity", "closed_at", "status = 'won'", "count(*)"),
-    # A lead that was reopened keeps the day it had been qualified on, so the day alone says nothing.
+    # A reopened lead keeps its qualified_at, so the statement checks the status too.
     GoalMetric.LEADS_QUALIFIED: ("lead", "qualified_at", "status = 'qualified'", "count(*)"),
     GoalMetric.CASES_RESOLVED: ("case_ref", "resolved_at", "status = 'resolved' and not deleted", "count(*)"),
 }
-"""Where a metric's records are, when they count, whether they do, and what they add up to."""
+"""For each metric: table, time column, condition, and aggregate."""
 
 
 def _sums_sql(metric: str) -> str:
-    """By owner and stretch of days. The database counts days and zones: the last day that Python knows has no next one.
+    """SQL for the sums by owner and stretch.
 
-    Owner by owner: in one scan for all, the planner guesses that a period is a sliver of the table, and reads it by time.
+    The database computes dates and zones, because Python has no day after its last date.
+
+    The lateral join reads owner by owner. In one scan for all owners the planner underestimates the rows of a period
+    and chooses the index on time.
     """
     table, at, counts, amount = _DONE[metric]
     return (
@@ -72,7 +75,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 async def progress_of(uow: UnitOfWork, goal: Goal) -> dict[str, Any]:
-    """How far a goal is, and the tree below it as far as the caller may read it."""
+    """Return the progress of a goal, and of the goals below it that the caller may read."""
     async with uow.reads.slowly("Ask for the goals below this one, each by itself."):
         rows, actual = await _reached(uow, goal)
     top, below = rows[0], rows[1:]
@@ -97,7 +100,7 @@ async def progress_of(uow: UnitOfWork, goal: Goal) -> dict[str, Any]:
 
 
 async def reached_by(uow: UnitOfWork, goal: Goal) -> Money | int:
-    """What a goal has reached by now, in what it is measured in; 422 ``too-large`` for more than money can say."""
+    """Return what the goal has reached, in the unit of its metric. 422 ``too-large`` above the range of money."""
     _, actual = await _reached(uow, goal)
     amount = actual[goal.id]
     if goal.metric != GoalMetric.WON_AMOUNT:
@@ -110,11 +113,11 @@ async def reached_by(uow: UnitOfWork, goal: Goal) -> Money | int:
 
 
 async def _reached(uow: UnitOfWork, goal: Goal) -> tuple[Rows, dict[UUID, Decimal]]:
-    """The goal with the tree below it, and what each has reached: as records say, or as it was kept when it was closed."""
+    """Return the goals of the tree and what each has reached: the stored value of a closed goal, else the sums."""
     conn = await uow.connection()
     rows = await fetch(conn, TREE, (goal.id, MAX_LEVELS))
     if not rows:
-        # Deleted between the look at it and this one.
+        # The goal was deleted between the caller's read and this one.
         raise DomainError("not-found", "There is no such goal.")
     nodes = [
         Node.of(row["id"], row["parent_goal_id"], _owners(row), (row["period_start"], row["period_end"]))
@@ -160,7 +163,7 @@ def _figures(row: Mapping[str, Any], actual: Decimal, measure: "_Measure") -> di
 
 
 class _Measure:
-    """How a goal's numbers are shown. A sum may have more digits than one amount, which Money would refuse."""
+    """Formats a goal's numbers. A sum can have more digits than Money accepts."""
 
     def __init__(self, currency: str | None) -> None:
         self._currency = currency

@@ -1,5 +1,7 @@
-"""What can be done with an invoice. Drafting one of an order or to give something back, issuing and paying it have files of
-their own: ``from_order.py``, ``credit.py``, ``issue.py``, ``payments.py``."""
+"""Commands on invoices.
+
+See also ``from_order.py`` (bill an order), ``credit.py`` (credit notes), ``issue.py`` and ``payments.py``.
+"""
 
 from uuid import UUID
 
@@ -25,15 +27,15 @@ from crm_sales.invoice.origin import give_back, hold_origin
 from crm_sales.invoice.schemas import InvoiceCreate, InvoiceUpdate
 
 BY_RULE = ("lines", "customer", "currency")
-"""Fields of a body that become columns by a rule of their own."""
+"""Fields of a body that are converted to columns separately."""
 OF_THE_ORIGIN = frozenset(
     {"lines", "price_list_id", "discount_percent", "discount_amount", "freight", "customer", "opportunity_id"}
 )
-"""What a draft made of an order or invoice has from there: other than that, cancel it and make another."""
+"""Fields that a draft copies from its order or invoice. To change them, cancel the draft and create another."""
 
 
 async def create_invoice(uow: UnitOfWork, body: InvoiceCreate) -> Invoice:
-    """A draft by hand, owned by the caller; of a deal that is open or won, or of none."""
+    """Create a draft without an order. The caller owns it. Its deal, if any, must be open or won."""
     await uow.start(Invoice)
     deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
     if deal is not None:
@@ -46,9 +48,9 @@ async def create_invoice(uow: UnitOfWork, body: InvoiceCreate) -> Invoice:
 
 
 async def update_invoice(uow: UnitOfWork, invoice_id: UUID, body: InvoiceUpdate) -> Invoice:
-    """Change fields of a draft; a patch that changes nothing is no change."""
+    """Change fields of a draft. A patch that changes no value does nothing."""
     uow.principal.require(Invoice.entity(), Privilege.WRITE)
-    # A deal is locked before its invoices; whether this one is new to the invoice is known only afterwards.
+    # A deal is locked before its invoices, although only the loaded invoice shows whether the deal is new to it.
     deal = await new_deal_of(uow, body)
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     require_status(invoice, "draft")
@@ -59,7 +61,7 @@ async def update_invoice(uow: UnitOfWork, invoice_id: UUID, body: InvoiceUpdate)
 
 
 async def cancel_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
-    """Make it void: a draft, or an issued one of which nothing was paid or credited. What was on it can be billed again."""
+    """Cancel a draft, or an issued invoice without payments and credits. Its quantities can be billed again."""
     uow.principal.require(Invoice.entity(), Privilege.WRITE)
     origin = await hold_origin(uow, invoice_id)
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
@@ -70,7 +72,7 @@ async def cancel_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
 
 
 async def fall_overdue(uow: UnitOfWork, invoice_id: UUID) -> None:
-    """Its due date has passed and something is left to pay."""
+    """Mark an unpaid invoice as overdue after its due date."""
     invoice = await uow.load(Invoice, invoice_id)
     invoice.overdue_at = uow.now
     facts = {"balance": invoice.balance, "balance_base": invoice.balance_base, "due_date": invoice.due_date}
@@ -78,14 +80,14 @@ async def fall_overdue(uow: UnitOfWork, invoice_id: UUID) -> None:
 
 
 async def assign_invoice(uow: UnitOfWork, invoice_id: UUID, body: Assignment) -> Invoice:
-    """Give the invoice to another owner."""
+    """Assign the invoice to another owner."""
     invoice = await uow.get(Invoice, invoice_id, Privilege.ASSIGN)
     await assign(uow, invoice, body, InvoiceAssigned)
     return invoice
 
 
 async def delete_invoice(uow: UnitOfWork, invoice_id: UUID) -> None:
-    """Delete a draft; what was on it can be billed again."""
+    """Delete a draft. Its quantities can be billed again."""
     uow.principal.require(Invoice.entity(), Privilege.DELETE)
     origin = await hold_origin(uow, invoice_id)
     invoice = await uow.get(Invoice, invoice_id, Privilege.DELETE)
@@ -96,7 +98,7 @@ async def delete_invoice(uow: UnitOfWork, invoice_id: UUID) -> None:
 
 
 def _require_own(invoice: Invoice, body: InvoiceUpdate) -> None:
-    """422 ``fixed-by-origin`` for what an order or invoice decides, ``no-due-date`` for a credit note that would have one."""
+    """Raise 422 ``fixed-by-origin`` for fields copied from the origin, ``no-due-date`` for a due date of a credit note."""
     if invoice.is_derived and (fixed := sorted(OF_THE_ORIGIN & body.model_fields_set)):
         source = "invoice that it credits" if invoice.is_credit_note else "order that it bills"
         message = f"Leave this out: it comes from the {source}. To change it, cancel the draft and create another."

@@ -1,4 +1,4 @@
-"""Give something back of what was billed: a credit note."""
+"""Credit an invoice."""
 
 from uuid import UUID
 
@@ -18,9 +18,9 @@ from crm_sales.pricing.shares import Amounts
 
 
 async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Invoice:
-    """A draft of a credit note over these quantities, owned by the caller; the invoice counts them from now on.
+    """Draft a credit note over these quantities, owned by the caller. The invoice counts them as credited at once.
 
-    Its amounts are in base currency at the invoice's rate, so that a credit note of everything leaves nothing there either.
+    The credit note uses the invoice's exchange rate, so that crediting everything leaves no rest in base currency.
     """
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     invoice.require("credit")
@@ -45,7 +45,7 @@ async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Inv
 
 
 async def _credited(uow: UnitOfWork, invoice: Invoice) -> list[Amounts]:
-    """What the invoice's credit notes that are not canceled took of it."""
+    """Return the amounts of the invoice's credit notes that are not canceled."""
     if not any(line.credited_quantity for line in invoice.read_lines()):
         return []
     table = Invoice.__table__

@@ -10,13 +10,13 @@ from crm_kit.lifecycle import Lifecycle
 LIFECYCLE = Lifecycle(
     "draft/draft",
     {
-        # Nothing to pay, or a credit note that is set off as a whole, is paid at once.
+        # An invoice with nothing to pay, or a credit note that is set off in full, is paid when it is issued.
         "issue": ({"draft/*"}, "issued/issued, paid/complete"),
         "pay": ({"issued/*", "paid/partial"}, "paid/complete|partial"),
         "credit": ({"issued/*", "paid/*"}, "issued/*"),
         "cancel": ({"draft/*", "issued/*"}, "canceled/canceled"),
     },
-    # A credit note over all that was left to pay is issued.
+    # When a credit note is issued over everything that was left to pay.
     by_others={"settle": ({"issued/*", "paid/partial"}, "paid/complete")},
 )
 
@@ -31,19 +31,19 @@ DAYS = {
 
 
 def due(issued_on: date, terms: PaymentTerms | None) -> date:
-    """The last day to pay: so many days after the issue; on receipt when nothing was agreed."""
+    """Return the last day to pay: the term's days after the issue. Without a term it is due on receipt."""
     return issued_on + timedelta(days=DAYS[terms or PaymentTerms.DUE_ON_RECEIPT])
 
 
 def require_due_after(issued_on: date, due_on: date) -> None:
-    """Nobody owes since before they were told."""
+    """Refuse a due date before the issue date."""
     if due_on < issued_on:
         message = f"Send a due date that is not before the issue date, {issued_on.isoformat()}."
         raise InvalidValue("/due_date", "due-before-issue", message)
 
 
 def require_payment(amount: Money, balance: Money, paid_at: datetime, now: datetime) -> None:
-    """A payment is above zero, in the invoice's currency, at most what is left, and not in the future."""
+    """Require a payment above zero, in the invoice's currency, of at most the balance, and not in the future."""
     if amount.currency != balance.currency:
         message = f"Send the amount in {balance.currency}, the currency of this invoice."
         raise InvalidValue("/amount/currency", "currency-mismatch", message)

@@ -1,4 +1,4 @@
-"""Bill an order, at once or in parts: a draft of what was asked for (Dataverse: ConvertSalesOrderToInvoice)."""
+"""Bill an order in full or in part (Dataverse: ConvertSalesOrderToInvoice)."""
 
 from uuid import UUID
 
@@ -20,9 +20,9 @@ from crm_sales.pricing.shares import Amounts
 
 
 async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -> Invoice:
-    """A draft of these quantities, owned by the caller; the order counts them from now on.
+    """Draft an invoice over these quantities, owned by the caller. The order counts them as billed at once.
 
-    The order is held, so that two at once never bill more than was ordered.
+    The order is locked, so that concurrent invoices never bill more than was ordered.
     """
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.require("invoice")
@@ -39,7 +39,7 @@ async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -
 
 
 async def _billed(uow: UnitOfWork, order: Order) -> list[Amounts]:
-    """What the order's invoices that are not canceled took of it."""
+    """Return the amounts of the order's invoices that are not canceled."""
     if not any(line.invoiced_quantity for line in order.read_lines()):
         return []
     table = Invoice.__table__

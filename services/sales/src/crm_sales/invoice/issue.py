@@ -1,4 +1,4 @@
-"""Issue an invoice or credit note: it gets its number, and is owed from then on."""
+"""Issue an invoice or credit note: it gets its number and becomes payable."""
 
 from uuid import UUID
 
@@ -14,7 +14,10 @@ from crm_sales.invoice.origin import hold_origin
 
 
 async def issue_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
-    """Number and date it. A credit note is set off against what is left to pay of its invoice; the rest of it is paid back."""
+    """Number and date the invoice.
+
+    A credit note reduces its invoice's balance first; the rest of it has to be paid back.
+    """
     uow.principal.require(Invoice.entity(), Privilege.WRITE)
     origin = await hold_origin(uow, invoice_id, orders=False)
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)

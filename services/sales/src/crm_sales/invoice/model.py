@@ -1,4 +1,4 @@
-"""The invoice or credit note as a row, and what can happen to it."""
+"""The table of invoices and credit notes, and the changes of an invoice."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -31,11 +31,11 @@ from crm_sales.pricing.model import PricedDocument
 from crm_sales.pricing.shares import Amounts, LineAmounts
 
 OWED = "overdue_at is null and (status = 'issued' or status_reason = 'partial')"
-"""What may fall overdue: the condition of the timer and of its index, in the same words."""
+"""The condition for invoices that can become overdue. The timer and its index share it literally."""
 
 
 class Invoice(SalesDocument, Base):
-    """What a customer owes, or what is given back of it: the kind says which."""
+    """An invoice, or a credit note for one. ``kind`` tells which."""
 
     __tablename__ = "invoice"
     record_model: ClassVar[type[BaseModel]] = InvoiceRecord
@@ -78,7 +78,7 @@ class Invoice(SalesDocument, Base):
 
     @classmethod
     def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """A credit note is not credited, nothing is credited twice, and what was credited is not canceled."""
+        """Rule out crediting credit notes or fully credited invoices, and canceling credited invoices."""
         lines = values["lines"]
         out = {}
         if values["kind"] == InvoiceKind.CREDIT_NOTE:
@@ -93,49 +93,49 @@ class Invoice(SalesDocument, Base):
 
     @property
     def is_credit_note(self) -> bool:
-        """Whether it gives something back."""
+        """Whether this is a credit note."""
         return self.kind == InvoiceKind.CREDIT_NOTE
 
     @property
     def is_derived(self) -> bool:
-        """Whether it was made of an order or of an invoice: what it bills follows from there."""
+        """Whether it was made of an order or invoice, which then determines its lines."""
         return self.order_id is not None or self.credited_invoice_id is not None
 
     def read_lines(self) -> list[InvoiceLine]:
-        """The lines as what they are."""
+        """Return the stored lines as models."""
         return [InvoiceLine.stored(line) for line in self.lines]
 
     def keep_lines(self, lines: Sequence[PricedLine]) -> None:
-        """Have these lines, of a draft by hand."""
+        """Set the lines of a draft without an order."""
         super().keep_lines([line if isinstance(line, InvoiceLine) else new_line(line) for line in lines])
         self.begin()
 
     def quantities(self) -> dict[UUID, Decimal]:
-        """How much of each line there is."""
+        """Return the quantity of each line."""
         return {line.id: line.quantity for line in self.read_lines()}
 
     def uncredited(self) -> dict[UUID, Decimal]:
-        """What of each line can still be given back."""
+        """Return the quantity of each line that can still be credited."""
         return {line.id: line.quantity - line.credited_quantity for line in self.read_lines()}
 
     def weigh(self) -> None:
-        """Let the balance follow from the total and from what was paid and set off."""
+        """Compute the balance: total minus payments minus credits."""
         self.balance = self.total - self.paid_total - self.credited_total
 
     def begin(self) -> None:
-        """Be a draft, of which nothing was paid yet."""
+        """Start as a draft without payments and credits."""
         self.payments = []
         self.paid_total = self.credited_total = Money.zero(self.currency)
         self.weigh()
 
     def require_issuable(self) -> None:
-        """409 or 422 when it cannot be issued, before a number is drawn for it."""
+        """Raise 409 or 422 if the invoice cannot be issued. This runs before a number is drawn."""
         self.require("issue")
         if not self.lines:
             raise DomainError("lines-required", "Add at least one line before you issue the invoice.")
 
     def issue(self, number: str, on: date) -> None:
-        """It is owed from now on."""
+        """Issue the invoice: it becomes payable."""
         self.move("issue", None if self.balance.amount else "complete")
         self.number, self.issue_date = number, on
         if not self.is_credit_note:
@@ -143,19 +143,19 @@ class Invoice(SalesDocument, Base):
             require_due_after(on, self.due_date)
 
     def set_off(self, amount: Money) -> None:
-        """So much of an invoice and of its credit note cancel each other out."""
+        """Reduce the balance by an amount that an invoice and its credit note set off against each other."""
         self.credited_total = self.credited_total + amount
         self.weigh()
 
     def settle(self) -> bool:
-        """Whether nothing is left to pay since a credit note was set off: then it is paid."""
+        """Mark the invoice as paid if a credit note left nothing to pay. Return whether it did."""
         settled = not self.balance.amount
         if settled:
             self.follow("settle")
         return settled
 
     def pay(self, payment: InvoicePayment, now: datetime) -> bool:
-        """So much was received, or paid back for a credit note; whether that was the rest."""
+        """Record a payment, or a repayment for a credit note. Return whether nothing is left to pay."""
         self.require("pay")
         require_payment(payment.amount, self.balance, payment.paid_at, now)
         if len(self.payments) >= MAX_PAYMENTS:
@@ -168,22 +168,22 @@ class Invoice(SalesDocument, Base):
         return complete
 
     def credit(self, quantities: Mapping[UUID, Decimal]) -> None:
-        """So much of each line is on a credit note."""
+        """Count these quantities as credited."""
         self.move("credit")
         self._count(quantities)
 
     def uncredit(self, quantities: Mapping[UUID, Decimal]) -> None:
-        """A credit note is void, and what was on it can be given back again."""
+        """Release the quantities of a canceled credit note, so that they can be credited again."""
         self._count({line_id: -quantity for line_id, quantity in quantities.items()})
 
     def cancel(self, at: datetime) -> None:
-        """It is void; an issued one keeps its number."""
+        """Cancel the invoice. An issued one keeps its number."""
         self.move("cancel")
         self.balance = Money.zero(self.currency)
         self.canceled_at = at
 
     def amounts(self) -> Amounts:
-        """What it costs, to be shared by its credit notes, or as a share of what it bills."""
+        """Return the amounts of the invoice, for shares of credit notes and as a share of its order."""
         lines = {
             line.id: LineAmounts(line.quantity, line.manual_discount, line.net, line.tax) for line in self.read_lines()
         }
@@ -191,7 +191,7 @@ class Invoice(SalesDocument, Base):
         return Amounts(lines, self.discount_amount or nothing, self.discount_total, self.freight or nothing)
 
     def _count(self, credited: Mapping[UUID, Decimal]) -> None:
-        """Add to what was credited of each line."""
+        """Add these quantities to the credited quantities of the lines."""
         self.lines = [
             line.model_copy(
                 update={"credited_quantity": line.credited_quantity + credited.get(line.id, Decimal(0))}
@@ -201,7 +201,7 @@ class Invoice(SalesDocument, Base):
 
 
 def new_line(line: PricedLine) -> InvoiceLine:
-    """A line without an order, of which nothing was credited yet."""
+    """Make a line without an order, of which nothing is credited."""
     return InvoiceLine(
         **{field: getattr(line, field) for field in PricedLine.model_fields},
         order_line_id=None,

@@ -1,7 +1,7 @@
-"""Invoice numbers: gapless, as books are kept. One row counts; who issues holds it until the commit.
+"""Invoice numbers without gaps, as accounting requires. The issuing transaction locks the counter row until its commit.
 
-A sequence would lose the numbers of transactions that fail. The counter is the last lock that a command takes, so that
-nobody waits for anything else while others wait for the counter.
+A sequence would lose the numbers of failed transactions. The counter is the last lock that a command takes, so its
+holder never waits for another lock while others wait for the counter.
 """
 
 from sqlalchemy import CheckConstraint, Integer, SmallInteger, Table, update
@@ -14,7 +14,7 @@ PREFIX = "INV"
 
 
 class InvoiceCounter(Base):
-    """How many invoices and credit notes were issued: one row, made with the table."""
+    """The number of issued invoices and credit notes. The table has exactly one row, inserted by its migration."""
 
     __tablename__ = "invoice_counter"
 
@@ -29,6 +29,9 @@ DRAW = update(COUNTER).values(issued=COUNTER.c.issued + 1).returning(COUNTER.c.i
 
 
 async def next_number(uow: UnitOfWork) -> str:
-    """The next number; whoever asks next waits until this unit of work commits, and gets this one if it does not."""
+    """Return the next number.
+
+    Concurrent callers wait until this unit of work ends; if it fails, the next caller gets this number.
+    """
     conn = await uow.transaction()
     return f"{PREFIX}-{(await conn.execute(DRAW)).scalar_one():05d}"

@@ -1,7 +1,7 @@
-"""What an invoice was made of: its order, or the invoice that a credit note is for.
+"""The origin of an invoice: its order, or the invoice that a credit note credits.
 
-Lock order: an order before its invoices, an invoice before its credit notes. Quantities are counted at the origin, under its
-lock, so that the parts never exceed it.
+Lock order: an order before its invoices, an invoice before its credit notes. Quantities are counted at the locked
+origin, so that the parts never exceed it.
 """
 
 from uuid import UUID
@@ -16,9 +16,9 @@ from crm_sales.order.model import Order
 
 
 async def hold_origin(uow: UnitOfWork, invoice_id: UUID, *, orders: bool = True) -> Order | Invoice | None:
-    """Lock what the invoice was made of, before the invoice itself; None for one by hand and for one that is not there.
+    """Lock the origin before the invoice itself. None if there is no origin or no such invoice.
 
-    Which it is never changes, so it may be read before anything is locked. ``orders=False`` leaves orders alone.
+    An origin never changes, so its id can be read before any lock is taken. ``orders=False`` skips orders.
     """
     table = Invoice.__table__
     origin = select(table.c.credited_invoice_id, table.c.order_id).where(table.c.id == invoice_id)
@@ -31,7 +31,7 @@ async def hold_origin(uow: UnitOfWork, invoice_id: UUID, *, orders: bool = True)
 
 
 def give_back(uow: UnitOfWork, invoice: Invoice, origin: Order | Invoice | None) -> None:
-    """What was on an invoice or credit note that is void can be billed or credited again."""
+    """Release the quantities of a canceled or deleted invoice or credit note at its origin."""
     match origin:
         case Order():
             origin.unbill(invoice.quantities())

@@ -1,4 +1,4 @@
-"""Which invoices time has made overdue."""
+"""The invoices that have become overdue."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,6 +10,9 @@ from crm_sales.invoice.model import OWED, Invoice
 
 
 def due_and_unpaid(now: datetime) -> Select[UUID]:
-    """Invoices of which the due date has passed where the organisation is and something is left to pay, and that were not told
-    of yet; the longest past first. A credit note has no due date."""
+    """Return unpaid invoices after their due date in the organisation's time zone that are not marked yet, oldest due
+    date first.
+
+    Credit notes have no due date.
+    """
     return select(Invoice.id).where(text(OWED), Invoice.due_date < day_at(now)).order_by(Invoice.due_date)

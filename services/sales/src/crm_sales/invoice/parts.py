@@ -1,4 +1,4 @@
-"""A draft that is part of something else: an invoice of an order, a credit note of an invoice."""
+"""Drafts made of another document: an invoice of an order, a credit note of an invoice."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ PRICE = tuple(PricedLine.model_fields)
 
 
 def draft_part(source: SalesDocument, kind: InvoiceKind, share: Amounts, **more: Any) -> Invoice:
-    """A draft of this share of an order or invoice, to whoever that is for; its lines keep their ids."""
+    """Draft an invoice over this share of an order or invoice, for the same customer. Its lines keep their ids."""
     invoice = Invoice(id=new_id(), kind=kind, **{field: getattr(source, field) for field in TAKEN_OVER}, **more)
     lines = [_part(line, share, kind) for line in source.priced_lines if line.id in share.lines]
     invoice.lines = [line.model_dump(mode="json") for line in lines]

@@ -1,4 +1,4 @@
-"""What is paid for an invoice, and what is paid back for a credit note."""
+"""Payments of invoices, and repayments for credit notes."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from crm_sales.invoice.schemas import Payment
 
 
 async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoice:
-    """Record a payment: partial or complete follows from the sum, and more than the balance is refused."""
+    """Record a payment. The sum decides whether it is partial or complete. A payment above the balance is refused."""
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     payment = InvoicePayment(
         id=new_id(),
@@ -25,7 +25,7 @@ async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoi
     )
     settled = invoice.pay(payment, uow.now)
     await pin_amounts(uow, invoice, Invoice.money_fields)
-    assert invoice.exchange_rate is not None  # pinned when it was drafted
+    assert invoice.exchange_rate is not None  # The rate was pinned when the invoice was drafted.
     base = uow.runtime.directory.organization.base_currency
     facts = {
         "amount": payment.amount,

@@ -1,4 +1,4 @@
-"""What can be done with a lead. Qualifying has its own file: ``qualify.py``."""
+"""Commands on leads. Qualifying is in ``qualify.py``."""
 
 from uuid import UUID
 
@@ -33,7 +33,7 @@ from crm_sales.projections.campaign_ref import refer_to_campaign
 
 
 async def create_lead(uow: UnitOfWork, body: LeadCreate, duplicates: OnDuplicates = "allow") -> Lead:
-    """A new lead, owned by the caller."""
+    """Create a lead. The caller owns it."""
     await uow.start(Lead)
     lead = await make_lead(uow, body)
     if duplicates == "report":
@@ -42,7 +42,7 @@ async def create_lead(uow: UnitOfWork, body: LeadCreate, duplicates: OnDuplicate
 
 
 async def make_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
-    """The lead that a body describes, not yet part of anything: what a create and an import have in common."""
+    """Make a lead of a body without adding it to the unit of work. Creates and imports share this."""
     await refer_to_campaign(uow, body.campaign_id)
     lead = Lead(number=await uow.number("LEA"), **normal_details(uow, {name: plain(value) for name, value in body}))
     await pin_amounts(uow, lead, Lead.money_fields)
@@ -53,7 +53,7 @@ IMPORTER = Importer(Lead, LeadCreate, LeadCreated, make_lead, duplicates_of_rows
 
 
 async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicates: OnDuplicates = "allow") -> Lead:
-    """Change fields of an open lead; a patch that changes nothing is no change."""
+    """Change fields of an open lead. A patch that changes no value does nothing."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     require_status(lead, "open")
     known = likeness_of(lead)
@@ -68,21 +68,21 @@ async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicat
 
 
 async def contact_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
-    """Somebody talked to the lead for the first time."""
+    """Record the first contact with the lead."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     lead.contact()
     return uow.emit(lead, LeadContacted)
 
 
 async def disqualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadDisqualification) -> Lead:
-    """The lead came to nothing."""
+    """Disqualify the lead."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     lead.disqualify(body.reason, uow.now)
     return uow.emit(lead, LeadDisqualified, reason=lead.status_reason)
 
 
 async def reopen_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
-    """Work on a closed lead again. A qualified one reopens only while its opportunity is open."""
+    """Reopen a closed lead. A qualified lead can be reopened only while its opportunity is open."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     if lead.status == "qualified" and lead.opportunity_id is not None:
         deal = await uow.load(Opportunity, lead.opportunity_id)
@@ -97,14 +97,14 @@ async def reopen_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:
 
 
 async def assign_lead(uow: UnitOfWork, lead_id: UUID, body: Assignment) -> Lead:
-    """Give the lead to another owner."""
+    """Assign the lead to another owner."""
     lead = await uow.get(Lead, lead_id, Privilege.ASSIGN)
     await assign(uow, lead, body, LeadAssigned)
     return lead
 
 
 async def delete_lead(uow: UnitOfWork, lead_id: UUID) -> None:
-    """Delete a lead that never became business."""
+    """Delete a lead that was never qualified."""
     lead = await uow.get(Lead, lead_id, Privilege.DELETE)
     if lead.status == "qualified":
         raise DomainError(

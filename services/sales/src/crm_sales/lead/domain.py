@@ -15,6 +15,6 @@ LIFECYCLE = Lifecycle(
 
 
 def require_somebody(last_name: str | None, company_name: str | None) -> None:
-    """A lead is about somebody: a person's last name or a company (domain.md, *required on create*)."""
+    """Require a person's last name or a company name (domain.md, *required on create*)."""
     if not last_name and not company_name:
         raise InvalidValue("/last_name", "name-required", "Send a last_name or a company_name.")

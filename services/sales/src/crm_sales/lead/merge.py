@@ -17,9 +17,10 @@ from crm_sales.merging.taking import values_taken
 
 
 async def merge_lead(uow: UnitOfWork, lead_id: UUID, body: LeadMerge) -> Lead:
-    """An open lead goes into one that is open or qualified; gives the survivor.
+    """Merge an open lead into an open or qualified one. Return the survivor.
 
-    What the loser was once qualified into becomes the survivor's where it has none: qualifying makes nothing twice.
+    The survivor takes over the account, contact and opportunity of the loser where it has none, so that qualifying it
+    makes nothing twice.
     """
     loser, survivor = await both(uow, Lead, lead_id, body.into)
     if survivor.status != "open" and (body.fields or body.fill_empty):

@@ -1,4 +1,4 @@
-"""The lead as a row, and what can happen to it."""
+"""The table of leads, and the changes of a lead."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,7 +28,7 @@ from crm_sales.lead.domain import LIFECYCLE
 
 
 class Lead(Mergeable, Base):
-    """Somebody who may become a customer."""
+    """A person or company that can become a customer."""
 
     __tablename__ = "lead"
     record_model: ClassVar[type[BaseModel]] = LeadRecord
@@ -86,33 +86,33 @@ class Lead(Mergeable, Base):
         *reference_indexes("lead", "account_id", "contact_id", "opportunity_id", "campaign_id"),
         *reference_indexes("lead", "phone", "mobile_phone"),
         folded_index("lead", "email"),
-        # All that goals ask of a lead.
+        # The index covers the query of goals.
         Index("ix_lead_qualified", "owner_id", "qualified_at", postgresql_where=text("status = 'qualified'")),
         Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
     )
 
     def contact(self) -> None:
-        """Somebody talked to the lead for the first time."""
+        """Record the first contact."""
         self.move("contact")
 
     def qualify(
         self, account_id: UUID | None, contact_id: UUID | None, opportunity_id: UUID | None, at: datetime
     ) -> None:
-        """The lead became business (Dataverse: QualifyLead)."""
+        """Qualify the lead (Dataverse: QualifyLead)."""
         self.move("qualify")
         self.account_id, self.contact_id, self.opportunity_id = account_id, contact_id, opportunity_id
         self.qualified_at = at
 
     def disqualify(self, reason: str | None, at: datetime) -> None:
-        """The lead came to nothing."""
+        """Disqualify the lead."""
         self.move("disqualify", reason)
         self.disqualified_at = at
 
     def inherit(self, other: "Lead") -> None:
-        """Be linked to what the other was once qualified into, where this one is linked to nothing."""
+        """Take over the other lead's account, contact and opportunity where this one has none."""
         for link in self.links():
             setattr(self, link, getattr(self, link) or getattr(other, link))
 
     def reopen(self) -> None:
-        """Work on it again; the links of an earlier qualification stay."""
+        """Reopen the lead. The links of an earlier qualification stay."""
         self.move("reopen")

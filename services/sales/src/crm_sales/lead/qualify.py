@@ -1,4 +1,4 @@
-"""Qualify a lead: account, contact and opportunity in one step, once (Dataverse: QualifyLead)."""
+"""Qualify a lead: make account, contact and opportunity once and in one step (Dataverse: QualifyLead)."""
 
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from crm_sales.settings.model import SalesSettings
 
 
 async def qualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadQualification) -> Lead:
-    """Runs once and atomically. What an earlier qualification linked is used again and never made twice."""
+    """Qualify the lead once and atomically. Records linked by an earlier qualification are used again."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
     lead.require("qualify")
     creation, stage = await _terms(uow)
@@ -57,7 +57,10 @@ async def qualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadQualification) 
 
 
 def _wanted(lead: Lead, body: LeadQualification, creation: CustomerCreation) -> tuple[bool, bool]:
-    """Which of account and contact to make: as asked, else what the lead can name; nothing that is linked already."""
+    """Return whether to make account and contact: as requested, else what the lead can name.
+
+    A linked one is never made again.
+    """
     if creation == CustomerCreation.ON_WIN:
         for field in ("create_account", "create_contact"):
             if getattr(body, field):
@@ -88,7 +91,7 @@ TERMS = (
 
 
 async def _terms(uow: UnitOfWork) -> tuple[CustomerCreation, SalesStage]:
-    """When customers are made, and the stage a deal starts in: one statement."""
+    """Return when customers are made, and the first stage of a deal. One statement."""
     row = (await uow.execute(TERMS)).mappings().one_or_none()
     if row is None:
         raise DomainError("no-sales-stage", "Add a sales stage at /sales-stages first: there is none.")

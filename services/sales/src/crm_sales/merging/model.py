@@ -1,10 +1,10 @@
-"""Merges of which something is left to do."""
+"""Merges with unfinished moves."""
 
 from crm_kit.records.moving import Moving
 from crm_sales.db import Base
 
 
 class MoveTask(Moving, Base):
-    """What referred to a merged record moves to its survivor."""
+    """A merge whose references still have to move to the survivor."""
 
     __tablename__ = "move_task"

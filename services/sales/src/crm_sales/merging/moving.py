@@ -1,4 +1,4 @@
-"""What refers to an account, contact or lead moves to its survivor. Which columns those are, the models declare."""
+"""Moves of references from a merged account, contact or lead to its survivor. The models declare the columns."""
 
 from crm_kit.records.moving import Mover
 from crm_sales.merging.model import MoveTask

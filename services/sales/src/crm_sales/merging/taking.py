@@ -1,4 +1,4 @@
-"""What a survivor takes over of the record that was merged into it."""
+"""The values that a survivor takes over from the record merged into it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +14,11 @@ NAMES = ("first_name", "last_name")
 def values_taken(
     loser: Mergeable, survivor: Mergeable, fields: Sequence[str], fillable: Sequence[str], money: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The loser's values for the named fields and for fillable ones that the survivor has not.
+    """Return the loser's values for the named fields, and for fillable fields that are empty in the survivor.
 
-    An amount in another currency than the survivor's is not filled in, and 422 ``currency-mismatch`` where it was named.
-    A first name is filled in only beside the same last name: half of one name and half of another are nobody's.
+    An amount in another currency than the survivor's is not filled in; a named one raises 422 ``currency-mismatch``. A
+    first name is filled in only if the last names are equal or one is missing, so that names of two people are never
+    mixed.
     """
     currency = next((amount.currency for field in money if (amount := _amount(survivor, field)) is not None), None)
     foreign = {

@@ -1,4 +1,4 @@
-"""What can be done with an opportunity. Winning and losing have their own files: ``win.py``, ``competing.py``."""
+"""Commands on opportunities. Winning is in ``win.py``, losing in ``competing.py``."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -38,7 +38,7 @@ from crm_sales.sales_stage.queries import first_stage, stage_with
 
 
 async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opportunity:
-    """A new deal, owned by the caller, in the first stage unless told otherwise."""
+    """Create a deal in the first stage unless the body names another. The caller owns it."""
     await uow.start(Opportunity)
     require_own_value(body.estimated_value_source, body.estimated_value, None)
     values = dict(body)
@@ -59,7 +59,7 @@ async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opport
 
 
 async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityUpdate) -> Opportunity:
-    """Change fields of an open deal; a patch that changes nothing is no change."""
+    """Change fields of an open deal. A patch that changes no value does nothing."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     require_status(deal, "open")
     values = body.onto(deal)
@@ -84,7 +84,7 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
 
 
 async def advance_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: StageChange) -> Opportunity:
-    """Move the deal to another stage, forwards or backwards; to the stage it is in is no change."""
+    """Move the deal to another stage, forwards or backwards. Moving to its current stage does nothing."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.move("advance")
     by_id = body.stage_id is not None
@@ -97,21 +97,21 @@ async def advance_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Stage
 
 
 async def hold_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
-    """Put the deal aside."""
+    """Put the deal on hold."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.move("hold")
     return uow.emit(deal, OpportunityHeld)
 
 
 async def resume_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
-    """Take the deal up again."""
+    """Resume the deal."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.move("resume")
     return uow.emit(deal, OpportunityResumed)
 
 
 async def reopen_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
-    """Work on a won or lost deal again; its close records and what winning made of its customer stay."""
+    """Reopen a won or lost deal. Its close records and the customer data that winning made stay."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.reopen(uow.now)
     await pin_amounts(uow, deal, Opportunity.money_fields)
@@ -119,7 +119,7 @@ async def reopen_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportuni
 
 
 async def assign_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Assignment) -> Opportunity:
-    """Give the deal to another owner."""
+    """Assign the deal to another owner."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.ASSIGN)
     await assign(uow, deal, body, OpportunityAssigned)
     return deal
@@ -135,7 +135,7 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
 
 
 async def _set_probability(uow: UnitOfWork, deal: Opportunity, wanted: Decimal | None) -> None:
-    """Another value than the present one overrides the stage's; null gives the word back to the stage."""
+    """Override the stage's probability if the value differs from the current one. Null restores the stage's."""
     if wanted is not None and wanted != deal.probability:
         deal.probability, deal.probability_overridden = wanted, True
     elif wanted is None and deal.probability_overridden:

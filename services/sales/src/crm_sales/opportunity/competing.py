@@ -1,4 +1,4 @@
-"""Who else is after a deal, and losing it to one of them (Dataverse: LoseOpportunity)."""
+"""Competitors of a deal, and losing it to one of them (Dataverse: LoseOpportunity)."""
 
 from uuid import UUID
 
@@ -15,13 +15,13 @@ from crm_sales.opportunity.schemas import OpportunityLoss
 
 
 async def set_competitors(uow: UnitOfWork, deal: Opportunity, wanted: list[UUID]) -> None:
-    """Name who is after the deal: each readable to the caller and active, unless it was named before."""
+    """Set the competitors of the deal. New ones must be active and readable to the caller."""
     await refer_all(uow, Competitor, added("competitor_ids", wanted, deal.competitor_ids))
     deal.compete_with(wanted)
 
 
 async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityLoss) -> Opportunity:
-    """The deal closed without us; a competitor who won it instead is one of the deal's from now on."""
+    """Close the deal as lost. A competitor who won it is added to the deal's competitors."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.require("lose")
     at, rival = require_past(body.closed_at or uow.now, uow.now), body.competitor_id

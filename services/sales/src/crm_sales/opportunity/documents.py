@@ -1,4 +1,4 @@
-"""A deal's quotes, orders and invoices get the customer that the deal gets."""
+"""Pass the customer of a deal on to its quotes, orders and invoices."""
 
 from sqlalchemy import select
 
@@ -14,7 +14,7 @@ from crm_sales.opportunity.model import Opportunity
 from crm_sales.order.model import Order
 from crm_sales.quote.model import Quote
 
-# In the order in which they are locked everywhere: what is made of a document meanwhile is found behind it.
+# The order in which they are locked everywhere. A document made concurrently of another one is found after it.
 DOCUMENTS: tuple[tuple[type[SalesDocument], type[Event]], ...] = (
     (Quote, QuoteUpdated),
     (Order, OrderUpdated),
@@ -23,7 +23,10 @@ DOCUMENTS: tuple[tuple[type[SalesDocument], type[Event]], ...] = (
 
 
 async def give_customer(uow: UnitOfWork, deal: Opportunity) -> None:
-    """Make every document of a locked deal that belongs to nobody belong to the deal's customer, whatever its status."""
+    """Set the deal's customer on each of its documents without customer, whatever its status.
+
+    The deal must be locked.
+    """
     for entity, updated in DOCUMENTS:
         table = entity.__table__
         orphans = (

@@ -23,11 +23,11 @@ LIFECYCLE = Lifecycle(
 
 
 MAX_COMPETITORS = 50
-"""How many competitors a deal may name."""
+"""Maximum number of competitors of a deal."""
 
 
 def require_value(value: Money | None) -> Money:
-    """A won deal has a value, if only zero (Dataverse: WinOpportunity)."""
+    """Require a value for a won deal; zero is a value (Dataverse: WinOpportunity)."""
     if value is None:
         message = "Send actual_value: the deal has no estimated value to use instead."
         raise InvalidValue("/actual_value", "actual-value-required", message)
@@ -35,26 +35,26 @@ def require_value(value: Money | None) -> Money:
 
 
 def require_own_value(source: str, given: Money | None, known: Money | None) -> None:
-    """Where the lines say what a deal is worth, nobody else does; what was read may be sent back."""
+    """Refuse another estimated value if the lines determine it. Sending the current value back is accepted."""
     if source == EstimatedValueSource.LINES and given != known:
         message = "The value of this deal is the sum of its lines. Change them, or set estimated_value_source to user."
         raise InvalidValue("/estimated_value", "value-from-lines", message)
 
 
 def tier_after_win(tier: str) -> Tier:
-    """Winning makes a customer at least *standard*."""
+    """Return the tier after a win: at least *standard*."""
     return Tier.STANDARD if tier == Tier.PROSPECT else Tier(tier)
 
 
 def require_past(closed_at: datetime, now: datetime) -> datetime:
-    """A deal is closed when it is said to be, never later."""
+    """Require a close time that is not in the future."""
     if closed_at > now:
         raise InvalidValue("/closed_at", "in-the-future", "Send a time that is not in the future.")
     return closed_at
 
 
 def with_competitor(named: list[UUID], winner: UUID) -> list[UUID]:
-    """Who is after the deal, and who won it among them."""
+    """Return the competitors of the deal including the winner."""
     if winner in named:
         return named
     if len(named) == MAX_COMPETITORS:
@@ -64,7 +64,7 @@ def with_competitor(named: list[UUID], winner: UUID) -> list[UUID]:
 
 
 def require_kept(named: list[UUID], lost_to: Iterable[str | None]) -> None:
-    """Whom a deal was once lost to stays with it: its close record names them, and figures and deletion go by the list."""
+    """Refuse to remove a competitor that a close record names. Figures and in-use checks read this list."""
     missing = {one for one in lost_to if one is not None} - {str(one) for one in named}
     if missing:
         message = "Keep every competitor that a close record of this deal names."

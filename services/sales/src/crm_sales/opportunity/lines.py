@@ -1,4 +1,4 @@
-"""What a deal is about: its lines, and what they say it is worth."""
+"""The lines of a deal, and the estimated value that follows from them."""
 
 from collections.abc import Set
 
@@ -9,12 +9,14 @@ from crm_sales.pricing.domain import require_currency
 from crm_sales.pricing.lines import as_inputs, currency_of, price_lines, price_list_of, require_currency_of
 
 PRICING = frozenset({"lines", "price_list_id"})
-"""Fields with which lines get the prices of today."""
+"""Fields that cause the lines to be priced at today's prices."""
 
 
 async def price_deal(uow: UnitOfWork, deal: Opportunity, body: OpportunityLines, given: Set[str]) -> None:
-    """Price the lines of a deal whose other fields are set, where ``given`` names lines or price list, and let them decide on
-    its value if they do. The lines are in the currency of the deal; a deal without amounts takes theirs.
+    """Price the lines if ``given`` names lines or price list, and set the estimated value if the lines determine it.
+
+    Call this after the deal's other fields are set. The lines use the currency of the deal; a deal without amounts
+    takes that of the lines.
     """
     if given & PRICING:
         price_list = await price_list_of(uow, deal.price_list_id)

@@ -1,7 +1,7 @@
-"""Deals that another system knew: imported as they stand there, open, won or lost, with their own dates.
+"""Import deals of another system as they are: open, won or lost, with their own dates.
 
-Each is one new record and one ``created`` event, whatever its status. Nobody won it now, so nothing follows that follows a
-win: no follow-up task, no new tier of its customer.
+Each deal is one new record and one ``created`` event, whatever its status. Nothing that follows a win happens: no
+follow-up task, no new tier of the customer.
 """
 
 from datetime import datetime
@@ -27,17 +27,17 @@ from crm_sales.pricing.schemas import LineInput
 from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.sales_stage.queries import first_stage, stage_with
 
-# What the record has no column for, or gets by a verb.
+# Fields without a column, or that a method of the model sets.
 _CLOSE = ("status", "reason", "closed_at", "actual_value", "note")
 _LINE = ("product_id", "quantity", "unit_price")
 _TOLD = ("customer", "competitor_ids", "stage", "opened_at", *_CLOSE, *_LINE)
 
 
 async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity:
-    """The deal of one row, not yet part of anything.
+    """Make a deal of one row without adding it to the unit of work.
 
-    422 for each rule that a deal closed here would break, and ``closed-before-opened``, ``closed-at-required``,
-    ``not-closed`` for what is said of an open one.
+    422 for each rule on closing a deal, ``closed-before-opened``, ``closed-at-required``, and ``not-closed`` for a
+    field of closed deals on an open one.
     """
     opened, closed = _days(uow, body)
     values = {name: value for name, value in body if name not in _TOLD}
@@ -70,7 +70,7 @@ async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity
 
 
 def _days(uow: UnitOfWork, body: OpportunityImport) -> tuple[datetime, datetime | None]:
-    """When the deal was opened, and when it was closed."""
+    """Return when the deal was opened, and when it was closed."""
     if body.status == OpportunityStatus.OPEN:
         for field in ("closed_at", "actual_value", "reason", "note"):
             if getattr(body, field) is not None:
@@ -101,7 +101,7 @@ def _close(uow: UnitOfWork, deal: Opportunity, body: OpportunityImport, at: date
 
 
 async def _sell(uow: UnitOfWork, deal: Opportunity, body: OpportunityImport) -> None:
-    """The one line that a row can tell of; what is wrong with it is wrong with the row."""
+    """Add the single line that a row can describe. Pointers in its errors refer to the row."""
     if body.product_id is None:
         for field in ("quantity", "unit_price"):
             if getattr(body, field) is not None:
@@ -115,7 +115,7 @@ async def _sell(uow: UnitOfWork, deal: Opportunity, body: OpportunityImport) -> 
 
 
 def _instant(uow: UnitOfWork, at: UtcDatetime | Date) -> datetime:
-    """An instant as it is; a day as its beginning in the organisation's time zone."""
+    """Return an instant unchanged, and a date as the start of that day in the organisation's time zone."""
     if isinstance(at, datetime):
         return at
     zone = ZoneInfo(uow.runtime.directory.organization.time_zone)

@@ -1,4 +1,4 @@
-"""The opportunity as a row, and what can happen to it."""
+"""The table of opportunities, and the changes of an opportunity."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -34,7 +34,7 @@ from crm_sales.sales_stage.model import SalesStage
 
 
 class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
-    """A deal that may be won."""
+    """A deal that we want to win."""
 
     __tablename__ = "opportunity"
     record_model: ClassVar[type[BaseModel]] = OpportunityRecord
@@ -58,9 +58,9 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     actual_value: Mapped[Money | None] = money_columns("actual_value")
     actual_value_base: Mapped[Money | None] = money_columns("actual_value_base")
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
-    # The previous release, which runs on this schema too, does not know the column.
+    # The default is for the previous release, which runs on this schema too and does not know the column.
     competitor_ids: Mapped[list[UUID]] = references("competitor", server_default="{}")
-    # Filled in by the database for the release before, which does not know them.
+    # The defaults are for the previous release, which does not know these columns.
     estimated_value_source: Mapped[EstimatedValueSource] = mapped_column(
         text_enum(EstimatedValueSource), server_default=EstimatedValueSource.USER.value
     )
@@ -79,7 +79,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         Index(None, "business_unit_id", "created_at", "id"),
         Index(None, "modified_at", "id"),
         Index(None, "name", "id"),
-        # The name by convention would be that of the next one.
+        # Named explicitly: the conventional name is that of the next index.
         Index("ix_opportunity_stage_name", "stage", "id"),
         Index(None, "stage_id"),
         *sorted_indexes(
@@ -92,7 +92,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         *customer_indexes("opportunity"),
         *reference_indexes("opportunity", "originating_lead_id", "campaign_id", "price_list_id"),
         Index("ix_opportunity_competitor_ids", "competitor_ids", postgresql_using="gin"),
-        # All that goals ask of a deal, so that they never read the table.
+        # The index covers the query of goals.
         Index(
             "ix_opportunity_won",
             "owner_id",
@@ -105,7 +105,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     )
 
     def enter(self, stage: SalesStage, at: datetime) -> None:
-        """Be in a stage; an overridden probability is kept."""
+        """Enter a stage. An overridden probability stays."""
         self._leave_stage(at)
         self.stage_id, self.stage = stage.id, stage.name
         self._stay_from(at)
@@ -113,19 +113,19 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             self.probability = stage.probability
 
     def win(self, actual_value: Money, at: datetime, note: str | None, by: UUID | None) -> None:
-        """The deal closed in our favour (Dataverse: WinOpportunity)."""
+        """Close the deal as won (Dataverse: WinOpportunity)."""
         self.move("win")
         self.actual_value, self.closed_at = actual_value, at
         self._leave_stage(at)
         self._keep_close(CloseOutcome.WON, note, by)
 
     def compete_with(self, competitor_ids: list[UUID]) -> None:
-        """Be after the same as these."""
+        """Set the competitors."""
         require_kept(competitor_ids, (close["competitor_id"] for close in self.closes))
         self.competitor_ids = competitor_ids
 
     def lose(self, reason: str, at: datetime, note: str | None, by: UUID | None, to: UUID | None = None) -> None:
-        """The deal closed without us, and with a competitor perhaps (Dataverse: LoseOpportunity)."""
+        """Close the deal as lost, optionally to a competitor (Dataverse: LoseOpportunity)."""
         self.move("lose", reason)
         if to is not None:
             self.competitor_ids = with_competitor(self.competitor_ids, to)
@@ -134,34 +134,37 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         self._keep_close(CloseOutcome.LOST, note, by, to)
 
     def reopen(self, at: datetime) -> None:
-        """Work on it again, in the stage it was closed in; the close records stay."""
+        """Reopen the deal in its last stage. The close records stay."""
         self.move("reopen")
         self._stay_from(at)
         self.actual_value = self.actual_value_base = self.closed_at = None
 
     @property
     def currency(self) -> str | None:
-        """The currency of its amounts, once there is one."""
+        """The currency of its amounts, else of its lines, else None."""
         amounts = (self.estimated_value, self.actual_value)
         return next((amount.currency for amount in amounts if amount is not None), self.currency_of_lines)
 
     @property
     def currency_of_lines(self) -> str | None:
-        """The currency of its lines, if it has any."""
+        """The currency of its lines; None without lines."""
         return self.lines[0]["net"]["currency"] if self.lines else None
 
     @property
     def priced_lines(self) -> list[PricedLine]:
-        """The lines as they are priced now."""
+        """The lines with their current prices."""
         return [PricedLine.stored(line) for line in self.lines]
 
     def keep_lines(self, lines: Sequence[PricedLine]) -> None:
-        """Be about these lines."""
+        """Set the lines."""
         self.lines = [line.model_dump(mode="json") for line in lines]
         self.product_ids = products_of(lines)
 
     def add_up(self) -> None:
-        """Be worth what the lines cost, where they decide; 422 ``too-large`` past 15 integer digits."""
+        """Set the estimated value to the sum of the lines if they determine it.
+
+        422 ``too-large`` past 15 integer digits.
+        """
         if self.estimated_value_source == EstimatedValueSource.LINES:
             self.estimated_value = sum_of(self.priced_lines)
 
@@ -170,7 +173,10 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         self.stages = [*self.stages, visit.model_dump(mode="json")]
 
     def _leave_stage(self, at: datetime) -> None:
-        """Where a deal was closed earlier than somebody moved it here, it stayed no time at all."""
+        """End the visit of the current stage.
+
+        If the deal was closed before it entered the stage, the visit has no duration.
+        """
         if self.stages:
             *before, last = self.stages
             entered_at = StageVisit.stored(last).entered_at
@@ -187,5 +193,5 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             note=note,
             by=by,
         )
-        # A new list: the old one is what the unit of work compares with.
+        # Assign a new list: the unit of work compares with the old one.
         self.closes = [*self.closes, close.model_dump(mode="json")]

@@ -1,4 +1,4 @@
-"""What should not be forgotten when a deal is won: quotes that may still be accepted, orders that are not all billed."""
+"""The check before a win for open business: active quotes, and orders that are not fully billed."""
 
 from sqlalchemy import literal, select, union_all
 
@@ -13,14 +13,14 @@ UNFINISHED: tuple[tuple[type[Quote] | type[Order], tuple[str, ...]], ...] = (
     (Quote, ("active",)),
     (Order, ("active", "submitted", "fulfilled")),
 )
-"""The documents and the statuses in which somebody has yet to do something about them."""
+"""The documents and statuses that still need action."""
 
 
 async def refuse_unfinished(uow: UnitOfWork, deal: Opportunity) -> None:
-    """409 ``unfinished-business`` listing up to ten active quotes and orders that are neither invoiced nor canceled; those
-    the caller may not read only as hidden.
+    """Raise 409 ``unfinished-business`` with up to ten active quotes and orders that are neither invoiced nor canceled.
 
-    A quote that is activated at the same moment counts as activated after the win, which is allowed.
+    Documents that the caller may not read are shown as hidden. A quote activated concurrently counts as activated after
+    the win, which is allowed.
     """
     parts = [
         select(literal(kind.entity()), kind.id, kind.number.label("number"), kind.owner_id, kind.business_unit_id)

@@ -1,4 +1,4 @@
-"""Win a deal: it gets its value and, where it has none yet, its customer (Dataverse: WinOpportunity)."""
+"""Win a deal: set its value and, if it has none, its customer (Dataverse: WinOpportunity)."""
 
 from uuid import UUID
 
@@ -29,10 +29,10 @@ from crm_sales.settings.model import SalesSettings
 
 
 async def win_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityWin) -> Opportunity:
-    """The deal closed in our favour.
+    """Close the deal as won.
 
-    A missing customer is made from the originating lead; where customers are made on win, so is whichever of account
-    and contact the lead names and is not linked to yet. The customer's tier becomes at least *standard*.
+    A missing customer is made from the originating lead. If the settings create customers on win, account and contact
+    are made as far as the lead names them and has no link to them. The customer's tier becomes at least *standard*.
     """
     uow.principal.require(Opportunity.entity(), Privilege.WRITE)
     lead = await _lead_that_gives(uow, opportunity_id)
@@ -53,9 +53,9 @@ async def win_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportuni
 
 
 async def _lead_that_gives(uow: UnitOfWork, opportunity_id: UUID) -> Lead | None:
-    """The lead that account and contact may have to be made from, locked before the deal.
+    """Return the lead to make account and contact from, if they may be needed, locked before the deal.
 
-    Reopening and qualifying a lead lock the lead first, too: in the other order two commands could wait for each other.
+    Reopening and qualifying a lead also lock the lead first. Another order could cause a deadlock.
     """
     creation = select(SalesSettings.customer_creation).limit(1).scalar_subquery()
     wanted = (creation == literal(CustomerCreation.ON_WIN.value)) | Opportunity.customer_id.is_(None)
@@ -66,7 +66,7 @@ async def _lead_that_gives(uow: UnitOfWork, opportunity_id: UUID) -> Lead | None
 
 
 async def _take_customer_from(uow: UnitOfWork, deal: Opportunity, lead: Lead, *, allow_duplicates: bool) -> None:
-    """By qualify's rules: what is linked is used again, what the lead names is made; the lead tells of its new links."""
+    """Make or reuse account and contact by the rules of qualify. The lead emits an event with its new links."""
     account_id = deal.customer_id if deal.customer_type == CustomerType.ACCOUNT else lead.account_id
     contact_id = deal.customer_id if deal.customer_type == CustomerType.CONTACT else lead.contact_id
     wants_account = account_id is None and bool(lead.company_name)
@@ -107,5 +107,5 @@ async def _raise_tier(uow: UnitOfWork, deal: Opportunity) -> None:
 
 
 def _tier_of(deal: Opportunity, *, instead_of: Account | None) -> Tier:
-    """Of somebody made now: the tier of a customer who bought, unless another one is the customer."""
+    """Return the tier of a new customer record: *standard* if it becomes the deal's customer, else *prospect*."""
     return Tier.STANDARD if deal.customer_id is None and instead_of is None else Tier.PROSPECT
