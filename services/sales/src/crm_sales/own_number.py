@@ -1,10 +1,10 @@
-"""Numbers that clients give themselves, beside those that are drawn."""
+"""Numbers that clients assign themselves."""
 
 from crm_kit.errors import InvalidValue
 
 
 def require_own_number(number: str | None, prefix: str) -> None:
-    """Numbers such as ACC-00042 are drawn, or one day a drawn number would meet a given one."""
+    """Refuse numbers of the form that the service assigns, such as ACC-00042, so that the two can never collide."""
     drawn, _, digits = (number or "").partition("-")
     if drawn.upper() == prefix and digits.isascii() and digits.isdigit():
         message = (

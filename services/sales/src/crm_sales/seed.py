@@ -1,4 +1,4 @@
-"""What every organisation starts with: the four stages of domain.md and the settings."""
+"""The initial data of an organisation: the four stages of domain.md and the settings."""
 
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ STAGES = (("qualify", 10), ("develop", 30), ("propose", 60), ("close", 90))
 
 
 async def seed(uow: UnitOfWork) -> None:
-    """Stages only while there is none: an organisation that renamed or removed them keeps its own."""
+    """Insert the initial data once, so that renamed and deleted stages do not return."""
     settings = (await uow.execute(select(func.count()).select_from(SalesSettings))).scalar_one()
     if settings:
         return

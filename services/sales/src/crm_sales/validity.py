@@ -1,4 +1,4 @@
-"""What holds from a day to a day, both included; a day that is not said has no limit."""
+"""Validity from a day to a day, both included. A missing day is unlimited."""
 
 from datetime import date
 
@@ -6,6 +6,6 @@ from crm_kit.errors import InvalidValue
 
 
 def require_period(first: date | None, last: date | None, pointer: str = "/valid_to") -> None:
-    """Nothing ceases to be valid before it begins to; ``pointer`` is that of the last day."""
+    """Refuse a last day before the first. ``pointer`` is that of the last day."""
     if first is not None and last is not None and last < first:
         raise InvalidValue(pointer, "end-before-start", "Send a last day that is not before the first.")

@@ -1,4 +1,4 @@
-"""The sales worker: relay, consumers, imports, what moves after merges, what time does, housekeeping."""
+"""The sales worker: relay, consumers, imports, moves after merges, timers and housekeeping."""
 
 import sys
 from uuid import UUID
@@ -40,5 +40,5 @@ WORK = Work(SERVICE, CONSUMERS, TIMERS, loops={"imports": lambda runtime: Import
 
 
 def run() -> None:
-    """Work until SIGTERM."""
+    """Run until SIGTERM."""
     sys.exit(run_worker(WORK))

@@ -1,5 +1,7 @@
-"""What can be done with an order. Making one of a quote has its own file, ``from_quote.py``, as has delivering it:
-``fulfill.py``; billing it is the invoice's: ``invoice/from_order.py``."""
+"""Commands on orders.
+
+See also ``from_quote.py`` (order a quote), ``fulfill.py`` (deliver) and ``invoice/from_order.py`` (bill).
+"""
 
 from uuid import UUID
 
@@ -26,11 +28,11 @@ from crm_sales.order.prices import price_edited
 from crm_sales.order.schemas import OrderCreate, OrderUpdate
 
 BY_RULE = ("lines", "customer", "currency")
-"""Fields of a body that become columns by a rule of their own."""
+"""Fields of a body that are converted to columns separately."""
 
 
 async def create_order(uow: UnitOfWork, body: OrderCreate) -> Order:
-    """A new order by hand, owned by the caller; of a deal that is open or won, or of none."""
+    """Create an order without a quote. The caller owns it. Its deal, if any, must be open or won."""
     await uow.start(Order)
     deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
     if deal is not None:
@@ -43,9 +45,9 @@ async def create_order(uow: UnitOfWork, body: OrderCreate) -> Order:
 
 
 async def update_order(uow: UnitOfWork, order_id: UUID, body: OrderUpdate) -> Order:
-    """Change fields of an active order; a patch that changes nothing is no change."""
+    """Change fields of an active order. A patch that changes no value does nothing."""
     uow.principal.require(Order.entity(), Privilege.WRITE)
-    # A deal is locked before its orders; whether this one is new to the order is known only afterwards.
+    # A deal is locked before its orders, although only the loaded order shows whether the deal is new to it.
     deal = await new_deal_of(uow, body)
     order = await uow.get(Order, order_id, Privilege.WRITE)
     require_status(order, "active")
@@ -55,28 +57,28 @@ async def update_order(uow: UnitOfWork, order_id: UUID, body: OrderUpdate) -> Or
 
 
 async def hold_order(uow: UnitOfWork, order_id: UUID) -> Order:
-    """Put the order aside before it is submitted."""
+    """Put an order on hold before it is submitted."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.move("hold")
     return uow.emit(order, OrderUpdated)
 
 
 async def resume_order(uow: UnitOfWork, order_id: UUID) -> Order:
-    """Take it up again."""
+    """Resume the order."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.move("resume")
     return uow.emit(order, OrderUpdated)
 
 
 async def lock_prices_of_order(uow: UnitOfWork, order_id: UUID, *, locked: bool) -> Order:
-    """Keep what its lines cost, or no longer (Dataverse: LockSalesOrderPricing)."""
+    """Lock or unlock the prices of the order (Dataverse: LockSalesOrderPricing)."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.lock_prices(locked)
     return uow.emit(order, OrderUpdated)
 
 
 async def reprice_order(uow: UnitOfWork, order_id: UUID) -> Order:
-    """Take today's prices, unless they are locked; those that a person gave stay."""
+    """Apply today's prices unless the prices are locked. Prices that a person set stay."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.move("reprice")
     await price_today(uow, order)
@@ -84,7 +86,7 @@ async def reprice_order(uow: UnitOfWork, order_id: UUID) -> Order:
 
 
 async def submit_order(uow: UnitOfWork, order_id: UUID) -> Order:
-    """The order stands: it can be delivered and billed, and no longer be edited."""
+    """Submit the order. It can then be delivered and billed, but not edited."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.submit(uow.now)
     await require_customer(uow, order, "Say who buys.")
@@ -92,21 +94,21 @@ async def submit_order(uow: UnitOfWork, order_id: UUID) -> Order:
 
 
 async def cancel_order(uow: UnitOfWork, order_id: UUID) -> Order:
-    """Call it off, unless something of it is on an invoice (Dataverse: CancelSalesOrder)."""
+    """Cancel the order unless a part of it is invoiced (Dataverse: CancelSalesOrder)."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.cancel(uow.now)
     return uow.emit(order, OrderCanceled, canceled_at=uow.now)
 
 
 async def assign_order(uow: UnitOfWork, order_id: UUID, body: Assignment) -> Order:
-    """Give the order to another owner."""
+    """Assign the order to another owner."""
     order = await uow.get(Order, order_id, Privilege.ASSIGN)
     await assign(uow, order, body, OrderAssigned)
     return order
 
 
 async def delete_order(uow: UnitOfWork, order_id: UUID) -> None:
-    """Delete an order that was not submitted yet and that nothing refers to."""
+    """Delete an order that was not submitted and that no record refers to."""
     order = await uow.get(Order, order_id, Privilege.DELETE)
     if order.status != "active":
         raise DomainError("not-deletable", f"This order is {order.status}. Only an active order can be deleted.")

@@ -15,7 +15,7 @@ LIFECYCLE = Lifecycle(
         "unlock-prices": ({"active/*"}, "active/*"),
         "reprice": ({"active/*"}, "active/*"),
         "submit": ({"active/new"}, "submitted/submitted"),
-        # Where it ends up follows from its lines, see ``standing``.
+        # ``standing`` determines the status reason from the lines.
         "fulfill": (
             {"submitted/*", "fulfilled/partial", "invoiced/*"},
             "fulfilled/complete|partial, invoiced/invoiced",
@@ -26,7 +26,7 @@ LIFECYCLE = Lifecycle(
         ),
         "cancel": ({"active/*", "submitted/*", "fulfilled/*"}, "canceled/canceled"),
     },
-    # An invoice of it is canceled: what was on that can be billed again.
+    # When an invoice of the order is canceled. Its quantities can be billed again.
     by_others={
         "unbill": (
             {"submitted/*", "fulfilled/*", "invoiced/*"},
@@ -38,7 +38,7 @@ LIFECYCLE = Lifecycle(
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a line has come."""
+    """The ordered, delivered and billed quantities of a line."""
 
     quantity: Decimal
     shipped: Decimal
@@ -46,7 +46,7 @@ class Progress:
 
 
 def standing(lines: Iterable[Progress]) -> str:
-    """The status reason of a submitted order: *invoiced* when every line is, else by what was delivered of it."""
+    """Return the status reason of a submitted order: *invoiced* if every line is, else by the delivered quantities."""
     known = list(lines)
     if all(line.invoiced == line.quantity for line in known):
         return "invoiced"

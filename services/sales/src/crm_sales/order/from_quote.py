@@ -1,4 +1,4 @@
-"""Make an order of a quote: once (Dataverse: ConvertQuoteToSalesOrder)."""
+"""Make an order of a quote, once (Dataverse: ConvertQuoteToSalesOrder)."""
 
 from uuid import UUID
 
@@ -35,9 +35,9 @@ TAKEN_OVER = (
 
 
 async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Order:
-    """An order over what was offered, at the prices offered, which are locked; an active quote is won by it.
+    """Make an order of the quote at its prices and lock them. An active quote is won by it.
 
-    The deal is held before the quote, as winning it does, so that no order of it is overlooked there.
+    The deal is locked before the quote, as in winning the deal, so that the win sees every order.
     """
     uow.principal.require(Quote.entity(), Privilege.WRITE)
     deal_id = (await uow.execute(select(Quote.opportunity_id).where(Quote.id == quote_id))).scalar_one_or_none()

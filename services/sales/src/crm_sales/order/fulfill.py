@@ -1,4 +1,4 @@
-"""Deliver an order, at once or in parts (Dataverse: FulfillSalesOrder)."""
+"""Deliver an order in full or in part (Dataverse: FulfillSalesOrder)."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from crm_sales.order.schemas import LineQuantities
 
 
 async def fulfill_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -> Order:
-    """So much was delivered; never more than was ordered. What was billed before stays billed."""
+    """Record a delivery of at most what was ordered. Billed quantities stay."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.require("fulfill")
     quantities = await take_part(uow, order, order.unshipped(), body.lines, "no more can be delivered than was ordered")

@@ -1,4 +1,4 @@
-"""The order as a row, and what can happen to it."""
+"""The table of orders, and the changes of an order."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -23,7 +23,7 @@ from crm_sales.pricing.shares import Amounts, LineAmounts
 
 
 class Order(SalesDocument, Base):
-    """What a customer has bought."""
+    """A purchase of a customer."""
 
     __tablename__ = "order"
     record_model: ClassVar[type[BaseModel]] = OrderRecord
@@ -32,7 +32,7 @@ class Order(SalesDocument, Base):
     line_model = OrderLine
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
-    # Unique: a quote becomes an order once.
+    # Unique: a quote becomes an order at most once.
     quote_id: Mapped[UUID | None] = reference("quote", unique=True)
     requested_delivery: Mapped[date | None]
     prices_locked: Mapped[bool]
@@ -56,7 +56,8 @@ class Order(SalesDocument, Base):
 
     @classmethod
     def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """What the lines and the lock rule out: nothing is canceled that was billed, nor delivered twice."""
+        """Rule out actions by lines and price lock: an invoiced order is not canceled, a delivered one not delivered
+        again."""
         lines: Sequence[Mapping[str, str]] = values["lines"]
         if values["prices_locked"]:
             out = {
@@ -72,35 +73,38 @@ class Order(SalesDocument, Base):
         return out
 
     def read_lines(self) -> list[OrderLine]:
-        """The lines as what they are."""
+        """Return the stored lines as models."""
         return [OrderLine.stored(line) for line in self.lines]
 
     def keep_lines(self, lines: Sequence[PricedLine]) -> None:
-        """Have these lines; of new ones nothing was delivered or billed."""
+        """Set the lines. Nothing is delivered or billed of new ones."""
         super().keep_lines([line if isinstance(line, OrderLine) else new_line(line) for line in lines])
 
     def submit(self, at: datetime) -> None:
-        """The order stands (Dataverse: the state Submitted)."""
+        """Submit the order (Dataverse: the state Submitted)."""
         self.move("submit")
         if not self.lines:
             raise DomainError("lines-required", "Add at least one line before you submit the order.")
         self.submitted_at = at
 
     def lock_prices(self, locked: bool) -> None:
-        """Keep what the lines cost whatever the price list says, or no longer (Dataverse: LockSalesOrderPricing)."""
+        """Lock or unlock the prices (Dataverse: LockSalesOrderPricing). Locked prices ignore the price list."""
         self.move("lock-prices" if locked else "unlock-prices")
         self.prices_locked = locked
 
     def unshipped(self) -> dict[UUID, Decimal]:
-        """What of each line is to be delivered."""
+        """Return the quantity of each line that is not delivered."""
         return {line.id: line.quantity - line.shipped_quantity for line in self.read_lines()}
 
     def uninvoiced(self) -> dict[UUID, Decimal]:
-        """What of each line is to be billed."""
+        """Return the quantity of each line that is not billed."""
         return {line.id: line.quantity - line.invoiced_quantity for line in self.read_lines()}
 
     def ship(self, quantities: Mapping[UUID, Decimal], at: datetime) -> bool:
-        """So much was delivered (Dataverse: FulfillSalesOrder); whether that was the last of it."""
+        """Count these quantities as delivered (Dataverse: FulfillSalesOrder).
+
+        Return whether the delivery is complete.
+        """
         lines = self._counted(shipped=quantities)
         self.move("fulfill", standing_of(lines))
         self._keep(lines)
@@ -110,25 +114,25 @@ class Order(SalesDocument, Base):
         return complete
 
     def bill(self, quantities: Mapping[UUID, Decimal]) -> bool:
-        """So much is on an invoice now; whether that was the last of it."""
+        """Count these quantities as billed. Return whether the order is fully billed."""
         lines = self._counted(invoiced=quantities)
         self.move("invoice", standing_of(lines))
         self._keep(lines)
         return self.status == "invoiced"
 
     def unbill(self, quantities: Mapping[UUID, Decimal]) -> None:
-        """An invoice is void, and what was on it can be billed again."""
+        """Release the quantities of a canceled invoice, so that they can be billed again."""
         lines = self._counted(invoiced={line_id: -quantity for line_id, quantity in quantities.items()})
         self.follow("unbill", standing_of(lines))
         self._keep(lines)
 
     def cancel(self, at: datetime) -> None:
-        """It is called off."""
+        """Cancel the order."""
         self.move("cancel")
         self.canceled_at = at
 
     def amounts(self) -> Amounts:
-        """What it costs, to be shared by its invoices."""
+        """Return the amounts of the order, for shares of its invoices."""
         lines = {
             line.id: LineAmounts(line.quantity, line.manual_discount, line.net, line.tax) for line in self.read_lines()
         }
@@ -141,7 +145,7 @@ class Order(SalesDocument, Base):
     def _counted(
         self, *, shipped: Mapping[UUID, Decimal] | None = None, invoiced: Mapping[UUID, Decimal] | None = None
     ) -> list[OrderLine]:
-        """The lines when so much more of each is shipped and invoiced."""
+        """Return the lines with these quantities added."""
         nothing = Decimal(0)
         return [
             line.model_copy(
@@ -155,12 +159,12 @@ class Order(SalesDocument, Base):
 
 
 def standing_of(lines: Sequence[OrderLine]) -> str:
-    """The status reason that follows from what was shipped and invoiced of these lines."""
+    """Return the status reason that follows from the delivered and billed quantities of the lines."""
     return standing(Progress(line.quantity, line.shipped_quantity, line.invoiced_quantity) for line in lines)
 
 
 def new_line(line: PricedLine) -> OrderLine:
-    """A line of which nothing was delivered or billed yet."""
+    """Make a line of which nothing is delivered or billed."""
     return OrderLine(
         **{field: getattr(line, field) for field in PricedLine.model_fields},
         shipped_quantity=Decimal(0),

@@ -1,4 +1,4 @@
-"""What the lines of an order cost when it is edited: by the price list, unless its prices are locked."""
+"""Prices of an edited order: from the price list, unless the prices are locked."""
 
 from collections.abc import Set
 from typing import Any
@@ -15,10 +15,10 @@ from crm_sales.pricing.schemas import LineInput
 
 
 async def price_edited(uow: UnitOfWork, order: Order, body: OrderUpdate, changed: Set[str]) -> None:
-    """Price an order of which these fields have been given other values.
+    """Price an order after changes to these fields.
 
-    Where prices are locked, a line that stays keeps unit price, volume discount and tax, whatever its quantity is now and
-    whatever the price list says, unless a person gives others; a line that is new costs what it costs today.
+    Under locked prices an existing line keeps its unit price, volume discount and tax, whatever its new quantity and
+    the price list, unless the body gives others. A new line gets today's price.
     """
     if not order.prices_locked:
         await price_changes(uow, order, body, changed)
@@ -40,7 +40,7 @@ async def _price_beside_locked(uow: UnitOfWork, order: Order, body: OrderUpdate)
     if any(
         line.product_id and not line.given_price and was is None for line, was in zip(body.lines, locked, strict=True)
     ):
-        # Its price is today's, so the list has to be in force today.
+        # A new line gets today's price, so the price list has to be valid today.
         await price_list_of(uow, order.price_list_id)
     wanted = [_at_price_of(was, line) if was else line for line, was in zip(body.lines, locked, strict=True)]
     priced = await price_lines(
@@ -56,7 +56,7 @@ async def _price_beside_locked(uow: UnitOfWork, order: Order, body: OrderUpdate)
 
 
 def _at_price_of(was: OrderLine, line: LineInput) -> LineInput:
-    """As if a person had given what the line has cost so far."""
+    """Return the input with the line's current price and tax as if the caller had given them."""
     known: dict[str, Any] = {}
     if not line.given_price:
         known |= {"unit_price": was.unit_price, "price_overridden": True}
@@ -66,7 +66,7 @@ def _at_price_of(was: OrderLine, line: LineInput) -> LineInput:
 
 
 def _as_it_was(line: PricedLine, asked: LineInput, was: OrderLine, pointer: str) -> PricedLine:
-    """With the volume discount that it had, and nobody made to have given its price."""
+    """Restore the former volume discount, unless the caller gave a price, and the override flags."""
     discount = line.volume_discount if asked.given_price else was.volume_discount
     terms = LineTerms(line.quantity, line.unit_price, discount, line.manual_discount, line.tax_percent)
     price = price_line(terms, pointer)

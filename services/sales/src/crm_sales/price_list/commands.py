@@ -1,4 +1,4 @@
-"""What can be done with a price list. It belongs to the organisation."""
+"""Commands on price lists. Price lists belong to the organisation."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from crm_sales.validity import require_period
 
 
 async def create_price_list(uow: UnitOfWork, body: PriceListCreate) -> PriceList:
-    """A new price list of the organisation, without prices yet."""
+    """Create a price list of the organisation without prices."""
     await uow.start(PriceList)
     price_list = PriceList(**dict(body))
     require_period(price_list.valid_from, price_list.valid_to)
@@ -27,7 +27,7 @@ async def create_price_list(uow: UnitOfWork, body: PriceListCreate) -> PriceList
 
 
 async def update_price_list(uow: UnitOfWork, price_list_id: UUID, body: PriceListUpdate) -> PriceList:
-    """Change fields of an active price list; a patch that changes nothing is no change."""
+    """Change fields of an active price list. A patch that changes no value does nothing."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
     require_status(price_list, "active")
     apply(price_list, body.onto(price_list))
@@ -36,21 +36,21 @@ async def update_price_list(uow: UnitOfWork, price_list_id: UUID, body: PriceLis
 
 
 async def activate_price_list(uow: UnitOfWork, price_list_id: UUID) -> PriceList:
-    """Make an inactive price list usable again."""
+    """Activate an inactive price list."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
     price_list.move("activate")
     return uow.emit(price_list, PriceListActivated)
 
 
 async def deactivate_price_list(uow: UnitOfWork, price_list_id: UUID, body: Deactivation) -> PriceList:
-    """Close the price list to new references and new prices; what has it keeps it."""
+    """Refuse new references to the price list and new prices in it. Existing ones stay."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.WRITE)
     price_list.move("deactivate")
     return uow.emit(price_list, PriceListDeactivated, reason=body.reason)
 
 
 async def delete_price_list(uow: UnitOfWork, price_list_id: UUID) -> None:
-    """Delete a price list that has no prices and that nothing refers to."""
+    """Delete a price list that has no prices and that no record refers to."""
     price_list = await uow.get(PriceList, price_list_id, Privilege.DELETE)
     await refuse_in_use(uow, price_list)
     uow.remove(price_list, PriceListDeleted)

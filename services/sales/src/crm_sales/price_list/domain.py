@@ -8,7 +8,7 @@ LIFECYCLE = ACTIVE_INACTIVE
 
 
 def why_not_in_force(valid_from: date | None, valid_to: date | None, day: date) -> str | None:
-    """Why a price list is not valid on this day; None when it is."""
+    """Return why a price list is not valid on this day; None if it is."""
     if valid_from is not None and day < valid_from:
         return f"Choose another price list: this one is valid from {valid_from}."
     if valid_to is not None and day > valid_to:

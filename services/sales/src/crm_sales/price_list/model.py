@@ -1,4 +1,4 @@
-"""The price list as a row."""
+"""The table of price lists."""
 
 from datetime import date
 from typing import ClassVar
@@ -16,7 +16,7 @@ from crm_sales.price_list.domain import LIFECYCLE, why_not_in_force
 
 
 class PriceList(Record, Stateful, Base):
-    """What products cost, in one currency, from a day to a day."""
+    """Prices of products in one currency, valid from a day to a day."""
 
     __tablename__ = "price_list"
     record_model: ClassVar[type[BaseModel]] = PriceListRecord
@@ -39,7 +39,7 @@ class PriceList(Record, Stateful, Base):
     )
 
     def require_in_force(self, day: date, pointer: str) -> None:
-        """422 ``price-list-not-valid`` with the pointer on a day before its first or after its last."""
+        """Raise 422 ``price-list-not-valid`` with the pointer on a day outside the list's validity."""
         why = why_not_in_force(self.valid_from, self.valid_to, day)
         if why is not None:
             raise InvalidValue(pointer, "price-list-not-valid", why)

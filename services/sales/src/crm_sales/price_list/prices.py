@@ -1,4 +1,4 @@
-"""What products cost: for whoever writes lines."""
+"""Prices of products, for writing lines."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -37,10 +37,10 @@ PRICES = (
 
 @dataclass(frozen=True, slots=True)
 class ProductPrice:
-    """A product, and what one unit of it costs.
+    """A product and the price of one unit.
 
-    ``unit_price`` is its price in the price list, None when it is not in there; without a price list it is the product's own
-    list price, None when it has none. ``breaks`` are the list's, by rising quantity.
+    ``unit_price`` is the price in the price list, None if the list has none. Without a price list it is the product's
+    list price, None if it has none. ``breaks`` are those of the list, by rising quantity.
     """
 
     product: Product
@@ -51,25 +51,28 @@ class ProductPrice:
 async def prices_of(
     uow: UnitOfWork, price_list_id: UUID | None, product_ids: Collection[UUID]
 ) -> Mapping[UUID, ProductPrice]:
-    """The products that exist and that the caller may read, with their prices: one statement, whatever their number.
+    """Return the products that exist and that the caller may read, with their prices, in one statement.
 
-    It begins the transaction and holds the products FOR SHARE in the order of their ids until its end, so that none is
-    deleted or loses its price while a line with it is being written (ADR 17). Whether a product is sold today is
-    ``Product.require_sold``; whether the price list is in force, ``require_price_list``.
+    This begins the transaction and locks the products FOR SHARE in the order of their ids until its end, so that no
+    product is deleted or loses its price while a line with it is written (ADR 17). It does not check whether a product
+    is sold today (``Product.require_sold``) or whether the price list is valid (``require_price_list``).
     """
     readable = uow.reach(Product).everything
     if not product_ids or not readable:
         return {}
     await uow.transaction()
-    # Held until the end, they cannot change: the rows of an import ask for the same few once.
+    # Locked products cannot change until the end of the transaction, so rows of an import with the same products ask
+    # once.
     rows = await uow.look_up(PRICES, {"price_list_id": price_list_id, "ids": tuple(sorted(product_ids))})
     found = [_price(dict(row), by_list=price_list_id is not None) for row in rows]
     return {price.product.id: price for price in found}
 
 
 async def require_price_list(uow: UnitOfWork, price_list_id: UUID, pointer: str) -> PriceList:
-    """The price list of a new reference, in force today; else 422 with the pointer: ``unknown-reference``,
-    ``inactive-reference``, ``price-list-not-valid``."""
+    """Return the price list of a new reference, which must be valid today.
+
+    Else 422 with the pointer: ``unknown-reference``, ``inactive-reference``, ``price-list-not-valid``.
+    """
     price_list = await uow.refer(PriceList, price_list_id, pointer)
     price_list.require_in_force(today(uow), pointer)
     return price_list

@@ -1,7 +1,7 @@
-"""What can be done with the price of a product. Documents that took a price keep it: a change is for lines to come.
+"""Commands on prices of products. Documents keep the price that they took. A change applies to later lines.
 
-Who writes a price holds its product FOR SHARE, after the price itself; who changes a product holds that alone and only
-looks at its prices, so the two wait for each other and never in a circle.
+A command that writes a price locks the price and then its product FOR SHARE. A command that changes a product locks the
+product and reads its prices without locks. The two can wait for each other, but never deadlock.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from crm_sales.product.queries import hold_product
 
 
 async def create_price_list_item(uow: UnitOfWork, body: PriceListItemCreate) -> PriceListItem:
-    """The price of a product in an active price list."""
+    """Create the price of a product in an active price list."""
     await uow.start(PriceListItem)
     price_list = await uow.refer(PriceList, body.price_list_id, "/price_list_id")
     item = PriceListItem(currency=price_list.currency, **{name: plain(value) for name, value in body})
@@ -43,7 +43,7 @@ async def create_price_list_item(uow: UnitOfWork, body: PriceListItemCreate) -> 
 
 
 async def update_price_list_item(uow: UnitOfWork, item_id: UUID, body: PriceListItemUpdate) -> PriceListItem:
-    """Change a price; a patch that changes nothing is no change."""
+    """Change a price. A patch that changes no value does nothing."""
     item = await uow.get(PriceListItem, item_id, Privilege.WRITE)
     values: dict[str, Any] = body.onto(item)
     apply(item, values)
@@ -55,7 +55,7 @@ async def update_price_list_item(uow: UnitOfWork, item_id: UUID, body: PriceList
 
 
 async def delete_price_list_item(uow: UnitOfWork, item_id: UUID) -> None:
-    """Take a product out of a price list: lines to come find no price for it there."""
+    """Delete the price of a product in a price list. Later lines find no price for it there."""
     item = await uow.get(PriceListItem, item_id, Privilege.DELETE)
     uow.remove(item, PriceListItemDeleted)
 
@@ -66,7 +66,7 @@ def _require_sense(item: PriceListItem, breaks: Sequence[VolumeBreak]) -> None:
 
 
 def _require_priced(product: Product) -> None:
-    """A draft may get its prices before it is sold."""
+    """Refuse a price of a product family or of a retired product. A draft can have prices before it is sold."""
     if product.structure == ProductStructure.FAMILY:
         message = "Choose a product: a product family has no price."
         raise InvalidValue("/product_id", "family-has-no-price", message)

@@ -11,7 +11,7 @@ from crm_sales.pricing.domain import percent_of
 
 
 def require_price(method: str, amount: Money | None, percent: Decimal | None, currency: str) -> None:
-    """The method says which of amount and percentage there is; the other is null.
+    """Require amount or percentage as the pricing method says. The other one must be null.
 
     422 ``amount-required``, ``percent-required``, ``contradicts-method``, ``currency-mismatch``.
     """
@@ -28,7 +28,7 @@ def require_price(method: str, amount: Money | None, percent: Decimal | None, cu
 
 
 def require_breaks(breaks: Sequence[VolumeBreak], currency: str) -> None:
-    """Quantities rise from break to break, and each has one discount: a percentage, or an amount in the list's currency.
+    """Require rising quantities, and in each break one discount: a percentage, or an amount in the list's currency.
 
     422 ``not-rising``, ``one-discount``, ``currency-mismatch`` with the pointer of the break.
     """
@@ -46,9 +46,10 @@ def require_breaks(breaks: Sequence[VolumeBreak], currency: str) -> None:
 
 
 def percent_price(percent: Decimal, list_price: Money | None, currency: str, pointer: str) -> Money:
-    """So many percent of a list price, rounded half up to the currency's decimals.
+    """Return the percentage of a list price, rounded half up to the decimals of the currency.
 
-    422 ``list-price-required`` with the pointer when there is none in this currency, ``too-large`` past 15 integer digits.
+    422 ``list-price-required`` with the pointer without a list price in this currency, ``too-large`` past 15 integer
+    digits.
     """
     if list_price is None or list_price.currency != currency:
         message = f"Give the product a list price in {currency} first: this price is a percentage of it."

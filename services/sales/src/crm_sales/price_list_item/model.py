@@ -1,4 +1,4 @@
-"""The price of a product in a price list as a row."""
+"""The table of prices of products."""
 
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from crm_sales.db import Base
 
 
 class PriceListItem(Record, Base):
-    """What one product costs in one price list, and how much less in volume."""
+    """The price of a product in a price list, with volume discounts."""
 
     __tablename__ = "price_list_item"
     record_model: ClassVar[type[BaseModel]] = PriceListItemRecord
@@ -28,7 +28,7 @@ class PriceListItem(Record, Base):
 
     price_list_id: Mapped[UUID] = reference("price_list")
     product_id: Mapped[UUID] = reference("product")
-    # The price list's, which never changes: nobody who reads or writes a price has to look it up.
+    # The currency of the price list, which never changes. The copy saves a lookup.
     currency: Mapped[str] = mapped_column(String(3))
     pricing_method: Mapped[PricingMethod] = mapped_column(text_enum(PricingMethod))
     amount: Mapped[Money | None] = money_columns("amount")

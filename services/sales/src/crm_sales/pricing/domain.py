@@ -1,6 +1,6 @@
-"""What lines and documents cost: pure Decimal arithmetic, half up per currency, the same for every kind of document.
+"""Prices of lines and documents: Decimal arithmetic, rounded half up per currency, the same for all kinds of documents.
 
-The rules are domain.md's (*Totals*); amounts of different currencies never meet in a sum.
+The rules are in domain.md (*Totals*). Amounts of different currencies are never added.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,14 @@ from decimal import Context, Decimal
 from crm_contracts.money import Money, MoneyError, total
 from crm_kit.errors import InvalidValue
 
-# 15 + 4 digits of an amount times 10 + 5 of a quantity, and room for a discount.
+# An amount has 15 + 4 digits, a quantity 10 + 5. The rest is room for a discount.
 _EXACT = Context(prec=60)
 _HUNDRED = Decimal(100)
 
 
 @dataclass(frozen=True, slots=True)
 class LineTerms:
-    """What decides the price of a line; all amounts in one currency."""
+    """The inputs of a line's price. All amounts have the same currency."""
 
     quantity: Decimal
     unit_price: Money
@@ -28,7 +28,7 @@ class LineTerms:
 
 @dataclass(frozen=True, slots=True)
 class LinePrice:
-    """What a line costs."""
+    """The price of a line."""
 
     net: Money
     tax: Money
@@ -36,7 +36,7 @@ class LinePrice:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a document costs."""
+    """The totals of a document."""
 
     subtotal: Money
     discount_total: Money
@@ -46,7 +46,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class VolumeBreak:
-    """From this quantity on, each unit costs less: by a percentage of its price or by an amount, one of the two."""
+    """The discount on each unit from a quantity on: either a percentage of the unit price or an amount."""
 
     min_quantity: Decimal
     percent: Decimal | None = None
@@ -56,8 +56,8 @@ class VolumeBreak:
 def price_line(terms: LineTerms, pointer: str) -> LinePrice:
     """Net = round((unit price - volume discount) x quantity - manual discount); tax = round(net x percent / 100).
 
-    422 ``discount-too-large`` when the discounts exceed the price, ``currency-mismatch`` when amounts are of several
-    currencies, ``too-large`` past 15 integer digits; ``pointer`` is the line's, such as ``/lines/3``.
+    422 ``discount-too-large`` if the discounts exceed the price, ``currency-mismatch`` for amounts in several
+    currencies, ``too-large`` past 15 integer digits. ``pointer`` is that of the line, such as ``/lines/3``.
     """
     currency = terms.unit_price.currency
     require_currency(terms.volume_discount, currency, f"{pointer}/volume_discount")
@@ -72,7 +72,7 @@ def price_line(terms: LineTerms, pointer: str) -> LinePrice:
 
 
 def volume_discount(breaks: Sequence[VolumeBreak], unit_price: Money, quantity: Decimal) -> Money:
-    """The discount on each unit: of the highest break that the quantity reaches, never more than the price."""
+    """Return the discount on each unit: that of the highest break that the quantity reaches, at most the unit price."""
     reached = [one for one in breaks if one.min_quantity <= quantity]
     if not reached:
         return Money.zero(unit_price.currency)
@@ -89,10 +89,12 @@ def totals(
     discount_amount: Money | None,
     freight: Money | None,
 ) -> Totals:
-    """Subtotal = sum of net; discount = round(subtotal x percent / 100) + amount, at most the subtotal; tax = sum of the
-    lines' taxes, unchanged by the discount; total = subtotal - discount + freight + tax.
+    """Return the totals of a document.
 
-    422 ``currency-mismatch`` with the pointer of the amount, ``too-large`` when a sum has more than 15 integer digits.
+    Subtotal = sum of net; discount = round(subtotal x percent / 100) + amount, at most the subtotal; tax = sum of the
+    lines' taxes, which the discount does not change; total = subtotal - discount + freight + tax.
+
+    422 ``currency-mismatch`` with the pointer of the amount, ``too-large`` if a sum has more than 15 integer digits.
     """
     known = list(prices)
     nothing = Money.zero(currency)
@@ -111,19 +113,19 @@ def totals(
 
 
 def percent_of(amount: Money, percent: Decimal) -> Money:
-    """So many percent of an amount, rounded half up to the currency's decimals."""
+    """Return the percentage of an amount, rounded half up to the decimals of the currency."""
     return Money.rounded(_EXACT.divide(_EXACT.multiply(amount.amount, percent), _HUNDRED), amount.currency)
 
 
 def require_currency(amount: Money, currency: str, pointer: str) -> None:
-    """422 ``currency-mismatch`` for an amount in another currency than its document's."""
+    """Raise 422 ``currency-mismatch`` for an amount in another currency than the document's."""
     if amount.currency != currency:
         message = f"Send the amount in {currency}, the currency of this document."
         raise InvalidValue(f"{pointer}/currency", "currency-mismatch", message)
 
 
 def require_decimals(quantity: Decimal, decimals: int, pointer: str) -> None:
-    """422 ``too-many-decimals`` for a part of a unit that cannot be sold."""
+    """Raise 422 ``too-many-decimals`` for a quantity with more decimals than the product allows."""
     if quantity != round(quantity, decimals):
         how = f"with at most {decimals} decimals" if decimals else "in whole units"
         raise InvalidValue(pointer, "too-many-decimals", f"Send the quantity {how}.")

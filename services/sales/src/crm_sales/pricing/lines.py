@@ -1,4 +1,4 @@
-"""From the lines that a client sends to what they cost: the same for opportunities, quotes, orders and invoices."""
+"""Price the lines that a client sends, for opportunities, quotes, orders and invoices."""
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -26,12 +26,14 @@ async def price_lines(
     currency: str,
     kept: Iterable[PricedLine] = (),
 ) -> list[PricedLine]:
-    """Every line at today's price, in the order given; ``kept`` are the lines that the document had.
+    """Price every line at today's price, in the given order. ``kept`` are the previous lines of the document.
 
-    One statement for the products of all lines, which it holds until the end of the transaction. A product that is sold no
-    more stays in a line that has it already. 422 with a pointer into the line: ``unknown-reference``,
-    ``inactive-reference``, ``duplicate-line``, ``name-required``, ``price-required``, ``tax-required``,
-    ``too-many-decimals``, ``currency-mismatch``, ``discount-too-large``, ``too-large``.
+    One statement reads the products of all lines and locks them until the end of the transaction. A retired product
+    stays in a line that already has it.
+
+    422 with a pointer into the line: ``unknown-reference``, ``inactive-reference``, ``duplicate-line``,
+    ``name-required``, ``price-required``, ``tax-required``, ``too-many-decimals``, ``currency-mismatch``,
+    ``discount-too-large``, ``too-large``.
     """
     before = {line.id: line.product_id for line in kept}
     _require_known(wanted, before.keys())
@@ -50,31 +52,31 @@ async def price_lines(
 
 
 def as_inputs(lines: Iterable[PricedLine]) -> list[LineInput]:
-    """Lines as a client would send them back: to price them once more."""
+    """Convert lines to inputs, to price them again."""
     return [LineInput.model_validate(line.model_dump(include=set(LineInput.model_fields))) for line in lines]
 
 
 async def price_list_of(uow: UnitOfWork, price_list_id: UUID | None) -> PriceList | None:
-    """The price list that a document shall take its prices from, in force today; 422 for any other."""
+    """Return the price list of a document, which must be valid today; 422 otherwise."""
     return None if price_list_id is None else await require_price_list(uow, price_list_id, "/price_list_id")
 
 
 def require_currency_of(price_list: PriceList | None, currency: str, pointer: str) -> None:
-    """422 ``currency-mismatch`` for a price list in another currency than its document's."""
+    """Raise 422 ``currency-mismatch`` for a price list in another currency than the document's."""
     if price_list is not None and price_list.currency != currency:
         message = f"Choose a price list in {currency}: this one is in {price_list.currency}."
         raise InvalidValue(pointer, "currency-mismatch", message)
 
 
 def currency_of(lines: Iterable[LineInput], *others: Money | None) -> str | None:
-    """The currency that the amounts of a body speak of first."""
+    """Return the currency of the first amount of a body; None without amounts."""
     prices = (line.unit_price for line in lines)
     return next((amount.currency for amount in (*prices, *others) if amount is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sold:
-    """What a line is about, and what one unit of it costs by itself."""
+    """What is sold in a line, and the price of one unit."""
 
     product_id: UUID | None
     name: str
@@ -127,7 +129,7 @@ def _priced(line: LineInput, sold: _Sold, currency: str, pointer: str) -> Priced
 
 
 def _unit_price(line: LineInput, price: ProductPrice | None, currency: str, pointer: str) -> tuple[Money, Money]:
-    """The price of a unit and the discount on it that the quantity earns: none on a price that a person gave."""
+    """Return the unit price and its volume discount. A price that the caller gave has no volume discount."""
     at = f"{pointer}/unit_price"
     if line.given_price:
         if line.unit_price is None:

@@ -1,4 +1,4 @@
-"""The columns of a document with lines and totals: quotes, orders and invoices."""
+"""The columns of documents with lines and totals: quotes, orders and invoices."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -17,12 +17,15 @@ from crm_sales.pricing.domain import LinePrice, totals
 
 
 def products_of(lines: Iterable[PricedLine]) -> list[UUID]:
-    """Which products the lines are about."""
+    """Return the products of the lines."""
     return sorted({line.product_id for line in lines if line.product_id is not None})
 
 
 def sum_of(lines: Sequence[PricedLine]) -> Money | None:
-    """What the lines cost without tax and discount, None without any; 422 ``too-large`` past 15 integer digits."""
+    """Return the sum of the lines without tax and discount, None without lines.
+
+    422 ``too-large`` past 15 integer digits.
+    """
     if not lines:
         return None
     prices = (LinePrice(line.net, line.tax) for line in lines)
@@ -30,9 +33,9 @@ def sum_of(lines: Sequence[PricedLine]) -> Money | None:
 
 
 class PricedDocument:
-    """Lines as JSON, in their order, and the totals that follow from them (ADR 17).
+    """Lines as JSON in their order, and the totals computed from them (ADR 17).
 
-    ``product_ids`` repeats which products the lines are about, for the index that tells whether a product is in use.
+    ``product_ids`` repeats the products of the lines for the index that answers whether a product is in use.
     """
 
     money_fields: ClassVar[tuple[str, ...]] = (
@@ -119,11 +122,11 @@ class PricedDocument:
 
     @property
     def priced_lines(self) -> list[PricedLine]:
-        """The lines as they are priced now."""
+        """The lines with their current prices."""
         return [self.line_model.stored(line) for line in self.lines]
 
     def keep_lines(self, lines: Sequence[PricedLine]) -> None:
-        """Have these lines, and the totals that follow from them and from what the header says.
+        """Set the lines and compute the totals from them and from the header.
 
         422 ``currency-mismatch`` for amounts of the header in another currency, ``too-large`` past 15 integer digits.
         """

@@ -1,8 +1,9 @@
-"""Parts of a document: an order is billed by several invoices, an invoice credited by several notes (ADR 26).
+"""Parts of a document: an order is billed by several invoices, an invoice credited by several credit notes (ADR 26).
 
-Every amount of a part is the share of its quantity in what is left, rounded half up; who takes the last of a line takes the
-rest of its amounts, and who takes the last of all lines the rest of discount and freight. So the parts add up to the whole
-exactly, in every currency, however it is cut and whatever is given back in between. Pure Decimal arithmetic.
+Each amount of a part is its quantity's share of what is left, rounded half up. The part that takes the last quantity of
+a line takes the rest of the line's amounts. The part that takes the last of all lines takes the rest of discount and
+freight. The parts therefore add up to the whole exactly in each currency, however it is divided and whatever is
+released in between. Decimal arithmetic.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +15,13 @@ from uuid import UUID
 from crm_contracts.money import Money, total
 from crm_kit.errors import InvalidValue
 
-# 15 + 4 digits of an amount times 10 + 5 of a quantity, and enough behind them that no quotient meets a half by accident.
+# An amount has 15 + 4 digits, a quantity 10 + 5. The extra digits keep a quotient from being rounded to a half.
 _WIDE = Context(prec=60)
 
 
 @dataclass(frozen=True, slots=True)
 class LineAmounts:
-    """So much of a line, and what that much costs."""
+    """A quantity of a line and its amounts."""
 
     quantity: Decimal
     manual_discount: Money
@@ -28,7 +29,7 @@ class LineAmounts:
     tax: Money
 
     def without(self, other: "LineAmounts") -> "LineAmounts":
-        """What is left when that is taken away."""
+        """Return what is left without the other."""
         return LineAmounts(
             self.quantity - other.quantity,
             self.manual_discount - other.manual_discount,
@@ -37,7 +38,7 @@ class LineAmounts:
         )
 
     def share(self, quantity: Decimal) -> "LineAmounts":
-        """So much of it."""
+        """Return the share of this quantity."""
         return LineAmounts(
             quantity,
             _part(self.manual_discount, quantity, self.quantity),
@@ -48,7 +49,7 @@ class LineAmounts:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """What the lines of a document cost, and its discount and freight."""
+    """The amounts of a document: its lines, discount and freight."""
 
     lines: Mapping[UUID, LineAmounts]
     discount_amount: Money
@@ -57,7 +58,7 @@ class Amounts:
 
     @property
     def currency(self) -> str:
-        """The one currency of all amounts."""
+        """The currency of all amounts."""
         return self.freight.currency
 
     @property
@@ -76,7 +77,7 @@ class Amounts:
         return self.subtotal - self.discount_total + self.freight + self.tax_total
 
     def without(self, others: Iterable["Amounts"]) -> "Amounts":
-        """What is left when those are taken away; each of their lines is one of these."""
+        """Return what is left without the others. Each of their lines must be a line of this document."""
         lines = dict(self.lines)
         discount_amount, discount_total, freight = self.discount_amount, self.discount_total, self.freight
         for other in others:
@@ -88,7 +89,7 @@ class Amounts:
         return Amounts(lines, discount_amount, discount_total, freight)
 
     def share(self, quantities: Mapping[UUID, Decimal]) -> "Amounts":
-        """So much of each of these lines, with discount and freight in proportion to what the lines cost."""
+        """Return the share of these quantities. Discount and freight are in proportion to the net amounts."""
         lines = {line_id: self.lines[line_id].share(quantity) for line_id, quantity in quantities.items()}
         last = all(quantities.get(line_id, Decimal(0)) == line.quantity for line_id, line in self.lines.items())
         if last:
@@ -104,7 +105,7 @@ class Amounts:
 
 
 def _part(amount: Money, share: Decimal, of: Decimal) -> Money:
-    """``share`` out of ``of``; all of it exactly when they are the same, nothing of nothing."""
+    """Return ``share`` / ``of`` of the amount: exactly the amount if the two are equal, zero if ``of`` is zero."""
     if not of:
         return Money.zero(amount.currency)
     if share == of:
@@ -113,7 +114,7 @@ def _part(amount: Money, share: Decimal, of: Decimal) -> Money:
 
 
 class LineWish(Protocol):
-    """So much of one line, as a client asks for it."""
+    """A quantity of one line, as requested by a client."""
 
     @property
     def line_id(self) -> UUID: ...
@@ -122,9 +123,9 @@ class LineWish(Protocol):
 
 
 def take(left: Mapping[UUID, Decimal], wanted: Sequence[LineWish] | None, why: str) -> dict[UUID, Decimal]:
-    """The quantities that are asked for, in the order of the lines; all that is left of every line when nothing is said.
+    """Return the requested quantities in the order of the lines; everything that is left if ``wanted`` is None.
 
-    422 ``unknown-line``, ``duplicate-line``, and ``quantity-exceeded`` with ``why`` when more is asked for than is left.
+    422 ``unknown-line``, ``duplicate-line``, and ``quantity-exceeded`` with ``why`` for more than is left.
     """
     if wanted is None:
         return {line_id: quantity for line_id, quantity in left.items() if quantity}

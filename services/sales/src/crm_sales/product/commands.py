@@ -1,4 +1,4 @@
-"""What can be done with a product. It belongs to the organisation; only a draft is changed or deleted."""
+"""Commands on products. Products belong to the organisation. Only a draft can be changed or deleted."""
 
 from uuid import UUID
 
@@ -38,7 +38,7 @@ PERCENTAGES = (
 
 
 async def create_product(uow: UnitOfWork, body: ProductCreate) -> Product:
-    """A new product or family, as a draft."""
+    """Create a product or family as a draft."""
     await uow.start(Product)
     product = Product(**dict(body))
     require_own_number(product.number, "PRO")
@@ -52,7 +52,7 @@ async def create_product(uow: UnitOfWork, body: ProductCreate) -> Product:
 
 
 async def update_product(uow: UnitOfWork, product_id: UUID, body: ProductUpdate) -> Product:
-    """Change fields of a draft; a patch that changes nothing is no change."""
+    """Change fields of a draft. A patch that changes no value does nothing."""
     product = await uow.get(Product, product_id, Privilege.WRITE)
     require_status(product, "draft")
     values = body.onto(product)
@@ -71,28 +71,28 @@ async def update_product(uow: UnitOfWork, product_id: UUID, body: ProductUpdate)
 
 
 async def activate_product(uow: UnitOfWork, product_id: UUID) -> Product:
-    """Sell the product from now on (Dataverse: PublishProductHierarchy, for one product)."""
+    """Make the product available for sale (Dataverse: PublishProductHierarchy, for one product)."""
     product = await uow.get(Product, product_id, Privilege.WRITE)
     product.move("activate")
     return uow.emit(product, ProductActivated)
 
 
 async def retire_product(uow: UnitOfWork, product_id: UUID) -> Product:
-    """Sell it no more; lines that have it keep it."""
+    """Retire the product. Lines that have it keep it."""
     product = await uow.get(Product, product_id, Privilege.WRITE)
     product.move("retire")
     return uow.emit(product, ProductRetired)
 
 
 async def revise_product(uow: UnitOfWork, product_id: UUID) -> Product:
-    """Make it a draft again, to change it (Dataverse: a product under revision)."""
+    """Return the product to draft, to change it (Dataverse: a product under revision)."""
     product = await uow.get(Product, product_id, Privilege.WRITE)
     product.move("revise")
     return uow.emit(product, ProductRevised)
 
 
 async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
-    """Delete a draft nothing refers to."""
+    """Delete a draft that no record refers to."""
     product = await uow.get(Product, product_id, Privilege.DELETE)
     if product.status != "draft":
         message = "Only a draft can be deleted. Retire an active product instead."
@@ -117,6 +117,6 @@ async def _require_family(uow: UnitOfWork, product: Product, family_id: UUID) ->
 
 
 async def _require_list_price_of_percentages(uow: UnitOfWork, product: Product) -> None:
-    """Price lists that have the product in percent of its list price need one, in their currency."""
+    """Require a list price in the currency of each price list that has the product at a percentage of its list price."""
     for row in await uow.execute(PERCENTAGES, {"id": product.id}):
         percent_price(row.percent, product.list_price, row.currency, "/list_price")

@@ -17,11 +17,11 @@ LIFECYCLE = Lifecycle(
 )
 
 MAX_LEVELS = 20
-"""How many levels of families and products there may be below a root."""
+"""Maximum number of levels of families and products below a root."""
 
 
 def require_no_price_of_a_family(structure: str, list_price: Money | None, standard_cost: Money | None) -> None:
-    """Only what is sold has a price."""
+    """Refuse prices of a family: only products have a price."""
     if structure == ProductStructure.FAMILY:
         for field, amount in (("list_price", list_price), ("standard_cost", standard_cost)):
             if amount is not None:
@@ -31,7 +31,7 @@ def require_no_price_of_a_family(structure: str, list_price: Money | None, stand
 
 
 def why_not_sold(structure: str, status: str, valid_from: date | None, valid_to: date | None, day: date) -> str | None:
-    """Why something enters no new line on this day; None when it may."""
+    """Return why a product cannot be added to a line on this day; None if it can."""
     if structure == ProductStructure.FAMILY:
         return "Choose a product: this is a product family."
     if status != ProductStatus.ACTIVE:

@@ -1,4 +1,4 @@
-"""The product as a row."""
+"""The table of products."""
 
 from datetime import date
 from decimal import Decimal
@@ -27,7 +27,7 @@ from crm_sales.product.domain import LIFECYCLE, why_not_sold
 
 
 class Product(Record, Stateful, Base):
-    """What is sold, or a family of such things."""
+    """A product for sale, or a family of products."""
 
     __tablename__ = "product"
     record_model: ClassVar[type[BaseModel]] = ProductRecord
@@ -63,7 +63,7 @@ class Product(Record, Stateful, Base):
     )
 
     def require_sold(self, day: date, pointer: str) -> None:
-        """422 ``inactive-reference`` with the pointer when the product enters no new line on this day."""
+        """Raise 422 ``inactive-reference`` with the pointer if the product cannot be added to a line on this day."""
         why = why_not_sold(self.structure, self.status, self.valid_from, self.valid_to, day)
         if why is not None:
             raise InvalidValue(pointer, "inactive-reference", why)

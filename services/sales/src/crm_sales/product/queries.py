@@ -1,4 +1,4 @@
-"""Products for whoever refers to them."""
+"""Products for records that refer to them."""
 
 from uuid import UUID
 
@@ -18,9 +18,9 @@ HELD = (
 
 
 async def hold_product(uow: UnitOfWork, product_id: UUID, pointer: str) -> Product:
-    """The product, held FOR SHARE until the end of the transaction: nobody changes, retires or deletes it meanwhile.
+    """Return the product, locked FOR SHARE: until the end of the transaction nobody can change, retire or delete it.
 
-    422 ``unknown-reference`` with the pointer when there is none that the caller may read.
+    422 ``unknown-reference`` with the pointer if it does not exist or is not readable to the caller.
     """
     readable = uow.reach(Product).everything
     conn = await uow.transaction()

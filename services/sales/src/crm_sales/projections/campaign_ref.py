@@ -1,5 +1,7 @@
-"""``CampaignRef``: what sales knows of the campaigns of marketing, so that leads and deals refer to none but a campaign that
-whoever writes them may read: its figures count them."""
+"""``CampaignRef``: the copy of marketing's campaigns.
+
+Leads and deals can refer only to campaigns that the caller may read, because the figures of a campaign count them.
+"""
 
 from uuid import UUID
 
@@ -10,13 +12,17 @@ from crm_sales.db import Base
 
 
 class CampaignRef(ReferableCopy, Base):
-    """One campaign: whose it is. Its state is no matter: what a completed or canceled one brought is still its merit."""
+    """The owner of a campaign. Its state is not kept: completed and canceled campaigns can be referred to as well."""
 
     __tablename__ = "campaign_ref"
 
 
 async def refer_to_campaign(uow: UnitOfWork, campaign_id: UUID | None, before: UUID | None = None) -> None:
-    """Check the campaign that a record shall name, unless it named it ``before``: what stays is no new reference, and its
-    campaign may be out of the caller's sight by now. 422 ``unknown-reference`` at ``/campaign_id``."""
+    """Check the campaign of a record unless it is the same as ``before``.
+
+    422 ``unknown-reference`` at ``/campaign_id``.
+
+    An unchanged campaign is not a new reference, and the caller may have lost access to it.
+    """
     if campaign_id != before:
         await refer_to_copy(uow, CampaignRef, CAMPAIGN.name, campaign_id, "/campaign_id")

@@ -1,4 +1,4 @@
-"""``CaseRef``: what sales knows of the cases of service management, so that goals can count those that are resolved."""
+"""``CaseRef``: the copy of service management's cases, for goals that count resolved cases."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +13,7 @@ from crm_sales.db import Base
 
 
 class CaseRef(Projected, Base):
-    """One case: whose it is, and when it was resolved."""
+    """The owner of a case, and when it was resolved."""
 
     __tablename__ = "case_ref"
 
@@ -31,5 +31,5 @@ class CaseRef(Projected, Base):
     )
 
 
-# One that is reactivated is not resolved any more, one that is assigned counts for its new owner.
+# A reactivated case is not resolved any more. An assigned case counts for its new owner.
 CASES = fields(owner_id=UUID, status=text, resolved_at=optional(datetime.fromisoformat))

@@ -1,4 +1,4 @@
-"""``MemberRef``: which teams a user is in. A team's goal counts what its members own, and only identity knows them."""
+"""``MemberRef``: the teams of a user, copied from identity. A team's goal counts the records of its members."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from crm_sales.db import Base
 
 
 class MemberRef(Projected, Base):
-    """One user and the teams it is in now. One who is disabled stays: what was won stays won."""
+    """A user and the user's current teams. Disabled users stay, so that what they won still counts."""
 
     __tablename__ = "member_ref"
 

@@ -1,4 +1,4 @@
-"""What can be done with a quote. Drafting one from a deal has its own file, ``drafting.py``, as has revising: ``revise.py``."""
+"""Commands on quotes. Drafting a quote from a deal and revising one are in ``drafting.py``."""
 
 from uuid import UUID
 
@@ -30,11 +30,11 @@ from crm_sales.quote.schemas import QuoteCreate, QuoteUpdate
 from crm_sales.validity import require_period
 
 _BY_RULE = ("lines", "customer", "currency", "opportunity_id")
-"""Fields of a body that become columns each by a rule of its own."""
+"""Fields of a body that are converted to columns separately."""
 
 
 async def create_quote(uow: UnitOfWork, body: QuoteCreate) -> Quote:
-    """A new quote, owned by the caller: revision 1 of a new number."""
+    """Create a quote as revision 1 of a new number. The caller owns it."""
     await uow.start(Quote)
     deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
     if deal is not None:
@@ -50,9 +50,9 @@ async def create_quote(uow: UnitOfWork, body: QuoteCreate) -> Quote:
 
 
 async def update_quote(uow: UnitOfWork, quote_id: UUID, body: QuoteUpdate) -> Quote:
-    """Change fields of a draft; a patch that changes nothing is no change. Lines that are sent are priced anew."""
+    """Change fields of a draft. A patch that changes no value does nothing. Lines in the patch are priced again."""
     uow.principal.require(Quote.entity(), Privilege.WRITE)
-    # A deal is locked before its quotes; whether this one is new to the quote is known only afterwards.
+    # A deal is locked before its quotes, although only the loaded quote shows whether the deal is new to it.
     deal = await new_deal_of(uow, body)
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     require_status(quote, "draft")
@@ -63,7 +63,7 @@ async def update_quote(uow: UnitOfWork, quote_id: UUID, body: QuoteUpdate) -> Qu
 
 
 async def reprice_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
-    """Give the lines of a draft today's prices; those that a person gave stay."""
+    """Apply today's prices to the lines of a draft. Prices that a person set stay."""
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     quote.move("reprice")
     await price_today(uow, quote)
@@ -71,7 +71,7 @@ async def reprice_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
 
 
 async def activate_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
-    """Offer it: from now on nothing in it changes, and time may close it."""
+    """Activate the quote. It cannot be changed afterwards, and it expires after its last day."""
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     quote.move("activate")
     require_something_to_sell(len(quote.lines))
@@ -81,55 +81,55 @@ async def activate_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
 
 
 async def win_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
-    """The customer accepted (Dataverse: WinQuote)."""
+    """Close the quote as won (Dataverse: WinQuote)."""
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     accept(uow, quote)
     return quote
 
 
 def accept(uow: UnitOfWork, quote: Quote, order_id: UUID | None = None) -> None:
-    """Win a locked, active quote; ``order_id`` is the order that is made of it in the same unit of work."""
+    """Win a locked, active quote. ``order_id`` is the order made of it in the same unit of work."""
     quote.close("win", uow.now)
     quote.order_id = order_id
     uow.emit(quote, QuoteWon, total=quote.total, total_base=quote.total_base, won_at=uow.now)
 
 
 async def lose_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
-    """The customer turned it down (Dataverse: CloseQuote)."""
+    """Close the quote as lost (Dataverse: CloseQuote)."""
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     quote.close("lose", uow.now)
     return uow.emit(quote, QuoteLost, lost_at=uow.now)
 
 
 async def cancel_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
-    """Withdraw a draft or an offer."""
+    """Cancel a draft or an active quote."""
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     quote.close("cancel", uow.now)
     return uow.emit(quote, QuoteCanceled, canceled_at=uow.now)
 
 
 async def expire_quote(uow: UnitOfWork, quote_id: UUID) -> None:
-    """Its last day has passed."""
+    """Expire the quote after its last day."""
     quote = await uow.load(Quote, quote_id)
     quote.expire(uow.now)
     uow.emit(quote, QuoteExpired, expired_at=uow.now)
 
 
 async def assign_quote(uow: UnitOfWork, quote_id: UUID, body: Assignment) -> Quote:
-    """Give the quote to another owner."""
+    """Assign the quote to another owner."""
     quote = await uow.get(Quote, quote_id, Privilege.ASSIGN)
     await assign(uow, quote, body, QuoteAssigned)
     return quote
 
 
 async def delete_quote(uow: UnitOfWork, quote_id: UUID) -> None:
-    """Delete a draft that replaced no other."""
+    """Delete a draft that is the first revision of its number."""
     quote = await uow.get(Quote, quote_id, Privilege.DELETE)
     if quote.status != "draft":
         state = quote.status_reason if quote.status == "closed" else quote.status
         raise DomainError("not-deletable", f"This quote is {state}. Only a draft can be deleted.")
     if quote.revision > 1:
-        # Without it, the revisions before could never be revised again.
+        # Without the draft, the earlier revisions could never be revised again.
         raise DomainError("not-deletable", "A revision cannot be deleted. Cancel it instead.")
     uow.remove(quote, QuoteDeleted)
 

@@ -20,7 +20,7 @@ LIFECYCLE = Lifecycle(
 )
 
 LIVE = ("draft", "active", "won")
-"""At most one revision of a number has one of these statuses."""
+"""At most one revision of a number can have one of these statuses."""
 
 
 def require_something_to_sell(lines: int) -> None:

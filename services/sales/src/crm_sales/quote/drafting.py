@@ -1,4 +1,4 @@
-"""Draft a quote from what was there before: the lines of a deal, or an earlier revision."""
+"""Draft a quote from the lines of a deal or from an earlier revision."""
 
 from typing import Any
 from uuid import UUID
@@ -31,14 +31,14 @@ _TAKEN = (
     "freight",
     "description",
 )
-"""What the next revision begins with."""
+"""Fields that the next revision copies."""
 
 
 async def quote_deal(uow: UnitOfWork, opportunity_id: UUID) -> Quote:
-    """A draft of an open deal's lines, as they are priced there (Dataverse: GenerateQuoteFromOpportunity).
+    """Draft a quote with the lines and prices of an open deal (Dataverse: GenerateQuoteFromOpportunity).
 
-    It takes the deal, which is only read: whoever may read it and create quotes may quote it. The deal is locked all the
-    same (see ``document.references``).
+    The caller needs to read the deal and to create quotes. The deal is locked although it is only read (see
+    ``document.references``).
     """
     deal = await uow.get(Opportunity, opportunity_id, Privilege.READ)
     await uow.start(Quote)
@@ -58,7 +58,7 @@ async def quote_deal(uow: UnitOfWork, opportunity_id: UUID) -> Quote:
 
 
 async def revise_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
-    """Close a quote as revised and draft the next revision under its number, of the same owner (Dataverse: ReviseQuote)."""
+    """Close a quote as revised and draft its next revision for the same owner (Dataverse: ReviseQuote)."""
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     uow.principal.require(Quote.entity(), Privilege.CREATE)
     quote.close("revise", uow.now)
@@ -66,7 +66,8 @@ async def revise_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     following.keep_lines(quote.priced_lines)
     await pin(uow, following)
     uow.emit(quote, QuoteRevised, next_quote_id=following.id, next_revision=following.revision)
-    # The one is written before the other: both would be live under one number if the database took them the other way round.
+    # Write the closed revision first: in the other order two live revisions would violate the unique index on the
+    # number.
     await uow.flush()
     return uow.add(following, QuoteCreated)
 

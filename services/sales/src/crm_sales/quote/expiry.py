@@ -1,4 +1,4 @@
-"""Which quotes time has closed."""
+"""The quotes that have expired."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,8 +10,8 @@ from crm_sales.quote.model import Quote
 
 
 def due_to_expire(now: datetime) -> Select[UUID]:
-    """Active quotes of which the last day has passed where the organisation is, the longest past first."""
-    # Written out, for the index of the few: a plan for any status could not use it.
+    """Return active quotes after their last day in the organisation's time zone, oldest first."""
+    # The condition is literal, so that the planner can use the partial index.
     active = Quote.status == literal_column("'active'")
     past = select(Quote.id).where(active, Quote.effective_to < day_at(now))
     return past.order_by(Quote.effective_to)

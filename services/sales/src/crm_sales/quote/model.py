@@ -1,4 +1,4 @@
-"""The quote as a row, and what can happen to it."""
+"""The table of quotes, and the changes of a quote."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -18,7 +18,7 @@ from crm_sales.quote.domain import LIFECYCLE, LIVE
 
 
 class Quote(SalesDocument, Base):
-    """One revision of an offer."""
+    """One revision of a quote."""
 
     __tablename__ = "quote"
     record_model: ClassVar[type[BaseModel]] = QuoteRecord
@@ -47,7 +47,7 @@ class Quote(SalesDocument, Base):
         Index(None, "revision", "id"),
         *sorted_indexes("quote", "total_amount", "total_base_amount", "effective_to", "closed_at"),
         *document_indexes("quote"),
-        # The few that time may close, for the timer that asks every second.
+        # A partial index on the quotes that can expire. The timer reads it every second.
         Index(
             "ix_quote_to_expire",
             "effective_to",
@@ -58,15 +58,15 @@ class Quote(SalesDocument, Base):
 
     @classmethod
     def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """It becomes an order once."""
+        """Rule out a second order."""
         return {"order": "An order already exists for this quote."} if values["order_id"] else {}
 
     def close(self, action: str, at: datetime) -> None:
-        """Be won, lost, canceled or revised."""
+        """Close the quote by this action: win, lose, cancel or revise."""
         self.move(action)
         self.closed_at = at
 
     def expire(self, at: datetime) -> None:
-        """Be past its last day."""
+        """Expire the quote."""
         self.follow("expire")
         self.closed_at = at

@@ -1,4 +1,4 @@
-"""What can be done with a sales contract. Only a draft is changed or deleted; what was agreed on stays as it was."""
+"""Commands on sales contracts. Only a draft can be changed or deleted."""
 
 from datetime import datetime
 from uuid import UUID
@@ -29,7 +29,7 @@ from crm_sales.sales_contract.schemas import SalesContractCreate, SalesContractT
 
 
 async def create_contract(uow: UnitOfWork, body: SalesContractCreate) -> SalesContract:
-    """A new draft, owned by the caller."""
+    """Create a draft. The caller owns it."""
     await uow.start(SalesContract)
     require_order(body.start_date, body.end_date)
     values = {name: value for name, value in body if name != "customer"}
@@ -41,7 +41,7 @@ async def create_contract(uow: UnitOfWork, body: SalesContractCreate) -> SalesCo
 
 
 async def update_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContractUpdate) -> SalesContract:
-    """Change fields of a draft; a patch that changes nothing is no change."""
+    """Change fields of a draft. A patch that changes no value does nothing."""
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     require_status(contract, "draft")
     values = body.onto(contract)
@@ -55,41 +55,41 @@ async def update_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContrac
 
 
 async def activate_contract(uow: UnitOfWork, contract_id: UUID) -> SalesContract:
-    """The customer and we agreed."""
+    """Activate the contract."""
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     contract.activate(today(uow), uow.now)
     return uow.emit(contract, SalesContractActivated)
 
 
 async def end_contract(uow: UnitOfWork, contract_id: UUID) -> SalesContract:
-    """It came to its end, also before its last day is over."""
+    """End the contract. This is possible before its last day."""
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     _end(uow, contract)
     return contract
 
 
 def past_their_end(now: datetime) -> Select[UUID]:
-    """Active contracts of which the last day is over where the organisation is, the longest past first."""
-    # Written out, for the index of the running ones: a plan for any status could not use it.
+    """Return active contracts after their last day in the organisation's time zone, oldest first."""
+    # The condition is literal, so that the planner can use the partial index.
     active = SalesContract.status == literal_column("'active'")
     over = select(SalesContract.id).where(active, SalesContract.end_date < day_at(now))
     return over.order_by(SalesContract.end_date)
 
 
 async def end_by_time(contract_id: UUID, uow: UnitOfWork) -> None:
-    """Its last day is over."""
+    """End the contract after its last day."""
     _end(uow, await uow.load(SalesContract, contract_id))
 
 
 async def terminate_contract(uow: UnitOfWork, contract_id: UUID, body: SalesContractTermination) -> SalesContract:
-    """Break it off."""
+    """Terminate the contract."""
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     contract.terminate(body.reason, uow.now)
     return uow.emit(contract, SalesContractTerminated, reason=body.reason, terminated_at=uow.now)
 
 
 async def assign_contract(uow: UnitOfWork, contract_id: UUID, body: Assignment) -> SalesContract:
-    """Give the contract to another owner."""
+    """Assign the contract to another owner."""
     contract = await uow.get(SalesContract, contract_id, Privilege.ASSIGN)
     await assign(uow, contract, body, SalesContractAssigned)
     return contract

@@ -16,13 +16,13 @@ LIFECYCLE = Lifecycle(
 
 
 def require_order(start: date | None, end: date | None) -> None:
-    """A contract does not end before it starts; one of a single day does both on it."""
+    """Refuse a contract that ends before it starts. It can last one day."""
     if start is not None and end is not None and end < start:
         raise InvalidValue("/end_date", "end-before-start", "Send a last day that is not before the first.")
 
 
 def require_period(start: date | None, end: date | None, today: date) -> None:
-    """What holds, holds from a day to a day, and not only in the past: it would end in the moment it is activated."""
+    """Require both days, and a last day that is not in the past: the contract would end as soon as it is activated."""
     for field, day in (("start_date", start), ("end_date", end)):
         if day is None:
             raise InvalidValue(f"/{field}", "period-required", f"Set {field} before you activate the contract.")

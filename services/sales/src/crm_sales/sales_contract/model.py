@@ -1,4 +1,4 @@
-"""The sales contract as a row, and what can happen to it."""
+"""The table of sales contracts, and the changes of a contract."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -60,17 +60,17 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
     )
 
     def activate(self, today: date, at: datetime) -> None:
-        """It is agreed on."""
+        """Activate the contract."""
         self.move("activate")
         require_period(self.start_date, self.end_date, today)
         self.activated_at = at
 
     def end(self, at: datetime) -> None:
-        """It came to its end."""
+        """End the contract."""
         self.move("end")
         self.ended_at = at
 
     def terminate(self, reason: str, at: datetime) -> None:
-        """It is broken off."""
+        """Terminate the contract."""
         self.move("terminate")
         self.terminated_at, self.termination_reason = at, reason

@@ -1,4 +1,4 @@
-"""What can be done with sales literature. It is a library: the organisation's, without an owner."""
+"""Commands on sales literature. It belongs to the organisation and has no owner."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from crm_sales.sales_literature.schemas import SalesLiteratureCreate, SalesLiter
 
 
 async def create_literature(uow: UnitOfWork, body: SalesLiteratureCreate) -> SalesLiterature:
-    """A new piece of the library."""
+    """Create a piece of sales literature."""
     await uow.start(SalesLiterature)
     require_content(body.body, body.link)
     await check_references(uow, SalesLiterature, dict(body))
@@ -27,7 +27,7 @@ async def create_literature(uow: UnitOfWork, body: SalesLiteratureCreate) -> Sal
 
 
 async def update_literature(uow: UnitOfWork, literature_id: UUID, body: SalesLiteratureUpdate) -> SalesLiterature:
-    """Change fields of an active piece; a patch that changes nothing is no change."""
+    """Change fields of an active piece. A patch that changes no value does nothing."""
     piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
     require_status(piece, "active")
     values = body.onto(piece)
@@ -38,19 +38,19 @@ async def update_literature(uow: UnitOfWork, literature_id: UUID, body: SalesLit
 
 
 async def activate_literature(uow: UnitOfWork, literature_id: UUID) -> SalesLiterature:
-    """Take a piece into use again."""
+    """Activate an inactive piece."""
     piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
     piece.move("activate")
     return uow.emit(piece, SalesLiteratureActivated)
 
 
 async def deactivate_literature(uow: UnitOfWork, literature_id: UUID, body: Deactivation) -> SalesLiterature:
-    """Put a piece away; it stays readable."""
+    """Deactivate a piece. It stays readable."""
     piece = await uow.get(SalesLiterature, literature_id, Privilege.WRITE)
     piece.move("deactivate")
     return uow.emit(piece, SalesLiteratureDeactivated, reason=body.reason)
 
 
 async def delete_literature(uow: UnitOfWork, literature_id: UUID) -> None:
-    """Delete a piece: nothing refers to it."""
+    """Delete a piece. No record can refer to it."""
     uow.remove(await uow.get(SalesLiterature, literature_id, Privilege.DELETE), SalesLiteratureDeleted)

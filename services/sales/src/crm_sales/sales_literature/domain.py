@@ -7,7 +7,7 @@ LIFECYCLE = ACTIVE_INACTIVE
 
 
 def require_content(body: str | None, link: str | None) -> None:
-    """A title alone is nothing to read."""
+    """Require content besides the title."""
     if body is None and link is None:
         message = "Send the text as body, or its address as link."
         raise InvalidValue("/body", "content-required", message)

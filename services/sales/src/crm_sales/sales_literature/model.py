@@ -1,4 +1,4 @@
-"""A piece of sales literature as a row."""
+"""The table of sales literature."""
 
 from datetime import date
 from typing import ClassVar
@@ -18,7 +18,7 @@ from crm_sales.sales_literature.domain import LIFECYCLE
 
 
 class SalesLiterature(Record, Stateful, Base):
-    """Something that sellers show or know."""
+    """A document or text for sellers."""
 
     __tablename__ = "sales_literature"
     record_model: ClassVar[type[BaseModel]] = SalesLiteratureRecord

@@ -1,4 +1,4 @@
-"""What can be done with a sales stage."""
+"""Commands on sales stages."""
 
 from uuid import UUID
 
@@ -12,20 +12,20 @@ from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStageUpdate
 
 
 async def create_stage(uow: UnitOfWork, body: SalesStageCreate) -> SalesStage:
-    """A new stage of the organisation."""
+    """Create a stage of the organisation."""
     await uow.start(SalesStage)
     return uow.add(SalesStage(**dict(body)), SalesStageCreated)
 
 
 async def update_stage(uow: UnitOfWork, stage_id: UUID, body: SalesStageUpdate) -> SalesStage:
-    """Change a stage. Deals keep the name and the probability they got when they entered it."""
+    """Change a stage. Deals keep the name and probability that they got when they entered it."""
     stage = await uow.get(SalesStage, stage_id, Privilege.WRITE)
     apply(stage, body.onto(stage))
     return uow.emit_if_changed(stage, SalesStageUpdated)
 
 
 async def delete_stage(uow: UnitOfWork, stage_id: UUID) -> None:
-    """Delete a stage no deal is in."""
+    """Delete a stage that no deal is in."""
     stage = await uow.get(SalesStage, stage_id, Privilege.DELETE)
     await refuse_in_use(uow, stage)
     uow.remove(stage, SalesStageDeleted)

@@ -1,4 +1,4 @@
-"""The stages a deal goes through: reference data of the organisation."""
+"""The table of sales stages, which are reference data of the organisation."""
 
 from decimal import Decimal
 from typing import ClassVar
@@ -14,7 +14,7 @@ from crm_sales.db import Base
 
 
 class SalesStage(Record, Base):
-    """A stage with its place and its default probability."""
+    """A stage with its position and default probability."""
 
     __tablename__ = "sales_stage"
     record_model: ClassVar[type[BaseModel]] = SalesStageRecord

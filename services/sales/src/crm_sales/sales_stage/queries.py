@@ -1,4 +1,4 @@
-"""Which stages there are. Whoever handles deals may know them, so nobody's privilege is asked."""
+"""Lookups of sales stages. They check no privilege, because everybody who handles deals may know the stages."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ BY_NAME = select(*SalesStage.__table__.c).where(SalesStage.name == bindparam("ke
 
 
 async def first_stage(uow: UnitOfWork) -> SalesStage:
-    """Where a deal starts; 422 ``no-sales-stage`` when the organisation has removed them all."""
+    """Return the first stage. 422 ``no-sales-stage`` if the organisation has none."""
     found = await uow.look_up(FIRST, {})
     if not found:
         raise DomainError("no-sales-stage", "Add a sales stage at /sales-stages first: there is none.")
@@ -22,7 +22,7 @@ async def first_stage(uow: UnitOfWork) -> SalesStage:
 
 
 async def stage_with(uow: UnitOfWork, key: UUID | str, pointer: str) -> SalesStage:
-    """The stage of this id or name; 422 ``unknown-reference`` with the pointer."""
+    """Return the stage with this id or name. 422 ``unknown-reference`` with the pointer."""
     found = await uow.look_up(BY_ID if isinstance(key, UUID) else BY_NAME, {"key": key})
     if not found:
         raise UnknownReference(pointer, SalesStage.entity())

@@ -1,4 +1,4 @@
-"""The settings of sales: one record."""
+"""The table of the sales settings, which has one row."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -16,7 +16,7 @@ SETTINGS_ID = UUID("0190a000-0000-7000-8000-000000000001")
 
 
 class SalesSettings(Record, Base):
-    """How this organisation sells."""
+    """The sales settings of the organisation."""
 
     __tablename__ = "sales_settings"
     record_model: ClassVar[type[BaseModel]] = SalesSettingsRecord
