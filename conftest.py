@@ -18,10 +18,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: those about the whole suite. What ends a run is small, so that no worker waits
-    long for another."""
+    """Begin with the files that take longest: those about the whole suite, one after the other where they share it. What ends
+    a run is small, so that no worker waits long for another."""
     turns = {config.rootpath / name: turn for turn, name in enumerate(("tests", "deploy", "services", "shared"))}
-    items.sort(key=lambda item: min((turn for place, turn in turns.items() if place in item.path.parents), default=9))
+    sharing = {item.path for item in items if "shared_suite" in getattr(item, "fixturenames", ())}
+
+    def place_of(item: pytest.Item) -> tuple[int, bool]:
+        turn = min((turn for place, turn in turns.items() if place in item.path.parents), default=9)
+        return turn, item.path not in sharing
+
+    items.sort(key=place_of)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ LIMITS = {"CRM_HOP_SECONDS": "15", "CRM_TOTAL_SECONDS": "30"}
 """Attackers use them up, and the normal user must not, however busy the machine is."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def attacked(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """The suite as `crm up` runs it."""
     with running(tmp_path_factory.mktemp("attacked") / "home", choose(1)[0], servers, LIMITS) as suite:

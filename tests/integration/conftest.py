@@ -1,6 +1,9 @@
-"""One suite for all integration tests of a run."""
+"""One suite for the integration tests that share it."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -21,25 +24,89 @@ def pytest_report_header() -> str:
     return f"containers: {'tested' if _CONTAINERS else 'not tested, there is no Docker engine that holds the images'}"
 
 
-@pytest.fixture(scope="session")
-def collector() -> Iterator[Collector]:
-    """Where the suite sends its spans."""
-    with collecting() as found:
-        yield found
+@dataclass
+class Traced:
+    """The suite, and where it sends its spans."""
+
+    suite: Suite
+    collector: Collector
+
+
+@contextmanager
+def traced(servers: Servers, home: Path) -> Iterator[Traced]:
+    """Run the suite for as long as the block lasts."""
+    with collecting() as collector:
+        told = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+            "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+            # Longer than a client of ours stands still on a busy machine: what is idle for so long may be closed.
+            "CRM_DRAIN_SECONDS": "30",
+        }
+        with running(home, choose(1)[0], servers, told) as suite:
+            yield Traced(suite, collector)
+
+
+@dataclass
+class Shared:
+    """The suite that tests share, while it runs."""
+
+    servers: Servers
+    homes: pytest.TempPathFactory
+    stack: ExitStack = field(default_factory=ExitStack)
+    running: Traced | None = None
+
+    def start(self) -> Traced:
+        """Run it, unless it runs."""
+        if self.running is None:
+            self.running = self.stack.enter_context(traced(self.servers, self.homes.mktemp("suite") / "home"))
+        return self.running
+
+    def stop(self) -> None:
+        """Stop it, if it runs."""
+        self.running = None
+        self.stack.close()
+
+
+_SHARED = pytest.StashKey[Shared]()
 
 
 @pytest.fixture(scope="session")
-def suite(servers: Servers, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+def shared(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shared]:
+    """The suite that tests share, stopped at the end whatever ends the run."""
+    made = request.config.stash[_SHARED] = Shared(servers, tmp_path_factory)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def shared_suite(shared: Shared) -> Traced:
+    """The suite, which goes on running for the next test if that one asks for it, too."""
+    return shared.start()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Stop the suite when the next test does not ask for it: its idle processes would slow down whatever comes."""
+    try:
+        yield
+    finally:
+        if _SHARED in item.config.stash and "shared_suite" not in getattr(nextitem, "fixturenames", ()):
+            item.config.stash[_SHARED].stop()
+
+
+@pytest.fixture
+def suite(shared_suite: Traced) -> Suite:
     """The suite, running and traced."""
-    told = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
-        "OTEL_BSP_SCHEDULE_DELAY": "200",
-        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
-        # Longer than a client of ours stands still on a busy machine: what is idle for so long may be closed.
-        "CRM_DRAIN_SECONDS": "30",
-    }
-    with running(tmp_path_factory.mktemp("suite") / "home", choose(1)[0], servers, told) as found:
-        yield found
+    return shared_suite.suite
+
+
+@pytest.fixture
+def collector(shared_suite: Traced) -> Collector:
+    """Where the suite sends its spans."""
+    return shared_suite.collector
 
 
 @pytest.fixture

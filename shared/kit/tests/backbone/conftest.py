@@ -1,4 +1,4 @@
-"""A database and a virtual host of its own for every test, with the miniature service's tables and queues."""
+"""A database of its own for every test, and a virtual host for whoever asks for one, as the miniature service has them."""
 
 import asyncio
 import os
@@ -31,19 +31,33 @@ from crm_local.servers import Servers
 from .miniature import SERVICE, Base, consumers
 
 
-@pytest.fixture
-async def database_url(servers: Servers) -> AsyncIterator[str]:
-    name = f"backbone_{secrets.token_hex(6)}"
+@pytest.fixture(scope="session")
+async def template(servers: Servers) -> AsyncIterator[str]:
+    """The name of a database with the miniature service's tables, which the tests' own are copies of."""
+    name = f"backbone_template_{secrets.token_hex(6)}"
     operator = await asyncpg.connect(servers.database_url)
     await operator.execute(f"create database {name}")
-    url = urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
-    database = Database(url, pool_size=1, application_name="test setup")
+    database = Database(_in(servers, name), pool_size=1, application_name="test setup")
     async with database.begin() as conn:
         await conn.run_sync(Base.metadata.create_all)
     await database.dispose()
-    yield url
+    yield name
     await operator.execute(f"drop database {name} with (force)")
     await operator.close()
+
+
+@pytest.fixture
+async def database_url(servers: Servers, template: str) -> AsyncIterator[str]:
+    name = f"backbone_{secrets.token_hex(6)}"
+    operator = await asyncpg.connect(servers.database_url)
+    await operator.execute(f"create database {name} template {template}")
+    yield _in(servers, name)
+    await operator.execute(f"drop database {name} with (force)")
+    await operator.close()
+
+
+def _in(servers: Servers, database: str) -> str:
+    return urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{database}"))
 
 
 @pytest.fixture
@@ -74,7 +88,8 @@ async def rogue(amqp_url: str, servers: Servers) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def runtime(database_url: str, amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+async def runtime(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+    """Of a worker. It knows no broker that is there: a test that needs one asks for `amqp_url`, which takes long to make."""
     monkeypatch.setenv("CRM_VALIDATE_EVENTS", "1")
     settings = Settings.model_validate(
         {
@@ -82,7 +97,7 @@ async def runtime(database_url: str, amqp_url: str, monkeypatch: pytest.MonkeyPa
             "CRM_ROLE": "worker",
             "CRM_SECRET": "secret",
             "DATABASE_URL": database_url,
-            "AMQP_URL": amqp_url,
+            "AMQP_URL": "amqp://127.0.0.1:1/nowhere",
         }
     )
     async with open_runtime(SERVICE, settings) as opened:

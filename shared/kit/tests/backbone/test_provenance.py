@@ -79,7 +79,7 @@ async def settled(runtime: Runtime, parked: int) -> None:
 
 @pytest.mark.parametrize("fact", ["created", "snapshot.v1"])
 async def test_what_another_service_sends_in_its_name_is_kept_refused_and_never_applied(
-    rogue: str, intake: Intake, runtime: Runtime, story: Story, fact: str
+    rogue: str, intake: Intake, runtime: Runtime, amqp_url: str, story: Story, fact: str
 ) -> None:
     before = refused()
     forged = story.tell(fact)
@@ -103,14 +103,14 @@ async def test_what_another_service_sends_in_its_name_is_kept_refused_and_never_
             assert error.startswith("refused: ")
         async with runtime.db.begin() as conn:
             assert await decisions.retry(conn) == 0
-        await send_true(runtime, story)
+        await send_true(amqp_url, story)
         await until(lambda: _echoed(runtime))
     assert await rows(runtime, "select id, version from thing_copy") == [(story.id, 1)]
 
 
-async def send_true(runtime: Runtime, story: Story) -> None:
+async def send_true(amqp_url: str, story: Story) -> None:
     story.version = 0
-    publisher = Publisher(runtime.settings.amqp_url, name="test")
+    publisher = Publisher(amqp_url, name="test")
     await send(publisher, story.tell("created"))
     await publisher.close()
 
@@ -149,7 +149,7 @@ async def test_a_death_that_its_sender_wrote_proves_nothing(
         await give_up(amqp_url, 1)
     async with running(intake):
         await settled(runtime, 1)
-        await send_true(runtime, story)
+        await send_true(amqp_url, story)
         await until(lambda: _echoed(runtime))
     [(consumer, source, entity, error)] = await rows(runtime, PARKED)
     assert (consumer, source, entity) == (inbox_of("mini"), "", None)
