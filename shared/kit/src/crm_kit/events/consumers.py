@@ -1,7 +1,7 @@
-"""What a service listens to: named groups of handlers, each with its own rows, positions and retries.
+"""The handler groups of a service. Each group has a name, and its own inbox rows, positions and retries.
 
-A *projection* keeps a local copy and is called with many events at once; a *step* is an act that must happen once and
-is called with one event in its own unit of work. A group follows every event of each entity it names, handled or not.
+A *projection* keeps a local copy and is called with many events at once. A *step* is an act that must happen once. It is called
+with one event, in a unit of work of its own. A group follows every event of its entities, whether it handles the event or not.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -20,24 +20,24 @@ Kind = Literal["projection", "step"]
 
 
 class Unprocessable(Exception):
-    """This event can never be handled as it is: it is parked at once, without retries."""
+    """An event cannot be handled in its present form. It is parked at once, without retries."""
 
 
 def envelope_of(event: Event) -> Envelope:
-    """The envelope an event arrived in: id, time, actor, version and what caused it."""
+    """Return the envelope of a received event, with its id, time, actor, version and cause."""
     envelope: Envelope = event.__dict__["_envelope"]
     return envelope
 
 
 def place_of(event: Event) -> tuple[int, int]:
-    """Where an event stands in its record's story: the later of two is the newer. Without an envelope in the first epoch."""
+    """Return the epoch and version of an event; the greater of two is newer. An event without an envelope has epoch 0."""
     envelope: Envelope | None = event.__dict__.get("_envelope")
     version: int = event.__dict__["record"].version
     return (0 if envelope is None else envelope.epoch), version
 
 
 def require_record(envelope: Envelope) -> None:
-    """The least that any event of ours is: the record it is about, at the version it made."""
+    """Raise Unprocessable unless the event has its record, with the id and the version that the envelope names."""
     record = envelope.data.get("record")
     if not isinstance(record, dict):
         raise Unprocessable("data.record is missing")
@@ -46,7 +46,7 @@ def require_record(envelope: Envelope) -> None:
 
 
 def attach(event: Event, envelope: Envelope) -> None:
-    """Remember the envelope on the event, for ``envelope_of``."""
+    """Attach the envelope to the event, for ``envelope_of``."""
     event.__dict__["_envelope"] = envelope
 
 
@@ -55,46 +55,46 @@ Forget = Callable[[Sequence[UUID], UnitOfWork], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """A table with a row per record, of the columns id, epoch, version and deleted: what a projection group keeps."""
+    """A table of a projection group with a row per record. It has the columns id, epoch, version and deleted."""
 
     table: str
     entities: frozenset[Entity]
     kind: str | None
-    """The column that tells the entities apart, where the table holds several services'."""
+    """The column with the entity's name, if the table holds records of several services."""
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A table with a row per event, of the columns record_id, id, at, type and version: what a projection of each event keeps."""
+    """A table of a projection of each event, with a row per event. It has the columns record_id, id, at, type and version."""
 
     table: str
 
 
 @dataclass
 class Group:
-    """One handler group; ``entities`` are the records it follows."""
+    """A handler group. It follows the records of ``entities``."""
 
     name: str
     kind: Kind
     each_event: bool = False
     raw: bool = False
     any_order: bool = False
-    """A step that acts on each event for itself: it hears of no others, and none waits for another."""
+    """Whether a step handles each event independently. It gets only the events that it handles, and none waits for another."""
     access: bool = False
-    """It keeps who may do what, and has a queue of its own, so that it waits for no other group."""
+    """Whether the group keeps access rights. It then has a queue of its own, so that it does not wait for other groups."""
     handlers: dict[str, list[Handler]] = field(default_factory=dict)
     entities: set[Entity] = field(default_factory=set)
     copies: list[Copies] = field(default_factory=list)
     journal: Journal | None = None
     forgets: list[Forget] = field(default_factory=list)
-    """What else is to be done about records that their publisher does not have any more and said no word about."""
+    """Handlers of records that their publisher no longer has, although it sent no event of their deletion."""
 
     @property
     def keyless(self) -> bool:
-        """Whether its own rows say which events took effect: a copy by its epoch and version, a row per event by its key.
+        """Whether the group's own rows show which events took effect: copies by epoch and version, rows per event by their keys.
 
-        Such a projection has no row in the inbox but for what fails, and keeps no position. Who may do what comes by two
-        queues and is no copy of a record for a part, so it does not count here.
+        Such a projection has inbox rows only for events that fail, and keeps no positions. A group that keeps access rights
+        is never keyless, because its events arrive by two queues and a part of its tables are not copies of records.
         """
         if self.kind != "projection" or self.access:
             return False
@@ -104,31 +104,31 @@ class Group:
 
     @property
     def keeps_order(self) -> bool:
-        """Whether an event of a record waits for those before it, for which a position is kept."""
+        """Whether an event of a record waits for the earlier ones. The group then keeps positions."""
         return not (self.any_order or self.keyless)
 
     def hears(self, type_: str) -> bool:
-        """Whether this group is to be told of an event of an entity that it follows."""
+        """Whether this group gets events of this type, if it follows their entity."""
         return not self.any_order or type_ in self.handlers or self.unknown_major(type_)
 
     def followed(self, service: str) -> list[Entity]:
-        """The entities of a service that it follows, by name."""
+        """Return the entities of a service that the group follows, sorted by name."""
         return sorted((e for e in self.entities if e.service == service), key=lambda e: e.name)
 
     def handlers_of(self, type_: str) -> Sequence[Handler]:
-        """Who handles this type. To a projection of records, a snapshot is an update."""
+        """Return the handlers of this type. A projection of records handles a snapshot like an update."""
         found = self.handlers.get(type_)
         if found is None and ".snapshot.v" in type_ and self.kind == "projection" and not self.each_event:
             found = self.handlers.get(type_.replace(".snapshot.v", ".updated.v"))
         return found or ()
 
     def snapshot_entities(self, service: str) -> list[Entity]:
-        """The entities of a service whose snapshots this group makes use of."""
+        """Return the entities of a service whose snapshots this group handles."""
         found = [e for e in self.entities if e.service == service]
         return [e for e in found if self.handlers_of(f"crm.{service}.{e.name}.snapshot.v1")]
 
     def unknown_major(self, type_: str) -> bool:
-        """Whether this is a fact the group handles, in a major version nobody here has heard of."""
+        """Whether the group handles this fact, but not this major version, which is not declared."""
         if type_ in self.handlers or event_for(type_) is not None:
             return False
         fact = type_.rpartition(".v")[0] + ".v"
@@ -145,17 +145,17 @@ class Consumers:
 
     @property
     def queue(self) -> str:
-        """The queue all groups share."""
+        """The name of the queue that all groups share."""
         return f"crm.{self.service}.inbox"
 
     @property
     def access_queue(self) -> str:
-        """The queue of the groups that keep who may do what."""
+        """The name of the queue of the groups that keep access rights."""
         return f"crm.{self.service}.access"
 
     @property
     def parking(self) -> str:
-        """Where the broker puts a message that was delivered too often."""
+        """The name of the queue to which the broker moves a message that was delivered too often."""
         return f"crm.{self.service}.parking"
 
     def projection(
@@ -165,8 +165,8 @@ class Consumers:
     ]:
         """Register a handler of many events at once, in version order per record.
 
-        It may be given an event again, or one older than what it knows: its rows say how far they are (``project``).
-        With ``each_event`` it keeps a row per event instead of per record.
+        It may get an event again, or an event that is older than its row. Its rows show which events they contain
+        (``project``). With ``each_event`` it keeps a row per event instead of a row per record.
         """
 
         def register(
@@ -180,8 +180,11 @@ class Consumers:
     def raw_projection(
         self, *events: type[Event], group: str, each_event: bool = False
     ) -> Callable[[RawHandler], RawHandler]:
-        """Like ``projection``, for copies of a few fields of everything: the handler is given envelopes whose data is
-        not read through the contract, which costs more than all the rest. Only ``record`` is sure to be there."""
+        """Register a projection whose handler gets envelopes. Use it for copies of a few fields of many entities.
+
+        The data is not validated against the contract, because validation costs more than the rest of the work. Only
+        ``record`` is certain to be present.
+        """
 
         def register(handler: RawHandler) -> RawHandler:
             self._add(events, group, "projection", handler, each_event, raw=True)
@@ -192,11 +195,11 @@ class Consumers:
     def step(
         self, *events: type[Event], group: str, any_order: bool = False
     ) -> Callable[[Callable[[E, UnitOfWork], Awaitable[None]]], Callable[[E, UnitOfWork], Awaitable[None]]]:
-        """Register a handler called exactly once per event, strictly in version order per record.
+        """Register a handler that is called exactly once per event, strictly in version order per record.
 
-        With ``any_order`` in whatever order they come: for acts on which no earlier or later event of the record has a bearing.
-        Such a group costs nothing for the other events of the entities. It needs a projection of the same entities beside it,
-        by which ``Crm-After`` knows that the event has come.
+        With ``any_order`` it is called in the order of arrival. Use that for acts that do not depend on other events of the
+        record. Such a group costs nothing for the other events of the entities. The service also needs a projection of the same
+        entities, because ``Crm-After`` uses it to find out whether the event has arrived.
         """
 
         def register(handler: Callable[[E, UnitOfWork], Awaitable[None]]) -> Callable[[E, UnitOfWork], Awaitable[None]]:
@@ -206,15 +209,15 @@ class Consumers:
         return register
 
     def keeps(self, group: str, table: str, *entities: Entity, kind: str | None = None) -> None:
-        """Say where a group keeps its copies of these entities, so that they can be compared and rebuilt."""
+        """Declare the table in which a group keeps its copies of these entities, so that they can be compared and rebuilt."""
         self.groups[group].copies.append(Copies(table, frozenset(entities), kind))
 
     def keeps_events(self, group: str, table: str) -> None:
-        """Say where a group keeps its row per event."""
+        """Declare the table in which a group keeps a row per event."""
         self.groups[group].journal = Journal(table)
 
     def forgets(self, group: str) -> Callable[[Forget], Forget]:
-        """Register what a group has to do about records that are gone, beyond marking its copies as deleted."""
+        """Register a handler of records that their publisher no longer has. It runs in addition to marking copies as deleted."""
 
         def register(handler: Forget) -> Forget:
             self.groups[group].forgets.append(handler)
@@ -242,7 +245,7 @@ class Consumers:
         self._by_entity = {key: self.following(*key) for key in followed}
 
     def following(self, service: str, entity: str) -> tuple[Group, ...]:
-        """The groups that follow an entity."""
+        """Return the groups that follow an entity."""
         return tuple(
             group
             for group in self.groups.values()
@@ -250,7 +253,7 @@ class Consumers:
         )
 
     def interested(self, type_: str) -> tuple[Group, ...]:
-        """The groups that follow the entity of this event type; none for a type that is not ours."""
+        """Return the groups that get events of this type; none for a type that is not an event type of this system."""
         try:
             name = parse_type(type_)
         except EnvelopeError:
@@ -263,11 +266,11 @@ class Consumers:
         return groups
 
     def routing_keys(self) -> tuple[str, ...]:
-        """What the queue is bound to: everything of each entity followed."""
+        """Return the binding keys of the queue: all events of each followed entity."""
         return tuple(sorted(f"crm.{service}.{entity}.#" for service, entity in self._by_entity))
 
     def sources(self) -> tuple[tuple[Group, str], ...]:
-        """Each group with each source it follows."""
+        """Return each group with each source that it follows."""
         return tuple(
             (group, source_of(s)) for group in self.groups.values() for s in sorted({e.service for e in group.entities})
         )

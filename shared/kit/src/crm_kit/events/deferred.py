@@ -1,7 +1,7 @@
-"""Events that are stored because they are not done: what failed, what was set aside, and when each is tried again.
+"""The statements about stored events that are not done: events that failed or were set aside, and their next attempts.
 
-Statements only, like ``crm_kit.events.inbox``, and as many events in one as there are: a flood of events that one group
-cannot take costs a few statements for each batch.
+Like ``crm_kit.events.inbox`` it has only statements. Each takes any number of events, so that a flood of events that a group
+cannot handle costs a few statements per batch.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,21 +23,21 @@ from crm_kit.events.inbox import (
 from crm_kit.store.database import fetch
 
 RETRY_SECONDS = (10, 60, 600, 3_600, 21_600, 86_400)
-"""Waits after the first, second, … failure; the failure after the last of them parks."""
+"""Seconds to wait after the first, second, … failure. The failure after the last wait parks the event."""
 
 LAST_ATTEMPT = len(RETRY_SECONDS) + 1
 
 ENDED = "the process ended during the last attempt"
-"""The error of an event whose attempt was begun and whose end was never seen: it may be what ended the process."""
+"""The error of an event whose attempt began and did not end. The event may have ended the process."""
 
 MOST_CHARACTERS = 500
 BIGGEST_BODY = 2 * 1024 * 1024
-"""So much is kept of a message; more than this is no event, and what is kept of it is for an operator to look at."""
+"""Bytes that are kept of a message. A longer message is not an event; the first bytes are kept for operators."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An event that could not be handled; ``next_attempt_at`` None with state pending means: when delivered again."""
+    """An event that could not be handled. A pending one without ``next_attempt_at`` is tried when it is delivered again."""
 
     key: EventKey
     entity: UUID | None
@@ -51,7 +51,7 @@ class Failure:
     epoch: int = 0
 
     def columns(self) -> tuple[object, ...]:
-        """As a row, in which nothing that a message says can make a statement fail."""
+        """Return the row. Values from the message are changed where they could make a statement fail."""
         return (
             self.key.consumer,
             harmless(self.key.source),
@@ -69,7 +69,7 @@ class Failure:
 
 
 def harmless(text: str) -> str:
-    """What can be kept of any text: without U+0000 and lone surrogates, and no longer than an index takes."""
+    """Return a text that PostgreSQL can store and index: without U+0000 and lone surrogates, at most 500 characters."""
     return text[:MOST_CHARACTERS].encode(errors="replace").decode().replace("\0", "?")
 
 
@@ -78,7 +78,7 @@ unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::int[], $6::text[], $7
   $10::text[], $11::bytea[], $12::int[]) with ordinality
 as failure (consumer, source, event_id, entity, entity_version, type, state, attempts, next_attempt_at, error, body, epoch, place)
 """
-"""Failures as a table: the columns of each as ``Failure.columns`` gives them."""
+"""Failures as a table, with the columns that ``Failure.columns`` returns."""
 
 INSERT = """
 insert into inbox (consumer, source, event_id, entity, entity_version, type, state, attempts, next_attempt_at,
@@ -96,18 +96,18 @@ _SET_ASIDE = f"{INSERT} from {FAILURES} order by consumer, source, event_id on c
 
 
 def distinct(failures: Sequence[Failure]) -> tuple[list[object], ...]:
-    """Failures as parameters for a statement that must not meet a row twice; of one event the last counts."""
+    """Return failures as parameters of a statement that must not touch a row twice. The last failure of an event is used."""
     return columns([*{row[:3]: row for row in (failure.columns() for failure in failures)}.values()], 12)
 
 
 async def store(conn: AsyncConnection, failures: Sequence[Failure]) -> None:
-    """Keep failed events; one that is done meanwhile stays done. Nothing that a message says can make this fail."""
+    """Store failed events. An event that is done by now stays done. The content of a message cannot make this fail."""
     if failures:
         await conn.exec_driver_sql(_STORE, (*distinct(failures), clock.now()))
 
 
 async def set_aside(conn: AsyncConnection, failures: Sequence[Failure]) -> None:
-    """Keep events that were not tried, for the retries; those seen before are left as they are."""
+    """Store events that were not tried, for the retries. Events that are stored already stay unchanged."""
     if failures:
         await conn.exec_driver_sql(_SET_ASIDE, (*distinct(failures), clock.now()))
 
@@ -121,7 +121,7 @@ where i.consumer = failure.consumer and i.source = failure.source and i.event_id
 
 
 async def fail(conn: AsyncConnection, failures: Sequence[Failure]) -> None:
-    """The same for events that this transaction has taken, as done or from the store."""
+    """Store failed events whose inbox rows this transaction has inserted or claimed."""
     if failures:
         await conn.exec_driver_sql(_FAIL, columns([failure.columns() for failure in failures], 12))
 
@@ -130,12 +130,12 @@ _ANY = "select exists (select from inbox where state in ('pending', 'waiting') a
 
 
 async def any_stored(conn: AsyncConnection, consumers: list[str]) -> bool:
-    """Whether there is an event that waits for its time or its turn in these groups."""
+    """Whether these groups have a pending or waiting event."""
     return bool((await fetch(conn, _ANY, (consumers,)))[0][0])
 
 
-# What is due for one group is not read for another. Group and time are compared together, and put in order together, so that
-# only the index that has both serves: with a group that equals a value the planner may prefer the one of the time alone.
+# Group and time are compared and sorted together, so that only the index on both serves and the due events of other groups are
+# not read. If the group were compared for equality, the planner might prefer the index on the time alone.
 _OF_GROUP = """
 state = 'pending' and (inbox.consumer, next_attempt_at) > ({0}, '-infinity') and (inbox.consumer, next_attempt_at) <= ({0}, $1)
 """
@@ -146,11 +146,11 @@ select consumer from unnest($2::text[]) as asked(consumer) cross join lateral (
 
 
 async def due_groups(conn: AsyncConnection, consumers: list[str]) -> list[str]:
-    """Which of these groups have an event that is due."""
+    """Return those of these groups that have a due event."""
     return [row[0] for row in await fetch(conn, _DUE, (clock.now(), consumers))]
 
 
-# The error stands in the text, so that the suspects' own index serves: mostly there are none among many that are due.
+# The error is a literal in the statement, so that the partial index on suspects serves. Suspects are rare among due events.
 _CLAIM, _CLAIM_SUSPECTS = (
     f"""
 update inbox i set attempts = i.attempts + 1, last_error = '{ENDED}',
@@ -166,7 +166,7 @@ returning i.consumer, i.source, i.event_id, i.body, i.attempts
 
 
 class Claimed(NamedTuple):
-    """A stored event whose turn it is; ``attempts`` has this one in it."""
+    """A stored event that was claimed for an attempt. ``attempts`` includes this one."""
 
     key: EventKey
     body: bytes
@@ -176,9 +176,10 @@ class Claimed(NamedTuple):
 async def claim_due(
     conn: AsyncConnection, group: str, limit: int, jitter: float, *, suspects: bool = False
 ) -> list[Claimed]:
-    """Take due events of a group and count the attempt before it is made, so that one that kills the process is counted too.
+    """Claim due events of a group. The attempt is counted before it is made, so that one that kills the process counts, too.
 
-    ``suspects`` are those whose last attempt had no end. ``jitter`` stretches the waits (1.0 = none).
+    With ``suspects`` it claims only events whose last attempt did not end; otherwise it claims only the others. ``jitter`` is a
+    factor of the waits (1.0 leaves them unchanged).
     """
     waits = [seconds * jitter for seconds in RETRY_SECONDS]
     statement = _CLAIM_SUSPECTS if suspects else _CLAIM
@@ -195,9 +196,9 @@ where i.consumer = noted.consumer and i.source = noted.source and i.event_id = n
 
 
 async def take_over(conn: AsyncConnection, keys: Collection[EventKey]) -> int:
-    """Make those of these events due, as suspects, whose attempt was begun elsewhere and has not ended; returns how many.
+    """Make events due whose attempt began in another process and has not ended; returns the number. They become suspects.
 
-    For whoever was given their messages again and acknowledges them: nobody else will have them.
+    Call it before acknowledging their redelivered messages, because no other process will get them.
     """
     return (await conn.exec_driver_sql(_TAKE_OVER, (*key_columns(keys), clock.now()))).rowcount
 
@@ -211,7 +212,7 @@ where i.consumer = given_up.consumer and i.source = given_up.source and i.event_
 
 
 async def park(conn: AsyncConnection, errors: dict[EventKey, str]) -> None:
-    """Give up on stored events until an operator decides."""
+    """Park stored events until an operator decides."""
     if errors:
         await conn.exec_driver_sql(_PARK, (*key_columns(errors), [harmless(error) for error in errors.values()]))
 
@@ -225,6 +226,6 @@ from inbox where consumer = any($1) and source = $2 and event_id = $3
 async def states_of(
     conn: AsyncConnection, consumers: Collection[str], source: str, event_id: UUID
 ) -> dict[str, tuple[int, str]]:
-    """Attempts and state of one event per group; ``noted`` = an attempt was begun and its end never seen."""
+    """Return the attempts and the state of one event per group. State ``noted`` means that an attempt began and did not end."""
     rows = await rows_of(conn, _STATES, (list(consumers), source, event_id))
     return {row[0]: (row[1], row[2]) for row in rows}

@@ -1,12 +1,13 @@
-"""One batch of events, one transaction: what was not seen before takes effect in every handler group, exactly once.
+"""Handles a batch of events in one transaction. Each new event takes effect exactly once in every handler group.
 
-Inbox rows, positions, projections, each step's unit of work with its own outbox rows: all of it commits together. A
-projection whose rows say themselves how far they are (``Group.keyless``) has neither inbox rows nor positions: it takes
-whatever comes, and what is older changes nothing there.
-When a handler raises, the transaction is rolled back and made again with savepoints. Either they find out which events
-fail, and those are stored for a retry, or parked where that is in vain; or all events of the group that fails are set aside
-for the retries, so that no other group waits for it. When the database refuses what is to be kept of an event, the batch
-is halved until that one is alone. Only a database that is away or busy is waited for.
+Inbox rows, positions, projections, and the units of work of steps with their outbox rows commit together. A projection whose own
+rows show which events they contain (``Group.keyless``) has neither inbox rows nor positions. It gets every event, and older
+events do not change its rows.
+
+When a handler raises, the transaction is rolled back and repeated with savepoints. In one mode, they find the events that fail.
+These are stored for a retry, or parked if a retry is useless. In the other mode, all events of the failing group are set aside
+for the retries, so that other groups do not wait for it. When the database refuses to store something about an event, the batch
+is halved until that event is alone. The dispatcher waits only for a database that is unavailable or busy.
 """
 
 import asyncio
@@ -65,17 +66,17 @@ LAG = histogram(
 
 BUSY_ATTEMPTS = 5
 SUCCESSORS = 200
-"""Waiting events of one record that one transaction runs at most; the next look takes the next."""
+"""The most waiting events of one record that one transaction handles. Later transactions handle the rest."""
 LATE_START = timedelta(seconds=45)
-"""Longer than it takes the broker to miss a dead consumer's heartbeats and deliver again what that one held."""
+"""Longer than the broker needs to notice a dead consumer by its heartbeats and to redeliver its messages."""
 
 
 class TransactionFailed(Exception):
-    """The bookkeeping of a transaction failed, over which event is not known."""
+    """The bookkeeping of a transaction failed. It is unknown which event caused it."""
 
 
 class _NewEpochs(Exception):
-    """A publisher was restored, and these groups hear of it for the first time: epochs by group and source."""
+    """Groups got events of a new epoch for the first time, because a publisher was restored. Epochs by group and source."""
 
     def __init__(self, epochs: dict[tuple[str, str], int]) -> None:
         self.epochs = epochs
@@ -83,7 +84,7 @@ class _NewEpochs(Exception):
 
 @dataclass(slots=True)
 class _Plan:
-    """What one transaction will do for one group, and what comes of it."""
+    """What one transaction will do for one group, and the outcome."""
 
     group: Group
     run: list[Message] = field(default_factory=list)
@@ -91,24 +92,24 @@ class _Plan:
     stale: list[Message] = field(default_factory=list)
     reached: dict[Line, Place] = field(default_factory=dict)
     anew: set[UUID] = field(default_factory=set)
-    """Records whose publisher was restored: what it says of them replaces what is here, whatever the version."""
+    """Records whose publisher was restored. Its events replace the copies, whatever their versions."""
     failed: list[tuple[Message, Failure]] = field(default_factory=list)
-    """Events that are stored instead, for another attempt or for an operator."""
+    """Events that failed and are stored, for another attempt or for an operator."""
 
     def done(self) -> list[EventKey]:
-        """The stored events that are done."""
+        """Return the keys of stored events that are done."""
         return [_key(message, self.group) for message in (*self.run, *self.stale) if message.attempts]
 
     def kept_failures(self) -> list[Failure]:
-        """What is stored of events that have their rows in the inbox."""
+        """Return the failures of events that have a row in the inbox."""
         return [failure for message, failure in self.failed if message.attempts or not self.group.keyless]
 
     def new_failures(self) -> list[Failure]:
-        """What is stored of events that have no row there yet."""
+        """Return the failures of events that have no row in the inbox yet."""
         return [failure for message, failure in self.failed if self.group.keyless and not message.attempts]
 
     def positions(self) -> list[tuple[Line, Place, bool]]:
-        """How far each record has come by what ran, where a position is kept of it."""
+        """Return the new position of each record that has one, and whether the record is deleted there."""
         last: dict[Line, Message] = {}
         for message in self.run if self.reached else ():
             line = _line(message, self.group)
@@ -118,12 +119,12 @@ class _Plan:
 
 
 Work = Callable[[AsyncConnection, _Plan], Awaitable[None]]
-"""How a plan's handlers are run."""
+"""Runs the handlers of a plan."""
 Pair = tuple[Message, Group]
 
 
 class Dispatcher:
-    """Hands events to the groups of one service. ``bound`` tells since when each group listens to each source."""
+    """Hands events to the groups of one service. ``bound`` has the instant at which each group began to follow each source."""
 
     def __init__(
         self, consumers: Consumers, runtime: Runtime, bound: dict[tuple[str, str], datetime] | None = None
@@ -132,18 +133,19 @@ class Dispatcher:
         self.bound = {} if bound is None else bound
 
     async def settle(self, messages: Sequence[Message], groups: Iterable[Group] | None = None) -> None:
-        """Handle or store every message in every group that follows its record; afterwards they may be acknowledged.
+        """Handle or store every message in every group that follows its record. Then the messages may be acknowledged.
 
-        Raises only when the database is away or busy; then nothing happened and the whole call may be made again.
+        Raises only if the database is unavailable or busy. Then nothing has changed, and the call may be repeated.
         """
         if concerned := self._concerned(messages, groups):
-            # What comes from the store has mostly failed before: with savepoints, one transaction is enough.
+            # Most stored events have failed before. With savepoints, one transaction is enough for them.
             await self._settle(concerned, self._sift if concerned[0][0].attempts else self._run)
 
     async def take(self, messages: Sequence[Message], groups: Iterable[Group] | None = None) -> set[str]:
-        """The same for what has just arrived: of a group that fails everything is stored for the retries, which find out why.
+        """Handle or store messages that have just arrived. Returns the names of the groups that failed.
 
-        So others wait for one handler call of it. Returns the names of such groups.
+        All messages of a failing group are stored for the retries, which find the events that fail. The other groups
+        therefore wait for only one failed call of its handlers. Raises as ``settle`` does.
         """
         concerned = self._concerned(messages, groups)
         if not concerned:
@@ -168,7 +170,7 @@ class Dispatcher:
         return behind
 
     async def set_aside(self, messages: Sequence[Message], groups: Iterable[Group]) -> None:
-        """Store every message for the retries of these groups, untried."""
+        """Store every message for the retries of these groups, without an attempt."""
         failures = [
             _aside(message, group, place, "set aside behind others that failed")
             for place, (message, group) in enumerate(self._concerned(messages, groups))
@@ -191,7 +193,7 @@ class Dispatcher:
             await self._halve(concerned, work, failure)
 
     async def _halve(self, concerned: Sequence[Pair], work: Work, failure: TransactionFailed) -> None:
-        """Find the event that the bookkeeping fails over, and store it; the others are done on the way."""
+        """Find the event that makes the bookkeeping fail, and store it. The other events are handled meanwhile."""
         if len(concerned) == 1:
             await self._store(*concerned[0], failure.__cause__)
             return
@@ -201,7 +203,7 @@ class Dispatcher:
         await self._settle(in_order[middle:], work)
 
     async def _patiently(self, concerned: Sequence[Pair], work: Work) -> None:
-        """Try again while other transactions are in the way; the last time, that counts as a failure."""
+        """Run the transaction, and repeat it while other transactions block it. After the last attempt, that is a failure."""
         for attempt in range(1, BUSY_ATTEMPTS + 1):
             try:
                 await self._transaction(concerned, work)
@@ -210,7 +212,7 @@ class Dispatcher:
                 raise
             except _NewEpochs as news:
                 async with self.runtime.db.begin() as conn:
-                    # Whoever comes after the lock waits with it: not for as long as a backup takes.
+                    # Others queue behind this lock, so it must not wait as long as a backup takes.
                     await conn.exec_driver_sql("set local lock_timeout = '2s'")
                     await inbox.note_epochs(conn, news.epochs)
                 await self._patiently(concerned, work)
@@ -223,7 +225,7 @@ class Dispatcher:
                 await asyncio.sleep(uniform(0.05, 0.1) * attempt)
 
     async def release(self, groups: Iterable[Group] | None = None) -> int:
-        """Make stored events due where nothing precedes them any more, and say so; returns how many."""
+        """Make waiting events due if nothing precedes them any more, and notify; returns the number."""
         chosen = self._chosen(groups)
         ordered = [group for group in chosen if group.keeps_order]
         projections = [group.name for group in ordered if group.kind == "projection"]
@@ -238,11 +240,12 @@ class Dispatcher:
         return tuple(self.consumers.groups.values() if groups is None else groups)
 
     async def start_late(self, groups: Iterable[Group] | None = None) -> int:
-        """Begin in the middle with records that are older than our binding, whose first events never came here, and with
-        those that a restored publisher goes on with.
+        """Start records at a later version than 1 if they are older than the binding of the queue, or if a restored publisher
+        continues them. Returns the number.
 
-        A record made after the binding must be seen from version 1 on. Of an older one nobody knows which version comes
-        first, and another replica may hold an earlier one; so its first event waits until that would have come again.
+        A record that was created after the binding starts at version 1. For an older one, the version that arrives first is
+        unknown, and another replica may hold an earlier event. Its first event therefore waits until the broker would have
+        redelivered such an event.
         """
         names = [group.name for group in self._chosen(groups) if group.keeps_order]
         async with self.runtime.db.begin() as conn:
@@ -271,8 +274,10 @@ class Dispatcher:
         return born.tzinfo is not None and born <= bound_at
 
     async def tell_again(self, conn: AsyncConnection, group: Group, messages: Sequence[Message]) -> int:
-        """Project records as their publisher has them now, one snapshot each, whatever is here that is not newer; what is
-        stored of them and was to come before is skipped. Returns how many. Raises HandlerFailed."""
+        """Project one snapshot of each record, and replace every copy that is not newer. Returns the number of records.
+
+        Stored events that precede the snapshots are skipped. Raises HandlerFailed.
+        """
         lines = {_line(message, group): message for message in messages}
         if group.keyless:
             copies = await own_rows.lock_copies(conn, group, [line.entity for line in lines])
@@ -288,7 +293,7 @@ class Dispatcher:
         return len(told)
 
     async def run_again(self, conn: AsyncConnection, group: Group, messages: Sequence[Message]) -> None:
-        """Give a projection of each event these events once more; it keeps what it has. Raises HandlerFailed."""
+        """Hand events to a projection of each event once more. It keeps the rows that it has. Raises HandlerFailed."""
         await self._run(conn, _Plan(group, run=list(messages)))
 
     async def _transaction(self, concerned: Sequence[Pair], work: Work) -> None:
@@ -316,7 +321,7 @@ class Dispatcher:
             self.runtime.notifier.notify(WAKE_CHANNEL)
 
     async def _plan(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
-        """Decide what runs. In the order of the groups' registration, in which all processes lock their rows."""
+        """Decide which events run. Plans are in the order of registration, so that all processes lock rows in the same order."""
         keyless = {group.name for _, group in concerned if group.keyless}
         plans = await self._plan_keyless(conn, [pair for pair in concerned if pair[1].name in keyless])
         plans += await self._plan_keyed(conn, [pair for pair in concerned if pair[1].name not in keyless])
@@ -324,8 +329,8 @@ class Dispatcher:
         return sorted(plans, key=lambda plan: places[plan.group.name])
 
     async def _plan_keyless(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
-        """Let projections have what came: their rows say what of it is new. Only where a publisher was restored, or where
-        an event comes from the store, it is looked up before."""
+        """Plan keyless projections. They run all events, because their rows show which are new. Rows are looked up only if a
+        publisher was restored or an event comes from the store."""
         plans: dict[str, _Plan] = {}
         for message, group in concerned:
             plans.setdefault(group.name, _Plan(group)).run.append(message)
@@ -351,9 +356,10 @@ class Dispatcher:
         return list(plans.values())
 
     async def _look_up(self, conn: AsyncConnection, plan: _Plan, heard: Mapping[tuple[str, str], Heard]) -> None:
-        """Sort out what is older than what the group has, or of a story that its publisher no longer tells.
+        """Remove events that are older than the group's rows, or that the restored publisher no longer has.
 
-        A row per event does not say which story it is of, so positions are kept of records whose publisher was restored.
+        A row per event does not show whether the restored publisher still has the event. Positions are therefore kept of
+        records whose publisher was restored.
         """
         lines: dict[Line, list[Message]] = {}
         for message in plan.run:
@@ -375,7 +381,7 @@ class Dispatcher:
                 plan.anew.add(line.entity)
 
     async def _plan_keyed(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
-        """Take the events' keys and the records' positions, then decide per record what runs."""
+        """Insert the events' keys, lock the records' positions, and decide for each record which events run."""
         if not concerned:
             return []
         fresh = await inbox.insert_done(conn, [_row(m, g) for m, g in concerned if not m.attempts])
@@ -403,7 +409,7 @@ class Dispatcher:
             held = stored.get(line, [])
             extra, spoilt = await self._successors(conn, [u.key for u in held if u.key in waiting], waiting)
             blocked = any(u.state in ("pending", "parked") and u.key not in claims for u in held)
-            # To a step it is a gap like any other, and what precedes it may go on.
+            # For a step it is an ordinary gap, and the events before it may run.
             blocked |= spoilt and group.kind == "projection"
             self._decide(plan, line, positions[line], messages, extra, blocked)
         return list(plans.values())
@@ -411,7 +417,8 @@ class Dispatcher:
     async def _successors(
         self, conn: AsyncConnection, keys: Sequence[EventKey], bodies: dict[EventKey, bytes]
     ) -> tuple[list[Message], bool]:
-        """What waited for its turn, up to one that this release cannot read; that one is parked. Whether there was one."""
+        """Return the waiting events, up to the first that this release cannot read, and whether there is such an event. It is
+        parked."""
         found: list[Message] = []
         for key in keys:
             try:
@@ -445,14 +452,14 @@ class Dispatcher:
         await handle(conn, self.runtime, plan.group, plan.run, plan.anew)
 
     async def _sift(self, conn: AsyncConnection, plan: _Plan) -> None:
-        """Run what can be run; the rest is stored."""
+        """Run the events that do not fail, and store the others."""
         sifted = await sift(conn, self.runtime, plan.group, plan.run, plan.anew)
         plan.run = sifted.ran
         plan.wait += sifted.held
         plan.failed = [(message, failure_of(message, plan.group, error)) for message, error in sifted.failed]
 
     async def _or_set_aside(self, conn: AsyncConnection, plan: _Plan, behind: set[str]) -> None:
-        """Run all of it or store all of it; the group's name goes to ``behind`` when it is stored."""
+        """Run all events of the plan, or store all of them and add the group's name to ``behind``."""
         try:
             async with conn.begin_nested():
                 await handle(conn, self.runtime, plan.group, plan.run, plan.anew)
@@ -461,7 +468,7 @@ class Dispatcher:
                 raise
             behind.add(plan.group.name)
             why = f"set aside with others; of one: {describe(cause_of(error))}"
-            # What waited in the store goes on waiting there.
+            # Events that were waiting in the store stay there.
             fresh = [message for message in plan.run if not message.attempts]
             plan.failed = [(message, _aside(message, plan.group, place, why)) for place, message in enumerate(fresh)]
             plan.run = []
@@ -474,7 +481,7 @@ class Dispatcher:
 
 
 def _tell(plan: _Plan) -> None:
-    """Log what was stored: each event that failed; of what was set aside, how much."""
+    """Log each event that failed, and the number of events that were set aside."""
     tried = [(message, failure) for message, failure in plan.failed if failure.attempts]
     for message, failure in tried:
         FAILED.labels(plan.group.name).inc()
@@ -491,7 +498,7 @@ def _tell(plan: _Plan) -> None:
 
 
 def failure_of(message: Message, group: Group, error: BaseException | None) -> Failure:
-    """What is stored of an event that failed over this error."""
+    """Return the failure to store for an event and its error: parked after the last attempt, or if a retry is useless."""
     attempts = max(1, message.attempts)
     error = in_vain(message, error) or error
     parked = isinstance(error, PERMANENT) or attempts >= LAST_ATTEMPT
@@ -507,7 +514,7 @@ def failure_of(message: Message, group: Group, error: BaseException | None) -> F
 
 
 def _aside(message: Message, group: Group, place: int, why: str) -> Failure:
-    """An event that is due at once, untried, after those before it."""
+    """Return the failure of an event that was not tried. It is due at once, after those before it."""
     due = clock.now() + timedelta(microseconds=place)
     return _stored(message, group, state="pending", attempts=0, next_attempt_at=due, error=why)
 

@@ -1,8 +1,8 @@
-"""The epoch of a service's database: it grows with each restore from a backup.
+"""The epoch of a service's database, which increases with each restore from a backup.
 
-A restored database goes on from older versions than others have heard of. Its events say so by the epoch they carry, which
-is compared before the version. The outbox stamps it as a column's default: whichever release writes, and however long its
-processes have run, what is committed after the epoch began carries it.
+A restored database continues from older versions than its followers have got. Its events therefore carry the epoch, which is
+compared before the version. The epoch is the default of a column of the outbox. Every event that is committed after the epoch
+began carries it, whichever release writes it and however long that process has run.
 """
 
 import asyncio
@@ -24,26 +24,26 @@ from crm_kit.store.database import Database
 from crm_kit.store.outages import database_busy
 
 BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
-"""Epochs are seconds since then: of two restores of the same backup the later has the higher one, though neither knows of the
-other. They fit into CloudEvents' integers until 2088."""
+"""Epochs are seconds since this instant. Of two restores of the same backup, the later one therefore has the higher epoch,
+although neither database knows the other. They fit into the integers of CloudEvents until 2088."""
 
 
 LOCK_SECONDS: Final = 1.0
-"""Longest that writers wait behind one attempt."""
+"""The longest time that writers wait for one attempt."""
 LOOK_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 60.0
 
 
 class InTheWay(Exception):
-    """Somebody used the outbox all the time; the text says who."""
+    """Other sessions used the outbox all the time. The text names them."""
 
 
 class NoEpochs(Exception):
-    """The database is of a release that knows no epochs."""
+    """The database was migrated by a release that has no epochs."""
 
 
 def epoch_table(metadata: MetaData) -> None:
-    """Add ``database_epoch``: a row per restore; none where there was none."""
+    """Add the table ``database_epoch``, which has a row per restore."""
     Table(
         "database_epoch",
         metadata,
@@ -57,18 +57,18 @@ def epoch_table(metadata: MetaData) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch of one database."""
+    """An epoch of a database."""
 
     number: int
     outbox_seq: int
-    """The last event of the outbox before it began."""
+    """The number of the last event in the outbox before the epoch began."""
 
 
 FIRST: Final = Epoch(0, 0)
 
 
 async def current(conn: AsyncConnection) -> Epoch:
-    """The epoch that this database is in."""
+    """Return the current epoch of this database."""
     latest = "select epoch, outbox_seq from database_epoch order by epoch desc limit 1"
     row: Any = (await conn.exec_driver_sql(latest)).one_or_none()
     return FIRST if row is None else Epoch(*row)
@@ -83,12 +83,14 @@ async def begin_epoch(
     compatible_from: str = "",
     tell: Callable[[str], None] = lambda _: None,
 ) -> Epoch:
-    """Begin a new epoch of a service's database, which was restored and migrated; best before its processes start.
+    """Begin a new epoch of a service's restored and migrated database, preferably before its processes start.
 
-    ``others`` are the URLs of the databases that follow the service: the epoch is higher than what they have heard of, also
-    when the clock was set back. ``compatible_from`` is the service's revision that brought epochs: a release from before it must
-    not use the database any more, because what its relay sends does not carry the epoch, and followers would leave it out as old.
-    ``tell`` hears who is in the way, such as a dump, which is waited for. Raises NoEpochs and InTheWay.
+    ``others`` are the URLs of the databases that follow the service. The epoch is higher than those that they have got, even if
+    the clock was set back. ``compatible_from`` is the service's revision that introduced epochs. Earlier releases must no
+    longer use the database, because their relays send events without the epoch, which followers would ignore as old.
+    ``tell`` is called with a text that names the sessions that block the outbox, such as a dump. The function waits for them for
+    up to 60 s. Raises InTheWay if they are not done then, NoEpochs if the database has no epochs, and ValueError if the reason is
+    empty.
     """
     if not reason.strip():
         raise ValueError("a reason is required")
@@ -120,7 +122,7 @@ async def _begin(db: Database, service: str, reason: str, heard: Sequence[int], 
     async with db.begin() as conn:
         if (await conn.exec_driver_sql("select to_regclass('database_epoch') is null")).scalar_one():
             raise NoEpochs(f"the database of {service} is of an earlier release: migrate it first (its setup does)")
-        # Whoever is about to commit an event does so before, and in the old epoch. Who writes waits behind this meanwhile.
+        # The lock waits for transactions that have inserted events in the old epoch. Other writers wait for it.
         await conn.exec_driver_sql(f"set local lock_timeout = {LOCK_SECONDS * 1000:.0f}")
         await conn.exec_driver_sql("lock table outbox in access exclusive mode")
         before = await current(conn)
@@ -145,7 +147,7 @@ where locktype = 'relation' and relation = 'outbox'::regclass and granted and a.
 
 
 async def _holders(db: Database) -> str:
-    """Who uses the outbox now, by the names of their connections."""
+    """Return the names of the connections that use the outbox now."""
     async with db.autocommit() as conn:
         return ", ".join((await conn.exec_driver_sql(_HOLDERS)).scalars()) or "a transaction"
 
@@ -157,7 +159,7 @@ where datname = current_database() and application_name = any($1::text[]) order 
 
 
 async def at_work(conn: AsyncConnection, service: str) -> list[str]:
-    """The kinds of processes of a service that are connected to its database."""
+    """Return the application names of a service's processes that are connected to its database."""
     names = [f"{service}-{role}" for role in ("api", "worker", "all")]
     return list((await conn.exec_driver_sql(_AT_WORK, (names,))).scalars())
 
@@ -167,13 +169,13 @@ _TABLES = ("inbox_bound", "inbox_position", "inbox_epoch")
 
 
 async def _heard(url: str, source: str) -> int:
-    """The highest epoch of a source that a follower has heard of."""
+    """Return the highest epoch of a source that a follower has got."""
     db = Database(url, pool_size=1, application_name="crm events")
     try:
         async with db.autocommit() as conn:
             if (await conn.exec_driver_sql("select to_regclass('database_epoch') is null")).scalar_one():
                 return 0
-            # A follower that is not migrated yet has not all of them.
+            # A follower that is not migrated yet lacks some of them.
             present = "select name from unnest($1::text[]) as name where to_regclass(name) is not null"
             tables = (await conn.exec_driver_sql(present, (list(_TABLES),))).scalars()
             parts = (f"select max(epoch) as epoch from {table} where source = $1" for table in tables)

@@ -1,7 +1,7 @@
-"""The handlers of one group, run on the events of one transaction; and, where they fail, which events they fail over.
+"""Runs the handlers of one group on the events of one transaction, and finds the events that make them fail.
 
-With savepoints: an event that fails takes back what its own handlers did and nothing else, and of its record nothing later
-runs where the group keeps an order. So however many events of a batch fail, they cost one transaction.
+It uses savepoints. A failing event undoes only what its own handlers did. If the group keeps an order, later events of the
+record do not run. One transaction is therefore enough, however many events of a batch fail.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,15 +28,15 @@ from crm_kit.store.outages import database_away, database_busy
 from crm_kit.work.uow import UnitOfWork
 
 Record = tuple[str, UUID]
-"""The source and the id of what an event is about."""
+"""The source and the id of an event's record."""
 
 
 class HandlerFailed(Exception):
-    """A handler raised, for a reason that is its own; over which of its events is not known."""
+    """A handler raised, and the database is not the reason. It is unknown which of its events caused it."""
 
 
 class Sifted(NamedTuple):
-    """What took effect, what failed and why, and what waits because an earlier event of its record failed."""
+    """The events that took effect, the failed ones with their errors, and those that wait for a failed event of their record."""
 
     ran: list[Message]
     failed: list[tuple[Message, Exception]]
@@ -46,9 +46,9 @@ class Sifted(NamedTuple):
 async def handle(
     conn: AsyncConnection, runtime: Runtime, group: Group, messages: Sequence[Message], anew: set[UUID]
 ) -> None:
-    """Run the group's handlers; of the records ``anew`` a projection takes what comes, whatever its version.
+    """Run the group's handlers. A projection takes the events of the records ``anew`` whatever their versions.
 
-    Raises HandlerFailed, or what the database raises when it is away or busy.
+    Raises HandlerFailed, or the database's error if it is unavailable or busy.
     """
     if group.kind == "step":
         for message in messages:
@@ -68,11 +68,11 @@ async def handle(
 async def sift(
     conn: AsyncConnection, runtime: Runtime, group: Group, messages: Sequence[Message], anew: set[UUID]
 ) -> Sifted:
-    """Run what can be run of these events, each record's in the order given, which is that of versions.
+    """Run those of these events that do not fail. The events of a record must be in the order of their versions.
 
-    Raises only when the database is away.
+    Raises only if the database is unavailable.
     """
-    # What no handler could read needs no handler to find out.
+    # Events that no handler could read are found without calling a handler.
     readable: list[Message] = []
     unreadable: list[tuple[Message, Exception]] = []
     blocked: set[Record] = set()
@@ -102,7 +102,7 @@ class _Sifting:
         self.held: list[Message] = []
 
     async def run(self, messages: Sequence[Message]) -> None:
-        """Halve what fails until the event that fails is alone."""
+        """Halve a failing list until the event that fails is alone."""
         self.held += [message for message in messages if _record(message) in self._broken]
         messages = [message for message in messages if _record(message) not in self._broken]
         if not messages:
@@ -124,7 +124,7 @@ class _Sifting:
         await self.run(messages[middle:])
 
     def end(self, message: Message, error: Exception) -> None:
-        """An event fails, or waits where one before it did; nothing later of its record runs where order is kept."""
+        """Note that an event fails. It waits instead if an earlier one of its record has failed and the group keeps an order."""
         if _record(message) in self._broken:
             self.held.append(message)
             return
@@ -134,7 +134,7 @@ class _Sifting:
 
 
 def cause_of(error: Exception) -> Exception:
-    """What a handler raised."""
+    """Return the exception that a handler raised."""
     cause = error.__cause__ if isinstance(error, HandlerFailed) else None
     return cause if isinstance(cause, Exception) else error
 
@@ -144,7 +144,7 @@ def _record(message: Message) -> Record:
 
 
 def _refusal(group: Group, message: Message) -> Exception | None:
-    """Why no handler of the group can be given this event, if there is a reason."""
+    """Return the error that prevents the group's handlers from getting this event, or None."""
     try:
         _require_known(group, message)
         if group.handlers_of(message.envelope.type):
@@ -167,7 +167,7 @@ async def _call(
     messages: list[Message],
     anew: set[UUID] | None = None,
 ) -> None:
-    """One handler call in its unit of work. What it raises is its own failure, unless the database is to blame."""
+    """Call a handler in its unit of work. Raises HandlerFailed, or the database's error if it is unavailable or busy."""
     envelope = messages[-1].envelope
     told = ((m.envelope.traceparent, str(m.envelope.id), m.envelope.type) for m in messages)
     try:
@@ -182,12 +182,12 @@ async def _call(
             await uow.flush()
     except Exception as error:
         if database_away(error) or database_busy(error):
-            raise  # not the handler's fault: the whole batch is held or tried again
+            raise  # not the handler's fault: the caller holds or repeats the whole batch
         raise HandlerFailed from error
 
 
 def ids_of(group: Group, messages: Sequence[Message]) -> dict[str, object]:
-    """What the log lines of a handler carry: one value, or a list where it has events with several."""
+    """Return the fields of a handler's log lines. A field is a list if the events have several values."""
     envelopes = [message.envelope for message in messages]
     return {
         "group": group.name,
@@ -204,7 +204,7 @@ def _one_or_many(values: Iterable[str]) -> str | list[str]:
 
 
 def _taken(group: Group, messages: list[Message]) -> list[Envelope] | list[Event] | Event:
-    """What the group's handlers are given: envelopes, events, or for a step its one event."""
+    """Return the argument of the group's handlers: envelopes, events, or the single event of a step."""
     for message in messages:
         require_record(message.envelope)
     if group.raw:

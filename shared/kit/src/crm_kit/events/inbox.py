@@ -1,8 +1,8 @@
-"""The inbox: which event each handler group has taken, how far it is with each record, and what still waits.
+"""The inbox: the events that each handler group has taken, its position in each record, and the events that are not done.
 
-Statements only. ``crm_kit.events.ordering`` decides what to do with an event, ``crm_kit.events.dispatch`` does it. States:
-done · pending (failed, tried again at ``next_attempt_at``) · waiting (behind an earlier version that is missing or
-not done) · parked (given up, an operator decides) · skipped (an operator decided).
+This module has only statements. ``crm_kit.events.ordering`` decides what to do with an event, and ``crm_kit.events.dispatch``
+does it. The states are done, pending (it failed and is tried again at ``next_attempt_at``), waiting (an earlier version is
+missing or not done), parked (an operator must decide) and skipped (an operator has decided).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,13 +22,13 @@ from crm_kit.store.chores import AT_ONCE
 from crm_kit.store.database import fetch
 
 CHANNEL = "crm_inbox"
-"""Notified when stored events may be runnable again."""
+"""The channel that is notified when stored events may be ready to run."""
 
 Timestamp = TIMESTAMP(timezone=True)
 
 
 def inbox_tables(metadata: MetaData) -> None:
-    """Add ``inbox``, ``inbox_position``, ``inbox_bound`` and ``inbox_epoch``."""
+    """Add the tables ``inbox``, ``inbox_position``, ``inbox_bound`` and ``inbox_epoch``."""
     inbox = Table(
         "inbox",
         metadata,
@@ -84,7 +84,7 @@ def inbox_tables(metadata: MetaData) -> None:
 
 
 class EventKey(NamedTuple):
-    """One event as one group sees it."""
+    """Identifies an event in a group."""
 
     consumer: str
     source: str
@@ -92,7 +92,7 @@ class EventKey(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One record as one group sees it: what order is kept along."""
+    """Identifies a record in a group. The events of a line are kept in order."""
 
     consumer: str
     source: str
@@ -109,18 +109,20 @@ class Unfinished:
 
 
 async def rows_of(conn: AsyncConnection, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
-    """What a statement gives."""
+    """Return the rows of a statement."""
     return list((await conn.exec_driver_sql(sql, parameters)).all())
 
 
 def columns(rows: Collection[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
-    """Rows as parameters for ``unnest``."""
+    """Return rows as parameters of ``unnest``. ``width`` is the number of columns."""
     return tuple([row[i] for row in rows] for i in range(width))
 
 
 def _literals(rows: Collection[tuple[Any, ...]], width: int) -> tuple[str, ...]:
-    """Columns as PostgreSQL writes arrays: of each element of a list the driver would ask whether it is a list itself,
-    and that takes longer than the statement. Of texts, ids, numbers and booleans."""
+    """Return columns as array literals of PostgreSQL. Elements are texts, ids, numbers and booleans.
+
+    For lists the driver checks whether each element is a list itself, which takes longer than the statement.
+    """
     return tuple("{" + ",".join([_element(row[i]) for row in rows]) + "}" for i in range(width))
 
 
@@ -143,9 +145,10 @@ order by consumer, source, event_id on conflict do nothing returning consumer, s
 
 
 async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID, UUID, int, str]]) -> set[EventKey]:
-    """Take events as done, (consumer, source, event_id, entity, version, type) each; returns those not seen before.
+    """Insert events as done; returns the keys of those that are new.
 
-    In key order, so that two workers with the same events wait for each other instead of deadlocking.
+    A row is (consumer, source, event_id, entity, version, type). Rows are inserted in the order of their keys, so that two
+    workers with the same events do not deadlock.
     """
     if not rows:
         return set()
@@ -153,8 +156,8 @@ async def insert_done(conn: AsyncConnection, rows: Sequence[tuple[str, str, UUID
     return {EventKey(*row) for row in taken}
 
 
-# An update that changes nothing locks the row and gives its newest version in the same statement. A record that is new to a
-# group which has taken up a restored publisher's epoch begins there: what an older one says of it is lost at its publisher.
+# An update that changes nothing locks the row and returns its newest version in the same statement. If a rebuild has taken up
+# the epoch of a restored publisher, new records begin in that epoch, because the publisher has lost what older events say.
 _LOCK = """
 insert into inbox_position as p (consumer, source, entity, version, epoch)
 select line.consumer, line.source, line.entity, 0, coalesce(b.epoch, 0)
@@ -166,9 +169,9 @@ returning p.consumer, p.source, p.entity, p.epoch, p.version
 
 
 async def lock_positions(conn: AsyncConnection, lines: Collection[Line]) -> dict[Line, Place]:
-    """Lock each record's position until the commit and return it; version 0 = nothing seen yet.
+    """Lock each record's position until the commit and return it. Version 0 means that no event was handled yet.
 
-    Not for the first statement of a transaction (see ``crm_kit.store.database.fetch``).
+    Do not use it as the first statement of a transaction (see ``crm_kit.store.database.fetch``).
     """
     return {Line(*row[:3]): Place(*row[3:]) for row in await fetch(conn, _LOCK, _literals(lines, 3))}
 
@@ -182,12 +185,12 @@ where p.consumer = line.consumer and p.source = line.source and p.entity = line.
 
 
 async def advance(conn: AsyncConnection, positions: Sequence[tuple[Line, Place, bool]]) -> None:
-    """Move locked positions: line, place, and whether the record is deleted there."""
+    """Move locked positions. Each has the line, the new place, and whether the record is deleted there."""
     if positions:
         await fetch(conn, _ADVANCE, _literals([(*line, *place, deleted) for line, place, deleted in positions], 6))
 
 
-# The offset keeps the planner from looking through all that is not done as long as its statistics know of nothing.
+# The offset prevents the planner from scanning all events that are not done while its statistics are empty.
 _UNFINISHED = """
 select line.consumer, line.source, i.event_id, line.entity, i.epoch, coalesce(i.entity_version, 0), i.state
 from unnest($1::text::text[], $2::text::text[], $3::text::uuid[]) as line(consumer, source, entity)
@@ -199,7 +202,7 @@ cross join lateral (
 
 
 async def unfinished(conn: AsyncConnection, lines: Collection[Line]) -> dict[Line, list[Unfinished]]:
-    """What is stored and not done, per record whose position is locked."""
+    """Return the stored events that are not done, by record. The positions of the records must be locked."""
     found: dict[Line, list[Unfinished]] = {}
     for row in await fetch(conn, _UNFINISHED, _literals(lines, 3)):
         found.setdefault(Line(row[0], row[1], row[3]), []).append(
@@ -216,7 +219,7 @@ from inbox i join unnest($1::text[], $2::text[], $3::uuid[]) as wanted(consumer,
 
 
 async def bodies(conn: AsyncConnection, keys: Collection[EventKey]) -> dict[EventKey, bytes]:
-    """The stored bodies of events that are still pending or waiting."""
+    """Return the stored bodies of those events that are still pending or waiting."""
     if not keys:
         return {}
     rows = await rows_of(conn, _BODIES, key_columns(keys))
@@ -224,7 +227,7 @@ async def bodies(conn: AsyncConnection, keys: Collection[EventKey]) -> dict[Even
 
 
 def key_columns(keys: Collection[EventKey]) -> tuple[list[Any], ...]:
-    """Keys as three parameters of a statement."""
+    """Return keys as three parameters of a statement."""
     return columns([(key.consumer, key.source, key.event_id) for key in keys], 3)
 
 
@@ -236,7 +239,7 @@ where i.consumer = key.consumer and i.source = key.source and i.event_id = key.e
 
 
 async def finish(conn: AsyncConnection, keys: Collection[EventKey]) -> None:
-    """Mark stored events done."""
+    """Mark stored events as done."""
     if keys:
         await conn.exec_driver_sql(_FINISH, key_columns(keys))
 
@@ -250,7 +253,7 @@ where i.consumer = waiting.consumer and i.source = waiting.source and i.event_id
 
 
 async def put_aside(conn: AsyncConnection, waiting: Sequence[tuple[EventKey, bytes, int]]) -> None:
-    """Keep events until what precedes them is done: key, body and epoch each."""
+    """Store events until those before them are done. Each has key, body and epoch."""
     if waiting:
         keys = key_columns([key for key, _, _ in waiting])
         await conn.exec_driver_sql(_WAIT, (*keys, [body for _, body, _ in waiting], [epoch for *_, epoch in waiting]))
@@ -266,12 +269,12 @@ where i.consumer = line.consumer and i.source = line.source and i.entity = line.
 
 
 async def supersede(conn: AsyncConnection, places: Mapping[Line, Place]) -> None:
-    """Skip what is stored of these records up to these places."""
+    """Skip the stored events of these records up to these places."""
     if places:
         await fetch(conn, _SUPERSEDE, _literals([(*line, *place) for line, place in places.items()], 5))
 
 
-# What is not done is grouped once: to ask of each event whether another holds its record up takes the square of their number.
+# Events that are not done are grouped once. To check for each event whether another blocks its record would take quadratic time.
 _RELEASE = """
 update inbox i set state = 'pending', attempts = 0, next_attempt_at = $1
 from (select consumer, source, entity,
@@ -286,9 +289,9 @@ where i.consumer = head.consumer and i.source = head.source and i.event_id = hea
 
 
 async def release(conn: AsyncConnection, consumers: list[str], projections: list[str]) -> int:
-    """Make the first waiting event of each record due where nothing precedes it any more; returns how many.
+    """Make the first waiting event of each record due if nothing precedes it any more; returns the number.
 
-    In these groups; ``projections`` are those of them that wait for no version.
+    ``consumers`` are the groups. ``projections`` are those of them that do not wait for missing versions.
     """
     return (await conn.exec_driver_sql(_RELEASE, (clock.now(), projections, consumers))).rowcount
 
@@ -308,13 +311,15 @@ order by i.consumer, i.source, i.entity limit 500
 
 
 async def unstarted(conn: AsyncConnection, consumers: list[str], before: datetime) -> list[tuple[Line, Place, bytes]]:
-    """The first waiting event, received before then, of each record of which nothing was handled yet in its epoch."""
+    """Return the first waiting event, received by ``before``, of each record that has no handled event in its epoch.
+
+    It returns at most 500.
+    """
     rows = await rows_of(conn, _UNSTARTED, (before, consumers))
     return [(Line(row[0], row[1], row[2]), Place(row[3], row[4]), row[5]) for row in rows]
 
 
-# The reader holds a lock on the table until its commit, for which it has to name it as one whose rows it would lock: see
-# ``note_epochs``.
+# The clause ``for key share`` makes the reader hold a lock on the table until its commit. ``note_epochs`` waits for it.
 _HEARD = """
 with held as (select from inbox_epoch where false for key share)
 select consumer, source, greatest(e.epoch, b.epoch), coalesce(b.epoch, 0)
@@ -328,8 +333,8 @@ on conflict (consumer, source) do update set epoch = greatest(known.epoch, exclu
 
 
 class Heard(NamedTuple):
-    """The highest epoch of a source that a group has heard of, and the one that a rebuild took up: what an older one tells of
-    a record that is new here is lost at its publisher."""
+    """The highest epoch of a source that a group has got, and the one that a rebuild took up. If an event of an older epoch
+    than that has a record that is new here, its publisher has lost the event."""
 
     epoch: int
     taken_up: int
@@ -339,15 +344,15 @@ UNRESTORED = Heard(0, 0)
 
 
 async def heard_epochs(conn: AsyncConnection, consumers: Collection[str]) -> dict[tuple[str, str], Heard]:
-    """The epochs of sources that were restored, by group and source."""
+    """Return the epochs of restored sources by group and source."""
     rows = await rows_of(conn, _HEARD, (list(consumers),))
     return {(row[0], row[1]): Heard(row[2], row[3]) for row in rows}
 
 
 async def note_epochs(conn: AsyncConnection, epochs: Mapping[tuple[str, str], int]) -> None:
-    """Note the epochs of sources by group and source.
+    """Store the epochs of sources by group and source.
 
-    It waits for every transaction that goes by the older ones, but not for a backup, which only reads.
+    It waits for every transaction that uses the older epochs. It does not wait for a backup, which only reads.
     """
     await conn.exec_driver_sql("lock table inbox_epoch in exclusive mode")
     rows = [(*pair, epoch) for pair, epoch in sorted(epochs.items())]
@@ -360,9 +365,9 @@ update inbox set state = 'pending', attempts = 0, next_attempt_at = $1 where con
 
 
 async def release_all(conn: AsyncConnection, consumers: list[str]) -> int:
-    """Make everything that waits in these groups due: no order is kept in them. Returns how many events that were.
+    """Make all waiting events of these groups due, because they keep no order; returns the number.
 
-    Such events were stored by a release that kept an order there.
+    Such events were stored by a release in which the groups kept an order.
     """
     return (await conn.exec_driver_sql(_RELEASE_ALL, (clock.now(), consumers))).rowcount
 
@@ -379,8 +384,8 @@ select coalesce(extract(epoch from $1 - min(since)), 0)::float8 from (
 
 
 async def measure(conn: AsyncConnection) -> tuple[dict[tuple[str, str], tuple[int, float]], float]:
-    """Stored events by group and state, with the age in seconds of the oldest; and the age of the oldest one whose
-    predecessor never came."""
+    """Return the number of stored events by group and state, with the age of the oldest in seconds. Return also the age in
+    seconds of the oldest event whose predecessor is missing."""
     counts = {(row[0], row[1]): (row[2], row[3]) for row in await rows_of(conn, _COUNTS, (clock.now(),))}
     return counts, (await conn.exec_driver_sql(_OLDEST_GAP, (clock.now(),))).scalar_one()
 
@@ -392,13 +397,13 @@ select consumer, source, $3 from unnest($1::text[], $2::text[]) as bound(consume
 
 
 async def remember_bound(conn: AsyncConnection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
-    """Note since when each group has listened to each source; returns all known instants."""
+    """Store the instant at which each group began to follow each source; returns all known instants."""
     await conn.exec_driver_sql(_BIND, (*columns(pairs, 2), clock.now()))
     rows = await rows_of(conn, "select consumer, source, bound_at from inbox_bound")
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-# Of each group and source the first key, found by the primary key alone: also of groups that are no more.
+# All pairs of group and source, also of groups that no longer exist. The primary key alone finds them.
 _LINES = """
 with recursive line as (
   (select consumer, source from inbox order by consumer, source limit 1)
@@ -416,7 +421,7 @@ delete from inbox where ctid = any(array(select ctid from inbox
 
 
 async def forget_done(conn: AsyncConnection, before: datetime) -> int:
-    """Delete some of the keys of events made before then; returns how many, ``AT_ONCE`` at most.
+    """Delete up to ``AT_ONCE`` keys of done or skipped events that are older than ``before``; returns the number.
 
     Event ids are UUIDv7, so the primary key finds the old ones.
     """

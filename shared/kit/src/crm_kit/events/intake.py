@@ -1,7 +1,7 @@
-"""The loops that feed the dispatcher: the broker's queue, the stored retries, and the broker's parking queue.
+"""The loops that feed the dispatcher from the broker's queue, from the stored events, and from the broker's parking queue.
 
-A message is acknowledged when every group is done with it or has stored it, and until then it is held, however long the
-database is away. What the database refuses to store while it takes everything else goes to the broker's dead letters.
+A message is acknowledged when every group has handled or stored it. Until then it is held, however long the database is
+unavailable. A message that the database refuses to store, while it stores others, goes to the broker's dead letters.
 """
 
 import asyncio
@@ -44,16 +44,16 @@ T = TypeVar("T")
 
 BATCH = 100
 WINDOW = 2 * BATCH
-"""Deliveries the broker may have under way: the next batch arrives while this one is in its transaction."""
+"""Deliveries that the broker may send before they are acknowledged. The next batch arrives during a transaction."""
 LINGER, LINGER_BUSY, BUSY_SECONDS = 0.005, 0.04, 0.1
-"""How long a batch waits for company. A transaction costs much the same for one event as for ten, so where events keep
-coming a little waiting saves most of the work; a lone event is not kept."""
+"""Seconds that a batch waits for more events; the second applies for ``BUSY_SECONDS`` after a batch. A transaction costs about
+the same for one event as for ten, so a short wait saves most of the work under load. A single event waits only briefly."""
 DEATHS = 5
-"""Redeliveries during which a group did not finish before it gives up: its handler probably kills the process."""
+"""Attempts of a group that did not end, after which the event is parked. Its handler probably kills the process."""
 POLL_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 DOUBTS = 5
-"""Outages that one piece of work met while the database answered others, before they are its own fault."""
+"""Outages during one piece of work, while the database answered others, after which the work itself is considered the cause."""
 
 UNKNOWN = counter("crm.inbox.unknown", "Delivered events of a type that no handler group follows.")
 REJECTED = counter("crm.inbox.rejected", "Messages sent to the dead letters because they could not be stored.")
@@ -63,8 +63,8 @@ Control = Callable[[Delivery], Awaitable[None]]
 
 
 class Intake:
-    """Consumes one service's inbox queue until it is stopped; or else, with ``access``, the queue of the groups that keep
-    who may do what. The inbox has those groups' events, too, and hands on what the other queue did not have."""
+    """Consumes the inbox queue of a service until it is stopped, or with ``access`` the queue of the groups that keep access
+    rights. The inbox queue gets their events, too, and hands them on if the other queue did not have them."""
 
     def __init__(
         self, dispatcher: Dispatcher, url: str, *, control: dict[str, Control] | None = None, access: bool = False
@@ -77,11 +77,11 @@ class Intake:
         keeping, others = [g for g in groups if g.access], [g for g in groups if not g.access]
         self._queue = self._consumers.access_queue if access else self._consumers.queue
         self._own = keeping if access else others
-        """Groups whose stored events are tried again here."""
-        # Apart, so that who may do what waits for no other group's handler inside one transaction.
+        """Groups whose stored events this instance tries again."""
+        # In separate transactions, so that access rights do not wait for the handlers of other groups.
         self._parties = [party for party in (keeping, () if access else others) if party]
         self._behind: set[str] = set()
-        """Groups that failed, and whose events are stored for the retries until those have caught up."""
+        """Groups that failed. Their events are stored for the retries until the retries have caught up."""
         self._unread = Unread(self._runtime.settings.unread_messages, self._queue)
         self._stopping = False
         self._given_back = 0
@@ -90,23 +90,23 @@ class Intake:
         self._runtime.notifier.listen(inbox.CHANNEL, lambda _: self._due.set())
 
     def stop(self) -> None:
-        """Finish what is in hand and return from the loops."""
+        """Return from the loops after the current batch."""
         self._stopping = True
         self._due.set()
         for waiting in self._idle:
             waiting.cancel()
 
     async def run(self) -> None:
-        """Consume the queue; reconnects for as long as it takes."""
+        """Consume the queue until stopped. Reconnects after every failure."""
         await self._consume(self._queue, self._take, WINDOW)
 
     async def run_parking(self) -> None:
-        """Move what the broker gave up on into the inbox, as parked, so that operators look in one place."""
+        """Move dead letters into the inbox as parked events, so that operators find them in one place."""
         await self._consume(self._consumers.parking, self._park, 1)
 
     async def _consume(self, queue: str, take: Callable[[list[Delivery]], Awaitable[None]], window: int) -> None:
-        # One at a time is for a process that may have been killed by what it gets; one that lived through the loss of
-        # its connection goes on with the window it had.
+        # A new process begins with one message at a time, because a message may have killed its predecessor. A process that
+        # survives the loss of its connection keeps its window.
         failures, prefetch = 0, 1
         while not self._stopping:
             served = 0
@@ -126,7 +126,7 @@ class Intake:
     async def _serve(
         self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], window: int
     ) -> AsyncIterator[None]:
-        """Take batch after batch, and say so after each."""
+        """Take batch after batch, and yield after each."""
         loop, ended = asyncio.get_running_loop(), 0.0
         while not self._stopping:
             busy = loop.time() - ended < BUSY_SECONDS
@@ -142,10 +142,10 @@ class Intake:
     async def _settle(
         self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], batch: list[Delivery]
     ) -> None:
-        """Have a batch taken, and acknowledge it. What fails as a whole is tried message by message."""
+        """Take a batch and acknowledge it. A batch that fails is repeated message by message."""
         try:
             await self._persist(partial(take, batch))
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must not keep others waiting
+        except Exception as error:  # noqa: BLE001  # no error may keep other messages waiting
             if len(batch) == 1:
                 await self._give_back(session, batch[0], error)
                 return
@@ -158,15 +158,15 @@ class Intake:
             await self._settle(session, take, [delivery])
 
     async def _give_back(self, session: Session, delivery: Delivery, error: Exception) -> None:
-        """Park a message that could not be stored as what it is; the last resort is the broker's dead letters.
+        """Park a message that could not be handled or stored as an event. If that fails, reject it to the broker's dead letters.
 
-        Those are for the one message that the database will not have. If it will have none, each waits a little longer, so
-        that the queue does not run dry into the dead letters; and a dead letter itself is held.
+        If the database refuses every message, each one waits longer than the one before, so that the whole queue does not go to
+        the dead letters. A message that is a dead letter already is held.
         """
         while not self._stopping:
             try:
                 await self._persist(partial(self._park_undecoded, delivery, describe(error)))
-            except Exception as worse:  # noqa: BLE001  # the same
+            except Exception as worse:  # noqa: BLE001  # no error may keep other messages waiting
                 log.error("inbox.unstorable", event_id=str(_event_id(delivery)), error=describe(worse))
                 await asyncio.sleep(_backoff(self._given_back))
                 self._given_back += 1
@@ -179,7 +179,7 @@ class Intake:
                 return
 
     async def _next(self, session: Session, linger: float) -> list[Delivery]:
-        """The next batch; empty when told to stop while waiting."""
+        """Return the next batch, or an empty one if ``stop`` is called during the wait."""
         waiting = asyncio.ensure_future(session.batch(min(session.prefetch, BATCH), linger=linger))
         self._idle.add(waiting)
         try:
@@ -193,10 +193,10 @@ class Intake:
             self._idle.discard(waiting)
 
     async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Try again for as long as the database is away or busy; any other error is the work's own and is raised.
+        """Run the work, and repeat it while the database is unavailable or busy. Raises any other error of the work.
 
-        So is an outage that this work meets again and again while the database answers: the work may be what ends the
-        connection.
+        It also raises the error of the database after ``DOUBTS`` outages during which the database answered other queries,
+        because the work itself may end the connection.
         """
         failures = doubts = 0
         while True:
@@ -216,7 +216,7 @@ class Intake:
         try:
             async with self._runtime.db.autocommit() as conn:
                 await conn.exec_driver_sql("select 1")
-        except Exception:  # noqa: BLE001  # whatever it is, this was no answer
+        except Exception:  # noqa: BLE001  # any error means that the database did not answer
             return False
         return True
 
@@ -238,7 +238,7 @@ class Intake:
             if not self._consumers.interested(message.envelope.type):
                 UNKNOWN.inc()
             (replayed if provenance.is_replay(delivery) else messages).append(message)
-        # First: what is parked holds up the later events of its record.
+        # These come first, because a parked event holds up the later events of its record.
         await self._keep(unread)
         if len(deliveries) == 1 and deliveries[0].redelivered and messages:
             await self._suspect(messages[0])
@@ -246,26 +246,26 @@ class Intake:
         for groups in self._parties:
             await self._hand_on(messages, groups)
             if replayed:
-                # Acts must not happen again, nor happen now for what is long past: a replay feeds projections only.
+                # A replay is for projections only. Steps must not act again, and must not act now on old events.
                 await self._hand_on(replayed, [group for group in groups if group.kind == "projection"])
         if any(delivery.redelivered for delivery in deliveries):
             await self._take_over(messages)
 
     async def _hand_on(self, messages: Sequence[Message], groups: Sequence[Group]) -> None:
-        """Have the groups take the events; what a group cannot take now is for the retries, so that no other waits for it."""
+        """Hand the events to the groups. Events of a failing group go to the retries, so that other groups do not wait for it."""
         behind = [group for group in groups if group.name in self._behind]
         await self.dispatcher.set_aside(messages, behind)
         late = await self.dispatcher.take(messages, [group for group in groups if group not in behind])
-        # Only of those whose retries are made here is it known when they have caught up.
+        # Only for groups whose retries run here is it known when they have caught up.
         self._behind |= late & {group.name for group in self._own}
         if behind or late:
             self._due.set()
             self._runtime.notifier.notify(inbox.CHANNEL)
 
     async def _read(self, delivery: Delivery) -> Message | None:
-        """The event that a delivery holds, unless it is another thing, which is dealt with here.
+        """Return the event of a delivery. A control message is handled here; then the result is None.
 
-        Raises Refused, or EnvelopeError for what its sender may send and nobody can read.
+        Raises Refused for a message that its sender may not send, and EnvelopeError for one that cannot be read.
         """
         if delivery.type in self._control:
             await self._control[delivery.type](delivery)
@@ -273,7 +273,7 @@ class Intake:
         try:
             message = Message.read(delivery.body)
         except EnvelopeError:
-            # Parked it holds up its record, so its headers must be its sender's to write.
+            # A parked message holds up the record that its headers name, so the sender must be allowed to name it.
             if delivery.headers:
                 provenance.check(delivery, type_=_type(delivery), source=_source(delivery))
             raise
@@ -281,7 +281,7 @@ class Intake:
         return message
 
     async def _keep(self, unread: Sequence[Failure]) -> None:
-        """Store messages that are no events of ours, as far as there is room, and say so."""
+        """Store messages that are not events of this system, as far as there is room, and log them."""
         if not unread:
             return
         async with self._runtime.db.begin() as conn:
@@ -289,9 +289,9 @@ class Intake:
         self._unread.tell(unread, dropped)
 
     def _refused(self, delivery: Delivery, error: str) -> Failure:
-        """A message that is not its sender's to send: kept where operators look, for no group and no other attempt."""
+        """Return a failure for a message that its sender may not send. It is kept for operators, without a group or a retry."""
         REFUSED.inc()
-        # Its own id is a claim, too: skipping it must not skip the event that truly has that id.
+        # Its id may be false, too. Skipping this message must not skip the real event with that id.
         event_id = uuid5(NAMESPACE_OID, delivery.body.hex())
         way = {"exchange": delivery.exchange, "routing_key": delivery.routing_key}
         log.error("inbox.refused", event_id=str(event_id), **way, error=error)
@@ -308,9 +308,9 @@ class Intake:
         )
 
     async def _suspect(self, message: Message) -> None:
-        """Handle a redelivered message group by group, noting each attempt first: it may have killed the process.
+        """Handle a redelivered message group by group. Each attempt is stored first, because the message may kill the process.
 
-        Groups with fewer attempts go first, so that a deadly handler keeps no other group from its event.
+        Groups with fewer attempts go first, so that a handler that kills the process does not keep the event from others.
         """
         groups = self._following(message.envelope.type)
         async with self._runtime.db.begin() as conn:
@@ -328,10 +328,11 @@ class Intake:
                 await self.dispatcher.settle([suspect], [group])
 
     async def _take_over(self, messages: Sequence[Message]) -> None:
-        """Have the retries try, alone, what another process noted before it handled it: to a batch that is known already.
+        """Make events due, as suspects, whose attempt another process stored before it handled them. To a batch they are known
+        already.
 
-        That process may live and have lost its connection only. Whoever comes second then waits for the record's position,
-        and finds the event handled.
+        That process may still run and have lost only its connection. Then the second of the two waits for the record's
+        position and finds the event handled.
         """
         keys = [
             EventKey(group.name, message.envelope.source, message.envelope.id)
@@ -345,7 +346,7 @@ class Intake:
             self._runtime.notifier.notify(inbox.CHANNEL)
 
     def _following(self, type_: str) -> list[Group]:
-        """Which of the groups that hear by this queue follow the type."""
+        """Return those groups of this queue that follow the type."""
         heard = [group for party in self._parties for group in party]
         return [group for group in self._consumers.interested(type_) if group in heard]
 
@@ -369,7 +370,7 @@ class Intake:
             await self._park_undecoded(delivery, why, [group.name for group in groups])
 
     async def _park_undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> None:
-        """Store a message by its headers alone. What could be read is an event, and events are kept however many there are."""
+        """Store a message by its headers alone. A message that can be read is an event, and all events are kept."""
         parked = self._undecoded(delivery, error, groups)
         try:
             Message.read(delivery.body)
@@ -382,7 +383,7 @@ class Intake:
         self._unread.tell(events, [])
 
     def _undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> list[Failure]:
-        """A message by its headers alone; without a group that follows it, under the name of the queue."""
+        """Return a failure for each group, made from the headers alone. Without a group, it has the name of the queue."""
         headers = delivery.headers
         type_, version, epoch = _type(delivery), headers.get("crm-version"), headers.get("crm-epoch")
         if groups is None:
@@ -404,7 +405,7 @@ class Intake:
         ]
 
     async def run_retries(self) -> None:
-        """Handle stored events when they are due, and look for gaps that have closed."""
+        """Handle stored events when they are due, and release events whose predecessors are done, until stopped."""
         failures = 0
         while not self._stopping:
             try:
@@ -419,7 +420,7 @@ class Intake:
                 await self._wait_due()
 
     async def _look(self) -> bool:
-        """Do what is due; whether there may be more at once."""
+        """Handle what is due. Returns whether there may be more to do at once."""
         if not await self._any_stored():
             self._behind.clear()
             return False
@@ -442,14 +443,14 @@ class Intake:
             self._due.clear()
 
     async def retry_due(self) -> int:
-        """Try what is due, a batch of each group in turn; returns how many events that were."""
+        """Try one batch of due events of each group; returns the number of events."""
         async with self._runtime.db.autocommit() as conn:
             due = await deferred.due_groups(conn, [group.name for group in self._own])
         self._behind.intersection_update(due)
         return sum([await self._retry(group) for group in self._own if group.name in due])
 
     async def _retry(self, group: Group) -> int:
-        """A batch together; and alone, one event that may be what ended a process, so that it takes no other's attempt along."""
+        """Try a batch together, then one suspect alone, so that it cannot spoil the attempts of others."""
         claimed = await self._claim(group, BATCH, suspects=False)
         await self._again(group, claimed)
         suspect = await self._claim(group, 1, suspects=True)
@@ -461,7 +462,7 @@ class Intake:
             return await deferred.claim_due(conn, group.name, limit, uniform(0.9, 1.1), suspects=suspects)
 
     async def _again(self, group: Group, claimed: Sequence[Claimed]) -> None:
-        """Try stored events again. What cannot even be stored again is still stored as it was, its attempt counted."""
+        """Try stored events again. An event that cannot be updated stays stored as it was, with its attempt counted."""
         messages: list[Message] = []
         given_up: dict[EventKey, str] = {}
         for one in claimed:
@@ -474,7 +475,7 @@ class Intake:
             await self._persist(partial(self._give_up, given_up))
         try:
             await self._persist(partial(self.dispatcher.settle, messages, [group]))
-        except Exception as error:  # noqa: BLE001  # others are due, too
+        except Exception as error:  # noqa: BLE001  # other groups have due events, too
             log.error("inbox.unstorable", group=group.name, messages=len(messages), error=describe(error))
 
     async def _give_up(self, errors: dict[EventKey, str]) -> None:
@@ -483,21 +484,21 @@ class Intake:
 
 
 def _readable(claimed: Claimed) -> Message | str:
-    """The stored event; or why there is no point in another attempt."""
+    """Return the stored event, or the reason why another attempt is useless."""
     if claimed.attempts > LAST_ATTEMPT:
         return ENDED
     try:
         message = Message.read(claimed.body, claimed.attempts)
     except EnvelopeError as error:
         return describe(error)
-    # What was parked undecoded is known by its headers alone, which were checked; the body was not.
+    # For an event that was parked undecoded, only the headers were checked.
     if claimed.key.source == message.envelope.source == source_of(parse_type(message.envelope.type).service):
         return message
     return "refused: its body says that it is another service's than its headers say"
 
 
 def _note(message: Message, group: Group, *, parked: bool) -> Failure:
-    """That an attempt begins. Without a due time: the broker still holds the message and delivers it again."""
+    """Return the failure that is stored before an attempt. It has no due time, because the broker still holds the message."""
     envelope = message.envelope
     return Failure(
         key=EventKey(group.name, envelope.source, envelope.id),

@@ -1,7 +1,7 @@
-"""Which events of one record a handler group may take now. Pure, so that every order of arrival can be tried.
+"""Decides which events of one record a handler group may handle now. It is pure, so that tests can try every order of arrival.
 
-Order is that of (epoch, version). A publisher whose database was restored says so by a higher epoch: its record goes on from
-an older version, and what it says then is newer than what it had said of versions that are lost.
+The order is that of (epoch, version). After a restore of its database, a publisher uses a higher epoch. Its record then continues
+from an older version, and its new events are newer than those of the lost versions.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from crm_kit.events.consumers import Group
 
 
 class Place(NamedTuple):
-    """Where in a record's story something stands; compares as such."""
+    """An epoch and a version of a record. Places compare in this order."""
 
     epoch: int
     version: int
 
 
 NOTHING = Place(0, 0)
-"""The position of a record of which nothing was seen."""
+"""The position of a record without a handled event."""
 
 
 class Placed(Protocol):
-    """Anything with the place in its record's story that it belongs to."""
+    """Anything that has a place, such as an event."""
 
     @property
     def place(self) -> Place: ...
@@ -34,7 +34,7 @@ V = TypeVar("V", bound=Placed)
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[V]):
-    """What becomes of one record's candidates; ``position`` is the group's afterwards."""
+    """The candidates of one record, sorted, and the group's position afterwards."""
 
     run: list[V]
     wait: list[V]
@@ -45,8 +45,8 @@ class Decision(Generic[V]):
 def decide(group: Group, position: Place, candidates: Sequence[V], *, blocked: bool) -> Decision[V]:
     """Sort one record's candidates into run, wait and stale.
 
-    A position of version 0 means that nothing was seen of this record. ``blocked``: an earlier event has failed and is not
-    among the candidates. A step whose record we know only from later on waits, too: see ``Dispatcher.start_late``.
+    A position of version 0 means that no event of the record was handled. ``blocked`` means that an earlier event has failed and
+    is not among the candidates. The events of a step also wait if the first version is missing (see ``Dispatcher.start_late``).
     """
     ordered = sorted(candidates, key=lambda candidate: candidate.place)
     if group.kind == "projection":
@@ -72,11 +72,11 @@ def decide(group: Group, position: Place, candidates: Sequence[V], *, blocked: b
 
 def _too_late(group: Group, position: Place, place: Place) -> bool:
     if group.each_event:
-        # A row per event takes late ones, too, but none of a story that its publisher no longer tells.
+        # A row per event is kept for late events, too, but not for those that a restored publisher has lost.
         return place.epoch < position.epoch and place.version > position.version
     return place <= position
 
 
 def _follows(place: Place, reached: Place) -> bool:
-    """Whether nothing is missing between the two. Which version an epoch begins with for a record nobody knows here."""
+    """Whether no event is missing between the two places. An unknown record may start in any epoch, with version 1."""
     return place.version == reached.version + 1 and (place.epoch == reached.epoch or reached.version == 0)

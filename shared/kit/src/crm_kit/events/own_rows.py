@@ -1,4 +1,4 @@
-"""What the rows of a projection say themselves: which records it has, and how far each of them is."""
+"""Reads the rows of projections: the records that they have, and the epoch and version of each."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -14,9 +14,9 @@ _KNOWN = "(select id, epoch, version from {0} where id > $1 and not deleted and 
 
 
 async def lock_copies(conn: AsyncConnection, group: Group, ids: Collection[UUID]) -> dict[UUID, Place]:
-    """Lock the copies that a group has of these records until the commit, and return how far they are.
+    """Lock a group's copies of these records until the commit, and return their places.
 
-    Not for the first statement of a transaction (see ``crm_kit.store.database.fetch``).
+    Do not use it as the first statement of a transaction (see ``crm_kit.store.database.fetch``).
     """
     found: dict[UUID, Place] = {}
     for copies in group.copies:
@@ -28,7 +28,10 @@ async def lock_copies(conn: AsyncConnection, group: Group, ids: Collection[UUID]
 async def copies_after(
     conn: AsyncConnection, group: Group, service: str, after: UUID, limit: int
 ) -> list[tuple[UUID, Place]]:
-    """The next records of a service, by id, of which a group has copies that are not deleted."""
+    """Return the next records of a service of which a group has copies that are not deleted, sorted by id.
+
+    They have ids greater than ``after``; at most ``limit`` are returned.
+    """
     parts, parameters = [], [after, limit]
     for copies in group.copies:
         kinds = [entity.name for entity in copies.entities if entity.service == service]
@@ -49,6 +52,6 @@ _TOLD = "select distinct record_id from {0} where record_id > $1 and split_part(
 
 
 async def told_after(conn: AsyncConnection, group: Group, service: str, after: UUID, limit: int) -> Sequence[UUID]:
-    """The next records of a service, by id, of which a group keeps events."""
+    """Return the ids of the next records of a service of which a group keeps events, sorted. At most ``limit`` are returned."""
     assert group.journal is not None
     return [row[0] for row in await fetch(conn, _TOLD.format(group.journal.table), (after, service, limit))]

@@ -1,10 +1,10 @@
-"""Who sent a message, by what the broker let its sender do: nothing that a message says of itself counts.
+"""Finds out who sent a message. It trusts the broker's permissions, and not what the message says.
 
-A service's broker user may publish to ``crm.events`` under its own routing keys alone, and to one replay exchange. So a
-delivery's exchange and routing key name its sender; an envelope that names another is refused.
+The broker allows a service's user to publish to ``crm.events`` only under the service's own routing keys, and to one replay
+exchange. The exchange and the routing key of a delivery therefore identify its sender. Envelopes with another sender are refused.
 
-Of a dead letter the broker tells the way in ``x-death``. It keeps an entry that the sender wrote there and adds to it, so
-the way alone proves nothing: the AMQP property ``user_id``, which the broker compares with the sender's user, must agree.
+For a dead letter, the broker stores the original exchange and routing key in ``x-death``. It keeps entries that the sender wrote
+there, so they prove nothing alone. The AMQP property ``user_id``, which the broker checks, must name the same sender.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -23,39 +23,41 @@ from crm_kit.broker.management import user_of
 _REPLAYS = f"{REPLAY}."
 _DEATHS = "x-death"
 _GIVEN_UP = frozenset({"rejected", "delivery_limit"})
-"""Why an inbox gives a message up. Others, such as a lifetime that its sender chose, are none of ours."""
+"""The reasons for which an inbox queue dead-letters a message. Others, such as an expiry set by the sender, do not count."""
 
 Users = Callable[[str], str]
-"""The broker's user of a service."""
+"""Returns the broker's user of a service."""
 
 
 def users_of(amqp_url: str, service: str) -> Users:
-    """Who publishes for each service, where ``service`` itself uses ``amqp_url``: without a user of its own, all share one."""
+    """Return the function that names the broker's user of each service.
+
+    ``service`` connects with ``amqp_url``. If it does not have a user of its own, all services share the one of the URL.
+    """
     own = user_in(amqp_url)
     return (lambda name: user_of(name, amqp_url)) if own == user_of(service, amqp_url) else (lambda _: own)
 
 
 class Refused(Exception):
-    """A message was not sent by whom it says, or its sender may not ask for this; the text quotes no value of it."""
+    """A message names a false sender, or its sender may not request this. The text contains no value of the message."""
 
 
 def is_replay(delivery: Delivery) -> bool:
-    """Whether it was sent to this queue alone, and not announced to everybody."""
+    """Whether the delivery was sent to this queue alone, as part of a replay or a snapshot."""
     return delivery.exchange.startswith(_REPLAYS)
 
 
 def check(delivery: Delivery, *, type_: str, source: str) -> None:
-    """Raises Refused unless the service that sent the delivery is the one of ``type_`` and ``source``."""
+    """Raise Refused unless the service that sent the delivery is the one of ``type_`` and ``source``."""
     if _DEATHS in delivery.headers:
         raise Refused("it says that it was dead before it came here")
     _check(delivery.exchange, delivery.routing_key, type_, source)
 
 
 def check_dead(delivery: Delivery, queues: Collection[str], users: Users, *, type_: str, source: str) -> str:
-    """The same for what the broker moved from one of these queues to its dead letters: the way that led there counts, and
-    the user who sent it.
+    """Check a message that the broker moved from one of ``queues`` to its dead letters. Returns the queue.
 
-    Returns the queue.
+    Raises Refused unless its original exchange and routing key and its user belong to the service of ``type_`` and ``source``.
     """
     queue, exchange, routing_key = _way_to(queues, delivery)
     _check(exchange, routing_key, type_, source)
@@ -65,7 +67,7 @@ def check_dead(delivery: Delivery, queues: Collection[str], users: Users, *, typ
 
 
 def asker_of(delivery: Delivery) -> str:
-    """The service that sent a control message. Raises Refused when no service can have sent it."""
+    """Return the service that sent a control message. Raises Refused if no service can have sent it."""
     if not is_replay(delivery) or _DEATHS in delivery.headers:
         raise Refused("a control message that did not come by a service's replay exchange")
     return delivery.exchange.removeprefix(_REPLAYS)
@@ -89,7 +91,7 @@ def _sender(exchange: str, routing_key: str) -> str | None:
 
 
 def _way_to(queues: Collection[str], delivery: Delivery) -> tuple[str, str, str]:
-    """Queue of a dead letter, and exchange and routing key by which it had come there, as the broker noted at its death."""
+    """Return the queue of a dead letter, and the exchange and routing key by which it came there, from ``x-death``."""
     deaths = delivery.headers.get(_DEATHS)
     last = deaths[0] if isinstance(deaths, list) and deaths and delivery.exchange == DEAD_LETTERS else None
     if isinstance(last, Mapping) and last.get("queue") in queues and last.get("reason") in _GIVEN_UP:

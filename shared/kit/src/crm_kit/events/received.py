@@ -1,4 +1,4 @@
-"""One received event: read, and what can be said of it when it fails."""
+"""A received event, and the description of its failure."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +13,12 @@ from crm_kit.events.ordering import Place
 from crm_kit.store.outages import unfit
 
 PERMANENT = (Unprocessable, ValidationError, EnvelopeError)
-"""Errors after which another attempt is in vain."""
+"""Errors after which another attempt is useless."""
 
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """One received event. ``attempts`` is above 0 when it comes from the store and not from the broker."""
+    """A received event. ``attempts`` is greater than 0 if it comes from the inbox and not from the broker."""
 
     envelope: Envelope
     body: bytes
@@ -27,7 +27,7 @@ class Message:
 
     @classmethod
     def read(cls, body: bytes, attempts: int = 0) -> "Message":
-        """Parse a body. Raises EnvelopeError."""
+        """Parse a body. Raises EnvelopeError if it is not an event."""
         check_size(body)
         try:
             document = orjson.loads(body)
@@ -37,11 +37,11 @@ class Message:
 
     @property
     def place(self) -> Place:
-        """Where in the record's story this event stands."""
+        """The epoch and version of this event."""
         return Place(self.envelope.epoch, self.envelope.entityversion)
 
     def event(self) -> Event:
-        """The event as consumers see it, parsed once for all groups. Raises ValidationError."""
+        """Return the event, which is parsed once for all groups. Raises ValidationError, or Unprocessable for an unknown type."""
         if self._event is None:
             declared = event_for(self.envelope.type)
             if declared is None:
@@ -52,21 +52,21 @@ class Message:
 
 
 def in_vain(message: Message, error: BaseException | None) -> Exception | None:
-    """Why there is no point in another attempt, if there is none: the event breaks its contract, or it cannot be kept.
+    """Return the reason why another attempt is useless, or None: the event breaks its contract, or it cannot be stored.
 
-    A raw projection does not read through the contract, so what it stumbles over is looked at here.
+    A raw projection does not validate events, so an event that it fails on is validated here.
     """
     if isinstance(error, PERMANENT):
         return error
     try:
         message.event()
-    except Exception as broken:  # noqa: BLE001  # whatever reading it raises, it cannot be read
+    except Exception as broken:  # noqa: BLE001  # any error means that the event cannot be read
         return broken if isinstance(broken, PERMANENT) else Unprocessable(describe(broken))
     return Unprocessable(describe(error)) if error is not None and unfit(error) else None
 
 
 def describe(error: BaseException | None) -> str:
-    """What went wrong, without any value of the event: values may be personal."""
+    """Describe an error without any value of the event, because values may be personal data."""
     if isinstance(error, ValidationError):
         places = ", ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['type']}" for e in error.errors()[:5])
         return f"ValidationError: {places}"

@@ -1,8 +1,8 @@
-"""From the outbox to the broker, in order per record, at least once.
+"""Publishes the outbox to the broker, at least once and in order per record.
 
-Any number of relays may run. Each takes *shards* that have work under row locks; locking event rows instead would let
-two relays publish neighbouring versions of one record in any order. It takes up to half of the shards at once: what a
-round costs hardly depends on how many, and another relay finds the other half.
+Any number of relays may run. Each locks the rows of *shards* that have pending events. If relays locked the rows of events, two
+of them could publish neighbouring versions of one record in any order. A relay takes up to half of the shards at once: the
+number hardly affects the cost of a round, and another relay finds the other half.
 """
 
 import asyncio
@@ -37,16 +37,16 @@ log = structlog.get_logger(__name__)
 
 SHARDS_AT_ONCE = SHARDS // 2
 BATCH = 50
-"""Rows of one shard in one round."""
+"""The most rows of one shard in one round."""
 POLL_SECONDS = 0.2
 ROUND_SECONDS = 0.025
-"""From one round to the next while events keep coming: a round costs much the same for one event as for ten. What comes
-after a pause, or more than a round can take, does not wait."""
+"""Seconds from one round to the next under load, because a round costs about the same for one event as for ten. Events after a
+pause do not wait, nor do events that did not fit into a round."""
 MOST_AT_ONCE = SHARDS_AT_ONCE * BATCH
 CONFIRM_SECONDS, CONFIRM_ONE_SECONDS = 5.0, 10.0
-"""How long confirms are waited for; the longer for an event that goes alone, of which no smaller piece can be made."""
+"""Seconds to wait for confirms. The second applies to a single event, because that piece cannot be made smaller."""
 SLOW_SECONDS = 1.0
-"""Confirms that take longer make the next piece smaller; half of that lets it grow again."""
+"""If confirms take longer than this, the next piece is smaller. If they take less than half of it, the next piece is larger."""
 LONGEST_BACKOFF = timedelta(minutes=10)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
@@ -68,7 +68,7 @@ where exists (select 1 from outbox o where o.shard = s.shard and o.state = 'pend
   and (o.next_attempt_at is null or o.next_attempt_at <= $1))
 order by (s.shard + $2) % $4 limit $3 for update skip locked
 """
-# In order, because of a partitioned table nothing else is read only as far as needed.
+# With an order, because otherwise PostgreSQL reads more of a partitioned table than it needs.
 _ANY = "select true from outbox where state = 'pending' order by shard, seq limit 1"
 _READ = """
 select o.* from unnest($1::smallint[]) s (shard) cross join lateral (
@@ -88,7 +88,7 @@ update outbox set attempts = attempts + 1, next_attempt_at = held.at, last_error
 from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as held(seq, at, error)
 where outbox.seq = held.seq and outbox.state = 'pending'
 """
-# Of a record whose number is taken all that is pending goes to new numbers, so that it keeps its order.
+# If one event of a record has a number that is taken, all pending events of the record get new numbers, which keeps their order.
 _NUMBERED_TWICE = f"""
 select seq from outbox where state = 'pending' and entity_id in (
   select o.entity_id from outbox o where o.state = 'pending' and exists (select from {SENT.parent} s where s.seq = o.seq))
@@ -103,7 +103,7 @@ _RENUMBER = "update outbox set seq = default where state = 'pending' and seq = $
 
 
 def message_of(row: Any, service: str, *, routing_key: str | None = None) -> Outgoing:
-    """An outbox row as it is sent, under its type unless told otherwise."""
+    """Return the message of an outbox row. Its routing key is its type unless ``routing_key`` is given."""
     headers: dict[str, Any] = {
         "id": str(row["id"]),
         "type": row["type"],
@@ -136,12 +136,12 @@ class Relay:
             notifier.listen(WAKE_CHANNEL, lambda _: self._wake.set())
 
     def stop(self) -> None:
-        """Return from ``run`` after the batch in hand."""
+        """Return from ``run`` after the current batch."""
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Drain until stopped; an outage of broker or database is waited out and costs no event an attempt."""
+        """Publish until stopped. It waits while the broker or the database is unavailable, without counting attempts."""
         backoff, woken, loop = Backoff(FIRST_PAUSE, LONGEST_PAUSE), True, asyncio.get_running_loop()
         while not self._stopping:
             began = loop.time()
@@ -164,7 +164,7 @@ class Relay:
                 woken = await self._rest()
 
     async def _after_refusal(self, error: IntegrityError) -> None:
-        """Find out why marks were refused. A sequence that went back gave numbers a second time: those get new ones."""
+        """Find out why the database refused to mark events. If the sequence went back, renumber events with used numbers."""
         try:
             renumbered = await self.renumber()
         except (OSError, SQLAlchemyError) as again:
@@ -180,10 +180,11 @@ class Relay:
             log.error("relay.refused", error=type(error.orig).__name__)
 
     async def renumber(self) -> int:
-        """Give new numbers to pending events whose numbers published ones have, and to what follows them of their records.
+        """Give new numbers to pending events whose numbers published events have, and to all other pending events of their
+        records. Returns the number of renumbered events.
 
-        A sequence goes back when a database is a copy of another (``create database … template``), and its server crashes
-        soon after: PostgreSQL has the numbers that it draws ahead in the log of the original only. Returns how many.
+        A sequence goes back if a database is a copy of another (``create database … template``) and its server crashes soon
+        afterwards. PostgreSQL has logged the numbers that it draws in advance only for the original.
         """
         async with self._db.begin() as conn:
             await conn.exec_driver_sql(_LOCK_SHARDS)
@@ -195,7 +196,7 @@ class Relay:
         return len(taken)
 
     async def _rest(self) -> bool:
-        """Wait to be woken, or else until it is time to look all the same; returns which."""
+        """Wait for a notification, for at most ``POLL_SECONDS``. Returns whether one came."""
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 await self._wake.wait()
@@ -206,12 +207,13 @@ class Relay:
         return True
 
     async def _any_pending(self) -> bool:
-        """A look that needs no transaction: nearly always there is nothing, in every service, five times a second."""
+        """Whether there are pending events. It needs no transaction, because every service asks five times a second and nearly
+        always has none."""
         async with self._db.autocommit() as conn:
             return bool(await fetch(conn, _ANY))
 
     async def drain(self) -> int:
-        """Publish a batch of each shard it could take; returns how many rows it handled. Raises BrokerDown."""
+        """Publish a batch of each shard that could be locked; returns the number of rows. Raises BrokerDown."""
         self._more = False
         await self._publisher.ready()
         self._turn += 1
@@ -222,7 +224,7 @@ class Relay:
             shards = list(claimed.scalars())
             if not shards:
                 return 0
-            # A second statement, so that its snapshot is taken after the lock: the last holder's marks are seen.
+            # A second statement, whose snapshot is taken after the lock. It therefore sees the marks of the previous relay.
             rows = await fetch(conn, _READ, (shards, clock.now(), most_rows))
             if not rows:
                 return 0
@@ -249,11 +251,11 @@ class Relay:
         return len(rows)
 
     def _size_up(self, outcomes: Sequence[Outcome], seconds: float) -> None:
-        """Choose the size of the next piece: what is not confirmed in time is sent again, and a broker that is slow with
-        so many would never be done with the same ones and all that is sent beside them."""
+        """Choose the size of the next piece. Events without a confirm in time are sent again, so a slow broker would never
+        finish pieces of the same size."""
         before, sent = self._piece, len(outcomes)
         if Outcome.CLOSED in outcomes:
-            self._piece = 1  # until the event that the broker does not take has gone alone, and is held
+            self._piece = 1  # until the event that the broker does not accept is sent alone, and held
         elif Outcome.UNKNOWN in outcomes:
             self._piece = max(1, min(before, sent) // 4)
         elif seconds > SLOW_SECONDS:
@@ -272,7 +274,7 @@ class Relay:
             )
 
     async def _mark(self, conn: AsyncConnection, rows: Sequence[Any], outcomes: Sequence[Outcome]) -> None:
-        """Mark each record's rows up to its first failure; a later one goes again, after what it must follow."""
+        """Mark the rows of each record up to its first failure. Later rows are sent again, after the failed one."""
         stopped: set[UUID] = set()
         published: list[int] = []
         held: list[tuple[int, datetime, str]] = []

@@ -1,8 +1,8 @@
-"""Bringing a queue up to date: snapshots of what a service owns, and replays of what it published.
+"""Brings a queue up to date with snapshots of the records that a service owns.
 
-A snapshot pages a producer's tables and sends every record, with its current version, to one queue only. A request is
-a row in the producer's database: an operator inserts it, or another service's worker sends it as a control message to
-the producer's inbox queue when its own queue is new.
+A snapshot reads a producer's tables page by page and sends every record, with its current version, to one queue only. A request
+is a row in the producer's database. An operator inserts it, or another service's worker sends a control message to the
+producer's inbox queue when its own queue is new.
 """
 
 import asyncio
@@ -48,20 +48,20 @@ LONGEST_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record as its contract shows it."""
+    """A record as its contract defines it."""
 
     id: UUID
     version: int
     owner_id: UUID | None
     business_unit: UUID | None
     record: Any
-    """What orjson can write: a dict, or an orjson.Fragment of bytes already written."""
+    """A dict, or an orjson.Fragment of the JSON."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What else its snapshot says."""
+    """Further data of its snapshot."""
 
 
 Source = Callable[[AsyncConnection, UUID | None, int], Awaitable[Sequence[Row]]]
-"""Rows of one entity with an id greater than the given one, in id order, at most so many."""
+"""Returns rows of one entity with ids greater than the given one, in the order of ids, and at most the given number."""
 Sources = Mapping[str, Source]
 
 
@@ -81,12 +81,12 @@ _ASKED = "update inbox_bound set snapshot_requested_at = $3 where source = $1 an
 async def request_snapshot(
     conn: AsyncConnection, *, id_: UUID, entities: Sequence[str], queue: str, requested_by: str
 ) -> None:
-    """Ask the producer that owns this database to send its current records to a queue. The same id asks once."""
+    """Request that the producer that owns this database sends its current records to a queue. An id is accepted once."""
     await conn.exec_driver_sql(_ASK, (id_, list(entities), queue, clock.now(), requested_by))
 
 
 def snapshot_of(service: str, entity: str, row: Row, epoch: int, correlation: str) -> tuple[str, str, bytes]:
-    """The event that tells of a record as it is: id, type and body."""
+    """Return id, type and body of the event that carries the current state of a record."""
     event_id, type_ = str(new_id()), f"crm.{service}.{entity}.snapshot.v1"
     envelope = {
         "specversion": SPECVERSION,
@@ -109,7 +109,7 @@ def snapshot_of(service: str, entity: str, row: Row, epoch: int, correlation: st
 
 
 class Snapshots:
-    """Sends the snapshots this service is asked for, and asks others for those its new groups need."""
+    """Sends the snapshots that others request, and requests those that new groups of this service need."""
 
     def __init__(self, service: str, runtime: Runtime, consumers: Consumers, sources: Sources, url: str) -> None:
         self._service, self._runtime, self._consumers, self._sources = service, runtime, consumers, sources
@@ -118,12 +118,12 @@ class Snapshots:
         runtime.notifier.listen(CHANNEL, lambda _: self._wake.set())
 
     def stop(self) -> None:
-        """Return from the loops after what is in hand."""
+        """Return from the loops after the current request."""
         self._stopping.set()
         self._wake.set()
 
     async def accept(self, delivery: Delivery) -> None:
-        """Store a request that came as a control message. Raises Refused: a service may ask for its own inbox alone."""
+        """Store a request from a control message. Raises Refused unless it is for the inbox of the service that sent it."""
         asker = asker_of(delivery)
         try:
             wanted = orjson.loads(delivery.body)
@@ -139,13 +139,13 @@ class Snapshots:
         self._wake.set()
 
     async def run(self) -> None:
-        """Serve requests until stopped; a broker or database that is away is waited out."""
+        """Serve requests until stopped. It waits while the broker or the database is unavailable."""
         backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
         while not self._stopping.is_set():
             try:
                 served = await self.serve_one()
             except (BrokerDown, OSError, SQLAlchemyError) as error:
-                # Nobody wakes it before: each attempt may send a whole table.
+                # A new request does not shorten this pause, because each attempt may send a whole table.
                 log.warning("snapshot.waiting", error=type(error).__name__)
                 await backoff.wait(self._stopping)
                 continue
@@ -164,9 +164,9 @@ class Snapshots:
             self._wake.clear()
 
     async def serve_one(self) -> bool:
-        """Send one requested snapshot; False when none is asked for. A crash leaves the request for another try."""
+        """Send one requested snapshot. Returns False if there is no request. After a crash the request is tried again."""
         async with self._runtime.db.connect(autocommit=False) as conn:
-            # One view of all tables, later than the binding of the queue: what it misses comes as an event.
+            # One view of all tables, taken after the binding of the queue. Later changes arrive as events.
             await conn.execution_options(isolation_level="REPEATABLE READ")
             async with conn.begin():
                 request: Any = (await conn.exec_driver_sql(_NEXT)).one_or_none()
@@ -175,8 +175,8 @@ class Snapshots:
                 sent, error, epoch = 0, None, (await epochs.current(conn)).number
                 if unknown := [entity for entity in request.entities if entity not in self._sources]:
                     error = f"{self._service} has no {', '.join(unknown)}"
-                # A service of the next release may ask for what is still to come here, and needs the rest. An operator
-                # is told before anything is sent.
+                # A service of the next release may request entities that do not exist here yet. It gets the others. An
+                # operator gets the error before anything is sent.
                 lenient = not unknown or request.queue == inbox_of(request.requested_by)
                 for entity in request.entities if lenient else ():
                     if entity in unknown:
@@ -218,7 +218,7 @@ class Snapshots:
         return outgoing(body, direct_key(queue, type_), message_id=event_id, headers=headers)
 
     async def request_missing(self) -> None:
-        """Ask every source that a new projection group follows for its records, until each request is confirmed."""
+        """Request the records of every source that a new projection group follows, until each request is confirmed."""
         backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
         while not self._stopping.is_set():
             try:
@@ -232,7 +232,7 @@ class Snapshots:
             await self._rest()
 
     async def _request_unasked(self) -> int:
-        """Send what requests are due; returns how many could not be delivered because the producer has no queue yet."""
+        """Send the missing requests. Returns the number that were not delivered because the producer has no queue yet."""
         async with self._runtime.db.autocommit() as conn:
             found: Sequence[Any] = (await conn.exec_driver_sql(_UNASKED)).all()
         unasked = [(row[0], row[1]) for row in found]

@@ -1,8 +1,7 @@
-"""What happens because time passes: rows that have become due, and housekeeping at intervals (``crm_kit.store.chores``).
+"""Handles rows that become due, and runs housekeeping at intervals (``crm_kit.store.chores``).
 
-A due row is claimed under SKIP LOCKED and handled in a transaction and unit of work of its own, so any number of
-workers share the work. The handler changes the row so that it is no longer due; a crash before the commit leaves it
-due.
+A due row is claimed with SKIP LOCKED and handled in its own transaction and unit of work, so that any number of workers can share
+the work. The handler changes the row so that it is no longer due. After a crash before the commit, the row is still due.
 """
 
 import asyncio
@@ -37,9 +36,9 @@ DueHandler = Callable[[UUID, UnitOfWork], Awaitable[None]]
 POLL_SECONDS = 1.0
 RETRY_SECONDS = (10.0, 60.0, 600.0, 3600.0)
 MOST_FAILING = 1000
-"""Rows of one timer that may be in back-off in one process; beyond that they are tried again early."""
+"""The most rows that one process keeps in back-off. If there are more, the oldest are tried again early."""
 FAILURES_A_ROUND = 50
-"""After so many the timer as a whole rests: where all rows fail, each would be tried again and again."""
+"""Failures in one round after which the whole timer pauses, because otherwise rows would fail again and again."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 FIRED = counter("crm.timer.fired", "Due rows handled.", "timer")
@@ -48,7 +47,7 @@ FAILED = counter("crm.timer.failed", "Due rows whose handler raised.", "timer")
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """Rows that become due, and what is done then."""
+    """A query for due rows, and their handler."""
 
     name: str
     due: DueQuery
@@ -63,7 +62,7 @@ class Timers:
     chores: list[Housekeeping] = field(default_factory=list)
 
     def due(self, name: str, query: DueQuery) -> Callable[[DueHandler], DueHandler]:
-        """Register a handler for rows that ``query(now)`` selects; it selects ids alone, most urgent first."""
+        """Register a handler of the rows that ``query(now)`` selects. The query selects only ids, the most urgent first."""
 
         def register(handler: DueHandler) -> DueHandler:
             self.timers.append(Timer(name, query, handler))
@@ -72,8 +71,8 @@ class Timers:
         return register
 
     def every(self, name: str, *, seconds: float) -> Callable[[Chore], Chore]:
-        """Register a chore for every so many seconds: called again, each time in a transaction of its own, until it tells
-        that it found nothing more to do."""
+        """Register a chore that runs every ``seconds``. It is called again, each time in a new transaction, until it returns
+        that it found nothing to do."""
 
         def register(chore: Chore) -> Chore:
             self.chores.append(Housekeeping(name, seconds, chore))
@@ -94,12 +93,12 @@ class TimerLoop:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Return from ``run`` after the row in hand."""
+        """Return from ``run`` after the current row."""
         self._stopping.set()
         self._chores.stop()
 
     async def run(self) -> None:
-        """Poll until stopped; an outage of the database is waited out. A long chore keeps no row waiting."""
+        """Run timers and chores until stopped. It waits while the database is unavailable. Long chores do not delay timers."""
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self._chores.run())
             loops.create_task(self._watch())
@@ -115,7 +114,7 @@ class TimerLoop:
                 continue
 
     async def _in_turn(self, timer: Timer) -> None:
-        """One timer's turn. One that cannot even look for its rows rests, and the others go on."""
+        """Run one timer. A timer whose query fails pauses, and the others continue."""
         try:
             await self._fire(timer)
         except Exception as error:
@@ -126,7 +125,7 @@ class TimerLoop:
             log.exception("timers.failed", timer=timer.name)
 
     async def fire_due(self) -> int:
-        """Handle every row that is due now; returns how many."""
+        """Handle every row that is due now; returns the number."""
         return sum([await self._fire(timer) for timer in self._timers.timers])
 
     async def _fire(self, timer: Timer) -> int:
@@ -143,7 +142,7 @@ class TimerLoop:
         return fired
 
     async def _fire_one(self, timer: Timer) -> bool | None:
-        """Claim and handle the most urgent due row: whether that worked, None when there is none."""
+        """Claim and handle the most urgent due row. Returns whether that succeeded, or None if no row is due."""
         claimed: UUID | None = None
         try:
             async with self._runtime.db.begin() as conn:
@@ -161,7 +160,7 @@ class TimerLoop:
             if claimed is None:
                 raise
             if database_away(error):
-                # It may be this very row that ends the connection: next time others come before it.
+                # This row itself may end the connection, so next time other rows come before it.
                 self._rest(timer, claimed, self._failures_of(timer, claimed), RETRY_SECONDS[0])
                 raise
             if database_busy(error):
@@ -185,7 +184,7 @@ class TimerLoop:
         return None if row is None else row[0]
 
     def _note_failure(self, timer: Timer, id_: UUID, error: Exception) -> None:
-        """Leave this row alone for a while, so that one bad row neither spins nor keeps others waiting."""
+        """Count the failure and log it. The row then pauses, so that it neither repeats at once nor delays others."""
         failures = self._failures_of(timer, id_) + 1
         self._rest(timer, id_, failures, RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1])
         FAILED.labels(timer.name).inc()

@@ -1,7 +1,7 @@
-"""What is kept of messages that are no events of ours: those that cannot be read, and those that another sent than they say.
+"""Keeps messages that cannot be read, and messages that name a false sender.
 
-They are for operators to look at, so a bounded number of them is kept, the first ones: they show how it began, and whoever
-floods a service does not wash them away. What is not kept is counted and logged.
+They are kept for operators, up to a limit. The first ones are kept, because they show how the problem began, and a flood of
+messages cannot displace them. The others are counted and logged.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ from crm_kit.signals.metrics import counter
 log = structlog.get_logger(__name__)
 
 UNREAD_BYTES = 64 * 1024
-"""So much of each is kept."""
+"""Bytes that are kept of each message."""
 DROPPED_TYPE = "(not kept)"
 
 DROPPED = counter(
     "crm.inbox.dropped", "Messages that could not be read or were refused, and were not kept for want of room."
 )
 
-# What could not be read has no attempt; what could has one at least.
+# Messages that could not be read have no attempt. Events have at least one.
 _KEEP = f"""
 with room as (select $14 - count(*) as left_over
   from (select from inbox where state = 'parked' and attempts = 0 limit $14) kept)
@@ -56,13 +56,14 @@ on conflict (consumer, source, event_id) do update set state = 'parked', last_er
 
 
 class Unread:
-    """Keeps such messages of one queue, ``most`` in all of the service's database; a message counts for each group it is for."""
+    """Keeps such messages of one queue. ``most`` limits their number in the service's database; a message counts once for each
+    of its groups."""
 
     def __init__(self, most: int, queue: str) -> None:
         self._most, self._queue = most, queue
 
     async def keep(self, conn: AsyncConnection, failures: Sequence[Failure]) -> list[Failure]:
-        """Store what there is room for, and how many were dropped; returns those."""
+        """Store the messages for which there is room, and the number of the others. Returns the others."""
         small = [replace(failure, body=failure.body[:UNREAD_BYTES]) for failure in failures]
         await conn.exec_driver_sql(_KEEP, (*distinct(small), clock.now(), self._most))
         known = {EventKey(*row) for row in await rows_of(conn, _KNOWN, key_columns([_stored_key(f) for f in failures]))}
@@ -78,7 +79,7 @@ class Unread:
         return dropped
 
     def tell(self, failures: Sequence[Failure], dropped: Sequence[Failure]) -> None:
-        """Log what became of them, once it is so."""
+        """Log which messages were kept and which were dropped. Call it after the commit."""
         for failure in {failure.key.event_id: failure for failure in failures}.values():
             event_id = failure.key.event_id
             lost = [one.key.consumer for one in dropped if one.key.event_id == event_id]
