@@ -1,4 +1,4 @@
-"""Activities as the kit sees it."""
+"""What the kit needs to know about the activities service."""
 
 from crm_activities.projections.record_ref import names_of
 from crm_activities.seed import seed

@@ -1,4 +1,4 @@
-"""What activities listens to: who is who, and everything that happens to anything. Five handler groups."""
+"""The events that activities consumes: those of identity, and those of all records. Five handler groups."""
 
 from crm_activities.follow_up.commands import follow_up
 from crm_activities.merging import move_activities
@@ -29,5 +29,5 @@ CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=Tr
 CONSUMERS.keeps_events("activities.timeline", TimelineEvent.__tablename__)
 CONSUMERS.forgets("activities.refs")(forget_links)
 CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follow_up)
-# Nothing happens to a record after it was merged.
+# A merged record has no further events.
 CONSUMERS.step(LeadMerged, AccountMerged, ContactMerged, group="activities.merges", any_order=True)(move_activities)

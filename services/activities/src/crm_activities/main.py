@@ -1,4 +1,4 @@
-"""The activities API: its table of contents."""
+"""The activities API."""
 
 from fastapi import FastAPI
 
@@ -15,7 +15,7 @@ from crm_kit.http.web import create_app
 
 
 def app(settings: Settings | None = None) -> FastAPI:
-    """The app; settings come from the environment unless given."""
+    """Make the app. Settings come from the environment unless given."""
     return create_app(
         SERVICE, [tasks, phone_calls, activities, timeline, follow_up_rules], settings=settings, consumers=CONSUMERS
     )

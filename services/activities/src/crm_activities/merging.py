@@ -1,6 +1,6 @@
-"""When a lead, account or contact is merged, the activities about it are about the survivor from then on.
+"""Move the activities of a merged lead, account or contact to the survivor.
 
-Who took part in an activity stays as it was written.
+The participants of an activity stay as they were stored.
 """
 
 from crm_activities.db import Base
@@ -14,7 +14,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class MoveTask(Moving, Base):
-    """What was about a merged record moves to its survivor."""
+    """A merge whose activities still have to move to the survivor."""
 
     __tablename__ = "move_task"
 
@@ -23,7 +23,10 @@ MOVER = Mover(MoveTask, RecordRef)
 
 
 async def move_activities(event: LeadMerged | AccountMerged | ContactMerged, uow: UnitOfWork) -> None:
-    """Whatever their status; where the survivor was merged later itself, straight to who goes on in the end."""
+    """Begin to move activities of every status.
+
+    If the survivor itself was merged later, they move to the final survivor.
+    """
     if await merge_told(uow, RecordRef, event.record.id, uow.epoch) == "lost":
         return
     target = await survivor_known(uow, RecordRef, event.survivor_id) or event.survivor_id

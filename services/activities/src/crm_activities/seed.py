@@ -1,4 +1,4 @@
-"""What every organisation starts with: won deals are followed up, and who complained is called back."""
+"""The initial rules of an organisation: follow up won deals, and call back after complaints."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -42,8 +42,7 @@ RULES: Final[tuple[dict[str, Any], ...]] = (
 
 
 async def seed(uow: UnitOfWork) -> None:
-    """Each rule is made once: an organisation that changed it or deleted it, which the audit trail remembers, keeps its
-    own."""
+    """Insert each rule once. A rule that was changed or deleted, which the audit trail shows, is not inserted again."""
     audit = METADATA.tables["audit"]
     ids = [rule["id"] for rule in RULES]
     made = set((await uow.execute(select(audit.c.entity_id).where(audit.c.entity_id.in_(ids)))).scalars())

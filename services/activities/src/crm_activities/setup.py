@@ -1,9 +1,9 @@
-"""Prepare the activities database: migrate it, and make the rules every organisation starts with."""
+"""Prepare the activities database: run the migrations, and insert the initial rules."""
 
 from crm_activities.app import SERVICE
 from crm_kit.schema.setup import prepare
 
 
 def run() -> None:
-    """Migrate and seed, then return."""
+    """Migrate and seed the database, then return."""
     prepare(SERVICE)

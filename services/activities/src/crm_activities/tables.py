@@ -1,4 +1,4 @@
-"""Every table of the activities database, for migrations and tests."""
+"""All tables of the activities database, for migrations and tests."""
 
 from crm_activities.db import Base
 from crm_activities.follow_up.model import FollowUpRule

@@ -1,4 +1,4 @@
-"""The activities worker: relay, consumers, reminders, what moves after merges, housekeeping."""
+"""The activities worker: relay, consumers, reminders, moves after merges, housekeeping."""
 
 import sys
 from functools import partial
@@ -33,5 +33,5 @@ WORK = Work(SERVICE, CONSUMERS, TIMERS)
 
 
 def run() -> None:
-    """Work until SIGTERM."""
+    """Run until SIGTERM."""
     sys.exit(run_worker(WORK))

@@ -1,4 +1,4 @@
-"""Insights as the kit sees it: it owns no record of its own, so it publishes nothing."""
+"""What the kit needs to know about the insights service. It has no records of its own, so it publishes no events."""
 
 from crm_insights.tables import METADATA
 from crm_kit.process.runtime import Service

@@ -1,4 +1,4 @@
-"""What insights listens to: who is who, and everything that figures about selling are made of."""
+"""The events that insights consumes: those of identity, and those of the records behind the sales figures."""
 
 from crm_contracts.catalogue import happenings
 from crm_contracts.sales.lead import LEAD
@@ -14,7 +14,7 @@ from crm_kit.events.consumers import Consumers
 CONSUMERS = Consumers("insights")
 follow_identity(CONSUMERS, "insights")
 
-# Leads come in by tens of thousands.
+# Imports create tens of thousands of leads.
 keep_copy(CONSUMERS, "insights.leads", LeadRef, LEAD, facts=lead_told)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="insights.deals")(keep_deals)
 CONSUMERS.projection(*happenings(SALES_STAGE), group="insights.stages")(keep_stages)

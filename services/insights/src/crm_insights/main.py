@@ -1,4 +1,4 @@
-"""The insights API: its table of contents."""
+"""The insights API."""
 
 from fastapi import FastAPI
 
@@ -12,8 +12,8 @@ from crm_kit.http.web import create_app
 
 
 def app(settings: Settings | None = None) -> FastAPI:
-    """The app; settings come from the environment unless given."""
-    # The kit adds it for services with entities; here it says that there are none, which is not the same as no answer.
+    """Make the app. Settings come from the environment unless given."""
+    # The kit adds this for services with entities. Here it answers that there are none.
     machines = state_machines_router(SERVICE)
     return create_app(SERVICE, [funnel, machines], settings=settings, consumers=CONSUMERS)
 

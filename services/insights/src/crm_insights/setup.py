@@ -1,9 +1,9 @@
-"""Prepare the insights database: migrate it. What it holds comes from the others, by snapshots and events."""
+"""Prepare the insights database: run the migrations. The data comes from other services by snapshots and events."""
 
 from crm_insights.app import SERVICE
 from crm_kit.schema.setup import prepare
 
 
 def run() -> None:
-    """Migrate, then return."""
+    """Migrate the database, then return."""
     prepare(SERVICE)

@@ -1,4 +1,4 @@
-"""Every table of the insights database, for migrations and tests."""
+"""All tables of the insights database, for migrations and tests."""
 
 from crm_insights.db import Base
 from crm_insights.projections.deal import Deal

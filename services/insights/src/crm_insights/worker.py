@@ -10,5 +10,5 @@ WORK = Work(SERVICE, CONSUMERS)
 
 
 def run() -> None:
-    """Work until SIGTERM."""
+    """Run until SIGTERM."""
     sys.exit(run_worker(WORK))

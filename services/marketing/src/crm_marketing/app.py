@@ -1,4 +1,4 @@
-"""Marketing as the kit sees it."""
+"""What the kit needs to know about the marketing service."""
 
 from crm_kit.process.runtime import Service
 from crm_marketing.tables import ENTITIES, METADATA

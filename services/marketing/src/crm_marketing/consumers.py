@@ -1,4 +1,4 @@
-"""What marketing listens to: who is who, and what became of the leads and deals of its campaigns."""
+"""The events that marketing consumes: those of identity, and those of leads and deals."""
 
 from crm_contracts.catalogue import happenings
 from crm_contracts.sales.lead import LEAD
@@ -12,7 +12,7 @@ from crm_marketing.projections.lead_ref import LeadRef, lead_told
 CONSUMERS = Consumers("marketing")
 follow_identity(CONSUMERS, "marketing")
 
-# Leads come in by tens of thousands.
+# Imports create tens of thousands of leads.
 keep_copy(CONSUMERS, "marketing.leads", LeadRef, LEAD, facts=lead_told)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="marketing.deals")(keep_deals)
 CONSUMERS.keeps("marketing.deals", Deal.__tablename__, OPPORTUNITY)

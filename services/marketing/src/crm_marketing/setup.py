@@ -1,9 +1,9 @@
-"""Prepare the marketing database: migrate it. An organisation starts without campaigns."""
+"""Prepare the marketing database: run the migrations. There is no initial data."""
 
 from crm_kit.schema.setup import prepare
 from crm_marketing.app import SERVICE
 
 
 def run() -> None:
-    """Migrate, then return."""
+    """Migrate the database, then return."""
     prepare(SERVICE)

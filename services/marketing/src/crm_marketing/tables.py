@@ -1,4 +1,4 @@
-"""Every table of the marketing database, for migrations and tests."""
+"""All tables of the marketing database, for migrations and tests."""
 
 from crm_kit.tables import add_kit_tables
 from crm_marketing.campaign.model import Campaign

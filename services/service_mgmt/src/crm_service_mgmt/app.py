@@ -1,4 +1,4 @@
-"""Service management as the kit sees it."""
+"""What the kit needs to know about the service management service."""
 
 from crm_kit.process.runtime import Service
 from crm_service_mgmt.projections.customer_ref import names_of

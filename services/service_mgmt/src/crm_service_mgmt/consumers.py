@@ -1,4 +1,4 @@
-"""What service management listens to: who is who, who the customers are, who takes whose place, and what is sold."""
+"""The events that service management consumes: those of identity, customers, merges and products."""
 
 from crm_contracts.sales.account import ACCOUNT, AccountMerged
 from crm_contracts.sales.contact import CONTACT, ContactMerged
@@ -15,6 +15,6 @@ from crm_service_mgmt.projections.product_ref import ProductRef
 CONSUMERS = Consumers("service")
 follow_identity(CONSUMERS, "service")
 keep_copy(CONSUMERS, "service.customers", CustomerRef, ACCOUNT, CONTACT, facts=record_told)
-# Nothing happens to a record after it was merged.
+# A merged record has no further events.
 CONSUMERS.step(AccountMerged, ContactMerged, group="service.merges", any_order=True)(move_cases)
 keep_copy(CONSUMERS, "service.products", ProductRef, PRODUCT, facts=reach_told)

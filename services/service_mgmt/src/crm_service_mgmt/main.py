@@ -1,4 +1,4 @@
-"""The service management API: its table of contents."""
+"""The service management API."""
 
 from fastapi import FastAPI
 
@@ -11,7 +11,7 @@ from crm_service_mgmt.consumers import CONSUMERS
 
 
 def app(settings: Settings | None = None) -> FastAPI:
-    """The app; settings come from the environment unless given."""
+    """Make the app. Settings come from the environment unless given."""
     return create_app(SERVICE, [cases], settings=settings, consumers=CONSUMERS)
 
 

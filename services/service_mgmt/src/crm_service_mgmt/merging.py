@@ -1,4 +1,4 @@
-"""When an account or contact is merged, its cases go on with the survivor."""
+"""Move the cases of a merged account or contact to the survivor."""
 
 from crm_contracts.sales.account import AccountMerged
 from crm_contracts.sales.contact import ContactMerged
@@ -10,7 +10,7 @@ from crm_service_mgmt.projections.customer_ref import CustomerRef
 
 
 class MoveTask(Moving, Base):
-    """What referred to a merged customer moves to its survivor."""
+    """A merge whose cases still have to move to the survivor."""
 
     __tablename__ = "move_task"
 
@@ -19,7 +19,7 @@ MOVER = Mover(MoveTask, CustomerRef)
 
 
 async def move_cases(event: AccountMerged | ContactMerged, uow: UnitOfWork) -> None:
-    """Cases of every status move; where the survivor was merged later itself, straight to who goes on in the end."""
+    """Begin to move cases of every status. If the survivor itself was merged later, they move to the final survivor."""
     if await merge_told(uow, CustomerRef, event.record.id, uow.epoch) == "lost":
         return
     target = await survivor_known(uow, CustomerRef, event.survivor_id) or event.survivor_id

@@ -1,9 +1,9 @@
-"""Prepare the service database: migrate it. There is nothing that every organisation starts with."""
+"""Prepare the service database: run the migrations. There is no initial data."""
 
 from crm_kit.schema.setup import prepare
 from crm_service_mgmt.app import SERVICE
 
 
 def run() -> None:
-    """Migrate, then return."""
+    """Migrate the database, then return."""
     prepare(SERVICE)

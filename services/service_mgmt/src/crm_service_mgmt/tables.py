@@ -1,4 +1,4 @@
-"""Every table of the service database, for migrations and tests."""
+"""All tables of the service database, for migrations and tests."""
 
 from crm_kit.tables import add_kit_tables
 from crm_service_mgmt.case.model import Case

@@ -1,4 +1,4 @@
-"""The service management worker: relay, consumers, what moves after merges, housekeeping."""
+"""The service management worker: relay, consumers, moves after merges, housekeeping."""
 
 import sys
 
@@ -16,5 +16,5 @@ WORK = Work(SERVICE, CONSUMERS, TIMERS)
 
 
 def run() -> None:
-    """Work until SIGTERM."""
+    """Run until SIGTERM."""
     sys.exit(run_worker(WORK))

@@ -1,4 +1,4 @@
-"""What is done alike with activities of every type: a type's own commands are a line or two around these."""
+"""The parts of commands that all activity types share."""
 
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,18 +17,19 @@ A = TypeVar("A", bound=ActivityType)
 
 
 async def columns_of(uow: UnitOfWork, body: ActivityFields) -> dict[str, Any]:
-    """The columns of a new activity, with the record that it is about looked up."""
+    """Return the columns of a new activity. This checks the record that the activity is about."""
     columns = {name: plain(value) for name, value in body if name != "regarding"}
     return {**columns, **await _about(uow, body.regarding)}
 
 
 async def changes_of(uow: UnitOfWork, activity: ActivityType, body: Patch) -> dict[str, Any]:
-    """What a patch sets, as columns; 409 unless the activity is open. The reminder is set already."""
+    """Return the patched fields as columns, and set the reminder. 409 unless the activity is open."""
     require_status(activity, "open")
     values = body.onto(activity)
     if "regarding" in values:
         regarding = values.pop("regarding")
-        # What stays is no new reference: its record may be inactive by now, or out of the caller's sight.
+        # An unchanged reference is not a new one: its record may be inactive by now, or no longer readable to the
+        # caller.
         if not _is_about(activity, regarding):
             values |= await _about(uow, regarding)
     if "remind_at" in values:
@@ -37,21 +38,21 @@ async def changes_of(uow: UnitOfWork, activity: ActivityType, body: Patch) -> di
 
 
 def reschedule(uow: UnitOfWork, activity: A, body: Reschedule, event: type[Event]) -> A:
-    """It is due at another time; the same time again is no change."""
+    """Change when the activity is due. The same time again does nothing."""
     old = activity.due_at
     activity.reschedule(body.due_at)
     return uow.emit_if_changed(activity, event, old_due_at=old, new_due_at=activity.due_at)
 
 
 def snooze(uow: UnitOfWork, activity: A, body: Snooze, event: type[Event]) -> A:
-    """Remind again later; 422 ``not-in-the-future`` for a moment gone by."""
+    """Postpone the reminder. 422 ``not-in-the-future`` for a time that has passed."""
     activity.snooze(body.until)
     require_future(body.until, uow.now)
     return uow.emit_if_changed(activity, event)
 
 
 async def remind_owner(uow: UnitOfWork, kind: type[ActivityType], activity_id: UUID, event: type[Event]) -> None:
-    """The moment of the reminder has come."""
+    """Remind the owner, at the time of the reminder."""
     activity = await uow.load(kind, activity_id)
     activity.reminded_at = uow.now
     uow.emit(activity, event, remind_at=activity.remind_at)

@@ -1,4 +1,4 @@
-"""The rules every activity obeys, whatever its type."""
+"""The rules of all activity types."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,27 +10,30 @@ COMMON_MOVES: Final[dict[str, tuple[set[str], str]]] = {
     "snooze": ({"open/*"}, "open/*"),
     "cancel": ({"open/*"}, "canceled/canceled"),
 }
-"""The moves that are the same for every type; a type adds how it is completed, and where reopening leads."""
+"""The moves that all types share. Each type adds how it is completed, and what reopening leads to."""
 
 HALF_A_MINUTE: Final = timedelta(seconds=30)
 LONGEST: Final = timedelta(days=366)
 
 
 def require_future(until: datetime, now: datetime) -> None:
-    """A reminder is put off to a later moment, not to one that has been."""
+    """Refuse to postpone a reminder to a time that has passed."""
     if until <= now:
         raise InvalidValue("/until", "not-in-the-future", "Send a time in the future.")
 
 
 def require_order(start: datetime | None, end: datetime | None, end_field: str) -> None:
-    """Nothing ends before it starts; the end may come before the start is known."""
+    """Refuse an end before the start. The end can be known before the start."""
     if start is not None and end is not None and end < start:
         raise InvalidValue(f"/{end_field}", "end-before-start", "Send an end that is not before the start.")
 
 
 def duration(start: datetime | None, end: datetime | None, entered: int | None) -> int | None:
-    """Whole minutes, half up (Dataverse: actualdurationminutes): measured where both times are known, else as entered.
-    422 ``contradicts-times`` when somebody enters another duration than was measured, ``too-long`` beyond a year."""
+    """Return whole minutes, rounded half up (Dataverse: actualdurationminutes): measured if both times are known, else
+    ``entered``.
+
+    422 ``contradicts-times`` if ``entered`` differs from the measured duration, ``too-long`` above 366 days.
+    """
     if start is None or end is None:
         return entered
     measured = (end - start + HALF_A_MINUTE) // timedelta(minutes=1)

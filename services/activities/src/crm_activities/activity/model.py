@@ -1,4 +1,4 @@
-"""What every activity has, whatever its type; and all of them together, as the database shows them."""
+"""The columns of all activity types, and the view over all activities."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -33,43 +33,43 @@ class ActivityColumns(OwnedRecord, Stateful):
     happened_at: Mapped[datetime] = mapped_column(
         Computed("coalesce(completed_at, created_at)", persisted=True), sort_order=98
     )
-    """Its place in a timeline: when it was done, until then when it was made."""
+    """Its position in a timeline: when it was completed, before that when it was created."""
     priority_rank: Mapped[int] = mapped_column(
         Computed("case priority when 'low' then 1 when 'normal' then 2 else 3 end", persisted=True), sort_order=97
     )
-    """What sorting by priority goes by."""
+    """The sort key of the priority."""
 
 
 class ActivityType(ActivityColumns):
-    """A type of activity: the columns all share, and what can happen to every one."""
+    """An activity type: the shared columns and the changes that apply to all types."""
 
     def cancel(self) -> None:
-        """It will not be done."""
+        """Cancel the activity."""
         self.move("cancel")
 
     def reopen(self) -> None:
-        """It is to be done after all."""
+        """Reopen the activity."""
         self.move("reopen")
         self.completed_at = None
 
     def reschedule(self, due_at: datetime | None) -> None:
-        """It is due at another time."""
+        """Change when the activity is due."""
         self.move("reschedule")
         self.due_at = due_at
 
     def snooze(self, until: datetime) -> None:
-        """Remind again later."""
+        """Postpone the reminder."""
         self.move("snooze")
         self.remind(until)
 
     def remind(self, at: datetime | None) -> None:
-        """Set the reminder; another moment than before is a reminder yet to be given."""
+        """Set the reminder. A changed time causes a new reminder."""
         if at != self.remind_at:
             self.remind_at, self.reminded_at = at, None
 
 
 class Timed:
-    """When an activity is planned to take place, when it did, and how long it took."""
+    """The planned and actual times of an activity, and its duration."""
 
     scheduled_start_at: Mapped[datetime | None]
     scheduled_end_at: Mapped[datetime | None]
@@ -78,8 +78,12 @@ class Timed:
     duration_minutes: Mapped[int | None]
 
     def settle_times(self, values: Mapping[str, Any]) -> None:
-        """Hold the times to each other after these values were set; what was measured beats what was entered before.
-        422 ``end-before-start``, ``contradicts-times``."""
+        """Check the times after ``values`` were set, and set the duration.
+
+        A measured duration replaces one entered before.
+
+        422 ``end-before-start``, ``contradicts-times``, ``too-long``.
+        """
         require_order(self.scheduled_start_at, self.scheduled_end_at, "scheduled_end_at")
         require_order(self.started_at, self.ended_at, "ended_at")
         measured = duration(self.started_at, self.ended_at, values.get("duration_minutes"))
@@ -88,7 +92,7 @@ class Timed:
 
 
 def activity_indexes(table: str) -> list[Index]:
-    """The indexes every activity type needs: lists by owner and unit, the timeline of a record, due reminders."""
+    """Return the indexes of an activity type: lists by owner and business unit, timelines of records, due reminders."""
     return [
         Index(f"ix_{table}_created_at_id", "created_at", "id"),
         Index(f"ix_{table}_owner_id_created_at_id", "owner_id", "created_at", "id"),
@@ -114,14 +118,14 @@ def activity_indexes(table: str) -> list[Index]:
 
 
 class Views(DeclarativeBase):
-    """What the database shows and nobody writes; apart from the tables, because migrations compare those."""
+    """The base of read-only views. They have their own metadata, because migrations compare that of the tables."""
 
     metadata = service_metadata()
     type_annotation_map = TYPE_MAP
 
 
 class Activity(ActivityColumns, Views):
-    """Any activity, whatever its type: a row of the view over all types, which a migration makes anew for a new type."""
+    """An activity of any type: a row of the view over all types. A migration recreates the view for a new type."""
 
     __tablename__ = "activity"
     record_model: ClassVar[type[BaseModel]] = ListedActivity

@@ -1,4 +1,4 @@
-"""Who takes part in an activity: kept as parts of it, each with the name its record had when it was written."""
+"""The participants of an activity. They are stored in it, with the name that their record had at that time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +14,11 @@ from crm_kit.work.uow import UnitOfWork
 async def parties_of(
     uow: UnitOfWork, wanted: Sequence[PartyInput], before: Sequence[dict[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """The parties as they are kept. Every new record must be known, active and readable by the caller, or 422 with its
-    pointer; one that took part before stays as it was written. Asks the database once, and only about new ones."""
+    """Return the parties as stored values.
+
+    Each new record must be known, active and readable to the caller, else 422 with its pointer. Existing participants
+    stay as they were stored. One statement looks up the new ones.
+    """
     known = {UUID(one["party"]["id"]): one["party"] for one in before if one["party"] is not None}
     found = await find_refs(uow, {one.party.id for one in wanted if one.party is not None} - known.keys())
     kept = []

@@ -1,4 +1,4 @@
-"""Which activities are due to remind their owner."""
+"""The activities whose reminder is due."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from crm_kit.events.timers import DueQuery
 
 
 def due_reminders(kind: type[ActivityType]) -> DueQuery:
-    """Open activities of a type whose moment has come and whose owner has not been told, the longest overdue first."""
+    """Return open activities of a type whose reminder is due and was not given, the longest overdue first."""
 
     def due(now: datetime) -> Select[UUID]:
         pending = select(kind.id).where(kind.reminded_at.is_(None), kind.status == "open", kind.remind_at <= now)

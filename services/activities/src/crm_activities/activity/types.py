@@ -1,4 +1,4 @@
-"""The activity types there are, by their names; the view ``activity``, lists and reminders are made over these."""
+"""The activity types by name. The view ``activity``, lists and reminders are built from them."""
 
 from crm_activities.activity.model import ActivityType
 from crm_activities.phone_call.model import PhoneCall
@@ -10,4 +10,4 @@ from crm_contracts.catalogue import Event
 TYPES: dict[str, type[ActivityType]] = {"phone_call": PhoneCall, "task": Task}
 
 REMINDERS: dict[type[ActivityType], type[Event]] = {PhoneCall: PhoneCallReminderDue, Task: TaskReminderDue}
-"""What tells that the moment of an activity's reminder has come."""
+"""For each type, the event that a reminder emits."""

@@ -1,4 +1,4 @@
-"""What can be done with a follow-up rule, and what the rules do by themselves after an event."""
+"""Commands on follow-up rules, and the consumer that applies the rules to events."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -22,14 +22,14 @@ from crm_kit.work.uow import UnitOfWork
 
 
 async def create_rule(uow: UnitOfWork, body: FollowUpRuleCreate) -> FollowUpRule:
-    """A new rule of the organisation; it is for events to come."""
+    """Create a rule of the organisation. It applies to later events."""
     await uow.start(FollowUpRule)
     require_filter(body.event_type, body.filter)
     return uow.add(FollowUpRule(**dict(body)), FollowUpRuleCreated)
 
 
 async def update_rule(uow: UnitOfWork, rule_id: UUID, body: FollowUpRuleUpdate) -> FollowUpRule:
-    """Change a rule. Tasks that were made by it stay as they are."""
+    """Change a rule. The tasks that it made stay as they are."""
     rule = await uow.get(FollowUpRule, rule_id, Privilege.WRITE)
     apply(rule, body.onto(rule))
     require_filter(rule.event_type, rule.filter)
@@ -37,13 +37,15 @@ async def update_rule(uow: UnitOfWork, rule_id: UUID, body: FollowUpRuleUpdate) 
 
 
 async def delete_rule(uow: UnitOfWork, rule_id: UUID) -> None:
-    """Delete a rule. Tasks that were made by it stay."""
+    """Delete a rule. The tasks that it made stay."""
     uow.remove(await uow.get(FollowUpRule, rule_id, Privilege.DELETE), FollowUpRuleDeleted)
 
 
 async def follow_up(event: OpportunityWon | CaseResolved, uow: UnitOfWork) -> None:
-    """A task for the owner of the event's record by each rule that applies. Each event is followed up once: the handler
-    group sees to that."""
+    """Create a task for the owner of the event's record by each rule that applies.
+
+    The handler group ensures that each event is handled once.
+    """
     envelope, about = envelope_of(event), event.record
     said = envelope.data["record"]
     name = event.entity.name_of(said)
@@ -52,7 +54,7 @@ async def follow_up(event: OpportunityWon | CaseResolved, uow: UnitOfWork) -> No
         condition = require_filter(rule.event_type, rule.filter)
         if condition is not None and not holds(condition, said):
             continue
-        # What the event says of the record is enough; our copy of it may arrive later.
+        # The event has all that is needed of the record. Our copy of the record may arrive later.
         uow.names[about.id] = ReferenceName(name)
         task = Task(
             subject=subject_of(rule.subject, name),

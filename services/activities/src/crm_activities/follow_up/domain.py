@@ -1,4 +1,4 @@
-"""What can be followed up, when a rule applies, and how it becomes a task."""
+"""Follow-up rules: the events they can name, their filters, and the task they make."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -41,11 +41,11 @@ FOLLOWED: Final[Mapping[str, Fields]] = {
         "status_reason": _word(CaseStatusReason),
     },
 }
-"""The events that rules may be for, each with the fields of its record that a rule's filter may name."""
+"""The events that rules can name, each with the fields of its record that the rule's filter can use."""
 
 
 def require_filter(event_type: str, document: Any) -> Filter | None:
-    """The rule's filter as a tree; 422 at the place where it breaks the grammar or names what is not to be filtered."""
+    """Parse the filter of a rule. 422 with the pointer of a syntax error or of a field that cannot be filtered."""
     if document is None:
         return None
     try:
@@ -55,7 +55,10 @@ def require_filter(event_type: str, document: Any) -> Filter | None:
 
 
 def holds(tree: Filter, record: Mapping[str, Any]) -> bool:
-    """Whether a record matches, as a list with this filter would. ``ne`` and ``nin`` match what has no value, too."""
+    """Whether a record matches the filter, by the rules of list filters.
+
+    ``ne`` and ``nin`` also match missing values.
+    """
     match tree:
         case AllOf():
             return all(holds(part, record) for part in tree.all)
@@ -77,11 +80,14 @@ def holds(tree: Filter, record: Mapping[str, Any]) -> bool:
 
 
 def subject_of(template: str, name: str | None) -> str:
-    """The task's subject, at most 200 characters. Only ``{name}`` means something: names are data, never a format."""
+    """Return the subject of the task, at most 200 characters.
+
+    Only ``{name}`` is replaced; the template is no format string.
+    """
     subject = template.replace("{name}", name or "").strip()
     return subject if len(subject) <= SUBJECT_LENGTH else subject[: SUBJECT_LENGTH - 1].rstrip() + "…"
 
 
 def due_at(happened_at: datetime, days: int) -> datetime:
-    """So many days after the event, at the same time of day (UTC)."""
+    """Return the time that many days after the event, at the same time of day (UTC)."""
     return happened_at + timedelta(days=days)

@@ -1,4 +1,4 @@
-"""Rules as data: what to do after which event."""
+"""The table of follow-up rules."""
 
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from crm_kit.store.record import Record
 
 
 class FollowUpRule(Record, Base):
-    """After this event, a task for the owner of its record."""
+    """A rule: after this event, create a task for the owner of its record."""
 
     __tablename__ = "follow_up_rule"
     record_model: ClassVar[type[BaseModel]] = FollowUpRuleRecord

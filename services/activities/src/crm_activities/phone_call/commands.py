@@ -1,4 +1,4 @@
-"""What can be done with a phone call."""
+"""Commands on phone calls."""
 
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 async def create_phone_call(uow: UnitOfWork, body: PhoneCallCreate) -> PhoneCall:
-    """A new phone call, owned by the caller."""
+    """Create a phone call. The caller owns it."""
     await uow.start(PhoneCall)
     values = _normal(uow, await columns_of(uow, body))
     values["parties"] = await parties_of(uow, _normal_parties(uow, body.parties))
@@ -35,7 +35,7 @@ async def create_phone_call(uow: UnitOfWork, body: PhoneCallCreate) -> PhoneCall
 
 
 async def update_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallUpdate) -> PhoneCall:
-    """Change fields of an open phone call; a patch that changes nothing is no change."""
+    """Change fields of an open phone call. A patch that changes no value does nothing."""
     call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
     values = _normal(uow, await changes_of(uow, call, body))
     if "parties" in values:
@@ -46,7 +46,7 @@ async def update_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallUpdat
 
 
 async def complete_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallComplete) -> PhoneCall:
-    """The call was made or received."""
+    """Complete the phone call."""
     call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
     values = body.onto(call)
     call.complete(values.pop("reason", None), uow.now)
@@ -56,38 +56,38 @@ async def complete_phone_call(uow: UnitOfWork, call_id: UUID, body: PhoneCallCom
 
 
 async def cancel_phone_call(uow: UnitOfWork, call_id: UUID) -> PhoneCall:
-    """The call will not take place."""
+    """Cancel the phone call."""
     call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
     call.cancel()
     return uow.emit(call, PhoneCallCanceled)
 
 
 async def reopen_phone_call(uow: UnitOfWork, call_id: UUID) -> PhoneCall:
-    """There is something to say after all."""
+    """Reopen the phone call."""
     call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
     call.reopen()
     return uow.emit(call, PhoneCallReopened)
 
 
 async def reschedule_phone_call(uow: UnitOfWork, call_id: UUID, body: Reschedule) -> PhoneCall:
-    """The call is due at another time; the same time again is no change."""
+    """Change when the phone call is due. The same time again does nothing."""
     return reschedule(uow, await uow.get(PhoneCall, call_id, Privilege.WRITE), body, PhoneCallRescheduled)
 
 
 async def snooze_phone_call(uow: UnitOfWork, call_id: UUID, body: Snooze) -> PhoneCall:
-    """Remind again later."""
+    """Postpone the reminder."""
     return snooze(uow, await uow.get(PhoneCall, call_id, Privilege.WRITE), body, PhoneCallUpdated)
 
 
 async def assign_phone_call(uow: UnitOfWork, call_id: UUID, body: Assignment) -> PhoneCall:
-    """Give the phone call to another owner."""
+    """Assign the phone call to another owner."""
     call = await uow.get(PhoneCall, call_id, Privilege.ASSIGN)
     await assign(uow, call, body, PhoneCallAssigned)
     return call
 
 
 async def delete_phone_call(uow: UnitOfWork, call_id: UUID) -> None:
-    """Delete a phone call, whatever its state."""
+    """Delete a phone call of any status."""
     uow.remove(await uow.get(PhoneCall, call_id, Privilege.DELETE), PhoneCallDeleted)
 
 

@@ -15,5 +15,5 @@ LIFECYCLE = Lifecycle(
 
 
 def reason_of(direction: str) -> CallReason:
-    """What completing means unless said: we made the call, or we received it."""
+    """Return the default status reason of a completed call: made or received, by its direction."""
     return CallReason.RECEIVED if direction == CallDirection.INCOMING else CallReason.MADE

@@ -1,4 +1,4 @@
-"""The phone call as a row, and what can happen to it."""
+"""The table of phone calls, and the changes of a phone call."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ from crm_kit.store.columns import (
 
 
 class PhoneCall(ActivityType, Timed, Base):
-    """Somebody talks to somebody."""
+    """A telephone conversation."""
 
     __tablename__ = "phone_call"
     record_model: ClassVar[type[BaseModel]] = PhoneCallRecord
@@ -44,6 +44,6 @@ class PhoneCall(ActivityType, Timed, Base):
     )
 
     def complete(self, reason: CallReason | None, at: datetime) -> None:
-        """The call was made or received: by its direction, unless said."""
+        """Complete the call. Its direction determines the default reason."""
         self.move("complete", reason or reason_of(self.direction))
         self.completed_at = at

@@ -1,4 +1,7 @@
-"""Where a record's story goes on: a lead's timeline follows to what was made of it. Links, read at read time, no copies."""
+"""Links between timelines: the timeline of a lead includes that of the records made of it.
+
+Events are not copied. Reading a timeline follows the links.
+"""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -17,7 +20,7 @@ FOLLOWED_FIELDS = ("account_id", "contact_id", "opportunity_id")
 
 
 class TimelineLink(Base):
-    """The timeline of ``source_id`` shows that of ``target_id`` too, to who may read it."""
+    """The timeline of ``source_id`` includes that of ``target_id``, for callers who may read the target."""
 
     __tablename__ = "timeline_link"
 
@@ -29,19 +32,23 @@ _FORGET = """
 delete from timeline_link l using record_ref s, record_ref t
 where l.{0} = any($1::uuid[]) and s.id = l.source_id and t.id = l.target_id and s.type {1} t.type
 """
-# What was merged is followed from its survivor, a record of the same kind; everything else from the record itself.
+# Links from a survivor to a merged record have two records of the same kind and are told by the merged one. All other
+# links are told by their source.
 FORGETS = (_FORGET.format("source_id", "<>"), _FORGET.format("target_id", "="))
 
 
 async def forget_links(record_ids: Collection[UUID], uow: UnitOfWork) -> None:
-    """Forget where these records led, because their story is told anew or was lost at their publisher."""
+    """Delete the links that these records told, because their events are published again or were lost by the publisher."""
     for statement in FORGETS:
         await (await uow.connection()).exec_driver_sql(statement, (sorted(record_ids),))
 
 
 async def keep_links(events: Sequence[Envelope], uow: UnitOfWork) -> None:
-    """A lead leads to its account, contact and opportunity from the moment it names them; a survivor to who was merged
-    into it. What was once part of the story stays part of it."""
+    """Insert the links of these events: from a lead to its account, contact and opportunity, and from a survivor to the
+    record merged into it.
+
+    A link stays when the lead names another record later.
+    """
     links = {link for event in events for link in _links(event)}
     if anew := uow.anew & {event.subject for event in events}:
         await forget_links(anew, uow)

@@ -1,4 +1,4 @@
-"""The events of every record, as far as a timeline shows them: one row per event, in the order of the record's story."""
+"""The events of all records as far as timelines show them: one row per event."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class TimelineEvent(Base):
-    """Something that happened to a record. The title is made when it is read; its name and reach are the RecordRef's."""
+    """An event of a record. The title is made on reading. The name and the access data are in the RecordRef."""
 
     __tablename__ = "timeline_event"
 
@@ -34,7 +34,7 @@ class TimelineEvent(Base):
 
 
 async def keep_timeline(events: Sequence[Envelope], uow: UnitOfWork) -> None:
-    """A row per event, late ones too; never the record itself and never a value of its fields."""
+    """Insert one row per event, also for late events. Neither the record nor values of its fields are stored."""
     rows = sorted((_row(event) for event in events), key=_in_order)
     await fetch(
         await uow.connection(),
@@ -58,5 +58,5 @@ def _row(envelope: Envelope) -> dict[str, Any]:
 
 
 def _in_order(row: dict[str, Any]) -> Any:
-    """As everybody inserts them: who was given the same events waits instead of deadlocking."""
+    """The common order of inserts: consumers of the same events wait for each other instead of deadlocking."""
     return row["record_id"], row["id"]

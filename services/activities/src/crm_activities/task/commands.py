@@ -1,4 +1,4 @@
-"""What can be done with a task."""
+"""Commands on tasks."""
 
 from uuid import UUID
 
@@ -25,77 +25,77 @@ from crm_kit.work.uow import UnitOfWork
 
 
 async def create_task(uow: UnitOfWork, body: TaskCreate) -> Task:
-    """A new task, owned by the caller."""
+    """Create a task. The caller owns it."""
     await uow.start(Task)
     return uow.add(Task(**await columns_of(uow, body)), TaskCreated)
 
 
 async def update_task(uow: UnitOfWork, task_id: UUID, body: TaskUpdate) -> Task:
-    """Change fields of an open task; a patch that changes nothing is no change."""
+    """Change fields of an open task. A patch that changes no value does nothing."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     apply(task, await changes_of(uow, task, body))
     return uow.emit_if_changed(task, TaskUpdated)
 
 
 async def start_task(uow: UnitOfWork, task_id: UUID) -> Task:
-    """Somebody works on it."""
+    """Start work on the task."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.start()
     return uow.emit(task, TaskStarted)
 
 
 async def wait_task(uow: UnitOfWork, task_id: UUID) -> Task:
-    """Somebody else has to do something first."""
+    """Mark the task as waiting for somebody else."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.wait()
     return uow.emit(task, TaskWaiting)
 
 
 async def defer_task(uow: UnitOfWork, task_id: UUID) -> Task:
-    """Not now."""
+    """Defer the task."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.defer()
     return uow.emit(task, TaskDeferred)
 
 
 async def complete_task(uow: UnitOfWork, task_id: UUID) -> Task:
-    """It is done."""
+    """Complete the task."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.complete(uow.now)
     return uow.emit(task, TaskCompleted, completed_at=uow.now)
 
 
 async def cancel_task(uow: UnitOfWork, task_id: UUID) -> Task:
-    """It will not be done."""
+    """Cancel the task."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.cancel()
     return uow.emit(task, TaskCanceled)
 
 
 async def reopen_task(uow: UnitOfWork, task_id: UUID) -> Task:
-    """It is to be done after all."""
+    """Reopen the task."""
     task = await uow.get(Task, task_id, Privilege.WRITE)
     task.reopen()
     return uow.emit(task, TaskReopened)
 
 
 async def reschedule_task(uow: UnitOfWork, task_id: UUID, body: Reschedule) -> Task:
-    """It is due at another time; the same time again is no change."""
+    """Change when the task is due. The same time again does nothing."""
     return reschedule(uow, await uow.get(Task, task_id, Privilege.WRITE), body, TaskRescheduled)
 
 
 async def snooze_task(uow: UnitOfWork, task_id: UUID, body: Snooze) -> Task:
-    """Remind again later."""
+    """Postpone the reminder."""
     return snooze(uow, await uow.get(Task, task_id, Privilege.WRITE), body, TaskUpdated)
 
 
 async def assign_task(uow: UnitOfWork, task_id: UUID, body: Assignment) -> Task:
-    """Give the task to another owner."""
+    """Assign the task to another owner."""
     task = await uow.get(Task, task_id, Privilege.ASSIGN)
     await assign(uow, task, body, TaskAssigned)
     return task
 
 
 async def delete_task(uow: UnitOfWork, task_id: UUID) -> None:
-    """Delete a task, whatever its state."""
+    """Delete a task of any status."""
     uow.remove(await uow.get(Task, task_id, Privilege.DELETE), TaskDeleted)

@@ -21,5 +21,5 @@ DONE = Decimal(100)
 
 
 def percent_when_reopened(percent: Decimal) -> Decimal:
-    """Work that was called done starts over; work that was given up goes on where it was."""
+    """Return the progress of a reopened task: zero if it was complete, else unchanged."""
     return Decimal(0) if percent == DONE else percent

@@ -1,4 +1,4 @@
-"""The task as a row, and what can happen to it."""
+"""The table of tasks, and the changes of a task."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from crm_kit.store.columns import PercentType, search_column
 
 
 class Task(ActivityType, Base):
-    """Something to do."""
+    """A piece of work to do."""
 
     __tablename__ = "task"
     record_model: ClassVar[type[BaseModel]] = TaskRecord
@@ -34,23 +34,23 @@ class Task(ActivityType, Base):
     )
 
     def start(self) -> None:
-        """Somebody works on it."""
+        """Start work on the task."""
         self.move("start")
 
     def wait(self) -> None:
-        """Somebody else has to do something first."""
+        """Mark the task as waiting for somebody else."""
         self.move("wait")
 
     def defer(self) -> None:
-        """Not now."""
+        """Defer the task."""
         self.move("defer")
 
     def complete(self, at: datetime) -> None:
-        """It is done."""
+        """Complete the task."""
         self.move("complete")
         self.completed_at, self.percent_complete = at, DONE
 
     def reopen(self) -> None:
-        """It is to be done after all."""
+        """Reopen the task."""
         super().reopen()
         self.percent_complete = percent_when_reopened(self.percent_complete)

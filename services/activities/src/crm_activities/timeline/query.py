@@ -1,4 +1,4 @@
-"""A page of a timeline, in two statements: may the caller see this record at all, and then what of its story."""
+"""Read a page of a timeline in two statements: one checks which records the caller may read, the other reads the items."""
 
 import hashlib
 from collections.abc import Sequence
@@ -46,10 +46,10 @@ select * from item order by at desc, id desc limit {size}
 async def timeline_page(
     uow: UnitOfWork, regarding: Sequence[UUID], limit: int, after: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """The one story of these records: items newest first, and the cursor of the next page.
+    """Return the items of these records' common timeline, newest first, and the cursor of the next page.
 
-    404 unless the caller may read the record, 410 when it was merged into another; of several records the story is told
-    of those that can be read, 404 when there is none.
+    Of several records, only those that the caller may read are included. 404 if there is none. 410 for a single record
+    that was merged into another.
     """
     readable = await _readable(uow, regarding)
     asked = ",".join(sorted(map(str, regarding)))
@@ -115,7 +115,10 @@ async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def _record(uow: UnitOfWork, row: Any) -> dict[str, Any]:
-    """What the item belongs to: somebody may read an activity and not the record that it is about."""
+    """Return the record of an item.
+
+    A caller who may read an activity may not always read the record that it is about.
+    """
     ref = {"type": row.record_type, "id": row.record_id, "name": row.record_name, "deleted": row.record_deleted}
     uow.names[row.record_id] = ReferenceName(row.record_name, row.record_deleted, row.record_owner, row.record_unit)
     return without_name(ref, uow.names.hidden([(row.record_type, row.record_id)]))

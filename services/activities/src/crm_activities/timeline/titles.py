@@ -1,4 +1,4 @@
-"""What a timeline says of an event: a human title, and the few facts that go with it. No texts, no names of people."""
+"""The title and the facts of an event in a timeline. They contain neither free texts nor names of people."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,11 +9,11 @@ from crm_contracts.envelope import parse_type
 Data = Mapping[str, Any]
 
 RESOLUTION: Final = ("kind", "minutes", "billable_minutes", "resolved_at", "reversed_at")
-"""What of a resolution that holds no longer is kept: never what was said."""
+"""The fields kept of a reversed resolution. Its text is not kept."""
 
 
 def shown_facts(type_: str, data: Data) -> dict[str, Any] | None:
-    """What to keep of an event's data: its facts, the names of changed fields, who owns it now."""
+    """Return the event data to store: its facts, the names of changed fields, the new owner."""
     event = event_for(type_)
     if event is None:
         return None
@@ -44,7 +44,7 @@ def _principal(owner: Any) -> dict[str, Any] | None:
 
 
 def title_of(type_: str, data: Data) -> str:
-    """One line for people: *Lead qualified*, *Deal won: 1200.00 EUR*."""
+    """Return a title of one line: *Lead qualified*, *Deal won: 1200.00 EUR*."""
     _, entity, fact, _ = parse_type(type_)
     event = event_for(type_)
     if event is None:

@@ -1,4 +1,4 @@
-"""The figures of the funnel: sums over the copies of leads, deals and stages, made anew each time they are asked for."""
+"""The figures of the funnel: sums over the copies of leads, deals and stages, computed on each request."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -12,8 +12,7 @@ from crm_insights.funnel.selection import Selection, condition, may_read
 from crm_kit.store.parameters import Parameters
 from crm_kit.work.uow import UnitOfWork
 
-# One statement, so that all parts are of the same instant. A stage is further than another by its place in the order
-# that stages have today.
+# One statement, so that all parts show the same instant. The current order of the stages decides which is further.
 FUNNEL_SQL = """
 with picked_lead as not materialized (
   select id, status from lead_ref where {leads}
@@ -78,14 +77,17 @@ select * from lead_figures cross join deal_figures left join stage_figures on tr
 
 
 async def figures_of(uow: UnitOfWork, selection: Selection) -> dict[str, Any]:
-    """The funnel of what is selected, in one statement; amounts in base currency. 403 unless the caller may read deals."""
+    """Return the funnel of the selected records in one statement.
+
+    Amounts are in base currency. 403 without read access to deals.
+    """
     selection.require_order()
     uow.principal.require(OPPORTUNITY.name, Privilege.READ)
     parameters = Parameters()
     sql = FUNNEL_SQL.format(
         leads=condition(uow, LEAD.name, selection, parameters),
         deals=condition(uow, OPPORTUNITY.name, selection, parameters),
-        # The period is that of the lead here; the deal it became may be younger.
+        # Here the period applies to the lead. The deal made of it may be newer.
         deals_of_leads=condition(uow, OPPORTUNITY.name, Selection(), parameters),
     )
     async with uow.reads.slowly("Choose a shorter period, or one owner or unit."):
@@ -152,7 +154,7 @@ def _stages(rows: Sequence[Mapping[str, Any]], base: str) -> list[dict[str, Any]
 
 
 def percent(part: int, whole: int) -> float | None:
-    """The part in percent of the whole, two decimals, a half rounded up; None of nothing."""
+    """Return the part in percent of the whole with two decimals, rounded half up. None if the whole is zero."""
     return None if whole == 0 else (part * 20_000 + whole) // (2 * whole) / 100
 
 

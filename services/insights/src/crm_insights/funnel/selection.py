@@ -1,4 +1,4 @@
-"""Which records a funnel is made of: those the caller may read, of an owner, a unit, a campaign, from a period."""
+"""The records that a funnel counts: those the caller may read, by owner, business unit, campaign and period."""
 
 from datetime import date
 from uuid import UUID
@@ -37,12 +37,13 @@ class Selection(BaseModel):
 
 
 def may_read(uow: UnitOfWork, entity: str) -> bool:
-    """Whether the caller may read any record of this entity at all."""
+    """Whether the caller may read any record of this entity."""
     return not uow.reach(entity).nothing
 
 
 def condition(uow: UnitOfWork, entity: str, selection: Selection, parameters: Parameters) -> str:
-    """The selection as SQL about the rows of one projection, which have an owner, a unit, a campaign and a creation."""
+    """Return the selection as SQL on the rows of a projection with an owner, a business unit, a campaign and a creation
+    time."""
     terms = ["not deleted", uow.reach(entity).bound(parameters).covers(row="")]
     for column in ("owner_id", "business_unit_id", "campaign_id"):
         if (wanted := getattr(selection, column)) is not None:
@@ -55,6 +56,6 @@ def condition(uow: UnitOfWork, entity: str, selection: Selection, parameters: Pa
 
 
 def _midnight(uow: UnitOfWork, day: date, later: int, parameters: Parameters) -> str:
-    # The database counts days and zones: the last day that Python knows has no next one.
+    # The database computes dates and zones, because Python has no day after its last date.
     zone = parameters.add(uow.runtime.directory.organization.time_zone, "text")
     return f"(({parameters.add(day, 'date')} + {later})::timestamp at time zone {zone})"

@@ -18,14 +18,14 @@ COLUMNS = (
 
 
 def wants_table(format_: str | None, accept: str | None) -> bool:
-    """Whether the caller asked for CSV; a format that is named outdoes the header."""
+    """Whether the caller asked for CSV. A ``format`` parameter overrides the Accept header."""
     if format_ is not None:
         return format_ == "csv"
     return accept is not None and "text/csv" in accept and "application/json" not in accept
 
 
 def as_table(stages: Sequence[Mapping[str, Any]], request: Request) -> Response:
-    """200 with a line per stage, or 304 when the caller has these lines already."""
+    """Return 200 with a line per stage, or 304 if the caller already has these lines."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
@@ -53,5 +53,5 @@ def _flat(stage: Mapping[str, Any]) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    # A spreadsheet would run a cell that begins like a formula (OWASP: CSV injection).
+    # A spreadsheet would execute a cell that starts like a formula (OWASP: CSV injection).
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

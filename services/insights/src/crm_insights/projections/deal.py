@@ -1,4 +1,4 @@
-"""``Deal``: what insights knows of every opportunity of sales, beside its stays in stages."""
+"""``Deal``: the copy of sales' opportunities, except their stage visits."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class Deal(Projected, Base):
-    """One opportunity: whose it is, where it stands and what it is worth, in base currency."""
+    """The owner, the stage and the value of an opportunity, in base currency."""
 
     __tablename__ = "deal"
 
@@ -32,7 +32,7 @@ class Deal(Projected, Base):
     probability: Mapped[Decimal] = mapped_column(PercentType())
     estimated_base: Mapped[Decimal | None] = mapped_column(Numeric(20, 4))
     actual_base: Mapped[Decimal | None] = mapped_column(Numeric(20, 4), comment="null unless it is won")
-    # Of a deal imported from another system, when it was opened there.
+    # For a deal imported from another system: when it was opened there.
     created_at: Mapped[datetime]
 
     __table_args__ = (
@@ -48,7 +48,7 @@ class Deal(Projected, Base):
 
 
 async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
-    """One row per opportunity and one per stay in a stage, as the record tells them: the last version is the truth."""
+    """Keep one row per opportunity and one per stage visit, from the newest version of each record."""
     await project(uow, Deal, [(event, _columns(event.record)) for event in events])
     await keep_visits(uow, events)
 
@@ -72,5 +72,5 @@ def _columns(record: OpportunityRecord) -> dict[str, Any]:
 
 
 def _opened_at(record: OpportunityRecord) -> datetime:
-    """When work on it began: earlier than the record, where it was imported from another system."""
+    """Return when work on the deal began. For an imported deal this is before the record was created."""
     return min([record.created_at, *(visit.entered_at for visit in record.stages[:1])])

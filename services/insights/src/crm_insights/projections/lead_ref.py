@@ -1,4 +1,4 @@
-"""``LeadRef``: what insights knows of every lead of sales."""
+"""``LeadRef``: the copy of sales' leads."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ from crm_kit.copies.survivors import survivor_told
 
 
 class LeadRef(Projected, Base):
-    """One lead: whose it is, where it came from and how far it came. One that was merged away is deleted here."""
+    """The owner, the origin and the status of a lead. A merged lead is marked as deleted."""
 
     __tablename__ = "lead_ref"
 
@@ -39,5 +39,5 @@ READ = fields(
 
 
 def lead_told(event: Envelope) -> Mapping[str, Any]:
-    """Its fields; one that was merged away is deleted."""
+    """Return the copied fields. A merged lead is marked as deleted."""
     return {"deleted": ".deleted.v" in event.type or survivor_told(event) is not None, **READ(event)}

@@ -1,4 +1,4 @@
-"""``StageRef``: what insights knows of the stages of sales."""
+"""``StageRef``: the copy of sales' stages."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class StageRef(Projected, Base):
-    """One stage: its name and its place in the order. A deleted one keeps both: deals went through it."""
+    """The name and the position of a stage. A deleted stage keeps both, because deals went through it."""
 
     __tablename__ = "stage_ref"
 
@@ -21,6 +21,6 @@ class StageRef(Projected, Base):
 
 
 async def keep_stages(events: Sequence[SalesStageEvent], uow: UnitOfWork) -> None:
-    """One row per stage."""
+    """Keep one row per stage."""
     rows = [(event, {"name": event.record.name, "position": event.record.position}) for event in events]
     await project(uow, StageRef, rows)

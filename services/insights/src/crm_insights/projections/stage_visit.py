@@ -1,4 +1,4 @@
-"""``StageVisit``: every stay of every deal in a stage, as its record carries them."""
+"""``StageVisit``: the stage visits of all deals, copied from their records."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class StageVisit(Base):
-    """The ``number``-th stay of a deal, from one; ``version`` is the deal's that told of it last."""
+    """The ``number``-th visit of a deal, from 1. ``version`` is that of the deal's record that last changed the row."""
 
     __tablename__ = "stage_visit"
 
@@ -29,8 +29,8 @@ class StageVisit(Base):
     left_at: Mapped[datetime | None]
 
 
-# A record carries all stays it ever had and none goes away, so newer rows replace older ones and nothing is deleted, unless
-# sales was restored.
+# A record has all of its visits and none is ever removed, so newer rows replace older ones and nothing is deleted,
+# unless sales was restored from a backup.
 _KEEP = """
 insert into stage_visit (deal_id, number, version, stage_id, stage, entered_at, left_at)
 select deal_id, number, version, stage_id, stage, entered_at, left_at
@@ -43,7 +43,7 @@ _FORGET = "delete from stage_visit where deal_id = any($1::uuid[])"
 
 
 async def keep_visits(uow: UnitOfWork, events: Sequence[OpportunityEvent]) -> None:
-    """Take over the stays of these deals, of each deal those of its newest record."""
+    """Store the visits of these deals, each from the newest record of its deal."""
     newest: dict[UUID, OpportunityRecord] = {}
     for event in sorted(events, key=place_of):
         newest[event.record.id] = event.record

@@ -1,4 +1,4 @@
-"""What can be done with a campaign."""
+"""Commands on campaigns."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,12 +25,12 @@ from crm_marketing.campaign.model import Campaign
 from crm_marketing.campaign.schemas import CampaignCopy, CampaignCreate, CampaignFields, CampaignUpdate
 
 NOT_COPIED = frozenset({"code", "is_template"})
-"""A code tells one campaign from all others; whether the copy is a template is said anew."""
+"""Fields that a copy does not take over: the code is unique, and the request says whether the copy is a template."""
 COPIED = tuple(field for field in CampaignFields.model_fields if field not in NOT_COPIED)
 
 
 async def create_campaign(uow: UnitOfWork, body: CampaignCreate) -> Campaign:
-    """A new campaign, owned by the caller."""
+    """Create a campaign. The caller owns it."""
     await uow.start(Campaign)
     values = dict(body)
     _require_base_currency(uow, values)
@@ -39,7 +39,7 @@ async def create_campaign(uow: UnitOfWork, body: CampaignCreate) -> Campaign:
 
 
 async def update_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignUpdate) -> Campaign:
-    """Change fields of a campaign, whatever its status; a patch that changes nothing is no change."""
+    """Change fields of a campaign of any status. A patch that changes no value does nothing."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     values = body.onto(campaign)
     _require_base_currency(uow, values)
@@ -51,7 +51,7 @@ async def update_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignUpda
 
 
 async def copy_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignCopy) -> Campaign:
-    """A new proposed campaign, owned by the caller, with the plan of another (Dataverse: CopyCampaign)."""
+    """Create a proposed campaign with the plan of another one (Dataverse: CopyCampaign). The caller owns it."""
     await uow.start(Campaign)
     original = await uow.get(Campaign, campaign_id, Privilege.READ)
     copy = Campaign(
@@ -64,56 +64,56 @@ async def copy_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignCopy) 
 
 
 async def ready_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
-    """It is planned and waits for its launch."""
+    """Mark the campaign as ready to launch."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.ready()
     return uow.emit(campaign, CampaignReadied)
 
 
 async def launch_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
-    """It begins."""
+    """Launch the campaign."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.launch(today(uow))
     return uow.emit(campaign, CampaignLaunched, actual_start=campaign.actual_start)
 
 
 async def suspend_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
-    """It pauses."""
+    """Suspend the campaign."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.suspend()
     return uow.emit(campaign, CampaignSuspended)
 
 
 async def resume_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
-    """It goes on."""
+    """Resume the campaign."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.resume()
     return uow.emit(campaign, CampaignResumed)
 
 
 async def complete_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
-    """It came to its end."""
+    """Complete the campaign."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.complete(today(uow))
     return uow.emit(campaign, CampaignCompleted, actual_end=campaign.actual_end)
 
 
 async def cancel_campaign(uow: UnitOfWork, campaign_id: UUID) -> Campaign:
-    """It is given up."""
+    """Cancel the campaign."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.WRITE)
     campaign.cancel(today(uow))
     return uow.emit(campaign, CampaignCanceled, actual_end=campaign.actual_end)
 
 
 async def assign_campaign(uow: UnitOfWork, campaign_id: UUID, body: Assignment) -> Campaign:
-    """Give the campaign to another owner."""
+    """Assign the campaign to another owner."""
     campaign = await uow.get(Campaign, campaign_id, Privilege.ASSIGN)
     await assign(uow, campaign, body, CampaignAssigned)
     return campaign
 
 
 async def delete_campaign(uow: UnitOfWork, campaign_id: UUID) -> None:
-    """Delete a campaign, whatever its status; leads and deals go on naming it."""
+    """Delete a campaign of any status. Leads and deals keep their reference to it."""
     uow.remove(await uow.get(Campaign, campaign_id, Privilege.DELETE), CampaignDeleted)
 
 

@@ -24,13 +24,13 @@ ROI_QUANTUM = Decimal("0.0001")
 
 
 def name_of_copy(name: str) -> str:
-    """What a copy is called unless it is given a name; at most 200 characters."""
+    """Return the default name of a copy, at most 200 characters."""
     copied = f"Copy of {name}"
     return copied if len(copied) <= NAME_LENGTH else copied[: NAME_LENGTH - 1].rstrip() + "…"
 
 
 def require_order(start: date | None, end: date | None) -> None:
-    """A campaign does not end before it starts."""
+    """Refuse a campaign that ends before it starts."""
     if start is not None and end is not None and end < start:
         raise InvalidValue(
             "/proposed_end", "end-before-start", "Send a proposed_end that is not before proposed_start."
@@ -38,19 +38,23 @@ def require_order(start: date | None, end: date | None) -> None:
 
 
 def require_base_currency(field: str, amount: Money | None, base: str) -> None:
-    """Amounts of campaigns are compared with revenue in base currency, and marketing knows no exchange rates."""
+    """Require base currency, because amounts are compared with revenue in base currency and marketing has no exchange
+    rates."""
     if amount is not None and amount.currency != base:
         message = f"Send the amount in the organisation's base currency, {base}."
         raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
 
 
 def require_not_launched(actual_start: date | None) -> None:
-    """What was launched is no template: a template can be made from it by ``copy``."""
+    """Refuse to make a launched campaign a template. ``copy`` can make a template from it."""
     if actual_start is not None:
         message = "A launched campaign cannot become a template. Copy it as a template instead."
         raise InvalidValue("/is_template", "already-launched", message)
 
 
 def return_on_investment(won_revenue: Decimal, cost: Decimal) -> Decimal | None:
-    """(won revenue − cost) / cost as a share (1.5 = 150 percent), four decimals, half up; None when nothing was spent."""
+    """Return (won revenue − cost) / cost with four decimals, rounded half up: 1.5 is 150 percent.
+
+    None without costs.
+    """
     return ((won_revenue - cost) / cost).quantize(ROI_QUANTUM, ROUND_HALF_UP) if cost else None

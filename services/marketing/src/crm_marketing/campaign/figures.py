@@ -1,4 +1,4 @@
-"""What a campaign brought: sums over the copies of leads and deals, made anew each time they are asked for."""
+"""The figures of a campaign: sums over the copies of leads and deals, computed on each request."""
 
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from crm_marketing.projections.lead_ref import LeadRef
 
 
 async def figures_of(uow: UnitOfWork, campaign: Campaign) -> dict[str, Any]:
-    """The figures of a campaign, in one statement; amounts in base currency."""
+    """Return the figures of a campaign in one statement. Amounts are in base currency."""
     leads = (
         select(
             func.count().label("leads"),

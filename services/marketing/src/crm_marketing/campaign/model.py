@@ -1,4 +1,4 @@
-"""The campaign as a row, and what can happen to it."""
+"""The table of campaigns, and the changes of a campaign."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -25,7 +25,7 @@ from crm_marketing.db import Base
 
 
 class Campaign(OwnedRecord, Stateful, Base):
-    """Something done so that people buy, or a template for it."""
+    """A marketing campaign, or a template for campaigns."""
 
     __tablename__ = "campaign"
     record_model: ClassVar[type[BaseModel]] = CampaignRecord
@@ -65,32 +65,32 @@ class Campaign(OwnedRecord, Stateful, Base):
 
     @classmethod
     def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """A template is copied, never launched."""
+        """Rule out launching a template: it is copied instead."""
         return {"launch": "Copy the template and launch the copy."} if values["is_template"] else {}
 
     def ready(self) -> None:
-        """It is planned."""
+        """Mark the campaign as ready to launch."""
         self.move("ready")
 
     def launch(self, on: date) -> None:
-        """It begins."""
+        """Launch the campaign."""
         self.move("launch")
         self.actual_start = on
 
     def suspend(self) -> None:
-        """It pauses."""
+        """Suspend the campaign."""
         self.move("suspend")
 
     def resume(self) -> None:
-        """It goes on."""
+        """Resume the campaign."""
         self.move("resume")
 
     def complete(self, on: date) -> None:
-        """It came to its end."""
+        """Complete the campaign."""
         self.move("complete")
         self.actual_end = on
 
     def cancel(self, on: date) -> None:
-        """It is given up."""
+        """Cancel the campaign."""
         self.move("cancel")
         self.actual_end = on

@@ -1,4 +1,4 @@
-"""``Deal``: what marketing knows of every opportunity of sales."""
+"""``Deal``: the copy of sales' opportunities."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -15,7 +15,7 @@ from crm_marketing.db import Base
 
 
 class Deal(Projected, Base):
-    """One opportunity: which campaign brought it, and what it was won with, in base currency."""
+    """The campaign, the status and the won value of an opportunity, in base currency."""
 
     __tablename__ = "deal"
 
@@ -29,7 +29,7 @@ class Deal(Projected, Base):
 
 
 async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
-    """One row per opportunity: a deal reopened is open again, a corrected one has its new value."""
+    """Keep one row per opportunity. A reopened deal is open again. A corrected deal has its new value."""
     await project(uow, Deal, [(event, _columns(event.record)) for event in events])
 
 

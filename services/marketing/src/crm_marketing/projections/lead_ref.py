@@ -1,4 +1,4 @@
-"""``LeadRef``: what marketing knows of every lead of sales."""
+"""``LeadRef``: the copy of sales' leads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from crm_marketing.db import Base
 
 
 class LeadRef(Projected, Base):
-    """One lead: which campaign brought it, and how far it came. One that was merged away counts no more."""
+    """The campaign and the status of a lead. Merged leads are not counted."""
 
     __tablename__ = "lead_ref"
 
@@ -25,7 +25,7 @@ class LeadRef(Projected, Base):
     merged: Mapped[bool]
 
     __table_args__ = (
-        # All that figures ask of a lead, so that they never read the table: a campaign may bring tens of thousands.
+        # The index covers the query of figures: a campaign can bring tens of thousands of leads.
         Index(
             "ix_lead_ref_campaign_id",
             "campaign_id",
@@ -39,5 +39,5 @@ READ = fields(campaign_id=optional(UUID), status=text)
 
 
 def lead_told(event: Envelope) -> Mapping[str, Any]:
-    """Which campaign brought it, how far it came, and whether it was merged away."""
+    """Return the copied fields: campaign, status, and whether the lead was merged."""
     return {**READ(event), "merged": survivor_told(event) is not None}

@@ -1,4 +1,4 @@
-"""What can be done with a case."""
+"""Commands on cases."""
 
 from uuid import UUID
 
@@ -30,7 +30,7 @@ from crm_service_mgmt.projections.product_ref import refer_to_product
 
 
 async def create_case(uow: UnitOfWork, body: CaseCreate) -> Case:
-    """A new case, owned by the caller."""
+    """Create a case. The caller owns it."""
     await uow.start(Case)
     values = dict(body)
     case = Case(number=await uow.number("CAS"), resolutions=[])
@@ -42,11 +42,11 @@ async def create_case(uow: UnitOfWork, body: CaseCreate) -> Case:
 
 
 async def update_case(uow: UnitOfWork, case_id: UUID, body: CaseUpdate) -> Case:
-    """Change fields of an active case; a patch that changes nothing is no change."""
+    """Change fields of an active case. A patch that changes no value does nothing."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     require_status(case, "active")
     values = body.onto(case)
-    # What stays is no new reference: its record may be inactive by now, or out of the caller's sight.
+    # An unchanged reference is not a new one: its record may be inactive by now, or no longer readable to the caller.
     if "customer" in values:
         customer = values.pop("customer")
         if (customer.type, customer.id) != (case.customer_type, case.customer_id):
@@ -60,42 +60,42 @@ async def update_case(uow: UnitOfWork, case_id: UUID, body: CaseUpdate) -> Case:
 
 
 async def hold_case(uow: UnitOfWork, case_id: UUID) -> Case:
-    """Put the case aside."""
+    """Put the case on hold."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.hold(uow.now)
     return uow.emit(case, CaseHeld)
 
 
 async def wait_case(uow: UnitOfWork, case_id: UUID) -> Case:
-    """The customer has to tell more."""
+    """Wait for details from the customer."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.wait(uow.now)
     return uow.emit(case, CaseWaiting)
 
 
 async def research_case(uow: UnitOfWork, case_id: UUID) -> Case:
-    """Somebody has to find out more."""
+    """Mark the case as being researched."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.research(uow.now)
     return uow.emit(case, CaseResearching)
 
 
 async def resume_case(uow: UnitOfWork, case_id: UUID) -> Case:
-    """Go on with the case."""
+    """Resume the case."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.resume()
     return uow.emit(case, CaseResumed)
 
 
 async def escalate_case(uow: UnitOfWork, case_id: UUID) -> Case:
-    """Others have to know of the case."""
+    """Escalate the case."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.escalate(uow.now)
     return uow.emit(case, CaseEscalated, escalated_at=uow.now)
 
 
 async def resolve_case(uow: UnitOfWork, case_id: UUID, body: CaseResolve) -> Case:
-    """The customer has what they wanted (Dataverse: CloseIncident)."""
+    """Resolve the case (Dataverse: CloseIncident)."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.require("resolve")
     require_billable(body.minutes, body.billable_minutes)
@@ -105,21 +105,21 @@ async def resolve_case(uow: UnitOfWork, case_id: UUID, body: CaseResolve) -> Cas
 
 
 async def cancel_case(uow: UnitOfWork, case_id: UUID) -> Case:
-    """Nobody will work on the case any more."""
+    """Cancel the case."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     case.cancel()
     return uow.emit(case, CaseCanceled)
 
 
 async def reactivate_case(uow: UnitOfWork, case_id: UUID) -> Case:
-    """Work on a resolved or canceled case again; the resolution that held is marked as reversed."""
+    """Reactivate a resolved or canceled case. Its resolution is marked as reversed."""
     case = await uow.get(Case, case_id, Privilege.WRITE)
     undone = case.reactivate(uow.now)
     return uow.emit(case, CaseReactivated, reversed_resolution=undone)
 
 
 async def assign_case(uow: UnitOfWork, case_id: UUID, body: Assignment) -> Case:
-    """Give the case to another owner."""
+    """Assign the case to another owner."""
     case = await uow.get(Case, case_id, Privilege.ASSIGN)
     await assign(uow, case, body, CaseAssigned)
     return case

@@ -19,7 +19,7 @@ LIFECYCLE = Lifecycle(
 
 
 def require_billable(minutes: int, billable_minutes: int) -> None:
-    """No more time is billed than was spent (Dataverse: IncidentResolution)."""
+    """Refuse to bill more time than was spent (Dataverse: IncidentResolution)."""
     if billable_minutes > minutes:
         raise InvalidValue(
             "/billable_minutes", "more-than-spent", f"Send at most the {minutes} minutes that were spent."

@@ -1,4 +1,4 @@
-"""The case as a row, and what can happen to it."""
+"""The table of cases, and the changes of a case."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ from crm_service_mgmt.db import Base
 
 
 class Case(OwnedRecord, Stateful, Base):
-    """What a customer wants of us, from the first word to the resolution."""
+    """A request of a customer, from first contact to resolution."""
 
     __tablename__ = "case"
     record_model: ClassVar[type[BaseModel]] = CaseRecord
@@ -35,7 +35,7 @@ class Case(OwnedRecord, Stateful, Base):
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
     title: Mapped[str] = mapped_column(String(200))
-    # No foreign keys: customers are copies, which a rebuild empties and fills again.
+    # No foreign keys: customers are copies, and a rebuild empties and refills their table.
     customer_type: Mapped[CustomerType] = mapped_column(text_enum(CustomerType))
     customer_id: Mapped[UUID] = mapped_column(info=refers("account", "contact"))
     contact_id: Mapped[UUID | None] = mapped_column(info=refers("contact"))
@@ -53,7 +53,7 @@ class Case(OwnedRecord, Stateful, Base):
     priority_rank: Mapped[int] = mapped_column(
         Computed("case priority when 'low' then 1 when 'normal' then 2 else 3 end", persisted=True), sort_order=98
     )
-    """What sorting by priority goes by."""
+    """The sort key of the priority."""
     search_text: Mapped[str] = search_column("title", "number")
 
     __table_args__ = (
@@ -71,47 +71,47 @@ class Case(OwnedRecord, Stateful, Base):
 
     @classmethod
     def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """It is escalated only once."""
+        """Rule out a second escalation."""
         return {"escalate": "The case is already escalated."} if values["escalated_at"] else {}
 
     def hold(self, at: datetime) -> None:
-        """Put it aside."""
+        """Put the case on hold."""
         self.move("hold")
         self._respond(at)
 
     def wait(self, at: datetime) -> None:
-        """The customer has to tell more."""
+        """Wait for details from the customer."""
         self.move("wait")
         self._respond(at)
 
     def research(self, at: datetime) -> None:
-        """Somebody has to find out more."""
+        """Mark the case as being researched."""
         self.move("research")
         self._respond(at)
 
     def resume(self) -> None:
-        """Go on with it."""
+        """Resume the case."""
         self.move("resume")
 
     def escalate(self, at: datetime) -> None:
-        """Others have to know of it: once, and whatever becomes of the case it stays escalated."""
+        """Escalate the case. It stays escalated in every later status."""
         self.move("escalate")
         self.escalated_at = at
 
     def resolve(self, resolution: CaseResolution) -> None:
-        """The customer has what they wanted (Dataverse: CloseIncident)."""
+        """Resolve the case (Dataverse: CloseIncident)."""
         self.move("resolve", resolution.kind)
         self._respond(resolution.resolved_at)
         self.resolved_at = resolution.resolved_at
-        # A new list: the old one is what the unit of work compares with.
+        # Assign a new list: the unit of work compares with the old one.
         self.resolutions = [*self.resolutions, resolution.model_dump(mode="json")]
 
     def cancel(self) -> None:
-        """Nobody will work on it any more."""
+        """Cancel the case."""
         self.move("cancel")
 
     def reactivate(self, at: datetime) -> CaseResolution | None:
-        """Work on it again. Gives the resolution that holds no longer; a case that had been canceled has none."""
+        """Reactivate the case. Return the reversed resolution; None for a case that had been canceled."""
         was_resolved = self.status == "resolved"
         self.move("reactivate")
         self.resolved_at = None
@@ -123,6 +123,6 @@ class Case(OwnedRecord, Stateful, Base):
         return undone
 
     def _respond(self, at: datetime) -> None:
-        """The customer has heard of us: the first time counts, and reactivating does not undo it."""
+        """Record the first response. Later responses and reactivating do not change it."""
         if self.first_responded_at is None:
             self.first_responded_at = at

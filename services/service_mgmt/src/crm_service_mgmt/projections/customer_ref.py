@@ -1,4 +1,4 @@
-"""``CustomerRef``: what service management knows of sales' accounts and contacts, so that a case may be for one of them."""
+"""``CustomerRef``: the copy of sales' accounts and contacts, to which cases refer."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from crm_service_mgmt.db import Base
 
 
 class CustomerRef(RecordCopy, Base):
-    """One account or contact: what a case shows of it, and what decides whether a case may refer to it."""
+    """An account or contact: the fields that a case shows, and those that decide whether a case can refer to it."""
 
     __tablename__ = "customer_ref"
 
@@ -17,6 +17,6 @@ names_of = names_in(CustomerRef)
 
 
 async def refer_to_customer(uow: UnitOfWork, kind: str, record_id: UUID, pointer: str) -> None:
-    """Check a new reference to an account or contact: known here, readable to the caller, and active; or 422."""
+    """Check a new reference to an account or contact: known, readable to the caller and active, else 422."""
     found = await find_copies(uow, CustomerRef, {record_id})
     await require_reference(uow, found.get(record_id), kind, record_id, pointer)

@@ -1,4 +1,4 @@
-"""``ProductRef``: what service management knows of sales' products, so that a case may be about one of them."""
+"""``ProductRef``: the copy of sales' products, to which cases refer."""
 
 from uuid import UUID
 
@@ -9,11 +9,11 @@ from crm_service_mgmt.db import Base
 
 
 class ProductRef(ReferableCopy, Base):
-    """One product. Its state is no matter: customers still have what is sold no more."""
+    """A product. Its status is not kept: customers still use retired products."""
 
     __tablename__ = "product_ref"
 
 
 async def refer_to_product(uow: UnitOfWork, product_id: UUID | None) -> None:
-    """Check the product that a case shall be about: 422 ``unknown-reference`` at ``/product_id``."""
+    """Check the product of a case. 422 ``unknown-reference`` at ``/product_id``."""
     await refer_to_copy(uow, ProductRef, PRODUCT.name, product_id, "/product_id")
