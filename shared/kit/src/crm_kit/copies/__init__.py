@@ -1,1 +1,1 @@
-"""Copies of others' records: fed by events, referred to, and waited for."""
+"""Copies of the records of other services. Events keep them current, records refer to them, and requests wait for them."""

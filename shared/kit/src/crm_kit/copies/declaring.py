@@ -1,4 +1,4 @@
-"""One declaration of a copy: whose records it has, which facts of them it keeps, and in which handler group."""
+"""Declares a copy: the entities of its records, the facts that it keeps of them, and its handler group."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,17 +11,17 @@ from crm_kit.events.consumers import Consumers, Unprocessable
 from crm_kit.work.uow import UnitOfWork
 
 Facts = Callable[[Envelope], Mapping[str, Any]]
-"""What a copy keeps of an event, by column. Every event names the same columns."""
+"""Returns what a copy keeps of an event, by column. The columns are the same for every event."""
 
 
 def keep_copy(
     consumers: Consumers, group: str, model: type[Projected], *entities: Entity, facts: Facts, kind: str | None = None
 ) -> None:
-    """Keep a row for each record of these entities, as every event about it and its snapshot say.
+    """Register a projection that keeps a row for each record of these entities. All events of the entities update it.
 
-    Events are not read through their contract: ``facts`` reads what it needs, and raises Unprocessable where it cannot.
-    ``kind`` is the column with the entity's name, where the table holds several services' records. A ``.deleted`` event marks
-    the row as deleted, unless the facts say something else of ``deleted``.
+    Events are not validated against their contract. ``facts`` reads what it needs, and raises Unprocessable if it cannot.
+    ``kind`` is the column with the entity's name, if the table holds records of several services. A ``.deleted`` event marks
+    the row as deleted, unless the facts contain another value of ``deleted``.
     """
 
     async def keep(events: Sequence[Envelope], uow: UnitOfWork) -> None:
@@ -33,7 +33,10 @@ def keep_copy(
 
 
 def fields(**readers: Callable[[Any], Any]) -> Facts:
-    """Fields of the record that an event carries, each by what reads it. What cannot be read is parked: no retry mends it."""
+    """Return a function that reads fields of an event's record, each with its reader.
+
+    The function raises Unprocessable for a field that cannot be read, so that the event is parked without retries.
+    """
 
     def facts(envelope: Envelope) -> Mapping[str, Any]:
         record, found = envelope.data["record"], dict[str, Any]()
@@ -41,7 +44,7 @@ def fields(**readers: Callable[[Any], Any]) -> Facts:
             try:
                 found[name] = read(record[name])
             except (KeyError, ValueError, TypeError, AttributeError) as error:
-                # What the field holds is not for the log.
+                # The error does not contain the value, because values must not be logged.
                 raise Unprocessable(f"data.record has no {name}, or one that is not what it should be") from error
         return found
 
@@ -49,17 +52,17 @@ def fields(**readers: Callable[[Any], Any]) -> Facts:
 
 
 def text(value: Any) -> str:
-    """A text, and nothing else. Raises TypeError."""
+    """Read a text. Raises TypeError for any other value."""
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
 def ids(value: Any) -> list[str]:
-    """A list of ids. Raises ValueError."""
+    """Read a list of ids. Raises ValueError if one of them is not a UUID."""
     return [str(UUID(one)) for one in value]
 
 
 def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The same, or null."""
+    """Return a reader that also accepts null."""
     return lambda value: None if value is None else read(value)

@@ -1,7 +1,7 @@
-"""How identity's events become this service's copies: the handler group ``<service>.access``.
+"""Keeps this service's copies of identity's records, in the handler group ``<service>.access``.
 
-Events of different records come in any order, so no row here refers to another. Each batch first takes the row of
-``access_state``: its lock makes the markers of two workers commit in the order in which they were drawn.
+Events of different records arrive in any order, so these tables have no foreign keys. Each batch first locks the row of
+``access_state``, so that the markers of two workers commit in the order in which they were drawn.
 """
 
 from collections.abc import Sequence
@@ -74,13 +74,13 @@ REVOCATIONS: Final = (AccessChangeCreated, AccessChangeSnapshot)
 ACCESS_KEYS: Final = frozenset(
     f"crm.{event.entity.service}.{event.entity.name}.#" for event in (*PRINCIPALS, *UNITS, *ORGANIZATION, *REVOCATIONS)
 )
-"""What the queue of its own is bound to."""
+"""The binding keys of the queue for access rights."""
 
 _KIND: Final = {"user": "user", "team": "team", "api_client": "client"}
 
 
 def follow_identity(consumers: Consumers, service: str) -> None:
-    """Register the handlers that keep the directory's tables, in the group ``<service>.access``."""
+    """Register the handlers that keep the directory's tables in the group ``<service>.access``."""
     group = f"{service}.access"
     consumers.projection(*PRINCIPALS, group=group)(keep_principals)
     consumers.projection(*UNITS, group=group)(keep_units)
@@ -94,7 +94,7 @@ def follow_identity(consumers: Consumers, service: str) -> None:
 
 
 async def keep_principals(events: Sequence[UserEvent | TeamEvent | ApiClientEvent], uow: UnitOfWork) -> None:
-    """Users, teams and API clients: who may own a record, and what they are called."""
+    """Keep users, teams and API clients, who may own records."""
     rows = [
         {
             **_stamp(event),
@@ -112,7 +112,7 @@ async def keep_principals(events: Sequence[UserEvent | TeamEvent | ApiClientEven
 
 
 async def forget_principals(ids: Sequence[UUID], uow: UnitOfWork) -> None:
-    """Whoever identity does not have may do nothing."""
+    """Make principals inactive that identity no longer has."""
     conn = await uow.connection()
     marker = await _next_marker(conn)
     await conn.exec_driver_sql(
@@ -121,7 +121,7 @@ async def forget_principals(ids: Sequence[UUID], uow: UnitOfWork) -> None:
 
 
 async def keep_units(events: Sequence[BusinessUnitEvent], uow: UnitOfWork) -> None:
-    """The tree of business units."""
+    """Keep the tree of business units."""
     rows = [
         {**_stamp(event), "name": event.record.name, "parent_id": event.record.parent_id} for event in _newest(events)
     ]
@@ -131,7 +131,7 @@ async def keep_units(events: Sequence[BusinessUnitEvent], uow: UnitOfWork) -> No
 
 
 async def keep_organization(events: Sequence[OrganizationEvent], uow: UnitOfWork) -> None:
-    """The settings everybody shares."""
+    """Keep the settings of the organisation."""
     rows = [
         {
             **_stamp(event),
@@ -149,7 +149,7 @@ async def keep_organization(events: Sequence[OrganizationEvent], uow: UnitOfWork
 
 
 async def keep_revocations(events: Sequence[AccessChangeEvent], uow: UnitOfWork) -> None:
-    """Whose tokens from before which change are void; forgotten when every such token has expired by itself."""
+    """Keep the changes of access that revoke the earlier tokens of principals. Delete them when all such tokens have expired."""
     latest: dict[UUID, tuple[datetime, int | None]] = {}
     for event in events:
         change = event.record.not_before, event.record.sequence
@@ -163,7 +163,7 @@ async def keep_revocations(events: Sequence[AccessChangeEvent], uow: UnitOfWork)
 
 
 def _both(one: tuple[datetime, int | None], other: tuple[datetime, int | None]) -> tuple[datetime, int | None]:
-    """Two changes as one. Where one of them was not counted, clocks decide which counts: they are all there is."""
+    """Combine two changes into one. If one of them has no count, the count of the later one by the clock is used."""
     (_, count), (later, news) = sorted((one, other), key=lambda change: change[0])
     return later, news if count is None or news is None else max(count, news)
 
@@ -183,7 +183,7 @@ on conflict (principal_id) do update set
     noted_at = excluded.noted_at
 """
 
-# An import goes on longer than any token lives, and stops when its caller's token would.
+# An import may run longer than a token lives, and must stop when its caller's token is revoked.
 FORGET_REVOCATIONS = """
 delete from revocation r where greatest(noted_at, not_before) < $1 and not exists (
     select from import_job j where j.principal_id = r.principal_id and j.status in ('queued', 'running'))
@@ -199,7 +199,7 @@ def _stamp(event: Event) -> dict[str, Any]:
 
 
 def _newest(events: Sequence[Any]) -> list[Any]:
-    """The last state of each record: one statement may touch a row once only."""
+    """Return the newest event of each record, because one statement may touch a row only once."""
     last: dict[Any, Any] = {}
     for event in sorted(events, key=place_of):
         last[event.record.id] = event
@@ -207,10 +207,10 @@ def _newest(events: Sequence[Any]) -> list[Any]:
 
 
 async def _next_marker(conn: AsyncConnection) -> int:
-    """Draw the next marker, and tell the api processes when this transaction commits.
+    """Draw the next marker, and notify the api processes when this transaction commits.
 
-    Sent inside the transaction, against the custom of ``crm_kit.store.notify``: changes of access are rare, and the hint
-    must not come before the rows it speaks of.
+    Unlike ``crm_kit.store.notify`` it notifies inside the transaction. Changes of access are rare, and the notification must not
+    arrive before the rows are visible.
     """
     drawn = await conn.exec_driver_sql(
         "insert into access_state as state (id, marker) values (1, 1)"
@@ -222,7 +222,7 @@ async def _next_marker(conn: AsyncConnection) -> int:
 
 
 async def _upsert(uow: UnitOfWork, table: str, rows: list[dict[str, Any]]) -> None:
-    """Replace what is older here; whatever is here, where the publisher was restored."""
+    """Insert rows, or replace older ones. The rows of ``uow.anew`` replace any others, because their publisher was restored."""
     columns = list(rows[0])
     names = ", ".join(columns)
     assigned = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")

@@ -1,4 +1,4 @@
-"""Copies of others' records that ours refer to by id: is there such a record, and may the caller read it?"""
+"""Copies to which records of this service refer by id. They show whether the record exists and whether the caller may read it."""
 
 from typing import Any
 from uuid import UUID
@@ -13,24 +13,23 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class ReferableCopy(Projected):
-    """A copy that knows whose its record is, which is all that a reference needs. What belongs to the organisation has
-    no owner."""
+    """A copy with the owner and the unit of its record, which a reference needs. A record of the organisation has no owner."""
 
     owner_id: Mapped[UUID | None]
     business_unit_id: Mapped[UUID | None]
 
 
 def reach_told(envelope: Envelope) -> dict[str, Any]:
-    """Whose record an event says it is, as the columns of a copy."""
+    """Return the owner and the unit of an event's record, as the columns of a copy."""
     return {"owner_id": envelope.ownerid, "business_unit_id": envelope.businessunit}
 
 
 async def refer_to_copy(
     uow: UnitOfWork, model: type[ReferableCopy], kind: str, record_id: UUID | None, pointer: str
 ) -> None:
-    """Check a new reference, if there is one: known here, not deleted and readable to the caller, or 422 with its pointer.
+    """Check a new reference, if ``record_id`` is not None. A copy is looked up once per unit of work, for the sake of imports.
 
-    What was copied a moment ago is asked once for many rows of an import.
+    Raises 422 with ``pointer`` unless the copy exists, is not deleted, and the caller may read it.
     """
     if record_id is None:
         return

@@ -1,4 +1,4 @@
-"""Read your writes across services: ``Crm-After: contact/<id>@3`` waits until this service's projections are there."""
+"""Read your own writes across services: ``Crm-After: contact/<id>@3`` waits until this service's projections have the version."""
 
 import asyncio
 import re
@@ -23,7 +23,8 @@ from crm_kit.work.uow import UnitOfWork
 POSITION: Final = """
 (select version from inbox_position p where p.consumer = a.consumer and p.source = a.source and p.entity = a.entity)
 """
-# Whoever leaves an event out moves the position past it. A position of a story that the publisher lost says nothing.
+# An operator who skips an event moves the position past it. A position of an epoch before the copy's does not count, because the
+# publisher was restored.
 PASSED: Final = """
 (select version from inbox_position p where p.consumer = a.consumer and p.source = a.source and p.entity = a.entity
   and not exists (select from {0} t where t.id = a.entity and t.epoch > p.epoch) and not {1})
@@ -37,26 +38,26 @@ MOST = 10
 FIRST_PAUSE: Final = 0.01
 GROWTH: Final = 1.5
 LONGEST_PAUSE: Final = 0.1
-"""Seconds between the looks for one request: what is on its way comes soon, and what does not come soon may never come."""
+"""Seconds between two looks for one request. Most events arrive soon, so the pauses grow from the first to the longest."""
 WAITING_EACH: Final = 100
-"""How many requests of one caller may wait at a time, in one process."""
+"""The most requests of one caller that may wait at a time, in one process."""
 WAITING_ALL: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """One record at one version, and a group that has to get there."""
+    """A version of a record for which a group is awaited."""
 
     group: str
     source: str
     entity_id: UUID
     version: int
     question: str
-    """The statement that asks whether the group is there: see ``question_of``."""
+    """The statement that asks whether the group has the version (see ``question_of``)."""
 
 
 def parse_after(header: str) -> list[tuple[str, UUID, int]]:
-    """(entity, id, version) of each item; 400 for another form or more than ten."""
+    """Return (entity, id, version) of each item. Raises 400 for another form, or for more than ten items."""
     found = []
     for part in header.split(","):
         match = ONE.fullmatch(part)
@@ -70,13 +71,15 @@ def parse_after(header: str) -> list[tuple[str, UUID, int]]:
 
 
 async def wait_until_projected(consumers: Consumers | None, uow: UnitOfWork, header: str) -> None:
-    """Return once every handler group that follows these entities has them; 503 ``not-yet-projected`` after 2 s, or at
-    once when the event, or one that it has to wait for, is parked and will not come by itself. An event that an operator
-    left out is not waited for. Entities this service does not follow are ignored."""
+    """Return when every handler group that follows these entities has the versions of the header.
+
+    Raises 503 ``not-yet-projected`` after ``projection_wait_seconds``, or at once if the event, or one before it, is parked.
+    Skipped events and entities that this service does not follow are not waited for. Raises also as ``Arrivals.wait`` does.
+    """
     awaited = _groups(consumers, parse_after(header))
     if not awaited:
         return
-    # Mostly it is here already; then the connection serves what follows, too.
+    # Usually the versions are here already. Then the request goes on with the same connection.
     if not await _missing(await uow.connection(), awaited):
         return
     await uow.link.let_go()
@@ -86,7 +89,7 @@ async def wait_until_projected(consumers: Consumers | None, uow: UnitOfWork, hea
 
 @dataclass(slots=True)
 class Waiting:
-    """A request that waits, without a connection, and when to look for it again."""
+    """A request that waits without a connection, and the time of the next look."""
 
     awaited: list[Awaited]
     arrived: "asyncio.Future[None]"
@@ -95,8 +98,8 @@ class Waiting:
 
 
 class Arrivals:
-    """The requests of one process that wait for events. One task looks for all of them, while there are any, and lends a
-    connection for each look alone: however many wait for what never comes, they cost a small statement now and then."""
+    """The requests of one process that wait for events. While there are any, one task looks for all of them, and takes a
+    connection for each look. However many requests wait, they therefore cost one small statement from time to time."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -106,7 +109,8 @@ class Arrivals:
         self._count: Counter[UUID] = Counter()
 
     async def wait(self, principal: UUID, awaited: list[Awaited], seconds: float) -> None:
-        """Return when all has arrived; ``not-yet-projected`` when it does not; 429 when too many wait already."""
+        """Return when all events have arrived. Raises 503 ``not-yet-projected`` if they do not arrive within ``seconds``, 429 if
+        too many requests of the principal wait, and 503 ``unavailable`` if too many requests wait in all."""
         if self._count[principal] >= WAITING_EACH:
             raise TooManyAtOnce
         if len(self._waiting) >= WAITING_ALL:
@@ -141,7 +145,7 @@ class Arrivals:
                         await self._news.wait()
                 continue
             await self._look(due)
-            # However long a look takes, nine tenths of the time nobody looks.
+            # The pause is nine times as long as the look, so that looks take at most a tenth of the time.
             await asyncio.sleep((loop.time() - now) * 9)
             for waiting in due:
                 waiting.pause = min(waiting.pause * GROWTH, LONGEST_PAUSE)
@@ -158,7 +162,7 @@ class Arrivals:
                     waiting.arrived.set_exception(error)
             return
         for waiting in due:
-            # Its caller may have given up while we looked.
+            # The caller may have given up during the look.
             if waiting.arrived.done():
                 continue
             late = [missing[awaited] for awaited in waiting.awaited if awaited in missing]
@@ -170,7 +174,7 @@ class Arrivals:
 
 
 async def _missing(conn: AsyncConnection, awaited: Sequence[Awaited]) -> dict[Awaited, bool]:
-    """What has not arrived, and of each whether it is parked and will not come by itself."""
+    """Return the awaited versions that have not arrived, and whether each is blocked by a parked event."""
     missing: dict[Awaited, bool] = {}
     for question in dict.fromkeys(one.question for one in awaited):
         some = [one for one in awaited if one.question == question]
@@ -197,22 +201,22 @@ where coalesce({0}, 0) < a.version
 
 
 def question_of(group: Group, entity: Entity) -> str:
-    """The statement that tells which of some versions of records a group is not at, and of each whether it is parked.
+    """Return the statement that selects the versions of records that a group does not have, and whether each is parked.
 
-    Where no order is kept, nothing that is parked holds up a later version.
+    If the group keeps no order, a parked event does not hold up later versions.
     """
     return MISSING.format(_reached(group, entity), "=" if group.keyless else "<=")
 
 
 def _reached(group: Group, entity: Entity) -> str:
-    """How far a group is with a record: its own rows say so, or else its position."""
+    """Return the SQL of the version that a group has of a record, from its own rows or from its position."""
     if group.any_order:
-        # Its events come with those of a projection. What of them is not done is stored.
+        # A projection gets the same events. Those that this group has not done are stored in the inbox.
         return f"case when {UNDONE} then 0 else a.version end"
     if not group.keyless:
         return POSITION
     if group.journal is not None:
-        # Events from before rows had a version are those that a position was kept of.
+        # Earlier releases stored rows without a version, and kept a position instead.
         rows = f"(select max(version) from {group.journal.table} j where j.record_id = a.entity)"
         return f"greatest({rows}, {POSITION})"
     table = next(copies.table for copies in group.copies if entity in copies.entities)

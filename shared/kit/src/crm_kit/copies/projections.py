@@ -1,4 +1,4 @@
-"""Local copies of others' records: the columns every copy has, and the one statement that keeps it current."""
+"""Local copies of the records of other services: the columns of every copy, and the statement that keeps it current."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -17,13 +17,13 @@ from crm_kit.store.database import fetch
 from crm_kit.work.uow import UnitOfWork
 
 STUB_VERSION = 0
-"""Version of a row that was only referred to so far."""
+"""The version of a row that exists only because another record refers to it."""
 
 
 class Projected:
-    """Mixin of a projection table. A deleted record leaves its row as a tombstone; version 0 is a stub.
+    """Mixin of a projection table. The row of a deleted record stays as a tombstone. A row with version 0 is a stub.
 
-    Epoch and version say which event made the row: no other place does (see ``Group.keyless``).
+    Only epoch and version of a row show which event made it (see ``Group.keyless``).
     """
 
     __tablename__: str
@@ -38,11 +38,12 @@ class Projected:
 async def project(
     uow: UnitOfWork, model: type[Projected], rows: Sequence[tuple[Event | Envelope, Mapping[str, Any]]]
 ) -> None:
-    """Write each record's newest state where it is newer than what is there; a ``.deleted`` event leaves a tombstone.
+    """Write the newest state of each record if it is newer than the row. A ``.deleted`` event leaves a tombstone.
 
-    Every mapping names the same columns. Of several events of one record the last version counts, and a later epoch before
-    any version: so a restored publisher replaces what is there. What is told anew replaces also what is as new; a record of
-    which there is something newer is taken out of ``uow.anew``, for whoever writes beside the copy.
+    All mappings have the same columns. Of several events of one record, the one with the greatest epoch and version is used.
+    Epochs are compared first, so that a restored publisher replaces the rows. The records of ``uow.anew`` also replace rows of
+    the same epoch and version. If the row of such a record is newer, the record is removed from ``uow.anew``, for handlers that
+    write other tables.
     """
     newest: dict[UUID, tuple[tuple[int, int], dict[str, Any]]] = {}
     for event, values in rows:
@@ -59,14 +60,14 @@ async def project(
     if anew:
         statement = _upsert(model.__tablename__, tuple(anew[0]), newer_only=False) + " returning id"
         taken = {row[0] for row in await fetch(conn, statement, (_json(anew),))}
-        # An event took effect since the record was asked for: what is told anew is older.
+        # An event took effect after the record was requested, so what the publisher sent again is older.
         uow.anew -= {row["id"] for row in anew} - taken
     if others := [row for row in ordered if row not in anew] if anew else ordered:
         await fetch(conn, _upsert(model.__tablename__, tuple(others[0]), newer_only=True), (_json(others),))
 
 
 async def project_stubs(conn: AsyncConnection, model: type[Projected], ids: Iterable[UUID], **values: Any) -> None:
-    """Make sure that referenced records have a row: version 0 and only ``values`` known, until their event arrives."""
+    """Make sure that referenced records have a row. A new row has version 0 and only ``values``, until an event arrives."""
     rows = [{"id": key, "version": STUB_VERSION, "deleted": False, **values} for key in sorted(set(ids))]
     if rows:
         await conn.exec_driver_sql(

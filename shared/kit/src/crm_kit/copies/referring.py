@@ -1,4 +1,4 @@
-"""Copies that records here refer to by type and id: what is shown of them, and whether a new reference may point at one."""
+"""Copies to which records of this service refer by type and id: their names, and the check of new references."""
 
 from collections.abc import Callable, Mapping, Set
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class RecordCopy(MergeableCopy, ReferableCopy):
-    """A copy of a record of any of several entities: type, name, owner, unit, state, and who goes on in its place."""
+    """A copy of a record of any of several entities. It has type, name, owner, unit, status, and the survivor of a merge."""
 
     type: Mapped[str] = mapped_column(String(50))
     name: Mapped[str | None] = mapped_column(Text)
@@ -30,7 +30,7 @@ C = TypeVar("C", bound=RecordCopy)
 
 
 def record_told(envelope: Envelope) -> Mapping[str, Any]:
-    """The facts of a ``RecordCopy``. What the record is called is declared with its entity."""
+    """Return the facts of a ``RecordCopy``. The declaration of the entity gives the record's name."""
     record: Mapping[str, Any] = envelope.data["record"]
     kind = parse_type(envelope.type).entity
     return {
@@ -43,7 +43,7 @@ def record_told(envelope: Envelope) -> Mapping[str, Any]:
 
 
 def names_in(model: type[RecordCopy]) -> Callable[[AsyncConnection, set[tuple[str, UUID]]], Any]:
-    """How a service looks up the names of what its records refer to, whether they are gone, and whose they are or were."""
+    """Return a function that looks up name, deletion, owner and unit of the copies to which a service's records refer."""
 
     async def names_of(conn: AsyncConnection, wanted: set[tuple[str, UUID]]) -> Mapping[UUID, ReferenceName]:
         columns = (getattr(model, name) for name in ("id", "name", "deleted", "owner_id", "business_unit_id"))
@@ -54,7 +54,7 @@ def names_in(model: type[RecordCopy]) -> Callable[[AsyncConnection, set[tuple[st
 
 
 async def find_copies(uow: UnitOfWork, model: type[C], record_ids: Set[UUID]) -> Mapping[UUID, C]:
-    """The copies of records by id, without those of which nothing but the id was heard."""
+    """Return the copies of records by id, without stubs."""
     if not record_ids:
         return {}
     table = model.__table__
@@ -63,16 +63,16 @@ async def find_copies(uow: UnitOfWork, model: type[C], record_ids: Set[UUID]) ->
 
 
 def may_read(uow: UnitOfWork, copy: RecordCopy) -> bool:
-    """Does the caller's read on that type cover the record? Of a deleted one only at organisation depth, like history."""
+    """Whether the caller may read the record. A deleted one needs the depth of the organisation, as for the history."""
     reach = uow.reach(copy.type)
     return reach.everything if copy.deleted else reach.covers(copy.owner_id, copy.business_unit_id)
 
 
 async def require_reference(uow: UnitOfWork, copy: C | None, kind: str, record_id: UUID, pointer: str) -> C:
-    """The copy that was found, if a new reference may point at it: known, readable to the caller, active and not merged.
+    """Return ``copy`` if a new reference may point at it: it exists, is active and not merged, and the caller may read it.
 
-    Raises 422 with the pointer: ``inactive-reference``, ``merged-reference``, or ``unknown-reference`` for everything that
-    the caller would not find at its publisher either, and for what this service has only heard the id of.
+    Raises 422 with ``pointer``: ``inactive-reference``, ``merged-reference``, or ``unknown-reference`` for a record that does not
+    exist, has another type, was deleted or is not readable to the caller.
     """
     if copy is None or copy.type != kind or copy.deleted or not may_read(uow, copy):
         raise UnknownReference(pointer, kind)

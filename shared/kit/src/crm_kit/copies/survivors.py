@@ -1,4 +1,4 @@
-"""Copies of others' records that may be merged: who goes on in their place, and what a reference to one is refused with."""
+"""Copies of records that may be merged: their survivors, and the errors for merged records."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -12,18 +12,18 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class MergeableCopy(Projected):
-    """A copy that knows whose place its record gave up for whom; it has its owner's columns beside."""
+    """A copy with the survivor of its record, if the record was merged. It is used together with the columns of the owner."""
 
     merged_into: Mapped[UUID | None]
 
 
 def survivor_told(envelope: Envelope) -> str | None:
-    """The survivor that an event names: `merged` as it happens, a snapshot ever after."""
+    """Return the survivor that an event names. A `merged` event and later snapshots name one."""
     told: str | None = envelope.data.get("survivor_id")
     return told
 
 
-# Steps are bounded: after a publisher was restored, what is left of the lost story may lead in a circle with the new one.
+# Steps are bounded, because after a restore of the publisher, merges that it lost may form a circle with new ones.
 _LAST = """
 with recursive step as (
   select merged_into as id, 1 as n from {0} where id = $1 and merged_into is not null
@@ -36,7 +36,7 @@ from last l left join {0} t on t.id = l.id
 
 
 async def survivor_known(uow: UnitOfWork, model: type[MergeableCopy], record_id: UUID) -> UUID | None:
-    """Who goes on in a record's place in the end, as far as this service has heard; None while nobody does."""
+    """Return the last survivor of a record that this service knows; None if the record was not merged."""
     found = await _last(uow, model, record_id)
     return None if found is None else found.id
 
@@ -44,10 +44,10 @@ async def survivor_known(uow: UnitOfWork, model: type[MergeableCopy], record_id:
 async def merge_told(
     uow: UnitOfWork, model: type[MergeableCopy], record_id: UUID, epoch: int
 ) -> Literal["told", "unheard", "lost"]:
-    """What the copy of a record says of a merge that its publisher told in an epoch.
+    """Return whether the copy of a record knows of its merge, which the publisher announced in ``epoch``.
 
-    ``unheard`` while the copy has not heard of it. ``lost`` when the merge is part of a story that its publisher lost in a
-    restore: the copy then is of a later epoch, and was not merged in it.
+    ``told`` means that the copy is merged, and ``unheard`` that the event has not arrived. ``lost`` means that the publisher
+    lost the merge in a restore: the copy is of a later epoch and is not merged.
     """
     sql = f"select epoch, merged_into is not null from {model.__tablename__} where id = $1"
     row = (await (await uow.connection()).exec_driver_sql(sql, (record_id,))).one_or_none()
@@ -58,14 +58,14 @@ async def merge_told(
 
 
 async def merged(uow: UnitOfWork, model: type[MergeableCopy], kind: str, record_id: UUID) -> Merged:
-    """What asking for a merged record is answered with."""
+    """Return the error 410 for a request of a merged record."""
     return Merged(kind, (await _last(uow, model, record_id)).id)
 
 
 async def merged_reference(
     uow: UnitOfWork, model: type[MergeableCopy], kind: str, record_id: UUID, pointer: str
 ) -> MergedReference:
-    """What a reference to a merged record is refused with: it names the survivor to who may read that one."""
+    """Return the error for a reference to a merged record. It names the survivor if the caller may read it."""
     last = await _last(uow, model, record_id)
     readable = last.version > 0 and uow.reach(kind).covers(last.owner_id, last.business_unit_id)
     return MergedReference(pointer, kind, Merged(kind, last.id).members["survivor"] if readable else None)
