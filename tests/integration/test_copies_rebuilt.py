@@ -316,6 +316,35 @@ async def test_what_is_on_its_way_does_not_count_and_what_is_parked_does(trio: T
     assert await trio.shown(kept, SOURCE) == [(0, 0)]
 
 
+async def test_versions_that_are_equal_in_two_stories_are_not_taken_for_the_same(trio: Trio) -> None:
+    made = await make(trio)
+    await trio.change(renamed(made["Acme"], "Lost name"), lost=True)
+    await trio.suite.begin_epoch("sales", reason="restored", tell=trio.said.append)
+    await trio.change(renamed(made["Acme"], "Acme & Sons"))
+    unpublished = (await trio.compared(seconds=0.1))["activities.refs"]
+    assert (unpublished.diverged, unpublished.in_flight) == (False, 1)
+    async with trio.sales.db.begin() as conn:
+        await conn.exec_driver_sql(UNHEARD)
+    found = (await trio.compared())["activities.refs"]
+    assert ("Lost name", 2) in await trio.shown(COPIES)
+    assert found.counts == {"missing": 0, "extra": 0, "behind": 1, "ahead": 0}
+    assert found.ids["behind"] == [str(made["Acme"])]
+    await trio.rebuilt("activities.refs")
+    assert not (await trio.compared())["activities.refs"].diverged
+    assert ("Acme & Sons", 2) in await trio.shown(COPIES)
+
+
+async def test_copies_of_an_epoch_that_the_publisher_does_not_know_any_more_are_ahead(trio: Trio) -> None:
+    made = await make(trio)
+    await trio.suite.begin_epoch("sales", reason="restored", tell=trio.said.append)
+    await trio.rebuilt("activities.refs")
+    async with trio.sales.db.begin() as conn:
+        # As a backup leaves it that was made before that epoch.
+        await conn.exec_driver_sql("delete from database_epoch")
+    found = (await trio.compared())["activities.refs"]
+    assert found.counts["ahead"] == found.compared >= len(made)
+
+
 POSITIONS = """
 select entity, epoch, version, deleted from inbox_position where consumer = 'activities.witness' and entity = any($1)
 """

@@ -30,7 +30,6 @@ from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patch import Patch, optional, plain
 from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.references import check_references
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.store import record
 from crm_kit.store.columns import (
     TYPE_MAP,
@@ -43,6 +42,7 @@ from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference, references
 from crm_kit.tables import add_kit_tables
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 
 
 class BoxRecord(RecordModel):

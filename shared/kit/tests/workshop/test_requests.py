@@ -7,10 +7,15 @@ from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
 
+from crm_contracts.access import Privilege
 from crm_kit.access.privileges import Principal
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client, Issuer, People, announced, principal
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.violations import violation
 
 from .conftest import a_tool, stored
 
@@ -381,6 +386,47 @@ async def test_two_posts_of_one_unique_value_are_201_and_409(runtime: Runtime, c
     runtime.numbers._ready["TOO"] = [99999]
     answer = await client.post(TOOLS, {"name": "a hammer"})
     assert (answer.status, answer.problem) == (409, "already-exists")
+    message = "Send another value: another tool has this value."
+    assert answer.json["errors"] == [{"pointer": "/number", "code": "already-exists", "message": message}]
+
+
+async def test_a_reference_to_what_is_deleted_at_the_same_moment_is_told_with_its_place(
+    runtime: Runtime, client: Client
+) -> None:
+    from .miniature import Box
+
+    box = Box(name="the red box")
+    await stored(runtime, box)
+    async with runtime.db.begin() as deleting:
+        await deleting.exec_driver_sql("delete from box where id = $1", (box.id,))
+        posting = asyncio.create_task(client.post(TOOLS, {"name": "a hammer", "box_id": str(box.id)}))
+        async with runtime.db.autocommit() as conn:
+            waits = "select exists (select from pg_locks where not granted)"
+            while not (await conn.exec_driver_sql(waits)).scalar_one():
+                assert not posting.done(), posting.result().body
+    answer = await posting
+    assert (answer.status, answer.problem) == (422, "unknown-reference")
+    assert answer.json["errors"][0]["pointer"] == "/box_id"
+
+
+async def test_what_refers_to_a_removed_record_is_told_where_only_the_database_knew(
+    runtime: Runtime, client: Client
+) -> None:
+    from .miniature import Box, BoxDeleted
+
+    box = Box(name="the red box")
+    await stored(runtime, box)
+    await client.post(TOOLS, {"name": "a hammer", "box_id": str(box.id)})
+    uow = UnitOfWork(runtime, principal(), Cause("a test"))
+    # A command that does not look before it removes.
+    uow.remove(await uow.get(Box, box.id, Privilege.DELETE), BoxDeleted)
+    with pytest.raises(DBAPIError) as broken:
+        await uow.commit()
+    await uow.close()
+    found = await violation(broken.value, uow)
+    assert found is not None
+    assert found.slug == "in-use"
+    assert [one["name"] for one in found.members["references"]] == ["a hammer"]
 
 
 async def test_a_request_keeps_its_correlation_and_trace(runtime: Runtime, client: Client) -> None:

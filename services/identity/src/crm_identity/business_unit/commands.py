@@ -9,8 +9,8 @@ from crm_identity.business_unit.schemas import BusinessUnitCreate, BusinessUnitU
 from crm_identity.organization.model import get_alone, hold_access
 from crm_identity.reach.authority import changing_rights
 from crm_kit.errors import DomainError, InvalidValue
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 
 ABOVE = (
     "with recursive above (id, parent_id) as (select id, parent_id from business_unit where id = $1"

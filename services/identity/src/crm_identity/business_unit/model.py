@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import BusinessUnitRecord
 from crm_identity.db import Base
+from crm_kit.store.columns import unique_over
 from crm_kit.store.record import Record
 from crm_kit.store.refers import reference
 
@@ -30,6 +31,7 @@ class BusinessUnit(Record, Base):
             text("(parent_id is null)"),
             unique=True,
             postgresql_where=text("parent_id is null"),
+            info=unique_over("parent_id"),
         ),
         Index(None, "created_at", "id"),
         Index(None, "name", "id"),

@@ -17,8 +17,8 @@ from crm_identity.security_role.grants import (
 from crm_identity.security_role.model import SecurityRole, grants_of
 from crm_identity.security_role.schemas import SecurityRoleCreate, SecurityRoleUpdate
 from crm_kit.errors import DomainError
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 
 
 async def create_role(uow: UnitOfWork, body: SecurityRoleCreate) -> SecurityRole:

@@ -12,8 +12,8 @@ from crm_identity.reach.loading import leave_unit
 from crm_identity.security_role.grants import refuse_beyond, rights_of_roles
 from crm_identity.team.model import Team
 from crm_identity.team.schemas import TeamCreate, TeamUpdate
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 
 
 async def create_team(uow: UnitOfWork, body: TeamCreate) -> Team:

@@ -11,7 +11,7 @@ from crm_contracts.identity import UserRecord
 from crm_identity.db import Base
 from crm_identity.user.domain import LIFECYCLE
 from crm_kit.identifiers import folded
-from crm_kit.store.columns import search_column
+from crm_kit.store.columns import search_column, unique_over
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference, references
 
@@ -34,7 +34,7 @@ class User(Record, Stateful, Base):
     search_text: Mapped[str] = search_column("name", "email")
 
     __table_args__ = (
-        Index("uq_user_account_email", folded("email"), unique=True),
+        Index("uq_user_account_email", folded("email"), unique=True, info=unique_over("email")),
         Index(None, "created_at", "id"),
         Index(None, "email", "id"),
         Index(None, "name", "id"),

@@ -16,9 +16,9 @@ from crm_kit.importing.importer import Importer
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, require_status
 from crm_kit.records.tree import Tree
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.account.domain import MAX_ANCESTORS
 from crm_sales.account.model import Account
 from crm_sales.account.schemas import AccountCreate, AccountUpdate

@@ -13,8 +13,8 @@ from crm_contracts.sales.competitor import (
 )
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, require_status
 from crm_kit.records.references import check_references
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.competitor.model import Competitor
 from crm_sales.competitor.schemas import CompetitorCreate, CompetitorUpdate
 

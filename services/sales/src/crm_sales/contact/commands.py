@@ -15,8 +15,8 @@ from crm_kit.importing.importer import Importer
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, Deactivation, apply, assign, require_status
 from crm_kit.records.references import check_references
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
 from crm_sales.contact.schemas import ContactCreate, ContactUpdate

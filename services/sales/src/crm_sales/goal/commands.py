@@ -28,9 +28,9 @@ from crm_kit.records.patching import (
     require_status,
 )
 from crm_kit.records.tree import Tree
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.store.presenter import ReferenceName
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.goal.domain import MAX_LEVELS, require_order, require_part, require_parts_fit, require_targets
 from crm_sales.goal.model import Goal
 from crm_sales.goal.progress import reached_by

@@ -16,8 +16,8 @@ from crm_kit.errors import DomainError
 from crm_kit.importing.importer import Importer
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, apply, assign, require_status
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.contact_details import normal_details
 from crm_sales.duplicates.importing import duplicates_of_rows
 from crm_sales.duplicates.likeness import likeness_of

@@ -18,8 +18,8 @@ from crm_contracts.sales.opportunity import (
 from crm_kit.errors import DomainError
 from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.references import check_references
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.opportunity.competing import set_competitors

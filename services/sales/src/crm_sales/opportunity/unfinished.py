@@ -3,8 +3,8 @@
 from sqlalchemy import literal, select, union_all
 
 from crm_kit.errors import DomainError
-from crm_kit.records.usage import SHOWN, as_referrer
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import SHOWN, as_referrer
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.order.model import Order
 from crm_sales.quote.model import Quote

@@ -17,8 +17,8 @@ from crm_contracts.sales.order import (
 from crm_kit.errors import DomainError
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, assign, require_status
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.document.customer import require_customer
 from crm_sales.document.editing import edit
 from crm_sales.document.pricing import price_new, price_today

@@ -11,8 +11,8 @@ from crm_contracts.sales.price_list import (
     PriceListUpdated,
 )
 from crm_kit.records.patching import Deactivation, apply, require_status
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list.schemas import PriceListCreate, PriceListUpdate
 from crm_sales.validity import require_period

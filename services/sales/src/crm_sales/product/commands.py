@@ -17,8 +17,8 @@ from crm_contracts.sales.product import (
 from crm_kit.errors import DomainError, InactiveReference, InvalidValue
 from crm_kit.records.patching import apply, require_status
 from crm_kit.records.tree import Tree
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.own_number import require_own_number
 from crm_sales.price_list_item.domain import percent_price

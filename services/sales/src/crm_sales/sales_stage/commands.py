@@ -5,8 +5,8 @@ from uuid import UUID
 from crm_contracts.access import Privilege
 from crm_contracts.sales.reference import SalesStageCreated, SalesStageDeleted, SalesStageUpdated
 from crm_kit.records.patching import apply
-from crm_kit.records.usage import refuse_in_use
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.usage import refuse_in_use
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStageUpdate
 

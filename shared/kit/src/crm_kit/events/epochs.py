@@ -62,14 +62,16 @@ class Epoch:
     number: int
     outbox_seq: int
     """The number of the last event in the outbox before the epoch began."""
+    begun_at: datetime | None
+    """None for the first one."""
 
 
-FIRST: Final = Epoch(0, 0)
+FIRST: Final = Epoch(0, 0, None)
 
 
 async def current(conn: AsyncConnection) -> Epoch:
     """Return the current epoch of this database."""
-    latest = "select epoch, outbox_seq from database_epoch order by epoch desc limit 1"
+    latest = "select epoch, outbox_seq, begun_at from database_epoch order by epoch desc limit 1"
     row: Any = (await conn.exec_driver_sql(latest)).one_or_none()
     return FIRST if row is None else Epoch(*row)
 
@@ -136,7 +138,7 @@ async def _begin(db: Database, service: str, reason: str, heard: Sequence[int], 
         )
         if compatible_from:
             await conn.exec_driver_sql(RAISE_COMPATIBLE, (compatible_from,))
-        return Epoch(number, last)
+        return Epoch(number, last, now)
 
 
 _HOLDERS = """

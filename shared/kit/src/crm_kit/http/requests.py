@@ -32,6 +32,7 @@ from crm_kit.work.announcing import Cause
 from crm_kit.work.condition import Condition
 from crm_kit.work.idempotency import IdempotencyKey, Replayed, StoredAnswer
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.violations import violation
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 FORM_BYTES: Final = 16 * 1024
@@ -153,7 +154,8 @@ class Route(APIRoute):
                 async with asyncio.timeout(None if uploads and _is_multipart(request) else seconds_for(request)):
                     return await _carry_out(request, handle, admit, takes_json, conditional, self.is_keyed)
             except (TimeoutError, DBAPIError) as error:
-                return _answer_to(_late(request, error) or error, request)
+                told = _late(request, error) or await violation(error, request.scope.get("crm.uow"))
+                return _answer_to(told or error, request)
             except Replayed as replayed:
                 answer = replayed.answer
                 return Response(answer.body, answer.status, {**answer.headers, "Idempotent-Replayed": "true"})

@@ -113,6 +113,8 @@ class Runtime:
     directory: Directory
     tokens: TokenVerifier
     name_lookup: NameLookup = no_names
+    entities: tuple[type[Record], ...] = ()
+    """The kinds of record of the service."""
     validate_events: bool = False
     """Validate every event against its contract before it is written; on in tests (``CRM_VALIDATE_EVENTS``)."""
     numbers: Numbers = field(default_factory=Numbers)
@@ -158,6 +160,7 @@ def build_runtime(service: Service, settings: Settings, db: Database | None = No
         directory=directory,
         tokens=TokenVerifier(directory, db, http_keys(settings.jwks_url)),
         name_lookup=service.name_lookup,
+        entities=service.entities,
         validate_events=os.environ.get("CRM_VALIDATE_EVENTS") == "1",
     )
 

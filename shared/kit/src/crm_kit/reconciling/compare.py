@@ -1,10 +1,14 @@
-"""Where a projection is not what its publisher has: missing, extra, behind or ahead, and only what is not on its way."""
+"""Where a projection is not what its publisher has: missing, extra, behind or ahead, and only what is not on its way.
+
+The order is that of (epoch, version), as for events. A record does not say of which epoch its version is: it is of the present
+one if it was written since that began.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.catalogue import Entity
 from crm_kit import clock
 from crm_kit.events.consumers import Copies, Group
+from crm_kit.events.epochs import FIRST, current
+from crm_kit.events.ordering import Place
 from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling import journal
 from crm_kit.reconciling.parties import Publisher
@@ -62,7 +68,7 @@ class Side:
     """One place where a group keeps the versions of records: a table of copies, or for steps its positions."""
 
     rows: str
-    """Selects id, number (the version) and deleted above ``$1`` up to ``$2``; further parameters follow."""
+    """Selects id, epoch, version and deleted above ``$1`` up to ``$2``; further parameters follow."""
     parameters: tuple[object, ...]
     by_id: str
     """The same of the ids of ``$1``."""
@@ -71,20 +77,27 @@ class Side:
     judged: frozenset[Kind]
 
 
-Pair = tuple[int | None, int | None, bool]
-"""A record's version at its publisher, here, and whether it is deleted here."""
+class Pair(NamedTuple):
+    """How far a record is."""
+
+    theirs: Place | None
+    """At its publisher. The epoch is the present one, or 0 where the version is of an earlier one, nobody knows which."""
+    ours: Place | None
+    deleted: bool
+    """Whether it is deleted here."""
 
 
-def judge(pair: Pair) -> Kind | None:
-    """How a copy differs, if it does."""
+def judge(pair: Pair, epoch: int) -> Kind | None:
+    """How a copy differs, if it does, from a record of a publisher that is in this epoch."""
     theirs, ours, deleted = pair
+    known = ours is not None and ours.version > 0
     if theirs is None:
-        return "extra" if ours and not deleted else None
-    if not ours:
+        return "extra" if known and not deleted else None
+    if ours is None or not known:
         return "missing"
-    if ours == theirs:
-        return None
-    return "behind" if ours < theirs else "ahead"
+    if ours.epoch < theirs.epoch or (ours.epoch <= epoch and ours.version < theirs.version):
+        return "behind"
+    return "ahead" if ours.epoch > epoch or ours.version > theirs.version else None
 
 
 def sides(group: Group, publisher: Publisher) -> list[Side]:
@@ -100,7 +113,7 @@ def sides(group: Group, publisher: Publisher) -> list[Side]:
 
 
 def _copies(copies: Copies, entities: tuple[Entity, ...]) -> Side:
-    rows = f"select id, version::bigint as number, deleted from {copies.table} where "
+    rows = f"select id, epoch, version, deleted from {copies.table} where "
     kinds = [entity.name for entity in entities]
     ranged, parameters = "id > $1 and id <= $2", tuple[object, ...]()
     if copies.kind:
@@ -110,7 +123,7 @@ def _copies(copies: Copies, entities: tuple[Entity, ...]) -> Side:
 
 def _positions(group: Group, publisher: Publisher) -> Side:
     """A step that is ahead would do nothing until its publisher caught up; where it is behind, events are waited for."""
-    rows = "select entity as id, version::bigint as number, deleted from inbox_position where "
+    rows = "select entity as id, epoch, version, deleted from inbox_position where "
     ranged = "entity > $1 and entity <= $2 and consumer = $3 and source = $4"
     by_id = "entity = any($1::uuid[]) and consumer = $2 and source = $3"
     names = (group.name, publisher.source)
@@ -122,10 +135,13 @@ class Comparison:
 
     def __init__(self, follower: Runtime, group: Group, publisher: Publisher, drained: Drained) -> None:
         self._follower, self._group, self._publisher, self._drained = follower, group, publisher, drained
+        self._epoch = FIRST
         self.report = Report(follower.service, group.name, publisher.source)
 
     async def run(self, seconds: float = SETTLE_SECONDS) -> Report:
         """Compare; what differs is looked at again for so long, until it is the same or surely not on its way."""
+        async with self._publisher.runtime.db.autocommit() as theirs:
+            self._epoch = await current(theirs)
         for side in sides(self._group, self._publisher):
             if suspects := await self._suspects(side):
                 await self._settle(side, suspects, seconds)
@@ -136,12 +152,23 @@ class Comparison:
             await conn.exec_driver_sql(_KEEP, (self.report.group, self.report.source, clock.now(), *counts))
         return self.report
 
+    def _judge(self, pair: Pair) -> Kind | None:
+        return judge(pair, self._epoch.number)
+
+    @property
+    def _since(self) -> tuple[object, ...]:
+        """When the present epoch of the publisher began, and which it is."""
+        return self._epoch.begun_at, self._epoch.number
+
     async def _suspects(self, side: Side) -> dict[UUID, Pair]:
         found: dict[UUID, Pair] = {}
         ordered = f"select id from ({self._publisher.union('id > $1', side.entities)}) known order by id"
-        told = self._publisher.union("id > $1 and id <= $2", side.entities)
-        told = f"select id, version::bigint as number, false as deleted from ({told}) known"
-        living = f"select id, number from ({side.rows}) kept where not deleted"
+        told = self._publisher.union("id > $1 and id <= $2", side.entities, _TOLD)
+        placed = _PLACED.format(told, "$3", "$4")
+        # A copy of another epoch is looked at: its version alone does not say whether it is the same.
+        number = f"case when epoch = {self._epoch.number} then version else -version end::bigint as number"
+        living = f"select id, {number} from ({side.rows}) kept where not deleted"
+        told = f"select id, version::bigint as number from ({told}) known"
         async with self._publisher.runtime.db.autocommit() as theirs, self._follower.db.autocommit() as ours:
             async for low, high in ranges(theirs, ordered):
                 # Ours first: what came here was theirs before.
@@ -151,9 +178,9 @@ class Comparison:
                 if mine == known:
                     continue
                 here = _pages(ours, side.rows, low, high, side.parameters)
-                there = _pages(theirs, told, low, high, ())
+                there = _pages(theirs, placed, low, high, self._since)
                 async for id_, pair in _beside(there, here):
-                    if judge(pair) in side.judged:
+                    if self._judge(pair) in side.judged:
                         found[id_] = pair
                     if len(found) >= MOST:
                         self.report.complete = False
@@ -167,12 +194,12 @@ class Comparison:
             drained, moving = await self._drained(), await self._moving(list(suspects))
             again = await self._look(side, list(suspects))
             now = clock.monotonic()
-            still = {id_: pair for id_, pair in again.items() if judge(pair) in side.judged}
+            still = {id_: pair for id_, pair in again.items() if self._judge(pair) in side.judged}
             # No event that is on its way takes a copy back.
             calm = {
                 id_
                 for id_, pair in still.items()
-                if pair == suspects[id_] and (judge(pair) == "ahead" or (drained and id_ not in moving))
+                if pair == suspects[id_] and (self._judge(pair) == "ahead" or (drained and id_ not in moving))
             }
             calm_since = {id_: calm_since.get(id_, now) for id_ in calm}
             suspects = still
@@ -182,7 +209,7 @@ class Comparison:
             await asyncio.sleep(LOOK_SECONDS)
         for id_, pair in sorted(suspects.items()):
             if id_ in settled:
-                self._count(judge(pair), id_)
+                self._count(self._judge(pair), id_)
             else:
                 self.report.in_flight += 1
 
@@ -194,13 +221,15 @@ class Comparison:
 
     async def _look(self, side: Side, ids: Sequence[UUID]) -> dict[UUID, Pair]:
         found: dict[UUID, Pair] = {}
+        placed = _PLACED.format(self._publisher.union("id = any($1::uuid[])", columns=_TOLD), "$2", "$3")
         async with self._publisher.runtime.db.autocommit() as theirs, self._follower.db.autocommit() as ours:
             for at in range(0, len(ids), LOOKED_AT):
                 chunk = list(ids[at : at + LOOKED_AT])
                 rows: Any = (await ours.exec_driver_sql(side.by_id, (chunk, *side.by_id_parameters))).all()
-                here = {row[0]: (row[1], row[2]) for row in rows}
-                there = await self._publisher.versions(theirs, chunk)
-                found |= {id_: (there.get(id_), *here.get(id_, (None, False))) for id_ in chunk}
+                here = {row[0]: (Place(row[1], row[2]), row[3]) for row in rows}
+                rows = (await theirs.exec_driver_sql(placed, (chunk, *self._since))).all()
+                there = {row[0]: Place(row[1], row[2]) for row in rows}
+                found |= {id_: Pair(there.get(id_), *here.get(id_, (None, False))) for id_ in chunk}
         return found
 
     async def _moving(self, ids: list[UUID]) -> set[UUID]:
@@ -256,20 +285,25 @@ on conflict (consumer, source) do update set checked_at = excluded.checked_at, m
 _UNPUBLISHED = "select entity_id from outbox where state = 'pending' and entity_id = any($1::uuid[])"
 _STORED = "select entity from inbox where consumer = $1 and state = 'pending' and entity = any($2::uuid[])"
 
-Row = tuple[UUID, int, bool]
+_TOLD = "id, version, modified_at"
+_PLACED = """
+select id, case when modified_at >= {1}::timestamptz then {2}::int else 0 end as epoch, version, false as deleted from ({0}) known
+"""
+
+Row = tuple[UUID, Place, bool]
 
 
 async def _pages(
     conn: AsyncConnection, rows: str, low: UUID, high: UUID, parameters: Sequence[object]
 ) -> AsyncIterator[Row]:
     """Rows of one range in the order of their ids, however many there are."""
-    page = f"select id, number, deleted from ({rows}) kept order by id limit {ROWS}"
+    page = f"select id, epoch, version, deleted from ({rows}) kept order by id limit {ROWS}"
     while True:
         found: Sequence[Any] = (await conn.exec_driver_sql(page, (low, high, *parameters))).all()
         if not found:
             return
         for row in found:
-            yield row[0], row[1], row[2]
+            yield row[0], Place(row[1], row[2]), row[3]
         low = found[-1][0]
 
 
@@ -279,11 +313,11 @@ async def _beside(theirs: AsyncIterator[Row], ours: AsyncIterator[Row]) -> Async
     while there is not None or here is not None:
         if here is None or (there is not None and there[0] < here[0]):
             assert there is not None
-            yield there[0], (there[1], None, False)
+            yield there[0], Pair(there[1], None, False)
             there = await anext(theirs, None)
         elif there is None or here[0] < there[0]:
-            yield here[0], (None, here[1], here[2])
+            yield here[0], Pair(None, here[1], here[2])
             here = await anext(ours, None)
         else:
-            yield here[0], (there[1], here[1], here[2])
+            yield here[0], Pair(there[1], here[1], here[2])
             there, here = await anext(theirs, None), await anext(ours, None)

@@ -66,12 +66,10 @@ class Publisher:
         self.entities = tuple(entity for entity in entities if entity.name in self._tables)
         self.sources: Sources = snapshot_sources(runtime, service.entities)
 
-    def union(self, condition: str, entities: Collection[Entity] | None = None) -> str:
-        """Id and version of every record that meets a condition; each table is asked by its own indexes."""
+    def union(self, condition: str, entities: Collection[Entity] | None = None, columns: str = "id, version") -> str:
+        """These columns of every record that meets a condition; each table is asked by its own indexes."""
         chosen = self.entities if entities is None else entities
-        parts = (
-            f'(select id, version from public."{self._tables[entity.name]}" where {condition})' for entity in chosen
-        )
+        parts = (f'(select {columns} from public."{self._tables[entity.name]}" where {condition})' for entity in chosen)
         return " union all ".join(parts)
 
     async def versions(self, conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, int]:

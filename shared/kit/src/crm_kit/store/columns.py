@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Computed, Enum, Index, MetaData, Numeric, String, Text, Uuid, text
@@ -94,3 +94,11 @@ def folded_index(table: str, column: str) -> Index:
     return Index(
         f"ix_{table}_{column}_folded", text(f"lower({column})"), postgresql_where=text(f"{column} is not null")
     )
+
+
+UNIQUE_OVER: Final = "unique over"
+
+
+def unique_over(*columns: str) -> dict[str, Any]:
+    """The ``info`` of a unique index over an expression: the columns that it is about, which a problem names."""
+    return {UNIQUE_OVER: columns}

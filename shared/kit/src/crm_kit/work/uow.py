@@ -313,6 +313,11 @@ class UnitOfWork:
         return self._writing.written
 
     @property
+    def removed(self) -> list[Record]:
+        """The records that this unit of work has deleted or will delete."""
+        return self._writing.removed
+
+    @property
     def keyed(self) -> bool:
         """Whether the answer will be stored for an Idempotency-Key."""
         return self.link.key is not None

@@ -1,4 +1,4 @@
-"""Finds the references that prevent the deletion of a record in its own service."""
+"""What refers to a record in its own service: why it cannot be deleted."""
 
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,8 @@ SHOWN = 10
 
 
 async def refuse_in_use(uow: UnitOfWork, record: Record) -> None:
-    """Raise 409 ``in-use`` if records of the same service refer to this one.
-
-    The problem lists up to ten of them. Records that the caller may not read are listed as hidden.
-    """
+    """409 ``in-use`` listing up to ten records of the same service whose columns refer to this one; those the caller may
+    not read only as hidden."""
     parts = []
     for referrer in referring_to(type(record).registry, record.entity()):
         entity = referrer.entity
@@ -41,7 +39,7 @@ async def refuse_in_use(uow: UnitOfWork, record: Record) -> None:
         )
     found = (await uow.execute(union_all(*parts).limit(SHOWN))).all() if parts else []
     if found:
-        references = [shown(uow, row) for row in found]
+        references = [as_referrer(uow, row) for row in found]
         raise DomainError(
             "in-use",
             "Other records refer to this one. Change or delete them first.",
@@ -55,8 +53,8 @@ def _refers(column: Any, record_id: UUID) -> ColumnElement[bool]:
     return column == record_id  # type: ignore[no-any-return]  # likewise
 
 
-def shown(uow: UnitOfWork, row: Any) -> dict[str, Any]:
-    """Return the entry of a problem's list for a row (entity, id, name, owner, unit): hidden if the caller may not read it."""
+def as_referrer(uow: UnitOfWork, row: Any) -> dict[str, Any]:
+    """One record of a problem's list, from its (entity, id, name, owner, unit): only hidden where the caller may not read it."""
     kind, record_id, name, owner, unit = row
     if uow.reach(kind).covers(owner, unit):
         return {"type": kind, "id": record_id, "name": name}

@@ -41,7 +41,7 @@ class Writing:
         self._names = names
         self._now = now
         self._new: set[UUID] = set()
-        self._removed: set[UUID] = set()
+        self._removed: dict[UUID, Record] = {}
         self._pending: dict[UUID, Pending] = {}
         self._rendered: dict[UUID, tuple[dict[str, Any], bytes]] = {}
         self._written: list[tuple[str, UUID, int]] = []
@@ -54,7 +54,7 @@ class Writing:
 
     def remove(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
         """Add a record to delete."""
-        self._removed.add(record.id)
+        self._removed[record.id] = record
         self.change(record, event, facts)
 
     def change(self, record: Record, event: type[Event], facts: dict[str, Any]) -> None:
@@ -83,6 +83,11 @@ class Writing:
         """(entity, id, version) of every record this unit of work has changed or will change."""
         pending = [(p.record.entity(), p.record.id, p.record.version) for p in self._pending.values()]
         return [*self._written, *pending]
+
+    @property
+    def removed(self) -> list[Record]:
+        """The records to delete, or deleted."""
+        return list(self._removed.values())
 
     @property
     def pending_types(self) -> list[str]:

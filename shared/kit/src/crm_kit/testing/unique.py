@@ -1,0 +1,25 @@
+"""Which unique values of a service a client can send, from its models and what its OpenAPI document says of bodies."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from crm_contracts.catalogue import entity_for
+from crm_kit.store.record import Record
+from crm_kit.work.violations import pointer_of, unique_keys
+
+
+def met_by_clients(entities: Iterable[type[Record]], openapi: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The pointers of the columns of each unique constraint that the body of a create has all columns of, by its name."""
+    found = {}
+    for entity in entities:
+        known = entity_for(entity.entity())
+        create = openapi["paths"].get(f"/api/v1/{known.collection}", {}).get("post") if known else None
+        if create is None or "requestBody" not in create:
+            continue
+        schema = create["requestBody"]["content"]["application/json"]["schema"]
+        fields = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
+        for name, columns in unique_keys(entity).items():
+            pointers = [pointer_of(entity, column) for column in columns]
+            if all(pointer.split("/")[1] in fields for pointer in pointers):
+                found[name] = pointers
+    return found
