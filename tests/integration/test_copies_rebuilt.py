@@ -1,48 +1,28 @@
 """Copies beside their publisher, in the databases of three services: compared, rebuilt, and brought back from a lost future."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from crm_activities.app import SERVICE as ACTIVITIES
 from crm_activities.consumers import CONSUMERS as ACTIVITIES_CONSUMERS
 from crm_contracts.sales.account import AccountCreated, AccountUpdated
 from crm_contracts.sales.choices import Tier
 from crm_contracts.sales.competitor import CompetitorCreated, CompetitorDeleted, CompetitorUpdated
 from crm_contracts.sales.reference import SalesStageUpdated
-from crm_insights.app import SERVICE as INSIGHTS
-from crm_insights.consumers import CONSUMERS as INSIGHTS_CONSUMERS
 from crm_kit.events.consumers import Consumers
-from crm_kit.events.dispatch import Dispatcher
-from crm_kit.events.received import Message
-from crm_kit.process.runtime import Runtime
 from crm_kit.reconciling import compare, journal, rebuild, windows
-from crm_kit.reconciling.compare import Report
-from crm_kit.reconciling.parties import Party
-from crm_kit.reconciling.restored import Suite
 from crm_kit.store.record import new_id
 from crm_kit.testing.databases import Databases
-from crm_kit.work.outbox import stamped
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
-from crm_sales.app import SERVICE as SALES
 from crm_sales.competitor.model import Competitor
-from crm_sales.consumers import CONSUMERS as SALES_CONSUMERS
 from crm_sales.sales_stage.model import SalesStage
+from tests.integration.trio import UNHEARD, Change, Trio, no, opened
 
-Change = Callable[[UnitOfWork], Awaitable[None]]
 SOURCE = "/crm/sales"
-UNHEARD = (
-    "update outbox set state = 'published', published_at = created_at where state = 'pending' returning body, epoch"
-)
-LISTENS = """
-insert into inbox_bound (consumer, source, bound_at) select c, '/crm/sales', '2020-01-01Z' from unnest($1::text[]) c
-"""
-
 
 FOLLOWER = Consumers("activities")
 """Activities, with a step that keeps an order of accounts."""
@@ -54,85 +34,12 @@ async def witness(event: AccountCreated, uow: UnitOfWork) -> None:
     """What it does is no matter here."""
 
 
-async def yes() -> bool:
-    return True
-
-
-async def no() -> bool:
-    return False
-
-
-@dataclass
-class Trio:
-    """Sales, and activities and insights, which follow it; events are handed on by the test."""
-
-    suite: Suite
-    sales: Runtime
-    followers: dict[str, Runtime]
-    said: list[str] = field(default_factory=list)
-    queue: list[Message] | None = None
-    """Where events lie while they are not handed on."""
-
-    async def change(self, change: Change, *, lost: bool = False) -> None:
-        """A unit of work of sales. One that is ``lost`` has reached everybody and is in no backup."""
-        async with self.sales.db.connect(autocommit=False) as conn, conn.begin() as transaction:
-            await conn.exec_driver_sql("select 1")
-            uow = UnitOfWork.for_timer(conn, self.sales)
-            await change(uow)
-            await uow.flush()
-            if lost:
-                rows: Any = (await conn.exec_driver_sql(UNHEARD)).all()
-                await transaction.rollback()
-                await self.hand_on([Message.read(stamped(*row)) for row in rows])
-
-    async def publish(self) -> None:
-        """Hand on what is in the outbox."""
-        async with self.sales.db.begin() as conn:
-            rows: Any = (await conn.exec_driver_sql(UNHEARD)).all()
-        await self.hand_on([Message.read(stamped(*row)) for row in rows])
-
-    async def hand_on(self, messages: list[Message]) -> None:
-        if self.queue is not None:
-            self.queue += messages
-            return
-        for name, runtime in self.followers.items():
-            await Dispatcher(self.suite.parties[name].consumers, runtime).settle(messages)
-
-    async def compared(self, drained: Callable[[], Awaitable[bool]] = yes, seconds: float = 60) -> dict[str, Report]:
-        pairs = self.suite.pairs(publishers=["sales"])
-        return {pair.group.name: await self.suite.compare(pair, drained, seconds) for pair in pairs}
-
-    async def rebuilt(self, name: str) -> None:
-        [pair] = [pair for pair in self.suite.pairs(publishers=["sales"]) if pair.group.name == name]
-        await self.suite.rebuild(pair, self.said.append)
-
-    async def shown(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """What activities shows."""
-        async with self.followers["activities"].db.autocommit() as conn:
-            return [tuple(row) for row in await conn.exec_driver_sql(sql, parameters)]
-
-
 @pytest.fixture
 async def trio(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Trio]:
     monkeypatch.setattr(compare, "CALM_SECONDS", 0.0)
     monkeypatch.setattr(compare, "LOOK_SECONDS", 0.01)
-    made = {service.name: databases.of(service) for service in (SALES, ACTIVITIES, INSIGHTS)}
-    consumers = {"sales": SALES_CONSUMERS, "activities": FOLLOWER, "insights": INSIGHTS_CONSUMERS}
-    parties = {name: Party(of.service, consumers[name], of.url) for name, of in made.items()}
-    async with Suite.of(parties) as suite:
-        opened = {name: await suite.runtime(name) for name in parties}
-        trio = Trio(suite, opened.pop("sales"), opened)
-        for name, runtime in opened.items():
-            async with runtime.db.begin() as conn:
-                await conn.exec_driver_sql(LISTENS, (list(consumers[name].groups),))
-        await trio.publish()
+    async with opened(databases, FOLLOWER) as trio:
         yield trio
-    # The epoch is a column's default, which no restoring of rows puts back.
-    async with trio.sales.db.begin() as conn:
-        await conn.exec_driver_sql("alter table outbox alter column epoch set default 0")
-    await trio.sales.db.dispose()
-    for of in made.values():
-        await of.restore()
 
 
 def competitor(name: str) -> Competitor:
