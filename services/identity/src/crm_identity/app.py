@@ -1,4 +1,4 @@
-"""Identity as the kit sees it."""
+"""What the kit needs to know about the identity service."""
 
 from crm_identity.seed import seed
 from crm_identity.tables import ENTITIES, METADATA

@@ -1,4 +1,4 @@
-"""What identity listens to: itself, so that its API checks tokens and names like everybody's."""
+"""The events that identity consumes: its own, so that its API checks tokens and names like the other services."""
 
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers

@@ -1,4 +1,4 @@
-"""The declarative base of identity: its own, so that no two services' tables ever meet in one metadata."""
+"""The declarative base of identity. Each service has its own, so that their tables never share a metadata object."""
 
 from sqlalchemy.orm import DeclarativeBase
 
@@ -6,7 +6,7 @@ from crm_kit.store.columns import TYPE_MAP, service_metadata
 
 
 class Base(DeclarativeBase):
-    """Every table of the identity database."""
+    """The base of all tables in the identity database."""
 
     metadata = service_metadata()
     type_annotation_map = TYPE_MAP

@@ -1,4 +1,4 @@
-"""The identity API: its table of contents."""
+"""The identity API."""
 
 from fastapi import FastAPI
 
@@ -29,7 +29,7 @@ async def _opened(_: Runtime) -> None:
 
 
 def app(settings: Settings | None = None) -> FastAPI:
-    """The app; settings come from the environment unless given."""
+    """Make the app. Settings come from the environment unless given."""
     own_settings()
     return create_app(SERVICE, ROUTERS, settings=settings, consumers=CONSUMERS, opened=_opened)
 

@@ -1,7 +1,7 @@
-"""``python -m crm_identity.operate``: users, by the hand of an operator (``crm users``).
+"""``python -m crm_identity.operate``: manage users as an operator (``crm users``).
 
-An operator needs no session: who reaches identity's database is the root of its authority. What is done goes the way of
-every change: by the same commands, with events and history, under the actor ``operator:<login on the machine>``.
+An operator needs no session: whoever has access to identity's database has all rights. Changes use the same commands as
+elsewhere, with events and history, under the actor ``operator:<login on the machine>``.
 """
 
 import argparse
@@ -53,11 +53,11 @@ BY_EMAIL = f"select id from user_account where {ASCII_FOLD.format('email')} = $1
 
 
 class NoSuchUser(Exception):
-    """Nobody logs in under this address."""
+    """No user has this e-mail address."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command; returns its exit code: 0 done, 1 failed, 2 not understood."""
+    """Run one command. Return its exit code: 0 success, 1 failure, 2 usage error."""
     arguments = _parser().parse_args(argv)
     try:
         asyncio.run(_run(arguments))
@@ -118,7 +118,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 
 def _password(*, given: bool) -> str:
-    """A password of the operator's choice, or one that nobody guesses."""
+    """Return the password from standard input if ``given``, else a random one."""
     if not given:
         return secrets.token_urlsafe(15)
     return TypeAdapter(NewPassword).validate_python(sys.stdin.readline().rstrip("\r\n"))
@@ -141,18 +141,18 @@ async def _runtime() -> AsyncIterator[Runtime]:
 
 @asynccontextmanager
 async def _acting(runtime: Runtime) -> AsyncIterator[UnitOfWork]:
-    """A unit of work that may do everything, and says that an operator did it."""
+    """A unit of work with all rights, whose actor is the operator."""
     cause = Cause(str(new_id()), actor=f"operator:{operator_name()[:60]}")
     async with runtime.db.begin() as conn:
         uow = UnitOfWork(runtime, system_principal(runtime.service), cause, conn=conn)
         yield uow
         await uow.flush()
-        # Told with the commit: the relay sends the revocation at once.
+        # Sent with the commit: the relay publishes the revocation at once.
         await conn.exec_driver_sql("select pg_notify($1, '')", (WAKE_CHANNEL,))
 
 
 async def list_users(runtime: Runtime) -> list[str]:
-    """A line for each user, below one that says what the columns are."""
+    """Return a header line, and a line for each user."""
     async with runtime.db.autocommit() as conn:
         users: Sequence[Any] = (await conn.exec_driver_sql(LIST, (ADMINISTRATOR_ID,))).all()
         locked: Sequence[Any] = (await conn.exec_driver_sql(LOCKS, (clock.now(),))).all()
@@ -175,7 +175,7 @@ async def list_users(runtime: Runtime) -> list[str]:
 
 
 async def unlock(runtime: Runtime, email: str) -> None:
-    """End a lock-out; the user's history says so. Raises ``NoSuchUser``."""
+    """End a lock-out and record it in the user's history. Raises ``NoSuchUser``."""
     async with _acting(runtime) as uow:
         user = await uow.load(User, await _user_id(uow, email))
         await lockout.unlock(await uow.connection(), account_key(user.email))
@@ -183,13 +183,13 @@ async def unlock(runtime: Runtime, email: str) -> None:
 
 
 async def reset_password(runtime: Runtime, email: str, password: str) -> None:
-    """Give a user a new password; sessions and tokens end, and so does a lock-out. Raises ``NoSuchUser``."""
+    """Set a user's password. This ends all sessions, tokens and lock-outs of the user. Raises ``NoSuchUser``."""
     async with _acting(runtime) as uow:
         await commands.reset_password(uow, await _user_id(uow, email), PasswordReset(password=password))
 
 
 async def restore(runtime: Runtime, email: str, name: str, password: str) -> None:
-    """Make the user of this address an administrator who can log in, and make the user where there is none."""
+    """Make the user of this address an active administrator with this password. Create the user if there is none."""
     async with _acting(runtime) as uow:
         try:
             user_id = await _user_id(uow, email)
@@ -224,6 +224,6 @@ async def _user_id(uow: UnitOfWork, email: str) -> UUID:
 
 
 if __name__ == "__main__":
-    # In a container the entry's word comes first: `start.py operate list`.
+    # In a container the first argument is the name of the command: `start.py operate list`.
     words = sys.argv[1:]
     sys.exit(main(words[1:] if words[:1] == ["operate"] else words))

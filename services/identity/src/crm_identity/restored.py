@@ -1,4 +1,4 @@
-"""What a restored database must forget: sessions that ended after the backup was taken would be open again."""
+"""The clean-up of a restored database: sessions that ended after the backup would be open again."""
 
 from crm_identity.auth.sessions import end_all_sessions
 from crm_kit import clock
@@ -6,7 +6,7 @@ from crm_kit.store.database import Database
 
 
 async def end_sessions(database_url: str) -> int:
-    """End every session; returns how many there were."""
+    """End every session. Return the number of sessions."""
     db = Database(database_url, pool_size=1, application_name="restore")
     try:
         async with db.begin() as conn:

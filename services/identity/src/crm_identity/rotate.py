@@ -1,4 +1,4 @@
-"""``python -m crm_identity.rotate``: introduce a new signing key. Nobody is logged out."""
+"""``python -m crm_identity.rotate``: add a new signing key. Nobody is logged out."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from crm_kit.store.database import Database
 
 
 async def rotate(settings: Settings) -> str:
-    """Add a key to the database of these settings, and give the present one notice; returns the id of the new key."""
+    """Add a key to the database of these settings and retire the current one. Return the id of the new key."""
     db = Database(settings.session_url, pool_size=1, application_name="rotate keys")
     try:
         async with db.begin() as conn:

@@ -1,4 +1,4 @@
-"""What every installation starts with: organisation, root unit, default roles, a signing key, a first administrator."""
+"""The initial data of an installation: organisation, root unit, default roles, signing key, first administrator."""
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 async def seed(uow: UnitOfWork) -> None:
-    """Make what is missing; runs after every migration. What it makes is announced like anything else."""
+    """Insert what is missing. This runs after every migration. The new records emit events as usual."""
     conn = await uow.connection()
     await ensure_signing_key(conn, uow.runtime.settings.secret.get_secret_value())
     seeded = set((await uow.execute(select(SeededEntity.name))).scalars())
@@ -73,7 +73,7 @@ def _make_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
 
 
 async def _extend_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
-    """Give the default roles that are still there what they may do with entities that a new release brought."""
+    """Give the remaining default roles their privileges on entities that are new in this release."""
     since = await hold_access(uow)
     for default in DEFAULT_ROLES:
         try:
@@ -89,8 +89,10 @@ async def _extend_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
 
 
 async def restore_administrator_role(uow: UnitOfWork) -> None:
-    """Make the administrator role what it always is: every privilege on every entity, also after a release that let it
-    be changed or deleted. Nobody else could ever give what it lacks."""
+    """Restore all privileges on all entities to the administrator role.
+
+    An earlier release allowed changing and deleting it. Nobody else could give what it lacks.
+    """
     since = await hold_access(uow)
     default = next(role for role in DEFAULT_ROLES if role.id == ADMINISTRATOR_ID)
     privileges = default_privileges(default, all_entities())
@@ -110,7 +112,7 @@ async def restore_administrator_role(uow: UnitOfWork) -> None:
 
 
 async def ensure_administrator(uow: UnitOfWork) -> None:
-    """Make the administrator of CRM_ADMIN_EMAIL when nobody who can log in could change rights."""
+    """Create the administrator of CRM_ADMIN_EMAIL if no user who can log in could change rights."""
     settings = settings_of(uow.runtime)
     conn = await uow.connection()
     password = settings.admin_password.get_secret_value()
@@ -122,7 +124,7 @@ async def ensure_administrator(uow: UnitOfWork) -> None:
         TypeAdapter(NewPassword).validate_python(password)
         await refuse_guessable("", password, (settings.admin_email, settings.organization_name))
     except (ValidationError, InvalidValue):
-        # The operator's word counts: refusing would leave an installation that nobody can log in to.
+        # A weak password is accepted: a refusal would leave an installation that nobody can log in to.
         log.warning("CRM_ADMIN_PASSWORD is short or easy to guess; change it after the first log-in")
     email = normal_email(settings.admin_email)
     taken = await conn.exec_driver_sql(EMAIL_TAKEN, (fold(email),))

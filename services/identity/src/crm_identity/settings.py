@@ -1,4 +1,4 @@
-"""What identity reads from its environment beyond what every service does."""
+"""The settings of identity besides those that all services have."""
 
 from functools import cache
 
@@ -9,7 +9,7 @@ from crm_kit.process.runtime import Runtime
 
 
 class IdentitySettings(BehindProxies):
-    """Limits and lives of tokens, and what a new installation starts with."""
+    """Limits, lifetimes of tokens, and the initial data of a new installation."""
 
     tokens_per_account: int = Field(
         10,
@@ -61,12 +61,15 @@ class IdentitySettings(BehindProxies):
 
 @cache
 def own_settings() -> IdentitySettings:
-    """What the environment says, read once, before the process serves: ends it with what is wrong with them."""
+    """Read the settings from the environment once, before the process serves.
+
+    Invalid settings end the process with a message.
+    """
     return read(IdentitySettings)
 
 
 def settings_of(runtime: Runtime) -> IdentitySettings:
-    """The settings of this process, unless its runtime was given others."""
+    """Return the settings of this process, or those given to its runtime."""
     settings = runtime.extras.get("identity") or own_settings()
     assert isinstance(settings, IdentitySettings)
     return settings

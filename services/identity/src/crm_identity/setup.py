@@ -1,4 +1,4 @@
-"""Prepare the identity database: migrate it, and make what every installation starts with."""
+"""Prepare the identity database: run the migrations, and insert the initial data."""
 
 from crm_identity.app import SERVICE
 from crm_identity.settings import own_settings
@@ -6,6 +6,6 @@ from crm_kit.schema.setup import prepare
 
 
 def run() -> None:
-    """Migrate and seed, then return."""
+    """Migrate and seed the database, then return."""
     own_settings()
     prepare(SERVICE)

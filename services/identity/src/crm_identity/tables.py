@@ -1,4 +1,4 @@
-"""Every table of the identity database, for migrations and tests."""
+"""All tables of the identity database, for migrations and tests."""
 
 from crm_identity.access_change.model import AccessChange
 from crm_identity.api_client.model import ApiClient
@@ -33,7 +33,7 @@ PRIVATE = (
     FormerUnit,
     AccessSequence,
 )
-"""Tables that no event and no API shows."""
+"""Tables whose content appears in no event and no API."""
 
 METADATA = Base.metadata
 add_kit_tables(METADATA)

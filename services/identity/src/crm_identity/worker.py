@@ -20,25 +20,25 @@ TIMERS = Timers()
 
 @TIMERS.every("forget ended sessions", seconds=3600)
 async def forget_ended_sessions(conn: AsyncConnection) -> int:
-    """Refresh tokens past their end."""
+    """Delete expired refresh tokens."""
     return await forget_sessions(conn, clock.now())
 
 
 @TIMERS.every("forget failed log-ins", seconds=600)
 async def forget_failed_logins(conn: AsyncConnection) -> int:
-    """Failures that lock nobody any more, and addresses where nobody logs in any more."""
+    """Delete failures that no longer lock, and addresses without recent log-ins."""
     return await forget_old_failures(conn, own_settings(), clock.now()) or await forget_known(conn, clock.now())
 
 
 @TIMERS.every("forget retired keys", seconds=3600)
 async def forget_keys(conn: AsyncConnection) -> None:
-    """Signing keys that no living token was signed with."""
+    """Delete signing keys that no valid token was signed with."""
     await forget_retired_keys(conn, clock.now())
 
 
 @TIMERS.every("forget idle buckets", seconds=60)
 async def forget_idle_buckets(conn: AsyncConnection) -> int:
-    """Attempts that no longer limit anybody."""
+    """Delete buckets that no longer limit anybody."""
     return await forget_idle(conn, clock.now())
 
 
@@ -46,6 +46,6 @@ WORK = Work(SERVICE, CONSUMERS, TIMERS)
 
 
 def run() -> None:
-    """Work until SIGTERM; exits with 1 when a loop died."""
+    """Run until SIGTERM. Exit with 1 if a loop died."""
     own_settings()
     sys.exit(run_worker(WORK))

@@ -1,4 +1,4 @@
-"""Telling everybody that tokens issued so far are void."""
+"""Events that make issued tokens invalid."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,11 +15,12 @@ PRINCIPALS_PER_EVENT = 500
 async def supersede_tokens(
     uow: UnitOfWork, users: Sequence[UUID], since: Since, *, clients: Sequence[UUID] = ()
 ) -> None:
-    """Make void what these users and API clients were issued before ``since``, in this unit of work's transaction.
+    """Invalidate the tokens of these users and API clients from before ``since``, in the transaction of this unit of
+    work.
 
-    Whoever may change a role may not thereby write access changes at will: the service itself writes them.
+    The service itself writes access changes: the right to change a role does not include the right to write them.
     """
-    await uow.flush()  # what was changed is told before what follows from it
+    await uow.flush()  # The cause is emitted before its consequences.
     system = UnitOfWork(
         uow.runtime,
         system_principal(uow.runtime.service),

@@ -1,4 +1,4 @@
-"""Whose tokens are void from when: the fact that every service and the gateway follow."""
+"""The access changes that make tokens invalid. All services and the gateway follow them."""
 
 from datetime import datetime
 from typing import Any, ClassVar

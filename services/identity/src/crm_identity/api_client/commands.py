@@ -1,4 +1,4 @@
-"""What can be done with an API client."""
+"""Commands on API clients."""
 
 from uuid import UUID
 
@@ -24,11 +24,11 @@ from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 
 RIGHTS = ("business_unit_id", "role_ids")
-"""Fields that travel in the token: a change of one makes older tokens void."""
+"""Fields that tokens contain. Changing one invalidates older tokens."""
 
 
 async def create_client(uow: UnitOfWork, body: ApiClientCreate) -> tuple[ApiClient, str]:
-    """A new API client and its secret, which nobody can ask for again."""
+    """Create an API client. Return it with its secret, which cannot be read again."""
     await uow.start(ApiClient)
     secret, secret_hash = await new_secret()
     await hold_access(uow)
@@ -44,7 +44,7 @@ async def create_client(uow: UnitOfWork, body: ApiClientCreate) -> tuple[ApiClie
 
 
 async def update_client(uow: UnitOfWork, client_id: UUID, body: ApiClientUpdate) -> ApiClient:
-    """Change an active client; with unit or roles it needs a new token."""
+    """Change an active client. A changed unit or role invalidates its tokens."""
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
     require_status(client, "active")
     before = {name: getattr(client, name) for name in RIGHTS}
@@ -65,12 +65,14 @@ async def update_client(uow: UnitOfWork, client_id: UUID, body: ApiClientUpdate)
 
 
 async def rotate_secret(uow: UnitOfWork, client_id: UUID) -> tuple[ApiClient, str]:
-    """A new secret in place of the old one, whose tokens are void. The record is the same as before: that it happened
-    is in the history."""
+    """Replace the secret and invalidate the tokens issued for the old one.
+
+    The record does not change, but the history contains the event.
+    """
     uow.principal.require(ApiClient.entity(), Privilege.WRITE)
     secret, secret_hash = await new_secret()
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
-    # Whoever reads the secret can act as the client.
+    # Whoever knows the secret can act as the client.
     await refuse_taking_over(uow, client_id)
     await keep_secret(await uow.connection(), client.id, secret_hash, uow.now)
     uow.emit(client, ApiClientUpdated)
@@ -79,7 +81,7 @@ async def rotate_secret(uow: UnitOfWork, client_id: UUID) -> tuple[ApiClient, st
 
 
 async def activate_client(uow: UnitOfWork, client_id: UUID) -> ApiClient:
-    """Let a client get tokens again, with the secret it had."""
+    """Activate a client. Its previous secret works again."""
     client, _ = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
     async with changing_rights(uow, client_id):
         client.activate()
@@ -88,7 +90,7 @@ async def activate_client(uow: UnitOfWork, client_id: UUID) -> ApiClient:
 
 
 async def deactivate_client(uow: UnitOfWork, client_id: UUID, body: Deactivation) -> ApiClient:
-    """End a client's access: its tokens are void, and it gets no new ones."""
+    """Deactivate a client: its tokens become invalid, and it gets no new ones."""
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
     async with changing_rights(uow, client_id):
         client.deactivate()
@@ -98,7 +100,7 @@ async def deactivate_client(uow: UnitOfWork, client_id: UUID, body: Deactivation
 
 
 async def delete_client(uow: UnitOfWork, client_id: UUID) -> None:
-    """Delete a client. What it owns elsewhere keeps its id and shows its name as deleted."""
+    """Delete a client. Records that it owns keep its id and show its name as deleted."""
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.DELETE)
     async with changing_rights(uow, client_id):
         uow.remove(client, ApiClientDeleted)

@@ -1,4 +1,4 @@
-"""Another system that works with the CRM. What proves who it is lives elsewhere: ``auth.model.ClientSecret``."""
+"""API clients: other systems that work with the CRM. Their secrets are in ``auth.model.ClientSecret``."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -15,7 +15,7 @@ from crm_kit.store.refers import reference, references
 
 
 class ApiClient(Record, Stateful, Base):
-    """A client with the unit and the roles that make up its rights; like a user it may own records."""
+    """A client with a business unit and roles, which determine its rights. Like a user it can own records."""
 
     __tablename__ = "api_client"
     record_model: ClassVar[type[BaseModel]] = ApiClientRecord
@@ -32,9 +32,9 @@ class ApiClient(Record, Stateful, Base):
     )
 
     def activate(self) -> None:
-        """It may get tokens again."""
+        """Let the client get tokens again."""
         self.move("activate")
 
     def deactivate(self) -> None:
-        """It gets no more tokens; what it owns stays its own."""
+        """Refuse further tokens to the client. Its records stay its own."""
         self.move("deactivate")

@@ -1,4 +1,4 @@
-"""The secrets of API clients: made here, shown once, kept as argon2id hashes."""
+"""The secrets of API clients. They are generated here, shown once and stored as argon2id hashes."""
 
 import secrets
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_identity.auth.passwords import hash_password
 
 PREFIX = "crm_"
-"""So that scanners of repositories and logs know one when they see it."""
+"""A prefix by which scanners of repositories and logs recognise a secret."""
 
 KEEP_SECRET = (
     "insert into client_secret (client_id, secret_hash, changed_at) values ($1, $2, $3)"  # noqa: S105  # SQL
@@ -18,11 +18,11 @@ KEEP_SECRET = (
 
 
 async def new_secret() -> tuple[str, str]:
-    """A secret of 256 random bits, and its hash."""
+    """Return a secret of 256 random bits, and its hash."""
     secret = PREFIX + secrets.token_urlsafe(32)
     return secret, await hash_password(secret)
 
 
 async def keep_secret(conn: AsyncConnection, client_id: UUID, secret_hash: str, now: datetime) -> None:
-    """Set a client's secret; the one before is good no more."""
+    """Set a client's secret. The previous one becomes invalid."""
     await conn.exec_driver_sql(KEEP_SECRET, (client_id, secret_hash, now))

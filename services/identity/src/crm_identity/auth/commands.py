@@ -1,4 +1,4 @@
-"""What somebody who is logged in does with their own access."""
+"""What logged-in users do with their own access."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 async def describe_caller(uow: UnitOfWork) -> dict[str, Any]:
-    """The caller's record where there is one, and the rights their token carries."""
+    """Return the caller's record, if there is one, and the rights in the token."""
     principal = uow.principal
     table = (User if principal.kind == "user" else ApiClient).__table__
     row = (await uow.execute(select(*table.c).where(table.c.id == principal.id))).one_or_none()
@@ -52,7 +52,7 @@ async def describe_caller(uow: UnitOfWork) -> dict[str, Any]:
 
 
 async def change_own_password(uow: UnitOfWork, body: PasswordChange) -> None:
-    """Replace one's own password: every session ends, this one too."""
+    """Replace the caller's own password. All of the caller's sessions end, including the current one."""
     runtime, user_id = uow.runtime, uow.principal.id
     if uow.principal.kind != "user":
         raise DomainError("forbidden", "An API client has no password. Log in as a user.")

@@ -31,7 +31,7 @@ SECRET = (
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a grant gives: an access token for a few minutes, and to people a refresh token for one use."""
+    """The result of a grant: a short-lived access token and, for users, a refresh token that can be used once."""
 
     access_token: str
     expires_in: int
@@ -39,19 +39,19 @@ class Tokens:
 
 
 class Refused(DomainError):
-    """400 in the words of RFC 6749 §5.2."""
+    """400 with an error code of RFC 6749 §5.2."""
 
     def __init__(self, slug: str, error: str, description: str) -> None:
         super().__init__(slug, description, members={"error": error, "error_description": description})
 
 
 def invalid_grant(description: str) -> Refused:
-    """The credentials or the refresh token are not good."""
+    """The credentials or the refresh token are not valid."""
     return Refused("invalid-grant", "invalid_grant", description)
 
 
 def invalid_client() -> Refused:
-    """The client is not known, not active, or the secret is not its own: which of them is not told."""
+    """The client is unknown or inactive, or the secret is wrong. The answer does not tell which."""
     return Refused(
         "invalid-client",
         "invalid_client",
@@ -60,12 +60,16 @@ def invalid_client() -> Refused:
 
 
 def invalid_request(description: str) -> Refused:
-    """A parameter is missing or not what it should be."""
+    """A parameter is missing or malformed."""
     return Refused("invalid-request", "invalid_request", description)
 
 
 async def by_password(runtime: Runtime, address: str, username: str, password: str) -> Tokens:
-    """Log in. Unknown, disabled and wrong look alike, in words, in time and in what locks them out."""
+    """Log in.
+
+    An unknown user, a disabled user and a wrong password cause the same answer, the same response time and the same
+    lock-out.
+    """
     settings = settings_of(runtime)
     account, here = account_key(username), account_here_key(username, address)
     limits = {here: settings.tokens_per_account, address_key(address): settings.tokens_per_address}
@@ -74,11 +78,11 @@ async def by_password(runtime: Runtime, address: str, username: str, password: s
         await refuse_locked(conn, here, clock.now())
         known = await is_known(conn, here)
         if not known:
-            # From here nobody has ever proved to be the owner, so this is one of many who might be guessing together.
+            # The owner of the name has never logged in from this address, so many addresses together may be guessing.
             await take(conn, {account: settings.tokens_per_account * ANYWHERE}, clock.now())
             await refuse_locked(conn, account, clock.now())
         user_id, password_hash = await _credential(conn, fold(username))
-    # No connection is held meanwhile: hashing takes longer than everything else together.
+    # No connection is held while hashing, which takes longer than everything else together.
     good = await is_password(password, password_hash)
     if user_id is None or password_hash is None or not good:
         async with runtime.db.autocommit() as conn:
@@ -100,7 +104,7 @@ async def by_password(runtime: Runtime, address: str, username: str, password: s
 
 
 async def by_refresh(runtime: Runtime, address: str, refresh_token: str) -> Tokens:
-    """Go on with a session, with the rights of now. The token is spent; using it twice ends the session."""
+    """Continue a session with the current rights. The refresh token can be used once; a second use ends the session."""
     settings = settings_of(runtime)
     async with runtime.db.autocommit() as conn:
         await take(conn, {address_key(address): settings.tokens_per_address}, clock.now())
@@ -109,15 +113,15 @@ async def by_refresh(runtime: Runtime, address: str, refresh_token: str) -> Toke
         spent = await spend(conn, refresh_token, clock.now())
         tokens = None if spent is None else await _issue(runtime, await rights_of(conn, spent[0]), spent[1])
     if tokens is None:
-        # Raised only now: that a stolen token ended its family must be committed.
+        # Raised after the commit, so that the end of a stolen token's family is stored.
         raise invalid_grant("The refresh token is not valid, has expired or was used before; log in again.")
     return tokens
 
 
 async def by_client(runtime: Runtime, address: str, client_id: str, secret: str) -> Tokens:
-    """A token for an API client, without a session: it asks again with its secret (RFC 6749 §4.4.3).
+    """Issue a token to an API client. It has no session and sends its secret again (RFC 6749 §4.4.3).
 
-    There is no lock-out: nobody guesses 256 random bits, and a lock would let strangers stop an integration.
+    There is no lock-out: nobody can guess 256 random bits, and a lock would let strangers stop an integration.
     """
     settings = settings_of(runtime)
     known = _uuid(client_id)
@@ -145,15 +149,16 @@ async def _issue(runtime: Runtime, rights: Rights | None, refresh: str | None) -
 
 
 async def _credential(conn: AsyncConnection, username: str) -> tuple[UUID | None, str | None]:
-    """The user who logs in by this name and may, with the hash of their password; nothing for anybody else."""
-    if not username.isascii() or "\x00" in username:  # no user has such a name, and no text of PostgreSQL all of these
+    """Return the active user with this log-in name and the hash of the password; otherwise None twice."""
+    # No user has such a name, and PostgreSQL accepts no zero character.
+    if not username.isascii() or "\x00" in username:
         return None, None
     row: Any = (await conn.exec_driver_sql(CREDENTIAL, (username,))).one_or_none()
     return (row[0], row[1]) if row else (None, None)
 
 
 async def _secret_hash(conn: AsyncConnection, client_id: UUID) -> str | None:
-    """The hash of an active client's secret."""
+    """Return the hash of an active client's secret."""
     found: str | None = (await conn.exec_driver_sql(SECRET, (client_id,))).scalar_one_or_none()
     return found
 
@@ -166,7 +171,7 @@ def _uuid(text: str) -> UUID | None:
 
 
 async def _is_current(conn: AsyncConnection, user_id: UUID, password_hash: str) -> bool:
-    """Whether the password that was checked is still the password, held until the transaction ends."""
+    """Whether the checked password is still current. The row is locked until the transaction ends."""
     found = await conn.exec_driver_sql(
         "select 1 from credential where user_id = $1 and password_hash = $2 for update", (user_id, password_hash)
     )

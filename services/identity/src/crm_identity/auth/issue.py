@@ -1,4 +1,4 @@
-"""Access tokens: what they say about a user or an API client, and the moment from which they say it."""
+"""Access tokens: the rights of a user or API client that they contain, and the access sequence at which they were read."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,7 +36,7 @@ RIGHTS_OF_CLIENT = (
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a token says about its principal."""
+    """The content of a token about its principal."""
 
     kind: Literal["user", "client"]
     id: UUID
@@ -44,11 +44,11 @@ class Rights:
     teams: tuple[UUID, ...]
     grants: dict[str, str]
     sequence: int
-    """The changes of access that are in them."""
+    """The access sequence of the rights: later access changes supersede the token."""
 
 
 def key_ring(runtime: Runtime) -> KeyRing:
-    """This process's keys."""
+    """The key ring of this process."""
     ring = runtime.extras.get("key_ring")
     if ring is None:
         ring = runtime.extras["key_ring"] = KeyRing(
@@ -61,20 +61,20 @@ def key_ring(runtime: Runtime) -> KeyRing:
 
 
 async def hold_rights(conn: AsyncConnection) -> None:
-    """Keep everybody's rights as they are until this transaction ends: see ``organization.model.hold_access``.
+    """Prevent changes of rights until this transaction ends: see ``organization.model.hold_access``.
 
-    A key share would not do: a unit of work locks what it changes against changes, not against references.
+    FOR KEY SHARE would not suffice: it does not conflict with the lock that a unit of work takes for a change.
     """
     await conn.exec_driver_sql("select 1 from organization where id = $1 for share", (ORGANIZATION_ID,))
 
 
 async def rights_of(conn: AsyncConnection, user_id: UUID) -> Rights | None:
-    """The rights of a user who may log in; None for one who is gone or disabled."""
+    """Return the rights of a user who may log in; None for a deleted or disabled user."""
     return _rights("user", user_id, (await conn.exec_driver_sql(RIGHTS, (user_id,))).one_or_none())
 
 
 async def rights_of_client(conn: AsyncConnection, client_id: UUID) -> Rights | None:
-    """The rights of an API client that may get tokens; None for one that is gone or inactive."""
+    """Return the rights of an API client that may get tokens; None for a deleted or inactive one."""
     return _rights("client", client_id, (await conn.exec_driver_sql(RIGHTS_OF_CLIENT, (client_id,))).one_or_none())
 
 
@@ -87,7 +87,7 @@ def _rights(kind: Literal["user", "client"], principal_id: UUID, row: Any) -> Ri
 
 
 def access_token(key: SigningKey, rights: Rights, seconds: int) -> str:
-    """A token that says what its principal may do from now on; call it while ``hold_rights`` holds."""
+    """Return a token with the current rights of its principal. Call this while ``hold_rights`` is in effect."""
     now = clock.now().timestamp()
     claims = Claims(
         sub=rights.id,

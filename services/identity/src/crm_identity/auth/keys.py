@@ -1,4 +1,4 @@
-"""The keys that sign access tokens: sealed in the database, published as JWKs, rotated without an interruption."""
+"""The keys that sign access tokens: encrypted in the database, published as JWKs, rotated without an interruption."""
 
 import os
 from collections.abc import Sequence
@@ -22,15 +22,16 @@ from crm_kit.store.database import Database
 
 NONCE_BYTES = 12
 INTRODUCTION = timedelta(minutes=2)
-"""A new key is published this long before it signs, unless the settings say otherwise: every replica answers with it by
-then, and every service may fetch it as soon as it sees it."""
+"""How long a new key is published before it signs, unless the settings say otherwise. By then every replica publishes
+it, and every service can fetch it as soon as it sees a token signed with it."""
 
 RETIREMENT = timedelta(minutes=30)
-"""How long an old key is published after its successor was made: longer than introduction and token life together."""
+"""How long an old key is published after its successor was made. It is longer than introduction and token lifetime
+together."""
 
 
 class WrongSecret(RuntimeError):
-    """CRM_SECRET is not the one that the stored keys were sealed with."""
+    """The stored keys were encrypted with another CRM_SECRET."""
 
 
 def _cipher(secret: str) -> AESGCM:
@@ -39,13 +40,13 @@ def _cipher(secret: str) -> AESGCM:
 
 
 def seal(key: SigningKey, secret: str) -> bytes:
-    """The private key, readable only with the secret and only under its own id."""
+    """Encrypt the private key with the secret. The ciphertext is bound to the id of the key."""
     nonce = os.urandom(NONCE_BYTES)
     return nonce + _cipher(secret).encrypt(nonce, key.private.private_bytes_raw(), key.kid.encode())
 
 
 def unseal(kid: str, sealed: bytes, secret: str) -> SigningKey:
-    """The inverse of ``seal``; raises ``WrongSecret``."""
+    """Decrypt what ``seal`` returned. Raises ``WrongSecret``."""
     try:
         raw = _cipher(secret).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], kid.encode())
     except InvalidTag:
@@ -57,7 +58,7 @@ def unseal(kid: str, sealed: bytes, secret: str) -> SigningKey:
 
 
 async def ensure_signing_key(conn: AsyncConnection, secret: str) -> None:
-    """Make the first key when there is none."""
+    """Make the first key if there is none, else check that the secret decrypts the stored keys."""
     known = await conn.exec_driver_sql("select kid, sealed from signing_key where retired_at is null")
     rows: Sequence[Any] = known.all()
     for kid, sealed in rows:
@@ -67,7 +68,7 @@ async def ensure_signing_key(conn: AsyncConnection, secret: str) -> None:
 
 
 async def rotate_signing_key(conn: AsyncConnection, secret: str) -> str:
-    """Introduce a new key, whose id is returned, and give the present ones notice. Nobody is logged out."""
+    """Add a new key, return its id, and retire the current keys after ``RETIREMENT``. Nobody is logged out."""
     await conn.exec_driver_sql(
         "update signing_key set retired_at = $1 where retired_at is null", (clock.now() + RETIREMENT,)
     )
@@ -77,7 +78,7 @@ async def rotate_signing_key(conn: AsyncConnection, secret: str) -> str:
 
 
 async def forget_retired_keys(conn: AsyncConnection, now: datetime) -> None:
-    """Drop keys that verify nothing any more: what is not there cannot leak."""
+    """Delete retired keys, so that they cannot leak. No valid token was signed with them."""
     await conn.exec_driver_sql("delete from signing_key where retired_at < $1", (now,))
 
 
@@ -87,7 +88,7 @@ async def _add(conn: AsyncConnection, key: SigningKey, secret: str) -> None:
         "insert into signing_key (kid, sealed, jwk, created_at) values ($1, $2, $3::text::jsonb, $4)",
         (key.kid, seal(key, secret), jwk, now),
     )
-    # Identity verifies tokens from the same table as every service; here nobody needs to fetch first.
+    # Identity verifies tokens with the same table as every service. Inserting the key here saves the fetch.
     await conn.exec_driver_sql(
         "insert into jwks (kid, key, fetched_at) values ($1, $2::text::jsonb, $3)", (key.kid, jwk, now)
     )
@@ -105,10 +106,10 @@ AGE = observed("crm.identity.signing_key_age", "Since the key that signs access 
 
 
 class KeyRing:
-    """The keys as one process holds them, read again four times within the introduction of a new one."""
+    """The keys as one process holds them. They are read again every quarter of the introduction time of a new key."""
 
     latest: ClassVar["KeyRing | None"] = None
-    """The one of this process."""
+    """The key ring of this process."""
 
     def __init__(self, db: Database, secret: str, introduction: timedelta = INTRODUCTION) -> None:
         self._db, self._secret = db, secret
@@ -117,11 +118,11 @@ class KeyRing:
         KeyRing.latest = self
 
     async def signing(self) -> SigningKey:
-        """The key to sign with now."""
+        """Return the key to sign with now."""
         return (await self._current()).signing
 
     async def published(self) -> list[dict[str, Any]]:
-        """The public keys to verify with, as JWKs."""
+        """Return the public keys for verification, as JWKs."""
         return (await self._current()).published
 
     async def _current(self) -> _Held:
@@ -145,7 +146,7 @@ class KeyRing:
         return _Held(unseal(kid, sealed, self._secret), published, clock.monotonic(), created_at)
 
     def age(self) -> Readings:
-        """How old the key is that signs, as far as it was read; to be shown."""
+        """Return the age of the signing key in seconds, for the metric; empty before the keys were read."""
         return [] if self._held is None else [((), (clock.now() - self._held.created_at).total_seconds())]
 
 

@@ -1,9 +1,11 @@
-"""Lock-out: after so many failed log-ins under one name from one address, nobody logs in so for a while.
+"""Lock-out after failed log-ins under one name from one address.
 
-Ten times as many from all addresses together lock the name everywhere, but where its owner logged in before.
+A limit ten times as high applies to all addresses together. It locks the name everywhere, except at addresses where its
+owner has logged in before.
 
-Counted by the log-in name as it was typed, whether or not there is such an account: so a lock tells nothing about who
-works here, and every answer takes as long. The rows are in the database, so all replicas count together.
+Failures are counted by the log-in name as entered, whether or not the account exists. A lock therefore does not reveal
+who has an account, and every answer takes equally long. The rows are in the database, so that all replicas count
+together.
 """
 
 import math
@@ -20,7 +22,7 @@ from crm_kit.store.chores import delete_some
 
 LOCKED = counter("crm.identity.lockouts", "Log-in names that were locked after too many failures.")
 
-# A failure within the window adds up; one after it, or after a lock has ended, is the first of a new window.
+# Failures within the window add up. A failure after the window or after a lock has ended starts a new window.
 COUNT = """
 insert into failed_login as f (key, failures, first_at, last_at, locked_until)
 values ($1, 1, $2, $2, case when $4 <= 1 then $5::timestamptz end)
@@ -36,10 +38,11 @@ returning locked_until
 """
 
 STEP = timedelta(minutes=1)
-"""A failure that lies so far ahead is of a clock that has gone back since: what it locked, nobody could tell for how long."""
+"""A failure that is further in the future was stored before the clock was set back. It is ignored, because nobody could
+tell when its lock would end."""
 
 ANYWHERE = 10
-"""So many times the failures and tries of one address are allowed to all addresses together."""
+"""Factor by which the limits of one address are multiplied for all addresses together."""
 
 KNOWN_DAYS = 90
 
@@ -53,7 +56,7 @@ log = structlog.get_logger(__name__)
 
 
 class Locked(DomainError):
-    """429: too many failed log-ins, with the seconds until the next may be tried."""
+    """429: too many failed log-ins, with the seconds until the next attempt is possible."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(
@@ -68,7 +71,7 @@ class Locked(DomainError):
 
 
 async def refuse_locked(conn: AsyncConnection, key: str, now: datetime) -> None:
-    """429 ``account-locked`` while the name is locked, whatever the password."""
+    """Raise 429 ``account-locked`` while the name is locked, whatever the password."""
     found = await conn.exec_driver_sql(
         "select locked_until from failed_login where key = $1 and last_at <= $2", (key, now + STEP)
     )
@@ -80,9 +83,9 @@ async def refuse_locked(conn: AsyncConnection, key: str, now: datetime) -> None:
 async def count_failure(
     conn: AsyncConnection, key: str, settings: IdentitySettings, now: datetime, *, times: int = 1
 ) -> None:
-    """Remember a failed log-in; the last one allowed locks the name. Failures while it is locked do not prolong that.
+    """Count a failed log-in. The last allowed failure locks the name. Failures during a lock do not extend it.
 
-    ``times`` as many are allowed under a key that several addresses share.
+    ``times`` multiplies the limit for a key that several addresses share.
     """
     window = now - timedelta(minutes=settings.lockout_window_minutes)
     until = now + timedelta(minutes=settings.lockout_minutes)
@@ -94,17 +97,17 @@ async def count_failure(
 
 
 async def forget_failures(conn: AsyncConnection, key: str) -> None:
-    """A log-in succeeded: what failed under this key before is forgotten."""
+    """Forget the failures under this key after a successful log-in."""
     await conn.exec_driver_sql("delete from failed_login where key = $1", (key,))
 
 
 async def unlock(conn: AsyncConnection, account: str) -> None:
-    """Somebody has vouched for the user: the name is open again, at every address."""
+    """Unlock the name at all addresses, on behalf of an administrator or operator."""
     await conn.exec_driver_sql("delete from failed_login where starts_with(key, $1)", (account,))
 
 
 async def is_known(conn: AsyncConnection, key: str) -> bool:
-    """Whether somebody has logged in under this name at this address within 90 days."""
+    """Whether the owner of this name has logged in at this address within 90 days."""
     found = await conn.exec_driver_sql("select exists (select from known_address where key = $1)", (key,))
     return bool(found.scalar_one())
 
@@ -115,11 +118,11 @@ async def know(conn: AsyncConnection, key: str, now: datetime) -> None:
 
 
 async def forget_known(conn: AsyncConnection, now: datetime) -> int:
-    """Drop some of the addresses where nobody has logged in for long; returns how many."""
+    """Delete a batch of addresses without log-ins for 90 days. Return the number deleted."""
     return await delete_some(conn, "known_address", "seen_at < $1", now - timedelta(days=KNOWN_DAYS))
 
 
 async def forget_old_failures(conn: AsyncConnection, settings: IdentitySettings, now: datetime) -> int:
-    """Drop some of what neither locks nor adds up any more; returns how many rows."""
+    """Delete a batch of failures that neither lock nor count any more. Return the number deleted."""
     over = "last_at < $1 and (locked_until is null or locked_until < $2)"
     return await delete_some(conn, "failed_login", over, now - timedelta(minutes=settings.lockout_window_minutes), now)

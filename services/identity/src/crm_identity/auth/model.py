@@ -1,4 +1,4 @@
-"""What nobody outside identity ever sees: secrets' hashes, sessions, sealed keys, counted attempts."""
+"""The internal tables of identity: hashes of secrets, sessions, encrypted keys, counted attempts."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from crm_kit.store.refers import reference
 
 
 class Credential(Base):
-    """A user's password, as argon2id keeps it. A user without one cannot log in."""
+    """A user's password as an argon2id hash. A user without a password cannot log in."""
 
     __tablename__ = "credential"
 
@@ -22,7 +22,7 @@ class Credential(Base):
 
 
 class ClientSecret(Base):
-    """An API client's secret, as argon2id keeps it."""
+    """An API client's secret as an argon2id hash."""
 
     __tablename__ = "client_secret"
 
@@ -32,9 +32,9 @@ class ClientSecret(Base):
 
 
 class RefreshToken(Base):
-    """One link of a session: each refresh spends the last link and makes the next, under the same family.
+    """A refresh token. Each refresh invalidates it and makes the next one of the same family.
 
-    A link spent twice was stolen from somebody, so it ends the whole family (RFC 9700 §4.14.2).
+    A second use means that the token was stolen, so it ends the whole family (RFC 9700 §4.14.2).
     """
 
     __tablename__ = "refresh_token"
@@ -49,7 +49,7 @@ class RefreshToken(Base):
 
 
 class SealedKey(Base):
-    """A signing key, its private half encrypted with a key derived from CRM_SECRET."""
+    """A signing key. The private half is encrypted with a key derived from CRM_SECRET."""
 
     __tablename__ = "signing_key"
 
@@ -61,7 +61,7 @@ class SealedKey(Base):
 
 
 class AttemptBucket(Base):
-    """Token requests that an account or an address may still make: refilled evenly, taken one by one."""
+    """The token requests that an account or an address can still make: a bucket that is refilled at an even rate."""
 
     __tablename__ = "attempt_bucket"
 
@@ -72,7 +72,7 @@ class AttemptBucket(Base):
 
 
 class KnownAddress(Base):
-    """A log-in name and an address from which its owner has logged in, as a hash of both."""
+    """A hash of a log-in name and an address from which its owner has logged in."""
 
     __tablename__ = "known_address"
 
@@ -81,7 +81,7 @@ class KnownAddress(Base):
 
 
 class FailedLogin(Base):
-    """Failed log-ins in a row under one log-in name, known or not, and until when no more are heard."""
+    """Successive failed log-ins under one log-in name, whether or not it exists, and the end of the lock."""
 
     __tablename__ = "failed_login"
 

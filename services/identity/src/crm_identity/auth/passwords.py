@@ -1,4 +1,4 @@
-"""Passwords: argon2id in a thread of its own, and as much work for an unknown account as for a known one."""
+"""Passwords: argon2id in threads of its own, with equal work for unknown and known accounts."""
 
 import asyncio
 import secrets
@@ -17,7 +17,7 @@ MAX_LENGTH = 256
 
 
 def normal(password: str) -> str:
-    """The same characters on every keyboard (NIST SP 800-63B-4 §3.1.1.2: NFKC)."""
+    """Return the NFKC form, so that a password is the same from every keyboard (NIST SP 800-63B-4 §3.1.1.2)."""
     return unicodedata.normalize("NFKC", password)
 
 
@@ -33,12 +33,12 @@ def _acceptable(password: str) -> str:
 NewPassword = Annotated[
     str, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH), AfterValidator(_acceptable)
 ]
-"""12 to 256 characters, any but control characters (NIST SP 800-63B: length counts, composition rules do not)."""
+"""12 to 256 characters except control characters (NIST SP 800-63B: the length counts, composition rules do not)."""
 
-# OWASP's second choice (19 MiB, 2 passes): 25 ms here, and a burst of log-ins does not fill the memory.
+# OWASP's second choice (19 MiB, 2 passes): 25 ms here, and a burst of log-ins does not exhaust the memory.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
-# Hashing holds a core, and log-ins must not take them all from the other requests.
+# Hashing keeps a core busy. The limit leaves cores for the other requests.
 THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 
 
@@ -52,7 +52,7 @@ def _nobodys_hash() -> str:
 
 
 def _verify(password: str, password_hash: str | None) -> bool:
-    # Hashes of earlier releases are of NFC. Where the two differ, twice the work is done, with a hash or without one.
+    # Hashes of earlier releases used NFC. Where the two forms differ, both are tried, also without a hash.
     known = password_hash or _nobodys_hash()
     matches = [_matches(known, form) for form in dict.fromkeys((_bytes(password), _bytes(password, "NFC")))]
     return password_hash is not None and any(matches)
@@ -66,22 +66,22 @@ def _matches(password_hash: str, password: bytes) -> bool:
 
 
 async def warm_up() -> None:
-    """Make the hash that stands in for unknown accounts, before the first log-in could be timed by it."""
+    """Make the hash that stands in for unknown accounts, before a first log-in would be slower because of it."""
     await asyncio.get_running_loop().run_in_executor(THREADS, _nobodys_hash)
 
 
 async def hash_password(password: str) -> str:
-    """The argon2id hash in PHC format."""
+    """Return the argon2id hash in PHC format."""
     return await asyncio.get_running_loop().run_in_executor(THREADS, _HASHER.hash, _bytes(password))
 
 
 async def is_password(password: str, password_hash: str | None) -> bool:
-    """Whether this is the password; with no hash the same work is done, and the answer is no."""
+    """Whether this is the password. Without a hash the answer is no, after the same work."""
     if len(password) > MAX_LENGTH:
         return False
     return await asyncio.get_running_loop().run_in_executor(THREADS, _verify, password, password_hash)
 
 
 def is_outdated(password_hash: str) -> bool:
-    """Whether the hash was made with weaker parameters than today's."""
+    """Whether the hash was made with weaker parameters than the current ones."""
     return _HASHER.check_needs_rehash(password_hash)

@@ -1,4 +1,4 @@
-"""What a session hangs on: the password, and a family of refresh tokens, each good for one use."""
+"""Sessions: passwords, and families of refresh tokens that can be used once each."""
 
 import hashlib
 import secrets
@@ -22,7 +22,7 @@ ADD_LINK = (
 
 
 def hashed(token: str) -> bytes:
-    """What is kept of a refresh token. It is 256 random bits, so one round of SHA-256 is enough."""
+    """Return the stored form of a refresh token. One round of SHA-256 suffices for 256 random bits."""
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
@@ -32,17 +32,18 @@ async def keep_password(conn: AsyncConnection, user_id: UUID, password_hash: str
 
 
 async def open_session(conn: AsyncConnection, user_id: UUID, now: datetime, lasts: timedelta) -> str:
-    """The first refresh token of a new family."""
+    """Return the first refresh token of a new family."""
     token = secrets.token_urlsafe(32)
     await conn.exec_driver_sql(ADD_LINK, (hashed(token), new_id(), user_id, now, now + lasts))
     return token
 
 
 async def spend(conn: AsyncConnection, token: str, now: datetime) -> tuple[UUID, str] | None:
-    """The user of a refresh token and the next token of its family; None when it is not good.
+    """Return the user of a refresh token and the next token of its family; None if the token is not valid.
 
-    A token spent before was stolen, from its user or by them; whose it is now nobody can tell, so its family ends.
-    A session lasts as long as its log-in said, however often it is refreshed.
+    A second use means that the token was stolen. Either user of it may be the thief, so its family ends.
+
+    The end of a session is fixed at log-in. Refreshing does not extend it.
     """
     found = await conn.exec_driver_sql(
         "select family_id, user_id, expires_at, spent_at, revoked_at from refresh_token"
@@ -65,14 +66,14 @@ async def spend(conn: AsyncConnection, token: str, now: datetime) -> tuple[UUID,
 
 
 async def end_family(conn: AsyncConnection, family_id: UUID, now: datetime) -> None:
-    """No token of the family is good any more."""
+    """Invalidate all tokens of the family."""
     await conn.exec_driver_sql(
         "update refresh_token set revoked_at = $2 where family_id = $1 and revoked_at is null", (family_id, now)
     )
 
 
 async def end_session_of(conn: AsyncConnection, token: str, now: datetime) -> None:
-    """Log out: end the family of a refresh token, spent or not; a token nobody knows changes nothing."""
+    """Log out: end the family of a refresh token, used or not. An unknown token changes nothing."""
     await conn.exec_driver_sql(
         "update refresh_token set revoked_at = $2 where revoked_at is null"
         " and family_id = (select family_id from refresh_token where token_hash = $1)",
@@ -88,7 +89,7 @@ async def end_sessions(conn: AsyncConnection, user_id: UUID, now: datetime) -> N
 
 
 async def end_all_sessions(conn: AsyncConnection, now: datetime) -> int:
-    """End every session of everybody; returns how many there were."""
+    """End every session of all users. Return the number of sessions."""
     ended = await conn.exec_driver_sql(
         "with ended as (update refresh_token set revoked_at = $1 where revoked_at is null returning family_id)"
         " select count(distinct family_id) from ended",
@@ -98,5 +99,5 @@ async def end_all_sessions(conn: AsyncConnection, now: datetime) -> int:
 
 
 async def forget_sessions(conn: AsyncConnection, now: datetime) -> int:
-    """Drop some of what can never be used again; returns how many tokens."""
+    """Delete a batch of tokens that can never be used again. Return the number deleted."""
     return await delete_some(conn, "refresh_token", "expires_at < $1", now)

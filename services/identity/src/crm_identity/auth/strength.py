@@ -1,8 +1,9 @@
-"""Which new passwords are too easy to guess (NIST SP 800-63B-4 §3.1.1.2: a blocklist, and words of the context).
+"""The check for passwords that are too easy to guess (NIST SP 800-63B-4 §3.1.1.2: a blocklist, and words of the
+context).
 
-zxcvbn knows the passwords, names and words that people use most, alone and joined, with digits behind them and letters
-swapped, and what is repeated, counted up or lies side by side on a keyboard. Its lists take 15 MB, so they are read
-when the first password is set, in the processes that set one.
+zxcvbn knows common passwords, names and words, alone and joined, with appended digits and swapped letters, and
+repetitions, sequences and keyboard patterns. Its lists take 15 MB, so a process reads them when it sets its first
+password.
 """
 
 import asyncio
@@ -13,19 +14,23 @@ from crm_identity.auth.passwords import THREADS, normal
 from crm_kit.errors import InvalidValue
 
 JUDGED = 64
-"""Characters that are looked at: comparing takes longer with the square of them, and 64 that are guessed easily are rare."""
+"""Number of characters that are checked. The time grows with the square of the length, and few passwords of 64
+characters are easy to guess."""
 
 FEWEST_GUESSES = 10**8
-"""zxcvbn's score 3: "safely unguessable", also for somebody who has the hashes for a while."""
+"""zxcvbn's score 3, "safely unguessable": also for an attacker who has the hashes for some time."""
 
 FEWEST_OWN = 6
-"""Letters and digits that a password has beside the words of its context."""
+"""Number of letters and digits that a password needs besides the words of its context."""
 
 PRODUCT = ("liaison", "crm")
 
 
 async def refuse_guessable(pointer: str, password: str, context: Iterable[str | None]) -> None:
-    """422 ``guessable-password``. ``context`` is what an attacker tries first: names, addresses, the organisation."""
+    """Raise 422 ``guessable-password``.
+
+    ``context`` lists what attackers try first: names, addresses, the organisation.
+    """
     texts = [normal(text).casefold() for text in (*PRODUCT, *context) if text]
     words = [*texts, *(word for text in texts for word in re.split(r"[\W_]+", text) if len(word) > 2)]
     loop = asyncio.get_running_loop()
@@ -39,7 +44,7 @@ async def refuse_guessable(pointer: str, password: str, context: Iterable[str | 
 
 
 def _guesses(password: str, words: list[str]) -> float:
-    # Read here only: see above.
+    # Imported here because of the memory that its lists take.
     from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # it ships no types
 
     typed = normal(password)

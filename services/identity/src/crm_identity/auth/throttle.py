@@ -1,4 +1,4 @@
-"""How many token requests an account or an address may make, counted for all replicas together."""
+"""The limits of token requests per account and per address, shared by all replicas."""
 
 import hashlib
 import math
@@ -15,9 +15,9 @@ from crm_kit.store.chores import delete_some
 
 IDLE = timedelta(minutes=5)
 
-# A bucket of n tokens, refilled with n a minute. Keys in one order, so that two requests never wait for each other.
-# Replicas' clocks differ a little, and then the later one counts; where time has gone back by more, it is counted anew, or
-# nothing would be refilled for as long as it went back.
+# A bucket holds n tokens and gets n per minute. Keys are sorted, so that two requests never deadlock. The clocks of
+# replicas differ slightly; then the later time counts. If the clock was set back further, the bucket starts again,
+# because otherwise it would not be refilled for that time.
 TAKE = """
 insert into attempt_bucket as b (key, remaining, at, allowed)
 select key, size - 1, $3, true from unnest($1::text[], $2::float8[]) as wanted (key, size) order by key
@@ -33,7 +33,7 @@ returning key, remaining, allowed
 
 
 class TooManyRequests(DomainError):
-    """429 with the seconds after which another try is worth it."""
+    """429 with the seconds until the next attempt can succeed."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(
@@ -48,12 +48,15 @@ class TooManyRequests(DomainError):
 
 
 def account_key(email: str) -> str:
-    """The bucket of a log-in name, known or not: of what the look-up of the user compares. The name itself is not kept."""
+    """Return the bucket of a log-in name, whether or not it exists.
+
+    It is a hash of the form used to look up the user.
+    """
     return f"account:{_hash(fold(email))}"
 
 
 def account_here_key(email: str, address: str) -> str:
-    """The bucket of a log-in name at a network address; it begins with the name's own."""
+    """Return the bucket of a log-in name at a network address. Its key starts with that of the name."""
     return f"{account_key(email)}:{_hash(address_key(address))}"
 
 
@@ -62,12 +65,15 @@ def _hash(text: str) -> str:
 
 
 def client_key(client_id: str) -> str:
-    """The bucket of an API client, known or not."""
+    """Return the bucket of an API client, whether or not it exists."""
     return f"client:{hashlib.sha256(fold(client_id).encode('utf-8', 'replace')).hexdigest()}"
 
 
 def address_key(address: str) -> str:
-    """The bucket of a network address. An IPv6 client has a whole /64 to itself, so that is what counts."""
+    """Return the bucket of a network address.
+
+    For IPv6 it is that of the /64 network, because a client has all of it.
+    """
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -78,7 +84,7 @@ def address_key(address: str) -> str:
 
 
 async def take(conn: AsyncConnection, limits: Mapping[str, int], now: datetime) -> None:
-    """Count one request against each key; 429 when one of them has none left. ``limits`` are requests a minute."""
+    """Count one request against each key. 429 if one of them has none left. ``limits`` are requests per minute."""
     taken = await conn.exec_driver_sql(TAKE, (list(limits), [float(limit) for limit in limits.values()], now))
     buckets: Sequence[Any] = taken.all()
     waits = [(1 - remaining) * 60 / limits[key] for key, remaining, allowed in buckets if not allowed]
@@ -87,5 +93,5 @@ async def take(conn: AsyncConnection, limits: Mapping[str, int], now: datetime) 
 
 
 async def forget_idle(conn: AsyncConnection, now: datetime) -> int:
-    """Drop some of the buckets that have long been full again; returns how many."""
+    """Delete a batch of buckets that have been full for long. Return the number deleted."""
     return await delete_some(conn, "attempt_bucket", "at < $1", now - IDLE)

@@ -1,4 +1,4 @@
-"""What can be done with a business unit. Rights reach down the tree, so it must stay one."""
+"""Commands on business units. Rights extend down the tree, so it must remain a tree."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ HOLDERS_IN = (
 
 
 async def create_unit(uow: UnitOfWork, body: BusinessUnitCreate) -> BusinessUnit:
-    """A new unit below another."""
+    """Create a unit below another one."""
     await uow.start(BusinessUnit)
     await hold_access(uow)
     await require_unit(uow, body.parent_id, "/parent_id")
@@ -32,9 +32,10 @@ async def create_unit(uow: UnitOfWork, body: BusinessUnitCreate) -> BusinessUnit
 
 
 async def update_unit(uow: UnitOfWork, unit_id: UUID, body: BusinessUnitUpdate) -> BusinessUnit:
-    """Rename or move a unit. Tokens stay good: they name the unit, and every service follows the tree.
+    """Rename or move a unit. Tokens stay valid: they name the unit, and every service follows the tree.
 
-    Who holds a privilege at depth *deep* above its new place reaches its rows from then on, so the mover must reach them.
+    Holders of a *deep* privilege above the new place reach the unit's rows after the move, so the caller must reach
+    these rows.
     """
     unit, _ = await get_alone(uow, BusinessUnit, unit_id, Privilege.WRITE)
     moves = "parent_id" in body.model_fields_set and body.parent_id != unit.parent_id
@@ -50,7 +51,7 @@ async def update_unit(uow: UnitOfWork, unit_id: UUID, body: BusinessUnitUpdate) 
 
 
 async def delete_unit(uow: UnitOfWork, unit_id: UUID) -> None:
-    """Delete a unit that nobody and nothing belongs to; never the root."""
+    """Delete a unit that no principal and no record belongs to. The root cannot be deleted."""
     unit, _ = await get_alone(uow, BusinessUnit, unit_id, Privilege.DELETE)
     if unit.parent_id is None:
         raise DomainError("not-deletable", "The root unit cannot be deleted, because all other units are below it.")
@@ -59,7 +60,7 @@ async def delete_unit(uow: UnitOfWork, unit_id: UUID) -> None:
 
 
 async def require_unit(uow: UnitOfWork, unit_id: UUID, pointer: str) -> list[UUID]:
-    """The unit and all above it, root last; 422 when there is no such unit."""
+    """Return the ids of the unit and all units above it, root last. 422 if there is no such unit."""
     above = list((await (await uow.connection()).exec_driver_sql(ABOVE, (unit_id,))).scalars())
     if not above:
         raise InvalidValue(pointer, "unknown-reference", "There is no such business unit.")
@@ -67,7 +68,7 @@ async def require_unit(uow: UnitOfWork, unit_id: UUID, pointer: str) -> list[UUI
 
 
 async def _newly_above(uow: UnitOfWork, unit_id: UUID, parent_id: UUID | None) -> list[UUID]:
-    """The users and API clients of the units that come to be above a unit by its move."""
+    """Return the users and API clients of the units that the move puts above the unit."""
     assert parent_id is not None
     above = set(await require_unit(uow, parent_id, "/parent_id")) - set(await require_unit(uow, unit_id, ""))
     found = await (await uow.connection()).exec_driver_sql(HOLDERS_IN, (list(above),))

@@ -1,4 +1,4 @@
-"""A node of the organisation's tree."""
+"""The table of business units."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -17,7 +17,7 @@ ROOT_ID = UUID("0190a000-0000-7000-8000-000000000002")
 
 
 class BusinessUnit(Record, Base):
-    """A unit; the one without a parent is the root."""
+    """A node of the organisation's tree. The unit without a parent is the root."""
 
     __tablename__ = "business_unit"
     record_model: ClassVar[type[BaseModel]] = BusinessUnitRecord

@@ -1,4 +1,4 @@
-"""What can be done with the organisation's settings."""
+"""Commands on the organisation's settings."""
 
 from crm_contracts.access import Privilege
 from crm_contracts.identity import OrganizationUpdated
@@ -10,11 +10,11 @@ from crm_kit.work.uow import UnitOfWork
 
 
 async def update_organization(uow: UnitOfWork, body: OrganizationUpdate) -> OrganizationSettings:
-    """Change the settings everybody shares."""
+    """Change the organisation's settings."""
     organization = await uow.get(OrganizationSettings, ORGANIZATION_ID, Privilege.WRITE)
     values = body.onto(organization)
     if values.get("base_currency", organization.base_currency) != organization.base_currency:
-        # Amounts in it are all over the suite, and identity does not hear of them.
+        # Amounts in base currency are stored in all services, and identity does not know them.
         raise InvalidValue("/base_currency", "base-currency-fixed", "Leave this out: it cannot change.")
     apply(organization, values)
     return uow.emit_if_changed(organization, OrganizationUpdated)

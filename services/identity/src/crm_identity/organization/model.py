@@ -1,4 +1,4 @@
-"""What the whole installation agrees on: one record, whose row lock also orders every change of access."""
+"""The settings of the organisation: one record. Its row lock also serialises all changes of access."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ ORGANIZATION_ID = UUID("0190a000-0000-7000-8000-000000000001")
 
 
 class OrganizationSettings(Record, Base):
-    """The organisation this installation serves."""
+    """The organisation of this installation."""
 
     __tablename__ = "organization"
     record_model: ClassVar[type[BaseModel]] = OrganizationRecord
@@ -33,7 +33,7 @@ class OrganizationSettings(Record, Base):
 
 
 class AccessSequence(Base):
-    """One row: how many changes of access there were. Token and revocation are compared by it, never by clocks."""
+    """One row: the number of access changes. Tokens and revocations are compared by it, never by clocks."""
 
     __tablename__ = "access_sequence"
 
@@ -43,16 +43,16 @@ class AccessSequence(Base):
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """From when a change of access counts."""
+    """The point from which an access change applies."""
 
     moment: datetime
-    """By the clock: for people, and for services of an earlier release."""
+    """The time, for people and for services of an earlier release."""
     sequence: int
-    """By identity's own count."""
+    """Identity's own counter."""
 
 
-# It begins at the microseconds since 1970 and jumps there whenever it is behind: so a database restored from an older
-# backup, which counts again from what it knew, gets past all that was counted before.
+# The counter starts at the microseconds since 1970, and jumps there whenever it is behind. A database restored from an
+# older backup therefore exceeds all numbers that were used before.
 _COUNT = """
 insert into access_sequence as s (id, value) values (1, $1)
 on conflict (id) do update set value = greatest(s.value + 1, excluded.value) returning value
@@ -62,9 +62,9 @@ R = TypeVar("R", bound=Record)
 
 
 async def get_alone(uow: UnitOfWork, entity: type[R], record_id: UUID, privilege: Privilege) -> tuple[R, Since]:
-    """Lock a record that says who may do what, and give the moment from which its change counts.
+    """Lock a record that determines rights. Return it, and the point from which its change applies.
 
-    Always the organisation first: in any other order two changes could wait for each other for ever.
+    The organisation is always locked first. Another order could cause deadlocks.
     """
     uow.principal.require(entity.entity(), privilege)
     since = await hold_access(uow)
@@ -72,13 +72,14 @@ async def get_alone(uow: UnitOfWork, entity: type[R], record_id: UUID, privilege
 
 
 async def hold_access(uow: UnitOfWork) -> Since:
-    """Wait until this unit of work alone may change who may do what; from when its changes count.
+    """Wait until only this unit of work can change rights. Return the point from which its changes apply.
 
-    Token issue holds the same row shared. So a token either says a smaller sequence, and is superseded, or reads
-    what this unit of work has committed; and no two changes can together make a cycle or remove the last administrator.
+    Issuing a token locks the same row shared. A token therefore either has a smaller sequence, and is superseded, or is
+    read after this unit of work has committed. Two concurrent changes cannot make a cycle or remove the last
+    administrator.
     """
     await uow.load(OrganizationSettings, ORGANIZATION_ID)
-    # Not ``uow.now``: tokens may have been issued while we waited for the lock.
+    # Not ``uow.now``: tokens may have been issued while this waited for the lock.
     now = clock.now()
     counted = await (await uow.connection()).exec_driver_sql(_COUNT, (int(now.timestamp() * 1_000_000),))
     return Since(now, counted.scalar_one())

@@ -1,8 +1,10 @@
-"""The one place that says who may change whose rights: every command that touches rights asks here.
+"""The rules on who may change whose rights. Every command that changes rights uses them.
 
-1. Nobody gives, and nobody takes over, rights on rows that they do not reach themselves.
-2. Administrators are changed by those who hold all of their rights only.
-3. Somebody who can log in is an administrator. An operator's command makes one when nobody is.
+1. Nobody can give or take over rights on rows that they do not reach themselves.
+
+2. Only holders of all rights of an administrator can change that administrator.
+
+3. At least one user who can log in is an administrator. An operator's command makes one if there is none.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -29,10 +31,13 @@ AN_ADMINISTRATOR = (
 async def changing_rights(
     uow: UnitOfWork, changed: UUID | None = None, also: Collection[UUID] = ()
 ) -> AsyncIterator[None]:
-    """Around a change of rights: 403 when it gives more than the caller holds, or changes an administrator without leave.
+    """Check a change of rights that happens in the block.
 
-    ``changed`` is the user or client that the command is about, ``also`` are others whose rights may change by it. Call it
-    while ``hold_access`` holds. 409 ``last-administrator`` when nobody could administer any more.
+    403 if it gives more than the caller holds, or changes an administrator whose rights the caller does not hold. 409
+    ``last-administrator`` if no administrator would be left.
+
+    ``changed`` is the user or client that the command changes. ``also`` are others whose rights can change by it. Call
+    this while ``hold_access`` is in effect.
     """
     had = await has_administrator(uow)
     if holds_everything(uow.principal):
@@ -71,7 +76,7 @@ def _refuse(reason: str | None) -> None:
 
 
 async def refuse_taking_over(uow: UnitOfWork, holder_id: UUID) -> None:
-    """403 unless the caller reaches all that a user or client does: for whoever could act as them from now on."""
+    """Raise 403 unless the caller reaches everything that a user or client reaches, as somebody who could act as them."""
     if holds_everything(uow.principal):
         return
     actor = holder_of(uow.principal)
@@ -82,13 +87,13 @@ async def refuse_taking_over(uow: UnitOfWork, holder_id: UUID) -> None:
 
 
 async def has_administrator(uow: UnitOfWork) -> bool:
-    """Whether anybody who can log in holds the administrator role."""
+    """Whether a user who can log in holds the administrator role."""
     found = await (await uow.connection()).exec_driver_sql(AN_ADMINISTRATOR, (ADMINISTRATOR_ID,))
     return bool(found.scalar_one())
 
 
 def holds_everything(principal: Principal) -> bool:
-    """Whether the caller holds every privilege on every entity, so that there is nothing more to give."""
+    """Whether the caller holds every privilege on every entity at the greatest depth."""
     return all(
         principal.depth(entity.name, privilege) is Depth.ORGANIZATION
         for entity in all_entities()

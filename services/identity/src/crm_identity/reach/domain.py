@@ -1,7 +1,7 @@
-"""Which rows somebody's rights reach, and whether what they give or take over lies within their own.
+"""The rows that rights reach, and the check that given or taken rights are within the caller's own.
 
-A depth is no amount: *unit* reaches other rows from another unit. So rights are compared as sets of rows, and the depth on
-top of that, because a deeper privilege goes on to reach what will come below its unit.
+Depths alone cannot be compared: *unit* reaches different rows from different units. Rights are therefore compared as
+sets of rows, and by depth as well, because a deeper privilege also reaches rows that will be added below its unit.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ NO_ROWS: frozenset[UUID] = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """A user or API client with what a token would say about them, whether or not they may get one now."""
+    """A user or API client with the rights that a token would contain, whether or not they may get one now."""
 
     id: UUID
     unit: UUID
@@ -24,12 +24,12 @@ class Holder:
 
     @property
     def owners(self) -> frozenset[UUID]:
-        """Whose rows are their own."""
+        """The principals whose rows count as their own."""
         return self.teams | {self.id}
 
     @property
     def is_administrator(self) -> bool:
-        """Whether they may give rights: what they lose by somebody's hand, somebody else gains."""
+        """Whether they can give rights. Others gain from rights that an administrator loses."""
         return all(
             depth_of(self.grants, entity, Privilege.WRITE) is Depth.ORGANIZATION for entity in ("user", "security_role")
         )
@@ -37,7 +37,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What lies below a unit, and in which units the rows of an owner may lie: its own, and those it has been in."""
+    """The units below each unit, and the units of each owner's rows: the owner's current and former units."""
 
     below: Callable[[UUID], frozenset[UUID]]
     homes: Mapping[UUID, frozenset[UUID]]
@@ -45,7 +45,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Some holders, and the world in which their rights reach rows."""
+    """Holders, and the world in which their rights reach rows."""
 
     holders: dict[UUID, Holder]
     world: World
@@ -53,14 +53,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A set of rows: all there are, those of some units, and those of some owners in some units."""
+    """A set of rows: all rows, those of some units, and those of some owners in some units."""
 
     everything: bool = False
     units: frozenset[UUID] = NO_ROWS
     owned: frozenset[tuple[UUID, UUID]] = frozenset()
 
     def without(self, other: "Rows") -> "Rows":
-        """The rows that are not among others."""
+        """Return the rows that are not among the others."""
         if other.everything:
             return Rows()
         units = self.units - other.units
@@ -73,13 +73,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A privilege that somebody would give or take over without holding it that far."""
+    """A privilege that somebody would give or take over without holding it to that extent."""
 
     entity: str
     privilege: Privilege
     depth: Depth
     too_deep: bool
-    """Whether the depth itself is more than theirs; else it is the same depth for other rows."""
+    """Whether the depth is greater than theirs. Otherwise it is the same depth for other rows."""
 
     def __str__(self) -> str:
         which = f"at depth {self.depth.name.lower()}" if self.too_deep else "for records that you do not reach"
@@ -88,7 +88,7 @@ class Gap:
 
 
 def rows_of(holder: Holder, depth: Depth, world: World) -> Rows:
-    """The rows that a depth reaches from where the holder stands: the same rule as ``crm_kit.access.reach``."""
+    """Return the rows that the holder reaches at a depth: the same rule as ``crm_kit.access.reach``."""
     match depth:
         case Depth.NONE:
             return Rows()
@@ -108,12 +108,15 @@ ABOVE_ME = "Only somebody who holds all the rights of an administrator may chang
 
 
 def refusal_to_touch(actor: Holder, target: Holder, world: World) -> str | None:
-    """Why the actor may not change this user or client at all."""
+    """Return why the actor may not change this user or client at all; None if they may."""
     return ABOVE_ME if target.is_administrator and gap_between(actor, target, world) else None
 
 
 def refusal_of_change(actor: Holder, before: Snapshot, after: Snapshot) -> str | None:
-    """Why the actor may not bring these holders from one state to the other; who is missing before is new."""
+    """Return why the actor may not change these holders in this way; None if they may.
+
+    Holders missing in ``before`` are new.
+    """
     for id_, holder in before.holders.items():
         if after.holders.get(id_) != holder and (refusal := refusal_to_touch(actor, holder, before.world)):
             return refusal
@@ -125,16 +128,18 @@ def refusal_of_change(actor: Holder, before: Snapshot, after: Snapshot) -> str |
 
 
 def gap_between(actor: Holder, holder: Holder, world: World) -> Gap | None:
-    """What a holder has beyond the actor; None when the actor reaches all of it, and may act as the holder."""
+    """Return a right of the holder that the actor lacks; None if the actor reaches everything and may act as the
+    holder."""
     return _gap(actor, world, holder, world, None, is_new=False)
 
 
 def _gap_of_gain(
     actor: Holder, before: Holder | None, world_before: World, after: Holder, world_after: World
 ) -> Gap | None:
-    """What an act gives a holder beyond what the actor held before it; None when the actor may give it.
+    """Return a right that a change gives a holder and that the actor did not hold before; None if the actor may give
+    it.
 
-    Somebody new owns nothing yet, so the actor need not reach the rows they will own in the actor's own unit.
+    A new holder owns nothing yet, so the actor need not reach the rows that they will own in the actor's own unit.
     """
     return _gap(actor, world_before, after, world_after, before, is_new=before is None)
 

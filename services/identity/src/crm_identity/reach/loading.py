@@ -1,4 +1,4 @@
-"""Who holds what at this moment of a unit of work, as far as a judgement of reach needs it."""
+"""Load the current rights that a check of reach needs, within a unit of work."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ LEAVE = "insert into former_unit (owner_id, unit_id) values ($1, $2) on conflict
 
 
 def holder_of(principal: Principal) -> Holder:
-    """The caller, by what their token says."""
+    """Return the caller as described by the token."""
     return Holder(
         id=principal.id,
         unit=principal.unit,
@@ -45,7 +45,7 @@ def holder_of(principal: Principal) -> Holder:
 
 
 async def look(uow: UnitOfWork, actor: Holder, ids: Collection[UUID]) -> Snapshot:
-    """The users and API clients of these ids, those that there are, with everything the rule needs to know."""
+    """Return the existing users and API clients of these ids with everything that the rules need."""
     found = await _rows(uow, HOLDERS, list(ids))
     roles = await _rows(uow, ROLES, list({role for row in found for role in row[3]}))
     grants = {role: grants_of(orjson.loads(privileges)) for role, privileges in roles}
@@ -67,7 +67,7 @@ async def look(uow: UnitOfWork, actor: Holder, ids: Collection[UUID]) -> Snapsho
 
 
 async def leave_unit(uow: UnitOfWork, owner_id: UUID, unit_id: UUID) -> None:
-    """Remember that an owner was in a unit: its rows stay there when it moves on."""
+    """Record that an owner was in a unit: the owner's rows stay there after a move."""
     await (await uow.transaction()).exec_driver_sql(LEAVE, (owner_id, unit_id))
 
 

@@ -1,4 +1,4 @@
-"""Where the rows of those who moved have stayed."""
+"""The former units of principals, in which their rows have stayed."""
 
 from uuid import UUID
 
@@ -8,7 +8,10 @@ from crm_identity.db import Base
 
 
 class FormerUnit(Base):
-    """A business unit that a user, team or API client was in before. Their rows stay in it, and it outlives the unit."""
+    """A business unit that a user, team or API client was in before.
+
+    Their rows stay in it. The entry outlives the unit.
+    """
 
     __tablename__ = "former_unit"
 

@@ -1,4 +1,4 @@
-"""What can be done with a security role."""
+"""Commands on security roles."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from crm_kit.work.usage import refuse_in_use
 
 
 async def create_role(uow: UnitOfWork, body: SecurityRoleCreate) -> SecurityRole:
-    """A new role, held by nobody yet."""
+    """Create a role. Nobody holds it yet."""
     await uow.start(SecurityRole)
     privileges = checked_privileges(body.privileges)
     refuse_beyond(uow.principal, grants_of(privileges))
@@ -30,7 +30,7 @@ async def create_role(uow: UnitOfWork, body: SecurityRoleCreate) -> SecurityRole
 
 
 async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) -> SecurityRole:
-    """Change a role; its holders need new tokens."""
+    """Change a role. Its holders need new tokens."""
     role, since = await get_alone(uow, SecurityRole, role_id, Privilege.WRITE)
     if role_id == ADMINISTRATOR_ID:
         raise DomainError(
@@ -41,7 +41,8 @@ async def update_role(uow: UnitOfWork, role_id: UUID, body: SecurityRoleUpdate) 
         role.name = body.name
     privileges = dict(role.privileges)
     for entity, held in (body.get("privileges") or {}).items():
-        # What is stored and was not sent is left as it is: a newer release may have stored what this one does not know.
+        # Stored privileges that the request does not contain stay: a newer release may have stored some that this one
+        # does not know.
         before = privileges.pop(entity, {})
         if held is not None:
             changed = {name: getattr(held, name) for name in held.model_fields_set}

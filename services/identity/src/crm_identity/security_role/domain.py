@@ -1,6 +1,6 @@
-"""The roles an installation starts with, and what each may do with an entity it has never heard of before.
+"""The default roles, and the rules for their privileges on any entity.
 
-Nothing here names an entity: a service that joins the suite gives its own to the roles by the same rules.
+No entity is named here: the entities of a new service get privileges by the same rules.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ ADMINISTRATOR_ID = UUID("0190a000-0000-7000-8000-000000000107")
 AUDITOR_ID = UUID("0190a000-0000-7000-8000-000000000108")
 
 OWNED_BY_NOBODY = frozenset({"access_change"})
-"""Entities that only the service itself writes: no role can grant them."""
+"""Entities that only the service itself writes. No role can grant them."""
 
 KEPT_FROM_STAFF = frozenset({"security_role", "api_client"})
-"""Reference data that says who may do what: for administrators and auditors only."""
+"""Reference data about rights, for administrators and auditors only."""
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultRole:
-    """A role of the default set: who works with the records of one service, or leads those who do."""
+    """A default role: staff of one department, or its manager."""
 
     id: UUID
     name: str
@@ -46,11 +46,11 @@ DEFAULT_ROLES = (
 
 
 def default_depths(role: DefaultRole, entity: Entity) -> dict[Privilege, Depth]:
-    """What a default role may do with an entity.
+    """Return the depths that a default role has on an entity.
 
-    Staff work with their own records and see those of their unit; who leads, works with everything in the unit and
-    below. Both see other departments' records as far, and the organisation's reference data, which only who leads its
-    department changes.
+    Staff can change their own records and read those of their unit. Managers can change everything in their unit and
+    below. Both can read the records of other departments to the same depth, and the organisation's reference data. Only
+    managers can change the reference data of their department.
     """
     if role.id == ADMINISTRATOR_ID:
         return dict.fromkeys(Privilege, Depth.ORGANIZATION)
@@ -75,7 +75,7 @@ def _reference_depths(role: DefaultRole, entity: Entity) -> dict[Privilege, Dept
 
 
 def default_privileges(role: DefaultRole, entities: tuple[Entity, ...]) -> dict[str, dict[str, str]]:
-    """The role's privileges as the contract spells them; entities without any are left out."""
+    """Return the role's privileges as in the contract, without entities on which it has none."""
     privileges = {}
     for entity in entities:
         depths = default_depths(role, entity)

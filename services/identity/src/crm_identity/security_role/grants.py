@@ -1,4 +1,4 @@
-"""What may be granted, by whom, and who holds it."""
+"""The checks of granted privileges, and the holders of roles."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,13 +25,13 @@ REACHES = {
     Depth.DEEP: "for their business unit and those below",
     Depth.ORGANIZATION: "for the whole organisation",
 }
-"""Depths in words."""
+"""The depths in words."""
 
 CLIENT_HOLDERS = "select id from api_client where role_ids @> array[$1::uuid]"
 
 
 def checked_privileges(privileges: Mapping[str, Any]) -> dict[str, Any]:
-    """Privileges as they are stored; 422 for an entity nobody publishes, or a depth that means nothing for it."""
+    """Return privileges in stored form. 422 for an unknown entity, or a depth that the entity does not support."""
     entities = {entity.name: entity for entity in all_entities() if entity.name not in OWNED_BY_NOBODY}
     stored = {}
     for name, held in sorted(privileges.items()):
@@ -47,7 +47,10 @@ def checked_privileges(privileges: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_beyond(principal: Principal, grants: Mapping[str, str]) -> None:
-    """403 when a role would grant more than its maker holds. Whose rows that reaches is judged when somebody gets it."""
+    """Raise 403 if a role would grant more than the caller holds.
+
+    The reached rows are checked when somebody gets the role.
+    """
     for entity, digits in grants.items():
         for privilege, depth in decode(digits).items():
             if depth > principal.depth(entity, privilege):
@@ -59,7 +62,7 @@ def refuse_beyond(principal: Principal, grants: Mapping[str, str]) -> None:
 
 
 async def rights_of_roles(uow: UnitOfWork, role_ids: Sequence[UUID]) -> dict[str, str]:
-    """What these roles grant together; 422 at ``/role_ids`` when there is no such role."""
+    """Return the combined grants of these roles. 422 at ``/role_ids`` for an unknown role."""
     if not role_ids:
         return {}
     rows = await uow.execute(select(SecurityRole.privileges).where(SecurityRole.id.in_(role_ids)))
@@ -70,10 +73,10 @@ async def rights_of_roles(uow: UnitOfWork, role_ids: Sequence[UUID]) -> dict[str
 
 
 async def holders_of(uow: UnitOfWork, role_id: UUID) -> list[UUID]:
-    """The users who hold a role, themselves or through a team."""
+    """Return the users who hold a role, directly or through a team."""
     return list((await (await uow.connection()).exec_driver_sql(HOLDERS, (role_id,))).scalars())
 
 
 async def clients_holding(uow: UnitOfWork, role_id: UUID) -> list[UUID]:
-    """The API clients that hold a role."""
+    """Return the API clients that hold a role."""
     return list((await (await uow.connection()).exec_driver_sql(CLIENT_HOLDERS, (role_id,))).scalars())

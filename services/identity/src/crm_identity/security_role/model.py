@@ -1,4 +1,4 @@
-"""A named set of privileges."""
+"""Security roles: named sets of privileges."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from crm_kit.store.record import Record
 
 
 class SecurityRole(Record, Base):
-    """What somebody with this role may do, as the contract spells it: {"lead": {"read": "deep", …}}."""
+    """A role with its privileges in the form of the contract: {"lead": {"read": "deep", …}}."""
 
     __tablename__ = "security_role"
     record_model: ClassVar[type[BaseModel]] = SecurityRoleRecord
@@ -25,14 +25,14 @@ class SecurityRole(Record, Base):
 
     @property
     def grants(self) -> dict[str, str]:
-        """The privileges as the digits of a token."""
+        """Return the privileges as the digits of a token."""
         return grants_of(self.privileges)
 
 
 class SeededEntity(Base):
-    """An entity for which the default roles have been given their privileges once.
+    """An entity for which the default roles have been given privileges.
 
-    A later release adds the entities it brings, and never overrides what an administrator has decided since.
+    Each entity gets them once. A later release adds its new entities, and never overrides decisions of administrators.
     """
 
     __tablename__ = "seeded_entity"
@@ -41,6 +41,6 @@ class SeededEntity(Base):
 
 
 def grants_of(privileges: dict[str, Any]) -> dict[str, str]:
-    """A role's privileges as the digits of a token; entities without any are left out."""
+    """Return a role's privileges as the digits of a token, without entities on which it has none."""
     digits = {entity: EntityPrivileges.stored(held).digits for entity, held in privileges.items()}
     return {entity: depths for entity, depths in digits.items() if depths != "00000"}

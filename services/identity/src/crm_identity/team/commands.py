@@ -1,4 +1,4 @@
-"""What can be done with a team."""
+"""Commands on teams."""
 
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from crm_kit.work.usage import refuse_in_use
 
 
 async def create_team(uow: UnitOfWork, body: TeamCreate) -> Team:
-    """A new team, without members yet."""
+    """Create a team without members."""
     await uow.start(Team)
     await hold_access(uow)
     unit_id = body.business_unit_id or uow.principal.unit
@@ -28,7 +28,7 @@ async def create_team(uow: UnitOfWork, body: TeamCreate) -> Team:
 
 
 async def update_team(uow: UnitOfWork, team_id: UUID, body: TeamUpdate) -> Team:
-    """Change a team; with its roles its members need new tokens."""
+    """Change a team. If its roles change, its members need new tokens."""
     team, since = await get_alone(uow, Team, team_id, Privilege.WRITE)
     before, unit, given = team.role_ids, team.business_unit_id, body.model_fields_set
     members = await members_of(uow, team_id)
@@ -58,7 +58,7 @@ async def delete_team(uow: UnitOfWork, team_id: UUID) -> None:
 
 
 async def members_of(uow: UnitOfWork, team_id: UUID) -> list[UUID]:
-    """The users in a team."""
+    """Return the users in a team."""
     found = await (await uow.connection()).exec_driver_sql(
         "select id from user_account where team_ids @> array[$1::uuid]", (team_id,)
     )

@@ -1,4 +1,4 @@
-"""A group of users that can own records; who is in it is written on the user."""
+"""The table of teams. Membership is stored with the user."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -15,7 +15,7 @@ from crm_kit.store.refers import reference, references
 
 
 class Team(Record, Base):
-    """A team; each member has its roles."""
+    """A group of users that can own records. Each member has the team's roles."""
 
     __tablename__ = "team"
     record_model: ClassVar[type[BaseModel]] = TeamRecord

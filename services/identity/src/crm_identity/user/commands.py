@@ -1,4 +1,4 @@
-"""What can be done with a user."""
+"""Commands on users."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,11 +24,11 @@ from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 
 RIGHTS = ("business_unit_id", "team_ids", "role_ids")
-"""Fields that travel in the token: a change of one makes older tokens void."""
+"""Fields that tokens contain. Changing one invalidates older tokens."""
 
 
 async def create_user(uow: UnitOfWork, body: UserCreate) -> User:
-    """A new user, with a password or without one."""
+    """Create a user, with or without a password."""
     await uow.start(User)
     if body.password is not None:
         await refuse_guessable("/password", body.password, _context(uow, body.email, body.name))
@@ -47,13 +47,13 @@ async def create_user(uow: UnitOfWork, body: UserCreate) -> User:
 
 
 async def update_user(uow: UnitOfWork, user_id: UUID, body: UserUpdate) -> User:
-    """Change a user; with unit, teams or roles they need a new token."""
+    """Change a user. If unit, teams or roles change, the user needs a new token."""
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     before = {name: getattr(user, name) for name in RIGHTS}
     values = body.onto(user)
     await _check_references(uow, values)
     if values.get("email", user.email) != user.email:
-        # A log-in one can read mail for is a log-in one can take over.
+        # The e-mail address is the log-in name: whoever receives its mail could take over the account.
         await refuse_taking_over(uow, user_id)
     async with changing_rights(uow, user_id):
         for name, value in values.items():
@@ -67,7 +67,7 @@ async def update_user(uow: UnitOfWork, user_id: UUID, body: UserUpdate) -> User:
 
 
 async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
-    """End a user's access: their tokens are void, their sessions over."""
+    """Disable a user. Their tokens become invalid and their sessions end."""
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     async with changing_rights(uow, user_id):
         user.disable()
@@ -78,7 +78,7 @@ async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
 
 
 async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
-    """Let a user log in again, locked out or not. Tokens from before they were disabled stay void."""
+    """Enable a user and end any lock-out. Tokens from before the user was disabled stay invalid."""
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
     async with changing_rights(uow, user_id):
         user.enable()
@@ -89,7 +89,10 @@ async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
 
 
 async def reset_password(uow: UnitOfWork, user_id: UUID, body: PasswordReset) -> User:
-    """Give a user a new password, and end a lock-out. The record is the same as before: that it happened is in the history."""
+    """Set a user's password and end a lock-out.
+
+    The record does not change, but the history contains the event.
+    """
     uow.principal.require(User.entity(), Privilege.WRITE)
     password_hash = await hash_password(body.password)
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
@@ -105,12 +108,12 @@ def _context(uow: UnitOfWork, email: str, name: str) -> tuple[str | None, ...]:
 
 
 async def refuse_own_guessable(uow: UnitOfWork, user: User, password: str) -> None:
-    """422 ``guessable-password`` for a password that a user chose for themselves."""
+    """Raise 422 ``guessable-password`` for a weak password that users chose for themselves."""
     await refuse_guessable("/new_password", password, _context(uow, user.email, user.name))
 
 
 async def change_password(uow: UnitOfWork, user: User, password_hash: str, since: Since) -> None:
-    """Replace a locked user's password: every token and session that the old one opened ends."""
+    """Replace the password of a locked user record. Every token and session of the old password ends."""
     conn = await uow.connection()
     await keep_password(conn, user.id, password_hash, uow.now)
     await end_sessions(conn, user.id, since.moment)
@@ -119,7 +122,7 @@ async def change_password(uow: UnitOfWork, user: User, password_hash: str, since
 
 
 async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
-    """Delete a user. What they own elsewhere keeps their id and shows their name as deleted."""
+    """Delete a user. Records that they own keep their id and show their name as deleted."""
     user, since = await get_alone(uow, User, user_id, Privilege.DELETE)
     async with changing_rights(uow, user_id):
         uow.remove(user, UserDeleted)
@@ -127,7 +130,7 @@ async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
 
 
 async def _check_references(uow: UnitOfWork, values: dict[str, Any]) -> None:
-    """Everything named exists, once."""
+    """Check that all referenced records exist. Sort the lists of ids and remove duplicates."""
     if "business_unit_id" in values:
         await require_unit(uow, values["business_unit_id"], "/business_unit_id")
     if "role_ids" in values:

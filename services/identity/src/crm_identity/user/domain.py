@@ -11,4 +11,4 @@ LIFECYCLE = Lifecycle(
 )
 
 MAX_TEAMS = 40
-"""Teams travel in the token, which has 4 KiB for all its claims."""
+"""Teams are part of the token, which has at most 4 KiB for all claims."""

@@ -1,4 +1,4 @@
-"""A person who works with the CRM. What proves who they are lives elsewhere: ``auth.model.Credential``."""
+"""Users: people who work with the CRM. Their passwords are in ``auth.model.Credential``."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -17,7 +17,7 @@ from crm_kit.store.refers import reference, references
 
 
 class User(Record, Stateful, Base):
-    """A user with the teams and roles that make up their rights."""
+    """A user with teams and roles, which determine the user's rights."""
 
     # ``user`` is a reserved word of SQL.
     __tablename__ = "user_account"
@@ -49,9 +49,9 @@ class User(Record, Stateful, Base):
         return "user"
 
     def disable(self) -> None:
-        """Log-in ends; what the user owns stays theirs."""
+        """Refuse further log-ins. The user's records stay theirs."""
         self.move("disable")
 
     def enable(self) -> None:
-        """Log-in is possible again."""
+        """Allow log-ins again."""
         self.move("enable")
