@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -71,10 +71,42 @@ async def test_who_signed_is_minded_unless_told_otherwise(rabbit: Rabbit, strang
     assert await bus.missing(rabbit.url("127.0.0.1", "verify=verify_none"), [], []) == []
 
 
-async def test_a_wrong_password_is_told_as_one(rabbit: Rabbit, authority: Trust) -> None:
-    told = await refusal(rabbit.url(query=f"cacertfile={authority[1]}", password="hunter2"))
-    assert "the log-in was refused" in told
-    assert "hunter2" not in told
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (lambda r, t, _: r.url(query=t, password="hunter2"), "the log-in was refused, ACCESS_REFUSED"),
+        (lambda r, t, _: r.url(query=t, password="hunter2"), ": correct the user 'liaison' or its password"),
+        (
+            lambda r, t, _: r.url(query=t).replace("%2F", "nowhere"),
+            "the virtual host 'nowhere' was refused: it does not exist",
+        ),
+        (
+            lambda r, _, __: f"amqp://u:hunter2@localhost:{choose(1)[0]}/v",
+            "nothing listens there: start the broker, or correct",
+        ),
+        (lambda r, _, __: "amqp://u:hunter2@nowhere.invalid/v", "the host is not known"),
+        (lambda r, t, _: r.url(query=t, port=r.plain), "the port does not speak TLS: write amqp://"),
+        (lambda r, _, __: f"amqp://u:hunter2@localhost:{r.port}/v", "a port that wants TLS needs amqps://"),
+        (lambda r, _, s: r.url(query=f"cacertfile={s}"), ": name the certificate of its authority as cacertfile"),
+        (lambda r, t, _: r.url("127.0.0.1", t), "or the name as server_name_indication"),
+    ],
+    ids=["password", "user", "vhost", "port", "host", "tls to plain", "plain to tls", "authority", "name"],
+)
+async def test_a_broker_that_cannot_be_had_is_told_with_what_to_do(
+    rabbit: Rabbit, authority: Trust, stranger: str, url: Callable[[Rabbit, str, str], str], told: str
+) -> None:
+    said = await refusal(url(rabbit, f"cacertfile={authority[1]}", stranger))
+    assert said.startswith("AMQP_URL, ")
+    assert told in said
+    assert not {"hunter2", rabbit.password} & set(said.replace(":", " ").replace("@", " ").split())
+    assert "\n" not in said
+
+
+async def test_a_management_api_that_refuses_is_told_as_such(rabbit: Rabbit, authority: Trust) -> None:
+    url = rabbit.management_url.replace(rabbit.password, "hunter2")
+    with pytest.raises(topology.TopologyError, match=r"^AMQP_MANAGEMENT_URL, .* correct user and password$"):
+        async with topology.Management(f"{url}?cacertfile={authority[1]}") as management:
+            await management.get("whoami")
 
 
 async def test_brokers_of_a_list_are_tried_in_turn(rabbit: Rabbit, authority: Trust) -> None:

@@ -185,12 +185,18 @@ SETUP = "from crm_gateway import setup; setup.run()"
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda p, _: p.url(password="hunter2"), "password authentication failed"),
-        (lambda p, _: p.url("nowhere.invalid", password="hunter2"), "the host is not known"),
-        (lambda p, s: p.url(query=f"sslmode=verify-full&sslrootcert={s}"), "certificate is not trusted"),
+        (lambda p, _: p.url(password="hunter2"), "correct the user and its password in DATABASE_URL"),
+        (lambda p, _: p.url("nowhere.invalid", password="hunter2"), "correct the host in DATABASE_URL"),
+        (lambda p, _: p.url().replace("/postgres", "/nowhere"), "correct the database in DATABASE_URL"),
+        (lambda p, _: p.url().replace(str(p.port), str(choose(1)[0])), "or correct host and port in DATABASE_URL"),
+        (lambda p, _: p.url(query="sslmode=disable"), "write sslmode=require instead of disable in DATABASE_URL"),
+        (
+            lambda p, s: p.url(query=f"sslmode=verify-full&sslrootcert={s}"),
+            "name the certificate of its authority as sslrootcert in DATABASE_URL",
+        ),
         (lambda p, _: p.url(query="sslmode=maybe", password="hunter2"), "sslmode must be one of"),
     ],
-    ids=["password", "host", "authority", "parameter"],
+    ids=["password", "host", "database", "port", "no TLS", "authority", "parameter"],
 )
 def test_setup_ends_at_once_with_the_reason(postgres: Postgres, stranger: str, change: object, told: str) -> None:
     assert callable(change)

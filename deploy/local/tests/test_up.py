@@ -462,7 +462,8 @@ def test_a_server_that_does_not_answer_is_named_while_it_is_waited_for(
     said = capfd.readouterr().out
     refused = "the connection was refused: nothing listens there"
     assert f"waiting for PostgreSQL at {server}/postgres, for up to 1 s: {refused}" in said
-    assert f"crm: PostgreSQL at {server}/postgres cannot be used: {refused}" in said
+    remedy = "start the server, or correct host and port in DATABASE_URL"
+    assert f"crm: the database cannot be used: PostgreSQL at {server}/postgres: {refused}: {remedy}\n" in said
     assert "hidden" not in said
 
 

@@ -12,7 +12,7 @@ import asyncpg
 
 from crm_kit.broker.bus import BrokerDown, BrokerRefused
 from crm_kit.broker.management import TopologyError
-from crm_kit.network.postgres import Target, why
+from crm_kit.network.postgres import told
 from crm_local import broker, databases, entrypoints
 from crm_local.capacity import TooFew
 from crm_local.deployment import Deployment
@@ -72,7 +72,7 @@ def _make_databases(suite: Suite, deployment: Deployment, tell: Callable[[str], 
             f"the user of DATABASE_URL may not make databases or roles ({error}): alter role … createdb createrole"
         )
     except (OSError, asyncpg.PostgresError) as error:
-        sys.exit(f"PostgreSQL at {Target.of(deployment.backends.database_url)} cannot be used: {why(error)}")
+        sys.exit(f"the database cannot be used: {told(error)}")
     if not has_roles:
         _say("warning: the user of DATABASE_URL may make no roles, so all services share it: alter role … createrole")
     return has_roles

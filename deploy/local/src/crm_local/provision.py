@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from crm_kit.broker.bus import BrokerDown, BrokerRefused
-from crm_kit.network.postgres import Target, why
+from crm_kit.network.postgres import told
 from crm_kit.operating.topology import TopologyError
 from crm_local import broker, databases
 from crm_local.capacity import TooFew
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
         enable_stable_features(management_url)
         print(asyncio.run(broker.declare(SERVICES, deployment.password_of, deployment.backends)))
     except (OSError, asyncpg.PostgresError) as error:
-        print(f"crm: {Target.of(deployment.backends.database_url)}: {why(error)}", file=sys.stderr)
+        print(f"crm: {told(error)}", file=sys.stderr)
         return 1
     except (BrokerDown, BrokerRefused, TopologyError) as error:
         print(f"crm: {error or type(error).__name__}", file=sys.stderr)

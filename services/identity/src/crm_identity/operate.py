@@ -34,6 +34,7 @@ from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
 from crm_kit.http.phrases import of_rule
 from crm_kit.identifiers import ASCII_FOLD, fold
+from crm_kit.network.postgres import told
 from crm_kit.operators import operator_name
 from crm_kit.process.runtime import Runtime, build_runtime
 from crm_kit.store.record import new_id
@@ -70,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     except PydanticCustomError as error:
         return _fail(f"{arguments.email}: {error.message()}")
     except (SQLAlchemyError, OSError) as error:
-        return _fail(f"the database does not answer: {type(error).__name__}")
+        return _fail(f"the database cannot be used: {told(error)}")
     return 0
 
 

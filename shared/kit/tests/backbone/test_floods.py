@@ -235,6 +235,29 @@ async def test_a_backlog_is_not_read_for_each_look_at_it(
         assert await _read(runtime, deferred._CLAIM, now, BATCH, waits, group) <= 2 * of_all
 
 
+async def test_whether_anything_waits_is_found_beside_all_that_is_parked(runtime: Runtime) -> None:
+    told = (
+        "insert into inbox (consumer, source, event_id, type, state, received_at)"
+        " select $1, '/crm/mini', gen_random_uuid(), 't', $2, $3 from generate_series(1, $4::int) returning 1"
+    )
+
+    async def any_stored(*groups: str) -> bool:
+        async with runtime.db.autocommit() as conn:
+            return await deferred.any_stored(conn, list(groups))
+
+    for group in ("mini.copies", "mini.echoes"):
+        await rows(runtime, told, group, "parked", clock.now(), 3000)
+    await rows(runtime, told, "mini.copies", "done", clock.now(), 3000)
+    assert not await any_stored("mini.copies", "mini.echoes")
+    assert await _read(runtime, deferred._ANY, ["mini.copies", "mini.echoes"]) == 0
+    for state, group in (("pending", "mini.copies"), ("waiting", "mini.echoes")):
+        await rows(runtime, told, group, state, clock.now(), 1)
+        assert await any_stored(group)
+        assert await _read(runtime, deferred._ANY, ["mini.copies", "mini.echoes"]) <= 2
+        assert not await any_stored("mini.journal")
+        await rows(runtime, "delete from inbox where state = $1 returning 1", state)
+
+
 async def _due(runtime: Runtime, groups: list[str]) -> list[str]:
     async with runtime.db.autocommit() as conn:
         return await deferred.due_groups(conn, groups)

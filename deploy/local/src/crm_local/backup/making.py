@@ -21,7 +21,7 @@ from crm_kit.broker.bus import BrokerDown
 from crm_kit.broker.management import TopologyError
 from crm_kit.clock import monotonic
 from crm_kit.configuration.secret_files import secret
-from crm_kit.network.postgres import Target
+from crm_kit.network.postgres import Target, told
 from crm_kit.operating import subscriptions
 from crm_kit.together import together
 from crm_local.backup import container, tools
@@ -57,7 +57,7 @@ def main(argv: Sequence[str], home: Home) -> int:
                 manifest = asyncio.run(_fill(place, home, attended, arguments.jobs))
             print(f"{arguments.target}: {_told(manifest)}", flush=True)
     except (BadBackup, NoCut, Failed, BrokerDown, TopologyError, OSError, asyncpg.PostgresError) as error:
-        print(f"crm: {error or type(error).__name__}\nnothing was left behind", file=sys.stderr)
+        print(f"crm: {told(error, text=True)}\nnothing was left behind", file=sys.stderr)
         return 1
     return 0
 

@@ -57,7 +57,7 @@ def main(argv: Sequence[str], home: Home) -> int:
             with _new(home), container.opened(arguments.source, home.path) as place:
                 _restore_home(place, home, arguments.jobs)
     except (*_REFUSALS, RuntimeError, OSError, asyncpg.PostgresError) as error:
-        print(f"crm: {error or type(error).__name__}\nnothing was left behind", file=sys.stderr)
+        print(f"crm: {told(error, text=True)}\nnothing was left behind", file=sys.stderr)
         return 1
     print(f"restored in {monotonic() - began:.1f} s; start it: ./crm up, or what starts your services")
     return 0
@@ -177,7 +177,7 @@ def _restore_some(arguments: argparse.Namespace, home: Home) -> int:
             replacing = Replacing(attended.deployment, manifest, place, arguments.only)
             complete = asyncio.run(_replace(replacing, manifest, attended, arguments.jobs, home))
     except (*_REFUSALS, SQLAlchemyError, RuntimeError, OSError, asyncpg.PostgresError) as error:
-        reason = told(error) if isinstance(error, SQLAlchemyError) else error or type(error).__name__
+        reason = told(error, text=not isinstance(error, SQLAlchemyError))
         print(f"crm: {reason}\n{_outcome(replacing)}", file=sys.stderr)
         return 1
     names = " and ".join(dict.fromkeys(arguments.only))

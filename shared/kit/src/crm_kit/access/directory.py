@@ -35,6 +35,7 @@ from crm_kit import clock
 from crm_kit.access.privileges import UnitTree
 from crm_kit.backoff import Backoff
 from crm_kit.lookout import Lookout
+from crm_kit.network.postgres import told
 from crm_kit.store.columns import Timestamp
 from crm_kit.store.database import Database
 from crm_kit.store.notify import Notifier
@@ -282,7 +283,7 @@ class Directory:
         try:
             await self.refresh()
         except (SQLAlchemyError, OSError) as error:
-            log.warning("directory is behind: the database does not answer", error=type(error).__name__)
+            log.warning("directory is behind: the database does not answer", error=told(error))
             return False
         return True
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +27,7 @@ from aiormq.exceptions import (
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
     DeliveryError,
+    InvalidFrameError,
     ProbableAuthenticationError,
     PublishError,
 )
@@ -35,6 +36,7 @@ from pamqp.header import ContentHeader
 
 from crm_kit.broker import lenient
 from crm_kit.network.amqp_urls import CONNECT_SECONDS, Broker, Brokers
+from crm_kit.network.certificates import names_another
 from crm_kit.network.urls import BadUrl
 
 log = structlog.get_logger(__name__)
@@ -150,7 +152,7 @@ class Delivery:
 
 
 @contextmanager
-def _speaking(what: str) -> Iterator[None]:
+def _speaking(what: str, reason: Callable[[BaseException], str] | None = None) -> Iterator[None]:
     """Convert every error of a lost connection into BrokerDown.
 
     aiormq also cancels tasks that wait on a lost connection; a cancellation that our code did not request is such a loss.
@@ -158,7 +160,7 @@ def _speaking(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, AMQPError, TimeoutError, RuntimeError) as error:
-        raise BrokerDown(f"{what}: {_reason(error)}") from error
+        raise BrokerDown(f"{what}: {(reason or _reason)(error)}") from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling() == 0:
@@ -166,17 +168,55 @@ def _speaking(what: str) -> Iterator[None]:
         raise
 
 
-def _reason(error: BaseException) -> str:
-    """The error in words for an operator."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the broker's certificate is not trusted: {cause.verify_message}"
-        if isinstance(cause, socket.gaierror):
-            return f"the host is not known ({cause.strerror})"
+        yield cause
         cause = cause.__cause__
+
+
+def _unconnected(broker: Broker, error: BaseException) -> str:
+    """Why there is no connection to a broker, and what to do about it, for an operator."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            return _without_tls(cause)
+        if isinstance(cause, socket.gaierror):
+            return f"the host is not known ({cause.strerror}): correct it"
+        if isinstance(cause, ConnectionRefusedError):
+            return "the connection was refused, nothing listens there: start the broker, or correct host and port"
+        if isinstance(cause, ConnectionResetError) and broker.scheme == "amqp":
+            return "the broker closed the connection before the log-in: a port that wants TLS needs amqps://"
     if isinstance(error, ProbableAuthenticationError):
-        return f"the log-in was refused: {error.args[0] if error.args else 'the broker does not say why'}"
+        said = str(error.args[0]).rstrip(".") if error.args else "the broker does not say why"
+        return f"the log-in was refused, {said}: correct the user {broker.user!r} or its password"
+    # The driver does not tell what the broker said.
+    if isinstance(error, InvalidFrameError) and "Connection.OpenOk" in str(error):
+        return (
+            f"the virtual host {broker.vhost!r} was refused: it does not exist, the user {broker.user!r} has no permission for"
+            " it, or its limit of connections is reached"
+        )
+    if isinstance(error, TimeoutError):
+        return f"no answer within {broker.seconds:g} s: correct host and port, or connection_timeout"
+    return _reason(error)
+
+
+def _without_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        remedy = (
+            "write a host that it names, or the name as server_name_indication"
+            if names_another(error)
+            else "name the certificate of its authority as cacertfile"
+        )
+        return f"the broker's certificate is not trusted, {error.verify_message.rstrip('.')}: {remedy}"
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return "the port does not speak TLS: write amqp://, or the port that does (5671)"
+    if "CERTIFICATE_REQUIRED" in (error.reason or ""):
+        return "the broker wants a certificate of the client: name certfile and keyfile"
+    return f"TLS failed ({error.reason or error})"
+
+
+def _reason(error: BaseException) -> str:
+    """The error in words for an operator."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     told = next((arg for arg in reversed(error.args) if isinstance(arg, str) and arg), "")
@@ -209,11 +249,11 @@ async def _connect(url: str, name: str) -> AbstractConnection:
 
 
 async def _connect_to(broker: Broker, name: str) -> AbstractConnection:
-    with _speaking(str(broker)):
+    with _speaking(f"AMQP_URL, {broker}", partial(_unconnected, broker)):
         try:
             context = broker.tls()
         except BadUrl as error:
-            raise BrokerDown(f"{broker}: {error}") from error
+            raise BrokerDown(f"AMQP_URL, {broker}: {error}") from error
         server: dict[str, Any] = {"server_hostname": broker.server_name} if context and broker.server_name else {}
         async with asyncio.timeout(broker.seconds):
             return await aiormq.connect(broker.url(name), context=context, **server)

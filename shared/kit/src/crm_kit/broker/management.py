@@ -82,8 +82,15 @@ class Management:
             async with self._session.request(method, url, json=body) as answer:
                 if answer.status == 404 and missing_ok:
                     return None
+                if answer.status == 401:
+                    raise TopologyError(
+                        f"AMQP_MANAGEMENT_URL, {self._base}: the log-in was refused: correct user and password"
+                    )
                 if answer.status >= 400:
                     raise TopologyError(f"{method} {path}: {answer.status} {(await answer.text())[:200]}")
                 return await answer.json() if method == "GET" else None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise TopologyError(f"the management API does not answer: {error or type(error).__name__}") from error
+            why = str(error) or type(error).__name__
+            raise TopologyError(
+                f"AMQP_MANAGEMENT_URL, {self._base}: the management API does not answer: {why}"
+            ) from error

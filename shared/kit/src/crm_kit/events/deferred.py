@@ -126,7 +126,12 @@ async def fail(conn: AsyncConnection, failures: Sequence[Failure]) -> None:
         await conn.exec_driver_sql(_FAIL, columns([failure.columns() for failure in failures], 12))
 
 
-_ANY = "select exists (select from inbox where state in ('pending', 'waiting') and consumer = any($1))"
+# Each state by its own index: the one of all that is not done also has what is parked, which may be much.
+_ANY = "select " + " or ".join(
+    "exists (select from unnest($1::text[]) as asked(consumer) cross join lateral ("
+    f"select from inbox where inbox.consumer = asked.consumer and state = '{state}' limit 1) stored)"
+    for state in ("pending", "waiting")
+)
 
 
 async def any_stored(conn: AsyncConnection, consumers: list[str]) -> bool:

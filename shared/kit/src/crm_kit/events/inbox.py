@@ -52,6 +52,7 @@ def inbox_tables(metadata: MetaData) -> None:
     pending = "state = 'pending'"
     Index("ix_inbox_due", inbox.c.next_attempt_at, postgresql_where=text(pending))
     Index("ix_inbox_due_group", inbox.c.consumer, inbox.c.next_attempt_at, postgresql_where=text(pending))
+    Index("ix_inbox_waiting", inbox.c.consumer, postgresql_where=text("state = 'waiting'"))
     # The error is ``crm_kit.events.deferred.ENDED``.
     suspect = f"{pending} and last_error = 'the process ended during the last attempt'"
     Index("ix_inbox_suspect", inbox.c.consumer, inbox.c.next_attempt_at, postgresql_where=text(suspect))

@@ -27,6 +27,7 @@ from crm_kit.broker.bus import (
     outgoing,
 )
 from crm_kit.clock import monotonic
+from crm_kit.network.postgres import told
 from crm_kit.signals.metrics import counter, gauge, histogram
 from crm_kit.signals.telemetry import SpanKind, event_spans
 from crm_kit.store.database import Database, fetch
@@ -152,9 +153,7 @@ class Relay:
                 await backoff.wait()
                 continue
             except (BrokerDown, OSError, SQLAlchemyError) as error:
-                log.warning(
-                    "relay.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
-                )
+                log.warning("relay.waiting", error=str(error) if isinstance(error, BrokerDown) else told(error))
                 await backoff.wait()
                 continue
             backoff.reset()

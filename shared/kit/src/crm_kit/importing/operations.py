@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm_kit import clock
 from crm_kit.importing.jobs import CANCEL
+from crm_kit.network.postgres import told
 from crm_kit.store.database import Database
 from crm_kit.store.presenter import to_json
 
@@ -28,7 +29,7 @@ def main(argv: Sequence[str], databases: Mapping[str, str]) -> int:
     try:
         return asyncio.run(_run(arguments, databases))
     except (SQLAlchemyError, OSError) as error:
-        sys.stderr.write(f"the database does not answer: {type(error).__name__}\n")
+        sys.stderr.write(f"the database cannot be used: {told(error)}\n")
         return 1
 
 

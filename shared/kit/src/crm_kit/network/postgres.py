@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlencode
 import asyncpg
 from asyncpg.exceptions import CannotConnectNowError, TargetServerAttributeNotMatched
 
+from crm_kit.network.certificates import names_another
 from crm_kit.network.urls import BadUrl
 
 SCHEMES: Final = ("postgresql", "postgres")
@@ -109,7 +110,8 @@ class Target:
         try:
             return await self._first_of_hosts(application_name, options)
         except (OSError, asyncpg.PostgresError) as error:
-            error.add_note(f"PostgreSQL at {self}: {why(error)}")
+            remedy = _remedy(error, self.parameters.get("sslmode", ""))
+            error.add_note(f"PostgreSQL at {self}: {why(error)}{remedy and f': {remedy} {_variable()}'}")
             raise
 
     async def _first_of_hosts(
@@ -270,14 +272,49 @@ def _trusting_the_machine(tls: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
-def told(error: BaseException) -> str:
-    """Which server could not be had and why, in words for an operator; of any other error no more than its kind."""
+def told(error: BaseException, *, text: bool = False) -> str:
+    """Which server could not be had, why, and what to do, in words for an operator; of any other error no more than its kind,
+    or with ``text`` its own text, which may hold values."""
     seen: BaseException | None = error
     while seen is not None:
         if notes := getattr(seen, "__notes__", None):
             return str(notes[0])
         seen = seen.__cause__ or getattr(seen, "orig", None)
-    return type(error).__name__
+    return (text and str(error)) or type(error).__name__
+
+
+def _variable() -> str:
+    return "DATABASE_URL or DATABASE_DIRECT_URL" if _has_direct() else "DATABASE_URL"
+
+
+def _has_direct() -> bool:
+    return any(os.environ.get(name) for name in ("DATABASE_DIRECT_URL", "DATABASE_DIRECT_URL_FILE"))
+
+
+# By the class of the error and, where PostgreSQL has one class for several reasons, by a part of its text.
+_REMEDIES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (asyncpg.InvalidAuthorizationSpecificationError, "client certificate", "name sslcert and sslkey in"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "no encryption", "have pg_hba.conf allow it, or ask for TLS in"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "pg_hba.conf", "have pg_hba.conf allow it, or correct"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "", "correct the user and its password in"),
+    (asyncpg.InvalidCatalogNameError, "", "create it, or correct the database in"),
+    (ConnectionError, "rejected SSL upgrade", "the server has no TLS; switch it on, or correct sslmode in"),
+    (socket.gaierror, "", "correct the host in"),
+    (TimeoutError, "", "start the server, or correct host and port (or connect_timeout) in"),
+    (ConnectionRefusedError, "", "start the server, or correct host and port in"),
+    (FileNotFoundError, "", "start the server, or correct the socket's directory in"),
+)
+
+
+def _remedy(error: BaseException, sslmode: str) -> str:
+    """What to do about a failed connection, as the beginning of a sentence that ends with the variable; empty if unknown."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if names_another(error):
+            return "write a host that the certificate names, or sslmode=verify-ca, in"
+        return "name the certificate of its authority as sslrootcert in"
+    if sslmode == "disable" and "no encryption" in str(error):
+        return "write sslmode=require instead of disable in"
+    return next((remedy for kind, text, remedy in _REMEDIES if isinstance(error, kind) and text in str(error)), "")
 
 
 def why(error: BaseException) -> str:
@@ -285,7 +322,7 @@ def why(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
-            return f"the server's certificate is not trusted: {seen.verify_message}"
+            return f"the server's certificate is not trusted: {seen.verify_message.rstrip('.')}"
         seen = seen.__cause__ or getattr(seen, "orig", None)
     cause = getattr(error, "orig", None) or error
     cause = getattr(cause, "__cause__", None) or cause

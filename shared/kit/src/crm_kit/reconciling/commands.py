@@ -39,11 +39,12 @@ def main(argv: Sequence[str], parties: Mapping[str, Party], amqp_url: str) -> in
     arguments = _parser(sorted(parties)).parse_args(argv)
     try:
         return asyncio.run(_run(arguments, parties, amqp_url))
-    except (NoEpochs, InTheWay, Unknown, BrokerDown, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    # Before ValueError, which a certificate that is not trusted is, too.
     except (SQLAlchemyError, PostgresError, OSError) as error:
         sys.stderr.write(f"a database cannot be used, or refused: {told(error)}; start again, it goes on\n")
+        return 1
+    except (NoEpochs, InTheWay, Unknown, BrokerDown, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
         return 1
 
 

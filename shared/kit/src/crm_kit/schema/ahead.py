@@ -65,6 +65,7 @@ class NewIndex:
     name: str
     table: str
     columns: tuple[str, ...]
+    where: str = ""
 
     async def make(self, conn: AsyncConnection) -> None:
         """Make it, if the table is there and lacks it. It waits for transactions that began before, such as a dump, and holds up
@@ -84,4 +85,5 @@ class NewIndex:
 
     @property
     def _on(self) -> str:
-        return f"{self.name} on public.{self.table} ({', '.join(self.columns)})"
+        rows = f" where {self.where}" if self.where else ""
+        return f"{self.name} on public.{self.table} ({', '.join(self.columns)}){rows}"

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crm_kit.configuration.environment import read
 from crm_kit.configuration.settings import Settings
-from crm_kit.network.postgres import Target, why
+from crm_kit.network.postgres import Target, told, why
 from crm_kit.process.runtime import Service, api_statement_seconds, build_runtime
 from crm_kit.schema.migrations import migrate
 from crm_kit.schema.revisions import SchemaTooNew
@@ -42,8 +42,7 @@ def prepare(service: Service, settings: Settings | None = None) -> None:
     except (*LOST, DBAPIError) as error:
         if not database_away(error):
             raise
-        place = Target.of(settings.session_url)
-        raise SystemExit(f"{service.name}: the database {place} cannot be used: {why(error)}") from error
+        raise SystemExit(f"{service.name}: the database cannot be used: {told(error)}") from error
     if not migrated:
         log.warning("a newer release has migrated the database; this one runs on it as it is", service=service.name)
     elif service.seed is not None:

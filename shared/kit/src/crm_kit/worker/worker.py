@@ -26,6 +26,7 @@ from crm_kit.events.replay import Snapshots, Sources
 from crm_kit.events.timers import TimerLoop, Timers
 from crm_kit.http.connections import Limits, limited
 from crm_kit.http.health import health_routes, unready
+from crm_kit.network.postgres import told
 from crm_kit.process.handover import HANDOVER
 from crm_kit.process.memory import HOUSEKEEPER
 from crm_kit.process.runtime import (
@@ -177,9 +178,7 @@ class Worker:
                     break
                 log.error("worker.topology", missing=absent, remedy="crm topology apply")
             except (BrokerDown, OSError, SQLAlchemyError) as error:
-                log.warning(
-                    "worker.waiting", error=str(error) if isinstance(error, BrokerDown) else type(error).__name__
-                )
+                log.warning("worker.waiting", error=str(error) if isinstance(error, BrokerDown) else told(error))
             await self._pause(2.0)
         await asyncio.gather(access.run(), intake.run(), snapshots.request_missing())
 

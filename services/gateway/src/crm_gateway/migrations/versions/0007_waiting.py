@@ -1,0 +1,12 @@
+"""Whether any event waits for its turn is found by an index."""
+
+from crm_kit.schema import v0008_waiting
+
+revision = "0007"
+down_revision = "0006"
+
+ahead = v0008_waiting.ahead
+
+
+def upgrade() -> None:
+    v0008_waiting.upgrade()
