@@ -1,4 +1,4 @@
-"""The gateway as the kit sees it."""
+"""What the kit needs to know about the gateway."""
 
 from crm_gateway.tables import METADATA
 from crm_kit.process.runtime import Service

@@ -1,4 +1,4 @@
-"""What the gateway listens to: who is who, and whose tokens are void."""
+"""The events that the gateway consumes: those of identity, including access changes."""
 
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers

@@ -1,4 +1,4 @@
-"""Which pages of other origins may call the API (the Fetch standard's CORS protocol)."""
+"""The origins whose pages may call the API (the CORS protocol of the Fetch standard)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,13 +22,13 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Cors:
-    """The allowed origins. Credentials are not shared: callers send a bearer token, never a cookie."""
+    """The allowed origins. Credentials are not allowed: callers send a bearer token and no cookie."""
 
     def __init__(self, origins: frozenset[str]) -> None:
         self._origins, self._any = origins, "*" in origins
 
     def headers(self, request: Mapping[bytes, bytes]) -> Headers:
-        """What the answer to a request from an origin carries."""
+        """Return the CORS headers of an answer to a request from an origin."""
         origin = request.get(b"origin")
         if origin is None or not self._origins:
             return []
@@ -41,7 +41,10 @@ class Cors:
         ]
 
     def preflight(self, method: str, request: Mapping[bytes, bytes]) -> Response | None:
-        """The answer to a preflight; without the allowing headers when the origin is not ours. None for other requests."""
+        """Return the answer to a preflight request, without CORS headers for an unknown origin.
+
+        None for other requests.
+        """
         if method != "OPTIONS" or b"access-control-request-method" not in request or not self._origins:
             return None
         answer = Response(status_code=204, headers={"vary": "Origin"})

@@ -1,4 +1,4 @@
-"""What stands before every request: CORS, who is calling, how often, and where it goes. Pure ASGI."""
+"""The entry point of each request, as pure ASGI: CORS, authentication, rate limit and routing."""
 
 from collections.abc import Hashable, Sequence
 
@@ -59,7 +59,7 @@ class Edge:
     async def _passed_on(
         self, headers: dict[bytes, bytes], added: Headers, scope: Scope, receive: Receive, send: Send
     ) -> bool:
-        """Whether the request belonged to a service and was answered. Raises only while no answer has begun."""
+        """Whether the request belongs to a service and was answered. Raises only before an answer has started."""
         path: str = scope["path"]
         if not path.startswith(PREFIX):
             return False
@@ -82,8 +82,10 @@ class Edge:
     async def _admit(
         self, tokens: TokenVerifier, path: str, headers: dict[bytes, bytes], address: str, added: Headers
     ) -> Hashable:
-        """Who calls: the principal, or the address where no token is needed. Raises 401 or 429. An unknown token costs a
-        verification, so those are counted by address."""
+        """Return the caller: the principal, or the address where no token is needed. Raises 401 or 429.
+
+        Verifying an unknown token takes time, so such requests are counted by address.
+        """
         if path in PUBLIC:
             self._count(address, added)
             return address

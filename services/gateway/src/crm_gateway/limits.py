@@ -1,4 +1,4 @@
-"""How many requests one caller may send: a token bucket per principal, and per address for those without one."""
+"""The rate limit: a token bucket per principal, or per address for callers without a token."""
 
 import math
 from collections import OrderedDict
@@ -12,7 +12,7 @@ CALLERS_HELD: Final = 10_000
 
 
 class TooManyRequests(DomainError):
-    """429 with the seconds after which another request is worth it."""
+    """429 with the seconds until the next request can succeed."""
 
     def __init__(self, seconds: int, rate: float) -> None:
         super().__init__(
@@ -23,16 +23,19 @@ class TooManyRequests(DomainError):
 
 
 class Limiter:
-    """Buckets of ``burst`` requests, refilled with ``rate`` a second. Each replica counts by itself."""
+    """Buckets of ``burst`` requests, refilled at ``rate`` requests per second. Each replica counts separately."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate, self._burst = rate, float(burst)
         self._buckets: OrderedDict[object, tuple[float, float]] = OrderedDict()
-        # draft-ietf-httpapi-ratelimit-headers-10: quota and the window that restores it.
+        # draft-ietf-httpapi-ratelimit-headers-10: the quota and the window in which it is restored.
         self.policy = f'"caller";q={burst};w={math.ceil(burst / rate)}'.encode()
 
     def take(self, caller: object) -> float:
-        """Count one request and return how many more the caller has at once; below zero, this one is too many."""
+        """Count a request.
+
+        Return how many more the caller has left; a negative number means that this one is too many.
+        """
         now = clock.monotonic()
         known = self._buckets.get(caller)
         if known is None:
@@ -46,12 +49,12 @@ class Limiter:
         return left - 1
 
     def headers(self, left: float) -> list[tuple[bytes, bytes]]:
-        """What the answer tells the caller of its quota: what remains, and in how many seconds all of it is back."""
+        """Return the headers on the caller's quota: the remaining requests, and the seconds until it is full."""
         whole = max(0, int(left))
         back = math.ceil((self._burst - whole) / self._rate)
         return [(b"ratelimit-policy", self.policy), (b"ratelimit", b'"caller";r=%d;t=%d' % (whole, back))]
 
     def refusal(self, left: float) -> TooManyRequests:
-        """The 429 for a caller with nothing left."""
+        """Return the 429 for a caller with no requests left."""
         REFUSED.labels("", "rate").inc()
         return TooManyRequests(max(1, math.ceil(-left / self._rate)), self._rate)

@@ -1,4 +1,4 @@
-"""The gateway: its table of contents."""
+"""The gateway."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,10 @@ from crm_kit.http.web import Context, create_app
 
 
 def app(settings: Settings | None = None) -> FastAPI:
-    """The app; settings come from the environment unless given. Those of the kit alone make a gateway without upstreams."""
+    """Make the app.
+
+    Settings come from the environment unless given. Settings of the kit make a gateway without upstreams.
+    """
     if settings is None:
         settings = read(GatewaySettings)
     elif not isinstance(settings, GatewaySettings):
@@ -29,13 +32,13 @@ def app(settings: Settings | None = None) -> FastAPI:
     for router in (_connections(settings), *documents):
         gateway.include_router(router)
     gateway.mount("/docs/assets", docs.ASSETS)
-    # Before the whole stack of the framework: every frame that a passing request goes through costs it time.
+    # This stands before the middleware of the framework, which would cost each passing request time.
     gateway.middleware_stack = Context(Edge(gateway.build_middleware_stack(), settings))
     return gateway
 
 
 def _connections(settings: GatewaySettings) -> APIRouter:
-    """Nothing but a lifespan: the connections to the services live as long as the app."""
+    """Open the connections to the services for the lifetime of the app."""
 
     @asynccontextmanager
     async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""What the gateway reads from its environment beyond what every service does."""
+"""The settings of the gateway besides those that all services have."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from crm_kit.configuration.settings import Settings
 
 
 class GatewaySettings(Settings):
-    """Where the services are, who may call from a browser, and how much of everything one caller gets."""
+    """The addresses of the services, the origins of browsers, and the limits for each caller."""
 
     upstreams: str = Field(
         "",
@@ -68,7 +68,7 @@ class GatewaySettings(Settings):
 
     @property
     def connections(self) -> int:
-        """Size of the connection pool: the gateway asks its database for little."""
+        """Size of the connection pool. The gateway uses its database little."""
         return self.pool_size or (2 if self.role == "api" else 3)
 
     @property

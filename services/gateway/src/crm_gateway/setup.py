@@ -5,5 +5,5 @@ from crm_kit.schema.setup import prepare
 
 
 def run() -> None:
-    """Migrate, then return."""
+    """Migrate the database, then return."""
     prepare(SERVICE)

@@ -1,4 +1,4 @@
-"""The gateway's database: no business data, only what the kit keeps to know callers and revocations."""
+"""The tables of the gateway: no business data, only those of the kit for callers and revocations."""
 
 from crm_kit.store.columns import service_metadata
 from crm_kit.tables import add_kit_tables

@@ -1,4 +1,4 @@
-"""The gateway's worker: it follows identity, so that the api processes refuse a revoked token within two seconds."""
+"""The gateway's worker: it follows identity, so that the API processes refuse a revoked token within two seconds."""
 
 import sys
 
@@ -11,5 +11,5 @@ WORK = Work(SERVICE, CONSUMERS, settings=GatewaySettings)
 
 
 def run() -> None:
-    """Run until SIGTERM; exits with 1 when a loop died."""
+    """Run until SIGTERM. Exit with 1 if a loop died."""
     sys.exit(run_worker(WORK))

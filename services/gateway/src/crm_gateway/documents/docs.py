@@ -1,4 +1,7 @@
-"""``/docs``: Swagger UI over the merged document. All of it is served from here, so that it works without the internet."""
+"""``/docs``: Swagger UI for the merged document.
+
+All files are served from here, so that it works without the internet.
+"""
 
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +15,7 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""No foreign source and no inline script. Swagger UI does set inline styles."""
+"""No foreign sources and no inline scripts. Swagger UI sets inline styles."""
 
 HEADERS: Final = {
     "content-security-policy": POLICY,
@@ -56,11 +59,11 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/docs")
 async def docs() -> Response:
-    """The page."""
+    """Return the page."""
     return Response(PAGE, headers=HEADERS, media_type="text/html")
 
 
 @router.get("/docs/start.js")
 async def start() -> Response:
-    """What the page runs; a file of its own, because the policy allows no inline script."""
+    """Return the script of the page. It is a separate file, because the policy allows no inline scripts."""
     return Response(START, headers=HEADERS, media_type="text/javascript")

@@ -1,4 +1,4 @@
-"""One OpenAPI document for the whole API, merged from those of the services."""
+"""The OpenAPI document of the whole API, merged from those of the services."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ from crm_kit.store.presenter import to_json
 
 FRESH_SECONDS: Final = 30.0
 INCOMPLETE_SECONDS: Final = 2.0
-"""How long a document that lacks a service is good for."""
+"""How long a document without one of the services is valid."""
 
 _REF: Final = "#/components/"
 
@@ -35,7 +35,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
-    """The whole API. A service that is down is missing and named in ``x-unavailable``."""
+    """Return the document of the whole API. A service that does not answer is listed in ``x-unavailable``."""
     body, etag, seconds = await merged(request)
     headers = {"etag": etag, "cache-control": f"public, max-age={int(seconds)}"}
     if etag in request.headers.get("if-none-match", ""):
@@ -44,7 +44,7 @@ async def openapi(request: Request) -> Response:
 
 
 async def merged(request: Request) -> tuple[bytes, str, float]:
-    """The merged document as of at most 30 s ago, its ETag, and for how many seconds it is good."""
+    """Return the merged document, at most 30 s old, its ETag, and for how many seconds it is valid."""
     state = request.app.state
     if not hasattr(state, "openapi_cache"):
         state.openapi_cache = Cache(request.app.openapi())
@@ -54,7 +54,7 @@ async def merged(request: Request) -> tuple[bytes, str, float]:
 
 @dataclass
 class Cache:
-    """The last merge and the documents it was made from."""
+    """The last merged document and the documents it was made from."""
 
     own: Document
     _until: float = float("-inf")
@@ -65,7 +65,10 @@ class Cache:
     _merging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def read(self, upstreams: Upstreams) -> tuple[bytes, str, float]:
-        """Ask all services at once when the last time is too long ago, and merge anew when one of them has changed."""
+        """Read the documents of all services concurrently when the last read is too old.
+
+        Merge again if one of them changed.
+        """
         async with self._merging:
             if clock.monotonic() >= self._until:
                 fetched = await asyncio.gather(*(_fetch(upstream) for upstream in upstreams.values()))
@@ -90,10 +93,10 @@ async def _fetch(upstream: Upstream) -> bytes | None:
 
 
 def merge(own: Document, documents: Mapping[str, Document], unavailable: list[str]) -> Document:
-    """The gateway's own document with, of each service's, the paths that the gateway passes to it.
+    """Merge the gateway's own document with those paths of each service that the gateway routes to it.
 
-    A component that several services describe differently is renamed in each, to ``<Service><Name>``; one that all
-    describe alike is shared. So the outcome depends on the documents alone, never on their order.
+    If services describe a component differently, it is renamed in each of them to ``<Service><Name>``. A component that
+    all describe alike is shared. The result does not depend on the order of the documents.
     """
     result: Document = {
         **own,
@@ -126,7 +129,7 @@ def merge(own: Document, documents: Mapping[str, Document], unavailable: list[st
 
 
 def _routed(service: str, document: Document) -> Document:
-    """The paths that the gateway passes to the service, with what only the gateway answers there."""
+    """Return the paths that the gateway routes to the service, with the answers that only the gateway gives."""
     paths: Document = document.get("paths", {})
     return {
         path: {method: _with_bad_gateway(operation) for method, operation in item.items()}
@@ -140,7 +143,7 @@ def _with_bad_gateway(operation: Document) -> Document:
 
 
 def _described(node: Any, schemas: Mapping[str, Any]) -> Any:
-    """Where one of our own schemas names a service's by ``x-schema``: the reference to it, when that service answered."""
+    """Replace ``x-schema`` in the gateway's schemas by a reference to the service's schema, if that service answered."""
     if isinstance(node, list):
         return [_described(value, schemas) for value in node]
     if not isinstance(node, dict):
@@ -152,7 +155,7 @@ def _described(node: Any, schemas: Mapping[str, Any]) -> Any:
 
 
 Component = tuple[str, str]
-"""Its kind (``schemas``) and its name."""
+"""The kind (``schemas``) and the name of a component."""
 
 
 def _renames(parts: Mapping[str, Document]) -> dict[str, dict[Component, str]]:
@@ -164,7 +167,7 @@ def _renames(parts: Mapping[str, Document]) -> dict[str, dict[Component, str]]:
     shared = {component: services for component, services in owners.items() if len(services) > 1}
     differing: set[Component] = set()
     while True:
-        # What refers to a component that differs differs as well, even when its own text is the same.
+        # A component that refers to a differing component differs as well, even if its own text is equal.
         more = {
             component
             for component, services in shared.items()
@@ -190,7 +193,7 @@ def _differs(
 
 
 def references(node: Any) -> Iterator[Component]:
-    """Every component that a part of a document refers to."""
+    """Yield all components that a part of a document refers to."""
     if isinstance(node, dict):
         ref = node.get("$ref")
         if isinstance(ref, str) and ref.startswith(_REF):

@@ -1,4 +1,4 @@
-"""The documents at the ``type`` of each problem: a page for people, JSON for programs."""
+"""The documents at the ``type`` of each problem: HTML for people, JSON for programs."""
 
 import html
 import re
@@ -17,7 +17,7 @@ from crm_kit.http.requests import PublicRoute
 from crm_kit.store.presenter import to_json
 
 OF_A_NEWER_SERVICE: Final = "A rule of the operations below. The answer's `detail` and `errors` say what and where."
-"""What is said of a problem type that a service of a newer release names in its document."""
+"""The description of a problem type that only a newer release of a service names in its document."""
 
 SLUG: Final = re.compile(r"[a-z][a-z-]{1,63}")
 

@@ -1,4 +1,4 @@
-"""The body of a request on its way through: small ones are held (and can be sent again), larger ones are streamed."""
+"""The body of a passing request. Small bodies are held and can be sent again. Larger ones are streamed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
@@ -10,24 +10,26 @@ from crm_kit.errors import DomainError
 HELD_BYTES: Final = 64 * 1024
 
 Progress = Callable[[int], None]
-"""Told how many bytes have moved."""
+"""Called with the number of bytes that have moved."""
 Admit = Callable[[], Awaitable[None]]
-"""Waits until the service may work on a body that is here; raises when it takes too long."""
+"""Waits until the service may start on a body that has arrived. Raises after too long a wait."""
 
 
 async def at_once() -> None:
-    """No waiting: the caller of this has seen to it."""
+    """Do not wait. For callers that hold a slot already."""
 
 
 class CallerGone(Exception):
-    """The caller closed the connection; there is nobody to answer."""
+    """The caller closed the connection."""
 
 
 class Upload:
-    """A body larger than what is held, passed on as it arrives and counted. The last piece waits for ``admit``, so that the
-    service begins its work when there is room for it.
+    """A body that is too large to hold. It is passed on and counted as it arrives.
 
-    ``failure`` says why passing on ended early: the HTTP client wraps what is raised here in an error of its own.
+    The last piece waits for ``admit``, so that the service starts its work when it has a free slot.
+
+    ``failure`` is the reason why passing on ended early, because the HTTP client wraps exceptions raised here in its
+    own.
     """
 
     def __init__(
@@ -65,12 +67,12 @@ class Upload:
 
 
 def too_large(limit: int) -> DomainError:
-    """413 naming the limit."""
+    """Return the 413 with the limit."""
     return DomainError("body-too-large", f"Send a body of at most {limit} bytes.", members={"limit": limit})
 
 
 def declared_length(headers: Mapping[bytes, bytes]) -> int | None:
-    """The Content-Length, or None for a chunked body; 0 when there is no body."""
+    """Return the Content-Length, None for a chunked body, 0 without a body."""
     if b"transfer-encoding" in headers:
         return None
     return int(headers.get(b"content-length", b"0"))
@@ -84,10 +86,12 @@ async def take_body(
     received: Callable[[], None],
     admit: Admit = at_once,
 ) -> bytes | Upload | None:
-    """The whole body when it is small, else one to stream; 413 when it is, or says it is, larger than ``limit`` bytes.
+    """Return the whole body if it is small, else one to stream.
 
-    ``progress`` is called with every piece that arrives, ``received`` after the last; ``admit`` before that of one to stream
-    is passed on.
+    413 if it is larger than ``limit`` bytes or declared so.
+
+    ``progress`` is called with the size of each piece that arrives, ``received`` after the last one. ``admit`` is
+    awaited before the last piece of a streamed body is passed on.
     """
     if length == 0:
         received()

@@ -1,4 +1,4 @@
-"""Two guards of one upstream: how many calls may be under way, and whether calling makes sense at all."""
+"""The two guards of an upstream: a limit of concurrent calls, and a circuit breaker."""
 
 import math
 from collections import Counter
@@ -20,14 +20,14 @@ REFUSED = counter(
 
 
 class Unavailable(DomainError):
-    """503 with the seconds after which another try is worth it."""
+    """503 with the seconds until another attempt can succeed."""
 
     def __init__(self, detail: str, seconds: float = 1.0) -> None:
         super().__init__("unavailable", detail, members={"retry_after": max(1, math.ceil(seconds))})
 
 
 class TooManyUnderWay(DomainError):
-    """429: the caller's own calls are in the way, and nobody else's."""
+    """429: the caller has too many concurrent calls. Other callers are not affected."""
 
     def __init__(self, upstream: str, share: int) -> None:
         super().__init__(
@@ -38,9 +38,11 @@ class TooManyUnderWay(DomainError):
 
 
 class Bulkhead:
-    """At most ``slots`` calls at a time; one more is refused at once, so that a hung upstream costs nobody else anything.
+    """At most ``slots`` concurrent calls.
 
-    Half of them at most are one caller's, or ``share``, so that nobody's slow calls cost the others theirs.
+    Further calls are refused at once, so that a hung upstream does not hold up others.
+
+    One caller gets at most ``share`` of them, half by default, so that its slow calls leave slots to others.
     """
 
     def __init__(self, upstream: str, slots: int, share: int | None = None) -> None:
@@ -51,7 +53,7 @@ class Bulkhead:
 
     @contextmanager
     def slot(self, caller: Hashable = None) -> Iterator[None]:
-        """Hold one slot; 429 when the caller holds too many, 503 when all are taken. None is the gateway itself."""
+        """Hold one slot. 429 if the caller holds too many, 503 if all are taken. None stands for the gateway itself."""
         if caller is not None and self._held[caller] >= self._share:
             REFUSED.labels(self._upstream, "share").inc()
             raise TooManyUnderWay(self._upstream, self._share)
@@ -70,10 +72,10 @@ class Bulkhead:
 
 
 class Breaker:
-    """Opens after five failures in a row; then one call at a time tries whether the upstream is back.
+    """Opens after five failures in a row. Then single calls test whether the upstream is back.
 
-    The pause before a try starts at 1 s and doubles up to 8 s while tries fail. What a failure is, others decide: a slow
-    answer to one caller is none.
+    The pause before a test starts at 1 s and doubles up to 8 s while tests fail. The callers of this class decide what
+    a failure is: a slow answer to one caller is none.
     """
 
     def __init__(self, upstream: str, now: Callable[[], float] = clock.monotonic) -> None:
@@ -85,16 +87,16 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether calls are refused but for a try now and then."""
+        """Whether calls are refused, except for a test after each pause."""
         return self._failures >= FAILURES_TO_OPEN
 
     @property
     def on_the_brink(self) -> bool:
-        """Whether one more failure opens it, or keeps it open."""
+        """Whether one more failure opens the breaker or keeps it open."""
         return self._failures + 1 >= FAILURES_TO_OPEN
 
     def admit(self) -> bool:
-        """Let a call through, or 503. True when the call is the one try of an open breaker: settle it in any case."""
+        """Admit a call, or raise 503. True if the call is the test of an open breaker; its outcome must be reported."""
         if not self.open:
             return False
         left = self._closed_again_at - self._now()
@@ -105,11 +107,11 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """The upstream answered, whatever it said."""
+        """Report that the upstream answered, with any status."""
         self._failures, self._pause, self._trying = 0, FIRST_PAUSE, False
 
     def failed(self) -> None:
-        """No connection, or it broke before an answer."""
+        """Report that there was no connection, or that it broke before an answer."""
         self._failures += 1
         if self._trying:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -118,5 +120,5 @@ class Breaker:
         self._trying = False
 
     def abandoned(self) -> None:
-        """The try ended without telling anything: its caller went away."""
+        """Report that the test has no outcome, because its caller went away."""
         self._trying = False

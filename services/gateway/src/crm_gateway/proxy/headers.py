@@ -1,4 +1,4 @@
-"""Which headers pass the gateway. Everything not named here stays behind, hop-by-hop headers (RFC 9110 §7.6.1) above all."""
+"""The headers that pass the gateway. All others are dropped, such as hop-by-hop headers (RFC 9110 §7.6.1)."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ REQUEST: Final = frozenset(
     | {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range"}
     | {b"idempotency-key", b"crm-after", b"prefer", b"user-agent"}
 )
-"""From the caller to a service. Framing, tracing, deadline and forwarding headers are the gateway's own to write."""
+"""Headers passed to a service. The gateway writes framing, tracing, deadline and forwarding headers itself."""
 
 ANSWER: Final = frozenset(
     {b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-disposition"}
@@ -27,16 +27,16 @@ ANSWER: Final = frozenset(
     | {b"cache-control", b"vary", b"age", b"expires", b"retry-after", b"www-authenticate", b"deprecation", b"sunset"}
     | {b"crm-version", b"idempotent-replayed", b"preference-applied", b"x-content-type-options"}
 )
-"""From a service to the caller."""
+"""Headers passed to the caller."""
 
 _ONCE: Final = frozenset({b"authorization", b"content-type", b"idempotency-key"})
-"""Sent twice, one of them would be checked here and the other there."""
+"""Headers that must not be repeated: the gateway could check one value and the service use the other."""
 
 
 def for_upstream(
     headers: list[tuple[bytes, bytes]], cause: Cause, *, scheme: str, host: bytes, address: str
 ) -> list[tuple[str, str]]:
-    """The headers a service sees; 400 for a repeated or non-ASCII one."""
+    """Return the headers for the service. 400 for a repeated or non-ASCII one."""
     passed: list[tuple[str, str]] = []
     seen: set[bytes] = set()
     for name, value in headers:
@@ -61,5 +61,5 @@ def for_upstream(
 
 
 def for_caller(headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
-    """The headers of a service's answer that the caller sees."""
+    """Return the headers of a service's answer for the caller."""
     return [(lower, value) for name, value in headers if (lower := name.lower()) in ANSWER]

@@ -1,4 +1,4 @@
-"""One request through the gateway: streamed both ways, nothing parsed, within its deadline."""
+"""Pass a request through the gateway: streamed in both directions, unparsed, within its deadline."""
 
 import asyncio
 from collections.abc import Hashable, Sequence
@@ -24,21 +24,22 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What is known of a request once it is admitted."""
+    """A request after its admission."""
 
     headers: dict[bytes, bytes]
     address: str
     caller: Hashable
-    """Whose share of the upstream's slots the request takes: the principal, or the address of who has no token."""
+    """The caller whose share of the upstream's slots the request takes: the principal, or the address without a token."""
     answer_headers: Sequence[tuple[bytes, bytes]]
-    """What the gateway adds to the answer."""
+    """Headers that the gateway adds to the answer."""
 
 
 async def pass_through(
     upstream: Upstream, settings: GatewaySettings, visit: Visit, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Send the request on and its answer back. Raises what is to be told as a problem; once an answer has begun,
-    a failure can only be told by closing the connection before its end.
+    """Send the request to the service and return its answer. Raises what the caller gets as a problem.
+
+    After an answer has started, a failure closes the connection before the end of the answer.
     """
     watch, reply = Watch(receive), Reply(send, visit.answer_headers)
     try:
@@ -67,7 +68,7 @@ async def pass_through(
 async def _exchange(
     upstream: Upstream, settings: GatewaySettings, visit: Visit, scope: Scope, watch: "Watch", reply: "Reply"
 ) -> None:
-    """An ordinary call: 10 s in all, of which the service gets at most 3 s to begin its answer."""
+    """An ordinary call: 10 s in total. The service has at most 3 s to start its answer."""
     total = min(settings.total_seconds, _callers_deadline(visit.headers))
     loop = asyncio.get_running_loop()
     until = loop.time() + total
@@ -78,7 +79,7 @@ async def _exchange(
         except asyncio.CancelledError:
             if not patience.expired():
                 raise
-            # The service was not asked yet: it is the caller who was too slow.
+            # The service was not called yet: the caller was too slow.
             raise DomainError(
                 "request-timeout", f"The body was not complete within {total:g} seconds. Send it in one piece."
             ) from None
@@ -95,7 +96,7 @@ async def _exchange(
 async def _transfer(
     upstream: Upstream, settings: GatewaySettings, visit: Visit, scope: Scope, watch: "Watch", reply: "Reply"
 ) -> None:
-    """An import or a file: as long as it takes, if only the caller keeps up."""
+    """An import or a file: no time limit as long as the caller keeps up."""
     async with asyncio.timeout(None) as patience:
         pace = Pace(settings, patience)
         try:
@@ -120,9 +121,9 @@ async def _transfer(
 
 
 class Watch:
-    """Notices when the caller hangs up while we wait for the service, and cancels the request then.
+    """Cancels the request if the caller hangs up while the gateway waits for the service.
 
-    It looks only after a while: nearly every answer is there sooner, and a task for each would cost more than the answer.
+    It starts after a delay. Most answers arrive before, and a task for each of them would cost more than the answer.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -133,18 +134,18 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """The body has been received, so whatever comes next is the end of the connection."""
+        """The body has been received, so the next message is the end of the connection."""
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start)
 
     def end(self) -> None:
-        """The answer is out, or given up."""
+        """The answer was sent, or abandoned."""
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
 
     def forgive(self) -> None:
-        """The cancellation was ours and has served its purpose."""
+        """Clear the cancellation that this class caused."""
         if self._owner is not None:
             self._owner.uncancel()
 
@@ -160,14 +161,14 @@ class Watch:
 
 
 class Reply:
-    """The answer on its way to the caller."""
+    """An answer on its way to the caller."""
 
     def __init__(self, send: Send, added: Sequence[tuple[bytes, bytes]]) -> None:
         self.begun = False
         self._send, self._added = send, added
 
     async def relay(self, answer: ClientResponse, progress: Progress) -> None:
-        """Pass headers and body on as they come. Raises when the service breaks off or the time is up."""
+        """Pass on headers and body as they arrive. Raises if the service breaks off or the time is over."""
         content = answer.content
         try:
             headers = for_caller(answer.raw_headers)
@@ -182,7 +183,7 @@ class Reply:
                     return
                 progress(len(chunk))
         finally:
-            # Gives the connection back when the body was read to its end, and closes it otherwise.
+            # Returns the connection to the pool if the body was read to its end, else closes it.
             answer.release() if content.at_eof() else answer.close()
 
 
@@ -202,7 +203,8 @@ def _target(scope: Scope) -> str:
 
 
 def _repeatable(scope: Scope, visit: Visit, body: bytes | Upload | None) -> bool:
-    """May the request be sent again after a broken connection? Only if it changes nothing, or the service knows it again."""
+    """Whether the request can be sent again after a broken connection: it changes nothing, or the service recognises
+    repeats."""
     if isinstance(body, Upload):
         return False
     method = scope["method"]
@@ -219,4 +221,4 @@ def _callers_deadline(headers: dict[bytes, bytes]) -> float:
 
 
 def _nothing(size: int) -> None:
-    """An ordinary call's end does not move with its progress."""
+    """Ignore progress: the time limit of an ordinary call is fixed."""

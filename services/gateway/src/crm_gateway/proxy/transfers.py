@@ -1,7 +1,7 @@
-"""Imports and files: of any duration, but each caller has a share, and moves on or is dropped.
+"""Imports and files: without a limit of duration, but with a share for each caller and a minimum rate.
 
-A body that arrives takes a place among those that arrive; only when it is all here does it take one of the few slots in
-which the service works. So who sends slowly keeps nobody else from anything.
+A body that is arriving holds an arrival slot. Only a complete body takes one of the few work slots of the service, so
+that slow senders do not hold up others.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from crm_kit.store.shares import Shares, TooManyAtOnce
 
 
 class Pace:
-    """How long a transfer may still go on: its caller must move ``transfer_rate`` bytes a second on average.
+    """The time limit of a transfer: the caller must move ``transfer_rate`` bytes per second on average.
 
-    The caller begins with ``transfer_grace_seconds`` in hand, earns time with what moves, and saves up to ``idle_seconds``.
+    The caller starts with ``transfer_grace_seconds``, earns time by moving bytes, and can save up to ``idle_seconds``.
     """
 
     def __init__(self, settings: GatewaySettings, patience: asyncio.Timeout) -> None:
@@ -30,22 +30,22 @@ class Pace:
         self._allow(min(settings.transfer_grace_seconds, settings.idle_seconds))
 
     def moved(self, size: int) -> None:
-        """So many bytes came from the caller or went there."""
+        """Count bytes moved from or to the caller."""
         now = self._loop.time()
         self._allow(min(self._until - now + size / self._settings.transfer_rate, self._settings.idle_seconds))
 
     def wait_for_service(self) -> None:
-        """Nothing moves while the service works: that is no fault of the caller's."""
+        """Stop measuring the caller while the service works."""
         self.waits_for_caller = False
         self._allow(self._settings.transfer_work_seconds)
 
     def wait_for_caller(self) -> None:
-        """The answer is there, for the caller to take."""
+        """Measure the caller again: the answer is ready."""
         self.waits_for_caller = True
         self._allow(self._settings.idle_seconds)
 
     def too_slow(self) -> DomainError:
-        """408 for a caller who did not keep up."""
+        """Return the 408 for a caller that was too slow."""
         return DomainError(
             "request-timeout",
             f"The transfer was slower than {self._settings.transfer_rate:,} bytes a second; send it again over a better"
@@ -53,14 +53,14 @@ class Pace:
         )
 
     def _allow(self, seconds: float) -> None:
-        # What moved after the last second is too late: the timeout is on its way already.
+        # The time is over and the timeout is being delivered. Later bytes do not extend it.
         if not self._patience.expired():
             self._until = self._loop.time() + seconds
             self._patience.reschedule(self._until)
 
 
 class Transfers:
-    """The transfers of one upstream that are under way."""
+    """The current transfers of one upstream."""
 
     def __init__(self, upstream: str, settings: GatewaySettings) -> None:
         self._upstream = upstream
@@ -70,19 +70,19 @@ class Transfers:
 
     @property
     def taken(self) -> int:
-        """How many there are, those that still arrive included."""
+        """The number of transfers, including those that are still arriving."""
         return self._arriving.taken + self._working.taken
 
     @asynccontextmanager
     async def one(self, caller: Hashable) -> AsyncIterator["Transfer"]:
-        """A transfer of the caller's. Raises 429 when the caller has too many bodies under way, 503 when everybody has."""
+        """Start a transfer. 429 if the caller has too many arriving bodies, 503 if all arrival slots are taken."""
         async with AsyncExitStack() as held:
             arriving = held.enter_context(ExitStack())
             arriving.enter_context(self._arriving.slot(caller))
             yield Transfer(self, caller, held, arriving)
 
     async def work(self, caller: Hashable) -> None:
-        """Wait for a slot in which the service works."""
+        """Wait for a work slot."""
         try:
             await self._working.take(caller)
         except TooManyAtOnce:
@@ -91,13 +91,13 @@ class Transfers:
             raise Unavailable(f"The {self._upstream} service is busy with others' transfers; try again.", 10) from None
 
     def worked(self, caller: Hashable) -> None:
-        """Give the slot back."""
+        """Return the work slot."""
         self._working.give(caller)
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One transfer, while it holds a place or a slot."""
+    """A transfer while it holds a slot."""
 
     transfers: Transfers
     caller: Hashable
@@ -105,7 +105,7 @@ class Transfer:
     arriving: ExitStack
 
     async def admit(self) -> None:
-        """The body is here: let go of its place, and wait for a slot."""
+        """Release the arrival slot of a complete body, and wait for a work slot."""
         self.arriving.close()
         await self.transfers.work(self.caller)
         self.held.callback(self.transfers.worked, self.caller)

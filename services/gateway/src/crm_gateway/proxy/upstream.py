@@ -1,4 +1,4 @@
-"""One service behind the gateway: its connections, its guards, and calls to it."""
+"""A service behind the gateway: its connections, its guards, and calls to it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Mapping
@@ -21,23 +21,23 @@ from crm_kit.http.web_figures import status_class
 from crm_kit.signals.metrics import counter, histogram, observed
 
 CONNECT_SECONDS: Final = 2.0
-"""Long enough for one lost SYN, which is sent again after a second."""
+"""Enough for one lost SYN, which is sent again after a second."""
 
 MARGIN_SECONDS: Final = 0.05
-"""A service is told to be ready this much earlier, so that its own 504 arrives before ours is due."""
+"""How much earlier the service must be ready, so that its own 504 arrives before the gateway's."""
 
 SILENCE: Final = 0.5
-"""The part of a hop without an answer that counts as a failure: a composed view waits for less than a hop."""
+"""The part of a hop after which a missing answer counts as a failure, because composed views wait for less than a hop."""
 
 HEALTH_SECONDS: Final = 1.0
-"""How long an upstream may take to say that it is there: it asks nobody, and so does not wait for slow work."""
+"""Time limit of a health check. The check uses no database, so slow work does not delay it."""
 
 KEPT_ALIVE_SECONDS: Final = 4.0
-"""Less than a service goes on after it was told to end (``CRM_DRAIN_SECONDS``, 5), and than it keeps an idle connection: so
-none is closed at the moment it is used again."""
+"""Less than the time for which a service continues after the signal to end (``CRM_DRAIN_SECONDS``, 5), and than its
+keep-alive time. No connection is therefore closed at the moment it is used again."""
 
 LONGEST_ANSWER: Final = 8 * 1024 * 1024
-"""Of the answers that the gateway reads itself; what passes through may be of any size."""
+"""Limit of answers that the gateway reads itself. Answers that pass through have no limit."""
 
 SECONDS = histogram(
     "http.client.request.duration",
@@ -50,14 +50,14 @@ UNDER_WAY = observed("crm.gateway.upstream_calls", "Calls under way.", "upstream
 SLOTS = observed("crm.gateway.upstream_slots", "Calls that may be under way.", "upstream")
 OPEN = observed("crm.gateway.breaker_open", "1 while an upstream is given up.", "upstream")
 
-# The answer travels as it is: not decompressed, no headers of the client's own invention.
+# The answer passes unchanged: it is not decompressed, and the client adds no headers of its own.
 _SKIPPED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 log = structlog.get_logger(__name__)
 
 
 class DeadlineExceeded(DomainError):
-    """504: the upstream was too slow, or there was no time left to ask it."""
+    """504: the upstream was too slow, or no time was left to call it."""
 
     def __init__(self, upstream: str) -> None:
         super().__init__("deadline-exceeded", f"The service '{upstream}' did not answer in time.")
@@ -65,7 +65,7 @@ class DeadlineExceeded(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamAnswer:
-    """What a service said, read whole."""
+    """A service's answer with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -73,7 +73,7 @@ class UpstreamAnswer:
 
 
 class Upstream:
-    """Calls to one service. Use inside the loop that made it, and ``close`` it."""
+    """Calls to one service. Use it in the event loop that made it, and ``close`` it."""
 
     def __init__(self, name: str, url: str, settings: GatewaySettings) -> None:
         self.name, self.url = name, url
@@ -83,14 +83,14 @@ class Upstream:
         self.breaker = Breaker(name)
         self._asking: asyncio.Task[None] | None = None
         self._session = aiohttp.ClientSession(
-            # The bulkhead bounds the connections.
+            # The bulkhead limits the connections.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_SECONDS),
             timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_SKIPPED,
             auto_decompress=False,
         )
-        # The client would by itself send a DELETE again that may have taken effect; what is sent twice is decided below.
+        # The client would repeat a DELETE that may have taken effect. ``open`` decides what is sent again.
         self._session._retry_connection = False
 
     async def close(self) -> None:
@@ -110,10 +110,11 @@ class Upstream:
         seconds: float | None = None,
         repeatable: bool = False,
     ) -> ClientResponse:
-        """Send a request and return the answer once its headers are here; the caller reads or closes it.
+        """Send a request and return the answer when its headers have arrived. The caller reads or closes it.
 
-        ``target`` is the raw path with its query. A ``repeatable`` request is sent once more when the connection broke
-        before the first byte of an answer. Raises 502 or 503, 504 after ``seconds``, and whatever ended an upload early.
+        ``target`` is the raw path with its query. A ``repeatable`` request is sent again once if the connection broke
+        before the first byte of an answer. Raises 502 or 503, 504 after ``seconds``, and the failure that ended an
+        upload early.
         """
         url = URL(self.url + target, encoded=True)
         try:
@@ -130,7 +131,7 @@ class Upstream:
             raise self._refusal(error) from error
         except TimeoutError as error:
             FAILURES.labels(self.name, "timeout").inc()
-            # A caller in a hurry proves nothing; half a hop of silence does.
+            # A caller's short deadline proves nothing. Half a hop without an answer counts as a failure.
             if seconds is not None and seconds >= self._patience * SILENCE:
                 self._failed()
             raise DeadlineExceeded(self.name) from error
@@ -154,7 +155,7 @@ class Upstream:
                     self._failed()
             raise
         finally:
-            # A caller who went away, or sent too much, tells nothing about the upstream.
+            # A caller that went away or sent too much says nothing about the upstream.
             if trying and not settled:
                 self.breaker.abandoned()
         SECONDS.labels(self.name, status_class(answer.status)).observe(clock.monotonic() - began)
@@ -164,7 +165,7 @@ class Upstream:
     async def fetch(
         self, target: str, headers: list[tuple[str, str]], seconds: float | None = None, caller: Hashable = None
     ) -> UpstreamAnswer:
-        """GET, read whole, within ``seconds`` and the time of one hop; 502, 503 or 504 when that cannot be had."""
+        """GET with the whole body, within ``seconds`` and the time of one hop. Otherwise 502, 503 or 504."""
         patience = self._patience if seconds is None else min(seconds, self._patience)
         until = asyncio.get_running_loop().time() + patience
         told = max(1, int((patience - MARGIN_SECONDS) * 1000))
@@ -183,17 +184,17 @@ class Upstream:
         return UpstreamAnswer(answer.status, answer.headers, body)
 
     def _gone(self) -> None:
-        """Count a failure that is certain."""
+        """Count a certain failure."""
         was_open = self.breaker.open
         self.breaker.failed()
         if self.breaker.open and not was_open:
             log.warning("upstream given up", upstream=self.name)
 
     def _failed(self) -> None:
-        """Count a failure; the one that would give the upstream up only after it was asked whether it is there at all.
+        """Count a failure. Before the one that would open the breaker, check the upstream's health.
 
-        One caller can ask for what takes long, again and again, and so make one call after another fail: then the upstream
-        answers others, and this.
+        One caller can cause call after call to fail by requests that take long. The upstream then still answers others,
+        and the health check.
         """
         if not self.breaker.on_the_brink:
             self.breaker.failed()
@@ -205,7 +206,7 @@ class Upstream:
             self.breaker.succeeded()
             return
         FAILURES.labels(self.name, "health").inc()
-        # Somebody may have got an answer meanwhile; then it is one failure among answers.
+        # If another call succeeded meanwhile, this counts as a single failure.
         self._gone()
 
     async def _is_there(self) -> bool:
@@ -229,7 +230,7 @@ class Upstream:
 
 
 async def _read(answer: ClientResponse) -> bytes | None:
-    """The whole body, or None when it is longer than what we want to hold."""
+    """Return the whole body, or None if it exceeds the limit."""
     pieces, size = [], 0
     async for piece in answer.content.iter_any():
         pieces.append(piece)
@@ -244,7 +245,7 @@ Upstreams = Mapping[str, Upstream]
 
 @asynccontextmanager
 async def open_upstreams(settings: GatewaySettings) -> AsyncIterator[Upstreams]:
-    """Every configured service; connections are made when they are needed."""
+    """Make the upstreams of all configured services. Connections are opened on first use."""
     upstreams = {name: Upstream(name, url, settings) for name, url in settings.upstream_urls.items()}
     slots = settings.upstream_slots + settings.upload_slots + settings.transfer_slots
     try:

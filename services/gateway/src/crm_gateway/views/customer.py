@@ -1,4 +1,4 @@
-"""``GET /customers/{id}/360``: everything about a customer that the caller may see, from every service, in one answer."""
+"""``GET /customers/{id}/360``: all data about a customer that the caller may read, from all services, in one answer."""
 
 import asyncio
 import hashlib
@@ -22,10 +22,10 @@ from crm_kit.store.presenter import to_json
 API: Final = "/api/v1"
 SHOWN: Final = 10
 CONTACTS: Final = 50
-"""Contacts of an account whose records are shown with its own: more ids would make the filters unwieldy."""
+"""Maximum number of an account's contacts whose records are included. More ids would make the filters too long."""
 
 OF_CUSTOMERS: Final = ("leads", "opportunities", "quotes", "orders", "invoices", "cases")
-"""Collections whose records belong to a customer, each filtered by ``customer.id``."""
+"""Collections of records that belong to a customer, filtered by ``customer.id``."""
 
 Parts = dict[str, Told]
 
@@ -49,17 +49,17 @@ router = APIRouter(prefix="/customers", tags=["customers"], route_class=Route)
 
 @router.get("/{customer_id}/360", response_model=Customer360, operation_id="get_customer_360", responses=RESPONSES)
 async def get_customer_360(customer_id: UUID, request: Request) -> Response:
-    """An account or a contact with the first of what belongs to it: leads, deals, quotes, orders, invoices, cases,
-    campaigns, timeline.
+    """Return an account or a contact with the first records that belong to it: leads, deals, quotes, orders, invoices,
+    cases, campaigns, timeline.
 
-    An account includes what belongs to its newest 50 contacts, as far as you may read those. Campaigns are those that
-    the leads and opportunities shown came from. Each list is the first page of its `href`: more by its `next`.
+    An account includes the records of its newest 50 contacts, as far as you may read the contacts. Campaigns are those
+    of the leads and opportunities shown. Each list is the first page of its `href`. Its `next` leads to more.
 
-    Only the customer is required: 404 when you may not read it. Any other part that cannot be had, because a service
-    does not answer in time or because you may not read such records, is null and `unavailable` in `parts`, with the
-    problem that its own path answers with; a list that is there, though empty, is known to be empty. All parts are
-    asked for within one deadline: 2.55 s, or your `Crm-Deadline-Ms`. `Crm-After` holds for every part. The weak ETag
-    changes when anything but `as_of` and `trace_id` does.
+    Only the customer is required: 404 if you may not read it. Any other part can be missing, because a service does not
+    answer in time or because you may not read such records. It is then null and `unavailable` in `parts`, with the
+    problem that its own path answers with. An empty list means that there are no records. All parts share one deadline:
+    2.55 s, or your `Crm-Deadline-Ms`. `Crm-After` applies to every part. The weak ETag changes if anything but `as_of`
+    and `trace_id` does.
     """
     composer = Composer(request)
     kind, parts = await _customer(composer, customer_id)
@@ -76,7 +76,7 @@ async def get_customer_360(customer_id: UUID, request: Request) -> Response:
 
 
 async def _customer(composer: Composer, customer_id: UUID) -> tuple[str, Parts]:
-    """What the customer is, and the record; of an account also its contacts. An id does not say what it is of."""
+    """Return what the customer is, and the record; for an account also its contacts. The id does not tell the kind."""
     account, contact, contacts = await asyncio.gather(
         composer.ask(f"{API}/accounts/{customer_id}"),
         composer.ask(f"{API}/contacts/{customer_id}"),
@@ -90,7 +90,7 @@ async def _customer(composer: Composer, customer_id: UUID) -> tuple[str, Parts]:
 
 
 def _refusal(errors: Sequence[DomainError]) -> DomainError:
-    """Why there is no customer. 404 is certain only when neither question failed, and 403 when both were refused."""
+    """Return the error for a missing customer: 404 only if neither request failed, 403 if both were refused."""
     by_slug = {error.slug: error for error in errors}
     if failed := [error for error in errors if status_of(error.slug) not in (403, 404)]:
         return failed[0]
@@ -117,7 +117,7 @@ async def _belongings(composer: Composer, ids: Sequence[UUID], why_incomplete: D
 
 
 async def _campaigns(composer: Composer, origins: Sequence[Told]) -> Told:
-    """The campaigns that leads and deals came from. Which they are is unknown as long as one of those lists is."""
+    """Return the campaigns of the leads and deals. They are unknown as long as one of those lists is missing."""
     for told in origins:
         if (error := told.error) is not None:
             unknown = DomainError(
@@ -145,7 +145,7 @@ def _ids(told: Told | None) -> list[UUID]:
 
 
 def _why_incomplete(contacts: Told | None) -> DomainError | None:
-    """Why an account's records cannot all be found. Contacts that the caller may not read do not count to them."""
+    """Return why an account's records may be incomplete. Contacts that the caller may not read do not count."""
     if contacts is None or contacts.error is None or contacts.error.slug == "forbidden":
         return None
     return contacts.error

@@ -1,4 +1,4 @@
-"""An answer put together from several services: each part asked for in its time, and marked when it cannot be had."""
+"""Compose an answer from several services: each part has a time limit, and is marked if it is missing."""
 
 import asyncio
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 
 MARGIN_SECONDS: Final = 0.15
-"""Kept back from the caller's time, so that late parts are marked and the rest is still written in time."""
+"""Time kept back from the caller's deadline to mark late parts and write the answer."""
 
 FORWARDED: Final = ("authorization", "crm-after", "accept-language", "user-agent")
 STANDARD: Final = frozenset(Problem.model_fields)
 
 
 class Part(BaseModel):
-    """Whether a part of the answer could be had, and as of when."""
+    """Whether a part of the answer is available, and the time it was read at."""
 
     status: str = Field(description="`ok`, or `unavailable`: the part is then missing, not empty.")
     as_of: AwareDatetime = Field(description="When it was requested.")
@@ -43,21 +43,21 @@ class Part(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of asking for one part: its value, or the error why there is none."""
+    """The outcome of a request for one part: its value, or the error."""
 
     target: str
-    """What was asked for: a path with its query; empty when there was no need to ask."""
+    """The requested path with its query; empty if no request was needed."""
     as_of: datetime
     value: Any = None
     error: DomainError | None = None
 
     @property
     def path(self) -> str:
-        """Where it was asked for."""
+        """The requested path."""
         return self.target.partition("?")[0]
 
     def part(self, cause: Cause) -> dict[str, Any]:
-        """As ``Part`` describes it."""
+        """Return the outcome as ``Part``."""
         if self.error is None:
             return {"status": "ok", "as_of": self.as_of}
         told = orjson.loads(bytes(problem(self.error, self.path, trace_id(cause)).body))
@@ -65,7 +65,7 @@ class Told:
 
 
 class Composer:
-    """Asks services on behalf of one caller, with their token, all before the same moment."""
+    """Calls services on behalf of one caller, with the caller's token and one deadline."""
 
     def __init__(self, request: Request) -> None:
         self.cause: Cause = request.scope["crm.cause"]
@@ -79,7 +79,10 @@ class Composer:
             self._headers.append(("traceparent", self.cause.traceparent))
 
     async def ask(self, target: str) -> Told:
-        """GET a path with its query from the service that owns it. Never raises what can be told as a problem."""
+        """GET a path with its query from the service that owns it.
+
+        Errors that can be shown as a problem are not raised.
+        """
         owner = upstream_of(target.partition("?")[0])
         upstream = self._upstreams.get(owner or "")
         if upstream is None:
@@ -88,14 +91,14 @@ class Composer:
         return await self.ask_service(upstream, target)
 
     async def ask_list(self, target: str) -> Told:
-        """The same of a list: what has no items and no ``next`` makes no sense."""
+        """GET a list in the same way. An answer without ``items`` and ``next`` counts as an error."""
         told = await self.ask(target)
         if told.error is None and not (isinstance(told.value, dict) and {"items", "next"} <= told.value.keys()):
             return Told(told.target, told.as_of, error=_makes_no_sense(str(upstream_of(told.path)), "no list"))
         return told
 
     async def ask_service(self, upstream: Upstream, target: str) -> Told:
-        """The same of a path that every service has."""
+        """GET a path that every service has, in the same way."""
         as_of = clock.now()
         left = self._until - asyncio.get_running_loop().time()
         try:
@@ -112,7 +115,7 @@ class Composer:
 
 
 def _refusal(service: str, answer: UpstreamAnswer) -> DomainError:
-    """The problem that a service answered, to be told in its words; what is none is our 502."""
+    """Return the problem that a service answered. An answer that is no problem becomes our 502."""
     try:
         told = orjson.loads(answer.body) if answer.headers.get("content-type") == MEDIA_TYPE else {}
     except orjson.JSONDecodeError:

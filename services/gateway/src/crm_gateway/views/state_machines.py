@@ -1,4 +1,4 @@
-"""``GET /meta/state-machines``: what every service says of its entities, in one answer."""
+"""``GET /meta/state-machines``: the state machines of all services in one answer."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/meta", tags=["meta"], route_class=Route)
 
 @router.get("/state-machines", response_model=AllStateMachines, operation_id="list_state_machines")
 async def list_state_machines(request: Request) -> Response:
-    """Every state of every entity, and every move with the states it is possible from.
+    """Return every state of every entity, and every move with the states from which it is possible.
 
     The commands use the same table. A service that does not answer is `unavailable` in `parts`.
     """
