@@ -12,7 +12,7 @@ from crm_local.suite import Suite
 
 
 def main(argv: list[str], home: Home) -> int:
-    """Run one command; returns its exit code. Raises ``NotReady`` when no suite runs from this home."""
+    """Run one command. Return its exit code. Raises ``NotReady`` if no suite runs from this home."""
     parser = argparse.ArgumentParser(prog="crm keys", description="The keys that sign access tokens.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("rotate", help="introduce a new signing key; nobody is logged out and no request fails")

@@ -15,14 +15,14 @@ from crm_local.accounts import Account
 
 @dataclass(frozen=True)
 class ProcessRef:
-    """A process by pid and start time, because the pid alone may belong to another process by now."""
+    """A process by pid and start time, because another process may have the pid by now."""
 
     pid: int
     started: str
 
     @classmethod
     def of(cls, pid: int) -> "ProcessRef":
-        """The process that has this pid now. Raises ProcessLookupError when there is none."""
+        """Return the process that has this pid now. Raises ProcessLookupError if there is none."""
         started = start_time(pid)
         if started is None:
             raise ProcessLookupError(pid)
@@ -30,14 +30,14 @@ class ProcessRef:
 
     @classmethod
     def of_child(cls, pid: int) -> "ProcessRef":
-        """A child that was not reaped yet, running or dead."""
+        """Return a child that was not reaped yet, running or dead."""
         started = start_time(pid, even_dead=True)
         if started is None:
             raise ProcessLookupError(pid)
         return cls(pid, started)
 
     def alive(self) -> bool:
-        """Whether exactly this process still runs; one that died and was not reaped does not."""
+        """Whether exactly this process still runs. A dead process that was not reaped does not."""
         return start_time(self.pid) == self.started
 
     def signal(self, number: signal.Signals) -> None:
@@ -74,12 +74,12 @@ class Command:
                 group=self.account.gid if self.account else None,
                 extra_groups=[] if self.account else None,
             )
-        # The caller reaps it by waitpid or stops it by its reference; Popen's bookkeeping would only warn.
+        # The caller reaps the process by waitpid or stops it by its reference. Popen's own bookkeeping would only warn.
         process.returncode = 0
         return ProcessRef.of_child(process.pid)
 
     def become(self) -> None:
-        """Turn this process into the program, for a fork that has its output and its session already."""
+        """Replace this process by the program, for a fork that already has its output and its session."""
         os.chdir(self.cwd)
         if self.account is not None:
             os.setgroups([])
@@ -89,15 +89,15 @@ class Command:
 
 
 def start_time(pid: int, *, even_dead: bool = False) -> str | None:
-    """When the process with this pid started, as an opaque text that no later process repeats.
+    """Return when the process with this pid started, as an opaque text that no later process repeats.
 
-    None when there is none, or only a dead one that nobody reaped (which `even_dead` asks for all the same).
+    None if there is no such process, or only a dead one that was not reaped, unless `even_dead` is set.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None if Path("/proc/self/stat").exists() else _start_time_by_ps(pid, even_dead)
-    # The command name is in parentheses and may itself hold spaces and parentheses.
+    # The command name is in parentheses and can contain spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     state, ticks = fields[0], fields[19]
     return None if state in "ZX" and not even_dead else f"{_boot()}:{ticks}"
@@ -114,7 +114,10 @@ def _start_time_by_ps(pid: int, even_dead: bool) -> str | None:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 0.05) -> bool:
-    """Whether the condition came true within `timeout` seconds; it is asked every `interval` seconds."""
+    """Wait until the condition is true, for at most `timeout` seconds.
+
+    It is tested every `interval` seconds. Return its result.
+    """
     deadline = monotonic() + timeout
     while not condition():
         if monotonic() > deadline:
@@ -124,7 +127,7 @@ def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 
 
 
 def stop(processes: Iterable[ProcessRef], number: signal.Signals = signal.SIGTERM, grace: float = 15.0) -> None:
-    """Ask processes to end, wait up to `grace` seconds for all of them, then kill what is left of their sessions."""
+    """Ask processes to end, wait up to `grace` seconds for all of them, then kill the rest of their sessions."""
     leaders = list(processes)
     everybody = [*leaders, *(follower for leader in leaders for follower in followers(leader))]
     for leader in leaders:
@@ -136,14 +139,17 @@ def stop(processes: Iterable[ProcessRef], number: signal.Signals = signal.SIGTER
 
 
 def _lives(process: ProcessRef) -> bool:
-    """Whether the process still runs; collects it when it was our own child."""
+    """Whether the process still runs. A dead child of this process is reaped."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
     return process.alive()
 
 
 def followers(leader: ProcessRef) -> list[ProcessRef]:
-    """Living processes of the session that `leader` leads, or led: the kernel keeps its number while one lives."""
+    """Return the living processes of the session that `leader` leads or led.
+
+    The kernel keeps its number while one lives.
+    """
     if start_time(leader.pid) not in (None, leader.started):
         return []
     found = []

@@ -1,4 +1,5 @@
-"""`crm revise SERVICE TITLE`: the next migration, with what the service's classes have and a migrated database lacks."""
+"""`crm revise SERVICE TITLE`: write the next migration from the difference between the service's classes and its
+migrations."""
 
 from pathlib import Path
 from secrets import token_hex
@@ -11,7 +12,7 @@ from crm_local.suite import Service
 
 
 def run(service: Service, title: str) -> Path:
-    """Write the migration by a database that is made for it and dropped again; returns the file."""
+    """Write the migration with a temporary database. Return the file."""
     known = definition(service)
     shared.begin()
     try:

@@ -1,4 +1,4 @@
-"""What `up` keeps in CRM_HOME: secrets and ports for the life of the home, and what runs now."""
+"""The data of `up` in CRM_HOME: secrets and ports, which stay for the life of the home, and the running processes."""
 
 import fcntl
 import hashlib
@@ -23,7 +23,7 @@ class HomeInUse(Exception):
 
 @dataclass
 class Kept:
-    """What must be the same at the next `up`."""
+    """The data that must be the same at the next `up`."""
 
     instance: str
     secret: str
@@ -39,7 +39,7 @@ class Kept:
 
 @dataclass
 class Member:
-    """One process of the suite that runs now: a service in a role, or a server of our own."""
+    """A process of the running suite: a service in a role, or our own server."""
 
     name: str
     process: ProcessRef
@@ -51,7 +51,7 @@ class Member:
 
 @dataclass
 class State:
-    """What runs now. `phase` is starting, ready, stopping or failed; `reason` says why it failed."""
+    """The running suite. `phase` is starting, ready, stopping or failed; `reason` says why it failed."""
 
     supervisor: ProcessRef
     instance: str
@@ -74,24 +74,24 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> "Home":
-        """CRM_HOME, or `.crm` in the checkout; not made yet."""
+        """Return CRM_HOME, or `.crm` in the checkout. It may not exist yet."""
         return cls(Path(os.environ.get("CRM_HOME") or CHECKOUT / ".crm").absolute())
 
     def log(self, name: str) -> Path:
-        """Where the process of this name writes."""
+        """Return the log file of the process of this name."""
         return self.path / "log" / f"{name}.log"
 
     def make(self) -> None:
-        """Make the directory, closed to others but for passing through, which the servers' accounts need."""
+        """Create the directory. Others can only pass through it, as the servers' accounts must."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o711)
         (self.path / "log").mkdir(mode=0o700, exist_ok=True)
 
     def lock(self) -> IO[str]:
-        """Hold the home until the file is closed, also by the end of the process. Raises HomeInUse."""
+        """Lock the home until the file is closed, or the process ends. Raises HomeInUse."""
         lock = (self.path / "lock").open("w")
         try:
-            # Not flock: that one would pass to every forked service, and outlive a killed supervisor with them.
+            # Not flock: every forked service would inherit it, and it would outlive a killed supervisor with them.
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
@@ -99,7 +99,10 @@ class Home:
         return lock
 
     def kept(self) -> Kept:
-        """What earlier runs kept, with the environment's administrator and instance on top; made on the first call."""
+        """Return the data of earlier runs with the administrator and instance of the environment.
+
+        The first call creates them.
+        """
         path = self.path / "kept.json"
         kept = Kept(**json.loads(path.read_text())) if path.exists() else self._first()
         kept.instance = os.environ.get("CRM_INSTANCE") or kept.instance
@@ -109,9 +112,12 @@ class Home:
         return kept
 
     def operator_secret(self) -> str:
-        """What the passwords of services derive from; made on the first call, and told to no process of a service.
+        """Return the secret from which the services' passwords are derived.
 
-        A file of its own, which releases that do not know it leave alone. Without it all get new passwords at the next `up`.
+        The first call creates it. No process of a service gets it.
+
+        It has its own file, which releases that do not know it leave alone. Without the file all services get new
+        passwords at the next `up`.
         """
         path = self.path / "operator-secret"
         if not path.exists():
@@ -119,28 +125,28 @@ class Home:
         return path.read_text()
 
     def note_roles(self, has_roles: bool) -> None:
-        """Note whether the services have roles of their own in PostgreSQL."""
+        """Store whether the services have their own roles in PostgreSQL."""
         _replace(self.path / "roles.json", json.dumps(has_roles))
 
     def has_roles(self) -> bool:
-        """Whether they have, as far as it was noted."""
+        """Whether the services have their own roles, as last stored."""
         path = self.path / "roles.json"
         return bool(json.loads(path.read_text())) if path.exists() else False
 
     def adopt(self, kept: Kept, operator_secret: str) -> None:
-        """Begin with what another home kept: its secrets and its instance, and nothing of its machine."""
+        """Start with the secrets and the instance of another home, without the data about its machine."""
         kept.ports, kept.sources = {}, {}
         self.keep(kept)
         _replace(self.path / "operator-secret", operator_secret)
 
     def instance(self) -> str | None:
-        """Prefix of the databases and name of the vhost; None before the first `up`."""
+        """The prefix of the databases and the name of the vhost; None before the first `up`."""
         if self.is_new():
             return None
         return os.environ.get("CRM_INSTANCE") or str(json.loads((self.path / "kept.json").read_text())["instance"])
 
     def is_new(self) -> bool:
-        """Whether nothing was kept here yet."""
+        """Whether nothing is stored here yet."""
         return not (self.path / "kept.json").exists()
 
     def _first(self) -> Kept:
@@ -155,11 +161,11 @@ class Home:
         )
 
     def keep(self, kept: Kept) -> None:
-        """Write what must survive, readable by its owner alone."""
+        """Store what must survive. Only its owner can read the file."""
         _replace(self.path / "kept.json", json.dumps(asdict(kept), indent=2))
 
     def assign_ports(self, kept: Kept, names: list[str]) -> list[int]:
-        """Give every name its loopback port: the one it had, or another where somebody took that meanwhile."""
+        """Assign a loopback port to every name: its former one, or another if somebody else uses that now."""
         missing = [name for name in names if name not in kept.ports or not ports.is_free(kept.ports[name])]
         taken = frozenset(kept.ports.values())
         kept.ports.update(zip(missing, ports.choose(len(missing), avoid=taken), strict=True))
@@ -167,11 +173,14 @@ class Home:
         return [kept.ports[name] for name in names]
 
     def write(self, state: State) -> None:
-        """Record what runs now; it holds passwords, so only its owner reads it."""
+        """Store the running suite. Only its owner can read the file, because it contains passwords."""
         _replace(self.path / "state.json", json.dumps(asdict(state), indent=2))
 
     def state(self) -> State | None:
-        """What the last `up` recorded, None when it ended by itself or there was none. It may be dead: ask `alive`."""
+        """Return what the last `up` stored; None if it ended normally or there was none.
+
+        The processes may be dead: see `alive`.
+        """
         try:
             raw = json.loads((self.path / "state.json").read_text())
         except FileNotFoundError:
@@ -183,10 +192,10 @@ class Home:
         return State(**raw)
 
     def forget(self) -> None:
-        """Nothing runs any more."""
+        """Delete the record of the running suite."""
         (self.path / "state.json").unlink(missing_ok=True)
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write the file at once or not at all: a reader never sees half of it."""
+    """Replace the file atomically, so that a reader never sees a part of it."""
     write_private(path.with_name(f"{path.name}.new"), text).rename(path)

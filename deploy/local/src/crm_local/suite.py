@@ -1,4 +1,4 @@
-"""Which processes make up the suite, and what each is told."""
+"""The processes of the suite, and their environment."""
 
 import os
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ from crm_local.state import Kept
 Role = Literal["api", "worker", "all"]
 ROLES: tuple[Role, ...] = ("api", "worker")
 PROFILES: dict[str, tuple[Role, ...]] = {"default": ROLES, "small": ("all",)}
-"""Which processes a service has: `all` does the work of both in one."""
+"""The roles of a service's processes. `all` does the work of both in one process."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service, by the name it has in events, databases and queues, and its Python package."""
+    """A service: its name in events, databases and queues, and its Python package."""
 
     name: str
     package: str
 
 
-# A new service is one line here.
+# A new service is one more line here.
 SERVICES: tuple[Service, ...] = (
     Service("identity", "crm_identity"),
     Service("sales", "crm_sales"),
@@ -42,7 +42,7 @@ _FRONTS = ("gateway-api", "gateway")
 
 @dataclass(frozen=True)
 class Backends:
-    """The servers as an operator reaches them; `amqp_url` names the suite's own vhost already."""
+    """The servers as seen by an operator. `amqp_url` includes the suite's own vhost."""
 
     database_url: str
     amqp_url: str
@@ -51,7 +51,7 @@ class Backends:
 
 @dataclass(frozen=True)
 class Suite:
-    """The services of one home, with the ports and secrets it keeps for them."""
+    """The services of a home, with its ports and secrets."""
 
     kept: Kept
     services: tuple[Service, ...] = SERVICES
@@ -59,31 +59,31 @@ class Suite:
     """Derives the secret of each service."""
 
     def members(self) -> Iterator[tuple[str, Service, Role]]:
-        """Every process: its name (in the state, of its log, of its port), service and role."""
+        """Yield every process: its name (in state, logs and ports), service and role."""
         return ((member(service, role), service, role) for service in self.services for role in PROFILES[profile()])
 
     def assigned_ports(self) -> list[str]:
-        """The names of those that listen where we choose; the gateway's port is the operator's choice."""
+        """Return the names of processes whose ports are assigned. The operator chooses the gateway's port."""
         listening = [_port_of(name) for name, _, _ in self.members() if not is_front(name)]
         return listening + [metrics_port(name) for name, _, _ in self.members()]
 
     def url(self, name: str) -> str:
-        """Where the process of this name answers."""
+        """Return the URL of the process of this name."""
         return f"http://{LOOPBACK}:{self.port(name)}"
 
     def port(self, name: str) -> int:
-        """Where it listens."""
+        """Return the port of the process of this name."""
         return gateway_port() if is_front(name) else self.kept.ports[_port_of(name)]
 
     def metrics_url(self, name: str) -> str:
-        """Where the process of this name shows its figures."""
+        """Return the URL of the metrics of the process of this name."""
         return f"http://{LOOPBACK}:{self.kept.ports[metrics_port(name)]}/metrics"
 
     def environment(self, service: Service, role: Role, database_url: str, amqp_url: str) -> dict[str, str]:
-        """What a process of the service is told, on top of what `up` was told itself.
+        """Return the environment of a process of the service, in addition to that of `up`.
 
-        The URLs are the service's own. What `up` was told and is none of the service's business is blanked: the broker's
-        management API, the administrator's password, the passwords of all.
+        The URLs are the service's own. Variables of `up` that do not concern the service are blanked: the management
+        API of the broker, the administrator's password, the passwords of all services.
         """
         name = member(service, role)
         runs = any(name == one for one, _, _ in self.members())
@@ -93,7 +93,7 @@ class Suite:
             "CRM_INSTANCE": self.kept.instance,
             "CRM_SECRET": self.secret_of(service),
             "CRM_BIND_HOST": LOOPBACK,
-            # Whatever is run beside the processes, such as a migration, listens nowhere.
+            # Other programs of the service, such as a migration, do not listen.
             "CRM_PORT": str(self.port(name) if runs else 0),
             "CRM_METRICS_HOST": LOOPBACK,
             "CRM_METRICS_PORT": str(self.kept.ports[metrics_port(name)] if runs else 0),
@@ -116,31 +116,34 @@ class Suite:
         return told
 
     def secret_of(self, service: Service) -> str:
-        """What the service signs and seals with. Identity's is kept by itself: its signing keys are sealed with it."""
+        """Return the secret for signing and encryption.
+
+        Identity's is stored separately, because it encrypts the signing keys.
+        """
         return self.kept.secret if service.name == "identity" else derived(self.operator_secret, "secret", service.name)
 
     def database(self, service: Service) -> str:
-        """The name of the service's database, on a server that several suites may share."""
+        """Return the name of the service's database. Several suites can share its server."""
         return database_name(self.kept.instance, service)
 
 
 def member(service: Service, role: Role) -> str:
-    """The name of a process of the suite."""
+    """Return the name of a process of the suite."""
     return service.name if role == "all" else f"{service.name}-{role}"
 
 
 def is_front(name: str) -> bool:
-    """Whether this is the process that clients talk to."""
+    """Whether this is the process that clients connect to."""
     return name in _FRONTS
 
 
 def _port_of(name: str) -> str:
-    # The same port in every profile, so that one can be changed for the other.
+    # The port is the same in every profile, so that the profile can be changed.
     return name if "-" in name else f"{name}-api"
 
 
 def profile() -> str:
-    """CRM_PROFILE, `default` unless set. Raises ValueError when there is no such profile."""
+    """Return CRM_PROFILE, by default `default`. Raises ValueError for an unknown profile."""
     name = os.environ.get("CRM_PROFILE") or "default"
     if name not in PROFILES:
         raise ValueError(f"CRM_PROFILE is {name!r}: it must be one of {', '.join(PROFILES)}")
@@ -148,22 +151,22 @@ def profile() -> str:
 
 
 def is_small() -> bool:
-    """Whether everything is to take as little memory as it can."""
+    """Whether all processes must use as little memory as possible."""
     return profile() == "small"
 
 
 def metrics_port(name: str) -> str:
-    """The name under which the port of a process's figures is kept."""
+    """Return the name under which the metrics port of a process is stored."""
     return f"{name}-metrics"
 
 
 def database_name(instance: str, service: Service) -> str:
-    """The name of the service's database in this instance."""
+    """Return the name of the service's database in this instance."""
     return f"{instance}_crm_{service.name}"
 
 
 def gateway_port() -> int:
-    """CRM_GATEWAY_PORT, 8000 unless set. Raises ValueError when it is no port."""
+    """Return CRM_GATEWAY_PORT, by default 8000. Raises ValueError if it is not a port."""
     text = os.environ.get("CRM_GATEWAY_PORT") or "8000"
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise ValueError(f"CRM_GATEWAY_PORT is {text!r}: it must be a port between 1 and 65535")
@@ -171,10 +174,10 @@ def gateway_port() -> int:
 
 
 def in_database(postgres_url: str, database: str) -> str:
-    """The URL with another database."""
+    """Return the URL with another database."""
     return urls.in_database(postgres_url, database)
 
 
 def in_vhost(amqp_url: str, vhost: str) -> str:
-    """The URL with another vhost."""
+    """Return the URL with another vhost."""
     return urls.in_vhost(amqp_url, vhost)

@@ -1,6 +1,6 @@
-"""Starts processes, restarts those that die, stops them all: by `fork`, `waitpid` and signals only.
+"""Starts processes, restarts those that die, and stops them all, using only `fork`, `waitpid` and signals.
 
-The supervisor stays free of threads, event loops and open connections for life, because it forks at any time.
+The supervisor never has threads, event loops or open connections, because it forks at any time.
 """
 
 import os
@@ -27,7 +27,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _HEALTHY_AFTER = 0.25, 3.0, 30.0
 
 @dataclass(frozen=True)
 class Fork:
-    """A function to run in a forked copy of this process, which has imported everything already."""
+    """A function that runs in a fork of this process, which has already imported everything."""
 
     name: str
     run: Callable[[], object]
@@ -37,11 +37,14 @@ class Fork:
 
     @classmethod
     def of(cls, command: Command) -> "Fork":
-        """The same for a program. Started by Popen it would inherit our blocked signals, and be deaf to its end."""
+        """Make a fork that becomes a program.
+
+        Popen would pass on our blocked signals, and the program would ignore SIGTERM.
+        """
         return cls(command.name, command.become, command.log, stop_signal=command.stop_signal)
 
     def start(self) -> ProcessRef:
-        """Fork; the child runs the function in a session of its own, with its output appended to `log`."""
+        """Fork. The child runs the function in its own session, with its output appended to `log`."""
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
@@ -55,15 +58,15 @@ class Fork:
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
             if isinstance(end.code, str):
-                # As the interpreter does at the end of a program of its own.
+                # As the interpreter does at the normal end of a program.
                 with suppress(OSError):
                     print(end.code, file=sys.stderr)
         except BaseException:  # noqa: BLE001 - the last frame of a process: whatever it is goes to the log and the exit code
             with suppress(OSError):
                 traceback.print_exc()
         finally:
-            # Not sys.exit: the parent's exit handlers and open files are not the child's to run or close. It must be
-            # reached whatever the disk says to a flush, or the child would go on as a second supervisor.
+            # Not sys.exit: the child must not run the parent's exit handlers or close its files. This must be reached
+            # even if flushing fails, otherwise the child would continue as a second supervisor.
             try:
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -83,34 +86,37 @@ class Fork:
 
 
 class Program(Protocol):
-    """What can be started again and again."""
+    """A program that can be started repeatedly."""
 
     @property
     def name(self) -> str:
-        """Under which it is supervised."""
+        """The name under which it is supervised."""
 
     @property
     def log(self) -> Path:
-        """Where its processes write."""
+        """The log file of its processes."""
 
     @property
     def stop_signal(self) -> signal.Signals:
-        """What asks a process of it to end."""
+        """The signal that asks its process to end."""
 
     def start(self) -> ProcessRef:
-        """A new process of it. Raises OSError."""
+        """Start a new process. Raises OSError."""
 
 
 class Successor(Program, Protocol):
-    """A program whose process can tell when it is ready, and takes over only then."""
+    """A program whose process reports when it is ready, and takes over only then."""
 
     def start(self, ready_fd: int = -1) -> ProcessRef:
-        """A new process of it, that writes `ready`, and until then why it is not, to a pipe. Raises OSError."""
+        """Start a new process.
+
+        It writes `ready` to the pipe, and until then the reason why it is not. Raises OSError.
+        """
 
 
 @dataclass
 class Child:
-    """A program under supervision, with its latest process."""
+    """A supervised program with its latest process."""
 
     program: Program
     process: ProcessRef
@@ -121,7 +127,7 @@ class Child:
     """When to start it again; None while it runs."""
 
     def pause(self) -> float:
-        """Seconds until it is started again, after a death or a start that failed; more each time in a row."""
+        """Return the seconds until the next start after a death or a failed start. They grow with each one in a row."""
         lived = monotonic() - self.started_at
         self.deaths_in_a_row = 1 if lived > _HEALTHY_AFTER else self.deaths_in_a_row + 1
         pause: float = min(_FIRST_PAUSE * 2 ** (self.deaths_in_a_row - 1), _LONGEST_PAUSE)
@@ -130,18 +136,18 @@ class Child:
 
 
 class NotReplaced(Exception):
-    """The new process did not get ready, for the reason given; the one that was there goes on."""
+    """The new process did not become ready, for the given reason. The existing process continues."""
 
 
 class Stopped(Exception):
-    """The supervisor was told to stop, by a signal."""
+    """A signal told the supervisor to stop."""
 
 
 class Supervisor:
     """Keeps programs running until it is told to stop.
 
-    A program that dies is started again after 0.25 s, doubling to at most 3 s for one that keeps dying within 30 s of
-    its start: 20 deaths in a row take about a minute. `changed` is called after each change of the children, `tend` at
+    A dead program is started again after 0.25 s. The pause doubles up to 3 s for a program that dies within 30 s of its
+    start: 20 deaths in a row take about a minute. `changed` is called after each change of the children, `tend` at
     least once a second.
     """
 
@@ -166,7 +172,7 @@ class Supervisor:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Hold the signals for `step`, instead of letting them interrupt us; forks and commands do not inherit this."""
+        """Block the signals, so that `step` receives them. Forks and commands do not inherit this."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         try:
             yield
@@ -174,12 +180,12 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
 
     def add(self, program: Fork) -> None:
-        """Start a program and keep it running from now on."""
+        """Start a program and keep it running."""
         self.children[program.name] = Child(program, self._born(program.start()), monotonic())
         self._changed()
 
     def call(self, program: Fork) -> int:
-        """Run a program to its end, and return its exit code; the others stay supervised meanwhile."""
+        """Run a program to its end, and return its exit code. The others stay supervised."""
         process = self._born(program.start())
         while process.pid not in self._ended:
             try:
@@ -190,7 +196,7 @@ class Supervisor:
         return self._ended.pop(process.pid)
 
     def run(self) -> None:
-        """Keep everything running until Stopped is raised."""
+        """Keep all programs running until Stopped is raised."""
         while True:
             self.step()
             if self._was_asked:
@@ -198,9 +204,10 @@ class Supervisor:
                 self._asked()
 
     def replace(self, program: Successor, ready_seconds: float, leave_seconds: float) -> float:
-        """Start a process beside the child of the same name; when it says that it is ready it takes the child's place.
+        """Start a process beside the child of the same name. It replaces the child when it reports that it is ready.
 
-        The old one is asked to end, and killed after `leave_seconds`. Returns how long the new one took. Raises NotReplaced.
+        The old process is asked to end, and killed after `leave_seconds`. Return the seconds until the new one was
+        ready. Raises NotReplaced.
         """
         name, began = program.name, monotonic()
         reading, writing = os.pipe()
@@ -250,12 +257,12 @@ class Supervisor:
             self.step(_LOOK_SECONDS)
 
     def await_leaving(self) -> None:
-        """Return when all that were replaced have ended."""
+        """Wait until all replaced processes have ended."""
         while self.leaving:
             self.step(_LOOK_SECONDS)
 
     def step(self, longest: float = 1.0) -> None:
-        """Wait for a death, a due restart or a signal, at most `longest` seconds, and act on it. Raises Stopped."""
+        """Wait at most `longest` seconds for a death, a due restart or a signal, and handle it. Raises Stopped."""
         now = monotonic()
         waits = [child.due_at - now for child in self.children.values() if child.due_at is not None]
         received = signal.sigtimedwait(_WATCHED, max(0.0, min([longest, *waits])))
@@ -273,7 +280,7 @@ class Supervisor:
         self._tend()
 
     def kill(self, name: str, why: str) -> None:
-        """End a program at once, with all that it started; it is started again like any that died."""
+        """Kill a program with its children. It is started again like any program that died."""
         child = self.children[name]
         if child.due_at is None:
             self._say(f"{name} {why}; killing it")
@@ -283,23 +290,23 @@ class Supervisor:
         try:
             child.process = self._born(child.program.start())
         except OSError as error:
-            # No memory or no process left: that may pass, and the others need their supervisor meanwhile.
+            # Lack of memory or processes can be temporary, and the other programs still need their supervisor.
             self._say(f"{child.program.name} cannot be started: {error}; trying again in {child.pause():g} s")
             return
         child.started_at, child.restarts, child.due_at = monotonic(), child.restarts + 1, None
         self._changed()
 
     def _born(self, process: ProcessRef) -> ProcessRef:
-        """A process that has begun: how an earlier one with its pid ended is nothing of its own."""
+        """Register a new process. The exit code of an earlier process with its pid is dropped."""
         self._ended.pop(process.pid, None)
         return process
 
     def stop(self, names: list[str], grace: float = 15.0) -> None:
-        """Stop the named programs together, each by its own signal; kill after `grace` seconds."""
+        """Stop the named programs together, each by its own signal. Kill them after `grace` seconds."""
         leaving = [self.children.pop(name) for name in names if name in self.children]
         for child in leaving:
             child.process.signal(child.program.stop_signal)
-        # They have their signal; what is left to do is to wait, and to kill.
+        # They have received their signal, so this only waits and kills.
         stop([*(child.process for child in leaving), *self._let_go(names)], signal.SIGCONT, grace)
         self._changed()
 
@@ -322,7 +329,7 @@ class Supervisor:
             self._ended[pid] = code
             self._bury_replaced(pid)
             return
-        # What it started would hold its port or its data directory against its successor.
+        # Its children would keep its port or its data directory from the next process.
         for follower in followers(child.process):
             follower.signal(signal.SIGKILL)
         lived, pause = monotonic() - child.started_at, child.pause()

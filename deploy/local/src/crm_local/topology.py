@@ -1,4 +1,4 @@
-"""`crm topology`: declare, check, and let other systems subscribe."""
+"""`crm topology`: declare and check the suite's objects at the broker, and subscribe other systems."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ from crm_local.suite import SERVICES, Backends
 
 
 def main(argv: Sequence[str], home: Home) -> int:
-    """Run one command; returns the exit code. Raises NotReady when there is no suite to do it for."""
+    """Run one command. Return the exit code. Raises NotReady if there is no suite."""
     arguments = _parser().parse_args(argv)
     deployment = Deployment.find(home)
     try:
@@ -123,7 +123,7 @@ def _management(backends: Backends) -> str:
 
 
 async def _queues(backends: Backends) -> list[str]:
-    """A line for each queue, those that hold most first."""
+    """Return a line for each queue, those with most messages first."""
     async with Management(_management(backends)) as management:
         queues = await management.get(f"queues/{quote(vhost_of(backends.amqp_url), safe='')}")
     queues.sort(key=lambda queue: -queue.get("messages", 0))
@@ -132,7 +132,7 @@ async def _queues(backends: Backends) -> list[str]:
 
 def _line(queue: dict[str, Any]) -> str:
     rate = queue.get("message_stats", {}).get("publish_details", {}).get("rate", 0.0)
-    # The broker does not tell what a stream weighs.
+    # The broker does not report the size of a stream.
     size = (
         "size not told" if queue.get("type") == "stream" else f"{queue.get('message_bytes', 0) / 1024 / 1024:.1f} MiB"
     )
@@ -144,19 +144,19 @@ def _line(queue: dict[str, Any]) -> str:
 
 
 def unheard(patterns: Sequence[str]) -> list[str]:
-    """The patterns that fit no event there is; a snapshot is one, though it comes without its binding."""
+    """Return the patterns that match no known event. Snapshots count as events, although they need no binding."""
     types = [event.type for event in all_events()]
     return [pattern for pattern in patterns if not any(matches(pattern, type_) for type_ in types)]
 
 
 def everything(patterns: Sequence[str]) -> str | None:
-    """The first of the patterns that hears every event of every service; None when there is none."""
+    """Return the first pattern that matches all events of all services; None if there is none."""
     types = [event.type for event in all_events()]
     return next((pattern for pattern in patterns if all(matches(pattern, type_) for type_ in types)), None)
 
 
 def given() -> str:
-    """What data a subscriber gets who hears everything."""
+    """Return which data a subscriber of all events gets."""
     personal = [entity.name for entity in all_entities() if personal_fields(entity.record)]
     services = sorted({entity.service for entity in all_entities()})
     return (

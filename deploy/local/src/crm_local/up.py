@@ -1,4 +1,4 @@
-"""`crm up`: from an empty directory to a suite whose every process is ready, and its orderly end."""
+"""`crm up`: start the suite until every process is ready, and stop it in order."""
 
 import gc
 import os
@@ -31,10 +31,10 @@ Server = Running | Instance
 
 
 def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
-    """Bring the suite up and keep it up until SIGTERM or SIGINT.
+    """Start the suite and keep it running until SIGTERM or SIGINT.
 
-    Raises HomeInUse when it runs already, NoServer when PostgreSQL or RabbitMQ cannot be had, NotReady when a process
-    does not get ready; whatever was started is stopped by then.
+    Raises HomeInUse if it already runs, NoServer if PostgreSQL or RabbitMQ is not available, NotReady if a process does
+    not become ready. In each case everything that was started is stopped again.
     """
     began = monotonic()
     home.make()
@@ -63,12 +63,12 @@ def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
 
 
 class _Session:
-    """One run of the suite: what is under supervision, and the record of it in the home."""
+    """One run of the suite: the supervised programs, and their record in the home."""
 
     def __init__(self, home: Home, suite: Suite, database: Server, queues: Server) -> None:
         self.home, self.suite = home, suite
         self.instances = [server for server in (database, queues) if isinstance(server, Instance)]
-        # Only the management API can make a vhost; without it the suite lives in the one it was given.
+        # Only the management API can create a vhost. Without it the suite uses the vhost of its URL.
         vhost = suite.kept.instance
         amqp_url = in_vhost(queues.url, vhost) if queues.management_url else queues.url
         self.backends = Backends(database.url, amqp_url, queues.management_url or "")
@@ -96,7 +96,7 @@ class _Session:
             self.supervisor.add(Fork.of(instance.command))
             _say(f"starting {instance.how}")
         entrypoints.preload(self.suite.services)
-        # What is imported now is shared with every fork, as long as no collection writes into its pages.
+        # All forks share the imported modules, as long as no garbage collection writes to their pages.
         gc.collect()
         gc.freeze()
         deployment = Deployment.of_home(self.home, self.suite.kept.instance, self.backends)
@@ -120,11 +120,11 @@ class _Session:
             self._record()
         servers = [instance.command.name for instance in self.instances]
         self._listeners.close()
-        # The gateway first: what it has in hand is still answered by those behind it.
+        # The gateway stops first, so that the services behind it can answer its open requests.
         self.supervisor.stop([name for name in self.supervisor.children if is_front(name)], self._leave_seconds)
         self.supervisor.stop([name for name in self.supervisor.children if name not in servers], self._leave_seconds)
         self.supervisor.stop(servers, grace=30)
-        # A client that was killed, or told to end before it was attached, leaves its container running.
+        # A client that was killed, or stopped before it was attached, leaves its container running.
         docker.stop(self.state.containers)
         if self.state.phase == "failed":
             self.home.write(self.state)
@@ -165,7 +165,7 @@ class _Session:
 
     def _roll(self, request: rolling.Request) -> None:
         members = {name: (service, role) for name, service, role in self.suite.members()}
-        # Lives as long as a program that it forks.
+        # It lives as long as a program that it forks.
         nursery = self._import_anew()
         for name in request.processes:
             service, role = members[name]
@@ -174,7 +174,7 @@ class _Session:
             try:
                 took = self.supervisor.replace(program, _READY_SECONDS, self._leave_seconds)
             except NotReplaced as reason:
-                # Those replaced so far: the next restart may replace the same ones again.
+                # The processes replaced so far. The next restart can replace them again.
                 self.supervisor.await_leaving()
                 raise NotReplaced(
                     f"{name}: the new process {reason}; the old one goes on. The end of {log}:\n{control.tail(log)}"
@@ -183,7 +183,7 @@ class _Session:
         self.supervisor.await_leaving()
 
     def _import_anew(self) -> Nursery:
-        """A process that has imported the services as they are on disk now, to fork theirs from."""
+        """Start a process that imports the services from disk, to fork their processes from it."""
         log = rotation.begin_anew(self.home.log("nursery"))
         nursery = Nursery(self.suite.services, self._listeners.descriptors, log)
         try:
@@ -231,7 +231,7 @@ class _Session:
         try:
             self.home.write(self.state)
         except OSError as error:
-            # What runs goes on; what the file says is put right as soon as the disk takes it.
+            # The processes continue. The file is corrected as soon as the disk allows it.
             if not self._unwritten:
                 _say(f"the state cannot be written: {error}; trying again until it can")
             self._unwritten = True
@@ -239,7 +239,7 @@ class _Session:
             self._unwritten = False
 
     def _tend(self) -> None:
-        """What is to do now and then: write what could not be written, bound the logs, find who hangs."""
+        """Periodic work: write what could not be written, limit the logs, find hung processes."""
         if self._unwritten:
             self._record()
         self._untold = [request for request in self._untold if not request.write()]
@@ -255,7 +255,10 @@ class _Session:
 
 
 def find_servers(home: Home, kept: Kept) -> tuple[Server, Server]:
-    """PostgreSQL and RabbitMQ: those of the environment, else containers, else instances of our own; not yet started."""
+    """Find PostgreSQL and RabbitMQ: those of the environment, else containers, else our own instances.
+
+    They are not started yet.
+    """
     queues: Server | None = environment.rabbitmq()
     if queues is None:
         queues = _choose(home, kept, "rabbitmq", _contained_rabbitmq, _own_rabbitmq)
@@ -269,8 +272,8 @@ Maker = Callable[[Home, Kept], Instance]
 
 
 def _choose(home: Home, kept: Kept, server: str, in_container: Maker, of_our_own: Maker) -> Instance:
-    """The server where its data lies; on the first day a container, where a Docker engine can make one."""
-    # A home from before there was a choice has its data in instances of our own.
+    """Return the server that has the data. In a new home it is a container if a Docker engine can create one."""
+    # A home of an earlier release has its data in our own instances.
     source = kept.sources.get(server) or ("own" if server in kept.ports and not kept.sources else None)
     if source != "own" and (source or docker.has_client()):
         try:
@@ -332,7 +335,7 @@ def _seconds(variable: str, default: float) -> float:
 
 @contextmanager
 def _aloud() -> Iterator[Callable[[str], None]]:
-    """To say something where this process says it, from a child whose own output goes to its log."""
+    """Return a function for messages to this process's output, from a child whose own output goes to its log."""
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as output:
 
         def tell(line: str) -> None:
@@ -343,6 +346,6 @@ def _aloud() -> Iterator[Callable[[str], None]]:
 
 
 def _say(line: str) -> None:
-    # Nobody reads it, or the disk is full: neither ends what runs.
+    # If nobody reads the output or the disk is full, the suite continues.
     with suppress(OSError):
         print(line, flush=True)

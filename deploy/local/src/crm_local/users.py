@@ -1,4 +1,4 @@
-"""``crm users``: see users and let them in again, where the suite runs from this home or by what the environment says."""
+"""``crm users``: list users and restore their access, in the suite of this home or that of the environment."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ from crm_local.suite import SERVICES
 
 
 def main(argv: Sequence[str], home: Home) -> int:
-    """Run one command on identity's database, also while identity is down; returns its exit code."""
+    """Run one command on identity's database, even if identity does not run. Return its exit code."""
     deployment = Deployment.find(home)
     identity = next(service for service in SERVICES if service.name == "identity")
     told = {
         "CRM_SERVICE": identity.name,
         "CRM_ROLE": "worker",
         "CRM_INSTANCE": deployment.instance,
-        "CRM_SECRET": "",  # signs and opens nothing here
+        "CRM_SECRET": "",  # This process signs and decrypts nothing.
         **blanked(),
         "DATABASE_URL": deployment.own_database(identity),
         "DATABASE_DIRECT_URL": "",

@@ -1,1 +1,1 @@
-"""`crm backup` and `crm restore`: everything that a suite is, in one place, and a suite made of it elsewhere."""
+"""`crm backup` and `crm restore`: all data of a suite in one place, and a suite made from it."""

@@ -1,4 +1,4 @@
-"""The servers of a suite for as long as one command needs them: those that run, or started for it."""
+"""The servers of a suite during one command: running ones, or ones started for it."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _STOP_SECONDS = 30
 
 @dataclass(frozen=True)
 class Attended:
-    """A suite's servers, which answer."""
+    """The running servers of a suite."""
 
     deployment: Deployment
     containers: tuple[str, ...] = ()
@@ -28,9 +28,10 @@ class Attended:
 
 @contextmanager
 def attending(home: Home) -> Iterator[Attended]:
-    """The servers of the suite of this home, or of the one that the environment describes.
+    """Yield the servers of the suite of this home, or of the suite that the environment describes.
 
-    Those that `up` would start are started when nothing runs, and stopped again. Raises NotReady, HomeInUse and NoServer.
+    If none runs, those that `up` would start are started, and stopped at the end. Raises NotReady, HomeInUse and
+    NoServer.
     """
     if secret("CRM_SERVICE_PASSWORDS"):
         yield Attended(Deployment.of_environment())
@@ -60,7 +61,7 @@ def serving(home: Home, kept: Kept) -> Iterator[Attended]:
         for instance in instances:
             log = rotation.begin_anew(instance.command.log)
             name, process = instance.command.name, instance.command.start()
-            # So that `down` and the next `up` find it, should this process be killed.
+            # `down` and the next `up` find the server even if this process is killed.
             state.members[name] = Member(name, process, "", str(log))
             home.write(state)
         for instance in instances:

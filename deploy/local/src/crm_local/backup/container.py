@@ -1,4 +1,4 @@
-"""The backup as a thing on disk: a directory, a tar file, or a stream of one."""
+"""A backup as a directory, a tar file, or a stream of a tar file."""
 
 import os
 import re
@@ -19,10 +19,10 @@ _OURS = re.compile(rf"{_DUMPS}[a-z][a-z0-9_]*\.dump|" + "|".join(map(re.escape, 
 
 @contextmanager
 def making(target: str, scratch: Path, stream: BinaryIO) -> Iterator[Path]:
-    """A directory to put the files in; when the block ends well they are the backup, else nothing is left.
+    """Yield a directory for the files. If the block succeeds they become the backup, otherwise nothing is left.
 
-    A target that ends in `.tar` becomes a file, `-` goes to ``stream``, anything else becomes a directory.
-    Raises BadBackup when there is something of that name.
+    A target that ends in `.tar` becomes a file, `-` is written to ``stream``, and any other becomes a directory. Raises
+    BadBackup if the target exists.
     """
     if target == STREAM:
         place = scratch / f".crm-backup-{os.getpid()}"
@@ -52,7 +52,7 @@ def making(target: str, scratch: Path, stream: BinaryIO) -> Iterator[Path]:
 
 
 def private(path: Path) -> BinaryIO:
-    """A new file for its owner alone, to be written."""
+    """Open a new file for writing that only its owner can read."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
@@ -66,7 +66,10 @@ def _pack_into(place: Path, final: Path) -> None:
 
 
 def _pack(place: Path, into: BinaryIO) -> None:
-    """The manifest first, so that a stream can be judged as it comes; each file goes when it is packed."""
+    """Pack the manifest first, so that a stream can be checked while it arrives.
+
+    Each file is deleted after it is packed.
+    """
     manifest = Manifest.read(place)
     with tarfile.open(fileobj=into, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for name in [NAME, SUM, *manifest.files]:
@@ -96,7 +99,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def opened(source: str, scratch: Path) -> Iterator[Path]:
-    """The backup as a directory; what has to be unpacked lies in ``scratch`` until the block ends. Raises BadBackup."""
+    """Yield the backup as a directory. Unpacked files are in ``scratch`` until the block ends. Raises BadBackup."""
     path = Path(source).absolute()
     if source != STREAM and path.is_dir():
         yield path
@@ -128,7 +131,7 @@ def _unpack(file: BinaryIO, place: Path) -> None:
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    # Names are ours or none: a file that somebody prepared must not write elsewhere.
+    # Only our own names are accepted: a prepared file must not write elsewhere.
     content = tar.extractfile(member) if member.isfile() and _OURS.fullmatch(member.name) else None
     if content is None:
         raise BadBackup(f"this is no backup: it holds {member.name!r}")
@@ -136,7 +139,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 
 def verified(source: str) -> Manifest:
-    """Compare all that a backup holds with what its manifest says; nothing is unpacked. Raises BadBackup."""
+    """Compare the content of a backup with its manifest without unpacking it. Raises BadBackup."""
     path = Path(source).absolute()
     if source == STREAM:
         return _verified_stream(sys.stdin.buffer)

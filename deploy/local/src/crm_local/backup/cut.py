@@ -1,8 +1,8 @@
-"""One moment of all databases, while the suite goes on.
+"""A consistent snapshot of all databases while the suite runs.
 
-An event is written to its producer's outbox before anybody else can know of it. With all outboxes locked at once nobody
-writes an event; what the others have taken until then is in an outbox already. So snapshots taken under the locks never
-show an effect without its event. The locks are held for milliseconds; the snapshots stay for as long as the dumps need.
+A producer writes an event to its outbox before any other service can receive it. While all outboxes are locked, no
+events are written, and all received events are in an outbox. Snapshots taken under the locks therefore never contain an
+effect without its event. The locks are held for milliseconds. The snapshots stay for the duration of the dumps.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ PATIENCE_SECONDS = 120.0
 
 
 class NoCut(Exception):
-    """No moment was found; the text says what is in the way."""
+    """There was no moment for a cut. The text says what prevents it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The snapshot of each database, by service; they are good until the cut is closed."""
+    """The snapshot of each database, by service. They are valid until the cut is closed."""
 
     at: datetime
     snapshots: Mapping[str, str]
@@ -43,7 +43,7 @@ class Cut:
 
 @asynccontextmanager
 async def cut(urls: Mapping[str, str]) -> AsyncIterator[Cut]:
-    """Take it. Raises NoCut, OSError and asyncpg.PostgresError."""
+    """Take a cut. Raises NoCut, OSError and asyncpg.PostgresError."""
     async with AsyncExitStack() as stack:
         lockers = {service: await _connect(stack, url) for service, url in urls.items()}
         readers = {service: await _connect(stack, url) for service, url in urls.items()}
@@ -66,7 +66,7 @@ async def cut(urls: Mapping[str, str]) -> AsyncIterator[Cut]:
 async def _connect(stack: AsyncExitStack, url: str) -> asyncpg.Connection:
     conn = await Target.of(url).connect("crm backup")
     stack.push_async_callback(conn.close)
-    # Of whatever the role is told to bound, this outlives it.
+    # This session must outlive any time limits of the role.
     await conn.execute("set idle_in_transaction_session_timeout = 0; set statement_timeout = 0")
     return conn
 
@@ -79,7 +79,7 @@ where locktype = 'relation' and relation = 'outbox'::regclass and mode = 'RowExc
 
 
 async def _long_writers(conns: Mapping[str, asyncpg.Connection]) -> list[str]:
-    """The services in which a transaction that has announced something goes on and on."""
+    """Return the services with a long transaction that has written events."""
     before = await together(_writers(conn) for conn in conns.values())
     await asyncio.sleep(LOOK_SECONDS)
     after = await together(_writers(conn) for conn in conns.values())
@@ -91,7 +91,7 @@ async def _writers(conn: asyncpg.Connection) -> set[str]:
 
 
 async def _lock(conns: Mapping[str, asyncpg.Connection]) -> float | None:
-    """Lock all outboxes, or none: since when they are; None when a writer was in the way."""
+    """Lock all outboxes or none. Return when locking began; None if a writer prevented it."""
     began = monotonic()
     try:
         async with asyncio.timeout(LOCK_SECONDS):
@@ -103,7 +103,7 @@ async def _lock(conns: Mapping[str, asyncpg.Connection]) -> float | None:
 
 
 async def _lock_one(conn: asyncpg.Connection) -> None:
-    # The server gives up by itself, should this process be stopped between two statements.
+    # The server ends the lock itself if this process is stopped between two statements.
     await conn.execute(f"begin; set local lock_timeout = {LOCK_SECONDS * 1000:.0f}")
     await conn.execute("set local idle_in_transaction_session_timeout = '5s'")
     await conn.execute("lock table only outbox in share mode")

@@ -1,4 +1,4 @@
-"""What a restore does to the servers: databases from their dumps, the broker's queues, and the events that were in them."""
+"""Restore to servers: databases from their dumps, queues of the broker, and the events that were in them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ STATISTICS = timedelta(seconds=10)
 
 
 class Occupied(Exception):
-    """Where the backup is to go there is something already; the text says what."""
+    """The target contains something already. The text says what."""
 
 
 class Filling:
-    """One restore, into a deployment that holds nothing yet."""
+    """A restore into an empty deployment."""
 
     def __init__(
         self, deployment: Deployment, manifest: Manifest, place: Path, subscriptions_: Subscriptions | None
@@ -49,7 +49,7 @@ class Filling:
         self._made_vhost = False
 
     async def require_empty(self) -> None:
-        """Nothing is there that a restore would have to overwrite. Raises Occupied."""
+        """Check that the restore would overwrite nothing. Raises Occupied."""
         conn = await Target.of(self._deployment.backends.database_url).connect("crm backup")
         try:
             for service in SERVICES:
@@ -84,7 +84,7 @@ class Filling:
             )
 
     async def fill(self, tools: Tools, server: int, jobs: int) -> bool:
-        """Do all of it; returns whether the services have roles of their own."""
+        """Restore everything. Return whether the services have their own roles."""
         has_roles = await databases.make(self._deployment, SERVICES)
         self._deployment = self._deployment.with_roles(has_roles)
         turn = asyncio.Semaphore(max(1, jobs))
@@ -121,7 +121,7 @@ class Filling:
                 print(f"declared  {queue.name}", flush=True)
 
     async def _send(self, services: Sequence[Service]) -> None:
-        """Bring the events back that were in queues: to subscribers by hand, to the services by their relays."""
+        """Send the events that were in queues again: to subscribers directly, to the services by their relays."""
         async with AsyncExitStack() as stack:
             conns = {service.name: await self._connect(stack, service) for service in services}
             producers = {service.name: await self._connect(stack, service) for service in services}
@@ -142,7 +142,7 @@ class Filling:
                     print(warning, flush=True)
 
     async def _begin_epochs(self, services: Sequence[Service]) -> None:
-        """Let subscribers tell what is said from now on from what was said of the time that is lost."""
+        """Begin an epoch of each service, so that subscribers can distinguish new events from those of the lost time."""
         reason = f"restored from the backup of {self._manifest.made_at}"
         async with Suite.of(parties.of(self._deployment)) as suite:
             for service in services:
@@ -158,7 +158,7 @@ class Filling:
     async def _refill(
         self, queue: KeptQueue, services: Sequence[Service], conns: dict[str, asyncpg.Connection]
     ) -> None:
-        """Send a subscriber what its queue held, and what came after it was looked at."""
+        """Send a subscriber the events of its queue, and those that arrived after the queue was read."""
         assert self._subscriptions is not None
         heard = [(conns[service.name], await _types(conns[service.name], queue.patterns)) for service in services]
         times = await redelivery.backlog_since(heard, queue.messages, self._subscriptions.read_at - STATISTICS)
@@ -185,7 +185,7 @@ class Filling:
             await db.dispose()
 
     async def undo(self) -> None:
-        """Take away what this restore made; what was there before stays, empty as it was."""
+        """Remove what this restore made. What existed before stays and is empty, as it was."""
         backends = self._deployment.backends
         conn = await Target.of(backends.database_url).connect("crm backup")
         try:

@@ -1,4 +1,4 @@
-"""`crm backup`: databases, keys, secrets, settings and what others have at the broker, as of one moment."""
+"""`crm backup`: databases, keys, secrets, settings and the subscribers at the broker, as of one moment."""
 
 import argparse
 import asyncio
@@ -38,17 +38,17 @@ JOBS = 2
 
 
 def main(argv: Sequence[str], home: Home) -> int:
-    """Take a backup, or check one; returns the exit code. Raises NotReady, NoServer and HomeInUse."""
+    """Take or check a backup. Return the exit code. Raises NotReady, NoServer and HomeInUse."""
     arguments = _parser().parse_args(argv)
-    # It holds keys and personal data.
+    # The backup contains keys and personal data.
     os.umask(0o077)
-    # Servers that were started for this are stopped on the way out.
+    # Servers that were started for this command are stopped at the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     stream = sys.stdout.buffer
     if arguments.verify:
         return _verify(arguments.target)
     try:
-        # Where standard output is the backup, whatever anybody has to say goes beside it.
+        # If standard output is the backup, messages go to standard error.
         with redirect_stdout(sys.stderr if arguments.target == container.STREAM else sys.stdout):
             with (
                 container.making(arguments.target, Path(tempfile.gettempdir()), stream) as place,
@@ -128,7 +128,7 @@ async def _fill(place: Path, home: Home, attended: Attended, jobs: int) -> Manif
 
 
 async def server_of(url: str) -> int:
-    """The major version of a PostgreSQL server."""
+    """Return the major version of a PostgreSQL server."""
     conn = await Target.of(url).connect("crm backup")
     try:
         return int(conn.get_server_version().major)

@@ -1,4 +1,4 @@
-"""What a backup says of itself."""
+"""The manifest of a backup."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ _PIECE = 1024 * 1024
 
 
 class BadBackup(Exception):
-    """It is none, is not complete, or was changed; the text says which."""
+    """The file is not a backup, is incomplete, or was changed. The text says which."""
 
 
 @dataclass(frozen=True)
 class KeptDatabase:
-    """One service's database as it was at the cut."""
+    """The database of one service at the cut."""
 
     service: str
     file: str
@@ -35,7 +35,7 @@ class KeptDatabase:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The contents, with the size and the SHA-256 of each file."""
+    """The contents of a backup, with the size and the SHA-256 of each file."""
 
     made_at: str
     release: str
@@ -57,20 +57,20 @@ class Manifest:
     format: int = FORMAT
 
     def write(self, directory: Path) -> None:
-        """Write it, and its own checksum as `sha256sum --check` takes it."""
+        """Write the manifest, and its checksum in the format of `sha256sum --check`."""
         text = json.dumps(asdict(self), indent=2) + "\n"
         (directory / NAME).write_text(text)
         (directory / SUM).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  {NAME}\n")
 
     @classmethod
     def read(cls, directory: Path) -> "Manifest":
-        """Of an unpacked backup. Raises BadBackup."""
+        """Read the manifest of an unpacked backup. Raises BadBackup."""
         paths = [directory / name for name in (NAME, SUM)]
         return cls.parse(*(path.read_bytes() if path.is_file() else None for path in paths))
 
     @classmethod
     def parse(cls, text: bytes | None, told: bytes | None) -> "Manifest":
-        """From its text and the checksum beside it. Raises BadBackup."""
+        """Parse a manifest and its checksum. Raises BadBackup."""
         if text is None or told is None:
             raise BadBackup(f"this is no backup: it has no {NAME} with its checksum")
         if hashlib.sha256(text).hexdigest().encode() != told[:64]:
@@ -82,7 +82,7 @@ class Manifest:
         return cls(databases=databases, **document)
 
     def check(self, directory: Path) -> None:
-        """Compare every file with what is said of it. Raises BadBackup."""
+        """Compare every file with the manifest. Raises BadBackup."""
         found = {}
         for name in self.files:
             if (path := directory / name).is_file():
@@ -91,7 +91,7 @@ class Manifest:
         self.compare(found)
 
     def compare(self, found: Mapping[str, Mapping[str, object]]) -> None:
-        """Compare what was found, by name, with what is said of it. Raises BadBackup."""
+        """Compare the files found, by name, with the manifest. Raises BadBackup."""
         for name, said in self.files.items():
             if name not in found:
                 raise BadBackup(f"{name} is missing: the backup is not complete")
@@ -104,7 +104,7 @@ def _changed(name: str) -> str:
 
 
 def described(file: IO[bytes]) -> dict[str, object]:
-    """Size and checksum of what a file holds."""
+    """Return the size and the checksum of a file."""
     digest, size = hashlib.sha256(), 0
     while piece := file.read(_PIECE):
         digest.update(piece)

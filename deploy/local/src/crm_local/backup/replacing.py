@@ -1,7 +1,7 @@
-"""What a restore of some services does to a suite whose other services keep what they have.
+"""The restore of some services of a suite whose other services keep their data.
 
-Databases are filled beside those in use, and take their place when they are complete. Then the others are brought in line:
-they take up the new epoch, send again what the restored services lack, and copies are rebuilt.
+Databases are filled next to those in use, and replace them when they are complete. Then the other services follow: they
+take up the new epoch, send again the events that the restored services lack, and copies are rebuilt.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ where datname = $1 and backend_type = 'client backend' and pid <> pg_backend_pid
 
 
 class InUse(Exception):
-    """Somebody uses a database that is to be replaced; the text says who."""
+    """A database to be replaced is in use. The text says by whom."""
 
 
 class Replacing:
-    """One restore of some services, none of which runs; the others may."""
+    """A restore of some services, of which no process may run. The other services can run."""
 
     def __init__(self, deployment: Deployment, manifest: Manifest, place: Path, names: Sequence[str]) -> None:
         self._deployment, self._manifest, self._place = deployment, manifest, place
@@ -68,7 +68,10 @@ class Replacing:
         return self._deployment.with_databases(self._beside)
 
     async def require_unused(self) -> None:
-        """The backup is one of this suite, and nobody uses what it is to replace. Raises BadBackup and InUse."""
+        """Check that the backup is one of this suite and that the databases are not in use.
+
+        Raises BadBackup and InUse.
+        """
         if self._manifest.instance != self._deployment.instance:
             raise BadBackup(
                 f"the backup is of the suite {self._manifest.instance}, and this one is {self._deployment.instance}: the other"
@@ -96,7 +99,7 @@ class Replacing:
             )
 
     async def fill(self, tools: Tools, server: int, jobs: int) -> None:
-        """Fill databases beside those in use, and begin their epochs."""
+        """Fill databases next to those in use, and begin their epochs."""
         turn = asyncio.Semaphore(max(1, jobs))
         files = {kept.service: self._place / kept.file for kept in self._manifest.databases}
 
@@ -108,7 +111,7 @@ class Replacing:
                 await asyncio.to_thread(migrate, about.migrations, url, about.metadata)
                 say(f"restored  {service.name}, beside the one in use")
 
-        # One of an earlier attempt that was killed.
+        # Databases of an earlier attempt that was killed.
         await self.undo()
         for service in self._services:
             await databases.make_beside(self._deployment, service, self._beside[service.name])
@@ -135,7 +138,7 @@ class Replacing:
             say(f"ended     {await entrypoints.end_sessions(url)} sessions")
 
     async def swap(self) -> None:
-        """Put the filled databases in the place of those in use, which are kept under another name. Raises InUse."""
+        """Replace the databases in use by the filled ones, and keep the former under another name. Raises InUse."""
         conn = await self._operator()
         try:
             async with conn.transaction():
@@ -153,7 +156,7 @@ class Replacing:
         self.done = True
 
     async def bring_in_line(self) -> bool:
-        """Let the other services follow; returns whether every copy could be rebuilt."""
+        """Make the other services follow. Return whether every copy could be rebuilt."""
         await self._send_again()
         async with Suite.of(parties.of(self._deployment)) as suite:
             for name, epoch in self._epochs.items():
@@ -161,7 +164,7 @@ class Replacing:
             return await follow(suite, list(self._usual)) == 0
 
     async def _send_again(self) -> None:
-        """Have relays send again the events that the restored services had received since the backup."""
+        """Make relays send again the events that the restored services had received since the backup."""
         restored = set(self._usual)
         since = self._retention.of_backup(self._manifest).keys_since(self._cut)
         async with AsyncExitStack() as stack:
@@ -198,7 +201,7 @@ class Replacing:
             )
 
     async def undo(self) -> None:
-        """Drop what was filled and is not in use."""
+        """Drop the filled databases that are not in use."""
         conn = await self._operator()
         try:
             for name in self._beside.values():

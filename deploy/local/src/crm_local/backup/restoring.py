@@ -1,5 +1,4 @@
-"""`crm restore`: a suite made of a backup, in an empty home or on servers that hold none yet; or some services of one that is
-there."""
+"""`crm restore`: a suite from a backup, in an empty home or on empty servers, or some services of an existing suite."""
 
 import argparse
 import asyncio
@@ -41,9 +40,9 @@ _REFUSALS = (BadBackup, Occupied, InUse, Failed, NoEpochs, InTheWay, TopologyErr
 
 
 def main(argv: Sequence[str], home: Home) -> int:
-    """Make the suite, or replace some services; returns the exit code. Raises NotReady, NoServer and HomeInUse."""
+    """Restore a suite or some services. Return the exit code. Raises NotReady, NoServer and HomeInUse."""
     arguments = _parser().parse_args(argv)
-    # Servers that were started for this are stopped on the way out.
+    # Servers that were started for this command are stopped at the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began = monotonic()
     if arguments.only:
@@ -88,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _new(home: Home) -> Iterator[None]:
-    """A home that was empty before, and is again when the block fails. Raises Occupied."""
+    """Yield an empty home. If the block fails the home is emptied again. Raises Occupied."""
     places = [home.path, *(elsewhere(home.path / server) for server in ("postgres", "rabbitmq"))]
     for place in places:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
@@ -115,13 +114,13 @@ def _restore_home(place: Path, home: Home, jobs: int) -> None:
     settings = json.loads((place / SETTINGS).read_text())
     home.adopt(Kept(**settings["kept"]), settings["operator_secret"])
     kept = home.kept()
-    # Those of the processes, too: nobody else takes them for ports of the servers.
+    # The ports of the processes are assigned too, so that no server gets one of them.
     with serving(home, kept) as attended:
         _restore(place, manifest, attended, jobs, home)
 
 
 def _checked(place: Path) -> Manifest:
-    """The manifest of a backup that this release can restore. Raises BadBackup."""
+    """Return the manifest of a backup that this release can restore. Raises BadBackup."""
     manifest = Manifest.read(place)
     manifest.check(place)
     services = {service.name: service for service in SERVICES}
@@ -145,11 +144,11 @@ def _restore(place: Path, manifest: Manifest, attended: Attended, jobs: int, hom
 
 
 async def _tools(manifest: Manifest, attended: Attended, home: Home) -> tuple[Tools, int]:
-    """What reads the archives, and the major version of the server that it fills. Raises NoServer."""
+    """Return the tools for the archives, and the major version of the target server. Raises NoServer."""
     server = await server_of(attended.deployment.backends.database_url)
     if server < manifest.postgres:
         raise NoServer(f"the backup is of PostgreSQL {manifest.postgres}, and this server is PostgreSQL {server}")
-    # An archive is read by what is at least as new as what wrote it.
+    # An archive can be read by the version that wrote it and by newer ones.
     return tools.find(max(server, manifest.tools), containers=attended.containers, home=home.path), server
 
 

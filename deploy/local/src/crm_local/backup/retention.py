@@ -1,4 +1,7 @@
-"""How long events, and the keys by which each takes effect once, are kept: what that means for a restore."""
+"""How long events and the keys of handled events are kept, and the consequences for a restore.
+
+The keys ensure that each event takes effect once.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,31 +14,31 @@ from crm_local.deployment import Deployment
 
 @dataclass(frozen=True)
 class Retention:
-    """Days of CRM_OUTBOX_DAYS and CRM_INBOX_DAYS, which are the same for all services and are given to this process, too."""
+    """The days in CRM_OUTBOX_DAYS and CRM_INBOX_DAYS. They are the same for all services and for this process."""
 
     outbox_days: int
     inbox_days: int
 
     @classmethod
     def of_environment(cls, deployment: Deployment) -> "Retention":
-        """What this process is told."""
+        """Return the values of this process's environment."""
         settings = next(iter(parties.of(deployment).values())).settings()
         return cls(settings.outbox_days, settings.days_of_keys)
 
     def of_backup(self, manifest: Manifest) -> "Retention":
-        """What held when the backup was made; one that does not say was made under these."""
+        """Return the values at the time of the backup. A backup without them counts as made under these."""
         return Retention(manifest.outbox_days or self.outbox_days, manifest.inbox_days or self.inbox_days)
 
     def keys_since(self, at: datetime) -> datetime:
-        """Since when, by the time of events, an inbox of that time has the keys of what was handled."""
+        """Return the event time from which the inboxes at that moment have the keys of handled events."""
         return keys_since(at, self.inbox_days)
 
     def events_since(self, at: datetime) -> datetime:
-        """Since when an outbox of that time has all that was published."""
+        """Return the time from which the outboxes at that moment have all published events."""
         return at - timedelta(days=self.outbox_days)
 
     def short_for(self, again: Again, now: datetime) -> str | None:
-        """A warning where events that are sent again are older than keys are kept; None where they are not."""
+        """Return a warning if events sent again are older than the keys that are kept; otherwise None."""
         if again.oldest is None or again.oldest >= self.keys_since(now):
             return None
         days = (now - again.oldest).days + 2

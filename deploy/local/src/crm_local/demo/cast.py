@@ -1,4 +1,4 @@
-"""Who plays: people with English, Japanese, simplified and traditional Chinese names, made anew for every run."""
+"""The people of the demo, with English, Japanese, simplified and traditional Chinese names, different in every run."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from random import Random
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one language: as they are written, and as they stand in an e-mail address."""
+    """The names of one language, in their usual spelling and in the spelling for e-mail addresses."""
 
     language: str
     families: tuple[tuple[str, str], ...]
@@ -57,7 +57,7 @@ LANGUAGES = (ENGLISH, JAPANESE, SIMPLIFIED, TRADITIONAL)
 
 @dataclass(frozen=True)
 class Prospect:
-    """Somebody whom the campaign brings."""
+    """A person who responds to the campaign."""
 
     first_name: str
     last_name: str
@@ -69,12 +69,15 @@ class Prospect:
 
     @property
     def name(self) -> str:
-        """As people say it."""
+        """The first name and the last name."""
         return f"{self.first_name} {self.last_name}"
 
 
 def prospects(count: int, run: str, chance: Random) -> list[Prospect]:
-    """Distinct people of all four languages in turn, with addresses that no earlier run used. At most 64."""
+    """Return distinct people of all four languages in turn, with e-mail addresses that no earlier run used.
+
+    At most 64.
+    """
     by_language = [_people(names, run, chance) for names in LANGUAGES]
     return [next(by_language[number % len(LANGUAGES)]) for number in range(count)]
 
@@ -94,7 +97,7 @@ def _people(names: Names, run: str, chance: Random) -> Iterator[Prospect]:
 
 
 def as_file(people: list[Prospect]) -> bytes:
-    """The people as a CSV file, UTF-8, with a call centre's headings."""
+    """Return the people as a CSV file in UTF-8, with the headings of a call centre."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["Given name", "Family name", "Firm", "Mail", "Telephone", "Worth a year"])

@@ -1,4 +1,4 @@
-"""A person at the gateway, and the trail of events that what they do leaves in everybody's timelines."""
+"""The people who use the gateway, and the events that their actions cause in timelines."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ PATIENCE_SECONDS = 60
 
 
 class Refused(Exception):
-    """The gateway answered otherwise than the story goes; says what was asked and what the problem is."""
+    """The gateway gave an unexpected answer. The text has the request and the problem."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One event of the trail, as a timeline shows it."""
+    """An event as shown in a timeline."""
 
     type: str
     title: str
@@ -31,19 +31,19 @@ class Step:
 
 @dataclass
 class Trail:
-    """What was changed since it was last told, by everybody, as the answers' Crm-Version said."""
+    """The records changed since the events were last shown, according to Crm-Version in the answers."""
 
     changed: dict[str, str] = field(default_factory=dict)
     """Id of the record → `entity/<id>@<version>`."""
     _told: set[str] = field(default_factory=set)
 
     def note(self, versions: str) -> None:
-        """Remember the records that an answer says it changed."""
+        """Remember the records that an answer reports as changed."""
         for entry in filter(None, versions.split(", ")):
             self.changed[entry.partition("/")[2].partition("@")[0]] = entry
 
     async def tell(self, reader: "Person") -> list[Step]:
-        """The events that came since the last time, oldest first, read from the records' timelines."""
+        """Return the events since the last call, oldest first, from the records' timelines."""
         changed, self.changed = self.changed, {}
         found: dict[str, tuple[str, Step]] = {}
         for record_id, version in changed.items():
@@ -56,7 +56,7 @@ class Trail:
 
 
 class Person:
-    """Somebody who is logged in. What they change goes on the trail; what they ask for waits for what they changed."""
+    """A logged-in person. The trail has their changes. Their reads wait for their changes."""
 
     def __init__(self, session: aiohttp.ClientSession, name: str, token: str, trail: Trail) -> None:
         self.name = name
@@ -68,7 +68,7 @@ class Person:
     async def log_in(
         cls, session: aiohttp.ClientSession, trail: Trail, name: str, email: str, password: str
     ) -> "Person":
-        """Raises Refused when the password is not theirs."""
+        """Log in. Raises Refused if the password is wrong."""
         form = {"grant_type": "password", "username": email, "password": password}
         async with session.post(f"{API}/auth/token", data=form) as answer:
             body = await _content(answer)
@@ -77,19 +77,19 @@ class Person:
         return cls(session, name, body["access_token"], trail)
 
     async def get(self, path: str, *, after: str = "") -> dict[str, Any]:
-        """Read; everything written before, by this person or as `after` says, is seen."""
+        """GET a path. The answer includes everything that this person wrote before, or that ``after`` names."""
         return (await self._send("GET", path, after=after))[0]
 
     async def post(self, path: str, body: object = None, *, after: str = "") -> dict[str, Any]:
-        """Create or command, once, however often it has to be sent."""
+        """Create a record or run a command once, even if the request has to be repeated."""
         return (await self._send("POST", path, data=json.dumps(body or {}), after=after))[0]
 
     async def patch(self, path: str, body: object, version: int) -> dict[str, Any]:
-        """Change fields of a record that is still at this version."""
+        """Change fields of a record if it still has this version."""
         return (await self._send("PATCH", path, data=json.dumps(body), version=version))[0]
 
     async def upload(self, path: str, file: bytes, fields: Mapping[str, str], *, after: str = "") -> str:
-        """Send a file once what it refers to is known there; returns the path of the job that takes it in."""
+        """Upload a file when the service knows the records that it refers to. Return the path of the import job."""
         form = aiohttp.FormData(dict(fields))
         form.add_field("file", file, filename="leads.csv", content_type="text/csv")
         _, headers = await self._send("POST", path, data=form, after=after)
@@ -138,7 +138,7 @@ def _reason(body: Mapping[str, Any]) -> str:
 
 @contextmanager
 def unreachable_is_refused(gateway: str) -> Iterator[None]:
-    """Say in one line that nobody answers."""
+    """Raise Refused with a single line if the gateway does not answer."""
     try:
         yield
     except (aiohttp.ClientError, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""The command: whom to play before, and as whom."""
+"""The command `crm demo`."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ REQUEST_SECONDS = 30
 
 
 def main(argv: list[str], home: Home) -> int:
-    """Play the story; returns 0 when it went as it should, 1 with the reason when not."""
+    """Play the demo. Return 0 on success, 1 with the reason otherwise."""
     parser = argparse.ArgumentParser(
         prog="crm demo",
         description="Play the running example through the gateway: a bank sells credit cards. It makes people and records"
@@ -42,7 +42,7 @@ def main(argv: list[str], home: Home) -> int:
 
 
 def _whom(gateway: str | None, home: Home) -> tuple[str, str, str]:
-    """URL, administrator and password: of the environment, else of the home. Raises NotReady."""
+    """Return URL, administrator and password from the environment, else from the home. Raises NotReady."""
     email, password = os.environ.get("CRM_ADMIN_EMAIL", ""), secret("CRM_ADMIN_PASSWORD")
     if gateway is None:
         state = home.state()

@@ -1,4 +1,4 @@
-"""The sale of the running example: a card plan of six months, quoted, accepted, ordered, invoiced and paid."""
+"""The sale in the demo: a card plan for six months is quoted, accepted, ordered, invoiced and paid."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,14 @@ RATE_OFF = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """What is sold, and at which prices."""
+    """The product and its prices."""
 
     product_id: str
     price_list_id: str
 
 
 async def stock(administrator: Person, run: str, currency: str) -> Plan:
-    """The plan as a product, on a price list where more months cost less each."""
+    """Create the plan as a product, with a price list that has volume discounts."""
     fee = {"amount": FEE, "currency": currency}
     body = {
         "name": f"Gold card plan {run}",
@@ -40,7 +40,7 @@ async def stock(administrator: Person, run: str, currency: str) -> Plan:
 
 
 async def sell(seller: Person, opportunity_id: str, plan: Plan) -> dict[str, Any]:
-    """From the deal's lines to a paid invoice, which is answered."""
+    """Sell the plan, from the lines of the deal to a paid invoice. Return the invoice."""
     deal = await seller.get(f"/opportunities/{opportunity_id}")
     lines = [{"product_id": plan.product_id, "quantity": str(MONTHS)}]
     body = {"price_list_id": plan.price_list_id, "lines": lines}
@@ -57,7 +57,7 @@ async def sell(seller: Person, opportunity_id: str, plan: Plan) -> dict[str, Any
 
 
 def told(invoice: dict[str, Any]) -> str:
-    """One line of what was sold."""
+    """Return one line about the sale."""
     [line] = invoice["lines"]
     price, off = money(line["unit_price"]), money(line["volume_discount"])
     return (

@@ -1,4 +1,4 @@
-"""What the audience sees: acts with their lines, the trail of events each leaves, a bar, and figures as tables."""
+"""The output of the demo: acts with their lines, the events of each, a progress bar, and tables of figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ WIDTH = 40
 
 
 class Stage:
-    """A terminal; on anything else the same lines without colour or bar."""
+    """A terminal. Other outputs get the same lines without colours and progress bar."""
 
     def __init__(self, acts: int, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
@@ -34,7 +34,7 @@ class Stage:
 
     @contextmanager
     def open(self) -> Iterator[TaskID]:
-        """Show the bar of the whole play while the block runs."""
+        """Show the progress bar of the whole demo during the block."""
         with self._progress:
             yield self._progress.add_task("the story", total=self._acts)
 
@@ -45,12 +45,12 @@ class Stage:
         self._console.print(f"\n[bold]{self._number}. {escape(title)}[/bold]")
 
     def say(self, line: str) -> None:
-        """One line of what happens."""
+        """Print one line."""
         self._console.print(f"   {escape(line)}", soft_wrap=True)
 
     @contextmanager
     def counting(self, what: str, total: int) -> Iterator["Counter"]:
-        """A bar for many things of one kind."""
+        """Show a progress bar for many items of one kind."""
         task = self._progress.add_task(f"  {what}", total=total)
         try:
             yield Counter(self._progress, task)
@@ -58,7 +58,7 @@ class Stage:
             self._progress.remove_task(task)
 
     def trail(self, steps: Sequence[Step]) -> None:
-        """The events an act left; many of one type in a row are one line."""
+        """Print the events of an act. Successive events of one type become one line."""
         for type_, group in groupby(steps, key=lambda step: step.type):
             same = list(group)
             what = f"{same[0].title} · {same[0].record}" if len(same) == 1 else f"{len(same)} times"
@@ -66,14 +66,14 @@ class Stage:
             self._console.print(line, soft_wrap=True)
 
     def figures(self, title: str, rows: Mapping[str, object]) -> None:
-        """A small table."""
+        """Print a small table."""
         table = Table(title=title, title_justify="left", show_header=False)
         for name, value in rows.items():
             table.add_row(name, str(value))
         self._console.print(table)
 
     def funnel(self, funnel: Mapping[str, Any]) -> None:
-        """The funnel, drawn: a bar per step as wide as how many came so far."""
+        """Print the funnel: one bar for each step, as wide as the number that reached it."""
         leads, deals = funnel["leads"], funnel["opportunities"]
         steps = [("leads", leads["count"], ""), ("qualified", leads["qualified"], percent(leads["qualified_percent"]))]
         for stage in funnel["stages"]:
@@ -92,22 +92,22 @@ class Stage:
 
 
 class Counter:
-    """Moves a bar."""
+    """Moves a progress bar."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
     def reach(self, done: int) -> None:
-        """So many are done."""
+        """Set the number of items that are done."""
         self._progress.update(self._task, completed=done)
 
 
 def money(value: Mapping[str, str]) -> str:
-    """12,345.00 EUR."""
+    """Format an amount: 12,345.00 EUR."""
     whole, dot, cents = value["amount"].partition(".")
     return f"{int(whole):,}{dot}{cents} {value['currency']}"
 
 
 def percent(value: float | None) -> str:
-    """A share, or a dash where there is nothing to take a share of."""
+    """Format a share as a percentage; a dash for None."""
     return "–" if value is None else f"{value:.0f} %"

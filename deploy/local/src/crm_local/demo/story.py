@@ -1,4 +1,4 @@
-"""The acts, in the order of the running example: from a campaign to a customer whose case is resolved."""
+"""The acts in the order of the running example: from a campaign to a customer whose case is resolved."""
 
 import asyncio
 import secrets
@@ -31,7 +31,7 @@ STAFF = (
 
 @dataclass
 class Play:
-    """One performance."""
+    """One run of the demo."""
 
     stage: Stage
     trail: Trail
@@ -42,7 +42,7 @@ class Play:
     currency: str = "EUR"
 
     async def perform(self) -> None:
-        """Play all acts. Raises Refused where the suite answers otherwise than the story goes."""
+        """Play all acts. Raises Refused on an unexpected answer."""
         with self.stage.open() as whole:
             self.stage.act(whole, "The bank hires three people")
             marketer, seller, agent = await self.hire()
@@ -70,7 +70,7 @@ class Play:
             self.stage.funnel(await seller.get(f"/funnel?owner_id={seller.user_id}"))
 
     async def hire(self) -> list[Person]:
-        """People with a default role each, in the administrator's business unit."""
+        """Create users with one default role each, in the administrator's business unit."""
         roles = {role["name"]: role["id"] for role in (await self.administrator.get("/security-roles"))["items"]}
         people = []
         for post, name, role, language in STAFF:
@@ -87,7 +87,7 @@ class Play:
         return people
 
     async def launch(self, marketer: Person) -> dict[str, Any]:
-        """A campaign through three channels that has cost something."""
+        """Launch a campaign with three channels and a cost."""
         campaign = await marketer.post(
             "/campaigns",
             {
@@ -106,7 +106,7 @@ class Play:
         return campaign
 
     async def import_leads(self, seller: Person, campaign: dict[str, Any]) -> list[dict[str, Any]]:
-        """A call centre's file, its columns mapped, taken in by a job."""
+        """Import the file of a call centre with mapped columns."""
         people = prospects(LEADS, self.run, self.chance)
         mapping = {
             "Given name": "first_name",
@@ -139,7 +139,7 @@ class Play:
         return [by_email[person.email] for person in people]
 
     async def call(self, seller: Person, leads: Sequence[dict[str, Any]]) -> None:
-        """A call with each, logged on the lead, who counts as contacted from then on."""
+        """Log a phone call with each lead. The leads then count as contacted."""
         with self.stage.counting("calls", len(leads)) as counter:
             for number, lead in enumerate(leads):
                 ended = clock.now()
@@ -170,11 +170,11 @@ class Play:
     async def qualify(
         self, seller: Person, leads: Sequence[dict[str, Any]]
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Each becomes an account, a contact and a deal, in one step."""
+        """Qualify the leads. Each becomes an account, a contact and a deal in one step."""
         qualified: list[dict[str, Any]] = []
         with self.stage.counting("leads", len(leads)) as counter:
             for number, lead in enumerate(leads):
-                # People and companies of earlier runs may bear the same names.
+                # People and companies of earlier runs can have the same names.
                 body = {"allow_duplicates": True}
                 qualified.append(await seller.post(f"/leads/{lead['id']}/qualify", body))
                 if number == 0:
@@ -186,7 +186,7 @@ class Play:
         return qualified[0], qualified[1:]
 
     async def sell(self, seller: Person, heroine: dict[str, Any]) -> None:
-        """What the first deal is about: six months of the card."""
+        """Sell six months of the card in the first deal."""
         plan = await sale.stock(self.administrator, self.run, self.currency)
         await self.tell()
         invoice = await sale.sell(seller, heroine["opportunity_id"], plan)
@@ -196,7 +196,10 @@ class Play:
     async def close(
         self, seller: Person, heroine: dict[str, Any], others: Sequence[dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        """The first deal goes through every stage and is won; of the others some are won, some lost, some on their way."""
+        """Move the first deal through every stage and win it.
+
+        Win and lose some of the others, and leave the rest open.
+        """
         stages = (await seller.get("/sales-stages?sort=position"))["items"]
         if len(stages) < 2:
             raise Refused("a funnel needs at least two sales stages")
@@ -219,7 +222,7 @@ class Play:
         return won
 
     async def follow_up(self, seller: Person, won: Sequence[dict[str, Any]]) -> None:
-        """What activities made of OpportunityWon."""
+        """Show the task that activities created for OpportunityWon."""
         deal = won[0]
         page = await seller.get(f"/tasks?regarding.id={deal['id']}", after=_version("opportunity", deal))
         if len(page["items"]) != 1:
@@ -230,7 +233,7 @@ class Play:
         await self.tell()
 
     async def earned(self, marketer: Person, campaign: dict[str, Any], won: Sequence[dict[str, Any]]) -> None:
-        """The campaign's figures, summed by marketing from what sales told."""
+        """Show the figures of the campaign, which marketing computes from the events of sales."""
         path = f"/campaigns/{campaign['id']}/figures"
         figures = await marketer.get(path, after=", ".join(_version("opportunity", deal) for deal in won))
         if figures["won_count"] != len(won):
@@ -249,7 +252,7 @@ class Play:
         )
 
     async def complain(self, agent: Person, heroine: dict[str, Any], won: Sequence[dict[str, Any]]) -> None:
-        """A case of the customer: held, taken up again, resolved; and a call-back that nobody had to think of."""
+        """Create a case for the customer, hold, resume and resolve it. A follow-up rule creates the call-back."""
         customer = won[0]["customer"]
         known = await self.administrator.get(f"/{customer['type']}s/{customer['id']}")
         case = await agent.post(
@@ -276,7 +279,7 @@ class Play:
             self.stage.say(f"“{task['subject']}”, due {task['due_at'][:10]}, for {task['owner_name']}")
 
     async def everything(self, agent: Person, heroine: dict[str, Any]) -> None:
-        """The customer 360."""
+        """Show the customer 360."""
         customer = heroine["account_id"] or heroine["contact_id"]
         view = await agent.get(f"/customers/{customer}/360")
         if missing := [name for name, part in view["parts"].items() if part["status"] != "ok"]:
@@ -289,11 +292,11 @@ class Play:
         self.stage.figures(f"GET /customers/{customer}/360", rows)
 
     async def tell(self) -> None:
-        """Show what everything since the last time left in the timelines."""
+        """Print the events in timelines since the last call."""
         self.stage.trail(await self.trail.tell(self.administrator))
 
     def money(self, amount: int) -> dict[str, str]:
-        """In base currency."""
+        """Return an amount in base currency."""
         return {"amount": str(amount), "currency": self.currency}
 
 

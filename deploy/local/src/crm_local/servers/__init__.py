@@ -1,7 +1,7 @@
-"""PostgreSQL and RabbitMQ, wherever they can be had.
+"""Find or start PostgreSQL and RabbitMQ.
 
-Tried in this order, each server on its own: a URL in the environment, a Docker engine (for tests), programs on this
-machine run as an instance of our own, Debian's packages when we are root, PostgreSQL from PyPI.
+Each server is taken from the first of: a URL in the environment, a Docker engine (for tests), programs on this machine
+run as our own instance, Debian packages for root, PostgreSQL from PyPI.
 """
 
 import json
@@ -33,9 +33,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Server:
-    """PostgreSQL or RabbitMQ, running and answering, for a test run.
+    """A running PostgreSQL or RabbitMQ for a test run.
 
-    `url` names a user who may do everything, `management_url` the broker's HTTP API with the same user (None: it offers
+    `url` has a user with all rights, `management_url` the HTTP API of the broker with the same user (None if there is
     none).
     """
 
@@ -48,16 +48,16 @@ class Server:
     """Throwaway directory of our own instance."""
 
     def stop(self) -> None:
-        """Stop what was started for this, and remove its data. A server found running is left alone."""
+        """Stop a server that was started for this, and remove its data. A server that ran before is left alone."""
         _discard(self.process, self.containers, self.directory)
 
     def dump(self) -> str:
-        """As JSON, for another process of the same run."""
+        """Return it as JSON, for another process of the same run."""
         return json.dumps(asdict(self), default=str)
 
     @classmethod
     def load(cls, text: str) -> "Server":
-        """The inverse of `dump`."""
+        """Return the server that `dump` wrote."""
         raw = json.loads(text)
         raw["process"] = ProcessRef(**raw["process"]) if raw["process"] else None
         raw["containers"] = tuple(raw["containers"])
@@ -66,44 +66,46 @@ class Server:
 
 
 class Servers:
-    """PostgreSQL and RabbitMQ of a test run. Each is started when it is first asked for: many tests need no broker, which
-    takes longest to boot."""
+    """PostgreSQL and RabbitMQ of a test run.
+
+    Each is started on first use, because many tests need no broker, which takes longest to start.
+    """
 
     def __init__(self, get: Callable[[str], Server]) -> None:
         self._get = get
 
     @property
     def database_url(self) -> str:
-        """For a user who may create databases and extensions."""
+        """A URL whose user can create databases and extensions."""
         return self._get(POSTGRES).url
 
     @property
     def amqp_url(self) -> str:
-        """For a user who may do everything in its virtual host."""
+        """A URL whose user has all rights in its virtual host."""
         return self._get(RABBITMQ).url
 
     @property
     def amqp_management_url(self) -> str | None:
-        """The management HTTP API with the same user; None when the broker offers none."""
+        """The management HTTP API with the same user; None if the broker has none."""
         return self._get(RABBITMQ).management_url
 
     @property
     def directories(self) -> list[Path]:
-        """Of those of the two that are our own, with their logs."""
+        """The directories of the servers that are our own, with their logs."""
         both = self._get(POSTGRES), self._get(RABBITMQ)
         return [server.directory for server in both if server.directory]
 
 
 def provide(name: str) -> Server:
-    """A throwaway server for a test run, answering; the caller stops it.
+    """Start a temporary server for a test run. The caller stops it.
 
-    Raises NoServer when it cannot be had, and RuntimeError with the end of its log when it does not start.
+    Raises NoServer if none is available, and RuntimeError with the end of its log if it does not start.
     """
     find, prepare = _WAYS[name]
     if found := find():
         return Server(found.url, found.how, found.management_url, containers=found.containers)
     directory = Path(tempfile.mkdtemp(prefix="liaison-test-"))
-    # Servers run as another user than root, and must get to their own directories below this one.
+    # Servers run as another user than root, and must reach their own directories below this one.
     directory.chmod(0o711)
     process: ProcessRef | None = None
     try:
@@ -134,7 +136,7 @@ _WAYS: dict[str, tuple[Callable[[], Running | None], Callable[[Path], Instance]]
 
 
 def await_ready(instance: Instance, process: ProcessRef, seconds: float = 90) -> None:
-    """Return when the instance answers; RuntimeError with the end of its log when it dies or needs longer."""
+    """Wait until the instance answers. Raises RuntimeError with the end of its log if it ends or takes too long."""
     wait_until(lambda: instance.ready() or not process.alive(), seconds)
     if not process.alive() or not instance.ready():
         what = f"does not answer after {seconds:.0f} s" if process.alive() else "ended instead of starting"
@@ -144,8 +146,8 @@ def await_ready(instance: Instance, process: ProcessRef, seconds: float = 90) ->
 
 
 def _discard(process: ProcessRef | None, containers: Iterable[str], directory: Path | None) -> None:
-    # Nothing of a throwaway server is worth an orderly end: PostgreSQL takes SIGQUIT as "at once", RabbitMQ's script
-    # dies of it, and `stop` kills what is left of both.
+    # The data of a temporary server need no clean end. PostgreSQL stops at once on SIGQUIT, RabbitMQ's script ends, and
+    # `stop` kills what is left of both.
     stop([process] if process else [], signal.SIGQUIT)
     docker.remove(containers)
     if directory is not None:
@@ -153,7 +155,7 @@ def _discard(process: ProcessRef | None, containers: Iterable[str], directory: P
 
 
 def remove_directory(directory: Path) -> None:
-    """Remove a directory with all it holds; that another run removes the same one at the same time is no error."""
+    """Remove a directory and its content. It is no error if another run removes it at the same time."""
     shutil.rmtree(directory, onerror=_unless_gone)
 
 

@@ -1,7 +1,8 @@
-"""Servers for `up` as containers: those of deploy/servers.yml, in a project of the instance's own, with data in volumes.
+"""Servers for `up` as containers: those of deploy/servers.yml, in a compose project for each instance, with data in
+volumes.
 
-Compose makes a container; the supervisor runs it attached, like any other program, so that its log, its restarts and
-its end are the supervisor's.
+Compose creates a container. The supervisor runs it attached, like any other program, so that the supervisor keeps its
+log, restarts it and stops it.
 """
 
 import asyncio
@@ -30,17 +31,17 @@ _CREATE_SECONDS = 60
 
 
 def postgres_image(kept: str | None) -> str:
-    """The image that holds the data already, else the one to begin with. Raises NoServer when it cannot be had."""
+    """Return the image of the existing data, else that for new data. Raises NoServer if it is not available."""
     return _image(kept, docker.POSTGRES)
 
 
 def rabbitmq_image(kept: str | None) -> str:
-    """The same for the broker."""
+    """Return the image of the broker in the same way."""
     return _image(kept, docker.RABBITMQ, suffix="management")
 
 
 def postgres(image: str, kept: Kept, log: Path) -> Instance:
-    """PostgreSQL in a container, made and not yet started. Raises NoServer when compose cannot make it."""
+    """Create a PostgreSQL container without starting it. Raises NoServer if compose cannot create it."""
     url = f"postgresql://{USER}:{kept.postgres_password}@{LOOPBACK}:{kept.ports[POSTGRES_PORT]}/postgres"
     container = _create("postgres", {"POSTGRES_IMAGE": image}, kept)
     return Instance(
@@ -53,7 +54,7 @@ def postgres(image: str, kept: Kept, log: Path) -> Instance:
 
 
 def rabbitmq_node(image: str, kept: Kept, log: Path) -> Instance:
-    """RabbitMQ in a container, made and not yet started. Raises NoServer when compose cannot make it."""
+    """Create a RabbitMQ container without starting it. Raises NoServer if compose cannot create it."""
     account = f"{USER}:{kept.rabbitmq_password}@{LOOPBACK}"
     management_url = f"http://{account}:{kept.ports[MANAGEMENT_PORT]}"
     container = _create("rabbitmq", {"RABBITMQ_IMAGE": image}, kept)
@@ -69,7 +70,7 @@ def rabbitmq_node(image: str, kept: Kept, log: Path) -> Instance:
 
 
 def project(instance: str) -> str:
-    """The compose project of an instance: the characters that compose allows."""
+    """Return the compose project of an instance, reduced to the characters that compose allows."""
     return re.sub(r"[^a-z0-9_-]", "-", instance.lower()).lstrip("_-")
 
 
@@ -82,7 +83,7 @@ def _image(kept: str | None, wanted: str, suffix: str = "") -> str:
         raise NoServer("the Docker engine has neither `docker compose` nor docker-compose")
     if not docker.has_image(kept or wanted):
         print(f"pulling the image {kept or wanted}", flush=True)
-    # Data of one major version is nothing that another could read, so a kept image is not replaced by a newer one.
+    # Another major version cannot read the data, so the stored image is not replaced by a newer one.
     image = docker.exactly(kept) if kept else docker.image(wanted, suffix)
     if image is None:
         raise NoServer(f"the Docker engine neither has the image {kept or wanted} nor can pull it")
@@ -105,7 +106,7 @@ def command() -> tuple[str, ...] | None:
 
 
 def _create(service: str, images: Mapping[str, str], kept: Kept) -> str:
-    """Make the service's container, or take the one that is there where it still fits; returns its id."""
+    """Create the container of the service, or use the existing one if it still matches. Return its id."""
     compose = command()
     assert compose is not None
     files = [argument for file in _FILES for argument in ("--file", str(file))]
@@ -141,7 +142,7 @@ def _create(service: str, images: Mapping[str, str], kept: Kept) -> str:
 def _attached(name: str, container: str, log: Path, stop_signal: signal.Signals) -> Command:
     client = shutil.which("docker")
     assert client is not None
-    # The client passes signals on to the server, and ends when that ends.
+    # The client forwards signals to the server, and ends when the server ends.
     return Command(name, (client, "start", "--attach", container), log, cwd=log.parent, stop_signal=stop_signal)
 
 
@@ -151,7 +152,7 @@ def _how(image: str, kept: Kept, service: str) -> str:
 
 
 async def _accepts_logins(url: str) -> bool:
-    # An open port says nothing: the engine's proxy accepts connections before the server does.
+    # An open port is not enough: the engine's proxy accepts connections before the server does.
     try:
         connection = await asyncpg.connect(url, timeout=5)
     except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):

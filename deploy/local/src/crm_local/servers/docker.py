@@ -1,4 +1,4 @@
-"""A Docker engine and its images; servers for tests from it, by testcontainers."""
+"""A Docker engine and its images, and servers for tests by testcontainers."""
 
 import functools
 import os
@@ -15,25 +15,25 @@ _ANSWER_SECONDS, _PULL_SECONDS, _BOOT_SECONDS, _STOP_SECONDS = 5, 180, 90, 60
 
 
 def has_client() -> bool:
-    """Whether Docker is installed here; its engine may still be off."""
+    """Whether Docker is installed here. Its engine may not run."""
     return shutil.which("docker") is not None
 
 
 @functools.cache
 def has_engine() -> bool:
-    """Whether a Docker engine answers, asked with a bound: a broken engine must not hang a test run."""
+    """Whether a Docker engine answers. There is a time limit, because a broken engine must not block a test run."""
     if not has_client():
         return False
     return _docker(_ANSWER_SECONDS, "version", "--format", "{{.Server.Version}}") is not None
 
 
 def ask(*arguments: str) -> str | None:
-    """What `docker` answers within seconds, None when it fails."""
+    """Return the output of `docker` within a number of seconds; None if it fails."""
     return _docker(_ANSWER_SECONDS, *arguments)
 
 
 def _docker(seconds: float, *arguments: str) -> str | None:
-    """What `docker` printed, or None when it is not there, failed or did not end in time."""
+    """Return the output of `docker`; None if it is not installed, failed or took too long."""
     try:
         done = subprocess.run(
             ["docker", *arguments],
@@ -49,7 +49,7 @@ def _docker(seconds: float, *arguments: str) -> str | None:
 
 
 def has_image(wanted: str) -> bool:
-    """Whether the engine holds an image of the same repository."""
+    """Whether the engine has an image of the same repository."""
     return bool(_local(wanted))
 
 
@@ -60,9 +60,9 @@ def _local(wanted: str, suffix: str = "") -> list[str]:
 
 
 def image(wanted: str, suffix: str = "") -> str | None:
-    """An image for containers, None when there is no engine or no such image can be had.
+    """Return an image for containers; None without an engine or image.
 
-    A local image of the same repository whose tag ends with `suffix`, else `wanted`, pulled.
+    It is a local image of the same repository whose tag ends with `suffix`, else `wanted`, which is pulled.
     """
     if not has_engine():
         return None
@@ -75,14 +75,14 @@ def image(wanted: str, suffix: str = "") -> str | None:
 
 
 def exactly(name: str) -> str | None:
-    """The image of this name where the engine has it or can pull it, else None."""
+    """Return the image of this name if the engine has it or can pull it, else None."""
     if ask("image", "inspect", "--format", "{{.Id}}", name) is not None:
         return name
     return name if _docker(_PULL_SECONDS, "pull", "--quiet", name) is not None else None
 
 
 def postgres() -> Running | None:
-    """A throwaway PostgreSQL container, or None when no image can be had."""
+    """Start a temporary PostgreSQL container. None if no image is available."""
     name = image(POSTGRES)
     if name is None:
         return None
@@ -100,7 +100,7 @@ def postgres() -> Running | None:
 
 
 def rabbitmq() -> Running | None:
-    """A throwaway RabbitMQ container with its management API, or None when no image can be had."""
+    """Start a temporary RabbitMQ container with its management API. None if no image is available."""
     name = image(RABBITMQ, suffix="management")
     if name is None:
         return None
@@ -119,12 +119,12 @@ def rabbitmq() -> Running | None:
 
 
 def _no_reaper() -> None:
-    # The reaper is one more image to pull, and containers are removed by whoever ends the run.
+    # The reaper would be another image to pull. The process that ends the run removes the containers.
     os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 
 def stop(containers: Iterable[str]) -> None:
-    """Stop containers, and keep them with their data; nothing happens to those that are stopped or gone."""
+    """Stop containers and keep their data. Stopped or missing containers are ignored."""
     for container in containers:
         _docker(_STOP_SECONDS, "stop", "-t", "30", container)
 

@@ -1,4 +1,4 @@
-"""Servers named by the environment: an operator's choice goes before anything that could be found."""
+"""Servers named by the environment. They take precedence over all others."""
 
 from importlib import import_module
 
@@ -9,16 +9,16 @@ from crm_local.servers.found import NoServer, Running
 
 
 def postgres() -> Running | None:
-    """The server of DATABASE_URL, whose user must be allowed to create databases; None when it is not set.
+    """Return the server of DATABASE_URL, whose user must be able to create databases; None if it is not set.
 
-    DATABASE_DIRECT_URL goes before it: databases and roles are made on the server, not at a pooler.
+    DATABASE_DIRECT_URL takes precedence: databases and roles are created on the server, not through a pooler.
     """
     name = "DATABASE_DIRECT_URL" if secret("DATABASE_DIRECT_URL") else "DATABASE_URL"
     url = secret(name)
     if not url:
         return None
     try:
-        # Imported here only: `crm status` must not wait for the driver.
+        # Imported here, so that `crm status` does not load the driver.
         import_module("crm_kit.network.postgres").Target.of(url, name)
     except BadUrl as error:
         raise NoServer(str(error)) from None
@@ -26,7 +26,7 @@ def postgres() -> Running | None:
 
 
 def rabbitmq() -> Running | None:
-    """The broker of AMQP_URL, and of AMQP_MANAGEMENT_URL when that is set; None when AMQP_URL is not."""
+    """Return the broker of AMQP_URL, and of AMQP_MANAGEMENT_URL if it is set; None if AMQP_URL is not set."""
     url = secret("AMQP_URL")
     management = secret("AMQP_MANAGEMENT_URL") or None
     if not url:

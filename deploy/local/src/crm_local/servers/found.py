@@ -1,4 +1,4 @@
-"""What a search for servers ends with."""
+"""The results of a search for servers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from crm_local.processes import Command
 
 
 class NoServer(Exception):
-    """No PostgreSQL or RabbitMQ can be had here; the text says what was tried and what would help."""
+    """No PostgreSQL or RabbitMQ is available. The text says what was tried and what would help."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A server of our own, set up on disk and ready to be started."""
+    """Our own server, set up on disk and ready to start."""
 
     command: Command
     url: str
@@ -27,7 +27,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that somebody else keeps running: an operator, or a Docker engine."""
+    """A server that is run by somebody else: an operator, or a Docker engine."""
 
     url: str
     how: str

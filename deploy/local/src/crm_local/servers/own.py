@@ -1,4 +1,4 @@
-"""Instances of our own: programs found or installed, an account to run them, a directory it can reach."""
+"""Our own instances: installed programs, an account to run them, and a directory that it can reach."""
 
 import os
 from pathlib import Path
@@ -7,16 +7,18 @@ from crm_local.accounts import reachable, server_account
 from crm_local.servers import packages, postgres, rabbitmq
 from crm_local.servers.found import Instance, NoServer
 
-# For homes that the servers' account cannot traverse, such as a checkout below /root.
+# For homes that the servers' account cannot reach, such as a checkout below /root.
 _ELSEWHERE = Path("/var/lib/liaison")
 
 
 def postgres_cluster(
     directory: Path, port: int, password: str | None, *, log: Path, throwaway: bool = False, small: bool = False
 ) -> Instance:
-    """A PostgreSQL cluster in `directory`, listening on a loopback port; its data elsewhere if `directory` is closed.
+    """Set up a PostgreSQL cluster in `directory` on a loopback port.
 
-    Raises NoServer when no PostgreSQL can be had.
+    Its data are elsewhere if the account cannot reach it.
+
+    Raises NoServer if no PostgreSQL is available.
     """
     bindir = postgres.binaries()
     if bindir is None and packages.can_install():
@@ -33,9 +35,11 @@ def postgres_cluster(
 def rabbitmq_node(
     directory: Path, name: str, taken: list[int], password: str | None, *, log: Path, small: bool = False
 ) -> Instance:
-    """A RabbitMQ node in `directory`, on four loopback ports; its data elsewhere if `directory` is closed.
+    """Set up a RabbitMQ node in `directory` on four loopback ports.
 
-    Raises NoServer when no RabbitMQ can be had.
+    Its data are elsewhere if the account cannot reach it.
+
+    Raises NoServer if no RabbitMQ is available.
     """
     bindir = rabbitmq.binaries()
     if bindir is None and packages.can_install():
@@ -54,5 +58,5 @@ def rabbitmq_node(
 
 
 def elsewhere(directory: Path) -> Path:
-    """Where the data goes that the account cannot have in this directory."""
+    """Return the directory for data if the account cannot reach this one."""
     return _ELSEWHERE / directory.parent.resolve().as_posix().strip("/").replace("/", "-") / directory.name

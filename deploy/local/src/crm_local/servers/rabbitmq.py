@@ -1,4 +1,4 @@
-"""RabbitMQ as an instance of our own, from binaries on this machine."""
+"""RabbitMQ as our own instance, from programs on this machine."""
 
 import base64
 import http.client
@@ -21,7 +21,7 @@ from crm_local.state import CHECKOUT
 
 USER = "liaison"
 
-# Debian's /usr/sbin/rabbitmq-server insists on the system's own node and log files; these are the scripts behind it.
+# Debian's /usr/sbin/rabbitmq-server uses the system's node and log files. These are the scripts that it calls.
 _SCRIPTS = (
     "usr/lib/rabbitmq/bin",
     "opt/rabbitmq/sbin",
@@ -29,7 +29,7 @@ _SCRIPTS = (
     "usr/local/opt/rabbitmq/sbin",
 )
 
-# One machine carries this beside everything else: a broker that may take 40 % of its memory would push the rest out.
+# The machine runs this beside everything else. A broker that takes 40 % of its memory would displace the rest.
 _CONFIG = """\
 listeners.tcp.local = {host}:{port}
 management.tcp.ip = {host}
@@ -59,7 +59,7 @@ class Ports:
 
 
 def binaries() -> Path | None:
-    """The directory of the local `rabbitmq-server` script, or None."""
+    """Return the directory of the local `rabbitmq-server` script, or None."""
     versioned = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), reverse=True)
     candidates = [*(Path("/") / path for path in _SCRIPTS), *versioned]
     if shutil.which("erl") is None:
@@ -78,10 +78,10 @@ def prepare(
     log: Path,
     small: bool = False,
 ) -> Instance:
-    """Set up a node in `directory`, or take the one that is there, to listen on loopback ports and nowhere else.
+    """Set up a node in `directory`, or use the existing one. It listens on loopback ports only.
 
-    Its port mapper (epmd) is its own, so that the system's one is neither needed nor started. `name` is the node's
-    name; a kept node must keep it and its password.
+    It has its own port mapper (epmd), so the system's is neither needed nor started. `name` is the name of the node. An
+    existing node must keep its name and password.
     """
     password = password or secrets.token_urlsafe(24)
     own_directory(directory, account)
@@ -100,13 +100,14 @@ def prepare(
         "RABBITMQ_BASE": str(directory),
         "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
         "RABBITMQ_LOG_BASE": str(directory / "log"),
-        # Empty: advanced.config says how to log. And a node that crashes leaves no dump of its memory, events included.
+        # Empty: advanced.config configures logging. A node that crashes writes no dump of its memory, which would
+        # contain events.
         "RABBITMQ_LOGS": "",
         "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_PID_FILE": str(directory / "node.pid"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "generated"),
         "RABBITMQ_SCHEMA_DIR": str(directory / "schema"),
-        # Whatever the machine's own broker is told in /etc/rabbitmq is not meant for this node.
+        # The settings of the machine's own broker in /etc/rabbitmq do not apply to this node.
         "RABBITMQ_CONF_ENV_FILE": str(directory / "rabbitmq-env.conf"),
         "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
         "RABBITMQ_CONFIG_FILES": str(directory / "conf.d"),
@@ -121,7 +122,7 @@ def prepare(
     management_url = f"http://{USER}:{password}@{LOOPBACK}:{ports.management}"
     command = Command(
         name="rabbitmq",
-        # A node left alone starts the port mapper as a daemon that outlives it; in this session it ends with the node.
+        # A node on its own starts the port mapper as a daemon that outlives it. In this session it ends with the node.
         argv=("/bin/sh", "-c", f"{_port_mapper()} -port {ports.mapper} & exec {bindir}/rabbitmq-server"),
         log=log,
         cwd=directory,
@@ -146,7 +147,7 @@ def _port_mapper() -> str:
 
 
 def answers(management_url: str) -> bool:
-    """Whether the node behind a management API has booted: its applications run and no alarm blocks publishers."""
+    """Whether the node behind a management API has started: its applications run and no alarm blocks publishers."""
     try:
         return bool(call(management_url, "GET", "/api/health/checks/local-alarms")["status"] == "ok")
     except (OSError, http.client.HTTPException):
@@ -154,14 +155,14 @@ def answers(management_url: str) -> bool:
 
 
 def enable_stable_features(management_url: str) -> None:
-    """Enable every stable feature flag (`stream_queue` is one): a node that was upgraded does not by itself."""
+    """Enable every stable feature flag, such as `stream_queue`. An upgraded node does not do so by itself."""
     for flag in call(management_url, "GET", "/api/feature-flags"):
         if flag["state"] == "disabled" and flag["stability"] == "stable":
             call(management_url, "PUT", f"/api/feature-flags/{quote(flag['name'])}/enable", {"name": flag["name"]})
 
 
 def call(management_url: str, method: str, path: str, body: object = None) -> Any:
-    """Ask the management HTTP API, with the credentials in its URL. Raises urllib.error.URLError."""
+    """Call the management HTTP API with the credentials in its URL. Raises urllib.error.URLError."""
     parts = urlsplit(management_url)
     port = parts.port or (15671 if parts.scheme == "https" else 15672)
     address = f"{parts.scheme}://{parts.hostname}:{port}{parts.path.rstrip('/')}{path}"
@@ -171,7 +172,7 @@ def call(management_url: str, method: str, path: str, body: object = None) -> An
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
-    # Without a proxy: the API of a broker beside us is nothing that a company's web proxy could reach.
+    # Without a proxy: a web proxy cannot reach the API of a local broker.
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if parts.scheme == "https":
         handlers.append(urllib.request.HTTPSHandler(context=tls(parameters_of(parts.query))))
