@@ -1,4 +1,4 @@
-"""How long a loop waits before it tries again what failed: twice as long each time, up to a limit, never all at once."""
+"""The pauses of a loop after failures. They double up to a limit, and vary at random."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,20 +7,20 @@ from random import uniform
 
 @dataclass(slots=True)
 class Backoff:
-    """Pauses that double from ``first`` to ``longest`` seconds. The jitter takes up to half of each, so that replicas that
-    failed together do not come back together."""
+    """Pauses that double from ``first`` to ``longest`` seconds. Jitter shortens each by up to half, so that replicas that
+    failed together do not try again together."""
 
     first: float
     longest: float
     failures: int = field(default=0, init=False)
 
     def next(self) -> float:
-        """Count a failure; the seconds to wait after it."""
+        """Count a failure and return the seconds to wait after it."""
         self.failures += 1
         return pause_after(self.failures - 1, self.first, self.longest)
 
     def reset(self) -> None:
-        """It worked."""
+        """Forget the failures. Call it after a success."""
         self.failures = 0
 
     async def wait(self, interrupt: asyncio.Event | None = None) -> None:
@@ -37,10 +37,10 @@ class Backoff:
 
 
 def pause_after(failures: int, first: float, longest: float) -> float:
-    """The pause after a failure that follows so many others, with jitter."""
+    """Return the pause in seconds, with jitter, after a failure that follows ``failures`` others."""
     return seconds_after(failures, first, longest) * uniform(0.5, 1.0)
 
 
 def seconds_after(failures: int, first: float, longest: float) -> float:
-    """The whole pause after a failure that follows so many others."""
+    """Return the pause in seconds, without jitter, after a failure that follows ``failures`` others."""
     return min(longest, first * 2.0 ** min(failures, 30))

@@ -1,4 +1,4 @@
-"""The only place that reads the time. ``CRM_CLOCK_OFFSET`` (seconds) shifts a whole process, for tests."""
+"""The only module that reads the time. ``CRM_CLOCK_OFFSET`` (seconds) shifts the time of a process, for tests."""
 
 import os
 import time
@@ -8,10 +8,10 @@ _OFFSET = timedelta(seconds=float(os.environ.get("CRM_CLOCK_OFFSET", "0")))
 
 
 def now() -> datetime:
-    """The current instant, aware, in UTC."""
+    """Return the current instant, in UTC."""
     return datetime.now(UTC) + _OFFSET  # noqa: TID251  # the one place
 
 
 def monotonic() -> float:
-    """Seconds on a clock that never goes back: for durations and deadlines only."""
+    """Return the seconds of a clock that never goes back. Use it only for durations and deadlines."""
     return time.monotonic()  # noqa: TID251  # the one place

@@ -1,4 +1,4 @@
-"""What can go wrong in the domain. Each error carries the slug of a problem type (``crm_contracts.problems``)."""
+"""Errors of the domain. Each has the slug of a problem type (``crm_contracts.problems``)."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ from crm_contracts.catalogue import entity_named
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One offending place: a JSON pointer into the request body, a stable code and a sentence."""
+    """One invalid value: a JSON pointer into the request body, a stable code and a sentence."""
 
     pointer: str
     code: str
@@ -18,7 +18,7 @@ class FieldError:
 
 @dataclass
 class DomainError(Exception):
-    """A rule said no. ``slug`` names the problem type, ``members`` become extension members of the problem."""
+    """A rule was broken. ``slug`` names the problem type. ``members`` become extension members of the problem."""
 
     slug: str
     detail: str
@@ -30,14 +30,14 @@ class DomainError(Exception):
 
 
 class NotFound(DomainError):
-    """The record does not exist, or is not visible to the caller: the two are not told apart."""
+    """The record does not exist, or the caller may not read it. The error does not show which."""
 
     def __init__(self, entity: str) -> None:
         super().__init__("not-found", f"There is no such {entity.replace('_', ' ')}.")
 
 
 class Forbidden(DomainError):
-    """The caller does not hold the privilege: on nothing at all, or (``everywhere``) not for the whole organisation."""
+    """The caller does not hold the privilege at all, or with ``everywhere`` not for the whole organisation."""
 
     def __init__(self, privilege: str, entity: str, *, everywhere: bool = False) -> None:
         which = " for the whole organisation" if everywhere else ""
@@ -49,7 +49,7 @@ class Forbidden(DomainError):
 
 
 class OutOfReach(Forbidden):
-    """The record is visible, and the caller holds the privilege, but not as far as this record."""
+    """The caller may read the record and holds the privilege, but the privilege does not reach this record."""
 
     def __init__(self, privilege: str, entity: str) -> None:
         super().__init__(privilege, entity)
@@ -60,7 +60,7 @@ class OutOfReach(Forbidden):
 
 
 class Stale(DomainError):
-    """``If-Match`` names another version than the current one (RFC 9110 §13.1.1)."""
+    """``If-Match`` does not name the current version (RFC 9110 §13.1.1)."""
 
     def __init__(self, current: int) -> None:
         super().__init__(
@@ -71,14 +71,14 @@ class Stale(DomainError):
 
 
 class UnsupportedCoding(DomainError):
-    """The body is compressed, or otherwise coded, and no service decodes it."""
+    """The body has a content coding such as gzip, which no service decodes."""
 
     def __init__(self) -> None:
         super().__init__("unsupported-media-type", "Send the body without Content-Encoding.")
 
 
 class InvalidValue(DomainError):
-    """A value breaks a rule that the schema alone cannot say: 422 with its pointer."""
+    """A value breaks a rule that the schema cannot express: 422 with its pointer."""
 
     def __init__(self, pointer: str, slug: str, message: str) -> None:
         super().__init__(slug, message, (FieldError(pointer, slug, message),))
@@ -96,7 +96,7 @@ class UnknownReference(InvalidValue):
 
 
 class InactiveReference(InvalidValue):
-    """An inactive record takes no new reference."""
+    """A new reference points at an inactive record."""
 
     def __init__(self, pointer: str, entity: str) -> None:
         super().__init__(
@@ -105,7 +105,7 @@ class InactiveReference(InvalidValue):
 
 
 class Merged(DomainError):
-    """Another record took the place of this one: 410 that says which."""
+    """The record was merged into another: 410 with the survivor."""
 
     def __init__(self, entity: str, survivor_id: UUID) -> None:
         self.survivor_id = survivor_id
@@ -115,7 +115,7 @@ class Merged(DomainError):
 
 
 class MergedReference(InvalidValue):
-    """A reference points at a record that was merged into another; ``survivor`` names that one to who may read it."""
+    """A reference points at a record that was merged into another. ``survivor`` is None if the caller may not read it."""
 
     def __init__(self, pointer: str, entity: str, survivor: dict[str, Any] | None) -> None:
         super().__init__(
@@ -125,8 +125,8 @@ class MergedReference(InvalidValue):
 
 
 class IllegalTransition(DomainError):
-    """The state machine has no such move from here; ``allowed`` names the moves it has. ``why`` replaces the sentence
-    where more than the state stands in the way."""
+    """The record's state does not allow the action. ``allowed`` names the actions that it allows. ``why`` replaces the text if
+    the state is not the only reason."""
 
     def __init__(
         self, action: str, status: str, status_reason: str, allowed: list[str], why: str | None = None

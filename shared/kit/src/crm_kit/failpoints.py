@@ -1,4 +1,4 @@
-"""Places where a test may kill the process, as ``kill -9`` would: ``CRM_FAILPOINT=relay.after_publish`` or ``…:3``."""
+"""Points at which a test can kill the process, as ``kill -9`` does: ``CRM_FAILPOINT=relay.after_publish`` or ``…:3``."""
 
 import os
 
@@ -7,7 +7,7 @@ _remaining = int(_COUNT or "1")
 
 
 def hit(name: str) -> None:
-    """Die here, without any clean-up, when the environment names this point (``name:N`` = at the N-th hit)."""
+    """End the process without any clean-up if the environment names this point. ``name:N`` means at the N-th hit."""
     global _remaining  # one counter a process is the point
     if name != _NAME:
         return

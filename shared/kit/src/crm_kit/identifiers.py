@@ -1,8 +1,8 @@
-"""One folding of an identifier that people type: a log-in name, an e-mail address, the name of a throttled bucket.
+"""Folds identifiers that people type: log-in names, e-mail addresses, and the names of throttled buckets.
 
-Python and the database must agree on who is who, and they do not on Unicode: what ``lower`` makes of a letter outside ASCII
-depends on the locale of a database and on the version of each side's tables. So an identifier that is stored has ASCII
-letters only, its SQL folds those and nothing else, and whatever is typed is folded in Python before it meets one.
+Python and PostgreSQL must fold alike, but they do not for Unicode: the result of ``lower`` for a letter outside ASCII depends on
+the locale of a database and on the Unicode version of each side. A stored identifier therefore has only ASCII letters, SQL folds
+only those, and typed text is folded in Python before it is compared.
 """
 
 import unicodedata
@@ -11,18 +11,18 @@ from typing import Final
 from sqlalchemy import TextClause, text
 
 ASCII_FOLD: Final = 'lower({0} collate "C")'
-"""SQL: the ASCII letters of a column in lower case, in every locale, and everything else as it is."""
+"""SQL that returns a column with its ASCII letters in lower case, in every locale, and everything else unchanged."""
 
 
 def fold(typed: str) -> str:
-    """The identifier that somebody means: trimmed, compatibility forms as their plain characters, case folded.
+    """Return the identifier that a typed text stands for: trimmed, normalised to NFKC, and case-folded.
 
-    Unicode's toNFKC_Casefold without its dropping of invisible characters, which here make another name. For ASCII text
-    it is what ``ASCII_FOLD`` makes of it.
+    It is Unicode's toNFKC_Casefold, but it keeps invisible characters, which make a different name here. For trimmed ASCII text
+    the result is the same as that of ``ASCII_FOLD``.
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", typed).casefold()).strip()
 
 
 def folded(column: str) -> TextClause:
-    """The folded column, for an index."""
+    """Return the folded column, for an index."""
     return text(ASCII_FOLD.format(column))

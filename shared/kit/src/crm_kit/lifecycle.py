@@ -1,4 +1,4 @@
-"""State machines as data: the guard of every command, the matrix of the tests and ``GET /meta/state-machines``."""
+"""State machines as data. Commands, tests and ``GET /meta/state-machines`` use the same tables."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -10,12 +10,13 @@ from crm_kit.errors import IllegalTransition, InvalidValue
 class Lifecycle:
     """A transition table over ``status/status_reason``.
 
-    ``moves`` maps an action to its sources and its target. A source is ``status/reason`` or ``status/*``;
-    a target may list reasons (``lost/canceled|out_sold``): the command then takes ``reason``, the first is the default;
-    it may list states (``issued/issued, paid/complete``): which one, the record decides by the reason it moves with;
-    ``open/*`` keeps the state as it is.
-    ``initial`` is where a record starts. ``by_time`` and ``by_others`` hold, in the same form, the moves that nobody commands:
-    time makes them, or a command on another record does. They have no route and are never among the actions.
+    ``moves`` maps an action to its sources and its target. A source is ``status/reason`` or ``status/*``. A target may list
+    reasons (``lost/canceled|out_sold``). The command then takes ``reason``, and the first one is the default. A target may list
+    states (``issued/issued, paid/complete``). The record then chooses one by the reason with which it moves. The target
+    ``open/*`` keeps the state.
+
+    ``initial`` is the first state of a record. ``by_time`` and ``by_others`` have moves in the same form that are not commands:
+    they are caused by time, or by a command on another record. They have no route and are never among the actions.
     """
 
     def __init__(
@@ -44,11 +45,11 @@ class Lifecycle:
         return {state: [action for action in self.moves if self._starts(action, state)] for state in self.states}
 
     def follows(self, state: str) -> list[str]:
-        """The moves that time or another record may make from ``state``."""
+        """Return the moves from ``state`` that time or another record may cause."""
         return [action for action in (*self.by_time, *self.by_others) if self._starts(action, state)]
 
     def _reached(self, action: str, target: str) -> list[str]:
-        """The states a move leads to; a move that keeps the state leads to where it starts."""
+        """Return the states to which a move leads. A move that keeps the state leads to its sources."""
         found = [f"{status}/{reason}" for status, reason in self._targets(target)]
         return [s for s in self.states if self._starts(action, s)] if found[0].endswith("/*") else found
 
@@ -67,15 +68,19 @@ class Lifecycle:
         return list(dict.fromkeys(state.partition("/")[2] for state in self.states))
 
     def actions(self, state: str) -> list[str]:
-        """The moves possible from ``state``."""
+        """Return the actions that are possible in ``state``."""
         return self._actions[state]
 
     def reasons(self, action: str) -> list[str]:
-        """The reasons an action may take; the first is the default."""
+        """Return the reasons that an action may take; the first is the default."""
         return [reason for _, reason in self._targets(self._all[action][1])]
 
     def after(self, action: str, state: str, reason: str | None = None) -> tuple[str, str]:
-        """Where ``action`` leads from ``state``; raises ``illegal-transition`` or, for a strange reason, ``unknown-reason``."""
+        """Return status and status reason after ``action`` in ``state``.
+
+        Raises ``illegal-transition`` if the state does not allow the action, and ``unknown-reason`` if the action does not take
+        the reason.
+        """
         status, _, status_reason = state.partition("/")
         if action not in self._actions[state] and action not in self.follows(state):
             raise IllegalTransition(action, status, status_reason, self._actions[state])
@@ -91,7 +96,7 @@ class Lifecycle:
         raise InvalidValue("/reason", "unknown-reason", f"Send one of: {allowed}.")
 
     def describe(self) -> dict[str, Any]:
-        """The table as data, for ``GET /meta/state-machines``."""
+        """Return the table as data, for ``GET /meta/state-machines``."""
         return {
             "initial": self.initial,
             "states": self.states,

@@ -1,4 +1,4 @@
-"""A loop that looks anew again and again for as long as its process lives, and less often while its looks fail."""
+"""A loop that repeats a look until its process ends, and less often while the look fails."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,8 +8,8 @@ from crm_kit.backoff import Backoff
 
 
 class Lookout:
-    """``look`` says whether it succeeded. The next one comes after ``every`` seconds or with ``news``; after one that failed,
-    when ``backoff`` says. What ``look`` raises ends the loop, which ``alive`` then tells."""
+    """Calls ``look``, which returns whether it succeeded. The next call follows after ``every`` seconds or when ``news`` is set.
+    After a failure it follows when ``backoff`` allows. An exception of ``look`` ends the loop; ``alive`` is then false."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Lookout:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, patience: float | None = None) -> None:
-        """Begin, and wait until the first look is over, for at most so many seconds. It goes on when it takes longer."""
+        """Start the loop and wait for the end of the first look, for at most ``patience`` seconds. The loop then continues."""
         self._task = asyncio.create_task(self._run(), name=self._name)
         first = asyncio.create_task(self._first.wait())
         try:
@@ -56,7 +56,7 @@ class Lookout:
                 await self._backoff.wait()
                 continue
             self._backoff.reset()
-            # Not ``wait_for``: before Python 3.12 it swallows a cancellation that meets the news, and stopping never ends.
+            # Not ``wait_for``: before Python 3.12 it loses a cancellation that coincides with the news, and ``stop`` never ends.
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await self._news.wait()

@@ -1,4 +1,4 @@
-"""Telephone numbers as people type them, kept as E.164."""
+"""Telephone numbers. People may type them in several forms; they are stored in E.164."""
 
 import re
 from typing import Annotated
@@ -25,7 +25,10 @@ PhoneInput = Annotated[
 
 
 def normal_phone(text: str, country: str | None, pointer: str) -> str:
-    """The number in E.164; 422 ``invalid-phone`` for one that cannot exist or that needs a country nobody set."""
+    """Return the number in E.164. ``country`` is the organisation's, for national numbers.
+
+    Raises 422 ``invalid-phone`` if the number cannot exist, or if it is national and there is no country.
+    """
     if E164.fullmatch(text):
         return text
     try:

@@ -1,4 +1,4 @@
-"""The kit's own tables, the same in every service's database."""
+"""The tables of the kit, which are the same in every service's database."""
 
 from sqlalchemy import MetaData
 
@@ -14,9 +14,9 @@ from crm_kit.work.outbox import outbox_tables
 
 
 def add_kit_tables(metadata: MetaData, *, numbers: tuple[str, ...] = ()) -> None:
-    """Add to a service's metadata what the chassis keeps beside the domain's tables.
+    """Add the tables of the kit to a service's metadata.
 
-    ``numbers`` are the prefixes (``LEA``) this service draws record numbers for.
+    ``numbers`` are the prefixes (``LEA``) for which the service draws record numbers.
     """
     outbox_tables(metadata)
     epoch_table(metadata)

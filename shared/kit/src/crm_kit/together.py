@@ -1,4 +1,4 @@
-"""Several things at once, and one plain error when one of them fails."""
+"""Runs coroutines concurrently, and raises a plain error if one of them fails."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do all of it; when one fails the others are cancelled, and when they have ended its error is raised."""
+    """Run all coroutines and return their results in order. If one fails, cancel the others and raise its error when they end."""
     try:
         async with asyncio.TaskGroup() as tasks:
             started = [tasks.create_task(one) for one in work]

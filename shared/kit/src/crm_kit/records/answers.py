@@ -1,4 +1,4 @@
-"""What routes return: a record, a created record, nothing, or a page; built from rows, serialised once."""
+"""Builds the responses of routes: a record, a created record, an empty response, or a page. Each is serialised once."""
 
 import inspect
 import re
@@ -35,16 +35,16 @@ T = TypeVar("T")
 
 
 class UncountedPage(BaseModel, Generic[T]):
-    """A page of a list whose matches are never counted."""
+    """A page of a list that cannot count its matches."""
 
     model_config = ConfigDict(defer_build=True)
 
-    items: list[T] = Field(description="What is on this page, in the order of the list.")
+    items: list[T] = Field(description="The items of this page, in the order of the list.")
     next: str | None = Field(description="Value for `after` of the next page; null at the end.")
 
     @classmethod
     def __class_getitem__(cls, item: Any) -> Any:
-        """The page of these items, a model with a name of its own: a generic one would be `Page_LeadRead_` in OpenAPI."""
+        """Return the model of a page of these items. It has a name of its own in OpenAPI, and not `Page_LeadRead_`."""
         made = super().__class_getitem__(item)
         return made if isinstance(item, TypeVar) else _named(made, item)
 
@@ -52,7 +52,7 @@ class UncountedPage(BaseModel, Generic[T]):
 class Page(UncountedPage[T], Generic[T]):
     """A page of a list."""
 
-    count: int | None = Field(None, description="All matches, when `count=exact` was asked for.")
+    count: int | None = Field(None, description="The number of all matches, if `count=exact` was sent.")
 
 
 @cache
@@ -62,12 +62,12 @@ def _named(page: type[BaseModel], item: type[BaseModel]) -> type[BaseModel]:
 
 
 def has_actions(entity: type[Record]) -> bool:
-    """Whether there is anything but plain edits to do; reference data has no lifecycle and no owner."""
+    """Whether records of the entity have actions besides edits. Reference data has none, because it has no lifecycle or owner."""
     return issubclass(entity, Stateful | OwnedRecord)
 
 
 class Allowed:
-    """What the caller may do with records of one entity, beside edits of fields."""
+    """The actions that the caller may perform on records of one entity, besides edits of fields."""
 
     def __init__(self, uow: UnitOfWork, entity: type[Record]) -> None:
         self._entity = entity
@@ -76,7 +76,7 @@ class Allowed:
         )
 
     def actions(self, values: Mapping[str, Any]) -> list[str]:
-        """The moves from here that the caller holds the privilege for."""
+        """Return the actions that are possible in the record's state and for which the caller has the privileges."""
         entity, owner, unit = self._entity, values.get("owner_id"), values.get("business_unit_id")
         writes = self._writes.covers(owner, unit)
         actions = entity.moves_from(values) if writes and issubclass(entity, Stateful) else []
@@ -93,8 +93,10 @@ class Allowed:
 
 
 async def rendered(uow: UnitOfWork, record: Record) -> bytes:
-    """The record as this caller sees it: the event's own JSON without the names of what the caller may not read, and
-    what only this caller may do."""
+    """Return the record's JSON as this caller may see it.
+
+    It is the JSON of the event, without the names of records that the caller may not read, and with the caller's actions.
+    """
     entity, values = type(record), record.__dict__
     presenter = presenter_of(entity)
     if presenter.parts:
@@ -109,20 +111,20 @@ async def rendered(uow: UnitOfWork, record: Record) -> bytes:
 
 
 def _hidden(uow: UnitOfWork, presenter: Presenter, values: Values) -> Set[str]:
-    """What the record refers to and the caller may not read."""
+    """Return the ids of records to which the record refers and that the caller may not read."""
     if not (presenter.references or presenter.parts):
         return NOTHING
     return uow.names.hidden((*presenter.points_at(values), *presenter.parts_point_at(values)))
 
 
 async def one(uow: UnitOfWork, record: Record) -> Response:
-    """200 with the record and its ETag: the answer of every command and patch."""
+    """Return 200 with the record and its ETag, the response of every command and patch."""
     headers = {"etag": f'"{record.version}"', **READ_HEADERS}
     return Response(await rendered(uow, record), 200, headers, "application/json")
 
 
 async def created(uow: UnitOfWork, record: Record) -> Response:
-    """201 with the record, its ETag and its Location."""
+    """Return 201 with the record, its ETag and its Location."""
     headers = {
         "etag": f'"{record.version}"',
         "location": entity_named(record.entity()).path_of(record.id),
@@ -132,12 +134,12 @@ async def created(uow: UnitOfWork, record: Record) -> Response:
 
 
 def gone() -> Response:
-    """204: the record is deleted."""
+    """Return 204, the response after a record was deleted."""
     return Response(status_code=204)
 
 
 async def read(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: Request) -> Response:
-    """GET of one record; 304 when the version and everything the caller sees beside it are what this caller saw last."""
+    """Return the response to GET of one record: 304 if this caller got the same content last. Raises as ``uow.read`` does."""
     record = await uow.read(entity, record_id)
     body = await rendered(uow, record)
     etag = f'"{record.version}"'
@@ -149,15 +151,15 @@ async def read(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: 
     seen.move_to_end(reader)
     if len(seen) > SEEN:
         seen.popitem(last=False)
-    # The ETag is the version alone, so what names and allowed_actions looked like is remembered here;
-    # a replica that does not remember answers 200, which is never wrong.
+    # The ETag is only the version, so names and allowed_actions of the last answer are remembered here as a hash.
+    # A replica that does not remember them answers 200, which is always correct.
     if before == now and matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     return Response(body, 200, headers, "application/json")
 
 
 def matches(header: str | None, etag: str) -> bool:
-    """Whether ``If-None-Match`` names this ETag, by the weak comparison (RFC 9110 §13.1.2)."""
+    """Whether ``If-None-Match`` matches this ETag by weak comparison (RFC 9110 §13.1.2)."""
     return header is not None and (
         header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
     )
@@ -170,7 +172,7 @@ async def items(
     only: frozenset[str] | None,
     kinds: Mapping[str, type[Record]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows as this caller sees them; with ``only``, just those fields. ``kinds`` are the entities of a view, by type."""
+    """Return rows as this caller may see them. ``only`` limits the fields. ``kinds`` are the entities of a view, by type."""
     await uow.names.learn(entity, rows, parts=True)
     presenter, names = presenter_of(entity), uow.names
     allowed = {kind: Allowed(uow, kind) for kind in (kinds.values() if kinds else [entity]) if has_actions(kind)}
@@ -185,7 +187,7 @@ async def items(
 
 
 def page(found: list[dict[str, Any]], following: str | None, count: int | None) -> Response:
-    """One page of a list."""
+    """Return the response of a list: a page, ``next`` and, unless it is None, the count."""
     body: dict[str, Any] = {"items": found, "next": following}
     if count is not None:
         body["count"] = count

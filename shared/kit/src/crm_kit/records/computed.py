@@ -1,4 +1,7 @@
-"""Values that follow from events: figures, progress. Not in a record, its events or its ETag, so they have their own."""
+"""Responses with values that are computed from events, such as figures and progress.
+
+These values are not part of a record, its events or its ETag, so the responses have an ETag of their own.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,9 +16,9 @@ from crm_kit.work.uow import UnitOfWork
 
 
 def computed(uow: UnitOfWork, values: Mapping[str, Any], request: Request) -> Response:
-    """200 with the values and ``as_of``, the instant they were read; 304 when they are what the caller saw last.
+    """Return 200 with the values and ``as_of``, the instant at which they were read, or 304 if ``If-None-Match`` has their ETag.
 
-    The ETag is weak: two answers with the same values differ in ``as_of``.
+    The ETag is weak, because two answers with the same values differ in ``as_of``.
     """
     etag = f'W/"{hashlib.sha256(to_json(values)).hexdigest()[:16]}"'
     headers = {"etag": etag, **READ_HEADERS}

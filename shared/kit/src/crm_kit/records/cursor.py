@@ -1,4 +1,4 @@
-"""Opaque page cursors: signed, and bound to the sort, the filter and the caller they were made for."""
+"""Opaque page cursors. A cursor is signed, and bound to its list, its sort order, its filter and its caller."""
 
 import hashlib
 import hmac
@@ -20,12 +20,12 @@ class Cursors:
         self._key = hashlib.sha256(b"crm cursor\0" + secret.encode()).digest()
 
     def write(self, position: list[Any], scope: bytes) -> str:
-        """A cursor that stands after ``position`` in the list that ``scope`` names."""
+        """Return the cursor of a position in the list that ``scope`` identifies."""
         payload = to_json(position)
         return urlsafe_b64encode(self._sign(payload, scope) + payload).rstrip(b"=").decode()
 
     def read(self, cursor: str, scope: bytes) -> list[Any]:
-        """The position, or 400 for a cursor that was tampered with or belongs to another list or caller."""
+        """Return the position. Raises 400 ``invalid-cursor`` if the cursor was changed or has another scope."""
         try:
             raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         except ValueError:

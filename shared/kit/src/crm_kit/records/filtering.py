@@ -1,4 +1,4 @@
-"""From the filter grammar of ``crm_contracts.filters`` to SQL text with parameters. Column names come from the model only."""
+"""Compiles the filters of ``crm_contracts.filters`` to SQL with parameters. Column names come only from the model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ CASTS = {
 
 @dataclass(frozen=True, slots=True)
 class Virtual:
-    """A filter field without a column of its own: it rewrites a term into one on a real field. ``today`` is the
-    organisation's date."""
+    """A filter field without a column of its own. ``rewrite`` gets a term and the organisation's date, and returns a filter on
+    real fields."""
 
     field: FilterField
     rewrite: Callable[[Term, date], Filter]
@@ -39,14 +39,14 @@ IDS = FilterField(FieldType.UUID)
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """A filter field on rows that form trees by the column ``parent``: what lies below a record, at any depth."""
+    """A filter field on rows that form trees by the column ``parent``. It matches the rows below a record, at any depth."""
 
     entity: type[Record]
     parent: str
     field: FilterField = IDS
 
     def compile(self, term: Term, parameters: Parameters) -> str:
-        """The condition as SQL; without a record above is what has no parent."""
+        """Return the condition as SQL. ``is_null`` matches the rows that have no parent."""
         column = f"t.{self.parent}"
         if term.op is Op.IS_NULL:
             return f"{column} is {'' if term.value else 'not '}null"
@@ -61,14 +61,14 @@ class Below:
 
 @dataclass(frozen=True, slots=True)
 class Filterable:
-    """What of an entity may be filtered: its columns by JSON name, and virtual fields."""
+    """The filter fields of an entity: its columns by JSON name, and virtual fields."""
 
     columns: Mapping[str, tuple[str, FieldType]]
     fields: Mapping[str, FilterField]
     virtual: Mapping[str, Virtual | Below]
 
     def compile(self, tree: Filter, parameters: Parameters, today: date) -> str:
-        """The condition as SQL. ``ne`` and ``nin`` match rows without a value too, as people expect of *is not*."""
+        """Return the condition as SQL. ``ne`` and ``nin`` also match rows without a value, as people expect of *is not*."""
         match tree:
             case AllOf():
                 return "(" + " and ".join(self.compile(part, parameters, today) for part in tree.all) + ")"
@@ -84,7 +84,7 @@ class Filterable:
                         return below.compile(tree, parameters)
                 column, kind = self.columns[tree.field]
                 if self.fields[tree.field].many:
-                    # Like this, and not as = any(…), a GIN index finds it.
+                    # A GIN index supports this operator, but not = any(…).
                     return f"t.{column} @> array[{parameters.add(tree.value, CASTS[kind])}]"
                 return _term(tree, f"t.{column}", CASTS[kind], parameters)
         raise TypeError(f"not a filter: {type(tree).__name__}")
@@ -111,13 +111,16 @@ def _term(term: Term, column: str, cast: str, parameters: Parameters) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text for LIKE in which every character means itself."""
+    """Escape a text for LIKE, so that it has no wildcards."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def filterable(entity: type[Record], virtual: Mapping[str, Virtual | Below] | None = None) -> Filterable:
-    """Every column of an entity that holds a value, or an array of ids or texts, under its JSON name:
-    ``estimated_value.amount``, ``customer.id``, ``owner_id``, ``competitor_ids``."""
+    """Return the filter fields of an entity.
+
+    They are its columns with a value or an array of ids or texts, under their JSON names (``estimated_value.amount``,
+    ``customer.id``, ``owner_id``, ``competitor_ids``), and ``virtual``.
+    """
     columns: dict[str, tuple[str, FieldType]] = {}
     fields: dict[str, FilterField] = {}
     shown = entity.record_model.model_fields

@@ -1,4 +1,4 @@
-"""``GET /{collection}/{id}/history``: who changed what, when, from what to what. Newest first."""
+"""``GET /{collection}/{id}/history``: the changes of a record with actor, time, old and new values. Newest first."""
 
 from collections.abc import Sequence, Set
 from typing import Any
@@ -20,23 +20,27 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class HistoryItem(BaseModel):
-    """One version of a record and what made it."""
+    """A version of a record and the change that made it."""
 
     version: int = Field(description="The version that this change made.")
-    fact: str = Field(description="What happened: created, updated, qualified, …", examples=["updated"])
-    at: UtcDatetime = Field(description="When, UTC.")
+    fact: str = Field(description="The kind of change: created, updated, qualified, …", examples=["updated"])
+    at: UtcDatetime = Field(description="The instant of the change, in UTC.")
     actor: str = Field(description="`user:<id>`, `client:<id>`, `system:<service>` or `operator:<login>`.")
-    event_id: UUID = Field(description="Id of the event that announced it.")
-    correlation_id: str = Field(description="What it belonged to; the `Crm-Correlation-Id` of the request.")
-    changes: dict[str, Any] | None = Field(description="`{field: {old, new}}`; null where the whole record is given.")
-    record: dict[str, Any] | None = Field(description="The record as created, or as it last was before its deletion.")
+    event_id: UUID = Field(description="Id of the event that announced the change.")
+    correlation_id: str = Field(description="The `Crm-Correlation-Id` of the request that caused the change.")
+    changes: dict[str, Any] | None = Field(description="`{field: {old, new}}`; null if `record` is given.")
+    record: dict[str, Any] | None = Field(description="The record as it was created, or as it was before its deletion.")
 
 
 HistoryPage = UncountedPage[HistoryItem]
 
 
 async def history(uow: UnitOfWork, entity: type[Record], record_id: UUID, request: Request) -> Response:
-    """The history of a readable record; of a deleted or merged one for readers of the whole organisation."""
+    """Return a page of the history of a record that the caller may read.
+
+    The history of a deleted or merged record needs the depth of the organisation. Raises 403 and 404, 410 for a merged record,
+    and 400 ``invalid-parameter`` for a wrong ``limit`` or ``after``.
+    """
     depth = uow.principal.require(entity.entity(), Privilege.READ)
     try:
         await uow.read(entity, record_id)
@@ -63,8 +67,10 @@ NEWEST = 2**31 - 1
 
 
 async def _readable(uow: UnitOfWork, presenter: Presenter, rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """The rows as items. What a record referred to has the name it had then, for who may read that other record now:
-    only an entity that refers to others by name has its history read, and one statement says whose those are."""
+    """Return the rows as items. A referenced record has the name that it had then, or no name if the caller may not read it now.
+
+    Only the history of an entity that refers to others by name is parsed. One statement looks up the owners of those records.
+    """
     if not (presenter.references or presenter.parts):
         return [_item(row, _as_kept(row.changes), _as_kept(row.record)) for row in rows]
     read = [(row, orjson.loads(row.changes or "null"), orjson.loads(row.record or "null")) for row in rows]
@@ -79,7 +85,7 @@ async def _readable(uow: UnitOfWork, presenter: Presenter, rows: Sequence[Any]) 
 
 
 def _sides(changes: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The fields that changed, as they were and as they are."""
+    """Return the old values and the new values of the changed fields."""
     return [{field: values[side] for field, values in (changes or {}).items()} for side in ("old", "new")]
 
 

@@ -1,4 +1,4 @@
-"""Lists: filter, search, sort, page, access. One function each, so that thirty lists behave alike."""
+"""Filters, searches, sorts and pages lists, and checks access to their rows. All lists use it, so that they behave alike."""
 
 import hashlib
 from collections import Counter
@@ -45,14 +45,14 @@ MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_SEARCH = 200
 TRIGRAM = 3
-"""Characters that a word needs for an index to find it (``pg_trgm``)."""
+"""Characters that a word must have so that the trigram index (``pg_trgm``) can find it."""
 MAX_PARAMETERS = MAX_TERMS + len(RESERVED)
 LONGEST = {"q": MAX_SEARCH, "sort": 100, "after": 2000, "fields": 2000}
-"""Characters of a parameter's value."""
+"""The most characters of a parameter's value."""
 
 
 class Query(BaseModel):
-    """A list asked for with a body: and, or, not."""
+    """A request of a list with a JSON filter, which supports and, or, and not."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,30 +70,30 @@ class Query(BaseModel):
     count: str | None = Field(
         None,
         pattern=form("^exact$", "Send count=exact, or leave it out."),
-        description="`exact` counts all matches, at its price.",
+        description="`exact` counts all matches, which takes longer.",
     )
-    fields: str | None = Field(None, max_length=LONGEST["fields"], description="Comma-separated fields to answer with.")
+    fields: str | None = Field(None, max_length=LONGEST["fields"], description="Comma-separated fields to return.")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a list of an entity can do. ``sortable`` names JSON fields; each is indexed together with id."""
+    """The capabilities of an entity's list. ``sortable`` names JSON fields; each is indexed together with id."""
 
     entity: type[Record]
     sortable: tuple[str, ...] = ("created_at",)
     search: str | None = None
-    """Column with the lower-cased text that ``q`` searches, under a trigram index."""
+    """The column with the lower-case text that ``q`` searches. It has a trigram index."""
     virtual: Mapping[str, Virtual | Below] = field(default_factory=dict)
     default_sort: str = "-created_at"
     ranks: Mapping[str, str] = field(default_factory=dict)
-    """Words that are sorted by what they mean: field to the generated column with its rank (low, normal, high)."""
+    """Fields whose words are sorted by meaning (low, normal, high), with the generated column of the word's rank."""
     kinds: Mapping[str, type[Record]] | None = None
-    """Where ``entity`` is a view over several entities: those, by the value of its column ``type``; each is read by its
-    own privilege."""
+    """If ``entity`` is a view of several entities: these entities, by the value of the column ``type``. Each needs its own
+    privilege."""
 
     @cached_property
     def filterable(self) -> Filterable:
-        """The fields that may be filtered."""
+        """The fields by which the list can be filtered."""
         return filterable(self.entity, self.virtual)
 
     @cached_property
@@ -103,12 +103,12 @@ class Listing:
 
     @property
     def table(self) -> str:
-        """The table's name as SQL: quoted, since an entity may be called order or case."""
+        """The table's name as SQL. It is quoted, because an entity may be called order or case."""
         return f'public."{self.entity.__tablename__}"'
 
     @cached_property
     def tables(self) -> Tables:
-        """Where the rows lie, and in which orders there is an index of them."""
+        """The tables of the rows, which know their indexes."""
         return Tables(tuple(self.kinds.values()) if self.kinds else (self.entity,))
 
     @cached_property
@@ -118,7 +118,10 @@ class Listing:
 
 
 async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> Response:
-    """``GET /{collection}``: everything from the query string."""
+    """Return a page for ``GET /{collection}`` from the parameters of the query string.
+
+    Raises 400 ``invalid-parameter``, ``invalid-filter`` and ``invalid-cursor``, 403, and the errors of ``uow.reads``.
+    """
     pairs = request.query_params.multi_items()
     if len(pairs) > MAX_PARAMETERS:
         raise _refused("filter", "too-many-parameters", f"A list takes at most {MAX_PARAMETERS} parameters.")
@@ -151,7 +154,7 @@ async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> R
 
 
 async def query_records(uow: UnitOfWork, listing: Listing, query: Query) -> Response:
-    """``POST /{collection}/query``: the same with a JSON filter."""
+    """Return a page for ``POST /{collection}/query`` with a JSON filter. Raises as ``list_records`` does."""
     tree = None
     if query.filter is not None:
         try:
@@ -208,7 +211,7 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
 
 
 def _is_slow(listing: Listing, query: Query, tree: Filter | None) -> bool:
-    """Whether no index need bound the work: it counts, or it looks for pieces of texts other than by trigrams."""
+    """Whether no index limits the work, because the query counts, or searches within texts without the trigram index."""
     if query.count or (tree is not None and looks_inside(tree, listing.filterable.fields)):
         return True
     return bool(query.q) and all(len(word) < TRIGRAM for word in str(query.q).split())
@@ -220,7 +223,7 @@ NARROWER: Final = (
 
 
 def _reaches(uow: UnitOfWork, listing: Listing) -> dict[Reach, list[str]]:
-    """The rows that the caller reads, with the entities of a view of which just these are read; 403 when nothing is."""
+    """Return the reaches of the caller, each with the entities of a view that it applies to. Raises 403 if there are none."""
     if listing.kinds is None:
         uow.principal.require(listing.entity.entity(), Privilege.READ)
         return {uow.reach(listing.entity): []}
@@ -254,7 +257,7 @@ def _conditions(
 
 
 def _living(entity: type[Record]) -> list[str]:
-    """The condition that leaves out what was merged into another record."""
+    """Return the condition that excludes records that were merged into others."""
     return ["t.survivor_id is null"] if issubclass(entity, Mergeable) else []
 
 
@@ -276,8 +279,10 @@ async def _count(
 async def readable_after(
     uow: UnitOfWork, listing: Listing, position: Sequence[Any] | None, size: int
 ) -> list[dict[str, Any]]:
-    """The next rows the caller may read after a position (``created_at``, ``id``), oldest first: for who looks through
-    a whole table, a stretch at a time."""
+    """Return the next ``size`` rows after a position (``created_at``, ``id``) that the caller may read, oldest first.
+
+    Use it to read a whole table in parts. Raises 403.
+    """
     order, parameters = _order(listing, "created_at"), Parameters()
     branches = [""] if position is None else order.follows(position, parameters)
     uow.principal.require(listing.entity.entity(), Privilege.READ)
@@ -328,13 +333,13 @@ def _only(listing: Listing, fields: str | None) -> frozenset[str] | None:
 def _scope(
     uow: UnitOfWork, listing: Listing, query: Query, order: Order, conditions: list[str], parameters: Parameters
 ) -> bytes:
-    """What a cursor is bound to: list, caller, sort and filter."""
+    """Return a hash of the list, the caller, the sort order and the filter, to which cursors are bound."""
     parts = [listing.entity.entity(), str(uow.principal.id), order.sql, *conditions, *map(repr, parameters.values)]
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
 def cursors_of(uow: UnitOfWork) -> Cursors:
-    """The cursors of this process."""
+    """Return the cursors of this process."""
     extras = uow.runtime.extras
     if "cursors" not in extras:
         extras["cursors"] = Cursors(uow.runtime.settings.secret.get_secret_value())

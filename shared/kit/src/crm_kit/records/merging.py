@@ -1,4 +1,4 @@
-"""One record takes the place of another of its kind: who may, and which of the other's values it takes over."""
+"""Merges one record into another of its kind: the checks, and the values that the survivor takes over."""
 
 from collections.abc import Iterable, Set
 from typing import Any, TypeVar
@@ -16,23 +16,23 @@ M = TypeVar("M", bound=Mergeable)
 
 
 class Merge(BaseModel):
-    """Which record takes this one's place (Dataverse: Merge). An entity adds ``fields``: those that may be taken over."""
+    """The record into which this one is merged (Dataverse: Merge). An entity adds ``fields``, which may be taken over."""
 
     model_config = ConfigDict(extra="forbid")
 
     into: UUID = Field(description="The survivor: another record of the same kind, one that you may write.")
     fill_empty: Flag = Field(
         False,
-        description="Let the survivor take over, too, whatever it has not itself: what is null, false or an empty list "
-        "there.",
+        description="Let the survivor also take over the values that it lacks: those of its fields that are null, false or"
+        " an empty list.",
     )
 
 
 async def both(uow: UnitOfWork, entity: type[M], loser_id: UUID, into: UUID) -> tuple[M, M]:
-    """The loser and the survivor, locked in the order of their ids, and checked.
+    """Lock the loser and the survivor in the order of their ids, check them, and return them.
 
-    Of the loser it raises what every command raises (403, 404, 410, 412), and 409 ``illegal-transition``; for a survivor
-    that is the same record, unknown, merged itself or not in a state to take anything on, 422 at ``/into``.
+    For the loser it raises 403, 404, 410 and 412 as every command does, and 409 ``illegal-transition``. For the survivor it
+    raises 422 at ``/into`` if it is the same record, is unknown, was merged itself, or has a status in which it cannot survive.
     """
     name = entity.entity()
     uow.principal.require(name, Privilege.WRITE)
@@ -59,6 +59,6 @@ async def both(uow: UnitOfWork, entity: type[M], loser_id: UUID, into: UUID) -> 
 
 
 def taken_over(loser: Mergeable, survivor: Mergeable, named: Set[str], fillable: Iterable[str]) -> dict[str, Any]:
-    """The loser's values that the survivor shall have: those that were named, and the fillable ones it has not itself."""
+    """Return the values of the loser that the survivor takes over: the named ones, and the fillable ones that it lacks."""
     filled = {name for name in fillable if not getattr(survivor, name) and getattr(loser, name)}
     return {name: getattr(loser, name) for name in sorted(named | filled)}

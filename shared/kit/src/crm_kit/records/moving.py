@@ -1,11 +1,11 @@
-"""What refers to a record moves to the record that took its place: in chunks, each row a change of its own.
+"""Moves references from a merged record to its survivor. It works in chunks, and each row is a change of its own.
 
-The first chunk belongs to the command or step that caused the move, so a small move is atomic; a task in the database
-says what is left, and a timer works it off. A row that somebody holds is not waited for: it is moved a moment later. No
-lock is waited for at all, so a move never takes part in a deadlock.
+The first chunk belongs to the command or step that merges the records, so a small move is atomic. A task in the database
+describes the rest, and a timer completes it. A locked row is moved later. The move never waits for a lock, so it cannot cause a
+deadlock.
 
-A command that looked at the old record just before it was replaced may write its reference just after. So the task
-stays for a minute after the last row was found, longer than any request lives, and looks again.
+A command that read the old record before the merge may write its reference after the move. The task therefore stays for at
+least one minute, which is longer than a request can take, and then looks for references again.
 """
 
 from dataclasses import dataclass
@@ -27,25 +27,25 @@ from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 
 AT_ONCE = 100
-"""Rows that move in the transaction that begins a move: its answer names every record it changed, in one header."""
+"""The most rows that move in the transaction that begins a move. Its response names all changed records in one header."""
 CHUNK = 200
-"""Rows of one transaction of the timer; each is in memory with its event, which may have a megabyte."""
+"""The most rows of one transaction of the timer. Each is in memory with its event, which may have a megabyte."""
 GRACE = timedelta(minutes=1)
-"""How long after the last row is looked for more."""
+"""How long after the merge the task looks for more rows."""
 AGAIN = timedelta(seconds=1)
-"""How soon rows are tried again that somebody held."""
+"""The pause before locked rows are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """Records that may refer to what moves: in which columns, each of them indexed."""
+    """An entity whose records may refer to a merged record, and the columns that do. Each column is indexed."""
 
     entity: type[Record]
     columns: tuple[str, ...]
 
 
 class Moving:
-    """Mixin of a service's table of moves that go on; a row for each record whose place another took."""
+    """Mixin of a service's table of unfinished moves. It has a row for each merged record."""
 
     __table__: ClassVar[Any]
     registry: ClassVar[registry]
@@ -64,14 +64,15 @@ class Moving:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """The moves of one service, and the table of its tasks. What moves are the columns that are declared to refer to a record."""
+    """Moves the references of one service, and keeps the table of its tasks. References are the columns that are declared so."""
 
     tasks: type[Moving]
     copies: type[MergeableCopy] | None = None
-    """The copies of records of others, which hear of a merge by themselves, or that it was lost; None for one's own records."""
+    """The copies, if the merged records belong to other services. They show whether a merge has arrived or was lost. None for the
+    service's own records."""
 
     def referrers(self, entity: str) -> list[Referrer]:
-        """What may refer to a record of this entity."""
+        """Return what may refer to a record of this entity. Raises TypeError for a column with a list of ids."""
         columns: dict[type[Record], list[str]] = {}
         for found in referring_to(self.tasks.registry, entity):
             if found.many:
@@ -80,7 +81,7 @@ class Mover:
         return [Referrer(found, tuple(names)) for found, names in columns.items()]
 
     async def begin(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID) -> None:
-        """Move the first rows and leave a task for the rest. What was on its way to the source goes on to the target."""
+        """Move the first rows and store a task for the rest. Unfinished moves to the source continue to the target."""
         table = self.tasks.__table__
         await uow.transaction()
         await uow.execute(update(table).where(table.c.target_id == source_id).values(target_id=target_id))
@@ -96,7 +97,7 @@ class Mover:
             "epoch": uow.epoch,
         }
         begun = insert(table).values(task)
-        # The merge of a later epoch takes the place of one that the publisher lost.
+        # A merge of a later epoch replaces one that the publisher lost.
         later = {name: begun.excluded[name] for name in task if name != "id"}
         await uow.execute(
             begun.on_conflict_do_update(
@@ -106,7 +107,7 @@ class Mover:
 
     @property
     def due(self) -> DueQuery:
-        """The tasks with something to do, the longest overdue first."""
+        """The query for due tasks, the longest overdue first."""
         table = self.tasks.__table__
 
         def query(now: datetime) -> Select[UUID]:
@@ -115,7 +116,10 @@ class Mover:
         return query
 
     async def go_on(self, source_id: UUID, uow: UnitOfWork) -> None:
-        """The next rows of a task, on behalf of who began it; or its end. A merge that its publisher lost moves nothing more."""
+        """Move the next rows of a task on behalf of the actor who began it, or end the task.
+
+        A task also ends if its publisher lost the merge.
+        """
         table = self.tasks.__table__
         task = (await uow.execute(select(table).where(table.c.id == source_id))).one()
         told = None if self.copies is None else await merge_told(uow, self.copies, source_id, task.epoch)
@@ -130,7 +134,7 @@ class Mover:
         elif uow.now < task.opened_at + GRACE:
             due_at = task.opened_at + GRACE
         elif told == "unheard":
-            # Until the copy says so, new references to the record are not refused.
+            # New references to the record are refused only when the copy shows the merge.
             due_at = uow.now + GRACE
         else:
             await self._end(uow, source_id)
@@ -142,7 +146,7 @@ class Mover:
         await uow.execute(delete(table).where(table.c.id == source_id))
 
     async def refuse_target(self, uow: UnitOfWork, record: Record) -> None:
-        """409 ``in-use`` for a record that is to be deleted while others are still moving to it."""
+        """Raise 409 ``in-use`` if references are still being moved to the record. Call it before a deletion."""
         table = self.tasks.__table__
         if (await uow.execute(select(literal(1)).where(table.c.target_id == record.id).limit(1))).first():
             message = (
@@ -151,7 +155,7 @@ class Mover:
             raise DomainError("in-use", message, members={"references": []})
 
     async def _move(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID, limit: int) -> int:
-        """Point at most so many rows that nobody else holds at the target; says how many."""
+        """Change up to ``limit`` rows that are not locked, so that they refer to the target; returns the number."""
         moved = 0
         for referrer in self.referrers(entity):
             if moved >= limit:
@@ -163,7 +167,7 @@ class Mover:
                 for row in rows
                 if not uow.has_locked(referrer.entity, row["id"])
             ]
-            # The names of both, and of all owners, for all events at once.
+            # Looks up the names of source, target and owners for all events at once.
             await uow.names.learn(referrer.entity, [dict(row) for row in rows])
             for record in records:
                 for column in referrer.columns:
@@ -181,7 +185,7 @@ class Mover:
 
 
 def _referring(referrer: Referrer, source_id: UUID, target_id: UUID) -> Select[Any]:
-    """The rows that refer to the source; should the target be among them, that is for who merges to mend."""
+    """Select the rows that refer to the source, except the target. The merge itself changes the target."""
     table = referrer.entity.__table__
     columns = [table.c[name] for name in stored_columns(referrer.entity)]
     refers = or_(*(table.c[column] == source_id for column in referrer.columns))

@@ -1,11 +1,12 @@
-"""A page of rows as SQL: those that somebody reaches, in an order.
+"""Reads a page of the rows that a caller may read, in an order.
 
-A page of *my records* as one big OR over owners and units is a hundred times slower than a keyset page of each owner and
-unit, merged: where an index has the rows of each in this order, every branch reads that and stops after a page.
+A condition that combines all owners and units with OR is a hundred times slower than a page of each owner and unit, merged. If an
+index has the rows of each owner in this order, every branch reads this index and stops after a page.
 
-In other orders there are two ways. All that somebody reaches is read and sorted: that takes as long as they reach much. Or
-the index of the order is read, past the rows of others: that takes as long as they reach little. So what they reach is
-counted first, up to where the two ways cost the same: the square root of (rows of a page x rows of the table).
+For other orders there are two ways. One reads and sorts all rows that the caller may read. It is slow if there are many of them.
+The other reads the index of the order and skips the rows of others. It is slow if the caller may read few rows. The rows that the
+caller may read are therefore counted first, up to the number at which both ways cost the same. This is the square root of (rows
+of a page x rows of the table).
 """
 
 from collections.abc import Sequence
@@ -23,14 +24,14 @@ from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import Record
 
 LEAST: Final = 1000
-"""Rows that are sorted without further ado: small tables, and those of which the database knows no size yet."""
+"""The number of rows that are always sorted, for small tables and for those whose size the database does not know yet."""
 PAST_BOUND: Final = 2
-"""How many times the bound is read past the rows of others, which do not lie evenly."""
+"""The factor of the bound up to which the index is read. It allows for rows that are distributed unevenly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The sort key: nulls count as lowest, so that one index serves both directions."""
+    """The sort key. Nulls sort lowest, so that one index serves both directions."""
 
     name: str
     column: str
@@ -40,7 +41,7 @@ class Order:
 
     @property
     def key(self) -> str:
-        """What rows are told apart by, as a list without directions."""
+        """The columns that identify a row in the order, without directions."""
         return f'"{self.column}", id'
 
     @property
@@ -51,7 +52,7 @@ class Order:
         return f'"{self.column}" {way}{nulls}, id {way}'
 
     def follows(self, position: Sequence[Any], parameters: Parameters) -> list[str]:
-        """The conditions, one per branch, of the rows after a position."""
+        """Return the conditions of the rows after a position, one per branch."""
         sign = "<" if self.descending else ">"
         value, record_id = position
         if value is None:
@@ -70,12 +71,12 @@ class Tables:
 
     @property
     def size(self) -> str:
-        """How many rows there are, as the database last counted them."""
+        """SQL for the number of rows, as PostgreSQL last estimated it."""
         names = ", ".join(f"""'public."{one.__tablename__}"'::regclass""" for one in self.entities)
         return f"(select sum(greatest(reltuples, 0)) from pg_class where oid in ({names}))"
 
     def two_ways(self, column: str) -> bool:
-        """Whether there is an index of all rows in this order, and none of each owner's."""
+        """Whether all tables have an index in this order, but not one that begins with the owner."""
         return _indexed(self.entities, column, "id") and not _indexed(self.entities, "owner_id", column, "id")
 
 
@@ -85,13 +86,13 @@ def _indexed(entities: tuple[type[Record], ...], *columns: str) -> bool:
 
 
 def _columns(index: Index) -> tuple[str, ...]:
-    """The columns of an index; one that says where its nulls go is a text."""
+    """Return the names of an index's columns. SQLAlchemy has a column with an order of nulls as a text."""
     return tuple(one.name if isinstance(one, Column) else str(one).partition(" ")[0] for one in index.expressions)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page is to hold. ``branches`` are conditions, one after another in the order, that begin behind a position."""
+    """A page to read. ``branches`` are conditions of rows after a position; their rows follow one another in the order."""
 
     table: str
     columns: str
@@ -104,7 +105,8 @@ class Page:
     """``size``, as a parameter."""
 
     def by_sources(self, *, sorting: bool = False) -> str:
-        """A page of each owner and unit, merged. ``sorting`` reads all that they have, whatever index has the order."""
+        """Return SQL that merges a page of each owner and unit. ``sorting`` reads all of their rows and does not use an index of
+        the order."""
         sources = self.reach.sources
         selects = []
         for branch in self.branches:
@@ -122,13 +124,16 @@ class Page:
         return f"select {distinct} * from ({merged}) t order by {self.order.sql} limit {self.limit}"
 
     def by_counting(self, rows: str) -> str:
-        """A page of what is reached, if that is no more than the bound: each row tells the bound and how many there are."""
+        """Return SQL for a page of the readable rows that is complete if their count does not exceed the bound.
+
+        Each row has the count and the bound. ``rows`` is SQL for the size of the table.
+        """
         behind = f"({' or '.join(self.branches)})" if all(self.branches) else ""
         key = f'"{self.order.column}"'
         parts = [
             f"(select t.* from {source} cross join lateral (select t.id, t.{key} from {self.table} t"
             f" where {_where(match, *self.conditions, behind)} limit (select most + 1 from bound)) t"
-            # However many owners and units there are, no more is read of all of them together.
+            # This limit applies to all owners and units together, however many there are.
             " limit (select most + 1 from bound))"
             for source, match in self.reach.sources
         ]
@@ -141,7 +146,7 @@ class Page:
         )
 
     def by_walking(self, most: int) -> str:
-        """A page of what is reached of the next ``most`` rows in the order, whoever has them."""
+        """Return SQL for a page of the readable rows among the next ``most`` rows in the order, whoever owns them."""
         walk = f"select * from {self.table} t where {self.branches[0] or 'true'} order by {self.order.sql} limit {most}"
         where = _where(self.reach.covers(), *self.conditions)
         return f"select {self.columns} from ({walk}) t where {where} order by {self.order.sql} limit {self.limit}"
@@ -154,7 +159,7 @@ def _where(*conditions: str) -> str:
 async def read_page(
     conn: AsyncConnection, pages: Sequence[Page], tables: Tables, parameters: Parameters
 ) -> list[dict[str, Any]]:
-    """The rows of a page, or of several with other reaches, merged into one."""
+    """Return the rows of a page. Several pages with different reaches are merged into one."""
     first = pages[0]
     if len(pages) == 1 and first.reach.owners is not None and tables.two_ways(first.order.column):
         return await _read_either_way(conn, first, tables, parameters)
@@ -175,10 +180,10 @@ async def _read_either_way(
         bound, count = row.pop("the_bound"), row.pop("the_count")
     if count <= bound:
         return rows
-    # As a power of two, so that a growing table does not make ever new statements.
+    # A power of two, so that a growing table does not cause new statements again and again.
     most: int = 1 << (PAST_BOUND * bound - 1).bit_length()
     rows = [dict(row) for row in await fetch(conn, page.by_walking(most), parameters.values)]
     if len(rows) == page.size:
         return rows
-    # Theirs all lie further on.
+    # The caller's rows come later in the order.
     return [dict(row) for row in await fetch(conn, page.by_sources(sorting=True), parameters.values)]

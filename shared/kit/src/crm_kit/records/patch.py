@@ -1,8 +1,8 @@
 """A merge patch (RFC 7396) as the body of a request.
 
-A patch knows which members were sent. A member that was not sent has no value: neither its own nor a default, so nothing can take
-one for the other. Null is allowed where the type of the member allows it. A nested object is a patch, too, whose members may be
-left out one by one; a list is replaced as a whole, and so is an amount of money.
+A patch knows which members were sent. A member that was not sent has no value, not even a default, so the two cannot be confused.
+Null is allowed if the type of the member allows it. A nested object is a patch, too: each of its members may be left out. A list
+is replaced as a whole, and so is an amount of money.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from crm_kit.store.record import Record, stored_columns
 
 
 class Patch(BaseModel):
-    """Base of all patches. What a client sends of a member is validated as the type of that member says; reading one that was not
-    sent raises AttributeError."""
+    """Base of all patches. Sent members are validated by their types. Reading a member that was not sent raises
+    AttributeError."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,22 +41,25 @@ class Patch(BaseModel):
         return self
 
     def get(self, name: str) -> Any:
-        """The value that was sent for a member; None where it is null or was not sent."""
+        """Return the value that was sent for a member; None if it is null or was not sent."""
         return self.__dict__.get(name)
 
     def onto(self, record: Record) -> dict[str, Any]:
-        """What was sent, by member, with nested objects merged into what the record holds: as JSON where the record has a column
-        for it, else as the shape that the member has in a create. 422 when a merged object lacks a required member."""
+        """Return the sent members, with nested objects merged into those of the record.
+
+        A nested object is JSON if the record has a column for it. Otherwise it has the shape of a create. Raises 422 if a merged
+        object lacks a required member.
+        """
         return {name: _merged(value, record, name) for name, value in self}
 
 
 def optional(description: str) -> Any:
-    """A member that a create requires: a patch may leave it out, and its type says that it is not null."""
+    """Return the field of a member that a create requires. A patch may leave it out, but its type does not allow null."""
     return Field(default_factory=_not_sent, description=description)
 
 
 def plain(value: Any) -> Any:
-    """A nested shape as what its JSON column holds."""
+    """Return a nested model, or a list of them, as the JSON of its column."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, list):
@@ -68,7 +71,7 @@ class _Part(Patch):
     """A nested object of a patch."""
 
     whole: ClassVar[type[BaseModel]]
-    """The shape that it is a part of."""
+    """The complete shape of the object."""
 
     @model_validator(mode="before")
     @classmethod
@@ -78,14 +81,14 @@ class _Part(Patch):
         )
 
     def onto_stored(self, stored: Mapping[str, Any] | None, pointer: str) -> dict[str, Any]:
-        """The whole object as its JSON column holds it: what was sent over what is stored.
+        """Return the complete object as its JSON column holds it: the stored object with the sent members.
 
-        What was sent has been validated, as a member of the patch. What is stored is left as it is: a newer release may have
-        stored members, or values of members, that this one does not know. Raises InvalidValue when nothing says what a required
-        member is.
+        The sent members have been validated with the patch. Stored members stay unchanged, because a newer release may have
+        stored members or values that this release does not know. Raises InvalidValue if a required member is neither sent nor
+        stored.
         """
         merged = dict(stored or {})
-        # As JSON in one piece: how a value is written may depend on the member, as a percentage's does.
+        # Serialises the whole patch at once, because the JSON of a value may depend on its member, such as a percentage.
         written = self.model_dump(mode="json", exclude_unset=True)
         for name, value in self:
             merged[name] = (
@@ -99,7 +102,10 @@ class _Part(Patch):
         return merged
 
     def whole_with(self, stored: Mapping[str, Any] | None, pointer: str) -> BaseModel:
-        """The whole object as the shape of a create, where it is one value that the columns of the record hold in parts."""
+        """Return the complete object in the shape of a create. Use it if several columns of the record hold the object.
+
+        Raises InvalidValue if the complete object is not valid.
+        """
         try:
             return self.whole.model_validate({**(stored or {}), **{name: plain(value) for name, value in self}})
         except ValidationError as error:
@@ -114,7 +120,7 @@ def _refused(pointer: str, kind: str, message: str) -> InvalidValue:
 
 
 def _not_sent() -> None:
-    """Never seen: what was not sent is taken out of the patch again."""
+    """The default of members that were not sent. The patch removes these members."""
 
 
 def _merged(value: Any, record: Record, name: str) -> Any:
@@ -124,13 +130,13 @@ def _merged(value: Any, record: Record, name: str) -> Any:
 
 
 def _reference(record: Record, name: str) -> Mapping[str, Any] | None:
-    """A reference to one of several kinds of record, which two columns hold."""
+    """Return the stored reference to one of several kinds of record, which two columns hold."""
     target = getattr(record, f"{name}_id")
     return None if target is None else {"type": getattr(record, f"{name}_type"), "id": target}
 
 
 def _in_part(annotation: Any) -> Any:
-    """The type of a member in which an object may be sent in part."""
+    """Return the type of a member with nested objects replaced by their patches."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation if issubclass(annotation, Patch) else _part_of(annotation)
     if get_origin(annotation) in (Union, UnionType):

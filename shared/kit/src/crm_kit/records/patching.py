@@ -1,4 +1,4 @@
-"""Fields set, edits refused, owners changed: the mechanics that every entity shares."""
+"""The mechanics of changes that entities share: setting fields, refusing edits, and changing owners."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class Assignment(BaseModel):
-    """Who shall own the record (Dataverse: Assign)."""
+    """The new owner of a record (Dataverse: Assign)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,21 +25,21 @@ class Assignment(BaseModel):
 
 
 class Deactivation(BaseModel):
-    """Why a record is switched off."""
+    """The reason for deactivating a record."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Maybe[ShortText] = Field(None, description="Free text, at most 200 characters; told in the event.")
+    reason: Maybe[ShortText] = Field(None, description="Free text of at most 200 characters. The event contains it.")
 
 
 def apply(record: Record, values: Mapping[str, Any]) -> None:
-    """Set fields of a record that may be edited."""
+    """Set fields of a record."""
     for name, value in values.items():
         setattr(record, name, value)
 
 
 def require_status(record: Stateful, *editable: str) -> None:
-    """409 when a record's fields would be changed in a status that keeps them: inactive, qualified, won, lost, closed."""
+    """Raise 409 ``illegal-transition`` unless the record has one of the statuses in which it may be edited."""
     if record.status not in editable:
         raise DomainError(
             "illegal-transition",
@@ -53,7 +53,8 @@ def require_status(record: Stateful, *editable: str) -> None:
 
 
 async def refer_to_principal(uow: UnitOfWork, kind: str, principal_id: UUID, pointer: str) -> Member:
-    """The active user, team or API client that a reference names; 422 with its pointer for anybody else."""
+    """Return the user, team or API client of a reference. Raises 422 with ``pointer`` unless it exists, has ``kind`` and is
+    active."""
     directory = uow.runtime.directory
     await directory.learn(await uow.connection(), [principal_id])
     found = directory.named(principal_id)
@@ -65,7 +66,10 @@ async def refer_to_principal(uow: UnitOfWork, kind: str, principal_id: UUID, poi
 
 
 async def assign(uow: UnitOfWork, record: OwnedRecord, to: Assignment, event: type[Event]) -> None:
-    """Give a record to an active principal: sets owner and business unit. The same owner again changes nothing."""
+    """Set the owner and the business unit of a record, and announce it. The present owner changes nothing.
+
+    Raises 422 at ``/owner_id`` unless the new owner exists and is active.
+    """
     found = await refer_to_principal(uow, to.owner_type, to.owner_id, "/owner_id")
     if record.owner_id == to.owner_id:
         return

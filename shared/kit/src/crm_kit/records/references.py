@@ -1,4 +1,4 @@
-"""References that are many: a list of ids that a record points at, which no foreign key can guard."""
+"""Checks new references, also those of lists of ids, for which PostgreSQL has no foreign keys."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -16,11 +16,11 @@ R = TypeVar("R", bound=Record)
 
 
 async def refer_all(uow: UnitOfWork, entity: type[R], pointers: Mapping[UUID, str]) -> dict[UUID, R]:
-    """What ``uow.refer`` does, for many in one statement: each readable and active, or 422 with its pointer.
+    """Return the records of many references with one statement. Raises 422 with its pointer for one that ``uow.refer`` refuses.
 
-    The rows are locked against deletion until the commit, in the order of their ids: who deletes one of them waits and
-    then sees the new reference (``refuse_in_use``), or is first, and the reference is unknown. Lock the record that
-    refers before, never after.
+    The rows are locked against deletion until the commit, in the order of their ids. A deletion that comes later waits and then
+    finds the new reference (``refuse_in_use``). After a deletion that came first, the reference is unknown. Lock the referring
+    record before these rows, never after them.
     """
     if not pointers:
         return {}
@@ -40,17 +40,17 @@ async def refer_all(uow: UnitOfWork, entity: type[R], pointers: Mapping[UUID, st
 
 
 def added(field: str, wanted: list[UUID], before: list[UUID] | None = None) -> dict[UUID, str]:
-    """The ids of a list that were not in it before, with the pointer of each: what ``refer_all`` has to look at."""
+    """Return the ids that were added to a list, each with its pointer, for ``refer_all``."""
     return {one: f"/{field}/{place}" for place, one in enumerate(wanted) if one not in (before or ())}
 
 
 async def check_references(
     uow: UnitOfWork, entity: type[Record], values: Mapping[str, Any], before: Record | None = None
 ) -> None:
-    """Look at what these values of a record newly refer to in its own service, as its columns declare it: each readable and
-    active, or 422 with its pointer.
+    """Check the new references among these values of a record to records of its own service, as its columns declare them.
 
-    Kinds of record are taken in the order of their names, so that all who lock several kinds do it in the same order.
+    Raises 422 with the pointer of one that is not readable, active and unmerged. Kinds of record are checked in the order of
+    their names, so that all transactions lock them in the same order.
     """
     for found, target in checked_references_of(entity):
         if found.column not in values:

@@ -1,4 +1,4 @@
-"""How a worker pages its own records for a snapshot: by id, with the names their references have now."""
+"""Reads a service's own records for a snapshot, in pages by id and with the present names of their references."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,7 +14,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 def snapshot_sources(runtime: Runtime, entities: Sequence[type[Record]]) -> Sources:
-    """A source for each entity of a service."""
+    """Return a source for each of these entities, by name."""
     return {entity.entity(): _source(runtime, entity) for entity in entities}
 
 
@@ -38,7 +38,7 @@ def _source(runtime: Runtime, entity: type[Record]) -> Source:
                 row.get("owner_id"),
                 row.get("business_unit_id"),
                 presenter.record(row, uow.names),
-                # A joiner shall know what became of a merged record, as who heard of its merge does.
+                # A new follower must know the survivor of a merged record, as those do that got the event of the merge.
                 {"survivor_id": row["survivor_id"]} if row.get("survivor_id") else {},
             )
             for row in rows

@@ -1,7 +1,7 @@
-"""Records that form trees by a reference to their own kind: no circles, and no deeper than said.
+"""Records that form trees by a reference to their own kind. Trees have no circles and a limited number of levels.
 
-A record that was merged stands right below its survivor and is no level of its own: what is below it may still be on its
-way to the survivor.
+A merged record counts as directly below its survivor and is not a level of its own, because records below it may not have moved
+to the survivor yet.
 """
 
 from typing import Any
@@ -16,14 +16,14 @@ from crm_kit.work.uow import UnitOfWork
 ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtextextended(:tree, 0))")
 
 Line = dict[UUID, int]
-"""The ids from a record up to its root, and which level of the line each is on, the first being 1."""
+"""The ids from a record up to its root, each with its level in the line. The first has level 1."""
 
 
 class Tree:
-    """The trees of one entity. Changes of parent are checked one at a time, so that no two close a circle together."""
+    """The trees of one entity. Changes of parents are checked one at a time, so that two cannot form a circle together."""
 
     def __init__(self, entity: type[Record], parent: str, levels: int) -> None:
-        """``parent`` is the column that refers to the record above; ``levels`` is how many there may be below a root."""
+        """``parent`` is the column that refers to the record above. ``levels`` is the most levels below a root."""
         self.entity = entity
         self.parent = parent
         self.levels = levels
@@ -31,15 +31,18 @@ class Tree:
         self._ancestors, self._height = _above(entity, parent, levels), _below(entity, parent, levels)
 
     async def lock(self, uow: UnitOfWork) -> None:
-        """Keep others from moving in these trees until the end of the transaction, which must have begun: for a rule that
-        concerns a record and what is above or below it."""
+        """Prevent other changes of parents until the end of the transaction, which must have begun.
+
+        Use it for a rule about a record and those above or below it.
+        """
         await uow.execute(ONE_AT_A_TIME, {"tree": f"tree of {self.entity.entity()}"})
 
     async def require_place(self, uow: UnitOfWork, record: Record, parent_id: UUID) -> None:
-        """422 ``circular-parent`` when the parent lies below the record, ``too-deep`` when a line gets too long.
+        """Check a new parent. Raises 422 ``circular-parent`` if it is the record itself or below it, and ``too-deep`` if a line
+        gets too long.
 
-        A record that exists must be locked: the tree is then held until the end of the transaction. A new one has nothing
-        below it and closes no circle.
+        An existing record must be locked. The trees are then locked until the end of the transaction. A new record needs no
+        lock, because it has no records below it and cannot form a circle.
         """
         exists = uow.before(record) is not None
         if exists:
@@ -54,11 +57,11 @@ class Tree:
     async def place_after_merge(
         self, uow: UnitOfWork, loser: Record, survivor: Record, *, named: bool, filled: bool
     ) -> UUID | None:
-        """The parent of the survivor when it has what is below the loser, too. Both must be locked.
+        """Return the survivor's parent after a merge, which moves the records below the loser to the survivor. Lock both before.
 
-        A survivor that lies below the loser moves up into its place. Else it keeps its parent, unless it is to take that
-        of the loser: because somebody ``named`` it, or because a gap is ``filled`` where that is possible. 422
-        ``circular-parent`` when the one that was named lies below the survivor, ``too-deep`` when a line gets too long.
+        A survivor that was below the loser gets the loser's parent. Otherwise it keeps its own parent, unless it takes over the
+        loser's: because the request ``named`` the field, or because its own is empty and is ``filled`` if that is possible.
+        Raises 422 ``circular-parent`` if the named parent is below the survivor, and ``too-deep`` if a line gets too long.
         """
         await self.lock(uow)
         kept, taken = (getattr(record, self.parent) for record in (survivor, loser))
@@ -98,7 +101,7 @@ def _length(line: Line) -> int:
 
 
 def _edges(entity: type[Record], parent: str) -> tuple[ColumnElement[Any], ColumnElement[int]]:
-    """What stands above a row, and how many levels the row is."""
+    """Return the id above a row, and the number of levels that the row counts: 0 for a merged record, otherwise 1."""
     rows = entity.__table__
     if not issubclass(entity, Mergeable):
         return rows.c[parent], literal(1)
@@ -106,7 +109,7 @@ def _edges(entity: type[Record], parent: str) -> tuple[ColumnElement[Any], Colum
 
 
 def _above(entity: type[Record], parent: str, levels: int) -> Select[Any]:
-    """The ids from a record up to its root; one more level than may be, at most."""
+    """Select the ids from a record up to its root, at most one level more than allowed."""
     rows, (above, level) = entity.__table__, _edges(entity, parent)
     up = select(rows.c.id, above.label("above"), level.label("depth")).where(rows.c.id == bindparam("id"))
     found = up.cte("up", recursive=True)
@@ -116,7 +119,7 @@ def _above(entity: type[Record], parent: str, levels: int) -> Select[Any]:
 
 
 def _below(entity: type[Record], parent: str, levels: int) -> Select[Any]:
-    """How many levels there are below a record."""
+    """Select the number of levels below a record."""
     rows, (_, level) = entity.__table__, _edges(entity, parent)
     found = (
         select(rows.c.id, literal(0).label("depth")).where(rows.c.id == bindparam("id")).cte("below", recursive=True)
