@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
-from sqlalchemy import Index, String, Text
+from sqlalchemy import String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -12,12 +12,7 @@ from crm_activities.activity.model import ActivityType, Timed, activity_indexes
 from crm_activities.db import Base
 from crm_activities.phone_call.domain import LIFECYCLE, reason_of
 from crm_contracts.activities.phone_call import CallDirection, CallReason, PhoneCallRecord
-from crm_kit.store.columns import (
-    reference_indexes,
-    search_column,
-    sorted_indexes,
-    text_enum,
-)
+from crm_kit.store.columns import reference_indexes, search_column, search_index, sorted_indexes, text_enum
 
 
 class PhoneCall(ActivityType, Timed, Base):
@@ -40,7 +35,7 @@ class PhoneCall(ActivityType, Timed, Base):
         *activity_indexes("phone_call"),
         *sorted_indexes("phone_call", "scheduled_start_at", "started_at"),
         *reference_indexes("phone_call", "phone_number"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     def complete(self, reason: CallReason | None, at: datetime) -> None:

@@ -5,14 +5,14 @@ from decimal import Decimal
 from typing import ClassVar
 
 from pydantic import BaseModel
-from sqlalchemy import Index, String, Text
+from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.activity.model import ActivityType, activity_indexes
 from crm_activities.db import Base
 from crm_activities.task.domain import DONE, LIFECYCLE, percent_when_reopened
 from crm_contracts.activities.task import TaskRecord
-from crm_kit.store.columns import PercentType, search_column
+from crm_kit.store.columns import PercentType, search_column, search_index
 
 
 class Task(ActivityType, Base):
@@ -30,7 +30,7 @@ class Task(ActivityType, Base):
 
     __table_args__ = (
         *activity_indexes("task"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     def start(self) -> None:

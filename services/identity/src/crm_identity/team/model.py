@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import TeamRecord
 from crm_identity.db import Base
-from crm_kit.store.columns import search_column
+from crm_kit.store.columns import search_column, search_index
 from crm_kit.store.record import Record
 from crm_kit.store.refers import reference, references
 
@@ -29,5 +29,5 @@ class Team(Record, Base):
         Index(None, "created_at", "id"),
         Index(None, "name", "id"),
         Index(None, "role_ids", postgresql_using="gin"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )

@@ -11,7 +11,7 @@ from crm_contracts.identity import UserRecord
 from crm_identity.db import Base
 from crm_identity.user.domain import LIFECYCLE
 from crm_kit.identifiers import folded
-from crm_kit.store.columns import search_column, unique_over
+from crm_kit.store.columns import search_column, search_index, unique_over
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference, references
 
@@ -40,7 +40,7 @@ class User(Record, Stateful, Base):
         Index(None, "name", "id"),
         Index(None, "team_ids", postgresql_using="gin"),
         Index(None, "role_ids", postgresql_using="gin"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     @classmethod

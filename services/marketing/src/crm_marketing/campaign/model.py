@@ -15,7 +15,9 @@ from crm_contracts.money import Money
 from crm_kit.store.columns import (
     PercentType,
     money_columns,
+    owned_indexes,
     search_column,
+    search_index,
     sorted_indexes,
     text_enum,
 )
@@ -54,13 +56,10 @@ class Campaign(OwnedRecord, Stateful, Base):
 
     __table_args__ = (
         CheckConstraint("proposed_end >= proposed_start", name="proposed_end"),
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         *sorted_indexes("campaign", "proposed_start"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     @classmethod

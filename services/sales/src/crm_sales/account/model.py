@@ -15,8 +15,10 @@ from crm_contracts.sales.choices import Tier
 from crm_kit.store.columns import (
     folded_index,
     money_columns,
+    owned_indexes,
     reference_indexes,
     search_column,
+    search_index,
     text_enum,
 )
 from crm_kit.store.record import Mergeable
@@ -59,10 +61,7 @@ class Account(Mergeable, Base):
     search_text: Mapped[str] = search_column("name", "number", "email", "phone")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         Index(None, "tier", "id"),
         *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id", "survivor_id"),
@@ -74,5 +73,5 @@ class Account(Mergeable, Base):
             postgresql_with={"fastupdate": "off"},
         ),
         folded_index("account", "email"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )

@@ -8,7 +8,7 @@ from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.competitor import CompetitorRecord
-from crm_kit.store.columns import search_column
+from crm_kit.store.columns import owned_indexes, search_column, search_index
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import references
 from crm_sales.competitor.domain import LIFECYCLE
@@ -31,11 +31,8 @@ class Competitor(OwnedRecord, Stateful, Base):
     search_text: Mapped[str] = search_column("name", "website")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         Index("ix_competitor_product_ids", "product_ids", postgresql_using="gin"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )

@@ -13,8 +13,10 @@ from crm_contracts.sales.choices import BuyingPower, Gender, PreferredChannel, T
 from crm_contracts.sales.contact import ContactRecord
 from crm_kit.store.columns import (
     folded_index,
+    owned_indexes,
     reference_indexes,
     search_column,
+    search_index,
     sorted_indexes,
     text_enum,
 )
@@ -61,10 +63,7 @@ class Contact(Mergeable, Base):
     search_text: Mapped[str] = search_column("full_name", "email", "phone", "mobile_phone", "number")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "full_name", "id"),
         Index(None, "last_name", "id"),
         Index(None, "tier", "id"),
@@ -78,5 +77,5 @@ class Contact(Mergeable, Base):
             postgresql_with={"fastupdate": "off"},
         ),
         folded_index("contact", "email"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )

@@ -14,8 +14,10 @@ from crm_contracts.sales.choices import GoalMetric
 from crm_contracts.sales.goal import GoalRecord
 from crm_kit.store.columns import (
     money_columns,
+    owned_indexes,
     reference_indexes,
     search_column,
+    search_index,
     sorted_indexes,
     text_enum,
 )
@@ -52,16 +54,13 @@ class Goal(OwnedRecord, Stateful, Base):
 
     __table_args__ = (
         CheckConstraint("period_end >= period_start", name="period"),
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         Index(None, "period_start", "id"),
         Index(None, "period_end", "id"),
         *sorted_indexes("goal", "target_amount", "target_count"),
         *reference_indexes("goal", "goal_owner_id", "parent_goal_id"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     @property

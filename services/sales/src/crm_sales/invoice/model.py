@@ -18,8 +18,10 @@ from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.store.columns import (
     money_columns,
+    owned_indexes,
     reference_indexes,
     search_column,
+    search_index,
     sorted_indexes,
     text_enum,
 )
@@ -63,17 +65,14 @@ class Invoice(SalesDocument, Base):
     search_text: Mapped[str] = search_column("name", "number")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         *sorted_indexes("invoice", "number", "issue_date", "due_date"),
         *sorted_indexes("invoice", "total_amount", "total_base_amount", "balance_amount", "balance_base_amount"),
         *document_indexes("invoice"),
         *reference_indexes("invoice", "order_id", "credited_invoice_id"),
         Index("ix_invoice_owed", "due_date", postgresql_where=text(OWED)),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     @classmethod

@@ -16,8 +16,10 @@ from crm_contracts.sales.lead import LeadRecord
 from crm_kit.store.columns import (
     folded_index,
     money_columns,
+    owned_indexes,
     reference_indexes,
     search_column,
+    search_index,
     sorted_indexes,
     text_enum,
 )
@@ -78,17 +80,14 @@ class Lead(Mergeable, Base):
     )
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         *sorted_indexes("lead", "last_name", "company_name", "rating", "estimated_close_date"),
         *reference_indexes("lead", "account_id", "contact_id", "opportunity_id", "campaign_id"),
         *reference_indexes("lead", "phone", "mobile_phone"),
         folded_index("lead", "email"),
         # The index covers the query of goals.
         Index("ix_lead_qualified", "owner_id", "qualified_at", postgresql_where=text("status = 'qualified'")),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     def contact(self) -> None:

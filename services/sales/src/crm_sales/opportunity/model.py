@@ -19,8 +19,10 @@ from crm_contracts.types import utc_text
 from crm_kit.store.columns import (
     PercentType,
     money_columns,
+    owned_indexes,
     reference_indexes,
     search_column,
+    search_index,
     sorted_indexes,
     text_enum,
 )
@@ -74,10 +76,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     search_text: Mapped[str] = search_column("name", "number")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         # Named explicitly: the conventional name is that of the next index.
         Index("ix_opportunity_stage_name", "stage", "id"),
@@ -101,7 +100,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             postgresql_include=["actual_value_base_amount"],
         ),
         Index(None, "product_ids", postgresql_using="gin"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     def enter(self, stage: SalesStage, at: datetime) -> None:

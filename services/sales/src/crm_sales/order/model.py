@@ -14,7 +14,7 @@ from crm_contracts.money import Money
 from crm_contracts.sales.order import OrderLine, OrderRecord
 from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError
-from crm_kit.store.columns import search_column, sorted_indexes
+from crm_kit.store.columns import owned_indexes, search_column, search_index, sorted_indexes
 from crm_kit.store.refers import reference
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
@@ -43,15 +43,12 @@ class Order(SalesDocument, Base):
     search_text: Mapped[str] = search_column("name", "number")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         Index(None, "number", "id"),
         *sorted_indexes("order", "total_amount", "total_base_amount", "requested_delivery", "submitted_at"),
         *document_indexes("order"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     @classmethod

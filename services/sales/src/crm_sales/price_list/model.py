@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.price_list import PriceListRecord
 from crm_kit.errors import InvalidValue
-from crm_kit.store.columns import search_column, sorted_indexes
+from crm_kit.store.columns import record_indexes, search_column, search_index, sorted_indexes
 from crm_kit.store.record import Record, Stateful
 from crm_sales.db import Base
 from crm_sales.price_list.domain import LIFECYCLE, why_not_in_force
@@ -31,11 +31,10 @@ class PriceList(Record, Stateful, Base):
     search_text: Mapped[str] = search_column("name")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *record_indexes(),
         Index(None, "name", "id"),
         *sorted_indexes("price_list", "valid_from", "valid_to"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     def require_in_force(self, day: date, pointer: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import PricingMethod
 from crm_contracts.sales.price_list_item import PriceListItemRecord
-from crm_kit.store.columns import PercentType, money_columns, text_enum
+from crm_kit.store.columns import PercentType, money_columns, record_indexes, text_enum
 from crm_kit.store.record import Record
 from crm_kit.store.refers import reference
 from crm_sales.db import Base
@@ -39,8 +39,7 @@ class PriceListItem(Record, Base):
 
     __table_args__ = (
         UniqueConstraint("price_list_id", "product_id"),
-        Index(None, "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *record_indexes(),
         Index(None, "price_list_id", "created_at", "id"),
         Index(None, "product_id"),
     )

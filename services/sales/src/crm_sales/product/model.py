@@ -16,8 +16,10 @@ from crm_kit.errors import InvalidValue
 from crm_kit.store.columns import (
     PercentType,
     money_columns,
+    record_indexes,
     reference_indexes,
     search_column,
+    search_index,
     text_enum,
 )
 from crm_kit.store.record import Record, Stateful
@@ -54,12 +56,11 @@ class Product(Record, Stateful, Base):
     search_text: Mapped[str] = search_column("name", "number")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *record_indexes(),
         Index(None, "name", "id"),
         Index(None, "number", "id"),
         *reference_indexes("product", "parent_id"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     def require_sold(self, day: date, pointer: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.quote import QuoteRecord
-from crm_kit.store.columns import search_column, sorted_indexes
+from crm_kit.store.columns import owned_indexes, search_column, search_index, sorted_indexes
 from crm_kit.store.refers import refers
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
@@ -38,10 +38,7 @@ class Quote(SalesDocument, Base):
         Index(
             "uq_quote_live", "number", unique=True, postgresql_where=text(f"status in ({', '.join(map(repr, LIVE))})")
         ),
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         Index(None, "number", "id"),
         Index(None, "revision", "id"),
@@ -53,7 +50,7 @@ class Quote(SalesDocument, Base):
             "effective_to",
             postgresql_where=text("status = 'active' and effective_to is not null"),
         ),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     @classmethod

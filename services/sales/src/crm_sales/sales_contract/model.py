@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales.sales_contract import SalesContractRecord
-from crm_kit.store.columns import money_columns, search_column, sorted_indexes
+from crm_kit.store.columns import money_columns, owned_indexes, search_column, search_index, sorted_indexes
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import references
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
@@ -47,16 +47,13 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
     __table_args__ = (
         CheckConstraint("customer_id is not null", name="customer"),
         CheckConstraint("end_date >= start_date", name="period"),
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *owned_indexes(),
         Index(None, "name", "id"),
         *sorted_indexes("sales_contract", "start_date", "end_date", "value_amount", "value_base_amount"),
         *customer_indexes("sales_contract"),
         Index("ix_sales_contract_order_ids", "order_ids", postgresql_using="gin"),
         Index("ix_sales_contract_running", "end_date", postgresql_where=text("status = 'active'")),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     def activate(self, today: date, at: datetime) -> None:

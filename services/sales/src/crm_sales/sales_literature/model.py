@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.choices import LiteratureType
 from crm_contracts.sales.sales_literature import SalesLiteratureRecord
-from crm_kit.store.columns import search_column, sorted_indexes, text_enum
+from crm_kit.store.columns import record_indexes, search_column, search_index, sorted_indexes, text_enum
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import references
 from crm_sales.db import Base
@@ -38,12 +38,11 @@ class SalesLiterature(Record, Stateful, Base):
 
     __table_args__ = (
         CheckConstraint("body is not null or link is not null", name="content"),
-        Index(None, "created_at", "id"),
-        Index(None, "modified_at", "id"),
+        *record_indexes(),
         Index(None, "title", "id"),
         Index(None, "type", "id"),
         *sorted_indexes("sales_literature", "expires_on"),
         Index("ix_sales_literature_product_ids", "product_ids", postgresql_using="gin"),
         Index("ix_sales_literature_competitor_ids", "competitor_ids", postgresql_using="gin"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )

@@ -14,8 +14,10 @@ from crm_contracts.sales.choices import CustomerType
 from crm_contracts.service.case import CaseRecord, CaseResolution
 from crm_contracts.service.choices import CaseOrigin, CasePriority, CaseType, Severity
 from crm_kit.store.columns import (
+    owned_indexes,
     reference_indexes,
     search_column,
+    search_index,
     sorted_indexes,
     text_enum,
 )
@@ -57,16 +59,13 @@ class Case(OwnedRecord, Stateful, Base):
     search_text: Mapped[str] = search_column("title", "number")
 
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "owner_id", "created_at", "id"),
-        Index(None, "business_unit_id", "created_at", "id"),
+        *owned_indexes(),
         Index(None, "customer_id", "created_at", "id"),
-        Index(None, "modified_at", "id"),
         Index(None, "title", "id"),
         Index(None, "priority_rank", "id"),
         *sorted_indexes("case", "resolved_at"),
         *reference_indexes("case", "contact_id", "product_id"),
-        Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"}),
+        search_index(),
     )
 
     @classmethod

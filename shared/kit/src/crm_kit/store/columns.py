@@ -79,6 +79,22 @@ def search_column(*columns: str) -> MappedColumn[str]:
     return mapped_column(Text, Computed(f"lower({parts})", persisted=True), sort_order=99)
 
 
+def record_indexes() -> list[Index]:
+    """The indexes of a list that is sorted by when its records were made or changed."""
+    return [Index(None, "created_at", "id"), Index(None, "modified_at", "id")]
+
+
+def owned_indexes() -> list[Index]:
+    """Those of records that have an owner: a caller may read only what one owner, or one unit, has."""
+    whose = [Index(None, column, "created_at", "id") for column in ("owner_id", "business_unit_id")]
+    return [*record_indexes(), *whose]
+
+
+def search_index() -> Index:
+    """The index of a ``search_column``: texts that contain a pattern of at least three characters."""
+    return Index(None, "search_text", postgresql_using="gin", postgresql_ops={"search_text": "gin_trgm_ops"})
+
+
 def sorted_indexes(table: str, *columns: str) -> list[Index]:
     """One index for each nullable sort column, together with id; nulls count as lowest in both directions."""
     return [Index(f"ix_{table}_{column}_id", text(f"{column} nulls first"), "id") for column in columns]
