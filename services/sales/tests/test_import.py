@@ -4,10 +4,12 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import aiohttp
 import pytest
+from openpyxl import Workbook
 
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.importing import runner
@@ -16,7 +18,7 @@ from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client, People, counted, principal
 from crm_sales.worker import IMPORTERS
 
-from .journey import API, Sales
+from .journey import API, Sales, euros
 
 HEADER = "topic,first_name,last_name,email,phone\n"
 
@@ -36,7 +38,7 @@ async def worked_off(runtime: Runtime) -> None:
 
 
 async def imported(
-    client: Client, runtime: Runtime, content: str, **more: str
+    client: Client, runtime: Runtime, content: bytes | str, **more: str
 ) -> tuple[dict[str, Any], list[list[str]]]:
     """The finished job, and its errors without their header."""
     accepted = await send(client, content, **more)
@@ -92,6 +94,97 @@ async def test_a_part_that_no_column_feeds_is_named(client: Client, runtime: Run
         client, runtime, "Name,Wert\nCards,5.00\n", to="opportunities", mapping=json.dumps(mapping)
     )
     assert [error[1:4] for error in errors] == [["Wert", "missing", "estimated_value.currency is required too."]]
+
+
+async def test_an_error_in_a_part_is_shown_at_the_column_of_that_part(client: Client, runtime: Runtime) -> None:
+    header = "topic,last_name,address.city,address.country\n"
+    _, errors = await imported(client, runtime, header + "Card,Ada,London,Atlantis\n")
+    assert [error[1] for error in errors] == ["address.country"]
+    mapping = {
+        "topic": "topic",
+        "last_name": "last_name",
+        "address.city": "address.city",
+        "=Atlantis": "address.country",
+    }
+    _, errors = await imported(client, runtime, header + "Card,Ada,London,\n", mapping=json.dumps(mapping))
+    assert [error[1] for error in errors] == ["address.country"], "a constant has no column"
+
+
+async def test_a_row_whose_values_may_be_shifted_is_refused_and_the_others_are_imported(
+    client: Client, runtime: Runtime, sales: Sales
+) -> None:
+    content = (
+        'topic,company_name,last_name,job_title\nDeal,Acme, Inc,Miller,CEO\nDeal,Acme\nDeal,"Acme, Inc",Miller,CEO\n'
+    )
+    job, errors = await imported(client, runtime, content)
+    assert (job["done"], job["failed"]) == (1, 2)
+    assert [(error[0], error[2]) for error in errors] == [
+        ("2", "wrong-number-of-cells"),
+        ("3", "wrong-number-of-cells"),
+    ]
+    assert [lead["company_name"] for lead in await sales.page("leads", "")] == ["Acme, Inc"]
+
+
+async def test_a_cell_under_no_name_refuses_its_row(client: Client, runtime: Runtime) -> None:
+    job, errors = await imported(client, runtime, "topic,last_name,\nCard,One,\nCard,Two,lost\n")
+    assert (job["done"], job["failed"]) == (1, 1)
+    assert (errors[0][0], errors[0][2]) == ("3", "unnamed-column")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "slug"),
+    [
+        ("Thema,Name\nKarte,Ada\n", "f.csv", "invalid-mapping"),
+        ("topic,last_name\n", "f.csv", "unreadable-file"),
+        ('{"topic":"a","last_name":{"first":"b"}}\n', "f.ndjson", "invalid-mapping"),
+        ('topic,last_name\nCard,"Ada\n', "f.csv", "unreadable-file"),
+    ],
+)
+async def test_a_file_of_which_nothing_or_not_all_is_understood_is_refused(
+    client: Client, runtime: Runtime, content: str, name: str, slug: str
+) -> None:
+    answer = await send(client, content, name)
+    assert (answer.status, answer.problem) == (422, slug)
+    assert (await client.get("/api/v1/leads/jobs")).json["items"] == []
+
+
+async def test_objects_and_members_of_later_lines_are_imported(client: Client, runtime: Runtime, sales: Sales) -> None:
+    lines = [
+        {"topic": "A", "last_name": "One"},
+        {"topic": "B", "last_name": "Two", "email": "x@nd.example", "address": {"city": "Potsdam", "country": "DE"}},
+        {"topic": "C", "last_name": "Six", "estimated_value": euros("7.50"), "address": None},
+    ]
+    job, errors = await imported(client, runtime, "\n".join(json.dumps(line) for line in lines), name="leads.ndjson")
+    assert (job["done"], errors) == (3, [])
+    one, six, two = await sales.page("leads", "sort=last_name")
+    assert (one["email"], two["email"], two["address"]["city"]) == (None, "x@nd.example", "Potsdam")
+    assert six["estimated_value"] == euros("7.50")
+
+
+async def test_a_workbook_and_a_file_in_another_encoding_are_imported(
+    client: Client, runtime: Runtime, sales: Sales
+) -> None:
+    book, file = Workbook(), io.BytesIO()
+    assert book.active is not None
+    book.active.append(["topic", "last_name", "estimated_close_date"])
+    book.active.append(["Karte", "Müller", date(2030, 3, 1)])
+    book.save(file)
+    job, errors = await imported(client, runtime, file.getvalue(), name="leads.xlsx")
+    assert (job["done"], errors) == (1, [])
+    content = "topic,last_name\nカード,髙橋\n".encode("cp932")
+    job, errors = await imported(client, runtime, content, encoding="shift_jis")
+    assert (job["done"], errors) == (1, [])
+    muller, takahashi = await sales.page("leads", "sort=created_at")
+    assert (muller["last_name"], muller["estimated_close_date"]) == ("Müller", "2030-03-01")
+    assert takahashi["last_name"] == "髙橋"
+    assert (await send(client, content)).problem == "unreadable-file"
+
+
+async def test_an_amount_that_may_mean_thousands_is_refused(client: Client, runtime: Runtime) -> None:
+    header = "topic,last_name,estimated_value.amount,estimated_value.currency\n"
+    job, errors = await imported(client, runtime, header + "a,One,1.200,EUR\nb,Two,12.500,EUR\nc,Six,1200.50,EUR\n")
+    assert (job["done"], job["failed"]) == (1, 2)
+    assert {error[1] for error in errors} == {"estimated_value.amount"}
 
 
 async def test_ndjson_is_read_like_csv(client: Client, runtime: Runtime, sales: Sales) -> None:

@@ -94,7 +94,10 @@ class Money:
 
     @classmethod
     def parse(cls, amount: str | int, currency: str) -> Money:
-        """Money from a plain decimal text ("1200", "-3.50") or an integer; raises MoneyError, never rounds."""
+        """Money from a plain decimal text ("1200", "-3.50") or an integer.
+
+        Raises MoneyError, also for zeros beyond the currency's decimals: "1.200" EUR is 1,200 to whoever groups by points.
+        """
         if isinstance(amount, bool) or not isinstance(amount, str | int):
             raise MoneyError('an amount is a decimal string such as "1200.00"')
         # Before Decimal or str touch it: turning a huge integer into text is quadratic.
@@ -102,6 +105,8 @@ class Money:
             raise MoneyError(f"an amount has at most {MAX_INTEGER_DIGITS} integer digits")
         if isinstance(amount, str) and not _AMOUNT.fullmatch(amount):
             raise MoneyError('an amount is a decimal string such as "1200.00"')
+        if isinstance(amount, str) and len(amount.partition(".")[2]) > exponent(currency):
+            raise MoneyError(f"{currency} has {exponent(currency)} decimals")
         return cls(Decimal(amount), currency)
 
     @classmethod

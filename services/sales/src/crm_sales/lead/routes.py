@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Request, Response
 from crm_kit.http.requests import NOT_KEYED, Uow, about
 from crm_kit.importing.jobs import (
     DuplicatesForm,
+    EncodingForm,
     FileForm,
     ImportJob,
     ImportJobPage,
@@ -110,14 +111,18 @@ async def check_lead_duplicates(body: PersonOrCompany, uow: Uow) -> Response:
 
 @router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_leads")
 async def import_leads(
-    file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
+    file: FileForm,
+    uow: Uow,
+    mapping: MappingForm = None,
+    duplicates: DuplicatesForm = "allow",
+    encoding: EncodingForm = "utf-8",
 ) -> Response:
     """Import leads from a CSV or NDJSON file. The answer comes at once; the import runs in the background.
 
     `Location` is the job. 422 `unreadable-file` or `invalid-mapping` if nothing can be imported; 429
     `too-many-requests` while too many of your imports, rows or bytes wait.
     """
-    return await accept(uow, IMPORTER, file, mapping, duplicates)
+    return await accept(uow, IMPORTER, file, mapping, duplicates, encoding)
 
 
 @router.get("/jobs", response_model=ImportJobPage, operation_id="list_lead_imports")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Request, Response
 from crm_kit.http.requests import Uow, about
 from crm_kit.importing.jobs import (
     DuplicatesForm,
+    EncodingForm,
     FileForm,
     ImportJob,
     ImportJobPage,
@@ -84,7 +85,11 @@ async def create_opportunity(body: OpportunityCreate, uow: Uow) -> Response:
 
 @router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_opportunities")
 async def import_opportunities(
-    file: FileForm, uow: Uow, mapping: MappingForm = None, duplicates: DuplicatesForm = "allow"
+    file: FileForm,
+    uow: Uow,
+    mapping: MappingForm = None,
+    duplicates: DuplicatesForm = "allow",
+    encoding: EncodingForm = "utf-8",
 ) -> Response:
     """Import deals of another system from a CSV or NDJSON file, open or closed, with the days they had there.
 
@@ -93,7 +98,7 @@ async def import_opportunities(
     state it stands in: nobody won it now, so no follow-up and no new tier follows. `Location` is the job. 422
     `unreadable-file` or `invalid-mapping` when nothing can be imported.
     """
-    return await accept(uow, IMPORTER, file, mapping, duplicates)
+    return await accept(uow, IMPORTER, file, mapping, duplicates, encoding)
 
 
 @router.get("/jobs", response_model=ImportJobPage, operation_id="list_opportunity_imports")

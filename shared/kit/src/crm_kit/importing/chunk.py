@@ -46,6 +46,10 @@ async def import_rows(uow: UnitOfWork, importer: Importer, job: Job, rows: Seque
     for number, (line, text, cells) in enumerate(parsed):
         if number % BREATH == BREATH - 1:
             await asyncio.sleep(0)
+        if (misfit := mapping.misfit(cells)) is not None:
+            outcome.failed += 1
+            outcome.refuse(line, text, [misfit])
+            continue
         try:
             record = await importer.make(uow, importer.schema.model_validate(mapping.body(cells)))
             if (email := mapping.owner(cells)) is not None:
@@ -78,7 +82,7 @@ def _add(
         counts = (one for one in likely.get(position, ()) if one.earlier is None or one.earlier in imported)
         if duplicate := next(counts, None):
             message = "A record or an earlier row has the same value or a similar name."
-            outcome.refuse(line, text, [(mapping.column_of(duplicate.field), "possible-duplicate", message)])
+            outcome.refuse(line, text, [(mapping.column_of([duplicate.field]), "possible-duplicate", message)])
             if job.skips:
                 outcome.skipped += 1
                 continue
@@ -134,15 +138,13 @@ async def _duplicates(
 
 
 def _place(mapping: FieldMapping, found: Any) -> tuple[str, str, str]:
-    field = str(found["loc"][0]) if found["loc"] else ""
-    message = of_rule(found)
-    if found["type"] == "missing" and len(found["loc"]) > 1:
-        # The column that is shown has a value; what is missing is beside it.
-        message = f"{'.'.join(map(str, found['loc']))} is required too."
-    return mapping.column_of(field), str(found["type"]).replace("_", "-"), message
+    place = [str(step) for step in found["loc"]]
+    if found["type"] == "missing" and len(place) > 1:
+        return mapping.column_beside(place), "missing", f"{'.'.join(place)} is required too."
+    return mapping.column_of(place) if place else "", str(found["type"]).replace("_", "-"), of_rule(found)
 
 
 def _places(mapping: FieldMapping, error: DomainError) -> list[tuple[str, str, str]]:
     if not error.errors:
         return [("", error.slug, error.detail)]
-    return [(mapping.column_of(e.pointer.split("/")[1]), e.code, e.message) for e in error.errors]
+    return [(mapping.column_of(e.pointer.split("/")[1:]), e.code, e.message) for e in error.errors]

@@ -16,11 +16,13 @@ from crm_contracts.access import Depth, Privilege
 from crm_contracts.catalogue import entity_named
 from crm_contracts.types import UtcDatetime
 from crm_kit.errors import DomainError, FieldError, Forbidden, NotFound
-from crm_kit.importing.files import MAX_CELL, MAX_COLUMNS, Row, open_rows
+from crm_kit.importing.files import open_rows
 from crm_kit.importing.importer import Importer
+from crm_kit.importing.limits import MAX_CELL, MAX_COLUMNS, Row
 from crm_kit.importing.mapping import FieldMapping, default_mapping
 from crm_kit.importing.queue import WAKE_CHANNEL
 from crm_kit.importing.storing import Quota, Storing
+from crm_kit.importing.text_files import Encoding
 from crm_kit.records.answers import READ_HEADERS, UncountedPage
 from crm_kit.records.listing import MAX_PAGE
 from crm_kit.store.presenter import to_json
@@ -37,8 +39,8 @@ Status = Literal["queued", "running", "completed", "canceled", "failed"]
 FileForm = Annotated[
     UploadFile,
     Field(
-        description="CSV with a header, or NDJSON (.ndjson); UTF-8. A row has up to 1,048,576 characters, a cell 64,000; "
-        "there are up to 200 columns."
+        description="CSV with a header (RFC 4180; a first line `sep=;` names the delimiter), NDJSON (.ndjson), or an Excel "
+        "workbook with one sheet (.xlsx). A row has up to 1,048,576 characters, a cell 64,000; there are up to 200 columns."
     ),
 ]
 MappingForm = Annotated[
@@ -48,6 +50,10 @@ MappingForm = Annotated[
         'a key that begins with "=" is a constant (`{"=EUR": "estimated_value.currency"}`); `owner_email` names the owner. '
         "Without it, columns named like fields are taken."
     ),
+]
+EncodingForm = Annotated[
+    Encoding,
+    Form(description="The encoding of a CSV or NDJSON file, by its name in the WHATWG Encoding standard."),
 ]
 DuplicatesForm = Annotated[
     Duplicates,
@@ -90,7 +96,12 @@ ImportJobPage = UncountedPage[ImportJob]
 
 
 async def accept(
-    uow: UnitOfWork, importer: Importer, file: UploadFile, mapping: str | None, duplicates: Duplicates
+    uow: UnitOfWork,
+    importer: Importer,
+    file: UploadFile,
+    mapping: str | None,
+    duplicates: Duplicates,
+    encoding: Encoding = "utf-8",
 ) -> Response:
     """Store the file's rows and answer 202; a worker does the rest. A file that cannot be read stores nothing."""
     entity = importer.entity.entity()
@@ -98,7 +109,7 @@ async def accept(
     # Before any connection is held: few files are stored at a time, so that they leave connections to others.
     async with _storing(uow).turn_of(uow.principal.id):
         await uow.start(importer.entity)
-        columns, rows = await asyncio.to_thread(open_rows, file.file, file.filename or "")
+        columns, rows = await asyncio.to_thread(open_rows, file.file, file.filename or "", encoding)
         chosen = default_mapping(importer.schema, columns) if mapping is None else _parse(mapping)
         FieldMapping(importer.schema, columns, chosen)
         quota = Quota.of(uow.runtime.settings)
@@ -122,6 +133,8 @@ async def accept(
             ),
         )
         total, size = await _store(conn, job_id, rows, quota)
+        if not total:
+            raise DomainError("unreadable-file", "The file has no rows. Send at least one beside the header.")
         sql = f"update import_job set total = $2, bytes = $3 where id = $1 returning {RETURNED}"
         job = dict((await conn.exec_driver_sql(sql, (job_id, total, size))).mappings().one())
         await quota.enforce(conn, uow.principal.id)

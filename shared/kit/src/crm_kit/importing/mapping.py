@@ -50,14 +50,35 @@ class FieldMapping:
                 self._targets.append((self._columns.index(source), target))
             else:
                 raise _refused(source, "unknown-column", f"The file has no column {source[:SHOWN]!r}.")
+        if not self._targets:
+            raise _nothing_known(kinds)
         self._fed = {target.field for _, target in self._targets}
+        self._unnamed = [index for index, column in enumerate(self._columns) if not column]
 
-    def column_of(self, field: str) -> str:
-        """The file's column that feeds a field, for the error report; the field's name when none does."""
-        for index, target in self._targets:
-            if target.field == field:
-                return self._columns[index]
-        return field
+    def column_of(self, place: Sequence[str]) -> str:
+        """The file's column that feeds a field, or this part of it; the name of the field, with its part, when none does."""
+        field, part = place[0], ".".join(place[1:]) or None
+        fed = [(target.part, self._columns[index]) for index, target in self._targets if target.field == field]
+        exact = [column for known, column in fed if known == part]
+        # What is wrong with a whole is shown at the first of its parts.
+        return exact[0] if exact else fed[0][1] if fed and part is None else ".".join(place)
+
+    def column_beside(self, place: Sequence[str]) -> str:
+        """The file's column that feeds another part of the same field, where this part is missing."""
+        return self.column_of([place[0]])
+
+    def misfit(self, cells: Sequence[str]) -> tuple[str, str, str] | None:
+        """Why the cells of a row may stand in wrong columns, as (column, code, message); None where each has its own."""
+        if len(cells) != len(self._columns):
+            message = (
+                f"The row has {len(cells)} cells and the header {len(self._columns)}. Put a cell that contains the delimiter in"
+                " double quotes."
+            )
+            return "", "wrong-number-of-cells", message
+        for index in self._unnamed:
+            if cells[index].strip():
+                return "", "unnamed-column", f"Give column {index + 1} a name in the header: the row has a cell there."
+        return None
 
     def owner(self, cells: Sequence[str]) -> str | None:
         """The e-mail address of the row's owner, where a column or constant names one."""
@@ -91,6 +112,14 @@ def _put(body: dict[str, Any], target: Target, text: str) -> None:
         body.setdefault(target.field, value)
     else:
         body.setdefault(target.field, {}).setdefault(target.part, value)
+
+
+def _nothing_known(kinds: Mapping[str, str]) -> DomainError:
+    message = (
+        "No column of the file feeds a field. Send a mapping, or name columns like fields: "
+        f"{', '.join([*kinds, OWNER])}."
+    )
+    return DomainError("invalid-mapping", message, (FieldError("/mapping", "unknown-column", message),))
 
 
 def default_mapping(schema: type[BaseModel], columns: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from crm_kit.importing.files import MAX_COLUMN_NAME
+from crm_kit.importing.limits import MAX_COLUMN_NAME
 
 MOST_ERRORS: Final = 20
 """Places that are reported of one row."""

@@ -1,0 +1,46 @@
+"""What a file may hold. Whoever sends a file decides how long its lines are, so every length is bounded while it is read."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from crm_kit.errors import DomainError
+
+MAX_COLUMNS: Final = 200
+MAX_COLUMN_NAME: Final = 200
+"""Characters, and what ``import_error.column`` holds."""
+MAX_CELL: Final = 64_000
+"""Characters."""
+MAX_ROW: Final = 1_048_576
+"""Characters of a row: of a line of NDJSON, of all the lines of a row of CSV, of all cells of a row of a workbook."""
+MAX_LINES: Final = 10_000_000
+"""Lines of a file, empty ones too."""
+MAX_DEPTH: Final = 32
+"""Levels of a line of NDJSON."""
+MAX_UNPACKED: Final = 64 * 1024 * 1024
+"""Bytes of a workbook when it is unpacked. Its texts are held in memory while it is read."""
+
+Row = tuple[int, list[str]]
+"""The number of the row as a spreadsheet shows it (of NDJSON: of the line), and the cells as text."""
+
+
+def refused(place: str, what: str) -> DomainError:
+    """``unreadable-file``: what is wrong at which line or row."""
+    return DomainError("unreadable-file", f"{place} {what}.")
+
+
+def check_columns(columns: Sequence[str]) -> None:
+    """Raises ``unreadable-file`` for too many columns, for a name that cannot be stored, and for one that is there twice."""
+    if len(columns) > MAX_COLUMNS:
+        raise DomainError("unreadable-file", f"Send at most {MAX_COLUMNS} columns.")
+    for position, column in enumerate(columns, 1):
+        if len(column) > MAX_COLUMN_NAME:
+            raise DomainError(
+                "unreadable-file", f"Shorten the name of column {position} to {MAX_COLUMN_NAME} characters."
+            )
+        if any(sign < " " and sign not in "\t\r\n" for sign in column):
+            raise DomainError("unreadable-file", f"Remove the control character from the name of column {position}.")
+    doubled = {column for column in columns if column and list(columns).count(column) > 1}
+    if doubled:
+        raise DomainError(
+            "unreadable-file", f"Name each column once. The header repeats: {', '.join(sorted(doubled))[:200]}."
+        )

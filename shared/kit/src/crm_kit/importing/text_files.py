@@ -1,0 +1,223 @@
+"""Reading CSV (RFC 4180) and NDJSON, row by row, from a file of any size: what is held in memory is one row."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Final, Literal, get_args
+
+import orjson
+
+from crm_kit.errors import DomainError
+from crm_kit.importing.limits import (
+    MAX_CELL,
+    MAX_COLUMNS,
+    MAX_DEPTH,
+    MAX_LINES,
+    MAX_ROW,
+    Row,
+    check_columns,
+    refused,
+)
+
+DELIMITERS: Final = ",;\t|"
+Encoding = Literal["utf-8", "utf-16", "windows-1252", "shift_jis", "gb18030", "big5"]
+ENCODINGS: Final[tuple[Encoding, ...]] = get_args(Encoding)
+_CODECS: Final[dict[Encoding, str]] = {
+    # With or without a mark of the order of bytes.
+    "utf-8": "utf-8-sig",
+    # As the WHATWG Encoding standard reads these names: what Windows writes under them.
+    "shift_jis": "cp932",
+    "big5": "big5hkscs",
+}
+UNREAD: Final = "\ufffd"
+"""What stands for bytes that are no text. No sender means it."""
+_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
+_SEPARATOR: Final = re.compile(r"sep=(.)", re.IGNORECASE)
+"""The line with which spreadsheets say which sign separates the cells."""
+
+
+class _Lines:
+    """The lines of a text, counted, none longer than what is left of its row."""
+
+    def __init__(self, file: IO[bytes], encoding: Encoding) -> None:
+        self._text = io.TextIOWrapper(file, _CODECS.get(encoding, encoding), errors="replace", newline="")
+        self._encoding = encoding
+        self.number = 0
+        self._row_size = 0
+        self.row_begins = 1
+        """The line with which the row begins that is read."""
+
+    def begin_row(self) -> None:
+        """What is read from here on is a row of its own."""
+        self._row_size, self.row_begins = 0, self.number + 1
+
+    def release(self) -> None:
+        """Leave the file open for another reader."""
+        self._text.detach()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        left = MAX_ROW - self._row_size
+        try:
+            line = self._text.readline(left + 1)
+        except UnicodeError as error:
+            # UTF-16 without the mark that says in which order its bytes are.
+            raise DomainError("unreadable-file", f"The file is not {self._encoding}.") from error
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) > left:
+            raise refused(f"Line {self.number}", f"makes a row longer than {MAX_ROW:,} characters")
+        if self.number > MAX_LINES:
+            raise DomainError("unreadable-file", f"The file has more than {MAX_LINES:,} lines. Send it in parts.")
+        if UNREAD in line:
+            raise refused(
+                f"Line {self.number}",
+                f"is not {self._encoding}. Save the file as UTF-8, or name its encoding, one of {', '.join(ENCODINGS)}",
+            )
+        self._row_size += len(line)
+        return line
+
+
+def _empty() -> DomainError:
+    return DomainError("unreadable-file", "The file is empty. Send a header and at least one row.")
+
+
+def read_csv(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterator[Row]]:
+    """The columns and rows of CSV with a header. Raises ``unreadable-file``, here or while the rows are read."""
+    csv.field_size_limit(MAX_CELL)
+    lines = _Lines(file, encoding)
+    header = next(lines, "").rstrip("\r\n")
+    if named := _SEPARATOR.fullmatch(header):
+        header = next(lines, "").rstrip("\r\n")
+    if not header.strip():
+        raise _empty()
+    delimiter = named[1] if named else max(DELIMITERS, key=_QUOTED.sub("", header).count)
+    try:
+        columns = [cell.strip() for cell in next(csv.reader([header], delimiter=delimiter, strict=True), [])]
+    except csv.Error as error:
+        raise refused(f"Line {lines.number}", _what(error)) from error
+    check_columns(columns)
+    return columns, _csv_rows(lines, delimiter)
+
+
+def _csv_rows(lines: _Lines, delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    row = 1
+    while True:
+        lines.begin_row()
+        row += 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise refused(f"Line {lines.row_begins}", _what(error)) from error
+        if len(cells) > MAX_COLUMNS:
+            raise refused(f"Line {lines.row_begins}", f"has more than {MAX_COLUMNS} cells")
+        if any(cells):
+            yield row, cells
+
+
+def _what(error: csv.Error) -> str:
+    reason = str(error)
+    if "field larger" in reason:
+        return f"has a cell longer than {MAX_CELL:,} characters. A quote that is never closed makes such a cell"
+    if "unexpected end" in reason:
+        return "opens a quote that is never closed"
+    if "expected after" in reason:
+        return 'has text after a closing quote. Write a quote inside a quoted cell twice: "say ""hi"""'
+    return "cannot be read as CSV"
+
+
+def read_ndjson(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterator[Row]]:
+    """The columns and rows of NDJSON. The columns are the members of all lines; those of a nested object, such as
+    ``address``, are columns ``address.city`` and so on.
+
+    Raises ``unreadable-file``. Every line is read twice, because the last one may have a member that no other has.
+    """
+    columns: dict[str, None] = {}
+    lines = _Lines(file, encoding)
+    for number, members in _objects(lines):
+        columns.update(dict.fromkeys(members))
+        if len(columns) > MAX_COLUMNS:
+            raise refused(f"Line {number}", f"brings the members of all lines to more than {MAX_COLUMNS}")
+    if not columns:
+        raise _empty()
+    check_columns(list(columns))
+    lines.release()
+    file.seek(0)
+    return list(columns), _ndjson_rows(_Lines(file, encoding), list(columns))
+
+
+def _ndjson_rows(lines: _Lines, columns: Sequence[str]) -> Iterator[Row]:
+    for number, members in _objects(lines):
+        yield number, [members.get(column, "") for column in columns]
+
+
+def _objects(lines: _Lines) -> Iterator[tuple[int, dict[str, str]]]:
+    """The members of each line that is not empty, as text by their paths."""
+    while True:
+        lines.begin_row()
+        line = next(lines, None)
+        if line is None:
+            return
+        if line.strip():
+            members: dict[str, str] = {}
+            _flatten(_object(line, lines.number), "", members)
+            if any(len(text) > MAX_CELL for text in members.values()):
+                raise refused(f"Line {lines.number}", f"has a value longer than {MAX_CELL:,} characters")
+            yield lines.number, members
+
+
+def _object(line: str, number: int) -> dict[str, Any]:
+    try:
+        document = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise refused(f"Line {number}", "cannot be read as JSON") from error
+    if not isinstance(document, dict):
+        raise refused(f"Line {number}", "is not a JSON object")
+    if len(document) > MAX_COLUMNS:
+        raise refused(f"Line {number}", f"has more than {MAX_COLUMNS} members")
+    if line.count("[") + line.count("{") > MAX_DEPTH and not _is_shallow(document):
+        raise refused(f"Line {number}", f"is nested deeper than {MAX_DEPTH} levels")
+    return document
+
+
+def _is_shallow(document: Any) -> bool:
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return True
+    return False
+
+
+def _flatten(document: dict[str, Any], before: str, into: dict[str, str]) -> None:
+    """Write each value under its path. Null says nothing, as an empty cell does."""
+    for name, value in document.items():
+        if isinstance(value, dict):
+            _flatten(value, f"{before}{name}.", into)
+        elif value is not None:
+            into[before + name] = _text(value)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return ";".join(_text(one) for one in value)
+    return orjson.dumps(value).decode()
