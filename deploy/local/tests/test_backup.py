@@ -100,7 +100,7 @@ def test_a_stream_is_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "backup.tar").write_text("another")
     with (
-        pytest.raises(BadBackup, match="there already"),
+        pytest.raises(BadBackup, match="already exists"),
         container.making(str(tmp_path / "backup.tar"), tmp_path, io.BytesIO()),
     ):
         pass
@@ -114,7 +114,7 @@ def test_a_prepared_file_writes_nowhere_else(name: str, tmp_path: Path) -> None:
         member = tarfile.TarInfo(name)
         member.size = 4
         tar.addfile(member, io.BytesIO(b"harm"))
-    with pytest.raises(BadBackup, match="no backup"), container.opened(str(path), tmp_path):
+    with pytest.raises(BadBackup, match="not a backup"), container.opened(str(path), tmp_path):
         pass
     assert [found.name for found in tmp_path.iterdir()] == ["prepared.tar"]
 

@@ -83,19 +83,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="crm", description="Liaison on one machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    start = commands.add_parser("up", help="start the suite, and PostgreSQL and RabbitMQ where none is given")
+    start = commands.add_parser("up", help="start the suite, and PostgreSQL and RabbitMQ if no URL is given")
     start.add_argument("--detach", action="store_true", help="return when every process is ready")
     start.set_defaults(command=_up)
 
     commands.add_parser("down", help="stop exactly what up started").set_defaults(command=_down)
 
-    again = commands.add_parser("restart", help="replace processes one by one; no request fails meanwhile")
+    again = commands.add_parser("restart", help="replace processes one by one without failing requests")
     again.add_argument(
-        "processes", nargs="*", metavar="NAME", help="a service (sales) or a process (sales-api); else all"
+        "processes", nargs="*", metavar="NAME", help="a service (sales) or a process (sales-api); by default all"
     )
     again.set_defaults(command=_restart)
 
-    status = commands.add_parser("status", help="what runs, and where")
+    status = commands.add_parser("status", help="list the processes and their URLs")
     status.add_argument("--json", action="store_true", help="as JSON, with the URLs an operator needs (and passwords)")
     status.set_defaults(command=_status)
 
@@ -104,15 +104,15 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         choices=checks.NAMES,
-        help="just this step (repeatable); unknown options go to pytest",
+        help="run only this step (repeatable); unknown options go to pytest",
     )
     test.set_defaults(command=_test)
 
-    locking = commands.add_parser("lock", help="resolve the dependencies again, into requirements.lock")
+    locking = commands.add_parser("lock", help="resolve the dependencies and write requirements.lock")
     locking.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
     locking.set_defaults(command=_lock)
 
-    revising = commands.add_parser("revise", help="write a service's next migration, from its classes")
+    revising = commands.add_parser("revise", help="write a service's next migration from its classes")
     revising.add_argument("service", choices=[service.name for service in SERVICES])
     revising.add_argument("title", help="what it adds, such as 'Territories'")
     revising.set_defaults(command=_revise)
@@ -145,7 +145,7 @@ def _introduce(home: Home, kept: Kept) -> None:
         print(f"first administrator: {kept.admin_email} with the password of CRM_ADMIN_PASSWORD", flush=True)
         return
     print(f"first administrator: {kept.admin_email} with password {kept.admin_password}", flush=True)
-    print(f"(kept in {home.path}/kept.json, and printed only this once)", flush=True)
+    print(f"(stored in {home.path}/kept.json, printed only once)", flush=True)
 
 
 def _down(_: argparse.Namespace, __: list[str]) -> int:

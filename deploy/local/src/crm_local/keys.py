@@ -15,7 +15,7 @@ def main(argv: list[str], home: Home) -> int:
     """Run one command. Return its exit code. Raises ``NotReady`` if no suite runs from this home."""
     parser = argparse.ArgumentParser(prog="crm keys", description="The keys that sign access tokens.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("rotate", help="introduce a new signing key; nobody is logged out and no request fails")
+    commands.add_parser("rotate", help="add a new signing key; nobody is logged out and no request fails")
     parser.parse_args(argv)
     if home.state() is None:
         raise control.NotReady(f"no suite runs from {home.path}")

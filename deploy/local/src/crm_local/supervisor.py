@@ -242,7 +242,7 @@ class Supervisor:
 
     def _await_word(self, reading: int, process: ProcessRef, until: float) -> None:
         os.set_blocking(reading, False)
-        said, reason = b"", "it said nothing"
+        said, reason = b"", "it reported nothing"
         while True:
             with suppress(BlockingIOError):
                 said += os.read(reading, 65536)
@@ -253,7 +253,7 @@ class Supervisor:
             if process.pid in self._ended:
                 raise NotReplaced(f"{_how(self._ended.pop(process.pid))}")
             if monotonic() > until:
-                raise NotReplaced(f"did not get ready: {reason}")
+                raise NotReplaced(f"did not become ready: {reason}")
             self.step(_LOOK_SECONDS)
 
     def await_leaving(self) -> None:

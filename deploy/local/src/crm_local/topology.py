@@ -31,36 +31,42 @@ def main(argv: Sequence[str], home: Home) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="crm topology", description="What the suite needs at the broker.")
+    parser = argparse.ArgumentParser(
+        prog="crm topology", description="Queues, exchanges and subscribers at the broker."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("apply", help="declare what is missing; safe to repeat")
-    commands.add_parser("check", help="say what is missing")
-    commands.add_parser("queues", help="what each queue holds, who binds it, and who is behind")
-    subscriber = commands.add_parser("subscribe", help="a user and a queue for another system")
-    subscriber.add_argument("name", help="of the subscriber: lower-case letters, digits, hyphens")
+    commands.add_parser("check", help="list what is missing")
+    commands.add_parser("queues", help="list the queues with their messages, bindings and consumers")
+    subscriber = commands.add_parser("subscribe", help="create a user and a queue for another system")
+    subscriber.add_argument("name", help="name of the subscriber: lower-case letters, digits, hyphens")
     subscriber.add_argument(
         "--bind",
         action="append",
         default=[],
-        help="routing key pattern (repeatable): the queue hears these and nothing else; without, what it heard before",
+        help="routing key pattern (repeatable): the queue receives these events only; by default its patterns stay",
     )
     subscriber.add_argument(
-        "--queue", default="events", help=f"which of its queues, at most {subscribers.MOST_QUEUES}; events unless given"
+        "--queue",
+        default="events",
+        help=f"name of the queue, at most {subscribers.MOST_QUEUES} per subscriber; default: events",
     )
-    subscriber.add_argument("--rotate-password", action="store_true", help="a new password; open connections end")
+    subscriber.add_argument(
+        "--rotate-password", action="store_true", help="set a new password and close open connections"
+    )
     subscriber.add_argument(
         "--everything",
         action="store_true",
-        help="confirms a pattern that hears all events of all services, such as '#'",
+        help="confirm a pattern that matches all events of all services, such as '#'",
     )
     subscriber.add_argument(
-        "--unpublished", action="store_true", help="confirms a pattern of events that only a later release publishes"
+        "--unpublished", action="store_true", help="confirm a pattern of events that only a later release publishes"
     )
     leaver = commands.add_parser(
-        "unsubscribe", help="take a subscriber's user, connections and queues away, or one of its queues"
+        "unsubscribe", help="delete a subscriber's user, connections and queues, or one of its queues"
     )
     leaver.add_argument("name")
-    leaver.add_argument("--queue", help="take this queue alone away; what it holds is lost")
+    leaver.add_argument("--queue", help="delete only this queue, with its messages")
     return parser
 
 
@@ -90,17 +96,17 @@ async def _run(arguments: argparse.Namespace, deployment: Deployment) -> int:
 async def _subscribe(arguments: argparse.Namespace, backends: Backends) -> int:
     if unknown := unheard(arguments.bind):
         for pattern in unknown:
-            print(f"crm: no event has a type like '{pattern}'; docs/events.md lists them all", file=sys.stderr)
+            print(f"crm: no event type matches '{pattern}'; docs/events.md lists them all", file=sys.stderr)
         if not arguments.unpublished:
             print(
-                "crm: nothing was changed; correct it, or say --unpublished if a later release publishes it",
+                "crm: nothing was changed; correct the pattern, or add --unpublished if a later release publishes it",
                 file=sys.stderr,
             )
             return 1
     if wide := everything(arguments.bind):
         print(f"crm: '{wide}' {given()}", file=sys.stderr)
         if not arguments.everything:
-            print("crm: nothing was changed; bind what is needed, or say --everything, too", file=sys.stderr)
+            print("crm: nothing was changed; bind only the events that you need, or add --everything", file=sys.stderr)
             return 1
     made = await subscribers.subscribe(
         arguments.name,
@@ -112,7 +118,7 @@ async def _subscribe(arguments: argparse.Namespace, backends: Backends) -> int:
     )
     print(f"queue     {made.queue}\nhears     {' '.join(made.patterns)}\nAMQP URL  {made.amqp_url}")
     if not made.is_password_new:
-        print("(the password is as it was; --rotate-password makes another)")
+        print("(the password is unchanged; --rotate-password sets a new one)")
     return 0
 
 
@@ -139,7 +145,7 @@ def _line(queue: dict[str, Any]) -> str:
     return (
         f"{queue['name']:<32} {queue.get('type', ''):<7} {queue.get('state', 'unknown'):<8} "
         f"{queue.get('messages', 0):>9} held, {size}, {queue.get('messages_unacknowledged', 0)} unacknowledged, "
-        f"{queue.get('consumers', 0)} consumers, {rate:.1f} in a second"
+        f"{queue.get('consumers', 0)} consumers, {rate:.1f} per second"
     )
 
 
@@ -160,6 +166,6 @@ def given() -> str:
     personal = [entity.name for entity in all_entities() if personal_fields(entity.record)]
     services = sorted({entity.service for entity in all_entities()})
     return (
-        f"gives every change of all {len(all_entities())} kinds of records of {', '.join(services)}, whoever owns them, each "
-        f"with the whole record. {len(personal)} kinds hold personal data: {', '.join(personal)}."
+        f"gives every change of all {len(all_entities())} kinds of records of {', '.join(services)}, whoever owns them, "
+        f"with the whole record. {len(personal)} kinds contain personal data: {', '.join(personal)}."
     )

@@ -179,7 +179,7 @@ class _Session:
                 raise NotReplaced(
                     f"{name}: the new process {reason}; the old one goes on. The end of {log}:\n{control.tail(log)}"
                 ) from reason
-            request.tell(f"{name}: the new process was ready after {took:.1f} s; the old one finishes what it has")
+            request.tell(f"{name}: the new process was ready after {took:.1f} s; the old one finishes its requests")
         self.supervisor.await_leaving()
 
     def _import_anew(self) -> Nursery:

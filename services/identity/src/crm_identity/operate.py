@@ -81,21 +81,23 @@ def _fail(reason: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="crm users", description="See users, and let them in again.")
+    parser = argparse.ArgumentParser(prog="crm users", description="List users and restore their access.")
     parsers = parser.add_subparsers(dest="command", required=True)
-    parsers.add_parser("list", help="every user: state, whether an administrator, until when locked out")
+    parsers.add_parser("list", help="list all users with their state, administrator role and lock-out")
     unlock = parsers.add_parser("unlock", help="end a lock-out after failed log-ins")
-    reset = parsers.add_parser("reset-password", help="give a user a new password; their sessions end, and a lock-out")
+    reset = parsers.add_parser("reset-password", help="set a user's password; this ends sessions and lock-outs")
     restore = parsers.add_parser(
-        "restore", help="make somebody an administrator who can log in: made, enabled and given the role as needed"
+        "restore", help="make a user an active administrator with a new password; create the user if there is none"
     )
     for command in (unlock, reset, restore):
-        command.add_argument("email", help="the user's log-in")
+        command.add_argument("email", help="the user's e-mail address")
     for command in (reset, restore):
         command.add_argument(
-            "--stdin", action="store_true", help="read the password from standard input; else one is made and printed"
+            "--stdin",
+            action="store_true",
+            help="read the password from standard input; by default one is generated and printed",
         )
-    restore.add_argument("--name", default="Administrator", help="name of a user who is made")
+    restore.add_argument("--name", default="Administrator", help="name of a new user")
     return parser
 
 
@@ -107,7 +109,7 @@ async def _run(arguments: argparse.Namespace) -> None:
                     sys.stdout.write(f"{line}\n")
             case "unlock":
                 await unlock(runtime, arguments.email)
-                sys.stdout.write(f"{arguments.email} may try to log in again\n")
+                sys.stdout.write(f"{arguments.email} can log in again\n")
             case "reset-password":
                 password = _password(given=arguments.stdin)
                 await reset_password(runtime, arguments.email, password)
@@ -126,7 +128,7 @@ def _password(*, given: bool) -> str:
 
 
 def _tell(arguments: argparse.Namespace, password: str) -> None:
-    how = "the password that was given" if arguments.stdin else f"password {password} (shown only this once)"
+    how = "the given password" if arguments.stdin else f"password {password} (shown only this once)"
     sys.stdout.write(f"{arguments.email} logs in with {how}\n")
 
 

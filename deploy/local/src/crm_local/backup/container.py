@@ -30,9 +30,9 @@ def making(target: str, scratch: Path, stream: BinaryIO) -> Iterator[Path]:
     else:
         final = Path(target).absolute()
         if final.exists():
-            raise BadBackup(f"{final} is there already: choose another name")
+            raise BadBackup(f"{final} already exists: choose another name")
         if not final.parent.is_dir():
-            raise BadBackup(f"{final.parent} is no directory: make it first")
+            raise BadBackup(f"{final.parent} is not a directory: create it first")
         place = final.with_name(f".{final.name}.making-{os.getpid()}")
     place.mkdir(mode=0o700)
     try:
@@ -105,7 +105,7 @@ def opened(source: str, scratch: Path) -> Iterator[Path]:
         yield path
         return
     if source != STREAM and not path.is_file():
-        raise BadBackup(f"there is no {path}")
+        raise BadBackup(f"{path} does not exist")
     place = scratch / f".crm-restore-{os.getpid()}"
     place.mkdir(mode=0o700)
     try:
@@ -134,7 +134,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     # Only our own names are accepted: a prepared file must not write elsewhere.
     content = tar.extractfile(member) if member.isfile() and _OURS.fullmatch(member.name) else None
     if content is None:
-        raise BadBackup(f"this is no backup: it holds {member.name!r}")
+        raise BadBackup(f"this is not a backup: it contains {member.name!r}")
     return content
 
 
@@ -148,7 +148,7 @@ def verified(source: str) -> Manifest:
         manifest.check(path)
         return manifest
     if not path.is_file():
-        raise BadBackup(f"there is no {path}")
+        raise BadBackup(f"{path} does not exist")
     with path.open("rb") as file:
         return _verified_stream(file)
 
@@ -172,4 +172,4 @@ def _verified_stream(file: BinaryIO) -> Manifest:
 
 
 def _partial(error: tarfile.TarError) -> BadBackup:
-    return BadBackup(f"this is no backup, or only a part of one: {error}")
+    return BadBackup(f"this is not a backup, or only a part of one: {error}")

@@ -52,7 +52,7 @@ async def cut(urls: Mapping[str, str]) -> AsyncIterator[Cut]:
         while (writing := await _long_writers(lockers)) or (began := await _lock(lockers)) is None:
             if monotonic() > deadline:
                 raise NoCut(
-                    f"for {PATIENCE_SECONDS:.0f} s there was no moment in which nobody writes for long"
+                    f"found no moment without writers in {PATIENCE_SECONDS:.0f} s"
                     f" ({', '.join(writing) or 'many short transactions'}; an import?): try again later"
                 )
             if not writing:

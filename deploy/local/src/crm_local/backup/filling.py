@@ -58,8 +58,7 @@ class Filling:
                     self._made.append(name)
                 elif await _has_tables(self._deployment.database(service)):
                     raise Occupied(
-                        f"the server holds the database {name} already: drop it, or restore beside it with another"
-                        " CRM_INSTANCE"
+                        f"the server already holds the database {name}: drop it, or choose another CRM_INSTANCE"
                     )
                 if not await conn.fetchval("select exists (select from pg_roles where rolname = $1)", name):
                     self._made_roles.append(name)
@@ -79,8 +78,8 @@ class Filling:
             held = [queue["name"] for queue in await management.get(f"queues/{vhost}") if queue.get("messages")]
         if held:
             raise Occupied(
-                f"the vhost {vhost_of(backends.amqp_url)} holds messages ({', '.join(sorted(held)[:3])}): events of another"
-                " time must not reach the restored suite; delete the vhost, or choose another"
+                f"the vhost {vhost_of(backends.amqp_url)} holds messages ({', '.join(sorted(held)[:3])}): earlier"
+                " events must not reach the restored suite; delete the vhost, or choose another"
             )
 
     async def fill(self, tools: Tools, server: int, jobs: int) -> bool:

@@ -74,14 +74,12 @@ def _verify(source: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="crm backup",
-        description="Everything of this suite as of one moment, while it goes on: databases, keys, secrets, settings, and"
-        " what subscribers have at the broker. It holds keys and personal data: encrypt it before it goes elsewhere.",
+        description="Back up the running suite as of one moment: databases, keys, secrets, settings, and the subscribers at"
+        " the broker. A backup contains keys and personal data: encrypt it before you store it elsewhere.",
     )
-    parser.add_argument("target", help="a new directory; a new file, when it ends in .tar; - for a tar stream")
-    parser.add_argument("--verify", action="store_true", help="check the one that is there, and change nothing")
-    parser.add_argument(
-        "--jobs", type=int, default=JOBS, help=f"databases that are dumped at a time; {JOBS} unless given"
-    )
+    parser.add_argument("target", help="a new directory, a new .tar file, or - for a tar stream")
+    parser.add_argument("--verify", action="store_true", help="check an existing backup, and change nothing")
+    parser.add_argument("--jobs", type=int, default=JOBS, help=f"databases dumped at the same time; default: {JOBS}")
     return parser
 
 
@@ -122,7 +120,7 @@ async def _fill(place: Path, home: Home, attended: Attended, jobs: int) -> Manif
     )
     manifest.write(place)
     for lack in missing:
-        print(f"not in it: {lack}")
+        print(f"not included: {lack}")
     print(f"dumped by pg_dump of {found} in {monotonic() - began:.1f} s")
     return manifest
 

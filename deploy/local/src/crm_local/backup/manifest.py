@@ -72,7 +72,7 @@ class Manifest:
     def parse(cls, text: bytes | None, told: bytes | None) -> "Manifest":
         """Parse a manifest and its checksum. Raises BadBackup."""
         if text is None or told is None:
-            raise BadBackup(f"this is no backup: it has no {NAME} with its checksum")
+            raise BadBackup(f"this is not a backup: it has no {NAME} with its checksum")
         if hashlib.sha256(text).hexdigest().encode() != told[:64]:
             raise BadBackup(_changed(NAME))
         document = json.loads(text)

@@ -75,13 +75,13 @@ class Replacing:
         if self._manifest.instance != self._deployment.instance:
             raise BadBackup(
                 f"the backup is of the suite {self._manifest.instance}, and this one is {self._deployment.instance}: the other"
-                " services know nothing of its records"
+                " services do not know its records"
             )
         held = {kept.service for kept in self._manifest.databases}
         if missing := [name for name in self._usual if name not in held]:
             raise BadBackup(f"the backup has no database of {', '.join(missing)}")
         if long := [name for name in self._before.values() if len(name.encode()) > _NAME_BYTES]:
-            raise BadBackup(f"PostgreSQL takes no name as long as {long[0]}: choose a shorter CRM_INSTANCE")
+            raise BadBackup(f"the name {long[0]} is too long for PostgreSQL: choose a shorter CRM_INSTANCE")
         conn = await self._operator()
         try:
             for name in self._usual:
@@ -131,8 +131,9 @@ class Replacing:
             oldest = await conn.fetchval("select min(created_at) from outbox where state = 'pending'")
         if oldest is not None and oldest < (since := self._retention.keys_since(self._now)):
             say(
-                f"warning: {service.name} publishes events of {oldest:%Y-%m-%d} and later again. Others have forgotten which"
-                f" of those before {since:%Y-%m-%d} they handled (CRM_INBOX_DAYS): merges of that time may be acted on twice"
+                f"warning: {service.name} publishes the events since {oldest:%Y-%m-%d} again. Other services no longer know"
+                f" which of those before {since:%Y-%m-%d} they handled (CRM_INBOX_DAYS): merges of that time may take effect"
+                " twice"
             )
         if service.name == "identity":
             say(f"ended     {await entrypoints.end_sessions(url)} sessions")

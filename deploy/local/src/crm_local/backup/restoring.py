@@ -58,7 +58,7 @@ def main(argv: Sequence[str], home: Home) -> int:
     except (*_REFUSALS, RuntimeError, OSError, asyncpg.PostgresError) as error:
         print(f"crm: {told(error, text=True)}\nnothing was left behind", file=sys.stderr)
         return 1
-    print(f"restored in {monotonic() - began:.1f} s; start it: ./crm up, or what starts your services")
+    print(f"restored in {monotonic() - began:.1f} s; start it with ./crm up, or as you usually start your services")
     return 0
 
 
@@ -66,22 +66,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="crm restore",
         usage="crm restore [-h] [--jobs JOBS] SOURCE [--only SERVICE [SERVICE …]]",
-        description="Make the suite of a backup, in a CRM_HOME that is empty, or on the servers that DATABASE_URL and"
-        " AMQP_URL name when they hold none of its databases. Everybody logs in again afterwards.",
+        description="Restore a suite from a backup, into an empty CRM_HOME, or on the servers of DATABASE_URL and AMQP_URL"
+        " if they hold none of its databases. All users have to log in again.",
     )
-    parser.add_argument(
-        "source", metavar="SOURCE", help="what `crm backup` made: a directory, a .tar file, or - for a stream of one"
-    )
+    parser.add_argument("source", metavar="SOURCE", help="a backup: a directory, a .tar file, or - for a tar stream")
     parser.add_argument(
         "--only",
         nargs="+",
         action="extend",
         metavar="SERVICE",
         choices=[service.name for service in SERVICES],
-        help="replace the databases of these services in the suite that is there, and bring the others in line; no process of"
-        " these may run. What they had is kept beside it",
+        help="replace only the databases of these services in the existing suite, and make the others follow; stop their"
+        " processes first. The previous databases are kept",
     )
-    parser.add_argument("--jobs", type=int, default=JOBS, help=f"what is restored at a time; {JOBS} unless given")
+    parser.add_argument("--jobs", type=int, default=JOBS, help=f"databases restored at the same time; default: {JOBS}")
     return parser
 
 
@@ -91,7 +89,7 @@ def _new(home: Home) -> Iterator[None]:
     places = [home.path, *(elsewhere(home.path / server) for server in ("postgres", "rabbitmq"))]
     for place in places:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise Occupied(f"{place} is not empty: a backup is restored into a new CRM_HOME, set it to another path")
+            raise Occupied(f"{place} is not empty: set CRM_HOME to a new directory")
     there = home.path.exists()
     home.make()
     try:
@@ -182,7 +180,7 @@ def _restore_some(arguments: argparse.Namespace, home: Home) -> int:
     names = " and ".join(dict.fromkeys(arguments.only))
     print(f"restored {names} in {monotonic() - began:.1f} s, as of {manifest.made_at}")
     for name in replacing.kept:
-        print(f"what was there before is in the database {name}: drop it when nobody needs it any more")
+        print(f"the previous data are in the database {name}: drop it when you no longer need them")
     print(f"start {names}: ./crm up, or setup and then what starts your services; then compare: ./crm events compare")
     return 0 if complete else 1
 

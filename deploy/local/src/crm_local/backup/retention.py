@@ -43,7 +43,7 @@ class Retention:
             return None
         days = (now - again.oldest).days + 2
         return (
-            f"warning: some of them are of {again.oldest:%Y-%m-%d}, and keys of handled events are kept for {self.inbox_days}"
-            f" days: set CRM_INBOX_DAYS={days} for all services until `crm events pending` is empty, or one that is delivered"
-            " twice takes effect twice"
+            f"warning: some of them date from {again.oldest:%Y-%m-%d}, and keys of handled events are kept for {self.inbox_days}"
+            f" days: set CRM_INBOX_DAYS={days} for all services until `crm events pending` is empty, otherwise an event that is"
+            " delivered twice takes effect twice"
         )

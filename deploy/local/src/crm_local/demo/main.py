@@ -23,8 +23,8 @@ def main(argv: list[str], home: Home) -> int:
     """Play the demo. Return 0 on success, 1 with the reason otherwise."""
     parser = argparse.ArgumentParser(
         prog="crm demo",
-        description="Play the running example through the gateway: a bank sells credit cards. It makes people and records"
-        " of its own, in every run new ones, and takes nothing away.",
+        description="Play the running example through the gateway: a bank sells credit cards. Each run creates new people"
+        " and records, and deletes nothing.",
     )
     parser.add_argument(
         "--gateway", help="URL of another suite's gateway; then CRM_ADMIN_EMAIL and …_PASSWORD are needed"
@@ -37,7 +37,7 @@ def main(argv: list[str], home: Home) -> int:
     except Refused as reason:
         print(f"crm demo: {reason}", file=sys.stderr)
         return 1
-    print(f"\nLook around: {gateway}/docs, as {email}. `./crm demo` again plays with new people.")
+    print(f"\nLook around: {gateway}/docs, as {email}. Each run of `./crm demo` uses new people.")
     return 0
 
 

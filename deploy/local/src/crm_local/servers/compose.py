@@ -78,7 +78,7 @@ def _image(kept: str | None, wanted: str, suffix: str = "") -> str:
     if not docker.has_engine():
         raise NoServer("the Docker engine does not answer")
     if not _publishes_here():
-        raise NoServer("the Docker engine is another machine's")
+        raise NoServer("the Docker engine runs on another machine")
     if command() is None:
         raise NoServer("the Docker engine has neither `docker compose` nor docker-compose")
     if not docker.has_image(kept or wanted):
@@ -86,7 +86,7 @@ def _image(kept: str | None, wanted: str, suffix: str = "") -> str:
     # Another major version cannot read the data, so the stored image is not replaced by a newer one.
     image = docker.exactly(kept) if kept else docker.image(wanted, suffix)
     if image is None:
-        raise NoServer(f"the Docker engine neither has the image {kept or wanted} nor can pull it")
+        raise NoServer(f"the Docker engine does not have the image {kept or wanted} and cannot pull it")
     return image
 
 
