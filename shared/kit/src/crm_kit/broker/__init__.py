@@ -1,1 +1,1 @@
-"""RabbitMQ: the only module that uses AMQP, and the management API."""
+"""RabbitMQ: AMQP, which no other room uses, and the management API."""

@@ -1,8 +1,8 @@
-"""The broker for a service: publishing with confirms, consuming with manual acknowledgements, declaring.
+"""The broker for a service: publishes with confirms, consumes with manual acknowledgements, and declares the topology.
 
-The only module that uses AMQP. It uses aiormq, the protocol layer of aio-pika, because aio-pika's robust
-objects reconnect without telling the caller. Here a lost connection has a meaning: unconfirmed messages are
-*unknown*, and unacknowledged ones will be delivered again. The user of a connection must learn that it is lost.
+This is the only module that uses AMQP. It uses aiormq, the protocol layer of aio-pika, because aio-pika's robust objects
+reconnect without telling the caller. The caller must learn that a connection is lost, because unconfirmed messages are then
+*unknown*, and unacknowledged ones will be delivered again.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ logging.getLogger("aiormq.connection").addFilter(
 
 EVENTS = "crm.events"
 REPLAY = "crm.replay"
-"""Prefix of the exchanges by which services send to one queue."""
+"""The prefix of the exchanges with which services send to one queue."""
 DIRECT = "crm.direct"
 """Forwards messages from those exchanges. A routing key is a queue's name and a type, and each queue is bound to the types
 that it may receive."""
@@ -57,27 +57,27 @@ LOG = "crm.log"
 
 
 def replay_of(service: str) -> str:
-    """The exchange by which a service sends to one queue; only its broker user may publish to it."""
+    """Return the exchange with which a service sends to one queue. Only the service's broker user may publish to it."""
     return f"{REPLAY}.{service}"
 
 
 def direct_key(queue: str, type_: str) -> str:
-    """The routing key of a message of this type to one queue; with a pattern, the binding key of the queue."""
+    """Return the routing key of a message of this type to one queue. With a pattern as the type, it is a binding key."""
     return f"{queue}.{type_}"
 
 
 def user_in(url: str) -> str:
-    """The user of an AMQP URL."""
+    """Return the user of an AMQP URL."""
     return _brokers(url).user
 
 
 def inbox_of(service: str) -> str:
-    """The queue that all handler groups of a service share."""
+    """Return the queue that all handler groups of a service share."""
     return f"crm.{service}.inbox"
 
 
 def access_of(service: str) -> str:
-    """The queue of access events, which wait for no other events."""
+    """Return the queue of a service's access events, which do not wait for other events."""
     return f"crm.{service}.access"
 
 
@@ -92,7 +92,7 @@ class BrokerDown(Exception):
 
 
 class TopologyMissing(Exception):
-    """A queue or exchange this process needs is not declared: ``crm topology apply`` declares it."""
+    """A queue or exchange that this process needs is not declared. ``crm topology apply`` declares it."""
 
 
 class Outcome(Enum):
@@ -124,7 +124,7 @@ class Outgoing:
 def outgoing(
     body: bytes, routing_key: str, *, message_id: str, headers: dict[str, Any], content_type: str = CONTENT_TYPE
 ) -> Outgoing:
-    """A persistent message whose AMQP type is its routing key's event type."""
+    """Return a persistent message. Its AMQP type is the header ``type``, or else the routing key."""
     properties = spec.Basic.Properties(
         content_type=content_type,
         delivery_mode=2,
@@ -137,7 +137,7 @@ def outgoing(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A received message; ``tag`` acknowledges it on its session."""
+    """A received message. ``tag`` acknowledges it in its session."""
 
     body: bytes
     exchange: str
@@ -176,7 +176,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _unconnected(broker: Broker, error: BaseException) -> str:
-    """Why there is no connection to a broker, and what to do about it, for an operator."""
+    """Return the reason of a failed connection and the remedy, for an operator."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             return _without_tls(cause)
@@ -216,7 +216,7 @@ def _without_tls(error: ssl.SSLError) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The error in words for an operator."""
+    """Return the error in words, for an operator."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     told = next((arg for arg in reversed(error.args) if isinstance(arg, str) and arg), "")
@@ -284,7 +284,7 @@ class Publisher:
         self._channel: aiormq.Channel | None = None
 
     async def ready(self) -> aiormq.Channel:
-        """The open channel; raises BrokerDown if none can be opened."""
+        """Return the open channel, or open one. Raises BrokerDown if that fails."""
         if self._channel is not None and not self._channel.is_closed:
             return self._channel
         await self.close()
@@ -299,7 +299,10 @@ class Publisher:
         return channel
 
     async def publish(self, exchange: str, messages: Sequence[Outgoing], *, seconds: float = 5.0) -> list[Outcome]:
-        """Send in order, and wait for all confirms together. A channel with an unknown outcome is not used again."""
+        """Send messages in order and wait for all confirms together, for at most ``seconds``. Returns the outcome of each.
+
+        A channel with an unknown outcome is not used again. Raises BrokerDown if no channel can be opened.
+        """
         if not messages:
             return []
         channel = await self.ready()
@@ -329,7 +332,10 @@ class Publisher:
         return outcomes
 
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
-        """The number of waiting messages in each of these queues, while publishing continues. Raises BrokerDown."""
+        """Return the number of ready messages in each of these queues. It does not disturb publishing.
+
+        Raises BrokerDown, also if nothing has been published yet.
+        """
         connection, found = self._connection, {}
         if connection is None or connection.is_closed:
             # Only publishing opens a connection.
@@ -344,7 +350,7 @@ class Publisher:
         return found
 
     async def close(self) -> None:
-        """Drop the connection; the next publish opens another."""
+        """Close the connection. The next publish opens another."""
         connection, self._connection, self._channel = self._connection, None, None
         await _disconnect(connection)
 
@@ -514,18 +520,18 @@ class Session:
             await self._open_channel().basic_nack(tag, multiple=False, requeue=False, wait=False)
 
     async def close(self) -> None:
-        """Stop consuming; unacknowledged deliveries go back to the queue."""
+        """Stop consuming. Unacknowledged deliveries go back to the queue."""
         connection, self._connection, self._channel = self._connection, None, None
         await _disconnect(connection)
 
 
 BrokerRefused = AMQPError
-"""The broker refused: something exists with other arguments, or the user lacks the permission."""
+"""The broker refused, because something exists with other arguments or the user lacks a permission."""
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue to declare, with the bindings (exchange, routing key) it needs."""
+    """A durable queue to declare, with its bindings (exchange, routing key)."""
 
     name: str
     arguments: dict[str, Any]
@@ -555,9 +561,9 @@ async def declare(
     passages: Sequence[Passage] = (),
     retired: Sequence[str] = (),
 ) -> None:
-    """Declare everything, and delete the retired exchanges; idempotent.
+    """Declare everything, and delete the retired exchanges. It may be repeated.
 
-    Raises BrokerDown, or AMQPError when something exists with other arguments.
+    Raises BrokerDown, or AMQPError if something exists with other arguments.
     """
     connection = await _connect(url, "topology")
     try:
@@ -577,7 +583,7 @@ async def declare(
 
 
 async def missing(url: str, exchanges: Sequence[str], queues: Sequence[str]) -> list[str]:
-    """Those that do not exist, by passive declaration. Raises BrokerDown."""
+    """Return the exchanges and queues that do not exist, checked by passive declaration. Raises BrokerDown."""
     connection = await _connect(url, "topology check")
     absent: list[str] = []
     try:
@@ -595,9 +601,9 @@ async def missing(url: str, exchanges: Sequence[str], queues: Sequence[str]) -> 
 
 
 async def depths(url: str, queues: Sequence[str]) -> dict[str, int]:
-    """The number of ready messages in each of these queues, without unacknowledged ones. Raises BrokerDown.
+    """Return the number of ready messages in each of these queues, without unacknowledged ones. Raises BrokerDown.
 
-    The management API reports nothing, or 0, for a queue that its node has just recovered.
+    The management API reports nothing or 0 for a queue that its node has just recovered, so this does not use it.
     """
     connection = await _connect(url, "queue depths")
     found: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""A message with invalid AMQP properties or an invalid routing key arrives without them, instead of ending the connection.
+"""Lets messages with invalid AMQP properties arrive without them, and replaces invalid characters of routing keys.
 
 The broker forwards whatever a sender wrote. The library closes the connection if it cannot decode a message, and the broker
-delivers the message again. Anybody who may send such a message could stop a queue.
+then delivers the message again. Anybody who may send such a message could therefore stop a queue.
 """
 
 import struct
@@ -17,7 +17,7 @@ _read_header = ContentHeader.unmarshal
 
 
 def install() -> None:
-    """Apply to every connection of this process."""
+    """Change the library for every connection of this process."""
     ContentHeader.unmarshal = _unmarshal  # type: ignore[method-assign]  # there is no public hook
     decode.METHODS["shortstr"] = _short_text
 
@@ -25,7 +25,7 @@ def install() -> None:
 def _unmarshal(self: ContentHeader, data: bytes) -> None:
     try:
         _read_header(self, data)
-    except Exception as error:  # noqa: BLE001  # decoders raise all sorts, of recursion and of dates, too
+    except Exception as error:  # noqa: BLE001  # decoders raise many kinds of errors, also for recursion and dates
         log.warning("bus.unreadable_properties", error=type(error).__name__)
         self.class_id, self.weight, self.body_size = struct.unpack(">HHQ", data[:12])
         self.properties = Basic.Properties()

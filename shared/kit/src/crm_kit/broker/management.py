@@ -1,4 +1,4 @@
-"""The broker's management HTTP API, and the names of the suite's users there."""
+"""The broker's management HTTP API, and the names of the suite's users in it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +15,12 @@ class TopologyError(Exception):
 
 
 def vhost_of(amqp_url: str) -> str:
-    """The virtual host of an AMQP URL; ``/`` if it has none."""
+    """Return the virtual host of an AMQP URL; ``/`` if it has none."""
     return Brokers.of(amqp_url).vhost
 
 
 def user_of(service: str, amqp_url: str) -> str:
-    """The broker user of a service. Users are shared by all virtual hosts, so the name contains the virtual host."""
+    """Return the broker user of a service. Virtual hosts share the users, so the name contains the virtual host."""
     vhost = vhost_of(amqp_url)
     return f"crm.{service}" if vhost == "/" else f"{vhost}.{service}"
 
@@ -29,7 +29,7 @@ _PORTS = {"http": 15672, "https": 15671}
 
 
 class Management:
-    """The management HTTP API of a broker: `https` with the parameters for TLS of an AMQP URL."""
+    """The management HTTP API of a broker. A URL with `https` takes the TLS parameters of an AMQP URL."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -57,23 +57,23 @@ class Management:
             await self.put(f"user-limits/{quote(user, safe='')}/{name}", {"value": most})
 
     async def find(self, path: str) -> Any:
-        """As ``get``; None if it does not exist. Raises TopologyError."""
+        """Return the resource, or None if it does not exist. Raises TopologyError."""
         return await self._call("GET", path, None, missing_ok=True)
 
     async def get(self, path: str) -> Any:
-        """Raises TopologyError."""
+        """Return the resource. Raises TopologyError, also if it does not exist."""
         return await self._call("GET", path, None)
 
     async def put(self, path: str, body: dict[str, Any]) -> None:
-        """Raises TopologyError."""
+        """Create or replace the resource. Raises TopologyError."""
         await self._call("PUT", path, body)
 
     async def post(self, path: str, body: dict[str, Any]) -> None:
-        """Raises TopologyError."""
+        """Send a POST with the body. Raises TopologyError."""
         await self._call("POST", path, body)
 
     async def delete(self, path: str, *, missing_ok: bool = False) -> None:
-        """Raises TopologyError."""
+        """Delete the resource. Raises TopologyError, also if it does not exist, unless ``missing_ok``."""
         await self._call("DELETE", path, None, missing_ok=missing_ok)
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None, *, missing_ok: bool = False) -> Any:

@@ -1,1 +1,1 @@
-"""The kit's own tables as migration steps. A service's revision calls a step; a step that was released never changes."""
+"""The migration steps of the kit's own tables. A service's revision calls a step. A released step never changes."""

@@ -1,8 +1,8 @@
-"""What a migration to partitions does outside its transaction, because it takes long on a table that is large.
+"""The parts of the migration to partitions that run outside its transaction, because they take long on a large table.
 
-Before: a constraint is added to the audit trail and checked, so that it can be attached without being read. After: the
-events that the outbox had published are checked and attached. Checking reads the table and stops nobody. Both can be begun
-again, whatever ended them.
+Before the migration, a constraint is added to the audit trail and validated, so that the table can be attached without a scan.
+After it, the published events of the outbox are validated and attached. Validation reads the table and blocks nobody. Both parts
+can be repeated after any failure.
 """
 
 import re
@@ -25,8 +25,8 @@ from crm_kit.work.outbox import SENT
 log = structlog.get_logger(__name__)
 
 ROOM = timedelta(days=60)
-"""The old audit trail takes what is written for this long at least. Where the migration is given up between its steps, the
-release before would be refused its rows then: too long for anybody not to have gone on, or back by ``forget_audit``."""
+"""The least time for which the old audit trail still accepts rows. If the migration stops between its steps, an operator has this
+long to repeat it, or to go back with ``forget_audit``. After that, PostgreSQL refuses the rows of the previous release."""
 OLD = f"{SCHEMA}.outbox_before"
 
 _LACKS_INDEXES = """
@@ -46,12 +46,14 @@ select pg_get_constraintdef(oid) from pg_constraint where conrelid = '{OLD}'::re
 
 
 async def before_migrating(db: Database, lock: int) -> None:
-    """Make sure that the audit trail, while it is one table, is known to hold nothing from after an instant; and that the
-    inbox has its indexes: only who handles events waits while they are made."""
+    """Add and validate the constraint of the audit trail, if it is not partitioned yet, and add the indexes of the inbox.
+
+    The constraint says that all rows are earlier than an instant. Only the handling of events waits for the indexes.
+    """
     async with alone(db, lock) as conn:
         if await _is(conn, _LACKS_INDEXES):
             await patiently(conn, *INDEXES)
-        # Also where it is empty: somebody may write before it is turned over.
+        # Also if the table is empty, because rows may be written before it is partitioned.
         if not await _is(conn, _IS_PLAIN):
             return
         if not await _is(conn, _HAS_CONSTRAINT):
@@ -66,12 +68,12 @@ async def before_migrating(db: Database, lock: int) -> None:
 
 
 async def forget_audit(conn: AsyncConnection) -> None:
-    """Take the constraint away again."""
+    """Remove the constraint of the audit trail."""
     await patiently(conn, "alter table audit drop constraint if exists audit_before")
 
 
 async def after_migrating(db: Database, lock: int) -> None:
-    """Attach the events that were published before the outbox had parts."""
+    """Attach the events that were published before the outbox was partitioned."""
     async with alone(db, lock) as conn:
         if not await _is(conn, _IS_ASIDE):
             return
@@ -81,12 +83,12 @@ async def after_migrating(db: Database, lock: int) -> None:
         try:
             await conn.exec_driver_sql(f"alter table {OLD} validate constraint outbox_before")
         except IntegrityError:
-            # A clock of another machine was ahead of all that are known of.
+            # The clock of another machine was ahead.
             late = f"with late as (delete from {OLD} where created_at >= '{until}' returning *)"
             await conn.exec_driver_sql(f"{late} insert into public.outbox overriding system value select * from late")
             await conn.exec_driver_sql(f"alter table {OLD} validate constraint outbox_before")
         attach = f"alter table {SENT.parent} attach partition {OLD} for values from (minvalue) to ('{until}')"
-        # What was published meanwhile and is older than the other parts.
+        # Events that were published meanwhile and are older than the other partitions.
         early = f"with early as (delete from {SENT.default} where created_at < '{until}' returning *)"
         await patiently(
             conn,
@@ -99,7 +101,7 @@ async def after_migrating(db: Database, lock: int) -> None:
 
 @asynccontextmanager
 async def alone(db: Database, lock: int) -> AsyncIterator[AsyncConnection]:
-    """A connection in autocommit, while no other process migrates this database."""
+    """Wait until no other process migrates this database, and yield a connection in autocommit that holds the lock."""
     async with db.autocommit() as conn:
         await conn.exec_driver_sql("set lock_timeout = '0'")
         await take_turn(conn, f"select pg_try_advisory_lock({lock})")

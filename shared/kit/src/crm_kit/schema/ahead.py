@@ -1,8 +1,8 @@
-"""What a migration does ahead of its transaction, because it takes long on a table that is large, or waits for who uses it.
+"""The parts of a migration that run before its transaction, because they take long on a large table or wait for its users.
 
-A revision says so by ``ahead``, a function of a connection in autocommit. It is called before the migration begins, while the
-release before may be at work, and again whenever that did not get to its end: it finds out itself what is left to do, and does
-nothing where a table is not there yet. ``within`` is for the revision itself, and does what was not done ahead of it.
+A revision declares them as ``ahead``, a function of a connection in autocommit. It is called before the migration begins, while
+the previous release may run, and again after any failure. It must find out what is left to do, and do nothing if a table does
+not exist yet. The revision itself calls ``within``, which does what is still missing.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,13 +24,13 @@ _STANDS = "select indisvalid from pg_index where indexrelid = to_regclass($1::te
 
 
 async def columns_of(conn: AsyncConnection, table: str) -> set[str]:
-    """The columns of a table; none where there is no such table."""
+    """Return the names of a table's columns; an empty set if there is no such table."""
     return set((await conn.exec_driver_sql(COLUMNS, (f"public.{table}",))).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
 class NewColumn:
-    """A column with a constant default. Adding it reads no row, but waits for everybody who uses the table."""
+    """A new column with a constant default. Adding it reads no rows, but waits for all users of the table."""
 
     table: str
     name: str
@@ -38,13 +38,13 @@ class NewColumn:
     comment: str = ""
 
     async def make(self, conn: AsyncConnection) -> None:
-        """Add it, if the table is there and lacks it; who uses the table waits for half a second at a time at most."""
+        """Add the column if the table exists and lacks it. Users of the table wait for at most half a second at a time."""
         columns = await columns_of(conn, self.table)
         if columns and self.name not in columns:
             await patiently(conn, *self._statements)
 
     def within(self) -> None:
-        """Add it, if the table lacks it."""
+        """Add the column if the table lacks it. Call it in a revision."""
         if self.name not in op.get_bind().exec_driver_sql(COLUMNS, (f"public.{self.table}",)).scalar_one():
             for statement in self._statements:
                 op.execute(statement)
@@ -60,7 +60,7 @@ class NewColumn:
 
 @dataclass(frozen=True, slots=True)
 class NewIndex:
-    """An index of a table that may be large."""
+    """A new index of a table that may be large."""
 
     name: str
     table: str
@@ -68,18 +68,20 @@ class NewIndex:
     where: str = ""
 
     async def make(self, conn: AsyncConnection) -> None:
-        """Make it, if the table is there and lacks it. It waits for transactions that began before, such as a dump, and holds up
-        neither readers nor writers."""
+        """Create the index if the table exists and lacks it.
+
+        It waits for transactions that began earlier, such as a dump. It blocks neither readers nor writers.
+        """
         if not set(self.columns) <= await columns_of(conn, self.table):
             return
         if (stands := (await conn.exec_driver_sql(_STANDS, (f"public.{self.name}",))).scalar_one_or_none()) is False:
-            # An attempt before this one was ended.
+            # An earlier attempt did not finish.
             await conn.exec_driver_sql(f"drop index concurrently public.{self.name}")
         if not stands:
             await conn.exec_driver_sql(f"create index concurrently {self._on}")
 
     def within(self) -> None:
-        """Make it, if the table lacks it."""
+        """Create the index if the table lacks it. Call it in a revision."""
         if op.get_bind().exec_driver_sql(_STANDS, (f"public.{self.name}",)).scalar_one_or_none() is None:
             op.execute(f"create index {self._on}")
 

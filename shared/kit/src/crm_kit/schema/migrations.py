@@ -1,4 +1,4 @@
-"""Schema migrations (alembic) of any service. Expand, then contract: the previous release runs on the new schema."""
+"""Schema migrations of services, with alembic. They expand before they contract: the previous release runs on a new schema."""
 
 import asyncio
 from pathlib import Path
@@ -26,15 +26,15 @@ from crm_kit.store.outages import database_busy
 
 LOCK = 7_263_001
 ATTEMPTS_TOLD = 20
-"""Of so many attempts one is logged."""
+"""One of this many attempts is logged."""
 _ALEMBIC = Lock()
-"""Alembic keeps what it works on in globals: one migration of a process at a time, whatever the database."""
+"""Alembic keeps its state in globals, so a process runs one migration at a time, also of different databases."""
 
 log = structlog.get_logger(__name__)
 
 
 def config_of(package: str) -> Config:
-    """The alembic configuration of a service's migrations package, such as ``crm_sales.migrations``."""
+    """Return the alembic configuration of a service's migrations package, such as ``crm_sales.migrations``."""
     config = Config()
     config.set_main_option("script_location", str(directory_of(package)))
     config.set_main_option("path_separator", "os")
@@ -42,9 +42,10 @@ def config_of(package: str) -> Config:
 
 
 def migrate(package: str, database_url: str, metadata: MetaData) -> bool:
-    """Bring a database to the newest revision; False when a newer release has brought it further already.
+    """Migrate a database to the newest revision. Returns False if a newer release has migrated it further already.
 
-    Replicas that start together take turns. Raises SchemaTooNew when this build cannot use what the newer one made.
+    Replicas that start together take turns. Raises SchemaTooNew if this build cannot use the newer schema, and the database's
+    error if locks are not free within ``PATIENCE_SECONDS``.
     """
     return asyncio.run(_migrate(package, database_url, metadata))
 
@@ -60,7 +61,7 @@ async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
                 is_newest = await _upgrade_once(db, package, metadata)
                 break
             except DBAPIError as error:
-                # Those who write take their locks in an order of their own.
+                # Writers take their locks in a different order, so deadlocks and timeouts are possible.
                 if clock.monotonic() >= ends or not database_busy(error):
                     raise
                 if attempt % ATTEMPTS_TOLD == 0:
@@ -75,7 +76,7 @@ async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
 
 
 async def _go_ahead(db: Database, package: str) -> None:
-    """What the missing revisions do ahead of the migration (``crm_kit.schema.ahead``); nothing for a database that is new."""
+    """Run ``ahead`` of the missing revisions (``crm_kit.schema.ahead``). A new database needs nothing."""
     async with adoption.alone(db, LOCK) as conn:
         if not (revision := await revision_of(conn)):
             return
@@ -87,9 +88,9 @@ async def _go_ahead(db: Database, package: str) -> None:
 
 
 async def _upgrade_once(db: Database, package: str, metadata: MetaData) -> bool:
-    """All revisions that are missing, or none of them; False when the database is further already.
+    """Run all missing revisions in one transaction. Returns False if the database is further already.
 
-    It waits for no lock for longer than half a second, and gives back those that it has: whoever waits behind it goes first.
+    It waits for each lock for at most half a second. Then it fails and releases its locks, so that waiting processes go first.
     """
     async with db.begin() as conn:
         await take_turn(conn, f"select pg_try_advisory_xact_lock({LOCK})")
@@ -100,17 +101,17 @@ async def _upgrade_once(db: Database, package: str, metadata: MetaData) -> bool:
             return False
         await conn.run_sync(v0005_partitions.lock_whole)
         await conn.run_sync(_upgrade, package, metadata)
-        # Beside the revision, where a build that does not know that revision can read it.
+        # In the same table as the revision, so that a build that does not know this revision can read it.
         await conn.exec_driver_sql("alter table alembic_version add column if not exists compatible_from varchar(32)")
         await conn.exec_driver_sql(RAISE_COMPATIBLE, (_compatible_from(package),))
         return True
 
 
 def _compatible_from(package: str) -> str:
-    """The oldest revision whose build runs on the newest schema.
+    """Return the oldest revision whose build runs on the newest schema.
 
-    A migration that takes away what older builds need says so with ``compatible_from = "<revision>"``, the revision of
-    the first build that does without. All others only add.
+    A migration that removes what older builds need has ``compatible_from = "<revision>"``, the revision of the first build that
+    does not need it. All other migrations only add.
     """
     scripts = ScriptDirectory.from_config(config_of(package))
     told = [(script.revision, getattr(script.module, "compatible_from", None)) for script in scripts.walk_revisions()]
@@ -118,7 +119,7 @@ def _compatible_from(package: str) -> str:
 
 
 def revision_with(package: str, step: ModuleType) -> str:
-    """The revision of a service that takes a step of the kit's own tables (``crm_kit.schema``)."""
+    """Return the revision of a service that calls a step of the kit's own tables (``crm_kit.schema``)."""
     scripts = ScriptDirectory.from_config(config_of(package)).walk_revisions()
     return next(script.revision for script in scripts if any(used is step for used in vars(script.module).values()))
 
@@ -136,9 +137,9 @@ def _upgrade(connection: Connection, package: str, metadata: MetaData) -> None:
 
 
 def write_revision(package: str, database_url: str, metadata: MetaData, title: str) -> Path:
-    """Write the next revision from what a migrated database lacks: for developers.
+    """Write the next revision, with everything that a migrated database lacks. Returns its path. It is a tool for developers.
 
-    The first one begins with the kit's own tables (``crm_kit.schema``). Sequences, extensions and data are added by hand.
+    The first revision begins with the kit's own tables (``crm_kit.schema``). Add sequences, extensions and data by hand.
     """
     scripts = ScriptDirectory.from_config(config_of(package))
     before = scripts.get_current_head()
@@ -172,7 +173,7 @@ def write_revision(package: str, database_url: str, metadata: MetaData, title: s
 
 
 def _keys_in_a_circle(steps: UpgradeOps, metadata: MetaData) -> list[CreateForeignKeyOp]:
-    """Foreign keys marked ``use_alter``, which creating their table leaves out: they come when all tables stand."""
+    """Return the foreign keys with ``use_alter``. They are not created with their tables, but after all tables."""
     made = [metadata.tables[step.table_name] for step in steps.ops if isinstance(step, CreateTableOp)]
     found = [
         CreateForeignKeyOp.from_constraint(key)

@@ -1,4 +1,4 @@
-"""Statements of a migration that wait for no lock for long: whoever waits behind them goes first, and they try again."""
+"""Runs statements of a migration with short waits for locks. After a timeout, others go first, and the statements run again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from crm_kit import clock
 from crm_kit.store.outages import database_busy
 
 LOCK_MS: Final = 500
-"""Longest that others wait behind one attempt. Less than deadlock_timeout: nobody else's work is given up for this."""
+"""The longest time that others wait for one attempt. It is less than deadlock_timeout, so no other transaction is aborted."""
 PAUSE_SECONDS: Final = 0.5
 TURN_SECONDS: Final = 0.1
 PATIENCE_SECONDS: Final = 180.0
-"""How long attempts go on before the last error is raised: whoever is in the way, such as a dump, has to end by then."""
+"""How long attempts are repeated before the last error is raised. A blocking session, such as a dump, must end in this time."""
 
 
 async def patiently(conn: AsyncConnection, *statements: str, parameters: Sequence[Any] = ()) -> Any:
-    """Run statements in one transaction, on a connection in autocommit; returns the first value that the last one gives.
+    """Run statements in one transaction, on a connection in autocommit. Returns the first value of the last statement.
 
-    Raises what the last attempt raised, after ``PATIENCE_SECONDS``.
+    While the database is busy it repeats them. Raises the last error after ``PATIENCE_SECONDS``, and any other error at once.
     """
     ends = clock.monotonic() + PATIENCE_SECONDS
     while True:
@@ -42,10 +42,10 @@ async def patiently(conn: AsyncConnection, *statements: str, parameters: Sequenc
 
 
 async def take_turn(conn: AsyncConnection, question: str) -> None:
-    """Ask for an advisory lock until it is given.
+    """Request an advisory lock until it is granted. ``question`` is the statement that tries to take it.
 
-    Whoever waits inside the server holds a snapshot, for which the holder may be waiting itself: ``create index concurrently``
-    waits for all snapshots that are older than it.
+    A process that waits inside the server holds a snapshot, and the holder of the lock may wait for that snapshot: ``create
+    index concurrently`` waits for all older snapshots. This function therefore polls.
     """
     while not (await conn.exec_driver_sql(question)).scalar_one():  # noqa: ASYNC110  # what is awaited happens in the database
         await asyncio.sleep(TURN_SECONDS)

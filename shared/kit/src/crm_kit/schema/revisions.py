@@ -1,4 +1,4 @@
-"""Which revision a database is at, and which this build knows. Every process asks; only who migrates loads alembic."""
+"""The revision of a database, and the newest revision of this build. It does not load alembic, because every process uses it."""
 
 from functools import cache
 from importlib.resources import files
@@ -8,24 +8,23 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 RAISE_COMPATIBLE: Final = "update alembic_version set compatible_from = greatest(compatible_from, $1::text)"
-"""Say which builds can use a database from now on. It never goes back: what has happened to the data may ask for more than
-the schema does."""
+"""Sets the oldest revision whose build can use a database. It never decreases, because data may require more than the schema."""
 
 
 def directory_of(package: str) -> Path:
-    """Where the migrations of a package lie, such as ``crm_sales.migrations``."""
+    """Return the directory of a migrations package, such as ``crm_sales.migrations``."""
     return Path(str(files(package)))
 
 
 @cache
 def head_of(package: str) -> str:
-    """The newest revision this build knows. Revisions are four digits, with which their files' names begin, so they compare
-    as text."""
+    """Return the newest revision of this build. Revisions have four digits, with which their file names begin, so that they
+    compare as text."""
     return max((file.name[:4] for file in (directory_of(package) / "versions").glob("[0-9]*.py")), default="")
 
 
 async def revision_of(conn: AsyncConnection) -> str:
-    """The revision a database is at; empty for one that was never migrated."""
+    """Return the revision of a database; empty if it was never migrated."""
     exists = (await conn.exec_driver_sql("select to_regclass('alembic_version') is not null")).scalar_one()
     if not exists:
         return ""
@@ -34,11 +33,11 @@ async def revision_of(conn: AsyncConnection) -> str:
 
 
 class SchemaTooNew(Exception):
-    """A newer release has taken away what this build needs."""
+    """A newer release has removed what this build needs."""
 
 
 async def refusal_of(conn: AsyncConnection, package: str, revision: str) -> str | None:
-    """Why this build cannot use a database at a revision that it does not know; None when it can."""
+    """Return why this build cannot use a database with a newer revision; None if it can."""
     has_column = (
         "select exists (select from pg_attribute where attrelid = 'alembic_version'::regclass"
         " and attname = 'compatible_from' and not attisdropped)"

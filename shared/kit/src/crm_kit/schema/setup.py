@@ -1,4 +1,4 @@
-"""Bring a service's database to this build: migrate, then seed. Run before its processes, any number of times."""
+"""Prepares a service's database for this build: migrates it, then seeds it. It runs before the processes, and may be repeated."""
 
 import asyncio
 import signal
@@ -25,10 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 def prepare(service: Service, settings: Settings | None = None) -> None:
-    """Migrate and seed; replicas that do so together take turns.
+    """Migrate and seed a service's database. Replicas that do so together take turns.
 
-    A database that a newer release has migrated is left as it is, if this build runs on it: a release can be rolled back
-    without its database. Ends the process with the reason otherwise.
+    If a newer release has migrated the database and this build can use it, nothing changes, so that a release can be rolled back
+    without its database. Raises SystemExit with the reason if this build cannot use the database or cannot reach it.
     """
     settings = settings or read(Settings)
     try:
@@ -50,7 +50,7 @@ def prepare(service: Service, settings: Settings | None = None) -> None:
 
 
 async def _require_session(settings: Settings) -> None:
-    """Raises Pooled where a pooler stands before the server."""
+    """Raise Pooled if the connection goes through a pooler."""
     target = Target.of(settings.database_url)
     connection = await target.connect("setup")
     try:
@@ -61,7 +61,7 @@ async def _require_session(settings: Settings) -> None:
 
 
 async def _give_settings(service: Service, settings: Settings) -> None:
-    """Make what the apis need the settings of their role: behind a pooler they cannot say it themselves."""
+    """Store the settings that the api processes need with their role, because a pooler does not let them set these."""
     wanted = sessions.settings(statement_seconds=api_statement_seconds(settings), by_index=not service.reports)
     connection = await Target.of(settings.session_url).connect(f"{service.name}-setup")
     try:
@@ -72,11 +72,11 @@ async def _give_settings(service: Service, settings: Settings) -> None:
 
 
 def wait_until_prepared(service: Service, settings: Settings | None = None) -> None:
-    """Return when the database holds what this build needs, however long another process takes for that.
+    """Wait until another process has prepared the database for this build, without a time limit.
 
-    For orchestrators that start everything at once. SIGTERM ends the process.
+    Use it with orchestrators that start everything at once. SIGTERM ends the process.
     """
-    # The first process of a container is deaf to signals that it has no handler for.
+    # The first process of a container ignores signals for which it has no handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         asyncio.run(until_prepared(service, settings or read(Settings)))
@@ -88,7 +88,7 @@ WAIT_SECONDS = 1.0
 
 
 async def until_prepared(service: Service, settings: Settings) -> None:
-    """Look again and again; each new reason to wait is logged once."""
+    """Check every second whether the database is prepared, and return then. Each new reason to wait is logged once."""
     db = Database(settings.session_url, pool_size=1, application_name=f"{service.name}-wait")
     standing, told = Standing(service), ""
     try:
@@ -102,7 +102,7 @@ async def until_prepared(service: Service, settings: Settings) -> None:
 
 
 async def reason_to_wait(db: Database, standing: Standing) -> str:
-    """What a build still lacks in its database; empty when nothing."""
+    """Return what this build lacks in its database, or why it does not answer; empty if the database is prepared."""
     try:
         async with db.autocommit() as conn:
             return "; ".join(await standing.reasons(conn))
@@ -118,7 +118,7 @@ async def _seed(service: Service, settings: Settings) -> None:
     runtime = build_runtime(service, settings)
     try:
         async with runtime.db.begin() as conn:
-            # The limits of requests are not those of a setup, however slow the machine is.
+            # A setup may take longer than a request, especially on a slow machine.
             await conn.exec_driver_sql("set local lock_timeout = '60s'")
             await conn.exec_driver_sql("set local statement_timeout = 0")
             await conn.exec_driver_sql("set local idle_in_transaction_session_timeout = '5min'")

@@ -1,8 +1,7 @@
-"""Whether a database holds what this build needs: its revision, and the tables, columns, indexes,
-constraints and parts themselves.
+"""Checks whether a database has what this build needs: the revision, tables, columns, indexes, constraints and partitions.
 
-A revision is a claim. A migration that was edited after it had run, a restore of half a database or an operator's hand
-make it false, and every request would tell so with an error of its own.
+The revision alone proves nothing. It is wrong after a migration was edited, a database was restored in part, or an operator
+changed the schema. Requests would then fail with errors of all kinds.
 """
 
 from typing import Any
@@ -16,7 +15,7 @@ from crm_kit.schema.revisions import head_of, refusal_of, revision_of
 from crm_kit.signals.metrics import gauge
 
 TOLD = 5
-"""So many differences are named; whoever mends these finds the rest."""
+"""The most differences that a reason names."""
 
 FITS = gauge("crm.schema.fits", "1 when the database holds what this build needs.")
 
@@ -40,14 +39,14 @@ where c.relnamespace = 'public'::regnamespace
 
 
 class Standing:
-    """One process's look at its database. What was found in order once is asked again only for its revision."""
+    """Checks the database for one process. After a successful check, it compares only the revision."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._fine_at: str | None = None
 
     async def reasons(self, conn: AsyncConnection) -> list[str]:
-        """Why this build must not work on this database; empty when it may."""
+        """Return the reasons why this build must not use the database; an empty list if it may."""
         reasons = await self._reasons(conn)
         FITS.set(int(not reasons))
         return reasons
@@ -62,7 +61,7 @@ class Standing:
             return [f"the database is at revision {revision or 'none'}, this build needs {known}"]
         if revision > known and (refusal := await refusal_of(conn, package, revision)):
             return [refusal]
-        # A newer release may have widened a column, and replaced an index by a better one.
+        # A newer release may have widened columns and replaced indexes.
         missing = await differences(conn, self._service, only_columns=revision > known)
         if missing:
             more = f" and {len(missing) - TOLD} more" if len(missing) > TOLD else ""
@@ -72,7 +71,7 @@ class Standing:
 
 
 async def differences(conn: AsyncConnection, service: Service, *, only_columns: bool = False) -> list[str]:
-    """What the service's classes need and the database lacks, or has with another type. More than they need is fine."""
+    """Return what the service's models need and the database lacks, or has with another type. The database may have more."""
     rows: list[Any] = list(await conn.exec_driver_sql(_FOUND))
     found: dict[str, str] = {row[0]: row[1] for row in rows}
     lacking = []
@@ -92,12 +91,12 @@ def _needed(table: Table) -> dict[str, str]:
     preparer = dialect.identifier_preparer
     needed = {f"column {table.name}.{column.name}": _as_told(column.type.compile(dialect)) for column in table.columns}
     indexes = [preparer.format_index(index) for index in table.indexes]
-    # A table without a primary key has one of no columns.
+    # SQLAlchemy gives a table without a primary key one that has no columns.
     constraints = [
         preparer.format_constraint(key) for key in table.constraints if key is not table.primary_key or key.columns
     ]
     needed |= {f"index {table.name}.{_unquoted(name)}": "" for name in indexes}
-    # Parts by time come and go; those that any row may need are there for good.
+    # Partitions by time come and go. The permanent ones are checked.
     needed |= {f"part {table.name}.{part}": "" for part in table.info.get("parts", ())}
     return needed | {f"constraint {table.name}.{_unquoted(name)}": "" for name in constraints if name}
 
@@ -107,5 +106,5 @@ def _unquoted(name: str) -> str:
 
 
 def _as_told(type_: str) -> str:
-    """A type as ``format_type`` spells it."""
+    """Return a type as ``format_type`` of PostgreSQL spells it."""
     return type_.lower().replace("varchar", "character varying").replace(", ", ",")

@@ -1,4 +1,4 @@
-"""Outbox, inbox, audit, idempotency, directory and imports, as they first were."""
+"""The first tables of the kit: outbox, inbox, audit, idempotency, directory and imports."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ from crm_kit.work.outbox import INSERT_SHARDS
 
 
 def upgrade() -> None:
-    """Create them, inside the revision that calls this."""
+    """Create the tables. Call it in a revision."""
     op.create_table(
         "access_state",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),

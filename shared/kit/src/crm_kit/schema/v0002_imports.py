@@ -1,4 +1,4 @@
-"""Imports that end when they cannot go on, and that take turns by owner."""
+"""Adds attempts to imports, so that hopeless ones end, and lets imports of different owners take turns."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,7 +7,7 @@ import crm_kit.store.columns
 
 
 def upgrade() -> None:
-    """Add to the tables of imports, inside the revision that calls this."""
+    """Change the tables of imports. Call it in a revision."""
     for column in (
         sa.Column("attempts", sa.SmallInteger(), server_default="0", nullable=False, comment="that failed, in a row"),
         sa.Column(

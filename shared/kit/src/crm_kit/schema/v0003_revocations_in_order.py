@@ -1,4 +1,4 @@
-"""Revocations that compare by identity's own count, and are forgotten by the clock of who noted them."""
+"""Lets revocations be compared by identity's own count, and expire by the clock of the service that stored them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,8 +7,8 @@ import crm_kit.store.columns
 
 
 def upgrade() -> None:
-    """Add to the table of revocations, inside the revision that calls this. A release before this one goes on writing
-    ``not_before`` alone, which makes ``sequence_of`` differ."""
+    """Change the table of revocations. Call it in a revision. An earlier release writes only ``not_before``, so that
+    ``sequence_of`` then differs from it."""
     for column in (
         sa.Column("sequence", sa.BigInteger(), nullable=True, comment="of the change, in identity's own count"),
         sa.Column(

@@ -1,4 +1,4 @@
-"""Epochs: what a restored database says is newer than what it said before."""
+"""Adds epochs, by which the events of a restored database are newer than its earlier events."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 
 
 def upgrade() -> None:
-    """Add to outbox and inbox, inside the revision that calls this."""
+    """Change the tables of outbox and inbox. Call it in a revision."""
     for table, comment in (
         ("outbox", "the default is the database's epoch"),
         ("inbox", "of what is not done"),

@@ -1,7 +1,7 @@
-"""Outbox and audit in parts. What they hold becomes their first part: nothing is copied, and nothing read under a lock.
+"""Partitions outbox and audit. The present tables become their first partitions, without copying or reading rows under a lock.
 
-The statements of the release before still run: they find all rows, in more parts than they need. ``crm_kit.schema.adoption`` does
-before and after this what takes long on a table that is large.
+The statements of the previous release still find all rows, but read more partitions than necessary. ``crm_kit.schema.adoption``
+does before and after this step what takes long on a large table.
 """
 
 import re
@@ -17,35 +17,34 @@ from crm_kit.work.audit import AUDIT, audit_parts
 from crm_kit.work.outbox import SENT, outbox_parts
 
 NEWEST = 10_000
-"""Rows of the outbox among which the newest instant is looked for: its order is that of commits, not of clocks."""
+"""The number of last rows of the outbox that are searched for the newest instant. Rows are not in the order of their instants."""
 
 INDEXES = (
     "create index if not exists ix_inbox_due_group on inbox (consumer, next_attempt_at) where state = 'pending'",
     "create index if not exists ix_inbox_suspect on inbox (consumer, next_attempt_at)"
     " where state = 'pending' and last_error = 'the process ended during the last attempt'",
 )
-"""A group finds its own events that are due, and those that may have ended a process, however many wait beside them. Where
-the inbox is large, they are there before (``crm_kit.schema.adoption``)."""
+"""Indexes of a group's due events, and of events that may have ended a process. ``crm_kit.schema.adoption`` creates them before
+the migration, because the inbox may be large."""
 
 
 def upgrade() -> None:
-    """Turn the tables over, inside the revision that calls this."""
+    """Partition the tables. Call it in a revision."""
     connection = op.get_bind()
     lock_whole(connection)
     connection.exec_driver_sql(f"create schema if not exists {SCHEMA}")
     _turn_outbox(connection)
     _turn_audit(connection)
     _run(connection, list(INDEXES))
-    # Keys leave in the order in which they came: cleared away by a fiftieth of the table rather than a fifth, it stays as
-    # large as what it holds.
+    # Keys are deleted in the order of their insertion. A vacuum after 2 % of the table instead of 20 % keeps the table small.
     connection.exec_driver_sql("alter table inbox set (autovacuum_vacuum_scale_factor = 0.02)")
 
 
 def lock_whole(connection: Connection) -> None:
-    """Lock what is going to be turned over, and all that writers lock before it; all or nothing.
+    """Lock the tables that will be partitioned, and all tables that writers lock before them.
 
-    Taken before any other lock of the migration, and in the order of those who write. Nothing is done where the tables have their
-    parts, or are not there.
+    These are the first locks of the migration, in the order in which writers take them. It does nothing if the tables are
+    partitioned already, or do not exist.
     """
     plain = "select exists (select from pg_class where oid = to_regclass('public.outbox') and relkind = 'r')"
     if not _scalar(connection, plain):
@@ -54,7 +53,7 @@ def lock_whole(connection: Connection) -> None:
 
 
 def _set_aside(connection: Connection, table: str) -> bool:
-    """Make room for a table of that name; whether the old one holds anything."""
+    """Rename a table, so that its name is free. Returns whether it has rows."""
     connection.exec_driver_sql(f"alter table public.{table} rename to {table}_before")
     connection.exec_driver_sql(f"alter table public.{table}_before set schema {SCHEMA}")
     return bool(_scalar(connection, f"select exists (select from {SCHEMA}.{table}_before)"))
@@ -80,8 +79,8 @@ def _turn_outbox(connection: Connection) -> None:
     for index in ("ix_outbox_pending", "ix_outbox_held"):
         connection.exec_driver_sql(f"alter index {SCHEMA}.{index} rename to {index}_before")
     _run(connection, outbox_parts(until))
-    # Few, and found by their index; all others stay where they are, and nobody adds to them: the constraint is checked,
-    # and the table attached, when nothing is locked any more.
+    # Pending rows are few and found by their index. All others stay in the old table, to which no rows are added any more. The
+    # constraint is validated and the table attached when the locks are released.
     connection.exec_driver_sql(
         f"with pending as (delete from {old} where state = 'pending' returning *)"
         " insert into public.outbox overriding system value select * from pending"
@@ -112,7 +111,7 @@ def _turn_audit(connection: Connection) -> None:
 
 
 def until_of(connection: Connection, table: str) -> str | None:
-    """Before which instant all rows of a table are, as its constraint says."""
+    """Return the instant before which all rows of a table are, from its constraint; None without a constraint."""
     schema, _, name = table.partition(".")
     told = _scalar(
         connection,

@@ -1,4 +1,4 @@
-"""Projections whose own rows say how far they are: by their epoch beside their version."""
+"""Adds epochs to the rows of projections, so that epoch and version of a row show which event made it."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,14 +11,14 @@ from crm_kit.schema.ahead import Ahead, NewColumn, columns_of
 from crm_kit.schema.patience import patiently
 
 AT_ONCE: Final = 5000
-"""Rows of one transaction that stamps them ahead of the migration."""
+"""The number of rows of one transaction that sets epochs before the migration."""
 
 _EPOCHS = """
 insert into inbox_epoch (consumer, source, epoch)
 select consumer, source, max(epoch) from inbox_position where epoch > 0 group by consumer, source
 """
 _RESTORED = "select exists (select from inbox_position where consumer = $1 and epoch > 0)"
-# Locked in the order of their ids, as whoever copies records locks them.
+# Rows are locked in the order of their ids, as projections lock them.
 _STAMP = """
 with page as (select id from {0} where id > $2 order by id limit {1} for no key update),
 stamped as (update {0} t set epoch = p.epoch from page, inbox_position p
@@ -37,8 +37,10 @@ def _epoch_of(table: str) -> NewColumn:
 
 
 def ahead(copies: Mapping[str, str]) -> Ahead:
-    """Add the column to these tables of copies, by handler group, and stamp their rows, each table and each part of its rows
-    for itself."""
+    """Return the function that adds the column to these tables of copies, by handler group, and sets the epochs of their rows.
+
+    Each table has a transaction of its own for the column, and one for each batch of rows.
+    """
 
     async def stamp(conn: AsyncConnection) -> None:
         knows_epochs = "epoch" in await columns_of(conn, "inbox_position")
@@ -55,10 +57,10 @@ def ahead(copies: Mapping[str, str]) -> Ahead:
 
 
 def upgrade(copies: Mapping[str, str]) -> None:
-    """Add to the inbox and to these tables of copies, by handler group, inside the revision that calls this.
+    """Change the inbox and these tables of copies, by handler group. Call it in a revision.
 
-    The release before writes no epoch: its rows are of the first one, and what it had heard of later ones is taken over here.
-    Most of that was done ahead; here are the rows that changed meanwhile.
+    The previous release does not write epochs, so its rows have the first one. This step sets the later epochs that it has stored
+    with positions. ``ahead`` has done most of that, and this step does the rows that changed meanwhile.
     """
     op.create_table(
         "inbox_epoch",

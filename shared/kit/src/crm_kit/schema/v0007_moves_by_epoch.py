@@ -1,4 +1,4 @@
-"""What moves after a merge knows the epoch in which the merge was told."""
+"""Adds to the moves after a merge the epoch in which the merge was announced."""
 
 from alembic import op
 
@@ -9,11 +9,11 @@ EPOCH = NewColumn(
 )
 ahead = EPOCH.make
 
-# In which epoch a merge of before was told, nobody knows: as it is, it is not taken for one that was lost.
+# The epoch of an earlier merge is unknown. With the highest epoch, it does not count as lost.
 _STAMP = "update move_task set epoch = (select coalesce(max(epoch), 0) from inbox_epoch)"
 
 
 def upgrade() -> None:
-    """Add to the table of moves, inside the revision that calls this."""
+    """Change the table of moves. Call it in a revision."""
     EPOCH.within()
     op.execute(_STAMP)

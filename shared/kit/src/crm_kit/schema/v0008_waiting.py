@@ -1,4 +1,4 @@
-"""Whether any event waits for its turn is found without a look at those that operators have to decide about."""
+"""Adds an index of waiting events, so that a search for them does not read parked events."""
 
 from crm_kit.schema.ahead import NewIndex
 

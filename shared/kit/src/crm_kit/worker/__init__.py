@@ -1,1 +1,1 @@
-"""A service's second process: everything that runs without a request."""
+"""The worker, which is a service's second process. It runs everything that needs no request."""

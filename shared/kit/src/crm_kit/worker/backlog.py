@@ -1,7 +1,7 @@
-"""What waits in a service's database and queues, told alike by each of its workers.
+"""Measures the backlog of a service's database and queues. Each of its workers reports the same figures.
 
-Every replica reads the same tables, so these figures are one truth told several times: ask for ``max by (service_name)``, and
-never add them up. A worker that could not read for a while tells nothing, rather than what was true once.
+All replicas read the same tables, so query ``max by (service_name)`` and do not add the figures up. A worker that could not
+read for a while reports nothing instead of old figures.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ log = structlog.get_logger(__name__)
 
 MEASURE_SECONDS: Final = 5.0
 SLOWLY: Final = 6
-"""Every so many rounds, what changes slowly or costs others something: sizes, and the broker's queues."""
+"""Rounds between two measurements of what changes slowly or burdens other servers: sizes, and the broker's queues."""
 STALE_SECONDS: Final = 90.0
 GAP_SECONDS: Final = 60.0
-"""How long a version may be missing before the log says so."""
+"""Seconds for which a version may be missing before it is logged."""
 OVERDUE: Final = timedelta(seconds=60)
 MOST_OVERDUE: Final = 10_000
 STATES: Final = ("pending", "waiting", "parked")
@@ -86,20 +86,20 @@ select pg_database_size(current_database()), (select sum(numbackends) from pg_st
 
 
 class Measured:
-    """Figures that were read some time ago, shown as long as they are fresh."""
+    """Figures that were read before. They are reported for ``STALE_SECONDS``."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._found: dict[Observed, tuple[float, Readings]] = {}
 
     def note(self, figure: Observed, readings: Readings) -> None:
-        """From now on, and until it is too old, it is this."""
+        """Report these readings of a figure until they are too old."""
         if figure not in self._found:
             self._stack.enter_context(figure.reading(lambda: self._fresh(figure)))
         self._found[figure] = clock.monotonic(), list(readings)
 
     def close(self) -> None:
-        """Show nothing any more."""
+        """Stop reporting."""
         self._stack.close()
 
     def _fresh(self, figure: Observed) -> Readings:
@@ -123,7 +123,7 @@ class Backlog:
         self._stop.set()
 
     async def run(self) -> None:
-        """Measure until stopped; an outage of database or broker is waited out."""
+        """Measure until stopped. It continues after an outage of the database or the broker."""
         rounds = 0
         try:
             while not self._stop.is_set():
@@ -145,7 +145,7 @@ class Backlog:
             log.warning("worker.unmeasured", error=type(error).__name__)
 
     async def measure(self) -> None:
-        """What changes by the second."""
+        """Measure what changes fast: outbox, inbox, imports and overdue timers."""
         async with self._db.autocommit() as conn:
             await self._outbox(conn)
             await self._inbox(conn)
@@ -154,7 +154,7 @@ class Backlog:
             await self._overdue(conn)
 
     async def measure_slowly(self) -> None:
-        """Sizes, and what the last comparison found."""
+        """Measure sizes and connections, and report the result of the last comparison of copies."""
         async with self._db.autocommit() as conn:
             row: Any = (await conn.exec_driver_sql(_SERVER)).one()
             await self._checks(conn)
@@ -162,7 +162,7 @@ class Backlog:
             self._measured.note(figure, [((), value)])
 
     async def measure_queues(self) -> None:
-        """What the broker holds for this service. Raises BrokerDown."""
+        """Measure the broker's queues of this service. Raises BrokerDown."""
         if self._consumers.groups:
             queues = [self._consumers.queue, self._consumers.access_queue, self._consumers.parking]
             found = await self._publisher.depths(queues)

@@ -1,4 +1,4 @@
-"""An api and a worker in one process and one loop: for small machines (`CRM_PROFILE=small`)."""
+"""Runs an api and a worker in one process and one event loop, for small machines (`CRM_PROFILE=small`)."""
 
 import asyncio
 import contextlib
@@ -23,12 +23,12 @@ from crm_kit.worker.worker import Work, Worker
 
 
 def run_combined(app: Callable[[Any], FastAPI], work: Work) -> int:
-    """Serve and work until SIGTERM or until a loop dies; returns the process's exit code."""
+    """Run api and worker until SIGTERM or until a loop dies; returns the exit code of the process."""
     settings = read(work.settings)
     telemetry.set_up(settings)
     served = app(settings)
     HOUSEKEEPER.settle()
-    # Until the server takes them over; see ``serve``.
+    # Until the server handles the signals itself; see ``capture_signals``.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
     try:
@@ -43,14 +43,14 @@ async def _both(app: FastAPI, work: Work, settings: Settings) -> int:
     up = asyncio.create_task(server.up.wait(), name="up")
     await asyncio.wait([serving, up], return_when=asyncio.FIRST_COMPLETED)
     if not server.started or server.should_exit:
-        # It did not get up, or was told to end meanwhile: there is nothing to work for.
+        # The server did not start, or was told to end meanwhile, so the worker does not start.
         up.cancel()
         await serving
         return 0 if server.started else STARTUP_FAILURE
     runtime: Runtime = app.state.runtime
     worker, apart = Worker(work, settings), working_runtime(runtime)
     runtime.checks.append(worker.unwell)
-    # Before anything runs: the server may be told to end at any moment.
+    # Before anything runs, because the server may be told to end at any moment.
     server.beside.append(worker.drain)
     try:
         with watched_pool("work", apart.db):
@@ -60,7 +60,7 @@ async def _both(app: FastAPI, work: Work, settings: Settings) -> int:
                 server.should_exit = True
                 await worker.drain()
                 code = await watching
-                # It ends what both use, so the worker has drained by then. Raises what ended it.
+                # The server closes what both use, so the worker must have drained. Raises the server's error.
                 await serving
     finally:
         await apart.db.dispose()
@@ -68,20 +68,20 @@ async def _both(app: FastAPI, work: Work, settings: Settings) -> int:
 
 
 class _Server(Server):
-    """Says when it listens, and does not raise again the signal that ended it: there is more to end."""
+    """Signals when it listens. It does not raise the signal again that ended it, because the worker must end, too."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self.up = asyncio.Event()
 
     async def startup(self, *args: Any, **named: Any) -> None:
-        """Open the app, and listen."""
+        """Open the app, listen, and set ``up``."""
         await super().startup(*args, **named)
         self.up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the server."""
+        """Let SIGTERM and SIGINT end the server."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)

@@ -1,4 +1,4 @@
-"""What every service's worker does at intervals: parts made and dropped, and what is forgotten when."""
+"""The housekeeping of every service's worker: it creates and drops partitions, and deletes old rows."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,11 +19,11 @@ from crm_kit.worker import stepped
 log = structlog.get_logger(__name__)
 
 REQUEST_DAYS = 90
-"""How long it is remembered who was sent a snapshot."""
+"""Days for which completed requests of snapshots are kept."""
 
 
 def register(timers: Timers, kept: Settings) -> None:
-    """Add the chores; ``kept`` says for how long what is kept."""
+    """Add the chores to ``timers``. ``kept`` are the settings with the times for which rows are kept."""
 
     @timers.every("make partitions", seconds=600)
     async def make_partitions(conn: AsyncConnection) -> int:
@@ -52,7 +52,7 @@ def register(timers: Timers, kept: Settings) -> None:
 
     @timers.every("forget skipped messages", seconds=3600)
     async def forget_skipped(conn: AsyncConnection) -> int:
-        """Of those kept under a queue's name, whose ids tell no time."""
+        """Delete skipped messages that are kept under a queue's name, because their ids contain no time."""
         old = "consumer like 'crm.%' and state = 'skipped' and received_at < $1"
         return await delete_some(conn, "inbox", old, _ago(days=kept.days_of_keys))
 
@@ -71,8 +71,10 @@ def register(timers: Timers, kept: Settings) -> None:
 
 
 async def _sure_now(conn: AsyncConnection) -> datetime:
-    """The earlier of two clocks. All else goes by the process's own; but one that is months ahead would drop everything,
-    and nothing brings that back, so the database's is asked as well."""
+    """Return the earlier instant of the process's clock and the database's clock.
+
+    Everything else uses the process's clock. A clock that is months ahead would drop all partitions, which cannot be undone.
+    """
     server: datetime = (await conn.exec_driver_sql("select now()")).scalar_one()
     return min(clock.now(), server.astimezone(UTC))
 

@@ -1,6 +1,6 @@
-"""What waits for its next attempt when the clock of a machine goes back: it would wait for as long as the clock went back.
+"""Repairs waits for a next attempt after a machine's clock went back, because they would last longer by that time.
 
-A wait that is twice as long as the longest that its failures ask for was not set by the clock of now.
+A wait that is more than twice as long as the failures require was set by another clock.
 """
 
 from datetime import timedelta
@@ -27,7 +27,7 @@ where status in ('queued', 'running') and next_attempt_at > $1::timestamptz + 2 
 
 
 async def try_again(conn: AsyncConnection) -> int:
-    """Make due what waits too long; returns how many events and imports that were."""
+    """Make events and imports due that wait too long; returns the number."""
     now = clock.now()
     done = [
         await conn.exec_driver_sql(_OUTBOX, (now, LONGEST_BACKOFF)),

@@ -1,4 +1,4 @@
-"""A service's second process: relay, consumers, timers and their health, under one loop."""
+"""A service's second process. It runs the relay, the consumers, the timers and their health checks in one event loop."""
 
 import asyncio
 import contextlib
@@ -46,19 +46,19 @@ log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 10.0
 GRACE_SECONDS = 30.0
-"""How long a process with a dead loop shows itself as not ready before it exits to be restarted."""
+"""Seconds for which a process with a dead loop reports that it is not ready, before it exits to be restarted."""
 
 Opened = Callable[[Runtime], Awaitable[None] | None]
 
 
 class Loop(Protocol):
-    """Work of a service's own that a worker runs beside its loops, such as imports."""
+    """Work of a service that its worker runs in addition to the common loops, such as imports."""
 
     async def run(self) -> None:
-        """Work until stopped."""
+        """Run until stopped."""
 
     def stop(self) -> None:
-        """Return from ``run`` after what is in hand."""
+        """Return from ``run`` after the current work."""
 
 
 MakeLoop = Callable[[Runtime], Loop]
@@ -66,10 +66,10 @@ MakeLoop = Callable[[Runtime], Loop]
 
 @dataclass(frozen=True)
 class Work:
-    """What a service's worker does.
+    """The work of a service's worker.
 
-    ``snapshots`` tells how to page each entity this service publishes; unless given, the service's entities are paged as
-    they stand in its tables. ``loops`` are its own, by name; ``opened`` runs once the runtime stands.
+    ``snapshots`` has a source for each entity that the service publishes. By default these are the service's own tables.
+    ``loops`` are the service's own loops, by name. ``opened`` is called when the runtime is open.
     """
 
     service: Service
@@ -82,7 +82,7 @@ class Work:
 
 
 def run_worker(work: Work) -> int:
-    """Run until SIGTERM or until a loop dies; returns the process's exit code."""
+    """Run a worker until SIGTERM or until a loop dies; returns the exit code of the process."""
     settings = read(work.settings)
     telemetry.set_up(settings)
     HOUSEKEEPER.settle()
@@ -92,7 +92,7 @@ def run_worker(work: Work) -> int:
 
 
 class Worker:
-    """The loops of one worker process and what is known of them."""
+    """Runs and watches the loops of one worker process."""
 
     def __init__(self, work: Work, settings: Settings) -> None:
         self._work, self._settings = work, settings
@@ -103,7 +103,7 @@ class Worker:
         self._stoppers: list[Callable[[], None]] = []
 
     async def run(self) -> int:
-        """Start everything, wait for the end, stop everything; returns the exit code."""
+        """Start everything, wait for a signal or a dead loop, and stop everything. Returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -118,7 +118,7 @@ class Worker:
 
     @contextlib.asynccontextmanager
     async def working(self, runtime: Runtime) -> AsyncIterator[None]:
-        """Everything runs meanwhile; what still does at the end is drained."""
+        """Run all loops inside the context, and drain them at its end."""
         if self._work.opened is not None and (waiting := self._work.opened(runtime)) is not None:
             await waiting
         apart = access_runtime(runtime)
@@ -166,7 +166,7 @@ class Worker:
     async def _consume(
         self, runtime: Runtime, dispatcher: Dispatcher, intake: Intake, access: Intake, snapshots: Snapshots
     ) -> None:
-        """Wait for the queues, note since when they are ours, then consume."""
+        """Wait for the queues, store the instant at which each group began to follow each source, then consume."""
         queues = [self._consumers.queue, self._consumers.access_queue]
         while not self._stop.is_set():
             try:
@@ -188,7 +188,10 @@ class Worker:
                 await self._stop.wait()
 
     async def watch(self) -> int:
-        """Wait for the signal to stop (0), or for a loop to die (1, after a grace in which readiness says so)."""
+        """Wait for the signal to stop and return 0, or for a loop to die and return 1.
+
+        After the death of a loop it waits for ``GRACE_SECONDS``, in which the process reports that it is not ready.
+        """
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stopped, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
         if self._stop.is_set():
@@ -205,11 +208,11 @@ class Worker:
         return [] if self._stop.is_set() else [name for name, task in self._tasks.items() if task.done()]
 
     def unwell(self) -> list[str]:
-        """Which loops have died, in words."""
+        """Return a sentence for each dead loop."""
         return [f"the {name} loop has died" for name in self._dead()]
 
     async def drain(self) -> None:
-        """Let each loop finish what it has in hand; what takes longer is cut off and comes again."""
+        """Let each loop finish its current work, for ``DRAIN_SECONDS``. Then cancel it; the work is repeated later."""
         self._stop.set()
         for stop in self._stoppers:
             stop()
@@ -246,7 +249,7 @@ class Worker:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the worker, which has more to stop than this."""
+    """Leaves signals to the worker, which must also stop its loops."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
