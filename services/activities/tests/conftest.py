@@ -1,4 +1,4 @@
-"""Activities under test: its app, and a way to let it hear events as its worker does."""
+"""Fixtures for activities: its app, and a way to handle events as its worker does."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @dataclass
 class Story:
-    """One record of another service and what happens to it, event by event; a minute passes between two."""
+    """The events of one record of another service, one minute apart."""
 
     owner: UUID = field(default_factory=new_id)
     unit: UUID = HEADQUARTERS
@@ -50,7 +50,7 @@ class Story:
     record: dict[str, Any] = field(default_factory=dict)
 
     def tell(self, event: type[Event], record: dict[str, Any] | None = None, **facts: Any) -> Message:
-        """The next event; ``record`` are fields that are so from now on."""
+        """Return the next event. ``record`` sets fields from now on."""
         self.version += 1
         self.at += timedelta(minutes=1)
         self.record.update(record or {})
@@ -73,14 +73,14 @@ def story() -> Callable[..., Story]:
 
 @pytest.fixture
 def dispatcher(runtime: Runtime) -> Dispatcher:
-    """What hands events to the service's handlers; it has listened for a week."""
+    """Hands events to the service's handlers. It has listened for a week."""
     bound = {(group.name, source): clock.now() - timedelta(days=7) for group, source in CONSUMERS.sources()}
     return Dispatcher(CONSUMERS, runtime, bound)
 
 
 @pytest.fixture
 def hear(runtime: Runtime, dispatcher: Dispatcher) -> Hear:
-    """Let the service take events as its worker does, in one batch; fails the test when one cannot be taken."""
+    """Handle events in one batch as the worker does. Fail the test if one of them cannot be handled."""
 
     async def settle(*messages: Message) -> None:
         await dispatcher.settle(messages)
@@ -96,7 +96,7 @@ Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 
 @pytest.fixture
 def rows(runtime: Runtime) -> Rows:
-    """What a query gives, as plain tuples."""
+    """Return the result of a query as tuples."""
 
     async def ask(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         async with runtime.db.autocommit() as conn:

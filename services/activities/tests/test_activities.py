@@ -1,4 +1,4 @@
-"""All activities together: the view over the types, lists across them, each seen by the privilege on its type."""
+"""All activities: the view over the types, and lists across types, with access by the privileges on each type."""
 
 from itertools import pairwise
 from typing import Any
@@ -45,7 +45,7 @@ async def made(client: Client, kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def without(kind: str) -> Principal:
-    """A reader of everything but one type."""
+    """A caller who can read every type except one."""
     everything = principal(id=ME).privileges
     return principal(id=ME, privileges={name: "00000" if name == kind else held for name, held in everything.items()})
 
@@ -106,7 +106,7 @@ PLANNED = {
 
 @pytest.mark.parametrize("asked", PLANNED)
 async def test_a_page_reads_a_page_of_each_type(runtime: Runtime, asked: str) -> None:
-    # A column whose type differs between two types of activity, or a computed one, would make the database sort them all.
+    # If a column had different types in two activity types, or were computed, the database would have to sort all rows.
     async with runtime.db.begin() as conn:
         for slower in ("seqscan", "sort", "bitmapscan"):
             await conn.exec_driver_sql(f"set local enable_{slower} = off")

@@ -1,4 +1,4 @@
-"""After a won deal or a resolved complaint: one task for the owner by each rule that applies, once."""
+"""A won deal or a resolved complaint causes one task by each rule that applies, once, for the owner."""
 
 from datetime import timedelta
 from typing import Any
@@ -90,9 +90,6 @@ async def test_the_follow_up_is_part_of_the_deals_story(client: Client, story: A
     first = items[0]
     assert (first["kind"], first["title"]) == ("activity", "Follow up: Gold card")
     assert first["actor"] == "system:activities"
-
-
-# -- complaints -------------------------------------------------------------------------------------------------------
 
 
 async def test_who_complained_is_called_back(story: Any, hear: Any, rows: Any) -> None:

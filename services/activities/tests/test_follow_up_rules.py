@@ -1,4 +1,4 @@
-"""Follow-up rules: their filters without a database, and over HTTP: who may change them, shapes, problems."""
+"""Follow-up rules: filters without a database, and access, shapes and problems over HTTP."""
 
 from datetime import date
 from typing import Any, get_args

@@ -1,4 +1,4 @@
-"""When a record is merged, what is about it is about its survivor, each activity by an event of its own."""
+"""Activities about a merged record move to its survivor, each with its own event."""
 
 from typing import Any
 
@@ -103,7 +103,7 @@ async def test_a_merge_that_is_lost_after_its_move_began_moves_nothing_more_and_
     await hear(loser.tell(fact("account", "Merged"), survivor_id=survivor.id))
     assert await about(client, loser) == ["Second"]
     async with runtime.db.begin() as conn:
-        # As a rebuild leaves the copy after sales was restored to before the merge.
+        # This is how a rebuild leaves the copy after sales was restored to a point before the merge.
         await conn.exec_driver_sql("update record_ref set epoch = 7, merged_into = null where id = $1", (loser.id,))
     await work(runtime)
     assert await rows("select id from move_task") == []
@@ -167,7 +167,7 @@ async def test_many_activities_move_in_chunks_and_one_that_comes_late_is_found(
     await work(runtime)
     assert len(await about(client, survivor)) == 7
     async with runtime.db.begin() as conn:
-        # As a command does that looked at the contact before we heard of the merge, and commits after it.
+        # Like a command that read the contact before the merge was known here, and that commits afterwards.
         await conn.exec_driver_sql("update task set regarding_id = $1 where id = $2", (loser.id, late["id"]))
     await let_a_minute_pass(runtime)
     await work(runtime)
@@ -183,7 +183,7 @@ async def test_a_task_stays_open_until_new_references_are_refused(
     await dispatcher.settle([merged], steps)
     await let_a_minute_pass(runtime)
     await work(runtime)
-    # The copy has not heard of the merge yet, so an activity may still be made about the merged lead.
+    # The copy does not know the merge yet, so an activity about the merged lead can still be created.
     await task_about(client, "lead", loser)
     assert await rows("select id from move_task") == [(loser.id,)]
     await hear(merged)

@@ -1,4 +1,4 @@
-"""What can be done with a phone call: rows and events, in a transaction that is rolled back."""
+"""Commands on phone calls: rows and events, in a transaction that is rolled back."""
 
 from datetime import UTC, datetime, timedelta
 

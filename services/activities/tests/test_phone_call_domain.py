@@ -1,4 +1,4 @@
-"""Phone calls without a database: the state machine as a matrix, how completing is called, times and durations."""
+"""Phone calls without a database: the state machine as a matrix, reasons of completion, times and durations."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta

@@ -239,7 +239,7 @@ async def test_statements(client: Client, runtime: Runtime, people: Any, story: 
     }
     found = {}
     for name, send in requests.items():
-        await send()  # new connections ask about types once
+        await send()  # New connections look up types once.
         with counted(runtime.db) as found[name]:
             await send()
     assert {name: len(sent) for name, sent in found.items()} == {

@@ -1,4 +1,4 @@
-"""``RecordRef``: one row per record of any service, whatever order events arrive in, and what may be referred to."""
+"""``RecordRef``: one row per record of any service, whatever the order of events, and which records can be referred to."""
 
 from collections.abc import Callable
 from itertools import permutations
@@ -119,9 +119,6 @@ async def test_a_snapshot_brings_records_and_links_but_no_story(story: Stories, 
     assert await rows("select count(*) from timeline_event") == [(0,)]
 
 
-# -- referring --------------------------------------------------------------------------------------------------------
-
-
 def asking(runtime: Runtime, caller: Principal) -> UnitOfWork:
     return UnitOfWork(runtime, caller, Cause(correlation_id="a test"))
 
@@ -188,8 +185,6 @@ async def test_an_inactive_record_takes_no_new_reference(runtime: Runtime, story
         await refer(runtime, principal(), "account", account.id)
 
 
-# -- access -----------------------------------------------------------------------------------------------------------
-
 UNITS = [UUID(int=n) for n in range(1, 5)]
 TREE = {UNITS[0]: None, UNITS[1]: UNITS[0], UNITS[2]: UNITS[1], UNITS[3]: UNITS[0]}
 PEOPLE = [UUID(int=n) for n in range(101, 105)]
@@ -238,9 +233,6 @@ async def test_sql_and_python_agree_on_who_reads_what(
         found = await conn.exec_driver_sql(sql, tuple(parameters.values))
         assert {row[0] for row in found} == expected
     await uow.close()
-
-
-# -- what cannot be taken ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("record", [None, "text", {}, {"id": "another", "version": 1}])

@@ -1,4 +1,4 @@
-"""What can be done with a task: rows and events, in a transaction that is rolled back."""
+"""Commands on tasks: rows and events, in a transaction that is rolled back."""
 
 from datetime import UTC, datetime, timedelta
 

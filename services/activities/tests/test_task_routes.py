@@ -179,10 +179,10 @@ async def test_statements(client: Client, runtime: Runtime, people: Any, story: 
     }
     found = {}
     for name, send in requests.items():
-        await send()  # new connections ask about types once
+        await send()  # New connections look up types once.
         with counted(runtime.db) as found[name]:
             await send()
-    # A reference adds one; so does a list that shows references. BEGIN and COMMIT count.
+    # A reference adds one statement, and so does a list with references. BEGIN and COMMIT count.
     assert {name: len(sent) for name, sent in found.items()} == {
         "create": 1,
         "about": 2,
@@ -191,9 +191,6 @@ async def test_statements(client: Client, runtime: Runtime, people: Any, story: 
         "timeline": 2,
         "list": 2,
     }, found
-
-
-# -- lists ------------------------------------------------------------------------------------------------------------
 
 
 async def test_tasks_are_filtered_searched_and_sorted(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Timelines: what they show, to whom, in which order; paging."""
+"""Timelines: content, access, order and paging."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -38,12 +38,9 @@ def lines(answer: Any) -> list[str]:
     return [item["title"] for item in answer.json["items"]]
 
 
-# -- what is shown ----------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def qualified(story: Callable[..., Any], hear: Any) -> Callable[..., Any]:
-    """A lead that became account, contact and opportunity, all heard of."""
+    """A lead that became account, contact and opportunity. Activities has received all of their events."""
 
     async def make(owner: UUID = CALLER) -> dict[str, Any]:
         cast = {name: story(owner=owner) for name in ("lead", "account", "contact", "opportunity")}
@@ -172,9 +169,6 @@ async def test_a_story_goes_back_through_every_merge_and_stays_hidden_from_who_c
     assert answer.json["survivor"]["id"] == str(last.id)
 
 
-# -- to whom ----------------------------------------------------------------------------------------------------------
-
-
 async def test_unknown_and_hidden_records_answer_alike(client: Client, client_for: Any, qualified: Any) -> None:
     cast = await qualified(owner=new_id())
     stranger = client_for(principal(Depth.USER))
@@ -272,14 +266,11 @@ async def test_events_of_a_deleted_link_are_for_readers_of_everything(
     assert "Account created" not in lines(await client_for(principal(Depth.USER, id=CALLER)).get(path))
 
 
-# -- pages ------------------------------------------------------------------------------------------------------------
-
-
 async def test_pages_of_any_size_add_up_to_the_whole_story(client: Client, story: Any, hear: Any) -> None:
     lead = story(owner=CALLER)
     messages = [lead.tell(LeadCreated)]
     for _ in range(11):
-        # Three events share each instant, so that pages break between equals.
+        # Three events share each instant, so that pages break between equal times.
         if lead.version % 3:
             lead.at -= timedelta(minutes=1)
         messages.append(lead.tell(LeadUpdated, changed={}))

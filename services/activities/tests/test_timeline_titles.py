@@ -1,4 +1,4 @@
-"""What a timeline says of an event: titles for people, and the few facts that are kept."""
+"""The titles of events in timelines, and the facts that are kept."""
 
 from typing import Any
 

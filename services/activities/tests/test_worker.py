@@ -1,4 +1,4 @@
-"""The worker as a process of its own, on a real broker: from a won deal to its story."""
+"""The worker as a process on a real broker: from a won deal to its timeline."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ async def test_a_won_deal_is_followed_up_by_itself(
             deal.tell(OpportunityWon, WON),
         )
         async with asyncio.timeout(120):
-            # The task's own event goes out by the relay, comes back by the queue and makes a reference of the task.
+            # The task's own event passes the relay and the queue, and makes a reference of the task.
             while not (found := await rows("select id from record_ref where type = 'task' and version = 1")):
                 assert worker.returncode is None
                 await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Gateways under test: real ones on a port, in front of real servers that do what a test needs."""
+"""Fixtures for the gateway: real gateways on a port, in front of real servers that behave as a test needs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -41,12 +41,12 @@ GENEROUS = dict.fromkeys(
 
 
 class Gateway(Client):
-    """A caller's view of a gateway in this process, and of its calls to the services."""
+    """A client of a gateway in this process, and the number of its calls to the services."""
 
     upstreams: Upstreams
 
     async def calls(self, **expected: int) -> None:
-        """Return when exactly so many calls are under way, by service."""
+        """Wait until exactly these numbers of calls are open, by service."""
         async with asyncio.timeout(120):
             while self._under_way() != expected:  # noqa: ASYNC110  # they tell nobody
                 await asyncio.sleep(0.005)
@@ -57,7 +57,7 @@ class Gateway(Client):
 
 
 class Start(Protocol):
-    """Starts a gateway before some upstreams and gives a client of it; settings by their environment names."""
+    """Starts a gateway in front of upstreams and returns a client of it. Settings are given by environment names."""
 
     async def __call__(
         self, upstreams: dict[str, str], caller: Principal | None = None, **settings: Any
@@ -89,25 +89,25 @@ async def start(database: ServiceDatabase, issuer: Issuer, http: aiohttp.ClientS
 
 @pytest.fixture(autouse=True)
 def patient_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits that are no settings."""
+    """Generous values for the limits that are not settings."""
     monkeypatch.setattr(calling, "CONNECT_SECONDS", 600.0)
     monkeypatch.setattr(calling, "HEALTH_SECONDS", 600.0)
 
 
 @pytest.fixture
 async def sales() -> AsyncIterator[Scripted]:
-    """An upstream that plays sales."""
+    """An upstream that acts as sales."""
     async with scripted() as upstream:
         yield upstream
 
 
 @pytest.fixture
 async def gateway(start: Start, sales: Scripted) -> Gateway:
-    """A caller's view of a gateway before one upstream."""
+    """A client of a gateway in front of one upstream."""
     return await start({"sales": sales.url})
 
 
 @pytest.fixture
 def token_for(issuer: Issuer) -> Callable[[], str]:
-    """A token of somebody new."""
+    """Return a token of a new principal."""
     return lambda: issuer.token(principal())

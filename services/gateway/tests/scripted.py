@@ -1,4 +1,4 @@
-"""Servers that play a service behind the gateway: each path does one thing, and what arrived is remembered."""
+"""Servers that act as a service behind the gateway. Each path does one thing, and requests are recorded."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,10 @@ PIECES = 800
 
 @dataclass
 class Scripted:
-    """An upstream. ``/leads/echo`` tells what arrived, ``/hang`` never answers, ``/torn`` breaks off, ``/big`` is 50 MiB."""
+    """An upstream.
+
+    ``/leads/echo`` returns the request, ``/hang`` never answers, ``/torn`` breaks off, ``/big`` is 50 MiB.
+    """
 
     url: str = ""
     seen: list[str] = field(default_factory=list)
@@ -93,12 +96,12 @@ class Scripted:
         return JSONResponse(told, 201 if request.method == "POST" else 200, own)
 
     async def until_waiting(self, number: int) -> None:
-        """Return when so many requests hang; raises TimeoutError after two minutes."""
+        """Wait until this many requests hang. Raises TimeoutError after two minutes."""
         async with asyncio.timeout(120), self.changed:
             await self.changed.wait_for(lambda: self.waiting == number)
 
     async def until_seen(self, path: str) -> None:
-        """Return when the path was asked for; raises TimeoutError after two minutes."""
+        """Wait until the path was requested. Raises TimeoutError after two minutes."""
         async with asyncio.timeout(120), self.changed:
             await self.changed.wait_for(lambda: path in self.headers)
 
@@ -138,7 +141,7 @@ async def _torn() -> AsyncIterator[bytes]:
 
 @asynccontextmanager
 async def scripted() -> AsyncIterator[Scripted]:
-    """An upstream on a port of its own."""
+    """Start an upstream on its own port."""
     upstream = Scripted()
     app = FastAPI(openapi_url=None)
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -152,7 +155,7 @@ async def scripted() -> AsyncIterator[Scripted]:
 
 @dataclass
 class Flaky:
-    """A server that takes connections and requests, and closes the first ``failures`` of them without an answer."""
+    """A server that accepts connections and requests, and closes the first ``failures`` of them without an answer."""
 
     failures: int
     url: str = ""
@@ -177,7 +180,7 @@ class Flaky:
 
 @asynccontextmanager
 async def flaky(failures: int) -> AsyncIterator[Flaky]:
-    """A flaky upstream on a port of its own."""
+    """Start a flaky upstream on its own port."""
     upstream = Flaky(failures)
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

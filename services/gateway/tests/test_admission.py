@@ -1,4 +1,4 @@
-"""Who gets in: tokens, addresses, origins, paths."""
+"""Admission: tokens, addresses, origins, paths."""
 
 import asyncio
 from datetime import timedelta

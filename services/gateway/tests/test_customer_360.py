@@ -1,4 +1,4 @@
-"""A customer's view, put together from services that answer, refuse, hang or are gone."""
+"""The customer 360, composed from services that answer, refuse, hang or are down."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ def page(*items: Any, following: str | None = None) -> tuple[int, Any]:
 
 @dataclass
 class House:
-    """The services behind a gateway, and a caller before it."""
+    """The services behind a gateway, and a client of it."""
 
     gateway: Gateway
     services: dict[str, Scripted]
@@ -59,7 +59,7 @@ class House:
         self.services["activities"].answers["/timeline"] = page({"id": "t"})
 
     def contact(self) -> None:
-        """The customer is a contact of which nobody knows anything else."""
+        """The customer is a contact without related records."""
         self.account()
         sales = self.services["sales"].answers
         sales[f"/accounts/{CUSTOMER}"] = problem(404, "not-found")
@@ -70,12 +70,12 @@ class House:
         return await self.gateway.get(PATH, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     async def look_in_vain(self, service: str, calls: int = 1, seconds: float = PART_SECONDS, **headers: str) -> Answer:
-        """Look while this service does not answer so many calls, and let the time pass that it has."""
+        """Request the view while this service leaves this many calls unanswered, and let its time limit pass."""
         await self.services[service].until_waiting(0)
         looking = asyncio.create_task(self.look(**headers))
         await self.services[service].until_waiting(calls)
         if service != "sales":
-            # Campaigns are asked for after what says where the customer came from; then nobody else is waited for.
+            # Campaigns are requested after the records that refer to them. No other request is waited for by then.
             await self.services["marketing"].until_seen("/campaigns")
         await self.gateway.calls(**{service: calls})
         let_pass(seconds)

@@ -1,4 +1,4 @@
-"""The merged OpenAPI document, the pages around it, and the state machines of all."""
+"""The merged OpenAPI document, the pages around it, and the state machines of all services."""
 
 import re
 from importlib import import_module
@@ -84,7 +84,7 @@ PACKAGES = {
 
 
 def openapi_of(name: str) -> dict[str, Any]:
-    # Loaded by name: only this test looks at the services themselves, to see that the gateway serves all they offer.
+    # Loaded by name: only this test imports the services, to check that the gateway serves all of their routes.
     settings = Settings.model_validate({"CRM_SERVICE": name, "CRM_SECRET": "s", "DATABASE_URL": "postgresql://h/d"})
     app: FastAPI = import_module(f"{PACKAGES[name]}.main").app(settings)
     return app.openapi()

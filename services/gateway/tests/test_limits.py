@@ -1,4 +1,4 @@
-"""Deadlines, sizes, guards of an upstream, and requests per caller."""
+"""Deadlines, sizes, guards of an upstream, and rate limits of callers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -141,7 +141,7 @@ async def test_a_hundred_slow_calls_of_one_caller_are_no_failure_of_the_upstream
         await sales.until_waiting(50)
         let_pass(HOP)
         assert {answer.problem for answer in await asyncio.gather(*slow)} == {"deadline-exceeded"}
-        # A post is never sent twice, and never answered by the breaker.
+        # A POST is never sent twice, and never answered by the breaker.
         assert (await other.post("/api/v1/leads/echo", {})).status == 201
         assert (await gateway.post("/api/v1/leads/echo", {})).status == 201
 
@@ -187,7 +187,7 @@ async def _answer_empty(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 
 class TestBreaker:
-    """Against a clock of the test's own."""
+    """The breaker with a clock of the test."""
 
     @pytest.fixture(autouse=True)
     def at_noon(self) -> None:
@@ -243,7 +243,7 @@ class TestBreaker:
 
 @pytest.fixture
 def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is refilled meanwhile."""
+    """The clock stands still, so that nothing is refilled."""
     moment = clock.monotonic()
     monkeypatch.setattr(clock, "monotonic", lambda: moment)
 

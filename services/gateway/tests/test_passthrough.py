@@ -1,4 +1,4 @@
-"""What passes the gateway, and what does not."""
+"""Which parts of requests and answers pass the gateway."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Requests that two servers could read in two ways reach nobody."""
+"""Requests that two servers could interpret differently reach no service."""
 
 import pytest
 

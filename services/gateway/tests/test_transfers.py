@@ -1,4 +1,4 @@
-"""Imports that come slowly, or too many, or too large: they cost their sender, and nobody else."""
+"""Imports that are slow, too many or too large: they affect only their sender."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ IMPORT = "/api/v1/leads/import"
 
 
 class Slow:
-    """A body that begins and then stands still until it is let go."""
+    """A body that starts and then pauses until it is released."""
 
     def __init__(self, head: bytes) -> None:
         self._head = head
@@ -43,7 +43,7 @@ async def test_bodies_that_do_not_come_keep_nobody_from_importing(
 ) -> None:
     gateway = await start({"sales": sales.url}, CRM_TRANSFER_SLOTS=1, CRM_UPLOAD_SLOTS=8, CRM_TRANSFER_SHARE=2)
     attackers = [gateway.as_token(token_for()) for _ in range(3)]
-    # One byte, and more than the gateway holds, so that it has begun to pass it on.
+    # One byte, and more than the gateway holds, so that it has started to pass the body on.
     slow = [await begin(attacker, head) for attacker in attackers for head in (b"x", b"x" * 200_000)]
     for attacker in attackers:
         answer = await attacker.request("POST", IMPORT, body=b"a,b")
@@ -64,7 +64,7 @@ async def test_a_caller_keeps_up_a_least_rate(start: Start, sales: Scripted) -> 
         for _ in range(100):
             yield b"x" * rate
             let_pass(1)
-            # The gateway has to hear of it before the next second is over.
+            # The gateway must notice it before the next second is over.
             await asyncio.sleep(0)
 
     fast = await gateway.request("POST", IMPORT, body=at(20_000))

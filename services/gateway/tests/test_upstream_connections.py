@@ -1,4 +1,4 @@
-"""The gateway's connections to services outlive neither a service's idle time nor its drain."""
+"""The gateway closes idle connections before the service does, and before the end of its drain."""
 
 import pytest
 from pydantic import ValidationError

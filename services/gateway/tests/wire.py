@@ -1,4 +1,4 @@
-"""Requests written byte by byte, as no well-behaved client would write them."""
+"""Requests written byte by byte, as HTTP clients do not write them."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from crm_kit.testing import Client
 
 
 async def on_the_wire(gateway: Client, request: bytes) -> tuple[int, Any]:
-    """Send the bytes and read one answer: its status and its JSON, or its text where it is none."""
+    """Send the bytes and read one answer. Return its status, and its JSON or else its text."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(gateway.base_url).port)
     try:
         writer.write(request)

@@ -1,4 +1,4 @@
-"""Identity under test: its own key signs the callers' tokens, and a founder can log in with a password."""
+"""Fixtures for identity: its own key signs the callers' tokens, and a founder can log in with a password."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @pytest.fixture(scope="module")
 def settings(service: Service, database: ServiceDatabase) -> Settings:
-    """Without a URL for keys: identity takes its own from its database."""
+    """Settings without a URL for keys: identity reads its own keys from its database."""
     return settings_for(service, database.url)
 
 
@@ -55,13 +55,13 @@ async def issuer(database: ServiceDatabase, settings: Settings) -> Issuer:
 
 @pytest.fixture
 def caller() -> Principal:
-    """An administrator, of the root unit."""
+    """An administrator in the root unit."""
     return Principal(id=uuid4(), kind="user", unit=ROOT_ID, privileges=grants())
 
 
 @pytest.fixture(autouse=True)
 def limits(runtime: Runtime) -> IdentitySettings:
-    """Limits no test meets by accident."""
+    """Limits that no test reaches by accident."""
     chosen = IdentitySettings.model_validate({"CRM_TOKENS_PER_ACCOUNT": 100_000, "CRM_TOKENS_PER_ADDRESS": 100_000})
     runtime.extras["identity"] = chosen
     return chosen
@@ -69,14 +69,14 @@ def limits(runtime: Runtime) -> IdentitySettings:
 
 @dataclass(frozen=True)
 class Login:
-    """Somebody with a password, and what they use to speak to the token endpoint."""
+    """A user with a password, and the requests to the token endpoint."""
 
     anybody: Client
     email: str
     password: str = PASSWORD
 
     async def form(self, path: str = "/api/v1/auth/token", **fields: str) -> Answer:
-        """A form sent by nobody in particular."""
+        """Send a form without credentials in a header."""
         return await self.anybody.request("POST", path, body=aiohttp.FormData(fields))
 
     async def grant(self, password: str | None = None) -> Answer:
@@ -88,7 +88,7 @@ class Login:
         return await self.form(grant_type="refresh_token", refresh_token=token)
 
     async def client(self) -> Client:
-        """Log in and speak with the token."""
+        """Log in and return a client with the token."""
         answer = await self.grant()
         assert answer.status == 200, answer.body
         return self.anybody.as_token(answer.json["access_token"])
@@ -99,7 +99,7 @@ NewUser = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 def new_user(client: Client) -> NewUser:
-    """Makes a user with a password; fields as wanted."""
+    """Makes a user with a password and the given fields."""
 
     async def make(**fields: Any) -> dict[str, Any]:
         body = {"email": f"{uuid4().hex}@example.org", "name": "Grace Hopper", "password": PASSWORD, **fields}
@@ -113,7 +113,7 @@ def new_user(client: Client) -> NewUser:
 
 @pytest.fixture
 async def founder(new_user: NewUser) -> dict[str, Any]:
-    """A user who is an administrator by role, so that there is one."""
+    """A user with the administrator role, because one is required."""
     return await new_user(role_ids=[str(ADMINISTRATOR_ID)])
 
 
@@ -125,12 +125,12 @@ async def login(client: Client, founder: dict[str, Any]) -> Login:
 
 @pytest.fixture
 def system_uow(runtime: Runtime) -> Callable[[Any], UnitOfWork]:
-    """A unit of work as the seed has it, on a given connection."""
+    """A unit of work like that of the seed, on a given connection."""
     return lambda conn: UnitOfWork(runtime, system_principal("identity"), Cause("a test"), conn=conn)
 
 
 async def superseded(runtime: Runtime) -> list[tuple[UUID, Any]]:
-    """(principal, not_before) of every access change so far."""
+    """Return (principal, not_before) of every access change so far."""
     async with runtime.db.autocommit() as conn:
         rows = await conn.exec_driver_sql(
             "select (p ->> 'id')::uuid, not_before from access_change, jsonb_array_elements(principals) p order by id"

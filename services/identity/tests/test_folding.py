@@ -1,4 +1,4 @@
-"""One log-in name is one name: to the throttle, to the lock-out, to the unique index and to the look-up of the user."""
+"""A log-in name is folded in the same way by throttle, lock-out, unique index and user look-up."""
 
 import sys
 from typing import Any
@@ -35,7 +35,10 @@ def test_every_case_and_width_of_a_name_is_one_bucket() -> None:
 
 
 async def test_the_database_folds_what_it_holds_as_we_do(runtime: Runtime) -> None:
-    """It holds ASCII; of anything else it must not make ASCII, as the lower case of some locales does."""
+    """The database has ASCII only.
+
+    It must not fold other characters to ASCII, as the lower case of some locales does.
+    """
     held = [c for c in CODE_POINTS if c != "\x00"]
     theirs: list[str] = []
     sql = f"select {ASCII_FOLD.format('c')} from unnest($1::text[]) with ordinality t (c, n) order by n"  # noqa: S608  # a constant

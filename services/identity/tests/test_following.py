@@ -1,4 +1,5 @@
-"""A removed role is gone within two seconds: through outbox, relay, broker and inbox, in a worker process of its own."""
+"""A removed role takes effect within two seconds: through outbox, relay, broker and inbox, in a separate worker
+process."""
 
 import asyncio
 import os

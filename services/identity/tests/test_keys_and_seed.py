@@ -1,4 +1,4 @@
-"""What an installation starts with, and the keys it signs with."""
+"""The initial data of an installation, and the signing keys."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -102,7 +102,7 @@ async def test_the_first_administrator_is_made_once(runtime: Runtime, system_uow
 async def test_a_new_entity_reaches_the_default_roles_and_nothing_an_administrator_decided(
     runtime: Runtime, system_uow: MakeUow, client: Client, founder: dict[str, Any]
 ) -> None:
-    """As after an upgrade that brought leads and tasks."""
+    """As after an upgrade that added leads and tasks."""
     salesperson, agent = DEFAULT_ROLES[0], DEFAULT_ROLES[4]
     taken_back = {"privileges": {"lead": {"read": "organization"}, "task": None}}
     assert (await client.patch(f"/api/v1/security-roles/{salesperson.id}", taken_back)).status == 200

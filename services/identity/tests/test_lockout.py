@@ -1,4 +1,4 @@
-"""Lock-out: what a guesser of passwords meets, and how an account is opened again."""
+"""Lock-out: the limits for guessing passwords, and how an account is unlocked."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The token endpoint: RFC 6749, and what an attacker would try with it."""
+"""The token endpoint: RFC 6749, and attacks on it."""
 
 import unicodedata
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What an operator does without a session: the way in again for a locked out, disabled or lost administrator."""
+"""The commands of operators, who have no session: restore access for a locked, disabled or missing administrator."""
 
 import asyncio
 import io
@@ -30,7 +30,7 @@ def limits(runtime: Runtime) -> IdentitySettings:
 
 @pytest.fixture
 async def locked(login: Login) -> Login:
-    """The only administrator, after a stranger's failures."""
+    """The only administrator, locked by failed log-ins of a stranger."""
     for _ in range(3):
         await login.grant("not the right password")
     assert (await login.grant()).problem == "account-locked"

@@ -1,4 +1,4 @@
-"""Which passwords are taken, and that one typed on another keyboard is the same."""
+"""Which passwords are accepted, and that a password is the same from any keyboard."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ async def test_the_same_characters_are_the_same_password(client: Client, login: 
 
 
 async def test_a_hash_of_an_earlier_release_still_opens() -> None:
-    """It was made of NFC, which keeps compatibility characters."""
+    """Hashes of earlier releases used NFC, which keeps compatibility characters."""
     old = THREADS.submit(_HASHER.hash, "vier W\u00f6rter \uff4fhne Sinn".encode()).result()
     assert await is_password("vier Wo\u0308rter \uff4fhne Sinn", old)
     assert not await is_password("vier W\u00f6rter ohne Sinn", old)

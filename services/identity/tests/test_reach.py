@@ -1,4 +1,4 @@
-"""Whose rights somebody may change, and that no sequence of such changes lets them reach more than they did."""
+"""The rules on who may change whose rights, and that no sequence of such changes extends the reach of the caller."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ class Place:
         return self
 
     def clerk(self, digits: str = "02000", unit: str | None = None, **more: Any) -> Client:
-        """Somebody who may change everybody in identity, and reads leads of the unit East."""
+        """A user who may change all users in identity, and read the leads of the unit East."""
         privileges = {**IDENTITY, "lead": digits}
         return self._client_for(Principal(uuid4(), "user", UUID(unit or self.east), privileges=privileges, **more))
 
@@ -66,7 +66,7 @@ def login_of() -> str:
 
 
 async def test_the_same_depth_in_another_unit_is_more(place: Place, new_user: NewUser) -> None:
-    """All of these were 200 or 201: the depths are equal, and the rows are not."""
+    """The depths are equal but the rows differ. All of these requests once returned 200 or 201."""
     clerk, role = place.clerk(), [place.business_unit]
     them = await new_user(business_unit_id=place.west, role_ids=role)
     team = await made(place.client, TEAMS, name="Hunters", business_unit_id=place.west, role_ids=role)
@@ -99,14 +99,14 @@ async def test_within_the_own_reach_all_of_it_is_allowed(place: Place, new_user:
     assert (await clerk.patch(f"{USERS}/{user}", {"team_ids": [team]})).status == 200
     assert (await clerk.post(CLIENTS, {"name": "Nightly", "role_ids": role})).status == 201
     assert (await clerk.patch(f"{USERS}/{theirs['id']}", {"name": "Renamed", "locale": "de"})).status == 200
-    # Nothing is reached through somebody without any privilege.
+    # A principal without privileges gives access to nothing.
     assert (await clerk.post(f"{USERS}/{theirs['id']}/reset-password", {"password": NEW})).status == 200
     for move in ("disable", "enable"):
         assert (await clerk.post(f"{USERS}/{user}/{move}")).status == 200
 
 
 async def test_the_depth_of_a_person_reaches_no_other_persons_rows(place: Place, new_user: NewUser) -> None:
-    """Whoever reads their own leads only, and takes over somebody who does the same, reads that one's leads."""
+    """A caller who reads only their own leads, and takes over a user with the same right, would read that user's leads."""
     clerk = place.clerk("01000")
     them = await new_user(business_unit_id=place.east, role_ids=[place.user])
     assert (await clerk.post(f"{USERS}/{them['id']}/reset-password", {"password": NEW})).status == 403
@@ -118,7 +118,7 @@ async def test_the_depth_of_a_person_reaches_no_other_persons_rows(place: Place,
 
 
 async def test_rows_left_behind_in_another_unit_count(place: Place, new_user: NewUser) -> None:
-    """An administrator moved them here, and their records stayed there."""
+    """An administrator moved the user here, and the user's records stayed in the former unit."""
     clerk = place.clerk()
     them = await new_user(business_unit_id=place.west, role_ids=[place.user])
     moved = await place.client.patch(f"{USERS}/{them['id']}", {"business_unit_id": place.east})

@@ -1,6 +1,7 @@
-"""No sequence of permitted acts lets a caller, or anybody they control, reach a row that the caller did not reach before.
+"""No sequence of permitted changes lets a caller, or principals they control, reach a row that the caller did not
+reach.
 
-The rows are there from the start, and who reaches them is asked of the same code that guards them in every service.
+The rows exist from the start. Reach is decided by the same code that guards rows in every service.
 """
 
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ class User:
 
 @dataclass
 class State:
-    """All of identity that matters, as its tables have it."""
+    """The relevant state of identity, as in its tables."""
 
     parents: dict[UUID, UUID | None]
     team_units: dict[UUID, UUID]
@@ -103,7 +104,7 @@ def states(draw: st.DrawFn) -> State:
 
 
 def reached(state: State, user_id: UUID, rows: list[Row]) -> Iterator[tuple[Row, Privilege]]:
-    """What the services let a user do, by their own code."""
+    """Return the rows that the services' code lets a user reach."""
     holder, tree = state.holder(user_id), UnitTree(state.parents)
     caller = Principal(user_id, "user", holder.unit, tuple(holder.teams), holder.grants)
     for row in rows:
@@ -116,7 +117,7 @@ ACTS = ("create", "move", "give", "join", "edit", "move team", "edit team", "mov
 
 
 def act(data: st.DataObject, state: State, number: int) -> State:
-    """The state after some act on identity's records, whether it is permitted or not."""
+    """Return the state after a change of identity's records, whether or not it is permitted."""
     after, draw, units = state.copy(), data.draw, st.sampled_from(UNITS)
     users, teams = st.sampled_from(sorted(state.users)), st.sampled_from(TEAMS)
     some_roles, some_teams = st.frozensets(st.sampled_from(ROLES), max_size=2), st.frozensets(teams, max_size=2)
@@ -161,7 +162,7 @@ def test_no_sequence_of_permitted_acts_reaches_more(data: st.DataObject, state: 
             after = act(data, state, number)
             if refusal_of_change(actor, state.snapshot(), after.snapshot()) is not None:
                 continue
-            controlled |= after.users.keys() - state.users.keys()  # with a password that its maker chose
+            controlled |= after.users.keys() - state.users.keys()  # With a password that its creator chose.
             state = after
         for user in controlled:
             assert set(reached(state, user, rows)) <= held
@@ -170,7 +171,7 @@ def test_no_sequence_of_permitted_acts_reaches_more(data: st.DataObject, state: 
 @settings(max_examples=60, deadline=None)
 @given(states(), depths)
 def test_a_set_of_rows_is_what_the_services_let_through(state: State, depth: Depth) -> None:
-    """The comparison and the guard are two pieces of code, and say the same of every row."""
+    """The comparison and the guard are separate code, and must agree on every row."""
     snapshot = state.snapshot()
     for user_id, holder in snapshot.holders.items():
         found = rows_of(holder, depth, snapshot.world)

@@ -63,7 +63,7 @@ async def test_a_unit_in_use_and_the_root_stay(client: Client, new_user: NewUser
 
 
 async def test_moving_a_unit_supersedes_no_token(client: Client, new_user: NewUser, runtime: Runtime) -> None:
-    """Tokens name the unit; the tree is in every service's memory."""
+    """Tokens name the unit. Every service has the tree in memory."""
     vienna, east = await unit(client, "Vienna"), await unit(client, "East")
     await new_user(business_unit_id=vienna)
     await client.patch(f"{UNITS}/{vienna}", {"parent_id": east})
@@ -110,7 +110,7 @@ async def test_a_role_grants_by_entity_and_a_patch_merges(client: Client, founde
 async def test_what_a_newer_release_stored_in_a_role_refuses_no_patch_and_is_kept(
     client: Client, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Only tests hold what is sent to the contract of their own release.
+    # Only tests check events against the contract of their own release.
     monkeypatch.setattr(runtime, "validate_events", False)
     made = await client.post(ROLES, {"name": "Readers", "privileges": {"lead": {"read": "deep"}}})
     newer = {"lead": {"read": "deep", "share": "user"}, "territory": {"read": "user"}}

@@ -1,4 +1,4 @@
-"""A change of rights and the tokens issued around it: none may say what is no longer true."""
+"""Changes of rights while tokens are issued: no valid token has outdated rights."""
 
 import asyncio
 from datetime import timedelta
@@ -23,8 +23,8 @@ ROLES = "/api/v1/security-roles"
 async def test_no_token_outlives_a_change_of_rights_however_close(
     client: Client, login: Login, new_user: NewUser, runtime: Runtime
 ) -> None:
-    """Each token that says the old rights has a smaller sequence than the change, and an earlier moment for services of an
-    earlier release; each other says the new ones."""
+    """Each token with the old rights has a smaller sequence than the change, and an earlier time for services of an
+    earlier release. Each other token has the new rights."""
     role = (await client.post(ROLES, {"name": "Readers", "privileges": {"lead": {"read": "user"}}})).json["id"]
     user = await new_user(role_ids=[role])
     theirs = Login(login.anybody, user["email"])

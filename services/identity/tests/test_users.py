@@ -1,4 +1,4 @@
-"""Users: their records, their rights, and what a change of either does."""
+"""Users: their records, their rights, and the effects of changing either."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -206,7 +206,7 @@ async def test_nobody_gives_or_takes_over_more_rights_than_they_hold(
 
 @pytest.mark.parametrize("depth", [Depth.NONE, Depth.USER, Depth.BUSINESS_UNIT, Depth.DEEP])
 async def test_users_belong_to_the_organisation(client_for: Any, founder: dict[str, Any], depth: Depth) -> None:
-    """No owner, so no depth below *organization* reaches them."""
+    """Users have no owner, so no depth below *organization* reaches them."""
     reader = client_for(principal(depth, unit=ROOT_ID, id=UUID(founder["id"])))
     path = f"{USERS}/{founder['id']}"
     known, unknown = await reader.get(path), await reader.get(f"{USERS}/{uuid4()}")

@@ -1,4 +1,4 @@
-"""Insights under test: its app, and a way to let it hear what happens in sales as its worker does."""
+"""Fixtures for insights: its app, and a way to handle events of sales as its worker does."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @dataclass
 class Story:
-    """One record of sales and what happens to it, event by event; a minute passes between two."""
+    """The events of one record of sales, one minute apart."""
 
     owner: UUID = field(default_factory=new_id)
     unit: UUID = HEADQUARTERS
@@ -49,12 +49,12 @@ class Story:
     record: dict[str, Any] = field(default_factory=dict)
 
     def tell(self, event: type[Event], **record: Any) -> Message:
-        """The next event; ``record`` are fields that are so from now on."""
+        """Return the next event. ``record`` sets fields from now on."""
         self.version += 1
         return self.tell_again(event, **record)
 
     def tell_again(self, event: type[Event], facts: dict[str, Any] | None = None, **record: Any) -> Message:
-        """An event at the version the record has, as a snapshot is; with what it says beside the record."""
+        """Return an event at the record's current version, like a snapshot, with these facts besides the record."""
         self.at += timedelta(minutes=1)
         self.record.setdefault("created_at", utc_text(self.at))
         self.record.update(record)
@@ -72,14 +72,14 @@ class Story:
 
 @pytest.fixture
 def dispatcher(runtime: Runtime) -> Dispatcher:
-    """What hands events to the service's handlers; it has listened for a week."""
+    """Hands events to the service's handlers. It has listened for a week."""
     bound = {(group.name, source): clock.now() - timedelta(days=7) for group, source in CONSUMERS.sources()}
     return Dispatcher(CONSUMERS, runtime, bound)
 
 
 @pytest.fixture
 def hear(runtime: Runtime, dispatcher: Dispatcher) -> Hear:
-    """Let the service take events as its worker does, in one batch; fails the test when one cannot be taken."""
+    """Handle events in one batch as the worker does. Fail the test if one of them cannot be handled."""
 
     async def settle(*messages: Message) -> None:
         await dispatcher.settle(messages)
@@ -92,6 +92,6 @@ def hear(runtime: Runtime, dispatcher: Dispatcher) -> Hear:
 
 @pytest.fixture(autouse=True)
 async def nothing_known(runtime: Runtime) -> None:
-    """Each test begins with an empty copy of sales: figures are about all there is."""
+    """Each test starts with empty copies, because the figures count all records."""
     async with runtime.db.begin() as conn:
         await conn.exec_driver_sql("truncate deal, lead_ref, stage_ref, stage_visit, inbox, inbox_position")

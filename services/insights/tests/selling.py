@@ -1,4 +1,4 @@
-"""Leads, deals and stages as sales tells of them, and a naive recount of what became of them."""
+"""Events of leads, deals and stages, and a simple recount of the funnel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ def euros(amount: str | Decimal) -> dict[str, str]:
 
 
 def foreign(amount: str | Decimal) -> dict[str, Any]:
-    """An estimate in another currency: only the amount in base currency may count."""
+    """An estimate in another currency. Only the amount in base currency may count."""
     return {"estimated_value": {"amount": "99999.00", "currency": "USD"}, "estimated_value_base": euros(amount)}
 
 
@@ -58,7 +58,7 @@ class Lead(Story):
 
 @dataclass
 class Stay:
-    """A deal in a stage."""
+    """A visit of a deal to a stage."""
 
     stage: UUID
     entered: Any
@@ -67,7 +67,7 @@ class Stay:
 
 @dataclass
 class Deal(Story):
-    """A deal that moves through stages as in sales; ``stays`` is what a recount is made of."""
+    """A deal that moves through stages as in sales. The recount uses ``stays``."""
 
     stays: list[Stay] = field(default_factory=list)
 
@@ -103,7 +103,7 @@ class Deal(Story):
         return self.tell(OpportunityReopened, **OPEN, **self._shown())
 
     def rest(self, minutes: float) -> None:
-        """Time passes."""
+        """Let time pass."""
         self.at += timedelta(minutes=minutes)
 
     def _now(self) -> Any:
@@ -133,14 +133,14 @@ class Deal(Story):
 
 
 def four_stages() -> tuple[list[Stage], list[Message]]:
-    """The process that every organisation starts with."""
+    """The initial stages of an organisation."""
     stages = [Stage(id=new_id()) for _ in range(4)]
     names = ("qualify", "develop", "propose", "close")
     return stages, [stage.made(name, at) for at, (stage, name) in enumerate(zip(stages, names, strict=True), start=1)]
 
 
 def recount(stages: Sequence[Stage], leads: Sequence[Lead], deals: Sequence[Deal]) -> dict[str, Any]:
-    """What sales itself would say of records that are still there: each as its last version left it."""
+    """Return the funnel of the existing records, each in its last version."""
     return {
         "leads": _recount_leads(leads, deals),
         "opportunities": _recount_deals(deals),
@@ -237,5 +237,5 @@ def _seconds(micros: Fraction) -> float:
 
 
 def share(part: int, whole: int) -> float | None:
-    """Percent with two decimals."""
+    """Return a percentage with two decimals."""
     return float((Decimal(100 * part) / whole).quantize(Decimal("0.01"), ROUND_HALF_UP)) if whole else None

@@ -1,4 +1,4 @@
-"""The funnel: always what a recount of sales would say, whatever order its events come in."""
+"""The funnel always equals a recount of sales, whatever the order of the events."""
 
 from collections.abc import Collection
 from random import Random
@@ -112,7 +112,7 @@ async def test_going_back_only_is_not_advancing(client: Client, hear: Hear) -> N
 async def test_a_rebuild_leaves_the_stays_of_a_newer_event(
     runtime: Runtime, dispatcher: Dispatcher, hear: Hear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The event comes between the look for the deal's copy, which finds none, and what the rebuild tells of the deal."""
+    """The event arrives after the rebuild found no copy of the deal and before it stores the deal's snapshot."""
     stages, told = four_stages()
     await hear(*told)
     deal = Deal()
@@ -215,7 +215,7 @@ LEAD_STEPS = st.lists(st.sampled_from(["qualify", "reopen", "disqualify"]), max_
 
 
 def deal_history(deal: Deal, steps: list[str], stages: list[Stage], lead: Lead | None, random: Random) -> list[Message]:
-    """A life that sales allows; steps that are not possible where the deal stands are left out."""
+    """A sequence of steps that sales allows. Steps that are not possible in the current state are left out."""
     made = {"originating_lead_id": str(lead.id) if lead else None, "probability": random.choice([5.0, 10.55, 33.33])}
     told = [deal.made(random.choice(stages), **made, **foreign(f"{random.randint(0, 99999)}.{random.randint(10, 99)}"))]
     for step in steps:

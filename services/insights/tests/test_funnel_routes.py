@@ -1,4 +1,4 @@
-"""The funnel over HTTP: whose records, of which period, in which form."""
+"""The funnel over HTTP: access, selections and formats."""
 
 import asyncio
 import csv
@@ -61,7 +61,7 @@ async def test_the_period_is_of_days_in_the_organisations_time_zone(
 ) -> None:
     await people.organization(time_zone="Pacific/Auckland")
     stages, told = four_stages()
-    # Auckland is 13 hours ahead in summer: its 1 January begins at 11:00 of 31 December UTC.
+    # Auckland is 13 hours ahead in summer: its 1 January begins at 11:00 UTC on 31 December.
     last_year, first, last, later = (
         Deal(at=datetime.fromisoformat(at))
         for at in ("2025-12-31T10:58Z", "2025-12-31T10:59Z", "2026-01-31T10:58Z", "2026-01-31T10:59Z")

@@ -1,4 +1,4 @@
-"""The worker as a process of its own, on a real broker: from events of sales to the funnel."""
+"""The worker as a process on a real broker: from events of sales to the funnel."""
 
 import asyncio
 import os

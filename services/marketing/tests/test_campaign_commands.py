@@ -1,4 +1,4 @@
-"""What can be done with a campaign: rows and events, in a transaction that is rolled back."""
+"""Commands on campaigns: rows and events, in a transaction that is rolled back."""
 
 from datetime import date
 from decimal import Decimal
@@ -44,7 +44,7 @@ def today(uow: UnitOfWork) -> date:
 
 
 async def moved(uow: UnitOfWork, campaign: Campaign, *path: str) -> Campaign:
-    """The campaign after these commands, one unit of work each."""
+    """Return the campaign after these commands, each in its own unit of work."""
     for command in path:
         campaign = await getattr(commands, f"{command}_campaign")(uow, campaign.id)
         await uow.flush()

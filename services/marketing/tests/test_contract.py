@@ -1,5 +1,7 @@
-"""What marketing publishes is what it promised: every fact happens, every event fits its public schema, and a snapshot
-shows every record as its last event did."""
+"""Marketing publishes what its contract says.
+
+Every fact occurs, every event matches its public schema, and a snapshot shows every record as its last event did.
+"""
 
 from collections import defaultdict
 from typing import Any
@@ -18,7 +20,7 @@ CAMPAIGNS = "/api/v1/campaigns"
 
 
 async def play(client: Client, people: Any) -> None:
-    """Everything that can happen in marketing, once at least."""
+    """Cause every event of marketing at least once."""
     grace = await people.user("Grace Hopper")
     made = await client.post(
         CAMPAIGNS,

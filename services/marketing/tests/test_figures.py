@@ -1,4 +1,4 @@
-"""The figures of a campaign: always what a recount of sales would say, whatever order its events come in."""
+"""The figures of a campaign always equal a recount of sales, whatever the order of the events."""
 
 import asyncio
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def euros(amount: str) -> dict[str, str]:
 
 
 def won(amount: str) -> dict[str, Any]:
-    """A deal in another currency that was won: only the amount in base currency may count."""
+    """A won deal in another currency. Only the amount in base currency may count."""
     other = {"amount": "99999.00", "currency": "USD"}
     return {"status": "won", "status_reason": "won", "actual_value": other, "actual_value_base": euros(amount)}
 
@@ -247,7 +247,7 @@ def deal_history(steps: list[str], end: str, here: str, there: str) -> tuple[Sto
 
 
 def recount(leads: list[Story], deals: list[Story], campaign: str) -> dict[str, Any]:
-    """What sales itself would say: every record as its last version left it."""
+    """Return the figures of the records in their last version."""
     mine = [lead for lead in leads if lead.record["campaign_id"] == campaign]
     ours = [deal for deal in deals if deal.record["campaign_id"] == campaign]
     closed = [deal for deal in ours if deal.record["status"] == "won"]
@@ -386,7 +386,7 @@ async def test_figures_cost_one_statement_beside_the_campaign(client: Client, ru
 
 
 async def test_figures_are_read_from_indexes(client: Client, runtime: Runtime) -> None:
-    """A campaign with many leads among very many must not read the table of leads."""
+    """With very many leads, the figures of a campaign with many of them must not read the table of leads."""
     campaign = UUID(await made(client))
     async with runtime.db.begin() as conn:
         await conn.exec_driver_sql(

@@ -1,4 +1,4 @@
-"""The worker as a process of its own, on a real broker: from events of sales to figures, and from a launch to its event."""
+"""The worker as a process on a real broker: from events of sales to figures, and from a launch to its event."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What the tests of sales share: which service it is, and a caller's view of it."""
+"""Fixtures for sales: the service, and clients of it."""
 
 from collections.abc import Awaitable, Callable
 
@@ -36,19 +36,19 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @pytest.fixture
 def sales(client: Client, runtime: Runtime) -> Sales:
-    """Sales as a caller sees it who may do everything."""
+    """A client of sales whose caller has all rights."""
     return Sales(client, runtime)
 
 
 @pytest.fixture
 def sales_for(client_for: Callable[[Principal | None], Client], runtime: Runtime) -> Callable[[Principal], Sales]:
-    """Sales as another caller sees it."""
+    """Clients of sales for other callers."""
     return lambda principal: Sales(client_for(principal), runtime)
 
 
 @pytest.fixture
 def hear(runtime: Runtime) -> Hear:
-    """Let sales take events as its worker does, in one batch; fails the test when one cannot be taken."""
+    """Handle events in one batch as the worker does. Fail the test if one of them cannot be handled."""
     dispatcher = Dispatcher(
         CONSUMERS, runtime, {(group.name, source): clock.now() for group, source in CONSUMERS.sources()}
     )
@@ -64,7 +64,7 @@ def hear(runtime: Runtime) -> Hear:
 
 @pytest.fixture
 async def campaign(hear: Hear) -> str:
-    """The id of a campaign that sales has heard of, owned by nobody who calls."""
+    """The id of a campaign that sales knows, owned by none of the callers."""
     told = Story()
     await hear(told.tell(CampaignCreated, owner_id=new_id()))
     return str(told.id)

@@ -1,4 +1,4 @@
-"""Sales hears of others: the events of one record of another service, version by version."""
+"""Events of other services for sales: the events of one record, version by version."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,19 +17,19 @@ from crm_kit.testing.people import HEADQUARTERS
 
 @dataclass
 class Story:
-    """One record of another service and what happens to it, event by event."""
+    """The events of one record of another service, one minute apart."""
 
     id: UUID = field(default_factory=new_id)
     version: int = 0
     record: dict[str, Any] = field(default_factory=dict)
 
     def tell(self, event: type[Event], **record: Any) -> Message:
-        """The next event; ``record`` are fields that are so from now on."""
+        """Return the next event. ``record`` sets fields from now on."""
         self.version += 1
         return self.tell_again(event, **record)
 
     def tell_again(self, event: type[Event], **record: Any) -> Message:
-        """An event at the version the record has, as a snapshot is."""
+        """Return an event at the record's current version, like a snapshot."""
         self.record.update(record)
         document = sample(event)
         document |= {"id": str(new_id()), "subject": str(self.id), "time": utc_text(clock.now())}

@@ -1,4 +1,4 @@
-"""Short words for what a client of sales does, so that a test reads like the story it tells."""
+"""A short client of sales, so that tests read like the story that they tell."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ ADA = {
 
 @dataclass(frozen=True, slots=True)
 class Sales:
-    """The service as one caller sees it. ``make`` and ``act`` insist on success; ``try_*`` give the answer as it is."""
+    """A client of one caller. ``make`` and ``act`` require success; ``try_*`` return any answer."""
 
     client: Client
     runtime: Runtime
@@ -40,14 +40,14 @@ class Sales:
         return await self.client.post(f"{API}/{collection}", fields)
 
     async def act(self, collection: str, record: Json, command: str, **body: Any) -> Json:
-        """Carry out a command; without fields it is sent without a body."""
+        """Run a command. Without fields it is sent without a body."""
         return _expect(200, await self.try_act(collection, record, command, **body))
 
     async def try_act(self, collection: str, record: Json, command: str, **body: Any) -> Answer:
         return await self.client.post(f"{API}/{collection}/{record['id']}/{command}", body or None)
 
     async def patch(self, collection: str, record: Json, **fields: Any) -> Json:
-        """Change fields, whatever the version."""
+        """Change fields without a version condition."""
         return _expect(200, await self.try_patch(collection, record, **fields))
 
     async def try_patch(self, collection: str, record: Json, **fields: Any) -> Answer:
@@ -57,32 +57,32 @@ class Sales:
         return await self.client.delete(f"{API}/{collection}/{record['id']}")
 
     async def merge(self, collection: str, loser: Json, survivor: Json, **body: Any) -> Json:
-        """Merge one record into another; gives the survivor."""
+        """Merge one record into another. Return the survivor."""
         return await self.act(collection, loser, "merge", into=survivor["id"], **body)
 
     async def try_merge(self, collection: str, loser: Json, survivor: Json, **body: Any) -> Answer:
         return await self.try_act(collection, loser, "merge", into=survivor["id"], **body)
 
     async def get(self, collection: str, record_id: str) -> Json:
-        """The record as it is now."""
+        """Return the current record."""
         return _expect(200, await self.client.get(f"{API}/{collection}/{record_id}"))
 
     async def page(self, collection: str, query: str = "") -> list[Json]:
-        """The items of a first page."""
+        """Return the items of the first page."""
         found: list[Json] = _expect(200, await self.client.get(f"{API}/{collection}?{query}"))["items"]
         return found
 
     async def make_customers_on_win(self) -> None:
-        """Switch the setting."""
+        """Change the setting."""
         _expect(200, await self.client.patch(f"{API}/settings/sales", {"customer_creation": "on_win"}))
 
     async def events(self) -> list[Json]:
-        """Every committed event, in order."""
+        """Return every committed event in order."""
         async with self.runtime.db.autocommit() as conn:
             return await announced(conn)
 
     async def facts(self, *, after: int = 0) -> list[str]:
-        """Entity and fact of the committed events beyond the first ``after``: ``lead.qualified``."""
+        """Return entity and fact of the committed events after the first ``after``: ``lead.qualified``."""
         return [".".join(event["type"].split(".")[2:4]) for event in (await self.events())[after:]]
 
 

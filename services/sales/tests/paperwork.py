@@ -1,4 +1,4 @@
-"""Orders and invoices as tests need them: written-in lines, an account that buys, and the steps in between."""
+"""Orders and invoices for tests: lines without a product, a customer account, and the steps in between."""
 
 from decimal import Decimal
 from typing import Any
@@ -8,40 +8,41 @@ from .selling import days_pass
 
 
 def line(name: str = "Chair", quantity: str = "1", price: str = "100.00", **more: Any) -> Json:
-    """Something written in."""
+    """A line without a product."""
     return {"name": name, "quantity": quantity, "unit_price": euros(price), **more}
 
 
 async def buyer(sales: Sales) -> Json:
-    """A reference to an account that buys."""
+    """A reference to a customer account."""
     account = await sales.make("accounts", name="Movers Ltd")
     return {"type": "account", "id": account["id"]}
 
 
 async def ordered(sales: Sales, *lines: Json, **fields: Any) -> Json:
-    """An order that is not submitted yet."""
+    """An order that is not submitted."""
     customer = fields.pop("customer", None) or await buyer(sales)
     return await sales.make("orders", name="Furniture", customer=customer, lines=list(lines) or [line()], **fields)
 
 
 async def submitted(sales: Sales, *lines: Json, **fields: Any) -> Json:
-    """An order that stands."""
+    """A submitted order."""
     return await sales.act("orders", await ordered(sales, *lines, **fields), "submit")
 
 
 async def drafted(sales: Sales, *lines: Json, **fields: Any) -> Json:
-    """An invoice by hand that is not issued yet."""
+    """An invoice without an order that is not issued."""
     customer = fields.pop("customer", None) or await buyer(sales)
     return await sales.make("invoices", name="Furniture", customer=customer, lines=list(lines) or [line()], **fields)
 
 
 async def issued(sales: Sales, *lines: Json, **fields: Any) -> Json:
-    """An invoice that is owed."""
+    """An issued invoice."""
     return await sales.act("invoices", await drafted(sales, *lines, **fields), "issue")
 
 
 async def derived(sales: Sales, collection: str, record: Json, command: str, **body: Any) -> Json:
-    """What a command makes of a record: the quote's order, the order's invoice, the invoice's credit note."""
+    """Run a command that makes a document of a record: the quote's order, the order's invoice, the invoice's credit
+    note."""
     answer = await sales.try_act(collection, record, command, **body)
     assert answer.status == 201, answer.body
     made: Json = answer.json
@@ -49,12 +50,12 @@ async def derived(sales: Sales, collection: str, record: Json, command: str, **b
 
 
 def part(record: Json, position: int, quantity: str) -> Json:
-    """So much of a line."""
+    """A quantity of a line."""
     return {"line_id": record["lines"][position]["id"], "quantity": quantity}
 
 
 async def pay(sales: Sales, invoice: Json, amount: str) -> Json:
-    """A transfer arrives."""
+    """Pay by bank transfer."""
     return await sales.act("invoices", invoice, "pay", amount=euros(amount), method="bank_transfer")
 
 
@@ -64,12 +65,12 @@ def state(record: Json) -> str:
 
 
 def summed(records: list[Json], field: str) -> Decimal:
-    """The sum of an amount over several records."""
+    """Return the sum of an amount over several records."""
     return sum((Decimal(record[field]["amount"]) for record in records if record[field]), Decimal(0))
 
 
 async def play_orders(sales: Sales, to_somebody: Json) -> None:
-    """Everything that can happen to an order, once at least."""
+    """Cause every event of an order at least once."""
     where = {"city": "London", "country": "GB"}
     order = await ordered(sales, line(quantity="3"), bill_to=where, ship_to=where)
     for command in ("hold", "resume", "lock-prices", "unlock-prices"):
@@ -85,7 +86,7 @@ async def play_orders(sales: Sales, to_somebody: Json) -> None:
 
 
 async def play_invoices(sales: Sales, to_somebody: Json) -> None:
-    """Everything that can happen to an invoice, once at least."""
+    """Cause every event of an invoice at least once."""
     invoice = await drafted(sales, line(quantity="3"), payment_terms="net_10")
     await sales.patch("invoices", invoice, discount_amount=euros("1.00"), description="Thank you")
     await sales.act("invoices", invoice, "assign", **to_somebody)

@@ -1,4 +1,4 @@
-"""How PostgreSQL carries out statements: what a timer asks every second, and how many rows a request touches."""
+"""Query plans of PostgreSQL: the queries of timers, and how many rows a request reads."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,9 +16,9 @@ ROWS = 2000
 
 
 async def plan_of(runtime: Runtime, due: DueQuery, entity: type[Record]) -> str:
-    """The generic plan of a timer's question, as the loop asks it, where there are many of the one record that the test made.
+    """Return the generic plan of a timer's query, with many copies of the one record that the test made.
 
-    Over a handful of rows one index is as good as another, and which one is taken hangs on what the database last counted.
+    With a handful of rows all indexes are equally good, and the choice depends on the latest statistics.
     """
     asked = due(datetime(2026, 5, 31, tzinfo=UTC)).limit(1).with_for_update(skip_locked=True)
     table = entity.__table__
@@ -39,8 +39,10 @@ async def plan_of(runtime: Runtime, due: DueQuery, entity: type[Record]) -> str:
 
 
 class Counting:
-    """Stands where a module calls ``fetch``: explains each statement as it runs, just before it runs, and keeps how many rows
-    of a table it touched."""
+    """Replaces a module's ``fetch``.
+
+    It explains each statement just before running it, and counts the rows read of a table.
+    """
 
     def __init__(self, table: str) -> None:
         self.rows: list[int] = []
@@ -53,7 +55,7 @@ class Counting:
 
 
 def _touched(node: dict[str, Any], table: str) -> Iterator[int]:
-    """The rows that a plan takes out of a table; also those that it then throws away."""
+    """Return the rows that a plan reads of a table, including those that it filters out."""
     if node.get("Relation Name") == table:
         thrown = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
         yield node["Actual Loops"] * (node["Actual Rows"] + thrown)

@@ -1,4 +1,4 @@
-"""What is sold in the tests: products with prices, and lines of them."""
+"""Products with prices, and lines of them, for tests."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,13 +17,13 @@ FLEET = {"name": "Fleet", "lines": [VAN]}
 
 
 async def make_product(sales: Sales, name: str = "Gold card", **fields: Any) -> Json:
-    """A product that is sold."""
+    """Create a product for sale."""
     given: Json = {"unit": "piece", "tax_percent": 19, "list_price": euros("12.50")} | fields
     return await sales.act("products", await sales.make("products", name=name, **given), "activate")
 
 
 async def make_price_list(sales: Sales, *prices: tuple[Json, str], currency: str = "EUR", **fields: Any) -> Json:
-    """A price list with a price of each product; ``fields`` are those of every price."""
+    """Create a price list with a price of each product. ``fields`` apply to every price."""
     made = await sales.make("price-lists", name="Retail", currency=currency)
     for product, amount in prices:
         price = {"amount": amount, "currency": currency}
@@ -32,13 +32,13 @@ async def make_price_list(sales: Sales, *prices: tuple[Json, str], currency: str
 
 
 async def make_customer(sales: Sales, **fields: Any) -> Json:
-    """An account, as others refer to it."""
+    """Create an account. Return a reference to it."""
     account = await sales.make("accounts", **({"name": "Movers"} | fields))
     return {"type": "account", "id": account["id"]}
 
 
 async def make_quote(sales: Sales, **fields: Any) -> Json:
-    """A drafted quote for a customer."""
+    """Draft a quote for a customer."""
     given = FLEET | fields
     if "customer" not in given and "opportunity_id" not in given:
         given["customer"] = await make_customer(sales)
@@ -46,7 +46,7 @@ async def make_quote(sales: Sales, **fields: Any) -> Json:
 
 
 async def play_quotes(sales: Sales, to_somebody: Json) -> None:
-    """Everything that can happen to a quote, once at least."""
+    """Cause every event of a quote at least once."""
     where = {"city": "London", "country": "GB"}
     deal = await sales.make("opportunities", name="Fleet", lines=[VAN], estimated_value_source="lines")
     drafted = (await sales.try_act("opportunities", deal, "quote")).json
@@ -65,7 +65,7 @@ async def play_quotes(sales: Sales, to_somebody: Json) -> None:
 
 
 async def days_pass(sales: Sales, days: int) -> int:
-    """What time does to the records of sales meanwhile; to how many."""
+    """Let days pass and run the timers. Return the number of changed records."""
     then = clock.now() + timedelta(days=days)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now", lambda: then)

@@ -1,4 +1,4 @@
-"""Accounts: trees, numbers, switching off, and what keeps one from being deleted."""
+"""Accounts: hierarchies, numbers, deactivating, and what prevents deletion."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""``allowed_actions`` tells the truth: what it names works, and what it leaves out is refused, in every state."""
+"""``allowed_actions`` is exact in every state: listed commands succeed, and all others are refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``allowed_actions`` of orders, invoices and credit notes tell the truth, in every state, whatever their lines say."""
+"""``allowed_actions`` of orders, invoices and credit notes is exact in every state, whatever their lines."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ NOTES: list[list[str]] = [[], ["cancel"], ["issue"]]
 
 
 def body_of(step: str, record: Json) -> dict[str, Any]:
-    """What a step asks for: of two pieces at 100.00, one is half."""
+    """Return the body of a step. It uses half of two pieces at 100.00."""
     command, _, half = step.partition(" ")
     lines = {"lines": [{"line_id": record["lines"][0]["id"], "quantity": "1"}]} if half and command != "pay" else {}
     match command:
@@ -50,7 +50,7 @@ def body_of(step: str, record: Json) -> dict[str, Any]:
 
 
 async def take(sales: Sales, collection: str, record: Json, step: str) -> Json:
-    """One step, and the record after it."""
+    """Take one step. Return the record after it."""
     answer = await sales.try_act(collection, record, step.partition(" ")[0], **body_of(step, record))
     assert answer.status in (200, 201), answer.body
     return await sales.get(collection, record["id"])

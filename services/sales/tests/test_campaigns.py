@@ -1,4 +1,4 @@
-"""Which campaigns leads, deals and documents may name: those that their writer may read, as sales has heard of them."""
+"""Which campaigns leads, deals and documents can refer to: those that sales knows and the caller may read."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -55,7 +55,7 @@ async def test_a_campaign_is_known_and_readable_when_it_is_named(
     record = await sales.make(collection, **body)
     assert refused(await blind.try_patch(collection, record, campaign_id=campaign)) == REFUSED
     assert (await sales.patch(collection, record, campaign_id=campaign))["campaign_id"] == campaign
-    # What stays is no new reference, and everybody may take it away.
+    # An unchanged campaign is not a new reference, and everybody can remove it.
     kept = await blind.patch(collection, record, campaign_id=campaign, description="Call first")
     assert (kept["campaign_id"], kept["version"]) == (campaign, 3)
     assert (await blind.patch(collection, record, campaign_id=None))["campaign_id"] is None

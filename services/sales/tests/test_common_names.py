@@ -1,4 +1,4 @@
-"""A name that thousands have: the comparison ends, the answer says that there are more, and what is surely known comes first."""
+"""A name shared by thousands of records: the search ends, reports that there are more, and puts certain matches first."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ MARIA = {"first_name": "Maria", "last_name": "Schmidt", "email": f"maria.{ALIKE}
 
 @pytest.fixture
 async def marias(database: ServiceDatabase) -> None:
-    # A connection of its own: those of an api have no more than a part of a hop for a statement.
+    # A separate connection: those of the API have a shorter statement timeout.
     conn = await asyncpg.connect(database.url)
     await conn.execute(MADE, ALIKE, new_id())
     await conn.execute("analyze contact")

@@ -1,4 +1,4 @@
-"""Competitors: who is named by which deal, what was lost to whom, and figures that a recount agrees with."""
+"""Competitors: references from deals, lost deals, and figures that match a recount."""
 
 from collections.abc import Callable
 from decimal import Decimal

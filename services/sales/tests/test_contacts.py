@@ -1,4 +1,4 @@
-"""Contacts: names that stay in step, references, and what keeps one from being deleted."""
+"""Contacts: full names, references, and what prevents deletion."""
 
 import pytest
 

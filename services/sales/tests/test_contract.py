@@ -1,5 +1,7 @@
-"""What sales publishes is what it promised: every fact has a way to happen, every event fits its public schema, and a snapshot
-shows what the last event did."""
+"""Sales publishes what its contract says.
+
+Every fact can occur, every event matches its public schema, and a snapshot shows what the last event did.
+"""
 
 from collections import defaultdict
 from uuid import UUID
@@ -21,7 +23,7 @@ ON_REQUEST = "snapshot"
 
 
 async def play(sales: Sales, people: People) -> None:
-    """Everything that can happen in sales, once at least."""
+    """Cause every event of sales at least once."""
     grace = await people.user("Grace Hopper")
     to_grace = {"owner_type": "user", "owner_id": str(grace)}
     rate = await sales.make("exchange-rates", currency="USD", rate="0.9", valid_from="2020-01-01")
@@ -108,7 +110,7 @@ async def play(sales: Sales, people: People) -> None:
 
 
 async def play_contracts(sales: Sales, to_grace: Json) -> None:
-    """Agreements are drafted, held and broken off."""
+    """Cause every event of sales contracts."""
     account = await sales.make("accounts", name="Movers")
     customer, value = {"type": "account", "id": account["id"]}, euros("12000.00")
     for end in ("end", "terminate", None):
@@ -123,7 +125,7 @@ async def play_contracts(sales: Sales, to_grace: Json) -> None:
 
 
 async def play_competition(sales: Sales, to_grace: Json) -> None:
-    """A competitor comes, wins a deal and is forgotten."""
+    """Cause every event of competitors."""
     competitor = await sales.make("competitors", name="Difference Engines Ltd")
     await sales.patch("competitors", competitor, strengths="Delivers in a week")
     await sales.act("competitors", competitor, "deactivate", reason="Closed down")
@@ -143,7 +145,7 @@ async def play_competition(sales: Sales, to_grace: Json) -> None:
 
 
 async def play_goals(sales: Sales, grace: UUID) -> None:
-    """Everything that can happen to a goal."""
+    """Cause every event of goals."""
     days = {"period_start": "2026-01-01", "period_end": "2026-12-31"}
     owner = {"goal_owner": {"type": "user", "id": str(grace)}}
     goal = await sales.make("goals", name="Cards", metric="won_amount", target=euros("100.00"), **days, **owner)
@@ -164,7 +166,7 @@ async def test_every_fact_happens_and_every_event_fits_its_public_schema(sales: 
     for event in events:
         errors = [error.message for error in schemas[event["type"]].iter_errors(event["data"])]
         assert errors == [], event["type"]
-    # The settings are created by the seed, before any test.
+    # The seed creates the settings before any test.
     silent = schemas.keys() - {event["type"] for event in events} - {"crm.sales.sales_settings.created.v1"}
     assert {type_.split(".")[3] for type_ in silent} == {ON_REQUEST}
 

@@ -1,4 +1,4 @@
-"""Credit notes: drafted from an invoice, set off against what is left to pay of it, the rest paid back."""
+"""Credit notes: drafted from an invoice and set off against its balance; the rest is paid back."""
 
 import asyncio
 from collections import Counter
@@ -11,7 +11,7 @@ from .paperwork import derived, drafted, issued, line, part, pay, state, submitt
 
 
 async def credit(sales: Sales, invoice: Json, *lines: Json) -> Json:
-    """A drafted credit note."""
+    """Draft a credit note."""
     more = {"lines": list(lines)} if lines else {}
     return await derived(sales, "invoices", invoice, "credit", reason="Returned", **more)
 
@@ -29,7 +29,7 @@ async def test_a_credit_note_is_a_draft_of_what_it_gives_back(sales: Sales) -> N
     assert (note["total"], note["lines"][0]["id"]) == (euros("119.00"), invoice["lines"][0]["id"])
     now = await sales.get("invoices", invoice["id"])
     assert [one["credited_quantity"] for one in now["lines"]] == ["1", "0"]
-    # Nothing is given back before it is issued.
+    # A draft does not change the balance.
     assert (now["balance"], state(now)) == (invoice["balance"], "issued/issued")
     assert (await sales.facts())[-2:] == ["invoice.created", "invoice.updated"]
 
@@ -62,7 +62,7 @@ async def test_what_was_paid_already_is_paid_back(sales: Sales) -> None:
     invoice = await issued(sales, line("Chair", "4"))
     await pay(sales, invoice, "350.00")
     note = await sales.act("invoices", await credit(sales, invoice, part(invoice, 0, "2")), "issue")
-    # 50.00 were still owed, so 150.00 of 200.00 go back.
+    # The balance was 50.00, so 150.00 of 200.00 have to be paid back.
     assert (state(note), note["credited_total"], note["balance"]) == ("issued/issued", euros("50.00"), euros("150.00"))
     assert state(await sales.get("invoices", invoice["id"])) == "paid/complete"
     answer = await sales.try_act("invoices", note, "pay", amount=euros("150.01"), method="bank_transfer")

@@ -1,4 +1,4 @@
-"""Likely duplicates: who somebody new may be already, on create, on PATCH, and while a form is being typed."""
+"""Likely duplicates of new records: on create, on PATCH, and in checks without a write."""
 
 import re
 from collections.abc import Callable
@@ -17,14 +17,14 @@ Reported = dict[str, list[str]]
 
 
 async def reported(sales: Sales, collection: str, **fields: Any) -> Reported:
-    """Ids of the likely duplicates that a create with duplicates=report is refused for, with the reasons."""
+    """Return the ids and reasons of the likely duplicates that refuse a create with duplicates=report."""
     answer = await sales.client.post(f"{API}/{collection}?duplicates=report", fields)
     assert (answer.status, answer.problem) == (409, "possible-duplicates"), answer.body
     return {found["id"]: found["reasons"] for found in answer.json["duplicates"]}
 
 
 async def checked(sales: Sales, collection: str, **fields: Any) -> Reported:
-    """The same from asking alone."""
+    """Return the same from a check without a write."""
     return {
         found["id"]: found["reasons"] for found in (await ask(sales.client, collection, **fields)).json["duplicates"]
     }
@@ -204,7 +204,7 @@ async def test_a_record_is_no_duplicate_of_itself(sales: Sales, collection: str)
 
 
 async def test_a_lead_is_found_by_its_index_whatever_surrounds_its_name(sales: Sales, runtime: Runtime) -> None:
-    """The search index stands in for one of names: whoever is similar by name must be found through it."""
+    """Leads have no index of names. The index of the search text must find every lead with a similar name."""
     random = Random(1)
     syllables = re.findall("..", "anberchidorelfaguhilikjokalovmarniosquerstatumulviwenxazo")
 

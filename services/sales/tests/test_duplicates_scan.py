@@ -1,4 +1,4 @@
-"""Looking through what exists for likely duplicates: stretch by stretch, each pair once, hidden what is not one's own."""
+"""The scan for likely duplicates: page by page, each pair once, records of others hidden."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ Pairs = set[tuple[str, str]]
 
 
 async def scanned(client: Client, collection: str, query: str = "") -> tuple[list[Json], int]:
-    """All items of a scan, and how many requests it took."""
+    """Return all items of a scan, and the number of requests."""
     items: list[Json] = []
     after, requests = "", 0
     while True:
@@ -35,7 +35,7 @@ def pairs(items: list[Json]) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two records a request."""
+    """Two records per request."""
     monkeypatch.setattr(scanning, "FIRST_STEP", 2)
     monkeypatch.setattr(scanning, "SECONDS", -1.0)
 

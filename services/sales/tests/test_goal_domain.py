@@ -1,4 +1,4 @@
-"""Goals without a database: what a goal must say, and sums through a tree held against counting record by record."""
+"""Goals without a database: required fields, and sums over a tree compared with counting each record."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -105,7 +105,7 @@ def test_the_first_and_the_last_day_that_there_are_can_be_a_period() -> None:
 
 @dataclass(frozen=True)
 class Done:
-    """A record that counts: whose, on which day, how much."""
+    """A record that counts: its owner, its day, its amount."""
 
     owner: UUID
     day: int
@@ -114,7 +114,7 @@ class Done:
 
 @st.composite
 def trees(draw: st.DrawFn) -> list[Node]:
-    """Goals in any shape, parents first, with periods and owners that overlap at will."""
+    """Goals in any shape, parents first, with any overlap of periods and owners."""
     nodes: list[Node] = []
     for n in range(draw(st.integers(1, 8))):
         first = draw(st.integers(1, 20))
@@ -130,7 +130,7 @@ RECORDS = st.lists(
 
 
 def counted_one_by_one(nodes: Sequence[Node], records: Sequence[Done]) -> dict[UUID, Decimal]:
-    """Every record for every goal: does it count for the goal or for any below?"""
+    """Count for each goal the records that count for it or for a goal below it."""
     parents = {node.id: node.parent_id for node in nodes}
     reached = {node.id: Decimal(0) for node in nodes}
     for record in records:
@@ -147,7 +147,7 @@ def counted_one_by_one(nodes: Sequence[Node], records: Sequence[Done]) -> dict[U
 
 
 def summed(nodes: Sequence[Node], records: Sequence[Done]) -> dict[UUID, list[tuple[int, Decimal]]]:
-    """What the database gives: by owner and stretch of days."""
+    """Return the sums as the database does, by owner and stretch of days."""
     days, sums = edges(nodes), defaultdict[tuple[UUID, int], Decimal](Decimal)
     for record in records:
         if days[0] <= record.day < days[-1]:

@@ -1,4 +1,4 @@
-"""Progress of goals: sums over the records themselves, down the tree, and what each reader sees of them."""
+"""The progress of goals: sums over records and down the tree, and what each reader sees."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,19 +41,19 @@ async def grace(people: People) -> Principal:
 
 @pytest.fixture(autouse=True)
 async def in_berlin(people: People) -> None:
-    """The organisation's days begin at 23:00Z in winter, at 22:00Z in summer."""
+    """The organisation's days start at 23:00Z in winter and at 22:00Z in summer."""
     await people.organization()
 
 
 async def goal_of(sales: Sales, owner: Principal | None = None, **fields: Any) -> Json:
-    """A goal of a year: won amount unless said otherwise."""
+    """Create a goal of a year for the won amount, unless the fields differ."""
     target = {} if "target_count" in fields else {"target": euros("1000.00")}
     for_whom = {} if owner is None else {"goal_owner": {"type": "user", "id": str(owner.id)}}
     return await sales.make("goals", **({"name": "Goal", "metric": "won_amount"} | YEAR | target | for_whom | fields))
 
 
 async def win(sales: Sales, value: str = "100.00", at: str = "2026-03-10T12:00:00Z") -> Json:
-    """A deal that the caller won."""
+    """Create a deal that the caller won."""
     account = await sales.make("accounts", name="Movers")
     deal = await sales.make("opportunities", name="Fleet", customer={"type": "account", "id": account["id"]})
     return await sales.act("opportunities", deal, "win", actual_value=euros(value), closed_at=at)
@@ -68,7 +68,7 @@ async def progress(sales: Sales, goal: Json) -> Json:
 
 
 async def actual(sales: Sales, goal: Json) -> Any:
-    """What was reached: the amount, or the number."""
+    """Return what was reached: the amount, or the number."""
     found = (await progress(sales, goal))["actual"]
     return found["amount"] if isinstance(found, dict) else found
 
@@ -366,7 +366,8 @@ async def test_progress_is_three_statements_however_large_the_tree(
 )
 async def test_sums_read_an_index_and_no_table(runtime: Runtime, metric: str, index: str) -> None:
     async with runtime.db.begin() as conn:
-        # What the planner may not use here it would not choose at size: an empty table is cheapest to read whole.
+        # The planner is not allowed to scan here. With large tables it would not, but a small table is cheapest to
+        # scan.
         await conn.exec_driver_sql("set local enable_seqscan = off")
         await conn.exec_driver_sql("set local enable_bitmapscan = off")
         rows = await conn.exec_driver_sql(

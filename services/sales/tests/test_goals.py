@@ -1,4 +1,4 @@
-"""Goals: what they ask for, how they form trees, and what becomes of them."""
+"""Goals: their targets, their trees and their life cycle."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ DEALS = {"name": "Deals", "metric": "won_count", "target_count": 10, **YEAR}
 
 
 async def refused(sales: Sales, pointer: str, **fields: Any) -> str:
-    """Why a goal is not taken, by its slug."""
+    """Return the slug of the problem that refuses a goal."""
     answer = await sales.try_make("goals", **fields)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer), answer.body
     return answer.problem

@@ -1,4 +1,7 @@
-"""What a document says of a customer that its reader may not read, beside the sweep in ``tests/attacks``."""
+"""Names of customers in documents whose reader may not read the customer.
+
+The sweep in ``tests/attacks`` covers the rest.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,5 +39,5 @@ async def test_a_document_of_somebody_elses_deal_hides_its_customer_and_tells_ot
     quote = await seller.make("quotes", name="Fleet", opportunity_id=deal["id"], lines=[VAN])
     assert quote["customer"] == {**customer, "name": None, "deleted": False, "hidden": True}
     assert quote["bill_to"] is None
-    # Subscribers are no readers: an event carries the name as of writing.
+    # Subscribers are not readers: an event has the name at the time of writing.
     assert (await sales.events())[-1]["data"]["record"]["customer"]["name"] == "Theirs"

@@ -1,4 +1,4 @@
-"""Import: every row becomes one record or one reported error, whatever the file holds."""
+"""Import: every row becomes one record or one reported error, whatever the file contains."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ async def worked_off(runtime: Runtime) -> None:
 async def imported(
     client: Client, runtime: Runtime, content: bytes | str, **more: str
 ) -> tuple[dict[str, Any], list[list[str]]]:
-    """The finished job, and its errors without their header."""
+    """Return the finished job, and its errors without their header."""
     accepted = await send(client, content, **more)
     assert accepted.status == 202, accepted.body
     await worked_off(runtime)

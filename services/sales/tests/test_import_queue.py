@@ -1,4 +1,4 @@
-"""Whose import is next, and how one ends that cannot go on."""
+"""The order of imports, and the end of imports that cannot continue."""
 
 import asyncio
 import csv
@@ -43,7 +43,7 @@ async def sql(runtime: Runtime, statement: str, *parameters: object) -> Sequence
 
 
 async def refused_by_the_database(runtime: Runtime, operation: str, table: str, when: str = "true") -> None:
-    """Let every such statement fail, for a reason that no row is to blame for."""
+    """Make every such statement fail for a reason that no row causes."""
     await sql(
         runtime,
         "create function pg_temp_refuse() returns trigger language plpgsql as"
@@ -58,7 +58,7 @@ async def refused_by_the_database(runtime: Runtime, operation: str, table: str, 
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Errors are expected here, and rendering each for a person takes seconds."""
+    """Errors are expected here, and formatting each of them for a terminal takes seconds."""
     with structlog.testing.capture_logs():
         yield
 
@@ -201,7 +201,7 @@ async def test_owners_take_turns_and_a_small_file_passes(
 
 @asynccontextmanager
 async def lane(runtime: Runtime) -> AsyncIterator[tuple[UUID, bool] | None]:
-    """What a lane of some process takes while the block runs: whose job, and whether it holds their turn."""
+    """Claim a job as a lane of another process does, and hold it in the block. Yield its owner and whether it is in turn."""
     async with runtime.db.begin() as conn:
         job = await queue.claim(conn, ENTITIES, [])
         yield None if job is None else (job.principal.id, job.in_turn)
@@ -244,7 +244,7 @@ async def test_many_rows_of_one_name_are_compared_with_few_stored_ones(
 async def test_a_chunk_that_takes_too_long_to_compare_is_made_smaller(
     client: Client, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row that takes too long even alone is refused; the others are imported."""
+    """A row that takes too long on its own is refused. The others are imported."""
     from crm_sales.lead.commands import IMPORTER
 
     sizes: list[int] = []
@@ -466,7 +466,7 @@ async def test_a_file_that_comes_slowly_holds_no_connection(client: Client, runt
     headers = {"content-type": "multipart/form-data; boundary=x", "idempotency-key": "slow"}
     sending = asyncio.create_task(client.post(f"{API}/leads/import", body=body(), headers=headers))
     await arriving.wait()
-    # Whatever the service does with a body that is not there yet, it has done by now.
+    # By now the service has done everything that it does before a body arrives.
     assert (await client.get(f"{API}/leads/jobs")).status == 200
     taken = runtime.db.engine.pool.checkedout()  # type: ignore[attr-defined]  # of the pool that is in use
     go_on.set()

@@ -1,4 +1,4 @@
-"""Invoice numbers have no gap, whoever fails and whoever comes at the same time."""
+"""Invoice numbers have no gaps, also after failures and under concurrency."""
 
 import asyncio
 from uuid import UUID
@@ -14,11 +14,14 @@ from .paperwork import buyer, derived, issued, line
 
 
 class Failed(Exception):
-    """What comes between drawing a number and the commit."""
+    """The failure between drawing a number and the commit."""
 
 
 async def issue_and_fail(runtime: Runtime, invoice: Json, places: asyncio.Semaphore) -> None:
-    """Draw a number, write everything, and never commit. ``places`` leaves connections to the API."""
+    """Draw a number, write everything, and never commit.
+
+    ``places`` limits the connections, so that the API has some.
+    """
     async with places:
         uow = UnitOfWork(runtime, principal(), Cause(correlation_id="a test"))
         try:
@@ -32,7 +35,7 @@ async def issue_and_fail(runtime: Runtime, invoice: Json, places: asyncio.Semaph
 
 
 async def issue(sales: Sales, invoice: Json) -> Answer:
-    """Ask again while the service has no connection left, as a client does."""
+    """Issue the invoice. Try again while the service has no free connection, as a client does."""
     while (answer := await sales.try_act("invoices", invoice, "issue")).status == 503:
         pass
     return answer

@@ -1,4 +1,4 @@
-"""Invoices: drafted, issued under a number, paid in parts, never beyond what is owed; overdue by time."""
+"""Invoices: drafted, issued with a number, paid in parts up to the balance, overdue by time."""
 
 import asyncio
 from collections import Counter
@@ -53,7 +53,7 @@ async def test_the_day_of_issue_is_the_organisations(sales: Sales, people: Peopl
     for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
         await people.organization(time_zone=zone)
         dates.add((await issued(sales))["issue_date"])
-    # They are 25 hours apart, so it is never the same day in both.
+    # The two zones are 25 hours apart, so their dates always differ.
     assert len(dates) == 2
 
 
@@ -166,7 +166,7 @@ async def test_an_invoice_is_overdue_once_when_its_due_date_has_passed(sales: Sa
     later = await issued(sales, payment_terms="net_30")
     paid = await pay(sales, await issued(sales, payment_terms="net_10"), "100.00")
     await drafted(sales, due_date=owed["due_date"])
-    # The tenth day is the last to pay.
+    # The tenth day is the last day to pay.
     assert [await days_pass(sales, days) for days in (10, 11, 12)] == [0, 2, 0]
     told = {event["subject"]: event["data"] for event in await sales.events() if ".overdue." in event["type"]}
     assert {subject: data["balance"] for subject, data in told.items()} == {
@@ -188,7 +188,7 @@ async def test_an_invoice_is_overdue_once_when_its_due_date_has_passed(sales: Sa
 async def test_overdue_is_a_matter_of_the_organisations_day(sales: Sales, people: People) -> None:
     await people.organization(time_zone="Pacific/Kiritimati")
     invoice = await issued(sales)
-    # It is due today on the islands where every day begins; where it ends, that is tomorrow.
+    # It is due today on the islands where each day begins first. Where it begins last, that is tomorrow.
     await people.organization(time_zone="Pacific/Pago_Pago")
     assert await days_pass(sales, 1) == 0
     await people.organization(time_zone="Pacific/Kiritimati")

@@ -1,4 +1,4 @@
-"""Leads: what clients may do with them, and what everybody hears of it."""
+"""Leads: commands of clients, and their events."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Leads found by the customer they became."""
+"""The filter of leads by the customer that they became."""
 
 from uuid import uuid4
 

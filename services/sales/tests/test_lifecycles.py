@@ -1,4 +1,4 @@
-"""The state machines are what their tables say: every action from every state."""
+"""The state machines follow their tables: every action from every state."""
 
 from contextlib import nullcontext
 from itertools import product

@@ -1,4 +1,4 @@
-"""What a page costs of which somebody owns much, in an order that has no index of each owner's rows: rows and plans count."""
+"""The cost of pages of records whose owner has many, in an order without an index by owner: rows and plans."""
 
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +44,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
 
 @pytest.fixture
 async def many(database: ServiceDatabase) -> None:
-    # A connection of its own: those of an api have no more than a part of a hop for a statement.
+    # A separate connection: those of the API have a shorter statement timeout.
     conn = await asyncpg.connect(database.url)
     await conn.execute(MADE, LEADS, MUCH, LITTLE, LAST, new_id())
     await conn.execute("analyze lead")

@@ -1,4 +1,4 @@
-"""Merging: who may, what the survivor takes over, what moves, and what becomes of the merged record."""
+"""Merging: access, the values that the survivor takes over, moved references, and the merged record."""
 
 import asyncio
 from collections import Counter
@@ -32,9 +32,6 @@ async def two(
         await sales.make(collection, **MAKE[collection] | (loser or {})),
         await sales.make(collection, **MAKE[collection] | (survivor or {})),
     )
-
-
-# -- what becomes of the merged record -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS)
@@ -160,9 +157,6 @@ async def test_a_merge_is_told_once_by_the_loser_and_by_the_survivor_only_when_i
     assert facts == [f"{collection[:-1]}.merged", f"{collection[:-1]}.updated"]
 
 
-# -- who may, and when -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("collection", COLLECTIONS)
 async def test_a_survivor_must_be_another_known_record_that_goes_on(sales: Sales, collection: str) -> None:
     loser, survivor = await two(sales, collection)
@@ -255,9 +249,6 @@ async def test_a_merge_that_is_sent_again_under_its_key_is_answered_again(sales:
     assert (await sales.facts()).count("lead.merged") == 1
 
 
-# -- at the same time ------------------------------------------------------------------------------------------------
-
-
 async def test_twenty_merges_of_one_record_are_one_merge(sales: Sales) -> None:
     loser, survivor = await two(sales, "contacts")
     other = await sales.make("contacts", **MAKE["contacts"])
@@ -274,9 +265,6 @@ async def test_two_records_merged_into_each_other_at_once_leave_one(sales: Sales
         )
         assert Counter(answer.status for answer in answers) == {200: 1, 422: 1}
         assert {answer.problem for answer in answers if answer.status == 422} == {"merged-reference"}
-
-
-# -- what the survivor takes over ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -352,6 +340,6 @@ async def test_a_survivor_inherits_what_a_lead_was_qualified_into_and_makes_noth
     before = len(await sales.events())
     await sales.act("leads", survivor, "qualify")
     assert await sales.facts(after=before) == ["lead.qualified"]
-    # The merged lead itself refers to nothing any more, so it keeps nothing from being deleted.
+    # The merged lead itself refers to nothing any more, so it does not prevent deletion.
     [merged] = [event for event in await sales.events() if event["type"] == "crm.sales.lead.merged.v1"]
     assert {merged["data"]["record"][link] for link in links} == {None}

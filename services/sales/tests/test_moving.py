@@ -1,4 +1,4 @@
-"""What refers to a merged record moves to its survivor: all of it, each as a change of its own, whatever happens meanwhile."""
+"""All references to a merged record move to its survivor, each as a separate change, also under concurrent changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,18 +25,18 @@ MERGEABLE = [entity.entity() for entity in ENTITIES if issubclass(entity, Mergea
 
 
 async def work(runtime: Runtime) -> int:
-    """Let the worker do what is due; says how many tasks it took up."""
+    """Let the worker do the due work. Return the number of tasks that it started."""
     return await TimerLoop(TIMERS, runtime).fire_due()
 
 
 async def tasks(runtime: Runtime) -> list[str]:
-    """The merged records of which something may be left to move."""
+    """Return the merged records with tasks that are not finished."""
     async with runtime.db.autocommit() as conn:
         return [str(row[0]) for row in await conn.exec_driver_sql("select id from move_task")]
 
 
 async def let_a_minute_pass(runtime: Runtime) -> None:
-    """Everything that was begun is a minute older."""
+    """Make all started tasks a minute older."""
     async with runtime.db.begin() as conn:
         await conn.exec_driver_sql(
             "update move_task set opened_at = opened_at - interval '1 minute', due_at = due_at - interval '1 minute'"
@@ -49,7 +49,7 @@ async def companies(sales: Sales) -> tuple[Json, Json]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of three and two, so that a handful of records are many chunks."""
+    """Chunks of three and two, so that a few records make many chunks."""
     monkeypatch.setattr(moving, "AT_ONCE", 3)
     monkeypatch.setattr(moving, "CHUNK", 2)
 
@@ -106,7 +106,7 @@ async def test_many_records_move_in_the_background_in_chunks_on_behalf_of_who_me
         await sales.make("contacts", last_name=f"Byron {n}", account_id=loser["id"])
     await sales.merge("accounts", loser, survivor)
     assert len(await sales.page("contacts", f"account_id={survivor['id']}")) == 3
-    # Four chunks of two, the last of which is not full, and a look that finds nothing any more.
+    # Four chunks of two records, the last of which is not full, and a query that finds nothing more.
     assert await work(runtime) == 5
     assert len(await sales.page("contacts", f"account_id={survivor['id']}")) == 10
     moved = [event for event in await sales.events() if event["type"] == "crm.sales.contact.updated.v1"]
@@ -145,7 +145,7 @@ WAITING = "select exists (select from pg_stat_activity where datname = current_d
 
 @asynccontextmanager
 async def nobody_waits(runtime: Runtime) -> AsyncIterator[None]:
-    """Watches what is done inside the block, and fails when any of it stands before a lock."""
+    """Fail if anything in the block waits for a lock."""
     over = asyncio.Event()
 
     async def watch() -> bool:
@@ -185,7 +185,7 @@ async def test_a_reference_that_was_written_just_after_the_merge_is_found_within
     await work(runtime)
     assert await tasks(runtime) == [loser["id"]]
     async with runtime.db.begin() as conn:
-        # As a command does that looked at the account before the merge and commits after it.
+        # Like a command that read the account before the merge and commits after it.
         await conn.exec_driver_sql("update contact set account_id = $1", (UUID(loser["id"]),))
     await let_a_minute_pass(runtime)
     await work(runtime)
@@ -248,9 +248,6 @@ async def test_moving_many_takes_no_statement_for_each(sales: Sales, runtime: Ru
     assert await statements_for(30) == await statements_for(2)
 
 
-# -- trees -----------------------------------------------------------------------------------------------------------
-
-
 async def test_a_survivor_that_lies_below_the_loser_takes_its_place_in_the_tree(sales: Sales) -> None:
     top = await sales.make("accounts", name="Top")
     loser = await sales.make("accounts", name="Loser", parent_account_id=top["id"])
@@ -300,13 +297,10 @@ async def test_an_account_whose_parent_is_yet_to_move_lies_below_the_survivor_al
     assert len(await sales.page("accounts", f"parent_account_id={survivor['id']}")) == 5
 
 
-# -- the table of what moves -----------------------------------------------------------------------------------------
-
-
 def test_every_record_that_a_merge_changes_at_once_is_named_in_one_header() -> None:
     names = {referrer.entity.entity() for merged in MERGEABLE for referrer in MOVER.referrers(merged)}
     longest = f"{max(names, key=len)}/{UUID(int=0)}@1000000000, "
-    # What proxies take as one header, ours and nginx among them.
+    # The size that proxies accept as one header, including nginx and our gateway.
     assert (moving.AT_ONCE + 2) * len(longest) < 8190
 
 

@@ -1,4 +1,4 @@
-"""Opportunities: stages, probability, holding and losing, and what a closed deal refuses."""
+"""Opportunities: stages, probability, hold, loss, and what a closed deal refuses."""
 
 from collections.abc import Callable
 
@@ -65,7 +65,10 @@ async def test_a_deal_advances_either_way_and_says_from_and_to(sales: Sales, by:
 
 
 async def test_a_deal_remembers_every_stay_in_a_stage(sales: Sales) -> None:
-    """From entering it until it moved on or was closed; time between closing and reopening is in no stage."""
+    """A visit lasts from entering the stage until the deal moved on or was closed.
+
+    No stage has the time until reopening.
+    """
     deal = await sales.make("opportunities", **FLEET)
     assert [(stay["stage"], stay["entered_at"], stay["left_at"]) for stay in deal["stages"]] == [
         ("qualify", deal["created_at"], None)

@@ -1,4 +1,4 @@
-"""Deals from another system: in the state they have there, with the days they had there."""
+"""Deals of another system, imported with their status and their dates."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a deal is about: lines of products, and what they say it is worth."""
+"""Lines of a deal, and the estimated value that follows from them."""
 
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import counted
@@ -10,7 +10,7 @@ BY_LINES = {"name": "Forty cars", "estimated_value_source": "lines"}
 
 
 async def priced(sales: Sales) -> tuple[Json, Json]:
-    """A product, and a price list that it is in."""
+    """Create a product, and a price list with it."""
     card = await make_product(sales)
     return card, await make_price_list(
         sales, (card, "11.00"), volume_breaks=[{"min_quantity": "10", "discount_percent": 5}]

@@ -1,4 +1,4 @@
-"""From the deal to the last payment, as one story: each step an event, each illegal step refused with what is allowed."""
+"""From the deal to the last payment in one story: each step has an event, and each illegal step lists the allowed ones."""
 
 from decimal import Decimal
 
@@ -8,7 +8,7 @@ from .selling import days_pass
 
 
 async def refused(sales: Sales, collection: str, record: Json, command: str, allowed: set[str], **body: object) -> None:
-    """The step is 409 and names what is possible instead."""
+    """Check that the step is refused with 409 and lists the allowed actions."""
     answer = await sales.try_act(collection, record, command, **body)
     assert (answer.status, answer.problem) == (409, "illegal-transition")
     assert set(answer.json["allowed"]) == allowed

@@ -1,4 +1,4 @@
-"""Orders: made by hand, submitted, delivered in parts, billed in parts, never beyond what was ordered."""
+"""Orders: created without a quote, submitted, delivered and billed in parts up to the ordered quantities."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""An order of a quote, once; its deal is not forgotten when it is won, nor are orders and invoices without a customer."""
+"""A quote becomes an order once. A won deal passes its customer on to orders and invoices."""
 
 import asyncio
 from collections import Counter

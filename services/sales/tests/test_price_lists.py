@@ -1,4 +1,4 @@
-"""Price lists and their prices: what may be said, who waits for whom, and what a line finds."""
+"""Price lists and their prices: valid values, locks, and the prices that lines get."""
 
 import asyncio
 from collections.abc import Callable
@@ -177,7 +177,7 @@ async def test_prices_are_of_products_that_are_not_retired_in_lists_that_are_act
         body = {"price_list_id": price_list["id"], "product_id": of["id"], "amount": euros("1.00")}
         answer = await sales.try_make("price-list-items", **body)
         assert (answer.status, answer.problem, answer.json["errors"][0]["pointer"]) == (422, problem, pointer)
-    # What has its price before it is sold, retired or its list is closed keeps it, and the price can be corrected.
+    # A retired product, or a closed list, keeps its prices, and they can be corrected.
     draft = await sales.make("products", name="New card")
     made = await price(sales, retail, draft, amount=euros("1.00"))
     await sales.act("price-lists", retail, "deactivate")
@@ -256,7 +256,7 @@ async def test_prices_belong_to_the_whole_organisation(sales: Sales, sales_for: 
     assert (await reader.get("price-lists", retail["id"]))["allowed_actions"] == []
     assert (await reader.try_patch("price-list-items", made, amount=euros("1.00"))).status == 403
     assert (await reader.try_act("price-lists", retail, "deactivate")).status == 403
-    # Whoever may not read products cannot find out by prices which there are.
+    # Prices do not reveal products to callers who may not read products.
     blind = sales_for(principal(product=Depth.NONE))
     answer = await blind.try_make("price-list-items", **body)
     assert (answer.status, answer.problem) == (422, "unknown-reference")
@@ -275,7 +275,7 @@ async def test_lines_find_products_with_their_prices_in_one_statement(
         found = await prices_of(uow, UUID(retail["id"]), [*ids, uuid4()])
     assert len(statements) == 1, statements
     assert list(found) == sorted(ids)
-    # 1.55 x 0.9 = 1.395 and 2.55 x 1.1 = 2.805: halves go up.
+    # 1.55 x 0.9 = 1.395 and 2.55 x 1.1 = 2.805: halves are rounded up.
     assert [found[id_].unit_price for id_ in ids] == [
         Money(Decimal("11.00"), "EUR"),
         Money(Decimal("1.40"), "EUR"),

@@ -1,4 +1,4 @@
-"""What lines and documents cost, held against an oracle of plain fractions."""
+"""Prices of lines and documents, compared with an oracle of fractions."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -22,7 +22,7 @@ def money(currency: str, most: int = 1_000_000) -> st.SearchStrategy[Money]:
 
 
 def half_up(exact: Fraction, currency: str) -> Decimal:
-    """The oracle's rounding: whole minor units, a half goes up; amounts here are never negative."""
+    """The rounding of the oracle: to minor units, halves up. Amounts are never negative here."""
     unit: int = 10 ** exponent(currency)
     whole: int = (exact * unit + Fraction(1, 2)).__floor__()
     return Decimal(whole) / unit

@@ -1,4 +1,4 @@
-"""Products and families: their states, their tree, their prices, and who may change them."""
+"""Products and families: life cycle, hierarchy, prices and access."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -126,7 +126,7 @@ async def test_products_belong_to_families_that_are_not_retired(sales: Sales) ->
     await sales.act("products", cards, "retire")
     answer = await sales.try_make("products", name="Silver card", parent_id=cards["id"])
     assert (answer.status, answer.problem) == (422, "inactive-reference")
-    # What is in the family already stays, and may still be edited.
+    # Products that are in the family already stay, and can still be edited.
     assert (await sales.patch("products", card, unit="year", parent_id=cards["id"]))["unit"] == "year"
     answer = await sales.try_make("products", name="Lost", parent_id="01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f")
     assert (answer.status, answer.problem) == (422, "unknown-reference")

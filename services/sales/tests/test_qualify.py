@@ -1,4 +1,4 @@
-"""Qualifying: account, contact and opportunity in one step, once; what exists is linked, never made twice."""
+"""Qualifying: account, contact and opportunity in one step, once. Existing records are linked and never made twice."""
 
 import asyncio
 from collections import Counter

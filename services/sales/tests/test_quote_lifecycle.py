@@ -1,4 +1,4 @@
-"""What becomes of a quote: activated, revised, won, lost, canceled, expired; and whom it belongs to in the end."""
+"""The life cycle of a quote: activated, revised, won, lost, canceled, expired; and its customer."""
 
 import asyncio
 from collections import Counter

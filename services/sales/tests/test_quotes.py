@@ -1,4 +1,4 @@
-"""Quotes as drafts: what may be written into one, what its lines cost, and who may see it."""
+"""Draft quotes: fields, prices of lines, and access."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Sales contracts: drafted, agreed on for a period, and ended by hand, by time or by breaking them off."""
+"""Sales contracts: drafted, activated for a period, and ended by command, by time or by termination."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -234,7 +234,7 @@ async def test_statement_counts_of_contracts(sales: Sales, account: Json, runtim
     assert len(statements) == 2, statements
     with counted(runtime.db) as statements:
         await sales.page("sales-contracts", "limit=50")
-    # One for the page, one for the names of all its customers.
+    # One statement for the page, one for the names of all customers.
     assert len(statements) == 2, statements
     await sales.patch("sales-contracts", made, **PERIOD)
     with counted(runtime.db) as statements:

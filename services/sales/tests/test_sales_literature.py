@@ -1,4 +1,4 @@
-"""Sales literature: a library about products and competitors, of the whole organisation."""
+"""Sales literature: a library of the organisation about products and competitors."""
 
 from collections.abc import Callable
 from contextlib import nullcontext

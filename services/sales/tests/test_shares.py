@@ -1,4 +1,4 @@
-"""Parts of a document add up to it exactly, in every currency, however it is cut and whatever is given back."""
+"""Parts of a document add up to it exactly, in every currency, whatever the division and the released parts."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,7 +24,7 @@ def money(currency: str, most: int = 10**9) -> st.SearchStrategy[Money]:
 
 @st.composite
 def documents(draw: st.DrawFn) -> Amounts:
-    """A priced document as an order has it, totals by the rules of pricing."""
+    """A priced document like that of an order, with totals by the pricing rules."""
     currency = draw(CURRENCIES)
     lines, prices = {}, []
     for _ in range(draw(st.integers(1, 4))):
@@ -45,7 +45,7 @@ def documents(draw: st.DrawFn) -> Amounts:
 
 @dataclass(frozen=True)
 class Cut:
-    """What one invoice takes of what is left, in thousandths of each line; some are given back later."""
+    """The part that one invoice takes of what is left, in thousandths of each line. Some parts are released later."""
 
     thousandths: list[int]
     given_back: bool

@@ -1,4 +1,4 @@
-"""How many statements the hot commands send: BEGIN and COMMIT count like any other."""
+"""The number of statements of frequent commands. BEGIN and COMMIT count."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ async def test_statement_counts_of_leads(sales: Sales, runtime: Runtime) -> None
 
 
 async def test_statement_counts_of_qualify(sales: Sales, runtime: Runtime) -> None:
-    # The first one draws the blocks of numbers that the next two hundred use.
+    # The first command draws the blocks of numbers that the next two hundred use.
     first = await sales.make("leads", **ADA)
     await sales.act("leads", first, "qualify")
     lead = await sales.make("leads", topic="Car", last_name="Babbage", company_name="Difference & Co")
@@ -79,7 +79,7 @@ async def test_statement_counts_from_order_to_payment(sales: Sales, runtime: Run
     assert len(statements) <= 4, statements
     with counted(runtime.db) as statements:
         await sales.act("orders", order, "submit")
-    # BEGIN, the order, its customer's name, what is written, COMMIT.
+    # BEGIN, the order, the name of its customer, the write, COMMIT.
     assert len(statements) <= 5, statements
     with counted(runtime.db) as statements:
         await sales.act("orders", order, "fulfill")
@@ -87,11 +87,11 @@ async def test_statement_counts_from_order_to_payment(sales: Sales, runtime: Run
     first = await derived(sales, "orders", order, "invoice", lines=[part(order, n, "0.5") for n in range(20)])
     with counted(runtime.db) as statements:
         await derived(sales, "orders", order, "invoice")
-    # One more for what was billed of it before, whatever the number of lines.
+    # One more for what was billed before, whatever the number of lines.
     assert len(statements) <= 6, statements
     with counted(runtime.db) as statements:
         await sales.act("invoices", first, "issue")
-    # Two more: what it was made of, and its number.
+    # Two more: the origin, and the number.
     assert len(statements) <= 7, statements
     with counted(runtime.db) as statements:
         await pay(sales, first, "1.00")

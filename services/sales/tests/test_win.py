@@ -1,4 +1,4 @@
-"""Winning: value, customer and tier; the customer of a deal without one is made from its lead."""
+"""Winning: value, customer and tier. The customer of a deal without one is made from its lead."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ async def deal_with_customer(sales: Sales, **fields: object) -> tuple[Json, Json
 
 
 async def deal_from_lead(sales: Sales, **lead: object) -> tuple[Json, Json]:
-    """A lead and its deal where customers are made on win."""
+    """A lead and its deal, with customers made on win."""
     await sales.make_customers_on_win()
     made = await sales.make("leads", **(lead or ADA))
     qualified = await sales.act("leads", made, "qualify")
@@ -232,7 +232,7 @@ async def test_winning_and_reopening_the_lead_at_once_never_wait_for_each_other(
 
 
 async def quoted_deal(sales: Sales, *activated: bool) -> tuple[Json, list[Json]]:
-    """A deal that came from a lead under ``on_win``, with a quote for nobody yet for each of ``activated``."""
+    """A deal from a lead under ``on_win``, with a quote without customer for each of ``activated``."""
     _, deal = await deal_from_lead(sales)
     quotes = []
     for active in activated:

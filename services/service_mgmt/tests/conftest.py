@@ -1,4 +1,4 @@
-"""Service management under test: its app, customers that sales tells of, and a caller's view of it."""
+"""Fixtures for service management: its app, customers from sales, and a client."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -35,14 +35,14 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @pytest.fixture
 def dispatcher(runtime: Runtime) -> Dispatcher:
-    """What hands events to the service's handlers; it has just begun to listen."""
+    """Hands events to the service's handlers. It has just started to listen."""
     bound = {(group.name, source): clock.now() for group, source in CONSUMERS.sources()}
     return Dispatcher(CONSUMERS, runtime, bound)
 
 
 @pytest.fixture
 def hear(runtime: Runtime, dispatcher: Dispatcher) -> Hear:
-    """Let the service take events as its worker does, in one batch; fails the test when one cannot be taken."""
+    """Handle events in one batch as the worker does. Fail the test if one of them cannot be handled."""
 
     async def settle(*messages: Message) -> None:
         await dispatcher.settle(messages)
@@ -55,7 +55,7 @@ def hear(runtime: Runtime, dispatcher: Dispatcher) -> Hear:
 
 @pytest.fixture
 def rows(runtime: Runtime) -> Rows:
-    """What a query gives, as plain tuples."""
+    """Return the result of a query as tuples."""
 
     async def ask(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         async with runtime.db.autocommit() as conn:
@@ -66,7 +66,7 @@ def rows(runtime: Runtime) -> Rows:
 
 @pytest.fixture
 async def ada(hear: Hear) -> Customer:
-    """A contact that the service has heard of, owned by nobody who calls."""
+    """A contact that the service knows, owned by none of the callers."""
     found = Customer("contact", "Ada Lovelace")
     await hear(found.created())
     return found
@@ -74,11 +74,11 @@ async def ada(hear: Hear) -> Customer:
 
 @pytest.fixture
 def desk(client: Client, runtime: Runtime, ada: Customer) -> Desk:
-    """The service desk as a caller sees it who may do everything; its cases are Ada's unless said otherwise."""
+    """A client of the service whose caller has all rights. Its cases are Ada's by default."""
     return Desk(client, runtime, ada)
 
 
 @pytest.fixture
 def desk_for(client_for: Callable[[Principal | None], Client], runtime: Runtime, ada: Customer) -> Callable[..., Desk]:
-    """The desk as another caller sees it."""
+    """Clients for other callers."""
     return lambda principal: Desk(client_for(principal), runtime, ada)

@@ -1,4 +1,4 @@
-"""Short words for what happens at a service desk: what sales tells of customers, and what a client does with cases."""
+"""Events of customers, and a short client of cases, for tests."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Customer:
-    """An account or contact of sales, and the events that tell of it, version by version."""
+    """An account or contact of sales and its events, version by version."""
 
     type: str
     name: str
@@ -34,19 +34,19 @@ class Customer:
 
     @property
     def ref(self) -> Json:
-        """The customer as a client writes it."""
+        """The customer as a reference in a request."""
         return {"type": self.type, "id": str(self.id)}
 
     def created(self) -> Message:
-        """Its first event."""
+        """Return its first event."""
         return self.tell("Created")
 
     def merged(self, survivor: "Customer") -> Message:
-        """Its last event."""
+        """Return its last event."""
         return self.tell("Merged", survivor_id=str(survivor.id))
 
     def tell(self, fact: str, **facts: Any) -> Message:
-        """The next event, such as ``Updated``; it says what the customer is like by now."""
+        """Return the next event, such as ``Updated``, with the customer's current fields."""
         event = event_for(f"crm.sales.{self.type}.{fact.lower()}.v1")
         assert event is not None
         self.version += 1
@@ -68,7 +68,7 @@ class Customer:
 
 
 def product(id: UUID, fact: str = "Created", version: int = 1) -> Message:
-    """An event about a product of sales."""
+    """Return an event of a product of sales."""
     event = event_for(f"crm.sales.product.{fact.lower()}.v1")
     assert event is not None
     document = sample(event)
@@ -79,14 +79,14 @@ def product(id: UUID, fact: str = "Created", version: int = 1) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The service as one caller sees it. ``open`` and ``act`` insist on success; ``try_*`` give the answer as it is."""
+    """A client of one caller. ``open`` and ``act`` require success; ``try_*`` return any answer."""
 
     client: Client
     runtime: Runtime
     customer: Customer
 
     async def open(self, **fields: Any) -> Json:
-        """A new case."""
+        """Create a case."""
         return _expect(201, await self.try_open(**fields))
 
     async def try_open(self, **fields: Any) -> Answer:
@@ -94,14 +94,14 @@ class Desk:
         return await self.client.post(CASES, body)
 
     async def act(self, case: Json, command: str, **body: Any) -> Json:
-        """Carry out a command; without fields it is sent without a body."""
+        """Run a command. Without fields it is sent without a body."""
         return _expect(200, await self.try_act(case, command, **body))
 
     async def try_act(self, case: Json, command: str, **body: Any) -> Answer:
         return await self.client.post(f"{CASES}/{case['id']}/{command}", body or None)
 
     async def patch(self, case: Json, **fields: Any) -> Json:
-        """Change fields, whatever the version."""
+        """Change fields without a version condition."""
         return _expect(200, await self.try_patch(case, **fields))
 
     async def try_patch(self, case: Json, **fields: Any) -> Answer:
@@ -111,16 +111,16 @@ class Desk:
         return await self.client.delete(f"{CASES}/{case['id']}")
 
     async def get(self, case: Json) -> Json:
-        """The case as it is now."""
+        """Return the current case."""
         return _expect(200, await self.client.get(f"{CASES}/{case['id']}"))
 
     async def page(self, query: str = "") -> list[Json]:
-        """The items of a first page."""
+        """Return the items of the first page."""
         found: list[Json] = _expect(200, await self.client.get(f"{CASES}?{query}"))["items"]
         return found
 
     async def events(self) -> list[Json]:
-        """Every committed event, in order."""
+        """Return every committed event in order."""
         async with self.runtime.db.autocommit() as conn:
             return await announced(conn)
 

@@ -1,4 +1,4 @@
-"""What can be done with a case: rows and events, in a transaction that is rolled back."""
+"""Commands on cases: rows and events, in a transaction that is rolled back."""
 
 import pytest
 

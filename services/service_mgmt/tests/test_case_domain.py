@@ -1,4 +1,4 @@
-"""Cases without a database: the state machine as a matrix, first responses, resolutions that come and go."""
+"""Cases without a database: the state machine as a matrix, first responses, resolutions and their reversal."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta

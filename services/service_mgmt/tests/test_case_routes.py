@@ -267,14 +267,11 @@ async def test_statements(desk: Desk, runtime: Runtime, people: People) -> None:
     }
     found = {}
     for name, send in requests.items():
-        await send()  # new connections ask about types once
+        await send()  # New connections look up types once.
         with counted(runtime.db) as found[name]:
             await send()
     # The customer adds one: its check on create, its name elsewhere. BEGIN and COMMIT count.
     assert {name: len(sent) for name, sent in found.items()} == {"create": 2, "read": 2, "move": 5, "list": 2}, found
-
-
-# -- what it publishes ------------------------------------------------------------------------------------------------
 
 
 async def test_every_fact_happens_fits_its_public_schema_and_leaves_no_gap(desk: Desk, people: People) -> None:

@@ -1,4 +1,4 @@
-"""``CustomerRef``: one row per customer, whatever order events arrive in, and which customers a case may be for."""
+"""``CustomerRef``: one row per customer, whatever the order of events, and which customers a case can refer to."""
 
 import asyncio
 from itertools import permutations
@@ -139,7 +139,7 @@ async def test_a_case_shows_the_customers_name_to_whoever_may_read_the_customer(
     owner = desk_for(principal(id=ada.owner, contact=Depth.USER))
     assert (await owner.get(case))["customer"]["name"] == "Ada Lovelace"
     case = await agent.get(case)
-    # What stays is no new reference, so an agent who may not read customers can go on working.
+    # An unchanged customer is not a new reference, so agents who may not read customers can continue to work.
     assert (await agent.patch(case, customer=case["customer"], priority="high"))["version"] == 2
 
 
@@ -161,9 +161,6 @@ async def test_a_case_is_about_a_product_that_is_known_and_readable(desk: Desk, 
     await desk.open(product_id=str(sold))
     await hear(product(sold, "Deleted", 3))
     assert (await desk.try_open(product_id=str(sold))).problem == "unknown-reference"
-
-
-# -- Crm-After --------------------------------------------------------------------------------------------------------
 
 
 async def test_crm_after_waits_for_the_customer_that_was_just_made(client: Client, hear: Hear) -> None:

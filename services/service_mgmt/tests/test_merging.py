@@ -1,4 +1,4 @@
-"""When a customer is merged, their cases go on with the survivor."""
+"""Cases of a merged customer move to the survivor."""
 
 from typing import Any
 

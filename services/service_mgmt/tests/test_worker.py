@@ -1,4 +1,4 @@
-"""The worker as a process of its own, on a real broker: a customer comes in, a case goes out."""
+"""The worker as a process on a real broker: it handles a customer's event and publishes that of a case."""
 
 import asyncio
 import os
