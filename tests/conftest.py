@@ -1,4 +1,4 @@
-"""The services of the suite, for tests about all of them."""
+"""The services of the suite, for tests of all of them."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -22,13 +22,13 @@ OTHERS = [package for package in PACKAGES if package != LONGEST]
 
 
 def service_of(package: str) -> Service:
-    """What the package tells the kit about itself."""
+    """Return the package's definition for the kit."""
     found: Service = import_module(f"{package}.app").SERVICE
     return found
 
 
 def app_of(package: str) -> Callable[[Settings], FastAPI]:
-    """How the package makes its app."""
+    """Return the function that makes the package's app."""
     make: Callable[[Settings], FastAPI] = import_module(f"{package}.main").app
     return make
 
@@ -40,7 +40,7 @@ def package(request: pytest.FixtureRequest) -> str:
     return name
 
 
-# By module: what is kept for a session would still be that of another module's ``package``, where a module has its own.
+# Per module: a fixture kept for the session would use another module's ``package``, where a module defines its own.
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Contract types of import-linter that say what its own cannot: allow-lists, and the layers inside every slice."""
+"""Contract types that import-linter does not have: allow-lists, and the layers inside every slice."""
 
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -12,8 +12,10 @@ RANKS = {"routes": 4, "commands": 3, "schemas": 2, "model": 2, "domain": 1}
 
 
 class AllowedImports(Contract):
-    """``modules`` import nothing but the standard library, each other, and what ``allowed`` names. What they reach through those
-    stays within that and what ``through`` names."""
+    """``modules`` import only the standard library, each other, and what ``allowed`` names.
+
+    Their indirect imports are limited to that and to what ``through`` names.
+    """
 
     type_name = "allowed"
 
@@ -22,7 +24,7 @@ class AllowedImports(Contract):
     through = fields.SetField(subfield=fields.StringField(), required=False)
 
     def check(self, graph: grimp.ImportGraph, verbose: bool) -> ContractCheck:
-        """Look at every direct import of the modules, and at everything that they reach."""
+        """Check every direct import of the modules, and everything that they import indirectly."""
         sources = {
             module.name
             for module in module_expressions_to_modules(graph, self.modules, as_packages=True)  # type: ignore[arg-type]  # a field descriptor
@@ -44,7 +46,7 @@ class AllowedImports(Contract):
         return ContractCheck(kept=not broken, metadata={"broken": broken})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        """One line for each import."""
+        """Print one line for each import."""
         _render(check)
 
 
@@ -55,7 +57,7 @@ def _is_within(target: str, names: set[str]) -> bool:
 
 
 class Slices(Contract):
-    """Inside a slice routes > commands > schemas, model > domain; nobody imports another slice's routes; no cycles."""
+    """Inside a slice: routes > commands > schemas, model > domain; no imports of another slice's routes; no cycles."""
 
     type_name = "slices"
 
@@ -64,13 +66,13 @@ class Slices(Contract):
     """Modules of a service that put its routes together."""
 
     def check(self, graph: grimp.ImportGraph, verbose: bool) -> ContractCheck:
-        """Look at every import between modules of one service."""
+        """Check every import between modules of one service."""
         services: set[str] = self.services  # type: ignore[assignment]  # a field descriptor
         broken = [line for service in sorted(services) for line in self._broken(graph, service)]
         return ContractCheck(kept=not broken, metadata={"broken": broken})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        """One line for each import."""
+        """Print one line for each import."""
         _render(check)
 
     def _broken(self, graph: grimp.ImportGraph, service: str) -> list[str]:

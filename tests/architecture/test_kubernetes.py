@@ -1,4 +1,4 @@
-"""deploy/k8s says what docker-compose.yml says, is what Kubernetes takes, and opens no more than it should."""
+"""deploy/k8s matches docker-compose.yml, is accepted by Kubernetes, and opens no more ports than necessary."""
 
 import os
 import re
@@ -51,12 +51,12 @@ def seconds(text: str) -> int:
     return int(text.removesuffix("s"))
 
 
-# Against docker-compose.yml
+# Comparison with docker-compose.yml
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As much of a checkout as the scripts for secrets read, with a .env."""
+    """The part of a checkout that the scripts for secrets read, with a .env."""
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("docker-compose.yml", "deploy/make-env.sh", "deploy/servers.yml", "deploy/k8s/make-secrets.sh"):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def dotenv(checkout: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def secrets(checkout: Path) -> dict[str, dict[str, str]]:
-    """What make-secrets.sh makes of the .env."""
+    """The secrets that make-secrets.sh makes from the .env."""
     done = subprocess.run([checkout / "deploy/k8s/make-secrets.sh"], capture_output=True, text=True, check=True)
     made = [one for one in yaml.safe_load_all(done.stdout) if one]
     assert all(next(faults(one, VERSIONS[0]), None) is None for one in made)
@@ -80,7 +80,10 @@ def secrets(checkout: Path) -> dict[str, dict[str, str]]:
 
 
 def told_by_compose(name: str, dotenv: dict[str, str]) -> dict[str, str]:
-    """The environment that compose gives a container; a name without a value is handed through, and here it is unset."""
+    """Return the environment that compose gives a container.
+
+    A name without a value is passed through, and is unset here.
+    """
 
     def resolved(found: re.Match[str]) -> str:
         variable, _, rest = found[1].partition(":")
@@ -93,7 +96,7 @@ def told_by_compose(name: str, dotenv: dict[str, str]) -> dict[str, str]:
 def test_everything_that_compose_runs_has_its_place(tmp_path: Path) -> None:
     manifests = render_with(tmp_path, "servers", "telemetry")
     assert set(pods(manifests)) - set(COMPOSE) == {"operator"}, "the operator's toolbox is the manifests' own"
-    # A cluster has a Prometheus and a Grafana of its own.
+    # A cluster has its own Prometheus and Grafana.
     assert set(COMPOSE) - set(pods(manifests)) == {"prometheus", "grafana"}
 
 
@@ -143,7 +146,10 @@ def test_a_process_runs_as_compose_runs_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_setups_come_first(name: str) -> None:
-    """What compose waits for by `depends_on`: an api or worker for its setup, a setup (which is tried again) for provision."""
+    """The equivalent of `depends_on` in compose: APIs and workers wait for their setup.
+
+    Setups, which are retried, wait for provision.
+    """
     pod = pods(render("base"))[name]["spec"]
     waits = [(one["image"], one["args"]) for one in pod.get("initContainers", [])]
     setups = [other for other in OURS[name]["depends_on"] if other.endswith("-setup")]
@@ -331,7 +337,7 @@ def test_services_reach_each_other_by_the_gateway_alone(folder: str) -> None:
 @pytest.mark.parametrize("folder", OVERLAYS)
 def test_servers_are_reached_by_whom_they_serve(folder: str) -> None:
     network = Network(render(folder))
-    # The operators' pods carry these, too.
+    # The pods of the operators have these labels, too.
     postgres = {"liaison-server": "postgres", "cnpg.io/cluster": "postgres"}
     rabbitmq = {"liaison-server": "rabbitmq"}
     assert [pod for pod in EVERYBODY + OPERATOR if network.lets(pod, postgres, 5432)] == EVERYBODY + OPERATOR
@@ -375,7 +381,7 @@ def test_each_worker_is_scaled_by_its_own_queue() -> None:
 
 
 async def test_the_scalers_question_is_answered_by_an_index(databases: Databases) -> None:
-    """KEDA asks it every few seconds, of every service the same."""
+    """KEDA runs the same query in every service every few seconds."""
     scaled = named(render("overlays/ha"), "ScaledObject").values()
     (query,) = {one["spec"]["triggers"][1]["metadata"]["query"] for one in scaled}
     db = Database(databases.of(service_of("crm_gateway")).url, pool_size=1, application_name="test", by_index=True)
@@ -398,7 +404,7 @@ def connections_of(deployment: str) -> int:
 
 
 def most(manifests: tuple[Manifest, ...]) -> dict[str, int]:
-    """How many pods of each api and worker there may be, but for those of an upgrade under way."""
+    """Return the maximum number of pods of each API and worker, except during an upgrade."""
     limits = {
         one["spec"]["scaleTargetRef"]["name"]: one["spec"]
         for one in manifests
@@ -414,7 +420,7 @@ def most(manifests: tuple[Manifest, ...]) -> dict[str, int]:
 
 
 def allowed(manifests: tuple[Manifest, ...]) -> int:
-    """PostgreSQL's max_connections."""
+    """Return PostgreSQL's max_connections."""
     for cluster in named(manifests, "Cluster").values():
         return int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
     (container,) = named(manifests, "StatefulSet")["postgres"]["spec"]["template"]["spec"]["containers"]

@@ -1,4 +1,4 @@
-"""Dashboards, alerts and documents speak of figures that there are, and each alert has its runbook."""
+"""Dashboards, alerts and documents refer to existing metrics, and each alert has a runbook."""
 
 import re
 import runpy

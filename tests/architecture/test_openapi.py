@@ -1,4 +1,4 @@
-"""Every service describes its API so that a stranger can use it."""
+"""Every service documents its API completely."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -77,7 +77,7 @@ def test_every_operation_takes_a_token_or_says_that_it_does_not_need_one(documen
 
 
 def test_a_patch_requires_no_member_and_has_no_defaults(document: Document) -> None:
-    """A generated client that sent a default would reset what it never meant to change."""
+    """A generated client would send a default, and so reset fields that it did not mean to change."""
     schemas, waiting = document["components"]["schemas"], []
     for _, method, operation in operations(document):
         if method == "patch":

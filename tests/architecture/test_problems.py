@@ -1,4 +1,4 @@
-"""Every problem that is raised is declared with its status and meaning, and every declared one is raised."""
+"""Every problem that is raised is declared with its status and meaning, and every declared problem is raised."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ def sources() -> Iterator[ast.Module]:
 
 
 def raised(tree: ast.Module) -> Iterator[str]:
-    """The slugs that constructors of problems are given as literals."""
+    """Return the slugs that are passed to constructors of problems as literals."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             place = SLUG_AT.get(ast.unparse(node.func).rpartition(".")[2])
@@ -32,7 +32,7 @@ def raised(tree: ast.Module) -> Iterator[str]:
                 slug = node.args[place]
                 choices = [slug.body, slug.orelse] if isinstance(slug, ast.IfExp) else [slug]
                 texts = (part.value for part in choices if isinstance(part, ast.Constant))
-                # Errors of other kinds have the same names, and begin with a sentence.
+                # Other errors with the same names start with a sentence.
                 yield from (text for text in texts if isinstance(text, str) and SLUG.fullmatch(text))
 
 

@@ -1,5 +1,7 @@
-"""Whatever refers to a record says so beside its column: a reference that nobody declared would not be checked, not keep
-its record from deletion, and not move after a merge."""
+"""Every reference to a record is declared at its column.
+
+An undeclared reference would not be checked, would not prevent deletion, and would not move after a merge.
+"""
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
@@ -23,14 +25,14 @@ NO_REFERENCES = {"id", "owner_id", "business_unit_id", "survivor_id"}
 
 
 def base_of(service: str) -> type[DeclarativeBase]:
-    """The models of a service, all of them loaded."""
+    """Return the base of a service's models, all of them loaded."""
     import_module(f"crm_{service}.tables")
     base: type[DeclarativeBase] = import_module(f"crm_{service}.db").Base
     return base
 
 
 def refers_unsaid(tables: Iterable[Table]) -> Iterator[str]:
-    """The foreign keys and the arrays of ids that are not declared, or are declared to refer to another table."""
+    """Return foreign keys and arrays of ids that are not declared, or are declared for another table."""
     for table in tables:
         for column in table.c:
             to = declared(column)

@@ -1,4 +1,4 @@
-"""A suite of its own for the long attack, and who takes part in it."""
+"""A separate suite for the long attack, and its users."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -16,7 +16,7 @@ LIMITS = {"CRM_HOP_SECONDS": "15", "CRM_TOTAL_SECONDS": "30"}
 
 @pytest.fixture(scope="module")
 def attacked(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """The suite as `crm up` runs it."""
+    """The suite as started by `crm up`."""
     with running(tmp_path_factory.mktemp("attacked") / "home", choose(1)[0], servers, LIMITS) as suite:
         yield suite
 

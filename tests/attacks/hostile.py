@@ -1,6 +1,6 @@
-"""One hostile or careless client per kind. Each strikes once when it is told to, and says what it got.
+"""Hostile or careless clients, one for each kind. Each strikes once when called and returns the result.
 
-A strike returns a status, or None where the connection was closed or refused, which is an answer, too.
+A strike returns a status, or None if the connection was closed or refused, which counts as an answer.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SAME_NAMES = "topic,last_name\n" + "".join(f"Offer {n},Miller\n" for n in range(
 
 
 async def _at_once(times: int, ask: Callable[[], Awaitable[tuple[int, bytes]]]) -> int:
-    """The highest status of so many requests at the same time."""
+    """Return the highest status of this many concurrent requests."""
     return max(status for status, _ in await asyncio.gather(*(ask() for _ in range(times))))
 
 
@@ -96,7 +96,7 @@ async def _upload(
 
 
 async def trickling_upload(cast: Cast) -> int | None:
-    """Announces a file and sends next to nothing of it."""
+    """Announce a file and send almost nothing of it."""
     token = await cast.importer.token()
     head = (
         f"POST /api/v1/leads/import HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
@@ -111,14 +111,14 @@ async def endless_head(cast: Cast) -> int | None:
 
 
 async def unfinished_heads(cast: Cast) -> int | None:
-    """Twenty connections that never finish their heads, for as long as the gateway bears it, three seconds at most."""
+    """Open twenty connections that never finish their heads, until the gateway closes them, for at most three seconds."""
     head = [b"GET /api/v1/leads HTTP/1.1\r\n", *[b"X: y\r\n"] * 3]
     found = await asyncio.gather(*(_raw(cast, head, pause=1.0) for _ in range(20)))
     return next((status for status in found if status is not None), None)
 
 
 async def hanging_up(cast: Cast) -> int | None:
-    """Asks for much and does not wait for the answer."""
+    """Request a large answer and close the connection before it arrives."""
     head = f"GET /api/v1/leads?limit=200 HTTP/1.1\r\nHost: x\r\nAuthorization: {await cast.careless.token()}\r\n\r\n"
     return await _raw(cast, [head.encode()], wait=0.0)
 
@@ -133,7 +133,7 @@ async def _raw(cast: Cast, pieces: list[bytes], *, pause: float = 0.0, wait: flo
             writer.write(piece)
             await writer.drain()
             if pause:
-                # The pause is what the attack consists of.
+                # The attack consists of this pause.
                 await asyncio.sleep(pause)
         async with asyncio.timeout(wait):
             line = await reader.readline()
@@ -162,14 +162,14 @@ async def foreign_ids(cast: Cast) -> int | None:
 
 
 async def same_record_at_once(cast: Cast) -> int | None:
-    """Eight changes of one record that another one works with, too."""
+    """Send eight changes of a record that another user works with."""
     body = {"description": secrets.token_hex(8)}
     tries = [cast.careless.ask("PATCH", f"/leads/{cast.lead}", json=body, headers={"If-Match": "*"}) for _ in range(8)]
     return max(status for status, _ in await asyncio.gather(*tries))
 
 
 async def one_key_at_once(cast: Cast) -> int | None:
-    """Eight creates under one key."""
+    """Send eight creates with one key."""
     headers, body = {"Idempotency-Key": secrets.token_hex(8)}, {"topic": "Twice", "last_name": "Twin"}
     return await _at_once(8, lambda: cast.careless.ask("POST", "/leads", json=body, headers=headers))
 

@@ -1,4 +1,4 @@
-"""Clients that speak HTTP byte by byte, as no well-behaved client would."""
+"""Clients that write HTTP byte by byte, as HTTP clients do not write it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +12,7 @@ import orjson
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """One answer as it came over the wire."""
+    """An answer as received."""
 
     status: int
     headers: dict[str, str]
@@ -43,13 +43,13 @@ class RawClient:
         return cls(*await asyncio.open_connection(parts.hostname, parts.port))
 
     async def send(self, data: bytes) -> None:
-        """Send; raises OSError once the server has closed the connection and said so."""
+        """Send bytes. Raises OSError once the server has closed the connection."""
         self.writer.write(data)
         await self.writer.drain()
         self.sent += len(data)
 
     async def flood(self, piece: bytes, most: int) -> int:
-        """Send ``piece`` again and again until the server hangs up or answers, or ``most`` bytes are sent."""
+        """Send ``piece`` repeatedly until the server closes the connection or answers, or ``most`` bytes are sent."""
         while self.sent < most and not self.answered and not self.writer.is_closing():
             try:
                 async with asyncio.timeout(5):
@@ -61,11 +61,11 @@ class RawClient:
 
     @property
     def answered(self) -> bool:
-        """Whether the server has said anything, or hung up."""
+        """Whether the server has sent anything, or closed the connection."""
         return self.reader.at_eof() or bool(self.reader._buffer)  # type: ignore[attr-defined]  # looked at, not taken
 
     async def answer(self, seconds: float = 120) -> RawAnswer | None:
-        """The next answer; None when the server hangs up without one."""
+        """Return the next answer; None if the server closes the connection without one."""
         async with asyncio.timeout(seconds):
             try:
                 head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -77,7 +77,7 @@ class RawClient:
         return RawAnswer(int(status.split()[1]), headers, body)
 
     async def ended(self, seconds: float = 120) -> None:
-        """Wait until the server has hung up; raises TimeoutError when it does not."""
+        """Wait until the server has closed the connection. Raises TimeoutError if it does not."""
         async with asyncio.timeout(seconds):
             try:
                 while await self.reader.read(65536):
@@ -91,7 +91,7 @@ class RawClient:
 
 @asynccontextmanager
 async def raw(url: str) -> AsyncIterator[RawClient]:
-    """A connection that ends with the block."""
+    """Open a connection for the block."""
     client = await RawClient.connect(url)
     try:
         yield client
@@ -100,18 +100,18 @@ async def raw(url: str) -> AsyncIterator[RawClient]:
 
 
 def header_lines(size: int) -> bytes:
-    """About ``size`` bytes of header lines."""
+    """Return about ``size`` bytes of header lines."""
     return b"".join(b"x-%07d: %s\r\n" % (number, b"a" * 88) for number in range(size // 100))
 
 
 def request(method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
-    """A whole request with a Content-Length."""
+    """Return a whole request with a Content-Length."""
     told = {"host": "crm", **({"content-length": str(len(body))} if body else {}), **(headers or {})}
     head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in told.items())
     return head.encode() + b"\r\n" + body
 
 
 def chunks(pieces: Iterator[bytes], extension: bytes = b"") -> Iterator[bytes]:
-    """The pieces as chunks of a chunked body, without its end."""
+    """Return the pieces as chunks of a chunked body without its end."""
     for piece in pieces:
         yield b"%x%s\r\n%s\r\n" % (len(piece), extension, piece)

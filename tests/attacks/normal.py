@@ -1,4 +1,4 @@
-"""The normal user, as a program: works until its standard input ends, then writes how long each answer took."""
+"""The normal user as a program: it works until its standard input ends, then writes the time of each answer."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ PACE_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Work:
-    """Who works, where, and on what."""
+    """The user, the gateway and the records to work on."""
 
     gateway: str
     email: str
@@ -29,7 +29,7 @@ class Work:
 
 
 async def main(work: Work) -> None:
-    """Work, and write the diary as JSON: the seconds of each answer, and how often each status came."""
+    """Work, and write the diary as JSON: the seconds of each answer, and the number of answers with each status."""
     loop, until = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin, until.set)
     actor = Actor(work.gateway, work.email, work.password, work.address)
@@ -41,7 +41,7 @@ async def main(work: Work) -> None:
 
 
 async def _work(actor: Actor, work: Work, until: asyncio.Event) -> tuple[list[float], Counter[int]]:
-    """Read, list, create and change leads and tasks, one request after another, as a person's pages do."""
+    """Read, list, create and change leads and tasks, one request after the other, like the pages of a user."""
     seconds, answers = list[float](), Counter[int]()
     steps: list[tuple[str, str, dict[str, Any]]] = [
         ("GET", f"/leads/{work.lead}", {}),

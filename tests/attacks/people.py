@@ -1,4 +1,4 @@
-"""Who meets at the gateway: somebody at work, and several who mean harm or know no better."""
+"""The users of the attack: one at work, and several hostile or careless ones."""
 
 import asyncio
 import secrets
@@ -19,7 +19,7 @@ RENEW_SECONDS = 240
 
 
 class Actor:
-    """One user at an address of their own, who logs in again before the token ends."""
+    """A user with a separate address, who logs in again before the token expires."""
 
     def __init__(self, gateway: str, email: str, password: str, address: str) -> None:
         self.gateway, self.email, self.password = gateway, email, password
@@ -33,7 +33,7 @@ class Actor:
         )
 
     async def token(self) -> str:
-        """A token that is good for some minutes more."""
+        """Return a token that is valid for some more minutes."""
         async with self._logging_in:
             if not self._token or monotonic() - self._since > RENEW_SECONDS:
                 async with self.session.post("/api/v1/auth/token", data=self._form) as answer:
@@ -43,7 +43,7 @@ class Actor:
         return self._token
 
     async def ask(self, method: str, path: str, **options: Any) -> tuple[int, bytes]:
-        """One request below /api/v1: status and body."""
+        """Send a request below /api/v1. Return status and body."""
         headers = {"Authorization": await self.token(), **options.pop("headers", {})}
         async with self.session.request(method, f"/api/v1{path}", headers=headers, **options) as answer:
             return answer.status, await answer.read()
@@ -54,7 +54,7 @@ class Actor:
 
 @dataclass
 class Cast:
-    """Everybody, and what they know of each other's records."""
+    """All users, and the records of the others that they know."""
 
     suite: Suite
     normal: Actor
@@ -69,13 +69,13 @@ class Cast:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where the gateway listens."""
+        """Return the address of the gateway."""
         host, _, port = self.suite.gateway.removeprefix("http://").partition(":")
         return host, int(port)
 
 
 async def gather(suite: Suite, stack: AsyncExitStack) -> Cast:
-    """Make the people, and enough leads for slow questions to be slow."""
+    """Create the users, and enough leads to make slow requests slow."""
     administrator = await Person.log_in(suite, ADMINISTRATOR, suite.environment["CRM_ADMIN_PASSWORD"])
     stack.push_async_callback(administrator.close)
     roles = (await administrator.send("GET", "/security-roles?limit=200"))["items"]
@@ -86,7 +86,7 @@ async def gather(suite: Suite, stack: AsyncExitStack) -> Cast:
         email, password = f"{name}.{run}@example.org", secrets.token_urlsafe(16)
         body = {"email": email, "name": name.title(), "password": password, "role_ids": role_ids}
         await administrator.send("POST", "/users", body, status=201)
-        # Linux answers to all of 127/8: throttling by address meets each of them alone.
+        # Linux answers to all of 127/8, so throttling by address counts each user separately.
         actor = Actor(suite.gateway, email, password, f"127.0.0.{next(addresses)}")
         stack.push_async_callback(actor.close)
         return actor
@@ -111,7 +111,7 @@ async def gather(suite: Suite, stack: AsyncExitStack) -> Cast:
 
 
 async def imported(person: Person, text: str) -> None:
-    """Import leads and wait until the job is over."""
+    """Import leads and wait until the job is finished."""
     form = aiohttp.FormData()
     form.add_field("file", text.encode(), filename="leads.csv", content_type="text/csv")
     await person.send("POST", "/leads/import", form, status=202)

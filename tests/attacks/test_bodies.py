@@ -1,4 +1,4 @@
-"""Bodies that cost more than they are worth: nobody's is read who may not send it, and none is built that no schema takes."""
+"""Expensive bodies: none is read from a caller who may not send it, and none is parsed that no schema accepts."""
 
 import asyncio
 import re
@@ -35,12 +35,12 @@ FREE = {
 
 
 def with_bodies(app: FastAPI) -> list[Route]:
-    """The routes of an app that have a caller and take a body."""
+    """Return the routes of an app that need a caller and accept a body."""
     return [route for route in routes_of(app).values() if isinstance(route, Route) and route.body_field is not None]
 
 
 def creates(app: FastAPI) -> list[Route]:
-    """Routes that make a record: every service's reading of a body is the kit's, so a few stand for all."""
+    """Return routes that create a record. All services read bodies by the kit, so a few of them suffice."""
     return [route for route in with_bodies(app) if route.methods == {"POST"} and "/" not in route.path[1:]]
 
 
@@ -59,7 +59,7 @@ def test_every_route_with_a_body_says_what_it_needs(app: FastAPI) -> None:
 
 
 async def test_nobody_s_body_is_read_who_may_not_send_it(client_for: Clients, app: FastAPI) -> None:
-    """The body never ends, so an answer can only have come before it was read."""
+    """The body never ends, so an answer can only come before it was read."""
     never = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -239,7 +239,7 @@ def is_bounded(schema: dict[str, Any]) -> bool:
 
 
 def unbounded(document: dict[str, Any], schema: Any, pointer: str, seen: frozenset[str]) -> Iterator[str]:
-    """Places of a request body where a text, an array or an object has no bound of its own."""
+    """Return the places in a request body where a text, an array or an object has no limit."""
     if not isinstance(schema, dict):
         return
     if (name := schema.get("$ref", "").rpartition("/")[2]) and name not in seen:

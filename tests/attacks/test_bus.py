@@ -1,4 +1,4 @@
-"""The broker as a service that was taken over, or a hostile subscriber, finds it: the suite's own users, queues and rights."""
+"""The broker from the view of a compromised service or a hostile subscriber: users, queues and rights of the suite."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ EVENTS_SENT, QUEUES_TRIED = 200, 200
 
 @dataclass(frozen=True)
 class Bus:
-    """A vhost with all that the suite declares."""
+    """A vhost with all declarations of the suite."""
 
     amqp_url: str
     management_url: str
@@ -63,7 +63,7 @@ async def bus(servers: Servers) -> AsyncIterator[Bus]:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "identity"])
 async def test_no_service_speaks_for_identity(bus: Bus, name: str) -> None:
-    """By none of the exchanges that there are, to none of the queues; what arrives says whose it is."""
+    """A service can use none of the exchanges to reach any queue as identity. What arrives names its sender."""
     headers = {"source": "/crm/identity"}
     exchanges = ["", EVENTS, DIRECT, *(replay_of(other) for other in NAMES if other != name)]
     publisher = Publisher(bus.as_service(name), name="hostile")
@@ -98,13 +98,16 @@ async def test_a_service_asks_nobody_for_records_to_another_place(bus: Bus) -> N
     await publisher.close()
     async with Session(bus.amqp_url, inbox_of("identity"), name="looking", prefetch=1) as session:
         while (delivery := (await session.batch(1))[0]).headers.get("type") != SNAPSHOT_REQUEST:
-            await session.ack(delivery.tag)  # what the others of this file copied here
+            await session.ack(delivery.tag)  # Copied here by the other tests of this file.
         assert provenance.asker_of(delivery) == "insights"
         await session.ack(delivery.tag)
 
 
 async def test_a_hostile_subscriber_holds_no_producer_up(bus: Bus) -> None:
-    """It tries to declare and bind what it can; every event of sales is confirmed meanwhile, and it has one queue."""
+    """A hostile subscriber declares and binds what it can.
+
+    All events of sales are confirmed meanwhile, and it has one queue.
+    """
     made = await subscribers.subscribe("hostile", ["crm.sales.opportunity.won.#"], bus.amqp_url, bus.management_url)
     refused = 0
     connection = await aiormq.connect(made.amqp_url)

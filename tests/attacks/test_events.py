@@ -54,7 +54,7 @@ MOST_LINES = 40
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every member of the envelope, and every scalar below them."""
+    """Return every member of the envelope, and every scalar below them."""
     if path:
         yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -63,7 +63,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def spoilt(event: type[Event], path: tuple[Any, ...], value: Any) -> bytes:
-    """A first event of a new record, with one place that holds something else."""
+    """Return a first event of a new record with another value in one place."""
     document = deepcopy(sample(event))
     told: Any = new_id()
     document |= {"id": str(new_id()), "subject": str(told), "entityversion": 1, "time": clock.now().isoformat()}
@@ -76,9 +76,9 @@ def spoilt(event: type[Event], path: tuple[Any, ...], value: Any) -> bytes:
 
 
 def hostile(events: list[type[Event]], most: int) -> list[tuple[type[Event], bytes]]:
-    """So many of all the combinations, spread over types, places and values."""
+    """Return this many of all combinations, spread over types, places and values."""
     every = [(event, path, value) for event in events for path in places(sample(event)) for value in HOSTILE]
-    step = max(1, len(every) // most) | 1  # odd, so that it does not fall into step with the values
+    step = max(1, len(every) // most) | 1  # An odd step, so that it does not align with the values.
     return [(event, spoilt(event, path, value)) for event, path, value in every[::step]]
 
 
@@ -89,7 +89,7 @@ def good(event: type[Event]) -> tuple[type[Event], bytes]:
 
 @asynccontextmanager
 async def working(package: str, environment: dict[str, str], log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The service's worker, as a process of its own."""
+    """The worker of the service as a separate process."""
     run = f"from {package}.worker import run; run()"
     with log.open("wb") as lines:
         worker = await asyncio.create_subprocess_exec(
@@ -105,7 +105,7 @@ async def working(package: str, environment: dict[str, str], log: Path) -> Async
 
 @pytest.fixture
 async def rabbit(servers: Servers) -> AsyncIterator[Rabbit]:
-    """A virtual host of this test's own: what is left in its queues must reach no other test's worker."""
+    """A separate virtual host, so that messages left in its queues reach no worker of another test."""
     async with own_vhost(servers.amqp_url, servers.amqp_management_url) as rabbit:
         yield rabbit
 
@@ -178,17 +178,17 @@ async def test_hostile_events_are_set_aside_and_good_ones_take_effect(
 async def effects(
     conn: "asyncpg.Connection[asyncpg.Record]", consumers: Consumers, told: Sequence[tuple[type[Event], bytes]]
 ) -> set[tuple[str, str]]:
-    """Which groups have taken which events: the inbox says so, or the rows that a projection keeps."""
+    """Return the groups that have handled each event, by the inbox or by the rows of a projection."""
     rows = await conn.fetch("select consumer, event_id::text as event_id from inbox where state = 'done'")
     found = {(row["consumer"], row["event_id"]) for row in rows}
     for group in consumers.groups.values():
         if not group.keyless:
             continue
         if group.journal is not None:
-            shown = await conn.fetch(f"select id::text as id from {group.journal.table}")  # a group's own
+            shown = await conn.fetch(f"select id::text as id from {group.journal.table}")  # The group's own rows.
             found |= {(group.name, row["id"]) for row in shown}
         for copies in group.copies:
-            rows = await conn.fetch(f"select id::text as id, version from {copies.table}")  # likewise
+            rows = await conn.fetch(f"select id::text as id, version from {copies.table}")  # The same here.
             known = {(row["id"], row["version"]) for row in rows}
             for body in (orjson.loads(body) for _, body in told):
                 if (body["subject"], body["entityversion"]) in known:
@@ -197,5 +197,8 @@ async def effects(
 
 
 async def tried(conn: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    """Whether every message was tried: good ones came before and after the bad ones, and what was set aside is tried later."""
+    """Whether every message was tried: good ones came before and after the bad ones.
+
+    Deferred messages are tried later.
+    """
     return not await conn.fetchval("select exists (select from inbox where state = 'pending' and attempts = 0)")

@@ -1,4 +1,4 @@
-"""Heads that do not end, connections that say nothing, bodies that go on after their answer."""
+"""Heads that never end, silent connections, and bodies that continue after their answer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ LINE = b"GET /quick HTTP/1.1\r\nhost: crm\r\n"
 
 @pytest.fixture
 def gate() -> asyncio.Event:
-    """Opens what ``/slow`` waits for."""
+    """Releases ``/slow``."""
     return asyncio.Event()
 
 
@@ -59,7 +59,7 @@ def serve(gate: asyncio.Event) -> Serve:
 
 
 async def is_fine(url: str) -> bool:
-    """Whether somebody else gets an answer."""
+    """Whether another client gets an answer."""
     async with raw(url) as other:
         await other.send(request("GET", "/quick"))
         answer = await other.answer()
@@ -76,7 +76,7 @@ async def test_a_head_without_end_is_refused_at_its_limit(serve: Serve, endless:
         await client.send(LINE)
         sent = await client.flood(endless, 200 * 1024 * 1024)
         answer = await client.answer()
-        # What the kernel buffers is sent as well, but nothing near what was meant to be.
+        # The kernel's buffers are sent as well, but that is far less than the client tried to send.
         assert sent < 32 * 1024 * 1024
         assert answer is not None
         assert (answer.status, answer.problem) == (431, "head-too-large")
@@ -146,7 +146,7 @@ async def test_connections_that_say_nothing_make_way_for_those_that_do(serve: Se
                 client.writer.write(LINE)
         for _ in range(5):
             assert await is_fine(url)
-        # The first to come are the first to go, and no more are left than there may be.
+        # The oldest connections are closed first, down to the limit.
         for client in silent[:40]:
             await client.ended()
         assert sum(not client.reader.at_eof() for client in silent) <= 20
@@ -158,7 +158,7 @@ async def test_who_is_busy_keeps_the_connection_and_the_next_is_told(serve: Serv
         for client in busy:
             await client.send(request("GET", "/slow"))
         async with raw(url) as first:
-            # Until all three are known to be busy, a new one may take the place of one of them that is not yet.
+            # Until all three connections are known to be busy, a new one can replace one that is not.
             answer = await first.answer()
         assert answer is not None
         assert (answer.status, answer.problem) == (429, "too-many-requests")

@@ -1,7 +1,7 @@
-"""A record that somebody may not read stays nameless to them wherever another record refers to it.
+"""The name of a record that a caller may not read is hidden wherever another record refers to it.
 
-Each service in turn: a seller makes one record of each kind that refers to an account of theirs. The account is then
-given to somebody else and renamed. From that moment no answer about the seller's record says a name of the account.
+For each service: a seller makes one record of each kind that refers to an account. The account is then assigned to
+another owner and renamed. No later answer about the seller's record contains a name of the account.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ Clients = Callable[[Principal | None], Client]
 
 
 class Accounts(Protocol):
-    """Where a service knows accounts from."""
+    """Where a service gets its accounts from."""
 
     async def make(self, owner: UUID) -> UUID: ...
 
@@ -44,7 +44,7 @@ class Accounts(Protocol):
 
 @dataclass
 class OwnAccounts:
-    """Sales has them itself."""
+    """Sales has accounts itself."""
 
     client_for: Clients
 
@@ -62,7 +62,7 @@ class OwnAccounts:
 
 @dataclass
 class HeardAccounts:
-    """All others hear of them from sales."""
+    """All other services receive the events of sales."""
 
     app: FastAPI
 
@@ -90,7 +90,10 @@ def accounts(service: Service, app: FastAPI, client_for: Clients) -> Accounts:
 
 
 def referring(service: Service) -> list[type[Record]]:
-    """Entities that show others by name: users, teams and API clients aside, whose names everybody may know."""
+    """Entities that show the names of others.
+
+    Users, teams and API clients are excluded: everybody may know their names.
+    """
     return [entity for entity in service.entities if any(_fields(presenter_of(entity)))]
 
 
@@ -100,7 +103,7 @@ def _fields(presenter: Presenter) -> Iterator[str]:
 
 
 def body_about(document: dict[str, Any], entity: type[Record], account_id: UUID) -> dict[str, Any]:
-    """A new record of this kind that refers to the account with every field that may."""
+    """Return a new record of this kind that refers to the account in every field that can."""
     known = entity_for(entity.entity())
     assert known is not None
     body: dict[str, Any] = dict(body_of(document, document["paths"][f"{API}/{known.collection}"]["post"]))
@@ -136,7 +139,7 @@ async def test_a_name_is_for_who_may_read_the_record(
         assert (_names(entity, first), unchanged.status) == ({BEFORE}, 304)
 
         await accounts.take_away(account_id, other)
-        # Moving a reference in the background is not awaited here: the version says whether anything of the record changed.
+        # This does not wait for moves of references. The version tells whether the record changed.
         again = await client.get(path, headers={"if-none-match": first.headers["etag"]})
         assert (again.status, again.headers["etag"]) == (200, first.headers["etag"]), entity.entity()
         with counted(runtime.db) as after:
@@ -148,7 +151,7 @@ async def test_a_name_is_for_who_may_read_the_record(
             page,
             await client.post(f"{collection}/query", {"filter": {"field": "id", "op": "eq", "value": made.json["id"]}}),
             await client.get(f"{path}/history"),
-            # What was read may be sent back, and changes nothing: neither the reference nor the name that others see.
+            # What was read can be sent back, and changes nothing: neither the reference nor the name that others see.
             await client.patch(path, back),
             await client.post(f"{path}/assign", {"owner_type": "user", "owner_id": str(seller)}),
         ]

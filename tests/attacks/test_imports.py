@@ -1,4 +1,4 @@
-"""Files made to stop the imports of others, or the service: they cost their sender, and nobody else."""
+"""Files that are meant to block the imports of others, or the service: they affect only their sender."""
 
 import asyncio
 import re
@@ -38,7 +38,7 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @pytest.fixture
 async def worker(runtime: Runtime) -> AsyncIterator[ImportLoop]:
-    """The import lanes of a worker, at work while the test runs."""
+    """The import lanes of a worker during the test."""
     loop = ImportLoop(runtime, IMPORTERS)
     with structlog.testing.capture_logs():
         running = asyncio.create_task(loop.run())
@@ -48,7 +48,7 @@ async def worker(runtime: Runtime) -> AsyncIterator[ImportLoop]:
 
 
 def most_memory(*, anew: bool = False) -> float:
-    """MiB that this process had resident at most, ever or since it was last looked at ``anew``."""
+    """Return the greatest resident memory of this process in MiB, in total or since the last call with ``anew``."""
     if anew:
         Path("/proc/self/clear_refs").write_text("5")
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -63,7 +63,7 @@ async def send(client: Client, content: str | bytes, name: str = "leads.csv", **
 
 
 async def over(client: Client, places: Sequence[str]) -> list[str]:
-    """The statuses of these jobs once none of them waits."""
+    """Return the statuses of these jobs once none of them waits."""
     async with asyncio.timeout(240):
         while True:
             found = [(await client.get(place)).json["status"] for place in places]
@@ -137,7 +137,8 @@ async def test_a_line_of_any_length_leaves_memory_as_it_was(
     assert grown < 40
 
 
-# For each file of the user: what was made for the other between its arrival and its row. No poll adds to it.
+# For each file of the user: the rows imported for the other user between its arrival and its first row. Polling does
+# not add to it.
 ROWS_OF_OTHERS_MEANWHILE = """
 select (select count(*) from lead o where o.owner_id = $1 and o.created_at between j.created_at and j.started_at)
 from import_job j where j.principal_id <> $1
@@ -167,7 +168,7 @@ async def test_many_rows_of_few_names_do_not_keep_another_waiting(
         meanwhile = [row[0] for row in await conn.exec_driver_sql(ROWS_OF_OTHERS_MEANWHILE, (theirs.id,))]
     figures(rows=rows, rows_of_the_other_meanwhile=max(meanwhile))
     assert len(meanwhile) == 5
-    # Two lanes have a chunk in hand when the file comes, and each may begin one more before the job is visible.
+    # Two lanes are working on a chunk when the file arrives, and each can start one more before the job is visible.
     assert max(meanwhile) <= 8 * 50
     statuses = {job["status"] for job in (await attacker.get("/api/v1/leads/jobs")).json["items"]}
     assert statuses & {"queued", "running"}, "the other's rows were still waiting"

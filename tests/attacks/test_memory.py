@@ -1,4 +1,4 @@
-"""What large requests took is given back, and what nobody may send takes nothing."""
+"""Memory of large requests is released, and refused requests take none."""
 
 import asyncio
 import os
@@ -29,14 +29,14 @@ BODIES = {
 
 
 def mebibytes(pid: int) -> float:
-    """What a process holds in memory."""
+    """Return the memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
 
 
 @pytest.fixture(scope="module")
 def sales(databases: Databases, issuer: Issuer) -> Iterator[tuple[int, str]]:
-    """An api process of sales: its id and its address."""
+    """An API process of sales: its pid and its address."""
     database, [port] = databases.of(service_of("crm_sales")), choose(1)
     environment = {
         **os.environ,
@@ -88,7 +88,7 @@ async def test_memory_is_given_back(
     loaded = mebibytes(pid)
     until = time.monotonic() + 40
     while mebibytes(pid) > began + 40 and time.monotonic() < until:
-        # Time passes with requests, as it does for a service.
+        # Time passes with requests, as in a real service.
         assert (await holder.get("/api/v1/opportunities")).status == 200
         await asyncio.sleep(0.5)
     assert mebibytes(pid) <= began + 40

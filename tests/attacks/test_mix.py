@@ -1,4 +1,4 @@
-"""Everybody at once: a hostile client of each kind, bounded in count and time, beside somebody who has work to do."""
+"""All kinds of hostile clients at once, limited in number and time, next to a user who works."""
 
 import asyncio
 import json
@@ -18,9 +18,10 @@ RATIO = 3.0
 
 
 async def beside(cast: Cast, hostiles: Mapping[str, Strike], seconds: float, rest: float) -> tuple[Diary, Counter[str]]:
-    """The normal user's diary of so many seconds, and what the hostile clients got by kind and status.
+    """Return the normal user's diary of this many seconds, and the hostile clients' answers by kind and status.
 
-    Between two strikes of one kind lie ``rest`` seconds: what is asked is one client's harm, not how much two cores carry.
+    There are ``rest`` seconds between two strikes of one kind: the test is about the harm of one client, not about the
+    load that two cores can take.
     """
     over, got = asyncio.Event(), Counter[str]()
 
@@ -46,7 +47,7 @@ async def beside(cast: Cast, hostiles: Mapping[str, Strike], seconds: float, res
     ("seconds", "rest"), [pytest.param(20, 4, id="small"), pytest.param(600, 1, id="large", marks=pytest.mark.large)]
 )
 async def test_a_hostile_mix_harms_nobody_else(cast: Cast, seconds: int, rest: float, figures: Figures) -> None:
-    # Everything has been loaded once, so that what is measured is growth.
+    # Everything has been loaded once, so that the measurement shows growth only.
     await beside(cast, HOSTILES, 5, rest)
     quiet, _ = await beside(cast, {}, min(seconds, 60), rest)
     before = memory(cast.suite)

@@ -1,7 +1,7 @@
-"""What a body refers to must be there and readable to its sender: in every create, patch and command of every service.
+"""References in bodies must exist and be readable to the caller, in every create, patch and command of every service.
 
-The sweep reads the OpenAPI document. Each field of a body that is an id, a list of ids or a reference is sent with the id of
-nothing, and once more with that of a record which the sender may not read. Both are 422 with a pointer to the field.
+The sweep reads the OpenAPI document. Each field of a body that is an id, a list of ids or a reference is sent with an
+unknown id, and with the id of a record that the caller may not read. Both give 422 with a pointer to the field.
 """
 
 import copy
@@ -43,7 +43,7 @@ KINDS |= {"originating_lead": "lead", "regarding": "lead"}
 
 @dataclass(frozen=True)
 class Place:
-    """One field of one body that refers to a record."""
+    """A field of a body that refers to a record."""
 
     method: str
     path: str
@@ -53,7 +53,7 @@ class Place:
     typed: bool
 
     def body(self, document: Json, record_id: UUID) -> Json:
-        """What the operation takes, with a reference to this record there."""
+        """Return the body of the operation with a reference to this record."""
         creates = self.method == "POST" and "{" not in self.path
         body = copy.deepcopy(example(document, self.schema) if creates else _least(document, self.schema))
         value: Any = {"type": self.kind, "id": str(record_id)} if self.typed else str(record_id)
@@ -83,13 +83,13 @@ def _resolved(document: Json, schema: Json) -> Json:
 
 
 def _least(document: Json, schema: Json) -> Json:
-    """The members that a body must have, and no others."""
+    """Return the required members of the body."""
     found = _resolved(document, schema)
     return {name: example(document, found["properties"][name]) for name in found.get("required", ())}
 
 
 def places(document: Json, entity: Entity) -> Iterator[Place]:
-    """Every reference in a body of this collection."""
+    """Return every reference in a body of this collection."""
     for path, methods in document["paths"].items():
         match = DOOR.fullmatch(path)
         if not match or match["collection"] != entity.collection:
@@ -136,14 +136,14 @@ def refused(place: Place, answer: Answer) -> bool:
 
 @dataclass
 class Attack:
-    """The service, and how its callers send what refers to something."""
+    """The service, and how its callers send references."""
 
     app: FastAPI
     client_for: Clients
     document: Json
 
     async def send(self, place: Place, sender: Principal, entity: Entity, record_id: UUID) -> Answer:
-        """The body at its door; about a new record of the sender's where it is about one."""
+        """Send the body, to a new record of the caller if the operation is about one."""
         client, path = self.client_for(sender), place.path
         if "{" in path:
             made = await self.make(entity, principal(id=sender.id, unit=sender.unit))
@@ -152,7 +152,7 @@ class Attack:
         return await client.request(place.method, path, json=place.body(self.document, record_id), headers=headers)
 
     async def make(self, entity: Entity, maker: Principal) -> UUID:
-        """A record by the example of its collection."""
+        """Create a record by the example of its collection."""
         path = f"{API}/{entity.collection}"
         body = dict(body_of(self.document, self.document["paths"][path]["post"]))
         if entity.name == "price_list_item":
@@ -172,7 +172,7 @@ class Attack:
         return UUID(answer.json["id"])
 
     async def hide(self, kind: str) -> UUID:
-        """A record that is somebody else's: made here, or heard of."""
+        """Return a record of another owner: created here, or received by events."""
         entity, consumers = entity_for(kind), self.app.state.groups
         assert entity is not None, kind
         if f"{API}/{entity.collection}" in self.document["paths"]:
@@ -206,7 +206,7 @@ async def test_no_body_refers_to_what_is_not_there_or_not_to_be_seen(
             if place.kind not in KNOWN_TO_ALL:
                 found = entity_for(place.kind)
                 assert found is not None, place
-                # Of what has owners the sender sees the own; of what has none, nothing.
+                # The caller sees own records of entities with owners, and none of entities without.
                 digits = "41111" if found.owned else "40400"
                 blind = principal(
                     id=SAMPLE_OWNER, unit=ROOT_ID, privileges=grants(Depth.ORGANIZATION, **{place.kind: digits})

@@ -1,4 +1,5 @@
-"""A clerk with every right on people, and leads of one unit, tries whatever identity offers to read leads of another."""
+"""A clerk with all rights on users, and with leads of one unit, uses all of identity's commands to read leads of
+another unit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +39,7 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @pytest.fixture(scope="module")
 def settings(service: Service, database: ServiceDatabase) -> Settings:
-    # On a busy machine an act that is judged slowly is judged all the same.
+    # On a busy machine a slow decision is still a decision.
     return settings_for(service, database.url, CRM_HOP_SECONDS="30")
 
 

@@ -1,7 +1,7 @@
-"""One caller asks for all that is slow, as often as they can; everybody else is answered as ever.
+"""One caller makes all slow requests as often as possible. Other callers are answered as usual.
 
-Sales and activities behind a gateway, each as it runs, on servers of their own in this process. The judge is what others get
-while the slow work is under way: all of it, and no refusal.
+Sales and activities run behind a gateway, as in production, on servers in this process. The test judges the answers to
+others during the slow work: all of them, and no refusal.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ BUSY = {(503, "unavailable"), (504, "deadline-exceeded")}
 
 @dataclass
 class House:
-    """A gateway, what stands behind it, and who comes."""
+    """A gateway, the services behind it, and the callers."""
 
     gateway: FastAPI
     runtimes: dict[str, Runtime]
@@ -48,7 +48,7 @@ class House:
 
     @property
     def given_up(self) -> list[str]:
-        """The services that the gateway calls no more."""
+        """The services that the gateway does not call any more."""
         return [name for name, upstream in self.gateway.state.upstreams.items() if upstream.breaker.open]
 
 
@@ -110,7 +110,7 @@ def outcome(answer: Answer) -> tuple[int, str | None]:
 async def beside(
     house: House, slow: list[Callable[[], Coroutine[Any, Any, Answer]]], paths: list[str], rounds: int
 ) -> Counter[tuple[int, str | None]]:
-    """Keep each of ``slow`` going while others look at ``paths``; what the slow ones were answered."""
+    """Repeat each of ``slow`` while others request ``paths``. Return the answers to the slow ones."""
     answered: Counter[tuple[int, str | None]] = Counter()
     over = asyncio.Event()
 
@@ -143,7 +143,8 @@ async def test_waiting_for_what_never_comes_costs_nobody_a_connection(house: Hou
     view = f"/customers/{uuid4()}/360"
     slow += [asking(house, view, crm_after=f"lead/{uuid4()}@1") for _ in range(4)]
     answered = await beside(house, slow, QUIET, 40)
-    # There is nothing to show. Two of three seconds are waited for, which leaves a busy machine little time to say so.
+    # There is nothing to show. The request waits for two of its three seconds, which leaves a busy machine little time
+    # to answer.
     assert set(answered) <= {(503, "not-yet-projected"), (404, "not-found"), (429, "too-many-requests")} | BUSY
     db = house.runtimes["activities"].db
     assert not db.shares._held

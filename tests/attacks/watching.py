@@ -1,4 +1,4 @@
-"""What the judge looks at: the normal user's answers and latencies, and the memory of every process."""
+"""The measurements: the normal user's answers and latencies, and the memory of every process."""
 
 import asyncio
 import json
@@ -17,21 +17,21 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Diary:
-    """How the normal user fared."""
+    """The normal user's answers."""
 
     seconds: list[float]
     answers: dict[int, int]
 
     def p95(self) -> float:
-        """Seconds within which 95 % of the answers came."""
+        """Seconds within which 95 % of the answers arrived."""
         return sorted(self.seconds)[int(len(self.seconds) * 0.95)]
 
 
 @asynccontextmanager
 async def at_work(cast: Cast) -> AsyncIterator[asyncio.Future[Diary]]:
-    """The normal user works until the end of the block; then the future holds the diary.
+    """Let the normal user work until the end of the block. Then the future has the diary.
 
-    The user has a process of their own, so that no answer seems late because a hostile client is preparing its next strike.
+    The user has a separate process, so that preparing the next strike does not delay the measured answers.
     """
     normal, diary = cast.normal, asyncio.get_running_loop().create_future()
     work = Work(normal.gateway, normal.email, normal.password, normal.address, cast.lead, cast.account)
@@ -53,7 +53,7 @@ async def at_work(cast: Cast) -> AsyncIterator[asyncio.Future[Diary]]:
 
 
 def memory(suite: Suite) -> dict[str, int]:
-    """Resident bytes of every service process. Raises FileNotFoundError for one that has ended."""
+    """Return the resident bytes of every service process. Raises FileNotFoundError if one has ended."""
     return {one["name"]: _resident(one["pid"]) for one in suite.status["services"]}
 
 

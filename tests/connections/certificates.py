@@ -1,4 +1,4 @@
-"""Certificates of our own: an authority, and whom it vouches for."""
+"""Our own certificates: an authority, and the certificates that it signs."""
 
 import ipaddress
 from datetime import timedelta
@@ -13,7 +13,7 @@ from crm_kit import clock
 
 
 class Authority:
-    """Signs certificates that are good for an hour."""
+    """Signs certificates that are valid for an hour."""
 
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -32,7 +32,7 @@ class Authority:
         ).add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
 
     def certify(self, name: str, *hosts: str) -> tuple[str, str]:
-        """A certificate for a name, good for these hosts, and its key; both as PEM."""
+        """Return a certificate for a name and these hosts, and its key, both as PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         made = self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key())
         if hosts:

@@ -1,4 +1,4 @@
-"""PostgreSQL and RabbitMQ of our own, with TLS, and PgBouncer where it can be had."""
+"""Our own PostgreSQL and RabbitMQ with TLS, and PgBouncer if it is available."""
 
 import os
 import shutil
@@ -21,25 +21,25 @@ collect_ignore = [] if _POOLER else ["test_pooler.py"]
 
 
 def pytest_report_header() -> str:
-    """Say what is left out, and why."""
+    """Report what is left out, and why."""
     return f"PgBouncer: {'tested' if _POOLER else 'not tested, there is none here (apt-get install pgbouncer)'}"
 
 
 @dataclass(frozen=True)
 class Files:
-    """PEM files by what they are for."""
+    """PEM files by purpose."""
 
     directory: Path
 
     def write(self, name: str, text: str) -> str:
-        """Write one; its path."""
+        """Write a file. Return its path."""
         path = write_private(self.directory / name, text)
         return str(path)
 
 
 @pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
-    """A directory that servers get to, whoever they run as."""
+    """A directory that servers can reach under any account."""
     made = Path(tempfile.mkdtemp(prefix="liaison-tls-"))
     made.chmod(0o711)
     yield made
@@ -48,7 +48,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def files(directory: Path) -> Files:
-    """The clients' files."""
+    """The files of the clients."""
     mine = directory / "client"
     mine.mkdir()
     return Files(mine)
@@ -56,14 +56,14 @@ def files(directory: Path) -> Files:
 
 @pytest.fixture(scope="session")
 def authority(files: Files) -> tuple[Authority, str]:
-    """Who vouches for the servers, and its certificate's file."""
+    """The authority of the servers, and the file of its certificate."""
     made = Authority("Liaison tests")
     return made, files.write("authority.pem", made.certificate)
 
 
 @pytest.fixture(scope="session")
 def stranger(files: Files) -> str:
-    """The certificate's file of an authority that vouches for nobody here."""
+    """The certificate file of an authority that signed none of the servers."""
     return files.write("stranger.pem", Authority("somebody else").certificate)
 
 
@@ -77,14 +77,17 @@ class Postgres:
     sockets: Path
 
     def url(self, host: str = "localhost", query: str = "", *, user: str = "", password: str = "") -> str:
-        """As the operator, unless told otherwise."""
+        """Return a URL, by default of the operator."""
         account = f"{user or self.user}:{password or self.password}"
         return f"postgresql://{account}@{host}:{self.port}/postgres{query and '?'}{query}"
 
 
 @pytest.fixture(scope="session")
 def postgres(directory: Path, authority: tuple[Authority, str]) -> Iterator[Postgres]:
-    """Refuses what is not encrypted, but from a socket; the role `certified` logs in by its certificate."""
+    """A server that refuses unencrypted connections except on its socket.
+
+    The role `certified` logs in by its certificate.
+    """
     (port,) = ports.choose(1)
     instance = own.postgres_cluster(directory / "postgres", port, None, log=directory / "postgres.log", throwaway=True)
     account, place = instance.command.account, directory / "postgres"
@@ -117,7 +120,7 @@ def postgres(directory: Path, authority: tuple[Authority, str]) -> Iterator[Post
 
 @dataclass(frozen=True)
 class Rabbit:
-    """A node with TLS for `localhost`, and not for 127.0.0.1; `plain` is its port without."""
+    """A node with TLS for `localhost`, and not for 127.0.0.1. `plain` is its port without TLS."""
 
     password: str
     port: int
@@ -125,13 +128,13 @@ class Rabbit:
     management_url: str
 
     def url(self, host: str = "localhost", query: str = "", *, port: int = 0, password: str = "") -> str:
-        """As the operator, in the virtual host `/`."""
+        """Return a URL of the virtual host `/`, by default of the operator."""
         return f"amqps://liaison:{password or self.password}@{host}:{port or self.port}/%2F{query and '?'}{query}"
 
 
 @pytest.fixture(scope="session")
 def rabbit(directory: Path, authority: tuple[Authority, str]) -> Iterator[Rabbit]:
-    """A node of our own."""
+    """Our own node."""
     place = directory / "rabbitmq"
     *taken, secure, management = ports.choose(6)
     node = own.rabbitmq_node(place, directory.name, taken, None, log=directory / "rabbitmq.log")

@@ -1,4 +1,4 @@
-"""AMQP_URL: TLS, several brokers, and what is said of those that cannot be used."""
+"""AMQP_URL: TLS, several brokers, and errors for brokers that cannot be used."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ async def works(url: str) -> None:
 
 
 async def refusal(url: str) -> str:
-    """Why this broker cannot be had."""
+    """Return why this broker cannot be used."""
     with pytest.raises(BrokerDown) as refused:
         await bus.missing(url, [], [])
     return str(refused.value)
@@ -127,7 +127,7 @@ def relayed(rabbit: Rabbit) -> Iterator["Forward"]:
 
 
 class Forward:
-    """Another port of the node: a program, so that it answers whatever this loop does."""
+    """Another port of the node, served by a separate process, so that it answers whatever the test's loop does."""
 
     def __init__(self, port: int) -> None:
         self.port = choose(1)[0]
@@ -141,7 +141,7 @@ class Forward:
         return self
 
     def close(self) -> None:
-        """Nobody is there any more."""
+        """Close the port."""
         if (process := self._process) is not None:
             self._process = None
             process.kill()

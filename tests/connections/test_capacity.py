@@ -1,4 +1,4 @@
-"""A second suite on a server that takes the connections of one."""
+"""A second suite on a server that accepts the connections of one."""
 
 import asyncio
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from crm_local.suite import ROLES, SERVICES, Backends, Suite
 
 @pytest.fixture(scope="module")
 def cramped(directory: Path) -> Iterator[str]:
-    """A server that takes 100 connections, as PostgreSQL does unless it is told otherwise."""
+    """A server that accepts 100 connections, the default of PostgreSQL."""
     (port,) = ports.choose(1)
     instance = own.postgres_cluster(directory / "cramped", port, None, log=directory / "cramped.log", throwaway=True)
     with (directory / "cramped" / "data" / "postgresql.conf").open("a") as file:

@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode between an api and its database."""
+"""A real PgBouncer in transaction mode between an API and its database."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @pytest.fixture(scope="module")
 def pooler(servers: Servers, directory: Path) -> Iterator[str]:
-    """The host and port of a pooler with fewer connections to the server than an api has to it."""
+    """The host and port of a pooler with fewer connections to the server than the API has to the pooler."""
     server = urlsplit(servers.database_url)
     place, account, listen = directory / "pgbouncer", server_account("postgres"), ports.choose(1)[0]
     place.mkdir()
@@ -86,14 +86,14 @@ def pooler(servers: Servers, directory: Path) -> Iterator[str]:
 
 
 def through(pooler: str, url: str) -> str:
-    """The same database, by the pooler."""
+    """The same database through the pooler."""
     parts = urlsplit(url)
     return f"postgresql://{parts.username}:{parts.password}@{pooler}{parts.path}"
 
 
 @pytest.fixture(scope="module")
 def settings(pooler: str, database: ServiceDatabase, issuer: Issuer) -> Settings:
-    """An api's, set up as a deployment does it."""
+    """The settings of an API, as in a deployment."""
     told = settings_for(
         SERVICE, through(pooler, database.url), issuer.jwks_url, DATABASE_DIRECT_URL=database.url, CRM_POOL_SIZE=8
     )
@@ -195,7 +195,7 @@ async def test_workers_and_listeners_go_past_the_pooler(settings: Settings, data
 
 @pytest.fixture
 def unaware(pooler: str, database: ServiceDatabase) -> str:
-    """A URL by the pooler that is used as if it led to the server."""
+    """A URL of the pooler that is used as if it were that of the server."""
     return through(pooler, database.url)
 
 

@@ -1,4 +1,4 @@
-"""DATABASE_URL with libpq's parameters, against a server that wants TLS."""
+"""DATABASE_URL with libpq's parameters, with a server that requires TLS."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ Trust = tuple[Authority, str]
 
 
 async def asked(url: str, sql: str = "select ssl from pg_stat_ssl where pid = pg_backend_pid()") -> object:
-    """What the engine's connection answers."""
+    """Return the answer on the engine's connection."""
     db = Database(url, pool_size=1, application_name="engine")
     try:
         async with db.autocommit() as conn:
@@ -86,7 +86,7 @@ async def test_a_role_logs_in_by_its_certificate(postgres: Postgres, authority: 
 
 @pytest.fixture
 async def awkward(postgres: Postgres) -> AsyncIterator[str]:
-    """A role whose password has every character that a URL gives a meaning to."""
+    """A role whose password has every character with a meaning in URLs."""
     password = "p@ss/w:rd?x#y%z &+=ü,[]"
     operator = await Target.of(postgres.url()).connect("test")
     await operator.execute(f"create role awkward login password '{password}'")

@@ -1,4 +1,4 @@
-"""Secrets from files, and where secrets never are."""
+"""Secrets from files, and places where secrets must not appear."""
 
 import os
 import subprocess

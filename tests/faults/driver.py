@@ -1,4 +1,4 @@
-"""Clients that send commands until each is acknowledged, and the ledger of what was acknowledged."""
+"""Clients that repeat commands until they are acknowledged, and the ledger of acknowledged commands."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ RETRY_SECONDS = 0.1
 
 @dataclass
 class Ledger:
-    """What the clients know to be true, because a 2xx said so."""
+    """The commands that were acknowledged with 2xx."""
 
     keys: set[str] = field(default_factory=set)
     versions: dict[tuple[str, UUID], int] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Ledger:
     longest_seconds: float = 0.0
 
     def note(self, key: str, crm_version: str) -> None:
-        """A command was acknowledged."""
+        """Record an acknowledged command."""
         self.keys.add(key)
         for entry in crm_version.split(", "):
             entity, _, rest = entry.partition("/")
@@ -39,7 +39,7 @@ class Ledger:
             self.versions[record] = max(int(version), self.versions.get(record, 0))
 
     def reaches(self, commands: int) -> Callable[[], bool]:
-        """A condition: so many commands more than now are acknowledged."""
+        """Return the condition that this many more commands are acknowledged."""
         goal = len(self.keys) + commands
         return lambda: len(self.keys) >= goal
 
@@ -48,14 +48,14 @@ Story = Callable[["Driver", str], Awaitable[None]]
 
 
 class Driver:
-    """Sends commands to one api as one caller."""
+    """Sends commands to one API as one caller."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, token: str) -> None:
         self._session, self._url, self._token = session, url, token
         self.ledger = Ledger()
 
     async def command(self, path: str, body: Any = None) -> dict[str, Any]:
-        """POST, with one Idempotency-Key for all tries, until a 2xx; returns the record."""
+        """POST with one Idempotency-Key for all attempts until a 2xx. Return the record."""
         key = str(uuid4())
         headers = {"authorization": f"Bearer {self._token}", "idempotency-key": key}
         data = None if body is None else orjson.dumps(body)
@@ -91,7 +91,7 @@ class Driver:
         return None
 
     async def bring(self, rows: int) -> None:
-        """Hand in a file of so many leads; the worker imports them while everything else goes on."""
+        """Upload a file of this many leads. The worker imports them in the background."""
         form = aiohttp.FormData({"duplicates": "allow"})
         text = "topic,last_name\n" + "".join(f"Card,Import {number}\n" for number in range(rows))
         form.add_field("file", text.encode(), filename="leads.csv", content_type="text/csv")
@@ -100,7 +100,7 @@ class Driver:
             assert answer.status == 202, await answer.text()
 
     async def tell(self, story: Story, count: int, *, clients: int = 8) -> None:
-        """Live through a story so many times, several at once."""
+        """Play a story this many times, several of them concurrently."""
         names = iter([uuid4().hex for _ in range(count)])
 
         async def client() -> None:
@@ -111,7 +111,7 @@ class Driver:
 
     @asynccontextmanager
     async def telling(self, story: Story, *, clients: int = 4) -> AsyncIterator[None]:
-        """Live through a story again and again while the block runs; at its end let every begun one finish."""
+        """Repeat a story while the block runs. At its end wait until all started ones are finished."""
         stopping = asyncio.Event()
 
         async def client() -> None:
@@ -127,14 +127,14 @@ class Driver:
 
 
 async def lead_story(driver: Driver, name: str) -> None:
-    """One record, four events."""
+    """Create one record with four events."""
     lead = await driver.command("/leads", {"topic": name, "last_name": name})
     for verb in ("contact", "disqualify", "reopen"):
         await driver.command(f"/leads/{lead['id']}/{verb}")
 
 
 async def deal_story(driver: Driver, name: str) -> None:
-    """A lead becomes a company's deal, and the deal is won: activities makes a task of it."""
+    """Win a deal made of a lead with a company. Activities makes a task of it."""
     value = {"amount": "1200.00", "currency": "EUR"}
     lead = await driver.command("/leads", {"topic": name, "company_name": name, "estimated_value": value})
     lead = await driver.command(f"/leads/{lead['id']}/qualify", {"allow_duplicates": True})
@@ -142,14 +142,14 @@ async def deal_story(driver: Driver, name: str) -> None:
 
 
 async def mixed_story(driver: Driver, name: str) -> None:
-    """Both."""
+    """Play both stories."""
     await lead_story(driver, name)
     await deal_story(driver, name + " deal")
 
 
 @asynccontextmanager
 async def a_driver(url: str, token: str) -> AsyncIterator[Driver]:
-    """A driver with connections of its own, one for each request in flight."""
+    """Yield a driver with its own connections, one for each concurrent request."""
     timeout = aiohttp.ClientTimeout(total=15)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:

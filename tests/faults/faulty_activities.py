@@ -1,6 +1,6 @@
 """The activities worker with two more handler groups, each with a fault: one raises, one ends the process.
 
-A lead's topic says whom it provokes. Run by the nursery in place of ``crm_activities.worker``.
+The topic of a lead selects the fault. Tests run this in place of ``crm_activities.worker``.
 """
 
 import os
@@ -15,22 +15,22 @@ RAISES, KILLS = "activities.raises", "activities.kills"
 
 
 async def raise_always(event: LeadCreated, uow: UnitOfWork) -> None:
-    """A handler with a bug that one record meets."""
+    """A handler with a bug that one record triggers."""
     if event.record.topic.startswith(RAISES):
         raise LookupError("this handler fails for this record, always")
 
 
 async def end_the_process(event: LeadCreated, uow: UnitOfWork) -> None:
-    """A handler that takes the process along, as a bug in a native library or too large an allocation would."""
+    """A handler that ends the process, like a bug in a native library or an allocation that is too large."""
     if event.record.topic.startswith(KILLS):
         os._exit(139)
 
 
 def run() -> None:
-    """Work until SIGTERM, or until a handler ends it."""
+    """Run until SIGTERM, or until a handler ends the process."""
     CONSUMERS.step(LeadCreated, group=RAISES)(raise_always)
     CONSUMERS.step(LeadCreated, group=KILLS)(end_the_process)
-    # The true waits add up to more than a day; how often it is tried and what happens then stays as it is.
+    # The real pauses add up to more than a day. The number of attempts and their outcome stay as they are.
     waits = tuple(0.2 for _ in deferred.RETRY_SECONDS)
     for module in (deferred, dispatch):
         vars(module)["RETRY_SECONDS"] = waits

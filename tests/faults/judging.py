@@ -1,4 +1,4 @@
-"""What must hold in the databases after any fault, however it came about."""
+"""The conditions that must hold in the databases after any fault."""
 
 from dataclasses import asdict, dataclass
 from uuid import UUID
@@ -20,7 +20,7 @@ LAST_LINES = 30
 
 @dataclass
 class Books:
-    """A service's rows against its audit trail and its outbox."""
+    """The rows of a service compared with its audit trail and its outbox."""
 
     records: int = 0
     events: int = 0
@@ -39,7 +39,7 @@ class Books:
 
 
 async def read_books(stage: Stage, service: str) -> Books:
-    """Compare every table of the service with what the outbox tells."""
+    """Compare every table of the service with its outbox."""
     books = Books()
     async with stage.connect(service) as conn:
         for entity in SERVICES[service].entities:
@@ -73,7 +73,8 @@ async def read_books(stage: Stage, service: str) -> Books:
 
 
 async def held_against_ledger(stage: Stage, ledger: Ledger) -> list[str]:
-    """How sales' tables differ from what its clients were told; empty when every key had exactly one effect."""
+    """Return the differences between sales' tables and the answers to its clients; empty if every key had exactly one
+    effect."""
     there: dict[tuple[str, UUID], int] = {}
     async with stage.connect("sales") as conn:
         for table in ("lead", "account", "contact", "opportunity"):
@@ -93,7 +94,7 @@ async def held_against_ledger(stage: Stage, ledger: Ledger) -> list[str]:
 
 @dataclass
 class Effects:
-    """What activities made of the events of sales and of its own."""
+    """The effects in activities of the events of sales and of its own."""
 
     expected: int = 0
     """Times an event and a group of projections that follows it."""
@@ -114,14 +115,14 @@ class Effects:
 
     @property
     def exactly_once(self) -> bool:
-        """Whether every event took effect once, in every group."""
+        """Whether every event took effect once in every group."""
         wrong = (self.parked, self.stored, self.steps_missing, self.stale_copies, self.copies_ahead)
         doubtful = (self.timeline_missing, self.timeline_double, self.wins_without_task, self.tasks_too_many)
         return self.handled == self.expected and not any((*wrong, *doubtful)) and self.wins == self.tasks
 
 
 async def read_effects(stage: Stage) -> Effects:
-    """Compare activities' projections, tasks and steps that are done with both outboxes."""
+    """Compare activities' projections, tasks and finished steps with both outboxes."""
     effects = Effects()
     async with stage.connect("sales") as conn:
         told = await conn.fetch("select id, entity_id, entity_version, type from outbox")
@@ -141,7 +142,7 @@ async def read_effects(stage: Stage) -> Effects:
     right = {(row["id"], row["record_id"], row["version"], row["type"]) for row in rows}
     effects.handled = sum(copies.get(row["entity_id"], 0) >= row["entity_version"] for row in told)
     effects.handled += sum((row["id"], row["entity_id"], row["entity_version"], row["type"]) in right for row in told)
-    # The inbox has the key of each event that a group of steps hears of.
+    # The inbox has the key of each event that a group of steps consumes.
     effects.steps_missing = sum(
         (group.name, row["id"]) not in done
         for row in told
@@ -163,7 +164,7 @@ async def read_effects(stage: Stage) -> Effects:
 
 
 async def event_ids(stage: Stage) -> set[UUID]:
-    """Every event that sales and activities committed."""
+    """Return every event that sales and activities committed."""
     found: set[UUID] = set()
     for service in SERVICES:
         async with stage.connect(service) as conn:
@@ -172,7 +173,7 @@ async def event_ids(stage: Stage) -> set[UUID]:
 
 
 async def calm(stage: Stage, *, seconds: float = 180) -> float:
-    """Wait until every committed event is published and handled; returns how many seconds it took."""
+    """Wait until every committed event is published and handled. Return the seconds."""
     seen: list[object] = []
 
     async def settled() -> bool:
@@ -194,7 +195,8 @@ async def calm(stage: Stage, *, seconds: float = 180) -> float:
 
 
 async def circumstances(stage: Stage) -> str:
-    """What an engineer would look at first: what is pending and why, what the databases do, what the processes said last."""
+    """Return what an engineer would look at first: pending events with reasons, activity of the databases, last log
+    lines."""
     told: list[str] = []
     for service in SERVICES:
         async with stage.connect(service) as conn:

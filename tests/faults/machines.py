@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster and a RabbitMQ node that tests may kill, freeze and start again. Nobody else uses them."""
+"""A PostgreSQL cluster and a RabbitMQ node that tests can kill, freeze and restart. Only these tests use them."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ Guard = Callable[[ProcessRef], None]
 
 @dataclass
 class Server:
-    """One server program with its data, through all its lives."""
+    """A server program with its data, over all restarts."""
 
     instance: Instance
     process: ProcessRef
@@ -29,7 +29,7 @@ class Server:
 
     @classmethod
     def started(cls, instance: Instance, guard: Guard) -> "Server":
-        """Started, and not yet ready."""
+        """Start the server without waiting until it is ready."""
         server = cls(instance, instance.command.start(), guard)
         guard(server.process)
         return server
@@ -45,21 +45,21 @@ class Server:
         await self.ready()
 
     async def end(self, number: signal.Signals) -> None:
-        """Send a signal and wait until it and all that belongs to it are gone."""
+        """Send a signal and wait until the server and its children have ended."""
         await asyncio.to_thread(stop, [self.process], number, 30.0)
 
     async def mend(self) -> None:
-        """Have it running, whatever a failed test did to it."""
+        """Make it run again, whatever a failed test did to it."""
         self.thaw()
         if not self.process.alive():
             await self.start()
 
     def freeze(self) -> None:
-        """Stop it where it stands: connections stay open and nobody answers."""
+        """Stop the process: connections stay open without answers."""
         self._tell(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Continue the process."""
         self._tell(signal.SIGCONT)
 
     def _tell(self, number: signal.Signals) -> None:
@@ -76,22 +76,25 @@ class Machines:
 
     @property
     def database_url(self) -> str:
-        """Of a user who may do everything."""
+        """A URL whose user has all rights."""
         return self.postgres.instance.url
 
     @property
     def amqp_url(self) -> str:
-        """Of a user who may do everything."""
+        """A URL whose user has all rights."""
         return self.rabbitmq.instance.url
 
     @property
     def management_url(self) -> str:
-        """The broker's HTTP API."""
+        """The HTTP API of the broker."""
         assert self.rabbitmq.instance.management_url is not None
         return self.rabbitmq.instance.management_url
 
     async def kill_a_backend(self, database: str) -> None:
-        """``kill -9`` one process of the database server; the server then throws out everybody and recovers from its log."""
+        """``kill -9`` one process of the database server.
+
+        The server then closes all connections and recovers from its log.
+        """
         conn = await asyncpg.connect(self.database_url)
         try:
             pid = await conn.fetchval(
@@ -104,9 +107,9 @@ class Machines:
 
 @asynccontextmanager
 async def machines(guard: Guard) -> AsyncIterator[Machines]:
-    """Both servers from nothing, gone afterwards; ``guard`` sees to that when the tests are killed.
+    """Create both servers, and remove them at the end. ``guard`` does so if the tests are killed.
 
-    Unlike those of other tests they are as durable as in production: what is tested is what survives.
+    Unlike those of other tests, they are as durable as in production, because the tests are about what survives.
     """
     directory = _place()
     node = own.rabbitmq_node(
@@ -132,6 +135,6 @@ async def machines(guard: Guard) -> AsyncIterator[Machines]:
 
 def _place() -> Path:
     directory = Path(tempfile.mkdtemp(prefix="liaison-faults-"))
-    # The servers run as other users than root, and must get to their own directories below this one.
+    # The servers run as other users than root, and must reach their own directories below this one.
     directory.chmod(0o711)
     return directory

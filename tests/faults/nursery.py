@@ -1,9 +1,9 @@
-"""Forks the suite's processes from one that has imported them all, as `crm up` does: a restart costs no import.
+"""Forks the suite's processes from one that has imported them all, as `crm up` does, so that restarts need no imports.
 
-One JSON line on standard input for each process wanted (``module``, ``environment``, ``log``), one on standard output for
-each that was born (``born``: pid) and each that died (``died``: pid, ``code``: exit code, or the negative signal). At the
-end of the input, which also comes when the tests are killed, it kills what is left, and of the processes that it was told
-to guard (``guard``: a ProcessRef) those that still run.
+Standard input has a JSON line for each requested process (``module``, ``environment``, ``log``). Standard output gets
+one for each process that started (``born``: pid) and each that died (``died``: pid, ``code``: exit code, or the
+negative signal). When the input ends, also because the tests were killed, it kills the remaining processes, including
+those that it was told to guard (``guard``: a ProcessRef).
 """
 
 import importlib
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def fork(order: dict[str, Any]) -> int:
-    """A child that runs the module's ``run`` until it ends."""
+    """Fork a child that runs the module's ``run`` until it ends."""
     pid = os.fork()
     if pid:
         return pid
@@ -63,14 +63,14 @@ def fork(order: dict[str, Any]) -> int:
     os.dup2(log, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(order["environment"])
-    # The point to die at is read when the module is imported, and that was before the fork.
+    # The failpoint is read when the module is imported, which was before the fork.
     importlib.reload(failpoints)
     importlib.import_module(order["module"]).run()
     sys.exit(0)
 
 
 def tell(news: dict[str, Any]) -> None:
-    """One line to whoever started us."""
+    """Write one line to the parent."""
     os.write(1, json.dumps(news).encode() + b"\n")
 
 

@@ -1,4 +1,4 @@
-"""Processes of the suite that tests start, watch, kill and start again."""
+"""Processes of the suite that tests start, watch, kill and restart."""
 
 import asyncio
 import json
@@ -31,14 +31,14 @@ class Nursery:
     @classmethod
     @asynccontextmanager
     async def opened(cls) -> AsyncIterator[Self]:
-        """Started, and importing while its first order is not yet there; at its end it takes along what it started."""
+        """Start it without waiting for its imports. At its end it kills what it started."""
         program = Path(__file__).with_name("nursery.py")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(program),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            # Ctrl+C and a timeout end whole process groups; it must outlive the tests to clean up after them.
+            # Ctrl+C and timeouts end whole process groups. It must outlive the tests to clean up after them.
             start_new_session=True,
         )
         assert process.stdin is not None
@@ -61,12 +61,12 @@ class Nursery:
                 self._deaths[news["died"]].set_result(news["code"])
 
     def guard(self, server: ProcessRef) -> None:
-        """Have a server stopped when these tests end without stopping it themselves."""
+        """Make it stop a server if these tests end without doing so."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"guard": asdict(server)}).encode() + b"\n")
 
     async def fork(self, module: str, environment: dict[str, str], log: Path) -> tuple[int, "asyncio.Future[int]"]:
-        """A new process: its pid, and its exit code to be (the negative signal that killed it)."""
+        """Fork a process. Return its pid, and a future of its exit code (the negative signal that killed it)."""
         assert self._process.stdin is not None
         order = json.dumps({"module": module, "environment": environment, "log": str(log)})
         async with self._ordering:
@@ -77,7 +77,7 @@ class Nursery:
 
 @dataclass
 class Member:
-    """One process of the suite: the same name, port and log through all its lives."""
+    """A process of the suite, with the same name, port and log over all restarts."""
 
     nursery: Nursery
     name: str
@@ -91,7 +91,7 @@ class Member:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Its URL."""
         return f"http://127.0.0.1:{self.environment['CRM_PORT']}"
 
     @property
@@ -100,7 +100,7 @@ class Member:
         return self._end is not None and not self._end.done()
 
     async def start(self, failpoint: str = "", *, ready: bool = True) -> None:
-        """Start it, to die at a failpoint if one is named; waits until it is ready unless told otherwise."""
+        """Start it, with a failpoint at which it dies if one is named. Wait until it is ready unless told otherwise."""
         assert not self.alive, f"{self.name} runs already"
         environment = {**self.environment, "CRM_FAILPOINT": failpoint}
         self._pid, self._end = await self.nursery.fork(self.module, environment, self.log)
@@ -110,7 +110,7 @@ class Member:
             assert self.alive or failpoint, f"{self.name} died at once: {self.log.read_text()[-2000:]}"
 
     async def ready(self) -> None:
-        """Wait until it says that it is ready, or has died."""
+        """Wait until it reports that it is ready, or has died."""
         async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
             while self.alive:
                 try:
@@ -118,23 +118,26 @@ class Member:
                         if answer.status == 200:
                             return
                 except aiohttp.ClientError:
-                    pass  # not listening yet
+                    pass  # It does not listen yet.
                 await asyncio.sleep(0.05)
 
     async def ended(self) -> int:
-        """Wait for its end; returns the exit code."""
+        """Wait for its end. Return the exit code."""
         assert self._end is not None
         return await asyncio.shield(self._end)
 
     async def kill(self) -> int:
-        """``kill -9``, without any chance to clean up; returns the exit code once it is gone."""
+        """``kill -9``, without a chance to clean up. Return the exit code once it has ended."""
         if self.alive:
             os.kill(self._pid, signal.SIGKILL)
         return await self.ended()
 
     @asynccontextmanager
     async def supervised(self, *failpoints: str) -> AsyncIterator[None]:
-        """Start it again whenever it dies, as `crm up` does: its next lives end at these failpoints, the rest at none."""
+        """Restart it whenever it dies, as `crm up` does.
+
+        The next restarts have these failpoints, all later ones have none.
+        """
         points = list(failpoints)
 
         async def watch() -> None:

@@ -1,4 +1,4 @@
-"""A part of the suite on servers that may be killed: sales and activities with databases, queues and processes of their own."""
+"""A part of the suite on servers that can be killed: sales and activities with databases, queues and processes."""
 
 import asyncio
 import secrets
@@ -31,17 +31,17 @@ SERVICES = {"sales": SALES, "activities": ACTIVITIES}
 ROUTING_KEYS = {
     "sales": SALES_CONSUMERS.routing_keys(),
     "activities": ACTIVITIES_CONSUMERS.routing_keys(),
-    # It does not run here, but others ask its queue for snapshots when they are new.
+    # Identity does not run here, but other services ask its queue for snapshots when they are new.
     "identity": IDENTITY_CONSUMERS.routing_keys(),
 }
 
-# What sales and activities would have learned from identity's first events.
+# What sales and activities would have received in identity's first events.
 ORGANIZATION = """
 insert into organization_ref (id, version, deleted, name, time_zone, base_currency, country, language)
 values ($1, 1, false, 'The Bank', 'Europe/Berlin', 'EUR', 'DE', 'en')
 """
 TEMPLATE = "made_ready_"
-# Numbers that a sequence draws ahead are in the log of the database that is copied, not of the copy: after a crash, a copy
+# The numbers that a sequence has drawn ahead are in the log of the template, not of its copy. After a crash the copy
 # would draw them again.
 AS_DRAWN = """
 do $$ declare s record; begin
@@ -55,7 +55,7 @@ LOG_BYTES = 100_000_000
 
 @dataclass
 class Stage:
-    """One run of the part: fresh databases, a fresh virtual host, and the processes that were asked for."""
+    """A run of this part: fresh databases, a fresh virtual host, and the requested processes."""
 
     machines: Machines
     nursery: Nursery
@@ -66,20 +66,20 @@ class Stage:
 
     @property
     def amqp_url(self) -> str:
-        """The virtual host, for a user who may do everything in it."""
+        """A URL of the virtual host whose user has all rights in it."""
         return in_vhost(self.machines.amqp_url, self.name)
 
     def database(self, service: str) -> str:
-        """The name of a service's database."""
+        """Return the name of a service's database."""
         return f"{self.name}_{service}"
 
     def database_url(self, service: str) -> str:
-        """Its URL."""
+        """Return the URL of a service's database."""
         return in_database(self.machines.database_url, self.database(service))
 
     @asynccontextmanager
     async def connect(self, service: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """A connection to a service's database."""
+        """Open a connection to a service's database."""
         conn = await asyncpg.connect(self.database_url(service))
         try:
             yield conn
@@ -87,7 +87,7 @@ class Stage:
             await conn.close()
 
     async def set(self, delivery_limit: int = topology.DELIVERY_LIMIT) -> None:
-        """Make databases and queues; no process runs yet."""
+        """Create databases and queues. No process runs yet."""
         operator = await asyncpg.connect(self.machines.database_url)
         try:
             for service in SERVICES:
@@ -98,7 +98,7 @@ class Stage:
         await topology.apply(ROUTING_KEYS, self.amqp_url, self.machines.management_url, caps=caps)
 
     def member(self, service: str, role: str, *, module: str = "", number: int = 1, **environment: str) -> Member:
-        """A process of a service, not yet started; ``module`` in place of the service's own."""
+        """Return a process of a service that is not started. ``module`` replaces that of the service."""
         name = f"{service}-{role}-{number}"
         told = {
             "CRM_SERVICE": service,
@@ -109,7 +109,7 @@ class Stage:
             "CRM_JWKS_URL": self.issuer.jwks_url,
             "DATABASE_URL": self.database_url(service),
             "AMQP_URL": self.amqp_url,
-            # As in production: here the load counts, and contracts have tests of their own.
+            # As in production. This is about load; contracts have tests of their own.
             "CRM_VALIDATE_EVENTS": "0",
             **environment,
         }
@@ -119,7 +119,7 @@ class Stage:
         return member
 
     async def started(self, *kinds: tuple[str, str], **environment: str) -> list[Member]:
-        """Processes of these (service, role), all ready."""
+        """Start processes of these (service, role) and wait until they are ready."""
         members = [
             self.member(service, role, number=number, **environment) for number, (service, role) in enumerate(kinds, 1)
         ]
@@ -127,7 +127,7 @@ class Stage:
         return members
 
     async def struck(self) -> None:
-        """Kill what is left and remove everything."""
+        """Kill the remaining processes and remove everything."""
         for member in self.members:
             if member.alive:
                 await member.kill()
@@ -144,7 +144,7 @@ class Stage:
 
 
 async def make_templates(machines: Machines) -> None:
-    """Migrate and seed each service's database once; each stage copies them."""
+    """Migrate and seed each service's database once. Each stage copies them."""
     for name, service in SERVICES.items():
         operator = await asyncpg.connect(machines.database_url)
         await operator.execute(f'create database "{TEMPLATE}{name}"')
@@ -160,7 +160,7 @@ async def make_templates(machines: Machines) -> None:
 async def until(
     condition: Callable[[], bool | Awaitable[bool]], what: str, *, seconds: float = 120, every: float = 0.05
 ) -> float:
-    """Wait for what another process or server will do; returns how many seconds it took. Fails naming ``what``."""
+    """Wait for an effect of another process or server. Return the seconds. Fail with ``what`` in the message."""
     began = monotonic()
     while True:
         found = condition()
@@ -174,7 +174,7 @@ async def until(
 async def a_stage(
     machines: Machines, nursery: Nursery, issuer: Issuer, directory: Path, *, delivery_limit: int = 20
 ) -> AsyncIterator[Stage]:
-    """A stage, struck at the end."""
+    """Yield a stage, and remove it at the end."""
     async with AsyncExitStack() as stack:
         stage = Stage(machines, nursery, issuer, directory)
         stack.push_async_callback(stage.struck)

@@ -1,4 +1,4 @@
-"""``kill -9`` of the api before and after its commits; clients try again with the same Idempotency-Key."""
+"""``kill -9`` of the API before and after its commits. Clients repeat requests with the same Idempotency-Key."""
 
 import random
 
@@ -16,7 +16,7 @@ LIVES = 3
 
 
 async def judge(stage: Stage, driver: Driver, api: Member, figures: Figures) -> None:
-    """No row without its event, no event without its row, one effect for each key."""
+    """Check that every row has its event, every event its row, and every key one effect."""
     await calm(stage)
     books, effects = await read_books(stage, "sales"), await read_effects(stage)
     figures(

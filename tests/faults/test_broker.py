@@ -1,4 +1,4 @@
-"""The broker dies or freezes under load: commands go on, and everything arrives later."""
+"""The broker dies or freezes under load: commands continue, and all events arrive later."""
 
 import signal
 
@@ -16,7 +16,7 @@ from .witness import call_witness, hear_witness
 
 
 async def judge(stage: Stage, driver: Driver, figures: Figures, away: float) -> None:
-    """Nothing lost, nothing twice, and no client noticed."""
+    """Check that nothing is lost or doubled, and that no client noticed."""
     settled = await calm(stage)
     expected = await event_ids(stage)
     witnessed = await hear_witness(stage.amqp_url, expected)
@@ -62,7 +62,7 @@ async def test_a_broker_killed_under_load_loses_nothing(
 async def test_a_frozen_broker_is_waited_for(
     stage: Stage, own_machines: Machines, drive: Drive, figures: Figures, seconds: int
 ) -> None:
-    """A broker that says nothing and keeps its connections: confirms do not come, acknowledgements do not arrive."""
+    """A broker that sends nothing but keeps its connections: confirms and acknowledgements do not arrive."""
     await call_witness(stage.amqp_url)
     api, *_ = await stage.started(("sales", "api"), ("sales", "worker"), ("sales", "worker"), ("activities", "worker"))
     async with drive(api.url) as driver:

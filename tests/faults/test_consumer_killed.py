@@ -1,4 +1,4 @@
-"""``kill -9`` of the consumer before and after its commits: what it had in hand comes again and takes effect once."""
+"""``kill -9`` of the consumer before and after its commits. Its messages are delivered again and take effect once."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ LIVES = 2
 async def test_two_consumers_killed_at_their_commits_act_once(
     stage: Stage, drive: Drive, figures: Figures, failpoint: str, stories: int
 ) -> None:
-    """Two workers share the queue, so that what one held when it died goes to the other, marked as redelivered."""
+    """Two workers share the queue, so that the messages of one that died go to the other, marked as redelivered."""
     api, sales = stage.member("sales", "api"), stage.member("sales", "worker")
     first, second = (stage.member("activities", "worker", number=number) for number in (1, 2))
     await asyncio.gather(api.start(), sales.start(), *(one.start(f"{failpoint}:4") for one in (first, second)))

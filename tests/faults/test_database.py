@@ -1,4 +1,4 @@
-"""The database restarts or crashes under load: clients are told to come back, and no answer was a lie."""
+"""The database restarts or crashes under load: clients are asked to retry, and no answer is wrong."""
 
 import signal
 from collections.abc import Awaitable, Callable
@@ -18,19 +18,19 @@ Fault = Callable[[Machines, str], Awaitable[None]]
 
 
 async def restart(machines: Machines, database: str) -> None:
-    """As an operator does: everybody is thrown out."""
+    """Restart it as an operator does: all connections are closed."""
     await machines.postgres.end(signal.SIGINT)
     await machines.postgres.start()
 
 
 async def power_cut(machines: Machines, database: str) -> None:
-    """It ends where it stands, and recovers from its log when it starts again."""
+    """End it at once. It recovers from its log when it starts again."""
     await machines.postgres.end(signal.SIGQUIT)
     await machines.postgres.start()
 
 
 async def crash(machines: Machines, database: str) -> None:
-    """One of its processes is killed, so it throws out everybody and recovers from its log."""
+    """Kill one of its processes, so that it closes all connections and recovers from its log."""
     await machines.kill_a_backend(database)
 
 
@@ -64,7 +64,7 @@ async def test_a_database_that_goes_away_costs_a_503_and_nothing_else(
         order_violations=len(witnessed.violations),
         settled_seconds=settled,
     )
-    # 429: others of the one caller's requests wait for the database, too.
+    # 429: other requests of the one caller wait for the database, too.
     assert ledger.answers.keys() <= {"200", "201", "429", "503", "replayed"}
     assert ledger.answers["503"] > 0, "the database was not away"
     assert ledger.retry_after_missing == 0

@@ -1,4 +1,4 @@
-"""Every message arrives three times and in the worst order; acts happen once, in the order of what happened."""
+"""Every message arrives three times and in the worst order. Steps happen once, in the order of the events."""
 
 import random
 from collections import defaultdict
@@ -26,7 +26,7 @@ WINS = 3
 
 
 async def often_won(driver: Driver, name: str) -> None:
-    """A deal that is won, reopened and won again: its versions 2, 4 and 6 are wins, each followed up by a task."""
+    """Win, reopen and win a deal again: its versions 2, 4 and 6 are wins, each of which causes a task."""
     account = await driver.command("/accounts", {"name": name})
     value = {"amount": "10.00", "currency": "EUR"}
     customer = {"type": "account", "id": account["id"]}
@@ -36,7 +36,7 @@ async def often_won(driver: Driver, name: str) -> None:
 
 
 async def take_events(stage: Stage) -> list[tuple[int, Outgoing]]:
-    """What the relay of sales would publish, with versions; from now on it counts as published."""
+    """Return what the relay of sales would publish, with versions. It then counts as published."""
     async with stage.connect("sales") as conn:
         rows = await conn.fetch(
             "update outbox set state = 'published' returning id, seq, entity_id, entity_version, type, body"
@@ -57,7 +57,7 @@ async def take_events(stage: Stage) -> list[tuple[int, Outgoing]]:
 
 
 async def steps(stage: Stage) -> dict[UUID, list[int]]:
-    """For each deal, the versions that became tasks, in the order in which the tasks were made."""
+    """Return for each deal the versions that became tasks, in the order in which the tasks were made."""
     async with stage.connect("sales") as conn:
         won = await conn.fetch("select id, entity_id, entity_version from outbox where type = $1", WON)
     versions = {row["id"]: (row["entity_id"], row["entity_version"]) for row in won}
@@ -82,7 +82,7 @@ async def test_whatever_the_order_every_event_takes_effect_once(
         async with stage.connect("activities") as conn:
             return bool(await conn.fetchval("select exists (select from inbox_bound)"))
 
-    # Records made before this would be old acquaintances, of which any version may be the first.
+    # Records created before this would count as known, and any of their versions could be the first.
     await until(bound, "activities listens")
     async with drive(api.url) as driver:
         await driver.tell(lead_story, stories)

@@ -1,4 +1,4 @@
-"""The worker dies in the middle of an import, again and again: every row becomes a lead once."""
+"""The worker dies repeatedly during an import: every row becomes a lead once."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ async def test_an_import_whose_worker_is_killed_makes_each_row_once(
                 found: dict[str, Any] = await answer.json()
                 return found
 
-        # Dies with its second chunk in hand; then after its second chunk's commit; then where it happens to be.
+        # It dies with its second chunk in progress, then after the commit of its second chunk, then at a random point.
         await worker.start("import.before_commit:2", ready=False)
         assert await worker.ended() == 137
         assert (await job())["done"] == 500, "the chunk in hand is lost, the one before it is not"

@@ -1,4 +1,4 @@
-"""A service that joins late: insights is started when sales has long been at work, while writes go on."""
+"""A service that joins late: insights starts after sales has worked for a long time, while writes continue."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -37,7 +37,7 @@ turn = count()
 
 
 async def selling_story(driver: Driver, name: str) -> None:
-    """A lead, and by turns what may become of it."""
+    """Create a lead, and take it through one of its possible outcomes in turn."""
     value = {"amount": f"{100 + next(turn) % 7}.05", "currency": "EUR"}
     lead = await driver.command("/leads", {"topic": name, "company_name": name, "estimated_value": value})
     place, deal = f"/leads/{lead['id']}", ""
@@ -52,7 +52,7 @@ async def selling_story(driver: Driver, name: str) -> None:
 
 @asynccontextmanager
 async def database_of_insights(stage: Stage) -> AsyncIterator[None]:
-    """Made and migrated now, as an operator does who adds the service; gone with the test."""
+    """Create and migrate the database, as an operator does who adds the service. It is removed with the test."""
     operator = await asyncpg.connect(stage.machines.database_url)
     name = stage.database("insights")
     try:
@@ -73,7 +73,7 @@ async def test_insights_joins_a_running_suite_and_catches_up_while_writes_go_on(
         await driver.tell(selling_story, leads)
         before = await versions(books)
         async with driver.telling(selling_story), stage.connect("insights") as copy:
-            # People at their desks, and a file: more writes a second than people alone could do.
+            # Users and an import: more writes per second than users alone could make.
             await driver.bring(leads * 2)
             written = await books.fetchval(WRITTEN)
             began, told = monotonic(), len(driver.ledger.keys)
@@ -116,7 +116,7 @@ WRITTEN = "select count(*) from outbox"
 
 
 def nothing_waits(books: Connection) -> Callable[[], Awaitable[bool]]:
-    """A condition: every import is completed."""
+    """Return the condition that every import is completed."""
 
     async def condition() -> bool:
         return bool(await books.fetchval("select bool_and(status = 'completed') from import_job"))
@@ -125,7 +125,7 @@ def nothing_waits(books: Connection) -> Callable[[], Awaitable[bool]]:
 
 
 def knows(copy: Connection, wanted: Sequence[tuple[str, UUID, int]]) -> Callable[[], Awaitable[bool]]:
-    """A condition: insights has heard of each of these versions."""
+    """Return the condition that insights has received each of these versions."""
 
     async def condition() -> bool:
         return await behind(copy, wanted) == 0

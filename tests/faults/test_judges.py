@@ -1,4 +1,4 @@
-"""The judges themselves: each kind of loss, double and disorder that they exist for is planted once and must be seen."""
+"""Tests of the judges: each kind of loss, duplicate and disorder is planted once and must be detected."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""Fifty people qualify one lead at the same moment."""
+"""Fifty callers qualify one lead at the same moment."""
 
 import asyncio
 

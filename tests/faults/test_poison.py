@@ -1,4 +1,4 @@
-"""A payload that cannot be read, a handler that always raises, a handler that kills the process: nobody else is kept waiting."""
+"""An unreadable payload, a handler that always raises, and a handler that kills the process hold up no other events."""
 
 import asyncio
 from itertools import product
@@ -31,7 +31,7 @@ CREATED = "crm.sales.lead.created.v1"
 
 
 async def parked(stage: Stage, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What ``crm events parked --json`` shows."""
+    """Return the output of ``crm events parked --json``."""
     arguments = ["parked", "--json"]
     databases = {"activities": stage.database_url("activities")}
     capsys.readouterr()
@@ -53,7 +53,7 @@ async def parks(stage: Stage, count: int, *, seconds: float = 120) -> float:
 
 
 async def publish(stage: Stage, type_: str, event_id: UUID, body: bytes) -> None:
-    """As a relay does, whatever the body is."""
+    """Publish like a relay, whatever the body."""
     headers = {"id": str(event_id), "type": type_, "source": "/crm/sales", "subject": str(uuid4()), "crm-version": 1}
     publisher = Publisher(stage.amqp_url, name="poisoner")
     try:
@@ -64,7 +64,7 @@ async def publish(stage: Stage, type_: str, event_id: UUID, body: bytes) -> None
 
 
 async def spoilt(stage: Stage, type_: str, event_id: UUID, *fields: str) -> bytes:
-    """The first event of a record that never was, whose record has these of a true one's fields and no others."""
+    """Return the first event of an unknown record, with these fields of a real record and no others."""
     async with stage.connect("sales") as conn:
         body = await conn.fetchval("select body from outbox where type = $1 limit 1", type_)
     envelope = orjson.loads(body)
@@ -77,7 +77,8 @@ async def spoilt(stage: Stage, type_: str, event_id: UUID, *fields: str) -> byte
 async def test_a_payload_that_cannot_be_read_is_parked_and_nothing_waits_for_it(
     stage: Stage, drive: Drive, figures: Figures, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No JSON; an envelope without a record in it; a record that its contract does not know, for who needs the contract."""
+    """Not JSON, an envelope without a record, and a record that violates the contract, for groups that need the
+    contract."""
     api, *_ = await stage.started(("sales", "api"), ("sales", "worker"), ("activities", "worker"))
     async with drive(api.url) as driver:
         await driver.tell(mixed_story, 2)
@@ -95,18 +96,18 @@ async def test_a_payload_that_cannot_be_read_is_parked_and_nothing_waits_for_it(
     figures(poisonous=3, parked=len(shown), within_seconds=seconds, expected=effects.expected, handled=effects.handled)
     assert {(entry["group"], UUID(entry["event_id"])) for entry in shown} == expected
     assert all(entry["error"] for entry in shown)
-    effects.parked = 0  # looked at above
+    effects.parked = 0  # Checked above.
     assert effects.exactly_once, effects
 
 
 async def provoke(driver: Driver, group: str) -> dict[str, Any]:
-    """A lead that the group's handler does not survive, and its later life."""
+    """Create a lead that the group's handler fails on, and its later events."""
     lead = await driver.command("/leads", {"topic": f"{group} is provoked", "last_name": "Fault"})
     return await driver.command(f"/leads/{lead['id']}/contact")
 
 
 async def states_of(stage: Stage, lead: dict[str, Any]) -> dict[tuple[str, int], str]:
-    """Of each group and version of a lead, what has become of it: by the inbox, or by the rows that projections keep."""
+    """Return the outcome of each group and version of a lead, by the inbox or by the rows of projections."""
     async with stage.connect("activities") as conn:
         rows = await conn.fetch("select * from inbox where entity = $1", UUID(lead["id"]))
         copy = await conn.fetchval("select version from record_ref where id = $1", UUID(lead["id"]))
@@ -161,7 +162,7 @@ async def test_a_handler_that_kills_the_process_is_given_up_and_all_else_is_done
     capsys: pytest.CaptureFixture[str],
     delivery_limit: int,
 ) -> None:
-    """With a low limit the broker gives up first; else the worker does, which notes each attempt before it is made."""
+    """With a low limit the broker gives up first, otherwise the worker, which records each attempt before it starts."""
     async with a_stage(own_machines, nursery, issuer, tmp_path, delivery_limit=delivery_limit) as stage:
         await stage.started(("sales", "worker"))
         api = stage.member("sales", "api")
@@ -178,7 +179,7 @@ async def test_a_handler_that_kills_the_process_is_given_up_and_all_else_is_done
 
 
 async def judge_deaths(stage: Stage, lead: dict[str, Any], activities: Member, shown: list[dict[str, Any]]) -> None:
-    """One group gave up one event; no other group and no other record lost anything."""
+    """Check that one group gave up one event, and that no other group and no other record lost anything."""
     states = await states_of(stage, lead)
     assert KILLS in {entry["group"] for entry in shown}
     assert states[KILLS, 1] == "parked"

@@ -1,4 +1,4 @@
-"""Three relays on one outbox, each killed again and again between publishing and marking what it published."""
+"""Three relays on one outbox, each killed repeatedly between publishing and marking events as published."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ LIVES = 2
 async def test_three_relays_killed_between_publish_and_mark_lose_nothing_and_keep_order(
     stage: Stage, drive: Drive, figures: Figures, stories: int
 ) -> None:
-    """A story is nine events; each relay dies after its third and again after its sixth batch."""
+    """A story has nine events. Each relay dies after its third and again after its sixth batch."""
     await call_witness(stage.amqp_url)
     api, activities = stage.member("sales", "api"), stage.member("activities", "worker")
     relays = [stage.member("sales", "worker", number=number) for number in (1, 2, 3)]
@@ -30,7 +30,7 @@ async def test_three_relays_killed_between_publish_and_mark_lose_nothing_and_kee
         again = ["relay.after_publish:6"] * (LIVES - 1)
         async with first.supervised(*again), second.supervised(*again), third.supervised(*again):
             await driver.tell(mixed_story, stories)
-            # The last relay may find nothing to publish any more, so the load goes on until each has died as often.
+            # The last relay may find nothing to publish, so the load continues until each has died that often.
             async with driver.telling(mixed_story, clients=2):
                 await until(lambda: all(len(r.deaths) >= LIVES for r in relays), "each relay has died", seconds=120)
             settled = await calm(stage)

@@ -1,4 +1,4 @@
-"""A role is taken from somebody who is at work: their token ends everywhere, in the whole suite as `crm up` runs it."""
+"""A role is removed from a user who is working: their token ends everywhere, in the whole suite as `crm up` runs it."""
 
 import asyncio
 import os
@@ -88,7 +88,7 @@ class Office:
             return found
 
     def answers(self, door: str, token: str, expected: tuple[int, str]) -> Callable[[], Awaitable[bool]]:
-        """A condition: a read at one service's door ends with this status and kind of problem."""
+        """Return the condition that a read at one service gives this status and problem."""
 
         async def knock() -> bool:
             async with self._session.get(self.doors[door], headers={"authorization": f"Bearer {token}"}) as answer:
@@ -130,5 +130,5 @@ async def test_a_removed_role_is_gone_everywhere(
             await until(office.answers("gateway", fresh, (403, "forbidden")), "a new token opens nothing")
             await office.call("PATCH", f"/users/{user['id']}", administrator, {"role_ids": [SALESPERSON]})
         figures(rounds=rounds, **{door: max(seconds) for door, seconds in took.items()})
-        # One slow round may be the machine's. Where no round keeps the promise, the suite does not.
+        # The machine may cause one slow round. If no round meets the limit, the suite is at fault.
         assert bound is None or {door: found for door, found in took.items() if min(found) >= bound} == {}

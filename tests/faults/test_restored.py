@@ -1,4 +1,7 @@
-"""Sales is restored from an older backup, the others are not: they follow it, and nothing of its lost future is left."""
+"""Sales is restored from an older backup and the other services are not.
+
+They follow it, and nothing of the lost time is left.
+"""
 
 import asyncio
 import json
@@ -59,12 +62,12 @@ def parties(stage: Stage) -> dict[str, Party]:
 
 
 async def crm_events(stage: Stage, *argv: str) -> int:
-    """``crm events …``, which has an event loop of its own."""
+    """Run ``crm events …``, which has an event loop of its own."""
     return await asyncio.to_thread(commands.main, argv, parties(stage), stage.amqp_url)
 
 
 async def caught_up(stage: Stage) -> None:
-    """Wait until every group is where sales is, with everything that sales has."""
+    """Wait until every group has received everything that sales has published."""
 
     async def condition() -> bool:
         for service, groups in GROUPS.items():
@@ -83,7 +86,7 @@ async def caught_up(stage: Stage) -> None:
 
 @asynccontextmanager
 async def backup_of_sales(stage: Stage, restored: list[str]) -> AsyncIterator[None]:
-    """A backup of sales as it is now, restored at the end of the block. Nobody may be connected at either moment."""
+    """Back up sales, and restore it at the end of the block. There must be no connections at either moment."""
     operator = await asyncpg.connect(stage.machines.database_url)
     name = stage.database("sales")
     try:
@@ -100,7 +103,7 @@ async def backup_of_sales(stage: Stage, restored: list[str]) -> AsyncIterator[No
 
 @asynccontextmanager
 async def working(stage: Stage) -> AsyncIterator[list[Any]]:
-    """Insights joins sales and activities."""
+    """Add insights to sales and activities."""
     async with database_of_insights(stage):
         keys, caps = {"insights": INSIGHTS_CONSUMERS.routing_keys()}, topology.Caps(log_bytes=LOG_BYTES)
         await topology.apply(keys, stage.amqp_url, stage.machines.management_url, caps=caps)
@@ -116,7 +119,7 @@ async def a_lead(driver: Driver, name: str) -> UUID:
 
 
 async def shown(stage: Stage, lead: UUID) -> dict[str, Any]:
-    """What others have of a lead."""
+    """Return the other services' data of a lead."""
     async with stage.connect("activities") as activities, stage.connect("insights") as insights:
         return {
             "name": await activities.fetchval("select name from record_ref where id = $1 and not deleted", lead),
@@ -126,7 +129,7 @@ async def shown(stage: Stage, lead: UUID) -> dict[str, Any]:
 
 
 async def told(stage: Stage) -> int:
-    """How many events of sales are in timelines."""
+    """Return the number of sales' events in timelines."""
     async with stage.connect("activities") as conn:
         return int(await conn.fetchval("select count(*) from timeline_event where type like 'crm.sales.%'"))
 
@@ -173,14 +176,14 @@ async def test_everybody_follows_a_restored_service_and_forgets_its_lost_future(
         assert await shown(stage, lost) == {"name": None, "timeline": 0, "funnel": None}
         assert (await shown(stage, kept))["timeline"] == 2
         async with stage.connect("activities") as conn:
-            # It was won twice: in the future that is lost, and in the one that is.
+            # It was won twice: in the lost time, and in the current one.
             about = await conn.fetchval("select count(*) from task where regarding_id = $1", UUID(won_before))
             unfinished = await conn.fetchval("select count(*) from inbox where state not in ('done', 'skipped')")
         assert (about, unfinished) == (2, 0)
 
 
 async def deal(driver: Driver, name: str) -> str:
-    """An open deal; its id."""
+    """Create an open deal. Return its id."""
     value = {"amount": "1200.00", "currency": "EUR"}
     lead = await driver.command("/leads", {"topic": name, "company_name": name, "estimated_value": value})
     lead = await driver.command(f"/leads/{lead['id']}/qualify", {"allow_duplicates": True})

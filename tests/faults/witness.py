@@ -1,4 +1,4 @@
-"""A stranger who listens to ``crm.events`` with an AMQP client of their own, and judges order and loss by what arrives."""
+"""An independent listener on ``crm.events`` with its own AMQP client, which judges order and loss by the arrivals."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -23,7 +23,7 @@ class Witnessed:
 
     @property
     def repeated(self) -> int:
-        """Deliveries of events that had been delivered before: allowed, and harmless."""
+        """Repeated deliveries of events, which are allowed and harmless."""
         return self.deliveries - len(self.first)
 
     @property
@@ -36,12 +36,12 @@ class Witnessed:
 
 
 async def call_witness(amqp_url: str) -> None:
-    """From now on every event is kept for the witness."""
+    """Keep every event from now on for the witness."""
     await bus.declare(amqp_url, [], [bus.Queue(QUEUE, {"x-queue-type": "quorum"}, ((bus.EVENTS, "crm.#"),))])
 
 
 async def hear_witness(amqp_url: str, expected: Collection[UUID], *, seconds: float = 30) -> Witnessed:
-    """All that arrived. Waits for the events that are expected, but no longer than this between two deliveries."""
+    """Return all events that arrived. Wait for the expected ones, but at most this long between two deliveries."""
     witnessed, missing = Witnessed(), set(expected)
     connection = await aio_pika.connect(amqp_url)
     async with connection:
