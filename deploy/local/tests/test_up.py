@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from crm_kit.network.urls import as_user
 from crm_local import cli, control, ports, rolling
 from crm_local.probes import ready
 from crm_local.processes import ProcessRef, followers, wait_until
@@ -464,6 +466,19 @@ def test_a_server_that_does_not_answer_is_named_while_it_is_waited_for(
     assert f"waiting for PostgreSQL at {server}/postgres, for up to 1 s: {refused}" in said
     remedy = "start the server, or correct host and port in DATABASE_URL"
     assert f"crm: the database cannot be used: PostgreSQL at {server}/postgres: {refused}: {remedy}\n" in said
+    assert "hidden" not in said
+
+
+def test_a_broker_that_refuses_is_told_before_databases_are_made(
+    place: Place, servers: Servers, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", servers.database_url)
+    monkeypatch.setenv("AMQP_URL", as_user(servers.amqp_url, "nobody", "hidden"))
+    assert not control.launch(place.home, [sys.executable, "-c", _DRIVER])
+    said = capfd.readouterr().out
+    reason = r"^crm: RabbitMQ cannot be used: AMQP_URL, .* was refused, .*: correct the user 'nobody' or its password$"
+    assert re.search(reason, said, re.MULTILINE)
+    assert "database " not in place.home.log("prepare").read_text()
     assert "hidden" not in said
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from crm_kit.broker.bus import BrokerRefused
+from crm_kit.broker import bus
+from crm_kit.broker.bus import BrokerDown, BrokerRefused
+from crm_kit.broker.management import Management
 from crm_kit.clock import monotonic
 from crm_kit.operating import subscribers, topology
 from crm_local import entrypoints
@@ -50,6 +52,19 @@ def caps() -> topology.Caps:
     except ValidationError as error:
         wrong = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())
         raise topology.TopologyError(f"the environment asks for what the broker cannot be given: {wrong}") from None
+
+
+async def check(backends: Backends) -> None:
+    """Raises BrokerDown or TopologyError if the broker cannot be used; where a management API makes the vhost, that may be
+    missing."""
+    if backends.amqp_management_url:
+        async with Management(backends.amqp_management_url) as management:
+            await management.get("whoami")
+    try:
+        await bus.missing(backends.amqp_url, [], [])
+    except BrokerDown as error:
+        if not (backends.amqp_management_url and bus.lacks_vhost(error)):
+            raise
 
 
 async def declare(

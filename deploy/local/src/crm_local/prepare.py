@@ -6,7 +6,8 @@ Runs in a forked child of the supervisor, because it opens connections.
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import asyncpg
 
@@ -37,6 +38,9 @@ def prepare(
     Stores in the home whether the services have their own roles, for the process that starts them.
     """
     by_name = {instance.command.name: instance for instance in instances}
+    if "rabbitmq" not in by_name:
+        # What is given and cannot be used is told before databases are made and migrated.
+        _with_broker(broker.check(deployment.backends))
     if "postgres" in by_name:
         _await(by_name["postgres"])
     deployment = deployment.with_roles(_make_databases(suite, deployment, tell))
@@ -48,8 +52,12 @@ def prepare(
         _say(f"database {suite.database(service)} is ready")
     if "rabbitmq" in by_name:
         _await(by_name["rabbitmq"])
+    _say(str(_with_broker(broker.declare(suite.services, deployment.password_of, deployment.backends))))
+
+
+def _with_broker(work: Coroutine[Any, Any, object]) -> object:
     try:
-        _say(str(asyncio.run(broker.declare(suite.services, deployment.password_of, deployment.backends))))
+        return asyncio.run(work)
     except (BrokerDown, BrokerRefused, TopologyError) as error:
         sys.exit(f"RabbitMQ cannot be used: {error or type(error).__name__}")
 

@@ -18,7 +18,7 @@ from crm_local import broker, databases
 from crm_local.capacity import TooFew
 from crm_local.deployment import Deployment
 from crm_local.processes import wait_until
-from crm_local.servers.rabbitmq import answers, enable_stable_features
+from crm_local.servers.rabbitmq import answers, enable_stable_features, refusal
 from crm_local.suite import SERVICES
 
 _SERVER_SECONDS = 120
@@ -42,7 +42,8 @@ def main(argv: Sequence[str]) -> int:
         asyncio.run(databases.make(deployment, SERVICES, wants_roles=True))
         management_url = deployment.backends.amqp_management_url
         if not wait_until(lambda: answers(management_url), _SERVER_SECONDS, interval=0.5):
-            raise BrokerDown(f"the broker's management API does not answer after {_SERVER_SECONDS} s")
+            why = refusal(management_url)
+            raise BrokerDown(f"AMQP_MANAGEMENT_URL: the management API cannot be used after {_SERVER_SECONDS} s: {why}")
         enable_stable_features(management_url)
         print(asyncio.run(broker.declare(SERVICES, deployment.password_of, deployment.backends)))
     except (OSError, asyncpg.PostgresError) as error:

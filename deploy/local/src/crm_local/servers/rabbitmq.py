@@ -6,8 +6,10 @@ import json
 import os
 import secrets
 import shutil
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -152,6 +154,18 @@ def answers(management_url: str) -> bool:
         return bool(call(management_url, "GET", "/api/health/checks/local-alarms")["status"] == "ok")
     except (OSError, http.client.HTTPException):
         return False
+
+
+def refusal(management_url: str) -> str:
+    """Why a node does not answer, for an operator."""
+    try:
+        return f"its health is {call(management_url, 'GET', '/api/health/checks/local-alarms')['status']}"
+    except urllib.error.HTTPError as error:
+        return (
+            "the log-in was refused: correct user and password" if error.code == HTTPStatus.UNAUTHORIZED else str(error)
+        )
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
 
 
 def enable_stable_features(management_url: str) -> None:

@@ -189,8 +189,7 @@ def _unconnected(broker: Broker, error: BaseException) -> str:
     if isinstance(error, ProbableAuthenticationError):
         said = str(error.args[0]).rstrip(".") if error.args else "the broker does not say why"
         return f"the log-in was refused, {said}: correct the user {broker.user!r} or its password"
-    # The driver does not tell what the broker said.
-    if isinstance(error, InvalidFrameError) and "Connection.OpenOk" in str(error):
+    if _is_of_vhost(error):
         return (
             f"the virtual host {broker.vhost!r} was refused: it does not exist, the user {broker.user!r} has no permission for"
             " it, or its limit of connections is reached"
@@ -198,6 +197,16 @@ def _unconnected(broker: Broker, error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {broker.seconds:g} s: correct host and port, or connection_timeout"
     return _reason(error)
+
+
+def _is_of_vhost(error: BaseException | None) -> bool:
+    # The driver does not tell what the broker said.
+    return isinstance(error, InvalidFrameError) and "Connection.OpenOk" in str(error)
+
+
+def lacks_vhost(error: BrokerDown) -> bool:
+    """Whether the log-in succeeded and only the virtual host was refused, which may not exist yet."""
+    return _is_of_vhost(error.__cause__)
 
 
 def _without_tls(error: ssl.SSLError) -> str:

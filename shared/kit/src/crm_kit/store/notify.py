@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 
 from crm_kit.backoff import Backoff
-from crm_kit.network.postgres import Target, why
+from crm_kit.network.postgres import Target, told
 from crm_kit.store.outages import DRIVER_LOST
 
 log = structlog.get_logger(__name__)
@@ -71,7 +71,7 @@ class Notifier:
             try:
                 await self._serve()
             except LOST as error:
-                log.warning("notifier.lost", error=type(error).__name__, reason=why(error))
+                log.warning("notifier.lost", error=type(error).__name__, reason=told(error, text=True))
             if loop.time() - began > GOOD_SECONDS:
                 backoff.reset()
             if self._connection is not None:
