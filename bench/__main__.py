@@ -1,4 +1,4 @@
-"""`./crm bench`: measure, print the table, write the JSON."""
+"""`./crm bench`: run the measurements, print the table, write the JSON."""
 
 import argparse
 import asyncio
@@ -29,7 +29,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
 
 
 async def bench(options: Options, ours: Ours, scenes: Sequence[str], outcomes: list[Outcome]) -> None:
-    """Measure scene after scene into `outcomes`, so that what was measured before a crash is not lost with it."""
+    """Measure scene after scene into `outcomes`, so that a crash does not lose earlier results."""
     for name in scenes:
         async with SCENES[name](options, ours) as rows:
             for row in rows:
@@ -39,7 +39,7 @@ async def bench(options: Options, ours: Ours, scenes: Sequence[str], outcomes: l
 
 
 async def measured(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
-    """Against servers that are given, the ceilings alone; else beside a suite of our own, on the suite's servers."""
+    """Measure the ceilings alone on given servers, or everything next to a suite on the suite's servers."""
     common = {
         "rounds": args.rounds,
         "seconds": args.seconds,
@@ -47,7 +47,7 @@ async def measured(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
         "bank_file": args.bank_file,
         "pipeline": args.pipeline,
     }
-    # What takes files of other people, or minutes, is asked for by name.
+    # Scenes that need files of others, or minutes, run only if they are named.
     scenes = args.scene or [scene for scene in SCENES if scene not in ("bank", "pipeline", "disk")]
     if args.database_url:
         await bench(Options(args.database_url, args.amqp_url, **common), nobody, scenes, outcomes)
@@ -59,7 +59,7 @@ async def measured(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
 
 
 def main() -> int:
-    """Exit code 1 when a row misses its target or a request failed."""
+    """Return exit code 1 if a row misses its target or a request failed."""
     args = arguments(sys.argv[1:])
     outcomes: list[Outcome] = []
     try:

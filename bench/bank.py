@@ -1,12 +1,12 @@
-"""Real people for an import: the Bank Marketing data (Moro, Rita and Cortez 2014, UCI, CC BY 4.0), as leads.
+"""Data of real people for an import: the Bank Marketing data (Moro, Rita and Cortez 2014, UCI, CC BY 4.0), as leads.
 
-What its columns become:
-- `age` → `birth_date`: they were that old on the day of the import, to the day; nothing better is known;
+The columns are mapped as follows:
+- `age` → `birth_date`: they reached that age on the day of the import, because the data has no dates;
 - `job` → `job_title`, `contact` (cellular, telephone) → `preferred_channel` (mobile, phone);
-- `balance`, the yearly average in euros → `budget`; a negative one is no budget and stays in the description;
+- `balance`, the yearly average in euros → `budget`; a negative one goes to the description only;
 - `poutcome`, how the earlier campaign ended → `rating`: success hot, other warm, failure cold;
-- the data has no names: `last_name` is `(no name given)` and the row's number, which also tells every row apart;
-- everything else → `description`, as it stands.
+- the data has no names: `last_name` is `(no name given)` and the row's number, which makes every row unique;
+- everything else → `description`, unchanged.
 """
 
 import csv
@@ -47,7 +47,7 @@ TOLD = ("marital", "education", "default", "housing", "loan", "day", "month", "d
 
 
 def rows(file: Path | None) -> Iterator[Mapping[str, str]]:
-    """The rows of the file, or as many made-up ones with its columns."""
+    """Return the rows of the file, or this many generated rows with its columns."""
     if file is None:
         yield from made_up(PEOPLE)
         return
@@ -56,7 +56,7 @@ def rows(file: Path | None) -> Iterator[Mapping[str, str]]:
 
 
 def made_up(count: int) -> Iterator[Mapping[str, str]]:
-    """People such as the file has, always the same."""
+    """Return generated people like those of the file, always the same."""
     chance = Random(45)
     for _ in range(count):
         yield {
@@ -70,7 +70,7 @@ def made_up(count: int) -> Iterator[Mapping[str, str]]:
 
 
 def leads_file(people: Iterable[Mapping[str, str]], topic: str, today: date) -> bytes:
-    """A CSV whose columns are fields of leads."""
+    """Return a CSV whose columns are fields of leads."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(TITLED)
@@ -79,7 +79,7 @@ def leads_file(people: Iterable[Mapping[str, str]], topic: str, today: date) -> 
 
 
 def lead(number: int, person: Mapping[str, str], topic: str, today: date) -> tuple[str, ...]:
-    """One row of the file, in the order of ``TITLED``."""
+    """Return one row of the file, in the order of ``TITLED``."""
     balance = int(person["balance"])
     told = [f"{name}: {person[name]}" for name in TOLD] + ([f"balance: {balance}"] if balance < 0 else [])
     return (
@@ -97,7 +97,7 @@ def lead(number: int, person: Mapping[str, str], topic: str, today: date) -> tup
 
 
 def birth_date(age: int, today: date) -> date:
-    """The day of birth of who turns this old today; of 29 February, the day after."""
+    """Return the date of birth of somebody who reaches this age today. For 29 February it is the day after."""
     try:
         return today.replace(year=today.year - age)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Made-up people in many scripts, and tables filled with them through COPY: the same seed gives the same rows."""
+"""Generated people in many scripts, and tables filled with them by COPY. The same seed gives the same rows."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -68,7 +68,7 @@ SPAN = timedelta(days=1_000)
 
 @dataclass(slots=True)
 class Person:
-    """Somebody who may buy something. `index` counts from 0; `created_at` rises with it."""
+    """A person. `index` counts from 0; `created_at` increases with it."""
 
     index: int
     id: UUID
@@ -103,13 +103,13 @@ Columns = Mapping[str, Callable[[Person], Any]]
 
 
 def time_ordered_id(at: datetime, random: Random) -> UUID:
-    """A UUIDv7 for a given instant (RFC 9562 §5.7)."""
+    """Return a UUIDv7 for a given instant (RFC 9562 §5.7)."""
     milliseconds = int(at.timestamp() * 1000)
     return UUID(int=milliseconds << 80 | 7 << 76 | random.getrandbits(12) << 64 | 2 << 62 | random.getrandbits(62))
 
 
 def people(count: int, seed: int = 1) -> Iterator[Person]:
-    """`count` different people, spread evenly over about three years."""
+    """Generate `count` different people, spread evenly over about three years."""
     random = Random(seed)
     choice, step = random.choice, SPAN / max(count, 1)
     origins = [(country, code, city, first.split(), last.split()) for country, code, city, first, last in NAMES]
@@ -155,9 +155,9 @@ def people(count: int, seed: int = 1) -> Iterator[Person]:
 
 
 async def fill(connection: asyncpg.Connection, table: str, columns: Columns, count: int, seed: int = 1) -> None:
-    """COPY `count` people into `table`, one function of a person per column, then ANALYZE it.
+    """COPY `count` people into `table` with one function of a person per column, then ANALYZE it.
 
-    A layout of several tables is one call each with the same seed: the same people come again.
+    For several tables, call it once for each with the same seed, which generates the same people.
     """
     makers = tuple(columns.values())
     await connection.copy_records_to_table(
@@ -169,7 +169,10 @@ async def fill(connection: asyncpg.Connection, table: str, columns: Columns, cou
 
 
 def lead_body(person: Person, *, marked: bool = True) -> str:
-    """The JSON of `POST /leads`, all but the campaign given; `marked` leaves `@N@` where the load puts its number."""
+    """Return the JSON of `POST /leads` with all fields except the campaign.
+
+    `marked` leaves `@N@` for the number of the load.
+    """
     mark = "@N@" if marked else str(person.index)
     return json.dumps(
         {
@@ -208,7 +211,7 @@ def lead_body(person: Person, *, marked: bool = True) -> str:
 
 
 def search_terms(count: int, seed: int = 2) -> list[str]:
-    """What people type: whole last names and companies' first two words, three letters at least, from every script."""
+    """Return search terms: last names and the first two words of companies, at least three letters, from every script."""
     random = Random(seed)
     names = [name for *_, last in NAMES for name in last.split() if len(name) >= 3]
     companies = [f"{head} {trade}" for head in COMPANY_HEADS for trade in COMPANY_TRADES]

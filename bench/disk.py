@@ -1,4 +1,4 @@
-"""What a million events leave on disk, and how fast the worker forgets: measured on fewer, by the tables themselves."""
+"""The disk space of a million events, and the speed of deletion, extrapolated from fewer by the sizes of the tables."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -35,13 +35,13 @@ LEFT = "select count(*) from inbox where consumer = 'bench.gone'"
 
 
 def row_of(service: str, table: str) -> str:
-    """What the row is called."""
+    """Return the name of the row."""
     return f"{service} {table}, a million events"
 
 
 @asynccontextmanager
 async def sizes(suite: Suite, fill: Side) -> AsyncIterator[Mapping[str, Side]]:
-    """The sides; ``fill`` imports ``LEADS`` leads and waits until everybody knows them."""
+    """Return the sides. ``fill`` imports ``LEADS`` leads and waits until all services have handled them."""
     before = await _sizes(suite)
     await fill()
     after = await _sizes(suite)
@@ -83,7 +83,7 @@ async def _sizes(suite: Suite) -> dict[tuple[str, str], int]:
 
 
 async def _forgets(suite: Suite) -> Sample:
-    """Old keys a second, from when the first are gone."""
+    """Return the old keys deleted per second, from the first deletion on."""
     async with connected(suite.database("marketing")) as conn:
         await conn.execute(OLD_KEYS, KEYS)
         await awaited(lambda: _is_left(conn, KEYS - 1), seconds=120)

@@ -1,4 +1,4 @@
-"""Documents with lines: what a quote of twenty priced lines costs, and the way from an order to its issued invoice."""
+"""Documents with lines: the cost of a quote with twenty priced lines, and the way from an order to its issued invoice."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ API = "/api/v1"
 
 
 async def catalogue(suite: Suite) -> tuple[str, list[str]]:
-    """A price list, and as many products in it as a document has lines; every other has a volume discount."""
+    """Create a price list with as many products as a document has lines. Every other one has a volume discount."""
     token = (await suite.tokens("organization"))[0]
     async with aiohttp.ClientSession(suite.gateway, headers={"Authorization": f"Bearer {token}"}) as session:
         prices = await _post(session, "/price-lists", {"name": "Bench", "currency": "EUR"})
@@ -41,14 +41,17 @@ async def catalogue(suite: Suite) -> tuple[str, list[str]]:
 
 
 def quotes(price_list: str, products: list[str], options: Options) -> Load:
-    """Quotes of all products, each priced from the list."""
+    """Create quotes of all products, each priced from the list."""
     body = {"name": "Quote @N@", **_content(price_list, products)}
     return Load("POST", [f"{API}/quotes"], [json.dumps(body)], connections=options.connections, seconds=options.seconds)
 
 
 async def chains(suite: Suite, price_list: str, products: list[str], options: Options) -> Side:
-    """Orders of all products on their way to an issued invoice; each request needs the answer of the one before, so the
-    clients are here and not in wrk: five requests with their JSON are a few percent of what they ask for."""
+    """Take orders of all products to an issued invoice.
+
+    Each request needs the previous answer, so the clients run here and not in wrk. Five requests with their JSON take a
+    few percent of the time of the server.
+    """
     token = (await suite.tokens("organization"))[0]
     async with aiohttp.ClientSession(suite.gateway, headers={"Authorization": f"Bearer {token}"}) as session:
         account = await _post(session, "/accounts", {"name": "Bench"})

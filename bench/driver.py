@@ -1,4 +1,4 @@
-"""The load: `wrk` and a small Lua script, because a Python client would take the cores from the server."""
+"""The load: `wrk` and a small Lua script, because a Python client would take processor time from the server."""
 
 import asyncio
 import itertools
@@ -16,20 +16,20 @@ from urllib.parse import urlsplit
 SCRIPT = Path(__file__).with_name("wrk.lua")
 MAX_SECONDS = 120
 MAX_CONNECTIONS = 128
-# Far apart and from anywhere, so that no two runs, nor two benches against one database, number a request alike.
+# Far apart and random, so that no two runs, or two benches against one database, use the same number.
 SERIALS = itertools.count(randbelow(10**8) * 10**7, 10**7)
 
 
 class LoadFailed(Exception):
-    """The load could not be run, or the server did not answer every request with 2xx."""
+    """The load could not run, or the server did not answer every request with 2xx."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """Requests of one kind. Lists are cycled; with `once` no path is used twice, and the run ends with the last.
+    """Requests of one kind. Lists are cycled. With `once` no path is used twice, and the run ends with the last.
 
-    With a `rate` (requests/s) they leave on a timetable instead of as fast as answers come.
-    `bodies` are single-line JSON; every `@N@` in one becomes a number that no other request has.
+    With a `rate` (requests/s) they are sent on a schedule instead of as fast as answers arrive. `bodies` are
+    single-line JSON; every `@N@` in one becomes a unique number.
     """
 
     method: str
@@ -44,7 +44,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run. Latencies in milliseconds, corrected by wrk for what a closed loop of clients would hide."""
+    """The result of a run. Latencies are in milliseconds, corrected by wrk for coordinated omission."""
 
     requests: int
     rate: float
@@ -52,13 +52,13 @@ class Measured:
     p95: float
     p99: float
     failures: int
-    issued: int  # paths consumed, the unanswered ones at the end included
-    exhausted: bool  # a `once` load ran out of paths before its time
+    issued: int  # Paths consumed, including those without an answer at the end.
+    exhausted: bool  # A `once` load had too few paths for its duration.
 
 
 @contextmanager
 def line_files(load: Load) -> Iterator[list[str]]:
-    """The load's lists as files for the script; "-" for an empty one."""
+    """Write the load's lists to files for the script; "-" for an empty one."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         names = []
         for name, lines in (("paths", load.paths), ("bodies", load.bodies), ("tokens", load.tokens)):
@@ -69,7 +69,7 @@ def line_files(load: Load) -> Iterator[list[str]]:
 
 
 def probe(url: str, load: Load) -> None:
-    """Send the first request alone: its answer says why, and shows the redirects that wrk takes for success."""
+    """Send the first request alone: its answer shows errors, and redirects, which wrk counts as success."""
     headers = {"Content-Type": "application/json"} if load.bodies else {}
     if load.tokens:
         headers["Authorization"] = f"Bearer {load.tokens[0]}"
@@ -90,7 +90,7 @@ def probe(url: str, load: Load) -> None:
 async def run(url: str, load: Load) -> Measured:
     """Run one load against `url` (http, host, port).
 
-    Raises `LoadFailed` when wrk is missing or reports nothing, or when the first request is not answered with 2xx.
+    Raises `LoadFailed` if wrk is missing or reports nothing, or if the first request is not answered with 2xx.
     """
     if shutil.which("wrk") is None:
         raise LoadFailed("the load generator `wrk` is not installed (Debian: apt-get install wrk)")
@@ -130,14 +130,14 @@ async def run(url: str, load: Load) -> Measured:
 
 
 class Consumable:
-    """A `once` load over several runs: each continues where the one before stopped, so no path is ever repeated."""
+    """A `once` load over several runs. Each continues where the previous one stopped, so no path is repeated."""
 
     def __init__(self, load: Load) -> None:
         self.load = replace(load, once=True)
         self.used = 0
 
     async def run(self, url: str) -> Measured:
-        """One run. Raises `LoadFailed` when no path is left."""
+        """Run once. Raises `LoadFailed` if no path is left."""
         measured = await run(url, replace(self.load, paths=self.load.paths[self.used :]))
         self.used += measured.issued
         return measured

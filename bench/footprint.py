@@ -1,4 +1,4 @@
-"""What a suite and its servers take: memory by groups of processes, and the processor while nobody asks for anything."""
+"""The resources of a suite and its servers: memory by groups of processes, and processor time while idle."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def groups(suite: Suite) -> Mapping[str, set[int]]:
-    """Process ids: ours, and those of each server that `up` runs itself, with all that they started."""
+    """Return process ids: ours, and those of each server that `up` runs, with their children."""
     members = json.loads((suite.home / "state.json").read_text())["members"]
     children = _children()
     servers = {one["name"]: one["process"]["pid"] for one in members.values() if not one["url"]}
@@ -25,20 +25,20 @@ def groups(suite: Suite) -> Mapping[str, set[int]]:
 
 
 def by_process(suite: Suite) -> Mapping[str, set[int]]:
-    """Process ids by the name of a process of ours, `supervisor`, and the server; those of a server are all it started."""
+    """Return process ids by the name of our process, `supervisor`, or the server. A server includes its children."""
     found = {one["name"]: {int(one["pid"])} for one in suite.status["services"]}
     found["supervisor"] = {int(suite.status["supervisor_pid"])}
     return found | {name: pids for name, pids in groups(suite).items() if name != "ours"}
 
 
 def memory(suite: Suite, *, servers: bool) -> Sample:
-    """MiB of ours, or with the servers'; shared pages divided among those who share them."""
+    """Return the MiB of ours, or with the servers. Shared pages are divided among the processes that share them."""
     held = {name: sum(map(proportional, pids)) / 1024 for name, pids in groups(suite).items()}
     return Sample(sum(held.values()) if servers else held["ours"], 0, held)
 
 
 async def processor(suite: Suite) -> Sample:
-    """Percent of one core that all of them take."""
+    """Return the percentage of one core that all processes use."""
     before, began = _seconds(suite), time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)
     took = time.monotonic() - began
@@ -47,7 +47,7 @@ async def processor(suite: Suite) -> Sample:
 
 
 def proportional(pid: int) -> int:
-    """KiB of memory a process holds, shared pages divided among those who share them; 0 when it is gone."""
+    """Return the KiB of a process's memory, with shared pages divided among their users; 0 if it has ended."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -56,7 +56,7 @@ def proportional(pid: int) -> int:
 
 
 def used(pids: Collection[int]) -> float:
-    """Seconds of processor time of processes; of several also what those of their children took that have ended."""
+    """Return the processor time of processes in seconds. For several it includes their ended children."""
     return sum(_used(pid, with_ended=len(pids) > 1) for pid in pids)
 
 

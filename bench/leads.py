@@ -1,4 +1,4 @@
-"""Leads that are there before a scene begins, written past the suite, and what the suite has told of them."""
+"""Leads that exist before a scene begins, inserted directly, together with the positions of consumers."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,10 @@ async def connect(url: str) -> asyncpg.Connection:
 
 
 async def fill_leads(url: str, owners: Sequence[str], unit: str, count: int, *, strangers: bool = False) -> list[str]:
-    """Leads by COPY, their owners in turns; ``strangers`` have names nobody shares, so that no qualify finds a likeness."""
+    """Insert leads by COPY, with owners in turn.
+
+    ``strangers`` have unique names, so that qualifying them finds no duplicates.
+    """
     connection = await connect(url)
     try:
         known = {row[0] for row in await connection.fetch(COLUMNS_OF_LEAD)}
@@ -54,7 +57,7 @@ COLUMNS_OF_LEAD = (
 
 
 async def told(suite: Suite, ids: Sequence[str]) -> None:
-    """As if everybody had heard of these leads when they were made: a step would wait for what came before."""
+    """Mark these leads as handled by all consumers. Otherwise steps would wait for their earlier events."""
     for service in suite.followers:
         connection = await connect(suite.database(service))
         await connection.execute(HEARD, ids)
@@ -74,7 +77,7 @@ def address_of(person: Person) -> str:
 
 
 async def empty(suite: Suite) -> None:
-    """Without the leads of an earlier scene."""
+    """Delete the leads of an earlier scene."""
     connection = await connect(suite.database("sales"))
     await connection.execute("truncate lead, opportunity, account, contact, audit cascade")
     await connection.close()

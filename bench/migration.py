@@ -1,4 +1,4 @@
-"""Move a pipeline into a running suite, through its gateway alone, as somebody who leaves another CRM would."""
+"""Migrate a pipeline to a running suite through its gateway only, like a company that leaves another CRM."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Migration:
-    """What was made so far; ``requests`` counts what was sent, looks at a running job aside."""
+    """The records created so far. ``requests`` counts the requests, except polls of running jobs."""
 
     session: aiohttp.ClientSession
     pipeline: Pipeline
@@ -26,7 +26,7 @@ class Migration:
     products: dict[str, str] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Who sells, what is sold, to whom, and every deal; raises LoadFailed at the first answer that is not as it should be."""
+        """Create users, products, accounts and all deals. Raises LoadFailed at the first unexpected answer."""
         currency = (await self._send("GET", "/settings/organization"))["base_currency"]
         await self._hire()
         await self._stock(currency)
@@ -35,7 +35,7 @@ class Migration:
         await self._import("opportunities", deals, len(self.pipeline.deals))
 
     async def won(self) -> tuple[int, Decimal]:
-        """How many deals are won, and with how much, added up deal by deal."""
+        """Return the number of won deals and the sum of their values."""
         count, total, after = 0, Decimal(0), ""
         while True:
             page = await self._send("GET", f"/opportunities?status=won&limit=200&fields=id,actual_value{after}")
@@ -46,7 +46,7 @@ class Migration:
             after = f"&after={page['next']}"
 
     async def statuses(self) -> dict[str, int]:
-        """How many deals are in each status."""
+        """Return the number of deals in each status."""
         wanted = {status_of(deal) for deal in self.pipeline.deals}
         return {
             status: (await self._send("GET", f"/opportunities?status={status}&limit=1&count=exact"))["count"]
@@ -54,7 +54,7 @@ class Migration:
         }
 
     async def _hire(self) -> None:
-        """A business unit for each region, a team for each manager, and its agents."""
+        """Create a business unit for each region, a team for each manager, and the agents."""
         roles = {role["name"]: role["id"] for role in (await self._send("GET", "/security-roles?limit=200"))["items"]}
         root = (await self._send("GET", "/business-units?parent_id[is_null]=true"))["items"][0]["id"]
         regions = {team["regional_office"] for team in self.pipeline.teams}
@@ -76,7 +76,7 @@ class Migration:
         await self._make("/users", body)
 
     async def _stock(self, currency: str) -> None:
-        """Each series a family, each product a member of it, and all of them on one price list."""
+        """Create a family for each series and its products, all of them on one price list."""
         families: dict[str, str] = {}
         price_list = await self._make("/price-lists", {"name": "Pipeline", "currency": currency})
         for row in self.pipeline.products:
@@ -93,7 +93,7 @@ class Migration:
             self.products[row["product"]] = product["id"]
 
     async def _know(self, currency: str) -> None:
-        """The accounts, those that others belong to first."""
+        """Create the accounts, parents first."""
         parents = {row["subsidiary_of"] for row in self.pipeline.accounts} - {""}
         first = [row for row in self.pipeline.accounts if row["account"] in parents]
         for row in first:

@@ -1,4 +1,4 @@
-"""Our sides: what each row measures of the running suite, with relay and all consumers on."""
+"""Our sides: the measurements of the running suite, with relay and all consumers."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -33,7 +33,7 @@ SCENES: Final[Mapping[str, Sides]] = {
 
 
 def ours(suite: Suite) -> Ours:
-    """The plug for a suite that stands."""
+    """Return the plug for a running suite."""
 
     @asynccontextmanager
     async def plug(scene: str, options: Options) -> AsyncIterator[Mapping[str, Side]]:

@@ -1,16 +1,16 @@
 """Real deals for a migration: the B2B sales pipeline (CRM Sales Opportunities, Maven Analytics, public domain).
 
-What is wrong in the files, and what becomes of it:
-- the product `GTXPro` of 1,480 deals is the `GTX Pro` of the list of products: read as that;
-- the sector `technolgy` is `technology`; the country `Philipines` is PH, and `Korea`, which names two, is taken for KR;
-- 1,425 open deals have no account: they come in without a customer, which a deal needs only when it is won;
-- 500 deals in prospecting have no day on which work on them began: it begins with the import;
-- a lost deal has a closing value of 0: it was never sold, so it has no actual value; why it was lost is not told: `canceled`;
-- deals have no name: they are called after product and account, and keep the other system's id in their description;
-- five of the 35 agents never had a deal: they are hired all the same;
-- no file names a currency: amounts are in the organisation's own. Revenues are in millions.
+The files have faults, which are handled as follows:
+- the product `GTXPro` of 1,480 deals is read as `GTX Pro`, its name in the list of products;
+- the sector `technolgy` becomes `technology`, the country `Philipines` PH, and `Korea`, which is ambiguous, KR;
+- 1,425 open deals have no account: they are imported without a customer, which only a won deal needs;
+- 500 deals in prospecting have no start date: they start with the import;
+- a lost deal has a closing value of 0: it gets no actual value. It has no reason either, so it becomes `canceled`;
+- deals have no name: they are named after product and account, and their description has the other system's id;
+- five of the 35 agents have no deals: they are created nevertheless;
+- no file has a currency: amounts are in the organisation's own. Revenues are in millions.
 
-A stage of theirs is one of ours: Prospecting qualify, Engaging develop; what was won or lost had been in close.
+Their stages map to ours: Prospecting is qualify, Engaging is develop. Won and lost deals were in close.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Rows of the bench: what is compared with what, how often, and whether it is enough."""
+"""Rows of the bench: what is compared, how often, and whether the result meets its goal."""
 
 import json
 import os
@@ -13,20 +13,20 @@ from bench.driver import LoadFailed, Measured
 
 @dataclass(frozen=True)
 class Sample:
-    """One short run of one side: the compared value in the row's unit, failed requests, and what else was seen."""
+    """A short run of one side: the compared value in the row's unit, failed requests, and other measurements."""
 
     value: float
     failures: int = 0
     detail: Mapping[str, float] = field(default_factory=dict)
 
 
-# A side is run several times, in turns with the others; its preparation lies outside of it.
+# A side runs several times, in turns with the others. Its preparation is not measured.
 Side = Callable[[], Awaitable[Sample]]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound for our value, or, with `against`, for our value divided by that ceiling's."""
+    """A limit for our value, or, with `against`, for our value divided by that ceiling's."""
 
     bound: float
     against: str | None = None
@@ -41,8 +41,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """`ours` may be missing: then the ceilings are measured alone and the row is neither passed nor failed. Without a
-    goal it fails only with its side."""
+    """A row of the table. Without `ours` the ceilings are measured alone, and the row neither passes nor fails.
+
+    Without a goal it fails only if its side fails.
+    """
 
     name: str
     unit: str
@@ -53,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Medians over the rounds; `passed` is None where our side was not measured."""
+    """Medians over the rounds. `passed` is None if our side was not measured."""
 
     name: str
     unit: str
@@ -74,7 +76,7 @@ def by_p95(measured: Measured) -> Sample:
 
 
 async def measure(row: Row, rounds: int) -> Outcome:
-    """Run every side of a row `rounds` times, in turns, so that a slow minute of the machine meets all alike."""
+    """Run every side of a row `rounds` times in turns, so that a slow period of the machine affects all of them."""
     sides = ({"ours": row.ours} if row.ours else {}) | dict(row.ceilings)
     samples: dict[str, list[Sample]] = {name: [] for name in sides}
     problem = None
@@ -88,7 +90,7 @@ async def measure(row: Row, rounds: int) -> Outcome:
 
 
 def judge(row: Row, samples: Mapping[str, Sequence[Sample]], problem: str | None = None) -> Outcome:
-    """A row passes when its goal is met and no side failed a single request: a fast wrong answer is no answer."""
+    """A row passes if its goal is met and no side failed a single request, because a fast wrong answer does not count."""
     values = {name: median(sample.value for sample in of_side) for name, of_side in samples.items() if of_side}
     failed = {name: sum(s.failures for s in of_side) for name, of_side in samples.items()}
     if problem is None and any(failed.values()):
@@ -107,7 +109,7 @@ HEAD = ("row", "unit", "ours", "A", "B", "ratio", "target", "pass")
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as Markdown. A ceiling that is neither A nor B is written with its name in column A."""
+    """Return the outcomes as Markdown. A ceiling other than A and B is in column A with its name."""
     lines = [cells(HEAD), cells(["---"] * len(HEAD))]
     for outcome in outcomes:
         others = " ".join(
@@ -133,7 +135,7 @@ PRICE = "ms of processor"
 
 
 def prices(outcomes: Sequence[Outcome]) -> str:
-    """What one piece of work costs, by process; empty unless that was measured."""
+    """Return the cost of one piece of work by process; empty unless it was measured."""
     found = {outcome.name: by_process(outcome) for outcome in outcomes if outcome.unit == PRICE and outcome.values}
     if not found:
         return ""
@@ -144,7 +146,7 @@ def prices(outcomes: Sequence[Outcome]) -> str:
 
 
 def by_process(outcome: Outcome) -> dict[str, float]:
-    """Medians of what our samples tell of each process."""
+    """Return the medians of our samples by process."""
     samples = outcome.samples["ours"]
     names = dict.fromkeys(name for sample in samples for name in sample.detail)
     return {name: median(sample.detail.get(name, 0.0) for sample in samples) for name in names}
@@ -159,7 +161,7 @@ def number(value: float | None) -> str:
 
 
 def write_json(outcomes: Sequence[Outcome], file: Path, *, rounds: int, seconds: int) -> None:
-    """Everything that was seen, every single sample included, with the machine it was seen on."""
+    """Write all results, including every sample and the machine."""
     file.parent.mkdir(parents=True, exist_ok=True)
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()}
     document = {

@@ -1,4 +1,4 @@
-"""The rows, grouped by what has to stand while they run. Our sides come from a plug (`Ours`)."""
+"""The rows, grouped by what must exist while they run. Our sides come from a plug (`Ours`)."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,7 +18,10 @@ from bench.report import PRICE, Goal, Row, Sample, Side, by_rate
 
 @dataclass(frozen=True)
 class Options:
-    """Servers and lengths of a bench. `seconds` is one run of one side: rows × sides × rounds × seconds in all."""
+    """Servers and durations of a bench.
+
+    `seconds` is one run of one side; the total is rows × sides × rounds × seconds.
+    """
 
     database_url: str
     amqp_url: str | None = None
@@ -32,8 +35,7 @@ class Options:
     """The folder of the B2B pipeline; as many made-up deals without it."""
 
 
-# Our sides of one scene by row name; the rows it leaves out are measured without us.
-# The suite, its data and its principals stand while the context is open.
+# Our sides of one scene by row name. Missing rows are measured without us.
 Ours = Callable[[str, Options], AbstractAsyncContextManager[Mapping[str, Side]]]
 Scene = Callable[[Options, Ours], AbstractAsyncContextManager[Sequence[Row]]]
 
@@ -42,7 +44,7 @@ NEWEST = "/leads?limit=50&sort=-created_at"
 
 @asynccontextmanager
 async def nobody(scene: str, options: Options) -> AsyncIterator[Mapping[str, Side]]:
-    """The plug of a bench without us: only the ceilings."""
+    """The plug of a bench of the ceilings only."""
     yield {}
 
 
@@ -72,7 +74,7 @@ def qualifies(ids: Sequence[str], options: Options) -> Load:
 
 
 def sides(standing: Ceilings, load: Load) -> dict[str, Side]:
-    """Both ceilings under one load that may be repeated."""
+    """Return both ceilings under one load that can be repeated."""
 
     def side(url: str) -> Side:
         async def once() -> Sample:
@@ -84,7 +86,7 @@ def sides(standing: Ceilings, load: Load) -> dict[str, Side]:
 
 
 def consuming_sides(standing: Ceilings, load: Load) -> dict[str, Side]:
-    """Both ceilings under a load that uses its paths up, each with a supply of its own."""
+    """Return both ceilings under a load that uses up its paths, each with separate paths."""
 
     def side(url: str) -> Side:
         supply = Consumable(load)
@@ -99,7 +101,7 @@ def consuming_sides(standing: Ceilings, load: Load) -> dict[str, Side]:
 
 @asynccontextmanager
 async def writes(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """Small database, no search index on the ceilings: what a request costs, not what the data costs."""
+    """A small database without search index on the ceilings: the cost of a request, not of the data."""
     supply = 10_000 + options.rounds * options.seconds * 1_500
     async with ceilings(options.database_url, supply) as standing, ours("writes", options) as we:
         create = sides(standing, creates(options))
@@ -129,7 +131,7 @@ async def reads(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
 
 @asynccontextmanager
 async def growth(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """Our own p95 at 1,000,000 rows against 10,000: here our small self is the ceiling."""
+    """Our p95 at 1,000,000 rows compared with 10,000: our small database is the ceiling."""
     async with ours("growth", options) as we:
         yield [
             Row(
@@ -145,7 +147,7 @@ async def growth(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
 
 @asynccontextmanager
 async def events(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """The backbone. The relay's ceiling publishes to a topology of the suite's shape, of its own name."""
+    """The backbone. The relay's ceiling publishes to a separate topology of the same shape as the suite's."""
     async with ours("events", options) as we:
         drain: dict[str, Side] = {}
         if options.amqp_url:
@@ -162,7 +164,7 @@ async def events(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
 
 @asynccontextmanager
 async def documents(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """What lines cost: twenty products priced from a list, in one document."""
+    """The cost of lines: twenty products priced from a list, in one document."""
     async with ours("documents", options) as we:
         yield [
             Row("quote create, 20 lines, service", "requests/s", None, we.get("quote create, service")),
@@ -173,7 +175,7 @@ async def documents(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]
 
 @asynccontextmanager
 async def bank(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """Real input, once in peace and once with the importing worker killed twice: every row once, or the row fails."""
+    """Real input, once undisturbed and once with the importing worker killed twice. Every row must be imported once."""
     async with ours("bank", options) as we:
         yield [
             Row("bank file", "leads/s", Goal(2_000), we.get("bank")),
@@ -184,7 +186,10 @@ async def bank(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
 
 @asynccontextmanager
 async def pipeline(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """Another CRM's people, products, accounts and deals through the public API; what was won must be won to the cent."""
+    """Another CRM's people, products, accounts and deals through the public API.
+
+    The won value must match to the cent.
+    """
     async with ours("pipeline", options) as we:
         yield [
             Row("b2b pipeline moved in", "s", None, we.get("pipeline")),
@@ -195,7 +200,7 @@ async def pipeline(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]
 
 @asynccontextmanager
 async def footprint(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """What the suite takes before and after somebody uses it, in the profile that CRM_PROFILE names."""
+    """The resources of the suite before and after use, in the profile of CRM_PROFILE."""
     small = os.environ.get("CRM_PROFILE") == "small"
     own, all_of_it = (350, 600) if small else (500, None)
     async with ours("footprint", options) as we:
@@ -211,7 +216,7 @@ async def footprint(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]
 
 @asynccontextmanager
 async def disk(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """What grows and how fast it is forgotten; once each, however many rounds there are."""
+    """The growth on disk and the speed of deletion, once each, whatever the number of rounds."""
     async with ours("disk", options) as we:
         grown = [row_of(service, table) for service, tables in TABLES.items() for table in tables]
         yield [
@@ -223,7 +228,7 @@ async def disk(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
 
 @asynccontextmanager
 async def cost(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
-    """Processor time instead of speed: what one more consumer adds shows on any machine, however busy."""
+    """Processor time instead of speed: it shows the cost of one more consumer on any machine, however busy."""
     async with ours("cost", options) as we:
         yield [Row(piece, PRICE, None, we.get(piece)) for piece in PIECES]
 

@@ -1,4 +1,4 @@
-"""The suite under measurement: one of its own, in a throwaway home, started with the command that people use."""
+"""The suite under measurement: a separate one in a temporary home, started with the usual command."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ UNOWNED = ("sales_stage", "exchange_rate", "sales_settings", "product", "price_l
 
 @dataclass
 class Suite:
-    """A running suite, as `crm status --json` tells it, and people who use it."""
+    """A running suite as reported by `crm status --json`, and its users."""
 
     status: dict[str, Any]
     home: Path
@@ -59,30 +59,30 @@ class Suite:
 
     @property
     def services(self) -> list[str]:
-        """Their names, the gateway's included."""
+        """The names of all services, including the gateway."""
         return sorted({one["name"].partition("-")[0] for one in self.status["services"]})
 
     def process(self, name: str) -> dict[str, Any]:
-        """One process, such as `sales-api`."""
+        """Return one process, such as `sales-api`."""
         found: dict[str, Any] = next(one for one in self.status["services"] if one["name"] == name)
         return found
 
     def workers(self, *, but: str, also: str = "") -> list[str]:
-        """The names of all worker processes but one or two."""
+        """Return the names of all worker processes except these."""
         names = [one["name"] for one in self.status["services"] if one["name"].endswith("-worker")]
         return [name for name in names if name not in (but, also)]
 
     def database(self, service: str) -> str:
-        """The URL of a service's database, for the operator."""
+        """Return the URL of a service's database, for the operator."""
         return f"{self.status['database_url'].rpartition('/')[0]}/{self.status['instance']}_crm_{service}"
 
     async def owners(self, depth: str) -> list[str]:
-        """The ids of the people whose rights reach so far."""
+        """Return the ids of the users whose rights have this depth."""
         await self.tokens(depth)
         return [person for person, _ in self._people[depth]]
 
     async def tokens(self, depth: str) -> list[str]:
-        """Fresh tokens of fifty people with one role: every privilege on every entity, to this depth."""
+        """Return fresh tokens of fifty users with one role: every privilege on every entity at this depth."""
         issued, tokens = self._tokens.get(depth, (0.0, []))
         if time.monotonic() - issued > RENEW_SECONDS or not tokens:
             async with aiohttp.ClientSession(self.gateway) as session:
@@ -93,7 +93,7 @@ class Suite:
         return tokens
 
     async def boss(self) -> str:
-        """A fresh token of the administrator."""
+        """Return a fresh token of the administrator."""
         async with aiohttp.ClientSession(self.gateway) as session:
             return await _log_in(session, ADMINISTRATOR, self.password)
 
@@ -121,7 +121,7 @@ class Suite:
         return people
 
     def freeze(self, services: Sequence[str]) -> None:
-        """Stop the processes of these services in their tracks, to measure the suite without their work."""
+        """Freeze the processes of these services, to measure the suite without their work."""
         for name in services:
             self.frozen += [self.process(f"{name}-{role}")["pid"] for role in ("api", "worker")]
             self.followers.pop(name, None)
@@ -129,18 +129,21 @@ class Suite:
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on."""
+        """Continue the processes."""
         for pid in self.frozen:
             os.kill(pid, signal.SIGCONT)
 
     async def pid(self, name: str) -> int:
-        """Of the process that bears this name now; one that died has been followed by another."""
+        """Return the pid of the process that has this name now. A dead process has been replaced by another."""
         environment = {**os.environ, "CRM_HOME": str(self.home), "CRM_GATEWAY_PORT": self.gateway.rpartition(":")[2]}
         status = json.loads(await crm(["status", "--json"], environment, may_fail=True))
         return next(int(one["pid"]) for one in status["services"] if one["name"] == name)
 
     async def settled(self) -> float:
-        """Seconds until no outbox row waits and every follower knows every lead; raises when that takes too long."""
+        """Wait until no outbox row is pending and every consumer has handled every lead.
+
+        Return the seconds. Raises after too long.
+        """
         started = time.monotonic()
         async with AsyncExitStack() as stack:
             sales, *followers = [
@@ -153,7 +156,7 @@ class Suite:
                 if not pending:
                     leads = [] if lacking else [row["entity_id"] for row in await sales.fetch(CREATED)]
                     for (service, table), follower in zip(self.followers.items(), followers, strict=True):
-                        # What is known stays known: only the rest is asked for again.
+                        # Handled leads stay handled, so only the rest is queried again.
                         rows = await follower.fetch(UNKNOWN.format(table), lacking.get(service, leads))
                         lacking[service] = [row["lead"] for row in rows]
                 took = time.monotonic() - started
@@ -167,7 +170,7 @@ class Suite:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection as the operator."""
+    """Open a connection as the operator."""
     connection = await Target.of(url).connect("bench")
     try:
         yield connection
@@ -176,7 +179,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def awaited(condition: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
-    """Wait for what happens in a database; raises when it does not in time."""
+    """Wait for a change in a database. Raises after too long."""
     deadline = time.monotonic() + seconds
     while not await condition():
         if time.monotonic() > deadline:
@@ -202,9 +205,9 @@ async def _post(session: aiohttp.ClientSession, token: str, path: str, body: dic
 
 
 async def crm(command: Sequence[str], environment: dict[str, str], *, may_fail: bool = False) -> str:
-    """Run one `crm` command and return what it printed; raises with it when the command fails and may not.
+    """Run a `crm` command and return its output. Raises with the output if the command fails, unless it may.
 
-    `crm status` fails while a process is not ready, and tells all the same.
+    `crm status` fails while a process is not ready, but prints the status all the same.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "crm_local", *command),
@@ -221,14 +224,14 @@ async def crm(command: Sequence[str], environment: dict[str, str], *, may_fail: 
 
 @asynccontextmanager
 async def suite(port: int) -> AsyncIterator[Suite]:
-    """Start a suite, and stop it and throw its data away at the end."""
+    """Start a suite. Stop it and delete its data at the end."""
     with tempfile.TemporaryDirectory(prefix="crm-bench-") as folder:
         os.chmod(folder, 0o755)  # noqa: PTH101  # PostgreSQL runs as another user, and has to get in
         password = secrets.token_urlsafe(16)
         environment = {
             **os.environ,
             "CRM_HOME": str(Path(folder) / "home"),
-            # Processes are stopped in their tracks on purpose, and for long.
+            # The bench freezes processes on purpose and for long.
             "CRM_LIVENESS_SECONDS": "0",
             "CRM_GATEWAY_PORT": str(port),
             "CRM_ADMIN_EMAIL": ADMINISTRATOR,
@@ -237,7 +240,7 @@ async def suite(port: int) -> AsyncIterator[Suite]:
         }
         await crm(["up", "--detach"], environment)
         try:
-            # The first start makes the servers' data; the second is what people wait for.
+            # The first start creates the servers' data. The second start is the one that users wait for.
             await crm(["down"], environment)
             started = time.monotonic()
             await crm(["up", "--detach"], environment)

@@ -1,6 +1,6 @@
-"""The funnel as sales' own database would tell it, and how to wait until insights has heard all that is in there.
+"""The funnel counted in sales' own database, and how to wait until insights has all of its events.
 
-The stays of deals in stages are not read from the records, which carry them, but made again from what sales published.
+The stage visits of deals are not read from the records, which carry them, but computed from the published events.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -68,7 +68,7 @@ from opportunity
 
 
 async def recount(sales: Connection) -> dict[str, Any]:
-    """Leads, deals and stages, counted in sales' database."""
+    """Count leads, deals and stages in sales' database."""
     return {
         "leads": dict(await _one(sales, LEADS)),
         "opportunities": dict(await _one(sales, DEALS)),
@@ -83,7 +83,7 @@ async def _one(sales: Connection, sql: str) -> asyncpg.Record:
 
 
 def differences(funnel: dict[str, Any], counted: dict[str, Any]) -> list[str]:
-    """Where the funnel says something else than the recount; times may differ by what rounding does."""
+    """Return the differences between the funnel and the recount. Times may differ by rounding."""
     found = []
     pairs = [("leads", funnel["leads"], counted["leads"])]
     pairs += [("opportunities", funnel["opportunities"], counted["opportunities"])]
@@ -98,7 +98,7 @@ def differences(funnel: dict[str, Any], counted: dict[str, Any]) -> list[str]:
 
 
 async def versions(sales: Connection) -> list[tuple[str, UUID, int]]:
-    """Every lead, deal and stage with its version."""
+    """Return every lead, deal and stage with its version."""
     rows = await sales.fetch(
         "select 'lead' as entity, id, version from lead union all select 'opportunity', id, version from opportunity"
         " union all select 'sales_stage', id, version from sales_stage"
@@ -115,15 +115,15 @@ where coalesce(copy.version, 0) < wanted.version
 
 
 async def behind(insights: Connection, wanted: Sequence[tuple[str, UUID, int]]) -> int:
-    """Of how many of these records insights does not know this version yet."""
+    """Return the number of these records whose version insights does not know yet."""
     entities, ids, versions = zip(*wanted, strict=True) if wanted else ((), (), ())
     return int(await insights.fetchval(BEHIND, list(entities), list(ids), list(versions)))
 
 
 async def heard(get: Callable[[str], Awaitable[int]], wanted: Sequence[tuple[str, UUID, int]]) -> None:
-    """Ask with ``Crm-After`` until each of these versions is known, ten by ten.
+    """Request with ``Crm-After`` until each of these versions is known, ten at a time.
 
-    ``get`` sends one request with that header and returns its status; the service itself waits up to two seconds.
+    ``get`` sends one request with that header and returns its status. The service itself waits up to two seconds.
     """
     names = [f"{entity}/{id_}@{version}" for entity, id_, version in wanted]
     for at in range(0, len(names), 10):

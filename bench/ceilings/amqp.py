@@ -22,7 +22,7 @@ ROUTING_KEY = "crm.sales.lead.created.v1"
 
 @asynccontextmanager
 async def topology(channel: AbstractChannel) -> AsyncIterator[AbstractExchange]:
-    """An exchange with a quorum inbox and a stream log bound to it, as the suite has them, deleted at the end."""
+    """Declare an exchange with a quorum inbox and a stream log, as in the suite. They are deleted at the end."""
     name = f"bench.{uuid4().hex[:8]}"
     exchange = await channel.declare_exchange(f"{name}.events", "topic", durable=True)
     inbox = await channel.declare_queue(
@@ -46,9 +46,9 @@ async def topology(channel: AbstractChannel) -> AsyncIterator[AbstractExchange]:
 
 
 async def publish(exchange: AbstractExchange, routing_key: str, body: bytes, count: int) -> float:
-    """Publish `count` mandatory persistent messages, at most 200 awaiting their confirm; gives messages per second.
+    """Publish `count` mandatory persistent messages with at most 200 unconfirmed. Return messages per second.
 
-    Raises when one is returned, refused, or not confirmed within 10 s.
+    Raises if a message is returned, refused, or not confirmed within 10 s.
     """
     clock = asyncio.get_running_loop().time
     started = clock()
@@ -73,10 +73,10 @@ async def publish(exchange: AbstractExchange, routing_key: str, body: bytes, cou
 
 
 def side(amqp_url: str, count: int) -> Callable[[], Coroutine[None, None, Sample]]:
-    """One run: own connection, own topology, messages of a lead's size."""
+    """Run once with a separate connection and topology, and messages of a lead's size."""
 
     async def once() -> Sample:
-        # A lead event repeats the record once and adds its envelope: about twice the body of the request.
+        # A lead event contains the record once, and its envelope: about twice the body of the request.
         body = (lead_body(next(people(1))) * 2).encode()
         async with await aio_pika.connect(amqp_url) as connection:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)

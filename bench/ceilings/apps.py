@@ -1,4 +1,4 @@
-"""Databases and servers of the bare applications: made for a run, dropped after it."""
+"""Databases and servers of the bare applications, created for a run and dropped after it."""
 
 import asyncio
 import os
@@ -73,7 +73,7 @@ LEAD_COLUMNS: Columns = {
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The two bare applications, running, each on a database of its own with the same rows."""
+    """The two bare applications, each on a separate database with the same rows."""
 
     orm_url: str
     raw_url: str
@@ -81,7 +81,7 @@ class Ceilings:
 
 
 def ddl() -> list[str]:
-    """The tables as statements, from ceiling A's mapping."""
+    """Return the tables as statements, from ceiling A's mapping."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy leaves dialect constructors untyped
     tables = orm.Base.metadata.sorted_tables
     made: list[ExecutableDDLElement] = [CreateSequence(orm.LEAD_NUMBER), *(CreateTable(table) for table in tables)]
@@ -94,7 +94,7 @@ def with_database(url: str, name: str) -> str:
 
 
 async def prepare(url: str, rows: int, *, searchable: bool) -> list[str]:
-    """Tables, rows and, if `searchable`, the trigram index. Returns the ids of the leads."""
+    """Create tables, rows and, if `searchable`, the trigram index. Return the ids of the leads."""
     connection = await asyncpg.connect(url)
     try:
         for statement in ddl():
@@ -112,7 +112,10 @@ async def prepare(url: str, rows: int, *, searchable: bool) -> list[str]:
 
 @asynccontextmanager
 async def databases(url: str, rows: int, *, searchable: bool) -> AsyncIterator[tuple[str, str, list[str]]]:
-    """Two databases with equal contents on the server of `url` (its user may create databases), dropped at the end."""
+    """Create two databases with equal contents on the server of `url`, whose user can create databases.
+
+    Drop them at the end.
+    """
     names = [f"bench_ceiling_{letter}_{uuid4().hex[:8]}" for letter in "ab"]
     admin = await asyncpg.connect(url)
     try:
@@ -128,7 +131,10 @@ async def databases(url: str, rows: int, *, searchable: bool) -> AsyncIterator[t
 
 @asynccontextmanager
 async def serve(module: str, database_url: str) -> AsyncIterator[str]:
-    """One uvicorn worker of `module` on a free loopback port, as its URL. Raises `RuntimeError` if it stops early."""
+    """Run one uvicorn worker of `module` on a free loopback port.
+
+    Yield its URL. Raises `RuntimeError` if it ends early.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "uvicorn", f"{module}:app", "--host", "127.0.0.1", "--port", "0"),
         *("--loop", "uvloop", "--http", "httptools", "--workers", "1", "--no-access-log", "--no-use-colors"),
@@ -165,7 +171,7 @@ async def serve(module: str, database_url: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def ceilings(database_url: str, rows: int, *, searchable: bool = False) -> AsyncIterator[Ceilings]:
-    """Both applications over `rows` leads each. The search index is there only when asked for: it slows writes."""
+    """Run both applications with `rows` leads each. The search index is optional, because it slows writes."""
     async with (
         databases(database_url, rows, searchable=searchable) as (a, b, ids),
         serve("bench.ceilings.orm", a) as orm_url,

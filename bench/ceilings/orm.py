@@ -1,4 +1,4 @@
-"""Ceiling A: FastAPI and the SQLAlchemy ORM, as their tutorials teach it, doing only the work itself.
+"""Ceiling A: FastAPI and the SQLAlchemy ORM, as in their tutorials, without the suite's additional work.
 
 Run by `bench.ceilings.apps`; reads `DATABASE_URL` (postgresql://…).
 """
@@ -28,7 +28,7 @@ class Base(DeclarativeBase):
 
 
 class Record:
-    """What every record of the suite carries."""
+    """The fields that every record of the suite has."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     version: Mapped[int] = mapped_column(default=1)
@@ -156,7 +156,7 @@ class Lead(Record, Base):
 
 LEAD_NUMBER = Sequence("lead_number", metadata=Base.metadata)
 NEWEST_FIRST = Index("lead_created_at", Lead.created_at, Lead.id)
-# A literal, because PostgreSQL matches an expression index only when the query repeats it without parameters.
+# A literal, because PostgreSQL uses an expression index only if the query has the same expression without parameters.
 SEARCH_TEXT = " || ' ' || ".join(
     f"coalesce({column}, '')" for column in ("topic", "first_name", "last_name", "company_name", "email")
 )

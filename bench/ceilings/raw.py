@@ -1,4 +1,4 @@
-"""Ceiling B: FastAPI and asyncpg alone, every statement by hand: about the least Python that can still do the work.
+"""Ceiling B: FastAPI and asyncpg with hand-written statements: about the least Python that can do the work.
 
 Run by `bench.ceilings.apps`; reads `DATABASE_URL`. The tables are those of ceiling A.
 """
@@ -72,7 +72,7 @@ def money(amount: Any, currency: str | None) -> dict[str, str | None] | None:
 
 
 def encoded(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the JSON of a lead: flat columns gathered into `address` and the money fields."""
+    """Return a row as the JSON of a lead, with flat columns combined into `address` and the money fields."""
     row["address"] = {part: row.pop(f"address_{part}") for part in ADDRESS}
     for name in MONEY:
         currency = row.pop(f"{name}_currency")
@@ -90,7 +90,7 @@ def answer(body: bytes, status: int = 200) -> Response:
 
 
 async def keep_session(connection: asyncpg.Connection) -> None:
-    """Spare the reset query that asyncpg sends on release: no request here changes session state."""
+    """Skip the reset query that asyncpg sends on release: no request here changes session state."""
 
 
 pool: asyncpg.Pool

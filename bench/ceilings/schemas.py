@@ -1,4 +1,4 @@
-"""The JSON of a lead, shared by both applications: the suite's own fields, without those that depend on the caller."""
+"""The JSON of a lead, shared by both applications: the suite's fields, without those that depend on the caller."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=200)]
 LongText = Annotated[str, Field(max_length=32_000)]
-# A plain pattern, not EmailStr: a ceiling should not be lowered by a slow validator.
+# A plain pattern, not EmailStr: a slow validator would lower the ceiling.
 Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Phone = Annotated[str, Field(pattern=r"^\+[0-9]{6,15}$")]
 

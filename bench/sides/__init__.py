@@ -1,1 +1,1 @@
-"""Our sides by the kind of work that they measure."""
+"""Our sides by the kind of work."""

@@ -1,4 +1,4 @@
-"""What happens behind a request: relay, consumers, and how long an effect takes."""
+"""The work behind a request: relay, consumers, and the time until an effect."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ from crm_kit.store.record import new_id
 
 @asynccontextmanager
 async def events(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
-    """Drains start from a frozen process: what it finds is there at once, and it thaws with everything warm."""
+    """Drains start with a frozen process, so that its work is complete and the process warm when it continues."""
     await empty(suite)
     await suite.settled()
     yield {
@@ -43,7 +43,7 @@ async def events(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, S
 
 @contextmanager
 def frozen(suite: Suite, *names: str) -> Iterator[None]:
-    """Stop processes in their tracks, and let them go on at the end."""
+    """Freeze processes during the block."""
     pids = [pid for name in names if (pid := suite.process(name)["pid"]) not in suite.frozen]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -55,7 +55,7 @@ def frozen(suite: Suite, *names: str) -> Iterator[None]:
 
 
 async def template(suite: Suite) -> asyncpg.Record:
-    """The outbox row of a lead just created."""
+    """Return the outbox row of a new lead."""
     token = (await suite.tokens("organization"))[0]
     async with aiohttp.ClientSession(suite.gateway) as session:
         body = lead_body(next(people(1)), marked=False).encode()
@@ -71,7 +71,7 @@ async def template(suite: Suite) -> asyncpg.Record:
 
 
 async def write_events(suite: Suite, like: asyncpg.Record, count: int) -> list[UUID]:
-    """Outbox rows of so many new leads, as if they had been created; returns the leads' ids."""
+    """Insert outbox rows of this many new leads. Return the leads' ids."""
     text, lead, event = bytes(like["body"]).decode(), str(like["entity_id"]), str(like["id"])
     leads = [new_id() for _ in range(count)]
     records = []
@@ -89,7 +89,7 @@ async def write_events(suite: Suite, like: asyncpg.Record, count: int) -> list[U
 
 
 async def until(url: str, sql: str, *parameters: Any) -> float:
-    """Seconds until a query answers true."""
+    """Return the seconds until a query returns true."""
     connection, started = await connect(url), time.monotonic()
     try:
         while not await connection.fetchval(sql, *parameters):
@@ -106,7 +106,7 @@ ALL_KNOWN = "select count(*) = cardinality($1::uuid[]) from {} where id = any($1
 
 
 async def relay_drain(suite: Suite, count: int) -> Sample:
-    """Events a second out of a full outbox, while nobody consumes."""
+    """Return the events published per second from a full outbox without consumers."""
     like = await template(suite)
     with frozen(suite, *suite.workers(but="sales-worker")):
         with frozen(suite, "sales-worker"):
@@ -117,7 +117,10 @@ async def relay_drain(suite: Suite, count: int) -> Sample:
 
 
 async def inbox_drain(suite: Suite, count: int, service: str, copies: str) -> Sample:
-    """Lead events a second out of a full queue into the handler groups of one service; ``copies`` is their table."""
+    """Return the lead events per second from a full queue into the handler groups of one service.
+
+    ``copies`` is their table.
+    """
     like = await template(suite)
     worker = f"{service}-worker"
     with frozen(suite, *suite.workers(but="sales-worker", also=worker)):
@@ -130,8 +133,10 @@ async def inbox_drain(suite: Suite, count: int, service: str, copies: str) -> Sa
 
 
 async def commit_to_effect(suite: Suite, seconds: int) -> Sample:
-    """Milliseconds from a change to its effect in activities, as its worker counts them for every event and group, at 200
-    creates a second. They begin when the request does, before its commit."""
+    """Return the milliseconds from a change to its effect in activities at 200 creates per second.
+
+    The worker measures them for every event and group. They start with the request, before its commit.
+    """
     worker = suite.process("activities-worker")["metrics_url"]
     load = under_api(creates(Options("", seconds=seconds, connections=8)))
     before = await lags(worker)
@@ -143,7 +148,7 @@ async def commit_to_effect(suite: Suite, seconds: int) -> Sample:
 
 
 async def lags(worker: str) -> dict[float, float]:
-    """How many effects took at most so many seconds, by bound."""
+    """Return the number of effects within each upper bound in seconds."""
     async with aiohttp.ClientSession() as session, session.get(worker) as response:
         text = await response.text()
     found: dict[float, float] = {}
@@ -156,7 +161,7 @@ LAGS = re.compile(r'^crm_inbox_lag_seconds_bucket{[^}]*\ble="([^"]+)"[^}]*} (\S+
 
 
 def p95_of(cumulative: Mapping[float, float]) -> float:
-    """The 95th percentile of a histogram, evenly spread within its bucket, as Prometheus does."""
+    """Return the 95th percentile of a histogram, with linear interpolation in its bucket, as in Prometheus."""
     wanted, low, below = max(cumulative.values()) * 0.95, 0.0, 0.0
     if wanted == 0:
         raise LoadFailed("there was nothing to measure")
@@ -168,7 +173,8 @@ def p95_of(cumulative: Mapping[float, float]) -> float:
 
 
 async def read_your_write(suite: Suite, seconds: int) -> Sample:
-    """From the answer of a create to its lead in a timeline, in milliseconds, at the gateway under 200 creates a second."""
+    """Return the milliseconds from the answer of a create to its lead in a timeline, through the gateway at 200 creates
+    per second."""
     tokens = await suite.tokens("organization")
     load = under_api(creates(Options("", seconds=seconds, connections=8)))
     background = asyncio.create_task(run(suite.gateway, replace(load, tokens=tokens, rate=200)))

@@ -1,4 +1,4 @@
-"""Files of leads: made-up ones, and the bank's."""
+"""Files of leads: generated ones, and the bank's."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ from crm_kit import clock
 
 
 async def csv_import(suite: Suite, count: int) -> Sample:
-    """Leads a second, from the first chunk to the last, with events and audit, all consumers on."""
+    """Return the leads per second from the first chunk to the last, with events, audit and all consumers."""
     return await imported(suite, made_up_file(count), count)
 
 
 def made_up_file(count: int) -> bytes:
-    """So many leads as CSV."""
+    """Return this many leads as CSV."""
     lines = ["topic,first_name,last_name,company_name,email,phone,source,rating,description"]
     for person in people(count, seed=11):
         cells = (person.topic, person.first_name, person.last_name, person.company, person.email, person.phone)
@@ -36,7 +36,7 @@ def made_up_file(count: int) -> bytes:
 
 
 async def imported(suite: Suite, file: bytes, count: int, deaths: int = 0) -> Sample:
-    """Leads a second of one import; the sales worker is killed so many times at even distances."""
+    """Return the leads per second of one import. The sales worker is killed this many times at even distances."""
     job = await ended(suite, file, count, deaths)
     started, finished = (datetime.fromisoformat(job[key]) for key in ("started_at", "finished_at"))
     caught_up = await suite.settled()
@@ -44,7 +44,7 @@ async def imported(suite: Suite, file: bytes, count: int, deaths: int = 0) -> Sa
 
 
 async def ended(suite: Suite, file: bytes, count: int, deaths: int = 0, look_seconds: float = 0.1) -> dict[str, Any]:
-    """The job of an import that is over; it is looked at now and then, which costs the suite something, too."""
+    """Wait for the end of an import and return its job. It is polled rarely, because polls also load the suite."""
     token = (await suite.tokens("organization"))[0]
     form = aiohttp.FormData({"duplicates": "allow"})
     form.add_field("file", file, filename="leads.csv", content_type="text/csv")
@@ -70,7 +70,7 @@ async def ended(suite: Suite, file: bytes, count: int, deaths: int = 0, look_sec
 
 @asynccontextmanager
 async def bank(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
-    """The bank's people. Each row has a number, so that one missing and one there twice are both seen."""
+    """The bank's people. Each row has a number, so that missing and duplicate rows are detected."""
     await empty(suite)
     await suite.settled()
     last: list[Sample] = []

@@ -1,4 +1,4 @@
-"""What the suite holds and takes, idle and after use."""
+"""The memory and processor time of the suite, idle and after use."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -51,7 +51,7 @@ async def footprint(suite: Suite, options: Options) -> AsyncIterator[Mapping[str
 
 
 async def use(suite: Suite) -> None:
-    """Some hundred requests through the gateway to each kind of door, and an import."""
+    """Send some hundred requests of each kind through the gateway, and an import."""
     token = (await suite.tokens("organization"))[0]
     async with aiohttp.ClientSession(suite.gateway, headers={"Authorization": f"Bearer {token}"}) as session:
         for number, person in enumerate(people(FOOTPRINT_REQUESTS // 2, seed=23)):

@@ -1,4 +1,4 @@
-"""A company that moves in with the deals of another CRM."""
+"""A company that migrates the deals of another CRM."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -19,12 +19,12 @@ PIPELINE_DEALS = 8_800
 
 @asynccontextmanager
 async def pipeline(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
-    """A company moves in. What it had won before must be won here, to the cent."""
+    """Migrate a company. The value of its won deals must match to the cent."""
     wanted = Pipeline.read(options.pipeline) if options.pipeline else made_up(PIPELINE_DEALS)
     last: list[tuple[float, int]] = []
 
     async def move() -> Sample:
-        # A company moves in once: a second round finds its people and products there.
+        # A company migrates once: in a second round its people and products would exist.
         if not last:
             headers = {"Authorization": f"Bearer {await suite.boss()}"}
             async with aiohttp.ClientSession(suite.gateway, headers=headers) as session:

@@ -1,7 +1,7 @@
-"""What one piece of work costs: processor time of every process of the suite and of both servers, from /proc.
+"""The cost of one piece of work: processor time of every process of the suite and of both servers, from /proc.
 
-Work arrives on a timetable that leaves the cores half idle, so that consumers find as much in a batch on a slow machine as on
-a fast one. What an idle suite takes in the same time is subtracted.
+Work is sent on a schedule that leaves the cores half idle, so that batches of consumers have the same size on slow and
+fast machines. The time of an idle suite is subtracted.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Work = Callable[[], Awaitable[object]]
 
 @asynccontextmanager
 async def cost(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
-    """The sides. Everything is warm before the first of them counts."""
+    """Return the sides. Everything is warm before the first measurement."""
     await empty(suite)
     supply = (options.rounds + 1) * QUALIFIES_A_SECOND * SECONDS * 2
     ids = await fill_leads(
@@ -75,7 +75,8 @@ async def cost(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Sid
 
 
 async def price(suite: Suite, idle: Mapping[str, float], work: Work, told_by: str) -> Sample:
-    """Milliseconds of processor time, by process, of one of those pieces of work that end in an event of this type."""
+    """Return the milliseconds of processor time, by process, for one piece of the work that ends in an event of this
+    type."""
     already, before, began = await _count(suite, told_by), seconds(suite), time.monotonic()
     await work()
     await quiet(suite, idle)
@@ -91,7 +92,7 @@ async def price(suite: Suite, idle: Mapping[str, float], work: Work, told_by: st
 
 
 async def quiet(suite: Suite, idle: Mapping[str, float]) -> None:
-    """Wait until no outbox row waits and the processes take no more than idle ones do. Raises LoadFailed."""
+    """Wait until no outbox row is pending and the processes use no more than when idle. Raises LoadFailed."""
     for service in suite.services:
         async with connected(suite.database(service)) as connection:
             await awaited(lambda: connection.fetchval(NOTHING_PENDING), seconds=120)
@@ -102,7 +103,7 @@ async def quiet(suite: Suite, idle: Mapping[str, float]) -> None:
 
 
 async def idle_shares(suite: Suite) -> Mapping[str, float]:
-    """The share of a core that each process takes while nobody asks for anything."""
+    """Return the share of a core that each process uses when idle."""
     await asyncio.sleep(QUIET_SECONDS)
     before, began = seconds(suite), time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)
@@ -111,7 +112,7 @@ async def idle_shares(suite: Suite) -> Mapping[str, float]:
 
 
 def seconds(suite: Suite) -> dict[str, float]:
-    """Seconds of processor time that each process has taken; of a server, with those that it started."""
+    """Return the processor time of each process in seconds. A server includes its children."""
     return {name: used(pids) for name, pids in by_process(suite).items()}
 
 

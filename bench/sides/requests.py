@@ -1,4 +1,4 @@
-"""Requests at the service and at the gateway: writes, reads, and reads of a table that grows."""
+"""Requests to the service and to the gateway: writes, reads, and reads of a growing table."""
 
 import asyncio
 import os
@@ -19,7 +19,10 @@ from bench.suite import BACKLOG_SECONDS, CHECKOUT, Suite
 
 
 def loaded(suite: Suite, url: str, load: Load, *, depth: str = "organization", settles: bool = False) -> Side:
-    """A side that runs one load with fresh tokens; with ``settles`` the consumers' backlog has to be gone in time."""
+    """Return a side that runs one load with fresh tokens.
+
+    With ``settles`` the consumers must finish their backlog in time.
+    """
 
     async def once() -> Sample:
         measured = await run(url, replace(load, tokens=await suite.tokens(depth)))
@@ -74,7 +77,7 @@ async def reads(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Si
 
 @asynccontextmanager
 async def growth(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
-    """Two more sales processes beside the suite's, on databases of 10,000 and of 1,000,000 leads."""
+    """Run two more sales processes beside the suite's, on databases of 10,000 and of 1,000,000 leads."""
     sides: dict[str, Side] = {}
     async with sized(suite, 10_000) as small, sized(suite, 1_000_000) as large:
         for label, (url, ids) in {"10,000": small, "1,000,000": large}.items():
@@ -93,7 +96,7 @@ async def growth(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, S
 
 @asynccontextmanager
 async def sized(suite: Suite, count: int) -> AsyncIterator[tuple[str, list[str]]]:
-    """A sales api on a database of its own with so many leads."""
+    """Run a sales API on a separate database with this many leads."""
     name = f"bench_sales_{count}"
     admin = await connect(suite.status["database_url"])
     url = f"{suite.status['database_url'].rpartition('/')[0]}/{name}"

@@ -1,4 +1,4 @@
-"""What is left on disk."""
+"""The disk space that is used."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from bench.suite import Suite
 
 @asynccontextmanager
 async def disk(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, Side]]:
-    """The sides of ``bench.disk``."""
+    """Return the sides of ``bench.disk``."""
     await empty(suite)
     await suite.settled()
 

@@ -10,7 +10,7 @@ PRODUCTS = {row["product"]: f"id of {row['product']}" for row in PIPELINE.produc
 
 
 def deals() -> list[tuple[dict[str, str], dict[str, str]]]:
-    """Each deal as it was, and as it is imported."""
+    """Return each deal of the source, and as it is imported."""
     rows = csv.DictReader(io.StringIO(deals_file(PIPELINE, "EUR", ACCOUNTS, PRODUCTS).decode()))
     return list(zip([dict(deal) for deal in PIPELINE.deals], rows, strict=True))
 

@@ -1,4 +1,4 @@
-"""Records that the examples in an OpenAPI document refer to: other services' and the service's own."""
+"""The records that the examples in an OpenAPI document refer to: those of other services and the service's own."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,10 @@ from crm_kit.work.uow import UnitOfWork, system_principal
 
 
 async def hear_of_what_examples_refer_to(app: FastAPI) -> None:
-    """Let a running service take a snapshot of each of them, as its worker would, and make its own: then its examples work."""
+    """Make the examples of a running service work.
+
+    The service handles a snapshot of each foreign record as its worker would, and its own records are inserted.
+    """
     consumers: Consumers = app.state.groups
     bound = {(group.name, source): clock.now() for group, source in consumers.sources()}
     schemas = app.openapi()["components"]["schemas"].values()
@@ -52,7 +55,7 @@ SAMPLE_OWNER = UUID(sample(LeadSnapshot)["ownerid"])
 
 
 def snapshot(entity: Entity, record_id: str, owner: UUID = SAMPLE_OWNER) -> Message:
-    """What its service says of a record to one who asks."""
+    """Return the snapshot that the record's service would publish on request."""
     event = _event(entity, "snapshot")
     document = sample(event)
     document |= {"id": str(new_id()), "subject": record_id}
@@ -68,7 +71,7 @@ def _event(entity: Entity, fact: str) -> Any:
 
 
 async def _make(app: FastAPI, wanted: set[tuple[str, str]]) -> None:
-    """The service's own, as they are in the samples of its events, with the ids that the examples name."""
+    """Insert the service's own records, as in the samples of its events, with the ids in the examples."""
     runtime, own = app.state.runtime, {entity.entity(): entity for entity in app.state.service.entities}
     missing = []
     for kind, id_ in sorted(wanted):
@@ -88,7 +91,7 @@ async def _make(app: FastAPI, wanted: set[tuple[str, str]]) -> None:
 
 
 def _columns(model: type[Record], shown: dict[str, Any]) -> dict[str, Any]:
-    """The columns of a record as it is shown, without what it refers to in its own service."""
+    """Return the columns of a record as it is shown, without references inside its own service."""
     record, values = model.record_model.model_validate(shown), dict[str, Any]()
     for name in set(stored_columns(model)) - {"id"}:
         stem, _, part = name.rpartition("_")

@@ -1,11 +1,11 @@
-"""Request bodies that an OpenAPI document asks for."""
+"""Request bodies for an OpenAPI document."""
 
 from typing import Any
 from uuid import uuid4
 
 
 def example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
-    """A body that the schema takes: its own example, else its required fields at their simplest."""
+    """Return a body that matches the schema: its example, else its required fields in their simplest form."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if schema.get("examples"):

@@ -1,4 +1,4 @@
-"""Values that nobody could mistake for others, one for each personal field that the contracts know."""
+"""Unmistakable values, one for each personal field in the contracts."""
 
 import json
 import secrets
@@ -16,49 +16,52 @@ DERIVED = frozenset({"full_name"})
 
 
 def is_reference(path: str) -> bool:
-    """Is it the name of a referred record, which is some other record's canary?"""
+    """Whether the field is the name of a referenced record, whose canary belongs to that record."""
     return path.count(".") >= 1 and path.endswith(".name") and path != "parties.name"
 
 
 def entities_with_people() -> set[str]:
-    """Entities with a personal field that is not just the name of another record."""
+    """Return entities with a personal field besides names of other records."""
     return {one.name for one in all_entities() if any(not is_reference(p) for p in personal_fields(one.record))}
 
 
 @dataclass
 class Canary:
-    """Makes the values and remembers them all."""
+    """Makes the values and remembers all of them."""
 
     tokens: set[str] = field(default_factory=set)
 
     def word(self) -> str:
-        """A name, or a part of anything: letters only, so that nothing takes it for a number."""
+        """Return a name or a part of a value: letters only, so that it is never taken for a number."""
         token = "kanarie" + "".join(chr(ord("a") + byte % 26) for byte in secrets.token_bytes(10))
         self.tokens.add(token)
         return token.capitalize()
 
     def phone(self) -> str:
-        """A German mobile number."""
+        """Return a German mobile number."""
         number = f"+49151{secrets.randbelow(10**7):07d}{secrets.randbelow(10)}"
         self.tokens.add(number.removeprefix("+49"))
         return number
 
     def email(self) -> str:
-        """An address whose both sides are canaries."""
+        """Return an e-mail address with canaries on both sides of the @."""
         return f"{self.word().lower()}@{self.word().lower()}.example"
 
     def birth_date(self) -> str:
-        """A day of the time before there were timestamps."""
+        """Return a date before the range of timestamps."""
         day = date(1903, 1, 1).replace(month=1 + secrets.randbelow(12), day=1 + secrets.randbelow(28)).isoformat()
         self.tokens.add(day)
         return day
 
     def address(self) -> dict[str, str]:
-        """Every part of a postal address but the country."""
+        """Return a postal address with canaries in every part except the country."""
         return {name: self.word() for name in Address.model_fields if name != "country"} | {"country": "AT"}
 
     def of(self, entity: Entity) -> dict[str, Any]:
-        """A value for each personal field of the record's own; an enumeration has nothing that could be told apart."""
+        """Return a value for each personal field of the record's own.
+
+        Enumerations are left out, because their values are not unique.
+        """
         paths = personal_fields(entity.record) - DERIVED
         return {path: self._value(entity.record.model_fields[path]) for path in sorted(paths) if "." not in path}
 
@@ -79,12 +82,12 @@ class Canary:
         return self.word()
 
     def heard_in(self, text: str | bytes) -> list[str]:
-        """The tokens that a text or some bytes hold, whatever their case."""
+        """Return the canaries that a text or some bytes contain, ignoring case."""
         haystack = text.lower() if isinstance(text, bytes) else text.lower().encode()
         return sorted(token for token in self.tokens if token.encode() in haystack)
 
     def sings_in(self, record: dict[str, Any], path: str) -> bool:
-        """Does this field of an answer hold a canary, anywhere below it?"""
+        """Whether a field of an answer contains a canary at any depth."""
         return bool(self.heard_in(json.dumps(list(_at(record, path.split("."))), ensure_ascii=False)))
 
 

@@ -1,4 +1,4 @@
-"""A collector as OpenTelemetry describes it: takes spans by OTLP over HTTP, and tells what it was sent."""
+"""An OpenTelemetry collector: receives spans by OTLP over HTTP and returns them to tests."""
 
 import gzip
 import threading
@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 @dataclass(frozen=True)
 class Span:
-    """One span; ids are hexadecimal, ``parent`` is empty for a root."""
+    """A span. Ids are hexadecimal; ``parent`` is empty for a root."""
 
     service: str
     role: str
@@ -31,13 +31,13 @@ class Span:
 
     @property
     def events(self) -> list[str]:
-        """The ids of the CRM's events that it published or handled."""
+        """The ids of the CRM events that it published or handled."""
         return list(self.attributes.get("crm.event_ids", ()))
 
 
 @dataclass
 class Collector:
-    """What came in; ``url`` is what goes into OTEL_EXPORTER_OTLP_ENDPOINT."""
+    """The received data. ``url`` is the value of OTEL_EXPORTER_OTLP_ENDPOINT."""
 
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
@@ -56,23 +56,23 @@ class Collector:
             self._came.notify_all()
 
     def figures_until(self, complete: Callable[[bytes], bool], seconds: float = 60) -> bool:
-        """Whether figures came of which this is true."""
+        """Whether metrics arrive that fulfil the condition."""
         with self._came:
             return self._came.wait_for(lambda: any(map(complete, self.figures)), seconds)
 
     def trace(self, trace_id: str) -> list[Span]:
-        """All spans of a trace that have come so far."""
+        """Return all spans of a trace that have arrived."""
         wanted = bytes.fromhex(trace_id)
         return [span for body in list(self.bodies) if wanted in body for span in _spans(body) if span.trace == trace_id]
 
     def until(self, trace_id: str, complete: Callable[[list[Span]], bool], seconds: float = 120) -> list[Span]:
-        """The spans of a trace, once they are complete; as they are when they do not become so."""
+        """Wait until the spans of a trace are complete and return them. If they never are, return what has arrived."""
         with self._came:
             self._came.wait_for(lambda: complete(self.trace(trace_id)), seconds)
         return self.trace(trace_id)
 
     def requests(self) -> list[ExportTraceServiceRequest]:
-        """Everything as it was sent."""
+        """Return all requests as received."""
         return [ExportTraceServiceRequest.FromString(body) for body in list(self.bodies)]
 
 
@@ -91,7 +91,7 @@ def collecting() -> Iterator[Collector]:
                 collector.take(text)
             elif self.path == "/v1/metrics":
                 collector.take_figures(text)
-            # The answers to both are alike: empty.
+            # The answers to both are equal: empty.
             answer = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200 if self.path in ("/v1/traces", "/v1/metrics") else 404)
             self.send_header("Content-Type", "application/x-protobuf")
@@ -100,7 +100,7 @@ def collecting() -> Iterator[Collector]:
             self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Requests are not worth a line."""
+            """Requests are not logged."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

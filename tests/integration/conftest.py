@@ -12,7 +12,7 @@ from crm_local.servers import Servers, docker
 from tests.integration.collector import Collector, collecting
 from tests.integration.suite import ADMINISTRATOR, Person, Suite, running
 
-# Building takes minutes, and without the images nothing can be built: these tests are only for where all of them are.
+# Building takes minutes and needs the images, so these tests run only where all images exist.
 _CONTAINERS = docker.has_engine() and all(
     docker.has_image(name) for name in ("python:3.11-slim-bookworm", docker.POSTGRES, docker.RABBITMQ)
 )
@@ -20,7 +20,7 @@ collect_ignore = [] if _CONTAINERS else ["test_containers.py"]
 
 
 def pytest_report_header() -> str:
-    """Say what is left out, and why."""
+    """Report what is left out, and why."""
     return f"containers: {'tested' if _CONTAINERS else 'not tested, there is no Docker engine that holds the images'}"
 
 
@@ -40,7 +40,7 @@ def traced(servers: Servers, home: Path) -> Iterator[Traced]:
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
             "OTEL_METRIC_EXPORT_INTERVAL": "5000",
-            # Longer than a client of ours stands still on a busy machine: what is idle for so long may be closed.
+            # Longer than a client can pause on a busy machine. Connections that are idle for this long can be closed.
             "CRM_DRAIN_SECONDS": "30",
         }
         with running(home, choose(1)[0], servers, told) as suite:
@@ -99,19 +99,19 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture
 def suite(shared_suite: Traced) -> Suite:
-    """The suite, running and traced."""
+    """The running suite, with tracing."""
     return shared_suite.suite
 
 
 @pytest.fixture
 def collector(shared_suite: Traced) -> Collector:
-    """Where the suite sends its spans."""
+    """The receiver of the suite's spans."""
     return shared_suite.collector
 
 
 @pytest.fixture
 def part() -> tuple[int, int]:
-    """Which part of a sweep, and of how many: a file about a large service makes some of it."""
+    """The part of a sweep, and the number of parts. Files about a large service run some of it each."""
     return 0, 1
 
 

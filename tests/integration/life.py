@@ -1,4 +1,4 @@
-"""One customer's life through every service, as somebody at the gateway lives through it, and what is left of it."""
+"""The story of one customer through all services, as a user of the gateway sees it, and its outcome."""
 
 import asyncio
 import csv
@@ -35,7 +35,7 @@ BOUNDARY = "story"
 
 @dataclass
 class Life:
-    """The story so far: who lives it, the records by the names they have in it, and what came of it."""
+    """The story so far: its users, its records by their names in the story, and its results."""
 
     person: Patient
     run: str
@@ -45,7 +45,7 @@ class Life:
     outcome: dict[str, Any] = field(default_factory=dict)
 
     async def live(self) -> None:
-        """All of it, from the campaign to the customer whose case is resolved."""
+        """Play all of it, from the campaign to the customer whose case is resolved."""
         await self.campaign()
         await self.leads()
         await self.call()
@@ -89,7 +89,7 @@ class Life:
         lead = {"type": "lead", "id": path.rpartition("/")[2]}
         parties = [{"role": "to", "party": lead, "address": "+81312345678"}]
         body = {"subject": "Offer the gold card", "regarding": lead, "parties": parties}
-        # activities hears of leads by events; Crm-After says how far it has to be.
+        # Activities receives leads by events. Crm-After makes the request wait for them.
         self.person.after = f"lead/{lead['id']}@1"
         call = await send("POST", "/phone-calls", body, status=201)
         self.records["call"] = f"/phone-calls/{call['id']}"
@@ -144,7 +144,7 @@ class Life:
         self.records["call-back"] = f"/tasks/{task['id']}"
 
     async def look_back(self) -> None:
-        """The end: every record, the figures, the funnel and the customer, once everybody has heard everything."""
+        """Read every record, the figures, the funnel and the customer, after all services have handled all events."""
         send, outcome = self.person.send, self.outcome
         self.person.after = ""
         last: dict[str, str] = {}
@@ -172,12 +172,15 @@ class Life:
 
     @property
     def versions(self) -> dict[str, int]:
-        """The last version of each record, by id."""
+        """Return the last version of each record, by id."""
         return {self.outcome[name]["id"]: self.outcome[name]["version"] for name in self.records}
 
 
 async def told(suite: Suite, administrator: Person, service: str = "") -> dict[str, Any]:
-    """The outcome of a life, in words that are the same for every other; a service may be in trouble meanwhile."""
+    """Play a story, during which a service may be in trouble.
+
+    Return its outcome in a form that is equal for all stories.
+    """
     run = secrets.token_hex(4)
     listener = await Listener.start(suite, f"archive-{run}")
     roles = (await administrator.send("GET", "/security-roles"))["items"]
@@ -208,7 +211,7 @@ NUMBER = re.compile(r"\b([A-Z]{3})-\d{5,}\b")
 
 
 def normal(value: Any, names: dict[str, str]) -> Any:
-    """The same without what differs from life to life: ids are numbered as they come, times and numbers blanked."""
+    """Return it without what differs between stories: ids are numbered in order, times and numbers are blanked."""
     if isinstance(value, dict):
         return {key: normal(value[key], names) for key in sorted(value) if not VARYING.search(key)}
     if isinstance(value, list | tuple):
@@ -223,7 +226,7 @@ def normal(value: Any, names: dict[str, str]) -> Any:
 
 
 def as_form(mapping: dict[str, str]) -> bytes:
-    """The file and its mapping as a multipart form that is the same bytes at every try."""
+    """Return the file and its mapping as a multipart form that has the same bytes at every attempt."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["Given name", "Family name", "Firm", "Mail", "Worth"])

@@ -1,4 +1,4 @@
-"""Another system: its own user and queue at the broker, made as docs/subscribing.md says."""
+"""Another system with its own user and queue at the broker, created as docs/subscribing.md describes."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tests.integration.suite import Suite
 
 
 class Listener:
-    """A plain AMQP client that hears everything."""
+    """A plain AMQP client that receives all events."""
 
     def __init__(self, queue: aio_pika.abc.AbstractQueue, connection: aio_pika.abc.AbstractConnection) -> None:
         self._queue, self._connection = queue, connection
@@ -26,7 +26,10 @@ class Listener:
         return cls(await channel.get_queue(f"ext.{name}.events"), connection)
 
     async def hears(self, wanted: Mapping[str, int]) -> dict[str, list[tuple[str, int]]]:
-        """(fact, version) of these records as they came first, once all are at the versions wanted. Closes."""
+        """Return (fact, version) of these records in the order of arrival, once the wanted versions have arrived.
+
+        Closes the client.
+        """
         seen: set[str] = set()
         heard: dict[str, list[tuple[str, int]]] = defaultdict(list)
         async with asyncio.timeout(120), self._queue.iterator() as messages:

@@ -1,4 +1,4 @@
-"""A person whose client does what docs ask of clients: time limits, Idempotency-Keys, and another try where it may help."""
+"""A user whose client follows the documentation: time limits, Idempotency-Keys, and retries where they can help."""
 
 import asyncio
 import json
@@ -18,12 +18,12 @@ AGAIN = frozenset({502, 503, 504})
 
 @dataclass
 class Patient(Person):
-    """Somebody who does not give up while a service is away."""
+    """A user who retries while a service is unavailable."""
 
     async def send(
         self, method: str, path: str, body: Any = None, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """One request with one effect, however often it has to be sent."""
+        """Send a request that takes effect once, however often it has to be sent."""
         sent = {**({"Crm-After": self.after} if self.after else {}), **(headers or {})}
         if method == "POST":
             sent["Idempotency-Key"] = secrets.token_hex(16)
@@ -47,7 +47,7 @@ class Patient(Person):
                     await asyncio.sleep(0.1)
                     continue
                 if answer.status == 412 and unclear and status != 412:
-                    # The version that an unanswered edit asked for is gone: because that edit was carried out.
+                    # The version condition of an edit without an answer fails if that edit was carried out.
                     return await self.send("GET", path)
                 assert answer.status == status, f"{method} {path}: {answer.status} {text[:1000]}"
                 self.after = answer.headers.get("Crm-Version", self.after)

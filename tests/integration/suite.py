@@ -1,4 +1,4 @@
-"""The whole suite as `crm up` runs it, on the run's throwaway servers, and a person who uses it."""
+"""The whole suite as `crm up` runs it, on temporary servers, and a user of it."""
 
 import asyncio
 import json
@@ -33,11 +33,11 @@ class Suite:
         return str(self.status["gateway_url"])
 
     def crm(self, *command: str) -> str:
-        """Run a `crm` command against this suite; returns what it printed."""
+        """Run a `crm` command on this suite. Return its output."""
         return _crm(self.environment, *command)
 
     def crm_fails(self, *command: str) -> str:
-        """Run a `crm` command that has to fail; returns what it complained."""
+        """Run a `crm` command that must fail. Return its error output."""
         done = _run(self.environment, *command)
         assert done.returncode != 0, f"crm {' '.join(command)} succeeded: {done.stdout[-3000:]}"
         return done.stderr
@@ -65,7 +65,7 @@ def _run(environment: Mapping[str, str], *command: str) -> "subprocess.Completed
 
 @contextmanager
 def running(home: Path, port: int, servers: Any, told: Mapping[str, str] | None = None) -> Iterator[Suite]:
-    """Start a suite with a home and port of its own, and stop exactly it at the end; ``told`` are further variables."""
+    """Start a suite with its own home and port, and stop it at the end. ``told`` are additional variables."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("CRM_")},
         "CRM_HOME": str(home),
@@ -74,7 +74,7 @@ def running(home: Path, port: int, servers: Any, told: Mapping[str, str] | None 
         "CRM_ADMIN_PASSWORD": secrets.token_urlsafe(16),
         "CRM_VALIDATE_EVENTS": "1",
         "CRM_KEY_INTRODUCTION_SECONDS": "8",
-        # A machine may stand still for seconds, and no request of a test may run out of time by it.
+        # A machine can pause for seconds, and no request of a test may time out because of it.
         "CRM_HOP_SECONDS": str(HOP_SECONDS),
         "CRM_TOTAL_SECONDS": str(2 * HOP_SECONDS),
         "DATABASE_URL": servers.database_url,
@@ -92,14 +92,14 @@ def running(home: Path, port: int, servers: Any, told: Mapping[str, str] | None 
 
 @dataclass
 class Person:
-    """Somebody at the gateway, who reads their own writes."""
+    """A user of the gateway. Their reads include their own writes."""
 
     session: aiohttp.ClientSession
     after: str = ""
 
     @classmethod
     async def log_in(cls, suite: Suite, email: str, password: str) -> "Person":
-        """A session with a token."""
+        """Log in and get a token."""
         session = aiohttp.ClientSession(suite.gateway)
         form = {"grant_type": "password", "username": email, "password": password}
         async with session.post("/api/v1/auth/token", data=form) as answer:
@@ -111,7 +111,7 @@ class Person:
     async def send(
         self, method: str, path: str, body: Any = None, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """One request; the answer has to have ``status``. What is not yet projected is asked for again until it is."""
+        """Send a request whose answer must have ``status``. It is repeated while data are not projected yet."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 found, problem = await self._send(method, path, body, status=status, headers=headers)
@@ -134,5 +134,5 @@ class Person:
             return found, None
 
     async def close(self) -> None:
-        """Log out, in a manner of speaking."""
+        """Close the connections."""
         await self.session.close()

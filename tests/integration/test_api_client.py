@@ -1,4 +1,4 @@
-"""Another system logs in as itself, works through the gateway, owns records, and is shut out again."""
+"""Another system logs in as an API client, works through the gateway, owns records, and is deactivated."""
 
 import asyncio
 import secrets
@@ -15,7 +15,7 @@ SALESPERSON = str(next(role.id for role in DEFAULT_ROLES if role.name == "Salesp
 
 
 async def granted(suite: Suite, client_id: str, secret: str) -> dict[str, Any]:
-    """The token endpoint's answer, asked as most libraries do: HTTP Basic."""
+    """Return the token endpoint's answer to HTTP Basic, which most libraries use."""
     form = {"grant_type": "client_credentials"}
     basic = {"Authorization": aiohttp.encode_basic_auth(client_id, secret)}
     async with (

@@ -1,4 +1,4 @@
-"""Who gets through which door: every route about one record, from OpenAPI, for every depth and every kind of owner."""
+"""Access to every route about one record, read from OpenAPI, for every depth and every kind of owner."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def package(request: pytest.FixtureRequest) -> str:
 
 @dataclass(frozen=True)
 class Door:
-    """One operation on one record."""
+    """An operation on one record."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ class Door:
 
 @dataclass(frozen=True)
 class House:
-    """Who is who, and one record of each kind."""
+    """The users, and one record of each kind."""
 
     me: UUID
     team: UUID
@@ -63,7 +63,7 @@ class House:
     records: dict[str, UUID]
 
     def caller(self, entity: Entity, digits: str, others: Depth = Depth.NONE) -> Principal:
-        """Me, with these privileges on one entity and another depth on all others."""
+        """The caller, with these privileges on one entity and another depth on all others."""
         held = grants(others, **{entity.name: digits})
         return principal(id=self.me, unit=self.unit, teams=(self.team,), privileges=held)
 
@@ -82,7 +82,7 @@ def owned_entities(service: Service) -> list[Entity]:
 
 
 async def furnish(client_for: Clients, people: People, document: dict[str, Any], entity: Entity) -> House:
-    """One record of each kind of owner, made through the API by those owners."""
+    """Create one record of each kind of owner through the API, as those owners."""
     top = await people.unit("Top")
     unit = await people.unit("Mine", parent=top)
     child = await people.unit("Below", parent=await people.unit("Between", parent=unit))
@@ -112,7 +112,7 @@ async def furnish(client_for: Clients, people: People, document: dict[str, Any],
 
 @pytest.fixture(autouse=True)
 async def examples_work(app: FastAPI, runtime: Runtime) -> None:
-    """What they refer to in other services is known here."""
+    """The service knows the foreign records in the examples."""
     await hear_of_what_examples_refer_to(app)
 
 
@@ -183,7 +183,7 @@ async def test_every_door_opens_to_whoever_the_privilege_reaches(
             for page in (listed, queried):
                 shown = {UUID(item["id"]) for item in page.json["items"]} & set(house.records.values())
                 assert shown == set(near.values()), (entity.name, depth.name)
-            # Deleting comes last, or nothing would be left to knock for.
+            # Deletes come last, because they remove the record that the other operations need.
             for door in sorted(doors(document, entity), key=lambda door: door.method == "DELETE"):
                 for kind, record in near.items():
                     answer = await door.knock(client, record)

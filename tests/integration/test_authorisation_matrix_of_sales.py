@@ -1,4 +1,4 @@
-"""Who does not get through which door of sales: tests of ``test_authorisation_matrix``, beside those of the others."""
+"""Refused access to the routes of sales: tests of ``test_authorisation_matrix`` in a separate file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who gets through which door of sales: a test of ``test_authorisation_matrix``, beside the others of sales."""
+"""Granted access to the routes of sales: a test of ``test_authorisation_matrix`` in a separate file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A suite is backed up while people work and events are under way, and lives on elsewhere: on another path, with other servers.
+"""A suite is backed up while users work and events are in transit. It is restored at another path with other servers.
 
 Nothing is lost, and nothing happens twice.
 """
@@ -40,7 +40,7 @@ def original(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @contextmanager
 def frozen(suite: Suite, name: str) -> Iterator[None]:
-    """One process of the suite does nothing within the block."""
+    """Freeze one process of the suite during the block."""
     pid = next(one["pid"] for one in suite.status["services"] if one["name"] == name)
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -50,7 +50,7 @@ def frozen(suite: Suite, name: str) -> Iterator[None]:
 
 
 async def win_a_deal(person: Person, name: str) -> str:
-    """A lead that becomes a deal that is won; returns the deal's id."""
+    """Win a deal made of a lead. Return the id of the deal."""
     lead = await person.send("POST", "/leads", {"topic": name, "last_name": name, "company_name": name}, status=201)
     qualified = await person.send("POST", f"/leads/{lead['id']}/qualify", {"allow_duplicates": True})
     deal: str = qualified["opportunity_id"]
@@ -65,14 +65,14 @@ async def tasks_about(person: Person, deal: str) -> int:
 
 
 async def until_followed_up(person: Person, deal: str) -> None:
-    """Return when activities has made the task that a won deal is followed up by."""
+    """Wait until activities has made the follow-up task of a won deal."""
     async with asyncio.timeout(SECONDS):
         while not await tasks_about(person, deal):  # noqa: ASYNC110  # another process's progress
             await asyncio.sleep(0.1)
 
 
 async def until_published(suite: Suite) -> None:
-    """Return when sales has nothing left to publish."""
+    """Wait until sales has nothing left to publish."""
     conn = await asyncpg.connect(in_database(suite.status["database_url"], f"{suite.status['instance']}_crm_sales"))
     try:
         async with asyncio.timeout(SECONDS):
@@ -83,7 +83,7 @@ async def until_published(suite: Suite) -> None:
 
 
 async def wins_heard(url: str, wanted: set[str]) -> list[tuple[str, int]]:
-    """(deal, version) as a subscriber hears of wins, until all that are wanted were there."""
+    """Return (deal, version) of the wins that a subscriber receives, until all wanted ones have arrived."""
     connection = await aio_pika.connect(url)
     heard: list[tuple[str, int]] = []
     try:
@@ -101,7 +101,7 @@ async def wins_heard(url: str, wanted: set[str]) -> list[tuple[str, int]]:
 
 
 def at_the_broker_of(suite: Suite, url: str) -> str:
-    """The URL of a subscriber, with the address of another suite's broker."""
+    """Return the URL of a subscriber with the address of another suite's broker."""
     account = urlsplit(url).netloc.rpartition("@")[0]
     place = urlsplit(suite.status["amqp_url"]).netloc.rpartition("@")[2]
     return urlunsplit(urlsplit(url)._replace(netloc=f"{account}@{place}"))
@@ -109,7 +109,7 @@ def at_the_broker_of(suite: Suite, url: str) -> str:
 
 @contextmanager
 def restored(source: Path, home: Path, original: Suite) -> Iterator[Suite]:
-    """The suite of a backup, in a home and with servers of its own."""
+    """Restore a backup as a suite with its own home and servers."""
     told = {
         k: v for k, v in original.environment.items() if k not in ("DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL")
     }
@@ -131,7 +131,7 @@ async def administrator(original: Suite) -> AsyncIterator[Person]:
 
 
 async def refreshed(suite: Suite, token: str) -> int:
-    """What a session is answered that was begun before."""
+    """Refresh a session that started before, and return the answer."""
     async with aiohttp.ClientSession(suite.gateway) as session:
         form = {"grant_type": "refresh_token", "refresh_token": token}
         async with session.post("/api/v1/auth/token", data=form) as answer:
@@ -163,7 +163,7 @@ async def test_a_restored_suite_lacks_nothing_and_does_nothing_twice(
         person = await Person.log_in(suite, ADMINISTRATOR, suite.environment["CRM_ADMIN_PASSWORD"])
         fresh = await win_a_deal(person, "Fresh")
         heard = await wins_heard(at_the_broker_of(suite, acme), {queued, written, fresh})
-        # What comes last has everything else behind it.
+        # The last event arrives after all others.
         await until_followed_up(person, fresh)
         for deal in (queued, written):
             await until_followed_up(person, deal)
@@ -174,7 +174,7 @@ async def test_a_restored_suite_lacks_nothing_and_does_nothing_twice(
 
 
 async def databases_of(suite: Suite, instance: str) -> dict[str, int]:
-    """The databases of an instance on the suite's server, each with how many events its outbox knows."""
+    """Return the databases of an instance on the suite's server, each with the number of events in its outbox."""
     server = await asyncpg.connect(suite.status["database_url"])
     found = await server.fetch("select datname from pg_database where starts_with(datname, $1)", f"{instance}_crm_")
     await server.close()
@@ -187,7 +187,7 @@ async def databases_of(suite: Suite, instance: str) -> dict[str, int]:
 
 
 def spoil(backup: Path) -> Path:
-    """A backup whose last database cannot be restored, though its checksums are right."""
+    """Make a backup whose last database cannot be restored, although its checksums are right."""
     spoilt = backup.with_name("spoilt")
     shutil.copytree(backup, spoilt)
     dump = spoilt / "databases" / "gateway.dump"
@@ -217,7 +217,7 @@ async def test_beside_its_original_on_the_same_servers(original: Suite, administ
 
 
 async def begun_session(suite: Suite) -> str:
-    """A refresh token."""
+    """Log in. Return the refresh token."""
     form = {"grant_type": "password", "username": ADMINISTRATOR, "password": suite.environment["CRM_ADMIN_PASSWORD"]}
     async with (
         aiohttp.ClientSession(suite.gateway) as session,

@@ -1,4 +1,4 @@
-"""No personal value in any log, span, metric or problem document, whatever is done with people."""
+"""No log, span, metric or problem document contains a personal value, whatever users do."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ CHOSEN = frozenset({"gender"})
 
 @dataclass
 class Cage:
-    """Does things with people, and keeps every problem document that comes back."""
+    """Works with records of people, and keeps every problem document that it receives."""
 
     person: Person
     canary: Canary = field(default_factory=Canary)
@@ -44,7 +44,7 @@ class Cage:
         return answer
 
     async def fails(self, method: str, path: str, body: Any = None, **options: Any) -> str:
-        """A request that has to be refused; returns the slug."""
+        """Send a request that must be refused. Return the slug."""
         async with self.person.session.request(method, f"/api/v1{path}", json=body, **options) as answer:
             text = await answer.text()
             assert 400 <= answer.status < 500, f"{method} {path}: {answer.status} {text[:500]}"
@@ -54,17 +54,17 @@ class Cage:
 
     def keep(self, answer: dict[str, Any]) -> None:
         if str(answer.get("type", "")).startswith("/problems/"):
-            # The path is the caller's own, and tells which request this is about.
+            # The path is that of the caller, and identifies the request.
             self.problems.append({**answer, "instance": ""})
 
     async def made(self, name: str, path: str, /, **fields: Any) -> dict[str, Any]:
-        """A record with a canary in each of its personal fields; each must be there when it is read again."""
+        """Create a record with a canary in each personal field. Each must be there when it is read again."""
         entity = entity_for(name)
         assert isinstance(entity, Entity)
         return self.heard(entity, await self.send("POST", path, {**self.canary.of(entity), **fields}, status=201))
 
     def heard(self, entity: Entity, record: dict[str, Any]) -> dict[str, Any]:
-        """The record, in which each personal field must hold a canary."""
+        """Return the record after checking that each personal field contains a canary."""
         for place in personal_fields(entity.record):
             if not is_reference(place) and place not in CHOSEN:
                 assert self.canary.sings_in(record, place), (
@@ -98,7 +98,7 @@ async def test_no_personal_value_reaches_logs_spans_metrics_or_problems(
     assert await in_spans(collector, cage) == []
     assert await in_metrics(suite, cage) == {}
     assert in_logs([*logs_of(suite), *logs_of_servers(servers)], cage) == {}
-    # Some copies took the poisonous event of a deal that nobody has; other tests recount what is in this suite.
+    # Some copies stored the poison event of an unknown deal, and other tests recount this suite.
     for service in ("activities", "insights", "marketing"):
         await asyncio.to_thread(suite.crm, "events", "rebuild", service)
 
@@ -144,7 +144,7 @@ async def prospects(cage: Cage) -> None:
 
 
 async def paperwork(cage: Cage, customer: dict[str, Any]) -> None:
-    """What is offered, ordered and billed goes to somebody's address."""
+    """Create documents with postal addresses: quotes, orders, invoices."""
     line = {"name": "Gold card", "quantity": "1", "unit_price": {"amount": "20.00", "currency": "EUR"}}
     fields = {"name": "Gold card", "customer": customer, "lines": [line]}
     for name, path in (("quote", "/quotes"), ("order", "/orders")):
@@ -213,8 +213,8 @@ async def an_import(cage: Cage) -> None:
 
 
 async def poison(suite: Suite, cage: Cage) -> None:
-    """What no handler can handle: an event that breaks its contract, one that is no event, one that is no JSON, and one
-    that no service can have sent."""
+    """Send events that no handler can handle: one that violates its contract, one that is no event, one that is not
+    JSON, and one that no service can have sent."""
     subject, word, type_ = str(uuid4()), cage.canary.word(), "crm.sales.opportunity.won.v1"
     envelope = {
         "specversion": "1.0",
@@ -254,7 +254,7 @@ async def poison(suite: Suite, cage: Cage) -> None:
 
 
 async def settled(suite: Suite, person: Person) -> None:
-    """Everything that was announced has been handled, or stored, by everybody."""
+    """Wait until all services have handled or stored all published events."""
     lead = await person.send("POST", "/leads", {"topic": "The last", "last_name": "Marker"}, status=201)
     person.after = f"lead/{lead['id']}@1"
     for path in (f"/timeline?regarding={lead['id']}", "/funnel"):
@@ -292,7 +292,7 @@ def logs_of(suite: Suite) -> list[Path]:
 
 
 def logs_of_servers(servers: Servers) -> list[Path]:
-    """Of PostgreSQL and RabbitMQ, where they are our own."""
+    """Return the logs of PostgreSQL and RabbitMQ, if they are our own."""
     return sorted(log for directory in servers.directories for log in directory.glob("*.log"))
 
 

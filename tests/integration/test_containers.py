@@ -1,4 +1,4 @@
-"""The suite as docker-compose.yml runs it: images built here, containers started here, and the same story told to them."""
+"""The suite as docker-compose.yml runs it: images are built, containers are started, and the same story is played."""
 
 import json
 import os
@@ -31,13 +31,13 @@ _ROLES = ("api", "worker")
 
 @dataclass(frozen=True)
 class Stack:
-    """A compose project and the variables that it was given."""
+    """A compose project and its variables."""
 
     project: str
     environment: Mapping[str, str]
 
     def compose(self, *arguments: str, seconds: float = 120) -> str:
-        """Run compose for this project; returns what it printed."""
+        """Run compose for this project. Return its output."""
         files = ("docker-compose.yml", "deploy/servers.ports.yml")
         named = [part for file in files for part in ("--file", str(CHECKOUT / file))]
         return _run(
@@ -45,7 +45,7 @@ class Stack:
         )
 
     def container(self, service: str) -> dict[str, Any]:
-        """What the engine knows of a service's container."""
+        """Return the engine's data about a service's container."""
         (identity,) = self.compose("ps", "--all", "--quiet", service).split()
         (found,) = json.loads(_run(["docker", "inspect", identity], self.environment))
         return dict(found)
@@ -61,8 +61,8 @@ def _run(argv: list[str], environment: Mapping[str, str], seconds: float = 60) -
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """All images built, all containers ready; removed afterwards with their data."""
-    # The file of secrets is made as an operator makes it, in a place of its own.
+    """Build all images and wait for all containers. They and their data are removed afterwards."""
+    # The file of secrets is created as an operator does, in a separate directory.
     place: Path = tmp_path_factory.mktemp("compose")
     for name in ("docker-compose.yml", "deploy/servers.yml", "deploy/make-env.sh"):
         (place / name).parent.mkdir(exist_ok=True)
@@ -95,7 +95,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def suite(stack: Stack) -> Suite:
-    """The stack in the place of the suite that `crm up` runs: operator's commands reach its servers from outside."""
+    """Use the stack instead of the suite of `crm up`. Operators' commands reach its servers from outside."""
     told = stack.environment
     broker = f"liaison:{told['RABBITMQ_PASSWORD']}@127.0.0.1"
     environment = {

@@ -1,4 +1,4 @@
-"""Copies beside their publisher, in the databases of three services: compared, rebuilt, and brought back from a lost future."""
+"""Copies and their publisher in the databases of three services: compared, rebuilt, and reset after a restore."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ def competitor(name: str) -> Competitor:
 
 
 async def make(trio: Trio) -> dict[str, UUID]:
-    """Three competitors, known to everybody."""
+    """Create three competitors that all services know."""
     made: dict[str, UUID] = {}
 
     async def add(uow: UnitOfWork) -> None:

@@ -1,4 +1,4 @@
-"""One customer, seen through the gateway while the services behind it come and go."""
+"""The customer 360 through the gateway while the services behind it stop and start."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ DOCUMENTS = ("quotes", "orders", "invoices")
 
 @dataclass
 class Customer:
-    """A bank's customer with a story: campaign, lead, account, contact, deal, quote and case."""
+    """A bank's customer with related records: campaign, lead, account, contact, deal, quote and case."""
 
     account_id: str
     contact_id: str
@@ -38,7 +38,10 @@ class Customer:
 
 @pytest.fixture
 async def customer(administrator: Person) -> Customer:
-    """Made through the gateway; ``person.after`` holds all of it, so that every view includes it."""
+    """Create the customer through the gateway.
+
+    ``person.after`` covers all records, so that every view includes them.
+    """
     send = administrator.send
     campaign = await send("POST", "/campaigns", {"name": "Cards for the young"}, status=201)
     fields = {"topic": "Gold card", "first_name": "花子", "last_name": "佐藤", "company_name": "大和商事株式会社"}
@@ -67,7 +70,7 @@ def statuses(view: dict[str, Any]) -> dict[str, str]:
 
 
 def unavailable(view: dict[str, Any]) -> dict[str, str]:
-    """The slug of the problem of each part that could not be had."""
+    """Return the problem slugs of the parts that are missing."""
     parts = {name: part["problem"]["type"] for name, part in view["parts"].items() if part["status"] != "ok"}
     return {name: slug.removeprefix("/problems/") for name, slug in parts.items()}
 
@@ -116,13 +119,13 @@ async def test_without_the_service_of_cases_the_rest_answers_in_time(
     pid = await asyncio.to_thread(pid_of, suite, "service-api")
     os.kill(pid, blow)
     try:
-        # Less than the supervisor waits before it replaces what hangs, and time for the others on a busy machine.
+        # Less than the supervisor waits before it replaces a hung process, but enough for the others on a busy machine.
         view = await customer.look(headers={"Crm-Deadline-Ms": "8000"})
     finally:
         if blow is signal.SIGSTOP:
             os.kill(pid, signal.SIGCONT)
     late = {"cases": "deadline-exceeded"}
-    # Who calls a killed one waits in the queue of its socket, and the next process may be there in time.
+    # Callers of a killed process wait in the queue of its socket, and the next process can be ready in time.
     assert unavailable(view) == late or (blow is signal.SIGKILL and not unavailable(view))
     assert (view["cases"] is None) == bool(unavailable(view))
     for name in ("customer", "contacts", "leads", "opportunities", *DOCUMENTS, "campaigns"):
@@ -135,7 +138,7 @@ MakePerson = Callable[..., Any]
 
 @pytest.fixture
 async def somebody(suite: Suite, administrator: Person) -> AsyncIterator[MakePerson]:
-    """Makes a user with roles, in a unit of their own, logged in."""
+    """Makes a logged-in user with roles, in a separate business unit."""
     async with AsyncExitStack() as stack:
         root = (await administrator.send("GET", "/auth/me"))["business_unit"]["id"]
 

@@ -1,4 +1,4 @@
-"""A suite that was used shows what dashboards and alerts ask for, with the labels that they ask by."""
+"""A suite that was used has the metrics and labels that dashboards and alerts query."""
 
 import asyncio
 import re
@@ -56,7 +56,7 @@ async def test_the_gateway_shows_nobody_its_figures(suite: Suite) -> None:
 
 
 async def figures(suite: Suite) -> Mapping[str, set[str]]:
-    """Every series of every process, with its labels."""
+    """Return every series of every process, with its labels."""
     found: dict[str, set[str]] = {}
     for service in suite.status["services"]:
         for name, labels in SERIES.findall(await read(suite, service["name"])):

@@ -1,4 +1,4 @@
-"""The funnel of the real suite, against a recount in sales' own database."""
+"""The funnel of the real suite, compared with a recount in sales' database."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,8 @@ from tests.recount import differences, heard, recount, versions
 
 
 async def sell(person: Person) -> None:
-    """Deals that go on, go back, are won, lost, reopened, put aside and deleted, in two currencies; some from leads."""
+    """Move deals forwards and backwards, win, lose, reopen, hold and delete them, in two currencies, some made of
+    leads."""
     rate = {"currency": "USD", "rate": "0.9", "valid_from": "2020-01-01"}
     await person.send("POST", "/exchange-rates", rate, status=201)
     stages = (await person.send("GET", "/sales-stages?sort=position"))["items"]

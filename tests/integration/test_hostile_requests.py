@@ -1,4 +1,4 @@
-"""Requests that somebody wrote by hand to do harm: injection, bodies too large or too deep, fields that are not theirs."""
+"""Malicious requests: injection, bodies that are too large or too deep, and fields that callers may not set."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -42,7 +42,7 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "trace_id"}
 
 @dataclass(frozen=True)
 class Create:
-    """An operation that makes a record, and a body that it takes."""
+    """An operation that creates a record, and a body for it."""
 
     path: str
     body: dict[str, Any]
@@ -57,7 +57,7 @@ def package(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def creates(app: FastAPI) -> list[Create]:
-    """Every create route of the service."""
+    """Return every create route of the service."""
     document = app.openapi()
     found = [
         Create(path, body_of(document, methods["post"]))
@@ -70,7 +70,7 @@ def creates(app: FastAPI) -> list[Create]:
 
 @pytest.fixture
 def collections(app: FastAPI) -> list[str]:
-    """Every collection of the service that can be queried."""
+    """Return every collection of the service that can be queried."""
     found = [path.removesuffix("/query") for path in app.openapi()["paths"] if path.endswith("/query")]
     assert found
     return found
@@ -78,19 +78,19 @@ def collections(app: FastAPI) -> list[str]:
 
 @pytest.fixture
 def caller() -> Principal:
-    """May do everything, from the unit that every installation has: identity wants it to be there."""
+    """A caller with all rights in the root unit, which identity requires to exist."""
     return principal(unit=ROOT_ID)
 
 
 @pytest.fixture(autouse=True)
 async def surroundings(people: People, app: FastAPI) -> None:
-    """What records need before they can be made: the organisation, and records of other services."""
+    """Insert what records need: the organisation, and records of other services."""
     await people.organization()
     await hear_of_what_examples_refer_to(app)
 
 
 def oddness(answer: Answer, *expected: int) -> str | None:
-    """What is wrong with an answer; None for one of the expected statuses with a whole problem document where it is due."""
+    """Return what is wrong with an answer; None for an expected status with a complete problem document if one is due."""
     if answer.status not in expected:
         return f"{answer.status}: {answer.body[:300]!r}"
     if answer.status < 400:
@@ -111,8 +111,11 @@ PLACES = ("q", "sort", "fields", "after", "limit", "count", "id", "id[in]", "cre
 
 
 def spread(collections: list[str], places: Sequence[T]) -> Iterator[tuple[str, str, str, T]]:
-    """(collection, kind, text, place): the first collection meets every text in every place, each other one every text
-    once, and all of them together every place. Reading a request is one function of the kit, not one per collection."""
+    """Return (collection, kind, text, place).
+
+    The first collection gets every text in every place. Each other one gets every text once, and together they cover
+    every place. Requests are read by one function of the kit, not per collection.
+    """
     for number, collection in enumerate(collections):
         for at, (kind, text) in enumerate(INJECTIONS.items()):
             for place in places if number == 0 else [places[(at + number) % len(places)]]:
@@ -184,7 +187,7 @@ async def test_injected_ids_and_headers_find_nothing(client: Client, collections
         empty: dict[str, Any] | None = {} if method == "PATCH" else None
         place = f"{collection}/{quote(text, safe='')}"
         answer = await client.request(method, place, json=empty, headers={"if-match": "*"})
-        # 405: a record of this kind cannot be changed or deleted by anyone. 400: the path itself is no path.
+        # 405: records of this kind cannot be changed or deleted. 400: the path itself is malformed.
         if odd := oddness(answer, 400, 404, 405):
             wrong.append((method, collection, kind, odd))
     for collection, kind, text, header in spread(collections, ("if-match", "crm-after", "crm-deadline-ms")):

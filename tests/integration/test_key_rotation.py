@@ -1,4 +1,4 @@
-"""The signing key is rotated twice while people work: no request fails, whatever key their token was signed with."""
+"""The signing key is rotated twice while users work: no request fails, whatever key signed their token."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ REFRESH_SECONDS = 1.0
 
 
 class Office:
-    """People who work with every token they have had, and get a new one now and then."""
+    """Users who work with all tokens that they ever got, and get a new one from time to time."""
 
     def __init__(self, suite: Suite, session: aiohttp.ClientSession) -> None:
         self._suite, self._session = suite, session
@@ -49,7 +49,7 @@ class Office:
             self._news.notify_all()
 
     async def until_keys(self, number: int) -> None:
-        """Return when tokens of so many keys are in use."""
+        """Wait until tokens of this many keys are in use."""
         async with asyncio.timeout(120), self._news:
             await self._news.wait_for(lambda: len(self.tokens) >= number)
 
@@ -63,7 +63,7 @@ class Office:
                 await asyncio.sleep(PACE_SECONDS)
 
     async def until_all_doors_know(self, kids: set[str]) -> None:
-        """Return when every door has been tried with every key; the condition is seen by whoever works."""
+        """Wait until every service was called with a token of every key. The workers check the condition."""
         async with asyncio.timeout(120):
             while {(door, kid) for door, kid, _ in self.answers} != {(d, k) for d in DOORS for k in kids}:  # noqa: ASYNC110  # progress of the others
                 await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Two contacts turn out to be one: what sales, service and activities know of it, through the gateway."""
+"""Two contacts are merged: the result in sales, service and activities, through the gateway."""
 
 from tests.integration.suite import Person
 
@@ -16,7 +16,7 @@ async def test_a_survivor_takes_over_deals_cases_and_tasks(administrator: Person
     administrator.after = known
     task = await send("POST", "/tasks", {"subject": "Call back", "regarding": customer}, status=201)
     await send("POST", f"/contacts/{loser}/merge", {"into": survivor})
-    # A step counts as projected when it is done, so what follows has seen the cases and tasks move.
+    # A step counts for Crm-After when it is done, so later reads see the moved cases and tasks.
     administrator.after = f"contact/{loser}@2"
     moved = await send("GET", f"/cases/{case['id']}")
     assert moved["customer"] == {"type": "contact", "id": survivor, "name": "King", "deleted": False}

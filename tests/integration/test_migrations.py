@@ -1,4 +1,4 @@
-"""Every service's migrations against what its classes say."""
+"""The migrations of every service, compared with its classes."""
 
 import asyncio
 
@@ -60,7 +60,10 @@ async def test_a_migrated_database_holds_what_readiness_asks_for(databases: Data
 async def test_a_process_waits_for_another_one_to_migrate(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a container does before its api or worker where nothing orders containers: setup may not even have a database."""
+    """A container waits before its API or worker starts if nothing orders containers.
+
+    The database of setup may not exist yet.
+    """
     service, reasons = service_of("crm_gateway"), asyncio.Queue[str]()
 
     async def told(db: Database, standing: Standing) -> str:

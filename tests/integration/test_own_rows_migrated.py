@@ -1,4 +1,7 @@
-"""Copies get the epochs of positions, while the release before is at work or a dump reads them; a timeline gets its index."""
+"""Copies get the epochs of positions while the previous release runs or a dump reads them.
+
+A timeline gets its index.
+"""
 
 import asyncio
 import shutil
@@ -24,7 +27,7 @@ from crm_kit.store.database import Database
 from crm_kit.store.record import new_id
 from crm_kit.testing.databases import Databases
 
-# What the release before says of records: it writes no epoch.
+# The statements of the previous release, which write no epoch.
 COPY = """
 insert into record_ref as t (id, version, type, name) select id, 3, 'lead', 'Ann' from unnest($1::uuid[]) id
 on conflict (id) do update set version = t.version + 1
@@ -53,7 +56,7 @@ def url(databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The migrations of the release before; their package."""
+    """The package with the migrations of the previous release."""
     package = tmp_path / "previous_activities"
     shutil.copytree(Path(crm_activities.migrations.__path__[0]), package / "migrations")
     (package / "__init__.py").touch()
@@ -126,7 +129,7 @@ async def test_copies_are_stamped_a_part_at_a_time_beside_whoever_writes(
         await worker.execute(COPY, ids)
         await worker.execute(POSITION, restored, 3, 7)
         await worker.execute(POSITION, untouched, 3, 0)
-        # The copy is of an event that came later than the one that the position tells of.
+        # The copy is of a later event than the position.
         await worker.execute(POSITION, behind, 2, 7)
         holding = holder.transaction()
         await holding.start()
@@ -170,7 +173,7 @@ async def test_an_index_whose_making_was_ended_is_made_again(url: str, before: s
     async with connected(url) as conn:
         await conn.execute("alter table timeline_event add column version integer default 0 not null")
         await conn.execute("create index ix_timeline_event_record_id_version on timeline_event (record_id)")
-        # As PostgreSQL leaves what was ended.
+        # PostgreSQL leaves this after a canceled command.
         await conn.execute(
             "update pg_index set indisvalid = false where indexrelid = 'ix_timeline_event_record_id_version'::regclass"
         )

@@ -1,4 +1,4 @@
-"""A database of the release before, with data and somebody who writes, gets its parts; that release still runs on it."""
+"""A database of the previous release, with data and a writer, gets partitions. That release still runs on it."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ from crm_kit.store.record import new_id
 from crm_kit.testing.databases import Databases
 from crm_sales.app import SERVICE
 
-# What the release before says, as it says it.
+# The statements of the previous release.
 WRITE = """
 with event as (select * from unnest($1::uuid[], $2::uuid[], $3::int[]) as e (id, entity_id, version)),
 audited as (insert into audit (entity_id, version, entity_type, fact, at, actor, event_id, correlation_id, changes)
@@ -72,7 +72,7 @@ def url(databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The migrations of the release before; their package."""
+    """The package with the migrations of the previous release."""
     package = tmp_path / "previous_sales"
     shutil.copytree(Path(crm_sales.migrations.__path__[0]), package / "migrations")
     (package / "__init__.py").touch()
@@ -112,7 +112,7 @@ async def read(conn: asyncpg.Connection) -> list[int]:
 
 
 async def parts(conn: asyncpg.Connection) -> dict[str, int]:
-    """How many rows of the outbox there are where."""
+    """Return the number of rows in each partition of the outbox."""
     found = await conn.fetch("select tableoid::regclass::text as part, count(*) as rows from outbox group by 1")
     return {row["part"].removeprefix("partitions."): row["rows"] for row in found}
 
@@ -137,7 +137,7 @@ async def test_a_database_with_data_gets_its_parts_while_the_release_before_writ
         stop.set()
         await writing
 
-        # Nothing was copied: the files of before are parts now.
+        # Nothing was copied: the former files are partitions now.
         assert await conn.fetchrow(FILES, "partitions.audit_before") == (files[0], True)
         assert await conn.fetchrow(FILES, "partitions.outbox_before") == (files[1], True)
         assert await parts(conn) == {"outbox_before": 50, "outbox_pending": written - 50}
@@ -146,7 +146,7 @@ async def test_a_database_with_data_gets_its_parts_while_the_release_before_writ
         assert pending == sorted(pending)
         assert len(pending) == written - 50
 
-        # The release before goes on with it.
+        # The previous release continues to work.
         await conn.execute(HOLD, pending[:1], [clock.now() - timedelta(seconds=1)], ["returned"])
         await conn.execute(MARK, pending, clock.now())
         assert await read(conn) == []
@@ -181,7 +181,7 @@ async def test_whoever_writes_goes_on_while_the_migration_waits_for_a_backup(url
         await step.start()
         await worker.execute("delete from inbox where consumer = 'nobody'")
         migrating = asyncio.create_task(to_this(url))
-        # Whoever handles events has locked the inbox, and writes then.
+        # A handler of events has locked the inbox, and then writes.
         await until_it_waits_for(conn, "inbox")
         await write(worker, range(1, 2))
         await step.commit()
@@ -220,7 +220,7 @@ async def test_a_setup_that_ends_half_way_is_gone_on_with(
         after = dying("after_migrating")
         with pytest.raises(ConnectionResetError):
             await to_this(url)
-        # Who relays meanwhile publishes what is older than any part that there is yet.
+        # A concurrent relay publishes events that are older than every existing partition.
         assert await parts(conn) == {"outbox_pending": 10}
         await conn.execute(MARK, await read(conn), clock.now())
         assert await parts(conn) == {"outbox_sent_default": 10}

@@ -1,4 +1,4 @@
-"""A company moves in: its accounts, products, people and deals, through the public API, and its books are right afterwards."""
+"""A company imports its accounts, products, people and deals through the public API. The totals are then correct."""
 
 from bench.migration import Migration
 from bench.pipeline import Pipeline, made_up

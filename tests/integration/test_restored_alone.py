@@ -1,4 +1,7 @@
-"""One service goes back to a backup while the others keep what they have; and restores by an operator's environment."""
+"""One service is restored from a backup while the others keep their data.
+
+Restores also work from an operator's environment.
+"""
 
 import asyncio
 import secrets
@@ -20,7 +23,7 @@ from tests.integration.test_backup import tasks_about, until_followed_up, win_a_
 
 @pytest.fixture(scope="module")
 def suite(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """A suite on the run's servers, with fewer days of events than usual."""
+    """A suite on the run's servers that keeps events for fewer days than usual."""
     days = {"CRM_OUTBOX_DAYS": "30", "CRM_INBOX_DAYS": "45"}
     with running(tmp_path_factory.mktemp("alone") / "home", choose(1)[0], servers, days) as suite:
         yield suite
@@ -35,7 +38,7 @@ def database(suite: Suite, service: str) -> str:
 
 
 async def replaced(suite: Suite, backup: Path, service: str) -> list[str]:
-    """Stop the suite, restore one service, and start it again; returns the databases that were there before."""
+    """Stop the suite, restore one service, and start it again. Return the databases that were there before."""
     await asyncio.to_thread(suite.crm, "down")
     said = await asyncio.to_thread(suite.crm, "restore", str(backup), "--only", service)
     await asyncio.to_thread(suite.crm, "up", "--detach")
@@ -62,7 +65,7 @@ async def test_one_service_goes_back_and_the_others_go_on(suite: Suite, tmp_path
     assert "nothing was changed" in refusal
     await person.close()
 
-    # Activities knew of the second deal, and had made a task: it hears of the deal again, and makes one.
+    # Activities knew the second deal and had made a task. It receives the deal again and makes a task again.
     [kept] = await replaced(suite, backup, "activities")
     person = await logged_in(suite)
     await until_followed_up(person, after)
@@ -71,7 +74,7 @@ async def test_one_service_goes_back_and_the_others_go_on(suite: Suite, tmp_path
     await asyncio.to_thread(suite.crm, "events", "compare")
     await person.close()
 
-    # Sales forgets the second deal, and so do those who follow it.
+    # Sales and its followers lose the second deal.
     await replaced(suite, backup, "sales")
     person = await logged_in(suite)
     await person.send("GET", f"/opportunities/{after}", status=404)
@@ -86,7 +89,7 @@ async def test_one_service_goes_back_and_the_others_go_on(suite: Suite, tmp_path
 
 
 async def tasks_there(suite: Suite, name: str, deal: str) -> int:
-    """The tasks about a deal in a database of activities that is no longer in use."""
+    """Return the tasks about a deal in a former database of activities."""
     conn = await asyncpg.connect(in_database(suite.status["database_url"], name))
     count: int = await conn.fetchval("select count(*) from task where regarding_id::text = $1", deal)
     await conn.close()
@@ -94,7 +97,7 @@ async def tasks_there(suite: Suite, name: str, deal: str) -> int:
 
 
 async def test_an_operators_environment(suite: Suite, tmp_path: Path) -> None:
-    """As in containers: no home, and each service's password as it was told."""
+    """As in containers: without a home, and with the passwords of services in the environment."""
     instance, told = f"copy_{secrets.token_hex(4)}", {service.name: secrets.token_urlsafe(12) for service in SERVICES}
     environment = {
         **suite.environment,
@@ -119,7 +122,7 @@ async def test_an_operators_environment(suite: Suite, tmp_path: Path) -> None:
         await connection.close()
     assert not (tmp_path / "none").exists()
 
-    # What the environment's deployment is backed up to has none of its secrets, and one service of it goes back alone.
+    # The backup of this deployment has none of its secrets. One of its services is restored alone.
     of_copy = tmp_path / "copy.tar"
     await asyncio.to_thread(there.crm, "backup", str(of_copy))
     sales = as_role(

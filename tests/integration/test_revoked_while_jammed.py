@@ -1,7 +1,7 @@
-"""Who may do nothing any more is refused at every door, while the inbox of each service stands still.
+"""Revoked access is refused by every service while the inboxes of all services are blocked.
 
-What other services announce cannot be taken: the table that each would keep it in is locked. The lock is released only after
-all doors have refused, so what decides who may do what has overtaken it, however long that took.
+The table that stores received events is locked, so no events of other services can be handled. The lock is released
+only after all services have refused. The revocation has therefore overtaken the events, however long it took.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ async def until(met: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 class Doors:
-    """Each service's own, and the gateway."""
+    """The API of each service, and the gateway."""
 
     def __init__(self, suite: Suite, session: aiohttp.ClientSession) -> None:
         urls = {one["name"].removesuffix("-api"): one["url"] for one in suite.status["services"]}
@@ -69,7 +69,7 @@ class Doors:
         self._session = session
 
     async def knock(self, door: str, token: str) -> str | int:
-        """The kind of refusal, or the status of what is none."""
+        """Return the kind of refusal, or the status of another answer."""
         headers = {"authorization": f"Bearer {token}"}
         async with self._session.get(self.urls[door], headers=headers) as answer:
             if answer.status != 401:
@@ -80,7 +80,7 @@ class Doors:
 
 @asynccontextmanager
 async def jam(suite: Suite, servers: Servers) -> AsyncIterator[dict[str, asyncpg.Connection]]:
-    """Lock where each service keeps what it hears, until the end of the block."""
+    """Lock the table of received events until the end of the block."""
     async with AsyncExitStack() as stack:
         connections = {}
         for service, (table, _) in JAMMED.items():
@@ -88,7 +88,7 @@ async def jam(suite: Suite, servers: Servers) -> AsyncIterator[dict[str, asyncpg
             connections[service] = conn = await asyncpg.connect(url)
             stack.push_async_callback(conn.close)
             await stack.enter_async_context(conn.transaction())
-            # Reading goes on: a door may need it to say what it has.
+            # Reads continue, because an API may need them to answer.
             await conn.execute(f"lock table {table} in exclusive mode")
         yield connections
 
@@ -107,13 +107,13 @@ async def test_a_revocation_overtakes_the_jammed_inbox_of_every_service(
             tokens[way] = str(person.session.headers["Authorization"]).removeprefix("Bearer ")
             await person.close()
             for door in doors.urls:
-                # Of whom a service has not heard yet it cannot hear that they are gone.
+                # A service must know the user before it can receive the user's deletion.
                 assert isinstance(await doors.knock(door, tokens[way]), int), (door, way)
 
         async with jam(suite, servers) as connections:
             made = {}
             for collection, body in ANNOUNCED.items():
-                # What was made arrives nowhere as yet, and is not to be waited for.
+                # The new records do not arrive anywhere yet, so there is nothing to wait for.
                 administrator.after = ""
                 made[collection] = (await administrator.send("POST", f"/{collection}", body, status=201))["id"]
             for service, conn in connections.items():

@@ -1,4 +1,7 @@
-"""A release goes back over the migration of the next one, and forth again, with data; and a database that is not what it says."""
+"""A release is rolled back over the next one's migration, and forward again, with data.
+
+A wrong database is detected.
+"""
 
 import asyncio
 import shutil
@@ -41,7 +44,7 @@ NextRelease = Callable[[str | None], str]
 
 @pytest.fixture
 def url(databases: Databases) -> Iterator[str]:
-    """A database of sales that nobody else uses, prepared by this release."""
+    """A separate database of sales, prepared by this release."""
     url = databases.create("rolled_back")
     yield url
     databases.drop(url)
@@ -49,7 +52,7 @@ def url(databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NextRelease:
-    """Makes the migrations of a release that has one more; returns their package."""
+    """Makes the migrations of a release that has one more. Return their package."""
 
     def make(compatible_from: str | None) -> str:
         package = tmp_path / "next_sales"
@@ -68,7 +71,7 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NextRelease
 
 @asynccontextmanager
 async def running(url: str, issuer: Issuer, http: aiohttp.ClientSession) -> AsyncIterator[tuple[Client, Client]]:
-    """This release's api on the database: somebody who may do everything, and nobody."""
+    """Run this release's API on the database. Yield a client with all rights, and one without any."""
     app = make_app(settings_for(SERVICE, url, issuer.jwks_url))
     async with app.router.lifespan_context(app), served(app) as address:
         await People(app.state.runtime).organization()

@@ -1,4 +1,4 @@
-"""Processes are replaced while people work: no request fails, and every event takes effect once."""
+"""Processes are replaced while users work: no request fails, and every event takes effect once."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ APPLIED = "select count(*) from timeline_event e join record_ref r on r.id = e.r
 
 
 class Crowd:
-    """Clients that keep their connection, and clients that open one for each request; none tries anything twice."""
+    """Clients that keep their connection, and clients that open one for each request. None of them retries."""
 
     def __init__(self, suite: Suite, token: str) -> None:
         self._url, self._headers = suite.gateway, {"Authorization": f"Bearer {token}"}
@@ -37,7 +37,7 @@ class Crowd:
     async def work(self, *, keeps: bool) -> None:
         connector = aiohttp.TCPConnector(limit=1, force_close=not keeps)
         async with aiohttp.ClientSession(self._url, headers=self._headers, connector=connector) as session:
-            # The client would by itself send some requests again.
+            # The client would otherwise repeat some requests.
             session._retry_connection = False
             left = LATER_REQUESTS
             while left:

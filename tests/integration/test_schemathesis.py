@@ -1,6 +1,6 @@
-"""Every operation of every service against its own OpenAPI document, with requests that nobody wrote by hand.
+"""Generated requests to every operation of every service, checked against its OpenAPI document.
 
-The same requests in every run: each operation has a seed of its own, and nothing is remembered between runs.
+Every run sends the same requests: each operation has its own seed, and nothing is stored between runs.
 """
 
 import asyncio
@@ -53,13 +53,13 @@ SETTINGS = settings(
 
 @pytest.fixture(scope="session", params=OTHERS)
 def package(request: pytest.FixtureRequest) -> str:
-    """Each service but the one that has a file of its own."""
+    """Each service except the one with a separate file."""
     name: str = request.param
     return name
 
 
 def errors_are_problems(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
-    """RFC 9457, with the members that this API promises beside it."""
+    """RFC 9457, with the additional members of this API."""
     if response.status_code < 400:
         return None
     wrong = []
@@ -94,7 +94,7 @@ CHECKS: list[Any] = [
 
 @dataclass
 class Found:
-    """What a run over a document saw."""
+    """The findings of a run over a document."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     operations: int = 0
@@ -102,7 +102,7 @@ class Found:
 
 
 class Explorer:
-    """Sends generated requests from a thread of its own, beside the server's loop."""
+    """Sends generated requests from a separate thread, beside the server's loop."""
 
     def __init__(self, document: dict[str, Any], base_url: str, token: str, checks: Sequence[Any] = CHECKS) -> None:
         self._document, self._base_url, self._checks = document, base_url, list(checks)
@@ -111,7 +111,7 @@ class Explorer:
         self.found = Found()
 
     def explore(self, part: int = 0, parts: int = 1) -> Found:
-        """Every operation in both modes, or one of so many equal parts of them."""
+        """Test every operation in both modes, or one of several equal parts of them."""
         with self._session:
             for operation in islice(operations(schemathesis.openapi.from_dict(self._document)), part, None, parts):
                 self.found.operations += 1
@@ -122,7 +122,7 @@ class Explorer:
     def _try(self, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> None:
         fixed = dict(self._headers)
         if operation.method.upper() in ("PATCH", "DELETE"):
-            # Whoever writes means it, or a stale tag would end nearly every such request.
+            # Without this, an outdated tag would end nearly every write.
             fixed["If-Match"] = "*"
         requests_of = operation.as_strategy(mode, path_parameters=self._record_for(operation), headers=fixed)
 
@@ -138,18 +138,18 @@ class Explorer:
                 for failure in group.exceptions:
                     if isinstance(failure, AcceptedNegativeData) and _has_margins(case.body):
                         continue
-                    # One of each kind: a hundred copies of it tell no more.
+                    # One of each kind. Further copies of it add nothing.
                     self.found.failures.setdefault(f"{operation.label}: {failure.title}", str(group))
 
         try:
             send()
         except Unsatisfiable:
-            # Nothing can be wrong with a request that has no parameter and no body.
+            # A request without parameters and body cannot be wrong.
             if mode is GenerationMode.POSITIVE or operation.body or list(operation.iter_parameters()):
                 raise
 
     def _record_for(self, operation: APIOperation[Any, Any, Any, Any]) -> dict[str, Any] | None:
-        """The id of a new record, or of one that is there, for an operation on one record."""
+        """Return the id of a new or existing record for an operation on one record."""
         match = ONE_RECORD.fullmatch(operation.path)
         if match is None:
             return None
@@ -168,7 +168,8 @@ class Explorer:
 
 
 def _has_margins(value: Any) -> bool:
-    """Texts are trimmed before their length is judged, so a margin can make one longer than its schema and still right."""
+    """Texts are trimmed before their length is checked, so one with margins can exceed its schema and still be
+    accepted."""
     match value:
         case str():
             return value != value.strip()
@@ -197,10 +198,10 @@ async def test_every_answer_is_one_that_openapi_announces(
     if service.entities:
         await people.organization()
         await hear_of_what_examples_refer_to(app)
-    # From the unit that every installation has: identity wants it to be there.
+    # In the root unit, which identity requires to exist.
     client = client_for(principal(unit=ROOT_ID))
     assert client.token is not None
-    # A gateway with nothing behind it says 503, which it has announced; any other 5xx it has not.
+    # A gateway without services answers 503, which its document declares. It declares no other 5xx.
     checks = [check for check in CHECKS if service.entities or check is not not_a_server_error]
     explorer = Explorer(app.openapi(), client.base_url, client.token, checks)
     found = await asyncio.to_thread(explorer.explore, *part)

@@ -1,4 +1,7 @@
-"""One half of the operations of sales against its OpenAPI document: the workers of a run share them out by files."""
+"""One half of the operations of sales, checked against its OpenAPI document.
+
+Workers of a test run share work by files.
+"""
 
 import pytest
 

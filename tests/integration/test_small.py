@@ -1,4 +1,4 @@
-"""The small profile: one process per service does what an api and a worker do."""
+"""The small profile: one process per service does the work of API and worker."""
 
 import json
 from pathlib import Path
@@ -25,6 +25,6 @@ async def test_one_process_per_service_serves_consumes_and_is_replaced(servers: 
 
 async def _a_lead_reaches_its_timeline(person: Person) -> None:
     lead = await person.send("POST", "/leads", {"topic": "A card", "last_name": "Curie"}, status=201)
-    # The relay of sales has published it, and the consumer of activities has it, or this would be a 503.
+    # The relay of sales has published it and the consumer of activities has handled it, otherwise this would be a 503.
     timeline = await person.send("GET", f"/timeline?regarding={lead['id']}")
     assert "crm.sales.lead.created.v1" in {item["type"] for item in timeline["items"]}

@@ -1,4 +1,4 @@
-"""The bank's story through the gateway alone, with a plain AMQP client listening: as it is, and with trouble."""
+"""The bank's story through the gateway with a plain AMQP client as listener, with and without faults."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ async def test_a_lead_becomes_a_customer_and_everybody_hears_of_it(suite: Suite,
 
 @pytest.fixture(scope="module")
 def untroubled() -> dict[str, Any]:
-    """How the story ends without trouble, told when it is first needed."""
+    """The outcome of the story without faults, played on first use."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""One trace from the caller over the gateway, the services, their outboxes and the broker to the last consumer."""
+"""One trace from the caller through the gateway, the services, their outboxes and the broker to the last consumer."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ CONSUMERS: dict[str, Consumers] = {one.name: import_module(f"{one.package}.consu
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever calls us from within a trace of their own."""
+    """A caller within a trace of its own."""
 
     trace: str
     span: str
@@ -37,7 +37,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Announced:
-    """An event in an outbox: by whom, and the span that announced it."""
+    """An event in an outbox, its service, and the span that wrote it."""
 
     id: str
     type: str
@@ -46,7 +46,7 @@ class Announced:
 
 
 async def announced(suite: Suite, trace: str) -> list[Announced]:
-    """Every event of a trace, from the outboxes of all services."""
+    """Return every event of a trace from the outboxes of all services."""
     found = []
     for service in SERVICES:
         database = in_database(suite.status["database_url"], f"{suite.status['instance']}_crm_{service.name}")
@@ -62,7 +62,7 @@ async def announced(suite: Suite, trace: str) -> list[Announced]:
 
 
 def due(events: list[Announced]) -> set[tuple[str, str, str, str]]:
-    """(service, span name, event, parent) of every publication and every handling that these events lead to."""
+    """Return (service, span name, event, parent) of every publication and handling that these events cause."""
     expected = {(f"crm-{event.service}", "publish", event.id, event.span) for event in events}
     for name, consumers in CONSUMERS.items():
         for event in events:
@@ -76,7 +76,7 @@ def done(spans: list[Span]) -> set[tuple[str, str, str, str]]:
 
 
 async def whole(suite: Suite, collector: Collector, trace: str, *, requests: int) -> tuple[list[Announced], list[Span]]:
-    """A trace's events and spans, once everything that is due is there."""
+    """Return a trace's events and spans once all expected spans have arrived."""
     expected = due(events := await announced(suite, trace))
 
     def complete(spans: list[Span]) -> bool:
@@ -193,6 +193,6 @@ async def test_who_brings_no_trace_gets_one_and_who_is_not_sampled_is_not_record
     assert [event.type for event in events] == ["crm.sales.lead.disqualified.v1"]
     [root] = [span for span in spans if not span.parent]
     assert (root.service, root.id) == ("crm-gateway", entry)
-    # The same record's later event has been handled everywhere, so this one has been, too.
+    # A later event of the same record was handled everywhere, so this one was handled, too.
     assert collector.trace(unsampled.trace) == []
     assert await announced(suite, unsampled.trace) != []

@@ -1,4 +1,4 @@
-"""What happens to the processes of one service while a story is told."""
+"""Faults of the processes of one service during a story."""
 
 import asyncio
 import os
@@ -16,21 +16,21 @@ HUNG_SECONDS = 2.5
 
 @dataclass
 class Trouble:
-    """Without a service nothing happens."""
+    """A fault of a service; none without a service."""
 
     suite: Suite
     service: str = ""
     _blows: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def killed(self) -> None:
-        """Its processes die; the supervisor starts them again."""
+        """Kill its processes. The supervisor restarts them."""
         if self.service:
             await self.over()
             for pid in await self._pids():
                 os.kill(pid, signal.SIGKILL)
 
     async def hung(self) -> None:
-        """Its processes stand still for some seconds, and then go on as if nothing had been."""
+        """Freeze its processes for some seconds."""
         if self.service:
             pids = await self._pids()
             for pid in pids:
@@ -38,11 +38,11 @@ class Trouble:
             self._blows.append(asyncio.create_task(self._continue(pids)))
 
     async def over(self) -> None:
-        """Nothing stands still any more."""
+        """Wait until no process is frozen."""
         await asyncio.gather(*self._blows)
 
     async def healed(self) -> None:
-        """Its processes are ready, for whoever comes next."""
+        """Wait until its processes are ready, for the next test."""
         await self.over()
         if not self.service:
             return
@@ -60,7 +60,7 @@ class Trouble:
                 os.kill(pid, signal.SIGCONT)
 
     async def _pids(self) -> list[int]:
-        """Of the api and the worker as they run now; one that was killed is waited for."""
+        """Return the pids of the API and the worker. Wait for a process that was killed."""
         home = Home(Path(str(self.suite.status["home"])))
         async with asyncio.timeout(120):
             while True:

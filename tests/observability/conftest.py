@@ -1,4 +1,4 @@
-"""promtool comes with Debian's package of Prometheus; where neither is to be had, its tests are left out."""
+"""promtool is part of Debian's package of Prometheus. Without it, its tests are left out."""
 
 import shutil
 
@@ -11,13 +11,13 @@ collect_ignore = [] if _PROMTOOL else ["test_rules.py"]
 
 
 def pytest_report_header() -> str:
-    """Say what is left out, and why."""
+    """Report what is left out, and why."""
     return f"alerts: {'tested' if _PROMTOOL else 'not tested, there is no promtool and no root to install it'}"
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """The program, installed if need be."""
+    """The program, which is installed if necessary."""
     if (found := shutil.which("promtool")) is None:
         packages.install(("prometheus",))
         found = shutil.which("promtool")

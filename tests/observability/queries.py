@@ -1,4 +1,4 @@
-"""What our dashboards, alerts and recording rules ask for."""
+"""The queries of our dashboards, alerts and recording rules."""
 
 import json
 import re
@@ -20,13 +20,13 @@ _MATCH = re.compile(r'(\w+)\s*(?:=~|!=|!~|=)\s*"')
 
 
 def rules() -> list[dict[str, Any]]:
-    """Every alert and recording rule."""
+    """Return every alert and recording rule."""
     files = [yaml.safe_load((RULES / f"{name}.yml").read_text()) for name in ("recording", "alerts")]
     return [rule for file in files for group in file["groups"] for rule in group["rules"]]
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Every query with where it stands."""
+    """Return every query with its place."""
     for rule in rules():
         yield rule.get("alert") or rule["record"], rule["expr"]
     for path in sorted((OBSERVABILITY / "grafana" / "dashboards").glob("*.json")):
@@ -36,7 +36,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def asked(query: str) -> dict[str, set[str]]:
-    """The metrics of a query, with the labels that it matches."""
+    """Return the metrics of a query, with the labels that it matches."""
     found: dict[str, set[str]] = {}
     for name, matchers in _METRIC.findall(_BY.sub("", query)):
         found.setdefault(name, set()).update(_MATCH.findall(matchers))
@@ -44,12 +44,12 @@ def asked(query: str) -> dict[str, set[str]]:
 
 
 def grouped(query: str) -> set[str]:
-    """The labels that a query groups by."""
+    """Return the labels that a query groups by."""
     return {label.strip() for group in _BY.findall(query) for label in group.split(",") if label.strip()}
 
 
 def base(name: str) -> str:
-    """The figure that a series of a histogram belongs to."""
+    """Return the metric to which a series of a histogram belongs."""
     for suffix in SUFFIXES:
         name = name.removesuffix(suffix) if name.endswith("_seconds" + suffix) else name
     return name

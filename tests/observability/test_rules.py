@@ -1,4 +1,4 @@
-"""Rules as Prometheus itself reads and evaluates them."""
+"""The rules, read and evaluated by Prometheus itself."""
 
 import json
 import subprocess
