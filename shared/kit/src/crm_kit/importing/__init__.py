@@ -1,1 +1,1 @@
-"""Import of files of any size: accepted at once, worked off in chunks that commit with their checkpoint."""
+"""Imports files of any size. A file is accepted at once and processed in chunks, each of which commits with its checkpoint."""

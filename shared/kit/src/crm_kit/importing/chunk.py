@@ -1,4 +1,4 @@
-"""From the rows of a chunk to records: each row becomes one, or says why not."""
+"""Makes records from the rows of a chunk, and reports why a row is refused."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ from crm_kit.store.record import OwnedRecord
 from crm_kit.work.uow import UnitOfWork
 
 BREATH: Final = 50
-"""Rows after which relay, consumers and health get their turn."""
+"""Rows after which the event loop runs its other tasks: relay, consumers and health checks."""
 COMPARE_SECONDS: Final = 3
-"""Longest that a statement may compare a chunk with what is stored; then a smaller chunk is tried."""
+"""The longest time that a statement may compare a chunk with stored records. Then a smaller chunk is tried."""
 LONGEST_EMAIL: Final = 320
 
 
@@ -37,7 +37,7 @@ class Owner:
 
 
 async def import_rows(uow: UnitOfWork, importer: Importer, job: Job, rows: Sequence[StoredRow]) -> Outcome:
-    """Make the records of a chunk and add them to the unit of work."""
+    """Make the records of a chunk and add them to the unit of work. Returns the counts and the refused rows."""
     mapping = FieldMapping(importer.schema, job.columns, job.mapping)
     outcome = Outcome()
     parsed = [(line, cells, orjson.loads(cells)) for line, cells in rows]
@@ -78,7 +78,7 @@ def _add(
 ) -> None:
     imported: set[int] = set()
     for position, (line, text, record) in enumerate(made):
-        # Being like a row that was left out is no reason to leave this one out, too.
+        # A row that was left out does not make another row a duplicate.
         counts = (one for one in likely.get(position, ()) if one.earlier is None or one.earlier in imported)
         if duplicate := next(counts, None):
             message = "A record or an earlier row has the same value or a similar name."
@@ -92,9 +92,9 @@ def _add(
 
 
 async def _owners(uow: UnitOfWork, mapping: FieldMapping, rows: Sequence[Sequence[str]]) -> dict[str, Owner]:
-    """The active users that the rows of a chunk name as owners, by e-mail address: one statement."""
+    """Return the active users that the rows of a chunk name as owners, by e-mail address. It takes one statement."""
     named = {fold(email) for cells in rows if (email := mapping.owner(cells))}
-    # No user has an address that no column can hold.
+    # Other addresses cannot be stored, so no user has them.
     emails = [email for email in named if len(email) <= LONGEST_EMAIL and email.isascii() and "\x00" not in email]
     if not emails:
         return {}
@@ -112,7 +112,7 @@ def _give(uow: UnitOfWork, importer: Importer, record: OwnedRecord, email: str, 
     owner = owners.get(fold(email))
     if owner is not None and owner.id == uow.principal.id:
         return
-    # Asked before who has the address: without the right, nobody learns who has.
+    # The privilege is checked first, so that callers without it do not learn who has the address.
     if uow.principal.depth(importer.entity.entity(), Privilege.ASSIGN) is Depth.NONE:
         message = (
             f"Leave the owner out: you lack the privilege to assign the {importer.entity.entity().replace('_', ' ')}."
@@ -126,7 +126,7 @@ def _give(uow: UnitOfWork, importer: Importer, record: OwnedRecord, email: str, 
 async def _duplicates(
     uow: UnitOfWork, importer: Importer, records: Sequence[OwnedRecord]
 ) -> Mapping[int, Sequence[Duplicate]]:
-    """What each of a chunk's records, by its position, likely repeats."""
+    """Return the likely duplicates of a chunk's records, by the position of the record."""
     found: dict[int, list[Duplicate]] = {}
     if importer.duplicates is not None and records:
         conn = await uow.connection()

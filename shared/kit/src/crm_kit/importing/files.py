@@ -1,4 +1,4 @@
-"""Reading the files that people send, row by row: CSV, NDJSON and Excel workbooks."""
+"""Reads the files that people send, row by row: CSV, NDJSON and Excel workbooks."""
 
 from collections.abc import Iterator
 from typing import IO, Final
@@ -23,15 +23,15 @@ SIGNATURES: Final = {
     b"\xd0\xcf\x11\xe0": "a workbook of Excel 97 to 2003; save it as .xlsx",
     b"%PDF": "a PDF file",
 }
-"""How files begin that people send instead."""
+"""The first bytes of files that people send by mistake."""
 
 
 def open_rows(file: IO[bytes], name: str, encoding: Encoding = "utf-8") -> tuple[list[str], Iterator[Row]]:
-    """The columns and the rows of a file that can be read twice.
+    """Return the columns and the rows of a seekable file.
 
-    The ending of its name says what it is: CSV unless it is .ndjson, .jsonl or .xlsx. ``encoding`` is that of a text file.
+    The file is CSV unless its name ends with .ndjson, .jsonl or .xlsx. ``encoding`` is used for text files.
 
-    Raises ``unreadable-file`` naming the line or row, here or while the rows are read.
+    Raises ``unreadable-file``, which names the line or row, now or while the rows are read.
     """
     ending = name.lower().rpartition(".")[2]
     if ending == WORKBOOK:
@@ -41,7 +41,7 @@ def open_rows(file: IO[bytes], name: str, encoding: Encoding = "utf-8") -> tuple
 
 
 def _refuse_packed(file: IO[bytes]) -> None:
-    """Refuse what a look at its first bytes shows to be no text."""
+    """Refuse a file whose first bytes show that it is not text."""
     start = file.read(len(max(SIGNATURES, key=len)))
     file.seek(0)
     for signature, what in SIGNATURES.items():

@@ -1,4 +1,4 @@
-"""What a service tells of an entity that can be imported."""
+"""What a service declares for an entity that can be imported."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ Make = Callable[[UnitOfWork, Any], Awaitable[OwnedRecord]]
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A record of a chunk, by its position, that likely exists already; ``field`` tells.
+    """A record of a chunk, by its position, that likely exists already. ``field`` shows it.
 
-    ``earlier`` is the position of an earlier record of the chunk that it is like, None for one that is stored.
+    ``earlier`` is the position of a similar record earlier in the chunk; None if the similar record is stored.
     """
 
     position: int
@@ -29,9 +29,10 @@ FindDuplicates = Callable[[UnitOfWork, Sequence[OwnedRecord]], Awaitable[Sequenc
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """``make`` turns a checked body into a record, as a create does, but does not add it to the unit of work.
+    """The importer of an entity.
 
-    ``duplicates`` finds those of a chunk's records that likely exist already; without it nothing counts as one.
+    ``make`` turns a validated body into a record, as a create does, but does not add it to the unit of work. ``duplicates`` finds
+    those of a chunk's records that likely exist already. Without it, no record counts as a duplicate.
     """
 
     entity: type[OwnedRecord]

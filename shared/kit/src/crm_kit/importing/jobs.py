@@ -1,4 +1,4 @@
-"""Accepting a file, and what its job tells afterwards."""
+"""Accepts a file, and reports on its job."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ from crm_kit.work.uow import UnitOfWork
 
 BATCH = 2000
 BATCH_BYTES = 1024 * 1024
-"""Of rows in memory at a time, while a file is stored and while refused rows are sent."""
+"""Bytes of rows in memory at a time, while a file is stored and while refused rows are sent."""
 
 Duplicates = Literal["allow", "skip", "report"]
 Status = Literal["queued", "running", "completed", "canceled", "failed"]
@@ -46,9 +46,9 @@ FileForm = Annotated[
 MappingForm = Annotated[
     str | None,
     Form(
-        description='JSON object: column of the file → field (`{"Surname": "last_name", "Value": "estimated_value.amount"}`); '
-        'a key that begins with "=" is a constant (`{"=EUR": "estimated_value.currency"}`); `owner_email` names the owner. '
-        "Without it, columns named like fields are taken."
+        description='JSON object: column of the file → field (`{"Surname": "last_name", "Value": "estimated_value.amount"}`). '
+        'A key that begins with "=" is a constant (`{"=EUR": "estimated_value.currency"}`). `owner_email` names the owner. '
+        "Without it, columns with the names of fields are imported."
     ),
 ]
 EncodingForm = Annotated[
@@ -58,38 +58,38 @@ EncodingForm = Annotated[
 DuplicatesForm = Annotated[
     Duplicates,
     Form(
-        description="What to do with a row that a record, or an earlier row, likely is already: `allow` it (nothing is "
-        "looked for), `skip` it, or import it and `report` it among the errors, at the column that tells."
+        description="What to do with a row that likely repeats a record or an earlier row: `allow` it (duplicates are not "
+        "searched), `skip` it, or import it and `report` it among the errors, at the column that is alike."
     ),
 ]
 
 
-JobsLimit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Imports of a page.")]
-JobsAfter = Annotated[UUID | None, Query(description="`next` of the page before.")]
-JobsStatus = Annotated[Status | None, Query(description="Only those that stand there.")]
+JobsLimit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Imports per page.")]
+JobsAfter = Annotated[UUID | None, Query(description="`next` of the previous page.")]
+JobsStatus = Annotated[Status | None, Query(description="Only imports with this status.")]
 
 
 class ImportJob(BaseModel):
-    """An import, running or done."""
+    """An import and its progress."""
 
     id: UUID = Field(description="Id of the job.")
     status: Status = Field(
-        description="Where it stands. `canceled` and `failed` ended early: `reason` and `message` say why, and what was "
-        "imported before stays."
+        description="The status. `canceled` and `failed` imports ended early: `reason` and `message` say why, and the "
+        "imported records stay."
     )
     total: int = Field(description="Rows in the file.")
     done: int = Field(description="Rows that became records.")
-    skipped: int = Field(description="Rows left out as duplicates.")
-    failed: int = Field(description="Rows refused; see `…/errors`.")
+    skipped: int = Field(description="Rows that were left out as duplicates.")
+    failed: int = Field(description="Rows that were refused; see `…/errors`.")
     reason: str | None = Field(
         description="Why it ended early: `canceled`, `canceled-by-operator`, `caller-inactive`, `rights-changed` or "
         "`internal-error`; null otherwise."
     )
     message: str | None = Field(description="The reason in a sentence, and what to do; null otherwise.")
-    created_at: UtcDatetime = Field(description="When the file was taken.")
-    created_by: UUID = Field(description="Whoever sent the file.")
-    started_at: UtcDatetime | None = Field(description="When the first chunk was taken.")
-    finished_at: UtcDatetime | None = Field(description="When it ended.")
+    created_at: UtcDatetime = Field(description="When the file was accepted.")
+    created_by: UUID = Field(description="Id of the caller who sent the file.")
+    started_at: UtcDatetime | None = Field(description="When the first chunk was processed.")
+    finished_at: UtcDatetime | None = Field(description="When the import ended.")
 
 
 ImportJobPage = UncountedPage[ImportJob]
@@ -103,10 +103,13 @@ async def accept(
     duplicates: Duplicates,
     encoding: Encoding = "utf-8",
 ) -> Response:
-    """Store the file's rows and answer 202; a worker does the rest. A file that cannot be read stores nothing."""
+    """Store the file's rows and return 202. A worker imports them.
+
+    Raises 403, 422 ``unreadable-file`` and ``invalid-mapping``, 413, 429 and 503. Nothing is stored then.
+    """
     entity = importer.entity.entity()
     uow.principal.require(entity, Privilege.CREATE)
-    # Before any connection is held: few files are stored at a time, so that they leave connections to others.
+    # The turn comes before any connection. Few files are stored at a time, so that connections are left for others.
     async with _storing(uow).turn_of(uow.principal.id):
         await uow.start(importer.entity)
         columns, rows = await asyncio.to_thread(open_rows, file.file, file.filename or "", encoding)
@@ -157,7 +160,7 @@ def _storing(uow: UnitOfWork) -> Storing:
 
 
 async def _store(conn: AsyncConnection, job_id: UUID, rows: Iterator[Row], quota: Quota) -> tuple[int, int]:
-    """Copy the rows into the database; how many there are, and their size."""
+    """Copy the rows into the database; returns their number and their size in bytes."""
     raw = (await conn.get_raw_connection()).driver_connection
     assert raw is not None
     total = size = 0
@@ -223,7 +226,10 @@ RETURNED = (
 async def list_jobs(
     uow: UnitOfWork, importer: Importer, limit: int, after: UUID | None, status: Status | None
 ) -> Response:
-    """One's own imports, newest first; those of everybody for who may read every record of the entity."""
+    """Return a page of the caller's imports, newest first.
+
+    It has the imports of all callers if the caller may read every record of the entity.
+    """
     entity = importer.entity.entity()
     everybody = _sees_all(uow, importer)
     if not everybody:
@@ -243,12 +249,12 @@ order by id desc limit $5
 
 
 def _sees_all(uow: UnitOfWork, importer: Importer) -> bool:
-    """A job shows rows, so everybody's jobs are for who may read everybody's records."""
+    """Whether the caller may see all jobs. Jobs show rows, so that needs the right to read every record of the entity."""
     return uow.principal.depth(importer.entity.entity(), Privilege.READ) is Depth.ORGANIZATION
 
 
 async def job_status(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
-    """How far a job is; visible to whoever started it, and to who may read every record of the entity."""
+    """Return a job. Raises 404 unless the caller started it or may read every record of the entity."""
     return Response(to_json(await _job(uow, importer, job_id)), 200, {"cache-control": "no-store"}, "application/json")
 
 
@@ -263,9 +269,10 @@ async def _job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> dict[str, A
 
 
 async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
-    """Stop after the chunk in hand; what was imported stays. A job that is over is 409.
+    """Cancel a job after its current chunks, and return it. The imported records stay.
 
-    Others' jobs are stopped by who may change every record of the entity.
+    Raises 404 as ``job_status`` does, 409 if the job has ended, and 403 for the job of another caller without the right to change
+    every record of the entity.
     """
     job = await _job(uow, importer, job_id)
     mine = job["created_by"] == uow.principal.id
@@ -273,7 +280,7 @@ async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
     if not mine and uow.principal.depth(entity, Privilege.WRITE) is not Depth.ORGANIZATION:
         raise Forbidden(Privilege.WRITE.value, entity, everywhere=True)
     conn = await uow.transaction()
-    # The rows go later, in the worker: there may be too many for a request, and a lane may hold some.
+    # The worker deletes the rows later, because there may be too many for a request, and a lane may hold some.
     changed = await conn.exec_driver_sql(
         CANCEL,
         (
@@ -302,7 +309,7 @@ where id = $1 and status in ('queued', 'running')
 
 
 async def job_errors(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
-    """The refused rows as CSV: row, column, code, message, and the row itself. Streamed, a page at a time."""
+    """Return the refused rows as CSV: row, column, code, message, and the cells of the row. It is streamed page by page."""
     await _job(uow, importer, job_id)
     sql = "select columns::text from import_job where id = $1"
     columns = orjson.loads((await (await uow.connection()).exec_driver_sql(sql, (job_id,))).scalar_one())
@@ -323,7 +330,7 @@ async def job_errors(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
     return StreamingResponse(lines(), 200, headers, "text/csv; charset=utf-8")
 
 
-# The cells stand with the first place of a row only.
+# Only the first error of a row has the cells.
 ERRORS = """
 with page as (
     select line, position, "column", code, message, (
@@ -342,7 +349,7 @@ def _csv_line(cells: list[Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    # A spreadsheet would run a cell that begins like a formula (OWASP: CSV injection). A number is none.
+    # A spreadsheet would execute a cell that begins like a formula (OWASP: CSV injection). Numbers are not formulas.
     if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(text):
         text = "'" + text
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text

@@ -1,4 +1,4 @@
-"""What a file may hold. Whoever sends a file decides how long its lines are, so every length is bounded while it is read."""
+"""The limits of a file. The sender decides how long lines are, so every length is limited while the file is read."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,29 +7,29 @@ from crm_kit.errors import DomainError
 
 MAX_COLUMNS: Final = 200
 MAX_COLUMN_NAME: Final = 200
-"""Characters, and what ``import_error.column`` holds."""
+"""Characters. ``import_error.column`` has the same length."""
 MAX_CELL: Final = 64_000
 """Characters."""
 MAX_ROW: Final = 1_048_576
-"""Characters of a row: of a line of NDJSON, of all the lines of a row of CSV, of all cells of a row of a workbook."""
+"""Characters of a row: of a line of NDJSON, of all lines of a row of CSV, or of all cells of a row of a workbook."""
 MAX_LINES: Final = 10_000_000
-"""Lines of a file, empty ones too."""
+"""Lines of a file, including empty ones."""
 MAX_DEPTH: Final = 32
 """Levels of a line of NDJSON."""
 MAX_UNPACKED: Final = 64 * 1024 * 1024
-"""Bytes of a workbook when it is unpacked. Its texts are held in memory while it is read."""
+"""Bytes of an unpacked workbook. Its texts are in memory while it is read."""
 
 Row = tuple[int, list[str]]
-"""The number of the row as a spreadsheet shows it (of NDJSON: of the line), and the cells as text."""
+"""The number of the row as a spreadsheet shows it (for NDJSON the number of the line), and the cells as text."""
 
 
 def refused(place: str, what: str) -> DomainError:
-    """``unreadable-file``: what is wrong at which line or row."""
+    """Return the error ``unreadable-file`` for a line or row."""
     return DomainError("unreadable-file", f"{place} {what}.")
 
 
 def check_columns(columns: Sequence[str]) -> None:
-    """Raises ``unreadable-file`` for too many columns, for a name that cannot be stored, and for one that is there twice."""
+    """Raise ``unreadable-file`` for too many columns, for a name that cannot be stored, and for a repeated name."""
     if len(columns) > MAX_COLUMNS:
         raise DomainError("unreadable-file", f"Send at most {MAX_COLUMNS} columns.")
     for position, column in enumerate(columns, 1):

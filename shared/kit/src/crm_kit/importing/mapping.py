@@ -1,4 +1,4 @@
-"""From the cells of a row to the body of a create: which column is which field, and how text becomes a value."""
+"""Makes the body of a create from the cells of a row: maps columns to fields and converts text to values."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from crm_kit.errors import DomainError, FieldError
 
 OWNER = "owner_email"
-"""Pseudo field: the record is given to the active user with this e-mail address."""
+"""A pseudo field with the e-mail address of the active user who becomes the owner."""
 
 SHOWN = 200
-"""Characters of what a mapping says that a problem repeats."""
+"""The most characters of a mapping's text that a problem repeats."""
 MOST_PARTS = 1000
-"""Of a list in a cell."""
+"""The most elements of a list in a cell."""
 TRUE = frozenset({"true", "yes", "y", "1", "x"})
 FALSE = frozenset({"false", "no", "n", "0"})
 WHOLE = re.compile(r"[+-]?\d{1,18}")
@@ -27,7 +27,7 @@ Convert = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a column's text goes: a field, or a part of one."""
+    """The field, or the part of a field, that takes a column's text."""
 
     field: str
     part: str | None
@@ -35,7 +35,7 @@ class Target:
 
 
 class FieldMapping:
-    """The mapping of one job, checked against the create schema and the file's columns."""
+    """The mapping of a job. Raises ``invalid-mapping`` unless it fits the schema of the create and the file's columns."""
 
     def __init__(self, schema: type[BaseModel], columns: Sequence[str], mapping: Mapping[str, str]) -> None:
         self._columns = tuple(columns)
@@ -56,19 +56,19 @@ class FieldMapping:
         self._unnamed = [index for index, column in enumerate(self._columns) if not column]
 
     def column_of(self, place: Sequence[str]) -> str:
-        """The file's column that feeds a field, or this part of it; the name of the field, with its part, when none does."""
+        """Return the file's column of a field or of its part. Without a column, it is the name of the field with its part."""
         field, part = place[0], ".".join(place[1:]) or None
         fed = [(target.part, self._columns[index]) for index, target in self._targets if target.field == field]
         exact = [column for known, column in fed if known == part]
-        # What is wrong with a whole is shown at the first of its parts.
+        # An error of a whole field is reported at the column of its first part.
         return exact[0] if exact else fed[0][1] if fed and part is None else ".".join(place)
 
     def column_beside(self, place: Sequence[str]) -> str:
-        """The file's column that feeds another part of the same field, where this part is missing."""
+        """Return the file's column of another part of the same field. Use it if this part is missing."""
         return self.column_of([place[0]])
 
     def misfit(self, cells: Sequence[str]) -> tuple[str, str, str] | None:
-        """Why the cells of a row may stand in wrong columns, as (column, code, message); None where each has its own."""
+        """Return why the cells of a row may be in wrong columns, as (column, code, message); None if they match the header."""
         if len(cells) != len(self._columns):
             message = (
                 f"The row has {len(cells)} cells and the header {len(self._columns)}. Put a cell that contains the delimiter in"
@@ -81,7 +81,7 @@ class FieldMapping:
         return None
 
     def owner(self, cells: Sequence[str]) -> str | None:
-        """The e-mail address of the row's owner, where a column or constant names one."""
+        """Return the e-mail address of the row's owner, or None if no column or constant names one."""
         for text, target in self._constants:
             if target.field == OWNER:
                 return text
@@ -91,14 +91,14 @@ class FieldMapping:
         return None
 
     def body(self, cells: Sequence[str]) -> dict[str, Any]:
-        """The body for the create schema. Empty cells are left out, and with them the constants that only go with them."""
+        """Return the body of the create. Empty cells are left out, and with them constants of the same field."""
         body: dict[str, Any] = {}
         for index, target in self._targets:
             text = cells[index] if index < len(cells) else ""
             if text and not text.isspace() and target.field != OWNER:
                 _put(body, target, text)
         for text, target in self._constants:
-            # A currency without an amount is nothing that somebody said.
+            # A constant currency without an amount does not make a value.
             alone = target.part is not None and target.field in self._fed and target.field not in body
             if target.field != OWNER and not alone:
                 _put(body, target, text)
@@ -106,7 +106,7 @@ class FieldMapping:
 
 
 def _put(body: dict[str, Any], target: Target, text: str) -> None:
-    """What a column says stands; a constant fills in."""
+    """Put a value into the body. A value of a column has precedence over a constant."""
     value = target.convert(text)
     if target.part is None:
         body.setdefault(target.field, value)
@@ -123,14 +123,14 @@ def _nothing_known(kinds: Mapping[str, str]) -> DomainError:
 
 
 def default_mapping(schema: type[BaseModel], columns: Sequence[str]) -> dict[str, str]:
-    """Without a mapping, columns named like fields are those fields and the others are left out."""
+    """Return the mapping for a file that comes without one: columns with names of fields are mapped, and others left out."""
     kinds = field_kinds(schema)
     return {column: column for column in columns if column.partition(".")[0] in kinds or column == OWNER}
 
 
 @lru_cache(maxsize=64)
 def field_kinds(schema: type[BaseModel]) -> dict[str, str]:
-    """Field name to the JSON type it takes, as the OpenAPI document says."""
+    """Return the JSON type of each field, as in the OpenAPI document."""
     document = schema.model_json_schema()
     return {name: _kind(described, document.get("$defs", {})) for name, described in document["properties"].items()}
 
@@ -179,7 +179,7 @@ def _array(text: str) -> Any:
 
 
 CONVERT: dict[str, Convert] = {"boolean": _boolean, "integer": _integer, "number": _number, "array": _array}
-"""What is not text in JSON. A text that is no such value is passed on, so that the schema says what is wrong."""
+"""Converters for JSON types other than text. They return an invalid text unchanged, so that the schema reports the error."""
 
 
 def _refused(source: str, code: str, message: str) -> DomainError:

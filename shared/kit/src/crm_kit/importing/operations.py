@@ -1,4 +1,4 @@
-"""``crm imports``: every service's imports, for operators. Works on the databases, so also while a service is down."""
+"""``crm imports`` shows and stops the imports of all services. It uses the databases, so it works while a service is down."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ where $1 or j.status in ('queued', 'running', 'failed') order by j.id desc limit
 
 
 def main(argv: Sequence[str], databases: Mapping[str, str]) -> int:
-    """``crm imports …`` over these databases (service name to URL); returns the exit code."""
+    """Run ``crm imports …`` on these databases (service name to URL); returns the exit code."""
     arguments = _parser(sorted(databases)).parse_args(argv)
     try:
         return asyncio.run(_run(arguments, databases))
@@ -72,7 +72,7 @@ def _line(job: Mapping[str, Any]) -> str:
 
 
 async def list_jobs(url: str, *, everything: bool) -> list[dict[str, Any]]:
-    """The imports of a service, newest first."""
+    """Return up to 1,000 imports of a service, newest first. Without ``everything``, completed and canceled ones are left out."""
     database = Database(url, pool_size=1, application_name="crm imports")
     try:
         async with database.autocommit() as conn:
@@ -82,7 +82,7 @@ async def list_jobs(url: str, *, everything: bool) -> list[dict[str, Any]]:
 
 
 async def cancel_job(url: str, job_id: UUID) -> bool:
-    """Cancel a job of a service; False when it has none with this id that is not over."""
+    """Cancel a job of a service. Returns False if the service has no unfinished job with this id."""
     database = Database(url, pool_size=1, application_name="crm imports")
     message = "An operator canceled the import. Ask them before you send the rest."
     try:

@@ -1,7 +1,7 @@
-"""Whose job is next, and how jobs end: the statements on ``import_job``, ``import_row`` and ``import_turn``.
+"""The statements on ``import_job``, ``import_row`` and ``import_turn``, which choose the next job and end jobs.
 
-Owners take turns: whoever was served longest ago is next, and a row lock on the turn keeps every other lane, in whatever
-process, from serving the same owner. Only when all owners with work are being served does a lane help one of them.
+Owners take turns. The one who was served longest ago is next, and a row lock on the turn prevents the lanes of all processes from
+serving the same owner. A lane helps an owner who is being served only if all owners with work are being served.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ from crm_kit.backoff import seconds_after
 from crm_kit.importing.outcome import Outcome
 
 WAKE_CHANNEL: Final = "crm_import"
-"""Whoever works off imports listens here."""
+"""The channel that is notified of new imports."""
 CHUNK_BYTES: Final = 4 * 1024 * 1024
-"""Of rows in memory at a time, beside one that is longer by itself."""
+"""Bytes of rows in memory at a time. A single row may be longer."""
 MOST_ATTEMPTS: Final = 6
-"""Failures in a row, none of them a row's or an outage's, after which a job is failed: about a minute."""
+"""Successive failures after which a job fails, about a minute. Refused rows and outages do not count."""
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 CLEANED_AT_ONCE: Final = 10_000
 
 StoredRow = tuple[int, str]
-"""The line, and its cells as JSON."""
+"""The line number, and the cells as JSON."""
 
 JOB = """
     id, principal_id, entity_type, duplicates, columns::text, mapping::text, principal::text, correlation_id, traceparent,
@@ -109,9 +109,9 @@ class Job:
     id: UUID
     entity_type: str
     compares: bool
-    """Whether duplicates are looked for."""
+    """Whether duplicates are searched."""
     skips: bool
-    """Whether they are left out, too."""
+    """Whether duplicates are left out."""
     columns: list[str]
     mapping: dict[str, str]
     principal: Principal
@@ -119,18 +119,21 @@ class Job:
     traceparent: str | None
     attempts: int
     in_turn: bool
-    """Whether this lane holds its owner's turn, rather than helping who does."""
+    """Whether this lane holds its owner's turn. Otherwise it helps the lane that does."""
     revocation: Revocation | None
     active: bool
 
     @property
     def ids(self) -> dict[str, object]:
-        """What the log says of its work."""
+        """The ids for log lines."""
         return {"import_job_id": str(self.id), "correlation_id": self.correlation_id}
 
 
 async def claim(conn: AsyncConnection, entities: Sequence[str], tried: Sequence[UUID]) -> Job | None:
-    """The oldest job of the owner whose turn it is, or else of one who is being served; None when nothing waits."""
+    """Return the oldest job of the owner whose turn it is, or else of an owner who is being served; None if no job waits.
+
+    ``tried`` are jobs to leave out.
+    """
     parameters = (clock.now(), list(entities), list(tried))
     for sql in (_CLAIM, _OLDEST):
         row = (await conn.exec_driver_sql(sql, parameters)).mappings().one_or_none()
@@ -140,7 +143,7 @@ async def claim(conn: AsyncConnection, entities: Sequence[str], tried: Sequence[
 
 
 async def seat_new_owners(conn: AsyncConnection) -> None:
-    """Give a turn to owners without one: those whose file a process of the previous release took."""
+    """Add turns of owners who have none, because a process of the previous release accepted their files."""
     await conn.exec_driver_sql(_NEW_OWNERS)
 
 
@@ -173,23 +176,23 @@ def _job(row: dict[str, Any], *, in_turn: bool) -> Job:
 
 
 async def lock_job(conn: AsyncConnection, job: Job) -> bool:
-    """Keep other lanes from this job until the transaction ends; False when one has it."""
+    """Lock the job until the end of the transaction. Returns False if another lane has locked it."""
     return (await conn.exec_driver_sql(_HOLD, (job.id,))).first() is not None
 
 
 async def take_rows(conn: AsyncConnection, job: Job, size: int) -> list[StoredRow]:
-    """The first ``size`` rows that no other lane has, fewer where they are long."""
+    """Lock and return up to ``size`` first rows that no other lane has, and fewer if they are long."""
     found: list[Any] = list(await conn.exec_driver_sql(_TAKE_ROWS, (job.id, size, CHUNK_BYTES)))
     return [(row[0], row[1]) for row in found]
 
 
 async def complete(conn: AsyncConnection, job: Job) -> bool:
-    """End a job of which no row is left; False when another lane has its last rows."""
+    """Complete a job without remaining rows. Returns False if another lane has its last rows."""
     return (await conn.exec_driver_sql(_COMPLETE, (job.id, clock.now()))).rowcount > 0
 
 
 async def finish_chunk(conn: AsyncConnection, job: Job, rows: Sequence[StoredRow], outcome: Outcome) -> None:
-    """Checkpoint: the rows are gone, the refused ones kept, the counts right, and it is somebody else's turn."""
+    """Write the checkpoint of a chunk: delete its rows, store the refused ones, update the counts, and end the owner's turn."""
     await conn.exec_driver_sql(
         _FINISH_CHUNK,
         (
@@ -209,7 +212,7 @@ async def finish_chunk(conn: AsyncConnection, job: Job, rows: Sequence[StoredRow
 
 
 async def postpone(conn: AsyncConnection, job: Job) -> bool:
-    """Leave a job alone for a while after a failure; after the last attempt, False: it is not to be tried again."""
+    """Postpone a job after a failure. Returns False, and changes nothing, after the last attempt."""
     attempts = job.attempts + 1
     if attempts >= MOST_ATTEMPTS:
         return False
@@ -219,24 +222,24 @@ async def postpone(conn: AsyncConnection, job: Job) -> bool:
 
 
 async def defer(conn: AsyncConnection, job: Job) -> None:
-    """Leave a job alone for a moment because others are in its way, which is no failure of its own."""
+    """Postpone a job because others block it. That does not count as a failure."""
     pause = timedelta(seconds=FIRST_PAUSE)
     await conn.exec_driver_sql(_POSTPONE, (job.id, job.attempts, clock.now() + pause))
 
 
 async def fail(conn: AsyncConnection, job: Job, reason: str, message: str) -> None:
-    """End a job early. What it imported stays; ``message`` is told from which line on nothing was imported."""
+    """End a job as ``failed``. The imported records stay. The first line that was not imported is added to ``message``."""
     left = (await conn.exec_driver_sql(_FIRST_LEFT, (job.id,))).scalar_one_or_none()
     told = message if left is None else f"{message} From line {left} of the file on, nothing was imported."
     await conn.exec_driver_sql(_END, (job.id, "failed", reason, told, clock.now()))
 
 
 async def clean(conn: AsyncConnection) -> int:
-    """Drop rows of jobs that ended early, some at a time; returns how many."""
+    """Delete some rows of jobs that ended early; returns the number."""
     jobs = list((await conn.exec_driver_sql(_OVER_WITH_ROWS)).scalars())
     return sum([(await conn.exec_driver_sql(_CLEAN, (job_id, CLEANED_AT_ONCE))).rowcount for job_id in jobs])
 
 
 async def forget(conn: AsyncConnection, before: datetime) -> bool:
-    """Drop one job that ended before, with its refused rows; False when there is none."""
+    """Delete one job that ended before ``before``, with its refused rows. Returns False if there is none."""
     return (await conn.exec_driver_sql(_FORGET, (before,))).rowcount > 0

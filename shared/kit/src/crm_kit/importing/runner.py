@@ -1,8 +1,8 @@
-"""Working off import jobs: a chunk, its records, their events and the checkpoint commit together.
+"""Processes import jobs. The records of a chunk, their events and the checkpoint commit together.
 
-A worker that is killed loses the chunk in hand and nothing else; whoever comes next takes it again. No row twice. A chunk
-that fails is taken row by row, and a row that fails is refused; a job that fails all the same rests, longer each time, and
-ends as ``failed``.
+A worker that is killed loses only its current chunk, which is processed again. No row is imported twice. A failing chunk is
+repeated row by row, and a row that fails is refused. A job that still fails is postponed, longer each time, and ends as
+``failed``.
 """
 
 import asyncio
@@ -37,15 +37,15 @@ log = structlog.get_logger(__name__)
 
 CHUNK = 500
 CHECKED_CHUNK = 50
-"""Rows at a time, at most, where each is compared with everything stored."""
+"""The most rows of a chunk whose rows are compared with all stored records."""
 CHECKED_SECONDS = 1.0
-"""How long such a chunk should take: others wait for it."""
+"""Seconds that such a chunk should take, because others wait for it."""
 LANES = 2
 LANES_BESIDE_AN_API = 1
-"""There a worker has two connections in all, and its other loops go on meanwhile."""
+"""Next to an api, a worker has only two connections, and its other loops need one."""
 POLL_SECONDS = 1.0
 LOOKS = 5
-"""Jobs that a lane looks at before it rests, when others have all the rows of what it finds."""
+"""The most jobs that a lane tries before it waits, if other lanes have all rows of these jobs."""
 CLEAN_SECONDS = 30.0
 JOBS_REMEMBERED = 1000
 
@@ -56,12 +56,12 @@ LANES_BUSY = observed("crm.import.lanes_busy", f"Chunks in hand, {LANES} at most
 
 
 def lanes_of(settings: Settings) -> int:
-    """How many chunks a process works on at a time; each holds a connection."""
+    """Return how many chunks a process works on at a time. Each takes a connection."""
     return LANES_BESIDE_AN_API if settings.role == "all" else LANES
 
 
 class ImportLoop:
-    """Works off the jobs of one service's importers, two chunks at a time: one is made while the other is written."""
+    """Processes the jobs of one service's importers, ``lanes_of`` chunks at a time: one is made while another is written."""
 
     def __init__(self, runtime: Runtime, importers: Sequence[Importer]) -> None:
         self._runtime = runtime
@@ -70,17 +70,17 @@ class ImportLoop:
         self._stopping = asyncio.Event()
         self._busy = 0
         self._singly: dict[UUID, int] = {}
-        """How many rows of a job are to be taken one by one, so that the one that nobody foresaw is found."""
+        """The number of rows that are taken one by one after an unexpected error, by job, so that the failing row is found."""
         self._sizes: dict[UUID, int] = {}
-        """Rows at a time of a job whose rows take long to compare."""
+        """The size of chunks of jobs whose rows take long to compare, by job."""
 
     def stop(self) -> None:
-        """Return from ``run`` after the chunks in hand."""
+        """Return from ``run`` after the current chunks."""
         self._stopping.set()
         self._news.set()
 
     async def run(self) -> None:
-        """Work until stopped; an outage of the database is waited out."""
+        """Process jobs until stopped. It waits while the database is unavailable."""
         self._runtime.notifier.listen(queue.WAKE_CHANNEL, lambda _: self._news.set())
         with LANES_BUSY.reading(lambda: [((), self._busy)]):
             await self._run_lanes()
@@ -103,7 +103,7 @@ class ImportLoop:
                     log.error("import.unforeseen", exc_info=error)
                 await backoff.wait(self._stopping)
                 continue
-            except Exception as error:  # whatever one job does, the others are worked off
+            except Exception as error:  # no error of one job may stop the others
                 log.error("import.unforeseen", exc_info=error)
                 await backoff.wait(self._stopping)
                 continue
@@ -121,10 +121,10 @@ class ImportLoop:
             self._news.clear()
 
     async def work_chunk(self) -> bool:
-        """Take the next chunk of whose turn it is; False when there is none to take.
+        """Process the next chunk of the owner whose turn it is. Returns False if there is none.
 
-        What a chunk raised is dealt with: it is taken row by row, or its job is postponed or failed. Raises what stands in
-        the way of that, such as an outage.
+        After an error, the chunk is repeated row by row, or its job is postponed or ended. Raises only errors that prevent this,
+        such as an outage.
         """
         taken: list[Job] = []
         try:
@@ -158,7 +158,7 @@ class ImportLoop:
         return True
 
     async def _take(self, conn: AsyncConnection, taken: list[Job]) -> tuple[Job | None, list[StoredRow]]:
-        """A job and rows of it to import; without rows when the job ended instead, without a job when there is none."""
+        """Return a job and rows to import: no rows if the job ended instead, and no job if there is none."""
         for _ in range(LOOKS):
             job = await queue.claim(conn, list(self._importers), [job.id for job in taken])
             if job is None:
@@ -167,7 +167,7 @@ class ImportLoop:
             taken.append(job)
             if await self._ended(conn, job):
                 return job, []
-            # Telling duplicates apart needs the rows before: such a job is worked off by one lane at a time.
+            # Duplicates are compared with earlier rows, so only one lane at a time processes such a job.
             if job.compares and not await queue.lock_job(conn, job):
                 continue
             if rows := await queue.take_rows(conn, job, self._size(job)):
@@ -178,7 +178,7 @@ class ImportLoop:
         return None, []
 
     async def _ended(self, conn: AsyncConnection, job: Job) -> bool:
-        """Whether the job was ended because its caller may no longer do what was asked for."""
+        """End the job if its caller is inactive or was revoked. Returns whether it ended."""
         if not job.active:
             why = "caller-inactive", "The user who sent the file is disabled. Send the rest as another user."
         elif job.revocation is not None and job.revocation.voids(job.principal.issued_at, job.principal.sequence):
@@ -194,7 +194,7 @@ class ImportLoop:
         return True
 
     async def _import(self, conn: AsyncConnection, job: Job, rows: Sequence[StoredRow]) -> UnitOfWork:
-        """Import, flush and checkpoint. Rows taken one by one are refused where that fails."""
+        """Import rows, flush, and write the checkpoint. A row that is taken alone is refused if that fails."""
         singly = job.id in self._singly
         noted: dict[str, str | int] = {"crm.import_job_id": str(job.id), "crm.rows": len(rows)}
         with (
@@ -218,7 +218,7 @@ class ImportLoop:
                 outcome = Outcome(failed=1)
                 outcome.refuse(*rows[0], [_bare(error)])
                 await queue.finish_chunk(conn, job, rows, outcome)
-                # What the row left behind in its unit of work was not written.
+                # The unit of work of the failed row may hold changes that were not written.
                 return UnitOfWork(self._runtime, job.principal, uow.cause, conn=conn)
 
     async def _write(self, uow: UnitOfWork, conn: AsyncConnection, job: Job, rows: Sequence[StoredRow]) -> None:
@@ -227,7 +227,7 @@ class ImportLoop:
         await queue.finish_chunk(conn, job, rows, outcome)
 
     async def _deal_with(self, job: Job, error: Exception) -> None:
-        """A chunk failed as a whole: the next ones are smaller, or the job rests, or it is over."""
+        """Handle the error of a whole chunk: make the next chunks smaller, postpone the job, or end it."""
         if database_busy(error):
             log.warning("import.busy", error=type(error).__name__, **_ids(job))
             async with self._runtime.db.begin() as conn:
@@ -254,7 +254,7 @@ class ImportLoop:
         return self._sizes.get(job.id, CHECKED_CHUNK) if job.compares else CHUNK
 
     def _note_pace(self, job: Job, rows: int, seconds: float) -> None:
-        """After a chunk: fewer rows next time where it took long, more where it did not."""
+        """Adapt the size of a job's next chunk to the time that this one took."""
         if (left := self._singly.get(job.id)) is not None:
             if left > rows:
                 self._singly[job.id] = left - rows
@@ -277,7 +277,7 @@ class ImportLoop:
         self._sizes.pop(job.id, None)
 
     async def _clean(self) -> None:
-        """Drop what is left of jobs that ended early, and jobs that ended long ago."""
+        """Call ``clean`` at intervals until stopped."""
         while not self._stopping.is_set():
             try:
                 await self.clean()
@@ -288,7 +288,7 @@ class ImportLoop:
                     await self._stopping.wait()
 
     async def clean(self) -> None:
-        """One round of that."""
+        """Delete remaining rows of jobs that ended early, and jobs that ended ``import_days`` ago."""
         gone = True
         while gone and not self._stopping.is_set():
             async with self._runtime.db.begin() as conn:
@@ -305,7 +305,7 @@ def _ids(job: Job) -> dict[str, object]:
 
 
 def _bare(error: Exception) -> tuple[str, str, str]:
-    """What is told of a row that failed for a reason of ours; nothing that the row says is in it."""
+    """Return the error that is reported for a row after an unexpected failure. It contains nothing of the row."""
     if ran_out_of_time(error):
         return "", "comparison-too-slow", "Comparing this row took too long; import it with duplicates=allow."
     return "", "internal-error", "Something went wrong with this row."

@@ -1,4 +1,4 @@
-"""How much of the database one caller's imports may take: connections while a file is stored, and room afterwards."""
+"""Limits what a caller's imports may take of the database: connections while a file is stored, and space afterwards."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from crm_kit.errors import DomainError
 from crm_kit.store.shares import Shares, TooManyAtOnce
 
 FILES_AT_ONCE = 2
-"""Files that a process stores at a time; each takes a connection of its few."""
+"""The most files that a process stores at a time. Each takes one of its few connections."""
 WAIT_SECONDS = 20.0
 RETRY_SECONDS = 30
 
@@ -26,14 +26,14 @@ from import_job where principal_id = $1
 
 
 class Storing:
-    """Files being stored by this process: one of each caller, few in all. Who waits holds no connection."""
+    """Limits the files that this process stores at a time: one per caller, and few in all. Waiting takes no connection."""
 
     def __init__(self) -> None:
         self._shares = Shares(1, FILES_AT_ONCE, seconds=WAIT_SECONDS, name="import files")
 
     @asynccontextmanager
     async def turn_of(self, caller: UUID) -> AsyncIterator[None]:
-        """Wait for one's turn; 429 when one's own file, and 503 when those of others, take too long."""
+        """Wait for the caller's turn. Raises 429 if the caller's other file takes too long, and 503 if the files of others do."""
         try:
             await self._shares.take(caller)
         except TooManyAtOnce:
@@ -48,7 +48,7 @@ class Storing:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What one caller's imports may hold."""
+    """The most jobs, waiting rows and bytes of one caller's imports."""
 
     jobs: int
     rows: int
@@ -56,11 +56,11 @@ class Quota:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """As the operator set it."""
+        """Return the quota of the settings."""
         return cls(settings.import_jobs, settings.import_rows, settings.import_bytes)
 
     def check_file(self, rows: int, size: int) -> None:
-        """413 for a file that is too much by itself."""
+        """Raise 413 if a single file exceeds the quota."""
         for found, limit, what in ((rows, self.rows, "rows"), (size, self.bytes, "bytes")):
             if found > limit:
                 raise DomainError(
@@ -70,12 +70,15 @@ class Quota:
                 )
 
     async def check(self, conn: AsyncConnection, caller: UUID) -> None:
-        """429 for a caller who has no room for another job."""
+        """Raise 429 if the caller cannot have another job."""
         held: Any = (await conn.exec_driver_sql(_HELD, (caller,))).one()
         self._judge(held[0] + 1, held[1], held[2])
 
     async def enforce(self, conn: AsyncConnection, caller: UUID) -> None:
-        """429 when the caller's jobs, the one of this transaction included, are too much: counted one after the other."""
+        """Raise 429 if the caller's jobs exceed the quota, including the job of this transaction.
+
+        A lock makes concurrent transactions of the caller count one at a time.
+        """
         await conn.exec_driver_sql("select pg_advisory_xact_lock(hashtextextended($1, 0))", (f"imports {caller}",))
         held: Any = (await conn.exec_driver_sql(_HELD, (caller,))).one()
         self._judge(held[0], held[1], held[2])

@@ -1,4 +1,4 @@
-"""Jobs, the rows that wait, the rows that were refused, and whose turn it is."""
+"""The tables of imports: jobs, waiting rows, refused rows, and the turns of owners."""
 
 from sqlalchemy import (
     BigInteger,
@@ -24,7 +24,7 @@ WAITING = "status in ('queued', 'running')"
 
 
 def import_tables(metadata: MetaData) -> None:
-    """Add ``import_job``, ``import_row``, ``import_error`` and ``import_turn``."""
+    """Add the tables ``import_job``, ``import_row``, ``import_error`` and ``import_turn``."""
     Table(
         "import_job",
         metadata,

@@ -1,4 +1,4 @@
-"""Reading CSV (RFC 4180) and NDJSON, row by row, from a file of any size: what is held in memory is one row."""
+"""Reads CSV (RFC 4180) and NDJSON, row by row, from a file of any size. Only one row is in memory."""
 
 import csv
 import io
@@ -24,21 +24,21 @@ DELIMITERS: Final = ",;\t|"
 Encoding = Literal["utf-8", "utf-16", "windows-1252", "shift_jis", "gb18030", "big5"]
 ENCODINGS: Final[tuple[Encoding, ...]] = get_args(Encoding)
 _CODECS: Final[dict[Encoding, str]] = {
-    # With or without a mark of the order of bytes.
+    # With or without a byte order mark.
     "utf-8": "utf-8-sig",
-    # As the WHATWG Encoding standard reads these names: what Windows writes under them.
+    # As the WHATWG Encoding standard defines these names, which is what Windows writes.
     "shift_jis": "cp932",
     "big5": "big5hkscs",
 }
 UNREAD: Final = "\ufffd"
-"""What stands for bytes that are no text. No sender means it."""
+"""The character that replaces invalid bytes. Senders do not use it."""
 _QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
 _SEPARATOR: Final = re.compile(r"sep=(.)", re.IGNORECASE)
-"""The line with which spreadsheets say which sign separates the cells."""
+"""The line in which spreadsheets name the delimiter of cells."""
 
 
 class _Lines:
-    """The lines of a text, counted, none longer than what is left of its row."""
+    """Reads and counts the lines of a text. The lines of a row have a limited length together."""
 
     def __init__(self, file: IO[bytes], encoding: Encoding) -> None:
         self._text = io.TextIOWrapper(file, _CODECS.get(encoding, encoding), errors="replace", newline="")
@@ -46,10 +46,10 @@ class _Lines:
         self.number = 0
         self._row_size = 0
         self.row_begins = 1
-        """The line with which the row begins that is read."""
+        """The first line of the current row."""
 
     def begin_row(self) -> None:
-        """What is read from here on is a row of its own."""
+        """Begin a new row with the next line."""
         self._row_size, self.row_begins = 0, self.number + 1
 
     def release(self) -> None:
@@ -64,7 +64,7 @@ class _Lines:
         try:
             line = self._text.readline(left + 1)
         except UnicodeError as error:
-            # UTF-16 without the mark that says in which order its bytes are.
+            # UTF-16 without a byte order mark.
             raise DomainError("unreadable-file", f"The file is not {self._encoding}.") from error
         if not line:
             raise StopIteration
@@ -87,7 +87,7 @@ def _empty() -> DomainError:
 
 
 def read_csv(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterator[Row]]:
-    """The columns and rows of CSV with a header. Raises ``unreadable-file``, here or while the rows are read."""
+    """Return the columns and rows of CSV with a header. Raises ``unreadable-file``, now or while the rows are read."""
     csv.field_size_limit(MAX_CELL)
     lines = _Lines(file, encoding)
     header = next(lines, "").rstrip("\r\n")
@@ -134,10 +134,11 @@ def _what(error: csv.Error) -> str:
 
 
 def read_ndjson(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterator[Row]]:
-    """The columns and rows of NDJSON. The columns are the members of all lines; those of a nested object, such as
-    ``address``, are columns ``address.city`` and so on.
+    """Return the columns and rows of NDJSON. The columns are the members of all lines. The members of a nested object
+    ``address`` are columns such as ``address.city``.
 
-    Raises ``unreadable-file``. Every line is read twice, because the last one may have a member that no other has.
+    Raises ``unreadable-file``, now or while the rows are read. Every line is read twice, because the last one may have a member
+    that no other has.
     """
     columns: dict[str, None] = {}
     lines = _Lines(file, encoding)
@@ -159,7 +160,7 @@ def _ndjson_rows(lines: _Lines, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _objects(lines: _Lines) -> Iterator[tuple[int, dict[str, str]]]:
-    """The members of each line that is not empty, as text by their paths."""
+    """Yield the number and the members of each line that is not empty. Members are texts by path."""
     while True:
         lines.begin_row()
         line = next(lines, None)
@@ -202,7 +203,7 @@ def _is_shallow(document: Any) -> bool:
 
 
 def _flatten(document: dict[str, Any], before: str, into: dict[str, str]) -> None:
-    """Write each value under its path. Null says nothing, as an empty cell does."""
+    """Add each value with its path to ``into``. Null counts as an empty cell and is left out."""
     for name, value in document.items():
         if isinstance(value, dict):
             _flatten(value, f"{before}{name}.", into)

@@ -1,4 +1,4 @@
-"""Reading one sheet of an Excel workbook (.xlsx, ISO/IEC 29500), row by row."""
+"""Reads one sheet of an Excel workbook (.xlsx, ISO/IEC 29500), row by row."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,17 @@ from crm_kit.errors import DomainError
 from crm_kit.importing.limits import MAX_CELL, MAX_COLUMNS, MAX_ROW, MAX_UNPACKED, Row, check_columns, refused
 
 WORKBOOK: Final = "xlsx"
-"""How the name of such a file ends."""
+"""The ending of a workbook's name."""
 
 
 def read_workbook(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
-    """The columns and rows of the only sheet that is visible. The first row is the header; formulas are their last results.
+    """Return the columns and rows of the only visible sheet. The first row with cells is the header. Formulas give their last
+    results.
 
-    Raises ``unreadable-file``, here or while the rows are read.
+    Raises ``unreadable-file``, now or while the rows are read.
     """
     _check_size(file)
-    # Only who reads a workbook loads the library.
+    # Imported here, so that only processes that read a workbook load the library.
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
@@ -41,7 +42,10 @@ def read_workbook(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
 
 
 def _check_size(file: IO[bytes]) -> None:
-    """A workbook is a ZIP archive, which can be much larger than the file; the library reads no more than it says."""
+    """Raise ``unreadable-file`` if the unpacked workbook is too large.
+
+    A workbook is a ZIP archive and may be much larger than its file. The library reads only the bytes that the archive declares.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -60,7 +64,7 @@ def _unreadable() -> DomainError:
 
 
 def _rows(found: Iterator[Sequence[Any]]) -> Iterator[Row]:
-    """The rows that hold anything, without the empty cells at their ends."""
+    """Yield the rows that are not empty, without the empty cells at their ends."""
     number = 0
     try:
         for number, values in enumerate(found, 1):  # the handler below names the row

@@ -1,6 +1,6 @@
-"""What tests of every service share: real databases, a real broker, real tokens, a real server. Nothing is mocked.
+"""What the tests of all services share: real databases, a real broker, real tokens and a real server, without mocks.
 
-``plugin`` holds the fixtures; a service's ``tests/conftest.py`` says which service it is about::
+``plugin`` has the fixtures. A service's ``tests/conftest.py`` names the service::
 
     @pytest.fixture(scope="session")
     def service() -> Service:

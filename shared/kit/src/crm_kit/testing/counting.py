@@ -1,4 +1,4 @@
-"""How many statements a piece of work sends, exactly: BEGIN and COMMIT count like any other."""
+"""Counts the statements that a piece of work sends, including BEGIN and COMMIT."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from sqlalchemy import event
 from crm_kit.store.database import Database
 
 BACKGROUND = frozenset({"directory", "jwks", "notifier"})
-"""Tasks of a runtime that follow changes at their own pace."""
+"""Tasks of a runtime that run independently of the work."""
 LEARNING = ("pg_catalog", "'jit'")
-"""What the driver asks about types, once on each new connection: nothing that work costs."""
+"""Words of the driver's queries for types, once per connection. They are not counted."""
 
 
 @contextmanager
 def counted(database: Database) -> Iterator[list[str]]:
-    """The texts of the statements that the database's pool sends inside the block, in order.
+    """Yield a list that collects the texts of the statements that the database's pool sends inside the context, in order.
 
-    Statements of the ORM and Core arrive through SQLAlchemy's event. Transaction control and ``fetch`` of
-    ``crm_kit.store.database`` go past it, straight to asyncpg. asyncpg's query logger in turn does not see what SQLAlchemy
-    prepares. The two together see each statement once.
+    SQLAlchemy's event reports the statements of the ORM and Core. Transaction control and ``fetch`` of ``crm_kit.store.database``
+    use asyncpg directly. asyncpg's query logger reports these, but not statements that SQLAlchemy prepares. Together they report
+    each statement once.
     """
     statements: list[str] = []
     watched: list[Any] = []

@@ -1,4 +1,4 @@
-"""One database per service and test process, prepared once; after each test it is put back to what it was."""
+"""One database per service and test process. It is prepared once and restored after each test."""
 
 import asyncio
 import secrets
@@ -15,14 +15,14 @@ from crm_kit.store.database import Database
 
 
 class Databases:
-    """The databases of this process, each made when a test first asks for it."""
+    """The databases of this process. Each is created when a test first uses it."""
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
         self._made: dict[str, ServiceDatabase] = {}
 
     def of(self, service: Service) -> "ServiceDatabase":
-        """The service's database, migrated and seeded."""
+        """Return the service's database, migrated and seeded."""
         made = self._made.get(service.name)
         if made is None:
             name = f"test_{service.name}_{secrets.token_hex(6)}"
@@ -32,12 +32,12 @@ class Databases:
         return made
 
     def create(self, name: str) -> str:
-        """An empty database; returns its URL. Whoever makes one under a name of its own drops it again."""
+        """Create an empty database and return its URL. The caller must drop it."""
         _run(self._server_url, f'create database "{name}"')
         return urlunsplit(urlsplit(self._server_url)._replace(path=f"/{name}"))
 
     def drop(self, url: str) -> None:
-        """Remove a database, whoever is connected to it."""
+        """Drop a database, even if there are connections to it."""
         _run(self._server_url, f'drop database "{urlsplit(url).path[1:]}" with (force)')
 
     async def close(self) -> None:
@@ -49,7 +49,7 @@ class Databases:
 
 
 class ServiceDatabase:
-    """A service's database and what it holds before any test."""
+    """A service's database, and its content before any test."""
 
     def __init__(self, service: Service, url: str) -> None:
         self.service, self.url = service, url
@@ -60,7 +60,7 @@ class ServiceDatabase:
         self._refill: dict[str, str] = {}
 
     def prepare(self) -> None:
-        """Migrate and seed as a deployment does; a miniature service without migrations gets its tables as they are mapped."""
+        """Migrate and seed the database as a deployment does. A miniature service without migrations gets its mapped tables."""
         if self.service.migrations:
             prepare(self.service, settings_for(self.service, self.url))
         else:
@@ -77,7 +77,7 @@ class ServiceDatabase:
     async def _keep(self) -> None:
         conn = await asyncpg.connect(self.url)
         present = {row["tablename"] for row in await conn.fetch(TABLES)}
-        # In the order of their references, so that restoring meets no missing target.
+        # In the order of their references, so that references have their targets when rows are restored.
         self._tables = [table.name for table in self.service.metadata.sorted_tables if table.name in present]
         filled = [table for table in self._tables if await conn.fetchval(f'select exists (select from "{table}")')]
         await conn.execute(f"create schema {PRISTINE}")
@@ -94,7 +94,7 @@ class ServiceDatabase:
         await conn.close()
 
     async def restore(self) -> None:
-        """Put back what tests have changed: nothing but a look when they changed nothing."""
+        """Restore the tables that tests have changed. One query finds them."""
         if self._conn is None or self._conn.is_closed():
             self._conn = await asyncpg.connect(self.url)
         found = {row["name"]: row for row in await self._conn.fetch(self._look)}
@@ -104,7 +104,7 @@ class ServiceDatabase:
             await self._conn.execute(";".join(self._emptying(changed, sizes)))
 
     async def close(self) -> None:
-        """Let go of the connection that restored."""
+        """Close the connection that restores."""
         if self._conn is not None:
             await self._conn.close()
             self._conn = None
@@ -112,22 +112,22 @@ class ServiceDatabase:
     def _emptying(self, changed: list[str], sizes: dict[str, int]) -> list[str]:
         large = ", ".join(f'"{name}"' for name in changed if sizes[name] > MOST_BYTES_TO_DELETE)
         if large:
-            # What refers to it is emptied with it, so all is refilled.
+            # Referring tables are truncated, too, so all tables are refilled.
             names = ", ".join(f'"{name}"' for name in changed)
             return [f"truncate {names} cascade", *self._refill.values()]
         refilled = list(self._refill) if self._refill.keys() & set(changed) else []
         emptied = [name for name in self._tables if name in changed or name in refilled]
-        # In one statement, because references are checked at its end, and some tables refer to each other.
+        # In one statement, because some tables refer to each other, and references are checked at the end of a statement.
         parts = ", ".join(f'd{number} as (delete from "{name}")' for number, name in enumerate(emptied))
         return [f"with {parts} select", *(self._refill[name] for name in refilled)]
 
 
 HOP_SECONDS = 60
-"""Of services under test. A machine may stand still for seconds, and what a test expects to succeed must not run out of time
-by it. A test about what runs out sets a limit of its own."""
+"""The deadline of services under test. A machine may stall for seconds, and requests that should succeed must not time out. A
+test of timeouts sets its own limit."""
 PRISTINE = "pristine"
 MOST_BYTES_TO_DELETE = 1024 * 1024
-"""Of a table. To truncate one means new files for it and its indexes, which takes longer than to delete a few rows."""
+"""Bytes of a table up to which its rows are deleted. Truncation creates new files, which takes longer for a few rows."""
 ANY = "select '{0}' as name, exists (select from \"{0}\")::text as rows, pg_table_size('\"{0}\"') as bytes"
 DIGEST = (
     "select '{0}' as name, (select md5(string_agg(t::text, '' order by t::text)) from \"{0}\" t) as rows,"
@@ -141,7 +141,7 @@ where table_schema = 'public' and table_name = $1 and is_generated = 'NEVER'
 
 
 def settings_for(service: Service, database_url: str, jwks_url: str = "", **more: object) -> Settings:
-    """Settings of one process of a service under test; ``more`` by environment name, such as ``CRM_ROLE="worker"``."""
+    """Return the settings of a process of a service under test. ``more`` has environment names, such as ``CRM_ROLE="worker"``."""
     return Settings.model_validate(
         {
             "CRM_SERVICE": service.name,
@@ -166,6 +166,6 @@ def _run(url: str, statement: str) -> None:
 
 
 def _elsewhere(work: Callable[[], None]) -> None:
-    """Run in a thread: preparing a service starts an event loop of its own, and this one may have one running."""
+    """Run in another thread, because the work starts an event loop and this thread may already run one."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(work).result()

@@ -1,4 +1,4 @@
-"""What a unit of work told the others."""
+"""The events of a unit of work."""
 
 from typing import Any
 
@@ -10,13 +10,15 @@ from crm_kit.work.uow import UnitOfWork
 
 
 def emitted(uow: UnitOfWork) -> list[str]:
-    """The types of the events that wait for the flush, in order."""
+    """Return the types of the events that the next flush writes, in order."""
     return uow.pending_types
 
 
 async def announced(source: UnitOfWork | AsyncConnection) -> list[dict[str, Any]]:
-    """The CloudEvents in the outbox but those of the seed, in order, as the connection sees them: a unit of work's own
-    after ``uow.flush()``, committed ones otherwise."""
+    """Return the CloudEvents in the outbox, in order and without those of the seed.
+
+    From a connection these are the committed ones. From a unit of work they include its own, after ``uow.flush()``.
+    """
     conn = await source.connection() if isinstance(source, UnitOfWork) else source
     rows = await conn.exec_driver_sql(
         f"select body from outbox where id not in (select id from {PRISTINE}.outbox) order by seq"

@@ -1,4 +1,4 @@
-"""What tests measured, printed at the end of the run, also when they pass and wherever they ran."""
+"""Figures that tests measure. They are printed at the end of the run, whether tests pass or fail."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -9,25 +9,25 @@ PREFIX = "figure."
 
 
 class Figures(Protocol):
-    """Notes figures by name."""
+    """Records figures by name."""
 
     def __call__(self, **values: object) -> None: ...
 
 
 @pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Figures:
-    """``figures(events=10_000, lost=0)``: one line of the report's section on figures."""
+    """Record figures for the report: ``figures(events=10_000, lost=0)`` gives one line."""
 
     def note(**values: object) -> None:
         for name, value in values.items():
-            # As text: xdist's workers send nothing else across.
+            # As text, because xdist's workers send nothing else.
             record_property(PREFIX + name, f"{value:.2f}" if isinstance(value, float) else str(value))
 
     return note
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One line for each test that noted any."""
+    """Print a line for each test that recorded figures."""
     lines = []
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, []):

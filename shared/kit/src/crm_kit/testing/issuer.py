@@ -1,4 +1,4 @@
-"""Identity's part in tests: a signing key, its public half served over HTTP, and tokens as identity issues them."""
+"""Replaces identity in tests: it serves the public part of a signing key over HTTP, and issues tokens as identity does."""
 
 import secrets
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ TOKEN_SECONDS = 600
 
 
 class Issuer:
-    """Signs tokens with a key that services fetch from ``jwks_url``, in this process or another."""
+    """Signs tokens with a key that services of any process fetch from ``jwks_url``."""
 
     def __init__(self, jwks_url: str, key: SigningKey) -> None:
         self.jwks_url, self.key = jwks_url, key
 
     def token(self, caller: Principal, **changed: object) -> str:
-        """An access token for this caller; ``changed`` overrides claims, None leaves one out."""
+        """Return an access token for this caller. ``changed`` replaces claims, and None removes one."""
         now = clock.now().timestamp()
         claims: dict[str, object] = {
             "sub": str(caller.id),
@@ -43,7 +43,7 @@ class Issuer:
 
 @contextmanager
 def serve_keys() -> Iterator[Issuer]:
-    """An issuer whose keys are served on a free loopback port, in a thread, so that a blocked loop still gets them."""
+    """Yield an issuer whose keys are served on a free loopback port, in a thread, so that a blocked loop does not stop it."""
     key = SigningKey.generate()
     body = orjson.dumps({"keys": [key.jwk]})
 
@@ -56,7 +56,7 @@ def serve_keys() -> Iterator[Issuer]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Requests for keys are no news."""
+            """Do not log requests for keys."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

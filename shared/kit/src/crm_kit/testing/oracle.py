@@ -1,4 +1,4 @@
-"""The depth rule as its specification words it, without any code of ``crm_kit.access``: what tests hold that code against."""
+"""The depth rule, written directly from its specification. Tests compare ``crm_kit.access`` with it."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -15,8 +15,8 @@ def naively_covers(
     parents: Mapping[UUID, UUID | None],
     privilege: Privilege = Privilege.READ,
 ) -> bool:
-    """Whether the caller's privilege on an entity reaches a row with this owner and unit. ``parents`` says above each unit
-    which one is."""
+    """Whether the caller's privilege on an entity reaches a row with this owner and unit. ``parents`` has the parent of each
+    unit."""
     depth = int(caller.privileges.get(entity, "00000")[PRIVILEGES.index(privilege)])
     if owner is None:
         return depth == 4

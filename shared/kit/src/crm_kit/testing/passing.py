@@ -1,13 +1,13 @@
-"""Time that passes when a test says so, so that nothing has to be waited for and nothing runs out by accident."""
+"""Moves time in tests, so that they do not wait for timeouts, and timeouts do not expire by accident."""
 
 import asyncio
 
 
 def let_pass(seconds: float) -> None:
-    """Move the clock of the running event loop forward: every timeout and timer due by then comes due now.
+    """Move the clock of the running event loop forward by ``seconds``, so that its timeouts and timers expire.
 
-    A test gives what it lets run out a long limit, waits by a condition until the work stands where it should, and lets the
-    limit pass. The clock stays where it is afterwards, as a clock never goes back. ``crm_kit.clock`` is another one.
+    A test sets a long limit, waits for a condition that shows where the work is, and then lets the limit pass. The clock stays
+    ahead afterwards. ``crm_kit.clock`` does not change.
     """
     loop = asyncio.get_running_loop()
     clock = loop.time

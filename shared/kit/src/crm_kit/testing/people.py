@@ -1,4 +1,4 @@
-"""Callers with exactly the privileges a test is about, and the directory they are known from."""
+"""Callers with the privileges that a test needs, and the directory of users, teams and API clients."""
 
 from collections.abc import Mapping
 from typing import TypedDict, Unpack
@@ -10,13 +10,13 @@ from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
 
 HEADQUARTERS = UUID("01900000-0000-7000-8000-000000000001")
-"""The unit of principals that name none."""
+"""The default unit of principals."""
 
 
 def grants(depth: Depth | str = Depth.ORGANIZATION, **entities: Depth | str) -> dict[str, str]:
-    """Privileges on every entity of the catalogue at one depth, with exceptions by entity name.
+    """Return privileges on every entity of the catalogue at one depth, with exceptions by entity name.
 
-    A depth stands for all five privileges; a text such as ``"44110"`` gives create, read, write, delete, assign.
+    A depth applies to all five privileges. A text such as ``"44110"`` has the depths of create, read, write, delete and assign.
     """
     everything = {entity.name: _digits(depth) for entity in all_entities()}
     return everything | {name: _digits(found) for name, found in entities.items()}
@@ -36,13 +36,13 @@ def principal(
     privileges: Mapping[str, str] | None = None,
     **entities: Depth | str,
 ) -> Principal:
-    """A caller: ``principal(Depth.USER, lead="44110", account=Depth.NONE)``; ``privileges`` replaces it all."""
+    """Return a caller: ``principal(Depth.USER, lead="44110", account=Depth.NONE)``. ``privileges`` replaces all depths."""
     held = grants(depth, **entities) if privileges is None else privileges
     return Principal(id=id or uuid4(), kind=kind, unit=unit, teams=teams, privileges=held)
 
 
 class Details(TypedDict, total=False):
-    """What may be said of a user, team or API client."""
+    """Details of a user, team or API client."""
 
     id: UUID
     unit: UUID
@@ -52,13 +52,13 @@ class Details(TypedDict, total=False):
 
 
 class People:
-    """Writes the directory that identity's events would have filled: committed, and known to the runtime at once."""
+    """Writes the directory, which identity's events fill otherwise. Rows are committed, and the runtime knows them at once."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     async def unit(self, name: str = "A unit", *, parent: UUID | None = None, id: UUID | None = None) -> UUID:
-        """A business unit."""
+        """Add a business unit; returns its id."""
         unit = id or uuid4()
         await self._write(
             "insert into unit_ref (id, version, deleted, name, parent_id) values ($1, 1, false, $2, $3)",
@@ -69,15 +69,15 @@ class People:
         return unit
 
     async def user(self, name: str = "Ada Lovelace", **more: Unpack[Details]) -> UUID:
-        """A user; ``unit``, ``email``, ``active``, ``deleted`` and ``id`` as wanted."""
+        """Add a user, with the given ``unit``, ``email``, ``active``, ``deleted`` and ``id``; returns the id."""
         return await self._principal("user", name, **more)
 
     async def team(self, name: str = "A team", **more: Unpack[Details]) -> UUID:
-        """A team, like ``user``."""
+        """Add a team, like ``user``."""
         return await self._principal("team", name, **more)
 
     async def client(self, name: str = "A program", **more: Unpack[Details]) -> UUID:
-        """An API client, like ``user``."""
+        """Add an API client, like ``user``."""
         return await self._principal("client", name, **more)
 
     async def organization(
@@ -89,7 +89,7 @@ class People:
         language: str = "en",
         name: str = "The Bank",
     ) -> None:
-        """The organisation's settings, replacing earlier ones."""
+        """Set the organisation's settings. They replace earlier ones."""
         await self._write(
             "with gone as (delete from organization_ref)"
             " insert into organization_ref (id, version, deleted, name, time_zone, base_currency, country, language)"

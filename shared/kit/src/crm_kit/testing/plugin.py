@@ -1,4 +1,4 @@
-"""The fixtures, loaded by ``-p crm_kit.testing.plugin``. They stand on the root conftest's ``servers``.
+"""The fixtures, loaded by ``-p crm_kit.testing.plugin``. They need the fixture ``servers`` of the root conftest.
 
 Session: ``databases``, ``rabbit``, ``issuer``. Module, for the service that ``service`` and ``make_app`` name:
 ``database``, ``settings``, ``app``, ``address``. Test: ``runtime``, ``people``, ``caller``, ``uow``, ``client``, ``figures``.
@@ -27,12 +27,12 @@ from crm_kit.work.uow import UnitOfWork
 
 __all__ = ["figures", "pytest_terminal_summary"]
 
-# Here rather than in a fixture: processes that tests start inherit it.
+# Not in a fixture, because processes that tests start inherit it.
 os.environ["CRM_VALIDATE_EVENTS"] = "1"
 
 
 class Servers(Protocol):
-    """What the root conftest's ``servers`` gives."""
+    """The type of the root conftest's ``servers``."""
 
     @property
     def database_url(self) -> str: ...
@@ -44,7 +44,7 @@ class Servers(Protocol):
 
 @pytest.fixture(scope="session")
 async def databases(servers: Servers) -> AsyncIterator[Databases]:
-    """A database for each service, made when first asked for."""
+    """A database for each service, created at its first use."""
     databases = Databases(servers.database_url)
     yield databases
     await databases.close()
@@ -52,31 +52,31 @@ async def databases(servers: Servers) -> AsyncIterator[Databases]:
 
 @pytest.fixture(scope="session")
 async def rabbit(servers: Servers) -> AsyncIterator[Rabbit]:
-    """A virtual host of this process's own."""
+    """A virtual host of this process."""
     async with own_vhost(servers.amqp_url, servers.amqp_management_url) as rabbit:
         yield rabbit
 
 
 @pytest.fixture(scope="session")
 def issuer() -> Iterator[Issuer]:
-    """Signs tokens, and serves the keys to verify them with."""
+    """Signs tokens, and serves the keys that verify them."""
     with serve_keys() as issuer:
         yield issuer
 
 
 @pytest.fixture(scope="session")
 def service() -> Service:
-    """Which service the tests are about; each service's conftest says so."""
+    """The service under test. Each service's conftest defines it."""
     raise pytest.UsageError("define a session fixture 'service' in this directory's conftest.py")
 
 
 @pytest.fixture(scope="session")
 def make_app() -> Callable[[Settings], FastAPI]:
-    """How the service's app is made; each service's conftest says so."""
+    """The function that makes the service's app. Each service's conftest defines it."""
     raise pytest.UsageError("define a session fixture 'make_app' in this directory's conftest.py")
 
 
-# By module from here: a session keeps the first value of a fixture, and a run may be about several services.
+# The following fixtures have the scope of a module, because a run may test several services.
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +87,13 @@ def database(databases: Databases, service: Service) -> ServiceDatabase:
 
 @pytest.fixture(scope="module")
 def settings(service: Service, database: ServiceDatabase, issuer: Issuer) -> Settings:
-    """What an api process of the service would read from its environment."""
+    """The settings of an api process of the service."""
     return settings_for(service, database.url, issuer.jwks_url)
 
 
 @pytest.fixture(scope="module")
 async def app(make_app: Callable[[Settings], FastAPI], service: Service, settings: Settings) -> AsyncIterator[FastAPI]:
-    """The service's app; it lives only inside ``runtime``. Its connections stay open from test to test, and warm."""
+    """The service's app. It runs only inside ``runtime``. Its connections stay open between tests."""
     app = make_app(settings)
     app.state.db = build_database(service, settings)
     yield app
@@ -102,21 +102,21 @@ async def app(make_app: Callable[[Settings], FastAPI], service: Service, setting
 
 @pytest.fixture(scope="module")
 async def address(app: FastAPI) -> AsyncIterator[str]:
-    """Where the app is served."""
+    """The URL at which the app is served."""
     async with served(app) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """Connections to whatever tests talk to; patient, because it is for the service to say that it took too long."""
+    """An HTTP session. Its timeout is long, because the service must report that a request takes too long."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=600)) as session:
         yield session
 
 
 @pytest.fixture
 async def runtime(app: FastAPI, database: ServiceDatabase) -> AsyncIterator[Runtime]:
-    """The app's runtime, started for this test; what the test committed is undone afterwards."""
+    """The app's runtime, started for this test. Afterwards the database is restored."""
     async with app.router.lifespan_context(app):
         yield app.state.runtime
     await database.restore()
@@ -130,7 +130,7 @@ def people(runtime: Runtime) -> People:
 
 @pytest.fixture
 def caller() -> Principal:
-    """Who acts in ``uow`` and ``client``: may do everything unless a test module says otherwise."""
+    """The caller of ``uow`` and ``client``. It may do everything unless a test module replaces it."""
     return principal()
 
 
@@ -146,7 +146,7 @@ async def uow(runtime: Runtime, caller: Principal) -> AsyncIterator[UnitOfWork]:
 def client_for(
     runtime: Runtime, address: str, http: aiohttp.ClientSession, issuer: Issuer
 ) -> Callable[[Principal | None], Client]:
-    """Makes a client of the running service for a caller; None has no token."""
+    """Makes a client of the running service for a caller. None gives a client without a token."""
     return lambda caller: Client(http, address, None if caller is None else issuer.token(caller))
 
 

@@ -1,4 +1,4 @@
-"""A virtual host of a test process's own on the run's broker."""
+"""A virtual host for each test process on the broker of the run."""
 
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,20 +11,20 @@ from crm_kit.operating import topology
 
 @dataclass(frozen=True, slots=True)
 class Rabbit:
-    """The broker as one test process sees it."""
+    """The broker of one test process."""
 
     amqp_url: str
     management_url: str
 
     async def declare(self, services: Mapping[str, Sequence[str]]) -> None:
-        """Exchanges, queues and bindings for these services (name to ``Consumers.routing_keys()``)."""
+        """Declare exchanges, queues and bindings of these services (name to ``Consumers.routing_keys()``)."""
         caps = topology.Caps(log_bytes=100_000_000)
         await topology.apply(services, self.amqp_url, self.management_url, caps=caps)
 
 
 @asynccontextmanager
 async def own_vhost(amqp_url: str, management_url: str | None) -> AsyncIterator[Rabbit]:
-    """Make a virtual host with the suite's exchanges, and delete it with all its queues at the end."""
+    """Create a virtual host with the suite's exchanges, and delete it with all its queues at the end."""
     if management_url is None:
         raise RuntimeError("tests need a broker with its management API: set AMQP_MANAGEMENT_URL beside AMQP_URL")
     vhost = f"test-{secrets.token_hex(6)}"

@@ -1,4 +1,4 @@
-"""An app behind a real HTTP server, in the test's own event loop."""
+"""Serves an app with a real HTTP server, in the event loop of the test."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -15,13 +15,13 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
 
 @asynccontextmanager
 async def served(app: FastAPI, limits: Limits | None = None) -> AsyncIterator[str]:
-    """Serve on a free loopback port and give its URL. The app's lifespan is the caller's: it may come and go per test."""
+    """Serve on a free loopback port and yield its URL. The caller manages the app's lifespan, which may be that of a test."""
     config = uvicorn.Config(
         app,
         http=limited(limits or Limits()),
@@ -30,7 +30,7 @@ async def served(app: FastAPI, limits: Limits | None = None) -> AsyncIterator[st
         access_log=False,
         log_config=None,
         proxy_headers=False,
-        # Longer than a client keeps a connection, or one could be closed under a request that has just been sent.
+        # Longer than a client keeps a connection, so that none is closed while a request is on its way.
         timeout_keep_alive=60,
     )
     config.load()
@@ -46,8 +46,8 @@ async def served(app: FastAPI, limits: Limits | None = None) -> AsyncIterator[st
 
 
 def _listener() -> socket.socket:
-    # asyncio looks at the protocol before it switches Nagle's algorithm off, and `socket.create_server` names none. With it,
-    # an answer waits up to 40 ms for the client to acknowledge its head.
+    # asyncio switches Nagle's algorithm off only if the socket names its protocol, and `socket.create_server` does not name it.
+    # With that algorithm, a response waits up to 40 ms for the client to acknowledge the head.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()

@@ -1,4 +1,4 @@
-"""Which unique values of a service a client can send, from its models and what its OpenAPI document says of bodies."""
+"""Finds the unique values of a service that a client can send, from the models and the OpenAPI document."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from crm_kit.work.violations import pointer_of, unique_keys
 
 
 def met_by_clients(entities: Iterable[type[Record]], openapi: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The pointers of the columns of each unique constraint that the body of a create has all columns of, by its name."""
+    """Return the unique constraints whose columns are all in the body of a create: by name, the pointers of the columns."""
     found = {}
     for entity in entities:
         known = entity_for(entity.entity())
