@@ -1,1 +1,1 @@
-"""What operators do with events, queues and subscribers."""
+"""The operators' work with events, queues and subscribers."""

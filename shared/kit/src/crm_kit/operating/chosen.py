@@ -1,4 +1,4 @@
-"""Which of the events that are not where they should be an operator means."""
+"""The choice of stored events in the options of a command."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,25 +6,25 @@ from typing import Any
 from uuid import UUID
 
 RELAY = "relay"
-"""The group of what is not published yet."""
+"""The name of the group of events that are not published yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """All of them, unless something is given; what is given must all be so."""
+    """Conditions that an event must all meet. Without conditions, all events are chosen."""
 
     event: UUID | None = None
     group: str | None = None
     type: str | None = None
-    """``*`` stands for anything."""
+    """``*`` stands for any characters."""
     reason: str | None = None
-    """Part of the error, in upper or lower case."""
+    """A part of the error, regardless of case."""
     since: datetime | None = None
-    """Stored at this time or later."""
+    """The earliest instant at which the event was stored."""
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is given."""
+        """Whether there is no condition."""
         return self == EVERYTHING
 
 
@@ -33,24 +33,24 @@ EVERYTHING = Chosen()
 
 @dataclass
 class Where:
-    """A condition in SQL and its parameters. Of what an operator gives only parameters are made."""
+    """A condition in SQL and its parameters. Values from an operator become parameters only."""
 
     parameters: list[Any]
     clauses: list[str] = field(default_factory=list)
 
     def parameter(self, value: Any) -> str:
-        """The place of another parameter."""
+        """Add a parameter and return its placeholder."""
         self.parameters.append(value)
         return f"${len(self.parameters)}"
 
     def inbox(self, chosen: Chosen) -> str:
-        """The condition for rows of the inbox."""
+        """Return the condition for rows of the inbox."""
         if chosen.group is not None:
             self.clauses.append(f"consumer = {self.parameter(chosen.group)}")
         return self._common(chosen, "event_id", "received_at")
 
     def outbox(self, chosen: Chosen) -> str:
-        """The condition for rows of the outbox, whose group is the relay."""
+        """Return the condition for rows of the outbox, whose group is the relay."""
         if chosen.group not in (None, RELAY):
             self.clauses.append("false")
         return self._common(chosen, "id", "created_at")
@@ -68,5 +68,5 @@ class Where:
 
 
 def _literal(text: str) -> str:
-    """What stands for itself in a pattern of LIKE."""
+    """Escape a text for LIKE, so that it has no wildcards."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

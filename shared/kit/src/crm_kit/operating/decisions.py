@@ -1,6 +1,6 @@
-"""What an operator decides about events that failed: try them again, leave them out with a reason, stop waiting for a version.
+"""The decisions of an operator about failed events: retry them, skip them with a reason, or stop waiting for a version.
 
-Works on the services' databases directly, so it also works while a service is down.
+It uses the services' databases, so it also works while a service is down.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ _RETRY_OUTBOX = "update outbox set next_attempt_at = null where state = 'pending
 
 
 async def retry(conn: AsyncConnection, chosen: Chosen = EVERYTHING, *, limit: int | None = None) -> int:
-    """Make failed events due at once, with all their attempts before them; returns how many.
+    """Make failed events due at once and reset their attempts; returns the number.
 
-    At most ``limit`` of the inbox, the oldest. A message that could not be read under any group can only be skipped.
+    ``limit`` applies to the inbox and takes the oldest; None means all. A message without a group can only be skipped.
     """
     where = Where([], [RETRIABLE])
     now, most = where.parameter(clock.now()), where.parameter(limit)
@@ -66,9 +66,10 @@ _SKIP_OUTBOX = "update outbox set state = 'skipped', last_error = $2 where id = 
 
 
 async def skip(conn: AsyncConnection, chosen: Chosen, *, reason: str, limit: int = PAGE) -> int:
-    """Leave events out for good, at most ``limit``, the oldest, and let what waits behind them go on; returns how many.
+    """Skip up to ``limit`` events, the oldest first, and release those that wait for them; returns the number.
 
-    ``reason`` is kept with each. One event without a group: also an outbox row that the broker does not take.
+    ``reason`` is stored with each. If one event is chosen without a group, its row in the outbox is skipped, too. Raises
+    ValueError if the reason is empty.
     """
     note = _note(reason)
     where = Where([])
@@ -86,7 +87,7 @@ async def skip(conn: AsyncConnection, chosen: Chosen, *, reason: str, limit: int
 
 
 async def _move_past(conn: AsyncConnection, passed: Sequence[tuple[Any, ...]]) -> None:
-    """Let each record go on behind the highest of these: (consumer, source, entity, epoch, version or None)."""
+    """Move the position of each record past its highest event. An event is (consumer, source, entity, epoch, version or None)."""
     lines: dict[tuple[str, str, UUID], tuple[int, int | None]] = {}
     for consumer, source, entity, epoch, version in passed:
         known = lines.get((consumer, source, entity))
@@ -105,7 +106,10 @@ where event_id = $1 and consumer = $2 and state = 'waiting' returning consumer, 
 
 
 async def skip_gap(conn: AsyncConnection, event_id: UUID, *, group: str, reason: str) -> int:
-    """Stop waiting for the versions before a waiting event, and handle it; returns 1, or 0 when it does not wait."""
+    """Stop waiting for the versions before a waiting event, and make it due; returns 1, or 0 if the event does not wait.
+
+    Raises ValueError if the reason is empty.
+    """
     rows: Sequence[Any] = (await conn.exec_driver_sql(_CLOSE_GAP, (event_id, group, clock.now(), _note(reason)))).all()
     await _move_past(conn, [(row.consumer, row.source, row.entity, row.epoch, row.entity_version - 1) for row in rows])
     await _wake(conn)

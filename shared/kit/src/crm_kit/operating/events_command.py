@@ -49,7 +49,7 @@ NOTHING = {
     "skip-gap": "no such event waits in that group",
     "show": "no such event is stored",
 }
-"""Why a command that found no event changed none."""
+"""The message of each command that finds no event."""
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 UNLIMITED = 2**62
@@ -63,9 +63,9 @@ def main(
     *,
     beside: Mapping[str, str] | None = None,
 ) -> int:
-    """``crm events …`` over these databases (service name to URL) and this broker; returns the exit code.
+    """Run ``crm events …`` on these databases (service name to URL) and this broker; returns the exit code.
 
-    ``beside`` are commands that the caller answers itself, named in the help.
+    ``beside`` are commands that the caller runs itself. They are named in the help.
     """
     parser = _parser(sorted(databases), beside or {})
     arguments = parser.parse_args(argv)
@@ -111,7 +111,7 @@ def _parser(services: list[str], beside: Mapping[str, str]) -> argparse.Argument
             _add_filters(
                 command, None if changes else MOST, "events, the oldest of each service" if changes else "lines"
             )
-            # What is left out has a reason of its own.
+            # For skip, --reason is the operator's reason.
             names = ("--error",) if name == "skip" else ("--error", "--reason")
             command.add_argument(*names, dest="error", help="only those whose error has this in it")
             command.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -210,7 +210,7 @@ async def _opened(urls: Mapping[str, str]) -> AsyncIterator[dict[str, Database]]
 
 
 async def _require_group(opened: Mapping[str, Database], group: str | None) -> None:
-    """A name that nobody has would leave nothing, as if all were well. Raises UnknownGroup."""
+    """Raise UnknownGroup if no service has the group, because the command would otherwise report that there are no events."""
     if group in (None, RELAY):
         return
     known: set[str] = set()
@@ -222,7 +222,7 @@ async def _require_group(opened: Mapping[str, Database], group: str | None) -> N
 
 
 async def _list(opened: Mapping[str, Database], arguments: argparse.Namespace) -> None:
-    """A line for each event; what was left out is said on standard error."""
+    """Print a line for each event. The number of events that are not shown goes to standard error."""
     chosen, left, any_shown = _chosen(arguments), arguments.limit or UNLIMITED, False
     for service, database in opened.items():
         shown = 0
@@ -260,7 +260,7 @@ async def _totals(conn: AsyncConnection, service: str, arguments: argparse.Names
 
 
 async def _change(opened: Mapping[str, Database], arguments: argparse.Namespace) -> int:
-    """Say how many there are, then change them."""
+    """Report the number of matching events, then change them."""
     found = [await _found(service, database, arguments) for service, database in opened.items()]
     matched = sum(total.events for totals in found for total in totals)
     if arguments.event is None and not arguments.json:
@@ -279,7 +279,7 @@ async def _change(opened: Mapping[str, Database], arguments: argparse.Namespace)
 async def _found(service: str, database: Database, arguments: argparse.Namespace) -> list[Total]:
     async with database.begin() as conn:
         retries = arguments.command == "retry"
-        # One event without a group: skip leaves out what the broker does not take, too.
+        # For one event without a group, skip also applies to the outbox.
         with_outbox = retries or (arguments.event is not None and arguments.group is None)
         return await stored.totals(conn, service, FAILED, _chosen(arguments), with_outbox=with_outbox, to_retry=retries)
 
@@ -291,8 +291,10 @@ def _agreed(arguments: argparse.Namespace) -> bool:
 
 
 async def _patiently(database: Database, change: Callable[[AsyncConnection], Awaitable[int]]) -> int:
-    """Change in one transaction; again where a worker was faster: an event that is published meanwhile moves to another part
-    of its table, from where no statement that has waited for it goes on."""
+    """Change events in one transaction, and repeat it if a worker was faster.
+
+    An event that is published meanwhile moves to another partition, and a statement that has waited for it fails.
+    """
     attempt = 1
     while True:
         try:
@@ -308,7 +310,7 @@ async def _changed(database: Database, arguments: argparse.Namespace) -> int:
     chosen, limit = _chosen(arguments), arguments.limit
     if arguments.command == "retry":
         return await _patiently(database, partial(decisions.retry, chosen=chosen, limit=limit))
-    # A transaction for each page: handlers wait for the records that it holds.
+    # One transaction for each page, because handlers wait for the records that it locks.
     changed = 0
     while limit is None or changed < limit:
         most = min(PAGE, (limit or UNLIMITED) - changed)

@@ -1,4 +1,4 @@
-"""``crm events snapshot`` and ``replay``: what a service has, or had published, to one queue."""
+"""``crm events snapshot`` and ``replay``: send a service's records, or its published events, to one queue."""
 
 import argparse
 import sys
@@ -14,18 +14,18 @@ from crm_kit.store.database import Database
 
 
 class NoPeriod(Exception):
-    """A period in which nothing can have been published."""
+    """The period is empty or in the future."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the operator reaches it; ``management_url`` is empty where there is no such API."""
+    """The operator's URLs of the broker. ``management_url`` is empty if there is no management API."""
 
     amqp_url: str
     management_url: str
 
     async def patterns_of(self, queue: str) -> list[str]:
-        """By which patterns a queue hears events. Raises TopologyError."""
+        """Return the patterns by which a queue is bound to events. Raises TopologyError."""
         if not self.management_url:
             raise TopologyError("what a queue hears is told by the broker's management API alone (AMQP_MANAGEMENT_URL)")
         return await patterns_of(queue, self.amqp_url, self.management_url)
@@ -37,7 +37,7 @@ def say(line: str) -> None:
 
 
 async def replay(arguments: argparse.Namespace, url: str, broker: Broker) -> int:
-    """Send what was published in a period to a queue again."""
+    """Send the events of a period to a queue again; returns the exit code. Raises NoPeriod, TopologyError and BrokerDown."""
     now = clock.now()
     until = arguments.until or now
     if arguments.since > now:
@@ -68,9 +68,9 @@ async def replay(arguments: argparse.Namespace, url: str, broker: Broker) -> int
 
 
 async def _askable(service: str, types: str, queue: str, broker: Broker | None) -> list[str]:
-    """The entities of a snapshot, when all of them can be sent: what is refused later would leave the others half sent.
+    """Return the entities of a snapshot. Raises TopologyError unless all of them can be sent.
 
-    Raises TopologyError.
+    They are checked in advance, because a refusal later would leave the snapshot incomplete.
     """
     entities = list(dict.fromkeys(name.strip() for name in types.split(",") if name.strip()))
     snapshots = {entity: f"crm.{service}.{entity}.snapshot.v1" for entity in entities}
@@ -87,7 +87,7 @@ async def _askable(service: str, types: str, queue: str, broker: Broker | None) 
 
 
 async def snapshot(arguments: argparse.Namespace, url: str, broker: Broker | None) -> int:
-    """Ask for the current records of entities, and wait until they are sent."""
+    """Request the current records of entities, and wait until they are sent; returns the exit code. Raises TopologyError."""
     entities = await _askable(arguments.service, arguments.types, arguments.queue, broker)
     database = Database(url, pool_size=1, application_name="crm events")
     try:

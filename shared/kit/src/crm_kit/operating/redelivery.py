@@ -1,8 +1,8 @@
-"""After a restore: which events are to be sent again.
+"""Finds the events that must be sent again after a restore.
 
-The databases come from one cut, and the broker's queues are gone. What was in a queue at the cut is what its producer had
-published and a group that hears it has not stored: its inbox knows every event that it was ever given, for longer than
-outboxes keep them, or its own rows know it (``Group.keyless``). So nothing needs to be known of the queues themselves.
+All databases are restored to one point in time, and the broker's queues are gone. A queue held the events that its producer had
+published and that a group had not stored. An inbox has the keys of all events that a group got, for longer than outboxes keep the
+events; for ``Group.keyless`` the group's own rows show them. The content of the queues is therefore not needed.
 """
 
 import asyncio
@@ -20,32 +20,32 @@ from crm_kit.events.consumers import Consumers, Group
 from crm_kit.together import together
 
 OVERTAKEN = timedelta(hours=1)
-"""By so much, at most, is an event handled before one that was published earlier: longer than any process holds one."""
+"""The longest time by which an event may be handled before one that was published earlier. No process holds one for longer."""
 UNNOTED = timedelta(minutes=1)
-"""From the binding of a new service's queue to the moment it notes since when it listens."""
+"""The longest time from the binding of a new service's queue to the instant that it stores as the binding."""
 FORGOTTEN = timedelta(days=1)
-"""By so much may the clock of a producer have been wrong when it made an event whose key is about to be forgotten."""
+"""The largest error of a producer's clock that is tolerated for an event whose key will soon be deleted."""
 LATE_REQUEST = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """What goes out again."""
+    """The events that are sent again."""
 
     count: int
     oldest: datetime | None
-    """When the oldest of these events was made."""
+    """When the oldest of these events was created."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A service with its own database, by what it listens to."""
+    """A service that follows others: a connection to its database, and its handler groups."""
 
     conn: asyncpg.Connection
     consumers: Consumers
 
 
-# An attempt that was begun and never ended waited for the broker to deliver the message again.
+# An event whose attempt began and did not end waits until the broker delivers the message again.
 _DUE = "update inbox set next_attempt_at = $1 where state = 'pending' and next_attempt_at is null and body is not null"
 _UNHELD = (
     "update outbox set attempts = 0, next_attempt_at = null where state = 'pending' and next_attempt_at is not null"
@@ -53,7 +53,7 @@ _UNHELD = (
 
 
 async def take_up(conn: asyncpg.Connection) -> None:
-    """Make due what only the old broker would have brought again, and what was held because of it."""
+    """Make events due that wait for a redelivery by the old broker, and those whose publication it delayed."""
     await conn.execute(_DUE, clock.now())
     await conn.execute(_UNHELD)
 
@@ -99,7 +99,7 @@ select count(*), min(created_at) from pending
 
 
 def keys_since(cut: datetime, days_of_keys: int) -> datetime:
-    """Since when, by the time of events, inboxes of that time have the key of each that they were given."""
+    """Return the instant since which the inboxes at ``cut`` have the keys of all events that they got, by the time of events."""
     return cut - timedelta(days=days_of_keys) + FORGOTTEN
 
 
@@ -111,12 +111,12 @@ async def resend(
     since: datetime,
     rebuilt: bool = False,
 ) -> Again:
-    """Have the relay of a service send again what a group of a listener lacks.
+    """Make the relay of a service send the events again that a group of a listener lacks. Returns their number and age.
 
-    Of what was made before ``since`` nobody knows whether a group was given it, and nothing is sent (see ``keys_since``).
-    With ``rebuilt`` copies that say themselves how far they are ask for nothing: they are rebuilt afterwards.
-    ``conn`` is to the producer's database; none of the listeners' connections is the same. No process of a listener may run;
-    what the producer publishes meanwhile may be sent twice.
+    Events from before ``since`` are not sent, because it is unknown whether the groups got them (see ``keys_since``). With
+    ``rebuilt``, keyless projections get no events, because they are rebuilt afterwards. ``conn`` is a connection to the
+    producer's database and is not one of the listeners' connections. No process of a listener may run. Events that the producer
+    publishes meanwhile may be sent twice.
     """
     source = source_of(service)
     async with conn.transaction():
@@ -138,7 +138,7 @@ async def resend(
 
 
 async def _bound(listener: Listener, source: str) -> dict[str, datetime]:
-    """Since when each group has listened to the source; one that never ran asks for snapshots when it first does."""
+    """Return the instant at which each group began to follow the source. A group that never ran will request snapshots."""
     return {row[0]: row[1] for row in await listener.conn.fetch(_BOUND, source)}
 
 
@@ -153,7 +153,7 @@ async def _note_lacking(
     for group in groups:
         entities = _entities(group, service)
         if group.name in bound and entities:
-            # An entity of which nothing was ever handled may be one that this group has followed for a short time only.
+            # If no event of an entity was handled, the group may have followed it only for a short time.
             since = bound[group.name] - UNNOTED
             if newest is not None:
                 since = max(since, newest - OVERTAKEN)
@@ -167,7 +167,7 @@ def _entities(group: Group, service: str) -> list[str]:
     return sorted(entity.name for entity in group.entities if entity.service == service)
 
 
-# Its messages were in a queue, and a queue is worked off in order.
+# The messages of a snapshot were in a queue, which is processed in order.
 _SERVE_AGAIN = """
 update snapshot_request set done_at = null, sent = 0
 where queue = $1 and done_at is not null and error is null and ($2::timestamptz is null or done_at >= $2)
@@ -182,19 +182,19 @@ where source = $1 and snapshot_requested_at is not null and ($2::timestamptz is 
 async def _ask_again(
     conn: asyncpg.Connection, name: str, listener: Listener, source: str, newest: datetime | None
 ) -> None:
-    """Have snapshots sent again that may not have arrived, and requests that may not either."""
+    """Request snapshots again that may not have arrived, also if the request itself may not have arrived."""
     await conn.execute(_SERVE_AGAIN, inbox_of(name), None if newest is None else newest - OVERTAKEN)
     await forget_requests(conn, source, name, listener.conn)
 
 
 async def forget_requests(conn: asyncpg.Connection, source: str, name: str, listener: asyncpg.Connection) -> None:
-    """Let a listener ask again for snapshots that its producer, with ``source`` and ``conn``, knows nothing of."""
+    """Let a listener repeat requests of snapshots that the database of the producer, ``conn``, does not have."""
     last: datetime | None = await conn.fetchval(_LAST_REQUEST, name)
     await listener.execute(_UNASK, source, None if last is None else last + LATE_REQUEST)
 
 
 async def _copy_own_rows(listener: Listener, service: str, to: asyncpg.Connection) -> None:
-    """What the rows of projections say themselves."""
+    """Copy what the own rows of keyless projections show."""
     for group in listener.consumers.groups.values():
         if not group.keyless or not _entities(group, service):
             continue
@@ -210,7 +210,7 @@ async def _copy_own_rows(listener: Listener, service: str, to: asyncpg.Connectio
 async def _copy(
     from_: asyncpg.Connection, query: str, arguments: tuple[str, ...], to: asyncpg.Connection, table: str
 ) -> None:
-    """Rows of one database into a table of another, as they come."""
+    """Copy the rows of a query to a table of another database, without storing them in between."""
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue(8)
 
     async def read() -> None:
@@ -239,10 +239,10 @@ _FIRST = "select min(created_at) from outbox where state = 'published' and publi
 async def backlog_since(
     conns: Sequence[tuple[asyncpg.Connection, Sequence[str]]], messages: int, at: datetime
 ) -> list[datetime | None]:
-    """From when on each producer's events are to be sent again to a queue that held so many messages at that time.
+    """Return, for each producer, the ``created_at`` from which its events must be sent again to a queue; None if there are none.
 
-    ``conns`` are the producers' databases, each with the types that the queue hears. A time for each of them, by
-    ``created_at``; None where there is nothing to send.
+    The queue held ``messages`` messages at the instant ``at``. ``conns`` are the producers' databases, each with the event types
+    to which the queue is bound.
     """
     since = at
     if messages:

@@ -1,4 +1,4 @@
-"""What a service has, or had published, sent to one queue."""
+"""Sends a service's records, or its published events, to one queue."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ from crm_kit.operators import operator_name
 from crm_kit.store.record import new_id
 
 LOOK_SECONDS = 0.2
-"""Between two looks at a snapshot that is being sent."""
+"""Seconds between two looks at the progress of a snapshot."""
 
 
 async def snapshot(conn: AsyncConnection, entities: Sequence[str], queue: str) -> UUID:
-    """Ask this database's service to send its current records to a queue; returns the request's id."""
+    """Request that this database's service sends its current records to a queue; returns the id of the request."""
     request = new_id()
     by = operator_name()
     await replay.request_snapshot(conn, id_=request, entities=entities, queue=queue, requested_by=by)
@@ -40,7 +40,10 @@ _SENT = "select sent, error from snapshot_request where id = $1 and done_at is n
 
 
 async def snapshot_sent(conn: AsyncConnection, request: UUID) -> tuple[int, str | None]:
-    """Wait until the service has worked off a request: how many records it sent, and why not all. ``conn`` in autocommit."""
+    """Wait until the service has completed a request; returns the number of sent records and an error, if not all were sent.
+
+    ``conn`` is in autocommit.
+    """
     while True:
         row: Any = (await conn.exec_driver_sql(_SENT, (request,))).one_or_none()
         if row is not None:
@@ -64,8 +67,10 @@ async def send_again(
     since: datetime,
     until: datetime,
 ) -> int:
-    """Send what a service has published in a period, and a queue hears by these patterns, to that queue alone, with the
-    ids that it had; returns how many. ``conn`` in autocommit. Raises BrokerDown when one is not confirmed."""
+    """Send the events that a service published in a period and that match the patterns to one queue, with their original ids.
+
+    Returns the number. ``conn`` is in autocommit. Raises BrokerDown if an event is not confirmed.
+    """
     sent, last = 0, 0
     while rows := (await conn.exec_driver_sql(_PUBLISHED, (last, since, until, PAGE))).mappings().all():
         last = rows[-1]["seq"]

@@ -1,6 +1,6 @@
-"""What services have stored of events: what is pending or parked, counted or one by one, and what one event says.
+"""Lists and counts the pending and parked events of services, and shows single events.
 
-Reads the services' databases directly, so it also works while a service is down. The command is in
+It reads the services' databases, so it also works while a service is down. The command is in
 ``crm_kit.operating.events_command``.
 """
 
@@ -17,18 +17,18 @@ from crm_kit.operating.chosen import EVERYTHING, RELAY, Chosen, Where
 from crm_kit.work import outbox
 
 MOST = 1000
-"""Events a listing shows unless told otherwise."""
+"""The number of events that a listing shows by default."""
 PAGE = 500
-"""Events that are read, changed or sent at once."""
+"""The number of events that are read, changed or sent at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event that is not where it should be."""
+    """An event that is not published or not handled yet."""
 
     service: str
     side: str
-    """``outbox``: not yet with the broker. ``inbox``: not yet handled by ``group``."""
+    """``outbox`` if the event is not published yet, ``inbox`` if ``group`` has not handled it yet."""
     group: str | None
     event_id: UUID
     type: str
@@ -54,13 +54,13 @@ order by received_at, consumer, source, event_id limit {limit}
 """
 _FIRST = (datetime(1970, 1, 1, tzinfo=UTC), "", "", UUID(int=0))
 INBOX_PENDING, PARKED, FAILED = ("pending", "waiting"), ("parked",), ("pending", "parked")
-"""States of what is to come by itself, of what was given up, and of what an operator can try again or leave out."""
+"""The states of events that will be handled automatically, of parked events, and of events that an operator can retry or skip."""
 
 
 async def pending(
     conn: AsyncConnection, service: str, chosen: Chosen = EVERYTHING, limit: int = MOST
 ) -> AsyncIterator[Entry]:
-    """What the relay has still to publish, and what handler groups have stored to try later; oldest first."""
+    """Yield events that the relay has not published yet and those that handler groups will try later, oldest first."""
     after = 0
     while limit > 0:
         where = Where([])
@@ -82,7 +82,7 @@ async def pending(
 
 
 def parked(conn: AsyncConnection, service: str, chosen: Chosen = EVERYTHING, limit: int = MOST) -> AsyncIterator[Entry]:
-    """What handler groups have given up on; oldest first."""
+    """Yield the parked events of handler groups, oldest first."""
     return _inbox(conn, service, PARKED, chosen, limit)
 
 
@@ -111,7 +111,7 @@ async def _inbox(
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How many events have something in common."""
+    """The number of events that have a value in common, and their ages."""
 
     service: str
     value: str
@@ -121,11 +121,11 @@ class Total:
 
 
 BY = {"reason": "coalesce(last_error, '')", "type": "type", "group": "{group}", "state": "state"}
-"""By what events are counted, and the column of each."""
+"""The properties by which events are counted, and their columns."""
 RETRIABLE = "consumer not like 'crm.%.inbox' and consumer not like 'crm.%.access' and body is not null"
-"""Of the inbox: what can be tried again. A message that could not be read under any group can only be skipped."""
+"""The condition for events of the inbox that can be retried. A message without a group can only be skipped."""
 DELAYED = "next_attempt_at is not null"
-"""Of the outbox: what the broker did not take, and waits for its next attempt."""
+"""The condition for events of the outbox that the broker did not accept and that wait for another attempt."""
 _TOTALS = """
 select value, sum(events)::int, max(oldest), min(newest) from (
   select {inbox_value} as value, count(*) as events, extract(epoch from {now} - min(received_at))::float8 as oldest,
@@ -150,9 +150,9 @@ async def totals(
     to_retry: bool = False,
     limit: int = MOST,
 ) -> list[Total]:
-    """How many events there are in these states, by what they have in common; with ``with_outbox`` what is not published, too.
+    """Count the events in these states by a property. ``with_outbox`` includes events that are not published yet.
 
-    ``to_retry``: only those that a retry makes due.
+    ``to_retry`` counts only events that a retry makes due.
     """
     of_inbox = Where([], [RETRIABLE] if to_retry else [])
     names = {name: of_inbox.parameter(value) for name, value in (("now", clock.now()), ("states", list(states)))}
@@ -172,7 +172,7 @@ select consumer from inbox_bound union select $1 where exists (select from inbox
 
 
 async def groups(conn: AsyncConnection, wanted: str) -> list[str]:
-    """The handler groups of this database; ``wanted`` is one of them where anything is stored for it."""
+    """Return the handler groups of this database. They include ``wanted`` if events are stored for it."""
     return list((await conn.exec_driver_sql(_GROUPS, (wanted,))).scalars())
 
 
@@ -183,6 +183,6 @@ union all select body, 0 from inbox where event_id = $1 and body is not null lim
 
 
 async def show(conn: AsyncConnection, event_id: UUID) -> str | None:
-    """The stored body of an event, for the eyes of an operator: it may hold personal data."""
+    """Return the stored body of an event, or None. Show it only to operators, because it may contain personal data."""
     row: Any = (await conn.exec_driver_sql(_SHOW, (event_id,))).one_or_none()
     return None if row is None else outbox.stamped(*row).decode()

@@ -1,7 +1,7 @@
-"""Other systems at the broker: each reads queues that an operator declared and bound for it, and may do nothing else.
+"""Other systems at the broker. Each may read the queues that an operator declared and bound for it, and do nothing else.
 
-What a subscriber could do to others is bounded by what it is: the queues' number and kind are the operator's to choose,
-their size is an operator's policy, and its user has a share of connections and channels.
+A subscriber cannot harm others. The operator chooses the number and the kind of its queues, an operator policy limits their size,
+and its user has limited connections and channels.
 """
 
 import re
@@ -28,7 +28,7 @@ from crm_kit.network.urls import as_user, without_parameters
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 MOST_QUEUES = 5
-"""Each queue of a subscriber makes every event that it takes dearer to confirm."""
+"""The most queues of a subscriber. Each queue delays the confirms of all events to which it is bound."""
 LIMITS = {"max-connections": 10, "max-channels": 50}
 CAPS = {
     "max-length-bytes": 256 * 1024 * 1024,
@@ -36,29 +36,29 @@ CAPS = {
     "message-ttl": 14 * 86_400_000,
     "delivery-limit": 100,
 }
-"""What a queue may hold, in bytes, messages and milliseconds, and how often a message comes back: a dead subscriber loses
-its oldest events and harms nobody."""
+"""The limits of a queue in bytes, messages and milliseconds, and of redeliveries. A dead subscriber loses its oldest events and
+harms nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Where an external subscriber finds its events, and as whom."""
+    """The queue of an external subscriber and the user that reads it."""
 
     queue: str
     user: str
     amqp_url: str
-    """With the password when it was made now; the broker does not tell one that was made before."""
+    """It has the password only if that is new, because the broker does not return an old one."""
     patterns: tuple[str, ...]
     is_password_new: bool
 
 
 async def confine_all(management: Management, amqp_url: str, caps: Mapping[str, int] = CAPS) -> list[str]:
-    """Cap the queues of all subscribers and leave each no more rights than it needs; returns what was declared."""
+    """Limit the queues of all subscribers, and set the permissions of their users; returns what was declared."""
     vhost = quote(vhost_of(amqp_url), safe="")
     policy = {"pattern": r"^ext\.", "apply-to": "queues", "priority": 10}
     definition = {**caps, "overflow": "drop-head"}
     await management.put(f"policies/{vhost}/crm-external", {**policy, "definition": definition})
-    # Nobody's own policy or argument goes beyond an operator policy.
+    # No other policy or queue argument can exceed an operator policy.
     await management.put(f"operator-policies/{vhost}/crm-external", {**policy, "definition": dict(caps)})
     declared = ["policy crm-external on ext.*", "operator policy crm-external on ext.*"]
     prefix = user_of("ext.", amqp_url)
@@ -70,7 +70,7 @@ async def confine_all(management: Management, amqp_url: str, caps: Mapping[str, 
 
 
 async def bind_all(management: Management, amqp_url: str) -> None:
-    """Let each subscriber's queue have by replays and snapshots what it hears of events, and no more."""
+    """Bind each subscriber's queue to replays and snapshots of the event types to which it is bound, and to nothing else."""
     vhost = quote(vhost_of(amqp_url), safe="")
     for queue in await management.get(f"queues/{vhost}?columns=name"):
         name = queue["name"]
@@ -92,10 +92,10 @@ async def subscribe(
     queue: str = "events",
     rotate: bool = False,
 ) -> Subscription:
-    """Give another system a user and a queue ``ext.<name>.<queue>``, bound by these patterns and no others.
+    """Give another system a user and a queue ``ext.<name>.<queue>``, bound by exactly these patterns.
 
-    Safe to repeat: without patterns a queue keeps those it has, and without ``rotate`` a user keeps its password; with it
-    the connections made with the old one end. The user may read the queues whose names begin with ``ext.<name>.`` and do
+    It may be repeated. Without patterns, a queue keeps its patterns. Without ``rotate``, a user keeps its password. With
+    ``rotate``, connections with the old password end. The user may read the queues whose names begin with ``ext.<name>.`` and do
     nothing else. Raises TopologyError and BrokerDown.
     """
     _require(name, "a subscriber's name")
@@ -111,7 +111,7 @@ async def subscribe(
         is_new = await management.find(f"users/{quote(user, safe='')}") is None
         password = secrets.token_urlsafe(32) if is_new or rotate else ""
         if rotate:
-            # The broker ends the connections of a user that is deleted, and of no other.
+            # The broker ends a user's connections only if the user is deleted.
             await management.delete(f"users/{quote(user, safe='')}", missing_ok=True)
         if password:
             await management.put(f"users/{quote(user, safe='')}", {"password": password, "tags": ""})
@@ -126,7 +126,7 @@ async def subscribe(
 
 
 async def unsubscribe(name: str, amqp_url: str, management_url: str, *, queue: str | None = None) -> list[str]:
-    """Take a subscriber's user, its connections and its queues away, or one ``queue`` of it alone; returns what there was.
+    """Delete a subscriber's user, which ends its connections, and its queues, or only one ``queue``; returns what was deleted.
 
     Raises TopologyError.
     """
@@ -151,13 +151,13 @@ async def unsubscribe(name: str, amqp_url: str, management_url: str, *, queue: s
 
 
 async def patterns_of(queue: str, amqp_url: str, management_url: str) -> list[str]:
-    """By which patterns a queue hears events. Raises TopologyError."""
+    """Return the patterns by which a queue is bound to events. Raises TopologyError."""
     async with Management(management_url) as management:
         return await patterns_in(management, queue, amqp_url)
 
 
 def matches(pattern: str, routing_key: str) -> bool:
-    """Whether a topic exchange would hand a message on: ``*`` is one word, ``#`` any number of them."""
+    """Whether a pattern of a topic exchange matches a routing key: ``*`` is one word, ``#`` is any number of words."""
     return _matches(pattern.split("."), routing_key.split("."))
 
 
@@ -200,7 +200,7 @@ async def _bindings(management: Management, queue: str, amqp_url: str) -> list[d
 
 
 def bindings_of(queue: str, patterns: Sequence[str]) -> list[tuple[str, str]]:
-    """What a queue that hears these is bound to, each by exchange and key."""
+    """Return the bindings (exchange, key) of a queue with these patterns."""
     return [
         *((EVENTS, pattern) for pattern in patterns),
         *((DIRECT, direct_key(queue, pattern)) for pattern in patterns),
@@ -208,7 +208,7 @@ def bindings_of(queue: str, patterns: Sequence[str]) -> list[tuple[str, str]]:
 
 
 async def patterns_in(management: Management, queue: str, amqp_url: str) -> list[str]:
-    """By which patterns a queue hears events. Raises TopologyError, also when there is no such queue."""
+    """Return the patterns by which a queue is bound to events. Raises TopologyError, also if there is no such queue."""
     vhost = vhost_of(amqp_url)
     if await management.find(f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}") is None:
         raise TopologyError(f"there is no queue {queue} in the vhost {vhost}: crm topology queues lists them")

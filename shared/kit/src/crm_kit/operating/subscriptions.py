@@ -1,6 +1,6 @@
-"""Subscribers as data: who they are, what their queues hear and held, to be made again at another broker.
+"""Reads subscribers with their users and queues from one broker, and creates them at another.
 
-A broker hands out a password's hash and takes it back, so nobody needs a new password.
+A broker returns and accepts hashes of passwords, so subscribers keep their passwords.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -19,7 +19,7 @@ _OWN_POLICIES = "crm-"
 
 @dataclass(frozen=True, slots=True)
 class KeptQueue:
-    """A queue, by what it hears and how many messages it held."""
+    """A queue, its patterns, and the number of its messages."""
 
     name: str
     patterns: list[str]
@@ -28,28 +28,28 @@ class KeptQueue:
 
 @dataclass(frozen=True, slots=True)
 class Subscriptions:
-    """What somebody else than the suite has at the broker, as it was at ``read_at``."""
+    """What does not belong to the suite at a broker, as of ``read_at``."""
 
     read_at: datetime
     users: list[dict[str, Any]] = field(default_factory=list)
-    """Without the prefix that the virtual host gives their names."""
+    """The users, without the prefix that the virtual host adds to their names."""
     queues: list[KeptQueue] = field(default_factory=list)
     policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """An operator's own, by the part of the API that they belong to."""
+    """The operator's own policies, by their part of the API."""
 
     def document(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return a document that can be written as JSON."""
         return {**asdict(self), "read_at": self.read_at.isoformat()}
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "Subscriptions":
-        """The inverse of ``document``."""
+        """Read what ``document`` returned."""
         queues = [KeptQueue(**queue) for queue in document["queues"]]
         return cls(datetime.fromisoformat(document["read_at"]), document["users"], queues, dict(document["policies"]))
 
 
 async def read(amqp_url: str, management_url: str) -> Subscriptions:
-    """What there is now. Raises TopologyError and BrokerDown."""
+    """Read the present subscribers and policies. Raises TopologyError and BrokerDown."""
     vhost, prefix = quote(vhost_of(amqp_url), safe=""), user_of("ext.", amqp_url)
     at = clock.now()
     async with Management(management_url) as management:
@@ -68,7 +68,7 @@ async def read(amqp_url: str, management_url: str) -> Subscriptions:
             KeptQueue(
                 one["name"],
                 await patterns_in(management, one["name"], amqp_url),
-                # The one knows what a consumer has in hand, too, the other what a node that has just started holds.
+                # The first includes unacknowledged messages. The second is also right for a node that has just started.
                 max(int(one.get("messages", 0)), waiting[one["name"]]),
             )
             for one in told
@@ -85,9 +85,9 @@ async def read(amqp_url: str, management_url: str) -> Subscriptions:
 
 
 async def make_users(kept: Subscriptions, amqp_url: str, management_url: str) -> None:
-    """Make the users and policies, in a virtual host that is made where it is not there. Raises TopologyError.
+    """Create the users and policies, and the virtual host if it does not exist. Raises TopologyError.
 
-    Their rights are declared with the rest of the topology, for every subscriber that there is.
+    ``topology.apply`` sets the permissions of all subscribers.
     """
     vhost, prefix = quote(vhost_of(amqp_url), safe=""), user_of("ext.", amqp_url)
     async with Management(management_url) as management:
@@ -102,7 +102,7 @@ async def make_users(kept: Subscriptions, amqp_url: str, management_url: str) ->
 
 
 async def make_queues(kept: Subscriptions, amqp_url: str) -> None:
-    """Make the queues with their bindings, where the exchanges are there. Raises BrokerDown."""
+    """Create the queues with their bindings. The exchanges must exist. Raises BrokerDown."""
     queues = [
         Queue(one.name, {"x-queue-type": "quorum"}, tuple(bindings_of(one.name, one.patterns))) for one in kept.queues
     ]

@@ -1,7 +1,7 @@
-"""Everything the suite needs at the broker, declared by one idempotent call.
+"""Declares everything that the suite needs at the broker, with one idempotent call.
 
-Exchanges, queues and bindings go over AMQP with the URL given. The virtual host, users, permissions and policies need
-the management HTTP API; without it they are skipped, and the report says so. Works alike on RabbitMQ 3.10 and 4.x.
+Exchanges, queues and bindings are declared over AMQP with the given URL. The virtual host, users, permissions and policies need
+the management HTTP API. Without it they are skipped, and the report says so. It works with RabbitMQ 3.10 and 4.x.
 """
 
 import re
@@ -37,19 +37,19 @@ DELIVERY_LIMIT = 20
 LOG_DAYS = 30
 LOG_BYTES = 20_000_000_000
 LOG_ARGUMENTS = {"x-max-age": f"{LOG_DAYS}D", "x-max-length-bytes": LOG_BYTES}
-"""With which every release has declared the log: arguments are for good, and a policy can only ask for less."""
+"""The arguments with which every release has declared the log. Arguments cannot change, and a policy can only lower limits."""
 
 SERVICE_LIMITS = {"max-connections": 200, "max-channels": 400}
-"""What one service's user may have open, over all its processes; a worker has about five connections of one channel."""
+"""The limits of a service's user over all its processes. A worker has about five connections with one channel each."""
 
 EXCHANGES = (Exchange(EVENTS, "topic"), Exchange(DEAD_LETTERS, "direct"), Exchange(DIRECT, "topic"))
 RETIRED = (REPLAY,)
-"""Of earlier releases: every service could send to every queue by it."""
+"""An exchange of earlier releases, by which every service could send to every queue."""
 
 
 @dataclass
 class Report:
-    """What was declared and what was left out, for people to read."""
+    """What was declared and what was skipped, for people."""
 
     declared: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Sizes an operator may choose."""
+    """Limits that an operator may choose."""
 
     delivery_limit: int = DELIVERY_LIMIT
     log_days: int = LOG_DAYS
@@ -70,14 +70,14 @@ class Caps:
 
     @property
     def log_fits(self) -> bool:
-        """Whether the log may be declared as every release has declared it."""
+        """Whether the limits of the log do not exceed those of ``LOG_ARGUMENTS``."""
         return self.log_days <= LOG_DAYS and self.log_bytes <= LOG_BYTES
 
 
 def queues_of(service: str, routing_keys: Sequence[str], caps: Caps = Caps()) -> tuple[Queue, Queue, Queue]:
-    """A service's inbox, access and parking queues. ``routing_keys`` as ``Consumers.routing_keys()`` gives them.
+    """Return a service's inbox, access and parking queues. ``routing_keys`` are those of ``Consumers.routing_keys()``.
 
-    The inbox hears everything, what the access queue hears, too: so each release finds in it all it follows.
+    The inbox gets all events, also those of the access queue, so that every release finds all of its events there.
     """
     arguments = {
         "x-queue-type": "quorum",
@@ -96,12 +96,12 @@ def queues_of(service: str, routing_keys: Sequence[str], caps: Caps = Caps()) ->
 
 
 def log_queue(arguments: Mapping[str, Any]) -> Queue:
-    """The stream of every event: makes each one routable, and replayable from any offset."""
+    """Return the stream of all events. It makes every event routable, and can be read from any offset."""
     return Queue(LOG, {"x-queue-type": "stream", **arguments}, ((EVENTS, "crm.#"),))
 
 
 async def _limit_log(management: Management, amqp_url: str, caps: Caps, report: Report) -> Mapping[str, Any]:
-    """Say by policy what the log may hold; returns the arguments to declare it with, those that it has if it is there."""
+    """Limit the log by a policy. Returns the arguments with which to declare it: its present ones if it exists."""
     vhost = quote(vhost_of(amqp_url), safe="")
     limits = {"max-age": f"{caps.log_days}D", "max-length-bytes": caps.log_bytes}
     policy = {"pattern": rf"^{re.escape(LOG)}$", "apply-to": "queues", "priority": 10, "definition": limits}
@@ -127,11 +127,11 @@ async def apply(
     password_of: Callable[[str], str] | None = None,
     caps: Caps = Caps(),
 ) -> Report:
-    """Declare everything for these services (name to routing keys); safe to repeat.
+    """Declare everything for these services (name to routing keys). It may be repeated.
 
-    With ``management_url`` (``http://user:password@host:port``) also the virtual host of ``amqp_url`` and the policies;
-    with ``password_of`` as well one user per service (``user_of``), allowed to publish its own keys only.
-    Raises BrokerDown, TopologyError, or AMQPError when a queue exists with other arguments.
+    With ``management_url`` (``http://user:password@host:port``) it also declares the virtual host of ``amqp_url`` and the
+    policies. With ``password_of`` it also declares a user per service (``user_of``), who may publish only the service's own keys.
+    Raises BrokerDown, TopologyError, or AMQPError if a queue exists with other arguments.
     """
     report = Report()
     if management_url:
@@ -157,12 +157,12 @@ async def apply(
 
 
 def names_of(service: str) -> tuple[str, str, str]:
-    """The queues that a service reads."""
+    """Return the names of the queues that a service reads."""
     return inbox_of(service), access_of(service), f"crm.{service}.parking"
 
 
 async def check(services: Sequence[str], amqp_url: str) -> list[str]:
-    """What is missing for these services, each as a clear line; empty when nothing is. Raises BrokerDown."""
+    """Return a line for each missing queue or exchange of these services. Raises BrokerDown."""
     queues = [LOG, *(name for service in services for name in names_of(service))]
     exchanges = [*(exchange.name for exchange in EXCHANGES), *map(replay_of, services)]
     absent = await bus.missing(amqp_url, exchanges, queues)

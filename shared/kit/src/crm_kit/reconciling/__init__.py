@@ -1,4 +1,4 @@
-"""Copies and their publishers side by side: compared, rebuilt, and carried over into a restored publisher's epoch.
+"""Compares copies with their publishers, rebuilds them, and carries steps over into the epoch of a restored publisher.
 
-For an operator, who reaches every service's database. No service does this to another.
+Only an operator uses it, who can reach all databases. Services do not use it.
 """

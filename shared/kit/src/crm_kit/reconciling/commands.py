@@ -1,4 +1,4 @@
-"""``crm events epoch``, ``rebuild`` and ``compare``: copies and their publishers side by side."""
+"""``crm events epoch``, ``rebuild`` and ``compare``: compare copies with their publishers, and repair them."""
 
 import argparse
 import asyncio
@@ -31,11 +31,11 @@ COMMANDS: Mapping[str, str] = {
 
 
 class Unknown(Exception):
-    """There is nothing of that name to be rebuilt or compared."""
+    """No copies match the names that the operator gave."""
 
 
 def main(argv: Sequence[str], parties: Mapping[str, Party], amqp_url: str) -> int:
-    """Run one command over these services; returns the exit code: 0 done and alike, 1 failed or different."""
+    """Run a command on these services; returns the exit code: 0 on success, 1 after a failure or if copies differ."""
     arguments = _parser(sorted(parties)).parse_args(argv)
     try:
         return asyncio.run(_run(arguments, parties, amqp_url))
@@ -133,14 +133,14 @@ async def _epoch(suite: Suite, arguments: argparse.Namespace) -> int:
 
 
 async def follow(suite: Suite, names: Sequence[str]) -> int:
-    """Rebuild what everybody has of restored services, and what those have of everybody; returns the exit code."""
+    """Rebuild all copies of the records of restored services, and all copies in these services; returns the exit code."""
     pairs = _projections([*suite.pairs(publishers=names), *suite.pairs(names)])
     unique = {(pair.follower, pair.group.name, pair.publisher): pair for pair in pairs}
     return await rebuild(suite, list(unique.values()))
 
 
 async def rebuild(suite: Suite, pairs: Sequence[Pair], *, anew: bool = False) -> int:
-    """Rebuild one after the other; returns the exit code."""
+    """Rebuild one pair after the other; returns the exit code."""
     failed = 0
     for pair in pairs:
         done = await suite.rebuild(pair, say, anew=anew)
@@ -153,7 +153,7 @@ async def rebuild(suite: Suite, pairs: Sequence[Pair], *, anew: bool = False) ->
 
 
 async def drained(publisher: Publisher, service: str) -> bool:
-    """Whether nothing waits in a service's queues for being delivered."""
+    """Whether a service's queues have no ready messages. Raises BrokerDown."""
     await publisher.ready()
     return not any((await publisher.depths([inbox_of(service), access_of(service)])).values())
 
@@ -176,6 +176,6 @@ def _show(reports: Sequence[Report], *, as_json: bool) -> None:
 
 
 def say(line: str) -> None:
-    """One line for the operator, at once: a rebuild may take long."""
+    """Print a line at once, because a rebuild may take long."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

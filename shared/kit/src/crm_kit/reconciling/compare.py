@@ -1,7 +1,7 @@
-"""Where a projection is not what its publisher has: missing, extra, behind or ahead, and only what is not on its way.
+"""Finds records of a projection that are missing, extra, behind or ahead of their publisher. Events on their way do not count.
 
-The order is that of (epoch, version), as for events. A record does not say of which epoch its version is: it is of the present
-one if it was written since that began.
+The order is that of (epoch, version), as for events. A record does not show the epoch of its version. It belongs to the present
+epoch if it was written after that began.
 """
 
 import asyncio
@@ -27,68 +27,68 @@ Kind = Literal["missing", "extra", "behind", "ahead"]
 KINDS: Final[tuple[Kind, ...]] = ("missing", "extra", "behind", "ahead")
 
 MOST: Final = 10_000
-"""Differences of one group and source that are looked into; beyond that there are too many to tell which."""
+"""The most differences of one group and source that are examined."""
 SHOWN: Final = 20
-"""Ids of each kind that are named."""
+"""The most ids of each kind that are reported."""
 SETTLE_SECONDS: Final = 30.0
 CALM_SECONDS: Final = 3.0
-"""What is not there so long after the last event about it was delivered is not on its way."""
+"""Seconds after the delivery of the last event of a record, after which a difference is not on its way any more."""
 LOOK_SECONDS: Final = 0.5
 LOOKED_AT: Final = 1000
 
 Drained = Callable[[], Awaitable[bool]]
-"""Whether nothing waits in the follower's queues."""
+"""Returns whether the follower's queues are empty."""
 
 
 @dataclass(slots=True)
 class Report:
-    """One group and one source."""
+    """The result for one group and one source."""
 
     service: str
     group: str
     source: str
     compared: int = 0
-    """Records, or events where a row is kept of each, that the publisher has."""
+    """The number of the publisher's records, or of its events if the group keeps a row per event."""
     since: datetime | None = None
-    """Where a row is kept of each event: when the group began to listen. What was told before is not looked for."""
+    """If the group keeps a row per event: when it began to follow the source. Earlier events are not expected."""
     counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     in_flight: int = 0
     complete: bool = True
-    """False: there were more differences than were looked into, and what follows them was not compared."""
+    """Whether everything was compared. It is false if there were too many differences."""
     ids: dict[Kind, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     @property
     def diverged(self) -> bool:
-        """Whether something differs that is not on its way."""
+        """Whether there are differences that are not on their way."""
         return any(self.counts.values()) or not self.complete
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One place where a group keeps the versions of records: a table of copies, or for steps its positions."""
+    """A table in which a group keeps the versions of records: a table of copies, or the positions of steps."""
 
     rows: str
-    """Selects id, epoch, version and deleted above ``$1`` up to ``$2``; further parameters follow."""
+    """Selects id, epoch, version and deleted of the ids above ``$1`` and up to ``$2``. Further parameters follow."""
     parameters: tuple[object, ...]
     by_id: str
-    """The same of the ids of ``$1``."""
+    """Selects the same columns of the ids in ``$1``."""
     by_id_parameters: tuple[object, ...]
     entities: tuple[Entity, ...]
     judged: frozenset[Kind]
 
 
 class Pair(NamedTuple):
-    """How far a record is."""
+    """The places of a record at its publisher and here."""
 
     theirs: Place | None
-    """At its publisher. The epoch is the present one, or 0 where the version is of an earlier one, nobody knows which."""
+    """The place at its publisher. The epoch is the present one, or 0 if the version is of an earlier one, which is unknown."""
     ours: Place | None
     deleted: bool
-    """Whether it is deleted here."""
+    """Whether the record is deleted here."""
 
 
 def judge(pair: Pair, epoch: int) -> Kind | None:
-    """How a copy differs, if it does, from a record of a publisher that is in this epoch."""
+    """Return how a copy differs from its record, or None. ``epoch`` is the publisher's present epoch."""
     theirs, ours, deleted = pair
     known = ours is not None and ours.version > 0
     if theirs is None:
@@ -101,7 +101,7 @@ def judge(pair: Pair, epoch: int) -> Kind | None:
 
 
 def sides(group: Group, publisher: Publisher) -> list[Side]:
-    """What of a group can be compared with a publisher's records."""
+    """Return the tables of a group that can be compared with a publisher's records."""
     found = []
     for copies in group.copies:
         entities = tuple(entity for entity in publisher.entities if entity in copies.entities)
@@ -122,7 +122,8 @@ def _copies(copies: Copies, entities: tuple[Entity, ...]) -> Side:
 
 
 def _positions(group: Group, publisher: Publisher) -> Side:
-    """A step that is ahead would do nothing until its publisher caught up; where it is behind, events are waited for."""
+    """Return the positions of a step. Only steps that are ahead count, because they ignore events until the publisher catches up.
+    A step that is behind waits for events."""
     rows = "select entity as id, epoch, version, deleted from inbox_position where "
     ranged = "entity > $1 and entity <= $2 and consumer = $3 and source = $4"
     by_id = "entity = any($1::uuid[]) and consumer = $2 and source = $3"
@@ -131,7 +132,7 @@ def _positions(group: Group, publisher: Publisher) -> Side:
 
 
 class Comparison:
-    """One group of one service beside one publisher."""
+    """Compares one group of one service with one publisher."""
 
     def __init__(self, follower: Runtime, group: Group, publisher: Publisher, drained: Drained) -> None:
         self._follower, self._group, self._publisher, self._drained = follower, group, publisher, drained
@@ -139,7 +140,8 @@ class Comparison:
         self.report = Report(follower.service, group.name, publisher.source)
 
     async def run(self, seconds: float = SETTLE_SECONDS) -> Report:
-        """Compare; what differs is looked at again for so long, until it is the same or surely not on its way."""
+        """Compare and return the report. Differences are examined again for up to ``seconds``, until they disappear or are
+        certainly not on their way."""
         async with self._publisher.runtime.db.autocommit() as theirs:
             self._epoch = await current(theirs)
         for side in sides(self._group, self._publisher):
@@ -157,7 +159,7 @@ class Comparison:
 
     @property
     def _since(self) -> tuple[object, ...]:
-        """When the present epoch of the publisher began, and which it is."""
+        """The beginning and the number of the publisher's present epoch."""
         return self._epoch.begun_at, self._epoch.number
 
     async def _suspects(self, side: Side) -> dict[UUID, Pair]:
@@ -165,13 +167,13 @@ class Comparison:
         ordered = f"select id from ({self._publisher.union('id > $1', side.entities)}) known order by id"
         told = self._publisher.union("id > $1 and id <= $2", side.entities, _TOLD)
         placed = _PLACED.format(told, "$3", "$4")
-        # A copy of another epoch is looked at: its version alone does not say whether it is the same.
+        # A copy of another epoch is always examined, because its version alone does not show whether it is the same.
         number = f"case when epoch = {self._epoch.number} then version else -version end::bigint as number"
         living = f"select id, {number} from ({side.rows}) kept where not deleted"
         told = f"select id, version::bigint as number from ({told}) known"
         async with self._publisher.runtime.db.autocommit() as theirs, self._follower.db.autocommit() as ours:
             async for low, high in ranges(theirs, ordered):
-                # Ours first: what came here was theirs before.
+                # Our rows are read first. What has arrived here must be in the publisher's rows.
                 mine = await digest(ours, living, (low, high, *side.parameters))
                 known = await digest(theirs, told, (low, high))
                 self.report.compared += known[0]
@@ -188,14 +190,14 @@ class Comparison:
         return found
 
     async def _settle(self, side: Side, suspects: dict[UUID, Pair], seconds: float) -> None:
-        """Count what stays different while nothing about it is on its way; what is not sure in time is in flight."""
+        """Count the differences that remain while no event of their records is on its way. Uncertain ones count as in flight."""
         ends, calm_since = clock.monotonic() + seconds, dict[UUID, float]()
         while True:
             drained, moving = await self._drained(), await self._moving(list(suspects))
             again = await self._look(side, list(suspects))
             now = clock.monotonic()
             still = {id_: pair for id_, pair in again.items() if self._judge(pair) in side.judged}
-            # No event that is on its way takes a copy back.
+            # Events that are on their way cannot repair a copy that is ahead.
             calm = {
                 id_
                 for id_, pair in still.items()
@@ -233,7 +235,7 @@ class Comparison:
         return found
 
     async def _moving(self, ids: list[UUID]) -> set[UUID]:
-        """Records of which an event is not published yet, or will be tried again here."""
+        """Return the records with an event that is not published yet, or that will be tried again here."""
         async with self._publisher.runtime.db.autocommit() as theirs, self._follower.db.autocommit() as ours:
             unpublished = (await theirs.exec_driver_sql(_UNPUBLISHED, (ids,))).scalars()
             stored = (await ours.exec_driver_sql(_STORED, (self._group.name, ids))).scalars()
@@ -248,7 +250,7 @@ class Comparison:
             if not drained:
                 self.report.in_flight += len(missing)
                 missing = set()
-        # A journal is read before the history, which an event is in before it is sent.
+        # The journal is read before the history, and the history has every event before it is sent.
         for kind, ids in (("extra", extra), ("missing", missing)):
             for id_ in sorted(ids):
                 self._count("extra" if kind == "extra" else "missing", id_)
@@ -296,7 +298,7 @@ Row = tuple[UUID, Place, bool]
 async def _pages(
     conn: AsyncConnection, rows: str, low: UUID, high: UUID, parameters: Sequence[object]
 ) -> AsyncIterator[Row]:
-    """Rows of one range in the order of their ids, however many there are."""
+    """Yield all rows of a range in the order of their ids."""
     page = f"select id, epoch, version, deleted from ({rows}) kept order by id limit {ROWS}"
     while True:
         found: Sequence[Any] = (await conn.exec_driver_sql(page, (low, high, *parameters))).all()
@@ -308,7 +310,7 @@ async def _pages(
 
 
 async def _beside(theirs: AsyncIterator[Row], ours: AsyncIterator[Row]) -> AsyncIterator[tuple[UUID, Pair]]:
-    """Two sequences in the order of ids as one, with what each has of an id."""
+    """Merge two sequences in the order of ids, and yield a pair for each id."""
     there, here = await anext(theirs, None), await anext(ours, None)
     while there is not None or here is not None:
         if here is None or (there is not None and there[0] < here[0]):

@@ -1,4 +1,4 @@
-"""Records that a group has copies of and their publisher does not have: marked as deleted, without an event that says so."""
+"""Marks copies as deleted, without an event, whose records their publisher does not have."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,8 +28,10 @@ _ENDED = "update {0} set deleted = true, epoch = greatest(epoch, $2) where id = 
 async def forget(
     runtime: Runtime, conn: AsyncConnection, group: Group, source: str, ids: Sequence[UUID], epoch: int
 ) -> None:
-    """Mark what a group has of these records as deleted; its positions are the tombstones, or the copies are. Inside a
-    transaction."""
+    """Mark a group's copies of these records as deleted. Call it inside a transaction.
+
+    Positions, or the copies of a keyless group, stay as tombstones.
+    """
     uow = UnitOfWork.for_timer(conn, runtime)
     if group.keyless:
         await own_rows.lock_copies(conn, group, ids)
@@ -50,7 +52,7 @@ async def forget(
     await conn.exec_driver_sql(_SKIP, (group.name, source, list(ids), epoch))
 
 
-# A copy without a position is of no event that was ever handled; one whose position says that it is gone was left behind.
+# A copy without a position comes from no handled event. A copy whose position is deleted was left behind.
 _STRAY = """
 select t.id from {0} t where not t.deleted and t.version > 0 {1} and not exists (
   select from inbox_position p where p.consumer = $1 and p.source = $2 and p.entity = t.id and not p.deleted
@@ -60,7 +62,7 @@ limit $3
 
 
 async def strays(conn: AsyncConnection, group: Group, copies: Copies, publisher: Publisher, limit: int) -> list[UUID]:
-    """Copies of a publisher's records that no position speaks of."""
+    """Return up to ``limit`` copies of a publisher's records that have no valid position."""
     kinds = [entity.name for entity in publisher.entities if entity in copies.entities]
     if not kinds:
         return []

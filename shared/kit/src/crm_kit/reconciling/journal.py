@@ -1,5 +1,7 @@
-"""A projection with a row per event beside the history of the publisher: what that does not tell goes, what it tells and is
-still in its outbox comes."""
+"""Compares a projection with a row per event with the publisher's history, and repairs it.
+
+Events that the history does not have are removed. Missing events are added if the publisher's outbox still has them.
+"""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from crm_kit.reconciling.windows import digest, ranges
 from crm_kit.work.outbox import stamped
 
 MISSING_AT_ONCE: Final = 10_000
-"""Events that are looked for in the outbox together: it has no index of their ids, and is read once for all of them."""
+"""The number of events that are searched in the outbox together. It has no index of their ids, so it is read once for all."""
 PAGE: Final = 500
 
 _ORDERED = "select entity_id from audit where entity_id > $1 order by entity_id, version"
@@ -35,7 +37,7 @@ select id, 0::bigint as number, at from {0}
 where record_id > $1 and record_id <= $2 and split_part(type, '.', 2) = $3
 """
 _REMOVE = "delete from {0} where record_id > $1 and record_id <= $2 and id = any($3::uuid[])"
-# Also what is not published yet: when it comes, it is too late for a record whose place the epoch has moved on.
+# It includes events that are not published yet, because they will arrive too late for a record whose epoch has advanced.
 _TELLABLE = "select body, epoch from outbox where state <> 'skipped' and id = any($1::uuid[]) order by seq"
 _OLDEST = "select min(at) from audit"
 _HAS_OLDER = "select exists (select from audit where at <= $1)"
@@ -43,7 +45,7 @@ _HAS_OLDER = "select exists (select from audit where at <= $1)"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs in one range of records."""
+    """The differences in one range of records."""
 
     low: UUID
     high: UUID
@@ -53,31 +55,31 @@ class Difference:
 
 @dataclass(slots=True)
 class Mended:
-    """What became of a journal."""
+    """The changes of a journal."""
 
     removed: int = 0
     added: int = 0
     lost: int = 0
-    """Told by the history and not in the outbox any more."""
+    """The number of events that the history has and the outbox no longer has."""
 
 
 @dataclass(slots=True)
 class Looked:
-    """What a look at a journal has taken in."""
+    """The extent of a comparison."""
 
     events: int = 0
-    """Of the publisher's history."""
+    """The number of events of the publisher's history."""
     since: datetime | None = None
-    """When the group began to listen: what was told before is not missed. None: it never did."""
+    """When the group began to follow the source; None if it never did. Earlier events are not expected."""
 
 
 async def differences(
     follower: Runtime, group: Group, publisher: Publisher, looked: Looked | None = None
 ) -> AsyncIterator[Difference]:
-    """The ranges in which a journal is not what the publisher's history says; ``looked`` tells what was taken in.
+    """Yield the ranges in which a journal differs from the publisher's history. ``looked`` gets the extent.
 
-    Events from before the group began to listen are not expected, and of what is older than the publisher's history nothing
-    can be said.
+    Events from before the group began to follow the source are not expected. Events that are older than the publisher's history
+    are not compared.
     """
     looked = looked or Looked()
     assert group.journal is not None
@@ -87,7 +89,7 @@ async def differences(
         since = looked.since = await _bound_at(ours, group, publisher)
         oldest: datetime | None = (await theirs.exec_driver_sql(_OLDEST)).scalar()
         async for low, high in ranges(theirs, _ORDERED):
-            # Ours first: what came here was in their history before.
+            # Our rows are read first. What has arrived here must be in the publisher's history.
             mine = await digest(ours, kept, (low, high, service))
             history = await digest(theirs, _TOLD, (low, high, kinds))
             looked.events += history[0]
@@ -97,7 +99,7 @@ async def differences(
             told = await _rows(theirs, _TOLD, (low, high, kinds))
             extra = [id_ for id_, at in shown.items() if id_ not in told and (oldest is None or at >= oldest)]
             if extra and oldest is not None and not await _reaches_back(theirs, oldest):
-                # A month of their history went meanwhile.
+                # A month of the publisher's history was dropped meanwhile.
                 oldest = (await theirs.exec_driver_sql(_OLDEST)).scalar() or clock.now()
                 extra = [id_ for id_ in extra if shown[id_] >= oldest]
             missing = [id_ for id_, at in told.items() if id_ not in shown and since is not None and at >= since]
@@ -113,7 +115,7 @@ async def mend(
     epoch: int,
     tell: Callable[[str], None],
 ) -> Mended:
-    """Remove what the publisher's history does not tell, and add what it tells."""
+    """Remove the events that the publisher's history does not have, and add the missing ones. ``tell`` gets the progress."""
     assert group.journal is not None
     name, mended, missing = f"{group.name} from {publisher.source}", Mended(), list[UUID]()
     tell(f"{name}: begins")
@@ -141,7 +143,7 @@ async def _bound_at(conn: AsyncConnection, group: Group, publisher: Publisher) -
 
 
 async def _reaches_back(conn: AsyncConnection, to: datetime) -> bool:
-    """Whether the history still begins then: only its oldest part is looked at."""
+    """Whether the history still reaches back to this instant. It reads only the oldest partition."""
     return bool((await conn.exec_driver_sql(_HAS_OLDER, (to,))).scalar_one())
 
 
@@ -173,7 +175,7 @@ async def _add(
 
 
 async def _take_over(follower: Runtime, group: Group, publisher: Publisher, epoch: int) -> None:
-    """From now on nothing is taken that an older epoch tells beyond what the publisher has."""
+    """Move positions to the new epoch. Events of older epochs that the publisher does not have are then ignored."""
     async with follower.db.begin() as conn:
         await inbox.note_epochs(conn, {(group.name, publisher.source): epoch})
     after, service = SMALLEST, publisher.source.rpartition("/")[2]

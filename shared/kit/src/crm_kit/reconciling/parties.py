@@ -1,4 +1,4 @@
-"""A service as an operator has it in hand: its database, what it publishes and what it listens to."""
+"""A service from the view of an operator: its database, the records that it publishes, and its handler groups."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ SMALLEST = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One service, and the operator's URL of its database."""
+    """A service, and the operator's URL of its database."""
 
     service: Service
     consumers: Consumers
@@ -30,17 +30,17 @@ class Party:
 
     @property
     def source(self) -> str:
-        """What its events say they are from."""
+        """The source of its events."""
         return source_of(self.service.name)
 
     def settings(self) -> Settings:
-        """The service's, as far as this process is given them."""
+        """Return the settings of the service, as far as this process needs them."""
         told = {
             "CRM_SERVICE": self.service.name,
             "CRM_ROLE": "worker",
             "CRM_SECRET": "",
             "DATABASE_URL": self.url,
-            # What is not told comes from the environment, whose URLs are the operator's.
+            # Otherwise these would come from the environment, which has the operator's URLs.
             "DATABASE_DIRECT_URL": "",
             "AMQP_URL": "",
             "AMQP_MANAGEMENT_URL": "",
@@ -49,7 +49,7 @@ class Party:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Runtime]:
-        """What its handlers and presenters need, without the loops of a process."""
+        """Yield a runtime for the service's handlers and presenters, without the loops of a process."""
         runtime = build_runtime(self.service, self.settings())
         try:
             yield runtime
@@ -58,7 +58,7 @@ class Party:
 
 
 class Publisher:
-    """The records of some entities of a service, as its own database has them."""
+    """The records of some entities in a service's own database."""
 
     def __init__(self, service: Service, runtime: Runtime, entities: Sequence[Entity]) -> None:
         self.source, self.runtime = source_of(service.name), runtime
@@ -67,20 +67,20 @@ class Publisher:
         self.sources: Sources = snapshot_sources(runtime, service.entities)
 
     def union(self, condition: str, entities: Collection[Entity] | None = None, columns: str = "id, version") -> str:
-        """These columns of every record that meets a condition; each table is asked by its own indexes."""
+        """Return SQL that selects these columns of all records that meet a condition. Each table uses its own indexes."""
         chosen = self.entities if entities is None else entities
         parts = (f'(select {columns} from public."{self._tables[entity.name]}" where {condition})' for entity in chosen)
         return " union all ".join(parts)
 
     async def versions(self, conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, int]:
-        """The versions of those of these records that it has."""
+        """Return the versions of those of these records that exist."""
         if not self.entities:
             return {}
         rows: Sequence[Any] = (await conn.exec_driver_sql(self.union("id = any($1::uuid[])"), (list(ids),))).all()
         return {row[0]: row[1] for row in rows}
 
     async def ever_had(self, conn: AsyncConnection, ids: Sequence[UUID]) -> set[UUID]:
-        """Those of these records that its history tells of, deleted ones too."""
+        """Return those of these records that its history has, including deleted ones."""
         known = "select distinct entity_id from audit where entity_id = any($1::uuid[])"
         return set((await conn.exec_driver_sql(known, (list(ids),))).scalars())
 
@@ -94,6 +94,6 @@ where consumer = $1 and source = $2 and entity > $3 and not deleted and version 
 async def positions_after(
     conn: AsyncConnection, group: str, source: str, after: UUID, limit: int
 ) -> list[tuple[UUID, Place]]:
-    """The next records, by id, that a group knows of a source and that are not deleted."""
+    """Return up to ``limit`` records of a source, sorted by id and not deleted, with a group's positions."""
     rows: Sequence[Any] = (await conn.exec_driver_sql(_POSITIONS, (group, source, after, limit))).all()
     return [(row[0], Place(row[1], row[2])) for row in rows]

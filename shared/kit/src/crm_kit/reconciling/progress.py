@@ -1,4 +1,4 @@
-"""How far a rebuild is: in the database of who is rebuilt, in the transactions that bring it further."""
+"""The progress of a rebuild. It is stored in the follower's database, in the transactions that change the copies."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from crm_kit.reconciling.parties import SMALLEST
 
 
 def rebuild_tables(metadata: MetaData) -> None:
-    """Add ``projection_rebuild`` and ``projection_check``, each with a row per group and source."""
+    """Add the tables ``projection_rebuild`` and ``projection_check``, each with a row per group and source."""
     Table(
         "projection_rebuild",
         metadata,
@@ -43,7 +43,7 @@ def rebuild_tables(metadata: MetaData) -> None:
 
 @dataclass(slots=True)
 class Progress:
-    """One rebuild of one group from one source."""
+    """The progress of a rebuild of one group from one source."""
 
     part: int
     after: UUID
@@ -70,19 +70,19 @@ where consumer = $1 and source = $2
 
 
 async def begin(conn: AsyncConnection, group: str, source: str, epoch: int, *, anew: bool) -> bool:
-    """Begin a rebuild, unless one that was not finished can go on; whether it begins."""
+    """Begin a rebuild, unless an unfinished one can continue. Returns whether it begins. ``anew`` always begins."""
     done = await conn.exec_driver_sql(_BEGIN, (group, source, epoch, SMALLEST, clock.now(), anew))
     return bool(done.rowcount)
 
 
 async def lock(conn: AsyncConnection, group: str, source: str) -> Progress:
-    """Where the rebuild is. Whoever else works at it waits until the commit, and goes on from there."""
+    """Lock and return the progress. Another process with the same rebuild waits until the commit and continues from there."""
     row: Any = (await conn.exec_driver_sql(_LOCK, (group, source))).one()
     return Progress(*row)
 
 
 async def note(conn: AsyncConnection, group: str, source: str, progress: Progress) -> None:
-    """Keep where it is now."""
+    """Store the progress."""
     finished_at = clock.now() if progress.finished else None
     counts = (progress.told, progress.gone, progress.failed)
     await conn.exec_driver_sql(_NOTE, (group, source, progress.part, progress.after, *counts, finished_at))

@@ -1,9 +1,9 @@
-"""A projection told again by its publisher, record by record, in place, while everybody goes on.
+"""Rebuilds a projection from its publisher's records, in place and while all services run.
 
-Each page is a transaction of the follower's: it takes the next records as they are now, projects them as their snapshots
-would be, and keeps how far it is. A record that an event has brought further meanwhile is left alone. At the end the
-records that the publisher does not have are marked as deleted. So readers see a record as it was or as it is, nothing
-waits for long, and whoever starts again, or a second time beside, goes on where the first one was.
+Each page is a transaction of the follower. It reads the next records, projects them like snapshots, and stores the progress. A
+copy that is newer stays unchanged. At the end, copies whose records the publisher does not have are marked as deleted. Readers
+therefore see either the old or the new state of a record, and nobody waits for long. A second run, also at the same time,
+continues where the first one is.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from crm_kit.store.record import new_id
 log = structlog.get_logger(__name__)
 
 PAGE: Final = 200
-"""Records of one transaction: their positions are locked for as long as it takes, and events about them wait."""
+"""The number of records of one transaction. Their positions are locked, so their events wait until it ends."""
 SWEEP: Final = 1000
 FAILED_SHOWN: Final = 20
 SAY_SECONDS: Final = 2.0
@@ -47,7 +47,7 @@ _TAKEN_UP = "update inbox_bound set epoch = greatest(epoch, $3) where consumer =
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What a rebuild of one group from one source came to, with what earlier runs had done of it."""
+    """The result of a rebuild of one group from one source, including earlier runs of it."""
 
     group: str
     source: str
@@ -59,7 +59,7 @@ class Rebuilt:
 
 
 class Rebuild:
-    """One group of one service, from one publisher."""
+    """Rebuilds one group of one service from one publisher."""
 
     def __init__(
         self, follower: Runtime, dispatcher: Dispatcher, group: Group, publisher: Publisher, tell: Tell
@@ -73,7 +73,7 @@ class Rebuild:
         self._failures: list[str] = []
 
     async def run(self, *, anew: bool = False) -> Rebuilt:
-        """Go on, or begin, until it is done; ``anew`` begins again what was not finished."""
+        """Continue or begin the rebuild, and complete it. ``anew`` restarts an unfinished one."""
         async with self._publisher.runtime.db.autocommit() as conn:
             self._epoch = (await epochs.current(conn)).number
         if self._group.journal is not None:
@@ -103,7 +103,7 @@ class Rebuild:
         return [entity for entity in self._publisher.entities if entity in wanted]
 
     async def _patiently(self) -> Progress:
-        """One page; again while other transactions are in the way."""
+        """Process a page, and repeat it while other transactions block it."""
         for attempt in range(1, BUSY_ATTEMPTS + 1):
             try:
                 return await self._page()
@@ -138,7 +138,7 @@ class Rebuild:
         state.after = rows[-1].id
 
     async def _apply(self, conn: AsyncConnection, messages: Sequence[Message], state: Progress) -> int:
-        """Project a page; where a handler fails, one by one, so that it is known whose record it is."""
+        """Project a page; returns the number of records. If a handler fails, the page is halved until the record is found."""
         try:
             async with conn.begin_nested():
                 return await self._dispatcher.tell_again(conn, self._group, messages)
@@ -156,7 +156,7 @@ class Rebuild:
 
     async def _sweep_page(self, conn: AsyncConnection, state: Progress) -> None:
         if state.after == SMALLEST:
-            # All that the publisher has is known here in its epoch; what an older one tells of any other record is lost.
+            # All of the publisher's records are here in its epoch. Events of older epochs about other records are lost.
             await conn.exec_driver_sql(_TAKEN_UP, (self._group.name, self._source, self._epoch))
         if self._group.keyless:
             service = self._source.rpartition("/")[2]
@@ -168,7 +168,7 @@ class Rebuild:
                 state.gone += await self._sweep_strays(conn)
             state.finished = True
             return
-        # What was known here first and is not there now was deleted there, or never was.
+        # A record that was read here first and does not exist at the publisher was deleted there, or never existed.
         ids = [entity for entity, _ in found]
         state.gone += await self._forget(conn, ids)
         state.after = ids[-1]
@@ -195,7 +195,7 @@ class Rebuild:
             await conn.exec_driver_sql(_TAKEN_UP, (self._group.name, self._source, self._epoch))
 
     async def _release(self) -> None:
-        """What waited behind events that are skipped now may go on."""
+        """Make events due that waited for events that are skipped now."""
         async with self._follower.db.begin() as conn:
             if self._group.keyless:
                 await inbox.release_all(conn, [self._group.name])

@@ -1,4 +1,4 @@
-"""What has to happen after one service's database was restored from a backup, and the others' were not."""
+"""Repairs the suite after the database of one service was restored from a backup, and those of others were not."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,7 +28,7 @@ class Pair:
 
 
 class Suite:
-    """All services of a deployment, each opened when it is first needed."""
+    """All services of a deployment. Each is opened at its first use."""
 
     def __init__(self, parties: Mapping[str, Party], stack: AsyncExitStack) -> None:
         self.parties = parties
@@ -38,12 +38,12 @@ class Suite:
     @classmethod
     @asynccontextmanager
     async def of(cls, parties: Mapping[str, Party]) -> "AsyncIterator[Suite]":
-        """Opened for the length of a block."""
+        """Yield a suite whose services are closed at the end of the context."""
         async with AsyncExitStack() as stack:
             yield cls(parties, stack)
 
     def pairs(self, followers: Sequence[str] | None = None, publishers: Sequence[str] | None = None) -> list[Pair]:
-        """Each group with each service that it follows, of those named or of all."""
+        """Return each group with each service that it follows. The arguments limit the services; None means all."""
         return [
             Pair(name, group, publisher)
             for name, party in self.parties.items()
@@ -54,14 +54,16 @@ class Suite:
         ]
 
     async def begin_epoch(self, name: str, *, reason: str, tell: Tell) -> Epoch:
-        """Begin a new epoch of a restored service, and let the steps of all others go on from there. Raises NoEpochs and
-        InTheWay."""
+        """Begin a new epoch of a restored service, and let the steps of all services continue from there.
+
+        Raises NoEpochs and InTheWay.
+        """
         epoch = await self.start_epoch(name, reason=reason, tell=tell)
         await self.carry_over(name, epoch, tell)
         return epoch
 
     async def start_epoch(self, name: str, *, reason: str, tell: Tell) -> Epoch:
-        """Begin the epoch in the service's own database, and change no other. Raises NoEpochs and InTheWay."""
+        """Begin the epoch in the service's own database, without changing others. Raises NoEpochs and InTheWay."""
         followers = {pair.follower for pair in self.pairs(publishers=[name])}
         others = [self.parties[other].url for other in sorted(followers - {name})]
         package = self.parties[name].service.migrations
@@ -72,7 +74,7 @@ class Suite:
         return epoch
 
     async def carry_over(self, name: str, epoch: Epoch, tell: Tell) -> None:
-        """Let the steps that follow a restored service go on from where its epoch began."""
+        """Let the steps that follow a restored service continue from the beginning of its epoch."""
         for pair in self.pairs(publishers=[name]):
             if pair.group.kind == "step":
                 follower = await self.runtime(pair.follower)
@@ -80,13 +82,13 @@ class Suite:
                 tell(f"{pair.group.name}: {count} records go on from where {name} was restored")
 
     async def rebuild(self, pair: Pair, tell: Tell, *, anew: bool = False) -> Rebuilt:
-        """Rebuild the copies that a group of projections has of a service's records."""
+        """Rebuild a projection group's copies of a service's records."""
         follower = await self.runtime(pair.follower)
         dispatcher = Dispatcher(self.parties[pair.follower].consumers, follower)
         return await Rebuild(follower, dispatcher, pair.group, await self._publisher(pair), tell).run(anew=anew)
 
     async def compare(self, pair: Pair, drained: Drained, seconds: float = SETTLE_SECONDS) -> Report:
-        """Compare what a group has with what it follows has."""
+        """Compare a group with the service that it follows."""
         follower = await self.runtime(pair.follower)
         return await Comparison(follower, pair.group, await self._publisher(pair), drained).run(seconds)
 
@@ -95,7 +97,7 @@ class Suite:
         return Publisher(service, await self.runtime(pair.publisher), pair.group.followed(pair.publisher))
 
     async def runtime(self, name: str) -> Runtime:
-        """A service, opened."""
+        """Return the runtime of a service, and open it if necessary."""
         if name not in self._opened:
             self._opened[name] = await self._stack.enter_async_context(self.parties[name].opened())
         return self._opened[name]

@@ -1,5 +1,5 @@
-"""Steps at the beginning of an epoch: what was done for a lost future stays done, and what the restored publisher goes on
-with is next."""
+"""Prepares steps for a new epoch. What they did for lost events stays done, and they continue with the first events of the
+restored publisher."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,10 +23,9 @@ select entity_id, min(entity_version) from outbox where seq > $1 and entity_id =
 
 
 async def carry_over(follower: Runtime, group: Group, publisher: Publisher, epoch: Epoch) -> int:
-    """Let a group of steps go on with the epoch's first event of each record, without guessing which that is; returns of how
-    many records.
+    """Let a group of steps continue with the epoch's first event of each record; returns the number of records.
 
-    A record whose last events before the restore are still to come keeps its position: they are handled first.
+    A record whose last events from before the restore have not arrived yet keeps its position, so that these are handled first.
     """
     carried, after = 0, SMALLEST
     while True:
@@ -44,7 +43,7 @@ async def carry_over(follower: Runtime, group: Group, publisher: Publisher, epoc
 
 
 async def _before(conn: AsyncConnection, publisher: Publisher, ids: Sequence[UUID], epoch: Epoch) -> dict[UUID, int]:
-    """The versions that the restored records had when the epoch began."""
+    """Return the versions of the restored records at the beginning of the epoch."""
     began: Sequence[Any] = (await conn.exec_driver_sql(_BEGAN_WITH, (epoch.outbox_seq, list(ids)))).all()
     return await publisher.versions(conn, ids) | {row[0]: row[1] - 1 for row in began}
 
@@ -69,7 +68,7 @@ async def _carry(
             if version is not None and place.version >= version:
                 moved.append((line, Place(epoch.number, version), False))
             elif version is None and line.entity not in known:
-                # Of the lost future alone: nothing more is to be done for it.
+                # The record existed only in lost events, so nothing more has to be done for it.
                 moved.append((line, Place(epoch.number, place.version), True))
         await inbox.advance(conn, moved)
         return len(moved)

@@ -1,4 +1,4 @@
-"""Two sets of rows in two databases, side by side: ranges of ids whose digests are equal are not looked at row by row."""
+"""Compares two sets of rows in two databases. Ranges of ids with equal digests are not compared row by row."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
@@ -10,15 +10,15 @@ from crm_kit.reconciling.parties import SMALLEST
 
 GREATEST: Final = UUID(int=2**128 - 1)
 ROWS: Final = 10_000
-"""Of the publisher in one range; what others have in it is read in pages of as many."""
+"""The number of the publisher's rows in a range. The follower's rows of a range are read in pages of this size."""
 
 Range = tuple[UUID, UUID]
 
 
 async def ranges(conn: AsyncConnection, ordered: str, parameters: Sequence[object] = ()) -> AsyncIterator[Range]:
-    """Ranges of ids, each above its first and up to its last one, that together are all there can be.
+    """Yield ranges of ids that together contain all possible ids. A range excludes its first id and includes its last one.
 
-    ``ordered`` selects, in order, the ids above ``$1``; further parameters follow.
+    ``ordered`` selects the ids above ``$1`` in order. Further parameters follow.
     """
     low = SMALLEST
     while True:
@@ -31,7 +31,7 @@ async def ranges(conn: AsyncConnection, ordered: str, parameters: Sequence[objec
 
 
 async def digest(conn: AsyncConnection, rows: str, parameters: Sequence[object]) -> tuple[int, int]:
-    """How many rows a query of (id, number) gives, and the sum of their hashes: of equal sets both are equal."""
+    """Return the number of rows of a query of (id, number), and the sum of their hashes. For equal sets both are equal."""
     summed = f"select count(*), coalesce(sum(uuid_hash_extended(id, number)), 0)::text from ({rows}) rows"
     row: Any = (await conn.exec_driver_sql(summed, tuple(parameters))).one()
     return row[0], int(row[1])
