@@ -18,7 +18,7 @@ TABLES: Final[Mapping[str, Sequence[str]]] = {
     "marketing": ("lead_ref",),
     "insights": ("lead_ref",),
 }
-"""What grows with the events of leads. A lead that is made is one event."""
+"""The tables that grow with the events of leads. Each new lead is one event."""
 
 SIZE = """
 select coalesce((select sum(pg_total_relation_size(relid)) from pg_partition_tree($1::text::regclass)),
@@ -31,7 +31,7 @@ select 'bench.gone', '/crm/sales', ('01000000-0000-7000-8000-' || lpad(to_hex(n)
 from generate_series(1, $1::int) n
 """
 LEFT = "select count(*) from inbox where consumer = 'bench.gone'"
-"""Group and ids are of long ago."""
+"""The group does not exist, and the ids are from long ago."""
 
 
 def row_of(service: str, table: str) -> str:

@@ -131,7 +131,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 PRICE = "ms of processor"
-"""The unit of rows whose samples tell what each process took."""
+"""The unit of rows whose samples have the processor time of each process."""
 
 
 def prices(outcomes: Sequence[Outcome]) -> str:

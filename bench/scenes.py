@@ -30,9 +30,9 @@ class Options:
     connections: int = 16
     events: int = 20_000
     bank_file: Path | None = None
-    """The Bank Marketing data; as many made-up people without it."""
+    """The Bank Marketing data. Without it, the same number of people is generated."""
     pipeline: Path | None = None
-    """The folder of the B2B pipeline; as many made-up deals without it."""
+    """The folder of the B2B pipeline. Without it, the same number of deals is generated."""
 
 
 # Our sides of one scene by row name. Missing rows are measured without us.

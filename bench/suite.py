@@ -26,10 +26,10 @@ PRINCIPALS = 50
 ADMINISTRATOR = "bench@example.org"
 RENEW_SECONDS = 300
 BACKLOG_SECONDS = 10
-"""How long after a run the last consumer may still be busy."""
+"""How long the last consumer may still be busy after a run."""
 
 FOLLOWERS = {"activities": "record_ref", "marketing": "lead_ref", "insights": "lead_ref"}
-"""Who consumes the events of leads: a table of copies in each service's database."""
+"""The consumers of leads' events: a table of copies in each service's database."""
 CREATED = "select entity_id from outbox where type = 'crm.sales.lead.created.v1'"
 UNKNOWN = """
 select lead from unnest($1::uuid[]) as lead where not exists (select from {} c where c.id = lead and c.version > 0)

@@ -12,12 +12,12 @@ from crm_kit.process.runtime import Service
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGES = sorted(found.parent.name for found in CHECKOUT.glob("services/*/src/crm_*/__init__.py"))
-"""Every service's package, found on disk: a new one is in every test at once."""
+"""Every service's package, found on disk, so that all tests include a new one."""
 
 
 LONGEST = "crm_sales"
-"""It takes as long as all others together, so what asks every service about all it has asks this one in a file of its own:
-files are what the workers of a run share out."""
+"""The service that takes as long as all others together. Tests of every service have a separate file for it, because the
+workers of a run share out files."""
 OTHERS = [package for package in PACKAGES if package != LONGEST]
 
 

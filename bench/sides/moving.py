@@ -14,7 +14,7 @@ from bench.scenes import Options
 from bench.suite import Suite
 
 PIPELINE_DEALS = 8_800
-"""As many as the real pipeline has."""
+"""The number in the real pipeline."""
 
 
 @asynccontextmanager

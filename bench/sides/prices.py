@@ -26,7 +26,7 @@ IMPORTED: Final = 5_000
 IDLE_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 2.0
 QUIET: Final = 0.03
-"""Of a core, beyond what the idle suite takes: less than this over ``QUIET_SECONDS``, and the work has had all its effects."""
+"""Share of a core above the idle use. Below this over ``QUIET_SECONDS``, all effects of the work are complete."""
 MILLISECONDS: Final = 1000.0
 
 CREATED: Final = "crm.sales.lead.created.v1"

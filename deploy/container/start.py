@@ -1,8 +1,8 @@
-"""The entry of a service's image: `api` and `worker` run until SIGTERM, `setup` migrates and seeds the database.
+"""The entry point of a service's image: `api` and `worker` run until SIGTERM, `setup` migrates and seeds the database.
 
-`ready` is the health check: exit code 0 when the process of this container is ready for work. `wait` ends when `setup` has
-prepared the database, for orchestrators that start everything at once. Any other word is a program of the service's own,
-such as `rotate` of identity.
+`ready` is the health check: exit code 0 if the process of this container is ready. `wait` ends when `setup` has
+prepared the database, for orchestrators that start everything at once. Any other word is a program of the service, such
+as `rotate` of identity.
 """
 
 import http.client
@@ -16,7 +16,7 @@ _MODULES = {"api": "main", "worker": "worker", "setup": "setup"}
 
 
 def main(command: str) -> int:
-    """Become what was asked for; returns the exit code."""
+    """Run the requested program in this process. Return the exit code."""
     if command == "ready":
         return 0 if _is_ready() else 1
     package = os.environ["CRM_PACKAGE"]
@@ -24,7 +24,7 @@ def main(command: str) -> int:
     if command != "wait" and (not command or find_spec(module) is None):
         print(f"{package} has no {command!r}; there is: {', '.join(_MODULES)}, ready, wait", file=sys.stderr)  # noqa: T201  # the answer to who started it
         return 2
-    # What is the same wherever the image runs is not left to whoever runs it.
+    # Settings that must be the same everywhere are set here.
     os.environ["CRM_SERVICE"] = import_module(f"{package}.app").SERVICE.name
     os.environ["CRM_ROLE"] = "api" if command == "api" else "worker"
     if command == "wait":

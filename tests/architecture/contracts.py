@@ -63,7 +63,7 @@ class Slices(Contract):
 
     services = fields.SetField(subfield=fields.StringField())
     mounts = fields.SetField(subfield=fields.StringField())
-    """Modules of a service that put its routes together."""
+    """Modules of a service that assemble its routes."""
 
     def check(self, graph: grimp.ImportGraph, verbose: bool) -> ContractCheck:
         """Check every import between modules of one service."""

@@ -25,7 +25,7 @@ from crm_local.state import CHECKOUT
 
 K8S = CHECKOUT / "deploy" / "k8s"
 VERSIONS = ("1.30.0", "1.37.0")
-"""The oldest that the manifests are for, and the newest that the package of schemas knows."""
+"""The oldest version that the manifests support, and the newest that the package of schemas has."""
 
 _TOOLS = Path(sys.prefix) / "tools"
 _KUBECTL = (

@@ -7,7 +7,7 @@ from crm_contracts.identity import ACCESS_CHANGE
 from crm_kit.process.runtime import Service
 
 BESIDE_RECORDS = {ACCESS_CHANGE}
-"""Announcements: what is made of them is forgotten within minutes."""
+"""Announcements. The rows made from them are deleted within minutes."""
 
 
 def test_each_projection_names_its_tables(service: Service, package: str) -> None:

@@ -19,7 +19,8 @@ from crm_kit.testing.databases import settings_for
 CHECKOUT = Path(__file__).resolve().parents[2]
 DECLARATIONS = CHECKOUT / "shared/contracts/src"
 REGISTRY = 10
-"""Entities that one literal names at most. A view or a story is about a few; a list of more would need each new one."""
+"""Maximum number of entities in one literal. A view or a story is about a few. A longer list would need every new
+entity."""
 WORDS = {word for entity in all_entities() for word in (entity.name, entity.collection)}
 
 

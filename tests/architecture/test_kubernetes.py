@@ -44,7 +44,7 @@ RABBITMQ_FILES = {
     if volume.startswith("./")
 }
 HELPERS = re.compile(r"(POSTGRES|RABBITMQ)_(HOST|USER|PASSWORD)|SERVICE|[A-Z]+_PASSWORD")
-"""What the manifests only put URLs together from."""
+"""Variables from which the manifests only assemble URLs."""
 
 
 def seconds(text: str) -> int:
@@ -393,7 +393,7 @@ async def test_the_scalers_question_is_answered_by_an_index(databases: Databases
 
 
 LISTENING = 1
-"""Beside its pool each process holds a connection for LISTEN."""
+"""Besides its pool each process has a connection for LISTEN."""
 
 
 def connections_of(deployment: str) -> int:

@@ -13,7 +13,7 @@ from crm_kit.testing.databases import settings_for
 
 Document = dict[str, Any]
 PUBLIC = {"identity": {"create_token", "revoke_token", "list_keys"}}
-"""What the world may call: to get a token, to give one back, and to learn what tokens are checked with."""
+"""Operations without a token: get a token, revoke one, and read the keys that verify tokens."""
 METHODS = ("get", "post", "put", "patch", "delete")
 
 

@@ -12,9 +12,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DECLARATIONS = CHECKOUT / "shared/contracts/src/crm_contracts/problems.py"
 SLUG = re.compile("[a-z]+(-[a-z]+)*")
 SLUG_AT = {"DomainError": 0, "InvalidToken": 0, "Refused": 0, "InvalidValue": 1}
-"""At which position the constructors of problems take the slug."""
+"""The position of the slug among the arguments of the problems' constructors."""
 IN_THE_GATEWAY_ONLY = {408, 431, 500, 502}
-"""Statuses that no operation documents: 408 and 431 precede any operation, and the others come from the way there."""
+"""Statuses that no operation documents. 408 and 431 occur before any operation; proxies cause the others."""
 
 
 def sources() -> Iterator[ast.Module]:

@@ -19,9 +19,9 @@ from crm_kit.store.references import records_of, references_of
 from crm_kit.store.refers import ANY, declared, reference, references
 
 SERVICES = ("sales", "identity", "activities", "marketing", "service_mgmt", "insights")
-"""Services with models; the gateway keeps no records."""
+"""Services with models. The gateway has no records."""
 NO_REFERENCES = {"id", "owner_id", "business_unit_id", "survivor_id"}
-"""What every record has: its own id, whose it is, and who took its place."""
+"""Fields of every record: its own id, its owner, and its survivor."""
 
 
 def base_of(service: str) -> type[DeclarativeBase]:

@@ -1,4 +1,4 @@
-"""What must be unique names its fields, in every service."""
+"""Every unique constraint names its fields, in every service."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from crm_kit.testing.unique import met_by_clients
 from crm_kit.work.violations import pointer_of, unique_keys
 
 TRIED = {"identity", "sales"}
-"""Their tests send each value that a client can send twice (``test_unique_values.py``)."""
+"""The tests of these services send each unique value twice (``test_unique_values.py``)."""
 
 
 def test_what_must_be_unique_names_fields_that_a_record_shows(service: Service) -> None:

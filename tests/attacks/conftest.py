@@ -11,7 +11,7 @@ from tests.attacks.people import Cast, gather
 from tests.integration.suite import Suite, running
 
 LIMITS = {"CRM_HOP_SECONDS": "15", "CRM_TOTAL_SECONDS": "30"}
-"""Attackers use them up, and the normal user must not, however busy the machine is."""
+"""Attackers use up these limits. The normal user must not, however busy the machine is."""
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ class Work:
     email: str
     password: str
     address: str
-    """The user's own, so that limits for each address meet them alone."""
+    """The user's own address, so that limits for each address apply to this user alone."""
     lead: str
     account: str
 

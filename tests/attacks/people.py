@@ -15,7 +15,7 @@ from tests.integration.suite import ADMINISTRATOR, Person, Suite
 LEADS = 2_000
 NAMES = ("Miller", "Smith", "Jones", "Garcia")
 RENEW_SECONDS = 240
-"""Well within the ten minutes of a token."""
+"""Well below the ten minutes of a token."""
 
 
 class Actor:
@@ -60,10 +60,10 @@ class Cast:
     normal: Actor
     roleless: Actor
     careless: Actor
-    """Holds the same role as the normal user."""
+    """A user with the same role as the normal user."""
     importer: Actor
     stranger: Actor
-    """Knows nobody's password; never logs in."""
+    """A client without a password, which never logs in."""
     lead: str
     account: str
 

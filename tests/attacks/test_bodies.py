@@ -31,7 +31,7 @@ Clients = Callable[[Principal | None], Client]
 FREE = {
     "change_password": "everybody changes their own password, and the body is two short texts",
 }
-"""Routes with a caller and a body that ask for no privilege on an entity."""
+"""Routes with a caller and a body that require no privilege on an entity."""
 
 
 def with_bodies(app: FastAPI) -> list[Route]:
@@ -224,11 +224,11 @@ async def test_a_form_has_few_fields_and_no_parts(client: Client, app: FastAPI) 
 
 
 BOUNDED = ("uuid", "date", "date-time", "time", "binary")
-"""Formats whose reader takes no long text; a file is counted while it is read."""
+"""Formats whose parser accepts no long text. A file is counted while it is read."""
 
 
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
-"""Their texts are bounded by the reader: a small form has 16 KiB in all, a field beside a file 1 MiB."""
+"""The parser limits their texts: a small form has 16 KiB in total, a field next to a file 1 MiB."""
 
 
 def is_bounded(schema: dict[str, Any]) -> bool:

@@ -50,7 +50,7 @@ HOSTILE: tuple[Any, ...] = (
     {"a": {"b": "\0"}},
 )
 MOST_LINES = 40
-"""Log lines of a worker for each hostile event: its parking in each group, the halves on the way, and no more."""
+"""Maximum log lines of a worker for each hostile event: parking it in each group, and the halved batches before that."""
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

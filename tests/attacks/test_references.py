@@ -33,10 +33,10 @@ Json = dict[str, Any]
 API = "/api/v1"
 DOOR = re.compile(r"/api/v1/(?P<collection>[a-z-]+)(?P<one>/\{[a-z_]+\}(/[a-z-]+)?)?")
 OWN_PARTS = frozenset({"id", "line_id"})
-"""Lines of the record itself, which nobody else has."""
+"""Lines of the record itself, which no other record has."""
 KNOWN_TO_ALL = frozenset({"owner", "user", "team", "goal_owner", "business_unit", "role", "stage"})
-"""Who is who, and the stages of deals: whoever may write such a record may name them. What a role or team would give is
-held against the rights of who gives it."""
+"""Kinds that everybody who may write a record can refer to. What a role or team would grant is compared with the rights
+of the caller."""
 KINDS = {"into": "", "parent": "", "parent_account": "account", "primary_contact": "contact", "parent_goal": "goal"}
 KINDS |= {"originating_lead": "lead", "regarding": "lead"}
 
@@ -73,7 +73,7 @@ class Place:
 WITHOUT = frozenset({"gateway", "insights"})
 """Services that take no bodies with references."""
 PARTS: dict[str, Json] = {"parties": {"role": "to"}, "lines": {"quantity": "1"}}
-"""The rest of a part that has a reference."""
+"""The other required members of an object with a reference."""
 
 
 def _resolved(document: Json, schema: Json) -> Json:

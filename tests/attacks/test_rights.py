@@ -61,7 +61,7 @@ JUDGED = {
     *("create_api_client", "update_api_client", "delete_api_client", "rotate_api_client_secret"),
     *("activate_api_client", "deactivate_api_client", "update_team", "update_security_role", "update_business_unit"),
 }
-"""Operations that change what somebody reaches, or who can act as somebody."""
+"""Operations that change what a user reaches, or who can act as a user."""
 
 HARMLESS = {
     "create_team": "nobody is in it",

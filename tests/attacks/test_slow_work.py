@@ -29,11 +29,13 @@ from tests.conftest import app_of, service_of
 API = "/api/v1"
 BEHIND = ("crm_sales", "crm_activities")
 THEIRS = {(200, None), (422, "too-expensive"), (429, "too-many-requests")}
-"""What a caller of slow work gets: an answer, or word that it is theirs to change something."""
+"""Answers that the caller of slow work can get: a result, or advice to change the request."""
 HOP_SECONDS = 15
-"""Of a service here: long enough for others on a busy machine, and short enough to be used up by slow work."""
+"""The time limit of a service here: long enough for others on a busy machine, and short enough for slow work to exceed
+it."""
 BUSY = {(503, "unavailable"), (504, "deadline-exceeded")}
-"""And what they may get where this process, which is all services at once, is stopped for half a second. Others get none."""
+"""Answers that others can get if this process, which runs all services, is paused for half a second. Otherwise they get
+none."""
 
 
 @dataclass

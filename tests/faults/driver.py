@@ -23,9 +23,10 @@ class Ledger:
 
     keys: set[str] = field(default_factory=set)
     versions: dict[tuple[str, UUID], int] = field(default_factory=dict)
-    """Each record's last version by ``Crm-Version``: what must be in the database, no more and no less."""
+    """The last version of each record by ``Crm-Version``: what must be in the database, no more and no less."""
     answers: Counter[str] = field(default_factory=Counter)
-    """How often each status, ``lost`` (no answer) and ``replayed`` (a retry of what had happened) came."""
+    """The number of each status, of ``lost`` (no answer) and of ``replayed`` (a retry of a command that had taken
+    effect)."""
     retry_after_missing: int = 0
     longest_seconds: float = 0.0
 

@@ -11,11 +11,11 @@ from .driver import Ledger
 from .stage import SERVICES, Stage, until
 
 GROUPS = ("activities.refs", "activities.timeline")
-"""The groups that follow every event. Their own rows say what took effect: no key is kept of their events."""
+"""The groups that consume every event. Their own rows show what took effect: no keys of their events are kept."""
 
 WON = "crm.sales.opportunity.won.v1"
 LAST_LINES = 30
-"""Of each process's log, shown when a test fails."""
+"""Lines of each process's log to show when a test fails."""
 
 
 @dataclass
@@ -97,13 +97,13 @@ class Effects:
     """The effects in activities of the events of sales and of its own."""
 
     expected: int = 0
-    """Times an event and a group of projections that follows it."""
+    """Number of pairs of an event and a group of projections that consumes it."""
     handled: int = 0
     parked: int = 0
     stored: int = 0
-    """Waiting, or pending for another attempt."""
+    """Number of events that wait, or are pending for another attempt."""
     steps_missing: int = 0
-    """Times an event and a group of steps that follows it and is not done with it."""
+    """Number of pairs of an event and a group of steps that consumes it and has not finished it."""
     stale_copies: int = 0
     copies_ahead: int = 0
     timeline_missing: int = 0

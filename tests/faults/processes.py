@@ -85,7 +85,7 @@ class Member:
     environment: dict[str, str]
     log: Path
     deaths: list[int] = field(default_factory=list)
-    """Exit codes of its ended lives."""
+    """Exit codes of its earlier processes."""
     _pid: int = 0
     _end: "asyncio.Future[int] | None" = None
 

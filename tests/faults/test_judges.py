@@ -16,7 +16,7 @@ UNBALANCED = (
     ("update outbox set state = 'pending' where seq % 2 = 0", "update outbox set state = 'published'"),
     ("update audit set version = version + 1000", "update audit set version = version - 1000"),
 )
-"""In the database of sales: what unbalances the books, and what balances them again."""
+"""In the database of sales: a statement that unbalances the books, and one that balances them again."""
 
 NOT_ONCE = (
     (
@@ -47,7 +47,7 @@ NOT_ONCE = (
         "delete from outbox where entity_id not in (select id from task)",
     ),
 )
-"""In the database of activities: what looks like a lost or a doubled effect, and its undoing."""
+"""In the database of activities: a statement that causes a lost or doubled effect, and one that reverts it."""
 
 
 async def test_planted_violations_are_seen(stage: Stage, drive: Drive) -> None:

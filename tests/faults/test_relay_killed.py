@@ -13,7 +13,7 @@ from .stage import Stage, until
 from .witness import call_witness, hear_witness
 
 LIVES = 2
-"""Deaths of each relay; the third life stays."""
+"""Deaths of each relay. Its third process stays."""
 
 
 @pytest.mark.parametrize("stories", [30, pytest.param(1100, marks=pytest.mark.large)])

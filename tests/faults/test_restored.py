@@ -41,7 +41,7 @@ KNOWN = {
     "insights.leads": OF_COPIES.format("lead_ref"),
     "insights.deals": OF_COPIES.format("deal"),
 }
-"""How far each group is with each record, by what it keeps."""
+"""The version of each record in each group, from its stored data."""
 GROUPS = {
     "activities": ("activities.refs", "activities.timeline", "activities.follow_up"),
     "insights": ("insights.leads", "insights.deals"),

@@ -51,7 +51,7 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
 
 
 SAMPLE_OWNER = UUID(sample(LeadSnapshot)["ownerid"])
-"""Who owns every record that has an owner, unless said otherwise."""
+"""The default owner of records that have an owner."""
 
 
 def snapshot(entity: Entity, record_id: str, owner: UUID = SAMPLE_OWNER) -> Message:

@@ -12,7 +12,7 @@ from crm_contracts.catalogue import Entity, all_entities
 from crm_contracts.types import Address, personal_fields
 
 DERIVED = frozenset({"full_name"})
-"""Read-only: made of others, which are sung."""
+"""Read-only fields that are made from other fields with canaries."""
 
 
 def is_reference(path: str) -> bool:

@@ -42,7 +42,7 @@ class Collector:
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
     figures: list[bytes] = field(default_factory=list)
-    """What came to ``/v1/metrics``."""
+    """The requests to ``/v1/metrics``."""
     _came: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, body: bytes) -> None:

@@ -16,7 +16,7 @@ import aiohttp
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120
-"""For what happens by itself, on a machine that may be busy with other things."""
+"""Time limit of background work on a busy machine."""
 HOP_SECONDS = 30
 ADMINISTRATOR = "ada.admin@example.org"
 

@@ -27,7 +27,7 @@ REACH = {
     "child unit": Depth.DEEP,
     "other": Depth.ORGANIZATION,
 }
-"""The least depth that covers a row of each kind of owner."""
+"""The smallest depth that covers a row of each kind of owner."""
 
 Clients = Callable[[Principal | None], Client]
 
@@ -121,7 +121,7 @@ def but_its_place(answer: Answer) -> dict[str, Any]:
 
 
 COPYING = "/copy"
-"""Makes another record and changes nothing of this one: whoever may read it and create may copy it."""
+"""Commands that create another record and do not change this one. Whoever may read it and create records may run them."""
 
 
 async def versions(runtime: Runtime, entity: Entity) -> dict[UUID, int]:

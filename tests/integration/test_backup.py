@@ -28,7 +28,7 @@ from tests.integration.suite import ADMINISTRATOR, Person, Suite, running
 
 SECONDS = 120
 NO_LIVENESS = {"CRM_LIVENESS_SECONDS": "0"}
-"""A process that a test has frozen is not to be killed for it."""
+"""Prevents the supervisor from killing a process that a test has frozen."""
 
 
 @pytest.fixture(scope="module")

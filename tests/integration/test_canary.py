@@ -26,7 +26,7 @@ MAPPING = {"First": "first_name", "Last": "last_name", "Mail": "email", "Tel": "
 
 
 CHOSEN = frozenset({"gender"})
-"""One of a few words that everybody uses: nothing that could be told apart."""
+"""Fields with one of a few common words, which are not unique."""
 
 
 @dataclass

@@ -25,13 +25,13 @@ from tests.integration.trio import UNHEARD, Change, Trio, no, opened
 SOURCE = "/crm/sales"
 
 FOLLOWER = Consumers("activities")
-"""Activities, with a step that keeps an order of accounts."""
+"""Activities with an additional step on accounts that keeps an order."""
 FOLLOWER.groups.update(ACTIVITIES_CONSUMERS.groups)
 
 
 @FOLLOWER.step(AccountCreated, group="activities.witness")
 async def witness(event: AccountCreated, uow: UnitOfWork) -> None:
-    """What it does is no matter here."""
+    """A step whose effect does not matter here."""
 
 
 @pytest.fixture

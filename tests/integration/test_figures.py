@@ -21,7 +21,7 @@ ONLY_WHEN_IT_HAPPENS = {
     "crm_projection_divergence",
     "crm_projection_compared_seconds",
 }
-"""Counted by reasons or names of which a suite that is well knows none, or told by an operator's ``crm events compare``."""
+"""Metrics by reasons or names that a healthy suite does not have, or that an operator's ``crm events compare`` sets."""
 
 
 async def test_every_figure_that_is_asked_for_is_shown(suite: Suite, administrator: Person) -> None:

@@ -107,7 +107,7 @@ def texts(body: dict[str, Any]) -> Iterator[str]:
 
 
 PLACES = ("q", "sort", "fields", "after", "limit", "count", "id", "id[in]", "created_at[gte]", "name", None)
-"""Where a list takes text: the value of a parameter, or its name (None)."""
+"""Where a list accepts text: the value of a parameter, or its name (None)."""
 
 
 def spread(collections: list[str], places: Sequence[T]) -> Iterator[tuple[str, str, str, T]]:

@@ -11,11 +11,11 @@ from crm_kit.testing.figures import Figures
 from tests.integration.suite import ADMINISTRATOR, Suite
 
 DOORS = ("/leads?limit=1", "/tasks?limit=1", "/campaigns?limit=1", "/cases?limit=1", "/auth/me")
-"""One in each service that checks tokens, behind the gateway, which does so too."""
+"""One route in each service that verifies tokens, and in the gateway."""
 
 PACE_SECONDS = 0.01
 REFRESH_SECONDS = 1.0
-"""Less often than the limit of token requests from one address allows."""
+"""Longer than the interval that the limit of token requests from one address allows."""
 
 
 class Office:

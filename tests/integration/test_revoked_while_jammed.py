@@ -28,7 +28,7 @@ JAMMED = {
     "service": ("customer_ref", "accounts"),
     "insights": ("lead_ref", "leads"),
 }
-"""Where each service keeps what it hears of, and of which collection of another service."""
+"""The table in which each service stores events, and a collection of another service whose events it receives."""
 ANNOUNCED = {
     "campaigns": {"name": "Autumn"},
     "leads": {"topic": "Card", "last_name": "Hopper"},

@@ -1,7 +1,8 @@
-"""The release before ADR 52 and 53, this one, the one before again and this one again, with events on their way at each change.
+"""The previous release, this one, the previous one again and this one again, with events in transit at each change.
 
-What the release before does with events is what this one does without ``keeps``, ``keeps_events`` and ``any_order``: each group
-has a key of each event and a position of each record, and merges are handled in the order of the record's events.
+The previous release is the one before ADR 52 and 53. It handles events as this one does without ``keeps``,
+``keeps_events`` and ``any_order``: each group has a key of each event and a position of each record, and merges are
+handled in the order of the record's events.
 """
 
 import re
@@ -42,7 +43,7 @@ UNDONE = "select consumer, type, state, last_error from inbox where state in ('p
 
 
 def documented() -> list[str]:
-    """The statements that operators run before they go back, as they are told to."""
+    """Return the statements that the documentation tells operators to run before they roll back."""
     [found] = re.findall(
         r"```\n(delete from inbox_position where consumer like .*?)```", OPERATIONS.read_text(), re.DOTALL
     )
@@ -50,9 +51,9 @@ def documented() -> list[str]:
 
 
 ACTED: list[UUID] = []
-"""The events of merges that were acted on, each time that the transaction went so far."""
+"""The events of merges that were handled, once for each transaction that got this far."""
 REFUSED: set[UUID] = set()
-"""Events that the handler of merges fails over, for as long as they are here."""
+"""Events on which the handler of merges fails while they are in this set."""
 
 
 async def merge(event: LeadMerged | AccountMerged | ContactMerged, uow: UnitOfWork) -> None:
@@ -82,12 +83,12 @@ async def trio(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 
 class Worker:
-    """The worker of one release, which begins when it is made."""
+    """The worker of one release, which starts when it is created."""
 
     def __init__(self, trio: Trio, consumers: Consumers, bound: dict[tuple[str, str], datetime]) -> None:
         self._runtime = trio.followers["activities"]
         self._dispatcher = Dispatcher(consumers, self._runtime, bound)
-        # Its stored events alone are asked for: it never connects.
+        # It is only asked for its stored events and never connects.
         self._intake = Intake(self._dispatcher, "amqp://nobody:nothing@127.0.0.1/nowhere")
 
     @classmethod
@@ -97,11 +98,11 @@ class Worker:
             return cls(trio, consumers, await inbox.remember_bound(conn, pairs))
 
     async def hear(self, messages: Sequence[Message]) -> None:
-        """Take what the broker delivers."""
+        """Handle what the broker delivers."""
         await self._dispatcher.take(messages)
 
     async def catch_up(self) -> None:
-        """Let the time pass in which everything that is stored is tried again."""
+        """Let the time pass after which stored events are tried again."""
         while True:
             async with self._runtime.db.begin() as conn:
                 for statement in (LATER, DUE):
@@ -112,7 +113,7 @@ class Worker:
 
 
 class Books:
-    """Accounts of sales, and a task about each in activities."""
+    """Accounts in sales, and a task about each in activities."""
 
     def __init__(self, trio: Trio) -> None:
         self._trio = trio
@@ -134,7 +135,7 @@ class Books:
         return made
 
     async def note(self, accounts: Sequence[UUID]) -> None:
-        """A task about each of them, which somebody makes."""
+        """Create a task about each of them, as a user does."""
         async with self._trio.followers["activities"].db.begin() as conn:
             await conn.exec_driver_sql("select 1")
             uow = UnitOfWork.for_timer(conn, self._trio.followers["activities"])
@@ -146,7 +147,7 @@ class Books:
             await uow.flush()
 
     async def rename(self, *accounts: UUID) -> list[Message]:
-        """A change of each; what sales sends of it."""
+        """Change each of them. Return the events of sales."""
 
         async def change(uow: UnitOfWork) -> None:
             for record_id in accounts:
@@ -158,7 +159,7 @@ class Books:
         return await self._trio.published()
 
     async def merge(self, loser_id: UUID, survivor_id: UUID) -> list[Message]:
-        """The last event of the loser."""
+        """Return the last event of the loser."""
 
         async def change(uow: UnitOfWork) -> None:
             loser = await uow.load(Account, loser_id)
@@ -187,7 +188,7 @@ async def test_nothing_is_lost_or_doubled_on_the_way_there_back_and_there_again(
     on_their_way = [*await books.rename(accounts[1]), *await books.merge(accounts[1], survivor)]
 
     now = await Worker.of(trio, NOW)
-    # For a while both are at work.
+    # For some time both releases run.
     side_by_side = await books.rename(*accounts[2:])
     await before.hear(side_by_side[::2])
     await now.hear(side_by_side[1::2])
@@ -207,7 +208,7 @@ async def test_nothing_is_lost_or_doubled_on_the_way_there_back_and_there_again(
             await conn.exec_driver_sql(statement)
     before = await Worker.of(trio, BEFORE)
     REFUSED.clear()
-    # What the last worker had and did not acknowledge comes again.
+    # The messages that the last worker did not acknowledge are delivered again.
     await before.hear([*merged_now, *on_their_way])
     await before.hear(await books.rename(accounts[5]))
     await before.catch_up()

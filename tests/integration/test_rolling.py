@@ -17,7 +17,7 @@ CLIENTS = 2
 PACE_SECONDS = 0.03
 REPLACED = ("gateway-api", "sales-api", "sales-worker", "activities-worker")
 LATER_REQUESTS = 10
-"""So many more of each client after the last process was replaced."""
+"""Requests of each client after the last process was replaced."""
 
 PUBLISHED = "select id, count(*) over () from outbox where type = 'crm.sales.lead.created.v1' and entity_id = any($1)"
 PENDING = "select count(*) from outbox where state = 'pending'"

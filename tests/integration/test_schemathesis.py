@@ -43,7 +43,7 @@ from tests.integration.abroad import hear_of_what_examples_refer_to
 from tests.integration.bodies import body_of
 
 EXAMPLES = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 4}
-"""Requests per operation: as its schema asks for, and broken in one or more places."""
+"""Requests per operation: valid ones, and ones with one or more faults."""
 ONE_RECORD = re.compile(r"(?P<collection>/api/v1/[a-z-]+)/\{(?P<parameter>[a-z_]+)\}(/[a-z-]+)?")
 MEMBERS = {"type": str, "title": str, "status": int, "detail": str, "instance": str, "trace_id": str}
 SETTINGS = settings(

@@ -1,4 +1,4 @@
-"""Sales and two services that follow it, in their own databases, without processes: a test hands each event on itself."""
+"""Sales and two services that follow it, in their own databases and without processes: tests pass each event on."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -41,17 +41,17 @@ async def no() -> bool:
 
 @dataclass
 class Trio:
-    """Sales, and activities and insights, which follow it; events are handed on by the test."""
+    """Sales, with activities and insights as followers. The test passes events on."""
 
     suite: Suite
     sales: Runtime
     followers: dict[str, Runtime]
     said: list[str] = field(default_factory=list)
     queue: list[Message] | None = None
-    """Where events lie while they are not handed on."""
+    """The place of events until they are passed on."""
 
     async def change(self, change: Change, *, lost: bool = False) -> None:
-        """A unit of work of sales. One that is ``lost`` has reached everybody and is in no backup."""
+        """A unit of work of sales. One that is ``lost`` was received by all followers and is in no backup."""
         async with self.sales.db.connect(autocommit=False) as conn, conn.begin() as transaction:
             await conn.exec_driver_sql("select 1")
             uow = UnitOfWork.for_timer(conn, self.sales)
@@ -63,13 +63,13 @@ class Trio:
                 await self.hand_on([Message.read(stamped(*row)) for row in rows])
 
     async def published(self) -> list[Message]:
-        """What is in the outbox, which is sent now."""
+        """Return the events in the outbox, which count as sent from now on."""
         async with self.sales.db.begin() as conn:
             rows: Any = (await conn.exec_driver_sql(UNHEARD)).all()
         return [Message.read(stamped(*row)) for row in rows]
 
     async def publish(self) -> None:
-        """Hand on what is in the outbox."""
+        """Pass on the events in the outbox."""
         await self.hand_on(await self.published())
 
     async def hand_on(self, messages: list[Message]) -> None:
@@ -88,14 +88,14 @@ class Trio:
         await self.suite.rebuild(pair, self.said.append)
 
     async def shown(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """What activities shows."""
+        """Return the records that activities shows."""
         async with self.followers["activities"].db.autocommit() as conn:
             return [tuple(row) for row in await conn.exec_driver_sql(sql, parameters)]
 
 
 @asynccontextmanager
 async def opened(databases: Databases, activities: Consumers) -> AsyncIterator[Trio]:
-    """The three, with these groups of activities, which have listened for years."""
+    """Open the three services, with these groups of activities. They have listened for years."""
     made = {service.name: databases.of(service) for service in (SALES, ACTIVITIES, INSIGHTS)}
     consumers = {"sales": SALES_CONSUMERS, "activities": activities, "insights": INSIGHTS_CONSUMERS}
     parties = {name: Party(of.service, consumers[name], of.url) for name, of in made.items()}
@@ -107,7 +107,7 @@ async def opened(databases: Databases, activities: Consumers) -> AsyncIterator[T
                 await conn.exec_driver_sql(LISTENS, (list(consumers[name].groups),))
         await trio.publish()
         yield trio
-    # The epoch is a column's default, which no restoring of rows puts back.
+    # The epoch is the default of a column, which restoring rows does not reset.
     async with trio.sales.db.begin() as conn:
         await conn.exec_driver_sql("alter table outbox alter column epoch set default 0")
     await trio.sales.db.dispose()

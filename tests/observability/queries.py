@@ -12,7 +12,7 @@ OBSERVABILITY = Path(__file__).parents[2] / "deploy" / "observability"
 RULES = OBSERVABILITY / "prometheus"
 SUFFIXES = ("_bucket", "_count", "_sum")
 TARGET = {"service_name", "crm_role", "instance", "job", "process", "le"}
-"""Labels that every figure has, that whoever scrapes adds, or that a histogram's buckets have."""
+"""Labels that every metric has, that scraping adds, or that the buckets of a histogram have."""
 
 _METRIC = re.compile(r"\b((?:liaison:|crm_|http_|db_|process_|messaging_|cpython_)[a-z0-9_:]+)(?:{([^}]*)})?")
 _BY = re.compile(r"\b(?:by|on) \(([^)]*)\)")

@@ -1,10 +1,10 @@
-"""Chooses what this machine can try."""
+"""Selects the tests that this machine can run."""
 
 from crm_local.servers import docker, environment, packages, postgres, rabbitmq
 
 
 def _has_own() -> bool:
-    """Whether servers can be made here of programs: those that are here, or those that this run installs anyway."""
+    """Whether our own servers can run here, from installed programs or from those that this run installs anyway."""
     if rabbitmq.binaries() is not None and postgres.binaries() is not None:
         return True
     elsewhere = environment.postgres() is not None or environment.rabbitmq() is not None or docker.has_engine()
@@ -16,7 +16,7 @@ collect_ignore = [] if _OWN else ["test_logs_of_servers.py"]
 
 
 def pytest_report_header() -> str:
-    """Say what is left out, and why."""
+    """Report what is left out, and why."""
     return (
         f"servers of our own: {'tested' if _OWN else 'not tested, the programs of PostgreSQL or RabbitMQ are not here'}"
     )

@@ -1,4 +1,4 @@
-"""What a backup is on disk, and what becomes of one that is not whole."""
+"""Backups on disk, and incomplete backups."""
 
 import io
 import os
@@ -15,7 +15,7 @@ DUMP = "databases/sales.dump"
 
 
 def fill(place: Path) -> None:
-    """A small backup."""
+    """Write a small backup."""
     (place / DUMP).write_bytes(b"rows" * 1000)
     (place / "settings.json").write_text("{}")
     files = {}
@@ -28,7 +28,7 @@ def fill(place: Path) -> None:
 
 @pytest.fixture(params=["backup", "backup.tar"])
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A directory, and a file."""
+    """A backup as a directory, and as a file."""
     target: Path = tmp_path / request.param
     with container.making(str(target), tmp_path, io.BytesIO()) as place:
         fill(place)

@@ -1,4 +1,4 @@
-"""The files for containers name what the suite consists of, and a home keeps to the servers that hold its data."""
+"""The container files list all services of the suite, and a home keeps the servers that have its data."""
 
 import re
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_the_project_of_an_instance_is_a_name_that_compose_takes() -> None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """A new one."""
+    """A new home."""
     home = Home(tmp_path / "home")
     home.make()
     return home

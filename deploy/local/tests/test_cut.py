@@ -1,4 +1,4 @@
-"""One moment of several databases: what one has taken from another is there, too, whoever writes meanwhile."""
+"""A cut of several databases: data that one has received from another are in the other, too, during concurrent writes."""
 
 import asyncio
 import secrets
@@ -21,7 +21,7 @@ CUTS = 10
 
 @pytest.fixture
 async def urls(servers: Servers) -> AsyncIterator[dict[str, str]]:
-    """Two databases, each of which follows the other."""
+    """Two databases that follow each other."""
     operator = await asyncpg.connect(servers.database_url)
     names = {side: f"cut_{side}_{secrets.token_hex(4)}" for side in ("left", "right")}
     found = {side: in_database(servers.database_url, name) for side, name in names.items()}
@@ -48,7 +48,7 @@ async def write_on(url: str) -> None:
 
 
 async def follow(source: str, own: str) -> None:
-    """Take what the other has committed at once, without a broker in between."""
+    """Receive what the other has committed at once, without a broker."""
     there, here = await asyncpg.connect(source), await asyncpg.connect(own)
     last = 0
     try:

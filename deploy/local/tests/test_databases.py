@@ -1,4 +1,4 @@
-"""What `crm provision` makes at PostgreSQL."""
+"""What `crm provision` creates in PostgreSQL."""
 
 import secrets
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +18,7 @@ def as_user(url: str, user: str, password: str) -> str:
 
 
 async def test_an_operator_who_is_no_superuser_makes_what_services_need(servers: Servers) -> None:
-    """Managed PostgreSQL and operators of Kubernetes hand out a role that makes databases and roles, and no more."""
+    """Managed PostgreSQL and Kubernetes operators provide a role that can create databases and roles, and nothing more."""
     instance = f"managed{secrets.token_hex(4)}"
     superuser = await asyncpg.connect(servers.database_url)
     await superuser.execute(f"create role {instance} login createdb createrole password 'operator'")
@@ -47,7 +47,7 @@ async def test_an_operator_who_is_no_superuser_makes_what_services_need(servers:
 
 
 async def test_a_service_takes_a_third_of_the_connections_and_leaves_the_others_theirs(servers: Servers) -> None:
-    """The limit is set anew at each `up`, and the server itself keeps it."""
+    """Each `up` sets the limit again, and the server enforces it."""
     instance = f"limited{secrets.token_hex(4)}"
     superuser = await asyncpg.connect(servers.database_url)
     one, other = SERVICES[:2]
@@ -64,7 +64,7 @@ async def test_a_service_takes_a_third_of_the_connections_and_leaves_the_others_
         limits = "select rolname, rolconnlimit from pg_roles where rolname = any($1)"
         expected = dict.fromkeys(roles.values(), third)
         assert dict(await superuser.fetch(limits, list(roles.values()))) == expected
-        # As many as the machine of a test may open beside others' tests: the limit is lowered to what is tried.
+        # The number that a test machine can open next to other tests: the limit is lowered to the number tried.
         few = 3
         await superuser.execute(f"alter role {roles[one]} connection limit {few}")
         held += [await asyncpg.connect(urls[one]) for _ in range(few)]

@@ -1,4 +1,4 @@
-"""What a process holds that it does not need, it holds as often as there are processes."""
+"""Unneeded imports cost memory in every process."""
 
 import json
 import subprocess

@@ -1,6 +1,6 @@
-"""What servers of our own write into their logs: a node and a cluster of these tests' own, whatever the others run on.
+"""The logs of our own servers: a separate node and cluster, whatever the other tests use.
 
-The conftest chooses them where there are the programs, or where they can be installed.
+The conftest selects these tests if the programs are installed or can be installed.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def started(instance: Instance) -> Iterator[Instance]:
 
 @pytest.fixture
 def node() -> Iterator[Instance]:
-    """A node of our own, whatever the other tests run on."""
+    """Our own node, whatever the other tests use."""
     with room() as directory:
         log = directory / "node.log"
         with started(own.rabbitmq_node(directory / "node", directory.name, ports.choose(4), None, log=log)) as node:
@@ -72,7 +72,7 @@ async def test_a_channel_that_crashes_puts_no_event_into_the_log(node: Instance)
     body = b'{"specversion":"1.0","data":{"record":{"name":"' + canary + b'"}}}'
     connection = await aiormq.connect(node.url)
     channel = await connection.channel(publisher_confirms=False)
-    # Until it commits, the channel's process holds what was published in a transaction.
+    # Until the commit, the channel's process holds what was published in a transaction.
     await channel.tx_select()
     await channel.queue_declare("somebody", durable=True, arguments={"x-queue-type": "quorum"})
     await channel.basic_publish(body, routing_key="somebody")
@@ -98,7 +98,7 @@ def cluster() -> Iterator[Instance]:
 
 
 async def test_a_statement_that_postgres_refuses_puts_no_value_into_its_log(cluster: Instance) -> None:
-    """What PostgreSQL refuses it logs; the row that broke a rule is in the error's detail."""
+    """PostgreSQL logs refused statements. The row that violates a rule is in the error's detail."""
     connection = await asyncpg.connect(cluster.url)
     try:
         await connection.execute("create table people (name text primary key, size int check (size > 0))")

@@ -1,4 +1,4 @@
-"""The nursery, in a process of its own: it forks, and its parent adopts orphans for life."""
+"""The nursery in a separate process: it forks, and its parent adopts orphans for life."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# A supervisor's part for one service of the test's; `during` is what happens between two forks.
+# A supervisor's part for one service of the test; `during` runs between two forks.
 _DRIVER = """
 import json, os, signal, sys, time
 from pathlib import Path

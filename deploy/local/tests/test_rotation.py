@@ -1,4 +1,4 @@
-"""Logs stay within their bound, while their writers hold them open."""
+"""Logs stay within their limit while their writers keep them open."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The servers that tests and `up` run on, found and started for real."""
+"""The servers of tests and of `up`, found and started for real."""
 
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit

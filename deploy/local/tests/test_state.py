@@ -1,4 +1,4 @@
-"""What a home keeps, and how it chooses ports."""
+"""The stored data of a home, and the choice of ports."""
 
 import os
 import socket

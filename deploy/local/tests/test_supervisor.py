@@ -1,4 +1,4 @@
-"""The supervisor, over real programs: it runs in a process of its own, because it forks and takes over signals."""
+"""The supervisor with real programs. It runs in a separate process, because it forks and handles signals."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from crm_local.processes import ProcessRef, followers, stop, wait_until
 
-# A supervisor that records what it does as `up` does, for one program of the test's.
+# A supervisor that records its actions like `up`, for one program of the test.
 _DRIVER = """
 import json, sys
 from pathlib import Path
@@ -39,7 +39,7 @@ with supervisor.watching():
 
 
 class Driven:
-    """A supervisor in a process of its own."""
+    """A supervisor in a separate process."""
 
     def __init__(self, here: Path, *argv: str) -> None:
         self.here = here
@@ -62,7 +62,7 @@ class Driven:
 
 @pytest.fixture
 def driven(tmp_path: Path) -> Iterator[list[Driven]]:
-    """Supervisors of this test, ended with it."""
+    """Supervisors of this test. They are stopped at its end."""
     running: list[Driven] = []
     yield running
     for one in running:
@@ -89,7 +89,7 @@ def test_a_program_that_keeps_dying_is_started_ever_more_slowly_but_within_bound
     said = one.end()
     pauses = [float(line.rpartition(" in ")[2].split()[0]) for line in said.splitlines() if "exit code 3" in line]
     assert pauses[:5] == [0.25, 0.5, 1.0, 2.0, 3.0]
-    # Twenty deaths in a row, each at the longest pause, stay far below the two minutes that a poison message may cost.
+    # Twenty deaths in a row with the longest pauses take far less than the two minutes that a poison message may cost.
     assert max(pauses) * 20 <= 60
 
 

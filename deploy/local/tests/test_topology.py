@@ -1,4 +1,4 @@
-"""What `crm topology subscribe` says of patterns."""
+"""The messages of `crm topology subscribe` about patterns."""
 
 import pytest
 

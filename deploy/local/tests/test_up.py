@@ -1,4 +1,4 @@
-"""`crm up` from the outside, with two tiny services in place of the suite's: real processes, servers and databases."""
+"""`crm up` from the outside, with two tiny services instead of the suite's: real processes, servers and databases."""
 
 import asyncio
 import http.client
@@ -105,7 +105,7 @@ class Place:
         return told
 
     def told(self, name: str) -> dict[str, Any]:
-        """What a service was told: the tiny ones answer it."""
+        """Return the environment of a service, which the tiny services report."""
         url = next(one["url"] for one in control.status(self.home)["services"] if one["name"] == name)
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
         try:
@@ -118,7 +118,7 @@ class Place:
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """A home whose suite is stopped when the test ends."""
+    """A home whose suite is stopped at the end of the test."""
     for name in ("DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "CRM_ADMIN_PASSWORD", "CRM_INSTANCE"):
         monkeypatch.delenv(name, raising=False)
     # Not below pytest's own directory, which the accounts of PostgreSQL and RabbitMQ cannot enter.
@@ -132,7 +132,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def _discard_containers(home: Home) -> None:
-    """Remove what a Docker engine keeps for a home, which `down` leaves there with its data."""
+    """Remove the containers of a home, which `down` leaves with their data."""
     if not docker.has_engine():
         return
     label = f"label=com.docker.compose.project={compose.project(home.kept().instance)}"
@@ -145,7 +145,7 @@ def _discard_containers(home: Home) -> None:
 
 @pytest.fixture
 def guest(place: Place, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """A home whose suite lives on the servers of the test run, and leaves nothing behind there."""
+    """A home whose suite uses the servers of the test run, and leaves nothing on them."""
     monkeypatch.setenv("DATABASE_URL", servers.database_url)
     monkeypatch.setenv("AMQP_URL", servers.amqp_url)
     monkeypatch.setenv("AMQP_MANAGEMENT_URL", servers.amqp_management_url or "")
@@ -265,7 +265,7 @@ def test_without_the_right_to_make_roles_services_share_the_operators(
         assert _account(guest.database_url()) == (role, "poor")
         assert "all services share it" in guest.home.log("prepare").read_text()
         control.down(guest.home)
-        # Once the right is there, so are the roles.
+        # Once the right exists, the roles do too.
         asyncio.run(_run_sql(servers.database_url, f"alter role {role} createrole"))
         assert guest.up()
         assert _account(guest.database_url())[0] == f"{guest.home.kept().instance}_crm_one"
@@ -290,7 +290,7 @@ def test_a_killed_service_comes_back(guest: Place) -> None:
 
 
 def _restarted(home: Home, name: str, victim: int) -> Callable[[], bool]:
-    """A condition: the process of this name is another one, and ready."""
+    """Return the condition that the process of this name is another one, and ready."""
 
     def is_back() -> bool:
         report = control.status(home)
@@ -323,7 +323,7 @@ def test_a_full_disk_ends_nothing_and_is_forgotten_when_there_is_room_again(gues
     assert guest.up()
     state = guest.home.state()
     assert state is not None
-    # From now on a write to any file fails, for the supervisor and what it starts, as on a disk without room.
+    # From now on a write to any file fails for the supervisor and its children, as on a full disk.
     hard = resource.prlimit(state.supervisor.pid, resource.RLIMIT_FSIZE)[1]
     resource.prlimit(state.supervisor.pid, resource.RLIMIT_FSIZE, (0, hard))
     victim = state.members["one-worker"].process
@@ -345,7 +345,7 @@ def _member_names(home: Home) -> dict[str, Member]:
 
 
 def _new_release(place: Place, package: str, module: str, text: str) -> None:
-    """What is on disk from now on, with a time that the cache of compiled modules cannot mistake."""
+    """Replace the code on disk, with a time that differs from that in the cache of compiled modules."""
     path = place.home.path.parent / "services" / package / f"{module}.py"
     path.write_text(text)
     os.utime(path, (later := path.stat().st_mtime + 10, later))
@@ -362,7 +362,7 @@ def test_a_restart_runs_what_is_on_disk_now_and_replaces_what_was_named(guest: P
     assert [line.partition(":")[0] for line in said] == ["one-api", "one-worker"]
     assert guest.told("one-api")["RELEASE"] == "new"
     assert control.status(guest.home)["state"] == "ready"
-    # The new ones are supervised like the others, and end with them.
+    # The new processes are supervised like the others, and stop with them.
     os.kill(after["one-api"], signal.SIGKILL)
     assert wait_until(_restarted(guest.home, "one-api", after["one-api"]), 120)
     assert guest.told("one-api")["RELEASE"] == "new"
@@ -486,7 +486,7 @@ def test_a_suite_that_is_being_stopped_says_so(guest: Place) -> None:
     assert guest.up()
     state = guest.home.state()
     assert state is not None
-    # What does not end holds the suite in that state for as long as it is looked at.
+    # A process that does not end keeps the suite in that state for as long as the test looks at it.
     held = state.members["one-api"].process
     held.signal(signal.SIGSTOP)
     state.supervisor.signal(signal.SIGTERM)

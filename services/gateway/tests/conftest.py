@@ -37,7 +37,7 @@ GENEROUS = dict.fromkeys(
     ),
     600,
 )
-"""Limits that no machine reaches by standing still. A test about one of them says which, and lets that time pass."""
+"""Limits that no machine reaches by pausing. Tests of a limit name it, and let that time pass."""
 
 
 class Gateway(Client):

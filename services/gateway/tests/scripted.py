@@ -28,16 +28,16 @@ class Scripted:
     seen: list[str] = field(default_factory=list)
     """Method and target of every request."""
     waiting: int = 0
-    """Requests that hang at this moment, until their caller has gone."""
+    """Requests that hang at this moment, until their caller disconnects."""
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    """The test has ended, and what hangs goes on."""
+    """Set at the end of the test, so that hanging requests continue."""
     sent: int = 0
-    """Pieces of the big answer that were taken from us."""
+    """Pieces of the big answer that the caller has read."""
     openapi: dict[str, Any] = field(default_factory=dict)
     machines: Any = field(default_factory=lambda: {"items": []})
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
-    """Status and JSON by path; an error is sent as a problem document."""
+    """Status and JSON by path. An error is sent as a problem document."""
     silent: set[str] = field(default_factory=set)
     """Paths that never answer."""
     headers: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -23,7 +23,7 @@ CUSTOMER, COLLEAGUE, CAMPAIGN = (UUID(int=n) for n in (1, 2, 3))
 PATH = f"/api/v1/customers/{CUSTOMER}/360"
 HOP_SECONDS = 60
 MARGIN_SECONDS = 20
-"""Time enough to write the rest when a part is late, however busy the machine is."""
+"""Enough time to write the rest when a part is late, even on a busy machine."""
 PART_SECONDS = HOP_SECONDS * ANSWERING_PART - MARGIN_SECONDS
 PARTS = {"customer", "leads", "opportunities", "quotes", "orders", "invoices", "cases", "campaigns", "timeline"}
 

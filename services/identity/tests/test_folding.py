@@ -77,4 +77,5 @@ VARIANTS = {
     "lili@example.org.": 400,
     "li\u0301li@example.org": 400,
 }
-"""What is typed, and whether it is this user: what is, counts in the same bucket (see the tests above)."""
+"""A log-in name as entered, and whether it is this user's. Those that are count in the same bucket (see the tests
+above)."""

@@ -1,4 +1,4 @@
-"""Each value that must be unique and that a client can send: the second one is told with its place."""
+"""Each unique value that a client can send: the second one is refused with a pointer."""
 
 from typing import Any
 
@@ -31,5 +31,5 @@ async def test_a_second_one_is_told_with_its_place(client: Client, app: FastAPI,
 
 
 def test_all_that_a_client_can_send_twice_are_tried(app: FastAPI) -> None:
-    # A new unit needs a parent, so nobody can send a second root.
+    # A new unit needs a parent, so a client cannot send a second root.
     assert {*TWINS, "uq_business_unit_root"} == met_by_clients(SERVICE.entities, app.openapi()).keys()

@@ -18,9 +18,9 @@ from .plans import Counting
 
 LEADS = 12_000
 MUCH, LITTLE = new_id(), new_id()
-"""Who owns every third lead, and who owns every four-hundredth."""
+"""The owner of every third lead, and the owner of every four-hundredth."""
 LAST = new_id()
-"""Who owns a fifth of the leads, all of which come last in the order."""
+"""The owner of a fifth of the leads, all of which are last in the order."""
 
 MADE = """
 insert into lead (id, version, owner_type, owner_id, business_unit_id, rating, status, status_reason, number, topic, last_name,

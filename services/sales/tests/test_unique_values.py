@@ -1,4 +1,4 @@
-"""Each value that must be unique and that a client can send: the second one is told with its place."""
+"""Each unique value that a client can send: the second one is refused with a pointer."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

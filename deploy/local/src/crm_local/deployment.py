@@ -25,9 +25,9 @@ class Deployment:
     password_of: Callable[[str], str]
     """The password of a service, as a role of PostgreSQL and as a user of the broker."""
     has_roles: bool = True
-    """Whether each service has its own role; without the right to create roles they share the operator's."""
+    """Whether each service has its own role. Without the right to create roles they share the operator's."""
     beside: Mapping[str, str] = field(default_factory=dict)
-    """Databases, by service, that are taken instead of those in use: while a restore fills them."""
+    """Databases, by service, that are used instead of the regular ones while a restore fills them."""
 
     @classmethod
     def find(cls, home: Home) -> "Deployment":

@@ -27,14 +27,14 @@ class Kept:
 
     instance: str
     secret: str
-    """Identity's own: its signing keys are sealed with it."""
+    """The secret of identity, which encrypts its signing keys."""
     postgres_password: str
     rabbitmq_password: str
     admin_email: str
     admin_password: str
     ports: dict[str, int] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
-    """Where the data of `postgres` and `rabbitmq` lies: `own`, or the name of the Docker image that holds it."""
+    """Where the data of `postgres` and `rabbitmq` are: `own`, or the name of the Docker image that has them."""
 
 
 @dataclass

@@ -56,7 +56,7 @@ class Suite:
     kept: Kept
     services: tuple[Service, ...] = SERVICES
     operator_secret: str = field(default="", repr=False)
-    """Derives the secret of each service."""
+    """The secret from which that of each service is derived."""
 
     def members(self) -> Iterator[tuple[str, Service, Role]]:
         """Yield every process: its name (in state, logs and ports), service and role."""

@@ -17,11 +17,11 @@ from crm_kit.clock import monotonic
 from crm_local.processes import Command, ProcessRef, followers, stop
 
 _ASKED = signal.SIGUSR1
-"""Somebody has left word of what is to be done."""
+"""The signal that there is a request."""
 _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, _ASKED}
 _LOOK_SECONDS = 0.05
 _LOSER_SECONDS = 3.0
-"""What a process that did not get ready has to end by itself: nobody's work is in its hands alone."""
+"""Seconds in which a process that did not become ready must end. It has no work that others wait for."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _HEALTHY_AFTER = 0.25, 3.0, 30.0
 
 

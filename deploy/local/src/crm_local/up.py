@@ -24,7 +24,7 @@ from crm_local.supervisor import Fork, NotReplaced, Stopped, Supervisor
 
 _READY_SECONDS = 60
 _SPARE_SECONDS = 15
-"""What a process that was told to end has beyond the time to drain and to finish, before it is killed."""
+"""Seconds, besides the time to drain and finish, after which a process that was told to end is killed."""
 _NODE_PORTS = ("rabbitmq", "rabbitmq-management", "rabbitmq-distribution", "rabbitmq-mapper")
 
 Server = Running | Instance

@@ -20,9 +20,10 @@ from crm_kit.network.postgres import Target
 from crm_kit.together import together
 
 LOCK_SECONDS = 0.5
-"""Longest that writers wait each time that it is tried, well below their own bound of 2 s."""
+"""Maximum seconds for which writers wait in each attempt. This is well below their own limit of 2 s."""
 LOOK_SECONDS = 0.1
-"""What writes for longer than this is waited for before the locks are tried: nobody else waits meanwhile."""
+"""Transactions that write for longer than this are waited for before the locks are tried. Other writers continue
+meanwhile."""
 PATIENCE_SECONDS = 120.0
 
 

@@ -29,7 +29,7 @@ from crm_local.deployment import Deployment
 from crm_local.suite import SERVICES, Service, database_name
 
 STATISTICS = timedelta(seconds=10)
-"""So old are the broker's own figures at most."""
+"""Maximum age of the broker's own statistics."""
 
 
 class Occupied(Exception):

@@ -28,9 +28,9 @@ class KeptDatabase:
     last_seq: int
     """The newest event in its outbox."""
     pending: int
-    """Events that were not with the broker yet."""
+    """The number of events that were not sent to the broker yet."""
     inbox: dict[str, int]
-    """Events that its handler groups have stored, by source."""
+    """The number of events that its handler groups have stored, by source."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class Manifest:
     postgres: int
     """Major version of the server."""
     tools: int
-    """Major version of pg_dump, and with it of what can read the dumps."""
+    """Major version of pg_dump. The dumps can be read by this version and newer ones."""
     locked_ms: int
     databases: list[KeptDatabase]
     files: dict[str, dict[str, object]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
-    """What belongs to the suite and could not be read here."""
+    """What belongs to the suite and could not be read."""
     outbox_days: int = 0
-    """CRM_OUTBOX_DAYS when it was made: for how long events are in it; 0 is not known."""
+    """CRM_OUTBOX_DAYS at the time of the backup: how long events are kept. 0 if it is not known."""
     inbox_days: int = 0
-    """Likewise, for how long the keys of handled events are."""
+    """CRM_INBOX_DAYS at the time of the backup: how long the keys of handled events are kept. 0 if it is not known."""
     format: int = FORMAT
 
     def write(self, directory: Path) -> None:

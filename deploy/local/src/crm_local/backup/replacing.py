@@ -31,7 +31,7 @@ from crm_local.deployment import Deployment
 from crm_local.suite import SERVICES, Service, database_name
 
 _NAME_BYTES = 63
-"""Longest name of a database in PostgreSQL, which cuts longer ones off."""
+"""Maximum length of a database name in PostgreSQL, which truncates longer ones."""
 
 _EXISTS = "select exists (select from pg_database where datname = $1)"
 _USERS = """

@@ -65,7 +65,7 @@ class Prospect:
     email: str
     phone: str
     amount: int
-    """What the card plan is worth a year, in whole units of the base currency."""
+    """The yearly value of the card plan in whole units of the base currency."""
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from crm_local.demo.stage import money
 MONTHS = 6
 FEE = "20.00"
 RATE_OFF = 10
-"""Percent off for who takes six months at once."""
+"""The discount in percent from six months on."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Server:
     process: ProcessRef | None = None
     containers: tuple[str, ...] = ()
     directory: Path | None = None
-    """Throwaway directory of our own instance."""
+    """Temporary directory of our own instance."""
 
     def stop(self) -> None:
         """Stop a server that was started for this, and remove its data. A server that ran before is left alone."""

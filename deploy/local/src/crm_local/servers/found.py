@@ -19,10 +19,10 @@ class Instance:
     how: str
     ready: Callable[[], bool]
     finish: Callable[[], None] = lambda: None
-    """What is still to do once it is ready; safe to repeat at every start."""
+    """Work to do once it is ready. It is safe to repeat at every start."""
     management_url: str | None = None
     container: str | None = None
-    """What holds it, where the command is only attached to it."""
+    """The container that the command is attached to, if it is attached to one."""
 
 
 @dataclass(frozen=True)

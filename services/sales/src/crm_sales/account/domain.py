@@ -5,4 +5,4 @@ from crm_kit.lifecycle import ACTIVE_INACTIVE
 LIFECYCLE = ACTIVE_INACTIVE
 
 MAX_ANCESTORS = 50
-"""How deep a tree of accounts may be."""
+"""Maximum depth of the account hierarchy."""

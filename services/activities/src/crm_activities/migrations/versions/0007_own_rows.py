@@ -1,4 +1,4 @@
-"""Projections whose own rows say how far they are."""
+"""Projections whose own rows store the handled version."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 

@@ -1,4 +1,4 @@
-"""Moves know the epoch of their merge, and a timeline finds its newest version by an index."""
+"""Moves have the epoch of their merge, and a timeline finds its newest version by an index."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 

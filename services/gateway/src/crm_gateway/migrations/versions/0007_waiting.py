@@ -1,4 +1,4 @@
-"""Whether any event waits for its turn is found by an index."""
+"""An index of waiting events."""
 
 from crm_kit.schema import v0008_waiting
 

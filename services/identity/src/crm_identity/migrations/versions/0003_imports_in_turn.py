@@ -1,4 +1,4 @@
-"""Imports that end when they cannot go on, and that take turns by owner."""
+"""Imports that end if they cannot continue, and that take turns by owner."""
 
 from crm_kit.schema import v0002_imports
 

@@ -1,4 +1,4 @@
-"""Where rows of those who moved have stayed, and one user for a log-in name whatever its case.
+"""The former business units of owners, and one user per log-in name, ignoring case.
 
 The history says who was in which unit before. The new index folds ASCII letters, in every locale of a database: an address
 has no others.

@@ -1,4 +1,4 @@
-"""Where owners of a log-in name have logged in before."""
+"""The addresses at which owners of log-in names have logged in."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Changes of access in identity's own count: what a token and a revocation are compared by."""
+"""Access changes with identity's own counter, by which tokens and revocations are compared."""
 
 import sqlalchemy as sa
 from alembic import op

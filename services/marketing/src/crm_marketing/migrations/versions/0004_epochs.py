@@ -1,4 +1,4 @@
-"""Epochs: what a restored database says is newer than what it said before."""
+"""Epochs: the events of a restored database are newer than its earlier events."""
 
 from crm_kit.schema import v0004_epochs
 

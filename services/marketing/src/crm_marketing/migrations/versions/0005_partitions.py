@@ -1,4 +1,4 @@
-"""Outbox and audit in parts by time."""
+"""Outbox and audit partitioned by time."""
 
 from crm_kit.schema import v0005_partitions
 

@@ -1,4 +1,4 @@
-"""Competitors, and the deals that name them."""
+"""Competitors, and their references from deals."""
 
 import sqlalchemy as sa
 from alembic import op

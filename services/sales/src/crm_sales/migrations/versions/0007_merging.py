@@ -1,4 +1,4 @@
-"""Merging: who took a record's place, and what is still to move there."""
+"""Merging: survivors, and references that still have to move to them."""
 
 import sqlalchemy as sa
 from alembic import op

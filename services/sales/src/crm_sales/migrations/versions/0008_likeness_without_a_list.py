@@ -1,4 +1,4 @@
-"""Likeness without a list of what is yet to be indexed."""
+"""Indexes for duplicates without a pending list."""
 
 from alembic import op
 
@@ -9,5 +9,5 @@ down_revision = "0007"
 def upgrade() -> None:
     for index in ("ix_account_likeness", "ix_contact_likeness"):
         op.execute(f"alter index {index} set (fastupdate = off)")
-        # What stands in the list already stays there until somebody clears it.
+        # Entries in the pending list stay there until it is cleared.
         op.execute(f"select gin_clean_pending_list('{index}')")

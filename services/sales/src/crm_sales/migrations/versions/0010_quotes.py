@@ -1,6 +1,6 @@
 """Quotes, and lines of opportunities.
 
-What an opportunity gets is filled in by the database, so that the release before goes on writing opportunities.
+The database fills in the new columns of opportunities, so that the previous release can still write them.
 """
 
 import sqlalchemy as sa

@@ -430,5 +430,5 @@ def upgrade() -> None:
         [sa.literal_column("total_base_amount nulls first"), "id"],
         unique=False,
     )
-    # Invoice numbers have no gap: this row counts them.
+    # This row counts invoice numbers, which have no gaps.
     op.execute("insert into invoice_counter (id, issued) values (1, 0)")

@@ -1,4 +1,4 @@
-"""The campaigns that leads and deals may refer to."""
+"""The campaigns that leads and deals can refer to."""
 
 import sqlalchemy as sa
 from alembic import op

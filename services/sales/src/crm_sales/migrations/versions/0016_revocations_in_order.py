@@ -1,4 +1,4 @@
-"""Revocations that compare by identity's own count."""
+"""Revocations that are compared by identity's own counter."""
 
 from crm_kit.schema import v0003_revocations_in_order
 

@@ -1,4 +1,4 @@
-"""Merging: what is still to move to a survivor."""
+"""Merging: references that still have to move to a survivor."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The products that cases may be about."""
+"""The products that cases can refer to."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Projections whose own rows say how far they are."""
+"""Projections whose own rows store the handled version."""
 
 from crm_kit.schema import v0006_own_rows
 

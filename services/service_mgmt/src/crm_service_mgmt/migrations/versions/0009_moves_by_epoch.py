@@ -1,4 +1,4 @@
-"""Moves know the epoch of their merge."""
+"""Moves have the epoch of their merge."""
 
 from crm_kit.schema import v0007_moves_by_epoch
 
