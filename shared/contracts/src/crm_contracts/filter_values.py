@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from .types import composed
+
 MAX_VALUES: Final = 200
 """How many values `in` and `nin` take."""
 MAX_TEXT: Final = 1000
@@ -159,7 +161,7 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT or "\x00" in value:
         raise ValueError
     value.encode()  # a lone surrogate cannot be sent to the database
-    return value
+    return composed(value)
 
 
 def _uuid(value: Any) -> UUID:

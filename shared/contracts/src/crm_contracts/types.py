@@ -1,7 +1,8 @@
 """Field types with one name each, used alike by API schemas, events and filters."""
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -120,15 +121,59 @@ _SAYS_SOMETHING: Final = form(
     r"^[^\u0000]*[^\u0000\s][^\u0000]*$", "Send text with at least one visible character and without U+0000."
 )
 
+# Controls, ends of lines, and what is invisible or turns the direction of a text around. Joiners and marks of direction
+# stay: words of several languages, and many emoji, are written with them.
+_NO_LINE: Final = r"\u0000-\u001f\u007f-\u009f\u00ad\u200b\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
+_INVISIBLE: Final = r"\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c-\u200f\u2800\u3164\ufe00-\ufe0f\uffa0"
+ONE_LINE: Final = form(
+    rf"^\s*[^{_NO_LINE}]*[^{_NO_LINE}{_INVISIBLE}\s][^{_NO_LINE}]*\s*$",
+    "Send one line of text with at least one visible character, without control characters and invisible ones.",
+)
+_ONE_LINE: Final = re.compile(ONE_LINE)
+
+
+def composed(text: str) -> str:
+    """The text in Unicode's form NFC, in which everything is stored and compared: an accent is part of its letter."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+class TextMark:
+    """Text is read in NFC. ``one_line`` refuses line breaks, control characters and invisible ones; an event that says so keeps
+    them, because its record was accepted by another release."""
+
+    def __init__(self, *, one_line: bool = False) -> None:
+        self._one_line = one_line
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_wrap_validator_function(self._read, handler(source))
+
+    def _read(self, value: Any, inner: Callable[[Any], str], info: core_schema.ValidationInfo) -> str:
+        text = inner(composed(value) if isinstance(value, str) else value)
+        plain = text.isascii() and text.isprintable()
+        if not self._one_line or plain or _ONE_LINE.fullmatch(text) or (info.context or {}).get(CONSUMING):
+            return text
+        raise PydanticCustomError("one_line", "{sentence}", {"sentence": FORMS[ONE_LINE]})
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        known = handler(schema)
+        if self._one_line and handler.mode == "validation":
+            known["pattern"] = ONE_LINE
+        return known
+
+
 ShortText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING),
+    TextMark(one_line=True),
 ]
-"""One line, trimmed, 1 to 200 characters, without U+0000."""
+"""One line in NFC, trimmed, 1 to 200 characters, without control characters and invisible ones."""
 
 LongText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000, pattern=_SAYS_SOMETHING)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000, pattern=_SAYS_SOMETHING),
+    TextMark(),
 ]
-"""Any text, trimmed, 1 to 32,000 characters, without U+0000."""
+"""Any text in NFC, trimmed, 1 to 32,000 characters, without U+0000."""
 
 _EMAIL: Final = re.compile(
     r"(?P<local>[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*)@"

@@ -24,7 +24,7 @@ from crm_contracts.filters import (
     parse_filter,
     parse_query_params,
 )
-from crm_contracts.types import form
+from crm_contracts.types import composed, form
 from crm_kit.access.reach import Reach
 from crm_kit.errors import DomainError, FieldError, Forbidden
 from crm_kit.records.answers import items
@@ -251,7 +251,7 @@ def _conditions(
             raise _refused("q", "invalid-parameter", "This list has no text search.")
         if "\x00" in query.q:
             raise _refused("q", "invalid-value", "q must not contain U+0000.")
-        for word in query.q.lower().split()[:8]:
+        for word in composed(query.q).lower().split()[:8]:
             conditions.append(f"t.{listing.search} like {parameters.add(f'%{escaped(word)}%', 'text')}")
     return conditions
 
