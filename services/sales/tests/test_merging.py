@@ -17,6 +17,7 @@ from crm_kit.testing import principal
 from crm_sales.account.schemas import AccountMergeField, AccountUpdate
 from crm_sales.contact.schemas import ContactMergeField, ContactUpdate
 from crm_sales.lead.schemas import LeadMergeField, LeadUpdate
+from crm_sales.opt_outs import OPT_OUTS
 from crm_sales.tables import ENTITIES
 
 from .journey import ADA, API, Json, Sales, euros
@@ -270,9 +271,9 @@ async def test_two_records_merged_into_each_other_at_once_leave_one(sales: Sales
 @pytest.mark.parametrize(
     ("collection", "allowed", "update", "never"),
     [
-        ("leads", LeadMergeField, LeadUpdate, set()),
+        ("leads", LeadMergeField, LeadUpdate, {*OPT_OUTS}),
         ("accounts", AccountMergeField, AccountUpdate, {"number"}),
-        ("contacts", ContactMergeField, ContactUpdate, set()),
+        ("contacts", ContactMergeField, ContactUpdate, {*OPT_OUTS}),
     ],
 )
 async def test_what_may_be_edited_may_be_taken_over_and_nothing_else(
@@ -343,3 +344,23 @@ async def test_a_survivor_inherits_what_a_lead_was_qualified_into_and_makes_noth
     # The merged lead itself refers to nothing any more, so it does not prevent deletion.
     [merged] = [event for event in await sales.events() if event["type"] == "crm.sales.lead.merged.v1"]
     assert {merged["data"]["record"][link] for link in links} == {None}
+
+
+@pytest.mark.parametrize("collection", ["contacts", "leads"])
+async def test_an_opt_out_of_either_record_stands_after_a_merge(sales: Sales, collection: str) -> None:
+    loser, survivor = await two(
+        sales, collection, {"do_not_email": True, "do_not_phone": False}, {"do_not_email": False, "do_not_phone": True}
+    )
+    kept = await sales.merge(collection, loser, survivor)
+    assert (kept["do_not_email"], kept["do_not_phone"], kept["do_not_post"]) == (True, True, False)
+    assert (await sales.get(collection, survivor["id"]))["version"] == 2
+
+
+async def test_an_opt_out_of_a_lead_reaches_the_contact_of_the_qualified_lead_that_it_is_merged_into(
+    sales: Sales,
+) -> None:
+    loser, survivor = await two(sales, "leads", {"do_not_post": True})
+    qualified = await sales.act("leads", survivor, "qualify")
+    kept = await sales.merge("leads", loser, qualified)
+    assert kept["do_not_post"] is True
+    assert (await sales.get("contacts", qualified["contact_id"]))["do_not_post"] is True

@@ -179,3 +179,19 @@ async def test_a_repeated_qualify_gets_the_first_answer(sales: Sales) -> None:
     assert (first.status, again.status, again.body) == (200, 200, first.body)
     assert again.headers["idempotent-replayed"] == "true"
     assert Counter(await sales.facts())["lead.qualified"] == 1
+
+
+async def test_an_opt_out_of_the_lead_stands_in_the_contact_that_it_is_linked_with(sales: Sales) -> None:
+    contact = await sales.make("contacts", last_name="Lovelace", do_not_phone=True)
+    lead = await sales.make("leads", **ADA, do_not_email=True)
+    await sales.act("leads", lead, "qualify", contact_id=contact["id"])
+    linked = await sales.get("contacts", contact["id"])
+    assert (linked["do_not_email"], linked["do_not_phone"], linked["do_not_post"]) == (True, True, False)
+    assert (await sales.facts()).count("contact.updated") == 1
+
+
+async def test_a_contact_that_the_lead_says_nothing_new_of_stays_as_it_is(sales: Sales) -> None:
+    contact = await sales.make("contacts", last_name="Lovelace", do_not_email=True)
+    lead = await sales.make("leads", **ADA, do_not_email=True)
+    await sales.act("leads", lead, "qualify", contact_id=contact["id"])
+    assert (await sales.get("contacts", contact["id"]))["version"] == 1

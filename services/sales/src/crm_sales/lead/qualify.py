@@ -16,6 +16,7 @@ from crm_sales.duplicates.likeness import company_of, person_of
 from crm_sales.duplicates.refusing import refuse_duplicates
 from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import LeadQualification
+from crm_sales.opt_outs import keep_in_contact
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.settings.model import SalesSettings
 
@@ -46,6 +47,8 @@ async def qualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadQualification) 
         opportunity_id = (await make_opportunity(uow, lead, body.opportunity, stage, account or contact)).id
         created.append("opportunity")
     lead.qualify(account.id if account else None, contact.id if contact else None, opportunity_id, uow.now)
+    if not wants_contact:
+        await keep_in_contact(uow, lead)
     return uow.emit(
         lead,
         LeadQualified,

@@ -155,9 +155,6 @@ LeadMergeField = Literal[
     "estimated_close_date",
     "need",
     "preferred_channel",
-    "do_not_email",
-    "do_not_phone",
-    "do_not_post",
     "campaign_id",
     "description",
 ]

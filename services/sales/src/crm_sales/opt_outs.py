@@ -1,0 +1,26 @@
+"""What a person does not want. It stays in force when records of the person become one, or make another."""
+
+from typing import Final
+
+from crm_contracts.sales.contact import ContactUpdated
+from crm_kit.work.uow import UnitOfWork
+from crm_sales.contact.model import Contact
+from crm_sales.lead.model import Lead
+
+OPT_OUTS: Final = ("do_not_email", "do_not_phone", "do_not_post")
+
+
+def keep_opt_outs(target: Contact | Lead, source: Contact | Lead) -> None:
+    """Set in the target what the source opts out of. Only a later change by a user opts in again."""
+    for field in OPT_OUTS:
+        if getattr(source, field):
+            setattr(target, field, True)
+
+
+async def keep_in_contact(uow: UnitOfWork, lead: Lead) -> None:
+    """Set in the contact of the lead, if there is one, what the lead opts out of."""
+    if lead.contact_id is None or not any(getattr(lead, field) for field in OPT_OUTS):
+        return
+    contact = await uow.load(Contact, lead.contact_id)
+    keep_opt_outs(contact, lead)
+    uow.emit_if_changed(contact, ContactUpdated)
