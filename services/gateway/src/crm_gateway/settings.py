@@ -14,7 +14,7 @@ class GatewaySettings(Settings):
     upstreams: str = Field(
         "",
         validation_alias="CRM_UPSTREAMS",
-        description="Where each service answers: sales=http://127.0.0.1:8101,identity=http://127.0.0.1:8102",
+        description="URL of each service: sales=http://127.0.0.1:8101,identity=http://127.0.0.1:8102",
     )
     cors_origins: str = Field(
         "",
@@ -24,16 +24,19 @@ class GatewaySettings(Settings):
     requests_per_second: float = Field(500, gt=0, validation_alias="CRM_REQUESTS_PER_SECOND")
     request_burst: int = Field(1000, ge=1, validation_alias="CRM_REQUEST_BURST")
     total_seconds: float = Field(
-        10.0, gt=0, validation_alias="CRM_TOTAL_SECONDS", description="Longest a request may take in all."
+        10.0, gt=0, validation_alias="CRM_TOTAL_SECONDS", description="Maximum seconds for a request in total."
     )
     idle_seconds: float = Field(
-        30.0, gt=0, validation_alias="CRM_IDLE_SECONDS", description="Longest an import or a file may stand still."
+        30.0,
+        gt=0,
+        validation_alias="CRM_IDLE_SECONDS",
+        description="Maximum seconds without progress of an import or a file.",
     )
     transfer_rate: int = Field(
         1024,
         ge=1,
         validation_alias="CRM_TRANSFER_RATE",
-        description="Bytes a second that the caller of an import or a file must move on average.",
+        description="Minimum bytes per second, on average, from or to the caller of an import or a file.",
     )
     transfer_grace_seconds: float = Field(
         10.0,
@@ -45,25 +48,28 @@ class GatewaySettings(Settings):
         120.0,
         gt=0,
         validation_alias="CRM_TRANSFER_WORK_SECONDS",
-        description="Longest a service may work on an import that is all there before it answers.",
+        description="Maximum seconds for which a service works on a complete import before it answers.",
     )
     max_transfer_bytes: int = Field(
-        1024**3, ge=1, validation_alias="CRM_MAX_TRANSFER_BYTES", description="Bytes of an import or a file."
+        1024**3, ge=1, validation_alias="CRM_MAX_TRANSFER_BYTES", description="Maximum bytes of an import or a file."
     )
     upstream_slots: int = Field(
-        256, ge=1, validation_alias="CRM_UPSTREAM_SLOTS", description="Calls under way to one service at a time."
+        256, ge=1, validation_alias="CRM_UPSTREAM_SLOTS", description="Maximum concurrent calls to one service."
     )
     transfer_slots: int = Field(
-        32, ge=1, validation_alias="CRM_TRANSFER_SLOTS", description="Imports and files that one service works on."
+        32,
+        ge=1,
+        validation_alias="CRM_TRANSFER_SLOTS",
+        description="Maximum imports and files that one service works on concurrently.",
     )
     upload_slots: int = Field(
         64,
         ge=1,
         validation_alias="CRM_UPLOAD_SLOTS",
-        description="Imports and files that arrive for one service at a time; each takes up to 1 MiB of its memory.",
+        description="Maximum imports and files that arrive concurrently for one service; each takes up to 1 MiB of its memory.",
     )
     transfer_share: int = Field(
-        4, ge=1, validation_alias="CRM_TRANSFER_SHARE", description="Of each of the two, those of one caller."
+        4, ge=1, validation_alias="CRM_TRANSFER_SHARE", description="Maximum of each of the two for one caller."
     )
 
     @property

@@ -23,4 +23,6 @@ async def rotate(settings: Settings) -> str:
 if __name__ == "__main__":
     seconds = own_settings().key_introduction_seconds
     kid = asyncio.run(rotate(read(Settings)))
-    sys.stdout.write(f"key {kid} is published and signs in {seconds} s; the one before is good for half an hour\n")
+    sys.stdout.write(
+        f"key {kid} is published and signs in {seconds} s; the previous key stays valid for half an hour\n"
+    )

@@ -15,10 +15,10 @@ class IdentitySettings(BehindProxies):
         10,
         ge=1,
         validation_alias="CRM_TOKENS_PER_ACCOUNT",
-        description="Token requests a minute for one account from one address; ten times as many from all that are not known.",
+        description="Token requests per minute for one account from one address; ten times as many from all unknown addresses.",
     )
     tokens_per_address: int = Field(
-        60, ge=1, validation_alias="CRM_TOKENS_PER_ADDRESS", description="Token requests a minute from one address."
+        60, ge=1, validation_alias="CRM_TOKENS_PER_ADDRESS", description="Token requests per minute from one address."
     )
     lockout_failures: int = Field(
         10,
@@ -27,15 +27,18 @@ class IdentitySettings(BehindProxies):
         description="Failed log-ins under one name from one address that lock it there; ten times as many lock it everywhere.",
     )
     lockout_window_minutes: int = Field(
-        15, ge=1, validation_alias="CRM_LOCKOUT_WINDOW_MINUTES", description="In how many minutes those failures count."
+        15,
+        ge=1,
+        validation_alias="CRM_LOCKOUT_WINDOW_MINUTES",
+        description="Minutes within which these failures count.",
     )
     lockout_minutes: int = Field(
-        15, ge=1, validation_alias="CRM_LOCKOUT_MINUTES", description="How long the name stays locked."
+        15, ge=1, validation_alias="CRM_LOCKOUT_MINUTES", description="Minutes for which the name stays locked."
     )
     trusted_proxies: str = Field(
         "127.0.0.0/8,::1",
         validation_alias="CRM_TRUSTED_PROXIES",
-        description="Networks whose X-Forwarded-For is believed: the gateway's, and what stands before it.",
+        description="Networks whose X-Forwarded-For is trusted: those of the gateway and of the proxies before it.",
     )
     access_token_seconds: int = Field(600, ge=30, le=600, validation_alias="CRM_ACCESS_TOKEN_SECONDS")
     key_introduction_seconds: int = Field(
@@ -43,10 +46,10 @@ class IdentitySettings(BehindProxies):
         ge=8,
         le=600,
         validation_alias="CRM_KEY_INTRODUCTION_SECONDS",
-        description="How long a new signing key is published before it signs. Services fetch unknown keys every 5 s at most.",
+        description="Seconds for which a new key is published before it signs. Services fetch unknown keys every 5 s at most.",
     )
     session_days: int = Field(
-        30, ge=1, validation_alias="CRM_SESSION_DAYS", description="How long refreshing goes on after one log-in."
+        30, ge=1, validation_alias="CRM_SESSION_DAYS", description="Days for which a log-in can be refreshed."
     )
     admin_email: str = Field("", validation_alias="CRM_ADMIN_EMAIL", description="Log-in of the first administrator.")
     admin_password: SecretStr = Field(

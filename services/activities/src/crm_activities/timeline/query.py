@@ -78,7 +78,7 @@ async def timeline_page(
     async def read() -> Sequence[Any]:
         return (await (await uow.connection()).exec_driver_sql(sql, tuple(parameters.values))).all()
 
-    rows = await uow.reads.quickly(read, "Ask for the timeline of one record, or for fewer entries.")
+    rows = await uow.reads.quickly(read, "Request the timeline of one record, or fewer entries.")
     following = None
     if len(rows) > limit:
         rows = rows[:limit]

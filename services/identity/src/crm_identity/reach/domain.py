@@ -83,8 +83,8 @@ class Gap:
 
     def __str__(self) -> str:
         which = f"at depth {self.depth.name.lower()}" if self.too_deep else "for records that you do not reach"
-        held = f"This takes the privilege '{self.privilege.value}' on {self.entity} {which}"
-        return f"{held}, and you give or take over no more than you hold. Ask an administrator to do it."
+        held = f"This needs the privilege '{self.privilege.value}' on {self.entity} {which}"
+        return f"{held}, but you can only give or take over rights that you hold. Ask an administrator to do it."
 
 
 def rows_of(holder: Holder, depth: Depth, world: World) -> Rows:
@@ -104,7 +104,7 @@ def rows_of(holder: Holder, depth: Depth, world: World) -> Rows:
     return Rows(units=units, owned=frozenset(owned))
 
 
-ABOVE_ME = "Only somebody who holds all the rights of an administrator may change one; ask an administrator to do this."
+ABOVE_ME = "You need all rights of an administrator to change one. Ask an administrator to do it."
 
 
 def refusal_to_touch(actor: Holder, target: Holder, world: World) -> str | None:

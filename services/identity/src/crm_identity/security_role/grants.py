@@ -56,8 +56,8 @@ def refuse_beyond(principal: Principal, grants: Mapping[str, str]) -> None:
             if depth > principal.depth(entity, privilege):
                 raise DomainError(
                     "forbidden",
-                    f"A role gives no more than its maker holds, and this one would give the privilege '{privilege.value}' on"
-                    f" {entity} {REACHES[depth]}. Leave that out, or ask an administrator to make the role.",
+                    f"You can only grant rights that you hold. This role would grant the privilege '{privilege.value}' on"
+                    f" {entity} {REACHES[depth]}. Leave it out, or ask an administrator to create the role.",
                 )
 
 

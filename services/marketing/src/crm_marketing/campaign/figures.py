@@ -32,7 +32,7 @@ async def figures_of(uow: UnitOfWork, campaign: Campaign) -> dict[str, Any]:
         .where(Deal.campaign_id == campaign.id, ~Deal.deleted)
         .subquery()
     )
-    async with uow.reads.slowly("Try again when less is going on."):
+    async with uow.reads.slowly("Try again when the service is less busy."):
         found = (await uow.execute(select(leads, deals).select_from(leads.join(deals, true())))).one()
     base = uow.runtime.directory.organization.base_currency
     cost = campaign.other_cost.amount if campaign.other_cost else Decimal(0)

@@ -34,7 +34,7 @@ async def figures_of(uow: UnitOfWork, competitor: Competitor) -> dict[str, Any]:
         .where(deal.competitor_ids.contains([competitor.id]))
         .where(uow.reach(Opportunity).predicate(Opportunity))
     )
-    async with uow.reads.slowly("Try again when less is going on."):
+    async with uow.reads.slowly("Try again when the service is less busy."):
         found = (await uow.execute(counted)).one()
     base = uow.runtime.directory.organization.base_currency
     rate = win_rate(found.won_count, found.lost_count)

@@ -76,7 +76,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 async def progress_of(uow: UnitOfWork, goal: Goal) -> dict[str, Any]:
     """Return the progress of a goal, and of the goals below it that the caller may read."""
-    async with uow.reads.slowly("Ask for the goals below this one, each by itself."):
+    async with uow.reads.slowly("Request the progress of the goals below this one instead."):
         rows, actual = await _reached(uow, goal)
     top, below = rows[0], rows[1:]
     children = [row for row in below if row["level"] == 1]

@@ -76,7 +76,7 @@ async def activate_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     quote.move("activate")
     require_something_to_sell(len(quote.lines))
     require_days_left(quote.effective_to, today(uow))
-    await require_customer(uow, quote, "Say whom it is offered to.")
+    await require_customer(uow, quote, "Set the customer before you activate the quote.")
     return uow.emit(quote, QuoteActivated, total=quote.total, total_base=quote.total_base)
 
 
