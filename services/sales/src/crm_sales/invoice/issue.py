@@ -22,7 +22,7 @@ async def issue_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
     origin = await hold_origin(uow, invoice_id, orders=False)
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     invoice.require_issuable()
-    await require_customer(uow, invoice, "Say who owes it.")
+    await require_customer(uow, invoice, "Set the customer before you issue the invoice.")
     if isinstance(origin, Invoice):
         await _set_off(uow, invoice, origin)
     invoice.issue(await next_number(uow), today(uow))

@@ -89,7 +89,7 @@ async def submit_order(uow: UnitOfWork, order_id: UUID) -> Order:
     """Submit the order. It can then be delivered and billed, but not edited."""
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.submit(uow.now)
-    await require_customer(uow, order, "Say who buys.")
+    await require_customer(uow, order, "Set the customer before you submit the order.")
     return uow.emit(order, OrderSubmitted, total=order.total, total_base=order.total_base, submitted_at=uow.now)
 
 
