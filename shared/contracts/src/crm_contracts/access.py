@@ -25,7 +25,7 @@ class Privilege(StrEnum):
 
 
 class Depth(IntEnum):
-    """Whose records a privilege reaches; each depth includes the ones before it."""
+    """The owners whose records a privilege reaches. Each depth includes the previous ones."""
 
     NONE = 0
     USER = 1
@@ -35,7 +35,7 @@ class Depth(IntEnum):
 
 
 class DepthName(StrEnum):
-    """A depth as roles spell it."""
+    """The name of a depth in roles."""
 
     NONE = "none"
     USER = "user"
@@ -45,7 +45,7 @@ class DepthName(StrEnum):
 
     @property
     def depth(self) -> Depth:
-        """The number that a token carries for it."""
+        """The number of the depth, as in tokens."""
         return Depth[self.name]
 
 
@@ -80,16 +80,16 @@ class EntityPrivileges(Shape):
 
 
 class ClaimsError(ValueError):
-    """A verified token whose claims are not ours; the message names the claim."""
+    """The claims of a verified token are invalid. The message names the claim."""
 
 
 def encode(depths: Mapping[Privilege, Depth]) -> str:
-    """Depth digits in the order of `Privilege`; a privilege that is not named has depth none."""
+    """Return the depth digits in the order of `Privilege`. A missing privilege has depth none."""
     return "".join(str(int(depths.get(privilege, Depth.NONE))) for privilege in PRIVILEGES)
 
 
 def decode(digits: str) -> dict[Privilege, Depth]:
-    """The depth of each privilege; raises ClaimsError when it is not five digits from 0 to 4."""
+    """Return the depth of each privilege. Raises ClaimsError unless `digits` has five digits from 0 to 4."""
     if not is_digits(digits):
         raise ClaimsError("prv is not five depth digits")
     return {privilege: _DEPTHS[digit] for privilege, digit in zip(PRIVILEGES, digits, strict=True)}
@@ -101,13 +101,13 @@ def is_digits(digits: object) -> bool:
 
 
 def depth_of(grants: Grants, entity: str, privilege: Privilege) -> Depth:
-    """How far the privilege reaches on the entity; none where nothing is granted."""
+    """Return the depth of the privilege on the entity; none if nothing is granted."""
     digits = grants.get(entity)
     return Depth.NONE if digits is None else _DEPTHS[digits[_POSITION[privilege]]]
 
 
 def union(roles: Iterable[Grants]) -> dict[str, str]:
-    """The grants of all roles together: for each entity and privilege the greatest depth. No roles grant nothing."""
+    """Return the grants of all roles together: the greatest depth for each entity and privilege."""
     merged: dict[str, str] = {}
     for grants in roles:
         for entity, digits in grants.items():
@@ -126,18 +126,18 @@ class Claims:
     bu: UUID
     prv: Mapping[str, str]
     iat: float
-    """Seconds since 1970 with a fraction: a revocation must tell apart what happened within one second."""
+    """Seconds since 1970 with a fraction, because a revocation must distinguish tokens of the same second."""
     exp: int
     """Seconds since 1970."""
     aud: str
     iss: str
     jti: str
     seq: int | None = None
-    """How many changes of access identity had counted when it issued the token; tokens of earlier releases do not say."""
+    """The number of changes of access when identity issued the token; None for tokens of earlier releases."""
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> "Claims":
-        """Read a decoded token payload; raises ClaimsError naming the claim. Expiry is the caller's check."""
+        """Read a decoded payload of a token. Raises ClaimsError, which names the claim. The caller must check the expiry."""
         claim = ""
         try:
             values: dict[str, Any] = {}
@@ -152,7 +152,7 @@ class Claims:
         return cls(**values)
 
     def payload(self) -> dict[str, Any]:
-        """The claims as the JSON object that is signed."""
+        """Return the claims as the JSON object that is signed."""
         return {
             "sub": str(self.sub),
             "kind": self.kind,
@@ -168,7 +168,7 @@ class Claims:
         }
 
     def depth(self, entity: str, privilege: Privilege) -> Depth:
-        """How far the privilege reaches on the entity."""
+        """Return the depth of the privilege on the entity."""
         return depth_of(self.prv, entity, privilege)
 
 

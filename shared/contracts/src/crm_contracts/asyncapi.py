@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document over all events: what a subscriber's tools read."""
+"""Makes the AsyncAPI 3.0 document of all events, for the tools of subscribers."""
 
 from typing import Any
 
@@ -13,11 +13,10 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "id": {
         "type": "string",
         "format": "uuid",
-        "description": "Id of the event (UUIDv7), the AMQP message id too. "
-        "The same id is the same event, however often it arrives.",
+        "description": "Id of the event (UUIDv7) and of the AMQP message. An event that arrives several times has the same id.",
     },
-    "source": {"type": "string", "description": "Service that published it.", "examples": ["/crm/sales"]},
-    "type": {"type": "string", "description": "Type of the event, the routing key too."},
+    "source": {"type": "string", "description": "Service that published the event.", "examples": ["/crm/sales"]},
+    "type": {"type": "string", "description": "Type of the event, which is also the routing key."},
     "subject": {"type": "string", "format": "uuid", "description": "Id of the record."},
     "time": {"type": "string", "format": "date-time", "description": "When it happened, UTC."},
     "datacontenttype": {"type": "string", "description": "Always application/json."},
@@ -25,30 +24,30 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "entityversion": {
         "type": "integer",
         "minimum": 1,
-        "description": "Version of the record after the event; gapless per record and epoch, so order and loss are judged "
-        "by it.",
+        "description": "Version of the record after the event. Within an epoch, the versions of a record have no gaps, so they "
+        "show the order of events and missing events.",
     },
     "actor": {
         "type": "string",
-        "description": "Who did it: `user:<id>`, `client:<id>`, `system:<service>` or `operator:<login>`.",
+        "description": "Who caused the event: `user:<id>`, `client:<id>`, `system:<service>` or `operator:<login>`.",
     },
-    "correlationid": {"type": "string", "description": "The same for everything that one request brought about."},
-    "causationid": {"type": "string", "description": "Id of the event that this one answers."},
-    "ownerid": {"type": "string", "format": "uuid", "description": "Owner of the record, where it has one."},
+    "correlationid": {"type": "string", "description": "The same id for all events that one request caused."},
+    "causationid": {"type": "string", "description": "Id of the event that caused this one."},
+    "ownerid": {"type": "string", "format": "uuid", "description": "Owner of the record, if it has one."},
     "businessunit": {"type": "string", "format": "uuid", "description": "Business unit of the owner."},
     "traceparent": {"type": "string", "description": "W3C trace context."},
     "tracestate": {"type": "string", "description": "W3C trace state."},
     "epoch": {
         "type": "integer",
         "minimum": 0,
-        "description": "Grows when the publisher's database was restored from a backup; 0 where it is missing. An event of a "
-        "higher epoch is newer than any of a lower one, whatever its `entityversion`.",
+        "description": "Increases when the publisher's database is restored from a backup. A missing value means 0. An event of "
+        "a higher epoch is newer than any event of a lower one, whatever its `entityversion`.",
     },
 }
 
 
 def document(version: str) -> dict[str, Any]:
-    """The document for the given version of the contracts."""
+    """Return the document for the given version of the contracts."""
     schemas = bundle()
     entities = all_entities()
     return {
@@ -146,7 +145,7 @@ def _message(event: type[Event]) -> dict[str, Any]:
 
 
 def _moved(schema: Any) -> Any:
-    """The schema with references into the bundle pointing into this document."""
+    """Return a schema whose references point into this document instead of the bundle."""
     if isinstance(schema, list):
         return [_moved(part) for part in schema]
     if not isinstance(schema, dict):

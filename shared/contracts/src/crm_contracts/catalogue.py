@@ -1,7 +1,7 @@
-"""The catalogue of events: what every event has, and which events there are.
+"""The catalogue of events: the base of all events, and the list of them.
 
-An event is declared once, by its publisher, in the module named after the service. The type string is written out:
-it is for ever, a class name is not.
+An event is declared once, in the module of the service that publishes it. Its type is written out, because the type never changes
+and a class name may.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from .records import RecordModel
 from .types import CONSUMING, Shape
 
 PUBLISHERS: Final = ("activities", "identity", "marketing", "sales", "service")
-"""Services with events: each a module of this package, or a package with a module for each entity."""
+"""Services with events. Each is a module of this package, or a package with a module for each entity."""
 
 _CONSUMER: Final = {CONSUMING: True}
 
@@ -41,53 +41,53 @@ Change = ValueChange | ContentChange
 
 
 Raw = Mapping[str, Any]
-"""A record as its event carries it."""
+"""A record in the form in which an event carries it."""
 Naming = str | Callable[[Raw], str | None]
-"""The field that holds a record's name, or what makes the name of its fields."""
+"""The field with a record's name, or a function that makes the name from the fields."""
 
 
 def called(name: str) -> Callable[[Raw], str | None]:
-    """The naming of records that are all called the same."""
+    """Return a naming that gives all records the same name."""
     return lambda _: name
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """The one declaration of a record type. What lists entities follows from it: paths, references, titles, privileges."""
+    """The declaration of a record type. Paths, references, titles and privileges are derived from it."""
 
     service: str
-    """Who owns its records and publishes their events."""
+    """The service that owns the records and publishes their events."""
     name: str
-    """Singular, as in events, references and privileges."""
+    """The singular name, as in events, references and privileges."""
     collection: str
-    """Where its records are found below `/api/v1/`."""
+    """The path of its records below `/api/v1/`."""
     record: type[RecordModel]
     owned: bool
-    """Whether its records have an owner, and events their `ownerid`."""
+    """Whether its records have an owner, and its events an `ownerid`."""
     named: Naming = "name"
-    """What a record is called where others refer to it."""
+    """The name of a record, which references to it show."""
     label: str | None = None
-    """How people call it, where that is not its name."""
+    """The name for people, if it differs from `name`."""
     kinds: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """How people call records by their field `kind`, where that differs from the label."""
+    """The names for people by the value of the field `kind`, if they differ from the label."""
     announcement: bool = False
-    """True for a record in form only: no path shows it and nothing refers to it."""
+    """Whether the record exists only in events. It then has no path and no references."""
 
     @property
     def path(self) -> str:
-        """Where the gateway lists its records: a path from the root, without the host."""
+        """The gateway's path of the list of records, without the host."""
         return f"/api/v1/{self.collection}"
 
     def path_of(self, record_id: UUID) -> str:
-        """Where the gateway shows one of its records."""
+        """Return the gateway's path of a record, without the host."""
         return f"{self.path}/{record_id}"
 
     def name_of(self, record: Raw) -> str | None:
-        """The name of a record, given as an event carries it."""
+        """Return the name of a record in the form in which an event carries it."""
         return record.get(self.named) if isinstance(self.named, str) else self.named(record)
 
     def label_of(self, kind: str | None = None) -> str:
-        """How people call a record, or one of this kind: `Deal`, `Credit note`."""
+        """Return the name of a record or of this kind of it for people, such as `Deal` or `Credit note`."""
         return self.kinds.get(kind or "") or self.label or self.name.replace("_", " ").capitalize()
 
 
@@ -99,11 +99,11 @@ class Event(BaseModel):
     type: ClassVar[str]
     entity: ClassVar[Entity]
     phrase: ClassVar[str | None] = None
-    """How people say what happened, where it is not the fact's own word: `put on hold`."""
+    """The words for people for what happened, such as `put on hold`, if they differ from the fact in the type."""
     timeline: ClassVar[tuple[str, ...]] = ()
-    """Facts that a timeline keeps and shows. Free text and names of people are never among them."""
+    """The facts that a timeline stores and shows. They must not include free text or names of people."""
     headline: ClassVar[str | None] = None
-    """The one of them that belongs into the title: an amount or a word."""
+    """The fact of `timeline` that the title shows: an amount or a word."""
 
     record: RecordModel
     changed: dict[str, Change] = Field(
@@ -127,15 +127,15 @@ class Event(BaseModel):
 
     @classmethod
     def consume(cls, data: Any) -> Self:
-        """Read the `data` of a received event: unknown fields are ignored, unknown enum values stay plain text.
+        """Read the `data` of a received event. Unknown fields are ignored. Unknown enum values stay plain text.
 
-        Raises pydantic.ValidationError when the data breaks the contract.
+        Raises pydantic.ValidationError if the data breaks the contract.
         """
         return cls.model_validate(data, extra="ignore", context=_CONSUMER)
 
     @classmethod
     def summary(cls) -> str:
-        """One sentence on what happened, from the docstring."""
+        """Return the description of the event, which is its docstring."""
         return " ".join((cls.__doc__ or "").split())
 
 
@@ -145,7 +145,7 @@ _ENTITIES: Final[dict[str, Entity]] = {}
 
 @cache
 def all_events() -> tuple[type[Event], ...]:
-    """Every event of every service, by type."""
+    """Return the events of all services, sorted by type."""
     for publisher in PUBLISHERS:
         package = import_module(f"{__package__}.{publisher}")
         for module in iter_modules(getattr(package, "__path__", ())):
@@ -154,13 +154,13 @@ def all_events() -> tuple[type[Event], ...]:
 
 
 def event_for(type_: str) -> type[Event] | None:
-    """The event of this type, or None: a consumer acknowledges and counts what it does not know."""
+    """Return the event of this type, or None. Consumers acknowledge and count unknown events."""
     all_events()
     return _EVENTS.get(type_)
 
 
 def change_of(service: str, entity: str) -> type[Event]:
-    """The event with which a service tells that fields of such a record changed; its latest version."""
+    """Return the latest version of the event with which a service announces changed fields of a record."""
     if service in PUBLISHERS:
         import_module(f"{__package__}.{service}")
     stem = f"crm.{service}.{entity}.updated.v"
@@ -171,34 +171,34 @@ def change_of(service: str, entity: str) -> type[Event]:
 
 
 def events_of(service: str) -> tuple[type[Event], ...]:
-    """Every event that a service publishes, by type."""
+    """Return the events that a service publishes, sorted by type."""
     return tuple(event for event in all_events() if event.entity.service == service)
 
 
 def events_about(entity: Entity) -> tuple[type[Event], ...]:
-    """Every event about records of this entity, by type."""
+    """Return the events about records of this entity, sorted by type."""
     return tuple(event for event in all_events() if event.entity is entity)
 
 
 def happenings(entity: Entity) -> tuple[type[Event], ...]:
-    """Every event about an entity but its snapshot, which reaches copies through their handlers of ``.updated``."""
+    """Return the events about an entity except its snapshot, which the handlers of ``.updated`` get."""
     return tuple(event for event in events_about(entity) if ".snapshot.v" not in event.type)
 
 
 @cache
 def all_entities() -> tuple[Entity, ...]:
-    """Every entity that publishes events, by service and name."""
+    """Return the entities with events, sorted by service and name."""
     return tuple(sorted({event.entity for event in all_events()}, key=lambda entity: (entity.service, entity.name)))
 
 
 def entity_for(name: str) -> Entity | None:
-    """The entity with this singular name (`lead`), or None."""
+    """Return the entity with this singular name (`lead`), or None."""
     all_events()
     return _ENTITIES.get(name)
 
 
 def entity_named(name: str) -> Entity:
-    """The entity with this singular name. Raises LookupError for a name that is declared nowhere."""
+    """Return the entity with this singular name. Raises LookupError if no entity has it."""
     entity = entity_for(name)
     if entity is None:
         raise LookupError(f"no entity is called {name}")

@@ -1,4 +1,4 @@
-"""`crm contracts generate | check | release`: the documents of the events and the promise that they stay readable."""
+"""`crm contracts generate | check | release`: writes the documents of the events and checks that events stay compatible."""
 
 import argparse
 import hashlib
@@ -20,14 +20,16 @@ from .samples import sample
 from .schemas import bundle, event_schema
 
 ROOT: Final = Path(__file__).resolve().parents[4]
-"""The checkout; these commands work on its files."""
+"""The root of the checkout, whose files these commands use."""
 _RELEASED: Final = Path("shared/contracts/schemas/released")
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
 
 
 def generate(root: Path = ROOT, into: Path | None = None) -> list[Path]:
-    """Write `docs/events.md` and the hash of the AsyncAPI document; with `into`, the files of a release into that folder:
-    `asyncapi.json` and one JSON Schema per event."""
+    """Write `docs/events.md` and the hash of the AsyncAPI document; returns the paths.
+
+    With `into` it also writes the files of a release to that folder: `asyncapi.json` and one JSON Schema per event.
+    """
     texts = _documents(root)
     if into is not None:
         texts[into / "asyncapi.json"] = _asyncapi(root)
@@ -39,8 +41,8 @@ def generate(root: Path = ROOT, into: Path | None = None) -> list[Path]:
 
 
 def check(root: Path = ROOT) -> list[str]:
-    """What is wrong, empty when all is well: breaking changes against each release, samples that today's consumers
-    cannot read, generated documents that are out of date."""
+    """Return a line for each problem: a breaking change since a release, a sample of a release that present consumers cannot
+    read, or a generated document that is out of date."""
     found = []
     for folder in releases(root):
         released = json.loads((folder / "schemas.json").read_text(encoding="utf-8"))
@@ -53,9 +55,9 @@ def check(root: Path = ROOT) -> list[str]:
 
 
 def release(version: str, root: Path = ROOT) -> Path:
-    """Keep today's schemas and a sample of each event as the baseline that later changes are compared with.
+    """Store the present schemas and a sample of each event as a baseline for later changes; returns the folder.
 
-    Raises ValueError for a version that is not x.y.z, is not above the last one, or breaks an earlier one.
+    Raises ValueError if the version is not of the form x.y.z, is not greater than the last one, or breaks an earlier one.
     """
     if not _VERSION.fullmatch(version):
         raise ValueError("a version has the form x.y.z")
@@ -75,14 +77,14 @@ def release(version: str, root: Path = ROOT) -> Path:
 
 
 def releases(root: Path = ROOT) -> list[Path]:
-    """The folders of all released versions, oldest first."""
+    """Return the folders of all released versions, oldest first."""
     folder = root / _RELEASED
     found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)] if folder.is_dir() else []
     return sorted(found, key=lambda path: _order(path.name))
 
 
 def replay(samples: Path) -> Iterator[str]:
-    """Every sample in a folder that today's consumers cannot read, and why."""
+    """Yield a line for each sample of a folder that present consumers cannot read, with the reason."""
     for path in sorted(samples.glob("*.json")):
         try:
             envelope = Envelope.from_json(path.read_bytes())
@@ -99,7 +101,7 @@ def replay(samples: Path) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the commands; returns the exit status."""
+    """Run a command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="crm contracts", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     generating = commands.add_parser("generate", help="write docs/events.md and docs/asyncapi.json.sha256")
@@ -134,7 +136,7 @@ def _documents(root: Path) -> dict[Path, str]:
     digest = hashlib.sha256(_asyncapi(root).encode()).hexdigest()
     return {
         root / "docs" / "events.md": events_page(),
-        # Nobody reads thirty thousand lines of a change: the hash says that there is one.
+        # The document has thirty thousand lines, so only its hash is committed. It shows that the document changed.
         root / "docs" / "asyncapi.json.sha256": f"{digest}  asyncapi.json\n",
     }
 

@@ -1,9 +1,9 @@
-"""What may change between two releases of the event schemas, and what may not.
+"""Finds breaking changes between two releases of the event schemas.
 
-Within a major version of an event, every consumer ever built must read what today's producers send, and today's
-consumers must read every event ever published. So a released field keeps its name, type, nullability and limits in
-both directions. Additive, and free, are: a new event, a new field with `x-since` (and a default), a new value of an
-extensible enum, a new personal mark, another description. Anything else is a new `.v2` beside the `.v1`.
+Within a major version of an event, every earlier consumer must be able to read what present producers send, and present consumers
+must be able to read every earlier event. A released field therefore keeps its name, type, nullability and limits. Compatible
+changes are a new event, a new field with `x-since` and a default, a new value of an extensible enum, a new personal mark, and
+another description. Any other change needs a new `.v2` in addition to the `.v1`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """One change that would break somebody: which event, where in its data, and what."""
+    """A breaking change, with the event, the path in its data, and a message."""
 
     event: str
     path: str
@@ -46,7 +46,7 @@ class Break:
 
 
 def breaks(released: Schema, current: Schema) -> list[Break]:
-    """Every breaking change from one bundle of schemas (`schemas.bundle()`) to another, by event; empty when none."""
+    """Return the breaking changes from one bundle of schemas (`schemas.bundle()`) to another, sorted by event."""
     found: list[Break] = []
     for type_, before in sorted(released["events"].items()):
         after = current["events"].get(type_)
@@ -61,13 +61,13 @@ def breaks(released: Schema, current: Schema) -> list[Break]:
 
 
 class _Comparison:
-    """One event's two schemas, walked side by side with their own definitions."""
+    """Compares two schemas of an event. Each has its own definitions."""
 
     def __init__(self, event: str, old_definitions: Schema, new_definitions: Schema) -> None:
         self._event = event
         self._old = old_definitions
         self._new = new_definitions
-        # A definition that contains itself would be walked for ever.
+        # Prevents endless recursion into a definition that contains itself.
         self._under_way: set[tuple[str, str]] = set()
 
     def compare(self, old: Schema, new: Schema, path: str) -> Iterator[Break]:
@@ -93,13 +93,13 @@ class _Comparison:
             self._under_way.discard(pair)
 
     def _alternatives(self, schema: Schema, definitions: Schema) -> list[Schema]:
-        """The forms a value may take, with `anyOf` inside `anyOf` flattened."""
+        """Return the alternatives of a schema. Nested `anyOf` are flattened."""
         parts = schema.get("anyOf") or schema.get("oneOf")
         if parts is None:
             return [schema]
         resolved = [_resolved(part, definitions) for part in parts]
         if schema.get("x-extensible-enum") is True:
-            # The open end of an extensible enum is a promise about values, not another form.
+            # The alternative for unknown values of an extensible enum does not count.
             return [{**next(part for part in resolved if "enum" in part), "x-extensible-enum": True}]
         return [kind for part in resolved for kind in self._alternatives(part, definitions)]
 
@@ -168,7 +168,7 @@ class _Comparison:
 
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:
-    """The schema with its reference replaced by what it refers to; what stands beside the reference wins."""
+    """Return a schema with its reference replaced by the definition. Members next to the reference have precedence."""
     parts = schema.get("allOf")
     if parts is not None and len(parts) == 1:
         rest = {key: value for key, value in schema.items() if key != "allOf"}

@@ -1,7 +1,7 @@
-"""The CloudEvents 1.0 envelope, structured mode: how an event travels in outbox, queue, stream and webhook.
+"""The envelope of events in outboxes, queues and the stream: CloudEvents 1.0 in structured mode.
 
-Producers write the same keys from plain dicts; consumers read bytes into an `Envelope`. An attribute without a value
-is left out, as CloudEvents asks; attributes and data fields that are not known are ignored.
+Producers write it from plain dicts, and consumers read bytes into an `Envelope`. An attribute without a value is left out, as
+CloudEvents requires. Unknown attributes and fields of the data are ignored.
 """
 
 import re
@@ -20,14 +20,14 @@ CONTENT_TYPE: Final = "application/cloudevents+json"
 DATA_CONTENT_TYPE: Final = "application/json"
 EXCHANGE: Final = "crm.events"
 MAX_BYTES: Final = 1_048_576
-"""Size limit of a whole event, envelope included."""
+"""The most bytes of an event, including its envelope."""
 MOST_BYTES: Final = MAX_BYTES + 65_536
-"""What a consumer reads at most: a snapshot says a little more of a record than its events do."""
+"""The most bytes that a consumer reads. A snapshot is a little larger than the events of its record."""
 MAX_VERSION: Final = 2_147_483_647
 MAX_DEPTH: Final = 64
-"""Objects and lists inside one another, the body itself included."""
+"""Levels of nested objects and lists, including the body itself."""
 MAX_TEXT: Final = 128
-"""Characters of an actor or a correlation or causation id."""
+"""Characters of an actor, a correlation id or a causation id."""
 MAX_ADDRESS: Final = 250
 """Characters of a source or a dataschema."""
 MAX_TRACESTATE: Final = 512
@@ -50,7 +50,7 @@ REQUIRED: Final = (
 )
 OPTIONAL: Final = ("causationid", "ownerid", "businessunit", "traceparent", "tracestate", "epoch")
 HEADERS: Final = ("id", "type", "source", "subject", "traceparent")
-"""Attributes that are repeated as AMQP headers; the relay adds `crm-seq`."""
+"""Attributes that are repeated as AMQP headers. The relay also adds `crm-version` and `crm-seq`."""
 
 _TYPE: Final = re.compile(
     r"crm\.(?P<service>[a-z]{1,30})\.(?P<entity>[a-z][a-z_]{0,49})\.(?P<fact>[a-z][a-z_]{0,49})"
@@ -60,7 +60,7 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 
 
 class EnvelopeError(ValueError):
-    """The bytes are not one of our events; the message names the attribute, never its value."""
+    """The bytes are not an event of this system. The message names the attribute, but never its value."""
 
 
 class TypeName(NamedTuple):
@@ -73,7 +73,7 @@ class TypeName(NamedTuple):
 
 
 def parse_type(type_: str) -> TypeName:
-    """The parts of an event type; raises EnvelopeError for any other text."""
+    """Return the parts of an event type. Raises EnvelopeError for any other text."""
     match = _TYPE.fullmatch(type_)
     if match is None:
         raise EnvelopeError("type is not of the form crm.<service>.<entity>.<fact>.v<major>")
@@ -81,19 +81,19 @@ def parse_type(type_: str) -> TypeName:
 
 
 def source_of(service: str) -> str:
-    """The `source` of a service's events: `/crm/sales`."""
+    """Return the `source` of a service's events, such as `/crm/sales`."""
     return f"/crm/{service}"
 
 
 def dataschema_of(type_: str) -> str:
-    """The `dataschema` of an event type: a URI relative to the gateway, `/schemas/crm.sales.lead.qualified.v1.json`."""
+    """Return the `dataschema` of an event type, a URI relative to the gateway: `/schemas/crm.sales.lead.qualified.v1.json`."""
     return f"/schemas/{type_}.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """One event as received. `epoch` and `entityversion`, in this order, are what order and loss are judged by: the version is
-    gapless per `subject` within an epoch."""
+    """A received event. `epoch` and then `entityversion` show the order of events and missing events. Within an epoch, the
+    versions of a `subject` have no gaps."""
 
     id: UUID
     source: str
@@ -112,13 +112,13 @@ class Envelope:
     traceparent: str | None = None
     tracestate: str | None = None
     epoch: int = 0
-    """Grows when the publisher's database was restored: what it says then replaces what it said before. 0: never."""
+    """Increases when the publisher's database is restored. Later events then replace earlier ones. 0 before the first restore."""
     specversion: str = SPECVERSION
     datacontenttype: str = DATA_CONTENT_TYPE
 
     @classmethod
     def from_json(cls, body: bytes | str) -> "Envelope":
-        """Read a message body; raises EnvelopeError when it is not one of our events."""
+        """Read a message body. Raises EnvelopeError if it is not an event of this system."""
         raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
         check_size(raw)
         try:
@@ -129,9 +129,9 @@ class Envelope:
 
     @classmethod
     def of(cls, document: Any, body: bytes | None = None) -> "Envelope":
-        """Read a decoded body; raises EnvelopeError. Unknown attributes are ignored.
+        """Read a decoded body. Unknown attributes are ignored. Raises EnvelopeError if it is not an event of this system.
 
-        With the bytes it was decoded from, its texts and its depth are checked, too.
+        With `body`, the bytes from which it was decoded, its texts and its depth are checked, too.
         """
         if body is not None:
             _check_inside(document, body)
@@ -157,7 +157,7 @@ class Envelope:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """The wire form as plain JSON values, attributes without a value left out."""
+        """Return the envelope as JSON values. Attributes without a value are left out."""
         document: dict[str, Any] = {
             "specversion": self.specversion,
             "id": str(self.id),
@@ -183,15 +183,15 @@ class Envelope:
 
 
 def check_size(body: bytes) -> None:
-    """Raises EnvelopeError for a body that no producer of ours sends, before anything is made of it."""
+    """Raise EnvelopeError if the body has more than `MOST_BYTES` bytes. Call it before decoding."""
     if len(body) > MOST_BYTES:
         raise EnvelopeError(f"the body has more than {MOST_BYTES} bytes")
 
 
 def _check_inside(document: Any, body: bytes) -> None:
-    """Raises EnvelopeError for U+0000, which PostgreSQL's text cannot hold, and for what is nested too deep.
+    """Raise EnvelopeError for U+0000, which texts of PostgreSQL cannot contain, and for a body that is nested too deeply.
 
-    Nearly every body is found good by a look at its bytes.
+    For nearly every body, a search of its bytes is enough.
     """
     if b"\\u0000" not in body and body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
@@ -271,7 +271,7 @@ def _time(value: Any) -> datetime:
 
 
 def _tracestate(value: Any) -> str | None:
-    """Trace Context asks to go on without a tracestate that is not valid."""
+    """Return a valid tracestate. An invalid one is ignored, as Trace Context requires."""
     fit = isinstance(value, str) and 0 < len(value) <= MAX_TRACESTATE and value.isascii() and value.isprintable()
     return value if fit else None
 

@@ -1,4 +1,4 @@
-"""The catalogue as a page for people: `docs/events.md`."""
+"""Makes the page of the catalogue for people, `docs/events.md`."""
 
 from itertools import groupby
 
@@ -6,7 +6,7 @@ from .catalogue import Event, all_entities, events_about
 
 
 def events_page() -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     lines = [
         "# Events",
         "",

@@ -1,4 +1,4 @@
-"""What the values of a filter may be: field types, their operators, and how JSON or a query string spells them."""
+"""The values of filters: the types of fields, their operators, and the forms of values in JSON and query strings."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,10 +12,10 @@ from uuid import UUID
 from .types import composed
 
 MAX_VALUES: Final = 200
-"""How many values `in` and `nin` take."""
+"""The most values of `in` and `nin`."""
 MAX_TEXT: Final = 1000
 MAX_PATTERN: Final = 200
-"""Characters of what `contains` and `starts_with` look for in a text: each costs time with every row."""
+"""Characters of a value of `contains` and `starts_with` on texts, because each costs time for every row."""
 
 
 class Op(StrEnum):
@@ -28,9 +28,9 @@ class Op(StrEnum):
     IN = "in"
     NIN = "nin"
     BETWEEN = "between"
-    """From the first to the second value, both included."""
+    """Matches from the first to the second value, both included."""
     CONTAINS = "contains"
-    """Of a text: a part of it, case-insensitive, as is starts_with. Of a list: one of its values, exactly."""
+    """Matches a part of a text, regardless of case, like starts_with. On a list, it matches one of its values exactly."""
     STARTS_WITH = "starts_with"
     IS_NULL = "is_null"
 
@@ -61,14 +61,14 @@ OPS: Final[Mapping[FieldType, tuple[Op, ...]]] = {
 
 
 LIST_OPS: Final = (Op.CONTAINS,)
-"""What a list of values takes; one that does not hold a value is `{"not": …}`."""
+"""The operators of a list of values. Use `{"not": …}` for lists without a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilterField:
-    """A field that may be filtered, by its type; `values` lists what a keyword may be.
+    """A field that may be filtered. `values` are the allowed values of a keyword.
 
-    `many` makes it a list of values of that type, of which a term asks whether one is among them.
+    With `many` the field is a list of values of the type, and a term matches if the list contains its value.
     """
 
     type: FieldType
@@ -82,12 +82,12 @@ class FilterField:
 
     @property
     def kind(self) -> str:
-        """What the field holds, for the eyes of people."""
+        """The type of the field, for people."""
         return f"list of {self.type}" if self.many else self.type
 
 
 Fields = Mapping[str, FilterField]
-"""The allow-list: field name, dotted for a part (`estimated_value.amount`), and its type."""
+"""The fields that may be filtered, by name. The name of a part has a dot (`estimated_value.amount`)."""
 
 
 class FilterError(ValueError):
@@ -104,7 +104,7 @@ Readers = Mapping[FieldType, Callable[[Any], Any]]
 
 
 def read_value(field: str, known: FilterField, op: Op, value: Any, pointer: str, readers: Readers) -> Any:
-    """The Python value of a term, a tuple for several; raises FilterError naming field, operator and what fits."""
+    """Return the Python value of a term; a tuple for several values. Raises FilterError, which says what is allowed."""
     if is_pattern(known, op) and isinstance(value, str) and len(value) > MAX_PATTERN:
         raise FilterError("too-long", pointer, f"Send text of 1 to {MAX_PATTERN} characters for {field} {op}.")
     if op is Op.IS_NULL:
@@ -124,7 +124,7 @@ def read_value(field: str, known: FilterField, op: Op, value: Any, pointer: str,
 
 
 def is_pattern(known: FilterField, op: Op) -> bool:
-    """Whether a term looks for a piece of a text, which no index of whole values answers."""
+    """Whether a term searches within texts, which an index of whole values does not support."""
     return op in (Op.CONTAINS, Op.STARTS_WITH) and not known.many
 
 
@@ -190,7 +190,7 @@ def _datetime(value: Any) -> datetime:
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         raise TypeError
-    # repr of a float is the shortest text that means it, so 0.1 is 0.1 here.
+    # The text of a float is the shortest one that stands for it, so 0.1 gives Decimal("0.1").
     number = Decimal(str(value)) if not isinstance(value, str) else Decimal(value if _DECIMAL.fullmatch(value) else "")
     if not number.is_finite() or abs(number) >= Decimal(10) ** 20:
         raise InvalidOperation
@@ -238,7 +238,7 @@ FROM_TEXT: Final[Readers] = {
 
 
 def plain_value(value: Any) -> Any:
-    """The JSON form of a value that was read."""
+    """Return a value of a term as JSON."""
     if isinstance(value, tuple | list):
         return [plain_value(single) for single in value]
     if isinstance(value, datetime):

@@ -3,8 +3,8 @@
     {"all": [{"field": "status", "op": "eq", "value": "open"},
              {"not": {"field": "age", "op": "between", "value": [25, 35]}}]}
 
-The same tree comes from `?status=open&estimated_value.amount[gte]=1000&owner_id[in]=a,b`. This module checks a tree
-against the fields that may be filtered and turns its values into Python ones; compiling it to SQL is not its business.
+Query parameters such as `?status=open&estimated_value.amount[gte]=1000&owner_id[in]=a,b` give the same tree. This module checks a
+tree against the fields that may be filtered, and converts its values to Python values. It does not compile SQL.
 """
 
 import re
@@ -57,12 +57,12 @@ __all__ = [
 ]
 
 MAX_DEPTH: Final = 5
-"""How deep all, any and not may nest."""
+"""Levels of nested all, any and not."""
 MAX_TERMS: Final = 50
 MAX_ALL_VALUES: Final = 1000
-"""How many values all terms of a filter compare with."""
+"""Values of all terms of a filter together."""
 MAX_ALL_PATTERNS: Final = 1000
-"""Characters of all that `contains` and `starts_with` look for in one filter."""
+"""Characters of all values of `contains` and `starts_with` in a filter together."""
 
 RESERVED: Final = frozenset({"limit", "after", "sort", "q", "fields", "count"})
 """Query parameters of a list that are not filters."""
@@ -123,7 +123,7 @@ Filter = Annotated[
     ],
     Discriminator(_kind, custom_error_type="filter", custom_error_message=_SHAPE),
 ]
-"""A filter tree; as the type of a request field it documents the grammar."""
+"""A filter tree. As the type of a field of a request, it documents the grammar."""
 
 for _model in (AllOf, AnyOf, Not):
     _model.model_rebuild()
@@ -131,11 +131,11 @@ _READER: Final[TypeAdapter[Filter]] = TypeAdapter(Filter)
 
 
 def parse_filter(document: Any, fields: Fields, pointer: str = "") -> Filter:
-    """The checked tree of a JSON filter, its values as Python values of the fields' types.
+    """Return the checked tree of a JSON filter. Its values are Python values of the fields' types.
 
-    `pointer` is where the document sits in the request. Raises FilterError for another shape, a field or operator that
-    is not allowed, a value of another type, more than 5 levels, more than 50 terms, more than 1,000 values or patterns of
-    more than 1,000 characters in all.
+    `pointer` is the JSON pointer of the document in the request. Raises FilterError for another shape, a field or operator that
+    is not allowed, a value of another type, more than 5 levels, more than 50 terms, more than 1,000 values, or patterns of more
+    than 1,000 characters in all.
     """
     _limit_size(document, pointer)
     try:
@@ -152,10 +152,10 @@ def parse_filter(document: Any, fields: Fields, pointer: str = "") -> Filter:
 def parse_query_params(
     items: Iterable[tuple[str, str]], fields: Fields, reserved: frozenset[str] = RESERVED
 ) -> Filter | None:
-    """The tree of a list's query parameters, all of which must hold; None without any filter.
+    """Return the tree of a list's query parameters, which must all hold; None if there is no filter.
 
-    `items` are the decoded parameters in order; those named in `reserved` are skipped. A bare field means `eq`; values
-    of `in`, `nin` and `between` are separated by commas. Raises FilterError with the parameter's name as pointer.
+    `items` are the decoded parameters in order. Those named in `reserved` are skipped. A field without an operator means `eq`.
+    The values of `in`, `nin` and `between` are separated by commas. Raises FilterError with the parameter's name as pointer.
     """
     terms: list[Filter] = []
     for name, text in items:
@@ -183,7 +183,7 @@ def parse_query_params(
 
 
 def as_json(tree: Filter) -> dict[str, Any]:
-    """The tree as plain JSON, for storing a view or a list's criteria; `parse_filter` reads it again."""
+    """Return the tree as JSON, so that it can be stored. `parse_filter` reads it."""
     if isinstance(tree, AllOf):
         return {"all": [as_json(part) for part in tree.all]}
     if isinstance(tree, AnyOf):
@@ -194,7 +194,7 @@ def as_json(tree: Filter) -> dict[str, Any]:
 
 
 def count_terms(tree: Filter) -> int:
-    """How many comparisons a tree has."""
+    """Return the number of comparisons of a tree."""
     if isinstance(tree, AllOf):
         return sum(map(count_terms, tree.all))
     if isinstance(tree, AnyOf):
@@ -203,7 +203,7 @@ def count_terms(tree: Filter) -> int:
 
 
 def terms_of(tree: Filter) -> Iterator[Term]:
-    """The comparisons of a tree."""
+    """Yield the comparisons of a tree."""
     if isinstance(tree, AllOf | AnyOf):
         for part in tree.all if isinstance(tree, AllOf) else tree.any:
             yield from terms_of(part)
@@ -214,12 +214,12 @@ def terms_of(tree: Filter) -> Iterator[Term]:
 
 
 def looks_inside(tree: Filter, fields: Fields) -> bool:
-    """Whether a tree looks for pieces of texts, so that it may have to read them all."""
+    """Whether a tree searches within texts, so that it may have to read all of them."""
     return any(is_pattern(fields[term.field], term.op) for term in terms_of(tree))
 
 
 def fields_of(tree: Filter) -> set[str]:
-    """The names of the fields that a tree compares."""
+    """Return the names of the fields that a tree compares."""
     if isinstance(tree, AllOf):
         return set().union(*map(fields_of, tree.all))
     if isinstance(tree, AnyOf):
@@ -235,7 +235,7 @@ TOO_MANY_TERMS: Final = f"Send at most {MAX_TERMS} terms."
 
 
 def _limit_size(document: Any, pointer: str) -> None:
-    """Refuses what is nested deeply or has many parts before anything looks at each of them."""
+    """Raise FilterError if the document is nested too deeply or has too many parts, before its parts are validated."""
     level, depth, leaves = [document], 0, 0
     while level:
         inner: list[Any] = []
@@ -256,7 +256,7 @@ def _limit_size(document: Any, pointer: str) -> None:
 
 
 def _limit_cost(tree: Filter, fields: Fields, pointer: str) -> None:
-    """Refuses what is allowed term by term and too much in all."""
+    """Raise FilterError if all terms together have too many values or patterns."""
     values = patterns = 0
     for term in terms_of(tree):
         values += len(term.value) if isinstance(term.value, tuple) else 1

@@ -1,4 +1,4 @@
-"""Golden samples: one complete event of each type, the same on every machine, replayed into later consumers."""
+"""Golden samples: a complete event of each type. They are the same on every machine, and later consumers must read them."""
 
 from copy import deepcopy
 from typing import Any, Final
@@ -13,7 +13,7 @@ _DEFS: Final = "#/$defs/"
 
 
 def sample(event: type[Event]) -> dict[str, Any]:
-    """A complete CloudEvent of this type in which every field has a value."""
+    """Return a complete CloudEvent of this type, in which every field has a value."""
     schema = event_schema(event)
     data = _value(schema, schema["$defs"], event.type)
     identity = data["record"]
@@ -44,7 +44,7 @@ def _id(name: str) -> str:
 
 
 def _value(schema: dict[str, Any], definitions: dict[str, Any], path: str) -> Any:
-    """A value that the schema allows: its first example or enum value, else one made from type and path."""
+    """Return a value that the schema allows: its first example or enum value, or a value made from its type and path."""
     for source in (schema, *schema.get("allOf", ())):
         if source.get("examples"):
             return deepcopy(source["examples"][0])

@@ -1,7 +1,7 @@
-"""JSON Schema (draft 2020-12) of every event's `data`, as consumers may rely on it.
+"""The JSON Schemas (draft 2020-12) of the `data` of all events, on which consumers may rely.
 
-A published schema is open where the promise is open: unknown fields and unknown values of an extensible enum are valid,
-and a field that came after the first release (`x-since`) may be missing from an older event.
+A published schema allows what later releases may add: unknown fields and unknown values of an extensible enum are valid. A field
+that was added after the first release (`x-since`) may be missing from an older event.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _DEFS: Final = "#/$defs/"
 
 
 class _EventSchema(GenerateJsonSchema):
-    """Field titles repeat the field's name, so they are left out."""
+    """Leaves out titles of fields, because they repeat the names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -26,12 +26,12 @@ class _EventSchema(GenerateJsonSchema):
 
 @cache
 def bundle() -> dict[str, Any]:
-    """The schemas of all events by type, with their shared definitions: {"events": {type: schema}, "$defs": {...}}."""
+    """Return the schemas of all events by type, with their shared definitions: {"events": {type: schema}, "$defs": {...}}."""
     return bundle_of(all_events())
 
 
 def bundle_of(events: Iterable[type[Event]]) -> dict[str, Any]:
-    """The same for the given events."""
+    """Return the bundle of the given events, in the form of `bundle`."""
     events = tuple(events)
     by_model, document = models_json_schema(
         [(event, "serialization") for event in events], ref_template=_DEFS + "{model}", schema_generator=_EventSchema
@@ -46,7 +46,7 @@ def bundle_of(events: Iterable[type[Event]]) -> dict[str, Any]:
 
 
 def event_schema(event: type[Event]) -> dict[str, Any]:
-    """The self-contained schema of an event's `data`, as served under its `dataschema`."""
+    """Return the self-contained schema of an event's `data`, which is served at its `dataschema`."""
     whole = bundle()
     schema = whole["events"][event.type]
     return {
@@ -58,7 +58,7 @@ def event_schema(event: type[Event]) -> dict[str, Any]:
 
 
 def opened(schema: Any) -> Any:
-    """The schema as a consumer of any release may read it; see the module's promise."""
+    """Return a schema that allows what later releases may add (see the module)."""
     if isinstance(schema, list):
         return [opened(part) for part in schema]
     if not isinstance(schema, dict):
