@@ -161,6 +161,17 @@ async def test_objects_and_members_of_later_lines_are_imported(client: Client, r
     assert six["estimated_value"] == euros("7.50")
 
 
+async def test_a_number_that_another_account_has_refuses_its_row_at_its_column(
+    client: Client, runtime: Runtime, sales: Sales
+) -> None:
+    await sales.make("accounts", name="First", number="A-1")
+    content = "Name,No\nSecond,A-1\nThird,A-2\nFourth,A-2\n"
+    mapping = json.dumps({"Name": "name", "No": "number"})
+    job, errors = await imported(client, runtime, content, to="accounts", mapping=mapping)
+    assert (job["status"], job["done"], job["failed"]) == ("completed", 1, 2)
+    assert [error[:3] for error in errors] == [["2", "No", "already-exists"], ["4", "No", "already-exists"]]
+
+
 async def test_a_workbook_and_a_file_in_another_encoding_are_imported(
     client: Client, runtime: Runtime, sales: Sales
 ) -> None:

@@ -61,7 +61,7 @@ async def import_rows(uow: UnitOfWork, importer: Importer, job: Job, rows: Seque
             outcome.refuse(line, text, [_place(mapping, one) for one in found])
         except DomainError as error:
             outcome.failed += 1
-            outcome.refuse(line, text, _places(mapping, error))
+            outcome.refuse(line, text, places(mapping, error))
     likely = await _duplicates(uow, importer, [record for *_, record in made]) if job.compares else {}
     _add(uow, importer, job, mapping, made, likely, outcome)
     return outcome
@@ -144,7 +144,8 @@ def _place(mapping: FieldMapping, found: Any) -> tuple[str, str, str]:
     return mapping.column_of(place) if place else "", str(found["type"]).replace("_", "-"), of_rule(found)
 
 
-def _places(mapping: FieldMapping, error: DomainError) -> list[tuple[str, str, str]]:
+def places(mapping: FieldMapping, error: DomainError) -> list[tuple[str, str, str]]:
+    """Return the columns that an error is about, each with the code and the message."""
     if not error.errors:
         return [("", error.slug, error.detail)]
     return [(mapping.column_of(e.pointer.split("/")[1:]), e.code, e.message) for e in error.errors]

@@ -13,7 +13,7 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
@@ -21,8 +21,9 @@ from crm_kit.backoff import Backoff
 from crm_kit.configuration.settings import Settings
 from crm_kit.failpoints import hit
 from crm_kit.importing import queue
-from crm_kit.importing.chunk import import_rows
+from crm_kit.importing.chunk import import_rows, places
 from crm_kit.importing.importer import Importer
+from crm_kit.importing.mapping import FieldMapping
 from crm_kit.importing.outcome import Outcome
 from crm_kit.importing.queue import Job, StoredRow
 from crm_kit.process.runtime import Runtime
@@ -32,6 +33,7 @@ from crm_kit.signals.telemetry import SpanKind, span, trace_id_of
 from crm_kit.store.outages import database_away, database_busy, ran_out_of_time
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
+from crm_kit.work.violations import violation
 
 log = structlog.get_logger(__name__)
 
@@ -214,9 +216,13 @@ class ImportLoop:
             except Exception as error:
                 if isinstance(error, OSError) or database_away(error) or database_busy(error):
                     raise
-                log.error("import.row_failed", line=rows[0][0], exc_info=error)
                 outcome = Outcome(failed=1)
-                outcome.refuse(*rows[0], [_bare(error)])
+                if (told := await violation(error, uow)) is not None:
+                    mapping = FieldMapping(self._importers[job.entity_type].schema, job.columns, job.mapping)
+                    outcome.refuse(*rows[0], places(mapping, told))
+                else:
+                    log.error("import.row_failed", line=rows[0][0], exc_info=error)
+                    outcome.refuse(*rows[0], [_bare(error)])
                 await queue.finish_chunk(conn, job, rows, outcome)
                 # The unit of work of the failed row may hold changes that were not written.
                 return UnitOfWork(self._runtime, job.principal, uow.cause, conn=conn)
@@ -236,6 +242,10 @@ class ImportLoop:
         size = self._size(job)
         if ran_out_of_time(error) and size > 1:
             self._remember(self._sizes, job, max(1, size // 4))
+            return
+        if isinstance(error, IntegrityError) and job.id not in self._singly:
+            # One of the rows repeats a value that must be unique. Taken one by one, the others are imported.
+            self._remember(self._singly, job, CHUNK)
             return
         FAILED.labels(job.entity_type).inc()
         log.error("import.unforeseen", exc_info=error, attempts=job.attempts, **_ids(job))
