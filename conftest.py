@@ -1,4 +1,4 @@
-"""What every test of the repository may ask for: PostgreSQL and RabbitMQ, real and thrown away afterwards."""
+"""PostgreSQL and RabbitMQ for all tests of the repository: real servers, removed afterwards."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from crm_local.servers import Servers, shared
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Open the run once: xdist's workers join it instead of opening their own."""
+    """Open the run once. The workers of xdist join it instead of opening their own."""
     if not hasattr(config, "workerinput"):
         shared.begin()
 
@@ -18,8 +18,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: those about the whole suite, one after the other where they share it. What ends
-    a run is small, so that no worker waits long for another."""
+    """Order the test files: those that take longest first, that is, those about the whole suite.
+
+    Files that share the suite follow each other. Small files come last, so that no worker waits long for another.
+    """
     turns = {config.rootpath / name: turn for turn, name in enumerate(("tests", "deploy", "services", "shared"))}
     sharing = {item.path for item in items if "shared_suite" in getattr(item, "fixturenames", ())}
 
@@ -32,5 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def servers() -> Servers:
-    """One PostgreSQL and one RabbitMQ for the whole run, started when asked for; make databases and vhosts of your own."""
+    """One PostgreSQL and one RabbitMQ for the whole run, started on first use.
+
+    Tests create their own databases and vhosts.
+    """
     return shared.servers()

@@ -49,7 +49,7 @@ MILLION = Decimal(1_000_000)
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The four files, row by row, as they are."""
+    """The rows of the four files, unchanged."""
 
     accounts: Rows
     products: Rows
@@ -58,7 +58,7 @@ class Pipeline:
 
     @classmethod
     def read(cls, folder: Path) -> "Pipeline":
-        """The files of a folder."""
+        """Read the files of a folder."""
 
         def rows(name: str) -> Rows:
             with (folder / f"{name}.csv").open(newline="", encoding="utf-8") as text:
@@ -68,18 +68,18 @@ class Pipeline:
 
     @property
     def won(self) -> tuple[int, Decimal]:
-        """How many deals were won, and with how much: what must be true afterwards."""
+        """Return the number of won deals and the sum of their values, which the migration must reproduce."""
         values = [Decimal(deal["close_value"]) for deal in self.deals if deal["deal_stage"] == "Won"]
         return len(values), sum(values, Decimal(0))
 
     @property
     def statuses(self) -> Counter[str]:
-        """How many deals are open, won, lost."""
+        """Return the number of deals that are open, won and lost."""
         return Counter(status_of(deal) for deal in self.deals)
 
 
 def made_up(deals: int, seed: int = 35) -> Pipeline:
-    """A pipeline with the columns, and the faults, of the real one, always the same."""
+    """Return a generated pipeline with the columns and faults of the real one, always the same."""
     chance = Random(seed)
     accounts = [
         {
@@ -136,12 +136,12 @@ def status_of(deal: Mapping[str, str]) -> str:
 
 
 def email_of(person: str) -> str:
-    """A log-in for somebody of whom only the name is known."""
+    """Return a log-in for a person of whom only the name is known."""
     return f"{person.lower().replace(' ', '.')}@pipeline.example.org"
 
 
 def accounts_file(accounts: Iterable[Mapping[str, str]], currency: str, parents: Mapping[str, str]) -> bytes:
-    """A CSV whose columns are fields of accounts; ``parents`` maps names to the ids that subsidiaries belong to."""
+    """Return a CSV whose columns are fields of accounts. ``parents`` maps names to the ids of parent accounts."""
     columns = ("name", "industry", "employees", "annual_revenue.amount", "annual_revenue.currency")
     return table(
         (*columns, "billing_address.country", "parent_account_id", "description"),
@@ -162,7 +162,7 @@ def accounts_file(accounts: Iterable[Mapping[str, str]], currency: str, parents:
 
 
 def deals_file(pipeline: Pipeline, currency: str, accounts: Mapping[str, str], products: Mapping[str, str]) -> bytes:
-    """A CSV whose columns are what an import of opportunities takes; names become the ids given."""
+    """Return a CSV whose columns are those of an import of opportunities. Names are replaced by the given ids."""
     prices = {product["product"]: product["sales_price"] for product in pipeline.products}
     columns = ("name", "customer.type", "customer.id", "stage", "status", "opened_at", "closed_at", "product_id")
     amounts = ("estimated_value.amount", "estimated_value.currency", "actual_value.amount", "actual_value.currency")

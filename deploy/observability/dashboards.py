@@ -1,4 +1,4 @@
-"""Writes the Grafana dashboards: python deploy/observability/dashboards.py. A test compares what is written with this."""
+"""Write the Grafana dashboards: python deploy/observability/dashboards.py. A test compares the files with this."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ SOURCE = {"type": "prometheus", "uid": "${source}"}
 
 
 class Panel(NamedTuple):
-    """One graph: a title, the unit as Grafana calls it, and queries by legend."""
+    """A graph: a title, the unit in Grafana's terms, and queries by legend."""
 
     title: str
     unit: str
@@ -287,7 +287,7 @@ DASHBOARDS: Mapping[str, tuple[str, Sequence[Panel]]] = {
 
 
 def dashboard(uid: str, title: str, panels: Sequence[Panel]) -> dict[str, Any]:
-    """A dashboard as Grafana stores it, two graphs in a row."""
+    """Return a dashboard in Grafana's format, with two graphs in a row."""
     return {
         "uid": f"liaison-{uid}",
         "title": title,
@@ -317,7 +317,7 @@ def dashboard(uid: str, title: str, panels: Sequence[Panel]) -> dict[str, Any]:
 
 
 def files() -> dict[str, str]:
-    """What is to be in each file."""
+    """Return the content of each file."""
     return {
         f"{uid}.json": json.dumps(dashboard(uid, title, panels), indent=2) + "\n"
         for uid, (title, panels) in DASHBOARDS.items()

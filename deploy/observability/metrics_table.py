@@ -1,4 +1,7 @@
-"""Writes the table of figures into docs/operations.md: python deploy/observability/metrics_table.py. A test compares them."""
+"""Write the table of metrics into docs/operations.md: python deploy/observability/metrics_table.py.
+
+A test compares them.
+"""
 
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +15,7 @@ UNITS = {"s": "seconds", "By": "bytes", "": ""}
 
 
 def declared() -> list[Declared]:
-    """Every figure of every service, by its name in Prometheus; those of tests are not among them."""
+    """Return every metric of every service by its name in Prometheus, without those of tests."""
     for service in SERVICES:
         for module in ("main", "worker"):
             import_module(f"{service.package}.{module}")
@@ -23,7 +26,7 @@ def declared() -> list[Declared]:
 
 
 def table() -> str:
-    """The table as it stands in the document."""
+    """Return the table in the format of the document."""
     lines = ["| Figure | Type | Unit | Labels | Meaning |", "|---|---|---|---|---|"]
     for one in declared():
         labels = ", ".join(f"`{label}`" for label in one.prometheus_labels)
@@ -32,7 +35,7 @@ def table() -> str:
 
 
 def with_table(text: str) -> str:
-    """The document with the table as it should be."""
+    """Return the document with the current table."""
     before, _, rest = text.partition(BEGIN)
     return before + BEGIN + table() + END + rest.partition(END)[2]
 

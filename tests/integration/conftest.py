@@ -26,7 +26,7 @@ def pytest_report_header() -> str:
 
 @dataclass
 class Traced:
-    """The suite, and where it sends its spans."""
+    """The suite, and the receiver of its spans."""
 
     suite: Suite
     collector: Collector
@@ -34,7 +34,7 @@ class Traced:
 
 @contextmanager
 def traced(servers: Servers, home: Path) -> Iterator[Traced]:
-    """Run the suite for as long as the block lasts."""
+    """Run the suite during the block."""
     with collecting() as collector:
         told = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -57,13 +57,13 @@ class Shared:
     running: Traced | None = None
 
     def start(self) -> Traced:
-        """Run it, unless it runs."""
+        """Start the suite unless it runs."""
         if self.running is None:
             self.running = self.stack.enter_context(traced(self.servers, self.homes.mktemp("suite") / "home"))
         return self.running
 
     def stop(self) -> None:
-        """Stop it, if it runs."""
+        """Stop the suite if it runs."""
         self.running = None
         self.stack.close()
 
@@ -75,7 +75,7 @@ _SHARED = pytest.StashKey[Shared]()
 def shared(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shared]:
-    """The suite that tests share, stopped at the end whatever ends the run."""
+    """The suite that tests share. It is stopped at the end in every case."""
     made = request.config.stash[_SHARED] = Shared(servers, tmp_path_factory)
     yield made
     made.stop()
@@ -83,13 +83,13 @@ def shared(
 
 @pytest.fixture
 def shared_suite(shared: Shared) -> Traced:
-    """The suite, which goes on running for the next test if that one asks for it, too."""
+    """The shared suite. It continues to run if the next test uses it, too."""
     return shared.start()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """Stop the suite when the next test does not ask for it: its idle processes would slow down whatever comes."""
+    """Stop the suite if the next test does not use it: its idle processes would slow down later tests."""
     try:
         yield
     finally:

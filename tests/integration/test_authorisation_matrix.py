@@ -34,7 +34,7 @@ Clients = Callable[[Principal | None], Client]
 
 @pytest.fixture(scope="session", params=OTHERS)
 def package(request: pytest.FixtureRequest) -> str:
-    """Each service but the one that has a file of its own."""
+    """Each service except the one with a separate file."""
     name: str = request.param
     return name
 

@@ -246,7 +246,7 @@ async def test_copies_of_an_epoch_that_the_publisher_does_not_know_any_more_are_
     await trio.suite.begin_epoch("sales", reason="restored", tell=trio.said.append)
     await trio.rebuilt("activities.refs")
     async with trio.sales.db.begin() as conn:
-        # As a backup leaves it that was made before that epoch.
+        # Like a backup that was made before that epoch.
         await conn.exec_driver_sql("delete from database_epoch")
     found = (await trio.compared())["activities.refs"]
     assert found.counts["ahead"] == found.compared >= len(made)

@@ -20,7 +20,7 @@ from crm_kit.testing import Answer, Client, announced
 from .conftest import superseded
 
 CLIENTS = "/api/v1/api-clients"
-TOKEN = "/api/v1/auth/token"  # a path
+TOKEN = "/api/v1/auth/token"  # A path.
 
 
 async def made(client: Client, **fields: Any) -> dict[str, Any]:
@@ -195,7 +195,7 @@ async def test_what_changes_a_clients_rights_supersedes_its_tokens(
 
 @pytest.mark.parametrize("tries", [5])
 async def test_a_secret_rotated_meanwhile_gives_no_token(client: Client, tries: int) -> None:
-    """A grant checks the secret, and checks again under the lock that rotating holds."""
+    """A grant checks the secret, and checks it again under the lock that a rotation takes."""
     found = await made(client)
     secret = found["secret"]
     for _ in range(tries):

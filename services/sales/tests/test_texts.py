@@ -1,4 +1,4 @@
-"""Text is stored and compared in one form, and what belongs in one line is one line that can be seen."""
+"""Texts are stored and compared in one normal form, and single-line fields contain one visible line."""
 
 import pytest
 

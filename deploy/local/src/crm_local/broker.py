@@ -55,8 +55,10 @@ def caps() -> topology.Caps:
 
 
 async def check(backends: Backends) -> None:
-    """Raises BrokerDown or TopologyError if the broker cannot be used; where a management API makes the vhost, that may be
-    missing."""
+    """Check the broker.
+
+    A missing vhost is accepted if a management API can create it. Raises BrokerDown or TopologyError.
+    """
     if backends.amqp_management_url:
         async with Management(backends.amqp_management_url) as management:
             await management.get("whoami")

@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace, _: list[str]) -> int:
-    # What cannot be used is said before anything is kept or a password is shown.
+    # Report unusable settings before anything is stored or a password is shown.
     environment.rabbitmq()
     environment.postgres()
     gateway_port()

@@ -25,7 +25,7 @@ _MODULES = ("main", "worker")
 
 def preload(services: Sequence[Service]) -> None:
     """Import every service once, for all processes that will be forked from this one."""
-    # A tool for terminals, which a library of ours loads wherever it finds it: 9 MiB, and no line of ours is coloured.
+    # A library loads this tool for terminals if it is installed: 9 MiB, and our output has no colours.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # the import system's own way to say: there is none
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         import_module("crm_kit.signals.collector")

@@ -39,7 +39,7 @@ def prepare(
     """
     by_name = {instance.command.name: instance for instance in instances}
     if "rabbitmq" not in by_name:
-        # What is given and cannot be used is told before databases are made and migrated.
+        # Report unusable servers before databases are created and migrated.
         _with_broker(broker.check(deployment.backends))
     if "postgres" in by_name:
         _await(by_name["postgres"])

@@ -1,4 +1,4 @@
-"""What a person does not want. It stays in force when records of the person become one, or make another."""
+"""The opt-outs of a person. They stay in effect when records of the person are merged or make another record."""
 
 from typing import Final
 
@@ -11,14 +11,14 @@ OPT_OUTS: Final = ("do_not_email", "do_not_phone", "do_not_post")
 
 
 def keep_opt_outs(target: Contact | Lead, source: Contact | Lead) -> None:
-    """Set in the target what the source opts out of. Only a later change by a user opts in again."""
+    """Copy the opt-outs of the source to the target. Only a later change by a user opts in again."""
     for field in OPT_OUTS:
         if getattr(source, field):
             setattr(target, field, True)
 
 
 async def keep_in_contact(uow: UnitOfWork, lead: Lead) -> None:
-    """Set in the contact of the lead, if there is one, what the lead opts out of."""
+    """Copy the opt-outs of the lead to its contact, if it has one."""
     if lead.contact_id is None or not any(getattr(lead, field) for field in OPT_OUTS):
         return
     contact = await uow.load(Contact, lead.contact_id)

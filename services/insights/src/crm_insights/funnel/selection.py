@@ -12,7 +12,7 @@ from crm_kit.work.uow import UnitOfWork
 
 
 class Selection(BaseModel):
-    """What the figures are about. Nothing given is everything you may read."""
+    """The selection of records. Without conditions it has all records that the caller may read."""
 
     model_config = ConfigDict(extra="forbid")
 

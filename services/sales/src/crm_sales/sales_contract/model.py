@@ -34,7 +34,7 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
     value: Mapped[Money | None] = money_columns("value")
     value_base: Mapped[Money | None] = money_columns("value_base")
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
-    # The table is older than the column.
+    # The default is for rows that are older than this column.
     order_ids: Mapped[list[UUID]] = references("order", server_default="{}")
     description: Mapped[str | None] = mapped_column(Text)
     activated_at: Mapped[datetime | None]
