@@ -1,4 +1,4 @@
-"""Identity: who works here, in which unit, and what each may do."""
+"""Identity: users, teams, business units, roles and API clients."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -13,7 +13,7 @@ from .types import CountryCode, CurrencyCode, Email, EntityName, Open, Personal,
 
 
 class UserStatus(StrEnum):
-    """A disabled user cannot log in; each state has one reason equal to its own name."""
+    """States of a user. A disabled user cannot log in. Each state has one reason with the same name."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
@@ -47,7 +47,7 @@ class BusinessUnitRecord(RecordModel):
     """A node of the organisation's tree."""
 
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Vienna"])
-    parent_id: UUID | None = Field(description="Unit above it; null for the root.")
+    parent_id: UUID | None = Field(description="Parent unit; null for the root.")
 
 
 class SecurityRoleRecord(RecordModel):
@@ -61,7 +61,7 @@ class SecurityRoleRecord(RecordModel):
 
 
 class ApiClientRecord(RecordModel):
-    """Another system that logs in with client credentials; the secret is never shown again."""
+    """Another system that logs in with client credentials. Its secret is shown only once."""
 
     status: Open[ActiveStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")

@@ -1,4 +1,4 @@
-"""Money: an exact decimal amount in one ISO 4217 currency, the same class in domain code, APIs and events."""
+"""Money: an exact decimal amount in one ISO 4217 currency. Domain code, APIs and events use the same class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-# ISO 4217 list one without bonds, metals and test codes, as of the amendment that took BGN out (2026-01-01).
+# ISO 4217 list one without bonds, metals and test codes, as of the amendment that removed BGN (2026-01-01).
 _TWO_DECIMALS: Final = (
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY "
     "COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS "
@@ -27,7 +27,7 @@ EXPONENTS: Final[dict[str, int]] = (
     | dict.fromkeys(_THREE_DECIMALS.split(), 3)
     | dict.fromkeys(["CLF", "UYW"], 4)
 )
-"""Active currency code -> number of decimals of its minor unit."""
+"""The number of decimals of the minor unit, by active currency code."""
 
 MAX_INTEGER_DIGITS: Final = 15
 _LIMIT: Final = Decimal(10) ** MAX_INTEGER_DIGITS
@@ -42,15 +42,15 @@ _AMOUNT: Final = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 
 
 class MoneyError(ValueError):
-    """An amount or a currency that cannot be money; the message says why."""
+    """An amount or a currency is not valid. The message gives the reason."""
 
 
 class CurrencyMismatch(MoneyError):
-    """Amounts of two currencies met in a sum or a comparison."""
+    """A sum or a comparison has amounts of two currencies."""
 
 
 def exponent(currency: str) -> int:
-    """Decimals of the currency's minor unit (EUR 2, JPY 0, KWD 3); raises MoneyError for a code that is not active."""
+    """Return the decimals of the currency's minor unit (EUR 2, JPY 0, KWD 3). Raises MoneyError if the code is not active."""
     try:
         return EXPONENTS[currency]
     except KeyError:
@@ -58,24 +58,24 @@ def exponent(currency: str) -> int:
 
 
 def quantum(currency: str) -> Decimal:
-    """The smallest amount of the currency: Decimal("0.01") for EUR."""
+    """Return the smallest amount of the currency, such as Decimal("0.01") for EUR. Raises MoneyError if it is not active."""
     return _QUANTA[exponent(currency)]
 
 
 def round_half_up(amount: Decimal, currency: str) -> Decimal:
-    """The amount at the currency's decimals, a half rounded away from zero."""
+    """Return the amount with the currency's decimals. A half is rounded away from zero."""
     return amount.quantize(quantum(currency), context=_ROUNDING)
 
 
 def sum_of_money(amount: Decimal | None, currency: str) -> dict[str, str]:
-    """A sum in the JSON of Money, rounded half up; nothing summed is 0. Money itself refuses more than 15 integer digits,
-    which a sum may have."""
+    """Return a sum as the JSON of Money, rounded half up; None gives 0. It may have more than 15 integer digits, which Money
+    does not allow."""
     return {"amount": f"{round_half_up(amount or Decimal(0), currency):f}", "currency": currency}
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount with exactly the decimals of its currency; at most 15 integer digits; may be negative."""
+    """An amount with exactly the decimals of its currency and at most 15 integer digits. It may be negative."""
 
     amount: Decimal
     currency: str
@@ -89,18 +89,18 @@ class Money:
             raise MoneyError("an amount is a finite decimal number") from None
         if abs(exact) >= _LIMIT:
             raise MoneyError(f"an amount has at most {MAX_INTEGER_DIGITS} integer digits")
-        # "-0.00" would be a second spelling of zero on the wire.
+        # "-0.00" would be a second form of zero in JSON.
         object.__setattr__(self, "amount", exact if exact else abs(exact))
 
     @classmethod
     def parse(cls, amount: str | int, currency: str) -> Money:
-        """Money from a plain decimal text ("1200", "-3.50") or an integer.
+        """Return money from a plain decimal text ("1200", "-3.50") or an integer.
 
-        Raises MoneyError, also for zeros beyond the currency's decimals: "1.200" EUR is 1,200 to whoever groups by points.
+        Raises MoneyError, also for zeros beyond the currency's decimals, because "1.200" EUR may stand for 1,200.
         """
         if isinstance(amount, bool) or not isinstance(amount, str | int):
             raise MoneyError('an amount is a decimal string such as "1200.00"')
-        # Before Decimal or str touch it: turning a huge integer into text is quadratic.
+        # Checked before conversion, because the conversion of a huge integer to text takes quadratic time.
         if isinstance(amount, int) and abs(amount) >= 10**MAX_INTEGER_DIGITS:
             raise MoneyError(f"an amount has at most {MAX_INTEGER_DIGITS} integer digits")
         if isinstance(amount, str) and not _AMOUNT.fullmatch(amount):
@@ -111,21 +111,21 @@ class Money:
 
     @classmethod
     def zero(cls, currency: str) -> Money:
-        """Nothing, in the given currency."""
+        """Return an amount of zero in the given currency."""
         return cls(Decimal(0), currency)
 
     @classmethod
     def rounded(cls, amount: Decimal, currency: str) -> Money:
-        """Money from any finite amount, rounded half up to the currency's decimals."""
+        """Return money from any finite amount, rounded half up to the currency's decimals."""
         return cls(round_half_up(amount, currency), currency)
 
     @property
     def text(self) -> str:
-        """The amount as it is written in JSON: plain, with exactly the currency's decimals."""
+        """The amount as in JSON, with exactly the currency's decimals."""
         return f"{self.amount:f}"
 
     def as_json(self) -> dict[str, str]:
-        """The wire form: {"amount": "1200.00", "currency": "EUR"}."""
+        """Return the JSON: {"amount": "1200.00", "currency": "EUR"}."""
         return {"amount": f"{self.amount:f}", "currency": self.currency}
 
     def __add__(self, other: Money) -> Money:
@@ -138,7 +138,7 @@ class Money:
         return Money(-self.amount, self.currency)
 
     def __mul__(self, factor: Decimal | int) -> Money:
-        """The product, rounded half up to the currency's decimals."""
+        """Return the product, rounded half up to the currency's decimals."""
         if not isinstance(factor, Decimal | int) or isinstance(factor, bool):
             return NotImplemented
         return Money.rounded(_ROUNDING.multiply(self.amount, Decimal(factor)), self.currency)
@@ -172,7 +172,7 @@ class Money:
                 "amount": core_schema.typed_dict_field(core_schema.no_info_plain_validator_function(_amount)),
                 "currency": core_schema.typed_dict_field(core_schema.no_info_plain_validator_function(_currency)),
             },
-            # Strict by itself; a consumer's `extra="ignore"` at validation time overrides it.
+            # A consumer's `extra="ignore"` overrides it during validation.
             extra_behavior="forbid",
         )
         return core_schema.no_info_wrap_validator_function(
@@ -199,7 +199,7 @@ class Money:
                     "type": "string",
                     "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$",
                     "description": "Decimal text with at most the decimals of the currency (EUR 2, JPY 0, KWD 3); "
-                    "answers always carry exactly that many.",
+                    "answers have exactly that many.",
                 },
                 "currency": currency,
             },
@@ -210,12 +210,15 @@ class Money:
 
 
 def total(amounts: Iterable[Money], currency: str) -> Money:
-    """The sum of amounts that are all in the given currency; zero of it for none."""
+    """Return the sum of amounts in the given currency. Raises CurrencyMismatch for another currency."""
     return sum(amounts, start=Money.zero(currency))
 
 
 def convert(money: Money, rate: Decimal, currency: str) -> Money:
-    """The amount in another currency at `rate` (units of `currency` per unit of the money's own), rounded half up."""
+    """Return the amount in another currency, rounded half up. `rate` is the units of `currency` per unit of the money's own.
+
+    Raises MoneyError unless the rate is finite and above zero.
+    """
     if not rate.is_finite() or rate <= 0:
         raise MoneyError("an exchange rate is a finite number above zero")
     return Money.rounded(_ROUNDING.multiply(money.amount, rate), currency)
@@ -240,7 +243,7 @@ def _currency(value: Any) -> str:
 def _from_wire(value: Any, read: Callable[[Any], dict[str, Any]]) -> Money:
     if isinstance(value, Money):
         return value
-    # Consumers read thousands of events a second, and there the amounts are canonical already.
+    # A faster way for consumers, which read thousands of events a second with canonical amounts.
     money = _canonical(value)
     if money is not None:
         return money

@@ -1,7 +1,7 @@
-"""The problem types (RFC 9457) that the suite answers: the slug, its HTTP status and what it means.
+"""The problem types (RFC 9457) of the suite, with their slugs, HTTP statuses and meanings.
 
-A client compares the slug, so it never changes its meaning. The `detail` of an answer says more: which value, which record,
-which command. `/problems/<slug>` at the gateway shows what is written here.
+Clients compare the slug, so its meaning never changes. The `detail` of an answer names the value, the record or the command.
+The gateway shows these texts at `/problems/<slug>`.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """One kind of problem."""
+    """A type of problem."""
 
     status: int
-    """HTTP status of every answer with it."""
+    """The HTTP status of the answers."""
     meaning: str
-    """What is wrong and what the caller can do, for people."""
+    """The problem and what the caller can do, for people."""
 
 
 def _with(status: int, meanings: Mapping[str, str]) -> dict[str, ProblemType]:

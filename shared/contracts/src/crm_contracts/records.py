@@ -1,4 +1,4 @@
-"""What records of every service have in common."""
+"""The fields that the records of all services have."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -15,17 +15,20 @@ class OwnerType(StrEnum):
 
 
 class ActiveStatus(StrEnum):
-    """States of an entity that is only switched on and off; each has one reason equal to its own name."""
+    """States of an entity that can only be activated and deactivated. Each has one reason with the same name."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
 
 
 class RecordModel(Shape):
-    """Any record, as APIs show it and events carry it. A field without a value is null, never left out."""
+    """A record in APIs and events. A field without a value is null and is never left out."""
 
     id: UUID = Field(description="Id of the record (UUIDv7).", examples=["01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f"])
-    version: int = Field(ge=1, description="Starts at 1, +1 per change; the ETag and the event's `entityversion`.")
+    version: int = Field(
+        ge=1,
+        description="Version: 1 at first, and 1 more after each change. It is the ETag and the event's `entityversion`.",
+    )
     created_at: UtcDatetime = Field(description="When the record was created, UTC.")
     created_by: UUID | None = Field(description="Who created it: id of a user or API client; null for the system.")
     modified_at: UtcDatetime = Field(description="When the record last changed, UTC.")

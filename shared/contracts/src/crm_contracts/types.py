@@ -1,4 +1,4 @@
-"""Field types with one name each, used alike by API schemas, events and filters."""
+"""The types of fields, which API schemas, events and filters share."""
 
 import re
 import unicodedata
@@ -32,11 +32,11 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 CONSUMING: Final = "consuming"
-"""Key of the validation context that says: this is an event of another release, keep what you do not know."""
+"""The key of the validation context for values of other releases. With it, unknown enum values are kept."""
 
 
 class PersonalMark:
-    """Marks a field as personal data: never in logs, spans, metrics or problem details; erasure finds it by this."""
+    """Marks a field as personal data. It must not be in logs, spans, metrics or problem details, and erasure uses this mark."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), "x-personal": True}
@@ -52,11 +52,11 @@ class PersonalMark:
 
 
 Personal = Annotated[T, PersonalMark()]
-"""`Personal[Email]`, `Personal[str | None]`: the field tells something about a person."""
+"""A field with personal data: `Personal[Email]`, `Personal[str | None]`."""
 
 
 class OpenMark:
-    """Lets an enum field keep a value it does not know while an event is consumed, as plain text."""
+    """Lets an enum field keep an unknown value as plain text when an event is consumed."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         enum: type[StrEnum] = next(arg for arg in get_args(source) if arg is not str)
@@ -76,17 +76,17 @@ class OpenMark:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        # An API answers with the values of its own release only; the event schemas open this up again.
+        # An API uses only the values of its own release. The schemas of events allow others, too.
         known: CoreSchema = schema["choices"][0]
         return {**handler(known), "x-extensible-enum": True}
 
 
 Open = Annotated[E | str, OpenMark()]
-"""`Open[LeadSource]`: adding a value is an additive change, so a consumer meets values it does not know as `str`."""
+"""An enum to which later releases may add values: `Open[LeadSource]`. Consumers get unknown values as `str`."""
 
 
 def blank_to_none(value: Any) -> Any:
-    """A text of white space only says nothing, so it is null."""
+    """Return None for a text that has only white space, and other values unchanged."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -104,19 +104,19 @@ class BlankMark:
 
 
 Maybe = Annotated[T | None, BlankMark()]
-"""`Maybe[Email]`: an optional input field where blank text means null."""
+"""An optional input field in which blank text means null: `Maybe[Email]`."""
 
 FORMS: Final[dict[str, str]] = {}
-"""What a text must look like, in a sentence, by the pattern that says so."""
+"""Sentences that describe the required form of a text, by pattern."""
 
 
 def form(pattern: str, sentence: str) -> str:
-    """A pattern, and what to tell whoever does not keep to it."""
+    """Register the sentence for texts that do not match a pattern, and return the pattern."""
     FORMS[pattern] = sentence
     return pattern
 
 
-# Trimmed text needs one character that stays, and PostgreSQL text cannot hold U+0000. As a pattern, clients see both.
+# Trimmed text needs a character that is not white space, and texts of PostgreSQL cannot contain U+0000. The pattern shows both.
 _SAYS_SOMETHING: Final = form(
     r"^[^\u0000]*[^\u0000\s][^\u0000]*$", "Send text with at least one visible character and without U+0000."
 )
@@ -183,7 +183,7 @@ _EMAIL: Final = re.compile(
 
 
 def normal_email(value: str) -> str:
-    """The address trimmed, its domain in lower case; raises for one that RFC 5321 could not deliver."""
+    """Return the trimmed address with its domain in lower case. Raises PydanticCustomError if it is not valid by RFC 5321."""
     text = value.strip()
     match = _EMAIL.fullmatch(text) if len(text) <= 254 else None
     if match is None or len(match["local"]) > 64:
@@ -278,7 +278,7 @@ def _percent(value: Any, most: str = "100") -> Decimal:
     if not number.is_finite() or not 0 <= number <= Decimal(most):
         raise PydanticCustomError("percent", "a percentage is a number from 0 to {most}", expected)
     exact = number.quantize(_CENT)
-    # A client that computes 57 * 0.01 sends 0.5700000000000001 and means 0.57.
+    # A client that computes 57 * 0.01 sends 0.5700000000000001 for 0.57.
     if abs(number - exact) > Decimal("1e-9"):
         raise PydanticCustomError("percent", "Send a number from 0 to {most} with at most 2 decimals.", expected)
     return exact
@@ -289,7 +289,7 @@ def _price_percent(value: Any) -> Decimal:
 
 
 def percent_json(value: Decimal) -> int | float:
-    """A percentage as the JSON number a person would write: 30, 12.5."""
+    """Return a percentage as the shortest JSON number: 30, 12.5."""
     whole = int(value)
     return whole if value == whole else float(value)
 
@@ -310,7 +310,7 @@ PricePercent = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 999.99, "multipleOf": 0.01}, mode="validation"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 999.99}, mode="serialization"),
 ]
-"""One price in percent of another, 0 to 999.99 with at most two decimals: Decimal in Python, a number in JSON."""
+"""A price in percent of another, 0 to 999.99 with at most two decimals: Decimal in Python, a number in JSON."""
 
 
 _RATE: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?", re.ASCII)
@@ -331,7 +331,7 @@ def _rate(value: Any) -> Decimal:
 
 
 def rate_text(value: Decimal) -> str:
-    """A rate as plain decimal text without trailing zeros: 1.0842, 100."""
+    """Return a rate as decimal text without trailing zeros: 1.0842, 100."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -374,7 +374,7 @@ QuantityOrZero = Annotated[
     PlainSerializer(rate_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,5})?$", "examples": ["0"]}),
 ]
-"""How much of something, zero or more: at most 10 integer digits and 5 decimals, as decimal text in JSON."""
+"""A quantity of zero or more, with at most 10 integer digits and 5 decimals: decimal text in JSON."""
 
 Quantity = Annotated[
     Decimal,
@@ -382,7 +382,7 @@ Quantity = Annotated[
     PlainSerializer(rate_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^(?!0+(\.0+)?$)[0-9]{1,10}(\.[0-9]{1,5})?$", "examples": ["2.5"]}),
 ]
-"""How much of something, above zero: at most 10 integer digits and 5 decimals, as decimal text in JSON."""
+"""A quantity above zero, with at most 10 integer digits and 5 decimals: decimal text in JSON."""
 
 
 def _each_once(ids: list[UUID]) -> list[UUID]:
@@ -390,16 +390,16 @@ def _each_once(ids: list[UUID]) -> list[UUID]:
 
 
 Ids = Annotated[list[UUID], Field(max_length=50), AfterValidator(_each_once)]
-"""At most 50 ids, in their order; one that is named twice counts once."""
+"""At most 50 ids, in their order. Repeated ids are removed."""
 
 Flag = Annotated[bool, Strict()]
-"""true or false; never text or a number."""
+"""true or false, but not text or a number."""
 
 Count = Annotated[int, Strict(), Field(ge=0, le=2_147_483_647)]
 """A whole number from 0 to 2,147,483,647."""
 
 Decimals = Annotated[int, Strict(), Field(ge=0, le=5)]
-"""How many decimals a quantity may have, 0 to 5."""
+"""The number of decimals of a quantity, 0 to 5."""
 
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
@@ -441,7 +441,7 @@ def _utc(value: Any) -> datetime:
 
 
 def utc_text(value: datetime) -> str:
-    """RFC 3339 with Z; microseconds only where there are any."""
+    """Return an instant as RFC 3339 with Z. Microseconds are left out if they are 0."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -451,7 +451,7 @@ UtcDatetime = Annotated[
     PlainSerializer(utc_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-05-04T09:30:00Z"]}),
 ]
-"""An instant: input with any offset, kept and written in UTC."""
+"""An instant. Input may have any offset; the value is stored and written in UTC."""
 
 
 def _not_negative(value: Money) -> Money:
@@ -461,7 +461,7 @@ def _not_negative(value: Money) -> Money:
 
 
 class _NotNegative:
-    """Says the same in the schema of what is sent, beside the reference to Money: who ignores it still sees a Money."""
+    """Adds the rule to the schema of requests, next to the reference to Money. Tools that ignore it still see Money."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         found = handler(schema)
@@ -483,19 +483,19 @@ EntityName = Annotated[
 
 
 class Shape(BaseModel):
-    """A value inside a record: strict where it is made, lenient where it is consumed (see `Event.consume`)."""
+    """A value inside a record. Validation is strict for producers and lenient for consumers (see `Event.consume`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
     @classmethod
     def stored(cls, value: Any) -> Self:
-        """Read a value as it was stored, perhaps by a newer release: members that this one does not know are left out, and
-        enum values that it does not know stay plain text. Raises pydantic.ValidationError."""
+        """Read a stored value, which a newer release may have written. Unknown members are left out. Unknown enum values stay
+        plain text. Raises pydantic.ValidationError."""
         return cls.model_validate(value, extra="ignore", context={CONSUMING: True})
 
 
 class Address(Shape):
-    """A postal address; a part that is not known is null."""
+    """A postal address. Unknown parts are null."""
 
     line1: Maybe[ShortText] = Field(default=None, description="Street and number.")
     line2: Maybe[ShortText] = Field(default=None, description="Building, floor, care of.")
@@ -506,30 +506,30 @@ class Address(Shape):
 
 
 class Ref(Shape):
-    """A reference to one record of one of several types, with its name as of writing."""
+    """A reference to a record of one of several types, with its name as of writing."""
 
     type: EntityName = Field(description="Entity of the record, singular snake_case.", examples=["contact"])
     id: UUID = Field(description="Id of the record.")
     name: Personal[str | None] = Field(
         default=None, description="Name of the record as of writing; read-only; null when not known."
     )
-    deleted: bool = Field(default=False, description="True when the record is gone and only its name is left.")
+    deleted: bool = Field(default=False, description="True if the record was deleted and only its name is left.")
 
 
 HiddenMark = Annotated[
-    Literal[True], Field(description="Always true: you may not read the record, so there is only its type and id.")
+    Literal[True], Field(description="Always true: you may not read the record, so only its type and id are shown.")
 ]
-"""`hidden` of a reference as an answer shows it to who may not read the record; no event has it."""
+"""The member `hidden` of references in answers to callers who may not read the record. Events do not have it."""
 
 
 class HiddenRef(Ref):
-    """A reference to a record that you may not read: its type and id, and no name."""
+    """A reference to a record that you may not read. It has type and id, and no name."""
 
     hidden: HiddenMark
 
 
 class RefInput(Shape):
-    """A reference as a client writes it; what it read beside type and id may be sent back and is ignored."""
+    """A reference in a request. Members other than type and id may be sent and are ignored."""
 
     type: EntityName = Field(
         max_length=100, description="Entity of the record, singular snake_case.", examples=["contact"]
@@ -551,14 +551,14 @@ class RefInput(Shape):
 
 
 class Principal(Shape):
-    """Who owns or who is meant: a user, a team or an API client."""
+    """A user, a team or an API client."""
 
     type: str = Field(description="`user`, `team` or `client`.", examples=["user"])
     id: UUID = Field(description="Id of the user, team or API client.")
 
 
 def personal_fields(model: type[BaseModel]) -> set[str]:
-    """Dotted paths of the model's personal fields; a list adds nothing to the path (`parties.name`)."""
+    """Return the dotted paths of a model's personal fields. Lists add nothing to the path (`parties.name`)."""
     return set(_personal(model, "", frozenset()))
 
 
