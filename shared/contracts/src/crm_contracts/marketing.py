@@ -1,4 +1,4 @@
-"""Marketing: what is done so that people buy. Campaigns so far."""
+"""Marketing: campaigns."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -11,7 +11,7 @@ from .types import Date, LongText, NonNegativeMoney, Open, Percent, ShortText
 
 
 class CampaignStatus(StrEnum):
-    """States of a campaign; each has one reason equal to its own name."""
+    """States of a campaign. Each has one reason with the same name."""
 
     PROPOSED = "proposed"
     READY = "ready"
@@ -44,12 +44,10 @@ class CampaignChannel(StrEnum):
 class CampaignRecord(OwnedRecord):
     """A campaign, or a template that campaigns are copied from. Its amounts are in the organisation's base currency."""
 
-    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["CMP-00042"])
+    number: str = Field(description="Number for use by people; unique and never reused.", examples=["CMP-00042"])
     status: Open[CampaignStatus] = Field(description="State; changes only through commands.")
-    status_reason: Open[CampaignStatus] = Field(description="Detail of the state; the same word.")
-    name: ShortText = Field(
-        description="What the campaign is called, 1 to 200 characters.", examples=["Gold card, spring"]
-    )
+    status_reason: Open[CampaignStatus] = Field(description="Detail of the state, with the same value.")
+    name: ShortText = Field(description="Name of the campaign, 1 to 200 characters.", examples=["Gold card, spring"])
     code: ShortText | None = Field(
         description="Your own tracking code, at most 200 characters.", examples=["GOLD-SPRING"]
     )
@@ -63,7 +61,7 @@ class CampaignRecord(OwnedRecord):
     proposed_end: Date | None = Field(description="Planned last day, never before the first.")
     budget: NonNegativeMoney | None = Field(description="Planned budget, zero or more, in base currency.")
     other_cost: NonNegativeMoney | None = Field(
-        description="Cost that comes from no activity of the campaign, zero or more, in base currency."
+        description="Cost that does not come from activities of the campaign, zero or more, in base currency."
     )
     expected_response: Percent | None = Field(description="Share of people expected to respond, in percent, 0 to 100.")
     expected_revenue: NonNegativeMoney | None = Field(description="Expected revenue, zero or more, in base currency.")

@@ -1,1 +1,1 @@
-"""Activities: what people do for a record: tasks and phone calls so far; and what is done by itself."""
+"""Activities: tasks and phone calls for records, and rules that create tasks."""

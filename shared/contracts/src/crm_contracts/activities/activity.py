@@ -1,4 +1,4 @@
-"""What activities of every type have in common."""
+"""The fields that activities of all types share."""
 
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ class Priority(StrEnum):
 
 
 class PartyRole(StrEnum):
-    """Role of a party in an activity; each type of activity allows some of them (Dataverse: participation type)."""
+    """Role of a party in an activity. Each type of activity allows some of them (Dataverse: participation type)."""
 
     FROM = "from"
     TO = "to"
@@ -40,10 +40,10 @@ class ActivityRecord(OwnedRecord):
 
     status: str = Field(description="State; changes only through commands of its type.", examples=["open"])
     status_reason: str = Field(description="Detail of the state.", examples=["not_started"])
-    subject: ShortText = Field(description="What it is about, 1 to 200 characters.")
-    regarding: Ref | None = Field(description="The record it is about, of any service.")
+    subject: ShortText = Field(description="Subject, 1 to 200 characters.")
+    regarding: Ref | None = Field(description="The record to which the activity belongs, of any service.")
     due_at: UtcDatetime | None = Field(description="When it should be done.")
-    priority: Open[Priority] = Field(description="How urgent it is.")
+    priority: Open[Priority] = Field(description="Priority.")
     remind_at: UtcDatetime | None = Field(description="When to remind the owner.")
     reminded_at: UtcDatetime | None = Field(description="When the owner was reminded; read-only.")
     completed_at: UtcDatetime | None = Field(description="When it was completed; null unless it is; read-only.")

@@ -1,4 +1,4 @@
-"""Follow-up rules: what is done by itself after an event. Reference data of the organisation."""
+"""Follow-up rules, which create tasks after events. They belong to the organisation."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Phone calls: somebody talks to somebody. Terms follow Dataverse's PhoneCall."""
+"""Phone calls. Terms follow Dataverse's PhoneCall."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -33,7 +33,7 @@ class CallDirection(StrEnum):
 
 
 class CallReason(StrEnum):
-    """How a call was completed; it becomes the status reason."""
+    """How a call was completed. It becomes the status reason."""
 
     MADE = "made"
     RECEIVED = "received"
@@ -45,7 +45,7 @@ class PhoneCallRecord(ActivityRecord):
     status: Open[PhoneCallStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[PhoneCallStatusReason] = Field(description="Detail of the state.")
     subject: ShortText = Field(
-        description="What the call is about, 1 to 200 characters.", examples=["Offer the gold card"]
+        description="Subject of the call, 1 to 200 characters.", examples=["Offer the gold card"]
     )
     direction: Open[CallDirection] = Field(description="Direction: outgoing or incoming.")
     phone_number: Personal[Phone | None] = Field(description="Number of the other party in E.164 form.")

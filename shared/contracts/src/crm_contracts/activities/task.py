@@ -1,4 +1,4 @@
-"""Tasks: something to do."""
+"""Tasks."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -30,7 +30,7 @@ class TaskStatusReason(StrEnum):
 
 
 class TaskRecord(ActivityRecord):
-    """Something to do."""
+    """A task."""
 
     status: Open[TaskStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[TaskStatusReason] = Field(description="Detail of the state.")

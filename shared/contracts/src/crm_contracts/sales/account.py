@@ -28,7 +28,7 @@ class AccountRecord(OwnedRecord):
     """A company."""
 
     status: Open[ActiveStatus] = Field(description="State; changes only through commands.")
-    status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
+    status_reason: Open[ActiveStatus] = Field(description="Detail of the state, with the same value.")
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Analytical Engines Ltd"])
     number: ShortText | None = Field(description="Your own customer number, at most 200 characters.")
     parent_account_id: UUID | None = Field(description="Parent account. Cycles are refused.")
@@ -42,8 +42,8 @@ class AccountRecord(OwnedRecord):
     website: Url | None = Field(description="Website, http or https.")
     email: Email | None = Field(description="E-mail address, domain in lower case.")
     phone: Phone | None = Field(description="Telephone, E.164.")
-    billing_address: Address | None = Field(description="Where invoices go.")
-    shipping_address: Address | None = Field(description="Where goods go.")
+    billing_address: Address | None = Field(description="Address for invoices.")
+    shipping_address: Address | None = Field(description="Address for deliveries.")
     tier: Open[Tier] = Field(description="Importance of the customer.")
     credit_limit: NonNegativeMoney | None = Field(description="Credit limit, zero or more.")
     credit_limit_base: Money | None = Field(

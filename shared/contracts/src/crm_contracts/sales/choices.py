@@ -44,7 +44,7 @@ class PreferredChannel(StrEnum):
 
 
 class Tier(StrEnum):
-    """How much a customer counts; winning a deal makes it at least standard."""
+    """Importance of a customer. A won deal makes it at least standard."""
 
     PROSPECT = "prospect"
     STANDARD = "standard"
@@ -115,7 +115,7 @@ class CustomerType(StrEnum):
 
 
 class QualifiedEntity(StrEnum):
-    """What qualifying a lead may make."""
+    """The entities that the qualification of a lead may create."""
 
     ACCOUNT = "account"
     CONTACT = "contact"
@@ -123,14 +123,14 @@ class QualifiedEntity(StrEnum):
 
 
 class CustomerCreation(StrEnum):
-    """When account and contact are made from a lead: on qualifying it, or on winning its deal."""
+    """When account and contact are created from a lead: when it is qualified, or when its deal is won."""
 
     ON_QUALIFY = "on_qualify"
     ON_WIN = "on_win"
 
 
 class ProductStructure(StrEnum):
-    """A family groups products and families; only a product is sold."""
+    """A family groups products and families. Only products are sold."""
 
     PRODUCT = "product"
     FAMILY = "family"
@@ -143,7 +143,7 @@ class ProductType(StrEnum):
 
 
 class ProductStatus(StrEnum):
-    """Each has one reason equal to its own name."""
+    """States. Each has one reason with the same name."""
 
     DRAFT = "draft"
     ACTIVE = "active"
@@ -151,7 +151,7 @@ class ProductStatus(StrEnum):
 
 
 class PricingMethod(StrEnum):
-    """How a price list says what a product costs."""
+    """How a price list defines the price of a product."""
 
     AMOUNT = "amount"
     PERCENT_OF_LIST = "percent_of_list"
@@ -174,7 +174,7 @@ class LiteratureType(StrEnum):
 
 
 class GoalMetric(StrEnum):
-    """What a goal counts: won deals by value or by number, qualified leads, resolved cases."""
+    """The metric of a goal: won deals by value or by number, qualified leads, or resolved cases."""
 
     WON_AMOUNT = "won_amount"
     WON_COUNT = "won_count"
@@ -183,7 +183,7 @@ class GoalMetric(StrEnum):
 
 
 class GoalStatus(StrEnum):
-    """Each has one reason equal to its own name."""
+    """States. Each has one reason with the same name."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -191,7 +191,7 @@ class GoalStatus(StrEnum):
 
 
 class EstimatedValueSource(StrEnum):
-    """Where the estimated value of a deal comes from: a person said it, or it is the sum of its lines."""
+    """The source of a deal's estimated value: a person gave it, or it is the sum of its lines."""
 
     USER = "user"
     LINES = "lines"
@@ -217,7 +217,7 @@ class QuoteStatusReason(StrEnum):
 
 
 class PaymentTerms(StrEnum):
-    """When an invoice is due: at once, or so many days after it was issued."""
+    """When an invoice is due: at once, or a number of days after it was issued."""
 
     DUE_ON_RECEIPT = "due_on_receipt"
     NET_10 = "net_10"
@@ -228,7 +228,7 @@ class PaymentTerms(StrEnum):
 
 
 class SalesContractStatus(StrEnum):
-    """States of a sales contract; each has one reason equal to its own name."""
+    """States of a sales contract. Each has one reason with the same name."""
 
     DRAFT = "draft"
     ACTIVE = "active"
@@ -257,7 +257,7 @@ class OrderStatusReason(StrEnum):
 
 
 class InvoiceKind(StrEnum):
-    """What a customer owes, or what is given back of it."""
+    """An invoice is what a customer owes. A credit note gives back a part of it."""
 
     INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"

@@ -1,4 +1,4 @@
-"""Competitors: who else is after the same deals."""
+"""Competitors: companies that compete for the same deals."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -11,10 +11,10 @@ from crm_contracts.types import LongText, Open, ShortText, Url
 
 
 class CompetitorRecord(OwnedRecord):
-    """A company that offers what we offer. How it does against us is computed (`/competitors/{id}/figures`)."""
+    """A company that competes with us. Its results against us are computed (`/competitors/{id}/figures`)."""
 
     status: Open[ActiveStatus] = Field(description="State; changes only through commands.")
-    status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
+    status_reason: Open[ActiveStatus] = Field(description="Detail of the state, with the same value.")
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Difference Engines Ltd"])
     website: Url | None = Field(description="Website, http or https.")
     strengths: LongText | None = Field(description="Its strengths compared with us, at most 32,000 characters.")

@@ -15,9 +15,9 @@ from .choices import BuyingPower, Gender, PreferredChannel, Tier
 class ContactRecord(OwnedRecord):
     """A person."""
 
-    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["CON-00042"])
+    number: str = Field(description="Number for use by people; unique and never reused.", examples=["CON-00042"])
     status: Open[ActiveStatus] = Field(description="State; changes only through commands.")
-    status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
+    status_reason: Open[ActiveStatus] = Field(description="Detail of the state, with the same value.")
     first_name: Personal[ShortText | None] = Field(description="First name, at most 200 characters.")
     last_name: Personal[ShortText] = Field(description="Last name, 1 to 200 characters.", examples=["Lovelace"])
     full_name: Personal[str] = Field(description="First and last name; read-only.", examples=["Ada Lovelace"])
@@ -29,15 +29,15 @@ class ContactRecord(OwnedRecord):
     phone: Personal[Phone | None] = Field(description="Telephone, E.164.")
     mobile_phone: Personal[Phone | None] = Field(description="Mobile telephone, E.164.")
     address: Personal[Address | None] = Field(description="Postal address.")
-    tier: Open[Tier] = Field(description="How much the customer counts.")
+    tier: Open[Tier] = Field(description="Importance of the customer.")
     preferred_channel: Open[PreferredChannel] = Field(description="How the person wants to be contacted.")
-    do_not_email: bool = Field(description="True when e-mail is not wanted.")
-    do_not_phone: bool = Field(description="True when calls are not wanted.")
-    do_not_post: bool = Field(description="True when letters are not wanted.")
+    do_not_email: bool = Field(description="True if the person does not want e-mail.")
+    do_not_phone: bool = Field(description="True if the person does not want calls.")
+    do_not_post: bool = Field(description="True if the person does not want letters.")
     interests: list[ShortText] = Field(description="Interests, each 1 to 200 characters.", examples=[["travel"]])
     needs: LongText | None = Field(description="What the person needs, at most 32,000 characters.")
     buying_power: Open[BuyingPower] | None = Field(description="How much the person can spend.")
-    evaluation: LongText | None = Field(description="What we think of the customer, at most 32,000 characters.")
+    evaluation: LongText | None = Field(description="Assessment of the customer, at most 32,000 characters.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
 

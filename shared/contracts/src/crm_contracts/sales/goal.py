@@ -1,4 +1,4 @@
-"""Goals: what somebody shall reach within a period, and how goals add up to those above them."""
+"""Goals: targets of users and teams for a period. Goals add up to the goals above them."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -22,10 +22,10 @@ class GoalRecord(OwnedRecord):
     """A target for a period. The owner of the record manages the goal. `goal_owner` should reach it."""
 
     status: Open[GoalStatus] = Field(description="State; changes only through commands.")
-    status_reason: Open[GoalStatus] = Field(description="Detail of the state; the same word.")
-    name: ShortText = Field(description="What the goal is called, 1 to 200 characters.", examples=["Cards in spring"])
+    status_reason: Open[GoalStatus] = Field(description="Detail of the state, with the same value.")
+    name: ShortText = Field(description="Name of the goal, 1 to 200 characters.", examples=["Cards in spring"])
     metric: Open[GoalMetric] = Field(
-        description="What is counted. It is the same for a goal and all goals below it, and never changes."
+        description="Metric. It is the same for a goal and all goals below it, and never changes."
     )
     period_start: Date = Field(description="First day that counts, in the organisation's time zone.")
     period_end: Date = Field(description="Last day that counts, in the organisation's time zone.")
@@ -61,7 +61,7 @@ GOAL = Entity(service="sales", name="goal", collection="goals", record=GoalRecor
 
 
 class GoalEvent(Event):
-    """Something happened to a goal. What is reached of it is not told here: that follows from other records' events."""
+    """Something happened to a goal. Its events do not contain the value reached, which follows from events of other records."""
 
     entity: ClassVar[Entity] = GOAL
     record: GoalRecord

@@ -1,4 +1,4 @@
-"""Invoices and credit notes: what is owed, what was paid, and what is given back."""
+"""Invoices, credit notes and their payments."""
 
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -27,7 +27,7 @@ from .opportunity import CustomerRef
 from .pricing import MAX_LINES, PricedLine, PricedRecord
 
 MAX_PAYMENTS = 500
-"""Payments that one invoice may have (events.md §2)."""
+"""The most payments of an invoice."""
 
 _BASE = "in base currency at `exchange_rate`; read-only."
 
@@ -51,9 +51,9 @@ class InvoicePayment(Shape):
     """Money that was received for an invoice, or paid back for a credit note."""
 
     id: UUID = Field(description="Id of the payment.")
-    amount: NonNegativeMoney = Field(description="How much, above zero, in the invoice's currency.")
+    amount: NonNegativeMoney = Field(description="Amount above zero, in the invoice's currency.")
     method: Open[PaymentMethod] = Field(description="How it was paid.")
-    reference: Personal[ShortText | None] = Field(description="What the bank statement or receipt says.")
+    reference: Personal[ShortText | None] = Field(description="Text of the bank statement or the receipt.")
     paid_at: UtcDatetime = Field(description="When it was paid.")
     by: UUID | None = Field(description="Who recorded it; null for the system.")
 
@@ -67,13 +67,13 @@ class InvoiceRecord(PricedRecord):
     """
 
     number: str | None = Field(
-        description="Number that people say aloud, drawn when it is issued, without gaps; null before.",
+        description="Number for use by people, without gaps. It is assigned when the document is issued; null before.",
         examples=["INV-00042"],
     )
     kind: Open[InvoiceKind] = Field(description="`invoice` or `credit_note`.")
     status: Open[InvoiceStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[InvoiceStatusReason] = Field(description="Detail of the state.")
-    name: ShortText = Field(description="What it is called, 1 to 200 characters.", examples=["Fleet of 40 cars"])
+    name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Fleet of 40 cars"])
     order_id: UUID | None = Field(description="Order that it bills; read-only.")
     opportunity_id: UUID | None = Field(description="Deal it belongs to.")
     campaign_id: UUID | None = Field(description="Campaign that brought it: the deal's, unless given.")
@@ -93,7 +93,7 @@ class InvoiceRecord(PricedRecord):
     )
     lines: Annotated[list[InvoiceLine], Field(max_length=MAX_LINES)] = Field(description="What is billed, in order.")
     payments: Annotated[list[InvoicePayment], Field(max_length=MAX_PAYMENTS)] = Field(
-        description="What was paid, in the order it was recorded; read-only, changes by `pay`."
+        description="Payments, in the order in which they were recorded; read-only, changed by `pay`."
     )
     paid_total: NonNegativeMoney = Field(description="Sum of the payments; read-only.")
     paid_total_base: Money = Field(description=f"`paid_total` {_BASE}")
@@ -102,7 +102,7 @@ class InvoiceRecord(PricedRecord):
         "amount that was offset. Read-only."
     )
     credited_total_base: Money = Field(description=f"`credited_total` {_BASE}")
-    balance: NonNegativeMoney = Field(description="What is still to be paid; zero once canceled; read-only.")
+    balance: NonNegativeMoney = Field(description="Amount that is still to be paid; zero if canceled; read-only.")
     balance_base: Money = Field(description=f"`balance` {_BASE}")
     overdue_at: UtcDatetime | None = Field(
         description="When it was found unpaid past its due date; kept when it is paid later; read-only."
@@ -113,7 +113,7 @@ class InvoiceRecord(PricedRecord):
 
 
 def _name(record: Raw) -> str | None:
-    """The number, or the name while it has none."""
+    """Return the number, or the name while there is no number."""
     return record.get("number") or record.get("name")
 
 
@@ -142,7 +142,7 @@ class InvoiceCreated(InvoiceEvent):
 
 
 class InvoiceUpdated(InvoiceEvent):
-    """Fields of a draft changed; or an invoice was credited, or its credit was withdrawn, without settling it."""
+    """Fields of a draft changed, or an invoice was credited or a credit was withdrawn, and the invoice is not settled."""
 
     type: ClassVar[str] = "crm.sales.invoice.updated.v1"
 
@@ -171,7 +171,7 @@ class InvoiceIssued(InvoiceEvent):
     total: NonNegativeMoney = Field(description="Total of the invoice.")
     total_base: Money = Field(description="The same in base currency.")
     issue_date: Date = Field(description="Day it was issued, in the organisation's time zone.")
-    due_date: Date | None = Field(description="Day until which it is to be paid; null for a credit note.")
+    due_date: Date | None = Field(description="Last day for the payment; null for a credit note.")
 
 
 class InvoicePartiallyPaid(InvoiceEvent):
@@ -180,7 +180,7 @@ class InvoicePartiallyPaid(InvoiceEvent):
     type: ClassVar[str] = "crm.sales.invoice.partially_paid.v1"
     timeline = ("amount", "method", "paid_at")
     headline = "amount"
-    amount: NonNegativeMoney = Field(description="What was paid this time.")
+    amount: NonNegativeMoney = Field(description="Amount of this payment.")
     amount_base: Money = Field(description="The same in base currency at the invoice's rate.")
     method: Open[PaymentMethod] = Field(description="How it was paid.")
     paid_at: UtcDatetime = Field(description="When it was paid.")
@@ -192,7 +192,7 @@ class InvoicePaid(InvoiceEvent):
     type: ClassVar[str] = "crm.sales.invoice.paid.v1"
     timeline = ("amount", "method", "paid_at")
     headline = "amount"
-    amount: NonNegativeMoney | None = Field(description="What was paid this time; null when a credit note settled it.")
+    amount: NonNegativeMoney | None = Field(description="Amount of this payment; null if a credit note settled it.")
     amount_base: Money | None = Field(description="The same in base currency at the invoice's rate.")
     method: Open[PaymentMethod] | None = Field(description="How it was paid; null when a credit note settled it.")
     paid_at: UtcDatetime = Field(description="When it was paid or settled.")
@@ -204,10 +204,10 @@ class InvoiceOverdue(InvoiceEvent):
     type: ClassVar[str] = "crm.sales.invoice.overdue.v1"
     timeline = ("balance", "due_date", "overdue_at")
     headline = "balance"
-    balance: NonNegativeMoney = Field(description="What is left to pay.")
+    balance: NonNegativeMoney = Field(description="Amount that is left to pay.")
     balance_base: Money = Field(description="The same in base currency.")
-    due_date: Date = Field(description="Day until which it was to be paid.")
-    overdue_at: UtcDatetime = Field(description="When that was found.")
+    due_date: Date = Field(description="Last day for the payment.")
+    overdue_at: UtcDatetime = Field(description="When that was detected.")
 
 
 class InvoiceCanceled(InvoiceEvent):

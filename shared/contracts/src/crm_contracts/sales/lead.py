@@ -1,4 +1,4 @@
-"""Leads: somebody who may become a customer."""
+"""Leads: people and companies that may become customers."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -39,10 +39,10 @@ from .choices import (
 class LeadRecord(OwnedRecord):
     """A lead."""
 
-    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["LEA-00042"])
+    number: str = Field(description="Number for use by people; unique and never reused.", examples=["LEA-00042"])
     status: Open[LeadStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[LeadStatusReason] = Field(description="Detail of the state.")
-    topic: ShortText = Field(description="What it is about, 1 to 200 characters.", examples=["Gold card for Ada"])
+    topic: ShortText = Field(description="Topic, 1 to 200 characters.", examples=["Gold card for Ada"])
     first_name: Personal[ShortText | None] = Field(description="First name, at most 200 characters.")
     last_name: Personal[ShortText | None] = Field(description="Last name, at most 200 characters.")
     company_name: ShortText | None = Field(description="Company, at most 200 characters.")
@@ -55,9 +55,9 @@ class LeadRecord(OwnedRecord):
     address: Personal[Address | None] = Field(description="Postal address.")
     website: Url | None = Field(description="Website, http or https.")
     industry: ShortText | None = Field(description="Industry, at most 200 characters.")
-    source: Open[LeadSource] | None = Field(description="Where the lead came from.")
+    source: Open[LeadSource] | None = Field(description="Source of the lead.")
     rating: Open[Rating] | None = Field(description="Rating of the lead.")
-    budget: NonNegativeMoney | None = Field(description="What the prospect can spend, zero or more.")
+    budget: NonNegativeMoney | None = Field(description="Budget of the prospect, zero or more.")
     budget_base: Money | None = Field(description="`budget` in base currency at `exchange_rate`; read-only.")
     estimated_value: NonNegativeMoney | None = Field(description="Expected revenue, zero or more.")
     estimated_value_base: Money | None = Field(
@@ -70,9 +70,9 @@ class LeadRecord(OwnedRecord):
     estimated_close_date: Date | None = Field(description="When a deal is expected, in the organisation's time zone.")
     need: Open[Need] | None = Field(description="How urgent the need of the prospect is.")
     preferred_channel: Open[PreferredChannel] = Field(description="How the prospect wants to be contacted.")
-    do_not_email: bool = Field(description="True when e-mail is not wanted.")
-    do_not_phone: bool = Field(description="True when calls are not wanted.")
-    do_not_post: bool = Field(description="True when letters are not wanted.")
+    do_not_email: bool = Field(description="True if the person does not want e-mail.")
+    do_not_phone: bool = Field(description="True if the person does not want calls.")
+    do_not_post: bool = Field(description="True if the person does not want letters.")
     campaign_id: UUID | None = Field(description="Campaign that brought the lead.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     account_id: UUID | None = Field(description="Account it was qualified into; read-only.")
@@ -83,7 +83,7 @@ class LeadRecord(OwnedRecord):
 
 
 def _name(record: Raw) -> str | None:
-    """The person, else the company, else the topic (Dataverse: a lead's primary name is its full name)."""
+    """Return the name of the person, otherwise the company, otherwise the topic (Dataverse: primary name is the full name)."""
     person = " ".join(part for part in (record.get("first_name"), record.get("last_name")) if part)
     return person or record.get("company_name") or record.get("topic")
 
@@ -125,7 +125,7 @@ class LeadAssigned(LeadEvent):
 
 
 class LeadContacted(LeadEvent):
-    """Somebody talked to the lead for the first time."""
+    """A lead was contacted for the first time."""
 
     type: ClassVar[str] = "crm.sales.lead.contacted.v1"
 
@@ -153,7 +153,7 @@ class LeadDisqualified(LeadEvent):
 
 
 class LeadReopened(LeadEvent):
-    """A qualified or disqualified lead is worked on again; its links stay."""
+    """A qualified or disqualified lead was reopened. Its links stay."""
 
     type: ClassVar[str] = "crm.sales.lead.reopened.v1"
 

@@ -1,4 +1,4 @@
-"""Opportunities: a deal that may be won."""
+"""Opportunities: deals that may be won."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -53,7 +53,7 @@ class OpportunityClose(Shape):
 
 
 class StageVisit(Shape):
-    """One stay of a deal in a stage: from entering it until it moved on, or was won or lost."""
+    """A stay of a deal in a stage: from entering it until the deal moved on, or was won or lost."""
 
     stage_id: UUID = Field(description="Id of the stage.")
     stage: ShortText = Field(description="Name of the stage when it was entered.", examples=["propose"])
@@ -68,14 +68,14 @@ class StageVisit(Shape):
 class OpportunityRecord(OwnedRecord):
     """An open, won or lost deal."""
 
-    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["OPP-00042"])
+    number: str = Field(description="Number for use by people; unique and never reused.", examples=["OPP-00042"])
     status: Open[OpportunityStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[OpportunityStatusReason] = Field(description="Detail of the state.")
-    name: ShortText = Field(description="What the deal is called, 1 to 200 characters.", examples=["Fleet of 40 cars"])
+    name: ShortText = Field(description="Name of the deal, 1 to 200 characters.", examples=["Fleet of 40 cars"])
     customer: CustomerRef | None = Field(description="Account or contact; may be missing until the deal is won.")
     originating_lead_id: UUID | None = Field(description="Lead that the deal came from.")
     campaign_id: UUID | None = Field(description="Campaign that brought it.")
-    source: Open[LeadSource] | None = Field(description="Where it came from.")
+    source: Open[LeadSource] | None = Field(description="Source of the deal.")
     rating: Open[Rating] | None = Field(description="Rating of the deal.")
     stage_id: UUID = Field(description="Sales stage; changes through `advance`.")
     stage: ShortText = Field(description="Name of the stage as of writing; read-only.", examples=["Propose"])

@@ -1,4 +1,4 @@
-"""Orders: what a customer has bought, what of it was delivered and what was billed."""
+"""Orders: what a customer has bought, and which quantities were delivered and billed."""
 
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -30,7 +30,7 @@ from .pricing import MAX_LINES, PricedLine, PricedRecord
 class OrderLine(PricedLine):
     """A line of an order, with its delivered and invoiced quantities."""
 
-    shipped_quantity: QuantityOrZero = Field(description="How much was delivered, at most `quantity`; read-only.")
+    shipped_quantity: QuantityOrZero = Field(description="Delivered quantity, at most `quantity`; read-only.")
     invoiced_quantity: QuantityOrZero = Field(
         description="How much is on invoices that are not canceled, drafts included, at most `quantity`; credit notes "
         "lower what is owed, not this. Read-only."
@@ -47,18 +47,18 @@ class LineQuantity(Shape):
 class OrderRecord(PricedRecord):
     """An order of a customer."""
 
-    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["ORD-00042"])
+    number: str = Field(description="Number for use by people; unique and never reused.", examples=["ORD-00042"])
     status: Open[OrderStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[OrderStatusReason] = Field(description="Detail of the state.")
-    name: ShortText = Field(description="What the order is called, 1 to 200 characters.", examples=["Fleet of 40 cars"])
+    name: ShortText = Field(description="Name of the order, 1 to 200 characters.", examples=["Fleet of 40 cars"])
     quote_id: UUID | None = Field(
         description="Quote that it was created from. A quote can become an order only once. Read-only."
     )
     opportunity_id: UUID | None = Field(description="Deal it belongs to.")
     campaign_id: UUID | None = Field(description="Campaign that brought it: the deal's, unless given.")
     customer: CustomerRef | None = Field(description="Account or contact; may be missing while its deal has none.")
-    bill_to: Personal[Address | None] = Field(description="Where invoices go.")
-    ship_to: Personal[Address | None] = Field(description="Where goods go.")
+    bill_to: Personal[Address | None] = Field(description="Address for invoices.")
+    ship_to: Personal[Address | None] = Field(description="Address for deliveries.")
     requested_delivery: Date | None = Field(description="When the customer wants it, in the organisation's time zone.")
     payment_terms: Open[PaymentTerms] | None = Field(description="When invoices are due; on receipt when null.")
     prices_locked: bool = Field(
@@ -67,7 +67,7 @@ class OrderRecord(PricedRecord):
     lines: Annotated[list[OrderLine], Field(max_length=MAX_LINES)] = Field(description="What was bought, in order.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     submitted_at: UtcDatetime | None = Field(description="When it was submitted; read-only.")
-    fulfilled_at: UtcDatetime | None = Field(description="When the last of it was delivered; read-only.")
+    fulfilled_at: UtcDatetime | None = Field(description="When the delivery was completed; read-only.")
     canceled_at: UtcDatetime | None = Field(description="When it was canceled; read-only.")
 
 
@@ -124,7 +124,7 @@ class OrderFulfilled(OrderEvent):
 
     type: ClassVar[str] = "crm.sales.order.fulfilled.v1"
     timeline = ("fulfilled_at",)
-    shipped: list[LineQuantity] = Field(description="What was delivered this time.")
+    shipped: list[LineQuantity] = Field(description="Quantities of this delivery.")
     fulfilled_at: UtcDatetime = Field(description="When it was delivered.")
 
 
@@ -132,7 +132,7 @@ class OrderPartiallyFulfilled(OrderEvent):
     """Part of an order was delivered, and a part is left."""
 
     type: ClassVar[str] = "crm.sales.order.partially_fulfilled.v1"
-    shipped: list[LineQuantity] = Field(description="What was delivered this time.")
+    shipped: list[LineQuantity] = Field(description="Quantities of this delivery.")
 
 
 class OrderInvoiced(OrderEvent):
@@ -140,7 +140,7 @@ class OrderInvoiced(OrderEvent):
 
     type: ClassVar[str] = "crm.sales.order.invoiced.v1"
     timeline = ("invoice_id",)
-    invoice_id: UUID = Field(description="The invoice with the rest of it, a draft at first.")
+    invoice_id: UUID = Field(description="Invoice with the last part of the order. It is a draft at first.")
 
 
 class OrderCanceled(OrderEvent):

@@ -1,4 +1,4 @@
-"""Price lists: what products cost, in one currency, from a day to a day."""
+"""Price lists: the prices of products in one currency and for a period."""
 
 from typing import ClassVar
 
@@ -10,14 +10,14 @@ from crm_contracts.types import CurrencyCode, Date, LongText, Open, ShortText
 
 
 class PriceListRecord(RecordModel):
-    """A price list (Dataverse: PriceLevel); its prices are records of their own. It belongs to the organisation."""
+    """A price list (Dataverse: PriceLevel). Its prices are separate records. It belongs to the organisation."""
 
     status: Open[ActiveStatus] = Field(description="State; changes only through commands.")
-    status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
+    status_reason: Open[ActiveStatus] = Field(description="Detail of the state, with the same value.")
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Retail 2026"])
     currency: CurrencyCode = Field(description="Currency of all its prices; never changes.")
-    valid_from: Date | None = Field(description="First day it holds, in the organisation's time zone.")
-    valid_to: Date | None = Field(description="Last day it holds, in the organisation's time zone.")
+    valid_from: Date | None = Field(description="First day on which it is valid, in the organisation's time zone.")
+    valid_to: Date | None = Field(description="Last day on which it is valid, in the organisation's time zone.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
 
@@ -38,7 +38,7 @@ class PriceListCreated(PriceListEvent):
 
 
 class PriceListUpdated(PriceListEvent):
-    """Fields of a price list changed; a change of one of its prices is that price's own event."""
+    """Fields of a price list changed. Changes of its prices have events of their own."""
 
     type: ClassVar[str] = "crm.sales.price_list.updated.v1"
 

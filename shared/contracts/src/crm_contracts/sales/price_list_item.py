@@ -1,4 +1,4 @@
-"""Price list items: what one product costs in one price list, and how much less in volume."""
+"""Price list items: the price of a product in a price list, and its volume discounts."""
 
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -13,7 +13,7 @@ from crm_contracts.types import CurrencyCode, NonNegativeMoney, Open, Percent, P
 from .choices import PricingMethod
 
 MAX_BREAKS = 50
-"""Volume breaks that one price may have."""
+"""The most volume breaks of a price."""
 
 
 class VolumeBreak(Shape):
@@ -40,7 +40,7 @@ class PriceListItemRecord(RecordModel):
     price_list_id: UUID = Field(description="Price list; never changes.")
     product_id: UUID = Field(description="Product, at most once in a price list; never changes.")
     currency: CurrencyCode = Field(description="Currency of the price list; read-only.")
-    pricing_method: Open[PricingMethod] = Field(description="Whether `amount` or `percent` says the price.")
+    pricing_method: Open[PricingMethod] = Field(description="Whether `amount` or `percent` defines the price.")
     amount: NonNegativeMoney | None = Field(
         description="Price of one unit, in the price list's currency; null when `pricing_method` is `percent_of_list`."
     )
@@ -67,7 +67,7 @@ PRICE_LIST_ITEM = Entity(
 
 
 class PriceListItemEvent(Event):
-    """Something happened to a price in a price list; documents that have it already keep the price they took."""
+    """Something happened to a price in a price list. Existing documents keep their prices."""
 
     entity: ClassVar[Entity] = PRICE_LIST_ITEM
     record: PriceListItemRecord
@@ -86,7 +86,7 @@ class PriceListItemUpdated(PriceListItemEvent):
 
 
 class PriceListItemDeleted(PriceListItemEvent):
-    """A product has no price in the price list any more; `record` is its last content at version + 1."""
+    """A price was deleted from a price list; `record` is its last content at version + 1."""
 
     type: ClassVar[str] = "crm.sales.price_list_item.deleted.v1"
 

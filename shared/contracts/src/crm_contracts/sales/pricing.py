@@ -1,4 +1,4 @@
-"""Priced lines and totals: what opportunities, quotes, orders and invoices have in common."""
+"""The priced lines and totals that opportunities, quotes, orders and invoices share."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +10,7 @@ from crm_contracts.records import OwnedRecord
 from crm_contracts.types import CurrencyCode, NonNegativeMoney, Percent, Quantity, Rate, Shape, ShortText
 
 MAX_LINES = 500
-"""Lines that one document may have (events.md §2)."""
+"""The most lines of a document."""
 
 _BASE = "in base currency at `exchange_rate`; read-only."
 
@@ -22,18 +22,18 @@ class PricedLine(Shape):
     `tax` = `net` x `tax_percent` / 100, rounded likewise.
     """
 
-    id: UUID = Field(description="Id of the line; it keeps it from quote to order to invoice.")
+    id: UUID = Field(description="Id of the line. It stays the same from quote to order to invoice.")
     product_id: UUID | None = Field(description="Product of the line; null for an item without a product.")
     name: ShortText = Field(description="Name of the product as of writing, or the name that was given.")
-    unit: ShortText | None = Field(description="What the quantity counts, such as `piece` or `month`.")
-    quantity: Quantity = Field(description="How much, above zero.")
+    unit: ShortText | None = Field(description="Unit of the quantity, such as `piece` or `month`.")
+    quantity: Quantity = Field(description="Quantity, above zero.")
     unit_price: NonNegativeMoney = Field(description="Price of one unit before discounts.")
     price_overridden: bool = Field(description="Whether a person gave the price instead of the price list.")
     volume_discount: NonNegativeMoney = Field(description="Discount on each unit that the quantity earns.")
     manual_discount: NonNegativeMoney = Field(description="Discount on the whole line that a person gave.")
     tax_percent: Percent = Field(description="Tax in percent of `net`, 0 to 100: the product's unless given.")
     tax_overridden: bool = Field(description="Whether a person gave the tax instead of the product.")
-    net: NonNegativeMoney = Field(description="What the line costs without tax.")
+    net: NonNegativeMoney = Field(description="Price of the line without tax.")
     tax: NonNegativeMoney = Field(description="Tax on the line.")
 
 

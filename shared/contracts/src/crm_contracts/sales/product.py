@@ -1,4 +1,4 @@
-"""Products, and the families they belong to."""
+"""Products and product families."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -20,22 +20,20 @@ class ProductRecord(RecordModel):
         description="Your own product number, or one that was drawn; unique.", examples=["PRO-00042"]
     )
     status: Open[ProductStatus] = Field(description="State; changes only through commands.")
-    status_reason: Open[ProductStatus] = Field(description="Detail of the state; the same word.")
+    status_reason: Open[ProductStatus] = Field(description="Detail of the state, with the same value.")
     name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Gold card"])
     structure: Open[ProductStructure] = Field(
         description="`product` is sold; `family` groups products and families, and has no price. Never changes."
     )
     parent_id: UUID | None = Field(description="Family that it belongs to. Cycles are refused.")
-    type: Open[ProductType] = Field(description="Kind of thing; of a family, what its products mostly are.")
-    unit: ShortText | None = Field(description="What a quantity counts.", examples=["piece"])
+    type: Open[ProductType] = Field(description="Type of the product; for a family, the type of most of its products.")
+    unit: ShortText | None = Field(description="Unit of quantities.", examples=["piece"])
     decimals: Decimals = Field(description="Decimals that a quantity may have, 0 to 5.")
     list_price: NonNegativeMoney | None = Field(
-        description="What one unit costs without a price list; price lists may say a percentage of it."
+        description="Price of one unit without a price list. Price lists may use a percentage of it."
     )
     list_price_base: Money | None = Field(description="`list_price` in base currency at `exchange_rate`; read-only.")
-    standard_cost: NonNegativeMoney | None = Field(
-        description="What one unit costs us, in the currency of `list_price`."
-    )
+    standard_cost: NonNegativeMoney | None = Field(description="Our cost of one unit, in the currency of `list_price`.")
     standard_cost_base: Money | None = Field(
         description="`standard_cost` in base currency at `exchange_rate`; read-only."
     )

@@ -1,4 +1,4 @@
-"""Quotes: what a customer is offered, at which price and until when."""
+"""Quotes: offers to customers, with prices and a last day."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -26,9 +26,9 @@ from .pricing import Lines, PricedRecord
 
 
 class QuoteRecord(PricedRecord):
-    """One revision of an offer. Revisions share their number; at most one of them is a draft, active or won."""
+    """A revision of an offer. Revisions share their number. At most one of them is a draft, active or won."""
 
-    number: str = Field(description="Number that people say aloud; shared by all revisions.", examples=["QUO-00042"])
+    number: str = Field(description="Number for use by people; all revisions share it.", examples=["QUO-00042"])
     revision: Count = Field(description="Revision under this number, from 1; read-only.", examples=[1])
     status: Open[QuoteStatus] = Field(description="State; changes only through commands, and by time.")
     status_reason: Open[QuoteStatusReason] = Field(description="Detail of the state.")
@@ -70,7 +70,7 @@ class QuoteCreated(QuoteEvent):
 
 
 class QuoteUpdated(QuoteEvent):
-    """Fields, lines or prices of a drafted quote changed; or its deal gave it a customer, or another took that one's place."""
+    """Fields, lines or prices of a drafted quote changed, or a quote got the customer of its deal or the survivor of a merge."""
 
     type: ClassVar[str] = "crm.sales.quote.updated.v1"
 
@@ -95,7 +95,7 @@ class QuoteActivated(QuoteEvent):
     type: ClassVar[str] = "crm.sales.quote.activated.v1"
     timeline = ("total",)
     headline = "total"
-    total: NonNegativeMoney = Field(description="What the customer is asked to pay.")
+    total: NonNegativeMoney = Field(description="Total that the customer should pay.")
     total_base: Money = Field(description="The same in base currency.")
 
 
@@ -114,7 +114,7 @@ class QuoteWon(QuoteEvent):
     type: ClassVar[str] = "crm.sales.quote.won.v1"
     timeline = ("total", "won_at")
     headline = "total"
-    total: NonNegativeMoney = Field(description="What the customer agreed to pay.")
+    total: NonNegativeMoney = Field(description="Total that the customer agreed to pay.")
     total_base: Money = Field(description="The same in base currency.")
     won_at: UtcDatetime = Field(description="When it was accepted.")
 

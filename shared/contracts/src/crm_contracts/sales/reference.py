@@ -1,4 +1,4 @@
-"""What belongs to the whole sales organisation: stages, exchange rates and settings."""
+"""Data of the whole sales organisation: stages, exchange rates and settings."""
 
 from typing import ClassVar
 
@@ -20,17 +20,17 @@ class SalesStageRecord(RecordModel):
 
 
 class ExchangeRateRecord(RecordModel):
-    """What one unit of a currency is worth, from a day on."""
+    """The value of one unit of a currency, from a day on."""
 
     currency: CurrencyCode = Field(description="ISO 4217 code of the foreign currency.", examples=["USD"])
     rate: Rate = Field(description="Units of base currency per unit of `currency`.", examples=["0.9183"])
-    valid_from: Date = Field(description="First day it holds, in the organisation's time zone.")
+    valid_from: Date = Field(description="First day on which it is valid, in the organisation's time zone.")
 
 
 class SalesSettingsRecord(RecordModel):
-    """Settings of the sales service; there is one record."""
+    """Settings of the sales service. There is one record."""
 
-    customer_creation: Open[CustomerCreation] = Field(description="When account and contact are made from a lead.")
+    customer_creation: Open[CustomerCreation] = Field(description="When account and contact are created from a lead.")
 
 
 SALES_STAGE = Entity(
@@ -93,13 +93,13 @@ class ExchangeRateEvent(Event):
 
 
 class ExchangeRateCreated(ExchangeRateEvent):
-    """An exchange rate was entered; amounts that are already pinned keep theirs."""
+    """An exchange rate was entered. Amounts with a pinned rate keep it."""
 
     type: ClassVar[str] = "crm.sales.exchange_rate.created.v1"
 
 
 class ExchangeRateUpdated(ExchangeRateEvent):
-    """An exchange rate was corrected; amounts that are already pinned keep theirs."""
+    """An exchange rate was corrected. Amounts with a pinned rate keep it."""
 
     type: ClassVar[str] = "crm.sales.exchange_rate.updated.v1"
 

@@ -1,4 +1,4 @@
-"""Sales contracts: what a customer and we agreed on for a time. (Contracts that cases are served under are the service's.)"""
+"""Sales contracts: agreements with customers for a period. (Service contracts belong to service management.)"""
 
 from typing import ClassVar
 from uuid import UUID
@@ -17,13 +17,13 @@ from .opportunity import CustomerRef
 class SalesContractRecord(OwnedRecord):
     """An agreement with a customer for a period."""
 
-    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["SCO-00042"])
+    number: str = Field(description="Number for use by people; unique and never reused.", examples=["SCO-00042"])
     status: Open[SalesContractStatus] = Field(description="State; changes only through commands and by its end date.")
-    status_reason: Open[SalesContractStatus] = Field(description="Detail of the state; the same word.")
-    name: ShortText = Field(description="What it is called, 1 to 200 characters.", examples=["Fleet service 2026"])
-    customer: CustomerRef = Field(description="Account or contact that it was made with.")
+    status_reason: Open[SalesContractStatus] = Field(description="Detail of the state, with the same value.")
+    name: ShortText = Field(description="Name, 1 to 200 characters.", examples=["Fleet service 2026"])
+    customer: CustomerRef = Field(description="Account or contact of the contract.")
     start_date: Date | None = Field(
-        description="First day it holds, in the organisation's time zone; may be missing in a draft."
+        description="First day on which it is valid, in the organisation's time zone; may be missing in a draft."
     )
     end_date: Date | None = Field(
         description="Last day it holds, in the organisation's time zone; may be missing in a draft. When the day is over, "

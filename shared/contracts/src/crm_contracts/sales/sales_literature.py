@@ -1,4 +1,4 @@
-"""Sales literature: what sellers show and know of products and competitors."""
+"""Sales literature: documents about products and competitors."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -16,7 +16,7 @@ class SalesLiteratureRecord(RecordModel):
     """A document of the sales library: its text, or a link to it."""
 
     status: Open[ActiveStatus] = Field(description="State; changes only through commands.")
-    status_reason: Open[ActiveStatus] = Field(description="Detail of the state; the same word.")
+    status_reason: Open[ActiveStatus] = Field(description="Detail of the state, with the same value.")
     title: ShortText = Field(description="Title, 1 to 200 characters.", examples=["Gold card at a glance"])
     type: Open[LiteratureType] = Field(description="Kind of document (Dataverse: LiteratureTypeCode).")
     body: LongText | None = Field(description="The text, at most 32,000 characters; null if `link` leads to it.")

@@ -1,4 +1,4 @@
-"""Cases: what a customer wants of us, from the first word to the resolution."""
+"""Cases: requests and problems of customers, up to their resolution."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -13,7 +13,7 @@ from .choices import CaseOrigin, CasePriority, CaseStatus, CaseStatusReason, Cas
 
 
 class CaseCustomer(Ref):
-    """Who a case is for: an account or a contact."""
+    """The customer of a case: an account or a contact."""
 
     type: Literal["account", "contact"] = Field(description="`account` or `contact`.", examples=["contact"])
 
@@ -33,14 +33,14 @@ class CaseResolution(Shape):
 class CaseRecord(OwnedRecord):
     """A question, problem, request or complaint of a customer."""
 
-    number: str = Field(description="Number that people say aloud; unique, never reused.", examples=["CAS-00042"])
+    number: str = Field(description="Number for use by people; unique and never reused.", examples=["CAS-00042"])
     status: Open[CaseStatus] = Field(description="State; changes only through commands.")
     status_reason: Open[CaseStatusReason] = Field(description="Detail of the state.")
-    title: ShortText = Field(description="What it is about, 1 to 200 characters.", examples=["Bill for May is wrong"])
+    title: ShortText = Field(description="Title, 1 to 200 characters.", examples=["Bill for May is wrong"])
     customer: CaseCustomer = Field(description="Account or contact that the case is for.")
     contact_id: UUID | None = Field(description="Contact to talk to about it.")
-    type: Open[CaseType] | None = Field(description="What the customer wants.")
-    origin: Open[CaseOrigin] | None = Field(description="How the customer reached us.")
+    type: Open[CaseType] | None = Field(description="Type of the request.")
+    origin: Open[CaseOrigin] | None = Field(description="Channel by which the customer contacted us.")
     priority: Open[CasePriority] = Field(description="Priority of the case.")
     severity: Open[Severity] | None = Field(description="Severity of the case.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
@@ -104,7 +104,7 @@ class CaseWaiting(CaseEvent):
 
 
 class CaseResearching(CaseEvent):
-    """Somebody looks into a case."""
+    """A case is being researched."""
 
     type: ClassVar[str] = "crm.service.case.researching.v1"
     phrase = "is looked into"

@@ -23,7 +23,7 @@ class CaseStatusReason(StrEnum):
 
 
 class ResolutionKind(StrEnum):
-    """How a case was resolved; it becomes the status reason."""
+    """How a case was resolved. It becomes the status reason."""
 
     PROBLEM_SOLVED = "problem_solved"
     INFORMATION_PROVIDED = "information_provided"
@@ -37,7 +37,7 @@ class CaseType(StrEnum):
 
 
 class CaseOrigin(StrEnum):
-    """How the customer reached us."""
+    """The channel by which the customer contacted us."""
 
     PHONE = "phone"
     EMAIL = "email"
