@@ -16,7 +16,7 @@ Admit = Callable[[], Awaitable[None]]
 
 
 async def at_once() -> None:
-    """Do not wait. For callers that hold a slot already."""
+    """Do not wait. The caller limits its concurrent calls itself."""
 
 
 class CallerGone(Exception):

@@ -29,7 +29,7 @@ class Holder:
 
     @property
     def is_administrator(self) -> bool:
-        """Whether they can give rights. Others gain from rights that an administrator loses."""
+        """Whether they can give rights: they may write all users and security roles."""
         return all(
             depth_of(self.grants, entity, Privilege.WRITE) is Depth.ORGANIZATION for entity in ("user", "security_role")
         )

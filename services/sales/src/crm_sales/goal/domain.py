@@ -72,7 +72,7 @@ def require_order(period: Period) -> None:
 
 
 def require_part(parent_metric: str, parent: Period, metric: str, period: Period) -> None:
-    """Require that a goal has its parent's metric and overlaps its period: 422 ``other-metric`` or ``outside-parent``."""
+    """Require its parent's metric, and a period within the parent's: 422 ``other-metric`` or ``outside-parent``."""
     if parent_metric != metric:
         raise InvalidValue(
             "/parent_goal_id", "other-metric", f"Choose another parent: this one counts {parent_metric}."

@@ -104,7 +104,7 @@ async def assign_lead(uow: UnitOfWork, lead_id: UUID, body: Assignment) -> Lead:
 
 
 async def delete_lead(uow: UnitOfWork, lead_id: UUID) -> None:
-    """Delete a lead that was never qualified."""
+    """Delete a lead that is not qualified and that no record refers to."""
     lead = await uow.get(Lead, lead_id, Privilege.DELETE)
     if lead.status == "qualified":
         raise DomainError(
