@@ -120,9 +120,7 @@ async def _campaigns(composer: Composer, origins: Sequence[Told]) -> Told:
     """Return the campaigns of the leads and deals. They are unknown as long as one of those lists is missing."""
     for told in origins:
         if (error := told.error) is not None:
-            unknown = DomainError(
-                error.slug, f"The type of the customer is not known: {error.detail}", members=error.members
-            )
+            unknown = DomainError(error.slug, f"The campaigns are not known: {error.detail}", members=error.members)
             return Told(f"{API}/campaigns", clock.now(), error=unknown)
     ids = sorted(
         {UUID(item["campaign_id"]) for told in origins for item in told.value["items"] if item.get("campaign_id")}

@@ -66,7 +66,7 @@ def _matches(password_hash: str, password: bytes) -> bool:
 
 
 async def warm_up() -> None:
-    """Make the hash that stands in for unknown accounts, before a first log-in would be slower because of it."""
+    """Make the hash that stands in for unknown accounts, so that the time of the first log-in reveals nothing."""
     await asyncio.get_running_loop().run_in_executor(THREADS, _nobodys_hash)
 
 
