@@ -27,7 +27,9 @@ class Broker:
     async def patterns_of(self, queue: str) -> list[str]:
         """Return the patterns by which a queue is bound to events. Raises TopologyError."""
         if not self.management_url:
-            raise TopologyError("what a queue hears is told by the broker's management API alone (AMQP_MANAGEMENT_URL)")
+            raise TopologyError(
+                "Set AMQP_MANAGEMENT_URL: only the broker's management API knows the bindings of a queue"
+            )
         return await patterns_of(queue, self.amqp_url, self.management_url)
 
 

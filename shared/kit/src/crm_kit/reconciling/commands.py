@@ -24,9 +24,9 @@ from crm_kit.reconciling.parties import Party
 from crm_kit.reconciling.restored import Pair, Suite
 
 COMMANDS: Mapping[str, str] = {
-    "epoch": "say that a service was restored from a backup: its next events replace what it had said since",
-    "rebuild": "bring the copies of a service in line with what the others have now, while everything runs",
-    "compare": "show where copies are not what their publishers have; fails when they are not",
+    "epoch": "begin a new epoch of a service that was restored from a backup: its next events replace those the backup lacks",
+    "rebuild": "rebuild the copies of a service from the records of the others, while everything runs",
+    "compare": "show where copies differ from their publishers; fails if they differ",
 }
 
 
@@ -41,7 +41,9 @@ def main(argv: Sequence[str], parties: Mapping[str, Party], amqp_url: str) -> in
         return asyncio.run(_run(arguments, parties, amqp_url))
     # Before ValueError, which a certificate that is not trusted is, too.
     except (SQLAlchemyError, PostgresError, OSError) as error:
-        sys.stderr.write(f"a database cannot be used, or refused: {told(error)}; start again, it goes on\n")
+        sys.stderr.write(
+            f"a database cannot be used: {told(error)}. Run the command again: it continues where it stopped\n"
+        )
         return 1
     except (NoEpochs, InTheWay, Unknown, BrokerDown, ValueError) as error:
         sys.stderr.write(f"{error}\n")
@@ -52,14 +54,14 @@ def _parser(services: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="crm events", description="Copies and their publishers side by side.")
     commands = parser.add_subparsers(dest="command", required=True)
     epoch = commands.add_parser("epoch", help=COMMANDS["epoch"])
-    epoch.add_argument("service", choices=services, help="whose database was restored")
-    epoch.add_argument("--reason", required=True, help="kept with the epoch")
-    epoch.add_argument("--no-rebuild", action="store_true", help="begin the epoch only; rebuild later")
+    epoch.add_argument("service", choices=services, help="the service whose database was restored")
+    epoch.add_argument("--reason", required=True, help="the reason, which is stored with the epoch")
+    epoch.add_argument("--no-rebuild", action="store_true", help="only begin the epoch, and rebuild copies later")
     rebuild = commands.add_parser("rebuild", help=COMMANDS["rebuild"])
-    rebuild.add_argument("service", choices=services, help="whose copies are rebuilt")
+    rebuild.add_argument("service", choices=services, help="the service whose copies are rebuilt")
     rebuild.add_argument("group", nargs="?", help="only this handler group, such as activities.refs")
-    rebuild.add_argument("--from", dest="publisher", choices=services, help="only what it has of this service")
-    rebuild.add_argument("--anew", action="store_true", help="begin again what an earlier run has not finished")
+    rebuild.add_argument("--from", dest="publisher", choices=services, help="only copies of this service's records")
+    rebuild.add_argument("--anew", action="store_true", help="restart an unfinished rebuild")
     compare = commands.add_parser("compare", help=COMMANDS["compare"])
     compare.add_argument("service", nargs="?", choices=services, help="only the copies of this service")
     compare.add_argument("--json", action="store_true", help="one JSON object")
@@ -67,7 +69,7 @@ def _parser(services: list[str]) -> argparse.ArgumentParser:
         "--settle",
         type=_seconds,
         default=SETTLE_SECONDS,
-        help=f"seconds that differences are watched before they count, {SETTLE_SECONDS:.0f} unless given",
+        help=f"the longest time in seconds to watch differences before they count; default {SETTLE_SECONDS:.0f}",
     )
     return parser
 
@@ -123,8 +125,8 @@ async def _epoch(suite: Suite, arguments: argparse.Namespace) -> int:
         working = await at_work(conn, name)
     if working:
         sys.stderr.write(
-            f"{name} is running ({', '.join(working)}): what it has said since its restore is of the old epoch; copies are"
-            " rebuilt, but handlers that act once have not acted on it\n"
+            f"{name} is running ({', '.join(working)}): its events since the restore have the old epoch. Copies are rebuilt, but"
+            " steps have not handled these events\n"
         )
     await suite.begin_epoch(name, reason=arguments.reason, tell=say)
     if arguments.no_rebuild:
@@ -148,7 +150,7 @@ async def rebuild(suite: Suite, pairs: Sequence[Pair], *, anew: bool = False) ->
         for failure in done.failures:
             sys.stderr.write(f"{pair.group.name}: {failure}\n")
     if failed:
-        sys.stderr.write(f"{failed} records could not be projected; what they were is still there\n")
+        sys.stderr.write(f"{failed} records could not be projected. Their copies have not changed\n")
     return 1 if failed else 0
 
 
@@ -166,10 +168,12 @@ def _show(reports: Sequence[Report], *, as_json: bool) -> None:
     for report in reports:
         found = [f"{report.counts[kind]} {kind}" for kind in KINDS if report.counts[kind]]
         found += [f"{report.in_flight} on their way"] if report.in_flight else []
-        found += [] if report.complete else ["there are more: compare again after a rebuild"]
+        found += [] if report.complete else ["and more: rebuild, then compare again"]
         say(f"{report.group} from {report.source}: {report.compared} compared, {', '.join(found) or 'alike'}")
         if report.since is not None:
-            say(f"  it has listened since {report.since:%Y-%m-%dT%H:%M:%SZ}: what was told before is not looked for")
+            say(
+                f"  it has followed the source since {report.since:%Y-%m-%dT%H:%M:%SZ}; earlier events are not expected"
+            )
         for kind in KINDS:
             for id_ in report.ids[kind]:
                 say(f"  {kind:<8} {id_}")

@@ -79,7 +79,7 @@ class Suite:
             if pair.group.kind == "step":
                 follower = await self.runtime(pair.follower)
                 count = await carry_over(follower, pair.group, await self._publisher(pair), epoch)
-                tell(f"{pair.group.name}: {count} records go on from where {name} was restored")
+                tell(f"{pair.group.name}: {count} records continue from the restore of {name}")
 
     async def rebuild(self, pair: Pair, tell: Tell, *, anew: bool = False) -> Rebuilt:
         """Rebuild a projection group's copies of a service's records."""

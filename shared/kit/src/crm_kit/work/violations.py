@@ -1,6 +1,6 @@
-"""What a broken constraint means to a client: which field must be unique, which reference leads nowhere, what refers here.
+"""Converts broken constraints to problems: they name the unique field, the invalid reference, or the referring records.
 
-Commands look before they write. These are the rules that only the database can keep: two requests may look at the same time.
+Commands check these rules before they write. Only the database can enforce them, because two requests may check at the same time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,10 +23,11 @@ FOREIGN_KEY: Final = "23503"
 
 
 async def violation(error: BaseException, uow: UnitOfWork | None) -> DomainError | None:
-    """The problem for a constraint of one of the service's records that a unit of work has broken; None for any other error.
+    """Return the problem for a constraint of the service's records that a unit of work has broken; None for any other error.
 
-    ``uow`` is closed. 409 ``already-exists`` with a pointer to each field that must be unique. 409 ``in-use`` with ``references``
-    where a removed record is referred to. 422 ``unknown-reference`` with its pointer where a record refers to one that is gone.
+    ``uow`` is closed. The problem is 409 ``already-exists`` with a pointer to each field that must be unique, 409 ``in-use`` with
+    ``references`` if other records refer to a removed one, or 422 ``unknown-reference`` with its pointer if a record refers to a
+    deleted one.
     """
     cause = _cause_of(error)
     if cause is None or uow is None:
@@ -49,7 +50,7 @@ async def violation(error: BaseException, uow: UnitOfWork | None) -> DomainError
 
 
 def unique_keys(entity: type[Record]) -> Mapping[str, tuple[str, ...]]:
-    """The columns of each constraint or index that keeps records of an entity apart, by its name, without the primary key."""
+    """Return the columns of each unique constraint or index of an entity, by its name, without the primary key."""
     known = _UNIQUE.get(entity)
     if known is None:
         keys = (*entity.__table__.constraints, *entity.__table__.indexes)
@@ -61,7 +62,7 @@ _UNIQUE: dict[type[Record], Mapping[str, tuple[str, ...]]] = {}
 
 
 def pointer_of(entity: type[Record], column: str) -> str:
-    """Where a client finds the value of a column in a record."""
+    """Return the JSON pointer of a column's value in a record."""
     found = references_of(entity).get(column)
     if found is None or found.type_column is None:
         return f"/{column}"
@@ -84,7 +85,7 @@ def _preparer() -> Any:
 
 
 def _cause_of(error: BaseException) -> Any:
-    """What the driver says of a broken constraint: its state, its table and its name."""
+    """Return the driver's error of a broken constraint, with its state, table and name, or None."""
     found: Any = error.orig if isinstance(error, DBAPIError) else None
     while found is not None and not hasattr(found, "constraint_name"):
         found = found.__cause__
@@ -103,7 +104,7 @@ def _already_exists(entity: type[Record], columns: tuple[str, ...]) -> DomainErr
 
 
 async def _in_use(closed: UnitOfWork, record: Record) -> DomainError:
-    """Who refers to a record, as it is now that its removal was undone."""
+    """Return the problem that lists the referring records, after the removal was rolled back."""
     uow = UnitOfWork(closed.runtime, closed.principal, closed.cause)
     try:
         await refuse_in_use(uow, record)
@@ -111,7 +112,7 @@ async def _in_use(closed: UnitOfWork, record: Record) -> DomainError:
         return found
     finally:
         await uow.close()
-    # Whoever referred to it is gone meanwhile.
+    # The referring records were deleted meanwhile.
     return DomainError(
         "in-use", "Other records refer to this one. Change or delete them first.", members={"references": []}
     )
