@@ -1,1 +1,1 @@
-"""Events between services: sent in order, received once, retried, replayed; and what becomes due as time passes."""
+"""Events between services. They are sent in order, take effect once, and are retried and replayed. Also timers."""

@@ -126,7 +126,7 @@ async def fail(conn: AsyncConnection, failures: Sequence[Failure]) -> None:
         await conn.exec_driver_sql(_FAIL, columns([failure.columns() for failure in failures], 12))
 
 
-# Each state by its own index: the one of all that is not done also has what is parked, which may be much.
+# Each state has its own index. The index of all events that are not done also has the parked ones, which may be many.
 _ANY = "select " + " or ".join(
     "exists (select from unnest($1::text[]) as asked(consumer) cross join lateral ("
     f"select from inbox where inbox.consumer = asked.consumer and state = '{state}' limit 1) stored)"

@@ -1,4 +1,4 @@
-"""``crm events …``: what ``stored``, ``decisions`` and ``sending`` of this room do, for people and scripts."""
+"""``crm events …``, the command for ``stored``, ``decisions`` and ``sending`` of this room, for people and scripts."""
 
 import argparse
 import asyncio

@@ -74,10 +74,10 @@ select greatest(
   (select max(o.published_at) from outbox o join copied c on c.entity = o.entity_id and c.consumer = any($1)
     and (c.epoch, c.version) >= (o.epoch, o.entity_version) where o.state = 'published'))
 """
-# The first that a group was given tells since when its queue has been bound: all that came after was in it, too. What is
-# not done stays when the keys of its time are forgotten, and an outbox that an upgrade took over keeps its events for longer.
-# A copy may be made of a snapshot, and then says of events before it no more than of those that never came: what is older than
-# the binding is in the snapshot.
+# The first event that a group got shows since when its queue has been bound. All later events were in the queue, too. Events that
+# are not done stay when the keys of their time are deleted, and an outbox that an upgrade took over keeps its events for longer.
+# A copy may come from a snapshot, and then does not show which earlier events arrived. The snapshot has what is older than the
+# binding.
 _LACKING = """
 insert into again
 with line as (
