@@ -158,7 +158,7 @@ class UserDeleted(UserEvent):
 
 
 class UserDisabled(UserEvent):
-    """A user may no longer log in; open tokens are refused within two seconds."""
+    """A user may no longer log in. Existing tokens are refused within two seconds."""
 
     type: ClassVar[str] = "crm.identity.user.disabled.v1"
 

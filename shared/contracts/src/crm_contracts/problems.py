@@ -118,7 +118,7 @@ _REQUEST: Final = {
         " or read the record.",
     ),
 }
-"""What any request can meet."""
+"""Problems of any request."""
 
 _VALUES: Final = _with(
     422,
@@ -149,7 +149,7 @@ _VALUES: Final = _with(
         "end-before-start": "The end must not be before the start.",
     },
 )
-"""What can be wrong with a value, in any service."""
+"""Problems of values, in any service."""
 
 _IDENTITY: Final = {
     "invalid-grant": ProblemType(

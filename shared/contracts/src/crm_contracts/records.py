@@ -47,7 +47,7 @@ class OwnedRecord(RecordModel):
 
 
 class Owner(Shape):
-    """An owner at one moment."""
+    """An owner at the time of an event."""
 
     owner_type: Open[OwnerType] = Field(description="`user`, `team` or `client`.", examples=["user"])
     owner_id: UUID = Field(description="Id of the owner.")

@@ -133,13 +133,13 @@ _ONE_LINE: Final = re.compile(ONE_LINE)
 
 
 def composed(text: str) -> str:
-    """The text in Unicode's form NFC, in which everything is stored and compared: an accent is part of its letter."""
+    """Return a text in Unicode's form NFC, in which texts are stored and compared. It combines letters with their accents."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 class TextMark:
-    """Text is read in NFC. ``one_line`` refuses line breaks, control characters and invisible ones; an event that says so keeps
-    them, because its record was accepted by another release."""
+    """Reads text in NFC. ``one_line`` refuses line breaks, control characters and invisible characters. Consumed events keep
+    them, because another release has accepted the record."""
 
     def __init__(self, *, one_line: bool = False) -> None:
         self._one_line = one_line

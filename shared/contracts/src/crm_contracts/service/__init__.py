@@ -1,1 +1,1 @@
-"""Service management: cases so far."""
+"""Service management: cases."""
