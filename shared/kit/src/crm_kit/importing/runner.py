@@ -13,7 +13,7 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
@@ -33,7 +33,7 @@ from crm_kit.signals.telemetry import SpanKind, span, trace_id_of
 from crm_kit.store.outages import database_away, database_busy, ran_out_of_time
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
-from crm_kit.work.violations import violation
+from crm_kit.work.violations import breaks_a_constraint, violation
 
 log = structlog.get_logger(__name__)
 
@@ -243,7 +243,7 @@ class ImportLoop:
         if ran_out_of_time(error) and size > 1:
             self._remember(self._sizes, job, max(1, size // 4))
             return
-        if isinstance(error, IntegrityError) and job.id not in self._singly:
+        if breaks_a_constraint(error) and job.id not in self._singly:
             # One of the rows repeats a value that must be unique. Taken one by one, the others are imported.
             self._remember(self._singly, job, CHUNK)
             return

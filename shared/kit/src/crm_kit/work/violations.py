@@ -49,6 +49,11 @@ async def violation(error: BaseException, uow: UnitOfWork | None) -> DomainError
     return UnknownReference(pointer_of(entity, str(column.key)), kinds[0])
 
 
+def breaks_a_constraint(error: BaseException) -> bool:
+    """Return whether an error is a broken constraint of uniqueness or of a reference, whichever way the statement was sent."""
+    return _cause_of(error) is not None
+
+
 def unique_keys(entity: type[Record]) -> Mapping[str, tuple[str, ...]]:
     """Return the columns of each unique constraint or index of an entity, by its name, without the primary key."""
     known = _UNIQUE.get(entity)
