@@ -106,14 +106,22 @@ def sides(group: Group, publisher: Publisher) -> list[Side]:
     for copies in group.copies:
         entities = tuple(entity for entity in publisher.entities if entity in copies.entities)
         if entities:
-            found.append(_copies(copies, entities))
+            found.append(_copies(group, copies, entities, publisher.source))
     if group.kind == "step" and group.keeps_order:
         found.append(_positions(group, publisher))
     return found
 
 
-def _copies(copies: Copies, entities: tuple[Entity, ...]) -> Side:
-    rows = f"select id, epoch, version, deleted from {copies.table} where "
+_WITH_POSITIONS: Final = """
+(select copy.*, coalesce(p.epoch, 0) as epoch from {0} copy
+  left join inbox_position p on p.consumer = '{1}' and p.source = '{2}' and p.entity = copy.id) placed
+"""
+
+
+def _copies(group: Group, copies: Copies, entities: tuple[Entity, ...], source: str) -> Side:
+    # The copies of a group that keeps positions have no epoch of their own.
+    table = _WITH_POSITIONS.format(copies.table, group.name, source) if group.keeps_order else copies.table
+    rows = f"select id, epoch, version, deleted from {table} where "
     kinds = [entity.name for entity in entities]
     ranged, parameters = "id > $1 and id <= $2", tuple[object, ...]()
     if copies.kind:
