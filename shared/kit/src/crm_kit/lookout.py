@@ -8,15 +8,16 @@ from crm_kit.backoff import Backoff
 
 
 class Lookout:
-    """Calls ``look``, which returns whether it succeeded. The next call follows after ``every`` seconds or when ``news`` is set.
-    After a failure it follows when ``backoff`` allows. An exception of ``look`` ends the loop; ``alive`` is then false."""
+    """Calls ``look``, which returns whether it succeeded. The next call follows after ``every`` seconds or when ``news`` is set;
+    ``every`` may be asked for each time. After a failure it follows when ``backoff`` allows. An exception of ``look`` ends the
+    loop; ``alive`` is then false."""
 
     def __init__(
         self,
         name: str,
         look: Callable[[], Awaitable[bool]],
         *,
-        every: float,
+        every: float | Callable[[], float],
         backoff: Backoff,
         news: asyncio.Event | None = None,
     ) -> None:
@@ -58,5 +59,5 @@ class Lookout:
             self._backoff.reset()
             # Not ``wait_for``: before Python 3.12 it loses a cancellation that coincides with the news, and ``stop`` never ends.
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
+                async with asyncio.timeout(self._every() if callable(self._every) else self._every):
                     await self._news.wait()

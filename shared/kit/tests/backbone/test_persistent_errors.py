@@ -13,10 +13,11 @@ from crm_kit.broker.bus import BrokerDown, Publisher
 from crm_kit.events import timers
 from crm_kit.events.intake import Intake
 from crm_kit.events.relay import Relay
-from crm_kit.events.replay import Snapshots
+from crm_kit.events.replay import Snapshots, request_snapshot
 from crm_kit.events.timers import TimerLoop, Timers
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.notify import Notifier
+from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 
 from .miniature import Thing, ThingUpdated, consumers
@@ -80,6 +81,8 @@ async def test_a_relay_whose_broker_refuses(
 
 async def test_a_snapshot_that_cannot_be_sent(runtime: Runtime, amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshots = Snapshots("mini", runtime, consumers, {}, amqp_url)
+    async with runtime.db.begin() as conn:
+        await request_snapshot(conn, id_=new_id(), entities=["thing"], queue="crm.mini.inbox", requested_by="a test")
     monkeypatch.setattr("crm_kit.events.replay.POLL_SECONDS", 0.1)
     failing = Failing(BrokerDown("each time"))
     monkeypatch.setattr(snapshots, "serve_one", failing)

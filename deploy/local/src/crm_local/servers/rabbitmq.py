@@ -41,6 +41,7 @@ default_pass = {password}
 vm_memory_high_watermark.absolute = {memory}
 disk_free_limit.absolute = 200MB
 raft.wal_max_size_bytes = 64000000
+collect_statistics_interval = 10000
 """
 _MEMORY, _MEMORY_SMALL = "1GiB", "256MiB"
 _NO_SPINNING = "+sbwt none +sbwtdcpu none +sbwtdio none"

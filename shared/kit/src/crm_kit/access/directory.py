@@ -1,8 +1,8 @@
 """The directory of every service: principals, the business-unit tree, the organisation and revocations.
 
 The tables are this service's own copy, which a worker updates from identity's events (``crm_kit.copies.directory_feed``).
-Every process
-that answers requests keeps the needed part in memory and refreshes it within a second, so a check needs no call.
+Every process keeps the needed part in memory, so a check needs no call. It refreshes it when it is notified, and by itself
+every 5 s, or every second while it cannot be notified.
 """
 
 import asyncio
@@ -178,7 +178,7 @@ class Directory:
         self._news = asyncio.Event()
         self._refreshing = asyncio.Lock()
         backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
-        self._lookout = Lookout("directory", self._look, every=POLL_SECONDS, backoff=backoff, news=self._news)
+        self._lookout = Lookout("directory", self._look, every=self._pause, backoff=backoff, news=self._news)
 
     async def start(self) -> None:
         """Read once and keep refreshing. While the database is down, ``ready`` stays false."""
@@ -222,7 +222,7 @@ class Directory:
         return revocation is not None and revocation.voids(issued_at, sequence)
 
     async def refresh(self) -> None:
-        """Load the changes since the last refresh; one cheap statement if there are none.
+        """Load the changes since the last refresh, one cheap statement if there are none.
 
         Only one runs at a time, because of two simultaneous ones, the older read could finish last.
         """
@@ -232,7 +232,7 @@ class Directory:
             ).scalar_one_or_none() or 0
             if marker != self._marker:
                 await self._load(conn)
-                # Read before the load: a change that commits meanwhile is loaded now and again at the next poll.
+                # Read before the load: a change that commits meanwhile is loaded now and again at the next refresh.
                 self._marker = marker
         self.ready = True
 
@@ -278,6 +278,9 @@ class Directory:
 
     def _wake(self, *_: object) -> None:
         self._news.set()
+
+    def _pause(self) -> float:
+        return LONGEST_PAUSE if self._notifier.is_listening else POLL_SECONDS
 
     async def _look(self) -> bool:
         try:

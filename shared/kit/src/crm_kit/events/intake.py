@@ -7,6 +7,7 @@ unavailable. A message that the database refuses to store, while it stores other
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from enum import Enum
 from functools import partial
 from random import uniform
 from typing import TypeVar
@@ -38,6 +39,7 @@ from crm_kit.events.received import Message, describe
 from crm_kit.events.unread import Unread
 from crm_kit.signals.metrics import counter
 from crm_kit.store.outages import database_away, database_busy
+from crm_kit.store.pace import Pace
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -60,6 +62,14 @@ REJECTED = counter("crm.inbox.rejected", "Messages sent to the dead letters beca
 REFUSED = counter("crm.inbox.refused", "Messages refused because another sent them than they say: a security event.")
 
 Control = Callable[[Delivery], Awaitable[None]]
+
+
+class Stored(Enum):
+    """What a look at the stored events found."""
+
+    NOTHING = "nothing"
+    NOT_DUE = "events that wait for their time or their turn"
+    DUE = "events that were due; there may be more"
 
 
 class Intake:
@@ -86,13 +96,12 @@ class Intake:
         self._stopping = False
         self._given_back = 0
         self._idle: set[asyncio.Future[list[Delivery]]] = set()
-        self._due = asyncio.Event()
-        self._runtime.notifier.listen(inbox.CHANNEL, lambda _: self._due.set())
+        self._pace = Pace(self._runtime.notifier, inbox.CHANNEL, POLL_SECONDS)
 
     def stop(self) -> None:
         """Return from the loops after the current batch."""
         self._stopping = True
-        self._due.set()
+        self._pace.wake()
         for waiting in self._idle:
             waiting.cancel()
 
@@ -259,7 +268,7 @@ class Intake:
         # Only for groups whose retries run here is it known when they have caught up.
         self._behind |= late & {group.name for group in self._own}
         if behind or late:
-            self._due.set()
+            self._pace.wake()
             self._runtime.notifier.notify(inbox.CHANNEL)
 
     async def _read(self, delivery: Delivery) -> Message | None:
@@ -342,7 +351,7 @@ class Intake:
         async with self._runtime.db.begin() as conn:
             taken = await deferred.take_over(conn, keys)
         if taken:
-            self._due.set()
+            self._pace.wake()
             self._runtime.notifier.notify(inbox.CHANNEL)
 
     def _following(self, type_: str) -> list[Group]:
@@ -409,38 +418,29 @@ class Intake:
         failures = 0
         while not self._stopping:
             try:
-                went_on = await self._persist(self._look)
+                found = await self._persist(self._look)
             except Exception:
                 log.exception("intake.retries_failed")
                 await asyncio.sleep(_backoff(failures))
                 failures += 1
                 continue
             failures = 0
-            if not went_on:
-                await self._wait_due()
+            if found is not Stored.DUE:
+                await self._pace.rest(found=found is Stored.NOT_DUE)
 
-    async def _look(self) -> bool:
-        """Handle what is due. Returns whether there may be more to do at once."""
+    async def _look(self) -> "Stored":
+        """Handle what is due. Returns what was found."""
         if not await self._any_stored():
             self._behind.clear()
-            return False
+            return Stored.NOTHING
         if await self.retry_due():
-            return True
+            return Stored.DUE
         await self.dispatcher.start_late(self._own)
-        return bool(await self.dispatcher.release(self._own))
+        return Stored.DUE if await self.dispatcher.release(self._own) else Stored.NOT_DUE
 
     async def _any_stored(self) -> bool:
         async with self._runtime.db.autocommit() as conn:
             return await deferred.any_stored(conn, [group.name for group in self._own])
-
-    async def _wait_due(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._due.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._due.clear()
 
     async def retry_due(self) -> int:
         """Try one batch of due events of each group; returns the number of events."""

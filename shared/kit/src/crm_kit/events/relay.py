@@ -32,6 +32,7 @@ from crm_kit.signals.metrics import counter, gauge, histogram
 from crm_kit.signals.telemetry import SpanKind, event_spans
 from crm_kit.store.database import Database, fetch
 from crm_kit.store.notify import Notifier
+from crm_kit.store.pace import RARELY, Pace
 from crm_kit.work.outbox import SENT, SHARDS, WAKE_CHANNEL, stamped
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,8 @@ SHARDS_AT_ONCE = SHARDS // 2
 BATCH = 50
 """The most rows of one shard in one round."""
 POLL_SECONDS = 0.2
+HELD_SECONDS = 1.0
+"""Between looks for events in back-off whose time has come."""
 ROUND_SECONDS = 0.025
 """Seconds from one round to the next under load, because a round costs about the same for one event as for ten. Events after a
 pause do not wait, nor do events that did not fit into a round."""
@@ -127,19 +130,17 @@ class Relay:
     def __init__(self, service: str, db: Database, publisher: Publisher, notifier: Notifier | None = None) -> None:
         self._service = service
         self._db, self._publisher = db, publisher
-        self._wake = asyncio.Event()
+        self._pace = Pace(notifier, WAKE_CHANNEL, POLL_SECONDS)
         self._turn = 0
         self._piece = MOST_AT_ONCE
         self._more = False
         self._stopping = False
         PIECE.set(self._piece)
-        if notifier is not None:
-            notifier.listen(WAKE_CHANNEL, lambda _: self._wake.set())
 
     def stop(self) -> None:
         """Return from ``run`` after the current batch."""
         self._stopping = True
-        self._wake.set()
+        self._pace.wake()
 
     async def run(self) -> None:
         """Publish until stopped. It waits while the broker or the database is unavailable, without counting attempts."""
@@ -147,7 +148,8 @@ class Relay:
         while not self._stopping:
             began = loop.time()
             try:
-                published = await self.drain() if woken or self._more or await self._any_pending() else 0
+                pending = woken or self._more or await self._any_pending()
+                published = await self.drain() if pending else 0
             except IntegrityError as error:
                 await self._after_refusal(error)
                 await backoff.wait()
@@ -160,7 +162,8 @@ class Relay:
             if not self._more:
                 if published:
                     await asyncio.sleep(max(0.0, began + ROUND_SECONDS - loop.time()))
-                woken = await self._rest()
+                at_most = HELD_SECONDS if pending else RARELY
+                woken = await self._pace.rest(found=published > 0, at_most=at_most)
 
     async def _after_refusal(self, error: IntegrityError) -> None:
         """Find out why the database refused to mark events. If the sequence went back, renumber events with used numbers."""
@@ -194,20 +197,8 @@ class Relay:
                 await conn.exec_driver_sql(_RENUMBER, (seq,))
         return len(taken)
 
-    async def _rest(self) -> bool:
-        """Wait for a notification, for at most ``POLL_SECONDS``. Returns whether one came."""
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            return False
-        finally:
-            self._wake.clear()
-        return True
-
     async def _any_pending(self) -> bool:
-        """Whether there are pending events. It needs no transaction, because every service asks five times a second and nearly
-        always has none."""
+        """A look that needs no transaction, because there is nearly always nothing."""
         async with self._db.autocommit() as conn:
             return bool(await fetch(conn, _ANY))
 

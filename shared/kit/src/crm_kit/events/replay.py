@@ -7,6 +7,7 @@ producer's inbox queue when its own queue is new.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,7 @@ from crm_kit.events import epochs
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.provenance import Refused, asker_of
 from crm_kit.process.runtime import Runtime
+from crm_kit.store.pace import Pace
 from crm_kit.store.presenter import to_json
 from crm_kit.store.record import new_id
 
@@ -65,6 +67,7 @@ Source = Callable[[AsyncConnection, UUID | None, int], Awaitable[Sequence[Row]]]
 Sources = Mapping[str, Source]
 
 
+_ANY = "select exists (select from snapshot_request where done_at is null)"
 _NEXT = """
 select id, entities, queue, requested_by from snapshot_request where done_at is null
 order by requested_at limit 1 for update skip locked
@@ -114,13 +117,12 @@ class Snapshots:
     def __init__(self, service: str, runtime: Runtime, consumers: Consumers, sources: Sources, url: str) -> None:
         self._service, self._runtime, self._consumers, self._sources = service, runtime, consumers, sources
         self._publisher = Publisher(url, name=f"{service} snapshots")
-        self._wake, self._stopping = asyncio.Event(), asyncio.Event()
-        runtime.notifier.listen(CHANNEL, lambda _: self._wake.set())
+        self._pace, self._stopping = Pace(runtime.notifier, CHANNEL, POLL_SECONDS), asyncio.Event()
 
     def stop(self) -> None:
         """Return from the loops after the current request."""
         self._stopping.set()
-        self._wake.set()
+        self._pace.wake()
 
     async def accept(self, delivery: Delivery) -> None:
         """Store a request from a control message. Raises Refused unless it is for the inbox of the service that sent it."""
@@ -136,14 +138,14 @@ class Snapshots:
             raise Refused(f"{asker} asked for a snapshot to a queue that is not its inbox")
         async with self._runtime.db.begin() as conn:
             await request_snapshot(conn, id_=request_id, entities=entities, queue=queue, requested_by=asker)
-        self._wake.set()
+        self._pace.wake()
 
     async def run(self) -> None:
         """Serve requests until stopped. It waits while the broker or the database is unavailable."""
         backoff = Backoff(POLL_SECONDS, LONGEST_PAUSE)
         while not self._stopping.is_set():
             try:
-                served = await self.serve_one()
+                served = await self._any_asked() and await self.serve_one()
             except (BrokerDown, OSError, SQLAlchemyError) as error:
                 # A new request does not shorten this pause, because each attempt may send a whole table.
                 log.warning("snapshot.waiting", error=type(error).__name__)
@@ -151,17 +153,13 @@ class Snapshots:
                 continue
             backoff.reset()
             if not served:
-                await self._rest()
+                await self._pace.rest()
         await self._publisher.close()
 
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._wake.clear()
+    async def _any_asked(self) -> bool:
+        """A look that needs no transaction, because there is nearly always nothing."""
+        async with self._runtime.db.autocommit() as conn:
+            return bool((await conn.exec_driver_sql(_ANY)).scalar_one())
 
     async def serve_one(self) -> bool:
         """Send one requested snapshot. Returns False if there is no request. After a crash the request is tried again."""
@@ -229,7 +227,9 @@ class Snapshots:
                 await backoff.wait(self._stopping)
                 continue
             backoff.reset()
-            await self._rest()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._stopping.wait()
 
     async def _request_unasked(self) -> int:
         """Send the missing requests. Returns the number that were not delivered because the producer has no queue yet."""

@@ -7,7 +7,7 @@ the work. The handler changes the row so that it is no longer due. After a crash
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from crm_kit.signals.metrics import counter
 from crm_kit.signals.telemetry import SpanKind, span, trace_id_of
 from crm_kit.store.chores import Chore, ChoreLoop, Housekeeping
 from crm_kit.store.outages import database_away, database_busy
+from crm_kit.store.pace import RARELY, Pace
 from crm_kit.work.announcing import Cause
 from crm_kit.work.outbox import WAKE_CHANNEL
 from crm_kit.work.uow import UnitOfWork
@@ -33,7 +34,10 @@ log = structlog.get_logger(__name__)
 DueQuery = Callable[[datetime], Select[UUID]]
 DueHandler = Callable[[UUID, UnitOfWork], Awaitable[None]]
 
+CHANNEL = "crm_timer"
+"""Whoever writes a row that is due at once notifies this channel."""
 POLL_SECONDS = 1.0
+"""Between looks while a row is due within ``crm_kit.store.pace.RARELY``, which is the longest time between looks."""
 RETRY_SECONDS = (10.0, 60.0, 600.0, 3600.0)
 MOST_FAILING = 1000
 """The most rows that one process keeps in back-off. If there are more, the oldest are tried again early."""
@@ -91,10 +95,12 @@ class TimerLoop:
         self._pauses = {timer.name: Backoff(FIRST_PAUSE, LONGEST_PAUSE) for timer in timers.timers}
         self._resting_until: dict[str, float] = {}
         self._stopping = asyncio.Event()
+        self._pace = Pace(runtime.notifier, CHANNEL, POLL_SECONDS)
 
     def stop(self) -> None:
         """Return from ``run`` after the current row."""
         self._stopping.set()
+        self._pace.wake()
         self._chores.stop()
 
     async def run(self) -> None:
@@ -105,31 +111,40 @@ class TimerLoop:
 
     async def _watch(self) -> None:
         while not self._stopping.is_set():
-            for timer in self._timers.timers:
-                await self._in_turn(timer)
-            try:
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+            found = [await self._in_turn(timer) for timer in self._timers.timers]
+            await self._pace.rest(found=any(found))
 
-    async def _in_turn(self, timer: Timer) -> None:
-        """Run one timer. A timer whose query fails pauses, and the others continue."""
+    async def _in_turn(self, timer: Timer) -> bool:
+        """Run one timer. Returns whether it has work soon. A timer whose query fails pauses, and the others continue."""
+        if self._rests(timer):
+            return True
         try:
+            if not await self._any_soon(timer):
+                return False
             await self._fire(timer)
         except Exception as error:
             if database_away(error) or database_busy(error):
                 log.warning("timers.waiting", timer=timer.name, error=type(error).__name__)
-                return
+                return True
             self._resting_until[timer.name] = clock.monotonic() + self._pauses[timer.name].next()
             log.exception("timers.failed", timer=timer.name)
+        return True
+
+    async def _any_soon(self, timer: Timer) -> bool:
+        """Whether a row is due before the loop may look again. A look that needs no transaction."""
+        async with self._runtime.db.autocommit() as conn:
+            soon = clock.now() + timedelta(seconds=RARELY)
+            return (await conn.execute(timer.due(soon).limit(1))).first() is not None
+
+    def _rests(self, timer: Timer) -> bool:
+        return clock.monotonic() < self._resting_until.get(timer.name, 0.0)
 
     async def fire_due(self) -> int:
         """Handle every row that is due now; returns the number."""
         return sum([await self._fire(timer) for timer in self._timers.timers])
 
     async def _fire(self, timer: Timer) -> int:
-        if clock.monotonic() < self._resting_until.get(timer.name, 0.0):
+        if self._rests(timer):
             return 0
         fired = failed = 0
         while not self._stopping.is_set() and (worked := await self._fire_one(timer)) is not None:

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
@@ -26,7 +27,34 @@ LAST_WORD_SECONDS: Final = 1.0
 """Seconds for the request of the last accepted connection to arrive."""
 
 
-class Server(uvicorn.Server):
+class Waiting(uvicorn.Server):
+    """A server that waits until it is told to end. uvicorn's own wakes up ten times a second to look whether it is."""
+
+    _is_told = False
+    _wake: Callable[[], object] | None = None
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether it was told to end, by a signal or by its owner."""
+        return self._is_told
+
+    @should_exit.setter
+    def should_exit(self, is_told: bool) -> None:
+        self._is_told = is_told
+        if is_told and self._wake is not None:
+            self._wake()
+
+    async def main_loop(self) -> None:
+        """Return when it is told to end."""
+        told = asyncio.Event()
+        # A handler of a signal, or another thread, may tell it.
+        self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, told.set)
+        await self.on_tick(0)
+        if not self.should_exit:
+            await told.wait()
+
+
+class Server(Waiting):
     """A server that ends without failed requests (ADR 47).
 
     After SIGTERM it is not ready, but continues to answer for ``CRM_DRAIN_SECONDS``, once per connection. If

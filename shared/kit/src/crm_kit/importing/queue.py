@@ -46,6 +46,7 @@ select t.principal_id, t.served_at, j.* from import_turn t cross join lateral (
     order by o.created_at, o.id limit 1
 ) j order by t.served_at limit 1
 """
+_ANY = "select exists (select from import_job where status in ('queued', 'running'))"
 _CLAIM = f"{_OLDEST} for update of t skip locked"
 _NEW_OWNERS = """
 insert into import_turn (principal_id, served_at)
@@ -127,6 +128,11 @@ class Job:
     def ids(self) -> dict[str, object]:
         """The ids for log lines."""
         return {"import_job_id": str(self.id), "correlation_id": self.correlation_id}
+
+
+async def any_unfinished(conn: AsyncConnection) -> bool:
+    """Whether there is a job that is not over, whoever works at it and whenever it is tried again."""
+    return bool((await conn.exec_driver_sql(_ANY)).scalar_one())
 
 
 async def claim(conn: AsyncConnection, entities: Sequence[str], tried: Sequence[UUID]) -> Job | None:

@@ -31,6 +31,7 @@ from crm_kit.signals.logs import working
 from crm_kit.signals.metrics import counter, histogram, observed
 from crm_kit.signals.telemetry import SpanKind, span, trace_id_of
 from crm_kit.store.outages import database_away, database_busy, ran_out_of_time
+from crm_kit.store.pace import Pace
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 from crm_kit.work.violations import breaks_a_constraint, violation
@@ -68,7 +69,7 @@ class ImportLoop:
     def __init__(self, runtime: Runtime, importers: Sequence[Importer]) -> None:
         self._runtime = runtime
         self._importers = {importer.entity.entity(): importer for importer in importers}
-        self._news = asyncio.Event()
+        self._paces: list[Pace] = []
         self._stopping = asyncio.Event()
         self._busy = 0
         self._singly: dict[UUID, int] = {}
@@ -79,25 +80,28 @@ class ImportLoop:
     def stop(self) -> None:
         """Return from ``run`` after the current chunks."""
         self._stopping.set()
-        self._news.set()
+        for pace in self._paces:
+            pace.wake()
 
     async def run(self) -> None:
         """Process jobs until stopped. It waits while the database is unavailable."""
-        self._runtime.notifier.listen(queue.WAKE_CHANNEL, lambda _: self._news.set())
         with LANES_BUSY.reading(lambda: [((), self._busy)]):
             await self._run_lanes()
 
     async def _run_lanes(self) -> None:
         async with asyncio.TaskGroup() as lanes:
             for _ in range(lanes_of(self._runtime.settings)):
-                lanes.create_task(self._run_lane())
+                pace = Pace(self._runtime.notifier, queue.WAKE_CHANNEL, POLL_SECONDS)
+                self._paces.append(pace)
+                lanes.create_task(self._run_lane(pace))
             lanes.create_task(self._clean())
 
-    async def _run_lane(self) -> None:
+    async def _run_lane(self, pace: Pace) -> None:
         backoff = Backoff(0.5, 10.0)
         while not self._stopping.is_set():
             try:
-                worked = await self.work_chunk()
+                unfinished = await self._any_unfinished()
+                worked = unfinished and await self.work_chunk()
             except (SQLAlchemyError, OSError) as error:
                 if isinstance(error, OSError) or database_away(error):
                     log.warning("import.waiting", error=type(error).__name__)
@@ -111,16 +115,12 @@ class ImportLoop:
                 continue
             backoff.reset()
             if not worked:
-                await self._wait()
+                await pace.rest(found=unfinished)
 
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._news.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._news.clear()
+    async def _any_unfinished(self) -> bool:
+        """A look that needs no transaction, because there is nearly always nothing."""
+        async with self._runtime.db.autocommit() as conn:
+            return await queue.any_unfinished(conn)
 
     async def work_chunk(self) -> bool:
         """Process the next chunk of the owner whose turn it is. Returns False if there is none.

@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Select, String, Text, delete, exists, literal, or_, select, update
+from sqlalchemy import Select, String, Text, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column, registry
 
 from crm_contracts.catalogue import change_of
 from crm_kit.copies.survivors import MergeableCopy, merge_told
 from crm_kit.errors import DomainError
-from crm_kit.events.timers import DueQuery
+from crm_kit.events.timers import CHANNEL, DueQuery
 from crm_kit.store.record import Record, stored_columns
 from crm_kit.store.references import referring_to
 from crm_kit.work.announcing import Cause
@@ -99,10 +99,11 @@ class Mover:
         begun = insert(table).values(task)
         # A merge of a later epoch replaces one that the publisher lost.
         later = {name: begun.excluded[name] for name in task if name != "id"}
+        # Notified with the commit, against the custom of ``crm_kit.store.notify``: moves are rare, and a step may begin one.
         await uow.execute(
             begun.on_conflict_do_update(
                 index_elements=[table.c.id], set_=later, where=begun.excluded.epoch > table.c.epoch
-            )
+            ).returning(func.pg_notify(CHANNEL, ""))
         )
 
     @property

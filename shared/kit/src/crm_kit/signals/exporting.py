@@ -6,8 +6,10 @@ often (``OTEL_METRICS_EXPORTER``, ``OTEL_METRIC_EXPORT_INTERVAL``).
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from socketserver import TCPServer
 from typing import Any, Final
@@ -23,6 +25,7 @@ from prometheus_client.exposition import ThreadingWSGIServer  # noqa: TID251  # 
 
 from crm_kit import clock
 from crm_kit.configuration.settings import Settings
+from crm_kit.signals.attention import ATTENTION
 from crm_kit.signals.histograms import ShownReader
 from crm_kit.signals.metrics import gauge
 
@@ -36,6 +39,7 @@ PROMOTED: Final = frozenset({"service.name", "crm.role"})
 """Labels of every metric, ``service_name`` and ``crm_role``. Queries over all replicas of a service use them."""
 
 MOST_READERS: Final = 4
+LONGEST_WAIT_SECONDS: Final = 3.0 if sys.platform != "linux" else 3600.0
 SHUTDOWN_MILLISECONDS: Final = 3000
 """How long an ending process waits for a collector that does not answer."""
 _provider: MeterProvider | None = None
@@ -89,6 +93,7 @@ def _senders(settings: Settings) -> list[MetricReader]:
     if "otlp" not in chosen or not (named or settings.otlp_endpoint):
         return []
     endpoint = named or settings.otlp_endpoint.rstrip("/") + "/v1/metrics"
+    ATTENTION.note_sender()
     return [import_module("crm_kit.signals.collector").figures_to(endpoint)]
 
 
@@ -116,6 +121,17 @@ class _Handler(WSGIRequestHandler):
 class _Server(ThreadingWSGIServer):
     # A process that replaces another listens before that one has ended.
     allow_reuse_port = True
+
+    def serve_forever(self, poll_interval: float = LONGEST_WAIT_SECONDS) -> None:
+        """Serve until ``shutdown``, which ends the wait for a reader: there is no need to wake up for it."""
+        super().serve_forever(poll_interval)
+
+    def shutdown(self) -> None:
+        """Return when ``serve_forever`` has ended."""
+        # On Linux this ends the wait at once; elsewhere it ends by itself.
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
 
     def __init__(self, address: Any, handler: Any) -> None:
         self._places = threading.BoundedSemaphore(MOST_READERS)
@@ -159,6 +175,7 @@ class _OneAtATime(CollectorRegistry):
 
     def collect(self) -> Iterator[Metric]:
         """All metrics, collected at once."""
+        ATTENTION.note()
         with self._reading:
             return iter(list(super().collect()))
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +26,7 @@ Chore = Callable[[AsyncConnection], Awaitable[int | None]]
 
 AT_ONCE = 5000
 """Rows that a chore changes in one transaction."""
-POLL_SECONDS = 1.0
+SHORTEST_REST = 1.0
 TURN_SECONDS = 30.0
 """Seconds after which a chore with more work lets the others run."""
 LONGEST_REST = 2.0
@@ -89,7 +90,8 @@ class ChoreLoop:
             for chore in self._chores:
                 if clock.monotonic() >= self._runs[chore.name].due:
                     await self._take_turn(chore, self._runs[chore.name])
-            await self._rest(POLL_SECONDS)
+            due = min((run.due for run in self._runs.values()), default=inf)
+            await self._rest(max(SHORTEST_REST, due - clock.monotonic()))
 
     async def _take_turn(self, chore: Housekeeping, run: _Run) -> None:
         run.began = run.began or clock.monotonic()
@@ -146,5 +148,5 @@ class ChoreLoop:
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(None if seconds == inf else seconds):
                 await self._stopping.wait()

@@ -1,8 +1,9 @@
 """The one LISTEN/NOTIFY connection of a process.
 
 A NOTIFY inside a business transaction takes a lock that all commits of the database share. It is therefore sent after the
-commit, here, in autocommit, many notifications in one statement. A notification is only a hint; listeners also
-poll.
+commit, here, in autocommit, many notifications in one statement. A notification is only a hint: listeners also
+look by themselves (``crm_kit.store.pace``). A process may die between a commit and its notification. The process that
+takes its place notifies everybody when it connects.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from crm_kit.store.outages import DRIVER_LOST
 
 log = structlog.get_logger(__name__)
 
+EVERYBODY = "crm_look"
+"""The channel that all processes of a service listen to; a notification is one for each channel."""
 COALESCE_SECONDS = 0.02
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 GOOD_SECONDS = 10.0
@@ -35,6 +38,7 @@ class Notifier:
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._listening: set[str] = set()
 
     def notify(self, channel: str, payload: str = "") -> None:
         """Notify the listeners of ``channel``; equal notifications within 20 ms become one."""
@@ -45,6 +49,11 @@ class Notifier:
         """Call back with each payload, and with "" after a reconnect, since notifications may have been missed."""
         self._callbacks[channel].append(callback)
         self._wanted.set()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether notifications of every channel arrive, as far as this process knows."""
+        return self._connection is not None and self._listening >= self._callbacks.keys()
 
     async def start(self) -> None:
         """Connect in the background; an unreachable database is retried without limit."""
@@ -77,17 +86,19 @@ class Notifier:
             if self._connection is not None:
                 self._connection.terminate()
                 self._connection = None
+            self._listening.clear()
             await backoff.wait()
 
     async def _serve(self) -> None:
         conn = await self._target.connect(self._application_name)
         self._connection = conn
         conn.add_termination_listener(lambda _: self._wanted.set())
-        listening: set[str] = set()
+        await conn.add_listener(EVERYBODY, self._look_all)
+        self.notify(EVERYBODY)
         while True:
-            for channel in self._callbacks.keys() - listening:
+            for channel in self._callbacks.keys() - self._listening:
                 await conn.add_listener(channel, self._received)
-                listening.add(channel)
+                self._listening.add(channel)
                 self._received(conn, 0, channel, "")
             if conn.is_closed():
                 raise ConnectionResetError
@@ -110,6 +121,10 @@ class Notifier:
         except BaseException:
             self._pending = dict.fromkeys(wishes) | self._pending
             raise
+
+    def _look_all(self, connection: object, pid: int, _: object, __: object) -> None:
+        for channel in self._listening:
+            self._received(connection, pid, channel, "")
 
     def _received(self, _: object, __: int, channel: str, payload: object) -> None:
         for callback in self._callbacks[channel]:

@@ -6,7 +6,7 @@ read for a while reports nothing instead of old figures.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,14 +20,16 @@ from crm_kit.broker.bus import BrokerDown, Publisher
 from crm_kit.events import inbox
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.timers import Timer
+from crm_kit.signals.attention import ATTENTION
 from crm_kit.signals.metrics import Observed, Readings, observed
 from crm_kit.store.database import Database
 
 log = structlog.get_logger(__name__)
 
 MEASURE_SECONDS: Final = 5.0
-SLOWLY: Final = 6
-"""Rounds between two measurements of what changes slowly or burdens other servers: sizes, and the broker's queues."""
+"""Seconds between measurements while somebody reads them (``crm_kit.signals.attention``)."""
+SLOWLY_SECONDS: Final = 29.0
+"""Seconds between two measurements of what changes slowly or burdens other servers: sizes, and the broker's queues."""
 STALE_SECONDS: Final = 90.0
 GAP_SECONDS: Final = 60.0
 """Seconds for which a version may be missing before it is logged."""
@@ -116,25 +118,24 @@ class Backlog:
         self._db, self._metadata, self._consumers = db, metadata, consumers
         self._timers, self._publisher = timers, publisher
         self._measured = Measured()
-        self._stop = asyncio.Event()
+        self._stopping, self._woken = False, asyncio.Event()
 
     def stop(self) -> None:
         """Return from ``run``."""
-        self._stop.set()
+        self._stopping = True
+        self._woken.set()
 
     async def run(self) -> None:
         """Measure until stopped. It continues after an outage of the database or the broker."""
-        rounds = 0
+        slowly_due = 0.0
         try:
-            while not self._stop.is_set():
+            while not self._stopping:
                 await self._measure(self.measure)
-                if rounds % SLOWLY == 0:
+                if clock.monotonic() >= slowly_due:
+                    slowly_due = clock.monotonic() + SLOWLY_SECONDS
                     await self._measure(self.measure_slowly)
                     await self._measure(self.measure_queues)
-                rounds += 1
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(MEASURE_SECONDS):
-                        await self._stop.wait()
+                await ATTENTION.pause(MEASURE_SECONDS, woken=self._woken)
         finally:
             self._measured.close()
 

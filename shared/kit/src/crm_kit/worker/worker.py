@@ -26,6 +26,7 @@ from crm_kit.events.replay import Snapshots, Sources
 from crm_kit.events.timers import TimerLoop, Timers
 from crm_kit.http.connections import Limits, limited
 from crm_kit.http.health import health_routes, unready
+from crm_kit.http.server import Waiting
 from crm_kit.network.postgres import told
 from crm_kit.process.handover import HANDOVER
 from crm_kit.process.memory import HOUSEKEEPER
@@ -248,7 +249,7 @@ class Worker:
         return await unready(self._standing, runtime, self.unwell)
 
 
-class _Server(uvicorn.Server):
+class _Server(Waiting):
     """Leaves signals to the worker, which must also stop its loops."""
 
     @contextlib.contextmanager
