@@ -202,11 +202,11 @@ async def pipeline(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]
 async def footprint(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
     """The resources of the suite before and after use, in the profile of CRM_PROFILE."""
     small = os.environ.get("CRM_PROFILE") == "small"
-    own, all_of_it = (350, 600) if small else (500, None)
+    own, all_of_it = (350, 600) if small else (400, None)
     async with ours("footprint", options) as we:
         yield [
-            Row("start", "s", Goal(12, at_most=True), we.get("start")),
-            Row("processor, idle", "% of a core", None, we.get("processor")),
+            Row("start", "s", Goal(8, at_most=True), we.get("start")),
+            Row("processor, idle", "% of a core", Goal(2, at_most=True), we.get("processor")),
             Row("memory, idle", "MiB", Goal(own, at_most=True), we.get("memory")),
             Row("memory, idle, with servers", "MiB", _at_most(all_of_it), we.get("memory, servers")),
             Row("memory, after use", "MiB", _at_most(own if small else None), we.get("memory after use")),

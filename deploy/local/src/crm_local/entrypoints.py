@@ -1,16 +1,18 @@
 """The entry points that each service's package must provide.
 
 `crm_<service>.main.run()` serves the api and `crm_<service>.worker.run()` runs the worker, both until SIGTERM. `app` and
-`WORK` of the same modules make one process that does both;
+`WORK` of the same modules make one process that does both, and what can be made of any process before it is forked;
 `crm_<service>.setup.run()` migrates and seeds the database; `crm_<service>.consumers.CONSUMERS` declares its consumers.
 All read their settings from the environment when called, and start no thread, loop or connection when imported: they are
 imported before the fork.
 """
 
 import os
+import ssl
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,8 @@ def preload(services: Sequence[Service]) -> None:
     # Otherwise every process would configure all mapped classes itself: 8 MiB each, and a large part of its start.
     # Imported here, because commands that do not fork do not need it.
     import_module("sqlalchemy.orm").configure_mappers()
+    # OpenSSL makes its tables at its first use: 1 MiB each.
+    ssl.create_default_context()
     if threading.active_count() > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())
         raise RuntimeError(f"importing the services started threads, which no fork survives: {names}")
@@ -46,6 +50,23 @@ def serve(service: Service, role: Role) -> None:
     if role == "all":
         sys.exit(import_module("crm_kit.worker.combined").run_combined(main.app, worker.WORK))
     sys.exit((main if role == "api" else worker).run())
+
+
+def prepare(service: Service, role: Role, told: Mapping[str, str]) -> Callable[[], None]:
+    """What a fork runs as this process, with as much of it as possible made here; ``told`` is its environment."""
+    main, worker = (import_module(f"{service.package}.{module}") for module in _MODULES)
+    if not hasattr(main, "app") or not hasattr(worker, "WORK"):
+        return partial(serve, service, role)
+    before = dict(os.environ)
+    os.environ.update(told)
+    try:
+        run: Callable[[], None] = import_module("crm_kit.worker.prepared").prepare(main.app, worker.WORK).run
+    except (Exception, SystemExit):  # noqa: BLE001  # the fork meets the same error, and its own log tells it
+        return partial(serve, service, role)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return run
 
 
 def set_up(service: Service) -> None:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -149,11 +149,17 @@ def main(control: socket.socket, listeners: Sequence[int]) -> None:
     gc.collect()
     gc.freeze()
     control.send(b"ready")
+    prepared: dict[str, Callable[[], None]] = {}
     while True:
-        order, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 1)
-        if not order:
+        said, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 1)
+        if not said:
             return
-        born = _orphan(json.loads(order), descriptors, [control.fileno(), *listeners])
+        name, service, package, role, log, env = json.loads(said)
+        if name not in prepared:
+            prepared[name] = entrypoints.prepare(Service(service, package), role, env)
+            gc.freeze()
+        order = _Order(name, prepared[name], Path(log), env)
+        born = _orphan(order, descriptors, [control.fileno(), *listeners])
         try:
             control.send(born or b"none")
         except OSError:
@@ -163,7 +169,15 @@ def main(control: socket.socket, listeners: Sequence[int]) -> None:
             os.close(descriptor)
 
 
-def _orphan(order: list[Any], descriptors: Sequence[int], not_its_own: Sequence[int]) -> bytes:
+@dataclass(frozen=True)
+class _Order:
+    name: str
+    serve: Callable[[], None]
+    log: Path
+    env: dict[str, str]
+
+
+def _orphan(order: _Order, descriptors: Sequence[int], not_its_own: Sequence[int]) -> bytes:
     """The pid of a process whose parent is gone; empty when there is none."""
     reading, writing = os.pipe()
     between = os.fork()
@@ -192,18 +206,16 @@ def _end(born: bytes) -> None:
             os.kill(int(born), signal.SIGKILL)
 
 
-def _fork(order: list[Any], descriptors: Sequence[int], not_its_own: Sequence[int]) -> Fork:
-    name, service, package, role, log, env = order
-    if descriptors:
-        env["CRM_READY_FD"] = str(descriptors[0])
+def _fork(order: _Order, descriptors: Sequence[int], not_its_own: Sequence[int]) -> Fork:
+    env = order.env | ({"CRM_READY_FD": str(descriptors[0])} if descriptors else {})
 
     def run() -> None:
         for other in not_its_own:
             if str(other) != env["CRM_LISTEN_FD"]:
                 os.close(other)
-        entrypoints.serve(Service(service, package), role)
+        order.serve()
 
-    return Fork(name, run, Path(log), env)
+    return Fork(order.name, run, order.log, env)
 
 
 if __name__ == "__main__":

@@ -106,8 +106,11 @@ class _Session:
         self._deployment = deployment
         for name, _, _ in self.suite.members():
             self._listen(name)
-        for name, service, role in self.suite.members():
-            self.supervisor.add(self._program(name, service, role))
+        programs = [self._program(name, service, role) for name, service, role in self.suite.members()]
+        gc.collect()
+        gc.freeze()
+        for program in programs:
+            self.supervisor.add(program)
         for name, member in self.state.members.items():
             _say(f"  {name:<18} {member.url or self._where(name):<28} log {member.log}")
         self._call("readiness", self._await_ready)
@@ -143,11 +146,14 @@ class _Session:
         return told | {"CRM_LISTEN_FD": str(self._listeners.descriptor(name))}
 
     def _program(self, name: str, service: Service, role: Role) -> Fork:
+        told = self._told_to(name, service, role)
+        serve = entrypoints.prepare(service, role, told)
+
         def run() -> None:
             self._listeners.keep_only(name)
-            entrypoints.serve(service, role)
+            serve()
 
-        return Fork(name, run, rotation.begin_anew(self.home.log(name)), self._told_to(name, service, role))
+        return Fork(name, run, rotation.begin_anew(self.home.log(name)), told)
 
     def _restart(self) -> None:
         for request in rolling.requests(self.home):

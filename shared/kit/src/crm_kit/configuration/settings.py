@@ -88,9 +88,6 @@ class Settings(BehindProxies):
     listen_fd: int | None = Field(
         None, validation_alias="CRM_LISTEN_FD", description="A listening socket that `crm up` passes on."
     )
-    ready_fd: int | None = Field(
-        None, validation_alias="CRM_READY_FD", description="Where a successor tells `crm up` that it is ready."
-    )
     json_depth: int = Field(32, validation_alias="CRM_JSON_DEPTH")
     hop_seconds: float = Field(3.0, validation_alias="CRM_HOP_SECONDS", description="Longest a request may take here.")
     projection_wait_seconds: float = Field(2.0, validation_alias="CRM_PROJECTION_WAIT_SECONDS")

@@ -116,11 +116,14 @@ def config_of(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     )
 
 
-def serve(app: Callable[[Any], ASGIApp], settings: Settings | None = None) -> None:
-    """Serve until SIGTERM; blocks. There is one worker: replicas are separate processes. ``app`` gets the settings."""
+def serve(
+    app: Callable[[Any], ASGIApp], settings: Settings | None = None, prepared: uvicorn.Config | None = None
+) -> None:
+    """Serve until SIGTERM; blocks. There is one worker: replicas are separate processes. ``app`` gets the settings,
+    and is not asked for an app where its configuration is prepared."""
     settings = settings or read(Settings)
     telemetry.set_up(settings)
-    server = Server(config_of(app(settings), settings), drain_seconds=settings.drain_seconds)
+    server = Server(prepared or config_of(app(settings), settings), drain_seconds=settings.drain_seconds)
     HOUSEKEEPER.settle()
     # After its shutdown, uvicorn raises the signal again, which would end the process before its last spans are
     # sent. Before uvicorn listens, the signal must still end the process.

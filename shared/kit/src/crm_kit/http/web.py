@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -54,14 +54,17 @@ def create_app(
     """A service's app. ``opened`` runs once the runtime stands, before the first request, and may be awaited."""
     standing = Standing(service)
 
+    def opening(app: FastAPI) -> AbstractAsyncContextManager[Runtime]:
+        return open_runtime(service, settings or read(Settings), app.state.db, app.state.prepared)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(service, settings or read(Settings), app.state.db) as runtime:
+        async with opening(app) as runtime:
             app.state.runtime = runtime
             if opened is not None and (waiting := opened(runtime)) is not None:
                 await waiting
             # What listens after this takes requests from a predecessor, so it has to be ready for them.
-            await HANDOVER.until_ready(runtime.settings, lambda: _unready(standing, runtime))
+            await HANDOVER.until_ready(lambda: _unready(standing, runtime))
             async with watched_readiness(runtime.settings, lambda: _unready(standing, runtime)):
                 yield
 
@@ -79,6 +82,8 @@ def create_app(
     )
     app.state.db = None
     """A pool that outlives the app, for who starts it many times."""
+    app.state.prepared = None
+    """A runtime that was built before a fork."""
     app.state.groups = consumers
     app.state.service = service
     for router in routers:
@@ -91,6 +96,15 @@ def create_app(
     app.openapi = lambda: describe_problems(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     app.add_middleware(Context)
     return app
+
+
+def complete(app: FastAPI) -> None:
+    """Make what the framework would make at the first request: 15 MiB and 0.2 s in the largest service."""
+    nothing = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []}
+    for route in app.routes:
+        route.matches(nothing)
+    if app.middleware_stack is None:
+        app.middleware_stack = app.build_middleware_stack()
 
 
 class Context:

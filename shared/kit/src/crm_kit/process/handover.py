@@ -34,7 +34,6 @@ class Handover:
 
     async def until_ready(
         self,
-        settings: Settings,
         reasons: Callable[[], Awaitable[Sequence[str]]],
         given_up: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -42,21 +41,21 @@ class Handover:
 
         Until then it writes the reasons, a line at each change. Raises RuntimeError if nobody reads them any more.
         """
-        if settings.ready_fd is None:
+        if "CRM_READY_FD" not in os.environ:
             return
-        told = ""
+        ready_fd, told = int(os.environ["CRM_READY_FD"]), ""
         try:
             while not given_up():
                 line = "; ".join(await reasons()) or "ready"
                 # An empty line tests whether the pipe still has a reader.
-                os.write(settings.ready_fd, f"{line if line != told else ''}\n".encode())
+                os.write(ready_fd, f"{line if line != told else ''}\n".encode())
                 if (told := line) == "ready":
                     return
                 await asyncio.sleep(LOOK_SECONDS)
         except BrokenPipeError:
             raise RuntimeError("nobody waits any more for this process to be ready") from None
         finally:
-            os.close(settings.ready_fd)
+            os.close(ready_fd)
 
 
 HANDOVER: Final = Handover()

@@ -122,6 +122,10 @@ class Runtime:
     """Long-lived objects of the service, such as a cache of its settings."""
     checks: list[Callable[[], list[str]]] = field(default_factory=list)
     """Further checks of the readiness of this process."""
+    work: "Runtime | None" = None
+    """What ``working_runtime`` returns, where it was made before a fork."""
+    access: "Runtime | None" = None
+    """What ``access_runtime`` returns, where it was made before a fork."""
 
 
 def api_statement_seconds(settings: Settings) -> float:
@@ -168,6 +172,8 @@ def build_runtime(service: Service, settings: Settings, db: Database | None = No
 def working_runtime(runtime: Runtime) -> Runtime:
     """The runtime of a worker in the process of an api. Its connections are not used by requests, and no deadline ends them. The
     caller must dispose of it."""
+    if runtime.work is not None:
+        return runtime.work
     name = f"{runtime.service}-{runtime.settings.role}-work"
     db = Database(runtime.settings.session_url, pool_size=WORKING, application_name=name, by_index=True)
     return replace(runtime, db=db)
@@ -176,6 +182,8 @@ def working_runtime(runtime: Runtime) -> Runtime:
 def access_runtime(runtime: Runtime) -> Runtime:
     """The runtime for access events, with its own connection, so that they wait for no other work. The caller must dispose
     of it."""
+    if runtime.access is not None:
+        return runtime.access
     name = f"{runtime.service}-{runtime.settings.role}-access"
     db = Database(runtime.settings.session_url, pool_size=1, application_name=name, by_index=True)
     return replace(runtime, db=db)
@@ -187,12 +195,16 @@ def _keys_age(runtime: Runtime) -> Readings:
 
 
 @asynccontextmanager
-async def open_runtime(service: Service, settings: Settings, db: Database | None = None) -> AsyncIterator[Runtime]:
-    """Connect, follow identity, and close again. A pool that was given stays open."""
-    runtime = build_runtime(service, settings, db)
+async def open_runtime(
+    service: Service, settings: Settings, db: Database | None = None, prepared: Runtime | None = None
+) -> AsyncIterator[Runtime]:
+    """Connect, follow identity, and close again. A pool that was given stays open. The runtime is built unless prepared."""
+    runtime = prepared or build_runtime(service, settings, db)
     await runtime.notifier.start()
     await runtime.directory.start()
-    await runtime.tokens.start()
+    # A worker is shown no token.
+    if settings.serves:
+        await runtime.tokens.start()
     try:
         async with watched_loop():
             with watched_pool("main", runtime.db), KEYS_AGE.reading(lambda: _keys_age(runtime)):

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from socketserver import TCPServer
@@ -50,7 +50,11 @@ def set_up(settings: Settings) -> None:
     """Start collecting metrics, serve them on ``CRM_METRICS_PORT``, and send them by OTLP if configured."""
     global _server
     STARTED.set(clock.now().timestamp())
-    provide(resource_of(settings), _senders(settings))
+    if senders := _senders(settings):
+        provide(resource_of(settings), senders)
+    else:
+        # What only readers need takes 2 MiB.
+        REGISTRY.on_first_reading(lambda: provide(resource_of(settings)))
     if settings.metrics_port:
         _server = serve(settings.metrics_host, settings.metrics_port)
 
@@ -172,11 +176,19 @@ class _OneAtATime(CollectorRegistry):
     def __init__(self) -> None:
         super().__init__()
         self._reading = threading.Lock()
+        self._before: Callable[[], None] | None = None
+
+    def on_first_reading(self, make: Callable[[], None]) -> None:
+        """Make what is read when somebody reads for the first time."""
+        self._before = make
 
     def collect(self) -> Iterator[Metric]:
         """All metrics, collected at once."""
         ATTENTION.note()
         with self._reading:
+            make, self._before = self._before, None
+            if make is not None:
+                make()
             return iter(list(super().collect()))
 
 

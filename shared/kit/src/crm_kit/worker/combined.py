@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import uvicorn
 import uvloop
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
@@ -22,9 +23,14 @@ from crm_kit.signals import telemetry
 from crm_kit.worker.worker import Work, Worker
 
 
-def run_combined(app: Callable[[Any], FastAPI], work: Work) -> int:
-    """Run api and worker until SIGTERM or until a loop dies; returns the exit code of the process."""
-    settings = read(work.settings)
+def run_combined(
+    app: Callable[[Any], FastAPI], work: Work, settings: Settings | None = None, prepared: uvicorn.Config | None = None
+) -> int:
+    """Run api and worker until SIGTERM or until a loop dies; returns the exit code of the process.
+
+    Settings are read unless given.
+    """
+    settings = settings or read(work.settings)
     telemetry.set_up(settings)
     served = app(settings)
     HOUSEKEEPER.settle()
@@ -32,13 +38,13 @@ def run_combined(app: Callable[[Any], FastAPI], work: Work) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
     try:
-        return uvloop.run(_both(served, work, settings))
+        return uvloop.run(_both(served, work, settings, prepared or config_of(served, settings)))
     finally:
         telemetry.shut_down()
 
 
-async def _both(app: FastAPI, work: Work, settings: Settings) -> int:
-    server = _Server(config_of(app, settings), drain_seconds=settings.drain_seconds)
+async def _both(app: FastAPI, work: Work, settings: Settings, config: uvicorn.Config) -> int:
+    server = _Server(config, drain_seconds=settings.drain_seconds)
     serving = asyncio.create_task(server.serve(HANDOVER.sockets(settings)), name="server")
     up = asyncio.create_task(server.up.wait(), name="up")
     await asyncio.wait([serving, up], return_when=asyncio.FIRST_COMPLETED)

@@ -82,12 +82,15 @@ class Work:
     opened: Opened | None = None
 
 
-def run_worker(work: Work) -> int:
-    """Run a worker until SIGTERM or until a loop dies; returns the exit code of the process."""
-    settings = read(work.settings)
+def run_worker(work: Work, settings: Settings | None = None, prepared: Runtime | None = None) -> int:
+    """Run a worker until SIGTERM or until a loop dies; returns the exit code of the process.
+
+    Settings are read unless given, and the runtime is built unless it is prepared.
+    """
+    settings = settings or read(work.settings)
     telemetry.set_up(settings)
     HOUSEKEEPER.settle()
-    code = uvloop.run(Worker(work, settings).run())
+    code = uvloop.run(Worker(work, settings).run(prepared))
     telemetry.shut_down()
     return code
 
@@ -103,13 +106,14 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stoppers: list[Callable[[], None]] = []
 
-    async def run(self) -> int:
+    async def run(self, prepared: Runtime | None = None) -> int:
         """Start everything, wait for a signal or a dead loop, and stop everything. Returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        async with open_runtime(self._service, self._settings) as runtime, self.working(runtime):
-            await HANDOVER.until_ready(self._settings, lambda: self._unready(runtime), self._stop.is_set)
+        opening = open_runtime(self._service, self._settings, prepared=prepared)
+        async with opening as runtime, self.working(runtime):
+            await HANDOVER.until_ready(lambda: self._unready(runtime), self._stop.is_set)
             async with self._health(runtime):
                 async with watched_readiness(self._settings, lambda: self._unready(runtime)):
                     code = await self.watch()
