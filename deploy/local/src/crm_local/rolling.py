@@ -85,7 +85,10 @@ class Request:
     def write(self) -> bool:
         """Write the lines. Returns False on a full disk; try again."""
         with suppress(OSError):
-            self._log.write_text("".join(f"{line}\n" for line in self._lines))
+            # Whoever reads it meanwhile must see all lines so far, or would print them a second time.
+            making = self._log.with_suffix(".making")
+            making.write_text("".join(f"{line}\n" for line in self._lines))
+            making.replace(self._log)
             return True
         return False
 
