@@ -1,6 +1,10 @@
 """PostgreSQL and RabbitMQ for all tests of the repository: real servers, removed afterwards."""
 
+import re
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from crm_local.servers import Servers, shared
 
@@ -30,6 +34,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return turn, item.path not in sharing
 
     items.sort(key=place_of)
+
+
+PART = re.compile(r", part \d+ of \d+\]$")
+"""The end of the id of a test that is one part of a sweep."""
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives each worker whole files, because the tests of a file share databases. The parts of a long sweep are given out one by
+    one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if PART.search(nodeid) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Used by ``-n``, whatever ``--dist`` says."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

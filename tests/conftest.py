@@ -15,12 +15,6 @@ PACKAGES = sorted(found.parent.name for found in CHECKOUT.glob("services/*/src/c
 """Every service's package, found on disk, so that all tests include a new one."""
 
 
-LONGEST = "crm_sales"
-"""The service that takes as long as all others together. Tests of every service have a separate file for it, because the
-workers of a run share out files."""
-OTHERS = [package for package in PACKAGES if package != LONGEST]
-
-
 def service_of(package: str) -> Service:
     """Return the package's definition for the kit."""
     found: Service = import_module(f"{package}.app").SERVICE

@@ -1,16 +1,15 @@
 """One suite for the integration tests that share it."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from crm_local.ports import choose
 from crm_local.servers import Servers, docker
-from tests.integration.collector import Collector, collecting
-from tests.integration.suite import ADMINISTRATOR, Person, Suite, running
+from tests.integration.collector import Collector
+from tests.integration.suite import ADMINISTRATOR, Person, Suite
+from tests.integration.traced import Traced, traced
 
 # Building takes minutes and needs the images, so these tests run only where all images exist.
 _CONTAINERS = docker.has_engine() and all(
@@ -22,29 +21,6 @@ collect_ignore = [] if _CONTAINERS else ["test_containers.py"]
 def pytest_report_header() -> str:
     """Report what is left out, and why."""
     return f"containers: {'tested' if _CONTAINERS else 'not tested, there is no Docker engine that holds the images'}"
-
-
-@dataclass
-class Traced:
-    """The suite, and the receiver of its spans."""
-
-    suite: Suite
-    collector: Collector
-
-
-@contextmanager
-def traced(servers: Servers, home: Path) -> Iterator[Traced]:
-    """Run the suite during the block."""
-    with collecting() as collector:
-        told = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
-            "OTEL_BSP_SCHEDULE_DELAY": "200",
-            "OTEL_METRIC_EXPORT_INTERVAL": "5000",
-            # Longer than a client can pause on a busy machine. Connections that are idle for this long can be closed.
-            "CRM_DRAIN_SECONDS": "30",
-        }
-        with running(home, choose(1)[0], servers, told) as suite:
-            yield Traced(suite, collector)
 
 
 @dataclass
@@ -107,12 +83,6 @@ def suite(shared_suite: Traced) -> Suite:
 def collector(shared_suite: Traced) -> Collector:
     """The receiver of the suite's spans."""
     return shared_suite.collector
-
-
-@pytest.fixture
-def part() -> tuple[int, int]:
-    """The part of a sweep, and the number of parts. Files about a large service run some of it each."""
-    return 0, 1
 
 
 @pytest.fixture

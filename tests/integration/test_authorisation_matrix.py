@@ -15,7 +15,6 @@ from crm_kit.process.runtime import Runtime, Service
 from crm_kit.store.record import OwnedRecord
 from crm_kit.testing import Answer, Client, People, grants, principal
 from crm_kit.testing.figures import Figures
-from tests.conftest import OTHERS
 from tests.integration.abroad import hear_of_what_examples_refer_to
 from tests.integration.bodies import body_of
 
@@ -30,13 +29,6 @@ REACH = {
 """The smallest depth that covers a row of each kind of owner."""
 
 Clients = Callable[[Principal | None], Client]
-
-
-@pytest.fixture(scope="session", params=OTHERS)
-def package(request: pytest.FixtureRequest) -> str:
-    """Each service except the one with a separate file."""
-    name: str = request.param
-    return name
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,6 @@ def test_the_story_plays_on_what_earlier_ones_left(suite: Suite, time: str) -> N
 
 
 def test_everybody_has_of_the_others_what_they_have(suite: Suite) -> None:
-    # Other tests of this suite send events of unknown records.
-    suite.crm("events", "rebuild", "activities")
     suite.crm("demo")
     found = json.loads(suite.crm("events", "compare", "--json"))
     assert not found["diverged"], [group for group in found["groups"] if any(group["counts"].values())]

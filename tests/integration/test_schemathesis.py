@@ -38,7 +38,7 @@ from crm_kit.process.runtime import Service
 from crm_kit.testing import Client, People, principal
 from crm_kit.testing.figures import Figures
 from crm_kit.testing.serving import served
-from tests.conftest import OTHERS
+from tests.conftest import PACKAGES
 from tests.integration.abroad import hear_of_what_examples_refer_to
 from tests.integration.bodies import body_of
 
@@ -51,11 +51,35 @@ SETTINGS = settings(
 )
 
 
-@pytest.fixture(scope="session", params=OTHERS)
-def package(request: pytest.FixtureRequest) -> str:
-    """Each service except the one with a separate file."""
-    name: str = request.param
-    return name
+@dataclass(frozen=True)
+class Portion:
+    """The operations that one test tries: one of several equal parts of a service's operations. The first part is 0."""
+
+    package: str
+    part: int
+    parts: int
+
+    def __str__(self) -> str:
+        """The id of the test. The root conftest.py recognises parts by it."""
+        return f"{self.package}, part {self.part + 1} of {self.parts}"
+
+
+PARTS = {"crm_sales": 4}
+"""Sales has as many operations as all other services together."""
+PORTIONS = [Portion(name, part, parts) for name in PACKAGES for parts in [PARTS.get(name, 1)] for part in range(parts)]
+
+
+@pytest.fixture(scope="session", params=PORTIONS, ids=str)
+def portion(request: pytest.FixtureRequest) -> Portion:
+    """Each part of each service in turn."""
+    one: Portion = request.param
+    return one
+
+
+@pytest.fixture(scope="session")
+def package(portion: Portion) -> str:
+    """The service of the part."""
+    return portion.package
 
 
 def errors_are_problems(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
@@ -193,7 +217,7 @@ async def test_every_answer_is_one_that_openapi_announces(
     service: Service,
     app: FastAPI,
     figures: Figures,
-    part: tuple[int, int],
+    portion: Portion,
 ) -> None:
     if service.entities:
         await people.organization()
@@ -204,10 +228,10 @@ async def test_every_answer_is_one_that_openapi_announces(
     # A gateway without services answers 503, which its document declares. It declares no other 5xx.
     checks = [check for check in CHECKS if service.entities or check is not not_a_server_error]
     explorer = Explorer(app.openapi(), client.base_url, client.token, checks)
-    found = await asyncio.to_thread(explorer.explore, *part)
+    found = await asyncio.to_thread(explorer.explore, portion.part, portion.parts)
     figures(operations=found.operations, answers=dict(sorted(found.statuses.items())), wrong=len(found.failures))
     everything = [method for methods in app.openapi()["paths"].values() for method in methods]
-    assert found.operations == len(everything[part[0] :: part[1]])
+    assert found.operations == len(everything[portion.part :: portion.parts])
     assert found.failures == {}, "\n\n".join(found.failures.values())
 
 
