@@ -525,3 +525,8 @@ def test_a_hung_server_of_our_own_is_started_again(place: Place, server: str, mo
     for process in (first, *followers(first)):
         process.signal(signal.SIGSTOP)
     assert wait_until(_restarted(place.home, server, first.pid), 120)
+    state = place.home.state()
+    assert state is not None
+    port = urlsplit({"postgres": state.database_url, "rabbitmq": state.amqp_url}[server]).port
+    assert port is not None
+    assert wait_until(lambda: ports.accepts(port), 120), "it answers again"
