@@ -18,10 +18,7 @@ from crm_kit.http.web import Context, create_app
 
 
 def app(settings: Settings | None = None) -> FastAPI:
-    """Make the app.
-
-    Settings come from the environment unless given. Settings of the kit make a gateway without upstreams.
-    """
+    """Make the app, with settings from the environment unless given. Settings of the kit make a gateway without upstreams."""
     if settings is None:
         settings = read(GatewaySettings)
     elif not isinstance(settings, GatewaySettings):
