@@ -46,7 +46,8 @@ async def at_work(cast: Cast) -> AsyncIterator[asyncio.Future[Diary]]:
     try:
         yield diary
     finally:
-        written, _ = await process.communicate()
+        # Before Python 3.12, `communicate` closes the standard input only if it has something to write.
+        written, _ = await process.communicate(b"")
     assert process.returncode == 0
     found = json.loads(written)
     diary.set_result(Diary(found["seconds"], {int(status): count for status, count in found["answers"].items()}))
