@@ -49,7 +49,7 @@ async def beside(cast: Cast, hostiles: Mapping[str, Strike], seconds: float, res
 async def test_a_hostile_mix_harms_nobody_else(cast: Cast, seconds: int, rest: float, figures: Figures) -> None:
     # Everything has been loaded once, so that the measurement shows growth only.
     await beside(cast, HOSTILES, 5, rest)
-    quiet, _ = await beside(cast, {}, min(seconds, 60), rest)
+    quiet, _ = await beside(cast, {}, min(seconds / 4, 60), rest)
     before = memory(cast.suite)
     diary, got = await beside(cast, HOSTILES, seconds, rest)
     after = memory(cast.suite)
