@@ -8,17 +8,7 @@ from .journey import API, Sales
 
 COMPOSED = "Garc\u00eda"
 DECOMPOSED = "Garci\u0301a"
-UNSEEN = (
-    "\u200b",
-    "\u200d\u200e",
-    "Ada\nLovelace",
-    "Ada\tLovelace",
-    "A\u202eda",
-    "Ad\u200ba",
-    "\u3164",
-    "a\u0085b",
-    "a\u2028b",
-)
+UNSEEN = ("\u200b", "\u200d\u200e", "\u3164", "\x01\x7f", "\u202e\u2066", "\ufe0f")
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 SPOKEN = (FAMILY, "می\u200cخواهم", "Ada  Lovelace", "D’Angelo", "田中 健太")
 
@@ -39,10 +29,10 @@ async def test_a_name_is_found_however_its_accents_are_sent(client: Client, sale
 
 
 @pytest.mark.parametrize("name", UNSEEN)
-async def test_a_name_that_is_not_one_visible_line_is_refused(client: Client, name: str) -> None:
+async def test_a_name_that_cannot_be_seen_is_refused(client: Client, name: str) -> None:
     answer = await client.post(f"{API}/contacts", {"last_name": name})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/last_name")
-    assert "one line of text" in answer.json["errors"][0]["message"]
+    assert "at least one visible character" in answer.json["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("name", SPOKEN)

@@ -304,3 +304,14 @@ async def test_winning_patching_and_activating_at_once_never_wait_for_each_other
         )
         assert {answer.status for answer in answers} <= {200, 409}, [answer.body for answer in answers]
         await sales.try_act("opportunities", deal, "reopen")
+
+
+async def test_an_opt_out_of_the_lead_stands_in_the_customer_of_its_deal(sales: Sales) -> None:
+    await sales.make_customers_on_win()
+    contact = await sales.make("contacts", last_name="Lovelace")
+    lead = await sales.make("leads", **ADA, do_not_email=True)
+    deal = {"id": (await sales.act("leads", lead, "qualify"))["opportunity_id"]}
+    await sales.patch("opportunities", deal, customer={"type": "contact", "id": contact["id"]})
+    await sales.act("opportunities", deal, "win", allow_duplicates=True)
+    customer = await sales.get("contacts", contact["id"])
+    assert (customer["do_not_email"], customer["tier"]) == (True, "standard")

@@ -121,15 +121,15 @@ _SAYS_SOMETHING: Final = form(
     r"^[^\u0000]*[^\u0000\s][^\u0000]*$", "Send text with at least one visible character and without U+0000."
 )
 
-# Controls, ends of lines, and what is invisible or turns the direction of a text around. Joiners and marks of direction
-# stay: words of several languages, and many emoji, are written with them.
-_NO_LINE: Final = r"\u0000-\u001f\u007f-\u009f\u00ad\u200b\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
-_INVISIBLE: Final = r"\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c-\u200f\u2800\u3164\ufe00-\ufe0f\uffa0"
-ONE_LINE: Final = form(
-    rf"^\s*[^{_NO_LINE}]*[^{_NO_LINE}{_INVISIBLE}\s][^{_NO_LINE}]*\s*$",
-    "Send one line of text with at least one visible character, without control characters and invisible ones.",
+_UNSEEN: Final = (
+    r"\s\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
 )
-_ONE_LINE: Final = re.compile(ONE_LINE)
+"""White space, control characters, and characters that only join, separate or direct others."""
+VISIBLE: Final = form(
+    rf"^[^\u0000]*[^{_UNSEEN}][^\u0000]*$", "Send text with at least one visible character and without U+0000."
+)
+_SEEN: Final = re.compile(f"[^{_UNSEEN}]")
 
 
 def composed(text: str) -> str:
@@ -138,42 +138,38 @@ def composed(text: str) -> str:
 
 
 class TextMark:
-    """Reads text in NFC. ``one_line`` refuses line breaks, control characters and invisible characters. Consumed events keep
-    them, because another release has accepted the record."""
-
-    def __init__(self, *, one_line: bool = False) -> None:
-        self._one_line = one_line
+    """Reads text in NFC, and refuses text without a visible character. Consumed events keep it, because another release has
+    accepted the record."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_wrap_validator_function(self._read, handler(source))
 
     def _read(self, value: Any, inner: Callable[[Any], str], info: core_schema.ValidationInfo) -> str:
         text = inner(composed(value) if isinstance(value, str) else value)
-        plain = text.isascii() and text.isprintable()
-        if not self._one_line or plain or _ONE_LINE.fullmatch(text) or (info.context or {}).get(CONSUMING):
+        if _SEEN.search(text) or (info.context or {}).get(CONSUMING):
             return text
-        raise PydanticCustomError("one_line", "{sentence}", {"sentence": FORMS[ONE_LINE]})
+        raise PydanticCustomError("invisible", "{sentence}", {"sentence": FORMS[VISIBLE]})
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         known = handler(schema)
-        if self._one_line and handler.mode == "validation":
-            known["pattern"] = ONE_LINE
+        if handler.mode == "validation":
+            known["pattern"] = VISIBLE
         return known
 
 
 ShortText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING),
-    TextMark(one_line=True),
+    TextMark(),
 ]
-"""One line in NFC, trimmed, 1 to 200 characters, without control characters and invisible ones."""
+"""Text in NFC, trimmed, 1 to 200 characters with a visible one among them, without U+0000."""
 
 LongText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000, pattern=_SAYS_SOMETHING),
     TextMark(),
 ]
-"""Any text in NFC, trimmed, 1 to 32,000 characters, without U+0000."""
+"""Text in NFC, trimmed, 1 to 32,000 characters with a visible one among them, without U+0000."""
 
 _EMAIL: Final = re.compile(
     r"(?P<local>[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*)@"

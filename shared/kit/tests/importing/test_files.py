@@ -29,10 +29,14 @@ def refusal(content: bytes | str, name: str = "file.csv") -> str:
     return caught.value.detail
 
 
-@pytest.mark.parametrize("name", ["leads.csv", "leads.ndjson", "leads.zip"])
+@pytest.mark.parametrize("name", ["leads.csv", "leads.ndjson", "leads.zip", "leads.xlsx"])
 @pytest.mark.parametrize(
     ("start", "what"),
-    [(b"PK\x03\x04", "a ZIP archive"), (b"\x1f\x8b\x08", "a gzip file"), (b"%PDF-1.7", "a PDF file")],
+    [
+        (b"PK\x03\x04", "a ZIP archive or an Excel workbook"),
+        (b"\x1f\x8b\x08", "a gzip file"),
+        (b"%PDF-1.7", "a PDF file"),
+    ],
 )
 def test_what_is_no_text_is_named_with_what_is_taken(start: bytes, what: str, name: str) -> None:
     assert refusal(start + b"\x00\xff" * 40, name) == f"This is {what}. Send {TAKEN}"
@@ -62,6 +66,8 @@ def test_a_nested_object_is_a_column_for_each_member() -> None:
         "address.city": "Potsdam",
         "value.amount": "1.00",
         "value.currency": "EUR",
+        "address.country": "",
+        "owner": "",
     }
 
 
@@ -70,6 +76,14 @@ def test_a_delimiter_inside_of_quotes_is_none() -> None:
         ["Name, first", "Name, last", "email"],
         [(2, ["a", "b", "c"])],
     )
+
+
+def test_a_name_of_a_column_may_have_a_line_break_in_quotes() -> None:
+    assert table('"First\nname",last\na,b\n') == (["First\nname", "last"], [(2, ["a", "b"])])
+
+
+def test_a_replacement_character_that_was_sent_is_kept() -> None:
+    assert table("name\nM\ufffdller\n") == (["name"], [(2, ["M\ufffdller"])])
 
 
 ENCODED: list[tuple[Encoding, str]] = [
@@ -105,7 +119,7 @@ def test_what_is_not_in_the_named_encoding_is_refused_by_its_line_with_the_other
         (f"{'x' * 201},b\n1,2\n", "f.csv", "Shorten the name of column 1 to 200 characters."),
         ("a,b\x00c\n1,2\n", "f.csv", "Remove the control character from the name of column 2."),
         ('{"a\\u0000":1}', "f.ndjson", "Remove the control character from the name of column 1."),
-        (f'{{"{"x" * 201}":1}}', "f.ndjson", "Shorten the name of column 1 to 200 characters."),
+        (f'{{"{"x" * 201}":1}}', "f.ndjson", "Line 1 has a member whose name is longer than 200"),
         (b"a,b\n1,2\n3,\xe9\n", "f.csv", "Line 3 is not utf-8."),
         (b'{"a":1}\n{"a":"\xed\xa0\x80"}\n', "f.ndjson", "Line 2 is not utf-8."),
         ('{"a":1}\n{"a":"\\ud800"}\n', "f.ndjson", "Line 2 cannot be read as JSON."),
@@ -129,6 +143,11 @@ def test_what_is_not_in_the_named_encoding_is_refused_by_its_line_with_the_other
         ('a,b\n1,"x\n2,y\n', "f.csv", "Line 2 opens a quote that is never closed."),
         ('a,b\n1,2\n3,"say \\"hi\\""\n', "f.csv", "Line 3 has text after a closing quote."),
         ('a,"b\n1,2\n', "f.csv", "Line 1 opens a quote that is never closed."),
+        (
+            f'{{"a":1}}\n{{"{"x" * 201}":1}}',
+            "f.ndjson",
+            "Line 2 has a member whose name is longer than 200 characters.",
+        ),
         ("sep=;\n", "f.csv", "The file is empty."),
         ("\n", "f.ndjson", "The file is empty."),
         (

@@ -33,6 +33,8 @@ async def merge_lead(uow: UnitOfWork, lead_id: UUID, body: LeadMerge) -> Lead:
     await pin_amounts(uow, survivor, Lead.money_fields)
     survivor.inherit(loser)
     keep_opt_outs(survivor, loser)
+    if loser.contact_id != survivor.contact_id:
+        await keep_in_contact(uow, loser)
     loser.merge_into(survivor)
     uow.emit(loser, LeadMerged, survivor_id=survivor.id)
     uow.emit_if_changed(survivor, LeadUpdated)

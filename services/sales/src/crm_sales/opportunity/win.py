@@ -25,6 +25,7 @@ from crm_sales.opportunity.domain import require_past, require_value, tier_after
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityWin
 from crm_sales.opportunity.unfinished import refuse_unfinished
+from crm_sales.opt_outs import keep_opt_outs
 from crm_sales.settings.model import SalesSettings
 
 
@@ -90,6 +91,10 @@ async def _take_customer_from(uow: UnitOfWork, deal: Opportunity, lead: Lead, *,
     lead.account_id = lead.account_id or (account.id if account else None)
     lead.contact_id = lead.contact_id or (contact.id if contact else None)
     uow.emit_if_changed(lead, LeadUpdated)
+    if contact is not None and not wants_contact:
+        keep_opt_outs(contact, lead)
+        if contact.id != deal.customer_id:
+            uow.emit_if_changed(contact, ContactUpdated)
 
 
 async def _raise_tier(uow: UnitOfWork, deal: Opportunity) -> None:
@@ -100,10 +105,9 @@ async def _raise_tier(uow: UnitOfWork, deal: Opportunity) -> None:
     else:
         customer = await uow.load(Contact, deal.customer_id)
     know_name(uow, customer)
-    tier = tier_after_win(customer.tier)
-    if tier != customer.tier:
-        customer.tier = tier
-        uow.emit(customer, AccountUpdated if isinstance(customer, Account) else ContactUpdated)
+    customer.tier = tier_after_win(customer.tier)
+    if uow.before(customer) is not None:
+        uow.emit_if_changed(customer, AccountUpdated if isinstance(customer, Account) else ContactUpdated)
 
 
 def _tier_of(deal: Opportunity, *, instead_of: Account | None) -> Tier:

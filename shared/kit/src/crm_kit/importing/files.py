@@ -1,4 +1,4 @@
-"""Reads the files that people send, row by row: CSV, NDJSON and Excel workbooks."""
+"""Reads the files that people send, CSV and NDJSON, row by row."""
 
 from collections.abc import Iterator
 from typing import IO, Final
@@ -6,21 +6,20 @@ from typing import IO, Final
 from crm_kit.errors import DomainError
 from crm_kit.importing.limits import Row
 from crm_kit.importing.text_files import ENCODINGS, Encoding, read_csv, read_ndjson
-from crm_kit.importing.workbooks import WORKBOOK, read_workbook
 
 TAKEN: Final = (
-    "CSV with a header (.csv), NDJSON (.ndjson, .jsonl), or an Excel workbook (.xlsx). Text may be in any of these encodings: "
+    "CSV with a header (.csv), or NDJSON (.ndjson, .jsonl), in one of these encodings: "
     f"{', '.join(ENCODINGS)}. Do not compress the file."
 )
 SIGNATURES: Final = {
-    b"PK\x03\x04": "a ZIP archive",
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
     b"PK\x05\x06": "a ZIP archive",
     b"\x1f\x8b": "a gzip file",
     b"BZh": "a bzip2 file",
     b"\xfd7zXZ": "an xz file",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"\x28\xb5\x2f\xfd": "a Zstandard file",
-    b"\xd0\xcf\x11\xe0": "a workbook of Excel 97 to 2003; save it as .xlsx",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
     b"%PDF": "a PDF file",
 }
 """The first bytes of files that people send by mistake."""
@@ -29,13 +28,11 @@ SIGNATURES: Final = {
 def open_rows(file: IO[bytes], name: str, encoding: Encoding = "utf-8") -> tuple[list[str], Iterator[Row]]:
     """Return the columns and the rows of a seekable file.
 
-    The file is CSV unless its name ends with .ndjson, .jsonl or .xlsx. ``encoding`` is used for text files.
+    The file is NDJSON if its name ends with .ndjson or .jsonl, otherwise CSV.
 
     Raises ``unreadable-file``, which names the line or row, now or while the rows are read.
     """
     ending = name.lower().rpartition(".")[2]
-    if ending == WORKBOOK:
-        return read_workbook(file)
     _refuse_packed(file)
     return read_ndjson(file, encoding) if ending in ("ndjson", "jsonl") else read_csv(file, encoding)
 

@@ -39,8 +39,8 @@ Status = Literal["queued", "running", "completed", "canceled", "failed"]
 FileForm = Annotated[
     UploadFile,
     Field(
-        description="CSV with a header (RFC 4180; a first line `sep=;` names the delimiter), NDJSON (.ndjson), or an Excel "
-        "workbook with one sheet (.xlsx). A row has up to 1,048,576 characters, a cell 64,000; there are up to 200 columns."
+        description="CSV with a header (RFC 4180; a first line `sep=;` names the delimiter), or NDJSON (.ndjson). "
+        "A row has up to 1,048,576 characters, a cell 64,000; there are up to 200 columns."
     ),
 ]
 MappingForm = Annotated[

@@ -11,13 +11,11 @@ MAX_COLUMN_NAME: Final = 200
 MAX_CELL: Final = 64_000
 """Characters."""
 MAX_ROW: Final = 1_048_576
-"""Characters of a row: of a line of NDJSON, of all lines of a row of CSV, or of all cells of a row of a workbook."""
+"""Characters of a row: of a line of NDJSON, or of all lines of a row of CSV."""
 MAX_LINES: Final = 10_000_000
 """Lines of a file, including empty ones."""
 MAX_DEPTH: Final = 32
 """Levels of a line of NDJSON."""
-MAX_UNPACKED: Final = 64 * 1024 * 1024
-"""Bytes of an unpacked workbook. Its texts are in memory while it is read."""
 
 Row = tuple[int, list[str]]
 """The number of the row as a spreadsheet shows it (for NDJSON the number of the line), and the cells as text."""

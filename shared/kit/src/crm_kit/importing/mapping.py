@@ -54,6 +54,16 @@ class FieldMapping:
             raise _nothing_known(kinds)
         self._fed = {target.field for _, target in self._targets}
         self._unnamed = [index for index, column in enumerate(self._columns) if not column]
+        by_name = all(source == path for source, path in mapping.items())
+        self._whole = [
+            index
+            for index, column in enumerate(self._columns)
+            if by_name and kinds.get(column) == "object" and column not in mapping
+        ]
+        places: dict[tuple[str, str | None], list[int]] = {}
+        for index, target in self._targets:
+            places.setdefault((target.field, target.part), []).append(index)
+        self._shared = [indexes for indexes in places.values() if len(indexes) > 1]
 
     def column_of(self, place: Sequence[str]) -> str:
         """Return the file's column of a field or of its part. Without a column, it is the name of the field with its part."""
@@ -78,6 +88,18 @@ class FieldMapping:
         for index in self._unnamed:
             if cells[index].strip():
                 return "", "unnamed-column", f"Give column {index + 1} a name in the header: the row has a cell there."
+        for index in self._whole:
+            if cells[index].strip():
+                column = self._columns[index]
+                return column, "invalid-value", f"Send each part of {column} by itself, such as a column {column}.city."
+        for indexes in self._shared:
+            if len({text for index in indexes if (text := cells[index].strip())}) > 1:
+                named = " and ".join(self._columns[index] for index in indexes)
+                return (
+                    self._columns[indexes[0]],
+                    "contradiction",
+                    f"Send one value: {named} feed the same field and differ.",
+                )
         return None
 
     def owner(self, cells: Sequence[str]) -> str | None:
@@ -123,9 +145,16 @@ def _nothing_known(kinds: Mapping[str, str]) -> DomainError:
 
 
 def default_mapping(schema: type[BaseModel], columns: Sequence[str]) -> dict[str, str]:
-    """Return the mapping for a file that comes without one: columns with names of fields are mapped, and others left out."""
+    """Return the mapping for a file that comes without one: columns with names of fields are mapped, and others left out.
+
+    So is a column of a field with parts, such as ``address``: null there says nothing, and text makes its row a misfit.
+    """
     kinds = field_kinds(schema)
-    return {column: column for column in columns if column.partition(".")[0] in kinds or column == OWNER}
+    return {
+        column: column
+        for column in columns
+        if column == OWNER or (column.partition(".")[0] in kinds and kinds.get(column) != "object")
+    }
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import IO, Any, Final, Literal, get_args
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from crm_kit.errors import DomainError
 from crm_kit.importing.limits import (
     MAX_CELL,
+    MAX_COLUMN_NAME,
     MAX_COLUMNS,
     MAX_DEPTH,
     MAX_LINES,
@@ -21,6 +23,8 @@ from crm_kit.importing.limits import (
 )
 
 DELIMITERS: Final = ",;\t|"
+EXACT_DIGITS: Final = 15
+"""The digits of a decimal number that a floating-point number of 64 bits always keeps."""
 Encoding = Literal["utf-8", "utf-16", "windows-1252", "shift_jis", "gb18030", "big5"]
 ENCODINGS: Final[tuple[Encoding, ...]] = get_args(Encoding)
 _CODECS: Final[dict[Encoding, str]] = {
@@ -30,9 +34,13 @@ _CODECS: Final[dict[Encoding, str]] = {
     "shift_jis": "cp932",
     "big5": "big5hkscs",
 }
-UNREAD: Final = "\ufffd"
-"""The character that replaces invalid bytes. Senders do not use it."""
-_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
+_UNREAD: Final[dict[Encoding, tuple[str, re.Pattern[str]]]] = {
+    # An invalid byte becomes a lone surrogate, which valid UTF-8 never contains. The replacement character it may contain.
+    "utf-8": ("surrogateescape", re.compile("[\ud800-\udfff]")),
+}
+_REPLACED: Final = ("replace", re.compile("\ufffd"))
+"""How invalid bytes are decoded, and how they are found afterwards."""
+_QUOTED: Final = re.compile(r'"[^"]*"')
 _SEPARATOR: Final = re.compile(r"sep=(.)", re.IGNORECASE)
 """The line in which spreadsheets name the delimiter of cells."""
 
@@ -41,7 +49,8 @@ class _Lines:
     """Reads and counts the lines of a text. The lines of a row have a limited length together."""
 
     def __init__(self, file: IO[bytes], encoding: Encoding) -> None:
-        self._text = io.TextIOWrapper(file, _CODECS.get(encoding, encoding), errors="replace", newline="")
+        errors, self._unread = _UNREAD.get(encoding, _REPLACED)
+        self._text = io.TextIOWrapper(file, _CODECS.get(encoding, encoding), errors=errors, newline="")
         self._encoding = encoding
         self.number = 0
         self._row_size = 0
@@ -73,7 +82,7 @@ class _Lines:
             raise refused(f"Line {self.number}", f"makes a row longer than {MAX_ROW:,} characters")
         if self.number > MAX_LINES:
             raise DomainError("unreadable-file", f"The file has more than {MAX_LINES:,} lines. Send it in parts.")
-        if UNREAD in line:
+        if not line.isascii() and self._unread.search(line):
             raise refused(
                 f"Line {self.number}",
                 f"is not {self._encoding}. Save the file as UTF-8, or name its encoding, one of {', '.join(ENCODINGS)}",
@@ -90,22 +99,23 @@ def read_csv(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterator[R
     """Return the columns and rows of CSV with a header. Raises ``unreadable-file``, now or while the rows are read."""
     csv.field_size_limit(MAX_CELL)
     lines = _Lines(file, encoding)
-    header = next(lines, "").rstrip("\r\n")
-    if named := _SEPARATOR.fullmatch(header):
-        header = next(lines, "").rstrip("\r\n")
-    if not header.strip():
+    first = next(lines, "")
+    if named := _SEPARATOR.fullmatch(first.rstrip("\r\n")):
+        lines.begin_row()
+        first = next(lines, "")
+    if not first.strip():
         raise _empty()
-    delimiter = named[1] if named else max(DELIMITERS, key=_QUOTED.sub("", header).count)
+    delimiter = named[1] if named else max(DELIMITERS, key=_QUOTED.sub("", first).count)
+    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     try:
-        columns = [cell.strip() for cell in next(csv.reader([header], delimiter=delimiter, strict=True), [])]
+        columns = [cell.strip() for cell in next(reader)]
     except csv.Error as error:
-        raise refused(f"Line {lines.number}", _what(error)) from error
+        raise refused(f"Line {lines.row_begins}", _what(error)) from error
     check_columns(columns)
-    return columns, _csv_rows(lines, delimiter)
+    return columns, _csv_rows(lines, reader)
 
 
-def _csv_rows(lines: _Lines, delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+def _csv_rows(lines: _Lines, reader: Iterator[list[str]]) -> Iterator[Row]:
     row = 1
     while True:
         lines.begin_row()
@@ -144,6 +154,8 @@ def read_ndjson(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterato
     lines = _Lines(file, encoding)
     for number, members in _objects(lines):
         columns.update(dict.fromkeys(members))
+        if any(len(name) > MAX_COLUMN_NAME for name in members):
+            raise refused(f"Line {number}", f"has a member whose name is longer than {MAX_COLUMN_NAME} characters")
         if len(columns) > MAX_COLUMNS:
             raise refused(f"Line {number}", f"brings the members of all lines to more than {MAX_COLUMNS}")
     if not columns:
@@ -168,7 +180,7 @@ def _objects(lines: _Lines) -> Iterator[tuple[int, dict[str, str]]]:
             return
         if line.strip():
             members: dict[str, str] = {}
-            _flatten(_object(line, lines.number), "", members)
+            _flatten(_object(line, lines.number), "", members, lines.number)
             if any(len(text) > MAX_CELL for text in members.values()):
                 raise refused(f"Line {lines.number}", f"has a value longer than {MAX_CELL:,} characters")
             yield lines.number, members
@@ -202,16 +214,18 @@ def _is_shallow(document: Any) -> bool:
     return False
 
 
-def _flatten(document: dict[str, Any], before: str, into: dict[str, str]) -> None:
-    """Add each value with its path to ``into``. Null counts as an empty cell and is left out."""
+def _flatten(document: dict[str, Any], before: str, into: dict[str, str], number: int) -> None:
+    """Write each value under its path. Null is an empty cell."""
     for name, value in document.items():
         if isinstance(value, dict):
-            _flatten(value, f"{before}{name}.", into)
-        elif value is not None:
-            into[before + name] = _text(value)
+            _flatten(value, f"{before}{name}.", into, number)
+        elif before + name in into:
+            raise refused(f"Line {number}", f"has two values for {(before + name)[:MAX_COLUMN_NAME]}")
+        else:
+            into[before + name] = _text(value, number)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, number: int) -> str:
     match value:
         case None:
             return ""
@@ -219,6 +233,16 @@ def _text(value: Any) -> str:
             return value
         case bool():
             return "true" if value else "false"
+        case float():
+            text = orjson.dumps(value).decode()
+            if "e" in text or len(text.replace("-", "").replace(".", "")) > EXACT_DIGITS:
+                raise refused(f"Line {number}", "has a number that is not exact in JSON. Send it as text, in quotes")
+            return text
         case list():
-            return ";".join(_text(one) for one in value)
+            parts = [_text(one, number) for one in value]
+            if any(";" in part for part in parts):
+                raise refused(
+                    f"Line {number}", "has a list with a semicolon in one of its values, which separates values"
+                )
+            return ";".join(parts)
     return orjson.dumps(value).decode()
