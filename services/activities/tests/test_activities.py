@@ -1,5 +1,7 @@
 """All activities: the view over the types, and lists across types, with access by the privileges on each type."""
 
+import asyncio
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -18,9 +20,11 @@ from crm_contracts.catalogue import entity_for
 from crm_contracts.sales.account import AccountCreated
 from crm_contracts.sales.lead import LeadCreated
 from crm_kit.access.privileges import Depth, Principal, UnitTree
+from crm_kit.events import timers
 from crm_kit.events.timers import TimerLoop
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.listing import Query, query_records
+from crm_kit.store.notify import Notifier
 from crm_kit.testing import Client, announced, naively_covers, principal
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
@@ -231,3 +235,43 @@ async def test_an_owner_is_reminded_once_when_the_moment_has_come(
     assert reminder["data"]["remind_at"] == PAST
     reminded = await rows("select id::text from activity where reminded_at is not null")
     assert reminded == [(due["id"],)]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+async def test_a_reminder_that_is_due_soon_wakes_the_timers(client: Client, runtime: Runtime, kind: str) -> None:
+    entity = entity_for(kind)
+    assert entity is not None
+    heard: list[str] = []
+    ended = asyncio.Event()
+    listener = Notifier(runtime.settings.database_url, "listener")
+    listener.listen(timers.CHANNEL, heard.append)
+    listener.listen("end", lambda said: ended.set() if said else None)
+    await listener.start()
+
+    async def wakes() -> bool:
+        """Whether the timers were notified before the last word of the same sender."""
+        ended.clear()
+        while not ended.is_set():
+            runtime.notifier.notify("end", "of story")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await ended.wait()
+        found = bool(heard)
+        heard.clear()
+        return found
+
+    # A listener is called by itself when it begins to listen.
+    while await wakes():
+        continue
+    later = await made(client, kind, remind_at=TO_COME)
+    assert not await wakes()
+    place = f"{API}/{entity.collection}/{later['id']}"
+    assert (await client.patch(place, {"remind_at": PAST}, headers={"if-match": "*"})).status == 200
+    assert await wakes()
+    assert (await client.post(f"{place}/cancel")).status == 200
+    assert not await wakes()
+    assert (await client.post(f"{place}/reopen")).status == 200
+    assert await wakes()
+    await made(client, kind, remind_at=PAST)
+    assert await wakes()
+    await listener.stop()

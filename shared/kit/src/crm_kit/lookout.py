@@ -27,13 +27,18 @@ class Lookout:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, patience: float | None = None) -> None:
-        """Start the loop and wait for the end of the first look, for at most ``patience`` seconds. The loop then continues."""
+        """Start the loop and wait for the end of the first look, for at most ``patience`` seconds. The loop then continues.
+
+        Raises what the first look raises.
+        """
         self._task = asyncio.create_task(self._run(), name=self._name)
         first = asyncio.create_task(self._first.wait())
         try:
             await asyncio.wait([first, self._task], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             first.cancel()
+        if self._task.done():
+            self._task.result()
 
     async def stop(self) -> None:
         """End the loop."""

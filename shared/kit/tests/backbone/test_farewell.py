@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from crm_kit.process.runtime import Runtime
+from crm_kit.store import notify
 from crm_kit.store.database import Database, fetch
 from crm_kit.store.notify import Notifier
 from crm_kit.store.outages import database_away
@@ -20,14 +21,22 @@ END = "select pg_terminate_backend(pid) from pg_stat_activity where application_
 
 
 @asynccontextmanager
-async def without_an_end(database_url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """The database behind a way that passes on all that is said, but not that the server has hung up; the event tells that."""
+async def without_an_end(
+    database_url: str, silent: asyncio.Event | None = None
+) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """The database behind a way that passes on all that is said, but not that the server has hung up; the event tells that.
+
+    After ``silent`` is set, nothing of a connection that exists is passed on any more.
+    """
     target, ended = urlsplit(database_url), asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
 
     async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        was_silent = silent is not None and silent.is_set()
         with suppress(ConnectionError):
             while some := await reader.read(65536):
+                if silent is not None and silent.is_set() and not was_silent:
+                    continue
                 writer.write(some)
                 await writer.drain()
 
@@ -70,6 +79,35 @@ async def test_a_notifier_goes_on_after_a_farewell(runtime: Runtime, database_ur
         await until(lambda: said("after"))
         await speaker.stop()
     await listener.stop()
+
+
+async def test_a_notifier_finds_out_that_nothing_reaches_it_any_more(
+    runtime: Runtime, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a router forgets a connection: no end is told."""
+    monkeypatch.setattr(notify, "QUIET_SECONDS", 0.05)
+    heard: list[str] = []
+    silent = asyncio.Event()
+    async with without_an_end(database_url, silent) as (way, _):
+        listener = Notifier(way, "listener")
+        listener.listen("news", heard.append)
+        await listener.start()
+
+        async def hears() -> bool:
+            runtime.notifier.notify("news", "now")
+            return "now" in heard
+
+        await until(hears)
+        silent.set()
+        # What was on its way when it fell silent may still arrive.
+        await until(lambda: _lost(listener))
+        heard.clear()
+        await until(hears)
+        await listener.stop()
+
+
+async def _lost(notifier: Notifier) -> bool:
+    return not notifier.is_listening
 
 
 async def test_a_statement_after_a_farewell_finds_the_database_away(runtime: Runtime, database_url: str) -> None:

@@ -1,5 +1,6 @@
 """The parts of commands that all activity types share."""
 
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -9,8 +10,10 @@ from crm_activities.activity.schemas import ActivityFields, Reschedule, Snooze
 from crm_activities.projections.record_ref import refer_to_any
 from crm_contracts.catalogue import Event
 from crm_contracts.types import RefInput
+from crm_kit.events import timers
 from crm_kit.records.patch import Patch, plain
 from crm_kit.records.patching import require_status
+from crm_kit.store.pace import RARELY
 from crm_kit.work.uow import UnitOfWork
 
 A = TypeVar("A", bound=ActivityType)
@@ -19,6 +22,7 @@ A = TypeVar("A", bound=ActivityType)
 async def columns_of(uow: UnitOfWork, body: ActivityFields) -> dict[str, Any]:
     """Return the columns of a new activity. This checks the record that the activity is about."""
     columns = {name: plain(value) for name, value in body if name != "regarding"}
+    wake_for(uow, columns["remind_at"])
     return {**columns, **await _about(uow, body.regarding)}
 
 
@@ -34,6 +38,7 @@ async def changes_of(uow: UnitOfWork, activity: ActivityType, body: Patch) -> di
             values |= await _about(uow, regarding)
     if "remind_at" in values:
         activity.remind(values.pop("remind_at"))
+        wake_for(uow, activity.remind_at)
     return values
 
 
@@ -48,7 +53,21 @@ def snooze(uow: UnitOfWork, activity: A, body: Snooze, event: type[Event]) -> A:
     """Postpone the reminder. 422 ``not-in-the-future`` for a time that has passed."""
     activity.snooze(body.until)
     require_future(body.until, uow.now)
+    wake_for(uow, activity.remind_at)
     return uow.emit_if_changed(activity, event)
+
+
+def reopen(uow: UnitOfWork, activity: A, event: type[Event]) -> A:
+    """Reopen the activity. A reminder that was due meanwhile follows at once."""
+    activity.reopen()
+    wake_for(uow, activity.remind_at)
+    return uow.emit(activity, event)
+
+
+def wake_for(uow: UnitOfWork, remind_at: datetime | None) -> None:
+    """Notify the timers of a reminder that is due before they look again."""
+    if remind_at is not None and remind_at <= uow.now + timedelta(seconds=RARELY):
+        uow.wakes(timers.CHANNEL)
 
 
 async def remind_owner(uow: UnitOfWork, kind: type[ActivityType], activity_id: UUID, event: type[Event]) -> None:

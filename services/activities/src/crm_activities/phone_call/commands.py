@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from crm_activities.activity.commands import changes_of, columns_of, reschedule, snooze
+from crm_activities.activity.commands import changes_of, columns_of, reopen, reschedule, snooze
 from crm_activities.activity.parties import parties_of
 from crm_activities.activity.schemas import PartyInput, Reschedule, Snooze
 from crm_activities.phone_call.model import PhoneCall
@@ -64,9 +64,7 @@ async def cancel_phone_call(uow: UnitOfWork, call_id: UUID) -> PhoneCall:
 
 async def reopen_phone_call(uow: UnitOfWork, call_id: UUID) -> PhoneCall:
     """Reopen the phone call."""
-    call = await uow.get(PhoneCall, call_id, Privilege.WRITE)
-    call.reopen()
-    return uow.emit(call, PhoneCallReopened)
+    return reopen(uow, await uow.get(PhoneCall, call_id, Privilege.WRITE), PhoneCallReopened)
 
 
 async def reschedule_phone_call(uow: UnitOfWork, call_id: UUID, body: Reschedule) -> PhoneCall:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from crm_activities.activity.commands import changes_of, columns_of, reschedule, snooze
+from crm_activities.activity.commands import changes_of, columns_of, reopen, reschedule, snooze
 from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.task.model import Task
 from crm_activities.task.schemas import TaskCreate, TaskUpdate
@@ -74,9 +74,7 @@ async def cancel_task(uow: UnitOfWork, task_id: UUID) -> Task:
 
 async def reopen_task(uow: UnitOfWork, task_id: UUID) -> Task:
     """Reopen the task."""
-    task = await uow.get(Task, task_id, Privilege.WRITE)
-    task.reopen()
-    return uow.emit(task, TaskReopened)
+    return reopen(uow, await uow.get(Task, task_id, Privilege.WRITE), TaskReopened)
 
 
 async def reschedule_task(uow: UnitOfWork, task_id: UUID, body: Reschedule) -> Task:

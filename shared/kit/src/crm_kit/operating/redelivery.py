@@ -16,8 +16,10 @@ import asyncpg
 from crm_contracts.envelope import source_of
 from crm_kit import clock
 from crm_kit.broker.bus import inbox_of
+from crm_kit.events import replay
 from crm_kit.events.consumers import Consumers, Group
 from crm_kit.together import together
+from crm_kit.work.outbox import WAKE_CHANNEL
 
 OVERTAKEN = timedelta(hours=1)
 """The longest time by which an event may be handled before one that was published earlier. No process holds one for longer."""
@@ -134,7 +136,10 @@ async def resend(
                 groups = [group for group in listener.consumers.groups.values() if not (rebuilt and group.keyless)]
                 await _note_lacking(conn, service, groups, bound[name], newest, since)
                 await _ask_again(conn, name, listener, source, newest)
-        return Again(*await conn.fetchrow(_RESEND))
+        again = Again(*await conn.fetchrow(_RESEND))
+        # The processes of the service may be running.
+        await conn.execute("select pg_notify($1, ''), pg_notify($2, '')", WAKE_CHANNEL, replay.CHANNEL)
+        return again
 
 
 async def _bound(listener: Listener, source: str) -> dict[str, datetime]:

@@ -19,6 +19,7 @@ from crm_kit.store.database import Database
 from crm_kit.store.notify import LOST
 from crm_kit.store.outages import database_away
 from crm_kit.store.sessions import Pooled
+from crm_kit.work.outbox import WAKE_CHANNEL
 from crm_kit.work.uow import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -127,5 +128,7 @@ async def _seed(service: Service, settings: Settings) -> None:
             uow = UnitOfWork.for_timer(conn, runtime)
             await service.seed(uow)
             await uow.flush()
+            # The processes of the release before may be running.
+            await conn.exec_driver_sql("select pg_notify($1, '')", (WAKE_CHANNEL,))
     finally:
         await runtime.db.dispose()

@@ -186,9 +186,9 @@ class _OneAtATime(CollectorRegistry):
         """All metrics, collected at once."""
         ATTENTION.note()
         with self._reading:
-            make, self._before = self._before, None
-            if make is not None:
-                make()
+            if self._before is not None:
+                self._before()
+                self._before = None
             return iter(list(super().collect()))
 
 

@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 EVERYBODY = "crm_look"
 """The channel that all processes of a service listen to; a notification is one for each channel."""
 COALESCE_SECONDS = 0.02
+QUIET_SECONDS = 25.0
+"""After so much silence the connection is tried. This also keeps it open in routers that forget idle ones."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 GOOD_SECONDS = 10.0
 """Seconds after which a connection counts as stable, so that the pauses start again from the shortest."""
@@ -104,7 +106,12 @@ class Notifier:
                 raise ConnectionResetError
             await self._flush(conn)
             await asyncio.sleep(COALESCE_SECONDS)
-            await self._wanted.wait()
+            try:
+                async with asyncio.timeout(QUIET_SECONDS):
+                    await self._wanted.wait()
+            except TimeoutError:
+                # Something between here and the server may have dropped the connection without a word.
+                await conn.execute("select 1", timeout=5)
             self._wanted.clear()
 
     async def _flush(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:

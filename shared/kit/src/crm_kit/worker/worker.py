@@ -240,6 +240,9 @@ class Worker:
             log_config=None,
             access_log=False,
             lifespan="off",
+            # The server has no ticks that would renew the date.
+            date_header=False,
+            server_header=False,
         )
         server = _Server(config)
         serving = asyncio.create_task(server.serve(HANDOVER.sockets(self._settings)), name="health")
