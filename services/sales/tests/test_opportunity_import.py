@@ -86,7 +86,7 @@ async def test_a_won_deal_can_be_reopened_like_any_other(
         ("A,,,,lost,,,2017-03-01,1.00,EUR,", "actual_value.amount", "not-won"),
         ("A,account,{account},,won,canceled,,2017-03-01,1.00,EUR,", "reason", "not-lost"),
         ("A,,,nowhere,open,,,,,,", "stage", "unknown-reference"),
-        ("A,account,01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f,,open,,,,,,", "customer.type", "unknown-reference"),
+        ("A,account,01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f,,open,,,,,,", "customer.id", "unknown-reference"),
     ],
 )
 async def test_a_row_that_breaks_a_rule_is_refused_with_its_place(

@@ -417,7 +417,7 @@ async def test_what_refers_to_a_removed_record_is_told_where_only_the_database_k
     box = Box(name="the red box")
     await stored(runtime, box)
     await client.post(TOOLS, {"name": "a hammer", "box_id": str(box.id)})
-    uow = UnitOfWork(runtime, principal(), Cause("a test"))
+    uow = UnitOfWork(runtime, principal(box="44444", tool="44444"), Cause("a test"))
     # A command that does not look before it removes.
     uow.remove(await uow.get(Box, box.id, Privilege.DELETE), BoxDeleted)
     with pytest.raises(DBAPIError) as broken:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from crm_kit.http.connections import Limits, limited
 
@@ -20,7 +20,7 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(app: FastAPI, limits: Limits | None = None) -> AsyncIterator[str]:
+async def served(app: ASGIApp, limits: Limits | None = None) -> AsyncIterator[str]:
     """Serve on a free loopback port and yield its URL. The caller manages the app's lifespan, which may be that of a test."""
     config = uvicorn.Config(
         app,
