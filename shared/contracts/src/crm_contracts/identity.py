@@ -120,12 +120,7 @@ API_CLIENT = Entity(
     label="API client",
 )
 ORGANIZATION = Entity(
-    service="identity",
-    name="organization",
-    collection="settings/organization",
-    record=OrganizationRecord,
-    owned=False,
-    setting=True,
+    service="identity", name="organization", collection="settings/organization", record=OrganizationRecord, owned=False
 )
 ACCESS_CHANGE = Entity(
     service="identity",

@@ -35,7 +35,6 @@ FOLLOW_UP_RULE = Entity(
     record=FollowUpRuleRecord,
     owned=False,
     named="subject",
-    setting=True,
 )
 
 

@@ -51,7 +51,6 @@ SALES_SETTINGS = Entity(
     record=SalesSettingsRecord,
     owned=False,
     named=called("Sales settings"),
-    setting=True,
 )
 
 
