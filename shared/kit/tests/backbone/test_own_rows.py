@@ -195,7 +195,11 @@ async def test_the_epoch_of_a_source_is_noted_when_nobody_goes_by_the_one_before
     async with runtime.db.begin() as conn:
         assert await inbox.heard_epochs(conn, ["mini.told"]) == {}
         noting = asyncio.create_task(note())
-        while not await rows(runtime, "select 1 from pg_locks where not granted and locktype = 'relation'"):
+        while not await rows(
+            runtime,
+            "select 1 from pg_stat_activity where datname = current_database()"
+            " and wait_event_type = 'Lock' and wait_event = 'relation'",
+        ):
             assert not noting.done()
         ended.append("went by the first")
     await noting

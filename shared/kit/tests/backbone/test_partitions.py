@@ -149,7 +149,10 @@ async def _drop(runtime: Runtime) -> int:
 
 
 async def _until_it_waits(runtime: Runtime) -> None:
-    waiting = "select exists (select from pg_locks where not granted and mode = 'AccessExclusiveLock')"
+    waiting = (
+        "select exists (select from pg_locks l join pg_stat_activity a using (pid) where not l.granted"
+        " and l.mode = 'AccessExclusiveLock' and a.datname = current_database())"
+    )
     async with asyncio.timeout(120):
         while await rows(runtime, waiting) != [(True,)]:  # noqa: ASYNC110  # it happens in the database
             await asyncio.sleep(0.02)

@@ -401,7 +401,7 @@ async def test_a_reference_to_what_is_deleted_at_the_same_moment_is_told_with_it
         await deleting.exec_driver_sql("delete from box where id = $1", (box.id,))
         posting = asyncio.create_task(client.post(TOOLS, {"name": "a hammer", "box_id": str(box.id)}))
         async with runtime.db.autocommit() as conn:
-            waits = "select exists (select from pg_locks where not granted)"
+            waits = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
             while not (await conn.exec_driver_sql(waits)).scalar_one():
                 assert not posting.done(), posting.result().body
     answer = await posting
