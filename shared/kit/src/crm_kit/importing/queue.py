@@ -234,9 +234,9 @@ async def defer(conn: AsyncConnection, job: Job) -> None:
 
 
 async def fail(conn: AsyncConnection, job: Job, reason: str, message: str) -> None:
-    """End a job as ``failed``. The imported records stay. The first line that was not imported is added to ``message``."""
+    """End a job as ``failed``. The imported records stay. ``message`` gets the number of the first row that was not imported."""
     left = (await conn.exec_driver_sql(_FIRST_LEFT, (job.id,))).scalar_one_or_none()
-    told = message if left is None else f"{message} From line {left} of the file on, nothing was imported."
+    told = message if left is None else f"{message} From row {left} of the file on, nothing was imported."
     await conn.exec_driver_sql(_END, (job.id, "failed", reason, told, clock.now()))
 
 
