@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are no dependency of ou
 
 from crm_gateway.settings import GatewaySettings
 from crm_identity.settings import IdentitySettings
-from crm_kit.broker.bus import inbox_of
+from crm_kit.broker.names import inbox_of
 from crm_kit.configuration.settings import Settings
 from crm_kit.store.database import Database
 from crm_kit.testing.databases import Databases

@@ -10,19 +10,11 @@ import aiormq
 import pytest
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from crm_kit.broker.bus import (
-    DIRECT,
-    EVENTS,
-    SNAPSHOT_REQUEST,
-    Outcome,
-    Publisher,
-    Session,
-    direct_key,
-    inbox_of,
-    outgoing,
-    replay_of,
-)
+from crm_kit.broker.consuming import Session
 from crm_kit.broker.management import Management, user_of, vhost_of
+from crm_kit.broker.messages import Outcome, outgoing
+from crm_kit.broker.names import DIRECT, EVENTS, SNAPSHOT_REQUEST, direct_key, inbox_of, replay_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import provenance
 from crm_kit.operating import subscribers, topology
 from crm_local import entrypoints

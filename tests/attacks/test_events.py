@@ -17,12 +17,9 @@ import pytest
 from crm_contracts.catalogue import Event, all_events
 from crm_contracts.samples import sample
 from crm_kit import clock
-from crm_kit.broker.bus import (
-    EVENTS,
-    Outcome,
-    Publisher,
-    outgoing,
-)
+from crm_kit.broker.messages import Outcome, outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events.consumers import Consumers
 from crm_kit.store.record import new_id
 from crm_kit.testing import Rabbit

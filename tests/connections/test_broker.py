@@ -7,16 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from crm_kit.broker import bus
-from crm_kit.broker.bus import (
-    BrokerDown,
-    Exchange,
-    Outcome,
-    Publisher,
-    Queue,
-    Session,
-    outgoing,
-)
+from crm_kit.broker import declaring
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.consuming import Session
+from crm_kit.broker.declaring import Exchange, Queue
+from crm_kit.broker.messages import Outcome, outgoing
+from crm_kit.broker.publishing import Publisher
 from crm_kit.network.amqp_urls import Brokers
 from crm_kit.network.urls import (
     BadUrl,
@@ -35,7 +31,7 @@ Trust = tuple[Authority, str]
 
 async def works(url: str) -> None:
     """Declare, publish and consume."""
-    await bus.declare(url, [Exchange("some", "topic")], [Queue("some", {}, (("some", "#"),))])
+    await declaring.declare(url, [Exchange("some", "topic")], [Queue("some", {}, (("some", "#"),))])
     publisher = Publisher(url, name="test")
     try:
         message = outgoing(b"a body", "a.key", message_id="1", headers={})
@@ -51,7 +47,7 @@ async def works(url: str) -> None:
 async def refusal(url: str) -> str:
     """Return why this broker cannot be used."""
     with pytest.raises(BrokerDown) as refused:
-        await bus.missing(url, [], [])
+        await declaring.missing(url, [], [])
     return str(refused.value)
 
 
@@ -62,13 +58,13 @@ async def test_events_go_over_tls(rabbit: Rabbit, authority: Trust) -> None:
 async def test_the_name_of_the_certificate_may_be_another_than_the_hosts(rabbit: Rabbit, authority: Trust) -> None:
     trusted = f"cacertfile={authority[1]}"
     assert "certificate is not trusted" in await refusal(rabbit.url("127.0.0.1", trusted))
-    assert await bus.missing(rabbit.url("127.0.0.1", f"{trusted}&server_name_indication=localhost"), [], []) == []
+    assert await declaring.missing(rabbit.url("127.0.0.1", f"{trusted}&server_name_indication=localhost"), [], []) == []
 
 
 async def test_who_signed_is_minded_unless_told_otherwise(rabbit: Rabbit, stranger: str) -> None:
     for query in (f"cacertfile={stranger}", ""):
         assert "certificate is not trusted" in await refusal(rabbit.url(query=query))
-    assert await bus.missing(rabbit.url("127.0.0.1", "verify=verify_none"), [], []) == []
+    assert await declaring.missing(rabbit.url("127.0.0.1", "verify=verify_none"), [], []) == []
 
 
 @pytest.mark.parametrize(
@@ -170,7 +166,7 @@ asyncio.run(main())
 
 async def test_a_publisher_goes_on_at_the_next_broker(rabbit: Rabbit, relayed: Forward) -> None:
     url = f"amqp://liaison:{rabbit.password}@127.0.0.1:{relayed.port},127.0.0.1:{rabbit.plain}/%2F"
-    await bus.declare(url, [Exchange("some", "topic")], [Queue("some", {}, (("some", "#"),))])
+    await declaring.declare(url, [Exchange("some", "topic")], [Queue("some", {}, (("some", "#"),))])
     publisher = Publisher(url, name="test")
     message = outgoing(b"a body", "a.key", message_id="1", headers={})
     try:
@@ -197,7 +193,7 @@ async def test_the_management_api_goes_over_tls(rabbit: Rabbit, authority: Trust
 async def test_a_client_may_show_a_certificate(rabbit: Rabbit, authority: Trust, files: Files) -> None:
     certificate, key = authority[0].certify("a service")
     mine = f"certfile={files.write('service.crt', certificate)}&keyfile={files.write('service.key', key)}"
-    assert await bus.missing(rabbit.url(query=f"cacertfile={authority[1]}&{mine}"), [], []) == []
+    assert await declaring.missing(rabbit.url(query=f"cacertfile={authority[1]}&{mine}"), [], []) == []
 
 
 @pytest.mark.parametrize(

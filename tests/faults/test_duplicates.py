@@ -7,13 +7,9 @@ from uuid import UUID
 import orjson
 import pytest
 
-from crm_kit.broker.bus import (
-    EVENTS,
-    Outcome,
-    Outgoing,
-    Publisher,
-    outgoing,
-)
+from crm_kit.broker.messages import Outcome, Outgoing, outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.testing.figures import Figures
 
 from .conftest import Drive

@@ -9,12 +9,9 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from crm_kit.broker.bus import (
-    EVENTS,
-    Outcome,
-    Publisher,
-    outgoing,
-)
+from crm_kit.broker.messages import Outcome, outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.operating import events_command
 from crm_kit.testing.figures import Figures
 from crm_kit.testing.issuer import Issuer

@@ -8,7 +8,7 @@ from uuid import UUID
 import aio_pika
 import orjson
 
-from crm_kit.broker import bus
+from crm_kit.broker import declaring, names
 
 QUEUE = "witness"
 
@@ -37,7 +37,9 @@ class Witnessed:
 
 async def call_witness(amqp_url: str) -> None:
     """Keep every event from now on for the witness."""
-    await bus.declare(amqp_url, [], [bus.Queue(QUEUE, {"x-queue-type": "quorum"}, ((bus.EVENTS, "crm.#"),))])
+    await declaring.declare(
+        amqp_url, [], [declaring.Queue(QUEUE, {"x-queue-type": "quorum"}, ((names.EVENTS, "crm.#"),))]
+    )
 
 
 async def hear_witness(amqp_url: str, expected: Collection[UUID], *, seconds: float = 30) -> Witnessed:

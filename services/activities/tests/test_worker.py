@@ -10,7 +10,9 @@ from typing import Any
 from crm_activities.consumers import CONSUMERS
 from crm_contracts.sales.lead import LeadCreated, LeadQualified
 from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityWon
-from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.broker.messages import outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.configuration.settings import Settings
 from crm_kit.events.received import Message
 from crm_kit.testing import Client, Rabbit

@@ -6,7 +6,9 @@ import socket
 import sys
 
 from crm_insights.consumers import CONSUMERS
-from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.broker.messages import outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.configuration.settings import Settings
 from crm_kit.events.received import Message
 from crm_kit.testing import Client, Rabbit

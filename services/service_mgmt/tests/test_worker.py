@@ -6,7 +6,9 @@ import socket
 import sys
 from typing import Any
 
-from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.broker.messages import outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.configuration.settings import Settings
 from crm_kit.testing import Client, Rabbit
 from crm_service_mgmt.consumers import CONSUMERS

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from crm_kit.broker import bus
-from crm_kit.broker.bus import BrokerDown, BrokerRefused
+from crm_kit.broker import connecting, declaring
+from crm_kit.broker.connecting import BrokerDown, BrokerRefused
 from crm_kit.broker.management import Management
 from crm_kit.clock import monotonic
 from crm_kit.operating import subscribers, topology
@@ -63,9 +63,9 @@ async def check(backends: Backends) -> None:
         async with Management(backends.amqp_management_url) as management:
             await management.get("whoami")
     try:
-        await bus.missing(backends.amqp_url, [], [])
+        await declaring.missing(backends.amqp_url, [], [])
     except BrokerDown as error:
-        if not (backends.amqp_management_url and bus.lacks_vhost(error)):
+        if not (backends.amqp_management_url and connecting.lacks_vhost(error)):
             raise
 
 

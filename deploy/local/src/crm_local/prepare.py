@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from crm_kit.broker.bus import BrokerDown, BrokerRefused
+from crm_kit.broker.connecting import BrokerDown, BrokerRefused
 from crm_kit.broker.management import TopologyError
 from crm_kit.network.postgres import told
 from crm_local import broker, databases, entrypoints

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from crm_kit.broker.bus import BrokerDown, BrokerRefused
+from crm_kit.broker.connecting import BrokerDown, BrokerRefused
 from crm_kit.network.postgres import told
 from crm_kit.operating.topology import TopologyError
 from crm_local import broker, databases

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from crm_contracts.catalogue import all_entities, all_events
 from crm_contracts.types import personal_fields
-from crm_kit.broker.bus import BrokerDown, BrokerRefused
+from crm_kit.broker.connecting import BrokerDown, BrokerRefused
 from crm_kit.broker.management import Management, TopologyError, vhost_of
 from crm_kit.operating import subscribers, topology
 from crm_kit.operating.subscribers import matches

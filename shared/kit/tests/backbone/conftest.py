@@ -17,7 +17,9 @@ import pytest
 
 from crm_contracts.envelope import Envelope
 from crm_kit import clock
-from crm_kit.broker.bus import EVENTS, Publisher, outgoing
+from crm_kit.broker.messages import outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.configuration.settings import Settings
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import Intake

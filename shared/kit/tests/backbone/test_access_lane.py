@@ -14,16 +14,9 @@ import pytest
 from crm_contracts.identity import AccessChangeCreated
 from crm_contracts.samples import sample
 from crm_kit import clock
-from crm_kit.broker.bus import (
-    EVENTS,
-    Outcome,
-    Publisher,
-    access_of,
-    direct_key,
-    inbox_of,
-    outgoing,
-    replay_of,
-)
+from crm_kit.broker.messages import Outcome, outgoing
+from crm_kit.broker.names import EVENTS, access_of, direct_key, inbox_of, replay_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.dispatch import Dispatcher

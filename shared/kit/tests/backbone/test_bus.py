@@ -2,15 +2,9 @@
 
 import pytest
 
-from crm_kit.broker.bus import (
-    EVENTS,
-    PIECE_BYTES,
-    Outcome,
-    Outgoing,
-    Publisher,
-    outgoing,
-    replay_of,
-)
+from crm_kit.broker.messages import Outcome, Outgoing, outgoing
+from crm_kit.broker.names import EVENTS, replay_of
+from crm_kit.broker.publishing import PIECE_BYTES, Publisher
 
 from .test_relay import receive
 

@@ -7,7 +7,7 @@ import pytest
 
 from crm_contracts.envelope import Envelope
 from crm_kit import clock
-from crm_kit.broker.bus import Publisher
+from crm_kit.broker.publishing import Publisher
 from crm_kit.copies.projections import project
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.dispatch import Dispatcher

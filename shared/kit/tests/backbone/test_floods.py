@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from crm_kit import clock
-from crm_kit.broker.bus import Publisher
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import deferred
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import BATCH, Intake

@@ -10,12 +10,9 @@ import orjson
 import pytest
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from crm_kit.broker.bus import (
-    EVENTS,
-    Outcome,
-    Publisher,
-    outgoing,
-)
+from crm_kit.broker.messages import Outcome, outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import inbox
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import DOUBTS, Intake

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 import uvicorn
 
-from crm_kit.broker.bus import Publisher
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events.relay import POLL_SECONDS, Relay
 from crm_kit.http.server import Waiting
 from crm_kit.process.runtime import Runtime

@@ -8,14 +8,9 @@ from typing import Any
 import aiormq
 import pytest
 
-from crm_kit.broker.bus import (
-    EVENTS,
-    Delivery,
-    Publisher,
-    direct_key,
-    outgoing,
-    replay_of,
-)
+from crm_kit.broker.messages import Delivery, outgoing
+from crm_kit.broker.names import EVENTS, direct_key, replay_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import inbox
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import DEATHS, Intake

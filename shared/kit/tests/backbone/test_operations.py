@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from crm_kit.broker.bus import Publisher
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import Intake
 from crm_kit.events.received import Message

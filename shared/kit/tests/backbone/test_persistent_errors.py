@@ -9,7 +9,8 @@ import pytest
 import structlog
 
 from crm_kit import clock
-from crm_kit.broker.bus import BrokerDown, Publisher
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import timers
 from crm_kit.events.intake import Intake
 from crm_kit.events.relay import Relay

@@ -11,16 +11,9 @@ import pytest
 from aiormq import spec
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
-from crm_kit.broker.bus import (
-    DIRECT,
-    EVENTS,
-    SNAPSHOT_REQUEST,
-    Publisher,
-    direct_key,
-    inbox_of,
-    replay_of,
-    user_in,
-)
+from crm_kit.broker.connecting import user_in
+from crm_kit.broker.names import DIRECT, EVENTS, SNAPSHOT_REQUEST, direct_key, inbox_of, replay_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import deferred, inbox
 from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.intake import REFUSED, Intake

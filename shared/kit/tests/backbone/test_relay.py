@@ -13,14 +13,10 @@ import pytest
 import structlog
 
 from crm_kit import clock
-from crm_kit.broker.bus import (
-    BrokerDown,
-    Delivery,
-    Outcome,
-    Outgoing,
-    Publisher,
-    Session,
-)
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.consuming import Session
+from crm_kit.broker.messages import Delivery, Outcome, Outgoing
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events.relay import Relay
 from crm_kit.operating import topology
 from crm_kit.process.runtime import Runtime

@@ -7,7 +7,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.broker.bus import SNAPSHOT_REQUEST, Publisher, Session
+from crm_kit.broker.consuming import Session
+from crm_kit.broker.names import SNAPSHOT_REQUEST
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import inbox
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.intake import Intake

@@ -12,19 +12,14 @@ import pytest
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
 from crm_kit import clock
-from crm_kit.broker.bus import (
-    DIRECT,
-    EVENTS,
-    Publisher,
-    inbox_of,
-    replay_of,
-)
 from crm_kit.broker.management import (
     Management,
     TopologyError,
     user_of,
     vhost_of,
 )
+from crm_kit.broker.names import DIRECT, EVENTS, inbox_of, replay_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events.relay import Relay
 from crm_kit.operating import sending, subscribers, topology
 from crm_kit.operating.events_to_queue import Broker

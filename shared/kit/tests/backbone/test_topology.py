@@ -7,14 +7,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
-from crm_kit.broker.bus import (
-    EVENTS,
-    Outcome,
-    Publisher,
-    Session,
-    TopologyMissing,
-    outgoing,
-)
+from crm_kit.broker.consuming import Session, TopologyMissing
+from crm_kit.broker.messages import Outcome, outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.operating import subscribers, topology
 from crm_local.servers import Servers
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from crm_kit.broker.bus import Publisher
+from crm_kit.broker.publishing import Publisher
 from crm_kit.configuration.settings import Settings
 from crm_kit.events.deferred import Failure
 from crm_kit.events.dispatch import Dispatcher

@@ -4,7 +4,7 @@ import asyncio
 
 import aiohttp
 
-from crm_kit.broker.bus import Publisher
+from crm_kit.broker.publishing import Publisher
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.notify import Notifier
 

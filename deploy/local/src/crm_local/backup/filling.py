@@ -10,8 +10,8 @@ from urllib.parse import quote
 import asyncpg
 
 from crm_kit import clock
-from crm_kit.broker.bus import Publisher
 from crm_kit.broker.management import Management, vhost_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.network.postgres import Target
 from crm_kit.operating import redelivery, subscribers, subscriptions
 from crm_kit.operating.redelivery import Listener

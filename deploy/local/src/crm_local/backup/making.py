@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from crm_kit.broker.bus import BrokerDown
+from crm_kit.broker.connecting import BrokerDown
 from crm_kit.broker.management import TopologyError
 from crm_kit.clock import monotonic
 from crm_kit.configuration.secret_files import secret

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_kit.broker.bus import BrokerDown, BrokerRefused
+from crm_kit.broker.connecting import BrokerDown, BrokerRefused
 from crm_kit.broker.management import TopologyError
 from crm_kit.clock import monotonic
 from crm_kit.configuration.secret_files import secret

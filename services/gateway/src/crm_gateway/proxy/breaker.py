@@ -15,7 +15,10 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 8.0
 
 REFUSED = counter(
-    "crm.gateway.refused", "Requests that reached no service: rate, share, slots or breaker.", "upstream", "reason"
+    "crm.gateway.refused",
+    "Requests that the gateway did not forward because of the rate limit, the caller's share, the slots or the breaker.",
+    "upstream",
+    "reason",
 )
 
 

@@ -41,14 +41,14 @@ LONGEST_ANSWER: Final = 8 * 1024 * 1024
 
 SECONDS = histogram(
     "http.client.request.duration",
-    "Calls of the gateway, from the call to the head of the answer.",
+    "Duration of the gateway's calls, from the request to the head of the answer.",
     "upstream",
     "http.response.status_class",
 )
-FAILURES = counter("crm.gateway.upstream_failures", "Calls without an answer.", "upstream", "reason")
-UNDER_WAY = observed("crm.gateway.upstream_calls", "Calls under way.", "upstream")
-SLOTS = observed("crm.gateway.upstream_slots", "Calls that may be under way.", "upstream")
-OPEN = observed("crm.gateway.breaker_open", "1 while an upstream is given up.", "upstream")
+FAILURES = counter("crm.gateway.upstream_failures", "Calls that got no answer.", "upstream", "reason")
+UNDER_WAY = observed("crm.gateway.upstream_calls", "Calls in progress.", "upstream")
+SLOTS = observed("crm.gateway.upstream_slots", "The most calls that may be in progress.", "upstream")
+OPEN = observed("crm.gateway.breaker_open", "1 while the circuit breaker of an upstream is open.", "upstream")
 
 # The answer passes unchanged: it is not decompressed, and the client adds no headers of its own.
 _SKIPPED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")

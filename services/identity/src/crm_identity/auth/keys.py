@@ -102,7 +102,7 @@ class _Held:
     created_at: datetime
 
 
-AGE = observed("crm.identity.signing_key_age", "Since the key that signs access tokens was made.", unit="s")
+AGE = observed("crm.identity.signing_key_age", "Age of the key that signs access tokens.", unit="s")
 
 
 class KeyRing:

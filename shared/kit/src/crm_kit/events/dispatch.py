@@ -53,13 +53,13 @@ HANDLED = counter("crm.inbox.handled", "Events that took effect in a handler gro
 FAILED = counter("crm.inbox.failed", "Failed attempts to handle an event.", "group")
 PROCESS = histogram(
     "messaging.process.duration",
-    "What a handler group does with the events of one transaction, without its commit.",
+    "Duration of a handler group's work on the events of one transaction, without the commit.",
     "group",
     "outcome",
 )
 LAG = histogram(
     "crm.inbox.lag",
-    "From the change at its source to its effect here.",
+    "Time from the change in its own service to its effect in this group.",
     "group",
     buckets=(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 10, 60, 600),
 )

@@ -17,13 +17,10 @@ import structlog
 
 from crm_contracts.envelope import EnvelopeError, parse_type, source_of
 from crm_kit.backoff import pause_after
-from crm_kit.broker.bus import (
-    DEAD_LETTERS,
-    BrokerDown,
-    Delivery,
-    Session,
-    TopologyMissing,
-)
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.consuming import Session, TopologyMissing
+from crm_kit.broker.messages import Delivery
+from crm_kit.broker.names import DEAD_LETTERS
 from crm_kit.events import deferred, inbox, provenance
 from crm_kit.events.consumers import Group
 from crm_kit.events.deferred import (
@@ -59,7 +56,10 @@ DOUBTS = 5
 
 UNKNOWN = counter("crm.inbox.unknown", "Delivered events of a type that no handler group follows.")
 REJECTED = counter("crm.inbox.rejected", "Messages sent to the dead letters because they could not be stored.")
-REFUSED = counter("crm.inbox.refused", "Messages refused because another sent them than they say: a security event.")
+REFUSED = counter(
+    "crm.inbox.refused",
+    "Messages refused because their sender is not the one that they name. This is a security event.",
+)
 
 Control = Callable[[Delivery], Awaitable[None]]
 

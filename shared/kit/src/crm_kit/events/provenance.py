@@ -11,14 +11,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from crm_contracts.envelope import source_of
-from crm_kit.broker.bus import (
-    DEAD_LETTERS,
-    EVENTS,
-    REPLAY,
-    Delivery,
-    user_in,
-)
+from crm_kit.broker.connecting import user_in
 from crm_kit.broker.management import user_of
+from crm_kit.broker.messages import Delivery
+from crm_kit.broker.names import DEAD_LETTERS, EVENTS, REPLAY
 
 _REPLAYS = f"{REPLAY}."
 _DEATHS = "x-death"

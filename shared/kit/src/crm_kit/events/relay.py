@@ -17,15 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock, failpoints
 from crm_kit.backoff import Backoff
-from crm_kit.broker.bus import (
-    EVENTS,
-    UNSURE,
-    BrokerDown,
-    Outcome,
-    Outgoing,
-    Publisher,
-    outgoing,
-)
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.messages import UNSURE, Outcome, Outgoing, outgoing
+from crm_kit.broker.names import EVENTS
+from crm_kit.broker.publishing import Publisher
 from crm_kit.clock import monotonic
 from crm_kit.network.postgres import told
 from crm_kit.signals.metrics import counter, gauge, histogram
@@ -54,16 +49,17 @@ SLOW_SECONDS = 1.0
 LONGEST_BACKOFF = timedelta(minutes=10)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
-PUBLISH = histogram("crm.relay.publish", "From sending a batch to its last confirm.")
+PUBLISH = histogram("crm.relay.publish", "Time from sending a batch to its last confirm.")
 BATCH_SIZE = histogram(
-    "crm.relay.batch", "Events published at once.", unit="", buckets=(1, 5, 10, 25, 50, 100, 200, MOST_AT_ONCE)
+    "crm.relay.batch", "Events published in one batch.", unit="", buckets=(1, 5, 10, 25, 50, 100, 200, MOST_AT_ONCE)
 )
 PUBLISHED = counter("crm.relay.published", "Events confirmed by the broker.")
 PIECE = gauge(
-    "crm.relay.piece", f"Events sent before their confirms are waited for: {MOST_AT_ONCE}, fewer while those are slow."
+    "crm.relay.piece",
+    f"Events sent before the relay waits for their confirms: at most {MOST_AT_ONCE}, fewer while confirms are slow.",
 )
-RETURNED = counter("crm.relay.returned", "Events the broker returned or refused.")
-REPUBLISHED = counter("crm.relay.republished", "Events that will be sent again because their confirm never came.")
+RETURNED = counter("crm.relay.returned", "Events that the broker returned or refused.")
+REPUBLISHED = counter("crm.relay.republished", "Events that will be sent again because no confirm arrived.")
 
 # The pool's connections carry idle_in_transaction_session_timeout = 15 s, which frees the shard of a frozen relay.
 _CLAIM = """

@@ -20,18 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_contracts.envelope import DATA_CONTENT_TYPE, SPECVERSION, dataschema_of, source_of
 from crm_kit import clock
 from crm_kit.backoff import Backoff
-from crm_kit.broker.bus import (
-    SNAPSHOT_REQUEST,
-    BrokerDown,
-    Delivery,
-    Outcome,
-    Outgoing,
-    Publisher,
-    direct_key,
-    inbox_of,
-    outgoing,
-    replay_of,
-)
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.messages import Delivery, Outcome, Outgoing, outgoing
+from crm_kit.broker.names import SNAPSHOT_REQUEST, direct_key, inbox_of, replay_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import epochs
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.provenance import Refused, asker_of

@@ -46,7 +46,7 @@ FAILURES_A_ROUND = 50
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 FIRED = counter("crm.timer.fired", "Due rows handled.", "timer")
-FAILED = counter("crm.timer.failed", "Due rows whose handler raised.", "timer")
+FAILED = counter("crm.timer.failed", "Due rows whose handler failed.", "timer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ UNREAD_BYTES = 64 * 1024
 DROPPED_TYPE = "(not kept)"
 
 DROPPED = counter(
-    "crm.inbox.dropped", "Messages that could not be read or were refused, and were not kept for want of room."
+    "crm.inbox.dropped",
+    "Messages that were unreadable or refused and were not kept because the space for them was full.",
 )
 
 # Messages that could not be read have no attempt. Events have at least one.

@@ -13,12 +13,12 @@ ROUTE: Final = "crm.route"
 
 DURATION = histogram(
     "http.server.request.duration",
-    "Requests, from their head to the end of their answer.",
+    "Duration of requests, from their head to the end of the answer.",
     "http.request.method",
     "http.route",
     "http.response.status_class",
 )
-ACTIVE = observed("http.server.active_requests", "Requests under way.")
+ACTIVE = observed("http.server.active_requests", "Requests in progress.")
 
 _CLASSES: Final = {0: "none"} | {status: f"{status // 100}xx" for status in range(100, 600)}
 _OTHER: Final = "_OTHER"

@@ -52,10 +52,10 @@ LOOKS = 5
 CLEAN_SECONDS = 30.0
 JOBS_REMEMBERED = 1000
 
-CHUNK_SECONDS = histogram("crm.import.chunk", "From the first row of a chunk to its commit.", "entity")
-ROWS = counter("crm.import.rows", "Rows worked off, those that were refused included.", "entity")
-FAILED = counter("crm.import.failed", "Failures that were no row's.", "entity")
-LANES_BUSY = observed("crm.import.lanes_busy", f"Chunks in hand, {LANES} at most.")
+CHUNK_SECONDS = histogram("crm.import.chunk", "Time from the first row of a chunk to its commit.", "entity")
+ROWS = counter("crm.import.rows", "Processed rows, including refused rows.", "entity")
+FAILED = counter("crm.import.failed", "Failures of an import that no single row caused.", "entity")
+LANES_BUSY = observed("crm.import.lanes_busy", f"Chunks being processed, at most {LANES}.")
 
 
 def lanes_of(settings: Settings) -> int:

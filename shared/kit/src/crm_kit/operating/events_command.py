@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
-from crm_kit.broker.bus import BrokerDown
+from crm_kit.broker.connecting import BrokerDown
 from crm_kit.broker.management import TopologyError
 from crm_kit.network.postgres import told
 from crm_kit.operating import decisions, events_to_queue, stored

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from crm_contracts.catalogue import event_for, events_of
 from crm_kit import clock
-from crm_kit.broker.bus import Publisher
 from crm_kit.broker.management import TopologyError
+from crm_kit.broker.publishing import Publisher
 from crm_kit.operating import sending
 from crm_kit.operating.subscribers import matches, patterns_of
 from crm_kit.store.database import Database

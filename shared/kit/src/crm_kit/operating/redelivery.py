@@ -15,7 +15,7 @@ import asyncpg
 
 from crm_contracts.envelope import source_of
 from crm_kit import clock
-from crm_kit.broker.bus import inbox_of
+from crm_kit.broker.names import inbox_of
 from crm_kit.events import replay
 from crm_kit.events.consumers import Consumers, Group
 from crm_kit.together import together

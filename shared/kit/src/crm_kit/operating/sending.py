@@ -8,14 +8,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.broker.bus import (
-    BrokerDown,
-    Outcome,
-    Publisher,
-    direct_key,
-    replay_of,
-)
+from crm_kit.broker.connecting import BrokerDown
 from crm_kit.broker.management import TopologyError
+from crm_kit.broker.messages import Outcome
+from crm_kit.broker.names import direct_key, replay_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import replay
 from crm_kit.events.relay import message_of
 from crm_kit.operating.stored import PAGE

@@ -11,19 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from crm_kit.broker import bus
-from crm_kit.broker.bus import (
-    DIRECT,
-    EVENTS,
-    Queue,
-    direct_key,
-)
+from crm_kit.broker import declaring
+from crm_kit.broker.declaring import Queue
 from crm_kit.broker.management import (
     Management,
     TopologyError,
     user_of,
     vhost_of,
 )
+from crm_kit.broker.names import DIRECT, EVENTS, direct_key
 from crm_kit.network.urls import as_user, without_parameters
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -118,7 +114,7 @@ async def subscribe(
         await _confine(management, name, amqp_url)
         if patterns:
             wanted = bindings_of(full, patterns)
-            await bus.declare(amqp_url, (), [Queue(full, {"x-queue-type": "quorum"}, tuple(wanted))])
+            await declaring.declare(amqp_url, (), [Queue(full, {"x-queue-type": "quorum"}, tuple(wanted))])
             await _unbind_others(management, full, wanted, amqp_url)
         bound = await patterns_in(management, full, amqp_url)
     url = as_user(without_parameters(amqp_url), user, password)

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from crm_kit import clock
-from crm_kit.broker import bus
-from crm_kit.broker.bus import Queue
+from crm_kit.broker import declaring
+from crm_kit.broker.declaring import Queue
 from crm_kit.broker.management import Management, user_of, vhost_of
 from crm_kit.operating.subscribers import bindings_of, patterns_in
 
@@ -63,7 +63,7 @@ async def read(amqp_url: str, management_url: str) -> Subscriptions:
             if user["name"].startswith(prefix)
         ]
         told = [one for one in await management.get(f"queues/{vhost}") if one["name"].startswith("ext.")]
-        waiting = await bus.depths(amqp_url, [one["name"] for one in told])
+        waiting = await declaring.depths(amqp_url, [one["name"] for one in told])
         queues = [
             KeptQueue(
                 one["name"],
@@ -106,4 +106,4 @@ async def make_queues(kept: Subscriptions, amqp_url: str) -> None:
     queues = [
         Queue(one.name, {"x-queue-type": "quorum"}, tuple(bindings_of(one.name, one.patterns))) for one in kept.queues
     ]
-    await bus.declare(amqp_url, (), queues)
+    await declaring.declare(amqp_url, (), queues)

@@ -10,26 +10,24 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from crm_kit.broker import bus
-from crm_kit.broker.bus import (
+from crm_kit.broker import connecting, declaring
+from crm_kit.broker.declaring import Exchange, Passage, Queue
+from crm_kit.broker.management import Management as Management
+from crm_kit.broker.management import TopologyError as TopologyError
+from crm_kit.broker.management import user_of as user_of
+from crm_kit.broker.management import vhost_of as vhost_of
+from crm_kit.broker.names import (
     DEAD_LETTERS,
     DIRECT,
     EVENTS,
     LOG,
     REPLAY,
     SNAPSHOT_REQUEST,
-    Exchange,
-    Passage,
-    Queue,
     access_of,
     direct_key,
     inbox_of,
     replay_of,
 )
-from crm_kit.broker.management import Management as Management
-from crm_kit.broker.management import TopologyError as TopologyError
-from crm_kit.broker.management import user_of as user_of
-from crm_kit.broker.management import vhost_of as vhost_of
 from crm_kit.copies.directory_feed import ACCESS_KEYS
 from crm_kit.operating import subscribers
 
@@ -147,7 +145,7 @@ async def apply(
         queues += queues_of(service, keys, caps)
     exchanges = [*EXCHANGES, *(Exchange(replay_of(service), "fanout") for service in services)]
     passages = [Passage(replay_of(service), DIRECT) for service in services]
-    await bus.declare(amqp_url, exchanges, queues, passages, RETIRED)
+    await declaring.declare(amqp_url, exchanges, queues, passages, RETIRED)
     if management_url:
         async with Management(management_url) as management:
             await subscribers.bind_all(management, amqp_url)
@@ -165,7 +163,7 @@ async def check(services: Sequence[str], amqp_url: str) -> list[str]:
     """Return a line for each missing queue or exchange of these services. Raises BrokerDown."""
     queues = [LOG, *(name for service in services for name in names_of(service))]
     exchanges = [*(exchange.name for exchange in EXCHANGES), *map(replay_of, services)]
-    absent = await bus.missing(amqp_url, exchanges, queues)
+    absent = await declaring.missing(amqp_url, exchanges, queues)
     return [f"{name} is not declared; run: crm topology apply" for name in absent]
 
 
@@ -184,7 +182,7 @@ async def _administer(
         raise TopologyError(f"feature flags not enabled: {', '.join(off)}; run: rabbitmqctl enable_feature_flag all")
     await management.put(f"vhosts/{vhost}", {})
     report.declared.append(f"virtual host {vhost_of(amqp_url)}")
-    operator = quote(bus.user_in(amqp_url), safe="")
+    operator = quote(connecting.user_in(amqp_url), safe="")
     await management.put(f"permissions/{vhost}/{operator}", {"configure": ".*", "write": ".*", "read": ".*"})
     report.declared += await subscribers.confine_all(management, amqp_url, caps.subscribers)
     if password_of is None:

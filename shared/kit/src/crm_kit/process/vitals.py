@@ -28,31 +28,39 @@ SAMPLE_SECONDS: Final = 0.5
 READY_SECONDS: Final = 10.0
 _PROC: Final = Path("/proc/self")
 
-CPU = observed("process.cpu.time", "Processor time used.", "cpu.mode", unit="s", counts=True)
-MEMORY = observed("process.memory.usage", "Memory that is resident, what it shares with others included.", unit="By")
+CPU = observed("process.cpu.time", "Processor time used by the process.", "cpu.mode", unit="s", counts=True)
+MEMORY = observed("process.memory.usage", "Resident memory, including memory shared with other processes.", unit="By")
 FILES = observed("process.unix.file_descriptor.count", "Open files and connections.")
-FILES_LIMIT = observed("crm.process.file_descriptor.limit", "Files and connections that may be open.")
-THREADS = observed("process.thread.count", "Threads.")
-COLLECTIONS = observed("cpython.gc.collections", "Garbage collections.", "cpython.gc.generation", counts=True)
+FILES_LIMIT = observed("crm.process.file_descriptor.limit", "The most files and connections that may be open.")
+THREADS = observed("process.thread.count", "Threads of the process.")
+COLLECTIONS = observed(
+    "cpython.gc.collections", "Garbage collections by generation.", "cpython.gc.generation", counts=True
+)
 BUILD = observed("crm.build_info", "1; the labels say what runs.", "version", "python")
 DISK_FREE = observed(
-    "crm.disk.free", "Space left where this process writes: temporary files, CRM_HOME.", "directory", unit="By"
+    "crm.disk.free",
+    "Free space on the disk that this process writes to: temporary files or CRM_HOME.",
+    "directory",
+    unit="By",
 )
-DISK_SIZE = observed("crm.disk.size", "Size of that disk.", "directory", unit="By")
+DISK_SIZE = observed("crm.disk.size", "Total space on that disk.", "directory", unit="By")
 DELAY = histogram(
     "crm.event_loop.delay",
-    f"How late the event loop was, asked every {SAMPLE_SECONDS:g} s while metrics are read: what everything else in the process"
-    " waited, too.",
+    f"Delay of the event loop, sampled every {SAMPLE_SECONDS:g} s while metrics are read. All work waits this long.",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
-CONNECTIONS = observed("db.client.connection.count", "Connections to the database.", "pool", "state")
-CONNECTIONS_MAX = observed("db.client.connection.max", "Connections that there may be.", "pool")
-PENDING = observed("db.client.connection.pending_requests", "Work that waits for a connection.", "pool")
-TIMEOUTS = observed("db.client.connection.timeouts", "Work that got no connection within 2 s.", "pool", counts=True)
+CONNECTIONS = observed("db.client.connection.count", "Connections to the database by state.", "pool", "state")
+CONNECTIONS_MAX = observed("db.client.connection.max", "The most connections in the pool.", "pool")
+PENDING = observed("db.client.connection.pending_requests", "Units of work that wait for a connection.", "pool")
+TIMEOUTS = observed(
+    "db.client.connection.timeouts", "Units of work that got no connection within 2 s.", "pool", counts=True
+)
 
 
-KEYS_AGE = observed("crm.tokens.keys_age", "Since identity last told the keys that tokens are verified with.", unit="s")
-READY = gauge("crm.ready", "1 when this process is ready for work, as /readyz says.")
+KEYS_AGE = observed(
+    "crm.tokens.keys_age", "Time since the keys that verify tokens were last received from identity.", unit="s"
+)
+READY = gauge("crm.ready", "1 when this process is ready, as /readyz reports.")
 Reasons = Callable[[], Awaitable[list[str]]]
 
 

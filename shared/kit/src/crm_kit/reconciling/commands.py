@@ -11,12 +11,9 @@ from functools import partial
 from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_kit.broker.bus import (
-    BrokerDown,
-    Publisher,
-    access_of,
-    inbox_of,
-)
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.names import access_of, inbox_of
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events.epochs import InTheWay, NoEpochs, at_work
 from crm_kit.network.postgres import told
 from crm_kit.reconciling.compare import KINDS, SETTLE_SECONDS, Report

@@ -19,7 +19,7 @@ from crm_kit.signals.metrics import gauge
 TOLD = 5
 """The most differences that a reason names."""
 
-FITS = gauge("crm.schema.fits", "1 when the database holds what this build needs.")
+FITS = gauge("crm.schema.fits", "1 when the schema of the database fits this build.")
 
 _FOUND = """
 select 'column ' || c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod)

@@ -32,17 +32,15 @@ TURN_SECONDS = 30.0
 LONGEST_REST = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
-ROWS = counter("crm.chore.rows", "Rows, or partitions, that housekeeping has worked off.", "chore")
-FAILED = counter("crm.chore.failed", "Attempts at a chore that failed.", "chore")
+ROWS = counter("crm.chore.rows", "Rows or partitions that a chore has processed.", "chore")
+FAILED = counter("crm.chore.failed", "Failed attempts at a chore.", "chore")
 DONE = gauge(
     "crm.chore.last_success_timestamp",
-    "When this process last got a chore done; any replica does it.",
+    "When this process last completed a chore. Any replica may run it.",
     "chore",
     unit="s",
 )
-BEHIND = gauge(
-    "crm.chore.behind", "How long a chore has been at work and is not done; 0 when nothing is left.", "chore", unit="s"
-)
+BEHIND = gauge("crm.chore.behind", "How long a chore has been unfinished; 0 when it is finished.", "chore", unit="s")
 
 
 @dataclass(frozen=True, slots=True)

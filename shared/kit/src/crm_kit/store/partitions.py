@@ -23,9 +23,11 @@ SCHEMA: Final = "partitions"
 LOCK_WAIT: Final = "200ms"
 
 STRAY = gauge(
-    "crm.partition.stray_rows", "Rows in the default part of a table, because no part was made for them.", "table"
+    "crm.partition.stray_rows",
+    "Rows in the default partition of a table because no partition covers their time.",
+    "table",
 )
-AHEAD = gauge("crm.partition.ahead", "From now to the end of the last part of a table that is made.", "table", unit="s")
+AHEAD = gauge("crm.partition.ahead", "Time from now to the end of the newest partition of a table.", "table", unit="s")
 
 
 @dataclass(frozen=True, slots=True)

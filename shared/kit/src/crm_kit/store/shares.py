@@ -13,7 +13,7 @@ WAIT_SECONDS: Final = 2.0
 LONGEST_LINE: Final = 200
 """Number of waiting requests of one holder; one more is refused at once."""
 
-REFUSED = counter("crm.shares.refused", "Requests whose turn for a share did not come.", "share")
+REFUSED = counter("crm.shares.refused", "Requests that were refused because their share stayed in use.", "share")
 
 
 class TooManyAtOnce(DomainError):

@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
-from crm_kit.broker.bus import BrokerDown, Publisher
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.publishing import Publisher
 from crm_kit.events import inbox
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.timers import Timer
@@ -37,33 +38,49 @@ OVERDUE: Final = timedelta(seconds=60)
 MOST_OVERDUE: Final = 10_000
 STATES: Final = ("pending", "waiting", "parked")
 
-PENDING = observed("crm.outbox.pending", "Outbox rows not yet confirmed by the broker.")
-OLDEST = observed("crm.outbox.oldest_pending", "Age of the oldest outbox row not yet confirmed.", unit="s")
-HELD = observed("crm.outbox.held", "Outbox rows in back-off after the broker returned or refused them.")
-STORED = observed(
-    "crm.inbox.stored", "Stored events that are not done: to be tried again, waiting, given up.", "group", "state"
+PENDING = observed("crm.outbox.pending", "Outbox rows that the broker has not confirmed.")
+OLDEST = observed(
+    "crm.outbox.oldest_pending", "Age of the oldest outbox row that the broker has not confirmed.", unit="s"
 )
-STORED_AGE = observed("crm.inbox.oldest_stored", "Age of the oldest of them.", "group", "state", unit="s")
+HELD = observed(
+    "crm.outbox.held", "Outbox rows that wait for another attempt because the broker returned or refused them."
+)
+STORED = observed(
+    "crm.inbox.stored",
+    "Stored events that are not done: to be retried, waiting for an earlier version, or parked.",
+    "group",
+    "state",
+)
+STORED_AGE = observed(
+    "crm.inbox.oldest_stored", "Age of the oldest stored event that is not done.", "group", "state", unit="s"
+)
 GAP = observed(
     "crm.inbox.oldest_gap", "How long the oldest event has waited for a version that has not come.", unit="s"
 )
-MESSAGES = observed("crm.queue.messages", "Messages that wait at the broker in a queue of the service's own.", "queue")
-JOBS = observed("crm.import.jobs", "Imports that are not over.", "status")
-JOBS_AGE = observed("crm.import.oldest", "Since the oldest import that is not over was sent.", unit="s")
-JOBS_RESTING = observed("crm.import.resting", "Imports that failed and will be tried again.")
-DUE = observed("crm.timer.overdue", f"Rows due for more than a minute, {MOST_OVERDUE} at most.", "timer")
+MESSAGES = observed("crm.queue.messages", "Messages that wait in the service's own queues on the broker.", "queue")
+JOBS = observed("crm.import.jobs", "Unfinished imports.", "status")
+JOBS_AGE = observed("crm.import.oldest", "Age of the oldest unfinished import.", unit="s")
+JOBS_RESTING = observed("crm.import.resting", "Imports that failed and wait for another attempt.")
+DUE = observed(
+    "crm.timer.overdue",
+    f"Rows that have been due for more than a minute, counted up to {MOST_OVERDUE}.",
+    "timer",
+)
 SIZE = observed("crm.database.size", "Size of the service's database.", unit="By")
-SERVER_USED = observed("crm.database.server_connections", "Connections to the PostgreSQL server, of everybody.")
-SERVER_MAX = observed("crm.database.server_connections_max", "Connections that it takes, without those for superusers.")
+SERVER_USED = observed("crm.database.server_connections", "Connections to the PostgreSQL server by all clients.")
+SERVER_MAX = observed(
+    "crm.database.server_connections_max",
+    "The most connections that the PostgreSQL server accepts, without those reserved for superusers.",
+)
 
 DIVERGED = observed(
     "crm.projection.divergence",
-    "Records in which a group's copies and their publisher differ, by the last crm events compare.",
+    "Records that differ between a group's copies and their publisher, found by the last crm events compare.",
     *("group", "source", "kind"),
 )
 COMPARED = observed(
     "crm.projection.compared",
-    "Since a group's copies were last compared with their publisher.",
+    "Time since a group's copies were last compared with their publisher.",
     *("group", "source"),
     unit="s",
 )

@@ -13,8 +13,10 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 
-from crm_kit.broker import bus
-from crm_kit.broker.bus import SNAPSHOT_REQUEST, BrokerDown, Publisher
+from crm_kit.broker.connecting import BrokerDown
+from crm_kit.broker.declaring import missing
+from crm_kit.broker.names import EVENTS, SNAPSHOT_REQUEST
+from crm_kit.broker.publishing import Publisher
 from crm_kit.configuration.environment import read
 from crm_kit.configuration.settings import Settings
 from crm_kit.events import inbox
@@ -175,7 +177,7 @@ class Worker:
         queues = [self._consumers.queue, self._consumers.access_queue]
         while not self._stop.is_set():
             try:
-                absent = await bus.missing(self._settings.amqp_url, [bus.EVENTS], queues)
+                absent = await missing(self._settings.amqp_url, [EVENTS], queues)
                 if not absent:
                     pairs = [(group.name, source) for group, source in self._consumers.sources()]
                     async with runtime.db.begin() as conn:
