@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from crm_kit.configuration.settings import Settings
 from crm_kit.process.runtime import Service
+from tests.node.tools import Node, installed
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGES = sorted(found.parent.name for found in CHECKOUT.glob("services/*/src/crm_*/__init__.py"))
@@ -25,6 +26,12 @@ def app_of(package: str) -> Callable[[Settings], FastAPI]:
     """Return the function that makes the package's app."""
     make: Callable[[Settings], FastAPI] = import_module(f"{package}.main").app
     return make
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """The tools of tests/node, installed on first use."""
+    return installed()
 
 
 @pytest.fixture(scope="session", params=PACKAGES)
