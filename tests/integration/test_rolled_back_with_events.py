@@ -108,7 +108,7 @@ class Worker:
                 for statement in (LATER, DUE):
                     await conn.exec_driver_sql(statement)
             late, released = await self._dispatcher.start_late(), await self._dispatcher.release()
-            if not (late + released + await self._intake.retry_due()):
+            if not (late + released + await self._intake.retries.retry_due()):
                 return
 
 

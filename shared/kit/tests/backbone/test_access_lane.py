@@ -64,7 +64,7 @@ async def both(blocked: Blocked, runtime: Runtime, amqp_url: str) -> AsyncIterat
     apart = access_runtime(runtime)
     ordinary = Intake(Dispatcher(blocked.consumers, runtime), amqp_url)
     access = Intake(Dispatcher(blocked.consumers, apart), amqp_url, access=True)
-    loops = (ordinary.run(), ordinary.run_retries(), ordinary.run_parking(), access.run(), access.run_retries())
+    loops = (ordinary.run(), ordinary.retries.run(), ordinary.run_parking(), access.run(), access.retries.run())
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
         yield

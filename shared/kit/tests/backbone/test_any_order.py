@@ -46,7 +46,7 @@ async def test_one_that_fails_holds_up_no_other_and_is_tried_again(
     assert await rows(runtime, SEEN) == [(3,)]
     assert await rows(runtime, KEYS) == [("mini.echoes", 2, "pending"), ("mini.echoes", 3, "done")]
     assert len(await rows(runtime, DUE, clock.now())) == 1
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     assert await rows(runtime, SEEN) == [(3,), (2,)]
     assert {state for *_, state in await rows(runtime, KEYS)} == {"done"}
 

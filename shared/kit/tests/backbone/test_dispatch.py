@@ -79,7 +79,7 @@ async def test_a_record_older_than_the_binding_starts_where_it_was_first_seen(
     assert len(await rows(runtime, earlier)) == 3
     assert await dispatcher.start_late() == 1
     assert await dispatcher.release() == 1
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     assert await rows(runtime, "select thing_id, version from seen order by position") == [(old.id, 7), (old.id, 8)]
     assert await rows(runtime, "select entity, state from inbox where state <> 'done'") == [(new.id, "waiting")]
 
@@ -110,9 +110,9 @@ async def test_retries_run_out_and_park(dispatcher: Dispatcher, intake: Intake, 
         )
         assert attempts == attempt
         waits.append(wait)
-        assert await intake.retry_due() == 0
+        assert await intake.retries.retry_due() == 0
         await rows(runtime, "update inbox set next_attempt_at = $1 where state = 'pending' returning 1", clock.now())
-        assert await intake.retry_due() == 1
+        assert await intake.retries.retry_due() == 1
     assert await rows(runtime, STATES) == [("mini.echoes", "parked", deferred.LAST_ATTEMPT)]
     for wait, expected in zip(waits, deferred.RETRY_SECONDS, strict=True):
         assert expected * 0.85 < wait < expected * 1.15
@@ -129,7 +129,7 @@ async def test_a_retry_that_succeeds_runs_what_waited_behind_it(
         " where state = 'pending' returning 1",
         clock.now(),
     )
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     assert await rows(runtime, "select version from seen order by position") == [(1,), (2,), (3,)]
     assert await rows(runtime, STATES) == []
 

@@ -177,7 +177,7 @@ async def test_a_step_waits_until_it_is_sure_with_which_version_an_epoch_begins(
     assert await rows(runtime, earlier) == [(9,), (9,)]
     assert await dispatcher.start_late() == 1
     assert await dispatcher.release() == 1
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     assert await rows(runtime, SEEN) == [(1,), (2,), (3,), (4,), (5,), (3,), (4,)]
     await dispatcher.settle([Message.read(Story(story.id).body("updated", 6))])
     assert len(await rows(runtime, SEEN)) == 7

@@ -14,8 +14,9 @@ from crm_kit import clock
 from crm_kit.broker.publishing import Publisher
 from crm_kit.events import deferred
 from crm_kit.events.dispatch import Dispatcher
-from crm_kit.events.intake import BATCH, Intake
+from crm_kit.events.intake import Intake
 from crm_kit.events.received import Message
+from crm_kit.events.retries import BATCH
 from crm_kit.process.runtime import Runtime
 
 from . import miniature
@@ -106,7 +107,7 @@ async def test_a_batch_that_fails_costs_statements_by_the_batch(
     assert len([s for s in sent if "insert into inbox " in s or "update inbox" in s]) <= 4
     transactions.clear()
     with statements_of(runtime) as sent:
-        assert await intake.retry_due() == BATCH
+        assert await intake.retries.retry_due() == BATCH
     assert transactions == [BATCH], "whichever fail, they are found in one transaction"
     assert len([s for s in sent if "update inbox" in s]) == 3, "two claims, and one for all failures"
     assert await rows(runtime, STATES) == [("mini.echoes", "pending", 1, BATCH)]
@@ -127,7 +128,7 @@ async def test_what_no_handler_can_read_is_parked_without_asking_one(
     assert len(await dispatcher.take([*illegible(BATCH - 1), good.tell("created")])) == 3
     calls = 0
     transactions.clear()
-    assert await intake.retry_due() == 3 * BATCH
+    assert await intake.retries.retry_due() == 3 * BATCH
     assert transactions == [BATCH] * 3
     assert calls == 1, "for the good one"
     parked = [(group, "parked", 1, BATCH - 1) for group in ("mini.copies", "mini.echoes", "mini.journal")]
@@ -151,8 +152,8 @@ async def test_failures_in_any_order_of_arrival_keep_each_records_order(
     for start in range(0, len(deliveries), 31):
         await dispatcher.take(deliveries[start : start + 31])
         if start % 3 == 0:
-            await intake.retry_due()
-    while await intake.retry_due() or await dispatcher.release():
+            await intake.retries.retry_due()
+    while await intake.retries.retry_due() or await dispatcher.release():
         pass
     seen = dict(await rows(runtime, "select thing_id, array_agg(version order by position) from seen group by 1"))
     assert [seen[story.id] for story in failing] == [[1, 2]] * 12
@@ -167,7 +168,7 @@ async def test_failures_in_any_order_of_arrival_keep_each_records_order(
         " where state = 'pending' returning 1",
         clock.now(),
     )
-    while await intake.retry_due() or await dispatcher.release():
+    while await intake.retries.retry_due() or await dispatcher.release():
         pass
     seen = dict(await rows(runtime, "select thing_id, array_agg(version order by position) from seen group by 1"))
     assert set(map(tuple, seen.values())) == {(1, 2, 3, 4, 5, 6)}
@@ -180,7 +181,7 @@ async def test_what_breaks_its_contract_waits_behind_what_may_still_succeed(
     """Parked before its turn, it would have been skipped with what came before it."""
     first, second = story.tell("created", "poison step"), story.tell("renamed")
     await dispatcher.take([first, Message.read(second.body.replace(b'"name":"a name"', b'"name":7'))])
-    await intake.retry_due()
+    await intake.retries.retry_due()
     states = "select entity_version, state from inbox where consumer = 'mini.echoes' order by 1"
     assert await rows(runtime, states) == [(1, "pending"), (2, "waiting")]
 
@@ -192,7 +193,7 @@ async def test_what_may_have_ended_the_process_is_tried_alone(
     suspected = "update inbox set last_error = $1 where event_id in (select event_id from inbox limit 3) returning 1"
     assert len(await rows(runtime, suspected, deferred.ENDED)) == 3
     tried = []
-    while await intake.retry_due():
+    while await intake.retries.retry_due():
         tried.append(transactions.copy())
         transactions.clear()
     assert tried == [[5, 1], [1], [1]]
@@ -205,7 +206,7 @@ async def test_retries_of_one_group_do_not_queue_behind_anothers(
     groups = miniature.consumers.groups
     await dispatcher.set_aside(flood(3 * BATCH, "poison step"), [groups["mini.echoes"]])
     await dispatcher.set_aside(flood(1, "a name"), [groups["mini.journal"]])
-    assert await intake.retry_due() == BATCH + 1
+    assert await intake.retries.retry_due() == BATCH + 1
     assert await rows(runtime, "select count(*) from journal") == [(1,)]
 
 
@@ -287,7 +288,7 @@ async def test_setting_aside_forgets_nothing_that_was_done(
     told = [story.tell("created"), story.tell("renamed")]
     await dispatcher.take(told[:1])
     await dispatcher.set_aside(told, miniature.consumers.groups.values())
-    while await intake.retry_due():
+    while await intake.retries.retry_due():
         pass
     assert await rows(runtime, "select version from seen order by position") == [(1,), (2,)]
     assert await rows(runtime, "select count(*), count(distinct event_id) from journal") == [(2, 2)]

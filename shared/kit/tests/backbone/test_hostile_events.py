@@ -15,7 +15,8 @@ from crm_kit.broker.names import EVENTS
 from crm_kit.broker.publishing import Publisher
 from crm_kit.events import inbox
 from crm_kit.events.dispatch import Dispatcher
-from crm_kit.events.intake import DOUBTS, Intake
+from crm_kit.events.intake import Intake
+from crm_kit.events.persisting import DOUBTS
 from crm_kit.events.received import Message
 from crm_kit.events.unread import Unread
 from crm_kit.operating import stored
@@ -233,8 +234,8 @@ async def test_what_ends_the_connection_each_time_is_no_outage(
     intake: Intake, runtime: Runtime, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database answers everybody else, so the message is to blame: it is parked, and the rest goes on."""
-    monkeypatch.setattr("crm_kit.events.intake.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("crm_kit.events.intake.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.events.persisting.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.events.persisting.LONGEST_PAUSE", 0.01)
     stories = [Story() for _ in range(3)]
     transaction, tries = Dispatcher._transaction, 0
 
@@ -268,8 +269,8 @@ async def test_what_cannot_be_stored_at_all_goes_to_the_dead_letters_and_nobody_
         return await keep(self, conn, failures)
 
     monkeypatch.setattr(Unread, "keep", refuse)
-    monkeypatch.setattr("crm_kit.events.intake.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("crm_kit.events.intake.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.events.persisting.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("crm_kit.events.persisting.LONGEST_PAUSE", 0.01)
     stories = [Story(), Story()]
     await send(publisher, stories[0].tell("created"))
     await publish(publisher, b"{")

@@ -27,7 +27,7 @@ UNFINISHED = "select consumer, state from inbox where state <> 'done' order by 1
 @asynccontextmanager
 async def running(intake: Intake) -> AsyncIterator[None]:
     """The intake's loops, for as long as the block lasts."""
-    tasks = [asyncio.create_task(work) for work in (intake.run(), intake.run_retries(), intake.run_parking())]
+    tasks = [asyncio.create_task(work) for work in (intake.run(), intake.retries.run(), intake.run_parking())]
     try:
         yield
     finally:
@@ -233,9 +233,9 @@ async def test_what_a_killed_process_had_noted_is_taken_over_from_a_batch(
     first.cancel()
     await asyncio.wait([first])
     if behind:
-        busy._behind.add("mini.echoes")
+        busy.retries.behind.add("mini.echoes")
     await busy._take([again(noted), again(other)])
-    while await busy.retry_due():
+    while await busy.retries.retry_due():
         pass
     assert await rows(runtime, UNFINISHED) == []
     assert await rows(runtime, "select count(*), count(distinct thing_id) from seen") == [(2, 2)]
@@ -251,11 +251,11 @@ async def test_what_another_process_still_handles_is_taken_over_and_happens_once
     first = asyncio.create_task(slow._take([again(noted)]))
     await held[0].wait()
     await busy._take([again(noted), again(other)])
-    second = asyncio.create_task(busy.retry_due())
+    second = asyncio.create_task(busy.retries.retry_due())
     await until(lambda: _waits_for_a_lock(runtime))
     held[1].set()
     await asyncio.gather(first, second)
-    while await busy.retry_due():
+    while await busy.retries.retry_due():
         pass
     assert await rows(runtime, UNFINISHED) == []
     assert await rows(runtime, "select count(*), count(distinct thing_id) from seen") == [(2, 2)]

@@ -51,7 +51,7 @@ async def test_skipping_needs_a_reason_keeps_it_and_lets_the_next_event_go(
     async with runtime.db.begin() as conn:
         assert await decisions.skip(conn, Chosen(message.envelope.id), reason="made by a broken import") == 3
     assert await dispatcher.release() == 3
-    assert await intake.retry_due() == 3
+    assert await intake.retries.retry_due() == 3
     assert await rows(runtime, UNFINISHED) == []
     assert await rows(runtime, "select version from seen") == [(2,)]
     [(reason,)] = await rows(runtime, "select distinct skip_reason from inbox where state = 'skipped'")
@@ -76,7 +76,7 @@ async def test_a_gap_that_will_never_close_can_be_skipped(
     async with runtime.db.begin() as conn:
         changed = await decisions.skip_gap(conn, second.envelope.id, group="mini.echoes", reason="lost in a restore")
     assert changed == 1
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     assert await rows(runtime, "select version from seen") == [(2,)]
     await dispatcher.settle([story.tell("renamed")])
     assert await rows(runtime, "select version from seen order by position") == [(2,), (3,)]

@@ -93,7 +93,7 @@ async def test_a_later_version_that_took_effect_ends_what_is_stored_without_anot
     await dispatcher.settle([story.tell("renamed", "later")])
     assert await rows(runtime, STORED) == [("mini.copies", 1, "pending", 1)]
     await rows(runtime, DUE, clock.now())
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     assert await rows(runtime, STORED) == [("mini.copies", 1, "done", 2)]
     assert await rows(runtime, COPY) == [(0, 2, "later", False)]
 
@@ -107,7 +107,7 @@ async def test_a_retry_that_succeeds_takes_effect(
     assert len(await rows(runtime, STORED)) == 1
     await rows(runtime, CURE)
     await rows(runtime, DUE, clock.now())
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     assert {state for _, _, state, _ in await rows(runtime, STORED)} == {"done"}
     assert [version for _, version, *_ in await rows(runtime, COPY)] == [1]
     assert await rows(runtime, TOLD) == [(1,)]
@@ -133,7 +133,7 @@ async def test_what_a_release_before_had_waiting_is_made_due(
     async with runtime.db.begin() as conn:
         await store(conn, [waits])
     assert await dispatcher.release() == 1
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     assert [version for _, version, *_ in await rows(runtime, COPY)] == [1]
 
 

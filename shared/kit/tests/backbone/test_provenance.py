@@ -166,7 +166,7 @@ async def test_a_stored_body_that_says_another_source_than_its_headers_is_not_tr
     failure = deferred.Failure(key, story.id, 1, message.envelope.type, message.body, "pending", 0, None, "")
     async with runtime.db.begin() as conn:
         await deferred.store(conn, [replace(failure, next_attempt_at=message.envelope.time)])
-    assert await intake.retry_due() == 1
+    assert await intake.retries.retry_due() == 1
     [(_, _, _, error)] = await rows(runtime, PARKED)
     assert error == "refused: its body says that it is another service's than its headers say"
 

@@ -11,12 +11,10 @@ is halved until that event is alone. The dispatcher waits only for a database th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from random import uniform
-from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +23,7 @@ from crm_contracts.envelope import EnvelopeError
 from crm_kit import clock, failpoints
 from crm_kit.events import deferred, inbox, own_rows
 from crm_kit.events.consumers import Consumers, Group
-from crm_kit.events.deferred import LAST_ATTEMPT, RETRY_SECONDS, Failure
+from crm_kit.events.failures import aside, failure_of, key_of
 from crm_kit.events.handling import (
     HandlerFailed,
     cause_of,
@@ -33,13 +31,12 @@ from crm_kit.events.handling import (
     ids_of,
     sift,
 )
-from crm_kit.events.inbox import UNRESTORED, EventKey, Heard, Line, Unfinished
-from crm_kit.events.ordering import NOTHING, Place, decide
+from crm_kit.events.inbox import Line
+from crm_kit.events.ordering import NOTHING, Place
+from crm_kit.events.planning import NewEpochs, Pair, Plan, line_of, plan_all
 from crm_kit.events.received import (
-    PERMANENT,
     Message,
     describe,
-    in_vain,
 )
 from crm_kit.process.runtime import Runtime
 from crm_kit.signals.logs import working
@@ -65,8 +62,6 @@ LAG = histogram(
 )
 
 BUSY_ATTEMPTS = 5
-SUCCESSORS = 200
-"""The most waiting events of one record that one transaction handles. Later transactions handle the rest."""
 LATE_START = timedelta(seconds=45)
 """Longer than the broker needs to notice a dead consumer by its heartbeats and to redeliver its messages."""
 
@@ -75,52 +70,8 @@ class TransactionFailed(Exception):
     """The bookkeeping of a transaction failed. It is unknown which event caused it."""
 
 
-class _NewEpochs(Exception):
-    """Groups got events of a new epoch for the first time, because a publisher was restored. Epochs by group and source."""
-
-    def __init__(self, epochs: dict[tuple[str, str], int]) -> None:
-        self.epochs = epochs
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What one transaction will do for one group, and the outcome."""
-
-    group: Group
-    run: list[Message] = field(default_factory=list)
-    wait: list[Message] = field(default_factory=list)
-    stale: list[Message] = field(default_factory=list)
-    reached: dict[Line, Place] = field(default_factory=dict)
-    anew: set[UUID] = field(default_factory=set)
-    """Records whose publisher was restored. Its events replace the copies, whatever their versions."""
-    failed: list[tuple[Message, Failure]] = field(default_factory=list)
-    """Events that failed and are stored, for another attempt or for an operator."""
-
-    def done(self) -> list[EventKey]:
-        """Return the keys of stored events that are done."""
-        return [_key(message, self.group) for message in (*self.run, *self.stale) if message.attempts]
-
-    def kept_failures(self) -> list[Failure]:
-        """Return the failures of events that have a row in the inbox."""
-        return [failure for message, failure in self.failed if message.attempts or not self.group.keyless]
-
-    def new_failures(self) -> list[Failure]:
-        """Return the failures of events that have no row in the inbox yet."""
-        return [failure for message, failure in self.failed if self.group.keyless and not message.attempts]
-
-    def positions(self) -> list[tuple[Line, Place, bool]]:
-        """Return the new position of each record that has one, and whether the record is deleted there."""
-        last: dict[Line, Message] = {}
-        for message in self.run if self.reached else ():
-            line = _line(message, self.group)
-            if message.place > (last[line].place if line in last else self.reached[line]):
-                last[line] = message
-        return [(line, message.place, ".deleted.v" in message.envelope.type) for line, message in last.items()]
-
-
-Work = Callable[[AsyncConnection, _Plan], Awaitable[None]]
+Work = Callable[[AsyncConnection, Plan], Awaitable[None]]
 """Runs the handlers of a plan."""
-Pair = tuple[Message, Group]
 
 
 class Dispatcher:
@@ -172,7 +123,7 @@ class Dispatcher:
     async def set_aside(self, messages: Sequence[Message], groups: Iterable[Group]) -> None:
         """Store every message for the retries of these groups, without an attempt."""
         failures = [
-            _aside(message, group, place, "set aside behind others that failed")
+            aside(message, group, place, "set aside behind others that failed")
             for place, (message, group) in enumerate(self._concerned(messages, groups))
         ]
         if failures:
@@ -210,7 +161,7 @@ class Dispatcher:
                 return
             except HandlerFailed:
                 raise
-            except _NewEpochs as news:
+            except NewEpochs as news:
                 async with self.runtime.db.begin() as conn:
                     # Others queue behind this lock, so it must not wait as long as a backup takes.
                     await conn.exec_driver_sql("set local lock_timeout = '2s'")
@@ -278,14 +229,14 @@ class Dispatcher:
 
         Stored events that precede the snapshots are skipped. Raises HandlerFailed.
         """
-        lines = {_line(message, group): message for message in messages}
+        lines = {line_of(message, group): message for message in messages}
         if group.keyless:
             copies = await own_rows.lock_copies(conn, group, [line.entity for line in lines])
             positions = {line: copies.get(line.entity, NOTHING) for line in lines}
         else:
             positions = await inbox.lock_positions(conn, lines)
         told = {line: message for line, message in lines.items() if message.place >= positions[line]}
-        plan = _Plan(group, run=list(told.values()), anew={line.entity for line in told})
+        plan = Plan(group, run=list(told.values()), anew={line.entity for line in told})
         await self._run(conn, plan)
         if not group.keyless:
             await inbox.advance(conn, [(line, message.place, False) for line, message in told.items()])
@@ -294,16 +245,16 @@ class Dispatcher:
 
     async def run_again(self, conn: AsyncConnection, group: Group, messages: Sequence[Message]) -> None:
         """Hand events to a projection of each event once more. It keeps the rows that it has. Raises HandlerFailed."""
-        await self._run(conn, _Plan(group, run=list(messages)))
+        await self._run(conn, Plan(group, run=list(messages)))
 
     async def _transaction(self, concerned: Sequence[Pair], work: Work) -> None:
         async with self.runtime.db.begin() as conn:
-            plans = await self._plan(conn, concerned)
+            plans = await plan_all(conn, self.consumers, concerned)
             for plan in plans:
                 if plan.run:
                     await self._timed(conn, plan, work)
             await inbox.put_aside(
-                conn, [(_key(m, plan.group), m.body, m.place.epoch) for plan in plans for m in plan.wait]
+                conn, [(key_of(m, plan.group), m.body, m.place.epoch) for plan in plans for m in plan.wait]
             )
             await inbox.finish(conn, [key for plan in plans for key in plan.done()])
             await inbox.advance(conn, [position for plan in plans for position in plan.positions()])
@@ -320,127 +271,7 @@ class Dispatcher:
         if any(plan.group.kind == "step" and plan.run for plan in plans):
             self.runtime.notifier.notify(WAKE_CHANNEL)
 
-    async def _plan(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
-        """Decide which events run. Plans are in the order of registration, so that all processes lock rows in the same order."""
-        keyless = {group.name for _, group in concerned if group.keyless}
-        plans = await self._plan_keyless(conn, [pair for pair in concerned if pair[1].name in keyless])
-        plans += await self._plan_keyed(conn, [pair for pair in concerned if pair[1].name not in keyless])
-        places = {name: place for place, name in enumerate(self.consumers.groups)}
-        return sorted(plans, key=lambda plan: places[plan.group.name])
-
-    async def _plan_keyless(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
-        """Plan keyless projections. They run all events, because their rows show which are new. Rows are looked up only if a
-        publisher was restored or an event comes from the store."""
-        plans: dict[str, _Plan] = {}
-        for message, group in concerned:
-            plans.setdefault(group.name, _Plan(group)).run.append(message)
-        if not plans:
-            return []
-        heard = await inbox.heard_epochs(conn, plans)
-        news: dict[tuple[str, str], int] = {}
-        for message, group in concerned:
-            pair = group.name, message.envelope.source
-            if message.envelope.epoch > max(heard.get(pair, UNRESTORED).epoch, news.get(pair, 0)):
-                news[pair] = message.envelope.epoch
-        if news:
-            raise _NewEpochs(news)
-        claimed = [_key(message, group) for message, group in concerned if message.attempts]
-        still = await inbox.bodies(conn, claimed)
-        for plan in plans.values():
-            plan.run = [m for m in plan.run if not m.attempts or _key(m, plan.group) in still]
-            restored = any((plan.group.name, message.envelope.source) in heard for message in plan.run)
-            if restored or (plan.group.copies and any(message.attempts for message in plan.run)):
-                await self._look_up(conn, plan, heard)
-            else:
-                plan.run.sort(key=_version)
-        return list(plans.values())
-
-    async def _look_up(self, conn: AsyncConnection, plan: _Plan, heard: Mapping[tuple[str, str], Heard]) -> None:
-        """Remove events that are older than the group's rows, or that the restored publisher no longer has.
-
-        A row per event does not show whether the restored publisher still has the event. Positions are therefore kept of
-        records whose publisher was restored.
-        """
-        lines: dict[Line, list[Message]] = {}
-        for message in plan.run:
-            lines.setdefault(_line(message, plan.group), []).append(message)
-        plan.run = []
-        if not lines:
-            return
-        if plan.group.each_event:
-            for line, position in (await inbox.lock_positions(conn, lines)).items():
-                self._decide(plan, line, position, lines[line], [], blocked=False)
-            return
-        copies = await own_rows.lock_copies(conn, plan.group, [line.entity for line in lines])
-        for line, messages in lines.items():
-            absent = Place(heard.get((line.consumer, line.source), UNRESTORED).taken_up, 0)
-            decision = decide(plan.group, copies.get(line.entity, absent), messages, blocked=False)
-            plan.run += decision.run
-            plan.stale += decision.stale
-            if line.entity in copies and decision.position.epoch > copies[line.entity].epoch:
-                plan.anew.add(line.entity)
-
-    async def _plan_keyed(self, conn: AsyncConnection, concerned: Sequence[Pair]) -> list[_Plan]:
-        """Insert the events' keys, lock the records' positions, and decide for each record which events run."""
-        if not concerned:
-            return []
-        fresh = await inbox.insert_done(conn, [_row(m, g) for m, g in concerned if not m.attempts])
-        claimed = [(m, g) for m, g in concerned if m.attempts]
-        still = await inbox.bodies(conn, [_key(m, g) for m, g in claimed])
-        lines: dict[Line, tuple[Group, list[Message]]] = {}
-        plans: dict[str, _Plan] = {}
-        for message, group in concerned:
-            key = _key(message, group)
-            if key not in fresh and key not in still:
-                continue
-            if group.keeps_order:
-                lines.setdefault(_line(message, group), (group, []))[1].append(message)
-            else:
-                plans.setdefault(group.name, _Plan(group)).run.append(message)
-        if not lines:
-            return list(plans.values())
-        positions = await inbox.lock_positions(conn, lines)
-        stored = await inbox.unfinished(conn, lines)
-        claims = {_key(m, g) for m, g in claimed}
-        wanted = [key for held in stored.values() for key in _first_waiting(held) if key not in claims]
-        waiting = await inbox.bodies(conn, wanted)
-        for line, (group, messages) in lines.items():
-            plan = plans.setdefault(group.name, _Plan(group))
-            held = stored.get(line, [])
-            extra, spoilt = await self._successors(conn, [u.key for u in held if u.key in waiting], waiting)
-            blocked = any(u.state in ("pending", "parked") and u.key not in claims for u in held)
-            # For a step it is an ordinary gap, and the events before it may run.
-            blocked |= spoilt and group.kind == "projection"
-            self._decide(plan, line, positions[line], messages, extra, blocked)
-        return list(plans.values())
-
-    async def _successors(
-        self, conn: AsyncConnection, keys: Sequence[EventKey], bodies: dict[EventKey, bytes]
-    ) -> tuple[list[Message], bool]:
-        """Return the waiting events, up to the first that this release cannot read, and whether there is such an event. It is
-        parked."""
-        found: list[Message] = []
-        for key in keys:
-            try:
-                found.append(Message.read(bodies[key], attempts=1))
-            except EnvelopeError as error:
-                await deferred.park(conn, {key: describe(error)})
-                return found, True
-        return found, False
-
-    def _decide(
-        self, plan: _Plan, line: Line, position: Place, messages: list[Message], extra: list[Message], blocked: bool
-    ) -> None:
-        group = plan.group
-        decision = decide(group, position, [*messages, *extra], blocked=blocked)
-        plan.run.extend(decision.run)
-        plan.wait.extend(m for m in decision.wait if m in messages)
-        plan.stale.extend(decision.stale)
-        plan.reached[line] = position
-        if decision.position.epoch > position.epoch:
-            plan.anew.add(line.entity)
-
-    async def _timed(self, conn: AsyncConnection, plan: _Plan, work: Work) -> None:
+    async def _timed(self, conn: AsyncConnection, plan: Plan, work: Work) -> None:
         began, outcome = clock.monotonic(), "failed"
         try:
             await work(conn, plan)
@@ -448,17 +279,17 @@ class Dispatcher:
         finally:
             PROCESS.labels(plan.group.name, outcome).observe(clock.monotonic() - began)
 
-    async def _run(self, conn: AsyncConnection, plan: _Plan) -> None:
+    async def _run(self, conn: AsyncConnection, plan: Plan) -> None:
         await handle(conn, self.runtime, plan.group, plan.run, plan.anew)
 
-    async def _sift(self, conn: AsyncConnection, plan: _Plan) -> None:
+    async def _sift(self, conn: AsyncConnection, plan: Plan) -> None:
         """Run the events that do not fail, and store the others."""
         sifted = await sift(conn, self.runtime, plan.group, plan.run, plan.anew)
         plan.run = sifted.ran
         plan.wait += sifted.held
         plan.failed = [(message, failure_of(message, plan.group, error)) for message, error in sifted.failed]
 
-    async def _or_set_aside(self, conn: AsyncConnection, plan: _Plan, behind: set[str]) -> None:
+    async def _or_set_aside(self, conn: AsyncConnection, plan: Plan, behind: set[str]) -> None:
         """Run all events of the plan, or store all of them and add the group's name to ``behind``."""
         try:
             async with conn.begin_nested():
@@ -470,17 +301,17 @@ class Dispatcher:
             why = f"set aside with others; of one: {describe(cause_of(error))}"
             # Events that were waiting in the store stay there.
             fresh = [message for message in plan.run if not message.attempts]
-            plan.failed = [(message, _aside(message, plan.group, place, why)) for place, message in enumerate(fresh)]
+            plan.failed = [(message, aside(message, plan.group, place, why)) for place, message in enumerate(fresh)]
             plan.run = []
 
     async def _store(self, message: Message, group: Group, error: BaseException | None) -> None:
         failure = failure_of(message, group, error)
         async with self.runtime.db.begin() as conn:
             await deferred.store(conn, [failure])
-        _tell(_Plan(group, failed=[(message, failure)]))
+        _tell(Plan(group, failed=[(message, failure)]))
 
 
-def _tell(plan: _Plan) -> None:
+def _tell(plan: Plan) -> None:
     """Log each event that failed, and the number of events that were set aside."""
     tried = [(message, failure) for message, failure in plan.failed if failure.attempts]
     for message, failure in tried:
@@ -495,64 +326,3 @@ def _tell(plan: _Plan) -> None:
             )
     if aside := len(plan.failed) - len(tried):
         log.warning("inbox.set_aside", group=plan.group.name, events=aside, error=plan.failed[0][1].error)
-
-
-def failure_of(message: Message, group: Group, error: BaseException | None) -> Failure:
-    """Return the failure to store for an event and its error: parked after the last attempt, or if a retry is useless."""
-    attempts = max(1, message.attempts)
-    error = in_vain(message, error) or error
-    parked = isinstance(error, PERMANENT) or attempts >= LAST_ATTEMPT
-    wait = None if parked else timedelta(seconds=RETRY_SECONDS[attempts - 1] * uniform(0.9, 1.1))
-    return _stored(
-        message,
-        group,
-        state="parked" if parked else "pending",
-        attempts=attempts,
-        next_attempt_at=None if wait is None else clock.now() + wait,
-        error=describe(error),
-    )
-
-
-def _aside(message: Message, group: Group, place: int, why: str) -> Failure:
-    """Return the failure of an event that was not tried. It is due at once, after those before it."""
-    due = clock.now() + timedelta(microseconds=place)
-    return _stored(message, group, state="pending", attempts=0, next_attempt_at=due, error=why)
-
-
-def _stored(
-    message: Message, group: Group, *, state: str, attempts: int, next_attempt_at: datetime | None, error: str
-) -> Failure:
-    return Failure(
-        key=_key(message, group),
-        entity=message.envelope.subject,
-        version=message.envelope.entityversion,
-        type=message.envelope.type,
-        body=message.body,
-        state=state,
-        attempts=attempts,
-        next_attempt_at=next_attempt_at,
-        error=error,
-        epoch=message.envelope.epoch,
-    )
-
-
-def _first_waiting(stored: list[Unfinished]) -> list[EventKey]:
-    waiting = sorted((u for u in stored if u.state == "waiting"), key=lambda u: u.place)
-    return [u.key for u in waiting[:SUCCESSORS]]
-
-
-def _version(message: Message) -> int:
-    return message.envelope.entityversion
-
-
-def _key(message: Message, group: Group) -> EventKey:
-    return EventKey(group.name, message.envelope.source, message.envelope.id)
-
-
-def _line(message: Message, group: Group) -> Line:
-    return Line(group.name, message.envelope.source, message.envelope.subject)
-
-
-def _row(message: Message, group: Group) -> tuple[str, str, UUID, UUID, int, str]:
-    envelope = message.envelope
-    return group.name, envelope.source, envelope.id, envelope.subject, envelope.entityversion, envelope.type

@@ -7,41 +7,31 @@ unavailable. A message that the database refuses to store, while it stores other
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from enum import Enum
 from functools import partial
-from random import uniform
-from typing import TypeVar
-from uuid import NAMESPACE_OID, UUID, uuid5
 
 import structlog
 
-from crm_contracts.envelope import EnvelopeError, parse_type, source_of
-from crm_kit.backoff import pause_after
+from crm_contracts.envelope import EnvelopeError
 from crm_kit.broker.connecting import BrokerDown
 from crm_kit.broker.consuming import Session, TopologyMissing
 from crm_kit.broker.messages import Delivery
 from crm_kit.broker.names import DEAD_LETTERS
-from crm_kit.events import deferred, inbox, provenance
+from crm_kit.events import deferred, provenance
 from crm_kit.events.consumers import Group
 from crm_kit.events.deferred import (
-    ENDED,
-    LAST_ATTEMPT,
-    Claimed,
     Failure,
 )
 from crm_kit.events.dispatch import Dispatcher
-from crm_kit.events.inbox import EventKey
+from crm_kit.events.failures import event_id_of, key_of, noted, refused, source_in, type_of, undecoded
+from crm_kit.events.persisting import backoff, persist
 from crm_kit.events.provenance import Refused
 from crm_kit.events.received import Message, describe
+from crm_kit.events.retries import BATCH, Retries
 from crm_kit.events.unread import Unread
 from crm_kit.signals.metrics import counter
-from crm_kit.store.outages import database_away, database_busy
-from crm_kit.store.pace import Pace
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
-BATCH = 100
 WINDOW = 2 * BATCH
 """Deliveries that the broker may send before they are acknowledged. The next batch arrives during a transaction."""
 LINGER, LINGER_BUSY, BUSY_SECONDS = 0.005, 0.04, 0.1
@@ -49,10 +39,6 @@ LINGER, LINGER_BUSY, BUSY_SECONDS = 0.005, 0.04, 0.1
 the same for one event as for ten, so a short wait saves most of the work under load. A single event waits only briefly."""
 DEATHS = 5
 """Attempts of a group that did not end, after which the event is parked. Its handler probably kills the process."""
-POLL_SECONDS = 1.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-DOUBTS = 5
-"""Outages during one piece of work, while the database answered others, after which the work itself is considered the cause."""
 
 UNKNOWN = counter("crm.inbox.unknown", "Delivered events of a type that no handler group follows.")
 REJECTED = counter("crm.inbox.rejected", "Messages sent to the dead letters because they could not be stored.")
@@ -62,14 +48,6 @@ REFUSED = counter(
 )
 
 Control = Callable[[Delivery], Awaitable[None]]
-
-
-class Stored(Enum):
-    """What a look at the stored events found."""
-
-    NOTHING = "nothing"
-    NOT_DUE = "events that wait for their time or their turn"
-    DUE = "events that were due; there may be more"
 
 
 class Intake:
@@ -86,22 +64,18 @@ class Intake:
         groups = self._consumers.groups.values()
         keeping, others = [g for g in groups if g.access], [g for g in groups if not g.access]
         self._queue = self._consumers.access_queue if access else self._consumers.queue
-        self._own = keeping if access else others
-        """Groups whose stored events this instance tries again."""
+        self.retries = Retries(dispatcher, keeping if access else others)
         # In separate transactions, so that access rights do not wait for the handlers of other groups.
         self._parties = [party for party in (keeping, () if access else others) if party]
-        self._behind: set[str] = set()
-        """Groups that failed. Their events are stored for the retries until the retries have caught up."""
         self._unread = Unread(self._runtime.settings.unread_messages, self._queue)
         self._stopping = False
         self._given_back = 0
         self._idle: set[asyncio.Future[list[Delivery]]] = set()
-        self._pace = Pace(self._runtime.notifier, inbox.CHANNEL, POLL_SECONDS)
 
     def stop(self) -> None:
         """Return from the loops after the current batch."""
         self._stopping = True
-        self._pace.wake()
+        self.retries.stop()
         for waiting in self._idle:
             waiting.cancel()
 
@@ -130,7 +104,7 @@ class Intake:
                 log.warning("intake.waiting", queue=queue, error=str(error))
                 # A message that breaks each connection it arrives on must not make this spin.
                 failures = 0 if served else failures + 1
-                await asyncio.sleep(_backoff(failures))
+                await asyncio.sleep(backoff(failures))
 
     async def _serve(
         self, session: Session, take: Callable[[list[Delivery]], Awaitable[None]], window: int
@@ -153,7 +127,7 @@ class Intake:
     ) -> None:
         """Take a batch and acknowledge it. A batch that fails is repeated message by message."""
         try:
-            await self._persist(partial(take, batch))
+            await persist(self._runtime, partial(take, batch))
         except Exception as error:  # noqa: BLE001  # no error may keep other messages waiting
             if len(batch) == 1:
                 await self._give_back(session, batch[0], error)
@@ -174,10 +148,10 @@ class Intake:
         """
         while not self._stopping:
             try:
-                await self._persist(partial(self._park_undecoded, delivery, describe(error)))
+                await persist(self._runtime, partial(self._park_undecoded, delivery, describe(error)))
             except Exception as worse:  # noqa: BLE001  # no error may keep other messages waiting
-                log.error("inbox.unstorable", event_id=str(_event_id(delivery)), error=describe(worse))
-                await asyncio.sleep(_backoff(self._given_back))
+                log.error("inbox.unstorable", event_id=str(event_id_of(delivery)), error=describe(worse))
+                await asyncio.sleep(backoff(self._given_back))
                 self._given_back += 1
                 if delivery.exchange != DEAD_LETTERS:
                     REJECTED.inc()
@@ -200,34 +174,6 @@ class Intake:
             raise
         finally:
             self._idle.discard(waiting)
-
-    async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run the work, and repeat it while the database is unavailable or busy. Raises any other error of the work.
-
-        It also raises the error of the database after ``DOUBTS`` outages during which the database answered other queries,
-        because the work itself may end the connection.
-        """
-        failures = doubts = 0
-        while True:
-            try:
-                return await work()
-            except Exception as error:
-                if not (database_away(error) or database_busy(error)):
-                    raise
-                log.warning("intake.holding", error=type(error).__name__)
-                await asyncio.sleep(_backoff(failures))
-                failures += 1
-                doubts += await self._answers()
-                if doubts >= DOUBTS:
-                    raise
-
-    async def _answers(self) -> bool:
-        try:
-            async with self._runtime.db.autocommit() as conn:
-                await conn.exec_driver_sql("select 1")
-        except Exception:  # noqa: BLE001  # any error means that the database did not answer
-            return False
-        return True
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         messages: list[Message] = []
@@ -262,14 +208,13 @@ class Intake:
 
     async def _hand_on(self, messages: Sequence[Message], groups: Sequence[Group]) -> None:
         """Hand the events to the groups. Events of a failing group go to the retries, so that other groups do not wait for it."""
-        behind = [group for group in groups if group.name in self._behind]
+        behind = [group for group in groups if group.name in self.retries.behind]
         await self.dispatcher.set_aside(messages, behind)
         late = await self.dispatcher.take(messages, [group for group in groups if group not in behind])
         # Only for groups whose retries run here is it known when they have caught up.
-        self._behind |= late & {group.name for group in self._own}
+        self.retries.behind |= late & {group.name for group in self.retries.own}
         if behind or late:
-            self._pace.wake()
-            self._runtime.notifier.notify(inbox.CHANNEL)
+            self.retries.wake()
 
     async def _read(self, delivery: Delivery) -> Message | None:
         """Return the event of a delivery. A control message is handled here; then the result is None.
@@ -284,7 +229,7 @@ class Intake:
         except EnvelopeError:
             # A parked message holds up the record that its headers name, so the sender must be allowed to name it.
             if delivery.headers:
-                provenance.check(delivery, type_=_type(delivery), source=_source(delivery))
+                provenance.check(delivery, type_=type_of(delivery), source=source_in(delivery))
             raise
         provenance.check(delivery, type_=message.envelope.type, source=message.envelope.source)
         return message
@@ -298,23 +243,17 @@ class Intake:
         self._unread.tell(unread, dropped)
 
     def _refused(self, delivery: Delivery, error: str) -> Failure:
-        """Return a failure for a message that its sender may not send. It is kept for operators, without a group or a retry."""
         REFUSED.inc()
-        # Its id may be false, too. Skipping this message must not skip the real event with that id.
-        event_id = uuid5(NAMESPACE_OID, delivery.body.hex())
+        failure = refused(delivery, self._queue, error)
         way = {"exchange": delivery.exchange, "routing_key": delivery.routing_key}
-        log.error("inbox.refused", event_id=str(event_id), **way, error=error)
-        return Failure(
-            key=EventKey(self._queue, "", event_id),
-            entity=None,
-            version=None,
-            type=_type(delivery)[:255],
-            body=delivery.body,
-            state="parked",
-            attempts=0,
-            next_attempt_at=None,
-            error=f"refused: {error}",
-        )
+        log.error("inbox.refused", event_id=str(failure.key.event_id), **way, error=error)
+        return failure
+
+    def _undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> list[Failure]:
+        """Return a failure for each group. Without a group, it has the name of the queue."""
+        if groups is None:
+            groups = [group.name for group in self._following(type_of(delivery))]
+        return undecoded(delivery, error, groups or [self._queue])
 
     async def _suspect(self, message: Message) -> None:
         """Handle a redelivered message group by group. Each attempt is stored first, because the message may kill the process.
@@ -323,16 +262,16 @@ class Intake:
         """
         groups = self._following(message.envelope.type)
         async with self._runtime.db.begin() as conn:
-            noted = await deferred.states_of(
+            before = await deferred.states_of(
                 conn, [g.name for g in groups], message.envelope.source, message.envelope.id
             )
-        for group in sorted(groups, key=lambda g: noted.get(g.name, (0, ""))[0]):
-            attempts, state = noted.get(group.name, (0, ""))
+        for group in sorted(groups, key=lambda g: before.get(g.name, (0, ""))[0]):
+            attempts, state = before.get(group.name, (0, ""))
             if state not in ("", "noted"):
                 continue
             suspect = Message(message.envelope, message.body, attempts + 1)
             async with self._runtime.db.begin() as conn:
-                await deferred.store(conn, [_note(suspect, group, parked=attempts >= DEATHS)])
+                await deferred.store(conn, [noted(suspect, group, parked=attempts >= DEATHS)])
             if attempts < DEATHS:
                 await self.dispatcher.settle([suspect], [group])
 
@@ -343,16 +282,11 @@ class Intake:
         That process may still run and have lost only its connection. Then the second of the two waits for the record's
         position and finds the event handled.
         """
-        keys = [
-            EventKey(group.name, message.envelope.source, message.envelope.id)
-            for message in messages
-            for group in self._following(message.envelope.type)
-        ]
+        keys = [key_of(message, group) for message in messages for group in self._following(message.envelope.type)]
         async with self._runtime.db.begin() as conn:
             taken = await deferred.take_over(conn, keys)
         if taken:
-            self._pace.wake()
-            self._runtime.notifier.notify(inbox.CHANNEL)
+            self.retries.wake()
 
     def _following(self, type_: str) -> list[Group]:
         """Return those groups of this queue that follow the type."""
@@ -366,15 +300,15 @@ class Intake:
                     delivery,
                     (self._consumers.queue, self._consumers.access_queue),
                     self._users,
-                    type_=_type(delivery),
-                    source=_source(delivery),
+                    type_=type_of(delivery),
+                    source=source_in(delivery),
                 )
             except Refused as error:
                 await self._keep([self._refused(delivery, str(error))])
                 continue
             # Each queue had its own delivery of the event, and its own groups gave up.
             access = queue == self._consumers.access_queue
-            groups = [group for group in self._consumers.interested(_type(delivery)) if group.access == access]
+            groups = [group for group in self._consumers.interested(type_of(delivery)) if group.access == access]
             why = "delivered too often: its handler probably ends the process"
             await self._park_undecoded(delivery, why, [group.name for group in groups])
 
@@ -390,148 +324,3 @@ class Intake:
         async with self._runtime.db.begin() as conn:
             await deferred.store(conn, events)
         self._unread.tell(events, [])
-
-    def _undecoded(self, delivery: Delivery, error: str, groups: Sequence[str] | None = None) -> list[Failure]:
-        """Return a failure for each group, made from the headers alone. Without a group, it has the name of the queue."""
-        headers = delivery.headers
-        type_, version, epoch = _type(delivery), headers.get("crm-version"), headers.get("crm-epoch")
-        if groups is None:
-            groups = [group.name for group in self._following(type_)]
-        return [
-            Failure(
-                key=EventKey(group, _source(delivery), _event_id(delivery)),
-                entity=_uuid(headers.get("subject")),
-                version=version if isinstance(version, int) else None,
-                type=type_,
-                body=delivery.body,
-                state="parked",
-                attempts=0,
-                next_attempt_at=None,
-                error=error,
-                epoch=epoch if isinstance(epoch, int) else 0,
-            )
-            for group in groups or [self._queue]
-        ]
-
-    async def run_retries(self) -> None:
-        """Handle stored events when they are due, and release events whose predecessors are done, until stopped."""
-        failures = 0
-        while not self._stopping:
-            try:
-                found = await self._persist(self._look)
-            except Exception:
-                log.exception("intake.retries_failed")
-                await asyncio.sleep(_backoff(failures))
-                failures += 1
-                continue
-            failures = 0
-            if found is not Stored.DUE:
-                await self._pace.rest(found=found is Stored.NOT_DUE)
-
-    async def _look(self) -> "Stored":
-        """Handle what is due. Returns what was found."""
-        if not await self._any_stored():
-            self._behind.clear()
-            return Stored.NOTHING
-        if await self.retry_due():
-            return Stored.DUE
-        await self.dispatcher.start_late(self._own)
-        return Stored.DUE if await self.dispatcher.release(self._own) else Stored.NOT_DUE
-
-    async def _any_stored(self) -> bool:
-        async with self._runtime.db.autocommit() as conn:
-            return await deferred.any_stored(conn, [group.name for group in self._own])
-
-    async def retry_due(self) -> int:
-        """Try one batch of due events of each group; returns the number of events."""
-        async with self._runtime.db.autocommit() as conn:
-            due = await deferred.due_groups(conn, [group.name for group in self._own])
-        self._behind.intersection_update(due)
-        return sum([await self._retry(group) for group in self._own if group.name in due])
-
-    async def _retry(self, group: Group) -> int:
-        """Try a batch together, then one suspect alone, so that it cannot spoil the attempts of others."""
-        claimed = await self._claim(group, BATCH, suspects=False)
-        await self._again(group, claimed)
-        suspect = await self._claim(group, 1, suspects=True)
-        await self._again(group, suspect)
-        return len(claimed) + len(suspect)
-
-    async def _claim(self, group: Group, limit: int, *, suspects: bool) -> list[Claimed]:
-        async with self._runtime.db.begin() as conn:
-            return await deferred.claim_due(conn, group.name, limit, uniform(0.9, 1.1), suspects=suspects)
-
-    async def _again(self, group: Group, claimed: Sequence[Claimed]) -> None:
-        """Try stored events again. An event that cannot be updated stays stored as it was, with its attempt counted."""
-        messages: list[Message] = []
-        given_up: dict[EventKey, str] = {}
-        for one in claimed:
-            message = _readable(one)
-            if isinstance(message, str):
-                given_up[one.key] = message
-            else:
-                messages.append(message)
-        if given_up:
-            await self._persist(partial(self._give_up, given_up))
-        try:
-            await self._persist(partial(self.dispatcher.settle, messages, [group]))
-        except Exception as error:  # noqa: BLE001  # other groups have due events, too
-            log.error("inbox.unstorable", group=group.name, messages=len(messages), error=describe(error))
-
-    async def _give_up(self, errors: dict[EventKey, str]) -> None:
-        async with self._runtime.db.begin() as conn:
-            await deferred.park(conn, errors)
-
-
-def _readable(claimed: Claimed) -> Message | str:
-    """Return the stored event, or the reason why another attempt is useless."""
-    if claimed.attempts > LAST_ATTEMPT:
-        return ENDED
-    try:
-        message = Message.read(claimed.body, claimed.attempts)
-    except EnvelopeError as error:
-        return describe(error)
-    # For an event that was parked undecoded, only the headers were checked.
-    if claimed.key.source == message.envelope.source == source_of(parse_type(message.envelope.type).service):
-        return message
-    return "refused: its body says that it is another service's than its headers say"
-
-
-def _note(message: Message, group: Group, *, parked: bool) -> Failure:
-    """Return the failure that is stored before an attempt. It has no due time, because the broker still holds the message."""
-    envelope = message.envelope
-    return Failure(
-        key=EventKey(group.name, envelope.source, envelope.id),
-        entity=envelope.subject,
-        version=envelope.entityversion,
-        type=envelope.type,
-        body=message.body,
-        state="parked" if parked else "pending",
-        attempts=message.attempts,
-        next_attempt_at=None,
-        error=f"the process ended {message.attempts - 1} times while this was handled",
-        epoch=envelope.epoch,
-    )
-
-
-def _backoff(failures: int) -> float:
-    return pause_after(failures, FIRST_PAUSE, LONGEST_PAUSE)
-
-
-def _type(delivery: Delivery) -> str:
-    return str(delivery.headers.get("type") or delivery.type or delivery.routing_key)
-
-
-def _source(delivery: Delivery) -> str:
-    return str(delivery.headers.get("source", ""))
-
-
-def _event_id(delivery: Delivery) -> UUID:
-    return _uuid(delivery.headers.get("id") or delivery.message_id) or uuid5(NAMESPACE_OID, delivery.body.hex())
-
-
-def _uuid(value: object) -> UUID | None:
-    try:
-        return UUID(str(value))
-    except ValueError:
-        return None

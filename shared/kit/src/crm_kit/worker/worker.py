@@ -163,8 +163,8 @@ class Worker:
         self._run("snapshots", snapshots.run())
         if self._consumers.groups:
             self._run("inbox", self._consume(runtime, dispatcher, intake, access, snapshots))
-            self._run("retries", intake.run_retries())
-            self._run("access retries", access.run_retries())
+            self._run("retries", intake.retries.run())
+            self._run("access retries", access.retries.run())
             self._run("parking", intake.run_parking())
 
     def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
