@@ -57,5 +57,6 @@ async def price_today(uow: UnitOfWork, document: SalesDocument, wanted: Sequence
 
 
 async def pin(uow: UnitOfWork, document: SalesDocument) -> None:
-    """Set the amounts in base currency."""
+    """Set the amounts in base currency. They add up as they do in the document's currency."""
     await pin_amounts(uow, document, document.money_fields, currency_at="/currency")
+    document.add_up_in_base()

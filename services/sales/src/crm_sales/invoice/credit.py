@@ -10,7 +10,7 @@ from crm_contracts.sales.invoice import InvoiceCreated, InvoiceUpdated
 from crm_kit.store.record import stored_columns
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.parts import take_part
-from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.document.pricing import pin
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.parts import draft_part
 from crm_sales.invoice.schemas import Credit
@@ -37,7 +37,7 @@ async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Inv
         exchange_rate=invoice.exchange_rate,
         reason=body.reason,
     )
-    await pin_amounts(uow, note, Invoice.money_fields)
+    await pin(uow, note)
     uow.add(note, InvoiceCreated)
     invoice.credit(quantities)
     uow.emit(invoice, InvoiceUpdated)

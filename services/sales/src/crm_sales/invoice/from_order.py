@@ -11,7 +11,7 @@ from crm_contracts.sales.order import OrderInvoiced, OrderUpdated
 from crm_kit.store.record import stored_columns
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.parts import take_part
-from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.document.pricing import pin
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.parts import draft_part
 from crm_sales.order.model import Order
@@ -29,7 +29,7 @@ async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -
     quantities = await take_part(uow, order, order.uninvoiced(), body.lines, "no more can be billed than was ordered")
     share = order.amounts().without(await _billed(uow, order)).share(quantities)
     invoice = draft_part(order, InvoiceKind.INVOICE, share, order_id=order.id, payment_terms=order.payment_terms)
-    await pin_amounts(uow, invoice, Invoice.money_fields)
+    await pin(uow, invoice)
     uow.add(invoice, InvoiceCreated)
     if order.bill(quantities):
         uow.emit(order, OrderInvoiced, invoice_id=invoice.id)

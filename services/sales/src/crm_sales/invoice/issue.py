@@ -7,7 +7,7 @@ from crm_contracts.sales.invoice import InvoiceIssued, InvoicePaid, InvoiceUpdat
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.customer import require_customer
-from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.document.pricing import pin
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.numbering import next_number
 from crm_sales.invoice.origin import hold_origin
@@ -26,7 +26,7 @@ async def issue_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
     if isinstance(origin, Invoice):
         await _set_off(uow, invoice, origin)
     invoice.issue(await next_number(uow), today(uow))
-    await pin_amounts(uow, invoice, Invoice.money_fields)
+    await pin(uow, invoice)
     facts = {"issue_date": invoice.issue_date, "due_date": invoice.due_date}
     return uow.emit(invoice, InvoiceIssued, total=invoice.total, total_base=invoice.total_base, **facts)
 
@@ -37,7 +37,7 @@ async def _set_off(uow: UnitOfWork, note: Invoice, invoice: Invoice) -> None:
         return
     note.set_off(amount)
     invoice.set_off(amount)
-    await pin_amounts(uow, invoice, Invoice.money_fields)
+    await pin(uow, invoice)
     if invoice.settle():
         uow.emit(invoice, InvoicePaid, amount=None, amount_base=None, method=None, paid_at=uow.now)
     else:

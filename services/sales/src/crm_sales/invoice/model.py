@@ -11,7 +11,7 @@ from sqlalchemy import Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.money import Money
+from crm_contracts.money import Money, convert
 from crm_contracts.sales.choices import InvoiceKind
 from crm_contracts.sales.invoice import MAX_PAYMENTS, InvoiceLine, InvoicePayment, InvoiceRecord
 from crm_contracts.sales.pricing import PricedLine
@@ -120,6 +120,16 @@ class Invoice(SalesDocument, Base):
     def weigh(self) -> None:
         """Compute the balance: total minus payments minus credits."""
         self.balance = self.total - self.paid_total - self.credited_total
+
+    def add_up_in_base(self) -> None:
+        """Make the parts of the total add up in base currency, and payments, credits and balance too."""
+        super().add_up_in_base()
+        if self.exchange_rate is None or self.status == "canceled":
+            return
+        settled = convert(self.paid_total + self.credited_total, self.exchange_rate, self.total_base.currency)
+        # What is paid decides first, so that it grows with each payment.
+        self.credited_total_base = settled - self.paid_total_base
+        self.balance_base = self.total_base - settled
 
     def begin(self) -> None:
         """Start as a draft without payments and credits."""

@@ -3,11 +3,10 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.money import convert
 from crm_contracts.sales.invoice import InvoicePaid, InvoicePartiallyPaid, InvoicePayment
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.document.pricing import pin
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.schemas import Payment
 
@@ -23,13 +22,12 @@ async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoi
         paid_at=body.paid_at or uow.now,
         by=uow.principal.author,
     )
+    before = invoice.paid_total_base
     settled = invoice.pay(payment, uow.now)
-    await pin_amounts(uow, invoice, Invoice.money_fields)
-    assert invoice.exchange_rate is not None  # The rate was pinned when the invoice was drafted.
-    base = uow.runtime.directory.organization.base_currency
+    await pin(uow, invoice)
     facts = {
         "amount": payment.amount,
-        "amount_base": convert(payment.amount, invoice.exchange_rate, base),
+        "amount_base": invoice.paid_total_base - before,  # so that all payments add up to the total
         "method": payment.method,
         "paid_at": payment.paid_at,
     }

@@ -14,6 +14,7 @@ from crm_contracts.sales.pricing import PricedLine
 from crm_kit.store.columns import PercentType, money_columns
 from crm_kit.store.refers import reference, references
 from crm_sales.pricing.domain import LinePrice, totals
+from crm_sales.pricing.in_base import parts_in_base
 
 
 def products_of(lines: Iterable[PricedLine]) -> list[UUID]:
@@ -141,3 +142,16 @@ class PricedDocument:
         self.product_ids = products_of(lines)
         self.subtotal, self.discount_total = found.subtotal, found.discount_total
         self.tax_total, self.total = found.tax_total, found.total
+
+    def add_up_in_base(self) -> None:
+        """Make the parts of the total add up in base currency. Call this after each amount got its own."""
+        rate = self.exchange_rate
+        if rate is None or rate == 1:
+            return
+        parts = {"subtotal": self.subtotal, "discount_total": -self.discount_total, "tax_total": self.tax_total}
+        if self.freight is not None:
+            parts["freight"] = self.freight
+        for field, amount in zip(parts, parts_in_base(list(parts.values()), rate, self.total_base), strict=True):
+            setattr(self, f"{field}_base", -amount if field == "discount_total" else amount)
+        if self.discount_amount == self.discount_total:
+            self.discount_amount_base = self.discount_total_base

@@ -42,7 +42,8 @@ class PricedRecord(OwnedRecord):
 
     `subtotal` = sum of the lines' `net`; `discount_total` = `discount_percent` of the subtotal, rounded, plus
     `discount_amount`, at most the subtotal; `tax_total` = sum of the lines' `tax`, which the header's discount does not
-    change; `total` = `subtotal` - `discount_total` + `freight` + `tax_total`.
+    change; `total` = `subtotal` - `discount_total` + `freight` + `tax_total`. The amounts in base currency add up likewise:
+    `total_base` is the total at `exchange_rate`, rounded half up, and each part is rounded down or up so that the sum holds.
     """
 
     price_list_id: UUID | None = Field(description="Price list of the prices; null if a person gave all prices.")
