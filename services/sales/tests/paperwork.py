@@ -97,6 +97,7 @@ async def play_invoices(sales: Sales, to_somebody: Json) -> None:
     assert await days_pass(sales, 11) == 1
     left = (await sales.get("invoices", invoice["id"]))["balance"]["amount"]
     await pay(sales, invoice, left)
+    await sales.act("invoices", invoice, "payments/1/reverse", reason="Returned by the bank")
     settled = await derived(sales, "invoices", await issued(sales), "credit", reason="All of it")
     await sales.act("invoices", settled, "issue")
     await sales.act("invoices", await drafted(sales), "cancel")

@@ -40,6 +40,8 @@ NOTES: list[list[str]] = [[], ["cancel"], ["issue"]]
 def body_of(step: str, record: Json) -> dict[str, Any]:
     """Return the body of a step. It uses half of two pieces at 100.00."""
     command, _, half = step.partition(" ")
+    if command == "reverse-payment":
+        return {"reason": "Returned by the bank"}
     lines = {"lines": [{"line_id": record["lines"][0]["id"], "quantity": "1"}]} if half and command != "pay" else {}
     match command:
         case "pay":
@@ -56,8 +58,16 @@ async def take(sales: Sales, collection: str, record: Json, step: str) -> Json:
     return await sales.get(collection, record["id"])
 
 
+def path_of(command: str, record: Json) -> str:
+    """Return the path of a command below its record. That of a payment names the last payment that stands."""
+    if command != "reverse-payment":
+        return command
+    standing = [number for number, one in enumerate(record["payments"], start=1) if not one["reversed_at"]]
+    return f"payments/{standing[-1] if standing else 1}/reverse"
+
+
 async def hold_to_the_truth(sales: Sales, collection: str, record: Json, command: str) -> None:
-    answer = await sales.try_act(collection, record, command, **body_of(command, record))
+    answer = await sales.try_act(collection, record, path_of(command, record), **body_of(command, record))
     if command not in record["allowed_actions"]:
         assert (answer.status, answer.problem) == (409, "illegal-transition")
         assert [*answer.json["allowed"], "assign"] == record["allowed_actions"]

@@ -155,12 +155,43 @@ async def test_only_what_is_owed_or_paid_is_credited_and_no_credit_note_is(sales
         assert (answer.status, answer.problem) == (409, "illegal-transition")
 
 
-async def test_crediting_an_invoice_bills_nothing_of_its_order_again(sales: Sales) -> None:
+async def test_a_credited_order_is_billed_again_over_what_was_credited(sales: Sales) -> None:
+    order = await submitted(sales, line("Chair", "3", "33.33", tax_percent=19), discount_percent=7)
+    first = await sales.act("invoices", await derived(sales, "orders", order, "invoice"), "issue")
+    note = await credit(sales, first, part(first, 0, "2"))
+    assert (note["order_id"], note["lines"][0]["order_line_id"]) == (order["id"], order["lines"][0]["id"])
+    # A draft releases nothing.
+    assert state(await sales.get("orders", order["id"])) == "invoiced/invoiced"
+    await sales.act("invoices", note, "issue")
+    now = await sales.get("orders", order["id"])
+    assert (state(now), now["lines"][0]["invoiced_quantity"]) == ("submitted/submitted", "1")
+    assert (await sales.facts())[-3:] == ["invoice.updated", "order.updated", "invoice.issued"]
+    again = await derived(sales, "orders", order, "invoice")
+    assert (again["lines"][0]["quantity"], again["total"]) == ("2", note["total"])
+    assert state(await sales.get("orders", order["id"])) == "invoiced/invoiced"
+    answer = await sales.try_act("orders", order, "invoice")
+    assert (answer.status, answer.problem) == (409, "illegal-transition")
+
+
+async def test_goods_that_came_back_are_not_billed_again(sales: Sales) -> None:
     order = await submitted(sales, line("Chair", "2"))
     invoice = await sales.act("invoices", await derived(sales, "orders", order, "invoice"), "issue")
-    note = await credit(sales, invoice)
+    note = await derived(sales, "invoices", invoice, "credit", reason="Returned", bill_again=False)
     await sales.act("invoices", note, "issue")
-    assert (note["order_id"], note["lines"][0]["order_line_id"]) == (order["id"], order["lines"][0]["id"])
+    now = await sales.get("orders", order["id"])
+    assert (state(now), now["lines"][0]["invoiced_quantity"]) == ("invoiced/invoiced", "2")
+
+
+async def test_a_canceled_credit_note_bills_its_order_once_more_unless_that_was_billed_since(sales: Sales) -> None:
+    order = await submitted(sales, line("Chair", "2"))
+    invoice = await sales.act("invoices", await derived(sales, "orders", order, "invoice"), "issue")
+    await pay(sales, invoice, "200.00")
+    note = await sales.act("invoices", await credit(sales, invoice), "issue")
+    again = await derived(sales, "orders", order, "invoice", lines=[part(order, 0, "1")])
+    answer = await sales.try_act("invoices", note, "cancel")
+    assert (answer.status, answer.problem) == (409, "illegal-transition")
+    await sales.act("invoices", again, "cancel")
+    await sales.act("invoices", note, "cancel")
     now = await sales.get("orders", order["id"])
     assert (state(now), now["lines"][0]["invoiced_quantity"]) == ("invoiced/invoiced", "2")
 

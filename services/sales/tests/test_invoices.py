@@ -82,7 +82,7 @@ async def test_partial_and_complete_follow_from_what_was_paid(sales: Sales) -> N
     assert partly["payments"][0]["method"] == "bank_transfer"
     paid = await pay(sales, invoice, "60.00")
     assert (state(paid), paid["balance"], paid["paid_total_base"]) == ("paid/complete", euros("0.00"), euros("100.00"))
-    assert paid["allowed_actions"] == ["credit", "assign"]
+    assert paid["allowed_actions"] == ["reverse-payment", "credit", "assign"]
     events = (await sales.events())[-2:]
     assert [event["type"].split(".")[3] for event in events] == ["partially_paid", "paid"]
     assert [event["data"]["amount"] for event in events] == [euros("40.00"), euros("60.00")]
@@ -139,7 +139,7 @@ async def test_what_was_paid_is_not_canceled(sales: Sales) -> None:
     partly = await pay(sales, await issued(sales), "1.00")
     answer = await sales.try_act("invoices", partly, "cancel")
     assert (answer.status, answer.problem) == (409, "illegal-transition")
-    assert answer.json["allowed"] == ["pay", "credit"]
+    assert answer.json["allowed"] == ["pay", "reverse-payment", "credit"]
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,43 @@ async def test_overdue_is_a_matter_of_the_organisations_day(sales: Sales, people
     await people.organization(time_zone="Pacific/Kiritimati")
     assert await days_pass(sales, 1) == 1
     assert (await sales.get("invoices", invoice["id"]))["overdue_at"] is not None
+
+
+async def reversed_payment(sales: Sales, invoice: Json, number: int, reason: str = "Returned by the bank") -> Json:
+    """Reverse a payment."""
+    return await sales.act("invoices", invoice, f"payments/{number}/reverse", reason=reason)
+
+
+async def test_a_reversed_payment_stays_and_is_owed_again(sales: Sales) -> None:
+    invoice = await issued(sales)
+    await pay(sales, invoice, "40.00")
+    await pay(sales, invoice, "60.00")
+    now = await reversed_payment(sales, invoice, 1)
+    assert (state(now), now["paid_total"], now["balance"]) == ("paid/partial", euros("60.00"), euros("40.00"))
+    first, second = now["payments"]
+    assert (first["amount"], first["reversal_reason"]) == (euros("40.00"), "Returned by the bank")
+    assert first["reversed_at"] is not None
+    assert second["reversed_at"] is None
+    told = (await sales.events())[-1]
+    assert told["type"] == "crm.sales.invoice.payment_reversed.v1"
+    assert (told["data"]["payment_id"], told["data"]["amount_base"]) == (first["id"], euros("40.00"))
+    answer = await sales.try_act("invoices", invoice, "payments/1/reverse", reason="Twice")
+    assert (answer.status, answer.problem) == (409, "already-reversed")
+    assert (await sales.try_act("invoices", invoice, "payments/3/reverse", reason="None")).status == 404
+    answer = await sales.try_act("invoices", invoice, "payments/2/reverse", reason=" ")
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/reason")
+    owed = await reversed_payment(sales, invoice, 2)
+    assert (state(owed), owed["balance"]) == ("issued/issued", euros("100.00"))
+    assert owed["allowed_actions"] == ["pay", "credit", "cancel", "assign"]
+    assert state(await pay(sales, invoice, "100.00")) == "paid/complete"
+
+
+async def test_an_invoice_whose_payment_was_reversed_falls_overdue(sales: Sales) -> None:
+    invoice = await issued(sales)
+    await pay(sales, invoice, "100.00")
+    assert await days_pass(sales, 1) == 0
+    await reversed_payment(sales, invoice, 1)
+    assert await days_pass(sales, 1) == 1
 
 
 async def test_the_timer_never_reads_the_whole_table(sales: Sales, runtime: Runtime) -> None:

@@ -182,6 +182,7 @@ _IDENTITY: Final = {
 
 _SALES: Final = {
     "already-ordered": ProblemType(409, "A quote can become an order only once. The problem names the order."),
+    "already-reversed": ProblemType(409, "A payment can be reversed only once. Record another payment if it arrived."),
     **_with(
         422,
         {

@@ -23,7 +23,7 @@ from crm_sales.document.editing import edit
 from crm_sales.document.pricing import pin, price_changes, price_new
 from crm_sales.document.references import deal_of, new_deal_of, require_not_lost, take_over
 from crm_sales.invoice.model import Invoice
-from crm_sales.invoice.origin import give_back, hold_origin
+from crm_sales.invoice.origin import bill_again, give_back, hold_origin
 from crm_sales.invoice.schemas import InvoiceCreate, InvoiceUpdate
 
 BY_RULE = ("lines", "customer", "currency")
@@ -41,7 +41,7 @@ async def create_invoice(uow: UnitOfWork, body: InvoiceCreate) -> Invoice:
     if deal is not None:
         require_not_lost(deal)
     values = {name: plain(value) for name, value in body if name not in BY_RULE}
-    invoice = Invoice(kind=InvoiceKind.INVOICE, **values)
+    invoice = Invoice(kind=InvoiceKind.INVOICE, bill_again=False, **values)
     await take_over(uow, invoice, deal, body.customer, body.model_fields_set)
     await price_new(uow, invoice, body, body.currency)
     return uow.add(invoice, InvoiceCreated)
@@ -65,8 +65,11 @@ async def cancel_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
     uow.principal.require(Invoice.entity(), Privilege.WRITE)
     origin = await hold_origin(uow, invoice_id)
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
+    released = invoice.releases
     invoice.cancel(uow.now)
     await pin(uow, invoice)
+    if released:
+        await bill_again(uow, invoice)
     give_back(uow, invoice, origin)
     return uow.emit(invoice, InvoiceCanceled, canceled_at=uow.now)
 

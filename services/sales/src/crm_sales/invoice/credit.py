@@ -36,6 +36,7 @@ async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Inv
         credited_invoice_id=invoice.id,
         exchange_rate=invoice.exchange_rate,
         reason=body.reason,
+        bill_again=body.bill_again and invoice.order_id is not None,
     )
     await pin(uow, note)
     uow.add(note, InvoiceCreated)

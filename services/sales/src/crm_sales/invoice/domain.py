@@ -13,6 +13,8 @@ LIFECYCLE = Lifecycle(
         # An invoice with nothing to pay, or a credit note that is set off in full, is paid when it is issued.
         "issue": ({"draft/*"}, "issued/issued, paid/complete"),
         "pay": ({"issued/*", "paid/partial"}, "paid/complete|partial"),
+        # A payment that did not arrive. What is left of the others decides.
+        "reverse-payment": ({"issued/*", "paid/*"}, "issued/issued, paid/partial"),
         "credit": ({"issued/*", "paid/*"}, "issued/*"),
         "cancel": ({"draft/*", "issued/*"}, "canceled/canceled"),
     },

@@ -10,13 +10,14 @@ from crm_sales.document.customer import require_customer
 from crm_sales.document.pricing import pin
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.numbering import next_number
-from crm_sales.invoice.origin import hold_origin
+from crm_sales.invoice.origin import hold_origin, release
 
 
 async def issue_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
     """Number and date the invoice.
 
-    A credit note reduces its invoice's balance first; the rest of it has to be paid back.
+    A credit note reduces its invoice's balance first; the rest of it has to be paid back. With ``bill_again`` its order
+    can be billed again.
     """
     uow.principal.require(Invoice.entity(), Privilege.WRITE)
     origin = await hold_origin(uow, invoice_id, orders=False)
@@ -27,6 +28,8 @@ async def issue_invoice(uow: UnitOfWork, invoice_id: UUID) -> Invoice:
         await _set_off(uow, invoice, origin)
     invoice.issue(await next_number(uow), today(uow))
     await pin(uow, invoice)
+    if invoice.releases:
+        await release(uow, invoice)
     facts = {"issue_date": invoice.issue_date, "due_date": invoice.due_date}
     return uow.emit(invoice, InvoiceIssued, total=invoice.total, total_base=invoice.total_base, **facts)
 

@@ -15,7 +15,7 @@ from crm_contracts.money import Money, convert
 from crm_contracts.sales.choices import InvoiceKind
 from crm_contracts.sales.invoice import MAX_PAYMENTS, InvoiceLine, InvoicePayment, InvoiceRecord
 from crm_contracts.sales.pricing import PricedLine
-from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.errors import DomainError, InvalidValue, NotFound
 from crm_kit.store.columns import (
     money_columns,
     owned_indexes,
@@ -34,6 +34,9 @@ from crm_sales.pricing.shares import Amounts, LineAmounts
 
 OWED = "overdue_at is null and (status = 'issued' or status_reason = 'partial')"
 """The condition for invoices that can become overdue. The timer and its index share it literally."""
+
+RELEASING = ("issued", "paid")
+"""Statuses in which a credit note with ``bill_again`` releases its quantities of the order."""
 
 
 class Invoice(SalesDocument, Base):
@@ -61,6 +64,8 @@ class Invoice(SalesDocument, Base):
     overdue_at: Mapped[datetime | None]
     canceled_at: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(String(200))
+    # The default is for the previous release, which does not know the column.
+    bill_again: Mapped[bool] = mapped_column(server_default="false")
 
     search_text: Mapped[str] = search_column("name", "number")
 
@@ -77,7 +82,8 @@ class Invoice(SalesDocument, Base):
 
     @classmethod
     def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """Rule out crediting credit notes or fully credited invoices, and canceling credited invoices."""
+        """Rule out crediting credit notes or fully credited invoices, canceling credited invoices, and reversing a
+        payment where none stands."""
         lines = values["lines"]
         out = {}
         if values["kind"] == InvoiceKind.CREDIT_NOTE:
@@ -88,12 +94,19 @@ class Invoice(SalesDocument, Base):
             out["cancel"] = (
                 "A credited invoice cannot be canceled. Cancel its draft credit notes first, or credit the rest."
             )
+        if all(payment.get("reversed_at") for payment in values["payments"]):
+            out["reverse-payment"] = "No payment is left to reverse."
         return out
 
     @property
     def is_credit_note(self) -> bool:
         """Whether this is a credit note."""
         return self.kind == InvoiceKind.CREDIT_NOTE
+
+    @property
+    def releases(self) -> bool:
+        """Whether it is an issued credit note whose quantities can be billed again."""
+        return self.bill_again and self.status in RELEASING
 
     @property
     def is_derived(self) -> bool:
@@ -175,6 +188,27 @@ class Invoice(SalesDocument, Base):
         complete = not self.balance.amount
         self.move("pay", "complete" if complete else "partial")
         return complete
+
+    def reverse_payment(self, number: int, reason: str, at: datetime, by: UUID | None) -> InvoicePayment:
+        """Mark the payment with this number, from 1, as reversed, and owe its amount again. Return it.
+
+        404 without such a payment, 409 ``already-reversed`` the second time.
+        """
+        self.require("reverse-payment")
+        if not 1 <= number <= len(self.payments):
+            raise NotFound("payment")
+        payment = InvoicePayment.stored(self.payments[number - 1])
+        if payment.reversed_at is not None:
+            raise DomainError("already-reversed", "This payment is already reversed.")
+        payment = payment.model_copy(update={"reversed_at": at, "reversed_by": by, "reversal_reason": reason})
+        marks = payment.model_dump(mode="json", include={"reversed_at", "reversed_by", "reversal_reason"})
+        self.payments = [
+            {**one, **marks} if position == number else one for position, one in enumerate(self.payments, start=1)
+        ]
+        self.paid_total = self.paid_total - payment.amount
+        self.weigh()
+        self.follow("reverse-payment", "partial" if self.paid_total.amount else "issued")
+        return payment
 
     def credit(self, quantities: Mapping[UUID, Decimal]) -> None:
         """Count these quantities as credited."""

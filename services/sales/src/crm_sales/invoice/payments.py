@@ -3,12 +3,12 @@
 from uuid import UUID
 
 from crm_contracts.access import Privilege
-from crm_contracts.sales.invoice import InvoicePaid, InvoicePartiallyPaid, InvoicePayment
+from crm_contracts.sales.invoice import InvoicePaid, InvoicePartiallyPaid, InvoicePayment, InvoicePaymentReversed
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.pricing import pin
 from crm_sales.invoice.model import Invoice
-from crm_sales.invoice.schemas import Payment
+from crm_sales.invoice.schemas import Payment, Reversal
 
 
 async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoice:
@@ -32,3 +32,19 @@ async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoi
         "paid_at": payment.paid_at,
     }
     return uow.emit(invoice, InvoicePaid if settled else InvoicePartiallyPaid, **facts)
+
+
+async def reverse_payment(uow: UnitOfWork, invoice_id: UUID, number: int, body: Reversal) -> Invoice:
+    """Reverse a payment that did not arrive or was recorded by mistake. It stays, marked, and its amount is owed again."""
+    invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
+    before = invoice.paid_total_base
+    payment = invoice.reverse_payment(number, body.reason, uow.now, uow.principal.author)
+    await pin(uow, invoice)
+    facts = {
+        "payment_id": payment.id,
+        "amount": payment.amount,
+        "amount_base": before - invoice.paid_total_base,
+        "reason": body.reason,
+        "reversed_at": uow.now,
+    }
+    return uow.emit(invoice, InvoicePaymentReversed, **facts)

@@ -1,9 +1,11 @@
 """The HTTP face of invoices and credit notes."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
+from crm_contracts.sales.invoice import MAX_PAYMENTS
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
@@ -14,7 +16,8 @@ from crm_sales.invoice.credit import credit_invoice as credit
 from crm_sales.invoice.issue import issue_invoice as issue
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.payments import pay_invoice as pay
-from crm_sales.invoice.schemas import Credit, InvoiceCreate, InvoiceRead, InvoiceUpdate, Payment
+from crm_sales.invoice.payments import reverse_payment as reverse
+from crm_sales.invoice.schemas import Credit, InvoiceCreate, InvoiceRead, InvoiceUpdate, Payment, Reversal
 
 router = APIRouter(prefix="/invoices", tags=["invoices"], route_class=about(Invoice))
 
@@ -112,10 +115,28 @@ async def pay_invoice(invoice_id: UUID, body: Payment, uow: Uow) -> Response:
     return await one(uow, await pay(uow, invoice_id, body))
 
 
+@router.post(
+    "/{invoice_id}/payments/{number}/reverse", response_model=InvoiceRead, operation_id="reverse_invoice_payment"
+)
+async def reverse_invoice_payment(
+    invoice_id: UUID,
+    number: Annotated[int, Path(ge=1, le=MAX_PAYMENTS, description="Number of the payment in `payments`, from 1.")],
+    body: Reversal,
+    uow: Uow,
+) -> Response:
+    """Reverse a payment that did not arrive or was recorded by mistake; of a credit note, a repayment. The payment stays,
+    marked as reversed, and its amount is owed again: the invoice is *issued*, or *partial* where other payments stand.
+
+    404 without such a payment, 409 `already-reversed` the second time.
+    """
+    return await one(uow, await reverse(uow, invoice_id, number, body))
+
+
 @router.post("/{invoice_id}/credit", response_model=InvoiceRead, status_code=201, operation_id="credit_invoice")
 async def credit_invoice(invoice_id: UUID, body: Credit, uow: Uow) -> Response:
     """Draft a credit note over all of an issued or paid invoice that was not credited yet, or over so much of some `lines`;
-    needs `create` on invoices, too. 201 with the credit note, an invoice of `kind` credit_note.
+    needs `create` on invoices, too. 201 with the credit note, an invoice of `kind` credit_note. When it is issued, the order
+    of the invoice can be billed again over what it credits, unless `bill_again` is false.
 
     422 with the pointer of the line: `quantity-exceeded` for more than is left, `too-many-decimals` for a part of a unit
     that is sold in whole ones, `unknown-line`, `duplicate-line`.
@@ -126,7 +147,7 @@ async def credit_invoice(invoice_id: UUID, body: Credit, uow: Uow) -> Response:
 @router.post("/{invoice_id}/cancel", response_model=InvoiceRead, operation_id="cancel_invoice")
 async def cancel_invoice(invoice_id: UUID, uow: Uow) -> Response:
     """Make void a draft, or an issued invoice of which nothing was paid or credited; what was on it can be billed again. An
-    issued one keeps its number."""
+    issued one keeps its number. 409 `illegal-transition` for a credit note whose order was billed again."""
     return await one(uow, await commands.cancel_invoice(uow, invoice_id))
 
 

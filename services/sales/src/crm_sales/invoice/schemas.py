@@ -9,7 +9,7 @@ from crm_contracts.sales.choices import PaymentMethod
 from crm_contracts.sales.invoice import InvoiceRecord
 from crm_contracts.sales.order import LineQuantity
 from crm_contracts.sales.pricing import MAX_LINES
-from crm_contracts.types import CurrencyCode, Date, Maybe, NonNegativeMoney, Personal, ShortText, UtcDatetime
+from crm_contracts.types import CurrencyCode, Date, Flag, Maybe, NonNegativeMoney, Personal, ShortText, UtcDatetime
 from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerShown
 from crm_sales.document.schemas import DocumentFields
@@ -100,6 +100,16 @@ class Payment(BaseModel):
     paid_at: UtcDatetime | None = Field(None, description="When it was paid; now unless given, never in the future.")
 
 
+class Reversal(BaseModel):
+    """Why a payment is reversed."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "The bank returned the direct debit"}]}
+    )
+
+    reason: ShortText = Field(description="Why, 1 to 200 characters.")
+
+
 class Credit(BaseModel):
     """What of an invoice is given back, and why."""
 
@@ -109,6 +119,11 @@ class Credit(BaseModel):
         None, description="How much of which lines; all that is left of every line unless given."
     )
     reason: ShortText = Field(description="Why, at most 200 characters.")
+    bill_again: Flag = Field(
+        True,
+        description="Whether the order can be billed again over what is credited, once the credit note is issued. "
+        "`false` for goods that came back or a price that was lowered. Without an order it means nothing.",
+    )
 
 
 class InvoiceRead(InvoiceRecord):

@@ -26,7 +26,7 @@ LIFECYCLE = Lifecycle(
         ),
         "cancel": ({"active/*", "submitted/*", "fulfilled/*"}, "canceled/canceled"),
     },
-    # When an invoice of the order is canceled. Its quantities can be billed again.
+    # When an invoice of the order is canceled or credited. Its quantities can be billed again.
     by_others={
         "unbill": (
             {"submitted/*", "fulfilled/*", "invoiced/*"},

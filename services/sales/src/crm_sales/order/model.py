@@ -118,7 +118,7 @@ class Order(SalesDocument, Base):
         return self.status == "invoiced"
 
     def unbill(self, quantities: Mapping[UUID, Decimal]) -> None:
-        """Release the quantities of a canceled invoice, so that they can be billed again."""
+        """Release the quantities of a canceled or credited invoice, so that they can be billed again."""
         lines = self._counted(invoiced={line_id: -quantity for line_id, quantity in quantities.items()})
         self.follow("unbill", standing_of(lines))
         self._keep(lines)

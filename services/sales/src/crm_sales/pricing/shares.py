@@ -88,6 +88,18 @@ class Amounts:
             freight -= other.freight
         return Amounts(lines, discount_amount, discount_total, freight)
 
+    def plus(self, others: Iterable["Amounts"]) -> "Amounts":
+        """Return what is left with the others, which were taken before and are released again."""
+        return self.without(other.negated() for other in others)
+
+    def negated(self) -> "Amounts":
+        """Return the opposite amounts."""
+        lines = {
+            line_id: LineAmounts(-line.quantity, -line.manual_discount, -line.net, -line.tax)
+            for line_id, line in self.lines.items()
+        }
+        return Amounts(lines, -self.discount_amount, -self.discount_total, -self.freight)
+
     def share(self, quantities: Mapping[UUID, Decimal]) -> "Amounts":
         """Return the share of these quantities. Discount and freight are in proportion to the net amounts."""
         lines = {line_id: self.lines[line_id].share(quantity) for line_id, quantity in quantities.items()}

@@ -56,6 +56,17 @@ class InvoicePayment(Shape):
     reference: Personal[ShortText | None] = Field(description="Text of the bank statement or the receipt.")
     paid_at: UtcDatetime = Field(description="When it was paid.")
     by: UUID | None = Field(description="Who recorded it; null for the system.")
+    reversed_at: UtcDatetime | None = Field(
+        None,
+        description="When it was reversed: it did not arrive, or was recorded by mistake. A reversed payment is in no sum.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
+    reversed_by: UUID | None = Field(
+        None, description="Who reversed it; null for the system.", json_schema_extra={"x-since": "1.1.0"}
+    )
+    reversal_reason: ShortText | None = Field(
+        None, description="Why it was reversed, at most 200 characters.", json_schema_extra={"x-since": "1.1.0"}
+    )
 
 
 class InvoiceRecord(PricedRecord):
@@ -93,9 +104,10 @@ class InvoiceRecord(PricedRecord):
     )
     lines: Annotated[list[InvoiceLine], Field(max_length=MAX_LINES)] = Field(description="What is billed, in order.")
     payments: Annotated[list[InvoicePayment], Field(max_length=MAX_PAYMENTS)] = Field(
-        description="Payments, in the order in which they were recorded; read-only, changed by `pay`."
+        description="Payments, in the order in which they were recorded; read-only, changed by `pay` and by the reversal of "
+        "a payment."
     )
-    paid_total: NonNegativeMoney = Field(description="Sum of the payments; read-only.")
+    paid_total: NonNegativeMoney = Field(description="Sum of the payments that are not reversed; read-only.")
     paid_total_base: Money = Field(description=f"`paid_total` {_BASE}")
     credited_total: NonNegativeMoney = Field(
         description="Sum of the issued credit notes that were offset against it; for a credit note, the "
@@ -109,6 +121,12 @@ class InvoiceRecord(PricedRecord):
     )
     canceled_at: UtcDatetime | None = Field(description="When it was canceled; read-only.")
     reason: ShortText | None = Field(description="Why a credit note was made, at most 200 characters; read-only.")
+    bill_again: bool = Field(
+        False,
+        description="Of a credit note: whether its order can be billed again over what it credits, from its issue on. "
+        "Read-only.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
 
 
@@ -196,6 +214,19 @@ class InvoicePaid(InvoiceEvent):
     amount_base: Money | None = Field(description="The same in base currency at the invoice's rate.")
     method: Open[PaymentMethod] | None = Field(description="How it was paid; null when a credit note settled it.")
     paid_at: UtcDatetime = Field(description="When it was paid or settled.")
+
+
+class InvoicePaymentReversed(InvoiceEvent):
+    """A payment was reversed: it did not arrive, or was recorded by mistake. The invoice is owed again by as much."""
+
+    type: ClassVar[str] = "crm.sales.invoice.payment_reversed.v1"
+    timeline = ("amount", "reason", "reversed_at")
+    headline = "amount"
+    payment_id: UUID = Field(description="Id of the payment.")
+    amount: NonNegativeMoney = Field(description="Amount of the payment.")
+    amount_base: Money = Field(description="How much `paid_total_base` sank by it.")
+    reason: ShortText = Field(description="Why it was reversed, at most 200 characters.")
+    reversed_at: UtcDatetime = Field(description="When it was reversed.")
 
 
 class InvoiceOverdue(InvoiceEvent):

@@ -32,8 +32,8 @@ class OrderLine(PricedLine):
 
     shipped_quantity: QuantityOrZero = Field(description="Delivered quantity, at most `quantity`; read-only.")
     invoiced_quantity: QuantityOrZero = Field(
-        description="How much is on invoices that are not canceled, drafts included, at most `quantity`; credit notes "
-        "lower what is owed, not this. Read-only."
+        description="How much is on invoices that are not canceled, drafts included, at most `quantity`. A credit note "
+        "with `bill_again` lowers it when it is issued. Read-only."
     )
 
 
