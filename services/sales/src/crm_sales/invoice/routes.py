@@ -116,7 +116,7 @@ async def pay_invoice(invoice_id: UUID, body: Payment, uow: Uow) -> Response:
 
 
 @router.post(
-    "/{invoice_id}/payments/{number}/reverse", response_model=InvoiceRead, operation_id="reverse_invoice_payment"
+    "/{invoice_id}/payments/{number}/reverse", response_model=InvoiceRead, operation_id="reverse_payment_invoice"
 )
 async def reverse_invoice_payment(
     invoice_id: UUID,
