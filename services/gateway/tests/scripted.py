@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -68,6 +69,14 @@ class Scripted:
                 return StreamingResponse(self._stuck(request))
             case "/leads/busy":
                 return JSONResponse({"type": "/problems/unavailable"}, 503, {"retry-after": "7"})
+            case "/leads/events":
+                return Response(b"x" * 5000, media_type="text/event-stream")
+            case "/leads/token":
+                return Response(b"x" * 5000, media_type="text/plain", headers={"cache-control": "no-store"})
+            case "/leads/picture":
+                return Response(b"x" * 5000, media_type="image/png")
+            case "/leads/noise":
+                return StreamingResponse(self._noise(), media_type="text/csv")
             case "/openapi.json":
                 return JSONResponse(self.openapi)
             case "/meta/state-machines":
@@ -123,6 +132,12 @@ class Scripted:
         for _ in range(PIECES):
             self.sent += 1
             yield PIECE
+
+    async def _noise(self) -> AsyncIterator[bytes]:
+        """As long as the big answer, and no smaller when it is coded."""
+        for _ in range(PIECES):
+            self.sent += 1
+            yield random.randbytes(len(PIECE))
 
     async def _stuck(self, request: Request) -> AsyncIterator[bytes]:
         yield b"the beginning"

@@ -7,6 +7,8 @@ from ipaddress import ip_network
 import asyncpg
 import pytest
 
+from crm_gateway.cors import Cors
+from crm_gateway.proxy.headers import ANSWER, REQUEST
 from crm_kit import clock
 from crm_kit.network.addresses import client_address
 from crm_kit.testing import Client, Issuer, principal
@@ -99,13 +101,34 @@ async def test_pages_of_allowed_origins_may_call(start: Start, sales: Scripted) 
     assert refused.headers["access-control-allow-origin"] == ORIGIN, "or the page could not read the problem"
 
 
-async def test_pages_of_other_origins_may_not(start: Start, sales: Scripted) -> None:
-    gateway = await start({"sales": sales.url}, CRM_CORS_ORIGINS=ORIGIN)
+@pytest.mark.parametrize("origins", [ORIGIN, ""])
+async def test_pages_of_other_origins_may_not(start: Start, sales: Scripted, origins: str) -> None:
+    gateway = await start({"sales": sales.url}, CRM_CORS_ORIGINS=origins)
     evil = {"origin": "https://crm.example.com.evil.net", "access-control-request-method": "GET"}
-    preflight = await gateway.request("OPTIONS", "/api/v1/leads/echo", headers=evil)
+    preflight = await gateway.as_token(None).request("OPTIONS", "/api/v1/leads/echo", headers=evil)
+    assert (preflight.status, preflight.problem) == (403, "origin-not-allowed")
+    assert "evil.net" in preflight.json["detail"]
+    assert "CRM_CORS_ORIGINS" in preflight.json["detail"]
     assert "access-control-allow-origin" not in preflight.headers
     answer = await gateway.get("/api/v1/leads/echo", headers={"origin": evil["origin"]})
     assert "access-control-allow-origin" not in answer.headers
+    asked = await gateway.as_token(None).request("OPTIONS", "/api/v1/leads/echo", headers={"origin": ORIGIN})
+    assert asked.problem == "token-missing", "no preflight: it has no access-control-request-method"
+
+
+def test_every_header_of_an_answer_is_exposed_and_every_header_of_a_request_accepted() -> None:
+    cors = Cors(frozenset({ORIGIN}))
+    exposed = dict(cors.headers({b"origin": ORIGIN.encode()}))[b"access-control-expose-headers"].decode().split(", ")
+    # The Fetch standard exposes these of itself.
+    safelisted = {"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified"}
+    assert {name.decode() for name in ANSWER} - safelisted <= set(exposed)
+    asked = {b"origin": ORIGIN.encode(), b"access-control-request-method": b"GET"}
+    preflight = cors.preflight("OPTIONS", asked)
+    assert preflight is not None
+    accepted = preflight.headers["access-control-allow-headers"].split(", ")
+    assert {name.decode() for name in REQUEST} | {"crm-deadline-ms", "crm-correlation-id", "traceparent"} <= set(
+        accepted
+    )
 
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))

@@ -6,9 +6,12 @@ from typing import Final
 from fastapi.responses import Response
 
 from crm_gateway.proxy.headers import ANSWER, REQUEST
+from crm_kit.errors import DomainError
 
-METHODS: Final = "GET, POST, PATCH, DELETE"
+METHODS: Final = "GET, HEAD, POST, PATCH, DELETE"
 PREFLIGHT_SECONDS: Final = 600
+LONGEST_ORIGIN: Final = 200
+"""Characters of an origin that a problem quotes."""
 _SIMPLE: Final = {b"cache-control", b"content-type", b"content-language", b"last-modified", b"content-length"}
 _EXPOSED: Final = ", ".join(
     sorted(
@@ -16,9 +19,24 @@ _EXPOSED: Final = ", ".join(
         for name in (ANSWER - _SIMPLE) | {b"crm-correlation-id", b"traceparent", b"ratelimit", b"ratelimit-policy"}
     )
 )
-_ACCEPTED: Final = ", ".join(sorted(name.decode() for name in REQUEST | {b"crm-deadline-ms"}))
+_ACCEPTED: Final = ", ".join(
+    sorted(
+        name.decode() for name in REQUEST | {b"crm-deadline-ms", b"crm-correlation-id", b"traceparent", b"tracestate"}
+    )
+)
 
 Headers = list[tuple[bytes, bytes]]
+
+
+class OriginNotAllowed(DomainError):
+    """403 for the preflight of a page whose origin is not among those of ``CRM_CORS_ORIGINS``."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(
+            "origin-not-allowed",
+            f"Pages of {origin[:LONGEST_ORIGIN]} may not call this API. Ask your operators to add the origin to"
+            " CRM_CORS_ORIGINS, or call the API from your server.",
+        )
 
 
 class Cors:
@@ -41,19 +59,17 @@ class Cors:
         ]
 
     def preflight(self, method: str, request: Mapping[bytes, bytes]) -> Response | None:
-        """Return the answer to a preflight request, without CORS headers for an unknown origin.
-
-        None for other requests.
-        """
-        if method != "OPTIONS" or b"access-control-request-method" not in request or not self._origins:
+        """Return the answer to a preflight request; None for other requests. Raises 403 for an origin that is not allowed."""
+        if method != "OPTIONS" or b"access-control-request-method" not in request or b"origin" not in request:
             return None
+        origin = request[b"origin"]
+        if not self._allows(origin):
+            raise OriginNotAllowed(origin.decode("latin-1"))
         answer = Response(status_code=204, headers={"vary": "Origin"})
-        origin = request.get(b"origin", b"")
-        if self._allows(origin):
-            answer.headers["access-control-allow-origin"] = origin.decode("latin-1")
-            answer.headers["access-control-allow-methods"] = METHODS
-            answer.headers["access-control-allow-headers"] = _ACCEPTED
-            answer.headers["access-control-max-age"] = str(PREFLIGHT_SECONDS)
+        answer.headers["access-control-allow-origin"] = origin.decode("latin-1")
+        answer.headers["access-control-allow-methods"] = METHODS
+        answer.headers["access-control-allow-headers"] = _ACCEPTED
+        answer.headers["access-control-max-age"] = str(PREFLIGHT_SECONDS)
         return answer
 
     def _allows(self, origin: bytes) -> bool:

@@ -6,6 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crm_gateway.codings import Codings
 from crm_gateway.cors import Cors
 from crm_gateway.limits import Limiter
 from crm_gateway.proxy.breaker import Unavailable
@@ -25,6 +26,11 @@ from crm_kit.process.runtime import Runtime
 Headers = list[tuple[bytes, bytes]]
 
 
+def edge(app: ASGIApp, settings: GatewaySettings) -> ASGIApp:
+    """Return the entry point of the app, whose answers are coded as callers accept."""
+    return Codings(Edge(app, settings))
+
+
 class Edge:
     """Admits a request to the API, then passes it to the service that owns its path, or to the gateway's own routes."""
 
@@ -39,11 +45,11 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        if (preflight := self._cors.preflight(scope["method"], headers)) is not None:
-            await preflight(scope, receive, send)
-            return
         added = self._cors.headers(headers)
         try:
+            if (preflight := self._cors.preflight(scope["method"], headers)) is not None:
+                await preflight(scope, receive, send)
+                return
             if await self._passed_on(headers, added, scope, receive, send):
                 return
         except DomainError as error:

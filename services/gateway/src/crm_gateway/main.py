@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from crm_gateway.app import SERVICE
 from crm_gateway.consumers import CONSUMERS
 from crm_gateway.documents import docs, openapi, problems, schemas
-from crm_gateway.edge import Edge
+from crm_gateway.edge import edge
 from crm_gateway.proxy.upstream import open_upstreams
 from crm_gateway.settings import GatewaySettings
 from crm_gateway.views import customer, state_machines
@@ -30,7 +30,7 @@ def app(settings: Settings | None = None) -> FastAPI:
         gateway.include_router(router)
     gateway.mount("/docs/assets", docs.ASSETS)
     # This stands before the middleware of the framework, which would cost each passing request time.
-    gateway.middleware_stack = Context(Edge(gateway.build_middleware_stack(), settings))
+    gateway.middleware_stack = Context(edge(gateway.build_middleware_stack(), settings))
     return gateway
 
 

@@ -54,6 +54,11 @@ _REQUEST: Final = {
         "None of your security roles allows this, or none allows it for this record. `detail` names the privilege that you need."
         " Ask an administrator for a role that has it.",
     ),
+    "origin-not-allowed": ProblemType(
+        403,
+        "Pages of this origin may not call the API. Ask your operators to add the origin to `CRM_CORS_ORIGINS`, or call the API"
+        " from a server.",
+    ),
     "not-found": ProblemType(
         404, "The path or record does not exist, or you may not read it. The answer does not say which."
     ),

@@ -137,7 +137,32 @@ async def test_an_unknown_path_is_a_problem_too(client: Client, path: str) -> No
 async def test_another_method_is_405_and_says_which_there_are(client: Client, tool: str) -> None:
     answer = await client.request("PUT", tool, json={})
     assert (answer.status, answer.problem) == (405, "method-not-allowed")
-    assert "PATCH" in answer.headers["allow"] or "GET" in answer.headers["allow"]
+    assert answer.headers["allow"] == "GET, HEAD, PATCH, DELETE"
+
+
+async def test_a_word_in_the_place_of_an_id_is_none(client: Client) -> None:
+    for method in ("GET", "PATCH", "DELETE", "PUT"):
+        answer = await client.request(method, f"{TOOLS}/query", json={}, headers={"if-match": "*"})
+        assert (answer.status, answer.headers.get("allow")) == (405, "POST"), method
+
+
+async def test_head_is_get_without_the_body(client: Client, tool: str) -> None:
+    for path, status in (
+        (tool, 200),
+        (TOOLS, 200),
+        (f"{TOOLS}/{uuid4()}", 404),
+        ("/healthz", 200),
+        ("/openapi.json", 200),
+    ):
+        got, head = await client.get(path), await client.request("HEAD", path)
+        assert (head.status, head.body) == (status, b""), path
+        assert _told(head) == _told(got), path
+    unchanged = await client.request("HEAD", tool, headers={"if-none-match": (await client.get(tool)).etag})
+    assert unchanged.status == 304
+
+
+def _told(answer: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items() if name.lower() != "crm-correlation-id"}
 
 
 async def test_a_foreign_and_a_missing_record_look_the_same(

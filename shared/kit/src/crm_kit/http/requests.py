@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, ClassVar, Final
@@ -79,7 +80,18 @@ NEEDED: Mapping[str, Privilege] = {
 """What the kit's own verbs need; every other command needs write."""
 
 
-class PublicRoute(APIRoute):
+class OfIds(APIRoute):
+    """A route whose ids in the path are ids, and nothing else: ``/leads/query`` is never looked up as a lead, so that a
+    wrong method there is 405, and not 404."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        for name, parameter in inspect.signature(endpoint).parameters.items():
+            if parameter.annotation is UUID:
+                path = path.replace(f"{{{name}}}", f"{{{name}:uuid}}")
+        super().__init__(path, endpoint, **options)
+
+
+class PublicRoute(OfIds):
     """A route without a caller: health, keys, tokens. It checks the body's size, type and depth, and maps errors."""
 
     def get_route_handler(self) -> Handler:
@@ -103,7 +115,7 @@ class PublicRoute(APIRoute):
         return run
 
 
-class Route(APIRoute):
+class Route(OfIds):
     """A route with a caller. The unit of work is committed before the answer leaves, so an answered 2xx is a fact.
 
     Routes about records are made by ``about``: nobody's body is read before it is known that they may send it.
@@ -274,10 +286,8 @@ def _condition(request: Request, *, required: bool) -> Condition | None:
             raise DomainError("if-match-required", 'Send If-Match with the record\'s ETag, or "*" to overwrite.')
         return None
     versions = None if header.strip() == "*" else _versions(header)
-    try:
-        named = next((UUID(value) for value in request.path_params.values()), None)
-    except ValueError:
-        named = None
+    first = next(iter(request.path_params.values()), None)
+    named = first if isinstance(first, UUID) else None
     return Condition(named, versions) if required or named is not None else None
 
 

@@ -18,6 +18,7 @@ from crm_kit.configuration.environment import read
 from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
 from crm_kit.events.consumers import Consumers
+from crm_kit.http.heads import Heads
 from crm_kit.http.health import health_routes, unready
 from crm_kit.http.meta import state_machines_router
 from crm_kit.http.openapi import describe_problems
@@ -37,7 +38,7 @@ from crm_kit.work.announcing import Cause
 log = structlog.get_logger(__name__)
 
 PREFIX = "/api/v1"
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Opened = Callable[[Runtime], Any]
 
@@ -94,6 +95,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, unforeseen)
     app.openapi = lambda: describe_problems(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    app.add_middleware(Heads)
     app.add_middleware(Context)
     return app
 
@@ -227,11 +229,14 @@ def _allowed(request: Request) -> str:
     # RFC 9110 §15.5.6 asks for all methods of the path; the framework names those of the first route that has it.
     scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
     routes = request.app.routes
-    return ", ".join(
+    taken = {
         method
         for method in METHODS
         if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
-    )
+    }
+    if "GET" in taken:
+        taken.add("HEAD")
+    return ", ".join(method for method in METHODS if method in taken)
 
 
 async def unforeseen(request: Request, error: Exception) -> Response:
