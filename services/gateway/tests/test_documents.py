@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 
 from crm_contracts.catalogue import all_events
-from crm_contracts.envelope import dataschema_of
 from crm_gateway.documents.openapi import merge, references
 from crm_gateway.main import app as gateway_app
 from crm_gateway.routes import upstream_of
@@ -129,15 +128,16 @@ async def test_the_documentation_needs_nothing_from_elsewhere(gateway: Client) -
     assert b'url: "/openapi.json"' in (await nobody.get("/docs/start.js")).body
 
 
-async def test_the_schema_of_an_event_is_where_its_envelope_says(gateway: Client) -> None:
-    nobody = gateway.as_token(None)
+async def test_the_schema_of_an_event_is_where_its_envelope_says(start: Start) -> None:
+    nobody = (await start({}, CRM_PUBLIC_URL="https://crm.example.com/")).as_token(None)
     listed = (await nobody.get("/schemas")).json["items"]
     assert [item["type"] for item in listed] == [event.type for event in all_events()]
-    address = dataschema_of("crm.sales.lead.qualified.v1")
-    assert address in [item["schema"] for item in listed]
-    answer = await nobody.get(address)
+    type_ = "crm.sales.lead.qualified.v1"
+    [item] = [item for item in listed if item["type"] == type_]
+    assert item["dataschema"] == f"https://crm.example.com{item['schema']}"
+    answer = await nobody.get(item["schema"])
     assert answer.headers["content-type"] == "application/schema+json"
-    assert answer.json["$id"] == address
+    assert answer.json["$id"] == item["dataschema"]
     assert (await nobody.get("/schemas/crm.sales.lead.eaten.v1.json")).problem == "not-found"
     assert (await nobody.get("/asyncapi.json")).json["asyncapi"] == "3.0.0"
 

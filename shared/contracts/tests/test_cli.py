@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_contracts import cli
+from crm_contracts import asyncapi, cli
 from crm_contracts.catalogue import all_events
 
 
@@ -20,6 +20,7 @@ def checkout(tmp_path: Path) -> Path:
 def test_this_checkout_keeps_its_promise_to_every_release() -> None:
     assert cli.check() == []
     assert [folder.name for folder in cli.releases()][:1] == ["1.0.0"]
+    assert cli.releases()[-1].name == asyncapi.VERSION, "the document has the version of the last release"
 
 
 def test_a_fresh_release_passes_its_own_check(checkout: Path) -> None:
@@ -79,7 +80,7 @@ def test_the_files_of_a_release_are_those_that_the_checkout_knows_by_hash(checko
     digest = hashlib.sha256(document.read_bytes()).hexdigest()
     assert (checkout / "docs/asyncapi.json.sha256").read_text() == f"{digest}  asyncapi.json\n"
     schema = json.loads((tmp_path / "files/schemas/crm.sales.lead.qualified.v1.json").read_text())
-    assert schema["$id"] == "/schemas/crm.sales.lead.qualified.v1.json"
+    assert schema["$id"] == "urn:liaison:schema:crm.sales.lead.qualified.v1"
 
 
 def test_check_answers_with_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:

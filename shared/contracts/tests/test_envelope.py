@@ -14,6 +14,7 @@ from crm_contracts.envelope import (
     dataschema_of,
     parse_type,
     source_of,
+    with_absolute_schema,
 )
 from crm_contracts.sales.lead import LeadQualified
 from crm_contracts.sales.reference import SalesStageCreated
@@ -88,7 +89,25 @@ def test_a_type_has_four_parts() -> None:
     assert parse_type("crm.sales.lead.qualified.v1") == ("sales", "lead", "qualified", 1)
     assert parse_type("crm.service.knowledge_article.published.v12").major == 12
     assert source_of("sales") == "/crm/sales"
-    assert dataschema_of("crm.sales.lead.qualified.v1") == "/schemas/crm.sales.lead.qualified.v1.json"
+
+
+def test_a_dataschema_is_an_absolute_uri() -> None:
+    type_ = "crm.sales.lead.qualified.v1"
+    assert dataschema_of(type_) == "urn:liaison:schema:crm.sales.lead.qualified.v1"
+    assert dataschema_of(type_, "https://crm.example.com/schemas/") == f"https://crm.example.com/schemas/{type_}.json"
+
+
+def test_an_event_of_an_earlier_release_gets_an_absolute_dataschema_and_is_else_the_same() -> None:
+    now = json.dumps(WIRE, separators=(",", ":")).encode()
+    url = "https://crm.example.com/schemas/"
+    earlier = now.replace(
+        b"urn:liaison:schema:crm.sales.lead.qualified.v1", b"/schemas/crm.sales.lead.qualified.v1.json"
+    )
+    assert earlier != now
+    assert with_absolute_schema(earlier) == now
+    assert Envelope.from_json(with_absolute_schema(earlier, url)).dataschema == dataschema_of(LeadQualified.type, url)
+    assert with_absolute_schema(now, url) == now
+    assert Envelope.from_json(earlier).dataschema == "/schemas/crm.sales.lead.qualified.v1.json"
 
 
 @pytest.mark.parametrize(

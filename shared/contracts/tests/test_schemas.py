@@ -1,6 +1,7 @@
 """The generated documents say what is sent, and their references lead somewhere."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from jsonschema import (  # type: ignore[import-untyped]  # it ships no types
 
 from crm_contracts import asyncapi
 from crm_contracts.catalogue import Event, all_entities, all_events
-from crm_contracts.envelope import OPTIONAL, REQUIRED
+from crm_contracts.envelope import OPTIONAL, REQUIRED, Envelope
 from crm_contracts.events_page import events_page
+from crm_contracts.examples import example
 from crm_contracts.sales.lead import LeadQualified
+from crm_contracts.sales.opportunity import OpportunityWon
 from crm_contracts.samples import sample
 from crm_contracts.schemas import DIALECT, event_schema, opened
 
@@ -55,6 +58,35 @@ def test_a_later_field_may_be_missing_from_an_older_event() -> None:
     assert opened(schema) == {"properties": {"a": {}, "b": {"x-since": "1.1.0"}}, "required": ["a"]}
 
 
+@pytest.mark.parametrize("event", all_events(), ids=lambda event: event.type)
+def test_the_example_of_an_event_is_one_and_says_nothing_that_was_made_up_from_names(event: type[Event]) -> None:
+    found = example(event)
+    envelope = Envelope.of(found)
+    validate(event, envelope.data)
+    assert event.model_validate(envelope.data).record.version == envelope.entityversion
+    assert [name for name, value in _texts(envelope.data) if value == name.replace("_", " ").capitalize()] == []
+
+
+def _texts(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _texts(value, key)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value, name)
+    elif isinstance(node, str):
+        yield name, node
+
+
+def test_an_example_is_in_the_state_that_its_event_left_it_in() -> None:
+    won = example(OpportunityWon)["data"]
+    assert (won["record"]["status"], won["record"]["status_reason"], won["record"]["closed_at"]) == (
+        *("won", "won"),
+        "2026-05-04T09:30:00Z",
+    )
+    assert won["changed"] == {"status": {"old": "open", "new": "won"}}
+
+
 def test_a_sample_is_the_same_every_time() -> None:
     assert sample(LeadQualified) == sample(LeadQualified)
 
@@ -69,7 +101,7 @@ def _references(node: Any) -> list[str]:
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
-    document = asyncapi.document("1.0.0")
+    document = asyncapi.document()
     for ref in _references(document):
         at: Any = document
         for step in ref.removeprefix("#/").split("/"):
@@ -78,8 +110,8 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 
 
 def test_the_asyncapi_document_holds_every_event_and_attribute() -> None:
-    document = asyncapi.document("1.2.3")
-    assert document["info"]["version"] == "1.2.3"
+    document = asyncapi.document()
+    assert document["info"]["version"] == asyncapi.VERSION
     assert {message["name"] for message in document["components"]["messages"].values()} == {
         event.type for event in all_events()
     }

@@ -1,9 +1,11 @@
 """Makes the AsyncAPI 3.0 document of all events, for the tools of subscribers."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from .catalogue import Entity, Event, all_entities, all_events, events_about
 from .envelope import CONTENT_TYPE, EXCHANGE, HEADERS, OPTIONAL, REQUIRED, SPECVERSION
+from .examples import example
 from .schemas import bundle
 
 _SCHEMAS = "#/components/schemas/"
@@ -20,7 +22,11 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "subject": {"type": "string", "format": "uuid", "description": "Id of the record."},
     "time": {"type": "string", "format": "date-time", "description": "When it happened, UTC."},
     "datacontenttype": {"type": "string", "description": "Always application/json."},
-    "dataschema": {"type": "string", "description": "Where the gateway serves the JSON Schema of `data`."},
+    "dataschema": {
+        "type": "string",
+        "format": "uri",
+        "description": "Absolute URI of the JSON Schema of `data`, which the gateway serves at `/schemas/<type>.json`.",
+    },
     "entityversion": {
         "type": "integer",
         "minimum": 1,
@@ -46,15 +52,20 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
 }
 
 
-def document(version: str) -> dict[str, Any]:
-    """Return the document for the given version of the contracts."""
+VERSION: Final = "1.0.0"
+"""The version of the contracts, which is that of the last release (`crm contracts release`)."""
+
+
+def document() -> dict[str, Any]:
+    """Return the document."""
     schemas = bundle()
+    titles = {name: schema.get("title", name) for name, schema in schemas["$defs"].items()}
     entities = all_entities()
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Liaison events",
-            "version": version,
+            "version": VERSION,
             "description": "Every change of every record, as CloudEvents 1.0 in structured mode on the topic exchange "
             f"`{EXCHANGE}`; the routing key is the event's type. Delivery is at least once, in order per record on "
             "first delivery. Ignore fields, enum values and event types that you do not know.",
@@ -66,15 +77,17 @@ def document(version: str) -> dict[str, Any]:
         "components": {
             "messages": {event.__name__: _message(event) for event in all_events()},
             "schemas": {
-                "Envelope": _moved(
-                    {
-                        "type": "object",
-                        "properties": {name: _ATTRIBUTES[name] for name in (*REQUIRED, *OPTIONAL) if name != "data"},
-                        "required": [name for name in REQUIRED if name != "data"],
-                    }
-                ),
-                **{f"{event.__name__}Data": _moved(schemas["events"][event.type]) for event in all_events()},
-                **{name: _moved(schema) for name, schema in schemas["$defs"].items()},
+                "Envelope": {
+                    "title": "Envelope",
+                    "type": "object",
+                    "properties": {name: _ATTRIBUTES[name] for name in (*REQUIRED, *OPTIONAL) if name != "data"},
+                    "required": [name for name in REQUIRED if name != "data"],
+                },
+                **{
+                    f"{event.__name__}Data": _named(schemas["events"][event.type], f"{event.__name__}Data", titles)
+                    for event in all_events()
+                },
+                **{name: _named(schema, name, titles) for name, schema in schemas["$defs"].items()},
             },
         },
     }
@@ -124,11 +137,14 @@ def _message(event: type[Event]) -> dict[str, Any]:
         "title": event.__name__,
         "summary": event.summary(),
         "contentType": CONTENT_TYPE,
+        "examples": [{"name": event.type, "summary": event.summary(), "payload": example(event)}],
         "headers": {
+            "title": "Headers",
             "type": "object",
             "properties": {name: _ATTRIBUTES[name] for name in HEADERS},
         },
         "payload": {
+            "title": event.__name__,
             "allOf": [
                 {"$ref": f"{_SCHEMAS}Envelope"},
                 {
@@ -139,9 +155,41 @@ def _message(event: type[Event]) -> dict[str, Any]:
                     },
                     "required": ["data"],
                 },
-            ]
+            ],
         },
     }
+
+
+def _named(schema: dict[str, Any], name: str, titles: Mapping[str, str]) -> Any:
+    """Return a schema for this document in which everything that becomes a type of its own has a title.
+
+    Generators of code name types by titles, and make up names such as `AnonymousSchema_2301` where there is none.
+    """
+    return _moved(_titled({**schema, "title": name}, name, titles))
+
+
+def _titled(schema: Any, name: str, titles: Mapping[str, str]) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    node = dict(schema)
+    if "enum" in node or "properties" in node:
+        node.setdefault("title", name)
+    if "allOf" in node:
+        # A reference with a description beside it: generators merge both into a type.
+        node["title"] = titles[node["allOf"][0]["$ref"].removeprefix("#/$defs/")]
+    for part in ("anyOf", "oneOf"):
+        if part in node:
+            node[part] = [_titled(one, name, titles) for one in node[part]]
+    for part in ("items", "additionalProperties"):
+        if part in node:
+            node[part] = _titled(node[part], name, titles)
+    if "properties" in node:
+        owner = node["title"]
+        node["properties"] = {
+            field: _titled(one, owner + field.title().replace("_", ""), titles)
+            for field, one in node["properties"].items()
+        }
+    return node
 
 
 def _moved(schema: Any) -> Any:

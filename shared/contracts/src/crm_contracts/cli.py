@@ -32,7 +32,7 @@ def generate(root: Path = ROOT, into: Path | None = None) -> list[Path]:
     """
     texts = _documents(root)
     if into is not None:
-        texts[into / "asyncapi.json"] = _asyncapi(root)
+        texts[into / "asyncapi.json"] = _asyncapi()
         texts |= {into / "schemas" / f"{event.type}.json": _pretty(event_schema(event)) for event in all_events()}
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _documents(root: Path) -> dict[Path, str]:
-    digest = hashlib.sha256(_asyncapi(root).encode()).hexdigest()
+    digest = hashlib.sha256(_asyncapi().encode()).hexdigest()
     return {
         root / "docs" / "events.md": events_page(),
         # The document has thirty thousand lines, so only its hash is committed. It shows that the document changed.
@@ -141,9 +141,8 @@ def _documents(root: Path) -> dict[Path, str]:
     }
 
 
-def _asyncapi(root: Path) -> str:
-    known = releases(root)
-    return _pretty(asyncapi.document(known[-1].name if known else "0.0.0"))
+def _asyncapi() -> str:
+    return _pretty(asyncapi.document())
 
 
 def _order(version: str) -> tuple[int, ...]:

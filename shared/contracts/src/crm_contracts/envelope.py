@@ -31,6 +31,10 @@ MAX_TEXT: Final = 128
 MAX_ADDRESS: Final = 250
 """Characters of a source or a dataschema."""
 MAX_TRACESTATE: Final = 512
+MAX_BASE: Final = 100
+"""Characters of the base of a dataschema."""
+URN: Final = "urn:liaison:schema:"
+"""The base of a `dataschema` where no URL is known."""
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -56,6 +60,10 @@ _TYPE: Final = re.compile(
     r"crm\.(?P<service>[a-z]{1,30})\.(?P<entity>[a-z][a-z_]{0,49})\.(?P<fact>[a-z][a-z_]{0,49})"
     r"\.v(?P<major>[1-9][0-9]{0,2})"
 )
+_RELATIVE: Final = b'"dataschema":"/schemas/'
+_RELATIVE_SCHEMA: Final = re.compile(rb'"dataschema":"/schemas/([a-z0-9_.]+)\.json"')
+_HEAD: Final = 600
+"""Bytes of a body within which its `dataschema` begins."""
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -85,9 +93,24 @@ def source_of(service: str) -> str:
     return f"/crm/{service}"
 
 
-def dataschema_of(type_: str) -> str:
-    """Return the `dataschema` of an event type, a URI relative to the gateway: `/schemas/crm.sales.lead.qualified.v1.json`."""
-    return f"/schemas/{type_}.json"
+def dataschema_of(type_: str, base: str = URN) -> str:
+    """Return the `dataschema` of an event type, an absolute URI: `urn:liaison:schema:crm.sales.lead.qualified.v1`.
+
+    A `base` that ends with a slash is the URL of a folder: `https://crm.example.com/schemas/crm.sales.lead.qualified.v1.json`.
+    """
+    return f"{base}{type_}.json" if base.endswith("/") else f"{base}{type_}"
+
+
+def with_absolute_schema(body: bytes, base: str = URN) -> bytes:
+    """Return the body of an event with an absolute `dataschema`. Earlier releases stored a relative one.
+
+    CloudEvents 1.0 demands an absolute URI, and its SDKs refuse others.
+    """
+    if _RELATIVE not in body[:_HEAD]:
+        return body
+    return _RELATIVE_SCHEMA.sub(
+        lambda found: f'"dataschema":"{dataschema_of(found[1].decode(), base)}"'.encode(), body, count=1
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,14 +4,15 @@ A published schema allows what later releases may add: unknown fields and unknow
 that was added after the first release (`x-since`) may be missing from an older event.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from .catalogue import Event, all_events
-from .envelope import dataschema_of
+from .envelope import URN, dataschema_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _DEFS: Final = "#/$defs/"
@@ -45,16 +46,34 @@ def bundle_of(events: Iterable[type[Event]]) -> dict[str, Any]:
     return {"events": dict(sorted(schemas.items())), "$defs": dict(sorted(definitions.items()))}
 
 
-def event_schema(event: type[Event]) -> dict[str, Any]:
-    """Return the self-contained schema of an event's `data`, which is served at its `dataschema`."""
+def event_schema(event: type[Event], base: str = URN) -> dict[str, Any]:
+    """Return the self-contained schema of an event's `data`. Its `$id` is the `dataschema` of the events.
+
+    It has only keywords of the dialect, because strict validators refuse others. Our marks are comments in it.
+    """
     whole = bundle()
     schema = whole["events"][event.type]
     return {
         "$schema": DIALECT,
-        "$id": dataschema_of(event.type),
-        **schema,
-        "$defs": {name: whole["$defs"][name] for name in sorted(_reachable(schema, whole["$defs"]))},
+        "$id": dataschema_of(event.type, base),
+        **commented(schema),
+        "$defs": {name: commented(whole["$defs"][name]) for name in sorted(_reachable(schema, whole["$defs"]))},
     }
+
+
+def commented(schema: Any) -> Any:
+    """Return a schema whose marks (`x-personal`) are in its `$comment`: `x-personal: true; x-since: 1.1.0`."""
+    if isinstance(schema, list):
+        return [commented(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    node = {key: _inside(key, value, commented) for key, value in schema.items() if not key.startswith("x-")}
+    marks = [f"{key}: {_said(value)}" for key, value in schema.items() if key.startswith("x-")]
+    return {**node, "$comment": "; ".join(marks)} if marks else node
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def opened(schema: Any) -> Any:
@@ -63,14 +82,15 @@ def opened(schema: Any) -> Any:
         return [opened(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    node = {key: _opened_member(key, value) for key, value in schema.items()}
+    node = {key: _inside(key, value, opened) for key, value in schema.items()}
     if node.get("additionalProperties") is False:
         del node["additionalProperties"]
     properties = node.get("properties")
     if isinstance(properties, dict) and "required" in node:
         node["required"] = [name for name in node["required"] if "x-since" not in properties.get(name, {})]
     if node.get("x-extensible-enum") is True:
-        known = {key: node.pop(key) for key in ("$ref", "enum", "type") if key in node}
+        # The title belongs to the values: generators of code name an enum by it.
+        known = {key: node.pop(key) for key in ("$ref", "title", "enum", "type") if key in node}
         node = {**node, "anyOf": [known, {"type": "string"}]}
     if "$ref" in node and len(node) > 1:
         # AsyncAPI tools read draft 7, where a $ref hides its siblings.
@@ -78,11 +98,12 @@ def opened(schema: Any) -> Any:
     return node
 
 
-def _opened_member(key: str, value: Any) -> Any:
+def _inside(key: str, value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return the value of a keyword with the schemas in it changed."""
     if key in ("properties", "$defs"):
-        return {name: opened(schema) for name, schema in value.items()}
+        return {name: change(schema) for name, schema in value.items()}
     # Sample values are data, not schemas.
-    return value if key in ("examples", "default", "enum", "const", "required") else opened(value)
+    return value if key in ("examples", "default", "enum", "const", "required") else change(value)
 
 
 def _reachable(schema: Any, definitions: dict[str, Any]) -> set[str]:

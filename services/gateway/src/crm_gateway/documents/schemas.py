@@ -1,10 +1,9 @@
 """The contracts of the events, for subscribers: JSON Schema by type (an event's ``dataschema``) and AsyncAPI."""
 
 from functools import cache
-from importlib.metadata import version
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from crm_contracts.asyncapi import document
@@ -13,6 +12,7 @@ from crm_contracts.envelope import dataschema_of
 from crm_contracts.schemas import event_schema
 from crm_kit.errors import DomainError
 from crm_kit.http.requests import PublicRoute
+from crm_kit.process.runtime import Runtime
 from crm_kit.store.presenter import to_json
 
 HEADERS: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
@@ -21,21 +21,34 @@ router = APIRouter(include_in_schema=False, route_class=PublicRoute)
 
 
 @router.get("/schemas")
-async def schemas() -> Response:
-    """Every event type with the address of its schema."""
+async def schemas(request: Request) -> Response:
+    """Every event type with its `dataschema`, and the path of its schema at this gateway."""
+    base = _base(request)
     items = [
-        {"type": event.type, "summary": event.summary(), "schema": dataschema_of(event.type)} for event in all_events()
+        {
+            "type": event.type,
+            "summary": event.summary(),
+            "dataschema": dataschema_of(event.type, base),
+            "schema": dataschema_of(event.type, "/schemas/"),
+        }
+        for event in all_events()
     ]
     return Response(to_json({"items": items}), headers=HEADERS, media_type="application/json")
 
 
 @router.get("/schemas/{name}")
-async def schema(name: str) -> Response:
-    """The schema of the data of one event type, under the address its envelopes carry."""
+async def schema(request: Request, name: str) -> Response:
+    """The schema of the data of one event type. Its `$id` is the `dataschema` of the type's events."""
     event = event_for(name.removesuffix(".json")) if name.endswith(".json") else None
     if event is None:
         raise DomainError("not-found", "There is no such event type. GET /schemas lists all types.")
-    return Response(to_json(event_schema(event)), headers=HEADERS, media_type="application/schema+json")
+    document = to_json(event_schema(event, _base(request)))
+    return Response(document, headers=HEADERS, media_type="application/schema+json")
+
+
+def _base(request: Request) -> str:
+    runtime: Runtime = request.app.state.runtime
+    return runtime.settings.schemas
 
 
 @router.get("/asyncapi.json")
@@ -46,4 +59,4 @@ async def asyncapi() -> Response:
 
 @cache
 def _asyncapi() -> bytes:
-    return to_json(document(version("crm-contracts")))
+    return to_json(document())

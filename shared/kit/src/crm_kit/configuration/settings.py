@@ -6,11 +6,12 @@ from pydantic import Field, SecretStr, model_validator
 
 from crm_kit.configuration.environment import BehindProxies
 from crm_kit.configuration.environment import read as read
+from crm_kit.configuration.public_address import PublicAddress
 from crm_kit.network.amqp_urls import Brokers
 from crm_kit.network.postgres import Target
 
 
-class Settings(BehindProxies):
+class Settings(BehindProxies, PublicAddress):
     """The settings of one process of one service. The names are those of the documented environment variables."""
 
     service: str = Field(validation_alias="CRM_SERVICE", description="Which service this process is.")

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.envelope import URN, with_absolute_schema
 from crm_kit import clock, failpoints
 from crm_kit.backoff import Backoff
 from crm_kit.broker.connecting import BrokerDown
@@ -102,8 +103,11 @@ from (select pg_get_serial_sequence('outbox', 'seq')::regclass as own) sequence
 _RENUMBER = "update outbox set seq = default where state = 'pending' and seq = $1"
 
 
-def message_of(row: Any, service: str, *, routing_key: str | None = None) -> Outgoing:
-    """Return the message of an outbox row. Its routing key is its type unless ``routing_key`` is given."""
+def message_of(row: Any, service: str, schemas: str, *, routing_key: str | None = None) -> Outgoing:
+    """Return the message of an outbox row. Its routing key is its type unless ``routing_key`` is given.
+
+    ``schemas`` is the base of the `dataschema` of an event that an earlier release stored.
+    """
     headers: dict[str, Any] = {
         "id": str(row["id"]),
         "type": row["type"],
@@ -116,15 +120,17 @@ def message_of(row: Any, service: str, *, routing_key: str | None = None) -> Out
         headers["traceparent"] = row["traceparent"]
     if row["epoch"]:
         headers["crm-epoch"] = row["epoch"]
-    body = stamped(row["body"], row["epoch"])
+    body = stamped(with_absolute_schema(row["body"], schemas), row["epoch"])
     return outgoing(body, routing_key or row["type"], message_id=headers["id"], headers=headers)
 
 
 class Relay:
     """Publishes one service's outbox until it is stopped."""
 
-    def __init__(self, service: str, db: Database, publisher: Publisher, notifier: Notifier | None = None) -> None:
-        self._service = service
+    def __init__(
+        self, service: str, db: Database, publisher: Publisher, notifier: Notifier | None = None, schemas: str = URN
+    ) -> None:
+        self._service, self._schemas = service, schemas
         self._db, self._publisher = db, publisher
         self._pace = Pace(notifier, WAKE_CHANNEL, POLL_SECONDS)
         self._turn = 0
@@ -220,7 +226,7 @@ class Relay:
             with PUBLISH.time(), event_spans("publish", SpanKind.PRODUCER, told) as traced:
                 patience = CONFIRM_SECONDS if len(rows) > 1 else CONFIRM_ONE_SECONDS
                 outcomes = await self._publisher.publish(
-                    EVENTS, [message_of(row, self._service) for row in rows], seconds=patience
+                    EVENTS, [message_of(row, self._service, self._schemas) for row in rows], seconds=patience
                 )
                 if any(outcome is not Outcome.CONFIRMED for outcome in outcomes):
                     traced.failed("not all were confirmed")

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_contracts.envelope import DATA_CONTENT_TYPE, SPECVERSION, dataschema_of, source_of
+from crm_contracts.envelope import DATA_CONTENT_TYPE, SPECVERSION, URN, dataschema_of, source_of
 from crm_kit import clock
 from crm_kit.backoff import Backoff
 from crm_kit.broker.connecting import BrokerDown
@@ -80,8 +80,11 @@ async def request_snapshot(
     await conn.exec_driver_sql(_ASK, (id_, list(entities), queue, clock.now(), requested_by))
 
 
-def snapshot_of(service: str, entity: str, row: Row, epoch: int, correlation: str) -> tuple[str, str, bytes]:
-    """Return id, type and body of the event that carries the current state of a record."""
+def snapshot_of(
+    service: str, entity: str, row: Row, epoch: int, correlation: str, schemas: str = URN
+) -> tuple[str, str, bytes]:
+    """Return id, type and body of the event that carries the current state of a record. ``schemas`` is the base of its
+    `dataschema`."""
     event_id, type_ = str(new_id()), f"crm.{service}.{entity}.snapshot.v1"
     envelope = {
         "specversion": SPECVERSION,
@@ -91,7 +94,7 @@ def snapshot_of(service: str, entity: str, row: Row, epoch: int, correlation: st
         "subject": str(row.id),
         "time": clock.now(),
         "datacontenttype": DATA_CONTENT_TYPE,
-        "dataschema": dataschema_of(type_),
+        "dataschema": dataschema_of(type_, schemas),
         "entityversion": row.version,
         "actor": f"system:{service}",
         "correlationid": correlation,
@@ -197,7 +200,9 @@ class Snapshots:
         return sent, None
 
     def _message(self, entity: str, row: Row, queue: str, correlation: str, epoch: int) -> Outgoing:
-        event_id, type_, body = snapshot_of(self._service, entity, row, epoch, correlation)
+        event_id, type_, body = snapshot_of(
+            self._service, entity, row, epoch, correlation, self._runtime.settings.schemas
+        )
         headers = {
             "id": event_id,
             "type": type_,

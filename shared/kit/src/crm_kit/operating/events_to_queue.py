@@ -8,6 +8,8 @@ from crm_contracts.catalogue import event_for, events_of
 from crm_kit import clock
 from crm_kit.broker.management import TopologyError
 from crm_kit.broker.publishing import Publisher
+from crm_kit.configuration.environment import read
+from crm_kit.configuration.public_address import PublicAddress
 from crm_kit.operating import sending
 from crm_kit.operating.subscribers import matches, patterns_of
 from crm_kit.store.database import Database
@@ -61,6 +63,7 @@ async def replay(arguments: argparse.Namespace, url: str, broker: Broker) -> int
                 patterns,
                 since=arguments.since,
                 until=until,
+                schemas=read(PublicAddress).schemas,
             )
     finally:
         await publisher.close()

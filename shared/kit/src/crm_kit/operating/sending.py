@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.envelope import URN
 from crm_kit.broker.connecting import BrokerDown
 from crm_kit.broker.management import TopologyError
 from crm_kit.broker.messages import Outcome
@@ -61,18 +62,20 @@ async def send_again(
     queue: str,
     patterns: Sequence[str],
     *,
+    schemas: str = URN,
     since: datetime,
     until: datetime,
 ) -> int:
     """Send the events that a service published in a period and that match the patterns to one queue, with their original ids.
 
-    Returns the number. ``conn`` is in autocommit. Raises BrokerDown if an event is not confirmed.
+    Returns the number. ``schemas`` is the base of the `dataschema` of events that an earlier release stored. ``conn`` is in
+    autocommit. Raises BrokerDown if an event is not confirmed.
     """
     sent, last = 0, 0
     while rows := (await conn.exec_driver_sql(_PUBLISHED, (last, since, until, PAGE))).mappings().all():
         last = rows[-1]["seq"]
         heard = [row for row in rows if any(matches(pattern, row["type"]) for pattern in patterns)]
-        messages = [message_of(row, service, routing_key=direct_key(queue, row["type"])) for row in heard]
+        messages = [message_of(row, service, schemas, routing_key=direct_key(queue, row["type"])) for row in heard]
         outcomes = await publisher.publish(replay_of(service), messages, seconds=30)
         if Outcome.RETURNED in outcomes:
             raise TopologyError(f"queue {queue} does not hear what it is bound to: crm topology apply")

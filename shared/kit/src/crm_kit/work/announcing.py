@@ -29,12 +29,14 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The service that announces an event, the time, the actor and the cause."""
+    """The service that announces an event, the time, the actor, the cause and where its schemas are."""
 
     service: str
     at: datetime
     actor: str
     cause: Cause
+    schemas: str
+    """The base of the events' `dataschema`."""
 
 
 def announce(
@@ -61,7 +63,7 @@ def announce(
         "subject": subject,
         "time": origin.at,
         "datacontenttype": DATA_CONTENT_TYPE,
-        "dataschema": dataschema_of(event.type),
+        "dataschema": dataschema_of(event.type, origin.schemas),
         "entityversion": record.version,
         "actor": origin.actor,
         "correlationid": cause.correlation_id,

@@ -108,7 +108,8 @@ class Writing:
                 await self._keep_without_effect(answer)
             return
         changes = Changes()
-        origin = Origin(self._runtime.service, self._now, cause.actor or self._principal.actor, cause)
+        actor = cause.actor or self._principal.actor
+        origin = Origin(self._runtime.service, self._now, actor, cause, self._runtime.settings.schemas)
         for pending in self._pending.values():
             await self._collect(pending, changes, origin)
         stored = self._key.stored(answer) if self._key is not None and answer is not None else None

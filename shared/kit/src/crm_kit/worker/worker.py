@@ -141,7 +141,7 @@ class Worker:
 
     def _start(self, runtime: Runtime, apart: Runtime, publisher: Publisher) -> None:
         url = self._settings.amqp_url
-        relay = Relay(self._service.name, runtime.db, publisher, runtime.notifier)
+        relay = Relay(self._service.name, runtime.db, publisher, runtime.notifier, self._settings.schemas)
         sources = (
             snapshot_sources(runtime, self._service.entities) if self._work.snapshots is None else self._work.snapshots
         )
