@@ -112,6 +112,25 @@ async def test_rescheduling_says_from_when_to_when(uow: UnitOfWork, call: PhoneC
     assert (data["old_due_at"], data["new_due_at"]) == ("2026-12-01T09:00:00Z", "2026-12-08T09:00:00Z")
 
 
+@pytest.mark.parametrize("how", ["reschedule", "patch"])
+async def test_a_reminder_moves_with_the_due_time_and_reminds_anew(uow: UnitOfWork, call: PhoneCall, how: str) -> None:
+    await remind_owner(uow, PhoneCall, call.id, PhoneCallReminderDue)
+    await uow.flush()
+    before, later = call.remind_at, DUE + timedelta(days=7)
+    assert before is not None
+    if how == "reschedule":
+        moved = await commands.reschedule_phone_call(uow, call.id, Reschedule(due_at=later))
+    else:
+        moved = await commands.update_phone_call(uow, call.id, PhoneCallUpdate(due_at=later))
+    assert (moved.remind_at, moved.reminded_at) == (before + timedelta(days=7), None)
+
+
+async def test_a_reminder_that_is_sent_with_the_due_time_is_as_sent(uow: UnitOfWork, call: PhoneCall) -> None:
+    wanted = DUE + timedelta(hours=1)
+    both = PhoneCallUpdate(due_at=DUE + timedelta(days=7), remind_at=wanted)
+    assert (await commands.update_phone_call(uow, call.id, both)).remind_at == wanted
+
+
 async def test_snoozing_sets_the_reminder_again(uow: UnitOfWork, call: PhoneCall) -> None:
     await remind_owner(uow, PhoneCall, call.id, PhoneCallReminderDue)
     assert emitted(uow) == [TYPE.format("reminder_due")]

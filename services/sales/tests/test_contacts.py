@@ -1,5 +1,7 @@
 """Contacts: full names, references, and what prevents deletion."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from crm_kit.testing import People
@@ -110,3 +112,11 @@ async def test_a_contact_is_assigned(sales: Sales, people: People) -> None:
     given = await sales.act("contacts", contact, "assign", owner_type="user", owner_id=str(grace))
     assert given["owner_name"] == "Grace Hopper"
     assert await sales.facts() == ["contact.created", "contact.assigned"]
+
+
+async def test_an_address_in_another_script_is_stored_in_its_normal_form_and_found_again(sales: Sales) -> None:
+    contact = await sales.make("contacts", last_name="Wang", email="用户@XN--FSQU00A.公司")
+    assert contact["email"] == "用户@例子.公司"
+    for query in ({"email": "用户@例子.公司"}, {"q": "用户@例子"}):
+        found = await sales.page("contacts", urlencode(query))
+        assert [one["id"] for one in found] == [contact["id"]], query

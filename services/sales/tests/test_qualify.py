@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
+
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.testing import principal
 
@@ -74,6 +76,18 @@ async def test_existing_customers_are_linked(sales: Sales) -> None:
     assert Counter(await sales.facts())["account.created"] == 1
     deal = await sales.get("opportunities", won["opportunity_id"])
     assert deal["customer"]["id"] == account["id"]
+
+
+@pytest.mark.parametrize("opted_out", [True, False])
+async def test_a_linked_contact_gets_the_account_that_is_made(sales: Sales, opted_out: bool) -> None:
+    contact = await sales.make("contacts", last_name="Lovelace")
+    lead = await sales.make("leads", **ADA, do_not_phone=opted_out)
+    won = await sales.act("leads", lead, "qualify", contact_id=contact["id"])
+    linked = await sales.get("contacts", contact["id"])
+    assert (linked["account_id"], linked["do_not_phone"], linked["version"]) == (won["account_id"], opted_out, 2)
+    other = await sales.make("leads", **(ADA | {"company_name": "Difference Engines plc"}))
+    await sales.act("leads", other, "qualify", contact_id=contact["id"])
+    assert (await sales.get("contacts", contact["id"]))["account_id"] == won["account_id"]
 
 
 async def test_an_inactive_or_unknown_customer_is_not_linked(sales: Sales) -> None:
@@ -193,5 +207,5 @@ async def test_an_opt_out_of_the_lead_stands_in_the_contact_that_it_is_linked_wi
 async def test_a_contact_that_the_lead_says_nothing_new_of_stays_as_it_is(sales: Sales) -> None:
     contact = await sales.make("contacts", last_name="Lovelace", do_not_email=True)
     lead = await sales.make("leads", **ADA, do_not_email=True)
-    await sales.act("leads", lead, "qualify", contact_id=contact["id"])
+    await sales.act("leads", lead, "qualify", contact_id=contact["id"], create_account=False)
     assert (await sales.get("contacts", contact["id"]))["version"] == 1

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -55,6 +55,13 @@ def dump(type_: Any, value: Any) -> Any:
     ("type_", "given_", "kept"),
     [
         (Email, " Ada.Lovelace+crm@Example.ORG ", "Ada.Lovelace+crm@example.org"),
+        (Email, " 用户@例子.公司 ", "用户@例子.公司"),
+        (Email, "用户@XN--FSQU00A.xn--55qx5d", "用户@例子.公司"),
+        (Email, "ada@BÜCHER.example.org", "ada@bücher.example.org"),
+        (Email, "ada@xn--bcher-kva.example.org", "ada@bücher.example.org"),
+        (Email, "jose\u0301@example.org", "jos\u00e9@example.org"),
+        # An ASCII domain that cannot be shown in its script stays as it is.
+        (Email, "ada@xn--a.example.org", "ada@xn--a.example.org"),
         (Phone, " +491701234567", "+491701234567"),
         (CountryCode, "de", "DE"),
         (CurrencyCode, "eur ", "EUR"),
@@ -84,6 +91,10 @@ def test_a_value_is_brought_into_its_one_form(type_: Any, given_: Any, kept: Any
             for text in ("", "ada", "ada@", "@example.org", "ada@example", "a..b@example.org", ".a@example.org")
         ],
         *[(Email, text) for text in ("a b@example.org", "ada@-example.org", "ada@example.org\nx", "a@b@example.org")],
+        *[
+            (Email, text)
+            for text in ("用户@例子", "用 户@例子.公司", "用户@例子..公司", "用户 <ada@例子.公司>", "é" * 65 + "@x.org")
+        ],
         (Email, "x" * 65 + "@example.org"),
         (Email, "a@" + "x" * 60 + "." + "y" * 60 + "." + "z" * 60 + "." + "w" * 60 + "." + "v" * 20 + ".org"),
         *[(Phone, text) for text in ("0170123", "+0170123456", "+49 170", "+1234567890123456", "++491701234567")],
@@ -113,6 +124,7 @@ def test_what_does_not_fit_is_refused(type_: Any, value: Any) -> None:
 
 @given(st.emails())
 def test_what_the_standard_calls_an_address_is_taken_once_normal(address: str) -> None:
+    assume("xn--" not in address.lower())
     kept = read(Email, address)
     assert read(Email, kept) == kept
     local, _, domain = address.rpartition("@")

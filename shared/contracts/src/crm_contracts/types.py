@@ -23,6 +23,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic.networks import validate_email
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from .countries import COUNTRIES
@@ -179,20 +180,43 @@ _EMAIL: Final = re.compile(
 
 
 def normal_email(value: str) -> str:
-    """Return the trimmed address with its domain in lower case. Raises PydanticCustomError if it is not valid by RFC 5321."""
+    """Return the normal form of an address: trimmed, its domain in lower case and in its own script (RFC 5890's U-labels), and
+    its local part in NFC (RFC 6532).
+
+    Raises PydanticCustomError if it is not valid by RFC 5321 or RFC 6531.
+    """
     text = value.strip()
     match = _EMAIL.fullmatch(text) if len(text) <= 254 else None
-    if match is None or len(match["local"]) > 64:
+    known = f"{match['local']}@{match['domain'].lower()}" if match is not None and len(match["local"]) <= 64 else None
+    if known is not None and "@xn--" not in known and ".xn--" not in known:
+        return known
+    # An address of a domain that is written in ASCII and cannot be shown in its script was taken by earlier releases.
+    normal = _international_email(text) or known
+    if normal is None:
         raise PydanticCustomError("email", "Send an e-mail address such as ada@example.org.")
-    return f"{match['local']}@{match['domain'].lower()}"
+    return normal
+
+
+def _international_email(text: str) -> str | None:
+    # Pydantic takes "Ada <ada@example.org>", too.
+    if "<" in text or len(text) > 254 or (text.isascii() and "xn--" not in text.lower()):
+        return None
+    try:
+        normal = validate_email(text)[1]
+    except PydanticCustomError:
+        return None
+    return normal if len(normal.rpartition("@")[0]) <= 64 else None
 
 
 Email = Annotated[
     str,
     AfterValidator(normal_email),
     WithJsonSchema({"type": "string", "format": "email", "maxLength": 254, "examples": ["ada@example.org"]}),
+    WithJsonSchema(
+        {"type": "string", "format": "idn-email", "maxLength": 254, "examples": ["ada@example.org"]}, mode="validation"
+    ),
 ]
-"""An e-mail address (RFC 5321 lengths), trimmed, domain in lower case."""
+"""An e-mail address (RFC 5321 lengths; RFC 6531 for other scripts), trimmed, domain in lower case and in its own script."""
 
 Phone = Annotated[
     str,

@@ -38,14 +38,17 @@ async def changes_of(uow: UnitOfWork, activity: ActivityType, body: Patch) -> di
             values |= await _about(uow, regarding)
     if "remind_at" in values:
         activity.remind(values.pop("remind_at"))
-        wake_for(uow, activity.remind_at)
+    elif "due_at" in values:
+        activity.move_reminder(values["due_at"])
+    wake_for(uow, activity.remind_at)
     return values
 
 
 def reschedule(uow: UnitOfWork, activity: A, body: Reschedule, event: type[Event]) -> A:
-    """Change when the activity is due. The same time again does nothing."""
+    """Change when the activity is due, and move its reminder with it. The same time again does nothing."""
     old = activity.due_at
     activity.reschedule(body.due_at)
+    wake_for(uow, activity.remind_at)
     return uow.emit_if_changed(activity, event, old_due_at=old, new_due_at=activity.due_at)
 
 

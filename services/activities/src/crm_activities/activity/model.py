@@ -55,7 +55,20 @@ class ActivityType(ActivityColumns):
     def reschedule(self, due_at: datetime | None) -> None:
         """Change when the activity is due."""
         self.move("reschedule")
+        self.move_reminder(due_at)
         self.due_at = due_at
+
+    def move_reminder(self, due_at: datetime | None) -> None:
+        """Move the reminder with the due time, by as much. It stays if either time is missing.
+
+        Past the years that a time can have, the reminder is at the due time.
+        """
+        if self.remind_at is None or self.due_at is None or due_at is None:
+            return
+        try:
+            self.remind(self.remind_at + (due_at - self.due_at))
+        except OverflowError:
+            self.remind(due_at)
 
     def snooze(self, until: datetime) -> None:
         """Postpone the reminder."""

@@ -16,7 +16,9 @@ class ActivityFields(BaseModel):
     regarding: RefInput | None = Field(
         None, description="The record that the activity is about, of any service; you must be able to read it."
     )
-    due_at: UtcDatetime | None = Field(None, description="Due time.")
+    due_at: UtcDatetime | None = Field(
+        None, description="Due time. A change moves the reminder by as much, unless `remind_at` is sent too."
+    )
     priority: Priority = Field(Priority.NORMAL, description="Priority.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
     remind_at: UtcDatetime | None = Field(
@@ -40,7 +42,7 @@ class Reschedule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"due_at": "2026-12-08T09:00:00Z"}]})
 
-    due_at: UtcDatetime | None = Field(description="When it is due now; null for no date.")
+    due_at: UtcDatetime | None = Field(description="When it is due now; null for no date. A reminder moves by as much.")
 
 
 class Snooze(BaseModel):

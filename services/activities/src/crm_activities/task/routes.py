@@ -116,7 +116,7 @@ async def reopen_task(task_id: UUID, uow: Uow) -> Response:
 
 @router.post("/{task_id}/reschedule", response_model=TaskRead, operation_id="reschedule_task")
 async def reschedule_task(task_id: UUID, body: Reschedule, uow: Uow) -> Response:
-    """Change the due time of an open task. The same time keeps the version."""
+    """Change the due time of an open task. Its reminder moves by as much. The same time keeps the version."""
     return await one(uow, await commands.reschedule_task(uow, task_id, body))
 
 

@@ -48,7 +48,7 @@ async def qualify_lead(uow: UnitOfWork, lead_id: UUID, body: LeadQualification) 
         created.append("opportunity")
     lead.qualify(account.id if account else None, contact.id if contact else None, opportunity_id, uow.now)
     if not wants_contact:
-        await keep_in_contact(uow, lead)
+        await keep_in_contact(uow, lead, account if wants_account else None)
     return uow.emit(
         lead,
         LeadQualified,

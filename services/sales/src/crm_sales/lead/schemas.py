@@ -127,7 +127,10 @@ class LeadQualification(BaseModel):
     create_contact: Flag | None = Field(None, description="Create a contact; by default if the lead has a last name.")
     create_opportunity: Flag = Field(True, description="Create an opportunity.")
     account_id: UUID | None = Field(None, description="Link this account instead of creating one.")
-    contact_id: UUID | None = Field(None, description="Link this contact instead of creating one.")
+    contact_id: UUID | None = Field(
+        None,
+        description="Link this contact instead of creating one. A created account becomes its account unless it has one.",
+    )
     opportunity: QualifiedOpportunity = Field(
         default_factory=QualifiedOpportunity, description="Fields of the opportunity."
     )

@@ -25,7 +25,7 @@ from crm_sales.opportunity.domain import require_past, require_value, tier_after
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityWin
 from crm_sales.opportunity.unfinished import refuse_unfinished
-from crm_sales.opt_outs import keep_opt_outs
+from crm_sales.opt_outs import keep_opt_outs, link_to_account
 from crm_sales.settings.model import SalesSettings
 
 
@@ -93,6 +93,7 @@ async def _take_customer_from(uow: UnitOfWork, deal: Opportunity, lead: Lead, *,
     uow.emit_if_changed(lead, LeadUpdated)
     if contact is not None and not wants_contact:
         keep_opt_outs(contact, lead)
+        link_to_account(contact, account if wants_account else None)
         if contact.id != deal.customer_id:
             uow.emit_if_changed(contact, ContactUpdated)
 

@@ -54,7 +54,7 @@ class VolumeBreak:
 
 
 def price_line(terms: LineTerms, pointer: str) -> LinePrice:
-    """Net = round((unit price - volume discount) x quantity - manual discount); tax = round(net x percent / 100).
+    """Net = round((unit price - volume discount) x quantity) - manual discount; tax = round(net x percent / 100).
 
     422 ``discount-too-large`` if the discounts exceed the price, ``currency-mismatch`` for amounts in several
     currencies, ``too-large`` past 15 integer digits. ``pointer`` is that of the line, such as ``/lines/3``.
@@ -63,11 +63,12 @@ def price_line(terms: LineTerms, pointer: str) -> LinePrice:
     require_currency(terms.volume_discount, currency, f"{pointer}/volume_discount")
     require_currency(terms.manual_discount, currency, f"{pointer}/manual_discount")
     unit = terms.unit_price.amount - terms.volume_discount.amount
-    exact = _EXACT.subtract(_EXACT.multiply(unit, terms.quantity), terms.manual_discount.amount)
-    if exact < 0:
+    gross = _money(_EXACT.multiply(unit, terms.quantity), currency, f"{pointer}/quantity")
+    # The price that the customer sees is rounded, and can be discounted to nothing.
+    if terms.manual_discount > gross:
         message = "Send smaller discounts: they are more than the price of the line."
         raise InvalidValue(f"{pointer}/manual_discount", "discount-too-large", message)
-    net = _money(exact, currency, f"{pointer}/quantity")
+    net = gross - terms.manual_discount
     return LinePrice(net, percent_of(net, terms.tax_percent))
 
 

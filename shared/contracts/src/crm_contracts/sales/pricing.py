@@ -18,7 +18,7 @@ _BASE = "in base currency at `exchange_rate`; read-only."
 class PricedLine(Shape):
     """A line: a quantity of a product, or of an item without a product, at a price.
 
-    `net` = (`unit_price` - `volume_discount`) x `quantity` - `manual_discount`, rounded half up to the currency's decimals;
+    `net` = (`unit_price` - `volume_discount`) x `quantity`, rounded half up to the currency's decimals, - `manual_discount`;
     `tax` = `net` x `tax_percent` / 100, rounded likewise.
     """
 
