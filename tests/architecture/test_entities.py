@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from crm_contracts.catalogue import PUBLISHERS, Entity, all_entities, events_about
 from crm_contracts.records import OwnedRecord as OwnedModel
 from crm_contracts.types import LongText
-from crm_gateway.routes import upstream_of
+from crm_gateway.routes import IMPORTING, upstream_of
 from crm_kit.configuration.settings import Settings
 from crm_kit.process.runtime import Service
 from crm_kit.store.record import OwnedRecord
@@ -61,6 +61,13 @@ def test_a_service_answers_the_paths_of_its_entities(service: Service, make_app:
         path = f"/api/v1/{entity.collection}"
         assert (path in paths) != entity.announcement, entity.name
         assert upstream_of(path) == (None if entity.announcement else service.name)
+
+
+def test_the_gateway_knows_which_services_import(service: Service, make_app: Callable[[Settings], FastAPI]) -> None:
+    paths = make_app(settings_for(service, "postgresql://nowhere/nothing")).openapi()["paths"]
+    imports = any(path.endswith("/import") for path in paths)
+    assert ("/api/v1/imports" in paths) == imports or service.name == "gateway"
+    assert (service.name in IMPORTING) == imports
 
 
 @pytest.mark.parametrize("entity", OURS, ids=lambda entity: entity.name)

@@ -17,8 +17,8 @@ from crm_kit.process.runtime import Runtime, Service
 from crm_kit.testing import Answer, Client, principal
 from crm_kit.testing.figures import Figures
 from crm_sales.app import SERVICE
+from crm_sales.importers import IMPORTERS
 from crm_sales.main import app
-from crm_sales.worker import IMPORTERS
 
 Clients = Callable[[Principal | None], Client]
 IMPORT = "/api/v1/leads/import"

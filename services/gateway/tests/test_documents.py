@@ -63,7 +63,7 @@ async def test_a_service_that_is_down_is_named_and_missing(start: Start, sales: 
     assert answer.json["x-unavailable"] == ["activities"]
     assert answer.headers["cache-control"] == "public, max-age=2", "nobody keeps what is not whole"
     assert set(answer.json["paths"]) == {
-        *("/api/v1/leads", "/api/v1/meta/state-machines", "/api/v1/customers/{customer_id}/360")
+        *("/api/v1/leads", "/api/v1/meta/state-machines", "/api/v1/imports", "/api/v1/customers/{customer_id}/360")
     }
     view = answer.json["components"]["schemas"]["Leads"]["properties"]["items"]
     assert view["items"] == {"type": "object"}, "nobody has said what a lead looks like"
@@ -93,7 +93,8 @@ def openapi_of(name: str) -> dict[str, Any]:
 def test_every_path_of_every_service_is_passed_to_it(name: str) -> None:
     offered = openapi_of(name)["paths"]
     assert "/api/v1/meta/state-machines" in offered, "the gateway asks every service for them"
-    paths = [path for path in offered if "/meta/" not in path]
+    paths = [path for path in offered if "/meta/" not in path and path != "/api/v1/imports"]
+    # The gateway composes its own list of imports.
     assert {path: upstream_of(path) for path in paths} == dict.fromkeys(paths, name)
 
 
@@ -175,3 +176,25 @@ async def test_state_machines_of_all_services_in_one_answer(start: Start, sales:
     }
     assert parts["identity"]["problem"]["type"] == "/problems/unavailable"
     assert (await gateway.as_token(None).get("/api/v1/meta/state-machines")).status == 401
+
+
+def job(number: int) -> dict[str, Any]:
+    return {"id": f"019aa2f0-0000-7000-8000-{number:012d}", "entity": "lead"}
+
+
+async def test_imports_of_all_services_in_one_list(start: Start, sales: Scripted) -> None:
+    sales.answers["/imports"] = (200, {"items": [job(3), job(2)], "next": job(2)["id"]})
+    gateway = await start({"sales": sales.url})
+    answer = await gateway.get("/api/v1/imports?limit=2&status=queued")
+    assert (answer.status, answer.json["items"]) == (200, [job(3), job(2)])
+    assert (answer.json["next"], answer.json["parts"]["sales"]["status"]) == (job(2)["id"], "ok")
+    assert sales.seen[-1] == "GET /api/v1/imports?limit=2&status=queued"
+    assert (await gateway.get("/api/v1/imports?limit=0")).problem == "invalid-parameter"
+    assert (await gateway.as_token(None).get("/api/v1/imports")).status == 401
+
+
+async def test_a_list_of_imports_marks_a_service_that_does_not_answer(start: Start) -> None:
+    gateway = await start({"sales": "http://127.0.0.1:9"})
+    answer = await gateway.get("/api/v1/imports")
+    assert (answer.status, answer.json["items"], answer.json["next"]) == (200, [], None)
+    assert answer.json["parts"]["sales"]["status"] == "unavailable"

@@ -22,7 +22,7 @@ from crm_kit.importing.runner import ImportLoop
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, People, principal
 from crm_kit.testing.databases import ServiceDatabase
-from crm_sales.worker import IMPORTERS
+from crm_sales.importers import IMPORTERS
 
 from .test_import import HEADER, imported, send, worked_off
 

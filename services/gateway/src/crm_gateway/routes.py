@@ -10,6 +10,9 @@ PREFIX: Final = "/api/v1/"
 OF_NO_ENTITY: Final = {"activities": "activities", "timeline": "activities", "funnel": "insights", "auth": "identity"}
 """Paths that show no entity's own records, and the service that answers them."""
 
+IMPORTING: Final = ("sales",)
+"""The services that import files; each lists its own imports under ``imports``."""
+
 UPSTREAM: Final[Mapping[str, str]] = OF_NO_ENTITY | {
     entity.collection: entity.service for entity in all_entities() if not entity.announcement
 }

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from crm_kit.configuration.settings import Settings
 from crm_kit.http.server import serve
 from crm_kit.http.web import create_app
+from crm_kit.importing.routes import all_imports
 from crm_sales.account.routes import router as accounts
 from crm_sales.app import SERVICE
 from crm_sales.competitor.routes import router as competitors
@@ -12,6 +13,7 @@ from crm_sales.consumers import CONSUMERS
 from crm_sales.contact.routes import router as contacts
 from crm_sales.exchange_rate.routes import router as exchange_rates
 from crm_sales.goal.routes import router as goals
+from crm_sales.importers import IMPORTERS
 from crm_sales.invoice.routes import router as invoices
 from crm_sales.lead.routes import router as leads
 from crm_sales.opportunity.routes import router as opportunities
@@ -29,7 +31,7 @@ DEALS = (leads, opportunities, accounts, contacts, competitors)
 CATALOGUE = (products, price_lists, price_list_items, sales_literature)
 DOCUMENTS = (quotes, orders, invoices, sales_contracts)
 ORGANISATION = (sales_stages, exchange_rates, sales_settings, goals)
-ROUTERS = (*DEALS, *CATALOGUE, *DOCUMENTS, *ORGANISATION)
+ROUTERS = (*DEALS, *CATALOGUE, *DOCUMENTS, *ORGANISATION, all_imports(IMPORTERS))
 
 
 def app(settings: Settings | None = None) -> FastAPI:

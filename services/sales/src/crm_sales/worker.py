@@ -7,20 +7,16 @@ from crm_kit.events.timers import Timers
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.work.uow import UnitOfWork
 from crm_kit.worker.worker import Work, run_worker
-from crm_sales.account.commands import IMPORTER as ACCOUNTS
 from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
-from crm_sales.contact.commands import IMPORTER as CONTACTS
+from crm_sales.importers import IMPORTERS
 from crm_sales.invoice.commands import fall_overdue
 from crm_sales.invoice.overdue import due_and_unpaid
-from crm_sales.lead.commands import IMPORTER as LEADS
 from crm_sales.merging.moving import MOVER
-from crm_sales.opportunity.migrate import IMPORTER as OPPORTUNITIES
 from crm_sales.quote.commands import expire_quote
 from crm_sales.quote.expiry import due_to_expire
 from crm_sales.sales_contract.commands import end_by_time, past_their_end
 
-IMPORTERS = (LEADS, CONTACTS, ACCOUNTS, OPPORTUNITIES)
 TIMERS = Timers()
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
 TIMERS.due("sales contracts end", past_their_end)(end_by_time)

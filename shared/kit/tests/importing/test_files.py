@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from crm_kit.errors import DomainError
-from crm_kit.importing.files import TAKEN, open_rows
+from crm_kit.importing.files import TAKEN, Reading, open_rows
 from crm_kit.importing.limits import MAX_CELL, MAX_COLUMNS, MAX_ROW, Row
 from crm_kit.importing.text_files import Encoding
 
 
 def table(content: bytes | str, name: str = "file.csv", encoding: Encoding = "utf-8") -> tuple[list[str], list[Row]]:
     data = content.encode() if isinstance(content, str) else content
-    columns, rows = open_rows(io.BytesIO(data), name, encoding)
+    columns, rows = open_rows(io.BytesIO(data), name, Reading(encoding))
     return columns, list(rows)
 
 
@@ -33,7 +33,8 @@ def refusal(content: bytes | str, name: str = "file.csv") -> str:
 @pytest.mark.parametrize(
     ("start", "what"),
     [
-        (b"PK\x03\x04", "a ZIP archive or an Excel workbook"),
+        (b"PK\x05\x06", "an empty ZIP archive"),
+        (b"\xd0\xcf\x11\xe0", "an Excel workbook of the old format (.xls), or one with a password"),
         (b"\x1f\x8b\x08", "a gzip file"),
         (b"%PDF-1.7", "a PDF file"),
     ],

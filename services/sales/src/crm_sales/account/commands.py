@@ -55,9 +55,6 @@ async def make_account(uow: UnitOfWork, body: AccountCreate) -> Account:
     return account
 
 
-IMPORTER = Importer(Account, AccountCreate, AccountCreated, make_account, duplicates_of_rows)
-
-
 async def update_account(
     uow: UnitOfWork, account_id: UUID, body: AccountUpdate, duplicates: OnDuplicates = "allow"
 ) -> Account:
@@ -75,6 +72,11 @@ async def update_account(
     if duplicates == "report" and likeness_of(account) != known:
         await refuse_duplicates_of(uow, account)
     return uow.emit_if_changed(account, AccountUpdated)
+
+
+IMPORTER = Importer(
+    Account, AccountCreate, AccountCreated, make_account, duplicates_of_rows, patch=AccountUpdate, change=update_account
+)
 
 
 async def activate_account(uow: UnitOfWork, account_id: UUID) -> Account:

@@ -44,9 +44,6 @@ async def make_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
     return Contact(number=await uow.number("CON"), full_name=full_name(body.first_name, body.last_name), **values)
 
 
-IMPORTER = Importer(Contact, ContactCreate, ContactCreated, make_contact, duplicates_of_rows)
-
-
 async def update_contact(
     uow: UnitOfWork, contact_id: UUID, body: ContactUpdate, duplicates: OnDuplicates = "allow"
 ) -> Contact:
@@ -61,6 +58,11 @@ async def update_contact(
     if duplicates == "report" and likeness_of(contact) != known:
         await refuse_duplicates_of(uow, contact)
     return uow.emit_if_changed(contact, ContactUpdated)
+
+
+IMPORTER = Importer(
+    Contact, ContactCreate, ContactCreated, make_contact, duplicates_of_rows, patch=ContactUpdate, change=update_contact
+)
 
 
 async def activate_contact(uow: UnitOfWork, contact_id: UUID) -> Contact:

@@ -49,9 +49,6 @@ async def make_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
     return lead
 
 
-IMPORTER = Importer(Lead, LeadCreate, LeadCreated, make_lead, duplicates_of_rows)
-
-
 async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicates: OnDuplicates = "allow") -> Lead:
     """Change fields of an open lead. A patch that changes no value does nothing."""
     lead = await uow.get(Lead, lead_id, Privilege.WRITE)
@@ -65,6 +62,9 @@ async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicat
     if duplicates == "report" and likeness_of(lead) != known:
         await refuse_duplicates_of(uow, lead)
     return uow.emit_if_changed(lead, LeadUpdated)
+
+
+IMPORTER = Importer(Lead, LeadCreate, LeadCreated, make_lead, duplicates_of_rows, patch=LeadUpdate, change=update_lead)
 
 
 async def contact_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:

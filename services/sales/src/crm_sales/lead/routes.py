@@ -6,22 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import NOT_KEYED, Uow, about
-from crm_kit.importing.jobs import (
-    DuplicatesForm,
-    EncodingForm,
-    FileForm,
-    ImportJob,
-    ImportJobPage,
-    JobsAfter,
-    JobsLimit,
-    JobsStatus,
-    MappingForm,
-    accept,
-    cancel_job,
-    job_errors,
-    job_status,
-    list_jobs,
-)
+from crm_kit.importing.routes import add_import_routes
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
@@ -109,49 +94,7 @@ async def check_lead_duplicates(body: PersonOrCompany, uow: Uow) -> Response:
     return await tell_duplicates_of(uow, Lead(**normal_details(uow, dict(body))))
 
 
-@router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_leads")
-async def import_leads(
-    file: FileForm,
-    uow: Uow,
-    mapping: MappingForm = None,
-    duplicates: DuplicatesForm = "allow",
-    encoding: EncodingForm = "utf-8",
-) -> Response:
-    """Import leads from a CSV or NDJSON file. The answer comes at once; the import runs in the background.
-
-    `Location` is the job. 422 `unreadable-file` or `invalid-mapping` if nothing can be imported; 429
-    `too-many-requests` while too many of your imports, rows or bytes wait.
-    """
-    return await accept(uow, IMPORTER, file, mapping, duplicates, encoding)
-
-
-@router.get("/jobs", response_model=ImportJobPage, operation_id="list_lead_imports")
-async def list_lead_imports(
-    uow: Uow, limit: JobsLimit = DEFAULT_PAGE, after: JobsAfter = None, status: JobsStatus = None
-) -> Response:
-    """Your imports, newest first; all imports if you may read every record of this type."""
-    return await list_jobs(uow, IMPORTER, limit, after, status)
-
-
-@router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_lead_import")
-async def get_lead_import(job_id: UUID, uow: Uow) -> Response:
-    """The progress of an import, and why it ended early. You see your own; all if you may read every record of this type."""
-    return await job_status(uow, IMPORTER, job_id)
-
-
-@router.get("/jobs/{job_id}/errors", response_class=Response, operation_id="list_lead_import_errors")
-async def list_lead_import_errors(job_id: UUID, uow: Uow) -> Response:
-    """The refused rows as CSV: row, column, code, message, and the row itself."""
-    return await job_errors(uow, IMPORTER, job_id)
-
-
-@router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_lead_import")
-async def cancel_lead_import(job_id: UUID, uow: Uow) -> Response:
-    """Cancel an import after the current chunk. Imported records stay. 409 `illegal-transition` if it has ended.
-
-    Another user's import needs the privileges to read and write every record of this type.
-    """
-    return await cancel_job(uow, IMPORTER, job_id)
+add_import_routes(router, IMPORTER)
 
 
 @router.get("/{lead_id}", response_model=LeadRead, operation_id="get_lead")

@@ -18,12 +18,14 @@ from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.lead.model import Lead
+from crm_sales.opportunity.commands import update_opportunity
 from crm_sales.opportunity.competing import set_competitors
 from crm_sales.opportunity.domain import require_past, require_value
 from crm_sales.opportunity.lines import price_deal
 from crm_sales.opportunity.model import Opportunity
-from crm_sales.opportunity.schemas import OpportunityImport, OpportunityLines
+from crm_sales.opportunity.schemas import OpportunityImport, OpportunityLines, OpportunityUpdate
 from crm_sales.pricing.schemas import LineInput
+from crm_sales.product.model import Product
 from crm_sales.projections.campaign_ref import refer_to_campaign
 from crm_sales.sales_stage.queries import first_stage, stage_with
 
@@ -128,4 +130,16 @@ def _require_begun(opened: datetime, now: datetime) -> datetime:
     return opened
 
 
-IMPORTER = Importer(Opportunity, OpportunityImport, OpportunityCreated, make_migrated)
+IMPORTER = Importer(
+    Opportunity,
+    OpportunityImport,
+    OpportunityCreated,
+    make_migrated,
+    patch=OpportunityUpdate,
+    change=update_opportunity,
+    refers={"product_id": Product},
+    about="They may be open or closed in another system, and keep the days that they had there. Beside the fields of a create "
+    "a row may say `stage`, `status` (`open`, `won`, `lost`), `reason`, `opened_at`, `closed_at` (instants, or days in the "
+    "organisation's time zone), `actual_value` and `note`. Each deal is one `created` event at the state it stands in: nobody "
+    "won it now, so no follow-up and no new tier follows.",
+)

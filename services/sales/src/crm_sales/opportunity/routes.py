@@ -6,25 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import Uow, about
-from crm_kit.importing.jobs import (
-    DuplicatesForm,
-    EncodingForm,
-    FileForm,
-    ImportJob,
-    ImportJobPage,
-    JobsAfter,
-    JobsLimit,
-    JobsStatus,
-    MappingForm,
-    accept,
-    cancel_job,
-    job_errors,
-    job_status,
-    list_jobs,
-)
+from crm_kit.importing.routes import add_import_routes
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
-from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
+from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.patching import Assignment
 from crm_sales.opportunity import commands
 from crm_sales.opportunity.competing import lose_opportunity
@@ -83,51 +68,7 @@ async def create_opportunity(body: OpportunityCreate, uow: Uow) -> Response:
     return await created(uow, await commands.create_opportunity(uow, body))
 
 
-@router.post("/import", response_model=ImportJob, status_code=202, operation_id="import_opportunities")
-async def import_opportunities(
-    file: FileForm,
-    uow: Uow,
-    mapping: MappingForm = None,
-    duplicates: DuplicatesForm = "allow",
-    encoding: EncodingForm = "utf-8",
-) -> Response:
-    """Import deals of another system from a CSV or NDJSON file, open or closed, with the days they had there.
-
-    Beside the fields of a create a row may say `stage`, `status` (`open`, `won`, `lost`), `reason`, `opened_at`, `closed_at`
-    (instants, or days in the organisation's time zone), `actual_value` and `note`. Each deal is one `created` event at the
-    state it stands in: nobody won it now, so no follow-up and no new tier follows. `Location` is the job. 422
-    `unreadable-file` or `invalid-mapping` when nothing can be imported.
-    """
-    return await accept(uow, IMPORTER, file, mapping, duplicates, encoding)
-
-
-@router.get("/jobs", response_model=ImportJobPage, operation_id="list_opportunity_imports")
-async def list_opportunity_imports(
-    uow: Uow, limit: JobsLimit = DEFAULT_PAGE, after: JobsAfter = None, status: JobsStatus = None
-) -> Response:
-    """Your imports, newest first; all imports if you may read every record of this type."""
-    return await list_jobs(uow, IMPORTER, limit, after, status)
-
-
-@router.get("/jobs/{job_id}", response_model=ImportJob, operation_id="get_opportunity_import")
-async def get_opportunity_import(job_id: UUID, uow: Uow) -> Response:
-    """The progress of an import, and why it ended early. You see your own; all if you may read every record of this type."""
-    return await job_status(uow, IMPORTER, job_id)
-
-
-@router.get("/jobs/{job_id}/errors", response_class=Response, operation_id="list_opportunity_import_errors")
-async def list_opportunity_import_errors(job_id: UUID, uow: Uow) -> Response:
-    """The refused rows as CSV: row, column, code, message, and the row itself."""
-    return await job_errors(uow, IMPORTER, job_id)
-
-
-@router.post("/jobs/{job_id}/cancel", response_model=ImportJob, operation_id="cancel_opportunity_import")
-async def cancel_opportunity_import(job_id: UUID, uow: Uow) -> Response:
-    """Cancel an import after the current chunk. Imported records stay. 409 `illegal-transition` if it has ended.
-
-    Another user's import needs the privileges to read and write every record of this type.
-    """
-    return await cancel_job(uow, IMPORTER, job_id)
+add_import_routes(router, IMPORTER)
 
 
 @router.get("/{opportunity_id}", response_model=OpportunityRead, operation_id="get_opportunity")

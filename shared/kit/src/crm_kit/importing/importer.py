@@ -1,15 +1,18 @@
 """What a service declares for an entity that can be imported."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel
 
-from crm_kit.store.record import OwnedRecord
+from crm_kit.records.patch import Patch
+from crm_kit.store.record import OwnedRecord, Record
 from crm_kit.work.uow import UnitOfWork
 
 Make = Callable[[UnitOfWork, Any], Awaitable[OwnedRecord]]
+Change = Callable[[UnitOfWork, UUID, Any], Awaitable[OwnedRecord]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,27 @@ FindDuplicates = Callable[[UnitOfWork, Sequence[OwnedRecord]], Awaitable[Sequenc
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """The importer of an entity.
-
-    ``make`` turns a validated body into a record, as a create does, but does not add it to the unit of work. ``duplicates`` finds
-    those of a chunk's records that likely exist already. Without it, no record counts as a duplicate.
-    """
+    """The importer of an entity. Its routes, and everything that an import can do, follow from it."""
 
     entity: type[OwnedRecord]
     schema: type[BaseModel]
     event: Any
     make: Make
+    """Turns a validated body into a record, as a create does, but does not add it to the unit of work."""
     duplicates: FindDuplicates | None = None
+    """Finds those of a chunk's records that likely exist already. Without it, no record counts as a duplicate."""
+    patch: type[Patch] | None = None
+    """The merge patch of a row that changes a record; None if imports only make records."""
+    change: Change | None = None
+    """Applies such a patch to a record, as a PATCH does."""
+    refers: Mapping[str, type[Record]] = field(default_factory=dict, hash=False)
+    """Fields of the schema that refer to records and are no columns of the entity, each with the kind of record."""
+    about: str = ""
+    """What its route says beside what all imports have in common."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The fields by which a row can find the record that it changes."""
+        if self.change is None or self.patch is None:
+            return ()
+        return tuple(name for name in ("number", "email") if name in self.entity.__table__.c)

@@ -1,84 +1,68 @@
 """Accepts a file, and reports on its job."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import Form, Query, UploadFile
-from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, Field
+from fastapi import UploadFile
+from fastapi.responses import Response
+from pydantic import BaseModel, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.catalogue import entity_named
 from crm_contracts.types import UtcDatetime
 from crm_kit.errors import DomainError, FieldError, Forbidden, NotFound
-from crm_kit.importing.files import open_rows
+from crm_kit.importing.files import Reading, open_rows
+from crm_kit.importing.formats import Formats
+from crm_kit.importing.forms import ImportForm, Status
 from crm_kit.importing.importer import Importer
 from crm_kit.importing.limits import MAX_CELL, MAX_COLUMNS, Row
 from crm_kit.importing.mapping import FieldMapping, default_mapping
+from crm_kit.importing.outcome import SHOWN_ROWS
 from crm_kit.importing.queue import WAKE_CHANNEL
 from crm_kit.importing.storing import Quota, Storing
-from crm_kit.importing.text_files import Encoding
 from crm_kit.records.answers import READ_HEADERS, UncountedPage
-from crm_kit.records.listing import MAX_PAGE
 from crm_kit.store.presenter import to_json
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 
-BATCH = 2000
-BATCH_BYTES = 1024 * 1024
+BATCH: Final = 2000
+BATCH_BYTES: Final = 1024 * 1024
 """Bytes of rows in memory at a time, while a file is stored and while refused rows are sent."""
 
-Duplicates = Literal["allow", "skip", "report"]
-Status = Literal["queued", "running", "completed", "canceled", "failed"]
 
-FileForm = Annotated[
-    UploadFile,
-    Field(
-        description="CSV with a header (RFC 4180; a first line `sep=;` names the delimiter), or NDJSON (.ndjson). "
-        "A row has up to 1,048,576 characters, a cell 64,000; there are up to 200 columns."
-    ),
-]
-MappingForm = Annotated[
-    str | None,
-    Form(
-        description='JSON object: column of the file → field (`{"Surname": "last_name", "Value": "estimated_value.amount"}`). '
-        'A key that begins with "=" is a constant (`{"=EUR": "estimated_value.currency"}`). `owner_email` names the owner. '
-        "Without it, columns with the names of fields are imported."
-    ),
-]
-EncodingForm = Annotated[
-    Encoding,
-    Form(description="The encoding of a CSV or NDJSON file, by its name in the WHATWG Encoding standard."),
-]
-DuplicatesForm = Annotated[
-    Duplicates,
-    Form(
-        description="What to do with a row that likely repeats a record or an earlier row: `allow` it (duplicates are not "
-        "searched), `skip` it, or import it and `report` it among the errors, at the column that is alike."
-    ),
-]
+class PreviewRow(BaseModel):
+    """A row of a dry run as it would be."""
 
-
-JobsLimit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Imports per page.")]
-JobsAfter = Annotated[UUID | None, Query(description="`next` of the previous page.")]
-JobsStatus = Annotated[Status | None, Query(description="Only imports with this status.")]
+    row: int = Field(description="Row of the file as a spreadsheet counts, the header being 1; of NDJSON the line.")
+    action: Literal["create", "update", "skip", "refuse"] = Field(
+        description="What the row would do. `skip` leaves it out as a duplicate; `…/errors` has the reason of `refuse`."
+    )
+    record: dict[str, JsonValue] | None = Field(
+        description="The record as it would be; null if there is none. `id` and `number` of a new one are null: only an "
+        "import draws them."
+    )
 
 
 class ImportJob(BaseModel):
     """An import and its progress."""
 
     id: UUID = Field(description="Id of the job.")
+    entity: str = Field(description="Kind of the records.", examples=["lead"])
+    href: str = Field(
+        description="Path of the job.", examples=["/api/v1/leads/jobs/019aa2f0-0000-7000-8000-000000000001"]
+    )
+    dry_run: bool = Field(description="Whether it only tries what an import would do, and writes no record.")
     status: Status = Field(
         description="The status. `canceled` and `failed` imports ended early: `reason` and `message` say why, and the "
         "imported records stay."
     )
     total: int = Field(description="Rows in the file.")
-    done: int = Field(description="Rows that became records.")
+    done: int = Field(description="Rows that became records, or changed records. Of a dry run: that would.")
+    updated: int = Field(description="Those of `done` that found a record by the key of the import.")
     skipped: int = Field(description="Rows that were left out as duplicates.")
     failed: int = Field(description="Rows that were refused; see `…/errors`.")
     reason: str | None = Field(
@@ -90,31 +74,31 @@ class ImportJob(BaseModel):
     created_by: UUID = Field(description="Id of the caller who sent the file.")
     started_at: UtcDatetime | None = Field(description="When the first chunk was processed.")
     finished_at: UtcDatetime | None = Field(description="When the import ended.")
+    preview: list[PreviewRow] | None = Field(
+        None,
+        description="The first 20 rows as they would be. Only a dry run has it, and only when it is read by itself.",
+    )
 
 
 ImportJobPage = UncountedPage[ImportJob]
 
 
-async def accept(
-    uow: UnitOfWork,
-    importer: Importer,
-    file: UploadFile,
-    mapping: str | None,
-    duplicates: Duplicates,
-    encoding: Encoding = "utf-8",
-) -> Response:
+async def accept(uow: UnitOfWork, importer: Importer, file: UploadFile, form: ImportForm) -> Response:
     """Store the file's rows and return 202. A worker imports them.
 
     Raises 403, 422 ``unreadable-file`` and ``invalid-mapping``, 413, 429 and 503. Nothing is stored then.
     """
     entity = importer.entity.entity()
     uow.principal.require(entity, Privilege.CREATE)
+    _refuse_key(importer, form.key)
     # The turn comes before any connection. Few files are stored at a time, so that connections are left for others.
     async with _storing(uow).turn_of(uow.principal.id):
         await uow.start(importer.entity)
-        columns, rows = await asyncio.to_thread(open_rows, file.file, file.filename or "", encoding)
-        chosen = default_mapping(importer.schema, columns) if mapping is None else _parse(mapping)
-        FieldMapping(importer.schema, columns, chosen)
+        formats = Formats(form.decimal, form.date, form.currency)
+        reading = Reading(form.encoding, formats, form.sheet)
+        columns, rows = await asyncio.to_thread(open_rows, file.file, file.filename or "", reading)
+        chosen = _parse(form.mapping) if form.mapping else default_mapping(importer, columns, formats, form.key)
+        FieldMapping(importer, columns, chosen, formats, form.key)
         quota = Quota.of(uow.runtime.settings)
         conn = await uow.transaction()
         await quota.check(conn, uow.principal.id)
@@ -125,7 +109,7 @@ async def accept(
             (
                 job_id,
                 entity,
-                duplicates,
+                form.duplicates,
                 orjson.dumps(columns).decode(),
                 orjson.dumps(chosen).decode(),
                 orjson.dumps(_remember(uow)).decode(),
@@ -133,25 +117,39 @@ async def accept(
                 uow.cause.correlation_id,
                 uow.cause.traceparent,
                 uow.now,
+                orjson.dumps(_options(form)).decode(),
             ),
         )
         total, size = await _store(conn, job_id, rows, quota)
         if not total:
             raise DomainError("unreadable-file", "The file has no rows. Send at least one beside the header.")
         sql = f"update import_job set total = $2, bytes = $3 where id = $1 returning {RETURNED}"
-        job = dict((await conn.exec_driver_sql(sql, (job_id, total, size))).mappings().one())
+        job = _shown((await conn.exec_driver_sql(sql, (job_id, total, size))).mappings().one())
         await quota.enforce(conn, uow.principal.id)
     uow.wakes(WAKE_CHANNEL)
-    headers = {"location": f"{entity_named(entity).path}/jobs/{job_id}"}
+    headers = {"location": job["href"]}
     return Response(to_json(job), 202, headers, "application/json")
 
 
 INSERT_JOB = """
 with turn as (insert into import_turn (principal_id, served_at) values ($7, to_timestamp(0)) on conflict do nothing)
 insert into import_job (id, entity_type, status, duplicates, columns, mapping, principal, principal_id, correlation_id,
-    traceparent, total, done, skipped, failed, created_at)
-values ($1, $2, 'queued', $3, $4::text::json, $5::text::json, $6::text::jsonb, $7, $8, $9, 0, 0, 0, 0, $10)
+    traceparent, total, done, skipped, failed, created_at, options)
+values ($1, $2, 'queued', $3, $4::text::json, $5::text::json, $6::text::jsonb, $7, $8, $9, 0, 0, 0, 0, $10, $11::text::jsonb)
 """
+
+
+def _refuse_key(importer: Importer, key: str | None) -> None:
+    if key is not None and key not in importer.keys:
+        known = " or ".join(importer.keys) or "none"
+        words = importer.entity.entity().replace("_", " ")
+        message = f"Send another key: an import of {words} records finds them by {known}."
+        raise DomainError("invalid-mapping", message, (FieldError("/key", "unknown-key", message),))
+
+
+def _options(form: ImportForm) -> dict[str, Any]:
+    names = ("decimal", "date", "currency", "key", "empty", "dry_run")
+    return {name: value for name in names if (value := getattr(form, name)) is not None}
 
 
 def _storing(uow: UnitOfWork) -> Storing:
@@ -217,10 +215,17 @@ def _remember(uow: UnitOfWork) -> dict[str, Any]:
     }
 
 
-RETURNED = (
-    "id, status, total, done, skipped, failed, reason, message, created_at, principal_id as created_by,"
-    " started_at, finished_at"
+RETURNED: Final = (
+    "id, entity_type as entity, coalesce((options ->> 'dry_run')::bool, false) as dry_run, status, total, done, updated, skipped,"
+    " failed, reason, message, created_at, principal_id as created_by, started_at, finished_at"
 )
+
+
+def _shown(row: Mapping[Any, Any], preview: str | None = None) -> dict[str, Any]:
+    """Return a job as it is shown."""
+    rows = sorted(orjson.loads(preview), key=lambda one: one["row"])[:SHOWN_ROWS] if preview else None
+    place = {"id": row["id"], "entity": row["entity"], "href": f"{entity_named(row['entity']).path}/jobs/{row['id']}"}
+    return {**place, **row, "preview": rows if row["dry_run"] else None}
 
 
 async def list_jobs(
@@ -236,12 +241,44 @@ async def list_jobs(
         uow.principal.require(entity, Privilege.CREATE)
     whose = None if everybody else uow.principal.id
     found = await (await uow.connection()).exec_driver_sql(LIST, (entity, after, status, whose, limit + 1))
-    rows = [dict(row) for row in found.mappings()]
+    return _page([_shown(row) for row in found.mappings()], limit)
+
+
+def _page(rows: Sequence[dict[str, Any]], limit: int) -> Response:
     following = str(rows[limit - 1]["id"]) if len(rows) > limit else None
     return Response(to_json({"items": rows[:limit], "next": following}), 200, READ_HEADERS, "application/json")
 
 
-LIST = f"""
+async def list_all_jobs(
+    uow: UnitOfWork,
+    importers: Sequence[Importer],
+    limit: int,
+    after: UUID | None,
+    status: Status | None,
+    entity: str | None,
+) -> Response:
+    """Return a page of imports of all entities, newest first: the caller's, and all of those entities of which the caller may
+    read every record."""
+    chosen = [one for one in importers if entity in (None, one.entity.entity())]
+    seen = [one.entity.entity() for one in chosen if _sees_all(uow, one)]
+    parameters = (uow.principal.id, [one.entity.entity() for one in chosen], seen, after, status, limit + 1)
+    found = await (await uow.connection()).exec_driver_sql(LIST_ALL, parameters)
+    return _page([_shown(row) for row in found.mappings()], limit)
+
+
+_WANTED: Final = "($4::uuid is null or j.id < $4) and ($5::text is null or j.status = $5) order by j.id desc limit $6"
+LIST_ALL: Final = f"""
+select {RETURNED} from import_job where id in (
+    (select j.id from import_job j where j.principal_id = $1 and j.entity_type = any($2::text[]) and {_WANTED})
+    union all
+    (select k.id from unnest($3::text[]) e (entity) cross join lateral (
+        select j.id from import_job j where j.entity_type = e.entity and {_WANTED}
+    ) k)
+) order by id desc limit $6
+"""
+
+
+LIST: Final = f"""
 select {RETURNED} from import_job where entity_type = $1 and ($2::uuid is null or id < $2)
     and ($3::text is null or status = $3) and ($4::uuid is null or principal_id = $4)
 order by id desc limit $5
@@ -254,18 +291,23 @@ def _sees_all(uow: UnitOfWork, importer: Importer) -> bool:
 
 
 async def job_status(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
+    """Answer with a job. Raises 404 unless the caller started it or may read every record of the entity."""
+    job = await job_of(uow, importer, job_id)
+    if job["dry_run"]:
+        sql = "select preview::text from import_job where id = $1"
+        job = _shown(job, (await (await uow.connection()).exec_driver_sql(sql, (job_id,))).scalar_one())
+    return Response(to_json(job), 200, {"cache-control": "no-store"}, "application/json")
+
+
+async def job_of(uow: UnitOfWork, importer: Importer, job_id: UUID) -> dict[str, Any]:
     """Return a job. Raises 404 unless the caller started it or may read every record of the entity."""
-    return Response(to_json(await _job(uow, importer, job_id)), 200, {"cache-control": "no-store"}, "application/json")
-
-
-async def _job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> dict[str, Any]:
     sql = f"select {RETURNED} from import_job where id = $1 and entity_type = $2"
     conn = await uow.connection()
     found = await conn.exec_driver_sql(sql, (job_id, importer.entity.entity()))
     row = found.mappings().one_or_none()
     if row is None or not (row["created_by"] == uow.principal.id or _sees_all(uow, importer)):
         raise NotFound("import job")
-    return dict(row)
+    return _shown(row)
 
 
 async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
@@ -274,7 +316,7 @@ async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
     Raises 404 as ``job_status`` does, 409 if the job has ended, and 403 for the job of another caller without the right to change
     every record of the entity.
     """
-    job = await _job(uow, importer, job_id)
+    job = await job_of(uow, importer, job_id)
     mine = job["created_by"] == uow.principal.id
     entity = importer.entity.entity()
     if not mine and uow.principal.depth(entity, Privilege.WRITE) is not Depth.ORGANIZATION:
@@ -299,60 +341,10 @@ async def cancel_job(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
             members={"record_status": job["status"], "allowed": []},
         )
     uow.wakes(WAKE_CHANNEL)
-    return Response(to_json(await _job(uow, importer, job_id)), 200, None, "application/json")
+    return Response(to_json(await job_of(uow, importer, job_id)), 200, None, "application/json")
 
 
 CANCEL = """
 update import_job set status = 'canceled', reason = $3, message = $4, finished_at = $2, bytes = 0, next_attempt_at = null
 where id = $1 and status in ('queued', 'running')
 """
-
-
-async def job_errors(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Response:
-    """Return the refused rows as CSV: row, column, code, message, and the cells of the row. It is streamed page by page."""
-    await _job(uow, importer, job_id)
-    sql = "select columns::text from import_job where id = $1"
-    columns = orjson.loads((await (await uow.connection()).exec_driver_sql(sql, (job_id,))).scalar_one())
-    db = uow.runtime.db
-
-    async def lines() -> AsyncIterator[str]:
-        yield _csv_line(["row", "column", "code", "message", *columns])
-        after = (-1, -1)
-        while True:
-            async with db.autocommit() as conn:
-                page: list[Any] = list(await conn.exec_driver_sql(ERRORS, (job_id, *after, BATCH, BATCH_BYTES)))
-            if not page:
-                return
-            after = (page[-1][0], page[-1][1])
-            yield "".join(_csv_line([row[0], row[2], row[3], row[4], *orjson.loads(row[5])]) for row in page)
-
-    headers = {"content-disposition": f'attachment; filename="import-{job_id}-errors.csv"'}
-    return StreamingResponse(lines(), 200, headers, "text/csv; charset=utf-8")
-
-
-# Only the first error of a row has the cells.
-ERRORS = """
-with page as (
-    select line, position, "column", code, message, (
-        select f.cells::text from import_error f where f.job_id = e.job_id and f.line = e.line and f.position = 0
-    ) as cells
-    from import_error e where job_id = $1 and (line, position) > ($2, $3) order by line, position limit $4
-), summed as (
-    select *, sum(octet_length(cells)) over (order by line, position) - octet_length(cells) as before from page
-)
-select line, position, "column", code, message, cells from summed where before < $5 order by line, position
-"""
-
-
-def _csv_line(cells: list[Any]) -> str:
-    return ",".join(_quoted(str(cell)) for cell in cells) + "\r\n"
-
-
-def _quoted(text: str) -> str:
-    # A spreadsheet would execute a cell that begins like a formula (OWASP: CSV injection). Numbers are not formulas.
-    if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(text):
-        text = "'" + text
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
-
-
-NUMBER = re.compile(r"[+-]\d[\d.,]{0,40}%?", re.ASCII)

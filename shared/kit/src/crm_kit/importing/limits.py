@@ -14,6 +14,8 @@ MAX_ROW: Final = 1_048_576
 """Characters of a row: of a line of NDJSON, or of all lines of a row of CSV."""
 MAX_LINES: Final = 10_000_000
 """Lines of a file, including empty ones."""
+MAX_UNPACKED: Final = 512 * 1024 * 1024
+"""Bytes of a workbook when it is unpacked."""
 MAX_DEPTH: Final = 32
 """Levels of a line of NDJSON."""
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from crm_kit.importing.limits import MAX_COLUMN_NAME
+from crm_kit.store.record import OwnedRecord
 
 MOST_ERRORS: Final = 20
 """The most errors that are reported of one row."""
+SHOWN_ROWS: Final = 20
+"""The first rows of a file that a dry run shows."""
 LONGEST_CODE: Final = 60
 LONGEST_MESSAGE: Final = 1000
 NO_CELLS: Final = "[]"
@@ -23,7 +26,20 @@ class Outcome:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    updated: int = 0
+    """Those of ``done`` that changed a record."""
     errors: list[StoredError] = field(default_factory=list)
+    preview: list[dict[str, Any]] = field(default_factory=list)
+    """The first rows as they would be, in a dry run."""
+    _noted: list[tuple[int, str, OwnedRecord | None]] = field(default_factory=list)
+
+    def note(self, line: int, action: str, record: OwnedRecord | None) -> None:
+        """Note what a row does: ``create``, ``update``, ``skip`` or ``refuse``."""
+        self._noted.append((line, action, record))
+
+    def first_rows(self) -> list[tuple[int, str, OwnedRecord | None]]:
+        """Return what the first rows do, in the order of the file."""
+        return sorted(self._noted, key=lambda one: one[0])[:SHOWN_ROWS]
 
     def refuse(self, line: int, cells: str, found: Sequence[tuple[str, str, str]]) -> None:
         """Add the errors of a refused row, (column, code, message) each."""

@@ -17,7 +17,9 @@ from crm_kit import clock
 from crm_kit.access.directory import REVOKED, Revocation
 from crm_kit.access.privileges import Principal
 from crm_kit.backoff import seconds_after
+from crm_kit.importing.formats import Formats
 from crm_kit.importing.outcome import Outcome
+from crm_kit.store.presenter import to_json
 
 WAKE_CHANNEL: Final = "crm_import"
 """The channel that is notified of new imports."""
@@ -33,7 +35,7 @@ StoredRow = tuple[int, str]
 
 JOB = """
     id, principal_id, entity_type, duplicates, columns::text, mapping::text, principal::text, correlation_id, traceparent,
-    attempts, created_at
+    attempts, created_at, options::text, done + skipped + failed as seen
 """
 _OLDEST = f"""
 select t.principal_id, t.served_at, j.* from import_turn t cross join lateral (
@@ -76,7 +78,9 @@ refused as (
 ),
 turn as (update import_turn set served_at = $16 where principal_id = $14 and $15::bool)
 update import_job set status = case when status = 'queued' then 'running' else status end, done = done + $9,
-    skipped = skipped + $10, failed = failed + $11, started_at = coalesce(started_at, $16), attempts = 0,
+    skipped = skipped + $10, failed = failed + $11, updated = updated + $17,
+    preview = case when $18::text is null then preview else coalesce(preview, '[]') || $18::text::jsonb end,
+    started_at = coalesce(started_at, $16), attempts = 0,
     next_attempt_at = null, bytes = greatest(bytes - $12, 0), error_bytes = error_bytes + $13
 where id = $1
 """
@@ -118,6 +122,14 @@ class Job:
     principal: Principal
     correlation_id: str
     traceparent: str | None
+    formats: Formats
+    key: str | None
+    """The field by which rows find the records that they change; None if each row makes a record."""
+    clears: bool
+    """Whether an empty cell clears the field of a record that is changed."""
+    dry_run: bool
+    seen: int
+    """Rows that were worked off before."""
     attempts: int
     in_turn: bool
     """Whether this lane holds its owner's turn. Otherwise it helps the lane that does."""
@@ -154,7 +166,7 @@ async def seat_new_owners(conn: AsyncConnection) -> None:
 
 
 def _job(row: dict[str, Any], *, in_turn: bool) -> Job:
-    known = orjson.loads(row["principal"])
+    known, options = orjson.loads(row["principal"]), orjson.loads(row["options"])
     return Job(
         id=row["id"],
         entity_type=row["entity_type"],
@@ -174,6 +186,11 @@ def _job(row: dict[str, Any], *, in_turn: bool) -> Job:
         ),
         correlation_id=row["correlation_id"],
         traceparent=row["traceparent"],
+        formats=Formats.of(options),
+        key=options.get("key"),
+        clears=options.get("empty") == "clear",
+        dry_run=options.get("dry_run", False),
+        seen=row["seen"],
         attempts=row["attempts"],
         in_turn=in_turn,
         revocation=Revocation(row["not_before"].timestamp(), row["sequence"]) if row["not_before"] else None,
@@ -213,6 +230,8 @@ async def finish_chunk(conn: AsyncConnection, job: Job, rows: Sequence[StoredRow
             job.principal.id,
             job.in_turn,
             clock.now(),
+            outcome.updated,
+            to_json(outcome.preview).decode() if outcome.preview else None,
         ),
     )
 

@@ -21,10 +21,9 @@ from crm_kit.backoff import Backoff
 from crm_kit.configuration.settings import Settings
 from crm_kit.failpoints import hit
 from crm_kit.importing import queue
-from crm_kit.importing.chunk import import_rows, places
+from crm_kit.importing.chunk import before_repeated_key, import_rows, mapping_of, places
 from crm_kit.importing.importer import Importer
-from crm_kit.importing.mapping import FieldMapping
-from crm_kit.importing.outcome import Outcome
+from crm_kit.importing.outcome import SHOWN_ROWS, Outcome
 from crm_kit.importing.queue import Job, StoredRow
 from crm_kit.process.runtime import Runtime
 from crm_kit.signals.logs import working
@@ -156,10 +155,11 @@ class ImportLoop:
         CHUNK_SECONDS.labels(job.entity_type).observe(seconds)
         ROWS.labels(job.entity_type).inc(len(rows))
         self._note_pace(job, len(rows), seconds)
-        uow.announce()
+        if not job.dry_run:
+            uow.announce()
         return True
 
-    async def _take(self, conn: AsyncConnection, taken: list[Job]) -> tuple[Job | None, list[StoredRow]]:
+    async def _take(self, conn: AsyncConnection, taken: list[Job]) -> tuple[Job | None, Sequence[StoredRow]]:
         """Return a job and rows to import: no rows if the job ended instead, and no job if there is none."""
         for _ in range(LOOKS):
             job = await queue.claim(conn, list(self._importers), [job.id for job in taken])
@@ -169,11 +169,11 @@ class ImportLoop:
             taken.append(job)
             if await self._ended(conn, job):
                 return job, []
-            # Duplicates are compared with earlier rows, so only one lane at a time processes such a job.
-            if job.compares and not await queue.lock_job(conn, job):
+            # Rows are compared with earlier rows, or change what those made, so only one lane at a time processes such a job.
+            if (job.compares or job.key) and not await queue.lock_job(conn, job):
                 continue
             if rows := await queue.take_rows(conn, job, self._size(job)):
-                return job, rows
+                return job, before_repeated_key(self._importers[job.entity_type], job, rows) if job.key else rows
             if await queue.complete(conn, job):
                 self._forget(job)
                 return job, []
@@ -203,9 +203,8 @@ class ImportLoop:
             span(f"import {job.entity_type}", SpanKind.INTERNAL, job.traceparent, noted) as traced,
             working(partial(_ids, job)),
         ):
-            uow = UnitOfWork(
-                self._runtime, job.principal, Cause(job.correlation_id, traceparent=traced.traceparent), conn=conn
-            )
+            cause = Cause(job.correlation_id, traceparent=traced.traceparent)
+            uow = UnitOfWork(self._runtime, job.principal, cause, conn=conn, rehearses=job.dry_run)
             if not singly:
                 await self._write(uow, conn, job, rows)
                 return uow
@@ -218,18 +217,29 @@ class ImportLoop:
                     raise
                 outcome = Outcome(failed=1)
                 if (told := await violation(error, uow)) is not None:
-                    mapping = FieldMapping(self._importers[job.entity_type].schema, job.columns, job.mapping)
-                    outcome.refuse(*rows[0], places(mapping, told))
+                    outcome.refuse(*rows[0], places(mapping_of(self._importers[job.entity_type], job), told))
                 else:
                     log.error("import.row_failed", line=rows[0][0], exc_info=error)
                     outcome.refuse(*rows[0], [_bare(error)])
+                if job.dry_run and job.seen < SHOWN_ROWS:
+                    outcome.preview.append({"row": rows[0][0], "action": "refuse", "record": None})
                 await queue.finish_chunk(conn, job, rows, outcome)
                 # The unit of work of the failed row may hold changes that were not written.
                 return UnitOfWork(self._runtime, job.principal, uow.cause, conn=conn)
 
     async def _write(self, uow: UnitOfWork, conn: AsyncConnection, job: Job, rows: Sequence[StoredRow]) -> None:
-        outcome = await import_rows(uow, self._importers[job.entity_type], job, rows)
-        await uow.flush()
+        importer = self._importers[job.entity_type]
+        if job.dry_run:
+            # Everything is written, so that the database judges it, and taken back.
+            trial = await conn.begin_nested()
+            try:
+                outcome = await import_rows(uow, importer, job, rows)
+                await uow.flush()
+            finally:
+                await trial.rollback()
+        else:
+            outcome = await import_rows(uow, importer, job, rows)
+            await uow.flush()
         await queue.finish_chunk(conn, job, rows, outcome)
 
     async def _deal_with(self, job: Job, error: Exception) -> None:

@@ -34,6 +34,7 @@ def import_tables(metadata: MetaData) -> None:
         Column("duplicates", String(8), nullable=False),
         Column("columns", JSON, nullable=False, comment="the file's columns, in order"),
         Column("mapping", JSON, nullable=False),
+        Column("options", JSONB, nullable=False, server_default="{}", comment="formats, key and dry run"),
         Column("principal", JSONB, nullable=False, comment="on whose behalf, with the rights of that moment"),
         Column("principal_id", Uuid, nullable=False),
         Column("correlation_id", String(128), nullable=False),
@@ -42,6 +43,8 @@ def import_tables(metadata: MetaData) -> None:
         Column("done", Integer, nullable=False),
         Column("skipped", Integer, nullable=False),
         Column("failed", Integer, nullable=False),
+        Column("updated", Integer, nullable=False, server_default="0", comment="of done: rows that changed a record"),
+        Column("preview", JSONB, comment="the first rows as they would be, of a dry run"),
         Column("created_at", Timestamp(), nullable=False),
         Column("started_at", Timestamp()),
         Column("finished_at", Timestamp()),
@@ -55,6 +58,7 @@ def import_tables(metadata: MetaData) -> None:
         Index("ix_import_job_owner_waiting", "principal_id", "created_at", postgresql_where=text(WAITING)),
         Index("ix_import_job_entity_type_id", "entity_type", "id"),
         Index("ix_import_job_principal_id", "principal_id"),
+        Index("ix_import_job_principal_id_id", "principal_id", "id"),
     )
     Table(
         "import_row",

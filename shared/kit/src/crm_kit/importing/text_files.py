@@ -4,12 +4,14 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import chain
 from typing import IO, Any, Final, Literal, get_args
 
 import orjson
 
 from crm_kit.errors import DomainError
+from crm_kit.importing.formats import Formats
 from crm_kit.importing.limits import (
     MAX_CELL,
     MAX_COLUMN_NAME,
@@ -143,7 +145,7 @@ def _what(error: csv.Error) -> str:
     return "cannot be read as CSV"
 
 
-def read_ndjson(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterator[Row]]:
+def read_ndjson(file: IO[bytes], encoding: Encoding, formats: Formats) -> tuple[list[str], Iterator[Row]]:
     """Return the columns and rows of NDJSON. The columns are the members of all lines. The members of a nested object
     ``address`` are columns such as ``address.city``.
 
@@ -152,7 +154,7 @@ def read_ndjson(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterato
     """
     columns: dict[str, None] = {}
     lines = _Lines(file, encoding)
-    for number, members in _objects(lines):
+    for number, members in _objects(lines, formats):
         columns.update(dict.fromkeys(members))
         if any(len(name) > MAX_COLUMN_NAME for name in members):
             raise refused(f"Line {number}", f"has a member whose name is longer than {MAX_COLUMN_NAME} characters")
@@ -163,15 +165,15 @@ def read_ndjson(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterato
     check_columns(list(columns))
     lines.release()
     file.seek(0)
-    return list(columns), _ndjson_rows(_Lines(file, encoding), list(columns))
+    return list(columns), _ndjson_rows(_Lines(file, encoding), formats, list(columns))
 
 
-def _ndjson_rows(lines: _Lines, columns: Sequence[str]) -> Iterator[Row]:
-    for number, members in _objects(lines):
+def _ndjson_rows(lines: _Lines, formats: Formats, columns: Sequence[str]) -> Iterator[Row]:
+    for number, members in _objects(lines, formats):
         yield number, [members.get(column, "") for column in columns]
 
 
-def _objects(lines: _Lines) -> Iterator[tuple[int, dict[str, str]]]:
+def _objects(lines: _Lines, formats: Formats) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the number and the members of each line that is not empty. Members are texts by path."""
     while True:
         lines.begin_row()
@@ -180,7 +182,7 @@ def _objects(lines: _Lines) -> Iterator[tuple[int, dict[str, str]]]:
             return
         if line.strip():
             members: dict[str, str] = {}
-            _flatten(_object(line, lines.number), "", members, lines.number)
+            _flatten(_object(line, lines.number), "", members, formats, lines.number)
             if any(len(text) > MAX_CELL for text in members.values()):
                 raise refused(f"Line {lines.number}", f"has a value longer than {MAX_CELL:,} characters")
             yield lines.number, members
@@ -214,18 +216,18 @@ def _is_shallow(document: Any) -> bool:
     return False
 
 
-def _flatten(document: dict[str, Any], before: str, into: dict[str, str], number: int) -> None:
+def _flatten(document: dict[str, Any], before: str, into: dict[str, str], formats: Formats, number: int) -> None:
     """Write each value under its path. Null is an empty cell."""
     for name, value in document.items():
         if isinstance(value, dict):
-            _flatten(value, f"{before}{name}.", into, number)
+            _flatten(value, f"{before}{name}.", into, formats, number)
         elif before + name in into:
             raise refused(f"Line {number}", f"has two values for {(before + name)[:MAX_COLUMN_NAME]}")
         else:
-            into[before + name] = _text(value, number)
+            into[before + name] = _text(value, formats, number)
 
 
-def _text(value: Any, number: int) -> str:
+def _text(value: Any, formats: Formats, number: int) -> str:
     match value:
         case None:
             return ""
@@ -237,9 +239,9 @@ def _text(value: Any, number: int) -> str:
             text = orjson.dumps(value).decode()
             if "e" in text or len(text.replace("-", "").replace(".", "")) > EXACT_DIGITS:
                 raise refused(f"Line {number}", "has a number that is not exact in JSON. Send it as text, in quotes")
-            return text
+            return formats.written(Decimal(text))
         case list():
-            parts = [_text(one, number) for one in value]
+            parts = [_text(one, formats, number) for one in value]
             if any(";" in part for part in parts):
                 raise refused(
                     f"Line {number}", "has a list with a semicolon in one of its values, which separates values"

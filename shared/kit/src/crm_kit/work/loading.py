@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_kit.errors import Merged
 from crm_kit.store.record import Record, stored_columns, survivor_of
@@ -22,6 +23,19 @@ def by_id(entity: type[Record], *, lock: bool) -> Select[Any]:
 
 
 _SELECTS: dict[tuple[type[Record], bool], Select[Any]] = {}
+
+
+def by_ids(entity: type[Record]) -> Select[Any]:
+    """Return the statement that selects the records with ``:ids``."""
+    statement = _SEVERAL.get(entity)
+    if statement is None:
+        key = entity.__table__.c.id
+        ids = bindparam("ids", type_=ARRAY(key.type))
+        statement = _SEVERAL[entity] = _columns(entity).where(key == ids.any_())
+    return statement
+
+
+_SEVERAL: dict[type[Record], Select[Any]] = {}
 
 
 def in_order(entity: type[Record], record_ids: Iterable[UUID]) -> Select[Any]:

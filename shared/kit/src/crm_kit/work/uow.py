@@ -6,8 +6,9 @@ their stored values), ``condition`` (If-Match), ``names`` (names of other record
 statement, see ``crm_kit.work.flush``). Commands never commit. The route wrapper or the consumer commits.
 """
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy.engine import CursorResult
@@ -26,7 +27,7 @@ from crm_kit.work.announcing import Cause
 from crm_kit.work.condition import Condition
 from crm_kit.work.idempotency import IdempotencyKey, StoredAnswer
 from crm_kit.work.link import SYSTEM, Link
-from crm_kit.work.loading import by_id, in_order, refuse_merged
+from crm_kit.work.loading import by_id, by_ids, in_order, refuse_merged
 from crm_kit.work.locked import Locked
 from crm_kit.work.names import Names
 from crm_kit.work.outbox import WAKE_CHANNEL
@@ -34,6 +35,8 @@ from crm_kit.work.reads import Reads
 from crm_kit.work.writing import Writing
 
 R = TypeVar("R", bound=Record)
+PLACEHOLDER: Final = "~"
+"""Begins what stands in place of the digits of a number that is not drawn."""
 
 
 class UnitOfWork:
@@ -48,7 +51,9 @@ class UnitOfWork:
         conn: AsyncConnection | None = None,
         key: IdempotencyKey | None = None,
         condition: Condition | None = None,
+        rehearses: bool = False,
     ) -> None:
+        """``rehearses`` says that the caller takes back what is written. Numbers are then placeholders."""
         self.runtime = runtime
         self.principal = principal
         self.cause = cause
@@ -61,6 +66,7 @@ class UnitOfWork:
         self.reads = Reads(self.link)
         self.names = Names(self.link)
         self._condition = condition
+        self._rehearses = rehearses
         self._locked = Locked()
         self._seen: dict[tuple[type[Record], UUID], Record] = {}
         self._looked_up: dict[Any, Sequence[Mapping[str, Any]]] = {}
@@ -176,6 +182,20 @@ class UnitOfWork:
         self._seen[entity, record_id] = record
         return record
 
+    async def foresee(self, entity: type[Record], record_ids: Iterable[UUID]) -> None:
+        """Read the records to which an import is about to refer with one statement, instead of one for each.
+
+        Records that the caller may not read, that were merged or that do not exist are left to ``refer``.
+        """
+        wanted = [one for one in record_ids if (entity, one) not in self._seen and not self.has_locked(entity, one)]
+        reach = self.reach(entity)
+        if not wanted or reach.nothing:
+            return
+        for row in (await self.execute(by_ids(entity), {"ids": wanted})).mappings():
+            record = entity.from_row(dict(row))
+            if survivor_of(record) is None and reach.covers_record(record):
+                self._seen[entity, record.id] = record
+
     async def refer(self, entity: type[R], record_id: UUID, pointer: str) -> R:
         """Return the record of a new reference. Raises 422 with ``pointer`` unless it is readable, active and not merged."""
         try:
@@ -246,7 +266,13 @@ class UnitOfWork:
 
     async def number(self, prefix: str) -> str:
         """Return the next number for people, such as LEA-00042."""
+        if self._rehearses:
+            return f"{prefix}-{PLACEHOLDER}{secrets.token_hex(6)}"
         return await self.runtime.numbers.next(prefix, await self.connection())
+
+    def is_placeholder(self, number: str | None) -> bool:
+        """Whether a number was made in place of one that is drawn."""
+        return self._rehearses and number is not None and f"-{PLACEHOLDER}" in number
 
     def add(self, record: R, event: type[Event], **facts: Any) -> R:
         """Stamp a new record and announce it. The caller becomes its owner, unless it already has one.

@@ -1,0 +1,12 @@
+"""The formats of an import's file, the key of an update, and what a dry run shows."""
+
+from crm_kit.schema import v0009_import_options
+
+revision = "0011"
+down_revision = "0010"
+
+ahead = v0009_import_options.ahead
+
+
+def upgrade() -> None:
+    v0009_import_options.upgrade()
