@@ -1,4 +1,5 @@
-"""The logs of our own servers: a separate node and cluster, whatever the other tests use.
+"""The logs and the settings of our own servers: a separate node and cluster, whatever the other tests use. They are those of
+the small profile, whose logs do not differ.
 
 The conftest selects these tests if the programs are installed or can be installed.
 """
@@ -46,15 +47,16 @@ def node() -> Iterator[Instance]:
     """Our own node, whatever the other tests use."""
     with room() as directory:
         log = directory / "node.log"
-        with started(own.rabbitmq_node(directory / "node", directory.name, ports.choose(4), None, log=log)) as node:
+        made = own.rabbitmq_node(directory / "node", directory.name, ports.choose(4), None, log=log, small=True)
+        with started(made) as node:
             yield node
 
 
-def _crash_channels(node: Instance) -> None:
+def _evaluate(node: Instance, expression: str) -> str:
     bindir, account = rabbitmq.binaries(), node.command.account
     assert bindir is not None
     done = subprocess.run(
-        [str(bindir / "rabbitmqctl"), "eval", "[exit(P, crash) || P <- rabbit_channel:list()]."],
+        [str(bindir / "rabbitmqctl"), "eval", expression],
         cwd=node.command.cwd,
         env={**os.environ, **node.command.env},
         user=account.uid if account else None,
@@ -65,6 +67,7 @@ def _crash_channels(node: Instance) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 async def test_a_channel_that_crashes_puts_no_event_into_the_log(node: Instance) -> None:
@@ -77,7 +80,13 @@ async def test_a_channel_that_crashes_puts_no_event_into_the_log(node: Instance)
     await channel.queue_declare("somebody", durable=True, arguments={"x-queue-type": "quorum"})
     await channel.basic_publish(body, routing_key="somebody")
     await channel.queue_declare("somebody", passive=True)
-    await asyncio.to_thread(_crash_channels, node)
+    settings = (
+        "[application:get_env(ra, wal_max_size_bytes), erlang:system_info(schedulers), rabbit_misc:get_env(rabbit,"
+    )
+    settings += " collect_statistics_interval, 0)]."
+    told = await asyncio.to_thread(_evaluate, node, settings)
+    assert told == "[{ok,8000000},1,30000]", "as CRM_PROFILE=small promises"
+    await asyncio.to_thread(_evaluate, node, "[exit(P, crash) || P <- rabbit_channel:list()].")
 
     def said() -> str:
         return node.command.log.read_text()
@@ -92,7 +101,8 @@ async def test_a_channel_that_crashes_puts_no_event_into_the_log(node: Instance)
 def cluster() -> Iterator[Instance]:
     with room() as directory:
         log = directory / "postgres.log"
-        made = own.postgres_cluster(directory / "postgres", ports.choose(1)[0], None, log=log, throwaway=True)
+        port = ports.choose(1)[0]
+        made = own.postgres_cluster(directory / "postgres", port, None, log=log, throwaway=True, small=True)
         with started(made) as cluster:
             yield cluster
 
@@ -118,6 +128,12 @@ async def test_a_statement_that_postgres_refuses_puts_no_value_into_its_log(clus
             "log_statement",
         ]
         assert [row[0] for row in await connection.fetch(told, silent)] == ["panic", "0", "0", "none"]
+        sizes = ("shared_buffers", "max_connections", "autovacuum_naptime", "jit")
+        assert [await connection.fetchval("select current_setting($1)", name) for name in sizes] == [
+            *("24MB", "100", "3min", "off")
+        ]
+        kinds = await connection.fetch("select backend_type from pg_stat_activity")
+        assert "logical replication launcher" not in {row[0] for row in kinds}
     finally:
         await connection.close()
     log = cluster.command.log

@@ -27,7 +27,7 @@ for service in SERVICES:
         found[f"{service.name} {role}"] = [
             made.app is not None and made.app.middleware_stack is not None and made.app.state.prepared is made.runtime,
             made.config is not None and made.config.loaded,
-            made.runtime.access is not None,
+            (made.runtime.work or made.runtime).access is not None,
             made.runtime.work is not None,
         ]
 wrong = entrypoints.prepare(SERVICES[0], "api", {"CRM_SERVICE": "identity", "DATABASE_URL": "nonsense"})

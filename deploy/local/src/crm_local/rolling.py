@@ -5,6 +5,7 @@ line says how it ended. Files are used because the supervisor must not have conn
 """
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crm_kit.store.record import new_id
+from crm_kit import clock
 from crm_local.control import NotReady
 from crm_local.state import Home
 
@@ -33,7 +34,8 @@ def restart(home: Home, wanted: Sequence[str], say: Callable[[str], None]) -> bo
     processes = chosen([name for name, member in state.members.items() if member.url], wanted)
     folder = _folder(home)
     folder.mkdir(mode=0o700, exist_ok=True)
-    request = folder / f"{new_id()}.json"
+    # The time is the order of requests. The process tells those of the same microsecond apart.
+    request = folder / f"{clock.now():%Y%m%dT%H%M%S.%f}-{os.getpid()}.json"
     told = request.with_suffix(".log")
     making = request.with_suffix(".new")
     making.write_text(json.dumps(processes))

@@ -6,21 +6,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from crm_kit.clock import monotonic
 from crm_local import control, entrypoints, observability, ports, rolling, rotation
 from crm_local.control import NotReady
-from crm_local.deployment import Deployment
 from crm_local.listening import Listeners
 from crm_local.liveness import Liveness, seconds_between_looks
 from crm_local.nursery import Born, Nursery
-from crm_local.prepare import prepare
 from crm_local.probes import ready
 from crm_local.processes import ProcessRef, wait_until
 from crm_local.servers import Instance, NoServer, Running, compose, docker, environment, own
 from crm_local.state import Home, Kept, Member, State
 from crm_local.suite import SERVICES, Backends, Role, Service, Suite, gateway_port, in_vhost, is_front, is_small
 from crm_local.supervisor import Fork, NotReplaced, Stopped, Supervisor
+
+if TYPE_CHECKING:
+    from crm_local.deployment import Deployment
 
 _READY_SECONDS = 60
 _SPARE_SECONDS = 15
@@ -65,6 +67,8 @@ def run(home: Home, services: tuple[Service, ...] = SERVICES) -> None:
 class _Session:
     """One run of the suite: the supervised programs, and their record in the home."""
 
+    _deployment: "Deployment"
+
     def __init__(self, home: Home, suite: Suite, database: Server, queues: Server) -> None:
         self.home, self.suite = home, suite
         self.instances = [server for server in (database, queues) if isinstance(server, Instance)]
@@ -95,6 +99,10 @@ class _Session:
             rotation.begin_anew(instance.command.log)
             self.supervisor.add(Fork.of(instance.command))
             _say(f"starting {instance.how}")
+        # All that is large is imported while the servers start, which takes them longer.
+        from crm_local.deployment import Deployment
+        from crm_local.prepare import prepare
+
         entrypoints.preload(self.suite.services)
         # All forks share the imported modules, as long as no garbage collection writes to their pages.
         gc.collect()

@@ -38,15 +38,23 @@ _THROWAWAY = {
     "max_wal_size": "4GB",
 }
 
-# For a machine with little memory and few users at the same time.
+# For a machine with little memory and few users at the same time. Each row is measured in ADR 65.
 _SMALL = {
-    "shared_buffers": "32MB",
+    "shared_buffers": "24MB",
     "work_mem": "2MB",
     "maintenance_work_mem": "32MB",
+    # One suite (crm_local.capacity). The tables of locks are as long as both numbers allow, and written to at the start.
+    "max_connections": "100",
+    "max_pred_locks_per_transaction": "10",
     "autovacuum_max_workers": "1",
+    # A worker looks at each database in this time, and each look starts a process.
+    "autovacuum_naptime": "3min",
     "max_parallel_workers": "0",
     "max_wal_size": "256MB",
 }
+
+# By default, the C library keeps more freed memory after each large block, up to 64 MiB for each connection.
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 
 
 def binaries() -> Path | None:
@@ -107,6 +115,9 @@ def prepare(
         "shared_buffers": "128MB",
         # For three suites, or one whose processes are replaced one by one (crm_local.capacity).
         "max_connections": "300",
+        # Nobody subscribes to this server. Its launcher would be one more process.
+        "max_logical_replication_workers": "0",
+        "jit": "off",
         **(_THROWAWAY if throwaway else {}),
         **(_SMALL if small else {}),
     }
@@ -118,6 +129,7 @@ def prepare(
         ),
         log=log,
         cwd=directory,
+        env=_MEMORY,
         account=account,
         stop_signal=signal.SIGINT,
     )  # fmt: skip

@@ -40,14 +40,16 @@ default_user = {user}
 default_pass = {password}
 vm_memory_high_watermark.absolute = {memory}
 disk_free_limit.absolute = 200MB
-raft.wal_max_size_bytes = 64000000
-collect_statistics_interval = 10000
+raft.wal_max_size_bytes = {wal}
+collect_statistics_interval = {statistics}
 """
-_MEMORY, _MEMORY_SMALL = "1GiB", "256MiB"
+_SIZES = {"memory": "1GiB", "wal": 64_000_000, "statistics": 10_000}
+# The entries of the log that is being written to lie in memory, too.
+_SIZES_SMALL = {"memory": "256MiB", "wal": 8_000_000, "statistics": 30_000}
 _NO_SPINNING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 _ERLANG = f"+S 2:2 +A 16 {_NO_SPINNING}"
-# One scheduler, and fewer threads for files.
-_ERLANG_SMALL = f"+S 1:1 +A 4 {_NO_SPINNING}"
+# One scheduler, fewer threads for files, and no reserve of freed memory (the scripts of RabbitMQ ask for 30 blocks).
+_ERLANG_SMALL = f"+S 1:1 +SDio 2 +A 4 +MMmcs 0 {_NO_SPINNING}"
 _LOGGING = CHECKOUT / "deploy" / "rabbitmq" / "advanced.config"
 
 
@@ -88,9 +90,9 @@ def prepare(
     """
     password = password or secrets.token_urlsafe(24)
     own_directory(directory, account)
-    memory = _MEMORY_SMALL if small else _MEMORY
-    values = {"memory": memory, "host": LOOPBACK, "port": ports.amqp, "management_port": ports.management}
-    write_private(directory / "rabbitmq.conf", _CONFIG.format(**values, user=USER, password=password), account)
+    values = {"host": LOOPBACK, "port": ports.amqp, "management_port": ports.management, "user": USER}
+    sizes = _SIZES_SMALL if small else _SIZES
+    write_private(directory / "rabbitmq.conf", _CONFIG.format(**sizes, **values, password=password), account)
     write_private(directory / "advanced.config", _LOGGING.read_text(), account)
     write_private(directory / "enabled_plugins", "[rabbitmq_management].\n", account)
     cookie = directory / ".erlang.cookie"

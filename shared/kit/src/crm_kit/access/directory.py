@@ -226,7 +226,7 @@ class Directory:
 
         Only one runs at a time, because of two simultaneous ones, the older read could finish last.
         """
-        async with self._refreshing, self._db.autocommit() as conn:
+        async with self._refreshing, self._db.glance() as conn:
             marker = (
                 await conn.exec_driver_sql("select marker from access_state where id = 1")
             ).scalar_one_or_none() or 0

@@ -80,7 +80,7 @@ class Retries:
         return Stored.DUE if await self._dispatcher.release(self.own) else Stored.NOT_DUE
 
     async def _any_stored(self) -> bool:
-        async with self._runtime.db.autocommit() as conn:
+        async with self._runtime.db.glance() as conn:
             return await deferred.any_stored(conn, [group.name for group in self.own])
 
     async def retry_due(self) -> int:

@@ -32,14 +32,16 @@ def health_routes(reasons: Reasons) -> list[Route]:
     return [Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
-async def unready(standing: Standing, runtime: Runtime, own: Callable[[], Sequence[str]]) -> list[str]:
+async def unready(
+    standing: Standing, runtime: Runtime, own: Callable[[], Sequence[str]], *, at_a_glance: bool = False
+) -> list[str]:
     """Why a process should get no work: it ends, its database does not answer or has an older schema, or for a reason of its
-    ``own``. The broker is not asked: writes are safe in the outbox."""
+    ``own``. The broker is not asked: writes are safe in the outbox. ``at_a_glance``: on any connection that is open."""
     if HANDOVER.ending:
         return ["the process is about to end"]
     reasons: list[str] = []
     try:
-        async with runtime.db.autocommit() as conn:
+        async with runtime.db.glance() if at_a_glance else runtime.db.autocommit() as conn:
             reasons += await standing.reasons(conn)
     except (SQLAlchemyError, OSError) as error:
         reasons.append(f"the database does not answer ({type(error).__name__})")

@@ -66,7 +66,7 @@ def create_app(
                 await waiting
             # What listens after this takes requests from a predecessor, so it has to be ready for them.
             await HANDOVER.until_ready(lambda: _unready(standing, runtime))
-            async with watched_readiness(runtime.settings, lambda: _unready(standing, runtime)):
+            async with watched_readiness(runtime.settings, lambda: _unready(standing, runtime, at_a_glance=True)):
                 yield
 
     app = FastAPI(
@@ -190,9 +190,9 @@ def _is_traceparent(value: str | None) -> bool:
     return [len(part) for part in parts] == [2, 32, 16, 2] and hexadecimal and set(parts[1]) != {"0"} != set(parts[2])
 
 
-async def _unready(standing: Standing, runtime: Runtime) -> list[str]:
+async def _unready(standing: Standing, runtime: Runtime, *, at_a_glance: bool = False) -> list[str]:
     """Why this process should get no requests; empty when it should."""
-    return await unready(standing, runtime, lambda: _unwell(runtime))
+    return await unready(standing, runtime, lambda: _unwell(runtime), at_a_glance=at_a_glance)
 
 
 def _unwell(runtime: Runtime) -> list[str]:

@@ -15,6 +15,7 @@ from crm_kit import clock
 from crm_kit.access.directory import Directory
 from crm_kit.access.tokens import TokenVerifier, http_keys
 from crm_kit.configuration.settings import Settings
+from crm_kit.process.memory import HOUSEKEEPER
 from crm_kit.process.vitals import KEYS_AGE, watched_loop, watched_pool
 from crm_kit.signals.metrics import Readings
 from crm_kit.store.database import Database
@@ -176,6 +177,8 @@ def working_runtime(runtime: Runtime) -> Runtime:
         return runtime.work
     name = f"{runtime.service}-{runtime.settings.role}-work"
     db = Database(runtime.settings.session_url, pool_size=WORKING, application_name=name, by_index=True)
+    # The worker looks for work all the time, and the api does not.
+    runtime.db.neighbour = db
     return replace(runtime, db=db)
 
 
@@ -186,6 +189,7 @@ def access_runtime(runtime: Runtime) -> Runtime:
         return runtime.access
     name = f"{runtime.service}-{runtime.settings.role}-access"
     db = Database(runtime.settings.session_url, pool_size=1, application_name=name, by_index=True)
+    db.neighbour = runtime.db
     return replace(runtime, db=db)
 
 
@@ -206,7 +210,7 @@ async def open_runtime(
     if settings.serves:
         await runtime.tokens.start()
     try:
-        async with watched_loop():
+        async with watched_loop(), HOUSEKEEPER.watching():
             with watched_pool("main", runtime.db), KEYS_AGE.reading(lambda: _keys_age(runtime)):
                 yield runtime
     finally:

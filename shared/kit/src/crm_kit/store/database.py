@@ -2,40 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
 import orjson
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine  # noqa: TID251  # the one place
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from crm_kit.network.postgres import Target
 from crm_kit.store import sessions
 from crm_kit.store.outages import DRIVER_LOST
+from crm_kit.store.pool import Pool
 from crm_kit.store.shares import Shares
 
 STATEMENTS = 500
 """Prepared statements that a connection keeps."""
-
-
-class Pool(AsyncAdaptedQueuePool):
-    """A pool that knows how many wait for a connection, and how many gave up."""
-
-    waiting = 0
-    timeouts = 0
-
-    def _do_get(self) -> ConnectionPoolEntry:
-        self.waiting += 1
-        try:
-            return super()._do_get()
-        except PoolTimeout:
-            self.timeouts += 1
-            raise
-        finally:
-            self.waiting -= 1
 
 
 class Database:
@@ -48,6 +30,7 @@ class Database:
     the pool to the rest.
     ``is_pooled``: a pooler in transaction mode stands between, so no statement finds the session of the one before.
     ``minds_pooler``: such a pooler that nothing told of is an error.
+    ``neighbour``: another pool of this process on the same database, whose idle connection a glance may use.
     """
 
     def __init__(
@@ -87,6 +70,7 @@ class Database:
                 "prepared_statement_name_func": (lambda: "") if is_pooled else None,
             },
         )
+        self.neighbour: Database | None = None
         self._size = pool_size
         half = max(1, pool_size // 2)
         self.shares = Shares(half, name="connections")
@@ -123,6 +107,15 @@ class Database:
         """A connection on which every statement stands alone."""
         async with self._autocommit.connect() as conn:
             yield conn
+
+    def glance(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for a quick look whether there is any work, on which every statement stands alone.
+
+        Looks are what an idle process does. They use an idle connection of the neighbour, if it has one, so that this pool has
+        none while it has no work. Nothing waits for the neighbour.
+        """
+        lender = self.neighbour
+        return lender.autocommit() if lender is not None and lender.pool.checkedin() else self.autocommit()
 
     def connect(self, *, autocommit: bool) -> AsyncConnection:
         """A connection the caller starts and closes: for the unit of work, which decides late."""

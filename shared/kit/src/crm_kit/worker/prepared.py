@@ -48,11 +48,11 @@ def prepare(make_app: Callable[[Any], FastAPI], work: Work) -> Prepared:
     """Prepare the process that the environment describes. Raises SystemExit where that is wrong."""
     settings = read(work.settings)
     runtime = build_runtime(work.service, settings)
-    if settings.role != "api":
-        runtime.access = access_runtime(runtime)
     if settings.role == "all":
-        # A copy, which has the access runtime, too.
         runtime.work = working_runtime(runtime)
+    if settings.role != "api":
+        working = runtime.work or runtime
+        working.access = access_runtime(working)
     needed(work.service.metadata)
     if not settings.serves:
         return Prepared(settings, work, runtime, None, None)
