@@ -1,10 +1,14 @@
 """Which passwords are accepted, and that a password is the same from any keyboard."""
 
+import asyncio
+import sys
 from typing import Any
 
 import pytest
 
 from crm_identity.auth.passwords import _HASHER, THREADS, is_password
+from crm_identity.auth.strength import _LISTS, refuse_guessable
+from crm_kit.errors import InvalidValue
 from crm_kit.testing import Client
 
 from .conftest import PASSWORD, Login, NewUser
@@ -46,6 +50,17 @@ async def test_an_easy_password_is_refused_wherever_one_is_set(client: Client, l
     assert [answer.json["errors"][0]["pointer"].rpartition("_")[2].strip("/") for answer in answers] == [
         "password"
     ] * len(answers)
+
+
+async def test_the_lists_of_easy_passwords_are_forgotten_and_read_again() -> None:
+    for _ in range(2):
+        with pytest.raises(InvalidValue):
+            await refuse_guessable("/password", "password1234", ())
+        assert "zxcvbn.frequency_lists" in sys.modules
+        _LISTS._forget()
+        async with asyncio.timeout(120):
+            while "zxcvbn.frequency_lists" in sys.modules:  # noqa: ASYNC110  # a thread forgets them
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("password", ["\x00" * 12, "four words \x07 and a bell", "four words \u0085 and a line"])

@@ -99,11 +99,12 @@ class _Session:
             rotation.begin_anew(instance.command.log)
             self.supervisor.add(Fork.of(instance.command))
             _say(f"starting {instance.how}")
-        # All that is large is imported while the servers start, which takes them longer.
+        # All that is large is imported while the servers start, which takes them longer. The services come first, because
+        # `preload` keeps libraries from loading what nobody needs.
+        entrypoints.preload(self.suite.services)
         from crm_local.deployment import Deployment
         from crm_local.prepare import prepare
 
-        entrypoints.preload(self.suite.services)
         # All forks share the imported modules, as long as no garbage collection writes to their pages.
         gc.collect()
         gc.freeze()

@@ -33,7 +33,9 @@ def _c_library() -> Any:
 
 
 class Housekeeper:
-    """Collects on request, at most every ten seconds."""
+    """Collects on request, at most every ten seconds, and when the process has become quiet."""
+
+    quiet_seconds = QUIET_SECONDS
 
     def __init__(self) -> None:
         self._library: Any = _c_library()
@@ -75,7 +77,7 @@ class Housekeeper:
     async def _watch(self) -> None:
         seen, has_worked = _collections(), False
         while True:
-            await asyncio.sleep(QUIET_SECONDS)
+            await asyncio.sleep(self.quiet_seconds)
             before, seen = seen, _collections()
             if seen - before > FEW_COLLECTIONS:
                 has_worked = True
