@@ -14,16 +14,22 @@ from bench.suite import suite
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="The suite against its ceilings, in one run.")
-    parser.add_argument("--database-url", help="for the ceilings alone: a PostgreSQL whose user may create databases")
-    parser.add_argument("--amqp-url", help="a RabbitMQ; without it the relay's ceiling is left out")
-    parser.add_argument("--port", type=int, default=8900, help="gateway port of the suite that is measured")
+    parser.add_argument("--database-url", help="a PostgreSQL for the ceilings, whose user may create databases")
+    parser.add_argument("--amqp-url", help="a RabbitMQ for the relay's ceiling, which is omitted without it")
+    parser.add_argument("--port", type=int, default=8900, help="gateway port of the measured suite")
     parser.add_argument("--scene", action="append", choices=SCENES, help="only this scene (may be repeated)")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each side, taken in turns (median counts)")
-    parser.add_argument("--seconds", type=int, default=5, help="length of one run")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each side, in turns; the median is reported")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of one run")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--bank-file", type=Path, metavar="CSV", help="for scene bank: the Bank Marketing data")
     parser.add_argument("--pipeline", type=Path, metavar="FOLDER", help="for scene pipeline: the B2B pipeline's files")
-    parser.add_argument("--without", action="append", default=[], metavar="SERVICE", help="its processes stand still")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="SERVICE",
+        help="stop the processes of this service during the measurement",
+    )
     parser.add_argument("--json", type=Path, default=Path(".crm/bench.json"), metavar="FILE")
     return parser.parse_args(given)
 

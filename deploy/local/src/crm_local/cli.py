@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--detach", action="store_true", help="return when every process is ready")
     start.set_defaults(command=_up)
 
-    commands.add_parser("down", help="stop exactly what up started").set_defaults(command=_down)
+    commands.add_parser("down", help="stop everything that up started").set_defaults(command=_down)
 
     again = commands.add_parser("restart", help="replace processes one by one without failing requests")
     again.add_argument(
@@ -109,10 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     test.set_defaults(command=_test)
 
     locking = commands.add_parser("lock", help="resolve the dependencies and write requirements.lock")
-    locking.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    locking.add_argument("--upgrade", action="store_true", help="upgrade to the newest versions that fit")
     locking.set_defaults(command=_lock)
 
-    revising = commands.add_parser("revise", help="write a service's next migration from its classes")
+    revising = commands.add_parser("revise", help="write a service's next migration from its models")
     revising.add_argument("service", choices=[service.name for service in SERVICES])
     revising.add_argument("title", help="what it adds, such as 'Territories'")
     revising.set_defaults(command=_revise)

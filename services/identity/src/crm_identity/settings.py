@@ -18,19 +18,22 @@ class IdentitySettings(BehindProxies):
         description="Token requests per minute for one account from one address; ten times as many from all unknown addresses.",
     )
     tokens_per_address: int = Field(
-        60, ge=1, validation_alias="CRM_TOKENS_PER_ADDRESS", description="Token requests per minute from one address."
+        60,
+        ge=1,
+        validation_alias="CRM_TOKENS_PER_ADDRESS",
+        description="Most token requests per minute from one address.",
     )
     lockout_failures: int = Field(
         10,
         ge=1,
         validation_alias="CRM_LOCKOUT_FAILURES",
-        description="Failed log-ins under one name from one address that lock it there; ten times as many lock it everywhere.",
+        description="Failed log-ins with one name that lock it for one address; ten times as many lock it everywhere.",
     )
     lockout_window_minutes: int = Field(
         15,
         ge=1,
         validation_alias="CRM_LOCKOUT_WINDOW_MINUTES",
-        description="Minutes within which these failures count.",
+        description="Minutes in which these failures are counted.",
     )
     lockout_minutes: int = Field(
         15, ge=1, validation_alias="CRM_LOCKOUT_MINUTES", description="Minutes for which the name stays locked."
@@ -38,7 +41,7 @@ class IdentitySettings(BehindProxies):
     trusted_proxies: str = Field(
         "127.0.0.0/8,::1",
         validation_alias="CRM_TRUSTED_PROXIES",
-        description="Networks whose X-Forwarded-For is trusted: those of the gateway and of the proxies before it.",
+        description="Networks whose X-Forwarded-For is trusted: the gateway and the proxies before it.",
     )
     access_token_seconds: int = Field(600, ge=30, le=600, validation_alias="CRM_ACCESS_TOKEN_SECONDS")
     key_introduction_seconds: int = Field(
@@ -53,13 +56,19 @@ class IdentitySettings(BehindProxies):
     )
     admin_email: str = Field("", validation_alias="CRM_ADMIN_EMAIL", description="Log-in of the first administrator.")
     admin_password: SecretStr = Field(
-        SecretStr(""), validation_alias="CRM_ADMIN_PASSWORD", description="Used once, when there is no administrator."
+        SecretStr(""),
+        validation_alias="CRM_ADMIN_PASSWORD",
+        description="Password of the first administrator; used once.",
     )
     organization_name: str = Field("Organisation", validation_alias="CRM_ORGANIZATION_NAME")
     time_zone: str = Field("UTC", validation_alias="CRM_TIME_ZONE", description="IANA zone of a new installation.")
-    base_currency: str = Field("EUR", validation_alias="CRM_BASE_CURRENCY", description="ISO 4217.")
-    country: str = Field("DE", validation_alias="CRM_COUNTRY", description="ISO 3166-1 alpha-2.")
-    language: str = Field("en", validation_alias="CRM_LANGUAGE", description="BCP 47.")
+    base_currency: str = Field(
+        "EUR", validation_alias="CRM_BASE_CURRENCY", description="Base currency (ISO 4217) of a new installation."
+    )
+    country: str = Field(
+        "DE", validation_alias="CRM_COUNTRY", description="Country (ISO 3166-1 alpha-2) of a new installation."
+    )
+    language: str = Field("en", validation_alias="CRM_LANGUAGE", description="Language (BCP 47) of a new installation.")
 
 
 @cache

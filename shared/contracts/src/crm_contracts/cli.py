@@ -108,8 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     generating.add_argument(
         "--into", type=Path, help="also write asyncapi.json and schemas/, one JSON Schema per event, into this folder"
     )
-    commands.add_parser("check", help="compare with every release, replay its samples, look for stale documents")
-    commands.add_parser("release", help="keep today's schemas and samples as a baseline").add_argument("version")
+    commands.add_parser(
+        "check",
+        help="compare the contracts with every release, validate its samples, and check the generated documents",
+    )
+    commands.add_parser("release", help="store the current schemas and samples as a release").add_argument("version")
     arguments = parser.parse_args(argv)
     if not (ROOT / "shared/contracts/pyproject.toml").is_file():
         _say("these commands work on a checkout, and crm_contracts is installed without one")

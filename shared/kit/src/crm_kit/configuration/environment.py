@@ -53,7 +53,7 @@ class BehindProxies(EnvironmentSettings):
     trusted_proxies: str = Field(
         "",
         validation_alias="CRM_TRUSTED_PROXIES",
-        description="Networks of what stands before this process: load balancers before the gateway, gateways before a service.",
+        description="Networks of trusted proxies: load balancers for the gateway, gateways for a service.",
     )
 
     @field_validator("trusted_proxies")

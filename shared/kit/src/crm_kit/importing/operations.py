@@ -34,12 +34,12 @@ def main(argv: Sequence[str], databases: Mapping[str, str]) -> int:
 
 
 def _parser(services: list[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="crm imports", description="See and stop imports.")
+    parser = argparse.ArgumentParser(prog="crm imports", description="List and cancel imports.")
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="imports that wait, are worked off, or failed; newest first")
-    listing.add_argument("--all", action="store_true", help="those that were completed or canceled, too")
-    listing.add_argument("--json", action="store_true", help="one JSON object a line")
-    cancel = commands.add_parser("cancel", help="stop an import; what it imported stays")
+    listing = commands.add_parser("list", help="list imports that wait, run or failed, newest first")
+    listing.add_argument("--all", action="store_true", help="include completed and canceled imports")
+    listing.add_argument("--json", action="store_true", help="one JSON object per line")
+    cancel = commands.add_parser("cancel", help="cancel an import; imported records stay")
     cancel.add_argument("id", type=UUID)
     for command in (listing, cancel):
         command.add_argument("--service", choices=services, help="only this service")
@@ -56,7 +56,7 @@ async def _run(arguments: argparse.Namespace, databases: Mapping[str, str]) -> i
         return 0
     canceled = [service for service in chosen if await cancel_job(databases[service], arguments.id)]
     if not canceled:
-        sys.stderr.write("no import with this id waits or is worked off\n")
+        sys.stderr.write("no import with this id waits or runs\n")
         return 1
     sys.stdout.write(f"canceled in {canceled[0]}\n")
     return 0

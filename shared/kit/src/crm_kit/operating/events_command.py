@@ -86,24 +86,26 @@ def main(
 
 
 def _parser(services: list[str], beside: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="crm events", description="See and mend the flow of events.")
+    parser = argparse.ArgumentParser(prog="crm events", description="Inspect and repair the flow of events.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, help_ in (
-        ("pending", "events not yet published, or stored for another attempt"),
-        ("parked", "events that were given up and wait for a decision"),
-        ("retry", "try failed events again now"),
-        ("skip", "leave events out for good"),
-        ("skip-gap", "stop waiting for the versions before a waiting event"),
-        ("show", "print an event; it may hold personal data"),
+        ("pending", "list events that are not published yet or wait for another attempt"),
+        ("parked", "list parked events, which wait for your decision"),
+        ("retry", "retry failed events now"),
+        ("skip", "skip events permanently"),
+        ("skip-gap", "stop waiting for the versions that precede a waiting event"),
+        ("show", "print an event, which may contain personal data"),
     ):
         command = commands.add_parser(name, help=help_)
         command.add_argument("--service", choices=services, help="only this service")
         if name in ("pending", "parked"):
-            command.add_argument("--by", choices=list(BY), help="count them by what they have in common")
+            command.add_argument("--by", choices=list(BY), help="count events by this property instead of listing them")
         elif name in ("retry", "skip"):
             command.add_argument("event", nargs="?", type=UUID)
-            command.add_argument("--all", action="store_true", help="all that the other options leave")
-            command.add_argument("--dry-run", action="store_true", help="say how many they are, and change none")
+            command.add_argument("--all", action="store_true", help="all events that match the other options")
+            command.add_argument(
+                "--dry-run", action="store_true", help="print the number of events without changing them"
+            )
         else:
             command.add_argument("event", type=UUID)
         if name in ("pending", "parked", "retry", "skip"):
@@ -113,26 +115,33 @@ def _parser(services: list[str], beside: Mapping[str, str]) -> argparse.Argument
             )
             # For skip, --reason is the operator's reason.
             names = ("--error",) if name == "skip" else ("--error", "--reason")
-            command.add_argument(*names, dest="error", help="only those whose error has this in it")
-            command.add_argument("--json", action="store_true", help="one JSON object a line")
+            command.add_argument(*names, dest="error", help="only events whose error contains this text")
+            command.add_argument("--json", action="store_true", help="one JSON object per line")
         if name == "skip-gap":
-            command.add_argument("--group", required=True, help="of this handler group")
+            command.add_argument("--group", required=True, help="the handler group that waits")
         if name.startswith("skip"):
-            command.add_argument("--reason", dest="note", required=True, help="why; kept with the event")
+            command.add_argument(
+                "--reason", dest="note", required=True, help="the reason, which is stored with the event"
+            )
         if name == "skip":
-            command.add_argument("--yes", action="store_true", help="do not ask, however many they are")
-    command = commands.add_parser("snapshot", help="send current records to one queue")
+            command.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    command = commands.add_parser("snapshot", help="send the current records to one queue")
     command.add_argument("--from", dest="service", required=True, choices=services)
     command.add_argument("--types", required=True, help="entities, separated by commas")
-    command.add_argument("--to", dest="queue", required=True, help="a queue that hears them")
-    command.add_argument(
-        "--no-wait", action="store_true", help="leave it to the service's worker, now or when it is up"
-    )
-    command = commands.add_parser("replay", help="send what was published in a period to one queue again")
+    command.add_argument("--to", dest="queue", required=True, help="the queue, which must be bound to these types")
+    command.add_argument("--no-wait", action="store_true", help="do not wait until the service's worker has sent them")
+    command = commands.add_parser("replay", help="send the events of a period to one queue again")
     command.add_argument("--from", dest="service", required=True, choices=services)
-    command.add_argument("--since", required=True, type=_instant, help="2026-05-04T09:00:00Z, or 2h for two hours ago")
-    command.add_argument("--until", type=_instant, help="now unless given")
-    command.add_argument("--to", dest="queue", required=True, help="a queue: it gets what it is bound to hear")
+    command.add_argument(
+        "--since",
+        required=True,
+        type=_instant,
+        help="start of the period: 2026-05-04T09:00:00Z, or 2h for two hours ago",
+    )
+    command.add_argument("--until", type=_instant, help="end of the period; default: now")
+    command.add_argument(
+        "--to", dest="queue", required=True, help="the queue, which receives the types that it is bound to"
+    )
     for name, help_ in beside.items():
         commands.add_parser(name, help=help_, add_help=False)
     return parser
@@ -140,14 +149,14 @@ def _parser(services: list[str], beside: Mapping[str, str]) -> argparse.Argument
 
 def _add_filters(command: argparse.ArgumentParser, limit: int | None, what: str) -> None:
     command.add_argument("--group", help="only this handler group")
-    command.add_argument("--type", help="only this event type; * stands for anything: 'crm.sales.lead.*'")
+    command.add_argument("--type", help="only this event type; * matches any text: 'crm.sales.lead.*'")
     command.add_argument(
-        "--since", type=_instant, help="only what was stored since then: 2026-05-04T09:00:00Z, or 2h for two hours ago"
+        "--since",
+        type=_instant,
+        help="only events stored since this time: 2026-05-04T09:00:00Z, or 2h for two hours ago",
     )
     default = "all" if limit is None else str(limit)
-    command.add_argument(
-        "--limit", type=_limit, default=limit, help=f"so many {what}; 0 is all, {default} unless given"
-    )
+    command.add_argument("--limit", type=_limit, default=limit, help=f"the most {what}; 0 for all; default: {default}")
 
 
 def _instant(text: str) -> datetime:
