@@ -5,13 +5,15 @@ from uuid import UUID
 
 import orjson
 
-from crm_activities.consumers import CONSUMERS
+from crm_activities.consumers import CONSUMERS, HAPPENINGS
 
 from .driver import Ledger
 from .stage import SERVICES, Stage, until
 
 GROUPS = ("activities.refs", "activities.timeline")
-"""The groups that consume every event. Their own rows show what took effect: no keys of their events are kept."""
+"""The groups that consume every event of ``FOLLOWED``. Their own rows show what took effect: no keys of their events are kept."""
+FOLLOWED = [event.type for event in HAPPENINGS]
+"""The types of events that these groups consume. Activities keep nothing of settings."""
 
 WON = "crm.sales.opportunity.won.v1"
 LAST_LINES = 30
@@ -124,10 +126,11 @@ class Effects:
 async def read_effects(stage: Stage) -> Effects:
     """Compare activities' projections, tasks and finished steps with both outboxes."""
     effects = Effects()
+    followed = "select id, entity_id, entity_version, type from outbox where type = any($1::text[])"
     async with stage.connect("sales") as conn:
-        told = await conn.fetch("select id, entity_id, entity_version, type from outbox")
+        told = await conn.fetch(followed, FOLLOWED)
     async with stage.connect("activities") as conn:
-        told += await conn.fetch("select id, entity_id, entity_version, type from outbox")
+        told += await conn.fetch(followed, FOLLOWED)
         bodies = await conn.fetch("select convert_from(body, 'utf8') b from outbox where type like '%.task.created.v1'")
         done = {(r["consumer"], r["event_id"]) for r in await conn.fetch("select * from inbox where state = 'done'")}
         states = {r["state"]: r["n"] for r in await conn.fetch("select state, count(*) n from inbox group by state")}

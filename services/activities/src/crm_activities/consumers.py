@@ -19,7 +19,7 @@ from crm_kit.events.consumers import Consumers
 CONSUMERS = Consumers("activities")
 follow_identity(CONSUMERS, "activities")
 
-FOLLOWED = tuple(entity for entity in all_entities() if not entity.announcement)
+FOLLOWED = tuple(entity for entity in all_entities() if not (entity.announcement or entity.setting))
 HAPPENINGS = tuple(event for entity in FOLLOWED for event in happenings(entity))
 
 keep_copy(CONSUMERS, "activities.refs", RecordRef, *FOLLOWED, facts=record_told, kind="type")

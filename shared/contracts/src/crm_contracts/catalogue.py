@@ -72,6 +72,8 @@ class Entity:
     """The names for people by the value of the field `kind`, if they differ from the label."""
     announcement: bool = False
     """Whether the record exists only in events. It then has no path and no references."""
+    setting: bool = False
+    """True for settings of the organisation or of a service. No activity is about them, and no timeline shows them."""
 
     @property
     def path(self) -> str:

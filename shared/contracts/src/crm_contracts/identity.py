@@ -120,7 +120,12 @@ API_CLIENT = Entity(
     label="API client",
 )
 ORGANIZATION = Entity(
-    service="identity", name="organization", collection="settings/organization", record=OrganizationRecord, owned=False
+    service="identity",
+    name="organization",
+    collection="settings/organization",
+    record=OrganizationRecord,
+    owned=False,
+    setting=True,
 )
 ACCESS_CHANGE = Entity(
     service="identity",

@@ -35,6 +35,7 @@ FOLLOW_UP_RULE = Entity(
     record=FollowUpRuleRecord,
     owned=False,
     named="subject",
+    setting=True,
 )
 
 

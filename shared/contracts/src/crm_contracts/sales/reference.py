@@ -51,6 +51,7 @@ SALES_SETTINGS = Entity(
     record=SalesSettingsRecord,
     owned=False,
     named=called("Sales settings"),
+    setting=True,
 )
 
 
