@@ -37,6 +37,7 @@ class Scripted:
     """Pieces of the big answer that the caller has read."""
     openapi: dict[str, Any] = field(default_factory=dict)
     machines: Any = field(default_factory=lambda: {"items": []})
+    entities: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     """Status and JSON by path. An error is sent as a problem document."""
     silent: set[str] = field(default_factory=set)
@@ -79,6 +80,10 @@ class Scripted:
                 return StreamingResponse(self._noise(), media_type="text/csv")
             case "/openapi.json":
                 return JSONResponse(self.openapi)
+            case "/meta/entities":
+                return JSONResponse(
+                    {"items": [{**one, "label": request.headers.get("accept-language")} for one in self.entities]}
+                )
             case "/meta/state-machines":
                 return JSONResponse(self.machines)
         return await self._echo(request, target)

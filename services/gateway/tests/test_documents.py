@@ -1,5 +1,6 @@
 """The merged OpenAPI document, the pages around it, and the state machines of all services."""
 
+import asyncio
 import re
 from importlib import import_module
 from typing import Any
@@ -63,7 +64,13 @@ async def test_a_service_that_is_down_is_named_and_missing(start: Start, sales: 
     assert answer.json["x-unavailable"] == ["activities"]
     assert answer.headers["cache-control"] == "public, max-age=2", "nobody keeps what is not whole"
     assert set(answer.json["paths"]) == {
-        *("/api/v1/leads", "/api/v1/meta/state-machines", "/api/v1/imports", "/api/v1/customers/{customer_id}/360")
+        *(
+            "/api/v1/leads",
+            "/api/v1/imports",
+            "/api/v1/meta/entities",
+            "/api/v1/meta/state-machines",
+            "/api/v1/customers/{customer_id}/360",
+        )
     }
     view = answer.json["components"]["schemas"]["Leads"]["properties"]["items"]
     assert view["items"] == {"type": "object"}, "nobody has said what a lead looks like"
@@ -198,3 +205,35 @@ async def test_a_list_of_imports_marks_a_service_that_does_not_answer(start: Sta
     answer = await gateway.get("/api/v1/imports")
     assert (answer.status, answer.json["items"], answer.json["next"]) == (200, [], None)
     assert answer.json["parts"]["sales"]["status"] == "unavailable"
+
+
+async def test_entities_of_all_services_are_one_answer_that_is_kept_by_language(start: Start, sales: Scripted) -> None:
+    sales.entities = [{"service": "sales", "entity": "order"}, {"service": "sales", "entity": "lead"}]
+    async with scripted() as activities:
+        activities.entities = [{"service": "activities", "entity": "task"}]
+        gateway = await start({"sales": sales.url, "activities": activities.url})
+        japanese = {"accept-language": "ja, en;q=0.5"}
+        answer = await gateway.get("/api/v1/meta/entities", headers=japanese)
+        assert [item["entity"] for item in answer.json["items"]] == ["task", "lead", "order"]
+        assert {item["label"] for item in answer.json["items"]} == {japanese["accept-language"]}
+        assert (answer.json["language"], answer.headers["content-language"]) == ("ja", "ja")
+        assert "Accept-Language" in ", ".join(answer.headers.getall("vary"))
+        again = await gateway.get("/api/v1/meta/entities", headers=japanese | {"if-none-match": answer.etag})
+        assert (again.status, again.body, again.etag) == (304, b"", answer.etag)
+        other = await gateway.get("/api/v1/meta/entities", headers={"if-none-match": answer.etag})
+        assert (other.status, other.json["language"]) == (200, "en")
+        assert sales.seen.count("GET /api/v1/meta/entities") == 2, "once for each language"
+        assert (await gateway.as_token(None).get("/api/v1/meta/entities")).status == 401
+
+
+async def test_entities_of_a_service_that_is_down_are_missing_for_a_moment(start: Start, sales: Scripted) -> None:
+    sales.entities = [{"service": "sales", "entity": "lead"}]
+    sales.answers["/meta/entities"] = (503, {"type": "/problems/unavailable", "detail": "Not now."})
+    gateway = await start({"sales": sales.url})
+    answer = await gateway.get("/api/v1/meta/entities")
+    assert (answer.json["items"], answer.json["parts"]["sales"]["status"]) == ([], "unavailable")
+    del sales.answers["/meta/entities"]
+    async with asyncio.timeout(120):
+        while not (found := await gateway.get("/api/v1/meta/entities")).json["items"]:
+            pass
+    assert found.etag != answer.etag

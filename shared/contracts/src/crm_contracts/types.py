@@ -158,6 +158,9 @@ class TextMark:
         return known
 
 
+LONG_TEXT: Final = 32_000
+"""The most characters of a long text."""
+
 ShortText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING),
@@ -167,7 +170,7 @@ ShortText = Annotated[
 
 LongText = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=32_000, pattern=_SAYS_SOMETHING),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONG_TEXT, pattern=_SAYS_SOMETHING),
     TextMark(),
 ]
 """Text in NFC, trimmed, 1 to 32,000 characters with a visible one among them, without U+0000."""

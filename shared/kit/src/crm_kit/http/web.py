@@ -18,6 +18,7 @@ from crm_kit.configuration.environment import read
 from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
 from crm_kit.events.consumers import Consumers
+from crm_kit.http.entities import entities_router
 from crm_kit.http.heads import Heads
 from crm_kit.http.health import health_routes, unready
 from crm_kit.http.meta import state_machines_router
@@ -34,6 +35,7 @@ from crm_kit.signals.logs import WORK, masked
 from crm_kit.signals.telemetry import SpanKind, span, tracing
 from crm_kit.store.record import new_id
 from crm_kit.work.announcing import Cause
+from crm_language.languages import ENGLISH, LANGUAGE, language_of
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +92,8 @@ def create_app(
     for router in routers:
         app.include_router(router, prefix=PREFIX)
     if service.entities:
-        app.include_router(state_machines_router(service), prefix=PREFIX)
+        for router in (state_machines_router(service), entities_router(service, routers, PREFIX)):
+            app.include_router(router, prefix=PREFIX)
     app.router.routes += health_routes(lambda request: _unready(standing, request.app.state.runtime))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, unforeseen)
@@ -148,6 +151,7 @@ class Context:
     async def _pass(self, scope: Scope, receive: Receive, send: Send, cause: Cause) -> int:
         """The status of the answer; 0 when the caller was gone before there was one."""
         scope["crm.cause"] = cause
+        LANGUAGE.set(_language(scope["headers"]))
         status = 0
         correlation = cause.correlation_id.encode()
 
@@ -161,6 +165,13 @@ class Context:
         WORK.set(lambda: {"correlation_id": cause.correlation_id, "trace_id": trace_id(cause)})
         await self.app(scope, receive, send_with_context)
         return status
+
+
+def _language(headers: list[tuple[bytes, bytes]]) -> str:
+    """The language that the answer should have."""
+    return next(
+        (language_of(value.decode("latin-1")) for name, value in headers if name == b"accept-language"), ENGLISH
+    )
 
 
 def _cause(headers: list[tuple[bytes, bytes]]) -> Cause:

@@ -20,6 +20,7 @@ from crm_contracts.filters import (
     RESERVED,
     Filter,
     FilterError,
+    FilterField,
     looks_inside,
     parse_filter,
     parse_query_params,
@@ -32,6 +33,7 @@ from crm_kit.records.answers import page as page_of
 from crm_kit.records.cursor import Cursors
 from crm_kit.records.filtering import Below, Filterable, Virtual, escaped, filterable
 from crm_kit.records.pages import Order, Page, Tables, read_page
+from crm_kit.store.listed import declare_list
 from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import (
     Mergeable,
@@ -90,6 +92,13 @@ class Listing:
     kinds: Mapping[str, type[Record]] | None = None
     """If ``entity`` is a view of several entities: these entities, by the value of the column ``type``. Each needs its own
     privilege."""
+
+    def __post_init__(self) -> None:
+        declare_list(self.entity, self)
+
+    def filters(self) -> Mapping[str, FilterField]:
+        """The fields by which the list can be filtered, with their types."""
+        return self.filterable.fields
 
     @cached_property
     def filterable(self) -> Filterable:

@@ -1,0 +1,1 @@
+"""What people read of the API, in the languages that they read."""
