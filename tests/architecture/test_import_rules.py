@@ -41,6 +41,11 @@ IMPORTS = {
         "import orjson",
         "crm_contracts.planted_external -> orjson",
     ),
+    "catalogues import more than Babel": (
+        "shared/language/src/crm_language/planted_external.py",
+        "import orjson",
+        "crm_language.planted_external -> orjson",
+    ),
     "a domain imports sqlalchemy": (
         "services/sales/src/crm_sales/planted_slice/domain.py",
         "import sqlalchemy",
