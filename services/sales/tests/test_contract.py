@@ -17,7 +17,7 @@ from crm_sales.tables import ENTITIES
 
 from .journey import ADA, Json, Sales, euros
 from .paperwork import play_invoices, play_orders
-from .selling import play_quotes
+from .selling import FLEET, play_quotes
 
 ON_REQUEST = "snapshot"
 
@@ -45,8 +45,9 @@ async def play(sales: Sales, people: People) -> None:
     await sales.act("opportunities", deal, "advance", stage="negotiate")
     await sales.act("opportunities", deal, "hold")
     await sales.act("opportunities", deal, "resume")
+    await sales.make("quotes", **FLEET, opportunity_id=deal["id"])
     await sales.act("opportunities", deal, "lose", reason="out_sold", note="Too dear")
-    await sales.act("opportunities", deal, "reopen")
+    await sales.act("opportunities", deal, "reopen", reopen_quotes=True)
     await sales.act("opportunities", deal, "assign", **to_grace)
     await sales.act("opportunities", deal, "win")
 

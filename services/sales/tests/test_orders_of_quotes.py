@@ -50,11 +50,11 @@ async def test_what_was_not_offered_or_not_accepted_becomes_no_order(sales: Sale
 
 async def test_a_quote_of_a_lost_deal_becomes_an_order_once_the_deal_is_reopened(sales: Sales) -> None:
     deal = await sales.make("opportunities", name="Fleet", customer=await buyer(sales))
-    quote = await offered(sales, opportunity_id=deal["id"])
+    quote = await sales.act("quotes", await offered(sales, opportunity_id=deal["id"]), "win")
     await sales.act("opportunities", deal, "lose", reason="canceled")
     answer = await sales.try_act("quotes", quote, "order")
     assert (answer.status, answer.problem) == (422, "inactive-reference")
-    assert state(await sales.get("quotes", quote["id"])) == "active/active"
+    assert state(await sales.get("quotes", quote["id"])) == "won/won"
     await sales.act("opportunities", deal, "reopen")
     assert (await derived(sales, "quotes", quote, "order"))["opportunity_id"] == deal["id"]
 

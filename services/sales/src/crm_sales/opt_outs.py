@@ -19,7 +19,7 @@ def keep_opt_outs(target: Contact | Lead, source: Contact | Lead) -> None:
             setattr(target, field, True)
 
 
-async def keep_in_contact(uow: UnitOfWork, lead: Lead, made: Account | None) -> None:
+async def keep_in_contact(uow: UnitOfWork, lead: Lead, made: Account | None = None) -> None:
     """Copy the opt-outs of the lead to its contact, if it has one, and link it to the account ``made`` of the lead."""
     opted_out = any(getattr(lead, field) for field in OPT_OUTS)
     if lead.contact_id is None or not (opted_out or made):

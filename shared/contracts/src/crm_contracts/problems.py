@@ -187,6 +187,17 @@ _IDENTITY: Final = {
 
 _SALES: Final = {
     "already-ordered": ProblemType(409, "A quote can become an order only once. The problem names the order."),
+    "credit-hold": ProblemType(
+        409,
+        "The customer is on credit hold. Clear `credit_hold` on the account first. Whoever may change the account can send"
+        " `force: true`.",
+    ),
+    "credit-limit": ProblemType(
+        409,
+        "The order would exceed the customer's credit limit. The problem shows the limit, the amount that is open, and that of"
+        " the order, in base currency. Wait for payments, or raise the limit. Whoever may change the account can send"
+        " `force: true`.",
+    ),
     "already-reversed": ProblemType(409, "A payment can be reversed only once. Record another payment if it arrived."),
     **_with(
         422,

@@ -1,10 +1,15 @@
-"""The check that a binding document has a customer."""
+"""The checks of a document's customer: a binding document has one, and nothing new is sold to an inactive one."""
 
 from sqlalchemy import select
 
 from crm_contracts.sales.choices import CustomerCreation
-from crm_kit.errors import DomainError
+from crm_kit.errors import DomainError, InvalidValue
+from crm_kit.store.record import stored_columns
 from crm_kit.work.uow import UnitOfWork
+from crm_sales.account.model import Account
+from crm_sales.contact.model import Contact
+from crm_sales.customer_link.model import BelongsToCustomer
+from crm_sales.customer_link.references import CUSTOMERS, know_name
 from crm_sales.document.model import SalesDocument
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.settings.model import SalesSettings
@@ -26,3 +31,26 @@ async def require_customer(uow: UnitOfWork, document: SalesDocument, message: st
     )
     if (await uow.execute(coming)).one_or_none() is None:
         raise DomainError("customer-required", message)
+
+
+async def require_active_customer(
+    uow: UnitOfWork, record: BelongsToCustomer, known: Account | Contact | None = None
+) -> Account | Contact | None:
+    """Raise 422 ``inactive-reference`` if the customer is inactive. Return the customer as it is stored, not locked.
+
+    Access is not checked: the caller may sell to a customer that the caller may not read. ``known`` is the customer if it
+    was loaded before.
+    """
+    if record.customer_id is None or record.customer_type is None:
+        return None
+    customer = known
+    if customer is None:
+        kind = CUSTOMERS[record.customer_type]
+        table = kind.__table__
+        found = select(*(table.c[column] for column in stored_columns(kind))).where(table.c.id == record.customer_id)
+        customer = kind.from_row(dict((await uow.execute(found)).mappings().one()))
+        know_name(uow, customer)
+    if customer.status == "inactive":
+        message = f"The {customer.entity()} is inactive. Activate it first, or choose another customer."
+        raise InvalidValue("/customer", "inactive-reference", message)
+    return customer

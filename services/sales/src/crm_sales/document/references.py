@@ -8,13 +8,16 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from crm_kit.errors import Forbidden, InvalidValue, Merged, NotFound, UnknownReference
+from sqlalchemy import select
+
+from crm_kit.errors import DomainError, Forbidden, InvalidValue, Merged, NotFound, UnknownReference
 from crm_kit.records.patch import Patch
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
 from crm_sales.customer_link.references import CUSTOMERS, know_name, set_customer
 from crm_sales.customer_link.schemas import CustomerInput
+from crm_sales.document.customer import require_active_customer
 from crm_sales.document.model import SalesDocument
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.projections.campaign_ref import refer_to_campaign
@@ -41,6 +44,15 @@ def require_open(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
     """Refuse a closed deal: nothing new can be offered in it. 422 ``inactive-reference``."""
     if deal.status != "open":
         raise InvalidValue(pointer, "inactive-reference", f"The deal is {deal.status}. Reopen it first.")
+
+
+async def require_deal_not_lost(uow: UnitOfWork, document: SalesDocument) -> None:
+    """Refuse to offer a document whose deal is lost: 422 ``inactive-reference``. The deal is not locked."""
+    if document.opportunity_id is None:
+        return
+    status = select(Opportunity.status).where(Opportunity.id == document.opportunity_id)
+    if (await uow.execute(status)).scalar_one() == "lost":
+        raise DomainError("inactive-reference", "The deal is lost. Reopen it first.")
 
 
 def require_not_lost(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
@@ -70,6 +82,7 @@ async def take_over(
             # does the deal.
             found = None
         know_name(uow, found)
+        await require_active_customer(uow, document, found)
     if "campaign_id" in given:
         await refer_to_campaign(uow, document.campaign_id)
     elif deal is not None:

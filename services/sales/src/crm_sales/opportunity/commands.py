@@ -23,12 +23,13 @@ from crm_kit.work.usage import refuse_in_use
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.opportunity.competing import set_competitors
-from crm_sales.opportunity.documents import give_customer
+from crm_sales.opportunity.documents import give_customer, reopen_quotes
 from crm_sales.opportunity.domain import require_own_value
 from crm_sales.opportunity.lines import price_deal
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import (
     OpportunityCreate,
+    OpportunityReopening,
     OpportunityUpdate,
     StageChange,
 )
@@ -110,10 +111,15 @@ async def resume_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportuni
     return uow.emit(deal, OpportunityResumed)
 
 
-async def reopen_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> Opportunity:
-    """Reopen a won or lost deal. Its close records and the customer data that winning made stay."""
+async def reopen_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityReopening) -> Opportunity:
+    """Reopen a won or lost deal. Its close records and the customer data that winning made stay.
+
+    The quotes that were closed with it stay closed, unless the body asks to take them up again.
+    """
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.reopen(uow.now)
+    if body.reopen_quotes and (closed := deal.last_closed_quotes):
+        deal.keep_closed_quotes(await reopen_quotes(uow, closed))
     await pin_amounts(uow, deal, Opportunity.money_fields)
     return uow.emit(deal, OpportunityReopened)
 

@@ -9,6 +9,7 @@ from crm_kit.errors import InvalidValue
 from crm_kit.records.references import added, refer_all
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.competitor.model import Competitor
+from crm_sales.opportunity.documents import close_quotes
 from crm_sales.opportunity.domain import require_past
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityLoss
@@ -21,7 +22,7 @@ async def set_competitors(uow: UnitOfWork, deal: Opportunity, wanted: list[UUID]
 
 
 async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: OpportunityLoss) -> Opportunity:
-    """Close the deal as lost. A competitor who won it is added to the deal's competitors."""
+    """Close the deal as lost, and its open quotes with it. A competitor who won it is added to the deal's competitors."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.WRITE)
     deal.require("lose")
     at, rival = require_past(body.closed_at or uow.now, uow.now), body.competitor_id
@@ -31,5 +32,6 @@ async def lose_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportun
             raise InvalidValue("/competitor_id", "not-out-sold", "Leave this out, or send the reason out_sold.")
         if rival not in deal.competitor_ids:
             await refer_all(uow, Competitor, {rival: "/competitor_id"})
-    deal.lose(reason, at, body.note, uow.principal.author, rival)
+    closed = await close_quotes(uow, deal)
+    deal.lose(reason, at, body.note, uow.principal.author, rival, closed)
     return uow.emit(deal, OpportunityLost, reason=reason, competitor_id=rival, note=body.note, lost_at=at)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import CloseOutcome, EstimatedValueSource, LeadSource, Rating
-from crm_contracts.sales.opportunity import OpportunityClose, OpportunityRecord, StageVisit
+from crm_contracts.sales.opportunity import ClosedQuote, OpportunityClose, OpportunityRecord, StageVisit
 from crm_contracts.sales.pricing import PricedLine
 from crm_contracts.types import utc_text
 from crm_kit.store.columns import (
@@ -123,14 +123,22 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         require_kept(competitor_ids, (close["competitor_id"] for close in self.closes))
         self.competitor_ids = competitor_ids
 
-    def lose(self, reason: str, at: datetime, note: str | None, by: UUID | None, to: UUID | None = None) -> None:
+    def lose(
+        self,
+        reason: str,
+        at: datetime,
+        note: str | None,
+        by: UUID | None,
+        to: UUID | None = None,
+        closed_quotes: Sequence[ClosedQuote] = (),
+    ) -> None:
         """Close the deal as lost, optionally to a competitor (Dataverse: LoseOpportunity)."""
         self.move("lose", reason)
         if to is not None:
             self.competitor_ids = with_competitor(self.competitor_ids, to)
         self.closed_at = at
         self._leave_stage(at)
-        self._keep_close(CloseOutcome.LOST, note, by, to)
+        self._keep_close(CloseOutcome.LOST, note, by, to, closed_quotes)
 
     def reopen(self, at: datetime) -> None:
         """Reopen the deal in its last stage. The close records stay."""
@@ -181,7 +189,24 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             entered_at = StageVisit.stored(last).entered_at
             self.stages = [*before, {**last, "left_at": utc_text(max(entered_at, at))}]
 
-    def _keep_close(self, outcome: CloseOutcome, note: str | None, by: UUID | None, to: UUID | None = None) -> None:
+    @property
+    def last_closed_quotes(self) -> list[ClosedQuote]:
+        """The quotes that the last close of the deal closed."""
+        return OpportunityClose.stored(self.closes[-1]).closed_quotes if self.closes else []
+
+    def keep_closed_quotes(self, quotes: Sequence[ClosedQuote]) -> None:
+        """Set what became of the quotes that the last close of the deal closed."""
+        *before, last = self.closes
+        self.closes = [*before, {**last, "closed_quotes": [one.model_dump(mode="json") for one in quotes]}]
+
+    def _keep_close(
+        self,
+        outcome: CloseOutcome,
+        note: str | None,
+        by: UUID | None,
+        to: UUID | None = None,
+        closed_quotes: Sequence[ClosedQuote] = (),
+    ) -> None:
         assert self.closed_at is not None
         close = OpportunityClose(
             outcome=outcome,
@@ -191,6 +216,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             competitor_id=to,
             note=note,
             by=by,
+            closed_quotes=list(closed_quotes),
         )
         # Assign a new list: the unit of work compares with the old one.
         self.closes = [*self.closes, close.model_dump(mode="json")]

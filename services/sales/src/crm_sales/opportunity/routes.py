@@ -19,6 +19,7 @@ from crm_sales.opportunity.schemas import (
     OpportunityCreate,
     OpportunityLoss,
     OpportunityRead,
+    OpportunityReopening,
     OpportunityUpdate,
     OpportunityWin,
     StageChange,
@@ -141,7 +142,8 @@ async def win(opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityWin | N
 
 @router.post("/{opportunity_id}/lose", response_model=OpportunityRead, operation_id="lose_opportunity")
 async def lose(opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityLoss | None, Body()] = None) -> Response:
-    """Close a deal as lost (Dataverse: LoseOpportunity), to a competitor if one is named.
+    """Close a deal as lost (Dataverse: LoseOpportunity), to a competitor if one is named. Its open quotes close with it: drafts
+    are canceled, active ones lost. `closed_quotes` of the close record names them.
 
     422 `unknown-reference` or `inactive-reference` for the competitor, `not-out-sold` for one who wins a canceled deal.
     """
@@ -149,9 +151,12 @@ async def lose(opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityLoss |
 
 
 @router.post("/{opportunity_id}/reopen", response_model=OpportunityRead, operation_id="reopen_opportunity")
-async def reopen_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
-    """Work on a won or lost deal again; its close records stay."""
-    return await one(uow, await commands.reopen_opportunity(uow, opportunity_id))
+async def reopen_opportunity(
+    opportunity_id: UUID, uow: Uow, body: Annotated[OpportunityReopening | None, Body()] = None
+) -> Response:
+    """Work on a won or lost deal again; its close records stay. `closed_quotes` of the last one names the quotes that losing
+    the deal closed: they stay closed, unless `reopen_quotes` is true, and `reopened` says which were taken up again."""
+    return await one(uow, await commands.reopen_opportunity(uow, opportunity_id, body or OpportunityReopening()))
 
 
 @router.post("/{opportunity_id}/assign", response_model=OpportunityRead, operation_id="assign_opportunity")

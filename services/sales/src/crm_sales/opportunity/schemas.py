@@ -141,6 +141,18 @@ class OpportunityLoss(BaseModel):
     note: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
 
 
+class OpportunityReopening(BaseModel):
+    """What else is taken up again with the deal."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reopen_quotes": True}]})
+
+    reopen_quotes: Flag = Field(
+        False,
+        description="Whether the quotes that losing the deal closed become drafts or active again, as they were. One that "
+        "was revised since or whose last day has passed stays closed.",
+    )
+
+
 class OpportunityImport(OpportunityFields):
     """A row of an import: a deal as another system knew it, open, won or lost, with the days it had there.
 

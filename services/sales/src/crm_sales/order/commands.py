@@ -19,13 +19,15 @@ from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, assign, require_status
 from crm_kit.work.uow import UnitOfWork
 from crm_kit.work.usage import refuse_in_use
-from crm_sales.document.customer import require_customer
+from crm_sales.account.model import Account
+from crm_sales.document.customer import require_active_customer, require_customer
 from crm_sales.document.editing import edit
 from crm_sales.document.pricing import price_new, price_today
 from crm_sales.document.references import deal_of, new_deal_of, require_not_lost, take_over
+from crm_sales.order.credit import check_credit
 from crm_sales.order.model import Order
 from crm_sales.order.prices import price_edited
-from crm_sales.order.schemas import OrderCreate, OrderUpdate
+from crm_sales.order.schemas import OrderCreate, OrderSubmission, OrderUpdate
 
 BY_RULE = ("lines", "customer", "currency")
 """Fields of a body that are converted to columns separately."""
@@ -85,12 +87,18 @@ async def reprice_order(uow: UnitOfWork, order_id: UUID) -> Order:
     return uow.emit_if_changed(order, OrderUpdated)
 
 
-async def submit_order(uow: UnitOfWork, order_id: UUID) -> Order:
-    """Submit the order. It can then be delivered and billed, but not edited."""
+async def submit_order(uow: UnitOfWork, order_id: UUID, body: OrderSubmission) -> Order:
+    """Submit the order. It can then be delivered and billed, but not edited.
+
+    The customer must be active and have credit; ``force`` passes over credit hold and limit.
+    """
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.submit(uow.now)
     await require_customer(uow, order, "Set the customer before you submit the order.")
-    return uow.emit(order, OrderSubmitted, total=order.total, total_base=order.total_base, submitted_at=uow.now)
+    customer = await require_active_customer(uow, order)
+    forced = isinstance(customer, Account) and await check_credit(uow, order, customer, force=body.force)
+    facts = {"total": order.total, "total_base": order.total_base, "submitted_at": uow.now, "credit_forced": forced}
+    return uow.emit(order, OrderSubmitted, **facts)
 
 
 async def cancel_order(uow: UnitOfWork, order_id: UUID) -> Order:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from crm_contracts.money import Money
+from crm_kit.errors import DomainError
 from crm_kit.lifecycle import Lifecycle
 
 LIFECYCLE = Lifecycle(
@@ -53,3 +55,26 @@ def standing(lines: Iterable[Progress]) -> str:
     if all(line.shipped == line.quantity for line in known):
         return "complete"
     return "partial" if any(line.shipped for line in known) else "submitted"
+
+
+def require_no_hold(held: bool) -> None:
+    """Refuse a customer on credit hold: 409 ``credit-hold``."""
+    if held:
+        message = "The customer is on credit hold. Clear credit_hold on the account, or send force: true if you may change it."
+        raise DomainError("credit-hold", message)
+
+
+def require_credit(limit: Money, open_amount: Money, order: Money) -> None:
+    """Refuse an order with which more would be open than the limit: 409 ``credit-limit``. All amounts are in base currency."""
+    if open_amount + order > limit:
+        message = (
+            f"The customer's credit limit is {limit}. {open_amount} is open, and this order is {order}. Wait for payments, raise"
+            " the limit, or send force: true if you may change the account."
+        )
+        members = {
+            "limit": limit.as_json(),
+            "open": open_amount.as_json(),
+            "order": order.as_json(),
+            "currency": limit.currency,
+        }
+        raise DomainError("credit-limit", message, members=members)

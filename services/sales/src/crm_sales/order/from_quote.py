@@ -10,6 +10,7 @@ from crm_contracts.sales.quote import QuoteUpdated
 from crm_kit.errors import DomainError
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
+from crm_sales.document.customer import require_active_customer
 from crm_sales.document.pricing import pin
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.order.model import Order
@@ -49,6 +50,7 @@ async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Or
     quote.require("order")
     if deal is not None and deal.status == "lost":
         raise DomainError("inactive-reference", "The quote's deal is lost. Reopen the deal first.")
+    await require_active_customer(uow, quote)
     order = Order(
         id=new_id(),
         number=await uow.number("ORD"),

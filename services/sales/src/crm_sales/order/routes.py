@@ -15,7 +15,7 @@ from crm_sales.invoice.schemas import InvoiceRead
 from crm_sales.order import commands
 from crm_sales.order.fulfill import fulfill_order as deliver
 from crm_sales.order.model import Order
-from crm_sales.order.schemas import LineQuantities, OrderCreate, OrderRead, OrderUpdate
+from crm_sales.order.schemas import LineQuantities, OrderCreate, OrderRead, OrderSubmission, OrderUpdate
 
 router = APIRouter(prefix="/orders", tags=["orders"], route_class=about(Order))
 
@@ -118,12 +118,14 @@ async def reprice_order(order_id: UUID, uow: Uow) -> Response:
 
 
 @router.post("/{order_id}/submit", response_model=OrderRead, operation_id="submit_order")
-async def submit_order(order_id: UUID, uow: Uow) -> Response:
+async def submit_order(order_id: UUID, uow: Uow, body: Annotated[OrderSubmission | None, Body()] = None) -> Response:
     """The order stands: active → submitted. From now on it is delivered and billed, and no longer edited.
 
-    422 `lines-required` without lines.
+    422 `lines-required` without lines, `inactive-reference` for an inactive customer. 409 `credit-hold` for an account on
+    credit hold, and `credit-limit` if the order and what is open would exceed the account's `credit_limit`: what is invoiced
+    and not paid, and what is ordered and not billed. `force: true` goes on, for callers who may change the account.
     """
-    return await one(uow, await commands.submit_order(uow, order_id))
+    return await one(uow, await commands.submit_order(uow, order_id, body or OrderSubmission()))
 
 
 @router.post("/{order_id}/fulfill", response_model=OrderRead, operation_id="fulfill_order")

@@ -72,6 +72,18 @@ class OrderUpdate(Patch, OrderFields):
     name: ShortText = optional("What the order is called, 1 to 200 characters.")
 
 
+class OrderSubmission(BaseModel):
+    """Whether the order is submitted on credit that the customer does not have."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}]})
+
+    force: Flag = Field(
+        False,
+        description="Submit it although the account is on credit hold or the order exceeds its credit limit; needs the "
+        "privilege to change the account.",
+    )
+
+
 class OrderOfQuote(BaseModel):
     """What an order says beside its quote."""
 

@@ -19,10 +19,10 @@ from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, assign, require_status
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
-from crm_sales.document.customer import require_customer
+from crm_sales.document.customer import require_active_customer, require_customer
 from crm_sales.document.editing import edit
 from crm_sales.document.pricing import price_changes, price_new, price_today
-from crm_sales.document.references import deal_of, new_deal_of, require_open, take_over
+from crm_sales.document.references import deal_of, new_deal_of, require_deal_not_lost, require_open, take_over
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.quote.domain import require_days_left, require_something_to_sell
 from crm_sales.quote.model import Quote
@@ -77,6 +77,8 @@ async def activate_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
     require_something_to_sell(len(quote.lines))
     require_days_left(quote.effective_to, today(uow))
     await require_customer(uow, quote, "Set the customer before you activate the quote.")
+    await require_active_customer(uow, quote)
+    await require_deal_not_lost(uow, quote)
     return uow.emit(quote, QuoteActivated, total=quote.total, total_base=quote.total_base)
 
 

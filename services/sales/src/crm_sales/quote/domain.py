@@ -16,6 +16,8 @@ LIFECYCLE = Lifecycle(
         "cancel": ({"draft/draft", "active/active"}, "closed/canceled"),
         "revise": ({"active/active", "closed/lost", "closed/canceled", "closed/expired"}, "closed/revised"),
     },
+    # When the deal with which it was closed is reopened.
+    by_others={"reopen": ({"closed/lost", "closed/canceled"}, "draft/draft, active/active")},
     by_time={"expire": ({"active/active"}, "closed/expired")},
 )
 

@@ -63,6 +63,11 @@ class Quote(SalesDocument, Base):
         self.move(action)
         self.closed_at = at
 
+    def reopen(self, status: str) -> None:
+        """Return to the status that the quote had before its deal was lost: draft or active."""
+        self.follow("reopen", status)
+        self.closed_at = None
+
     def expire(self, at: datetime) -> None:
         """Expire the quote."""
         self.follow("expire")

@@ -22,6 +22,7 @@ from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.calendar import day_at
 from crm_sales.customer_link.references import set_customer
+from crm_sales.document.customer import require_active_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.sales_contract.domain import require_order
 from crm_sales.sales_contract.model import SalesContract
@@ -58,6 +59,7 @@ async def activate_contract(uow: UnitOfWork, contract_id: UUID) -> SalesContract
     """Activate the contract."""
     contract = await uow.get(SalesContract, contract_id, Privilege.WRITE)
     contract.activate(today(uow), uow.now)
+    await require_active_customer(uow, contract)
     return uow.emit(contract, SalesContractActivated)
 
 

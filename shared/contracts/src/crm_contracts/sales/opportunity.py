@@ -29,6 +29,7 @@ from .choices import (
     LossReason,
     OpportunityStatus,
     OpportunityStatusReason,
+    QuoteStatus,
     Rating,
 )
 from .pricing import Lines
@@ -38,6 +39,15 @@ class CustomerRef(Ref):
     """The customer of a deal: an account or a contact."""
 
     type: Literal["account", "contact"] = Field(description="`account` or `contact`.", examples=["account"])
+
+
+class ClosedQuote(Shape):
+    """A quote that was closed with its deal."""
+
+    id: UUID = Field(description="Id of the quote.")
+    number: ShortText = Field(description="Number of the quote.", examples=["QUO-00042"])
+    status: Open[QuoteStatus] = Field(description="Status before: `draft` or `active`.")
+    reopened: bool = Field(description="Whether it was taken up again with the deal. Otherwise it stays closed.")
 
 
 class OpportunityClose(Shape):
@@ -50,6 +60,11 @@ class OpportunityClose(Shape):
     competitor_id: UUID | None = Field(description="Competitor that won the deal; null if it is not known.")
     note: LongText | None = Field(description="Free text, at most 32,000 characters.")
     by: UUID | None = Field(description="Who closed it; null for the system.")
+    closed_quotes: list[ClosedQuote] = Field(
+        default=[],
+        description="Quotes that losing the deal closed: drafts are canceled, active ones lost.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
 
 
 class StageVisit(Shape):
@@ -221,7 +236,7 @@ class OpportunityLost(OpportunityEvent):
 
 
 class OpportunityReopened(OpportunityEvent):
-    """A won or lost deal is in progress again; its close records stay."""
+    """A won or lost deal is in progress again; its close records stay. Those say which quotes were taken up again with it."""
 
     type: ClassVar[str] = "crm.sales.opportunity.reopened.v1"
 

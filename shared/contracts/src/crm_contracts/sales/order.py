@@ -117,6 +117,11 @@ class OrderSubmitted(OrderEvent):
     total: NonNegativeMoney = Field(description="What the customer pays.")
     total_base: Money = Field(description="The same in base currency.")
     submitted_at: UtcDatetime = Field(description="When it was submitted.")
+    credit_forced: bool = Field(
+        False,
+        description="Whether it was submitted although the customer is on credit hold or past the credit limit.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
 
 
 class OrderFulfilled(OrderEvent):

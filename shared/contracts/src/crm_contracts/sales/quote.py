@@ -135,6 +135,12 @@ class QuoteCanceled(QuoteEvent):
     canceled_at: UtcDatetime = Field(description="When it was withdrawn.")
 
 
+class QuoteReopened(QuoteEvent):
+    """A quote that was closed with its deal was taken up again with it. Its status is the one it had before."""
+
+    type: ClassVar[str] = "crm.sales.quote.reopened.v1"
+
+
 class QuoteExpired(QuoteEvent):
     """The last day of an active quote has passed in the organisation's time zone."""
 
