@@ -1,11 +1,13 @@
 """`crm demo` on a running suite."""
 
+import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.suite import Suite
+from tests.integration.suite import Person, Suite
 
 TRAIL = (
     "crm.marketing.campaign.launched.v1",
@@ -24,13 +26,24 @@ TRAIL = (
 )
 
 
-@pytest.mark.parametrize("time", ["first", "second"])
-def test_the_story_plays_on_what_earlier_ones_left(suite: Suite, time: str) -> None:
-    told = suite.crm("demo")
+@pytest.fixture(params=["first time", "customers on win"])
+async def time(request: pytest.FixtureRequest, administrator: Person) -> AsyncIterator[str]:
+    """The second time, customers are created when deals are won."""
+    settings, headers = "/settings/sales", {"if-match": "*"}
+    before = (await administrator.send("GET", settings))["customer_creation"]
+    if request.param == "customers on win":
+        await administrator.send("PATCH", settings, {"customer_creation": "on_win"}, headers=headers)
+    yield request.param
+    await administrator.send("PATCH", settings, {"customer_creation": before}, headers=headers)
+
+
+async def test_the_story_plays_on_what_earlier_ones_left(suite: Suite, time: str) -> None:
+    told = await asyncio.to_thread(suite.crm, "demo")
     places = [told.find(event) for event in TRAIL]
     assert -1 not in places, f"{time}: {TRAIL[places.index(-1)]} is missing from {told}"
     assert places == sorted(places)
     assert re.search(r"6 months at 20\.00 EUR, less 2\.00 EUR each: 128\.52 EUR with tax; INV-\d+ is paid", told), told
+    assert re.search(r": won, 128\.52 EUR", told), told
     assert re.search(r"qualified +│ 10 ", told), told
     assert re.search(r"won +│ 3 ", told), told
     assert re.search(r"cases +│ The bill for May is wrong ", told), told

@@ -20,6 +20,9 @@ from crm_local.demo.stage import Stage, money, percent
 LEADS, CALLED, QUALIFIED, WON, LOST = 40, 14, 10, 3, 2
 ACTS = 12
 
+ANYBODY = {"allow_duplicates": True}
+"""People and companies of earlier runs can have the same names."""
+
 SHOWN = ("contacts", "leads", "opportunities", "quotes", "orders", "invoices", "cases", "campaigns", "timeline")
 
 STAFF = (
@@ -55,9 +58,9 @@ class Play:
             self.stage.act(whole, "She qualifies who is interested")
             heroine, others = await self.qualify(seller, leads[:QUALIFIED])
             self.stage.act(whole, "The plan is quoted, accepted, ordered, invoiced and paid")
-            await self.sell(seller, heroine)
+            invoice = await self.sell(seller, heroine)
             self.stage.act(whole, "Deals advance, and are won and lost")
-            won = await self.close(seller, heroine, others)
+            won = await self.close(seller, heroine, others, invoice["total"])
             self.stage.act(whole, "The follow-up task is there, and nobody made it")
             await self.follow_up(seller, won)
             self.stage.act(whole, f"What the campaign earned, as {marketer.name} sees it")
@@ -65,7 +68,7 @@ class Play:
             self.stage.act(whole, f"Months later: {agent.name} takes a complaint")
             await self.complain(agent, heroine, won)
             self.stage.act(whole, "The customer, from every service in one answer")
-            await self.everything(agent, heroine)
+            await self.everything(agent, won)
             self.stage.act(whole, f"{seller.name}'s funnel")
             self.stage.funnel(await seller.get(f"/funnel?owner_id={seller.user_id}"))
 
@@ -170,33 +173,32 @@ class Play:
     async def qualify(
         self, seller: Person, leads: Sequence[dict[str, Any]]
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Qualify the leads. Each becomes an account, a contact and a deal in one step."""
+        """Qualify the leads. Each becomes a deal, and a customer unless customers are created when deals are won."""
         qualified: list[dict[str, Any]] = []
         with self.stage.counting("leads", len(leads)) as counter:
             for number, lead in enumerate(leads):
-                # People and companies of earlier runs can have the same names.
-                body = {"allow_duplicates": True}
-                qualified.append(await seller.post(f"/leads/{lead['id']}/qualify", body))
+                qualified.append(await seller.post(f"/leads/{lead['id']}/qualify", ANYBODY))
                 if number == 0:
-                    self.stage.say(f"{_lead_name(lead)} becomes a customer, and a deal worth {_worth(lead)} begins")
+                    self.stage.say(f"{_lead_name(lead)} is qualified, and a deal worth {_worth(lead)} begins")
                     await self.tell()
                 counter.reach(number + 1)
         self.trail.changed.clear()
         self.stage.say(f"and {len(leads) - 1} more")
         return qualified[0], qualified[1:]
 
-    async def sell(self, seller: Person, heroine: dict[str, Any]) -> None:
-        """Sell six months of the card in the first deal."""
+    async def sell(self, seller: Person, heroine: dict[str, Any]) -> dict[str, Any]:
+        """Sell six months of the card in the first deal. Return the invoice."""
         plan = await sale.stock(self.administrator, self.run, self.currency)
         await self.tell()
         invoice = await sale.sell(seller, heroine["opportunity_id"], plan)
         self.stage.say(sale.told(invoice))
         await self.tell()
+        return invoice
 
     async def close(
-        self, seller: Person, heroine: dict[str, Any], others: Sequence[dict[str, Any]]
+        self, seller: Person, heroine: dict[str, Any], others: Sequence[dict[str, Any]], value: dict[str, str]
     ) -> list[dict[str, Any]]:
-        """Move the first deal through every stage and win it.
+        """Move the first deal through every stage and win it at the value of its accepted quote.
 
         Win and lose some of the others, and leave the rest open.
         """
@@ -206,7 +208,8 @@ class Play:
         deal = f"/opportunities/{heroine['opportunity_id']}"
         for entered in stages[1:]:
             await seller.post(f"{deal}/advance", {"stage_id": entered["id"]})
-        won = [await seller.post(f"{deal}/win", {"note": "Signed at the counter"})]
+        signed = {"note": "Signed at the counter", "actual_value": value, **ANYBODY}
+        won = [await seller.post(f"{deal}/win", signed)]
         self.stage.say(f"{won[0]['name']}: won, {money(won[0]['actual_value'])}")
         await self.tell()
         for number, lead in enumerate(others):
@@ -214,7 +217,7 @@ class Play:
             for entered in stages[1 : self.chance.randrange(2, len(stages) + 1)]:
                 await seller.post(f"{deal}/advance", {"stage_id": entered["id"]})
             if number < WON - 1:
-                won.append(await seller.post(f"{deal}/win"))
+                won.append(await seller.post(f"{deal}/win", ANYBODY))
             elif number < WON - 1 + LOST:
                 await seller.post(f"{deal}/lose", {"reason": "out_sold"})
         self.trail.changed.clear()
@@ -278,9 +281,9 @@ class Play:
         for task in tasks["items"]:
             self.stage.say(f"“{task['subject']}”, due {task['due_at'][:10]}, for {task['owner_name']}")
 
-    async def everything(self, agent: Person, heroine: dict[str, Any]) -> None:
+    async def everything(self, agent: Person, won: Sequence[dict[str, Any]]) -> None:
         """Show the customer 360."""
-        customer = heroine["account_id"] or heroine["contact_id"]
+        customer = won[0]["customer"]["id"]
         view = await agent.get(f"/customers/{customer}/360")
         if missing := [name for name, part in view["parts"].items() if part["status"] != "ok"]:
             raise Refused(f"these parts of the customer cannot be had: {', '.join(missing)}")
