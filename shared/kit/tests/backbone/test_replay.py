@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit.broker.consuming import Session
 from crm_kit.broker.names import SNAPSHOT_REQUEST
 from crm_kit.broker.publishing import Publisher
-from crm_kit.events import inbox
+from crm_kit.events import inbox, replay
 from crm_kit.events.consumers import Consumers
 from crm_kit.events.intake import Intake
 from crm_kit.events.relay import Relay
@@ -167,6 +167,27 @@ async def test_a_new_group_asks_for_what_it_needs_once(runtime: Runtime, amqp_ur
         await snapshots.accept(request)
         await snapshots.accept(request)
     assert await rows(runtime, "select entities, queue from snapshot_request") == [(["thing"], "crm.mini.inbox")]
+
+
+async def _asked(runtime: Runtime) -> bool:
+    return bool(await rows(runtime, "select 1 from inbox_bound where snapshot_requested_at is not null"))
+
+
+async def test_a_running_service_repeats_the_requests_that_an_operator_lets_it_repeat(
+    runtime: Runtime, amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "REQUEST_SECONDS", 0.01)
+    async with runtime.db.begin() as conn:
+        await inbox.remember_bound(conn, [("mini.copies", "/crm/mini")])
+    snapshots = snapshots_of(runtime, amqp_url)
+    requesting = asyncio.create_task(snapshots.keep_requesting())
+    async with asyncio.timeout(120), Session(amqp_url, "crm.mini.inbox", name="test", prefetch=10) as session:
+        assert [request.type for request in await session.batch(10)] == [SNAPSHOT_REQUEST]
+        await until(lambda: _asked(runtime))
+        await rows(runtime, "update inbox_bound set snapshot_requested_at = null returning 1")
+        assert [request.type for request in await session.batch(10)] == [SNAPSHOT_REQUEST]
+    snapshots.stop()
+    await requesting
 
 
 async def test_joining_while_others_write_misses_and_invents_nothing(

@@ -102,6 +102,19 @@ async def test_a_slow_reader_holds_up_nobody(client: Client, port: int) -> None:
         one.close()
 
 
+async def test_a_reader_may_name_what_it_wants_even_the_first_one(port: int) -> None:
+    made: list[bool] = []
+    exporting.REGISTRY.on_first_reading(lambda: made.append(True))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics?name[]=process_cpu_time_seconds_total HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    _, _, body = (await asyncio.wait_for(reader.read(), 120)).partition(b"\r\n\r\n")
+    writer.close()
+    assert made == [True]
+    assert {line.partition("{")[0] for line in body.decode().splitlines() if not line.startswith("#")} == {
+        "process_cpu_time_seconds_total"
+    }
+
+
 def test_a_port_that_is_taken_stops_nothing(port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert exporting.serve("127.0.0.1", taken.getsockname()[1]) is None

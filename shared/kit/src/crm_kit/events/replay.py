@@ -38,6 +38,8 @@ CHANNEL = "crm_snapshot"
 PAGE = 500
 POLL_SECONDS = 2.0
 LONGEST_PAUSE = 30.0
+REQUEST_SECONDS = 300.0
+"""Between two looks for records that have to be requested again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,14 @@ class Snapshots:
             "crm-version": row.version,
         }
         return outgoing(body, direct_key(queue, type_), message_id=event_id, headers=headers)
+
+    async def keep_requesting(self) -> None:
+        """Request missing records until stopped. An operator may let a running service repeat its requests after a restore."""
+        while not self._stopping.is_set():
+            await self.request_missing()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    await self._stopping.wait()
 
     async def request_missing(self) -> None:
         """Request the records of every source that a new projection group follows, until each request is confirmed."""

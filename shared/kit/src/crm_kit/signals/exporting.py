@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from socketserver import TCPServer
@@ -22,6 +22,7 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, Metric, generate_latest, make_wsgi_app  # noqa: TID251  # the one place
 from prometheus_client.exposition import ThreadingWSGIServer  # noqa: TID251  # the one place
+from prometheus_client.registry import RestrictedRegistry  # noqa: TID251  # the one place
 
 from crm_kit import clock
 from crm_kit.configuration.settings import Settings
@@ -190,6 +191,23 @@ class _OneAtATime(CollectorRegistry):
                 self._before()
                 self._before = None
             return iter(list(super().collect()))
+
+    def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
+        """The samples that a reader names (``name[]``). They are collected like all others."""
+        return _Some(names, self)
+
+
+class _Some(RestrictedRegistry):
+    def __init__(self, names: Iterable[str], registry: CollectorRegistry) -> None:
+        self._names, self._all = frozenset(names), registry
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics that have samples with these names, with only those."""
+        for metric in self._all.collect():
+            if samples := [sample for sample in metric.samples if sample.name in self._names]:
+                some = Metric(metric.name, metric.documentation, metric.type)
+                some.samples = samples
+                yield some
 
 
 REGISTRY: Final = _OneAtATime()

@@ -187,7 +187,7 @@ class Worker:
             except (BrokerDown, OSError, SQLAlchemyError) as error:
                 log.warning("worker.waiting", error=str(error) if isinstance(error, BrokerDown) else told(error))
             await self._pause(2.0)
-        await asyncio.gather(access.run(), intake.run(), snapshots.request_missing())
+        await asyncio.gather(access.run(), intake.run(), snapshots.keep_requesting())
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
