@@ -17,6 +17,7 @@ from crm_kit.broker.names import DIRECT, EVENTS, SNAPSHOT_REQUEST, direct_key, i
 from crm_kit.broker.publishing import Publisher
 from crm_kit.events import provenance
 from crm_kit.operating import subscribers, topology
+from crm_kit.operating.subscribers import At
 from crm_local import entrypoints
 from crm_local.servers import Servers
 from crm_local.suite import SERVICES
@@ -100,7 +101,7 @@ async def test_a_hostile_subscriber_holds_no_producer_up(bus: Bus) -> None:
 
     All events of sales are confirmed meanwhile, and it has one queue.
     """
-    made = await subscribers.subscribe("hostile", ["crm.sales.opportunity.won.#"], bus.amqp_url, bus.management_url)
+    made = await subscribers.add("hostile", ["crm.sales.opportunity.won.#"], At(bus.amqp_url, bus.management_url))
     refused = 0
     connection = await aiormq.connect(made.amqp_url)
     publisher = Publisher(bus.as_service("sales"), name="relay")
@@ -125,4 +126,4 @@ async def test_a_hostile_subscriber_holds_no_producer_up(bus: Bus) -> None:
     async with Management(bus.management_url) as management:
         queues = await management.get(f"queues/{quote(vhost_of(bus.amqp_url), safe='')}?columns=name,messages")
     assert [queue["name"] for queue in queues if queue["name"].startswith("ext.")] == [made.queue]
-    assert await subscribers.unsubscribe("hostile", bus.amqp_url, bus.management_url)
+    assert await subscribers.remove("hostile", At(bus.amqp_url, bus.management_url))

@@ -19,7 +19,7 @@ class Listener:
 
     @classmethod
     async def start(cls, suite: Suite, name: str) -> "Listener":
-        printed = await asyncio.to_thread(suite.crm, "topology", "subscribe", name, "--bind", "crm.#", "--everything")
+        printed = await asyncio.to_thread(suite.crm, "subscribers", "add", name, "--bind", "crm.#", "--everything")
         url = printed.rpartition("AMQP URL")[2].strip()
         connection = await aio_pika.connect(url)
         channel = await connection.channel()

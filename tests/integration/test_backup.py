@@ -142,7 +142,7 @@ async def test_a_restored_suite_lacks_nothing_and_does_nothing_twice(
     original: Suite, administrator: Person, tmp_path: Path
 ) -> None:
     printed = await asyncio.to_thread(
-        original.crm, "topology", "subscribe", "acme", "--bind", "crm.sales.opportunity.won.#"
+        original.crm, "subscribers", "add", "acme", "--bind", "crm.sales.opportunity.won.#"
     )
     acme = printed.rpartition("AMQP URL")[2].strip()
     done = await win_a_deal(administrator, "Done")

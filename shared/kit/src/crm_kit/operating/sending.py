@@ -16,8 +16,8 @@ from crm_kit.broker.names import direct_key, replay_of
 from crm_kit.broker.publishing import Publisher
 from crm_kit.events import replay
 from crm_kit.events.relay import message_of
+from crm_kit.operating.patterns import matches
 from crm_kit.operating.stored import PAGE
-from crm_kit.operating.subscribers import matches
 from crm_kit.operators import operator_name
 from crm_kit.store.record import new_id
 

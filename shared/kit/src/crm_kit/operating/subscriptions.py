@@ -12,7 +12,7 @@ from crm_kit import clock
 from crm_kit.broker import declaring
 from crm_kit.broker.declaring import Queue
 from crm_kit.broker.management import Management, user_of, vhost_of
-from crm_kit.operating.subscribers import bindings_of, patterns_in
+from crm_kit.operating.subscribers import bindings_of, confine, patterns_in, reads_log
 
 _OWN_POLICIES = "crm-"
 
@@ -58,6 +58,7 @@ async def read(amqp_url: str, management_url: str) -> Subscriptions:
                 "name": user["name"].removeprefix(prefix),
                 "password_hash": user["password_hash"],
                 "hashing_algorithm": user["hashing_algorithm"],
+                "reads_log": await reads_log(management, user["name"].removeprefix(prefix), amqp_url),
             }
             for user in await management.get("users")
             if user["name"].startswith(prefix)
@@ -87,7 +88,7 @@ async def read(amqp_url: str, management_url: str) -> Subscriptions:
 async def make_users(kept: Subscriptions, amqp_url: str, management_url: str) -> None:
     """Create the users and policies, and the virtual host if it does not exist. Raises TopologyError.
 
-    ``topology.apply`` sets the permissions of all subscribers.
+    ``topology.apply`` sets what subscribers may bind, after ``make_queues``.
     """
     vhost, prefix = quote(vhost_of(amqp_url), safe=""), user_of("ext.", amqp_url)
     async with Management(management_url) as management:
@@ -95,6 +96,8 @@ async def make_users(kept: Subscriptions, amqp_url: str, management_url: str) ->
         for user in kept.users:
             said = {key: user[key] for key in ("password_hash", "hashing_algorithm")}
             await management.put(f"users/{quote(prefix + user['name'], safe='')}", {**said, "tags": ""})
+            # A backup of an earlier release does not say it.
+            await confine(management, user["name"], amqp_url, reads_log=user.get("reads_log", False))
         for kind, policies in kept.policies.items():
             for policy in policies:
                 said = {key: value for key, value in policy.items() if key != "name"}

@@ -17,8 +17,10 @@ from crm_kit.broker.management import TopologyError as TopologyError
 from crm_kit.broker.management import user_of as user_of
 from crm_kit.broker.management import vhost_of as vhost_of
 from crm_kit.broker.names import (
+    COUNTER,
     DEAD_LETTERS,
     DIRECT,
+    DROPPED,
     EVENTS,
     LOG,
     REPLAY,
@@ -40,9 +42,22 @@ LOG_ARGUMENTS = {"x-max-age": f"{LOG_DAYS}D", "x-max-length-bytes": LOG_BYTES}
 SERVICE_LIMITS = {"max-connections": 200, "max-channels": 400}
 """The limits of a service's user over all its processes. A worker has about five connections with one channel each."""
 
-EXCHANGES = (Exchange(EVENTS, "topic"), Exchange(DEAD_LETTERS, "direct"), Exchange(DIRECT, "topic"))
+EXCHANGES = (
+    Exchange(EVENTS, "topic"),
+    Exchange(DEAD_LETTERS, "direct"),
+    Exchange(DIRECT, "topic"),
+    Exchange(DROPPED, "fanout"),
+)
+DROPPED_BYTES = 64 * 2**20
+"""The limit of the queue of dropped messages. While nobody counts them, more are not counted."""
 RETIRED = (REPLAY,)
 """An exchange of earlier releases, by which every service could send to every queue."""
+
+
+def dropped_queue() -> Queue:
+    """Return the queue of messages that the broker dropped from queues of other systems."""
+    arguments = {"x-queue-type": "quorum", "x-max-length-bytes": DROPPED_BYTES, "x-overflow": "drop-head"}
+    return Queue(DROPPED, arguments, ((DROPPED, ""),))
 
 
 @dataclass
@@ -140,7 +155,7 @@ async def apply(
         log_arguments = {"x-max-age": f"{caps.log_days}D", "x-max-length-bytes": caps.log_bytes}
         report.skipped += ["virtual host", "policies", "users and permissions"]
         report.skipped = [f"{name} (no AMQP_MANAGEMENT_URL)" for name in report.skipped]
-    queues = [log_queue(log_arguments)]
+    queues = [log_queue(log_arguments), dropped_queue()]
     for service, keys in services.items():
         queues += queues_of(service, keys, caps)
     exchanges = [*EXCHANGES, *(Exchange(replay_of(service), "fanout") for service in services)]
@@ -161,7 +176,7 @@ def names_of(service: str) -> tuple[str, str, str]:
 
 async def check(services: Sequence[str], amqp_url: str) -> list[str]:
     """Return a line for each missing queue or exchange of these services. Raises BrokerDown."""
-    queues = [LOG, *(name for service in services for name in names_of(service))]
+    queues = [LOG, DROPPED, *(name for service in services for name in names_of(service))]
     exchanges = [*(exchange.name for exchange in EXCHANGES), *map(replay_of, services)]
     absent = await declaring.missing(amqp_url, exchanges, queues)
     return [f"{name} is not declared; run: crm topology apply" for name in absent]
@@ -193,6 +208,8 @@ async def _administer(
         user = quote(name, safe="")
         await management.put(f"users/{user}", {"password": password_of(service), "tags": ""})
         own = rf"^crm\.{service}\.(inbox|access|parking)$"
+        if service == COUNTER:
+            own = rf"^crm\.({service}\.(inbox|access|parking)|dropped)$"
         rights = {"configure": "^$", "write": rf"^crm\.(events|replay\.{service})$", "read": own}
         await management.put(f"permissions/{vhost}/{user}", rights)
         topics = {"exchange": EVENTS, "write": rf"^crm\.{service}\.", "read": ".*"}

@@ -113,6 +113,9 @@ class Presenter:
         shown.update(zip(self._plain, self._copy(values), strict=True))
         for field, step in self._special:
             shown[field] = step(values, names)
+        for field, member in self.parts.items():
+            if shown[field]:
+                shown[field] = [_part_as_of_now(part, member, names) for part in shown[field]]
         return self.hide(shown, hidden) if hidden else shown
 
     def hide(self, shown: dict[str, Any], hidden: Set[str]) -> dict[str, Any]:
@@ -138,7 +141,8 @@ class Presenter:
                 yield values[reference.type_column], values[reference.id_column]
 
     def parts_point_at(self, values: Values) -> Iterator[Target]:
-        """The (type, id) of what its parts refer to. They keep the name as of writing, so that only who reads asks."""
+        """The (type, id) of what its parts refer to. They keep the name as of writing, so that only a reader asks whether a
+        record was deleted, and whether it may be shown."""
         for field, member in self.parts.items():
             for part in values[field]:
                 if part[member] is not None:
@@ -199,6 +203,15 @@ def without_name(ref: dict[str, Any], hidden: Set[str]) -> dict[str, Any]:
     if ref["name"] is None or str(ref["id"]) not in hidden:
         return ref
     return {"type": ref["type"], "id": ref["id"], "name": None, "deleted": False, "hidden": True}
+
+
+def _part_as_of_now(part: dict[str, Any], member: str, names: Names) -> dict[str, Any]:
+    """A part keeps the name as of writing. Whether its record was deleted is shown as of now, if that was looked up."""
+    ref = part[member]
+    named = ref and names.get(UUID(str(ref["id"])))
+    if not named or named.deleted == ref["deleted"]:
+        return part
+    return {**part, member: {**ref, "deleted": named.deleted}}
 
 
 def _part_without_name(part: dict[str, Any], member: str, hidden: Set[str]) -> dict[str, Any]:

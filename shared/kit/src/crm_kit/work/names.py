@@ -22,7 +22,7 @@ class Names(dict[UUID, ReferenceName]):
     async def learn(self, entity: type[Record], values: Iterable[Mapping[str, Any]], *, parts: bool = False) -> None:
         """Look up the names that the presentation of these rows needs.
 
-        With ``parts`` it also looks up the records that parts refer to, if the caller may not read all records of their type.
+        With ``parts`` it also looks up the records that parts refer to.
         """
         rows = list(values)
         directory = self._runtime.directory
@@ -39,8 +39,7 @@ class Names(dict[UUID, ReferenceName]):
         if presenter.references:
             wanted = {target for row in rows for target in presenter.points_at(row)}
         if parts and presenter.parts:
-            pointed = (target for row in rows for target in presenter.parts_point_at(row))
-            wanted |= {target for target in pointed if not self._reads_all(target[0])}
+            wanted |= {target for row in rows for target in presenter.parts_point_at(row)}
         await self.learn_of(wanted)
 
     async def learn_of(self, wanted: Iterable[Target]) -> None:

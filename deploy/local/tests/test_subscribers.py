@@ -1,8 +1,8 @@
-"""The messages of `crm topology subscribe` about patterns."""
+"""The messages of `crm subscribers` about patterns."""
 
 import pytest
 
-from crm_local.topology import everything, given, unheard
+from crm_local.subscribers import everything, given, unheard
 
 
 @pytest.mark.parametrize(
