@@ -7,7 +7,9 @@ import pytest
 from fastapi import FastAPI
 
 from crm_kit.configuration.settings import Settings
+from crm_kit.http.openapi import routes_of
 from crm_kit.process.runtime import Service
+from crm_kit.records.listing import Listing
 from crm_kit.store.references import references_of
 from crm_kit.testing.databases import settings_for
 
@@ -117,3 +119,28 @@ def test_every_reference_says_what_it_refers_to(document: Document, service: Ser
         for found in references_of(entity).values():
             if found.field in fields:
                 assert [shown.get((name, found.field)) for name in read] == [list(found.to)] * len(read), found
+
+
+LISTING = ("list_records", "history")
+"""What a route calls to answer a list whose parameters it reads itself."""
+
+
+def test_every_list_declares_the_parameters_of_what_answers_it(
+    make_app: Callable[[Settings], FastAPI], service: Service, document: Document
+) -> None:
+    app = make_app(settings_for(service, "postgresql://nowhere/nothing"))
+    declared = {
+        op["operationId"]: {one["name"] for one in op.get("parameters", [])} for _, _, op in operations(document)
+    }
+    checked = 0
+    for name, route in routes_of(app).items():
+        code, known = route.endpoint.__code__, route.endpoint.__globals__
+        if not set(LISTING) & set(code.co_names):
+            continue
+        listing = next((known[one] for one in code.co_names if isinstance(known.get(one), Listing)), None)
+        wanted = {"limit", "after"}
+        if listing is not None:
+            wanted |= {"sort", "fields", "count", *listing.filterable.fields, *(["q"] if listing.search else [])}
+        assert declared[name] >= wanted, name
+        checked += 1
+    assert checked or not service.entities

@@ -9,7 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from crm_contracts.catalogue import all_events
-from crm_gateway.documents.openapi import merge, references
+from crm_gateway.documents.compacting import operations
+from crm_gateway.documents.openapi import finish, merge, references
 from crm_gateway.main import app as gateway_app
 from crm_gateway.routes import upstream_of
 from crm_gateway.settings import GatewaySettings
@@ -35,8 +36,8 @@ def ref_of(merged: dict[str, Any], path: str) -> str:
 def test_components_that_differ_get_the_services_name_and_so_do_those_that_refer_to_them() -> None:
     page = {"properties": {"item": {"$ref": "#/components/schemas/Item"}}}
     problem = {"type": "object"}
-    sales = document("/api/v1/leads", {"Page": page, "Item": {"title": "lead"}, "Problem": problem}, "Page")
-    tasks = document("/api/v1/tasks", {"Page": page, "Item": {"title": "task"}, "Problem": problem}, "Page")
+    sales = document("/api/v1/leads", {"Page": page, "Item": {"description": "lead"}, "Problem": problem}, "Page")
+    tasks = document("/api/v1/tasks", {"Page": page, "Item": {"description": "task"}, "Problem": problem}, "Page")
     merged = merge(OWN, {"sales": sales, "activities": tasks}, [])
     assert list(merged["components"]["schemas"]) == [
         "ActivitiesItem",
@@ -47,7 +48,7 @@ def test_components_that_differ_get_the_services_name_and_so_do_those_that_refer
     ]
     assert (ref_of(merged, "/api/v1/leads"), ref_of(merged, "/api/v1/tasks")) == ("SalesPage", "ActivitiesPage")
     item = merged["components"]["schemas"]["SalesPage"]["properties"]["item"]["$ref"]
-    assert merged["components"]["schemas"][item.removeprefix("#/components/schemas/")] == {"title": "lead"}
+    assert merged["components"]["schemas"][item.removeprefix("#/components/schemas/")] == {"description": "lead"}
     assert merged == merge(OWN, {"activities": tasks, "sales": sales}, [])
 
 
@@ -108,18 +109,16 @@ def test_every_path_of_every_service_is_passed_to_it(name: str) -> None:
 def test_the_merged_document_of_the_real_services_is_whole() -> None:
     documents = {name: openapi_of(name) for name in PACKAGES}
     settings = {"CRM_SERVICE": "gateway", "CRM_SECRET": "s", "DATABASE_URL": "postgresql://h/d"}
-    merged = merge(gateway_app(GatewaySettings.model_validate(settings)).openapi(), documents, [])
-    refs = {ref for _, ref in references(merged)}
-    assert refs
-    assert {ref for ref in refs if ref not in merged["components"]["schemas"]} == set()
-    ids = [operation["operationId"] for item in merged["paths"].values() for operation in item.values()]
+    merged = finish(merge(gateway_app(GatewaySettings.model_validate(settings)).openapi(), documents, []))
+    found = set(references(merged))
+    assert found
+    assert {(kind, name) for kind, name in found if name not in merged["components"][kind]} == set()
+    ids = [operation["operationId"] for operation in operations(merged)]
     assert len(ids) == len(set(ids))
-    passed_on = [item for path, item in merged["paths"].items() if upstream_of(path)]
-    assert all("502" in operation["responses"] for item in passed_on for operation in item.values())
+    assert all(operation["responses"]["default"] for operation in operations(merged))
     for name, record in (("Leads", "LeadRead"), ("Cases", "CaseRead"), ("Timeline", "TimelineItem")):
         items = merged["components"]["schemas"][name]["properties"]["items"]["items"]
         assert items == {"$ref": f"#/components/schemas/{record}"}
-    assert merged["components"]["schemas"]["Problem"] == documents["sales"]["components"]["schemas"]["Problem"]
 
 
 async def test_the_documentation_needs_nothing_from_elsewhere(gateway: Client) -> None:

@@ -8,6 +8,7 @@ from crm_activities.activity.types import TYPES
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists
 
 router = APIRouter(prefix="/activities", tags=["activities"], route_class=about(*TYPES.values()))
 
@@ -20,6 +21,7 @@ ACTIVITIES = Listing(
 
 
 @router.get("", response_model=Page[ActivityRead], operation_id="list_activities")
+@lists(ACTIVITIES)
 async def list_activities(request: Request, uow: Uow) -> Response:
     """Activities of every type that you may read: filter, sort, page.
 

@@ -12,6 +12,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 
 router = APIRouter(prefix="/follow-up-rules", tags=["follow-up rules"], route_class=about(FollowUpRule))
 
@@ -19,6 +20,7 @@ RULES = Listing(FollowUpRule, sortable=("created_at", "event_type"), default_sor
 
 
 @router.get("", response_model=Page[FollowUpRuleRecord], operation_id="list_follow_up_rules")
+@lists(RULES)
 async def list_follow_up_rules(request: Request, uow: Uow) -> Response:
     """Follow-up rules: filter, page, sort by event_type or created_at."""
     return await list_records(uow, RULES, request)
@@ -64,6 +66,7 @@ async def delete_follow_up_rule(rule_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{rule_id}/history", response_model=HistoryPage, operation_id="list_follow_up_rule_history")
+@shows_history
 async def list_follow_up_rule_history(rule_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, FollowUpRule, rule_id, request)

@@ -18,6 +18,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 
 router = APIRouter(prefix="/phone-calls", tags=["phone calls"], route_class=about(PhoneCall))
@@ -31,6 +32,7 @@ CALLS = Listing(
 
 
 @router.get("", response_model=Page[PhoneCallRead], operation_id="list_phone_calls")
+@lists(CALLS)
 async def list_phone_calls(request: Request, uow: Uow) -> Response:
     """Phone calls you may read: filter, search subject, number and outcome with `q`, sort, page.
 
@@ -83,6 +85,7 @@ async def delete_phone_call(call_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{call_id}/history", response_model=HistoryPage, operation_id="list_phone_call_history")
+@shows_history
 async def list_phone_call_history(call_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, PhoneCall, call_id, request)

@@ -12,6 +12,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=about(Task))
@@ -25,6 +26,7 @@ TASKS = Listing(
 
 
 @router.get("", response_model=Page[TaskRead], operation_id="list_tasks")
+@lists(TASKS)
 async def list_tasks(request: Request, uow: Uow) -> Response:
     """Tasks you may read: filter, search subject and category with `q`, sort, page.
 
@@ -73,6 +75,7 @@ async def delete_task(task_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{task_id}/history", response_model=HistoryPage, operation_id="list_task_history")
+@shows_history
 async def list_task_history(task_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Task, task_id, request)

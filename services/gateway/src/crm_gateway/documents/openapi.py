@@ -10,25 +10,32 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from crm_gateway.documents.areas import grouped
+from crm_gateway.documents.compacting import compacted, operations
+from crm_gateway.documents.examples import give_examples
+from crm_gateway.documents.publishing import published
+from crm_gateway.documents.sharing import pages_with_fields, share_alike, share_fields, share_pages
 from crm_gateway.proxy.upstream import Upstream, Upstreams
 from crm_gateway.routes import PREFIX, upstream_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
-from crm_kit.http.problems import MEDIA_TYPE
 from crm_kit.store.presenter import to_json
 
 FRESH_SECONDS: Final = 30.0
 INCOMPLETE_SECONDS: Final = 2.0
 """How long a document without one of the services is valid."""
 
+INTRODUCTION: Final = (
+    "The CRM's API. Log in with `POST /api/v1/auth/token` and send the token as `Authorization: Bearer`.\n\n"
+    "Errors are problem documents (RFC 9457); `type` leads to an explanation. A write needs the record's `ETag` as `If-Match`,"
+    " and an `Idempotency-Key` makes it safe to repeat. A list takes its filters as `field=value` or `field[operator]=value`; the"
+    " parameters of each list name the fields. Every answer has `RateLimit`, and one of a deprecated operation has `Deprecation`."
+    " Events are described by `/asyncapi.json`."
+)
+
 _REF: Final = "#/components/"
 
 Document = dict[str, Any]
-
-BAD_GATEWAY: Final[Document] = {
-    "description": "The service gave an answer that is no valid HTTP.",
-    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
 
 router = APIRouter(include_in_schema=False)
 
@@ -75,13 +82,18 @@ class Cache:
                 sources = {name: body for name, body in zip(upstreams, fetched, strict=True) if body is not None}
                 unavailable = sorted(upstreams.keys() - sources.keys())
                 if sources != self._sources or not self._body:
-                    documents = {name: orjson.loads(body) for name, body in sources.items()}
-                    self._body = to_json(merge(self.own, documents, unavailable))
+                    # It takes a good part of a second, in which others go on.
+                    self._body = await asyncio.to_thread(_merged, self.own, sources, unavailable)
                     self._etag = f'"{hashlib.sha256(self._body).hexdigest()[:32]}"'
                     self._sources = sources
                 self._seconds = INCOMPLETE_SECONDS if unavailable else FRESH_SECONDS
                 self._until = clock.monotonic() + self._seconds
             return self._body, self._etag, self._seconds
+
+
+def _merged(own: Document, sources: Mapping[str, bytes], unavailable: list[str]) -> bytes:
+    documents = {name: orjson.loads(body) for name, body in sources.items()}
+    return to_json(finish(merge(own, documents, unavailable)))
 
 
 async def _fetch(upstream: Upstream) -> bytes | None:
@@ -103,14 +115,15 @@ def merge(own: Document, documents: Mapping[str, Document], unavailable: list[st
         "info": {
             "title": "Liaison",
             "version": own["info"]["version"],
-            "description": "The CRM's API. Errors are problem documents (RFC 9457); `type` leads to an explanation. "
-            "Events are described by `/asyncapi.json`.",
+            "description": INTRODUCTION,
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
-        "paths": dict(own.get("paths", {})),
+        "servers": [{"url": "/", "description": "This gateway."}],
+        "paths": {},
         "components": {},
         "x-unavailable": unavailable,
     }
-    parts = {"gateway": own, **{name: documents[name] for name in sorted(documents)}}
+    parts = {"gateway": published(own), **{name: published(documents[name]) for name in sorted(documents)}}
     renamed = _renames(parts)
     for service, document in parts.items():
         kept = document if service == "gateway" else {**document, "paths": _routed(service, document)}
@@ -122,24 +135,28 @@ def merge(own: Document, documents: Mapping[str, Document], unavailable: list[st
                 place[renamed[service].get((kind, name), name)] = _moved(component, renamed[service])
     schemas = result["components"].get("schemas", {})
     result["paths"] = _described(result["paths"], schemas)
-    result["components"]["schemas"] = _described(schemas, schemas)
-    result["components"] = {kind: dict(sorted(named.items())) for kind, named in sorted(result["components"].items())}
+    schemas = result["components"]["schemas"] = _described(schemas, schemas)
     result["paths"] = dict(sorted(result["paths"].items()))
+    result["components"] = {kind: dict(sorted(named.items())) for kind, named in sorted(result["components"].items())}
     return result
 
 
+def finish(document: Document) -> Document:
+    """Complete a merged document: areas of work, examples, and what many parts have alike as components (ADR 68)."""
+    schemas = document["components"].setdefault("schemas", {})
+    share_fields(schemas, set(pages_with_fields(operations(document))))
+    give_examples(document)
+    share_pages(schemas)
+    share_alike(schemas)
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    used = (tag for operation in operations(document) for tag in operation.get("tags", ()))
+    return compacted({**document, **grouped(used)})
+
+
 def _routed(service: str, document: Document) -> Document:
-    """Return the paths that the gateway routes to the service, with the answers that only the gateway gives."""
+    """Return the paths that the gateway routes to the service."""
     paths: Document = document.get("paths", {})
-    return {
-        path: {method: _with_bad_gateway(operation) for method, operation in item.items()}
-        for path, item in paths.items()
-        if path.startswith(PREFIX) and upstream_of(path) == service
-    }
-
-
-def _with_bad_gateway(operation: Document) -> Document:
-    return {**operation, "responses": {**operation.get("responses", {}), "502": BAD_GATEWAY}}
+    return {path: item for path, item in paths.items() if path.startswith(PREFIX) and upstream_of(path) == service}
 
 
 def _described(node: Any, schemas: Mapping[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from crm_kit.http.requests import NOT_KEYED, Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Deactivation
 
 router = APIRouter(prefix="/api-clients", tags=["API clients"], route_class=about(ApiClient))
@@ -25,6 +26,7 @@ CLIENTS = Listing(ApiClient, sortable=("created_at", "name"), default_sort="name
 
 
 @router.get("", response_model=Page[ApiClientRead], operation_id="list_api_clients")
+@lists(CLIENTS)
 async def list_api_clients(request: Request, uow: Uow) -> Response:
     """API clients: filter, sort by name or created_at, page. Secrets are never shown."""
     return await list_records(uow, CLIENTS, request)
@@ -75,6 +77,7 @@ async def delete_api_client(client_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{client_id}/history", response_model=HistoryPage, operation_id="list_api_client_history")
+@shows_history
 async def list_api_client_history(client_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, ApiClient, client_id, request)

@@ -15,6 +15,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 
 router = APIRouter(prefix="/business-units", tags=["business units"], route_class=about(BusinessUnit))
 
@@ -22,6 +23,7 @@ UNITS = Listing(BusinessUnit, sortable=("created_at", "name"), default_sort="nam
 
 
 @router.get("", response_model=Page[BusinessUnitRecord], operation_id="list_business_units")
+@lists(UNITS)
 async def list_units(request: Request, uow: Uow) -> Response:
     """Business units: filter (`parent_id=` lists children), sort by name or created_at, page."""
     return await list_records(uow, UNITS, request)
@@ -62,6 +64,7 @@ async def delete_unit(unit_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{unit_id}/history", response_model=HistoryPage, operation_id="list_business_unit_history")
+@shows_history
 async def list_unit_history(unit_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, BusinessUnit, unit_id, request)

@@ -9,6 +9,7 @@ from crm_identity.organization.schemas import OrganizationUpdate
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.parameters import shows_history
 
 router = APIRouter(prefix="/settings/organization", tags=["settings"], route_class=about(OrganizationSettings))
 
@@ -26,6 +27,7 @@ async def update_organization(body: OrganizationUpdate, uow: Uow) -> Response:
 
 
 @router.get("/history", response_model=HistoryPage, operation_id="list_organization_history")
+@shows_history
 async def list_organization_history(request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, OrganizationSettings, ORGANIZATION_ID, request)

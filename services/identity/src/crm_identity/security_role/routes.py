@@ -15,6 +15,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 
 router = APIRouter(prefix="/security-roles", tags=["security roles"], route_class=about(SecurityRole))
 
@@ -22,6 +23,7 @@ ROLES = Listing(SecurityRole, sortable=("created_at", "name"), default_sort="nam
 
 
 @router.get("", response_model=Page[SecurityRoleRecord], operation_id="list_security_roles")
+@lists(ROLES)
 async def list_roles(request: Request, uow: Uow) -> Response:
     """Security roles: filter, sort by name or created_at, page."""
     return await list_records(uow, ROLES, request)
@@ -63,6 +65,7 @@ async def delete_role(role_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{role_id}/history", response_model=HistoryPage, operation_id="list_security_role_history")
+@shows_history
 async def list_role_history(role_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SecurityRole, role_id, request)

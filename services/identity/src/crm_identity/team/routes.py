@@ -12,6 +12,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 
 router = APIRouter(prefix="/teams", tags=["teams"], route_class=about(Team))
 
@@ -19,6 +20,7 @@ TEAMS = Listing(Team, sortable=("created_at", "name"), search="search_text", def
 
 
 @router.get("", response_model=Page[TeamRecord], operation_id="list_teams")
+@lists(TEAMS)
 async def list_teams(request: Request, uow: Uow) -> Response:
     """Teams: filter, search the name with `q`, sort by name or created_at, page."""
     return await list_records(uow, TEAMS, request)
@@ -56,6 +58,7 @@ async def delete_team(team_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{team_id}/history", response_model=HistoryPage, operation_id="list_team_history")
+@shows_history
 async def list_team_history(team_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Team, team_id, request)

@@ -11,6 +11,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=about(User))
 
@@ -18,6 +19,7 @@ USERS = Listing(User, sortable=("created_at", "email", "name"), search="search_t
 
 
 @router.get("", response_model=Page[UserRead], operation_id="list_users")
+@lists(USERS)
 async def list_users(request: Request, uow: Uow) -> Response:
     """Users: filter, search name and address with `q`, sort by name, email or created_at, page."""
     return await list_records(uow, USERS, request)
@@ -58,6 +60,7 @@ async def delete_user(user_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{user_id}/history", response_model=HistoryPage, operation_id="list_user_history")
+@shows_history
 async def list_user_history(user_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, User, user_id, request)

@@ -11,6 +11,7 @@ from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_marketing.campaign import commands
 from crm_marketing.campaign.figures import figures_of
@@ -29,6 +30,7 @@ CAMPAIGNS = Listing(Campaign, sortable=("created_at", "modified_at", "name", "pr
 
 
 @router.get("", response_model=Page[CampaignRead], operation_id="list_campaigns")
+@lists(CAMPAIGNS)
 async def list_campaigns(request: Request, uow: Uow) -> Response:
     """Campaigns you may read: filter, search name, code and number with `q`, sort, page.
 
@@ -77,6 +79,7 @@ async def delete_campaign(campaign_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{campaign_id}/history", response_model=HistoryPage, operation_id="list_campaign_history")
+@shows_history
 async def list_campaign_history(campaign_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Campaign, campaign_id, request)

@@ -10,6 +10,7 @@ from crm_kit.importing.routes import add_import_routes
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment, Deactivation
 from crm_sales.account import commands
 from crm_sales.account.merge import merge_account
@@ -31,6 +32,7 @@ ACCOUNTS = Listing(Account, sortable=("created_at", "modified_at", "name", "tier
 
 
 @router.get("", response_model=Page[AccountRead], operation_id="list_accounts")
+@lists(ACCOUNTS)
 async def list_accounts(request: Request, uow: Uow) -> Response:
     """Accounts you may read: filter, search with `q`, sort by created_at, modified_at, name or tier, page."""
     return await list_records(uow, ACCOUNTS, request)
@@ -104,6 +106,7 @@ async def delete_account(account_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{account_id}/history", response_model=HistoryPage, operation_id="list_account_history")
+@shows_history
 async def list_account_history(account_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Account, account_id, request)

@@ -10,6 +10,7 @@ from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment, Deactivation
 from crm_sales.competitor import commands
 from crm_sales.competitor.figures import figures_of
@@ -27,6 +28,7 @@ COMPETITORS = Listing(Competitor, sortable=("created_at", "modified_at", "name")
 
 
 @router.get("", response_model=Page[CompetitorRead], operation_id="list_competitors")
+@lists(COMPETITORS)
 async def list_competitors(request: Request, uow: Uow) -> Response:
     """Competitors you may read: filter, search name and website with `q`, sort by created_at, modified_at or name, page.
 
@@ -67,6 +69,7 @@ async def delete_competitor(competitor_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{competitor_id}/history", response_model=HistoryPage, operation_id="list_competitor_history")
+@shows_history
 async def list_competitor_history(competitor_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Competitor, competitor_id, request)

@@ -10,6 +10,7 @@ from crm_kit.importing.routes import add_import_routes
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment, Deactivation
 from crm_sales.age import AGE
 from crm_sales.contact import commands
@@ -37,6 +38,7 @@ CONTACTS = Listing(
 
 
 @router.get("", response_model=Page[ContactRead], operation_id="list_contacts")
+@lists(CONTACTS)
 async def list_contacts(request: Request, uow: Uow) -> Response:
     """Contacts you may read: filter, search with `q`, sort, page.
 
@@ -112,6 +114,7 @@ async def delete_contact(contact_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{contact_id}/history", response_model=HistoryPage, operation_id="list_contact_history")
+@shows_history
 async def list_contact_history(contact_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Contact, contact_id, request)

@@ -9,6 +9,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_sales.exchange_rate import commands
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.exchange_rate.schemas import ExchangeRateCreate, ExchangeRateUpdate
@@ -19,6 +20,7 @@ RATES = Listing(ExchangeRate, sortable=("valid_from", "created_at"), default_sor
 
 
 @router.get("", response_model=Page[ExchangeRateRecord], operation_id="list_exchange_rates")
+@lists(RATES)
 async def list_exchange_rates(request: Request, uow: Uow) -> Response:
     """Rates, newest day first unless sorted by created_at. The latest rate of a currency whose day has come is in force."""
     return await list_records(uow, RATES, request)
@@ -56,6 +58,7 @@ async def delete_exchange_rate(rate_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{rate_id}/history", response_model=HistoryPage, operation_id="list_exchange_rate_history")
+@shows_history
 async def list_exchange_rate_history(rate_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, ExchangeRate, rate_id, request)

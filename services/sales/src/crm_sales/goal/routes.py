@@ -9,6 +9,7 @@ from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.computed import computed
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_sales.goal import commands
 from crm_sales.goal.model import Goal
@@ -25,6 +26,7 @@ GOALS = Listing(
 
 
 @router.get("", response_model=Page[GoalRead], operation_id="list_goals")
+@lists(GOALS)
 async def list_goals(request: Request, uow: Uow) -> Response:
     """Goals you may read: filter, search names with `q`, sort, page.
 
@@ -76,6 +78,7 @@ async def delete_goal(goal_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{goal_id}/history", response_model=HistoryPage, operation_id="list_goal_history")
+@shows_history
 async def list_goal_history(goal_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Goal, goal_id, request)

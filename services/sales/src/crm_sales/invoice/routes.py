@@ -10,6 +10,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_sales.invoice import commands
 from crm_sales.invoice.credit import credit_invoice as credit
@@ -40,6 +41,7 @@ INVOICES = Listing(
 
 
 @router.get("", response_model=Page[InvoiceRead], operation_id="list_invoices")
+@lists(INVOICES)
 async def list_invoices(request: Request, uow: Uow) -> Response:
     """Invoices and credit notes you may read: filter on any field, search name and number with `q`, sort by created_at,
     modified_at, name, number, issue_date, due_date, total.amount, total_base.amount, balance.amount or balance_base.amount,
@@ -88,6 +90,7 @@ async def delete_invoice(invoice_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{invoice_id}/history", response_model=HistoryPage, operation_id="list_invoice_history")
+@shows_history
 async def list_invoice_history(invoice_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Invoice, invoice_id, request)

@@ -10,6 +10,7 @@ from crm_kit.importing.routes import add_import_routes
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import DEFAULT_PAGE, Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_sales.age import AGE
 from crm_sales.contact_details import normal_details
@@ -47,6 +48,7 @@ LEADS = Listing(
 
 
 @router.get("", response_model=Page[LeadRead], operation_id="list_leads")
+@lists(LEADS)
 async def list_leads(request: Request, uow: Uow) -> Response:
     """Leads you may read: filter, search with `q`, sort, page.
 
@@ -121,6 +123,7 @@ async def delete_lead(lead_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{lead_id}/history", response_model=HistoryPage, operation_id="list_lead_history")
+@shows_history
 async def list_lead_history(lead_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Lead, lead_id, request)

@@ -10,6 +10,7 @@ from crm_kit.importing.routes import add_import_routes
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_sales.opportunity import commands
 from crm_sales.opportunity.competing import lose_opportunity
@@ -47,6 +48,7 @@ OPPORTUNITIES = Listing(
 
 
 @router.get("", response_model=Page[OpportunityRead], operation_id="list_opportunities")
+@lists(OPPORTUNITIES)
 async def list_opportunities(request: Request, uow: Uow) -> Response:
     """Opportunities you may read: filter, search with `q`, sort, page.
 
@@ -95,6 +97,7 @@ async def delete_opportunity(opportunity_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{opportunity_id}/history", response_model=HistoryPage, operation_id="list_opportunity_history")
+@shows_history
 async def list_opportunity_history(opportunity_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Opportunity, opportunity_id, request)

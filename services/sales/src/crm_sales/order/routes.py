@@ -9,6 +9,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_sales.invoice.from_order import invoice_order as bill
 from crm_sales.invoice.schemas import InvoiceRead
@@ -38,6 +39,7 @@ Quantities = Annotated[LineQuantities | None, Body()]
 
 
 @router.get("", response_model=Page[OrderRead], operation_id="list_orders")
+@lists(ORDERS)
 async def list_orders(request: Request, uow: Uow) -> Response:
     """Orders you may read: filter on any field, search name and number with `q`, sort by created_at, modified_at, name,
     number, total.amount, total_base.amount, requested_delivery or submitted_at, page."""
@@ -81,6 +83,7 @@ async def delete_order(order_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{order_id}/history", response_model=HistoryPage, operation_id="list_order_history")
+@shows_history
 async def list_order_history(order_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Order, order_id, request)

@@ -9,6 +9,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Deactivation
 from crm_sales.price_list import commands
 from crm_sales.price_list.model import PriceList
@@ -24,6 +25,7 @@ PRICE_LISTS = Listing(
 
 
 @router.get("", response_model=Page[PriceListRead], operation_id="list_price_lists")
+@lists(PRICE_LISTS)
 async def list_price_lists(request: Request, uow: Uow) -> Response:
     """Price lists: filter, search with `q`, sort by created_at, modified_at, name, valid_from or valid_to, page."""
     return await list_records(uow, PRICE_LISTS, request)
@@ -61,6 +63,7 @@ async def delete_price_list(price_list_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{price_list_id}/history", response_model=HistoryPage, operation_id="list_price_list_history")
+@shows_history
 async def list_price_list_history(price_list_id: UUID, request: Request, uow: Uow) -> Response:
     """Who changed what, when, from what to what; newest first. Prices have histories of their own."""
     return await history(uow, PriceList, price_list_id, request)

@@ -9,6 +9,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_sales.price_list_item import commands
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.price_list_item.schemas import PriceListItemCreate, PriceListItemUpdate
@@ -19,6 +20,7 @@ ITEMS = Listing(PriceListItem, sortable=("created_at", "modified_at"))
 
 
 @router.get("", response_model=Page[PriceListItemRecord], operation_id="list_price_list_items")
+@lists(ITEMS)
 async def list_price_list_items(request: Request, uow: Uow) -> Response:
     """Prices: filter by `price_list_id`, `product_id` or any other field, sort by created_at or modified_at, page.
 
@@ -68,6 +70,7 @@ async def delete_price_list_item(item_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{item_id}/history", response_model=HistoryPage, operation_id="list_price_list_item_history")
+@shows_history
 async def list_price_list_item_history(item_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, PriceListItem, item_id, request)

@@ -9,6 +9,7 @@ from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.filtering import Below
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_sales.product import commands
 from crm_sales.product.model import Product
 from crm_sales.product.schemas import ProductCreate, ProductRead, ProductUpdate
@@ -24,6 +25,7 @@ PRODUCTS = Listing(
 
 
 @router.get("", response_model=Page[ProductRead], operation_id="list_products")
+@lists(PRODUCTS)
 async def list_products(request: Request, uow: Uow) -> Response:
     """Products and families: filter, search name and number with `q`, sort by created_at, modified_at, name or number, page.
 
@@ -73,6 +75,7 @@ async def delete_product(product_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{product_id}/history", response_model=HistoryPage, operation_id="list_product_history")
+@shows_history
 async def list_product_history(product_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Product, product_id, request)

@@ -9,6 +9,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_sales.order.from_quote import order_quote as order
 from crm_sales.order.schemas import OrderOfQuote, OrderRead
@@ -37,6 +38,7 @@ QUOTES = Listing(
 
 
 @router.get("", response_model=Page[QuoteRead], operation_id="list_quotes")
+@lists(QUOTES)
 async def list_quotes(request: Request, uow: Uow) -> Response:
     """Quotes: filter on any field, search name and number with `q`, sort by created_at, modified_at, name, number, revision,
     total.amount, total_base.amount, effective_to or closed_at, page.
@@ -91,6 +93,7 @@ async def delete_quote(quote_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{quote_id}/history", response_model=HistoryPage, operation_id="list_quote_history")
+@shows_history
 async def list_quote_history(quote_id: UUID, request: Request, uow: Uow) -> Response:
     """Who changed what, when, from what to what; newest first. Revisions have a history each."""
     return await history(uow, Quote, quote_id, request)

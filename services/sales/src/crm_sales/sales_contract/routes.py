@@ -8,6 +8,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_sales.sales_contract import commands
 from crm_sales.sales_contract.model import SalesContract
@@ -36,6 +37,7 @@ CONTRACTS = Listing(
 
 
 @router.get("", response_model=Page[SalesContractRead], operation_id="list_sales_contracts")
+@lists(CONTRACTS)
 async def list_contracts(request: Request, uow: Uow) -> Response:
     """Sales contracts you may read: filter, search name and number with `q`, sort, page.
 
@@ -82,6 +84,7 @@ async def delete_contract(contract_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{contract_id}/history", response_model=HistoryPage, operation_id="list_sales_contract_history")
+@shows_history
 async def list_contract_history(contract_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SalesContract, contract_id, request)

@@ -9,6 +9,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Deactivation
 from crm_sales.sales_literature import commands
 from crm_sales.sales_literature.model import SalesLiterature
@@ -26,6 +27,7 @@ LITERATURE = Listing(
 
 
 @router.get("", response_model=Page[SalesLiteratureRead], operation_id="list_sales_literature")
+@lists(LITERATURE)
 async def list_literature(request: Request, uow: Uow) -> Response:
     """The library: filter, search title and keywords with `q`, sort, page.
 
@@ -70,6 +72,7 @@ async def delete_literature(literature_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{literature_id}/history", response_model=HistoryPage, operation_id="list_sales_literature_history")
+@shows_history
 async def list_literature_history(literature_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SalesLiterature, literature_id, request)

@@ -9,6 +9,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_sales.sales_stage import commands
 from crm_sales.sales_stage.model import SalesStage
 from crm_sales.sales_stage.schemas import SalesStageCreate, SalesStageUpdate
@@ -19,6 +20,7 @@ STAGES = Listing(SalesStage, sortable=("position", "created_at"), default_sort="
 
 
 @router.get("", response_model=Page[SalesStageRecord], operation_id="list_sales_stages")
+@lists(STAGES)
 async def list_sales_stages(request: Request, uow: Uow) -> Response:
     """The stages a deal goes through, in their order unless sorted by created_at."""
     return await list_records(uow, STAGES, request)
@@ -56,6 +58,7 @@ async def delete_sales_stage(stage_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{stage_id}/history", response_model=HistoryPage, operation_id="list_sales_stage_history")
+@shows_history
 async def list_sales_stage_history(stage_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SalesStage, stage_id, request)

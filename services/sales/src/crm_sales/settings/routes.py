@@ -7,6 +7,7 @@ from crm_contracts.sales.reference import SalesSettingsRecord, SalesSettingsUpda
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import one, read
 from crm_kit.records.history import HistoryPage, history
+from crm_kit.records.parameters import shows_history
 from crm_kit.records.patching import apply
 from crm_sales.settings.model import SETTINGS_ID, SalesSettings
 from crm_sales.settings.schemas import SalesSettingsUpdate
@@ -30,6 +31,7 @@ async def update_sales_settings(body: SalesSettingsUpdate, uow: Uow) -> Response
 
 
 @router.get("/history", response_model=HistoryPage, operation_id="list_sales_settings_history")
+@shows_history
 async def list_sales_settings_history(request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, SalesSettings, SETTINGS_ID, request)

@@ -9,6 +9,7 @@ from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
+from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
 from crm_service_mgmt.case import commands
 from crm_service_mgmt.case.model import Case
@@ -25,6 +26,7 @@ CASES = Listing(
 
 
 @router.get("", response_model=Page[CaseRead], operation_id="list_cases")
+@lists(CASES)
 async def list_cases(request: Request, uow: Uow) -> Response:
     """Cases you may read: filter, search title and number with `q`, sort, page.
 
@@ -76,6 +78,7 @@ async def delete_case(case_id: UUID, uow: Uow) -> Response:
 
 
 @router.get("/{case_id}/history", response_model=HistoryPage, operation_id="list_case_history")
+@shows_history
 async def list_case_history(case_id: UUID, request: Request, uow: Uow) -> Response:
     """The history of the record, newest first: who changed which field, when, and both values."""
     return await history(uow, Case, case_id, request)

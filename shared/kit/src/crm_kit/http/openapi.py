@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from crm_contracts.catalogue import entity_for
-from crm_kit.http.problems import MEDIA_TYPE, Problem
+from crm_kit.http.problem_members import WITH_MEMBERS, OtherProblem
+from crm_kit.http.problems import MEDIA_TYPE
 from crm_kit.http.requests import PublicRoute, Route
-from crm_kit.store.record import Mergeable, Record
+from crm_kit.store.record import Mergeable, Record, Stateful
 from crm_kit.store.references import references_of
 
 MEANINGS = {
@@ -32,6 +33,8 @@ MEANINGS = {
 ALWAYS = (400, 401, 403, 404, 422, 429, 503, 504)
 WITH_BODY = (409, 412, 413, 415)
 
+_VERSION = "[a-z_]{1,50}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}@[0-9]{1,9}"
+
 HEADERS: dict[str, dict[str, Any]] = {
     "If-Match": {
         "required": True,
@@ -46,10 +49,46 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "Crm-After": {
         "required": False,
-        "schema": {"type": "string", "pattern": r"^[a-z_]{1,50}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}@[0-9]{1,9}$"},
-        "description": "Wait up to 2 s until this service knows these versions: the `Crm-Version` of an earlier answer.",
+        "schema": {"type": "string", "pattern": rf"^{_VERSION}( *, *{_VERSION}){{0,9}}$"},
+        "description": "Wait up to 2 s until this service knows these versions: the `Crm-Version` of an earlier answer, at most"
+        " ten records.",
     },
 }
+"""Headers of requests."""
+
+ANSWERED: dict[str, dict[str, Any]] = {
+    "ETag": {
+        "description": "The version, for If-Match and If-None-Match: strong for a record, weak (`W/`) for computed values.",
+        "schema": {"type": "string"},
+        "example": '"3"',
+    },
+    "Location": {
+        "description": "Path of what was made: the record, or the job that makes the records.",
+        "schema": {"type": "string"},
+        "example": "/api/v1/leads/01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f",
+    },
+    "Crm-Version": {
+        "description": "Every record that the request changed, with its new version; send it as `Crm-After`. Absent if nothing"
+        " changed.",
+        "schema": {"type": "string"},
+        "example": "lead/01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f@3",
+    },
+    "Idempotent-Replayed": {
+        "description": "`true` on an answer that was kept for an Idempotency-Key and is given again.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Retry-After": {
+        "description": "Seconds until the next attempt can succeed.",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 1,
+    },
+    "Deprecation": {
+        "description": "When the operation became deprecated (RFC 9745).",
+        "schema": {"type": "string"},
+        "example": "@1767225600",
+    },
+}
+"""Headers of answers."""
 
 
 def describe_problems(app: FastAPI) -> dict[str, Any]:
@@ -58,9 +97,11 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
         return app.openapi_schema
     document = get_openapi(title=app.title, version=app.version, routes=app.routes, summary=app.summary)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    described = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(described.pop("$defs"))
-    schemas["Problem"] = described
+    for model in (OtherProblem, *WITH_MEMBERS.values()):
+        described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(described.pop("$defs"))
+        schemas[model.__name__] = described
+    document["components"]["headers"] = {name: dict(header) for name, header in ANSWERED.items()}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     document["components"]["securitySchemes"] = {
@@ -80,8 +121,15 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
                 keyed=operation.get("operationId") in keyed,
                 may_be_merged=path.startswith(mergeable),
             )
-            about = getattr(routes.get(operation.get("operationId")), "entities", ())
-            _show_references(operation, schemas, [kinds[name] for name in about if name in kinds])
+            route = routes.get(operation.get("operationId"))
+            about = [kinds[name] for name in getattr(route, "entities", ()) if name in kinds]
+            _show_references(operation, schemas, about)
+            _tell_of_states(path, method, operation, about)
+            _show_headers(method, operation, schemas)
+            if (made := getattr(getattr(route, "endpoint", None), "documented_parameters", None)) is not None:
+                parameters, shared = made()
+                operation["parameters"] = [*operation.get("parameters", []), *parameters]
+                schemas.update(shared)
     app.openapi_schema = document
     return document
 
@@ -123,10 +171,52 @@ def routes_of(app: FastAPI) -> dict[str, Any]:
 
 def told(code: int) -> dict[str, Any]:
     """How a problem is described; for an operation that has one which the others have not (``responses=``)."""
-    return {
+    name = WITH_MEMBERS.get(code, OtherProblem).__name__
+    described = {
         "description": MEANINGS[code],
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
     }
+    return {**described, "headers": _headers("Retry-After")} if code in (429, 503) else described
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _show_headers(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """The headers of the answers to an operation that has become what it was asked for."""
+    taken = {parameter["name"] for parameter in operation.get("parameters", [])}
+    asks = method == "get" or "Crm-After" not in taken or operation.get("x-not-keyed", False)
+    asks = asks or operation["operationId"].startswith("query_")
+    for code, response in operation["responses"].items():
+        if not code.startswith("2"):
+            continue
+        names = [] if asks else ["Crm-Version"]
+        shown = [media.get("schema", {}) for media in response.get("content", {}).values()]
+        if any(
+            {"version", "id"} <= _properties(one, schemas).keys() or "as_of" in _properties(one, schemas)
+            for one in shown
+        ):
+            names.append("ETag")
+        if code in ("201", "202"):
+            names.append("Location")
+        if "Idempotency-Key" in taken:
+            names.append("Idempotent-Replayed")
+        if operation.get("deprecated"):
+            names.append("Deprecation")
+        if names:
+            response.setdefault("headers", {}).update(_headers(*names))
+
+
+def _tell_of_states(path: str, method: str, operation: dict[str, Any], about: Sequence[type[Record]]) -> None:
+    """Name the problem of a state that forbids the operation, wherever a table of states decides."""
+    verb = path.rpartition("/")[2]
+    stateful = [kind for kind in about if issubclass(kind, Stateful)]
+    moved = method == "post" and any(verb in kind.lifecycle.moves for kind in stateful)
+    edited = method == "patch" and bool(stateful)
+    if (moved or edited) and "`illegal-transition`" not in operation["description"]:
+        what = f"`{verb}`" if moved else "edit"
+        operation["description"] += f"\n\n409 `illegal-transition` if the status allows no {what}."
 
 
 def _mergeable(app: FastAPI) -> tuple[str, ...]:

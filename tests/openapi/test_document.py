@@ -1,0 +1,195 @@
+"""The document of the whole API: small, with unique names, and with everything that a client is made from."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from crm_contracts.problems import PROBLEMS
+from crm_gateway.documents.areas import OTHERS
+from crm_gateway.documents.compacting import operations
+
+Document = dict[str, Any]
+
+MOST_BYTES = 600_000
+
+
+def everything(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from everything(value)
+
+
+def resolved(document: Document, node: Any) -> Any:
+    """The part of the document that a reference names."""
+    while "$ref" in node:
+        found: Any = document
+        for key in node["$ref"].removeprefix("#/").split("/"):
+            found = found[key]
+        node = found
+    return node
+
+
+def parameters(document: Document, path: str, method: str = "get") -> dict[str, Any]:
+    item = document["paths"][path]
+    listed = [*item.get("parameters", []), *item[method].get("parameters", [])]
+    return {one["name"]: one for one in (resolved(document, one) for one in listed)}
+
+
+def fields(document: Document, schema: Any) -> dict[str, Any]:
+    schema = resolved(document, schema)
+    found: dict[str, Any] = {}
+    for part in schema.get("allOf", ()):
+        found = found | fields(document, part)
+    return found | schema.get("properties", {})
+
+
+def test_it_is_small(document_file: Path) -> None:
+    assert document_file.stat().st_size <= MOST_BYTES
+
+
+def test_titles_of_schemas_are_unique(document: Document) -> None:
+    titles = Counter(one["title"] for one in document["components"]["schemas"].values() if "title" in one)
+    assert [title for title, times in titles.items() if times > 1] == []
+
+
+def test_there_is_one_money_and_one_address_and_no_schema_for_a_side(document: Document) -> None:
+    names = document["components"]["schemas"].keys()
+    assert [name for name in names if name.endswith(("Money", "Address"))] == ["Address", "Money"]
+    assert [name for name in names if "-" in name or "_" in name] == []
+
+
+def test_choices_are_named_and_used(document: Document) -> None:
+    lead = fields(document, {"$ref": "#/components/schemas/LeadRead"})
+    assert lead["status"]["$ref"] == "#/components/schemas/LeadStatus"
+    assert lead["rating"]["anyOf"] == [{"$ref": "#/components/schemas/Rating"}, {"type": "null"}]
+    inline = [one["enum"] for one in everything(document["components"]["schemas"]) if one.get("x-extensible-enum")]
+    assert len(inline) == sum("x-extensible-enum" in one for one in document["components"]["schemas"].values())
+
+
+def test_a_text_that_may_be_null_is_one_type_and_has_its_format(document: Document) -> None:
+    lead = fields(document, {"$ref": "#/components/schemas/LeadCreate"})
+    assert lead["first_name"]["type"] == ["string", "null"]
+    formats = {name: lead[name].get("format") for name in ("email", "phone", "website", "description", "birth_date")}
+    assert formats == {
+        "email": "email",
+        "phone": "phone",
+        "website": "uri",
+        "description": "multiline",
+        "birth_date": "date",
+    }
+    unions = [
+        one["anyOf"] for one in everything(document["components"]["schemas"]) if isinstance(one.get("anyOf"), list)
+    ]
+    assert [one for one in unions if sum(choice.get("type") == "string" for choice in one) > 1] == []
+
+
+def test_a_list_declares_what_it_takes(document: Document) -> None:
+    leads = parameters(document, "/api/v1/leads")
+    assert {"limit", "after", "sort", "q", "fields", "count", "status", "estimated_value.amount"} <= leads.keys()
+    assert "-created_at" in leads["sort"]["schema"]["enum"]
+    assert leads["status"]["schema"]["anyOf"][0] == {"$ref": "#/components/schemas/LeadStatus"}
+    amount = resolved(document, leads["estimated_value.amount"]["schema"])
+    value, operators = (resolved(document, one) for one in amount["anyOf"])
+    assert value["type"] == "string"
+    assert {"gte", "lte", "between", "is_null"} <= operators["properties"].keys()
+    assert (leads["status"]["style"], leads["status"]["explode"]) == ("deepObject", True)
+
+
+def test_an_answer_to_fields_may_lack_the_others(document: Document) -> None:
+    items = document["components"]["schemas"]["LeadPage"]["properties"]["items"]["items"]["anyOf"]
+    assert items == [{"$ref": "#/components/schemas/LeadRead"}, {"$ref": "#/components/schemas/LeadPart"}]
+    schemas = document["components"]["schemas"]
+    assert schemas["LeadPart"]["required"] == ["id"]
+    assert {"id", "topic", "status"} <= set(schemas["LeadRead"]["required"])
+    assert fields(document, schemas["LeadPart"]) == fields(document, schemas["LeadRead"])
+
+
+def test_problems_tell_their_members(document: Document) -> None:
+    responses, schemas = document["components"]["responses"], document["components"]["schemas"]
+    told = {
+        name: schemas[one["content"]["application/problem+json"]["schema"]["$ref"].rpartition("/")[2]]
+        for name, one in responses.items()
+        if "application/problem+json" in one.get("content", {})
+    }
+    assert {"allowed", "duplicates", "references"} <= fields(document, told["Conflict"]).keys()
+    assert "survivor" in fields(document, told["Merged"])
+    assert {"retry_after", "version", "errors"} <= fields(document, told["Problem"]).keys()
+    assert responses["Problem"]["headers"].keys() >= {"Retry-After", "RateLimit"}
+
+
+def test_headers_of_answers_are_told(document: Document) -> None:
+    made = resolved(document, document["paths"]["/api/v1/leads"]["post"]["responses"]["201"])
+    assert made["headers"].keys() == {"ETag", "Location", "Crm-Version", "Idempotent-Replayed"}
+    assert {"RateLimit", "Retry-After", "Deprecation"} <= document["components"]["headers"].keys()
+
+
+def test_every_tag_is_described_and_in_one_area(document: Document) -> None:
+    used = {tag for operation in operations(document) for tag in operation["tags"]}
+    grouped = [tag for group in document["x-tagGroups"] for tag in group["tags"]]
+    assert Counter(grouped) == Counter(used)
+    assert {tag["name"] for tag in document["tags"]} == used
+    assert [group["tags"] for group in document["x-tagGroups"] if group["name"] == OTHERS] == []
+
+
+@pytest.fixture(scope="module")
+def registry(document: Document) -> Registry[Any]:
+    return Registry().with_resource("urn:api", Resource.from_contents(document, default_specification=DRAFT202012))
+
+
+def absolute(node: Any) -> Any:
+    if isinstance(node, list):
+        return [absolute(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: f"urn:api{value}" if key == "$ref" else absolute(value) for key, value in node.items()}
+
+
+def shown(document: Document, media: Any) -> Any:
+    """The example of a body; that of a page is made of its items' examples. None if there is none."""
+    if "example" in media:
+        return media["example"]
+    schema = media["schema"]
+    schema = resolved(document, next((one for one in schema.get("anyOf", ()) if "$ref" in one), schema))
+    if "examples" in schema:
+        return schema["examples"][0]
+    items = schema.get("properties", {}).get("items", {}).get("items", {})
+    item = resolved(document, items.get("anyOf", [items])[0])
+    return {"items": item["examples"], "next": None} if "examples" in item else None
+
+
+def test_every_request_and_answer_has_an_example_that_fits(document: Document, registry: Registry[Any]) -> None:
+    missing, wrong, found = [], [], 0
+    for operation in operations(document):
+        answers = {code: resolved(document, one) for code, one in operation["responses"].items() if code < "3"}
+        for place, body in {"request": operation.get("requestBody", {}), **answers}.items():
+            for media in (one for one in body.get("content", {}).values() if "schema" in one):
+                name, example = f"{operation['operationId']} {place}", shown(document, media)
+                if example is None:
+                    missing.append(name)
+                    continue
+                found += 1
+                validator = Draft202012Validator(
+                    absolute(media["schema"]), registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER
+                )
+                wrong += [f"{name}: {error.json_path} {error.message}" for error in validator.iter_errors(example)]
+    assert (missing, wrong) == ([], [])
+    assert found > 400
+
+
+def test_every_operation_that_a_state_may_forbid_names_the_problem(document: Document) -> None:
+    told = {one["operationId"] for one in operations(document) if "`illegal-transition`" in one["description"]}
+    assert {"qualify_lead", "contact_lead", "win_opportunity", "complete_task", "resolve_case", "update_quote"} <= told
+
+
+def test_every_problem_that_a_description_names_is_declared(document: Document) -> None:
+    text = json.dumps(document["paths"])
+    assert [slug for slug in PROBLEMS if f"`{slug}`" in text]
+    assert "beyond-reach" in PROBLEMS
