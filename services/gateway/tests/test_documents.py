@@ -128,11 +128,13 @@ async def test_the_documentation_needs_nothing_from_elsewhere(gateway: Client) -
     assert "script-src 'self';" in policy
     assert "default-src 'none'" in policy
     sources = re.findall(r'(?:src|href)="([^"]*)"', page.body.decode())
-    assert len(sources) == 4
+    assert len(sources) == 5
     for source in sources:
         assert source.startswith("/docs/"), "no other server is asked"
         assert (await nobody.get(source)).status == 200
-    assert b'url: "/openapi.json"' in (await nobody.get("/docs/start.js")).body
+    assert b'fetch("/openapi.json")' in (await nobody.get("/docs/start.js")).body
+    areas = (await nobody.get("/openapi.json")).json["x-tagGroups"]
+    assert areas[0]["tags"], "the page shows the areas of the document"
 
 
 async def test_the_schema_of_an_event_is_where_its_envelope_says(start: Start) -> None:

@@ -8,6 +8,7 @@ AREAS: Final = {
         "authentication": "Log in, refresh and end a session, and ask who you are.",
         "session": "Log in by cookie, for pages.",
         "search": "Find records of every kind.",
+        "imports": "Imports of files: what runs, what came of it, and which rows were refused.",
         "meta": "What there is: entities with their fields, and state machines.",
     },
     "Sales": {

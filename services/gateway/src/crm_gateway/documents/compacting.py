@@ -75,7 +75,7 @@ def compacted(document: Node) -> Node:
         path: _with_common({key: shorter(value) if key in METHODS else value for key, value in item.items()})
         for path, item in document["paths"].items()
     }
-    common = next(
+    common: list[Node] = next(
         (one["security"] for one in operations(document) if str(one.get("security", [])) == usual != "[]"), []
     )
     components = {

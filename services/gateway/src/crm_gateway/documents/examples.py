@@ -17,6 +17,7 @@ BY_FORMAT: Final = {
     "date": "2026-05-04",
     "date-time": "2026-05-04T09:30:00Z",
     "email": "ada@example.org",
+    "idn-email": "ada@example.org",
     "phone": "+491701234567",
     "uri": "https://example.org",
     "binary": "topic,last_name\nGold card,Lovelace\n",
@@ -125,11 +126,13 @@ def _fields(schema: Node, schemas: Schemas) -> Node:
     found: Node = {}
     for part in schema.get("allOf", ()):
         found |= _fields(schemas[part["$ref"].removeprefix(REF)] if "$ref" in part else part, schemas)
-    return found | schema.get("properties", {})
+    return {**found, **schema.get("properties", {})}
 
 
 def _alike(made: Any, sent: Any) -> bool:
-    return not isinstance(sent, dict | list) or (isinstance(made, dict) and made.keys() == sent.keys())
+    if isinstance(made, dict) and isinstance(sent, dict):
+        return made.keys() == sent.keys()
+    return not isinstance(sent, dict | list)
 
 
 def _value(name: str, schema: Node, schemas: Schemas, depth: int) -> Any:
@@ -171,7 +174,7 @@ def _plain(name: str, schema: Node, schemas: Schemas, depth: int) -> Any:
             found = known if isinstance(known, str) else name.replace("_", " ").capitalize() or "Text"
             return found[: schema.get("maxLength")]
         case "integer" | "number":
-            least = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+            least = schema.get("minimum") or schema.get("exclusiveMinimum") or 0
             return known if isinstance(known, int) else max(int(least), 1)
         case "boolean":
             return False

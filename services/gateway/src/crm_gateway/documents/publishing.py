@@ -141,7 +141,7 @@ def _formatted(node: Node) -> Node:
 
 def _same_on_both_sides(schemas: Schemas) -> dict[str, str]:
     """Put one schema in the place of two for requests and for answers. It requires what a request has to send."""
-    renamed = {}
+    renamed: dict[str, str] = {}
     for name in [name for name in schemas if name.endswith("-Input")]:
         one = name.removesuffix("-Input")
         schemas[one] = schemas.pop(name)
@@ -166,7 +166,7 @@ def _one_form(schemas: Schemas) -> dict[str, str]:
 
 def _with_hidden(schemas: Schemas) -> dict[str, str]:
     """Put one schema with an optional ``hidden`` in the place of two that differ by it."""
-    renamed = {}
+    renamed: dict[str, str] = {}
     for name in [name for name in schemas if name.startswith("Hidden")]:
         members = schemas[name].get("properties", {})
         shown = {key: value for key, value in members.items() if key != "hidden"}

@@ -68,14 +68,14 @@ def share_alike(schemas: Schemas) -> None:
     groups: dict[tuple[str, ...], list[str]] = {}
     for text, owners in having.items():
         groups.setdefault(tuple(owners), []).append(from_json(text)[0])
-    for owners, fields in sorted(groups.items()):
-        common = {field: schemas[owners[0]]["properties"][field] for field in fields}
-        if (len(owners) - 1) * len(to_json(common)) < MUCH or any("examples" in schemas[one] for one in owners[1:]):
+    for users, fields in sorted(groups.items()):
+        common = {field: schemas[users[0]]["properties"][field] for field in fields}
+        if (len(users) - 1) * len(to_json(common)) < MUCH or any("examples" in schemas[one] for one in users[1:]):
             continue
-        name = f"Shared{owners[0]}"
+        name = f"Shared{users[0]}"
         schemas[name] = {"type": "object", "properties": common}
-        for owner in owners:
-            _hand_over(schemas, owner, name)
+        for user in users:
+            _hand_over(schemas, user, name)
 
 
 def _hand_over(schemas: Schemas, user: str, name: str) -> None:

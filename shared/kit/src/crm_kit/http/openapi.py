@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from crm_contracts.catalogue import entity_for
 from crm_kit.http.problem_members import WITH_MEMBERS, OtherProblem
-from crm_kit.http.problems import MEDIA_TYPE
+from crm_kit.http.problems import MEDIA_TYPE, Problem
 from crm_kit.http.requests import PublicRoute, Route
 from crm_kit.store.record import Mergeable, Record, Stateful
 from crm_kit.store.references import references_of
@@ -97,7 +97,8 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
         return app.openapi_schema
     document = get_openapi(title=app.title, version=app.version, routes=app.routes, summary=app.summary)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for model in (OtherProblem, *WITH_MEMBERS.values()):
+    models: list[type[Problem]] = [OtherProblem, *WITH_MEMBERS.values()]
+    for model in models:
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs"))
         schemas[model.__name__] = described

@@ -106,7 +106,7 @@ def _filter(name: str, field: FilterField, schemas: dict[str, Schema]) -> Schema
     kind = "List" if field.many else NAMES[field.type]
     operators = {"$ref": f"{SHARED}{kind}Operators"}
     schemas[f"{kind}Operators"] = _operators(field)
-    schema = operators
+    schema: Schema = operators
     if field.values is not None:
         schema = {"anyOf": [{"type": "string", "enum": list(field.values)}, operators]}
     elif not field.many:
