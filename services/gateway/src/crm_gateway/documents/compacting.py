@@ -65,6 +65,8 @@ def compacted(document: Node) -> Node:
         }
         made["responses"]["default"] = {"$ref": f"#/components/responses/{OTHERWISE}"}
         made.pop("x-not-keyed", None)
+        made.pop("description", None)
+        made |= _in_a_line(operation)
         if str(made.get("security", [])) == usual:
             made.pop("security", None)
         else:
@@ -85,6 +87,18 @@ def compacted(document: Node) -> Node:
         "responses": {**responses.made, OTHERWISE: OTHER_PROBLEMS},
     }
     return {**document, "security": common, "paths": paths, "components": {k: v for k, v in components.items() if v}}
+
+
+def _in_a_line(operation: Node) -> Node:
+    """The first sentence of the description as the summary, and the rest as the description.
+
+    FastAPI's summary is the name of a function in words.
+    """
+    first, _, others = operation.get("description", "").partition("\n\n")
+    sentence, full_stop, rest = " ".join(first.split()).partition(". ")
+    summary = sentence if not full_stop else f"{sentence}."
+    told = "\n\n".join(part for part in (rest, others) if part)
+    return {"summary": summary.rstrip("."), **({"description": told} if told else {})}
 
 
 def _unite_headers(document: Node) -> None:

@@ -70,6 +70,8 @@ async def explain(slug: str, request: Request) -> Response:
 def _naming(slug: str, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            text = operation.get("description", "") if isinstance(operation, dict) else ""
+            if not isinstance(operation, dict):
+                continue
+            text = f"{operation.get('summary', '')}. {operation.get('description', '')}".strip()
             if f"`{slug}`" in text:
                 yield f"{method.upper()} {path}", text

@@ -55,7 +55,7 @@ def share_pages(schemas: Schemas) -> None:
     schemas["AnyPage"] = {"type": "object", "description": "What every page of a list has.", "properties": common}
     for page in pages:
         if _has(page, common):
-            page["properties"] = {"items": page["properties"]["items"]}
+            page["properties"] = {"items": _but(page["properties"]["items"], {"description": ""})}
             page["allOf"] = [{"$ref": f"{REF}AnyPage"}]
 
 
