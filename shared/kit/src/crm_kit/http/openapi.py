@@ -212,12 +212,9 @@ def _show_headers(method: str, operation: dict[str, Any], schemas: dict[str, Any
 def _tell_of_states(path: str, method: str, operation: dict[str, Any], about: Sequence[type[Record]]) -> None:
     """Name the problem of a state that forbids the operation, wherever a table of states decides."""
     verb = path.rpartition("/")[2]
-    stateful = [kind for kind in about if issubclass(kind, Stateful)]
-    moved = method == "post" and any(verb in kind.lifecycle.moves for kind in stateful)
-    edited = method == "patch" and bool(stateful)
-    if (moved or edited) and "`illegal-transition`" not in operation["description"]:
-        what = f"`{verb}`" if moved else "edit"
-        operation["description"] += f"\n\n409 `illegal-transition` if the status allows no {what}."
+    moves = method == "post" and any(issubclass(kind, Stateful) and verb in kind.lifecycle.moves for kind in about)
+    if moves and "`illegal-transition`" not in operation["description"]:
+        operation["description"] += f"\n\n409 `illegal-transition` if the status allows no `{verb}`."
 
 
 def _mergeable(app: FastAPI) -> tuple[str, ...]:
