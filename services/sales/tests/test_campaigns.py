@@ -93,6 +93,21 @@ async def test_what_is_made_of_a_lead_keeps_its_campaign_though_who_makes_it_may
     assert deal["campaign_id"] == campaign
 
 
+async def test_an_imported_row_names_a_campaign_by_number_or_name(sales: Sales, sales_for: For, hear: Hear) -> None:
+    told = Story()
+    await hear(told.tell(CampaignCreated, owner_id=new_id(), number="CMP-00042", name="Spring"))
+    content = "topic,last_name,campaign\nA,One,CMP-00042\nB,Two,Spring\nC,Six,Autumn\n"
+    job, errors = await imported(sales.client, sales.runtime, content)
+    assert (job["done"], [error[:3] for error in errors]) == (2, [["4", "campaign", "unknown-reference"]])
+    assert {lead["campaign_id"] for lead in await sales.page("leads", "")} == {str(told.id)}
+    blind = sales_for(principal(campaign=Depth.USER))
+    job, errors = await imported(blind.client, sales.runtime, content)
+    assert (job["done"], [error[2] for error in errors]) == (0, ["unknown-reference"] * 3)
+    await hear(told.tell(CampaignDeleted))
+    job, errors = await imported(sales.client, sales.runtime, content)
+    assert (job["done"], [error[2] for error in errors]) == (0, ["unknown-reference"] * 3)
+
+
 @pytest.mark.parametrize(("collection", "name"), [("leads", "last_name"), ("opportunities", "name")])
 async def test_an_imported_row_names_only_a_campaign_that_its_importer_may_read(
     sales: Sales, sales_for: For, campaign: str, collection: str, name: str

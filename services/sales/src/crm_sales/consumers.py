@@ -8,9 +8,8 @@ from crm_contracts.marketing import CAMPAIGN
 from crm_contracts.service.case import CASE
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
-from crm_kit.copies.known import reach_told
 from crm_kit.events.consumers import Consumers
-from crm_sales.projections.campaign_ref import CampaignRef
+from crm_sales.projections.campaign_ref import CampaignRef, campaign_told
 from crm_sales.projections.case_ref import CASES, CaseRef
 from crm_sales.projections.member_ref import MEMBERS, MemberRef
 
@@ -19,4 +18,4 @@ follow_identity(CONSUMERS, "sales")
 
 keep_copy(CONSUMERS, "sales.members", MemberRef, USER, facts=MEMBERS)
 keep_copy(CONSUMERS, "sales.cases", CaseRef, CASE, facts=CASES)
-keep_copy(CONSUMERS, "sales.campaigns", CampaignRef, CAMPAIGN, facts=reach_told)
+keep_copy(CONSUMERS, "sales.campaigns", CampaignRef, CAMPAIGN, facts=campaign_told)

@@ -29,7 +29,7 @@ from crm_sales.lead.model import Lead
 from crm_sales.lead.schemas import LeadCreate, LeadDisqualification, LeadUpdate
 from crm_sales.merging.moving import MOVER
 from crm_sales.opportunity.model import Opportunity
-from crm_sales.projections.campaign_ref import refer_to_campaign
+from crm_sales.projections.campaign_ref import CampaignRef, refer_to_campaign
 
 
 async def create_lead(uow: UnitOfWork, body: LeadCreate, duplicates: OnDuplicates = "allow") -> Lead:
@@ -64,7 +64,16 @@ async def update_lead(uow: UnitOfWork, lead_id: UUID, body: LeadUpdate, duplicat
     return uow.emit_if_changed(lead, LeadUpdated)
 
 
-IMPORTER = Importer(Lead, LeadCreate, LeadCreated, make_lead, duplicates_of_rows, patch=LeadUpdate, change=update_lead)
+IMPORTER = Importer(
+    Lead,
+    LeadCreate,
+    LeadCreated,
+    make_lead,
+    duplicates_of_rows,
+    patch=LeadUpdate,
+    change=update_lead,
+    refers={"campaign_id": CampaignRef},
+)
 
 
 async def contact_lead(uow: UnitOfWork, lead_id: UUID) -> Lead:

@@ -26,7 +26,7 @@ from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityImport, OpportunityLines, OpportunityUpdate
 from crm_sales.pricing.schemas import LineInput
 from crm_sales.product.model import Product
-from crm_sales.projections.campaign_ref import refer_to_campaign
+from crm_sales.projections.campaign_ref import CampaignRef, refer_to_campaign
 from crm_sales.sales_stage.queries import first_stage, stage_with
 
 # Fields without a column, or that a method of the model sets.
@@ -137,7 +137,7 @@ IMPORTER = Importer(
     make_migrated,
     patch=OpportunityUpdate,
     change=update_opportunity,
-    refers={"product_id": Product},
+    refers={"product_id": Product, "campaign_id": CampaignRef},
     about="They may be open or closed in another system, and keep the days that they had there. Beside the fields of a create "
     "a row may say `stage`, `status` (`open`, `won`, `lost`), `reason`, `opened_at`, `closed_at` (instants, or days in the "
     "organisation's time zone), `actual_value` and `note`. Each deal is one `created` event at the state it stands in: nobody "

@@ -104,9 +104,9 @@ class Chunk:
         cells = [row.cells for row in self._rows]
         self._owners = await owners_of(self._uow, [one for row in cells if (one := self._mapping.owner(row))])
         named = self._mapping.named(cells)
-        for kind in {naming.kind for naming in named}:
+        for entity, kind in {(naming.entity, naming.kind) for naming in named}:
             texts = set().union(*(texts for naming, texts in named.items() if naming.kind is kind))
-            found = await resolve(self._uow, kind, sorted(texts))
+            found = await resolve(self._uow, entity, kind, sorted(texts))
             self._mapping.known |= {
                 (naming, text): found[text] for naming, of in named.items() if naming.kind is kind for text in of
             }

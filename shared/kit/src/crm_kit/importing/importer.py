@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from crm_kit.copies.known import ReferableCopy
 from crm_kit.records.patch import Patch
 from crm_kit.store.record import OwnedRecord, Record
 from crm_kit.work.uow import UnitOfWork
@@ -45,8 +46,9 @@ class Importer:
     """The merge patch of a row that changes a record; None if imports only make records."""
     change: Change | None = None
     """Applies such a patch to a record, as a PATCH does."""
-    refers: Mapping[str, type[Record]] = field(default_factory=dict, hash=False)
-    """Fields of the schema that refer to records and are no columns of the entity, each with the kind of record."""
+    refers: Mapping[str, type[Record] | type[ReferableCopy]] = field(default_factory=dict, hash=False)
+    """Fields that refer to records and are no columns of the entity, each with the kind of record; and references to records of
+    other services, each with the copy that has their numbers and names."""
     about: str = ""
     """What its route says beside what all imports have in common."""
 

@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
+from crm_kit.copies.known import ReferableCopy
+from crm_kit.copies.projections import STUB_VERSION
 from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.importing.fields import field_kinds
 from crm_kit.importing.formats import Unread
@@ -21,13 +23,19 @@ LONGEST: Final = 401
 """The most characters of a name."""
 
 
+Kind = type[Record] | type[ReferableCopy]
+"""The records of this service, or the copies of those of another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Naming:
     """How a column names records of one kind."""
 
     field: str
     """The field of the body."""
-    kind: type[Record]
+    entity: str
+    """The name of the kind of record."""
+    kind: Kind
     many: bool = False
     """Whether the field is a list. The cell separates names by semicolons."""
     typed: bool = False
@@ -43,7 +51,7 @@ class Naming:
         if self.many:
             return [str(one) for one in found]
         one = str(found[0]) if found else None
-        return {"type": self.kind.entity(), "id": one} if self.typed else one
+        return {"type": self.entity, "id": one} if self.typed else one
 
 
 @lru_cache(maxsize=64)
@@ -52,9 +60,11 @@ def namings_of(importer: Importer) -> Mapping[str, Naming]:
     ``competitor_ids``, ``customer.account`` and ``account`` for a ``customer`` that is an account."""
     entity, schema = importer.entity, field_kinds(importer.schema)
     kinds = {one.entity(): one for one in records_of(entity.registry)}
-    found: dict[str, Naming] = {
-        field.removesuffix("_id"): Naming(field, kind) for field, kind in importer.refers.items()
-    }
+    declared = {column: reference.to[0] for column, reference in references_of(entity).items()}
+    found: dict[str, Naming] = {}
+    for field, kind in importer.refers.items():
+        name = kind.entity() if issubclass(kind, Record) else declared[field]
+        found[field.removesuffix("_id")] = Naming(field, name, kind)
     for reference in references_of(entity).values():
         if reference.field not in schema:
             continue
@@ -62,17 +72,17 @@ def namings_of(importer: Importer) -> Mapping[str, Naming]:
             if (kind := kinds.get(name)) is None:
                 continue
             if reference.type_column is not None:
-                naming = Naming(reference.field, kind, typed=True)
+                naming = Naming(reference.field, name, kind, typed=True)
                 found[f"{reference.field}.{name}"] = naming
                 found.setdefault(name, naming)
             elif reference.many:
-                found[f"{reference.field.removesuffix('_ids')}s"] = Naming(reference.field, kind, many=True)
+                found[f"{reference.field.removesuffix('_ids')}s"] = Naming(reference.field, name, kind, many=True)
             else:
-                found[reference.field.removesuffix("_id")] = Naming(reference.field, kind)
+                found[reference.field.removesuffix("_id")] = Naming(reference.field, name, kind)
     return {name: naming for name, naming in found.items() if name not in schema}
 
 
-async def resolve(uow: UnitOfWork, kind: type[Record], texts: Sequence[str]) -> dict[str, UUID | Unread]:
+async def resolve(uow: UnitOfWork, entity: str, kind: Kind, texts: Sequence[str]) -> dict[str, UUID | Unread]:
     """Return what each text names among the records that the caller may read, with one statement.
 
     A number counts before an e-mail address, and that before a name. Records that were merged into others are not named.
@@ -87,7 +97,7 @@ async def resolve(uow: UnitOfWork, kind: type[Record], texts: Sequence[str]) -> 
     ranked: dict[str, dict[int, list[UUID]]] = {}
     if asked:
         parameters = Parameters()
-        reach = uow.reach(kind).bound(parameters)
+        reach = uow.reach(kind if issubclass(kind, Record) else entity).bound(parameters)
         sql = _search(kind, parameters.add(asked, "text[]"), parameters.add([fold(one) for one in asked], "text[]"))
         if reach.everything or reach.owners is not None:
             conn = await uow.connection()
@@ -95,8 +105,9 @@ async def resolve(uow: UnitOfWork, kind: type[Record], texts: Sequence[str]) -> 
             rows: list[Any] = list(await conn.exec_driver_sql(sql, tuple(parameters.values)))
             for position, rank, record_id in rows:
                 ranked.setdefault(asked[position - 1], {}).setdefault(rank, []).append(record_id)
-    await uow.foresee(kind, [*(one for one in found.values() if isinstance(one, UUID)), *_single(ranked)])
-    words = kind.entity().replace("_", " ")
+    if issubclass(kind, Record):
+        await uow.foresee(kind, [*(one for one in found.values() if isinstance(one, UUID)), *_single(ranked)])
+    words = entity.replace("_", " ")
     for text in texts:
         if text in found:
             continue
@@ -129,13 +140,14 @@ def _as_id(text: str) -> UUID | None:
         return None
 
 
-def _search(kind: type[Record], texts: str, folded: str) -> str:
+def _search(kind: Kind, texts: str, folded: str) -> str:
     """Return the statement. Each branch finds at most two records by an index: more would be ambiguous, too."""
     columns = kind.__table__.c
     conditions = [f"t.{column} = w.text" for column in ("number",) if column in columns]
     conditions += [f"{ASCII_FOLD.format('t.email')} = w.folded" for column in ("email",) if column in columns]
     conditions += [f"t.{column} = w.text" for column in ("full_name", "name") if column in columns][:1]
-    unmerged = " and t.survivor_id is null" if issubclass(kind, Mergeable) else ""
+    known = "" if issubclass(kind, Record) else f" and not t.deleted and t.version > {STUB_VERSION}"
+    unmerged = " and t.survivor_id is null" if issubclass(kind, Mergeable) else known
     branches = " union all ".join(
         f'(select {rank} as rank, t.id from public."{kind.__tablename__}" t where {condition}{unmerged} and {{0}} limit 2)'
         for rank, condition in enumerate(conditions)
