@@ -296,6 +296,10 @@ async def job_status(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
     if job["dry_run"]:
         sql = "select preview::text from import_job where id = $1"
         job = _shown(job, (await (await uow.connection()).exec_driver_sql(sql, (job_id,))).scalar_one())
+        # The database does not keep the order of members.
+        fields = importer.entity.record_model.model_fields
+        for row in job["preview"] or ():
+            row["record"] = row["record"] and {name: row["record"].get(name) for name in fields}
     return Response(to_json(job), 200, {"cache-control": "no-store"}, "application/json")
 
 

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
 from uuid import UUID
 
+from pydantic_core import PydanticCustomError
+
+from crm_contracts.types import normal_email
 from crm_kit.copies.known import ReferableCopy
 from crm_kit.copies.projections import STUB_VERSION
-from crm_kit.identifiers import ASCII_FOLD, fold
+from crm_kit.identifiers import ASCII_FOLD
 from crm_kit.importing.fields import field_kinds
 from crm_kit.importing.formats import Unread
 from crm_kit.importing.importer import Importer
@@ -19,6 +23,7 @@ from crm_kit.work.uow import UnitOfWork
 
 MOST_NAMED: Final = 50
 """The most records that one cell names."""
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 LONGEST: Final = 401
 """The most characters of a name."""
 
@@ -82,6 +87,15 @@ def namings_of(importer: Importer) -> Mapping[str, Naming]:
     return {name: naming for name, naming in found.items() if name not in schema}
 
 
+def address(text: str) -> str:
+    """Return a text as `ASCII_FOLD` shows a stored e-mail address; a text that is no address stays as it is."""
+    try:
+        text = normal_email(text)
+    except PydanticCustomError:
+        return text
+    return text.translate(_LOWER)
+
+
 async def resolve(uow: UnitOfWork, entity: str, kind: Kind, texts: Sequence[str]) -> dict[str, UUID | Unread]:
     """Return what each text names among the records that the caller may read, with one statement.
 
@@ -98,7 +112,7 @@ async def resolve(uow: UnitOfWork, entity: str, kind: Kind, texts: Sequence[str]
     if asked:
         parameters = Parameters()
         reach = uow.reach(kind if issubclass(kind, Record) else entity).bound(parameters)
-        sql = _search(kind, parameters.add(asked, "text[]"), parameters.add([fold(one) for one in asked], "text[]"))
+        sql = _search(kind, parameters.add(asked, "text[]"), parameters.add([address(one) for one in asked], "text[]"))
         if reach.everything or reach.owners is not None:
             conn = await uow.connection()
             sql = sql.format(reach.covers("t"))
@@ -161,14 +175,14 @@ def _search(kind: Kind, texts: str, folded: str) -> str:
 async def records_by_key(uow: UnitOfWork, kind: type[Record], key: str, texts: Sequence[str]) -> dict[str, list[UUID]]:
     """Return the readable records that have each of these numbers or e-mail addresses, at most two of each, with one statement.
 
-    Texts are compared as they are folded by ``crm_kit.identifiers.fold`` for e-mail addresses, and unchanged for numbers.
+    E-mail addresses are compared whatever their case, numbers as they are.
     """
     parameters = Parameters()
     reach = uow.reach(kind).bound(parameters)
     asked = [text for text in texts if len(text) <= LONGEST and "\x00" not in text]
     if not asked or not (reach.everything or reach.owners is not None):
         return {}
-    wanted = parameters.add([fold(text) if key == "email" else text for text in asked], "text[]")
+    wanted = parameters.add([address(text) if key == "email" else text for text in asked], "text[]")
     column = ASCII_FOLD.format("t.email") if key == "email" else "t.number"
     unmerged = " and t.survivor_id is null" if issubclass(kind, Mergeable) else ""
     sql = (

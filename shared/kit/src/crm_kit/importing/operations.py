@@ -17,7 +17,8 @@ from crm_kit.store.presenter import to_json
 
 _LIST = """
 select j.id, j.entity_type, j.status, j.total, j.done, j.skipped, j.failed, j.attempts, j.reason, j.message, j.created_at,
-    j.next_attempt_at, j.principal_id as created_by, p.name as created_by_name
+    j.next_attempt_at, coalesce((j.options ->> 'dry_run')::bool, false) as dry_run, j.principal_id as created_by,
+    p.name as created_by_name
 from import_job j left join principal_ref p on p.id = j.principal_id
 where $1 or j.status in ('queued', 'running', 'failed') order by j.id desc limit 1000
 """
@@ -65,8 +66,9 @@ async def _run(arguments: argparse.Namespace, databases: Mapping[str, str]) -> i
 def _line(job: Mapping[str, Any]) -> str:
     rest = f", again at {job['next_attempt_at']:%H:%M:%S}" if job["next_attempt_at"] else ""
     why = f": {job['message']}" if job["message"] else ""
+    what = f"{job['entity_type']} (dry run)" if job["dry_run"] else job["entity_type"]
     return (
-        f"{job['id']} {job['service']} {job['entity_type']} {job['status']}{rest}, {job['done']} of {job['total']} done,"
+        f"{job['id']} {job['service']} {what} {job['status']}{rest}, {job['done']} of {job['total']} done,"
         f" {job['skipped']} skipped, {job['failed']} failed, by {job['created_by_name'] or job['created_by']}{why}"
     )
 

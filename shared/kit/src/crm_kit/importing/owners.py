@@ -7,9 +7,10 @@ from uuid import UUID
 
 from crm_contracts.access import Depth, Privilege
 from crm_kit.errors import DomainError, FieldError
-from crm_kit.identifiers import ASCII_FOLD, fold
+from crm_kit.identifiers import ASCII_FOLD
 from crm_kit.importing.formats import Unread
 from crm_kit.importing.mapping import OWNER
+from crm_kit.importing.naming import address
 from crm_kit.store.record import OwnedRecord
 from crm_kit.work.uow import UnitOfWork
 
@@ -38,11 +39,10 @@ where p.active and not p.deleted
 
 async def owners_of(uow: UnitOfWork, named: Sequence[str]) -> Owners:
     """Return the owners that the rows of a chunk name. It takes one statement."""
-    # Other addresses cannot be stored, so no user has them.
     asked = sorted({text for text in named if len(text) <= LONGEST and "\x00" not in text})
     if not asked:
         return {}
-    emails = [fold(text) if "@" in text and text.isascii() else None for text in asked]
+    emails = [address(text) if "@" in text else None for text in asked]
     conn = await uow.connection()
     rows: list[Any] = list(await conn.exec_driver_sql(_FIND, (asked, emails)))
     found: dict[str, list[Owner]] = {}

@@ -25,10 +25,10 @@ from crm_kit.importing.limits import MAX_CELL, MAX_COLUMNS, MAX_ROW, MAX_UNPACKE
 
 MEMORY: Final = 512 * 1024 * 1024
 """Bytes of address space of the process that reads."""
-CPU_SECONDS: Final = 120
+CPU_SECONDS: Final = 60
 """Seconds of processor time of that process."""
-WAIT_SECONDS: Final = 300.0
-"""The most seconds in all that this process waits for rows."""
+WAIT_SECONDS: Final = 100.0
+"""The most seconds in all that this process waits for rows. A gateway waits a little longer for the answer."""
 _PIECE: Final = 64 * 1024
 _LONGEST_LINE: Final = 8 * MAX_ROW
 
