@@ -92,6 +92,17 @@ async def test_a_chunk_asks_once_for_what_its_rows_name(client: Client, runtime:
     assert all(contact["account_id"] is not None for contact in contacts)
 
 
+async def test_an_owner_that_several_are_called_is_named_by_address(
+    client: Client, runtime: Runtime, sales: Sales, people: People
+) -> None:
+    for address in ("one@bank.example", "jürgen@bänk.example"):
+        await people.user("Same Name", email=address)
+    content = "topic,last_name,owner\nA,One,Same Name\nB,Two,ONE@Bank.example\nC,Six,jürgen@BÄNK.example\n"
+    job, errors = await imported(client, runtime, content)
+    assert (job["done"], [error[:3] for error in errors]) == (2, [["2", "owner", "ambiguous-reference"]])
+    assert {lead["owner_name"] for lead in await sales.page("leads", "")} == {"Same Name"}
+
+
 async def test_nobody_learns_by_a_name_what_they_may_not_read(
     client: Client,
     client_for: Callable[[Principal | None], Client],

@@ -104,6 +104,10 @@ class Chunk:
         cells = [row.cells for row in self._rows]
         self._owners = await owners_of(self._uow, [one for row in cells if (one := self._mapping.owner(row))])
         named = self._mapping.named(cells)
+        if named or self._job.key is not None:
+            # Each search has its index. Without this, a plan that scans the tables, made while they were empty for a file's first
+            # chunk, would be kept while the import fills them.
+            await (await self._uow.connection()).exec_driver_sql("set local enable_seqscan = off")
         for entity, kind in {(naming.entity, naming.kind) for naming in named}:
             texts = set().union(*(texts for naming, texts in named.items() if naming.kind is kind))
             found = await resolve(self._uow, entity, kind, sorted(texts))

@@ -67,9 +67,9 @@ def namings_of(importer: Importer) -> Mapping[str, Naming]:
     kinds = {one.entity(): one for one in records_of(entity.registry)}
     declared = {column: reference.to[0] for column, reference in references_of(entity).items()}
     found: dict[str, Naming] = {}
-    for field, kind in importer.refers.items():
-        name = kind.entity() if issubclass(kind, Record) else declared[field]
-        found[field.removesuffix("_id")] = Naming(field, name, kind)
+    for field, stored in importer.refers.items():
+        name = stored.entity() if issubclass(stored, Record) else declared[field]
+        found[field.removesuffix("_id")] = Naming(field, name, stored)
     for reference in references_of(entity).values():
         if reference.field not in schema:
             continue
