@@ -16,9 +16,11 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import repeat
+from pathlib import Path
 from typing import IO, Any, Final
 
 from crm_kit.importing.formats import Formats
@@ -40,7 +42,12 @@ class Unreadable(Exception):  # it is what the workbook is
 
 
 def limit(memory: int, seconds: int) -> None:
-    """Limit this process for good: bytes of memory, seconds of processor time, and no file that it could write."""
+    """Limit this process for good: bytes of memory, seconds of processor time, and no file that it could write.
+
+    If the machine or the container runs out of memory nevertheless, the kernel ends this process before others.
+    """
+    with suppress(OSError):  # where /proc is not mounted
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

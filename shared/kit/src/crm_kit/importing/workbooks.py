@@ -23,8 +23,8 @@ from crm_kit.errors import DomainError
 from crm_kit.importing.formats import Formats
 from crm_kit.importing.limits import MAX_CELL, MAX_COLUMNS, MAX_ROW, MAX_UNPACKED, Row, check_columns
 
-MEMORY: Final = 512 * 1024 * 1024
-"""Bytes of address space of the process that reads."""
+MEMORY: Final = 160 * 1024 * 1024
+"""Bytes of address space of the process that reads. Two of them fit beside an api into a container of 512 MiB."""
 CPU_SECONDS: Final = 60
 """Seconds of processor time of that process."""
 WAIT_SECONDS: Final = 100.0
