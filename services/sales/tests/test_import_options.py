@@ -231,6 +231,20 @@ async def test_a_dry_run_of_an_update_shows_the_record_as_it_would_be(
     assert await sales.get("leads", lead["id"]) == lead
 
 
+async def test_a_dry_run_names_nothing_that_the_caller_may_not_read(
+    client: Client, client_for: Callable[[Principal | None], Client], runtime: Runtime, sales: Sales
+) -> None:
+    account = await sales.make("accounts", name="Secret AG")
+    deal = await sales.make("opportunities", name="Fleet", customer={"type": "account", "id": account["id"]})
+    other = client_for(principal(Depth.ORGANIZATION, account=Depth.USER))
+    for caller, name in ((client, "Secret AG"), (other, None)):
+        content = f"number,rating\n{deal['number']},hot\n"
+        accepted = await send(caller, content, to="opportunities", key="number", dry_run="true")
+        await worked_off(runtime)
+        [row] = (await caller.get(accepted.headers["location"])).json["preview"]
+        assert (row["record"]["rating"], row["record"]["customer"]["name"]) == ("hot", name)
+
+
 async def test_a_workbook_is_imported_like_a_text(client: Client, runtime: Runtime, sales: Sales) -> None:
     book = Workbook()
     assert book.active is not None

@@ -25,7 +25,7 @@ from crm_kit.importing.outcome import SHOWN_ROWS
 from crm_kit.importing.queue import WAKE_CHANNEL
 from crm_kit.importing.storing import Quota, Storing
 from crm_kit.records.answers import READ_HEADERS, UncountedPage
-from crm_kit.store.presenter import to_json
+from crm_kit.store.presenter import presenter_of, to_json
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 
@@ -296,11 +296,22 @@ async def job_status(uow: UnitOfWork, importer: Importer, job_id: UUID) -> Respo
     if job["dry_run"]:
         sql = "select preview::text from import_job where id = $1"
         job = _shown(job, (await (await uow.connection()).exec_driver_sql(sql, (job_id,))).scalar_one())
-        # The database does not keep the order of members.
-        fields = importer.entity.record_model.model_fields
-        for row in job["preview"] or ():
-            row["record"] = row["record"] and {name: row["record"].get(name) for name in fields}
+        await _make_readable(uow, importer, job["preview"] or [])
     return Response(to_json(job), 200, {"cache-control": "no-store"}, "application/json")
+
+
+async def _make_readable(uow: UnitOfWork, importer: Importer, rows: Sequence[dict[str, Any]]) -> None:
+    """Show the records of a preview as the caller may see them: without the names of records that the caller may not read."""
+    presenter, fields = presenter_of(importer.entity), importer.entity.record_model.model_fields
+    for row in rows:
+        # The database does not keep the order of members.
+        row["record"] = row["record"] and {name: row["record"].get(name) for name in fields}
+    records = [row["record"] for row in rows if row["record"] is not None]
+    targets = {target for record in records for target in presenter.pointing(record)}
+    await uow.names.learn_of(targets)
+    if hidden := uow.names.hidden(targets):
+        for record in records:
+            presenter.hide(record, hidden)
 
 
 async def job_of(uow: UnitOfWork, importer: Importer, job_id: UUID) -> dict[str, Any]:
