@@ -18,10 +18,10 @@ from .test_import import imported, send, worked_off
 
 async def test_values_are_read_in_the_formats_of_the_file(client: Client, runtime: Runtime, sales: Sales) -> None:
     content = (
-        "topic;last_name;budget;estimated_close_date;address.country;website;rating;do_not_email\n"
-        "A;One;1.234,50;31.12.2026;Deutschland;www.acme.com; Hot;ja\n"
-        "B;Two;1,234.50;31.12.2026;;;;\n"
-        "C;Six;5;12/31/2026;Atlantis;;;\n"
+        "topic;last_name;budget;estimated_close_date;address.country;website;rating;do_not_email;source\n"
+        "A;One;1.234,50;31.12.2026;Deutschland;www.acme.com; Hot;ja;広告\n"
+        "B;Two;1,234.50;31.12.2026;;;;;\n"
+        "C;Six;5;12/31/2026;Atlantis;;;;\n"
     )
     job, errors = await imported(client, runtime, content, decimal="1.234,56", date="DD.MM.YYYY", currency="EUR")
     assert (job["done"], job["failed"]) == (1, 2)
@@ -33,7 +33,7 @@ async def test_values_are_read_in_the_formats_of_the_file(client: Client, runtim
     [lead] = await sales.page("leads", "")
     assert (lead["budget"], lead["estimated_close_date"]) == (euros("1234.50"), "2026-12-31")
     assert (lead["address"]["country"], lead["website"], lead["rating"]) == ("DE", "https://www.acme.com", "hot")
-    assert lead["do_not_email"] is True
+    assert (lead["do_not_email"], lead["source"]) == (True, "advertisement")
 
 
 @pytest.mark.parametrize(("field", "value"), [("decimal", "1.234.56"), ("date", "D.M.YY"), ("currency", "XXX")])

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from crm_kit.importing.fields import Kind
 from crm_kit.importing.formats import Formats, Unread
+from crm_language.labels import Labels
+from crm_language.languages import LANGUAGES as LABELLED
 
 MOST_PARTS: Final = 1000
 """The most elements of a list in a cell."""
@@ -48,8 +50,10 @@ WRONG: Final[Mapping[str, str]] = dict.fromkeys(
 Convert = Callable[[str], Any]
 
 
-def conversion(kind: Kind, formats: Formats) -> Convert:
+def conversion(kind: Kind, formats: Formats, entity: str = "", field: str = "") -> Convert:
     """Return the function that reads a cell of this kind. It raises Unread for a text in a form that the file does not have.
+
+    ``entity`` and ``field`` lead to the labels of the values of an enum.
 
     It returns other texts that the field does not take unchanged, so that the schema reports them.
     """
@@ -74,9 +78,9 @@ def conversion(kind: Kind, formats: Formats) -> Convert:
             return lambda text: text.strip().upper()
         case "enum":
             options = {_word(one): one for one in kind.options}
-            return lambda text: options.get(_word(text), text.strip())
+            return lambda text: _option(text, options, entity, field)
         case "array":
-            element = str.strip if kind.element is None else conversion(kind.element, formats)
+            element = str.strip if kind.element is None else conversion(kind.element, formats, entity, field)
             return lambda text: _array(text, element)
     return str
 
@@ -84,6 +88,23 @@ def conversion(kind: Kind, formats: Formats) -> Convert:
 def _word(text: str) -> str:
     """Return a text by which words of a list are compared: `In progress` is `in_progress`."""
     return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", text).strip().casefold())
+
+
+def _option(text: str, options: Mapping[str, str], entity: str, field: str) -> str:
+    """Return the value of an enum by its name or by its label in any language; another text unchanged."""
+    word = _word(text)
+    return options.get(word) or _labelled(entity, field, tuple(options.values())).get(word) or text.strip()
+
+
+@lru_cache(maxsize=256)
+def _labelled(entity: str, field: str, options: tuple[str, ...]) -> Mapping[str, str]:
+    """The values of an enum by label. A label that two values have names neither."""
+    found: dict[str, set[str]] = {}
+    for language in LABELLED:
+        labels = Labels(language)
+        for option in options:
+            found.setdefault(_word(labels.option(entity, field, option)), set()).add(option)
+    return {word: next(iter(named)) for word, named in found.items() if len(named) == 1}
 
 
 def _boolean(text: str) -> Any:

@@ -58,6 +58,7 @@ class FieldMapping:
     ) -> None:
         self._columns = tuple(columns)
         self._formats = formats or Formats()
+        self._entity = importer.entity.entity()
         self._kinds = field_kinds(importer.schema)
         self._namings = namings_of(importer)
         self.key = key
@@ -111,7 +112,8 @@ class FieldMapping:
             raise _refused(source, "invalid-value", f"Name each part of {field} separately, such as {field}.{example}.")
         if part and not kind.has_parts:
             raise _refused(source, "invalid-value", f"Name {field} alone: it has no parts.")
-        return Target(field, part or None, conversion(kind.parts.get(part, Kind()) if part else kind, self._formats))
+        member = kind.parts.get(part, Kind()) if part else kind
+        return Target(field, part or None, conversion(member, self._formats, self._entity, part or field))
 
     def _add_currency(self) -> None:
         """Add the currency of the file to each amount that has none of its own."""
