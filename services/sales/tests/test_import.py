@@ -160,6 +160,20 @@ async def test_objects_and_members_of_later_lines_are_imported(client: Client, r
     assert six["estimated_value"] == euros("7.50")
 
 
+async def test_a_line_break_in_a_text_of_one_line_refuses_its_row_at_its_column(
+    client: Client, runtime: Runtime, sales: Sales
+) -> None:
+    content = 'Name,Stadt\n"ACME\nGmbH",Wien\nBeta,"Graz\tWest"\nGamma,Linz\n'
+    mapping = json.dumps({"Name": "name", "Stadt": "billing_address.city"})
+    job, errors = await imported(client, runtime, content, to="accounts", mapping=mapping)
+    assert (job["done"], job["failed"]) == (1, 2)
+    assert [(error[1], error[2]) for error in errors] == [
+        ("Name", "control-characters"),
+        ("Stadt", "control-characters"),
+    ]
+    assert [account["name"] for account in await sales.page("accounts")] == ["Gamma"]
+
+
 async def test_a_number_that_another_account_has_refuses_its_row_at_its_column(
     client: Client, runtime: Runtime, sales: Sales
 ) -> None:

@@ -2,7 +2,12 @@
 
 import pytest
 
+from crm_contracts.sales.pricing import PricedLine
+from crm_contracts.sales.quote import QuoteCreated
+from crm_contracts.samples import sample
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client
+from crm_sales.pricing.lines import as_inputs
 
 from .journey import API, Sales
 
@@ -42,3 +47,43 @@ async def test_a_name_in_any_language_is_kept_as_it_is(sales: Sales, name: str) 
 
 async def test_a_text_of_many_lines_keeps_them(sales: Sales) -> None:
     assert (await sales.make("contacts", last_name="Ada", description="a\n\tb"))["description"] == "a\n\tb"
+
+
+BROKEN = ("ACME\nGmbH", "ACME\tGmbH", "ACME\u2028GmbH", "ACME\x85GmbH", "ACME\x1bGmbH")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_a_text_of_one_line_has_no_line_breaks_and_control_characters(client: Client, name: str) -> None:
+    company = {"name": "ACME", "billing_address": {"city": name}}
+    for path, body, pointer in (
+        ("accounts", {"name": name}, "/name"),
+        ("accounts", company, "/billing_address/city"),
+        ("leads", {"topic": name, "last_name": "Ada"}, "/topic"),
+    ):
+        answer = await client.post(f"{API}/{path}", body)
+        assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+        assert answer.json["errors"][0]["code"] == "control-characters"
+    wrapped = await client.post(f"{API}/accounts", {"name": f"\n ACME\t{name[4]}", "description": name})
+    assert (wrapped.json["name"], wrapped.json["description"]) == ("ACME", name), "long texts have lines"
+
+
+async def test_what_an_earlier_release_took_stays_readable_and_can_be_changed(
+    sales: Sales, client: Client, runtime: Runtime
+) -> None:
+    account = await sales.make("accounts", name="ACME", billing_address={"city": "Wien"})
+    async with runtime.db.connect(autocommit=True) as conn:
+        await conn.exec_driver_sql(
+            "update account set name = $1, billing_address = jsonb_set(billing_address, '{city}', to_jsonb($1::text))"
+            " where id = $2::text::uuid",
+            ("ACME\tGmbH", account["id"]),
+        )
+    got = await client.get(f"{API}/accounts/{account['id']}")
+    assert (got.json["name"], got.json["billing_address"]["city"]) == ("ACME\tGmbH", "ACME\tGmbH")
+    changed = await sales.patch("accounts", got.json, industry="Banking", billing_address={"region": "Wien"})
+    assert (changed["name"], changed["billing_address"]["city"]) == ("ACME\tGmbH", "ACME\tGmbH")
+
+
+def test_old_lines_are_priced_again() -> None:
+    [stored, *_] = sample(QuoteCreated)["data"]["record"]["lines"]
+    line = PricedLine.stored(stored | {"name": "Gold\tcard", "unit": "per\tpiece"})
+    assert [(again.name, again.unit) for again in as_inputs([line])] == [("Gold\tcard", "per\tpiece")]

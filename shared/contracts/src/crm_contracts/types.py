@@ -132,6 +132,14 @@ VISIBLE: Final = form(
 )
 _SEEN: Final = re.compile(f"[^{_UNSEEN}]")
 
+_BREAKS: Final = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+"""Control characters (C0, DEL, C1) and separators of lines and paragraphs."""
+ONE_LINE: Final = form(
+    rf"^\s*[^{_BREAKS}]*[^{_UNSEEN}][^{_BREAKS}]*\s*$",
+    "Write this in one line: leave out line breaks, tabs and other control characters.",
+)
+_BREAK: Final = re.compile(f"[{_BREAKS}]")
+
 
 def composed(text: str) -> str:
     """Return a text in Unicode's form NFC, in which texts are stored and compared. It combines letters with their accents."""
@@ -139,22 +147,31 @@ def composed(text: str) -> str:
 
 
 class TextMark:
-    """Reads text in NFC, and refuses text without a visible character. Consumed events keep it, because another release has
-    accepted the record."""
+    """Reads text in NFC, and refuses text without a visible character, and with `in_one_line` control characters, too. Consumed
+    events keep it, because another release has accepted the record.
+
+    Characters that only join others stay allowed inside: Khmer and Persian words and emoji need U+200B to U+200D."""
+
+    def __init__(self, *, in_one_line: bool = False) -> None:
+        self._in_one_line = in_one_line
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_wrap_validator_function(self._read, handler(source))
 
     def _read(self, value: Any, inner: Callable[[Any], str], info: core_schema.ValidationInfo) -> str:
         text = inner(composed(value) if isinstance(value, str) else value)
-        if _SEEN.search(text) or (info.context or {}).get(CONSUMING):
+        if (info.context or {}).get(CONSUMING):
             return text
-        raise PydanticCustomError("invisible", "{sentence}", {"sentence": FORMS[VISIBLE]})
+        if not _SEEN.search(text):
+            raise PydanticCustomError("invisible", "{sentence}", {"sentence": FORMS[VISIBLE]})
+        if self._in_one_line and _BREAK.search(text):
+            raise PydanticCustomError("control-characters", "{sentence}", {"sentence": FORMS[ONE_LINE]})
+        return text
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         known = handler(schema)
         if handler.mode == "validation":
-            known["pattern"] = VISIBLE
+            known["pattern"] = ONE_LINE if self._in_one_line else VISIBLE
         return known
 
 
@@ -164,9 +181,9 @@ LONG_TEXT: Final = 32_000
 ShortText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING),
-    TextMark(),
+    TextMark(in_one_line=True),
 ]
-"""Text in NFC, trimmed, 1 to 200 characters with a visible one among them, without U+0000."""
+"""Text in one line, in NFC, trimmed, 1 to 200 characters with a visible one among them, without control characters."""
 
 LongText = Annotated[
     str,

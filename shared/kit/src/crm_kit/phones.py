@@ -17,7 +17,9 @@ PhoneInput = Annotated[
         strip_whitespace=True,
         min_length=3,
         max_length=40,
-        pattern=form(r"^[+0-9 ()./\-]+$", "Write a telephone number, such as +49 170 1234567."),
+        pattern=form(
+            r"^[+0-9 ()./\-]+$", "A phone number may hold digits, spaces and + ( ) - . /, as in +49 170 1234567."
+        ),
     ),
     Field(examples=["+491701234567"]),
 ]

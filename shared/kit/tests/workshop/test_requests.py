@@ -479,3 +479,26 @@ async def test_a_record_in_use_is_409_and_hides_what_the_caller_may_not_see(
     assert [found["name"] for found in answer.json["references"]] == ["a hammer"]
     stranger = client_for(principal(tool="11111", box="44444"))
     assert (await stranger.delete(f"/api/v1/boxes/{box.id}")).json["references"] == [{"hidden": True}]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language", "title", "message"),
+    [
+        ("ja", "ja", "入力に誤りがあります", "この項目は必須です。"),
+        ("zh-CN", "zh-Hans", "输入有误", "此字段为必填项。"),
+        ("zh-TW", "zh-Hant", "輸入有誤", "此欄位為必填。"),
+        ("de", "en", "Validation", "Send this field: it is required."),
+    ],
+)
+async def test_a_problem_speaks_the_language_of_its_reader(
+    client: Client, accepted: str, language: str, title: str, message: str
+) -> None:
+    answer = await client.post(TOOLS, {"size": "x" * 10}, headers={"accept-language": accepted})
+    assert (answer.problem, answer.json["title"]) == ("validation", title)
+    assert answer.headers["content-language"] == language
+    assert "Accept-Language" in ", ".join(answer.headers.getall("vary"))
+    errors = {error["pointer"]: (error["code"], error["message"]) for error in answer.json["errors"]}
+    assert errors["/name"] == ("missing", message)
+    missing = await client.get(f"{TOOLS}/{uuid4()}", headers={"accept-language": accepted})
+    assert missing.problem == "not-found"
+    assert (missing.json["detail"].isascii()) == (language == "en")

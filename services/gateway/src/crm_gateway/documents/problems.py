@@ -15,6 +15,8 @@ from crm_kit.errors import DomainError
 from crm_kit.http.problems import status_of
 from crm_kit.http.requests import PublicRoute
 from crm_kit.store.presenter import to_json
+from crm_language.languages import LANGUAGE
+from crm_language.messages import detail_of, title_of
 
 OF_A_NEWER_SERVICE: Final = "A rule of the operations below. The answer's `detail` and `errors` say what and where."
 """The description of a problem type that only a newer release of a service names in its document."""
@@ -22,7 +24,7 @@ OF_A_NEWER_SERVICE: Final = "A rule of the operations below. The answer's `detai
 SLUG: Final = re.compile(r"[a-z][a-z-]{1,63}")
 
 PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
+<html lang="{language}"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1><p>HTTP status {status}. {explanation}</p>{operations}
 <p><a href="/docs">API documentation</a></p></body></html>
 """
@@ -30,7 +32,7 @@ HEADERS: Final = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "cache-control": "public, max-age=300",
-    "vary": "Accept",
+    "vary": "Accept, Accept-Language",
 }
 
 router = APIRouter(include_in_schema=False, route_class=PublicRoute)
@@ -46,8 +48,9 @@ async def explain(slug: str, request: Request) -> Response:
     known = PROBLEMS.get(slug)
     if known is None and not operations:
         raise DomainError("not-found", "No operation has this problem.")
-    title = slug.replace("-", " ").capitalize()
-    explanation = known.meaning if known else OF_A_NEWER_SERVICE
+    language = LANGUAGE.get()
+    title = title_of(slug, language)
+    explanation = detail_of(slug, known.meaning, language) if known else OF_A_NEWER_SERVICE
     if "text/html" not in request.headers.get("accept", ""):
         told = {
             "type": f"/problems/{slug}",
@@ -59,6 +62,7 @@ async def explain(slug: str, request: Request) -> Response:
         return Response(to_json(told), headers=HEADERS, media_type="application/json")
     listed = "".join(f"<li><b>{html.escape(name)}</b> {html.escape(text)}</li>" for name, text in operations)
     page = PAGE.format(
+        language=language,
         title=html.escape(title),
         status=status_of(slug),
         explanation=html.escape(explanation),

@@ -23,6 +23,7 @@ from crm_kit.http.problems import (
 from crm_kit.http.requests import seconds_for, trace_id
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
+from crm_language.messages import Translated
 
 MARGIN_SECONDS: Final = 0.15
 """Time kept back from the caller's deadline to mark late parts and write the answer."""
@@ -124,7 +125,7 @@ def _refusal(service: str, answer: UpstreamAnswer) -> DomainError:
     if answer.status == 500 or status_of(slug) != answer.status:
         return _makes_no_sense(service, str(answer.status))
     members = {name: value for name, value in told.items() if name not in STANDARD}
-    return DomainError(slug, str(told.get("detail", "")), members=members)
+    return DomainError(slug, Translated(told.get("detail", "")), members=members)
 
 
 def _makes_no_sense(service: str, what: str) -> DomainError:

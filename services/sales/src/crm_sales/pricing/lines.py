@@ -8,6 +8,7 @@ from uuid import UUID
 
 from crm_contracts.money import Money
 from crm_contracts.sales.pricing import PricedLine
+from crm_contracts.types import CONSUMING
 from crm_kit.errors import InvalidValue, UnknownReference
 from crm_kit.store.record import new_id
 from crm_kit.work.calendar import today
@@ -52,8 +53,9 @@ async def price_lines(
 
 
 def as_inputs(lines: Iterable[PricedLine]) -> list[LineInput]:
-    """Convert lines to inputs, to price them again."""
-    return [LineInput.model_validate(line.model_dump(include=set(LineInput.model_fields))) for line in lines]
+    """Convert stored lines to inputs, to price them again. They may hold what an earlier release took and this one refuses."""
+    members = set(LineInput.model_fields)
+    return [LineInput.model_validate(line.model_dump(include=members), context={CONSUMING: True}) for line in lines]
 
 
 async def price_list_of(uow: UnitOfWork, price_list_id: UUID | None) -> PriceList | None:
@@ -111,20 +113,23 @@ def _priced(line: LineInput, sold: _Sold, currency: str, pointer: str) -> Priced
         tax_percent=_tax(line, sold.tax_percent, pointer),
     )
     price = price_line(terms, pointer)
-    return PricedLine(
-        id=line.id or new_id(),
-        product_id=sold.product_id,
-        name=sold.name,
-        unit=sold.unit,
-        quantity=line.quantity,
-        unit_price=unit_price,
-        price_overridden=line.given_price,
-        volume_discount=off,
-        manual_discount=terms.manual_discount,
-        tax_percent=terms.tax_percent,
-        tax_overridden=line.given_tax,
-        net=price.net,
-        tax=price.tax,
+    # The name and the unit of a product may be older than today's rule for texts.
+    return PricedLine.stored(
+        {
+            "id": line.id or new_id(),
+            "product_id": sold.product_id,
+            "name": sold.name,
+            "unit": sold.unit,
+            "quantity": line.quantity,
+            "unit_price": unit_price,
+            "price_overridden": line.given_price,
+            "volume_discount": off,
+            "manual_discount": terms.manual_discount,
+            "tax_percent": terms.tax_percent,
+            "tax_overridden": line.given_tax,
+            "net": price.net,
+            "tax": price.tax,
+        }
     )
 
 

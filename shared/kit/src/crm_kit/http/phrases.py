@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from crm_contracts.types import FORMS
+from crm_language.messages import Sentence
 
-_RULES: Final[Mapping[str, str]] = {
+RULES: Final[Mapping[str, str]] = {
     "missing": "Send this field: it is required.",
     "string_type": "Send text.",
     "string_too_short": "Send at least {min_length} characters.",
@@ -74,12 +75,13 @@ def of_rule(found: Mapping[str, Any]) -> str:
         return FORMS.get(pattern) or f"Send text that matches {pattern}."
     if rule == "value_error":
         return str(found["msg"]).removeprefix(_VALUE_ERROR)
-    phrase = _RULES.get(rule)
+    phrase = RULES.get(rule)
     try:
         message = str(found["msg"]) if phrase is None else phrase.format_map(given)
     except KeyError:
-        message = str(found["msg"])
-    return re.sub(r"\b1 (character|item|digit)s\b", r"1 \1", message)
+        phrase, message = None, str(found["msg"])
+    text = re.sub(r"\b1 (character|item|digit)s\b", r"1 \1", message)
+    return text if phrase is None else Sentence(text, phrase, given)
 
 
 def of_form(text: str) -> str:

@@ -10,6 +10,8 @@ from crm_contracts.problems import PROBLEMS
 from crm_kit.errors import DomainError, FieldError, UnsupportedCoding
 from crm_kit.http.phrases import of_rule
 from crm_kit.store.presenter import to_json
+from crm_language.languages import LANGUAGE
+from crm_language.messages import detail_of, message_of, title_of
 
 if TYPE_CHECKING:
     from fastapi.exceptions import RequestValidationError
@@ -29,7 +31,9 @@ class ProblemError(BaseModel):
 
     pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or the parameter's name.")
     code: str = Field(description="Stable code of the rule.")
-    message: str = Field(description="A sentence that says what to send.")
+    message: str = Field(
+        description="A sentence for people that says what to send, in the language of `Accept-Language`."
+    )
 
 
 class Problem(BaseModel):
@@ -38,9 +42,9 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(description="`/problems/<slug>`.", examples=["/problems/not-found"])
-    title: str = Field(description="The slug in words.")
+    title: str = Field(description="The type in words, in the language of `Accept-Language`.")
     status: int = Field(description="HTTP status.")
-    detail: str = Field(description="What is wrong, and what to do about it.")
+    detail: str = Field(description="What is wrong, and what to do about it, in that language.")
     instance: str = Field(description="Path of the request.")
     trace_id: str = Field(description="Trace id (W3C) for support and logs.")
     errors: list[ProblemError] = Field(
@@ -58,22 +62,25 @@ def status_of(slug: str) -> int:
 
 
 def problem(error: DomainError, path: str, trace_id: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The problem document of an error."""
-    status = status_of(error.slug)
+    """The problem document of an error, in the language of the request."""
+    status, language = status_of(error.slug), LANGUAGE.get()
     body: dict[str, Any] = {
         "type": f"/problems/{error.slug}",
-        "title": error.slug.replace("-", " ").capitalize(),
+        "title": title_of(error.slug, language),
         "status": status,
-        "detail": error.detail,
+        "detail": detail_of(error.slug, error.detail, language),
         "instance": path,
         "trace_id": trace_id,
     }
     if taken := body.keys() & error.members.keys():
         raise ValueError(f"members of RFC 9457 are not for rules to set: {sorted(taken)}")
     if error.errors:
-        body["errors"] = [{"pointer": e.pointer, "code": e.code, "message": e.message} for e in error.errors]
+        body["errors"] = [
+            {"pointer": e.pointer, "code": e.code, "message": message_of(e.code, e.message, error.slug, language)}
+            for e in error.errors
+        ]
     body.update(error.members)
-    extra = dict(headers or {})
+    extra = {"Content-Language": language, "Vary": "Accept-Language", **(headers or {})}
     if error.slug == "merged":  # also if another service answered it
         extra["Link"] = f'<{error.members["survivor"]["href"]}>; rel="successor-version"'
     if status == 401:
