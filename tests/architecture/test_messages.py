@@ -3,17 +3,20 @@
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from typing import get_args
 
 import pytest
 from pydantic_core import core_schema
 
 from crm_contracts.problems import PROBLEMS
+from crm_contracts.types import FORMS
 from crm_kit.http.phrases import RULES
 from crm_language.catalogues import MESSAGES, catalogue
 from crm_language.languages import ENGLISH, LANGUAGES
 from crm_language.messages import CODE, DETAIL, TITLE, message_of
 from tests.architecture.test_problems import SLUG, sources
+from tests.conftest import PACKAGES
 
 CODE_AT = {"FieldError": 1, "FilterError": 0, "PydanticCustomError": 0, "InvalidValue": 1, "_refused": 1}
 """The position of the code among the arguments of what makes errors of single values."""
@@ -55,9 +58,17 @@ def test_every_code_has_a_message(language: str) -> None:
         assert message != "Something in English", rule
 
 
+@pytest.fixture(scope="module")
+def forms() -> set[str]:
+    """The sentences about the forms of texts, which are known once all services are imported."""
+    for package in PACKAGES:
+        import_module(f"{package}.main")
+    return set(FORMS.values())
+
+
 @pytest.mark.parametrize("language", OTHERS)
-def test_every_phrase_is_said_with_its_values(language: str) -> None:
+def test_every_phrase_is_said_with_its_values(language: str, forms: set[str]) -> None:
     said = {text: translated for (where, text), translated in catalogue(MESSAGES, language).items() if not where}
-    assert said.keys() == set(RULES.values())
+    assert said.keys() == set(RULES.values()) | forms
     for text, translated in said.items():
         assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", translated)), text

@@ -63,7 +63,7 @@ async def test_a_text_of_one_line_has_no_line_breaks_and_control_characters(clie
         answer = await client.post(f"{API}/{path}", body)
         assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
         assert answer.json["errors"][0]["code"] == "control-characters"
-    wrapped = await client.post(f"{API}/accounts", {"name": f"\n ACME\t{name[4]}", "description": name})
+    wrapped = await client.post(f"{API}/accounts", {"name": "\n ACME \t", "description": name})
     assert (wrapped.json["name"], wrapped.json["description"]) == ("ACME", name), "long texts have lines"
 
 
@@ -73,7 +73,7 @@ async def test_what_an_earlier_release_took_stays_readable_and_can_be_changed(
     account = await sales.make("accounts", name="ACME", billing_address={"city": "Wien"})
     async with runtime.db.connect(autocommit=True) as conn:
         await conn.exec_driver_sql(
-            "update account set name = $1, billing_address = jsonb_set(billing_address, '{city}', to_jsonb($1::text))"
+            "update account set name = $1::text, billing_address = jsonb_set(billing_address, '{city}', to_jsonb($1::text))"
             " where id = $2::text::uuid",
             ("ACME\tGmbH", account["id"]),
         )

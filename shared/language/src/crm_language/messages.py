@@ -58,7 +58,6 @@ def _said(sentence: str, language: str) -> str | None:
     translated = catalogue(MESSAGES, language).get(("", template))
     if translated is None:
         return None
-    try:
-        return translated.format_map(given) if given else translated
-    except (KeyError, IndexError, ValueError):
-        return None
+    # pydantic joins the values that it expects by an English word.
+    values = {name: value.replace(" or ", ", ") if isinstance(value, str) else value for name, value in given.items()}
+    return translated.format_map(values) if values else translated
