@@ -35,6 +35,9 @@ E = TypeVar("E", bound=StrEnum)
 CONSUMING: Final = "consuming"
 """The key of the validation context for values of other releases. With it, unknown enum values are kept."""
 
+STORED: Final = "stored"
+"""The key of the validation context for records that are stored. Their texts were accepted, perhaps by an earlier release."""
+
 
 class PersonalMark:
     """Marks a field as personal data. It must not be in logs, spans, metrics or problem details, and erasure uses this mark."""
@@ -148,7 +151,7 @@ def composed(text: str) -> str:
 
 class TextMark:
     """Reads text in NFC, and refuses text without a visible character, and with `in_one_line` control characters, too. Consumed
-    events keep it, because another release has accepted the record.
+    events and stored records keep it, because another release has accepted it.
 
     Characters that only join others stay allowed inside: Khmer and Persian words and emoji need U+200B to U+200D."""
 
@@ -160,7 +163,8 @@ class TextMark:
 
     def _read(self, value: Any, inner: Callable[[Any], str], info: core_schema.ValidationInfo) -> str:
         text = inner(composed(value) if isinstance(value, str) else value)
-        if (info.context or {}).get(CONSUMING):
+        context = info.context or {}
+        if context.get(CONSUMING) or context.get(STORED):
             return text
         if not _SEEN.search(text):
             raise PydanticCustomError("invisible", "{sentence}", {"sentence": FORMS[VISIBLE]})

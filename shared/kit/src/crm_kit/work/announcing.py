@@ -8,6 +8,7 @@ import orjson
 
 from crm_contracts.catalogue import Event
 from crm_contracts.envelope import DATA_CONTENT_TYPE, MAX_BYTES, SPECVERSION, dataschema_of, source_of
+from crm_contracts.types import STORED
 from crm_kit.errors import DomainError, FieldError
 from crm_kit.store.presenter import encode, to_json
 from crm_kit.store.record import OwnedRecord, Record, new_id
@@ -97,7 +98,8 @@ def announce(
 
 def validate(event: type[Event], as_json: bytes, difference: dict[str, Any], facts: dict[str, Any]) -> None:
     """Check an event against its contract. Raises pydantic's ValidationError, which names the invalid field."""
-    event.model_validate_json(to_json({"record": orjson.Fragment(as_json), "changed": changed(difference), **facts}))
+    told = to_json({"record": orjson.Fragment(as_json), "changed": changed(difference), **facts})
+    event.model_validate_json(told, context={STORED: True})
 
 
 def changed(difference: dict[str, Any]) -> dict[str, Any]:
