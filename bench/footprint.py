@@ -10,7 +10,11 @@ from pathlib import Path
 from bench.report import Sample
 from bench.suite import Suite
 
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 30.0
+SETTLED_SECONDS = 60.0
+"""Seconds after the start until the suite is idle: by then loops make their longest pauses, and unused connections are closed."""
+REST_SECONDS = 90.0
+"""Seconds after use until everything that a quiet process gives back has been given back."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,7 +42,8 @@ def memory(suite: Suite, *, servers: bool) -> Sample:
 
 
 async def processor(suite: Suite) -> Sample:
-    """Return the percentage of one core that all processes use."""
+    """Return the percentage of one core that all processes use while the suite is idle."""
+    await asyncio.sleep(SETTLED_SECONDS)
     before, began = _seconds(suite), time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)
     took = time.monotonic() - began
@@ -61,7 +66,8 @@ def used(pids: Collection[int]) -> float:
 
 
 def _seconds(suite: Suite) -> dict[str, float]:
-    return {name: sum(_used(pid) for pid in pids) for name, pids in groups(suite).items()}
+    # Processes that have ended count, too: PostgreSQL starts and ends some by itself.
+    return {name: used(pids) for name, pids in groups(suite).items()}
 
 
 def _used(pid: int, *, with_ended: bool = False) -> float:

@@ -211,6 +211,10 @@ async def footprint(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]
             Row("memory, idle, with servers", "MiB", _at_most(all_of_it), we.get("memory, servers")),
             Row("memory, after use", "MiB", _at_most(own if small else None), we.get("memory after use")),
             Row("memory, after use, with servers", "MiB", _at_most(all_of_it), we.get("memory after use, servers")),
+            Row("memory, 90 s after use", "MiB", _at_most(own if small else None), we.get("memory after rest")),
+            Row(
+                "memory, 90 s after use, with servers", "MiB", _at_most(all_of_it), we.get("memory after rest, servers")
+            ),
         ]
 
 

@@ -1,13 +1,14 @@
 """The memory and processor time of the suite, idle and after use."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
 
 from bench.data import lead_body, people
 from bench.driver import LoadFailed
-from bench.footprint import memory, processor
+from bench.footprint import REST_SECONDS, memory, processor
 from bench.leads import API
 from bench.report import Sample, Side
 from bench.scenes import Options
@@ -28,14 +29,23 @@ async def footprint(suite: Suite, options: Options) -> AsyncIterator[Mapping[str
 
         return measured
 
-    used = False
+    done: set[str] = set()
+
+    async def once(what: str, act: Callable[[], Awaitable[None]]) -> None:
+        if what not in done:
+            done.add(what)
+            await act()
 
     def after_use(servers: bool) -> Side:
         async def measured() -> Sample:
-            nonlocal used
-            if not used:
-                used = True
-                await use(suite)
+            await once("use", lambda: use(suite))
+            return memory(suite, servers=servers)
+
+        return measured
+
+    def after_rest(servers: bool) -> Side:
+        async def measured() -> Sample:
+            await once("rest", lambda: asyncio.sleep(REST_SECONDS))
             return memory(suite, servers=servers)
 
         return measured
@@ -47,6 +57,8 @@ async def footprint(suite: Suite, options: Options) -> AsyncIterator[Mapping[str
         "memory, servers": held(True),
         "memory after use": after_use(False),
         "memory after use, servers": after_use(True),
+        "memory after rest": after_rest(False),
+        "memory after rest, servers": after_rest(True),
     }
 
 

@@ -43,9 +43,8 @@ _SMALL = {
     "shared_buffers": "24MB",
     "work_mem": "2MB",
     "maintenance_work_mem": "32MB",
-    # One suite (crm_local.capacity). The tables of locks are as long as both numbers allow, and written to at the start.
+    # One suite (crm_local.capacity).
     "max_connections": "100",
-    "max_pred_locks_per_transaction": "10",
     "autovacuum_max_workers": "1",
     # A worker looks at each database in this time, and each look starts a process.
     "autovacuum_naptime": "3min",
@@ -117,6 +116,8 @@ def prepare(
         "max_connections": "300",
         # Nobody subscribes to this server. Its launcher would be one more process.
         "max_logical_replication_workers": "0",
+        # No transaction is serializable. The tables of locks are as long as these numbers allow, and written to at the start.
+        "max_pred_locks_per_transaction": "10",
         "jit": "off",
         **(_THROWAWAY if throwaway else {}),
         **(_SMALL if small else {}),

@@ -49,7 +49,7 @@ _SIZES_SMALL = {"memory": "256MiB", "wal": 8_000_000, "statistics": 30_000}
 _NO_SPINNING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 _ERLANG = f"+S 2:2 +A 16 {_NO_SPINNING}"
 # One scheduler, fewer threads for files, and no reserve of freed memory (the scripts of RabbitMQ ask for 30 blocks).
-_ERLANG_SMALL = f"+S 1:1 +SDio 2 +A 4 +MMmcs 0 {_NO_SPINNING}"
+_ERLANG_SMALL = f"+S 1:1 +A 4 +MMmcs 0 {_NO_SPINNING}"
 _LOGGING = CHECKOUT / "deploy" / "rabbitmq" / "advanced.config"
 
 
