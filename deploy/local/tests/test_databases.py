@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from crm_local import databases
+from crm_local import capacity, databases
 from crm_local.deployment import Deployment
 from crm_local.servers import Servers
 from crm_local.suite import SERVICES, Backends, in_database
@@ -82,3 +82,13 @@ async def test_a_service_takes_a_third_of_the_connections_and_leaves_the_others_
             await superuser.execute(f"drop database if exists {role} with (force)")
             await superuser.execute(f"drop role if exists {role}")
         await superuser.close()
+
+
+@pytest.mark.parametrize(
+    ("pool_size", "default", "small"), [("", 300, 100), ("2", 300, 100), ("6", 300, 150), ("30", 450, 450)]
+)
+def test_our_own_server_takes_the_connections_of_larger_pools(
+    monkeypatch: pytest.MonkeyPatch, pool_size: str, default: int, small: int
+) -> None:
+    monkeypatch.setenv("CRM_POOL_SIZE", pool_size)
+    assert (capacity.of_own_server(small=False), capacity.of_own_server(small=True)) == (default, small)

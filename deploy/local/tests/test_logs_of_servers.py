@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from crm_local import ports
+from crm_local.capacity import of_own_server
 from crm_local.processes import stop, wait_until
 from crm_local.servers import Instance, await_ready, own, rabbitmq, remove_directory
 
@@ -102,7 +103,10 @@ def cluster() -> Iterator[Instance]:
     with room() as directory:
         log = directory / "postgres.log"
         port = ports.choose(1)[0]
-        made = own.postgres_cluster(directory / "postgres", port, None, log=log, throwaway=True, small=True)
+        connections = of_own_server(small=True)
+        made = own.postgres_cluster(
+            directory / "postgres", port, None, log=log, throwaway=True, small=True, connections=connections
+        )
         with started(made) as cluster:
             yield cluster
 

@@ -4,9 +4,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from crm_kit.store.sessions import Connection
 from crm_local.suite import SERVICES, Role, Service, database_name
+
+if TYPE_CHECKING:
+    from crm_kit.store.sessions import Connection
 
 _LISTENS = 1
 """Each process has one listening connection in addition to its pool."""
@@ -14,6 +17,11 @@ _POOLS: dict[Role, int] = {"api": 6, "worker": 5}
 _GATEWAY: dict[Role, int] = {"api": 2, "worker": 3}
 _OWN = 5
 """Reserve for operator commands and for a process that starts before another has ended."""
+
+_RESERVED = 3
+"""What PostgreSQL reserves for superusers by default."""
+_LEAST, _LEAST_SMALL = 300, 100
+"""For three suites, or one whose processes are replaced one by one; and for one suite on a small machine."""
 
 _LIMITS = """
 select current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int
@@ -36,14 +44,20 @@ def needed(services: Iterable[Service], pool_size: int = 0) -> int:
     return sum((pool_size or most) + _LISTENS for roles in pools for most in roles.values())
 
 
-async def check(connection: Connection, instance: str, services: Sequence[Service]) -> None:
+def of_own_server(*, small: bool) -> int:
+    """What `max_connections` of a server that only this suite uses should be: for larger pools (CRM_POOL_SIZE), more."""
+    wanted = needed(SERVICES, _pool_size()) + _OWN + _RESERVED
+    return max(_round(wanted), _LEAST_SMALL if small else _LEAST)
+
+
+async def check(connection: "Connection", instance: str, services: Sequence[Service]) -> None:
     """Raises TooFew. Another suite on the server counts with its maximum, not with its open connections."""
     most, reserved = await connection.fetchrow(_LIMITS)
     used = Counter(row[0] for row in await connection.fetch(_USED))
     for service in services:
         used.pop(database_name(instance, service), None)
     others = _others(used)
-    wanted = needed(services, int(os.environ.get("CRM_POOL_SIZE") or 0)) + _OWN
+    wanted = needed(services, _pool_size()) + _OWN
     missing = wanted + sum(others.values()) + reserved - most
     if missing <= 0:
         return
@@ -69,6 +83,10 @@ def _others(used: Counter[str]) -> Counter[str]:
     for suite, databases in suites.items():
         found[f"the suite {suite}"] = max(databases.total(), needed(SERVICES) + _OWN)
     return found
+
+
+def _pool_size() -> int:
+    return int(os.environ.get("CRM_POOL_SIZE") or 0)
 
 
 def _round(number: int) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crm_kit.clock import monotonic
-from crm_local import control, entrypoints, observability, ports, rolling, rotation
+from crm_local import capacity, control, entrypoints, observability, ports, rolling, rotation
 from crm_local.control import NotReady
 from crm_local.listening import Listeners
 from crm_local.liveness import Liveness, seconds_between_looks
@@ -332,7 +332,12 @@ def _own_rabbitmq(home: Home, kept: Kept) -> Instance:
 def _own_postgres(home: Home, kept: Kept) -> Instance:
     (port,) = home.assign_ports(kept, ["postgres"])
     return own.postgres_cluster(
-        home.path / "postgres", port, kept.postgres_password, log=home.log("postgres"), small=is_small()
+        home.path / "postgres",
+        port,
+        kept.postgres_password,
+        log=home.log("postgres"),
+        small=is_small(),
+        connections=capacity.of_own_server(small=is_small()),
     )
 
 

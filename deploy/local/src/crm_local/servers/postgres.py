@@ -43,8 +43,6 @@ _SMALL = {
     "shared_buffers": "24MB",
     "work_mem": "2MB",
     "maintenance_work_mem": "32MB",
-    # One suite (crm_local.capacity).
-    "max_connections": "100",
     "autovacuum_max_workers": "1",
     # A worker looks at each database in this time, and each look starts a process.
     "autovacuum_naptime": "3min",
@@ -87,8 +85,11 @@ def prepare(
     log: Path,
     throwaway: bool,
     small: bool = False,
+    connections: int = 0,
 ) -> Instance:
     """Set up a cluster in `directory`, or use the existing one. It listens on a loopback port only.
+
+    It takes `connections`, or a default number (0).
 
     It runs as `account`, with scram passwords for all users. An existing cluster keeps its password, so `password` must
     be the one of its creation; None generates one. Raises RuntimeError if initdb fails, or if the cluster has another
@@ -112,8 +113,6 @@ def prepare(
         "logging_collector": "off",
         **SILENT,
         "shared_buffers": "128MB",
-        # For three suites, or one whose processes are replaced one by one (crm_local.capacity).
-        "max_connections": "300",
         # Nobody subscribes to this server. Its launcher would be one more process.
         "max_logical_replication_workers": "0",
         # No transaction is serializable. The tables of locks are as long as these numbers allow, and written to at the start.
@@ -121,6 +120,7 @@ def prepare(
         "jit": "off",
         **(_THROWAWAY if throwaway else {}),
         **(_SMALL if small else {}),
+        **({"max_connections": str(connections)} if connections else {}),
     }
     command = Command(
         name="postgres",
