@@ -25,7 +25,7 @@ from crm_kit.broker.management import (
 from crm_kit.broker.names import DIRECT, EVENTS, inbox_of, replay_of
 from crm_kit.broker.publishing import Publisher
 from crm_kit.events.relay import Relay
-from crm_kit.operating import sending, subscribers, topology
+from crm_kit.operating import sending, subscribers, subscriptions, topology
 from crm_kit.operating.events_to_queue import Broker
 from crm_kit.operating.patterns import covers, matches, permitted
 from crm_kit.operating.subscribers import MOST_QUEUES, At, Subscription, add, listed, narrow, remove, rotate
@@ -144,6 +144,26 @@ async def test_a_subscription_of_an_earlier_release_is_narrowed(broker: Broker) 
     assert (rights["configure"], rights["write"], rights["read"]) == ("^$", "^$", r"^ext\.old\.")
     bindings = {(binding["source"], binding["routing_key"]) for binding in bound if binding["source"]}
     assert bindings == {(EVENTS, RENAMED), (DIRECT, f"ext.old.mine.{RENAMED}")}
+
+
+async def test_what_a_backup_keeps_of_a_subscriber_is_given_again(broker: Broker, billing: Subscription) -> None:
+    await add("billing", [], at(broker), log=True)
+    kept = await subscriptions.read(broker.amqp_url, broker.management_url)
+    await remove("billing", at(broker))
+    await subscriptions.make_users(kept, broker.amqp_url, broker.management_url)
+    await subscriptions.make_queues(kept, broker.amqp_url)
+    user, vhost = quote(billing.user, safe=""), quote(vhost_of(broker.amqp_url), safe="")
+    async with Management(broker.management_url) as management:
+        await subscribers.bind_all(management, broker.amqp_url)
+        topics = await management.get(f"topic-permissions/{vhost}/{user}")
+    [found] = [one for one in await listed(at(broker)) if one.subscriber == "billing"]
+    assert (found.patterns, found.reads_log) == ((RENAMED,), True)
+    assert {one["exchange"]: one["read"] for one in topics} == {
+        EVENTS: permitted([RENAMED]),
+        DIRECT: permitted([f"{billing.queue}.{RENAMED}"]),
+    }
+    async with opened(billing.amqp_url):
+        pass
 
 
 async def test_its_queues_are_few_of_one_kind_and_capped_by_the_operator(broker: Broker, billing: Subscription) -> None:

@@ -103,7 +103,10 @@ async def confine_all(management: Management, amqp_url: str, caps: Mapping[str, 
 
 
 async def bind_all(management: Management, amqp_url: str) -> None:
-    """Bind each subscriber's queue to replays and snapshots of the event types to which it is bound, and to nothing else."""
+    """Bind each subscriber's queue to replays and snapshots of the event types to which it is bound, and to nothing else.
+
+    Permissions follow the bindings, also of queues that were made since ``confine_all``. Raises TopologyError and BrokerDown.
+    """
     vhost = quote(vhost_of(amqp_url), safe="")
     for queue in await management.get(f"queues/{vhost}?columns=name"):
         name = queue["name"]
@@ -115,6 +118,8 @@ async def bind_all(management: Management, amqp_url: str) -> None:
                     await management.post(place, {"routing_key": key})
             await _unbind_others(management, name, wanted, amqp_url)
             await _announce(name, amqp_url)
+    for name in await names(management, amqp_url):
+        await confine(management, name, amqp_url, reads_log=await reads_log(management, name, amqp_url))
 
 
 async def _announce(queue: str, amqp_url: str) -> None:
