@@ -87,7 +87,11 @@ async def play_orders(sales: Sales, to_somebody: Json) -> None:
 
 async def play_invoices(sales: Sales, to_somebody: Json) -> None:
     """Cause every event of an invoice at least once."""
-    invoice = await drafted(sales, line(quantity="3"), payment_terms="net_10")
+    invoice = await drafted(
+        sales,
+        line(quantity="3"),
+        payment_conditions={"days": 10, "discount_percent": 1.5, "discount_days": 5},
+    )
     await sales.patch("invoices", invoice, discount_amount=euros("1.00"), description="Thank you")
     await sales.act("invoices", invoice, "assign", **to_somebody)
     await sales.act("invoices", invoice, "issue")

@@ -247,3 +247,17 @@ async def test_own_deals_only_at_user_depth(sales: Sales, sales_for: Callable[[P
     assert [found["id"] for found in await seller.page("opportunities")] == [own["id"]]
     assert (await seller.try_act("opportunities", deal, "win")).status == 404
     assert (await seller.try_patch("opportunities", deal, rating="hot")).status == 404
+
+
+async def test_a_deal_says_when_it_was_opened_and_is_found_by_it(sales: Sales) -> None:
+    deal = await sales.make("opportunities", name="Fleet")
+    assert deal["opened_at"] == deal["created_at"]
+    lost = await sales.act("opportunities", deal, "lose")
+    assert lost["opened_at"] == deal["opened_at"]
+    reopened = await sales.act("opportunities", deal, "reopen")
+    assert reopened["opened_at"] == reopened["modified_at"]
+    found = await sales.page("opportunities", f"opened_at[gte]={reopened['opened_at']}")
+    assert [one["id"] for one in found] == [deal["id"]]
+    assert await sales.page("opportunities", f"opened_at[gt]={reopened['opened_at']}") == []
+    answer = await sales.try_patch("opportunities", deal, opened_at="2026-01-01T00:00:00Z")
+    assert answer.status == 422

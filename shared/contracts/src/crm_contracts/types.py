@@ -314,22 +314,31 @@ CurrencyCode = Annotated[
 _CENT: Final = Decimal("0.01")
 
 
-def _percent(value: Any, most: str = "100") -> Decimal:
+def _percent(value: Any, most: str = "100", step: Decimal = _CENT) -> Decimal:
     expected = {"most": most}
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise PydanticCustomError("percent", "a percentage is a number from 0 to {most}", expected)
     number = Decimal(str(value))
     if not number.is_finite() or not 0 <= number <= Decimal(most):
         raise PydanticCustomError("percent", "a percentage is a number from 0 to {most}", expected)
-    exact = number.quantize(_CENT)
+    exact = number.quantize(step)
     # A client that computes 57 * 0.01 sends 0.5700000000000001 for 0.57.
     if abs(number - exact) > Decimal("1e-9"):
-        raise PydanticCustomError("percent", "Send a number from 0 to {most} with at most 2 decimals.", expected)
+        decimals = {**expected, "decimals": -int(step.as_tuple().exponent)}
+        raise PydanticCustomError(
+            "percent", "Send a number from 0 to {most} with at most {decimals} decimals.", decimals
+        )
     return exact
 
 
 def _price_percent(value: Any) -> Decimal:
     return _percent(value, "999.99")
+
+
+def _tax_percent(value: Any) -> Decimal:
+    exact = _percent(value, step=Decimal("0.001"))
+    # A rate without a third decimal is written as before.
+    return exact.quantize(_CENT) if exact == exact.quantize(_CENT) else exact
 
 
 def percent_json(value: Decimal) -> int | float:
@@ -346,6 +355,15 @@ Percent = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}, mode="serialization"),
 ]
 """0 to 100 with at most two decimals: Decimal in Python, a number in JSON."""
+
+TaxPercent = Annotated[
+    Decimal,
+    PlainValidator(_tax_percent),
+    PlainSerializer(percent_json, return_type=float, when_used="json"),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001}, mode="validation"),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}, mode="serialization"),
+]
+"""A tax rate in percent, 0 to 100 with at most three decimals, such as 8.875: Decimal in Python, a number in JSON."""
 
 PricePercent = Annotated[
     Decimal,

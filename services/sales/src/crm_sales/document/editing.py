@@ -7,6 +7,7 @@ from crm_kit.records.patching import apply
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.customer_link.references import set_customer
 from crm_sales.document.model import SalesDocument
+from crm_sales.document.payment import settle_terms
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.projections.campaign_ref import refer_to_campaign
 
@@ -24,6 +25,7 @@ async def edit(
     """
     values = patch.onto(document)
     values.pop("lines", None)
+    settle_terms(values)
     if "customer" in values:
         await set_customer(uow, document, values.pop("customer"))
     await refer_to_campaign(uow, values.get("campaign_id"), document.campaign_id)

@@ -34,6 +34,8 @@ class SalesDocument(OwnedRecord, Stateful, PricedDocument, BelongsToCustomer):
     def payment_terms(cls) -> Mapped[PaymentTerms | None]:
         return mapped_column(text_enum(PaymentTerms))
 
+    payment_conditions: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
 
 def document_indexes(table: str) -> list[Index]:
     """Return the indexes for finding documents by their references, and for finding whether a referenced record is in

@@ -5,6 +5,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales.choices import PaymentTerms
+from crm_contracts.sales.payment_conditions import PaymentConditions
 from crm_contracts.types import Address, LongText, Maybe, NonNegativeMoney, Percent, Personal
 from crm_sales.customer_link.schemas import CustomerInput
 from crm_sales.pricing.schemas import LineInputs
@@ -32,7 +33,14 @@ class DocumentFields(BaseModel):
     ship_to: Personal[Address | None] = Field(
         None, description="Address for the delivery; of a new document: the customer's unless given."
     )
-    payment_terms: PaymentTerms | None = Field(None, description="When an invoice is due, counted from its issue.")
+    payment_terms: PaymentTerms | None = Field(
+        None, description="When an invoice is due, counted from its issue. Replaces `payment_conditions`."
+    )
+    payment_conditions: PaymentConditions | None = Field(
+        None,
+        description="The same as data: days, end of month, and a discount for early payment. Replaces `payment_terms`; "
+        "send one of the two.",
+    )
     price_list_id: UUID | None = Field(
         None, description="Price list in force that prices come from, in the currency of the document."
     )

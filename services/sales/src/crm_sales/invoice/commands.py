@@ -20,6 +20,7 @@ from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, assign, require_status
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.editing import edit
+from crm_sales.document.payment import settle_terms
 from crm_sales.document.pricing import pin, price_changes, price_new
 from crm_sales.document.references import deal_of, new_deal_of, require_not_lost, take_over
 from crm_sales.invoice.model import Invoice
@@ -41,6 +42,7 @@ async def create_invoice(uow: UnitOfWork, body: InvoiceCreate) -> Invoice:
     if deal is not None:
         require_not_lost(deal)
     values = {name: plain(value) for name, value in body if name not in BY_RULE}
+    settle_terms(values)
     invoice = Invoice(kind=InvoiceKind.INVOICE, bill_again=False, **values)
     await take_over(uow, invoice, deal, body.customer, body.model_fields_set)
     await price_new(uow, invoice, body, body.currency)

@@ -1,9 +1,8 @@
 """Invoices: the state machine and the rules that need no database. Terms follow Dataverse's Invoice."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from crm_contracts.money import Money
-from crm_contracts.sales.choices import PaymentTerms
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -21,20 +20,6 @@ LIFECYCLE = Lifecycle(
     # When a credit note is issued over everything that was left to pay.
     by_others={"settle": ({"issued/*", "paid/partial"}, "paid/complete")},
 )
-
-DAYS = {
-    PaymentTerms.DUE_ON_RECEIPT: 0,
-    PaymentTerms.NET_10: 10,
-    PaymentTerms.NET_15: 15,
-    PaymentTerms.NET_30: 30,
-    PaymentTerms.NET_45: 45,
-    PaymentTerms.NET_60: 60,
-}
-
-
-def due(issued_on: date, terms: PaymentTerms | None) -> date:
-    """Return the last day to pay: the term's days after the issue. Without a term it is due on receipt."""
-    return issued_on + timedelta(days=DAYS[terms or PaymentTerms.DUE_ON_RECEIPT])
 
 
 def require_due_after(issued_on: date, due_on: date) -> None:
@@ -55,3 +40,13 @@ def require_payment(amount: Money, balance: Money, paid_at: datetime, now: datet
         raise InvalidValue("/amount", "overpayment", f"Send at most {balance}, the open balance.")
     if paid_at > now:
         raise InvalidValue("/paid_at", "in-the-future", "Send a time that is not in the future.")
+
+
+def discount_taken(
+    amount: Money, balance: Money, offered: Money | None, paid_on: date, until: date | None
+) -> Money | None:
+    """Return the discount that a payment takes: what it leaves, if it comes in time and leaves no more than the discount."""
+    left = balance - amount
+    if offered is None or until is None or paid_on > until or not left.amount or left > offered:
+        return None
+    return left

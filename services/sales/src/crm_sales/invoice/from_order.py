@@ -35,6 +35,7 @@ async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -
         share,
         order_id=order.id,
         payment_terms=order.payment_terms,
+        payment_conditions=order.payment_conditions,
         bill_again=False,
     )
     await pin(uow, invoice)

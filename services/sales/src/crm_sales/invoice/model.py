@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.money import Money, convert
 from crm_contracts.sales.choices import InvoiceKind
 from crm_contracts.sales.invoice import MAX_PAYMENTS, InvoiceLine, InvoicePayment, InvoiceRecord
+from crm_contracts.sales.payment_conditions import PaymentConditions
 from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError, InvalidValue, NotFound
 from crm_kit.store.columns import (
@@ -28,7 +29,9 @@ from crm_kit.store.columns import (
 from crm_kit.store.refers import reference
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
-from crm_sales.invoice.domain import LIFECYCLE, due, require_due_after, require_payment
+from crm_sales.document.payment import discount_until, due
+from crm_sales.invoice.domain import LIFECYCLE, discount_taken, require_due_after, require_payment
+from crm_sales.pricing.domain import percent_of
 from crm_sales.pricing.model import PricedDocument
 from crm_sales.pricing.shares import Amounts, LineAmounts
 
@@ -46,7 +49,14 @@ class Invoice(SalesDocument, Base):
     record_model: ClassVar[type[BaseModel]] = InvoiceRecord
     lifecycle = LIFECYCLE
     line_model = InvoiceLine
-    money_fields: ClassVar[tuple[str, ...]] = (*PricedDocument.money_fields, "paid_total", "credited_total", "balance")
+    money_fields: ClassVar[tuple[str, ...]] = (
+        *PricedDocument.money_fields,
+        "paid_total",
+        "credited_total",
+        "balance",
+        "early_discount",
+        "early_discount_taken",
+    )
 
     number: Mapped[str | None] = mapped_column(String(20), unique=True)
     kind: Mapped[InvoiceKind] = mapped_column(text_enum(InvoiceKind))
@@ -61,6 +71,11 @@ class Invoice(SalesDocument, Base):
     credited_total_base: Mapped[Money] = money_columns("credited_total_base")
     balance: Mapped[Money] = money_columns("balance")
     balance_base: Mapped[Money] = money_columns("balance_base")
+    early_discount_until: Mapped[date | None]
+    early_discount: Mapped[Money | None] = money_columns("early_discount")
+    early_discount_base: Mapped[Money | None] = money_columns("early_discount_base")
+    early_discount_taken: Mapped[Money | None] = money_columns("early_discount_taken")
+    early_discount_taken_base: Mapped[Money | None] = money_columns("early_discount_taken_base")
     overdue_at: Mapped[datetime | None]
     canceled_at: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(String(200))
@@ -131,23 +146,30 @@ class Invoice(SalesDocument, Base):
         return {line.id: line.quantity - line.credited_quantity for line in self.read_lines()}
 
     def weigh(self) -> None:
-        """Compute the balance: total minus payments minus credits."""
+        """Compute the balance: total minus payments, credits and a discount that was taken."""
         self.balance = self.total - self.paid_total - self.credited_total
+        if self.early_discount_taken is not None:
+            self.balance = self.balance - self.early_discount_taken
 
     def add_up_in_base(self) -> None:
         """Make the parts of the total add up in base currency, and payments, credits and balance too."""
         super().add_up_in_base()
         if self.exchange_rate is None or self.status == "canceled":
             return
-        settled = convert(self.paid_total + self.credited_total, self.exchange_rate, self.total_base.currency)
+        rate, base = self.exchange_rate, self.total_base.currency
         # What is paid decides first, so that it grows with each payment.
-        self.credited_total_base = settled - self.paid_total_base
-        self.balance_base = self.total_base - settled
+        settled = self.paid_total_base
+        if self.early_discount_taken is not None:
+            with_discount = convert(self.paid_total + self.early_discount_taken, rate, base)
+            self.early_discount_taken_base, settled = with_discount - settled, with_discount
+        self.credited_total_base = convert(self.total - self.balance, rate, base) - settled
+        self.balance_base = self.total_base - settled - self.credited_total_base
 
     def begin(self) -> None:
         """Start as a draft without payments and credits."""
         self.payments = []
         self.paid_total = self.credited_total = Money.zero(self.currency)
+        self.early_discount = self.early_discount_taken = None
         self.weigh()
 
     def require_issuable(self) -> None:
@@ -161,13 +183,16 @@ class Invoice(SalesDocument, Base):
         self.move("issue", None if self.balance.amount else "complete")
         self.number, self.issue_date = number, on
         if not self.is_credit_note:
-            self.due_date = self.due_date or due(on, self.payment_terms)
+            self.due_date = self.due_date or due(on, self.payment_terms, self.conditions)
             require_due_after(on, self.due_date)
+            self.early_discount_until = discount_until(on, self.conditions)
+            self._offer_discount()
 
     def set_off(self, amount: Money) -> None:
         """Reduce the balance by an amount that an invoice and its credit note set off against each other."""
         self.credited_total = self.credited_total + amount
         self.weigh()
+        self._offer_discount()
 
     def settle(self) -> bool:
         """Mark the invoice as paid if a credit note left nothing to pay. Return whether it did."""
@@ -176,13 +201,29 @@ class Invoice(SalesDocument, Base):
             self.follow("settle")
         return settled
 
-    def pay(self, payment: InvoicePayment, now: datetime) -> bool:
-        """Record a payment, or a repayment for a credit note. Return whether nothing is left to pay."""
+    @property
+    def conditions(self) -> PaymentConditions | None:
+        """The payment conditions, if it has any."""
+        return None if self.payment_conditions is None else PaymentConditions.stored(self.payment_conditions)
+
+    def _offer_discount(self) -> None:
+        """Set the discount for early payment to the percentage of what is not credited."""
+        conditions = self.conditions
+        if self.early_discount_until is not None and conditions is not None and conditions.discount_percent is not None:
+            self.early_discount = percent_of(self.total - self.credited_total, conditions.discount_percent)
+
+    def pay(self, payment: InvoicePayment, now: datetime, paid_on: date) -> bool:
+        """Record a payment, or a repayment for a credit note. Return whether nothing is left to pay.
+
+        A payment in time may leave the discount for early payment. ``paid_on`` is its day in the organisation's time zone.
+        """
         self.require("pay")
         require_payment(payment.amount, self.balance, payment.paid_at, now)
         if len(self.payments) >= MAX_PAYMENTS:
             raise InvalidValue("/amount", "too-many-payments", f"An invoice takes at most {MAX_PAYMENTS} payments.")
+        discount = discount_taken(payment.amount, self.balance, self.early_discount, paid_on, self.early_discount_until)
         self.payments = [*self.payments, payment.model_dump(mode="json")]
+        self.early_discount_taken = discount or self.early_discount_taken
         self.paid_total = self.paid_total + payment.amount
         self.weigh()
         complete = not self.balance.amount
@@ -206,6 +247,8 @@ class Invoice(SalesDocument, Base):
             {**one, **marks} if position == number else one for position, one in enumerate(self.payments, start=1)
         ]
         self.paid_total = self.paid_total - payment.amount
+        # One payment at most settled the invoice with a discount. Without any of the payments it is not settled.
+        self.early_discount_taken = None
         self.weigh()
         self.follow("reverse-payment", "partial" if self.paid_total.amount else "issued")
         return payment

@@ -5,6 +5,7 @@ from uuid import UUID
 from crm_contracts.access import Privilege
 from crm_contracts.sales.invoice import InvoicePaid, InvoicePartiallyPaid, InvoicePayment, InvoicePaymentReversed
 from crm_kit.store.record import new_id
+from crm_kit.work.calendar import day_of
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.pricing import pin
 from crm_sales.invoice.model import Invoice
@@ -23,7 +24,7 @@ async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoi
         by=uow.principal.author,
     )
     before = invoice.paid_total_base
-    settled = invoice.pay(payment, uow.now)
+    settled = invoice.pay(payment, uow.now, day_of(uow, payment.paid_at))
     await pin(uow, invoice)
     facts = {
         "amount": payment.amount,
@@ -31,7 +32,9 @@ async def pay_invoice(uow: UnitOfWork, invoice_id: UUID, body: Payment) -> Invoi
         "method": payment.method,
         "paid_at": payment.paid_at,
     }
-    return uow.emit(invoice, InvoicePaid if settled else InvoicePartiallyPaid, **facts)
+    if settled:
+        return uow.emit(invoice, InvoicePaid, **facts, discount=invoice.early_discount_taken)
+    return uow.emit(invoice, InvoicePartiallyPaid, **facts)
 
 
 async def reverse_payment(uow: UnitOfWork, invoice_id: UUID, number: int, body: Reversal) -> Invoice:

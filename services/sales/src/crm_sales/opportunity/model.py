@@ -69,6 +69,8 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     price_list_id: Mapped[UUID | None] = reference("price_list")
     lines: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     product_ids: Mapped[list[UUID]] = references("product", server_default="{}")
+    # The default is for the previous release, which does not know the column.
+    opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     closed_at: Mapped[datetime | None]
     closes: Mapped[list[Any]] = mapped_column(JSONB)
     description: Mapped[str | None] = mapped_column(Text)
@@ -104,7 +106,9 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     )
 
     def enter(self, stage: SalesStage, at: datetime) -> None:
-        """Enter a stage. An overridden probability stays."""
+        """Enter a stage. An overridden probability stays. The deal is opened by its first stage."""
+        if not self.stages:
+            self.opened_at = at
         self._leave_stage(at)
         self.stage_id, self.stage = stage.id, stage.name
         self._stay_from(at)
@@ -144,6 +148,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         """Reopen the deal in its last stage. The close records stay."""
         self.move("reopen")
         self._stay_from(at)
+        self.opened_at = at
         self.actual_value = self.actual_value_base = self.closed_at = None
 
     @property

@@ -52,9 +52,9 @@ OPPORTUNITIES = Listing(
 async def list_opportunities(request: Request, uow: Uow) -> Response:
     """Opportunities you may read: filter, search with `q`, sort, page.
 
-    Filters are `field=value` or `field[op]=value`, such as `customer.id=…`, `estimated_value.amount[gte]=1000` or
-    `competitor_ids[contains]=…`. Sort by created_at, modified_at, name, stage, estimated_value.amount,
-    estimated_value_base.amount, estimated_close_date or closed_at.
+    Filters are `field=value` or `field[op]=value`, such as `customer.id=…`, `estimated_value.amount[gte]=1000`,
+    `opened_at[gte]=2026-01-01T00:00:00Z` or `competitor_ids[contains]=…`. Sort by created_at, modified_at, name, stage,
+    estimated_value.amount, estimated_value_base.amount, estimated_close_date or closed_at.
     """
     return await list_records(uow, OPPORTUNITIES, request)
 

@@ -22,6 +22,7 @@ from crm_kit.work.usage import refuse_in_use
 from crm_sales.account.model import Account
 from crm_sales.document.customer import require_active_customer, require_customer
 from crm_sales.document.editing import edit
+from crm_sales.document.payment import settle_terms
 from crm_sales.document.pricing import price_new, price_today
 from crm_sales.document.references import deal_of, new_deal_of, require_not_lost, take_over
 from crm_sales.order.credit import check_credit
@@ -39,7 +40,9 @@ async def create_order(uow: UnitOfWork, body: OrderCreate) -> Order:
     deal = None if body.opportunity_id is None else await deal_of(uow, body.opportunity_id)
     if deal is not None:
         require_not_lost(deal)
-    order = Order(**{name: plain(value) for name, value in body if name not in BY_RULE})
+    values = {name: plain(value) for name, value in body if name not in BY_RULE}
+    settle_terms(values)
+    order = Order(**values)
     await take_over(uow, order, deal, body.customer, body.model_fields_set)
     await price_new(uow, order, body, body.currency)
     order.number = await uow.number("ORD")

@@ -26,6 +26,7 @@ TAKEN_OVER = (
     "bill_to",
     "ship_to",
     "payment_terms",
+    "payment_conditions",
     "price_list_id",
     "currency",
     "discount_percent",

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales.pricing import MAX_LINES
-from crm_contracts.types import Flag, Maybe, NonNegativeMoney, Percent, Quantity, ShortText
+from crm_contracts.types import Flag, Maybe, NonNegativeMoney, Quantity, ShortText, TaxPercent
 
 
 class LineInput(BaseModel):
@@ -53,7 +53,7 @@ class LineInput(BaseModel):
         description="`false`: the price list decides, whatever `unit_price` says; `true`: `unit_price` is required.",
     )
     manual_discount: NonNegativeMoney | None = Field(None, description="Discount on the whole line; none unless given.")
-    tax_percent: Percent | None = Field(
+    tax_percent: TaxPercent | None = Field(
         None, description="Tax in percent of the net amount, 0 to 100; the product's unless given, else 0."
     )
     tax_overridden: Flag | None = Field(

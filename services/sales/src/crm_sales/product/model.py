@@ -48,7 +48,7 @@ class Product(Record, Stateful, Base):
     standard_cost: Mapped[Money | None] = money_columns("standard_cost")
     standard_cost_base: Mapped[Money | None] = money_columns("standard_cost_base")
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
-    tax_percent: Mapped[Decimal] = mapped_column(PercentType())
+    tax_percent: Mapped[Decimal] = mapped_column(PercentType(3))
     valid_from: Mapped[date | None]
     valid_to: Mapped[date | None]
     description: Mapped[str | None] = mapped_column(Text)

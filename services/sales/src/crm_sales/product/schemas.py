@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales.choices import ProductStructure, ProductType
 from crm_contracts.sales.product import ProductRecord
-from crm_contracts.types import Date, Decimals, LongText, Maybe, NonNegativeMoney, Percent, ShortText
+from crm_contracts.types import Date, Decimals, LongText, Maybe, NonNegativeMoney, ShortText, TaxPercent
 from crm_kit.records.patch import Patch, optional
 
 
@@ -26,7 +26,7 @@ class ProductFields(BaseModel):
     standard_cost: NonNegativeMoney | None = Field(
         None, description="What one unit costs us, in the currency of `list_price`; not for a family."
     )
-    tax_percent: Percent = Field(Decimal(0), description="Tax on its price in percent, 0 to 100.")
+    tax_percent: TaxPercent = Field(Decimal(0), description="Tax on its price in percent, 0 to 100.")
     valid_from: Date | None = Field(None, description="First day it may be sold, YYYY-MM-DD.")
     valid_to: Date | None = Field(None, description="Last day it may be sold, YYYY-MM-DD; not before the first.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")

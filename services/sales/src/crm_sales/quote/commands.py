@@ -21,6 +21,7 @@ from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.customer import require_active_customer, require_customer
 from crm_sales.document.editing import edit
+from crm_sales.document.payment import settle_terms
 from crm_sales.document.pricing import price_changes, price_new, price_today
 from crm_sales.document.references import deal_of, new_deal_of, require_deal_not_lost, require_open, take_over
 from crm_sales.opportunity.model import Opportunity
@@ -41,6 +42,7 @@ async def create_quote(uow: UnitOfWork, body: QuoteCreate) -> Quote:
         require_open(deal)
     require_period(body.effective_from, body.effective_to, "/effective_to")
     values = {name: plain(value) for name, value in body if name not in _BY_RULE}
+    settle_terms(values)
     quote = Quote(revision=1, opportunity_id=body.opportunity_id, **values)
     quote.name = _name(body, deal)
     await take_over(uow, quote, deal, body.customer, body.model_fields_set)

@@ -27,6 +27,7 @@ _TAKEN = (
     "bill_to",
     "ship_to",
     "payment_terms",
+    "payment_conditions",
     "discount_percent",
     "discount_amount",
     "freight",

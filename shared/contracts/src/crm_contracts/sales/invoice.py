@@ -24,6 +24,7 @@ from crm_contracts.types import (
 
 from .choices import InvoiceKind, InvoiceStatus, InvoiceStatusReason, PaymentMethod, PaymentTerms
 from .opportunity import CustomerRef
+from .payment_conditions import PaymentConditions
 from .pricing import MAX_LINES, PricedLine, PricedRecord
 
 MAX_PAYMENTS = 500
@@ -72,7 +73,7 @@ class InvoicePayment(Shape):
 class InvoiceRecord(PricedRecord):
     """An invoice, or a credit note.
 
-    `balance` = `total` - `paid_total` - `credited_total`, never below zero: for an invoice, the
+    `balance` = `total` - `paid_total` - `credited_total` - `early_discount_taken`, never below zero: for an invoice, the
     amount that the customer still has to pay; for a credit note, the amount that is still to be paid back. Amounts of a
     credit note are positive.
     """
@@ -93,6 +94,11 @@ class InvoiceRecord(PricedRecord):
     bill_to: Personal[Address | None] = Field(description="Address for the invoice.")
     ship_to: Personal[Address | None] = Field(description="Address for the delivery.")
     payment_terms: Open[PaymentTerms] | None = Field(description="When it is due; on receipt when null.")
+    payment_conditions: PaymentConditions | None = Field(
+        default=None,
+        description="When an invoice is due as days, end of month and discount; null where `payment_terms` says it.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     issue_date: Date | None = Field(description="Day it was issued, in the organisation's time zone; null for a draft.")
     due_date: Date | None = Field(
         description="Day until which it is to be paid, in the organisation's time zone: set when it is issued, by "
@@ -114,6 +120,29 @@ class InvoiceRecord(PricedRecord):
         "amount that was offset. Read-only."
     )
     credited_total_base: Money = Field(description=f"`credited_total` {_BASE}")
+    early_discount_until: Date | None = Field(
+        default=None,
+        description="Last day for the discount of `payment_conditions`, in the organisation's time zone: set when it is issued. "
+        "Read-only.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
+    early_discount: NonNegativeMoney | None = Field(
+        default=None,
+        description="Discount for a payment until `early_discount_until`: the percentage of the total that is not credited, "
+        "rounded half up. Read-only.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
+    early_discount_base: Money | None = Field(
+        default=None, description=f"`early_discount` {_BASE}", json_schema_extra={"x-since": "1.1.0"}
+    )
+    early_discount_taken: NonNegativeMoney | None = Field(
+        default=None,
+        description="Discount that the payment which settled it took; null for none. Read-only.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
+    early_discount_taken_base: Money | None = Field(
+        default=None, description=f"`early_discount_taken` {_BASE}", json_schema_extra={"x-since": "1.1.0"}
+    )
     balance: NonNegativeMoney = Field(description="Amount that is still to be paid; zero if canceled; read-only.")
     balance_base: Money = Field(description=f"`balance` {_BASE}")
     overdue_at: UtcDatetime | None = Field(
@@ -214,6 +243,11 @@ class InvoicePaid(InvoiceEvent):
     amount_base: Money | None = Field(description="The same in base currency at the invoice's rate.")
     method: Open[PaymentMethod] | None = Field(description="How it was paid; null when a credit note settled it.")
     paid_at: UtcDatetime = Field(description="When it was paid or settled.")
+    discount: NonNegativeMoney | None = Field(
+        default=None,
+        description="Discount for early payment that the payment took; null without one.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
 
 
 class InvoicePaymentReversed(InvoiceEvent):

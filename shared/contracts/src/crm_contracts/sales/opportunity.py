@@ -138,6 +138,12 @@ class OpportunityRecord(OwnedRecord):
         description="Competitors for the deal, each once, at most 50. A competitor that won it is one of them.",
         json_schema_extra={"x-since": "1.1.0"},
     )
+    opened_at: UtcDatetime | None = Field(
+        default=None,
+        description="When work on it began: when it was created or, of an import, as the file says; when it was last reopened. "
+        "Read-only.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     closed_at: UtcDatetime | None = Field(description="When it was won or lost; null while open; read-only.")
     closes: list[OpportunityClose] = Field(description="Close records, oldest first; read-only.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")

@@ -24,6 +24,7 @@ from crm_contracts.types import (
 
 from .choices import OrderStatus, OrderStatusReason, PaymentTerms
 from .opportunity import CustomerRef
+from .payment_conditions import PaymentConditions
 from .pricing import MAX_LINES, PricedLine, PricedRecord
 
 
@@ -61,6 +62,11 @@ class OrderRecord(PricedRecord):
     ship_to: Personal[Address | None] = Field(description="Address for deliveries.")
     requested_delivery: Date | None = Field(description="When the customer wants it, in the organisation's time zone.")
     payment_terms: Open[PaymentTerms] | None = Field(description="When invoices are due; on receipt when null.")
+    payment_conditions: PaymentConditions | None = Field(
+        default=None,
+        description="When an invoice is due as days, end of month and discount; null where `payment_terms` says it.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     prices_locked: bool = Field(
         description="Whether lines keep their prices whatever the price list says (Dataverse: LockSalesOrderPricing)."
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from crm_contracts.money import Money
 from crm_contracts.records import OwnedRecord
-from crm_contracts.types import CurrencyCode, NonNegativeMoney, Percent, Quantity, Rate, Shape, ShortText
+from crm_contracts.types import CurrencyCode, NonNegativeMoney, Percent, Quantity, Rate, Shape, ShortText, TaxPercent
 
 MAX_LINES = 500
 """The most lines of a document."""
@@ -31,7 +31,7 @@ class PricedLine(Shape):
     price_overridden: bool = Field(description="Whether a person gave the price instead of the price list.")
     volume_discount: NonNegativeMoney = Field(description="Discount on each unit that the quantity earns.")
     manual_discount: NonNegativeMoney = Field(description="Discount on the whole line that a person gave.")
-    tax_percent: Percent = Field(description="Tax in percent of `net`, 0 to 100: the product's unless given.")
+    tax_percent: TaxPercent = Field(description="Tax in percent of `net`, 0 to 100: the product's unless given.")
     tax_overridden: bool = Field(description="Whether a person gave the tax instead of the product.")
     net: NonNegativeMoney = Field(description="Price of the line without tax.")
     tax: NonNegativeMoney = Field(description="Tax on the line.")

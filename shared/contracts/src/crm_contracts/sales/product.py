@@ -8,7 +8,7 @@ from pydantic import Field
 from crm_contracts.catalogue import Entity, Event
 from crm_contracts.money import Money
 from crm_contracts.records import RecordModel
-from crm_contracts.types import Date, Decimals, LongText, NonNegativeMoney, Open, Percent, Rate, ShortText
+from crm_contracts.types import Date, Decimals, LongText, NonNegativeMoney, Open, Rate, ShortText, TaxPercent
 
 from .choices import ProductStatus, ProductStructure, ProductType
 
@@ -41,7 +41,7 @@ class ProductRecord(RecordModel):
         description="Units of base currency per unit of the record's currency, pinned when the first amount was set; "
         "null without one."
     )
-    tax_percent: Percent = Field(description="Tax on its price in percent, 0 to 100.", examples=[19])
+    tax_percent: TaxPercent = Field(description="Tax on its price in percent, 0 to 100.", examples=[19])
     valid_from: Date | None = Field(description="First day it may be sold, in the organisation's time zone.")
     valid_to: Date | None = Field(description="Last day it may be sold, in the organisation's time zone.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")

@@ -22,6 +22,7 @@ from crm_contracts.types import (
 
 from .choices import PaymentTerms, QuoteStatus, QuoteStatusReason
 from .opportunity import CustomerRef
+from .payment_conditions import PaymentConditions
 from .pricing import Lines, PricedRecord
 
 
@@ -45,6 +46,11 @@ class QuoteRecord(PricedRecord):
     bill_to: Personal[Address | None] = Field(description="Address for the invoice: the customer's unless given.")
     ship_to: Personal[Address | None] = Field(description="Address for the delivery: the customer's unless given.")
     payment_terms: Open[PaymentTerms] | None = Field(description="When an invoice is due, counted from its issue.")
+    payment_conditions: PaymentConditions | None = Field(
+        default=None,
+        description="When an invoice is due as days, end of month and discount; null where `payment_terms` says it.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     lines: Lines = Field(description="Lines of the quote, in order; at most 500.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     closed_at: UtcDatetime | None = Field(

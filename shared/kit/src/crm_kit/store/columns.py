@@ -43,12 +43,13 @@ TYPE_MAP: dict[Any, Any] = {
 
 
 class PercentType(Numeric[Any]):
-    """0 to 100 with two decimals; a JSON number, where other decimals are strings."""
+    """0 to 100 with two decimals, or as many as given; a JSON number, where other decimals are strings."""
 
     cache_ok = True
 
-    def __init__(self) -> None:
-        super().__init__(5, 2)
+    def __init__(self, decimals: int = 2) -> None:
+        self.decimals = decimals
+        super().__init__(3 + decimals, decimals)
 
 
 def text_enum(values: type[StrEnum], *, name: str | None = None) -> Enum:

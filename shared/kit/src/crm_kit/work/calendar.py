@@ -1,6 +1,6 @@
 """Dates in the organisation's time zone."""
 
-from datetime import date
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from crm_kit.work.uow import UnitOfWork
@@ -8,4 +8,9 @@ from crm_kit.work.uow import UnitOfWork
 
 def today(uow: UnitOfWork) -> date:
     """Return the date on which the unit of work began, in the organisation's time zone."""
-    return uow.now.astimezone(ZoneInfo(uow.runtime.directory.organization.time_zone)).date()
+    return day_of(uow, uow.now)
+
+
+def day_of(uow: UnitOfWork, at: datetime) -> date:
+    """Return the date at an instant, in the organisation's time zone."""
+    return at.astimezone(ZoneInfo(uow.runtime.directory.organization.time_zone)).date()
