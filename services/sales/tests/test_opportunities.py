@@ -166,6 +166,7 @@ async def test_a_lost_deal_keeps_why_and_by_whom(sales: Sales, caller: Principal
             "competitor_id": None,
             "note": "Too dear",
             "by": str(caller.id),
+            "closed_quotes": [],
         }
     ]
     told = (await sales.events())[-1]["data"]

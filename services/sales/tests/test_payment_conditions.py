@@ -1,6 +1,6 @@
 """Payment terms as data: due dates, end of month, and the discount for early payment."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +9,8 @@ import pytest
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import PaymentTerms
 from crm_contracts.sales.payment_conditions import PaymentConditions
-from crm_kit import clock
 from crm_kit.errors import InvalidValue
+from crm_kit.testing import People
 from crm_sales.document.payment import discount_until, due, settle_terms
 from crm_sales.invoice.domain import discount_taken
 
@@ -91,13 +91,14 @@ async def test_an_invoice_shows_the_discount_and_is_settled_by_a_payment_with_it
     assert (state(owed), owed["balance"], owed["early_discount_taken"]) == ("paid/partial", euros("52.00"), None)
 
 
-async def test_a_payment_after_the_discount_time_leaves_a_balance(
-    sales: Sales, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    invoice = await issued(sales, payment_conditions=SKONTO)
-    later: datetime = clock.now() + timedelta(days=12)
-    monkeypatch.setattr(clock, "now", lambda: later)
-    partly = await pay(sales, invoice, "98.00")
+async def test_a_payment_after_the_discount_time_leaves_a_balance(sales: Sales, people: People) -> None:
+    await people.organization(time_zone="Pacific/Pago_Pago")
+    today_only = {"days": 30, "discount_percent": 2, "discount_days": 0}
+    late, in_time = [await issued(sales, payment_conditions=today_only) for _ in range(2)]
+    assert state(await pay(sales, in_time, "98.00")) == "paid/complete"
+    # The two zones are 25 hours apart, so it is the next day there.
+    await people.organization(time_zone="Pacific/Kiritimati")
+    partly = await pay(sales, late, "98.00")
     assert (state(partly), partly["balance"]) == ("paid/partial", euros("2.00"))
 
 
