@@ -1,10 +1,12 @@
 """Opportunities: stages, probability, hold, loss, and what a closed deal refuses."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 
 from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
 from crm_kit.testing import principal
 
 from .journey import API, Sales, euros
@@ -262,3 +264,17 @@ async def test_a_deal_says_when_it_was_opened_and_is_found_by_it(sales: Sales) -
     assert await sales.page("opportunities", f"opened_at[gt]={reopened['opened_at']}") == []
     answer = await sales.try_patch("opportunities", deal, opened_at="2026-01-01T00:00:00Z")
     assert answer.status == 422
+
+
+async def test_the_migration_finds_when_deals_were_opened(sales: Sales, runtime: Runtime) -> None:
+    moved, reopened = [await sales.make("opportunities", name="Fleet") for _ in range(2)]
+    moved = await sales.act("opportunities", moved, "advance", stage="develop")
+    await sales.act("opportunities", reopened, "lose")
+    reopened = await sales.act("opportunities", reopened, "reopen")
+    reopened = await sales.act("opportunities", reopened, "advance", stage="develop")
+    migration = import_module("crm_sales.migrations.versions.0024_opened_at")
+    async with runtime.db.autocommit() as conn:
+        await conn.exec_driver_sql("update opportunity set opened_at = '2000-01-01'")
+        await migration.ahead(conn)
+    for deal in (moved, reopened):
+        assert (await sales.get("opportunities", deal["id"]))["opened_at"] == deal["opened_at"]

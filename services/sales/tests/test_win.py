@@ -273,7 +273,8 @@ async def test_nobody_is_quoted_whom_no_win_will_make_a_customer(sales: Sales) -
     assert (await sales.try_act("quotes", draft, "activate")).problem == "customer-required"
     await sales.make_customers_on_win()
     await sales.act("opportunities", deal, "lose")
-    assert (await sales.try_act("quotes", draft, "activate")).problem == "customer-required"
+    # The draft is canceled with its deal.
+    assert (await sales.try_act("quotes", draft, "activate")).problem == "illegal-transition"
 
 
 async def test_twenty_wins_at_once_make_one_customer_and_link_every_quote_to_it(sales: Sales) -> None:

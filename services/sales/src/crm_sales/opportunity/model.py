@@ -69,8 +69,8 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     price_list_id: Mapped[UUID | None] = reference("price_list")
     lines: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     product_ids: Mapped[list[UUID]] = references("product", server_default="{}")
-    # The default is for the previous release, which does not know the column.
-    opened_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    # Null in rows of the previous release, which does not know the column.
+    opened_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     closes: Mapped[list[Any]] = mapped_column(JSONB)
     description: Mapped[str | None] = mapped_column(Text)

@@ -140,8 +140,8 @@ class OpportunityRecord(OwnedRecord):
     )
     opened_at: UtcDatetime | None = Field(
         default=None,
-        description="When work on it began: when it was created or, of an import, as the file says; when it was last reopened. "
-        "Read-only.",
+        description="When work on it began: when it was created or, of an import, as the file says; when it was last reopened; "
+        "null where an earlier release made it during an upgrade. Read-only.",
         json_schema_extra={"x-since": "1.1.0"},
     )
     closed_at: UtcDatetime | None = Field(description="When it was won or lost; null while open; read-only.")

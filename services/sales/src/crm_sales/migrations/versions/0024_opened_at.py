@@ -15,7 +15,7 @@ from crm_kit.schema.patience import patiently
 revision = "0024"
 down_revision = "0023"
 
-COLUMN: Final = NewColumn("opportunity", "opened_at", "timestamp with time zone default now() not null")
+COLUMN: Final = NewColumn("opportunity", "opened_at", "timestamp with time zone")
 _OPENED: Final = """
 coalesce(
     (
@@ -33,13 +33,13 @@ coalesce(
 _FILL: Final = f"""
 with batch as (select id from public.opportunity where id > $1::uuid order by id limit 5000),
     filled as (
-        update public.opportunity o set opened_at = {_OPENED} from batch where o.id = batch.id and o.opened_at <> {_OPENED}
+        update public.opportunity o set opened_at = {_OPENED} from batch where o.id = batch.id and o.opened_at is distinct from {_OPENED}
     )
 select id from batch order by id desc limit 1
 """  # noqa: S608  # constants of this file
 _FILL_REST: Final = f"""
 update public.opportunity o set opened_at = {_OPENED}
-where o.modified_at > now() - interval '1 day' and o.opened_at <> {_OPENED}
+where o.opened_at is null
 """  # noqa: S608  # constants of this file
 _SMALLEST: Final = "00000000-0000-0000-0000-000000000000"
 
