@@ -272,7 +272,7 @@ async def test_the_migration_finds_when_deals_were_opened(sales: Sales, runtime:
     await sales.act("opportunities", reopened, "lose")
     reopened = await sales.act("opportunities", reopened, "reopen")
     reopened = await sales.act("opportunities", reopened, "advance", stage="develop")
-    migration = import_module("crm_sales.migrations.versions.0024_opened_at")
+    migration = import_module("crm_sales.migrations.versions.0025_opened_at")
     async with runtime.db.autocommit() as conn:
         await conn.exec_driver_sql("update opportunity set opened_at = '2000-01-01'")
         await migration.ahead(conn)

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit.schema.ahead import NewColumn, columns_of
 from crm_kit.schema.patience import patiently
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 
 COLUMN: Final = NewColumn("opportunity", "opened_at", "timestamp with time zone")
 _OPENED: Final = """
