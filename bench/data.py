@@ -216,3 +216,12 @@ def search_terms(count: int, seed: int = 2) -> list[str]:
     names = [name for *_, last in NAMES for name in last.split() if len(name) >= 3]
     companies = [f"{head} {trade}" for head in COMPANY_HEADS for trade in COMPANY_TRADES]
     return [random.choice(names if n % 2 else companies) for n in range(count)]
+
+
+def search_starts(count: int, length: int, seed: int = 3) -> list[str]:
+    """Return the first characters of last names and companies, from every script."""
+    random = Random(seed)
+    names = [name for *_, last in NAMES for name in last.split()]
+    companies = [f"{head} {trade}" for head in COMPANY_HEADS for trade in COMPANY_TRADES]
+    starts = sorted({text[:length].strip() for text in (*names, *companies) if len(text) >= length})
+    return [random.choice(starts) for _ in range(count)]

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from bench.ceilings import amqp
 from bench.ceilings.apps import Ceilings, ceilings
-from bench.data import lead_body, people, search_terms
+from bench.data import lead_body, people, search_starts, search_terms
 from bench.disk import TABLES, row_of
 from bench.driver import Consumable, Load, run
 from bench.report import PRICE, Goal, Row, Sample, Side, by_rate
@@ -65,6 +65,20 @@ def lists(options: Options) -> Load:
 def searches(options: Options) -> Load:
     paths = [f"/leads?limit=50&q={quote(term)}" for term in search_terms(500)]
     return Load("GET", paths, connections=options.connections, seconds=options.seconds)
+
+
+SEARCHED = (1, 2, 3, 10)
+"""Characters of the searches whose p95 is measured at 1,000,000 rows."""
+
+
+def short_searches(length: int, options: Options) -> Load:
+    paths = [f"/leads?limit=50&q={quote(start)}" for start in search_starts(200, length)]
+    return Load("GET", paths, connections=2, seconds=options.seconds)
+
+
+def searches_of_all_kinds(options: Options) -> Load:
+    paths = [f"/search?q={quote(term)}" for term in search_terms(200)]
+    return Load("GET", paths, connections=2, seconds=options.seconds)
 
 
 def qualifies(ids: Sequence[str], options: Options) -> Load:
@@ -142,6 +156,12 @@ async def growth(options: Options, ours: Ours) -> AsyncIterator[Sequence[Row]]:
                 {"10,000": small} if (small := we.get(f"{work}, 10,000")) else {},
             )
             for work in ("list", "get")
+        ] + [
+            *(
+                Row(f"search of {n} p95, 1,000,000", "ms", Goal(50, at_most=True), we.get(f"search of {n}"))
+                for n in SEARCHED
+            ),
+            Row("search of all kinds p95, 1,000,000", "ms", Goal(150, at_most=True), we.get("search of all kinds")),
         ]
 
 

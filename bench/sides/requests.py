@@ -14,7 +14,17 @@ import aiohttp
 from bench.driver import Consumable, Load, LoadFailed, run
 from bench.leads import API, connect, empty, fill_leads, told, unit_of
 from bench.report import Sample, Side, by_p95, by_rate
-from bench.scenes import Options, creates, gets, lists, qualifies, searches
+from bench.scenes import (
+    SEARCHED,
+    Options,
+    creates,
+    gets,
+    lists,
+    qualifies,
+    searches,
+    searches_of_all_kinds,
+    short_searches,
+)
 from bench.suite import BACKLOG_SECONDS, CHECKOUT, Suite
 
 
@@ -91,6 +101,18 @@ async def growth(suite: Suite, options: Options) -> AsyncIterator[Mapping[str, S
                     return once
 
                 sides[f"{work}, {label}"] = side()
+        searched = {f"search of {n}": short_searches(n, options) for n in SEARCHED}
+        searched["search of all kinds"] = searches_of_all_kinds(options)
+        for work, load in searched.items():
+
+            def search(load: Load = load) -> Side:
+                async def once() -> Sample:
+                    tokens = await suite.tokens("organization")
+                    return by_p95(await run(large[0], replace(under_api(load), tokens=tokens, rate=5)))
+
+                return once
+
+            sides[work] = search()
         yield sides
 
 

@@ -3,7 +3,7 @@ import json
 from bench.ceilings.apps import LEAD_COLUMNS
 from bench.ceilings.orm import Lead
 from bench.ceilings.schemas import LeadCreate, LeadRead
-from bench.data import SPAN, lead_body, people, search_terms
+from bench.data import SPAN, lead_body, people, search_starts, search_terms
 
 
 def test_the_same_seed_gives_the_same_people() -> None:
@@ -33,6 +33,13 @@ def test_every_body_is_a_valid_lead_that_the_load_can_number() -> None:
 def test_filled_columns_are_those_of_the_table_and_the_table_serves_every_field() -> None:
     assert set(LEAD_COLUMNS) <= set(Lead.__table__.columns.keys())
     assert not [name for name in LeadRead.model_fields if not hasattr(Lead, name)]
+
+
+def test_short_searches_have_their_length_and_many_scripts() -> None:
+    for length in (1, 2, 3, 10):
+        starts = search_starts(200, length)
+        assert max(map(len, starts)) == length
+    assert {"佐", "И", "M"} <= set(search_starts(500, 1))
 
 
 def test_search_terms_are_long_enough_for_a_trigram() -> None:

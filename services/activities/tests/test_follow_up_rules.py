@@ -2,6 +2,8 @@
 
 from datetime import date
 from typing import Any, get_args
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -16,9 +18,10 @@ from crm_contracts.sales.opportunity import OpportunityWon
 from crm_contracts.service.case import CaseResolved
 from crm_contracts.service.choices import CasePriority, CaseType
 from crm_kit.access.privileges import Depth
+from crm_kit.access.reach import Reach
 from crm_kit.errors import InvalidValue
 from crm_kit.process.runtime import Runtime
-from crm_kit.records.filtering import Filterable
+from crm_kit.records.filtering import Asking, Filterable
 from crm_kit.store.parameters import Parameters
 from crm_kit.testing import Client, principal
 
@@ -79,6 +82,7 @@ def around(part: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[st
 
 
 FILTERS = around(around(around(TERMS)))
+ASKING = Asking(date(2026, 5, 4), ZoneInfo("UTC"), lambda _: Reach(everything=True), UUID(int=1))
 RECORDS = [{"type": kind, "priority": priority} for kind in (*CaseType, None) for priority in (*CasePriority, None)]
 
 
@@ -91,7 +95,7 @@ async def test_a_rule_and_a_list_agree_on_every_filter(runtime: Runtime, documen
     lists = Filterable({name: (name, field.type) for name, field in fields.items()}, fields, {})
     parameters = Parameters()
     records = parameters.add(orjson.dumps(RECORDS).decode(), "json")
-    condition = lists.compile(tree, parameters, date(2026, 5, 4))
+    condition = lists.compile(tree, parameters, ASKING)
     sql = f"select type, priority from json_to_recordset({records}) t (type text, priority text) where {condition}"  # noqa: S608  # only placeholders
     async with runtime.db.autocommit() as conn:
         listed = {tuple(row) for row in await conn.exec_driver_sql(sql, tuple(parameters.values))}

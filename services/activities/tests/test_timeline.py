@@ -16,7 +16,7 @@ from crm_contracts.marketing import (
 from crm_contracts.sales.account import AccountCreated, AccountDeleted, AccountMerged
 from crm_contracts.sales.contact import ContactCreated
 from crm_contracts.sales.lead import LeadContacted, LeadCreated, LeadDeleted, LeadMerged, LeadQualified, LeadUpdated
-from crm_contracts.sales.opportunity import OpportunityCreated
+from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityUpdated
 from crm_contracts.service.case import CaseCreated, CaseReactivated, CaseResolved, CaseWaiting
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.store.record import new_id
@@ -113,6 +113,41 @@ async def test_a_cases_story_says_how_it_was_resolved(client: Client, story: Any
     assert b"Ada was told" not in answer.body
 
 
+async def test_a_customers_story_begins_with_its_lead_and_goes_on_with_its_deals(
+    client: Client, qualified: Any, story: Any, hear: Any
+) -> None:
+    cast = await qualified()
+    deal, account = story(owner=CALLER), cast["account"]
+    customer = {"customer": {"type": "account", "id": str(account.id), "name": "Engines Ltd", "deleted": False}}
+    await hear(created := deal.tell(OpportunityCreated, customer))
+    task = {"subject": "Send the contract", "regarding": {"type": "opportunity", "id": str(deal.id)}}
+    assert (await client.post(f"{API}/tasks", task)).status == 201
+    path = f"{API}/timeline?regarding={account.id}"
+    both = ["Send the contract", "Deal created"]
+    its_own = ["Account created", "Lead contacted", "Lead created"]
+    found = lines(await client.get(path))
+    assert sorted(found) == sorted([*both, "Lead qualified", *its_own])
+    assert "Contact created" not in found
+    await hear(deal.tell(OpportunityUpdated, {"customer": None}))
+    assert not set(both) & set(lines(await client.get(path)))
+    await hear(created)
+    assert not set(both) & set(lines(await client.get(path))), "an event that arrives again is not news"
+
+
+async def test_a_call_is_part_of_the_story_of_everybody_who_takes_part(client: Client, qualified: Any) -> None:
+    cast = await qualified()
+    parties = [{"role": "to", "party": {"type": "contact", "id": str(cast["contact"].id)}}]
+    regarding = {"type": "account", "id": str(cast["account"].id)}
+    for body in ({"subject": "About nothing"}, {"subject": "About the account", "regarding": regarding}):
+        call = {**body, "direction": "outgoing", "parties": parties}
+        answer = await client.post(f"{API}/phone-calls", call)
+        assert answer.status == 201, answer.body
+    found = lines(await client.get(f"{API}/timeline?regarding={cast['contact'].id}"))
+    assert {"About nothing", "About the account"} <= set(found)
+    both = lines(await client.get(f"{API}/timeline?regarding%5Bin%5D={cast['account'].id},{cast['contact'].id}"))
+    assert (both.count("About nothing"), both.count("About the account")) == (1, 1)
+
+
 async def test_an_opportunitys_story_is_its_own(client: Client, qualified: Any) -> None:
     cast = await qualified()
     assert lines(await client.get(f"{API}/timeline?regarding={cast['opportunity'].id}")) == ["Deal created"]
@@ -202,10 +237,11 @@ async def test_several_records_tell_one_story_without_those_that_are_hidden(
     both = f"{API}/timeline?regarding%5Bin%5D={cast['account'].id},{cast['contact'].id}"
     first = await client.get(f"{both}&limit=1")
     second = await client.get(f"{both}&limit=1&after={first.json['next']}")
-    assert (lines(first), lines(second), second.json["next"]) == (["Contact created"], ["Account created"], None)
-    blind = client_for(principal(contact=Depth.NONE))
+    assert (lines(first), lines(second)) == (["Lead qualified"], ["Contact created"])
+    blind = client_for(principal(contact=Depth.NONE, lead=Depth.NONE))
     assert lines(await blind.get(both)) == ["Account created"]
-    assert lines(await client.get(f"{both},{new_id()}")) == ["Contact created", "Account created"]
+    whole = ["Lead qualified", "Contact created", "Account created", "Lead contacted", "Lead created"]
+    assert lines(await client.get(f"{both},{new_id()}")) == whole
     assert (await client_for(principal(contact=Depth.NONE, account=Depth.NONE)).get(both)).problem == "not-found"
     assert (await client.get(f"{both}&regarding={cast['account'].id}")).problem == "invalid-parameter"
     one = f"{API}/timeline?regarding={cast['account'].id}&after={first.json['next']}"

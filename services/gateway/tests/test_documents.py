@@ -70,6 +70,7 @@ async def test_a_service_that_is_down_is_named_and_missing(start: Start, sales: 
             "/api/v1/imports",
             "/api/v1/meta/entities",
             "/api/v1/meta/state-machines",
+            "/api/v1/search",
             "/api/v1/customers/{customer_id}/360",
         )
     }
@@ -101,8 +102,8 @@ def openapi_of(name: str) -> dict[str, Any]:
 def test_every_path_of_every_service_is_passed_to_it(name: str) -> None:
     offered = openapi_of(name)["paths"]
     assert "/api/v1/meta/state-machines" in offered, "the gateway asks every service for them"
-    paths = [path for path in offered if "/meta/" not in path and path != "/api/v1/imports"]
-    # The gateway composes its own list of imports.
+    paths = [path for path in offered if "/meta/" not in path and path not in ("/api/v1/imports", "/api/v1/search")]
+    # The gateway composes its own list of imports, and its own search.
     assert {path: upstream_of(path) for path in paths} == dict.fromkeys(paths, name)
 
 

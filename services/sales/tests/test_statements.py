@@ -67,8 +67,8 @@ async def test_duplicates_are_searched_by_index_however_small_the_tables(sales: 
         plan = "\n".join(row[0] for row in await conn.exec_driver_sql(f"explain execute search({unknown})"))
         await conn.exec_driver_sql("deallocate search")
     assert "Seq Scan" not in plan
-    assert "ix_account_likeness" in plan
-    assert "ix_contact_likeness" in plan
+    assert "ix_account_namesake" in plan
+    assert "ix_contact_namesake" in plan
 
 
 async def test_statement_counts_from_order_to_payment(sales: Sales, runtime: Runtime) -> None:

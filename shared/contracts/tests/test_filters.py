@@ -206,6 +206,15 @@ def test_five_levels_are_deep_enough() -> None:
         parse_filter(nested(100_000), FIELDS)
 
 
+def test_a_day_is_a_bound_of_a_time() -> None:
+    first, last = date(2026, 5, 4), datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
+    tree = parse_query_params([("created_at[between]", "2026-05-04,2026-05-04T09:30:00Z")], FIELDS)
+    assert tree == Term(field="created_at", op=Op.BETWEEN, value=(first, last))
+    assert as_json(tree)["value"] == ["2026-05-04", "2026-05-04T09:30:00Z"]
+    with pytest.raises(FilterError, match="the lower one first"):
+        parse_query_params([("created_at[between]", "2026-05-06,2026-05-04T09:30:00Z")], FIELDS)
+
+
 def test_fifty_terms_are_enough() -> None:
     assert count_terms(parse_filter({"any": [{"all": [OPEN] * 25}] * 2}, FIELDS)) == MAX_TERMS
     with pytest.raises(FilterError) as error:
@@ -240,7 +249,7 @@ def test_fifty_terms_are_enough() -> None:
         ({"field": "last_name", "value": "a\x00"}, "invalid-value", "/filter/value", "text"),
         ({"field": "last_name", "value": "\ud800"}, "invalid-value", "/filter/value", "text"),
         ({"field": "owner_id", "value": "5"}, "invalid-value", "/filter/value", "a UUID"),
-        ({"field": "created_at", "value": "2026-05-04"}, "invalid-value", "/filter/value", "offset"),
+        ({"field": "created_at", "value": "2026-05-04T09:30:00"}, "invalid-value", "/filter/value", "offset"),
         ({"field": "birth_date", "value": "2026-02-30"}, "invalid-value", "/filter/value", "YYYY-MM-DD"),
         ({"field": "estimated_value.amount", "value": "NaN"}, "invalid-value", "/filter/value", "decimal"),
         ({"field": "age"}, "invalid-filter", "/filter/value", "required"),

@@ -9,7 +9,7 @@ from crm_contracts.catalogue import all_entities, happenings
 from crm_contracts.sales.account import ACCOUNT, AccountMerged
 from crm_contracts.sales.contact import CONTACT, ContactMerged
 from crm_contracts.sales.lead import LEAD, LeadMerged
-from crm_contracts.sales.opportunity import OpportunityWon
+from crm_contracts.sales.opportunity import OPPORTUNITY, OpportunityWon
 from crm_contracts.service.case import CaseResolved
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
@@ -23,7 +23,7 @@ FOLLOWED = tuple(entity for entity in all_entities() if not (entity.announcement
 HAPPENINGS = tuple(event for entity in FOLLOWED for event in happenings(entity))
 
 keep_copy(CONSUMERS, "activities.refs", RecordRef, *FOLLOWED, facts=record_told, kind="type")
-LINKING = (event for entity in (LEAD, ACCOUNT, CONTACT) for event in happenings(entity))
+LINKING = (event for entity in (LEAD, ACCOUNT, CONTACT, OPPORTUNITY) for event in happenings(entity))
 CONSUMERS.raw_projection(*LINKING, group="activities.refs")(keep_links)
 CONSUMERS.raw_projection(*HAPPENINGS, group="activities.timeline", each_event=True)(keep_timeline)
 CONSUMERS.keeps_events("activities.timeline", TimelineEvent.__tablename__)

@@ -10,6 +10,7 @@ from crm_activities.phone_call.routes import router as phone_calls
 from crm_activities.task.routes import router as tasks
 from crm_activities.timeline.routes import router as timeline
 from crm_kit.configuration.settings import Settings
+from crm_kit.finding import search_router
 from crm_kit.http.server import serve
 from crm_kit.http.web import create_app
 
@@ -17,7 +18,10 @@ from crm_kit.http.web import create_app
 def app(settings: Settings | None = None) -> FastAPI:
     """Make the app. Settings come from the environment unless given."""
     return create_app(
-        SERVICE, [tasks, phone_calls, activities, timeline, follow_up_rules], settings=settings, consumers=CONSUMERS
+        SERVICE,
+        [search_router(SERVICE), tasks, phone_calls, activities, timeline, follow_up_rules],
+        settings=settings,
+        consumers=CONSUMERS,
     )
 
 

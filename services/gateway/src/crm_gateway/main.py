@@ -11,7 +11,7 @@ from crm_gateway.documents import docs, openapi, problems, schemas
 from crm_gateway.edge import edge
 from crm_gateway.proxy.upstream import open_upstreams
 from crm_gateway.settings import GatewaySettings
-from crm_gateway.views import customer, entities, imports, state_machines
+from crm_gateway.views import customer, entities, imports, search, state_machines
 from crm_kit.configuration.settings import Settings, read
 from crm_kit.http.server import serve
 from crm_kit.http.web import Context, create_app
@@ -23,7 +23,7 @@ def app(settings: Settings | None = None) -> FastAPI:
         settings = read(GatewaySettings)
     elif not isinstance(settings, GatewaySettings):
         settings = GatewaySettings.model_construct(**settings.model_dump())
-    views = [state_machines.router, entities.router, customer.router, imports.router]
+    views = [state_machines.router, entities.router, customer.router, imports.router, search.router]
     documents = [openapi.router, docs.router, schemas.router, problems.router]
     gateway = create_app(SERVICE, views, settings=settings, consumers=CONSUMERS, openapi_url=None)
     for router in (_connections(settings), *documents):

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from crm_kit.configuration.settings import Settings
+from crm_kit.finding import search_router
 from crm_kit.http.server import serve
 from crm_kit.http.web import create_app
 from crm_kit.importing.routes import all_imports
@@ -31,7 +32,7 @@ DEALS = (leads, opportunities, accounts, contacts, competitors)
 CATALOGUE = (products, price_lists, price_list_items, sales_literature)
 DOCUMENTS = (quotes, orders, invoices, sales_contracts)
 ORGANISATION = (sales_stages, exchange_rates, sales_settings, goals)
-ROUTERS = (*DEALS, *CATALOGUE, *DOCUMENTS, *ORGANISATION, all_imports(IMPORTERS))
+ROUTERS = (*DEALS, *CATALOGUE, *DOCUMENTS, *ORGANISATION, all_imports(IMPORTERS), search_router(SERVICE))
 
 
 def app(settings: Settings | None = None) -> FastAPI:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Final
@@ -60,6 +60,8 @@ OPS: Final[Mapping[FieldType, tuple[Op, ...]]] = {
 }
 
 
+ME: Final = "me"
+"""The value that stands for the id of the caller."""
 LIST_OPS: Final = (Op.CONTAINS,)
 """The operators of a list of values. Use `{"not": …}` for lists without a value."""
 
@@ -68,12 +70,14 @@ LIST_OPS: Final = (Op.CONTAINS,)
 class FilterField:
     """A field that may be filtered. `values` are the allowed values of a keyword.
 
-    With `many` the field is a list of values of the type, and a term matches if the list contains its value.
+    With `many` the field is a list of values of the type, and a term matches if the list contains its value. With `me` the field
+    is the id of a user, and `me` stands for the id of the caller.
     """
 
     type: FieldType
     values: tuple[str, ...] | None = None
     many: bool = False
+    me: bool = False
 
     @property
     def ops(self) -> tuple[Op, ...]:
@@ -118,9 +122,17 @@ def read_value(field: str, known: FilterField, op: Op, value: Any, pointer: str,
     if not 1 <= len(value) <= MAX_VALUES:
         raise FilterError("invalid-value", pointer, f"Send 1 to {MAX_VALUES} values for {field} {op}.")
     values = tuple(_one(field, known, op, single, pointer, readers) for single in value)
-    if op is Op.BETWEEN and values[0] > values[1]:
+    if op is Op.BETWEEN and _later(*values):
         raise FilterError("invalid-value", pointer, f"Send two values for {field} between, the lower one first.")
     return values
+
+
+def _later(one: Any, other: Any) -> bool:
+    if isinstance(one, datetime) != isinstance(other, datetime):
+        # A day and a time: the time zone, which is not known here, decides about less than a day.
+        one, other = ((value.date() if isinstance(value, datetime) else value) for value in (one, other))
+        return bool(one - other > timedelta(days=1))
+    return bool(one > other)
 
 
 def is_pattern(known: FilterField, op: Op) -> bool:
@@ -129,6 +141,8 @@ def is_pattern(known: FilterField, op: Op) -> bool:
 
 
 def _one(field: str, known: FilterField, op: Op, value: Any, pointer: str, readers: Readers) -> Any:
+    if known.me and value == ME:
+        return ME
     try:
         read = readers[known.type](value)
     except (ValueError, TypeError, ArithmeticError):
@@ -144,7 +158,7 @@ _EXPECTED: Final[Mapping[FieldType, str]] = {
     FieldType.KEYWORD: f"text of 1 to {MAX_TEXT} characters",
     FieldType.UUID: "a UUID",
     FieldType.DATE: "a date, YYYY-MM-DD",
-    FieldType.DATETIME: "a time with its offset, such as 2026-05-04T09:30:00Z",
+    FieldType.DATETIME: "a time with its offset, such as 2026-05-04T09:30:00Z, or a day, YYYY-MM-DD",
     FieldType.DECIMAL: "a decimal number",
     FieldType.INTEGER: "a whole number",
     FieldType.BOOLEAN: "true or false",
@@ -180,7 +194,10 @@ def _date(value: Any) -> date:
     return date.fromisoformat(value)
 
 
-def _datetime(value: Any) -> datetime:
+def _datetime(value: Any) -> datetime | date:
+    """Read a time, or a day of the organisation's time zone."""
+    if not isinstance(value, datetime) and (isinstance(value, date) or _DATE.fullmatch(_text(value))):
+        return _date(value)
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(_text(value))
     if moment.tzinfo is None:
         raise ValueError

@@ -34,12 +34,12 @@ from crm_kit.store import record
 from crm_kit.store.columns import (
     TYPE_MAP,
     money_columns,
-    search_column,
     service_metadata,
     sorted_indexes,
 )
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference, references
+from crm_kit.store.searching import search_column, search_rule
 from crm_kit.tables import add_kit_tables
 from crm_kit.work.uow import UnitOfWork
 from crm_kit.work.usage import refuse_in_use
@@ -153,6 +153,7 @@ class Tool(record.OwnedRecord, Stateful, Base):
     box_id: Mapped[UUID | None] = reference("box")
 
     search_text: Mapped[str] = search_column("name", "note")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         Index(None, "owner_id", "created_at", "id"),

@@ -23,6 +23,7 @@ from crm_kit.access.privileges import (
     UnitTree,
 )
 from crm_kit.errors import Forbidden, NotFound, UnknownReference
+from crm_kit.folding import folded
 from crm_kit.process.runtime import Runtime
 from crm_kit.records import pages as pages_
 from crm_kit.records.listing import Query, query_records, readable_after
@@ -284,6 +285,9 @@ def holds(tree: Filter, tool: dict[str, Any]) -> bool:
             return not holds(tree.not_, tool)
     assert isinstance(tree, Term)
     have, value = tool[tree.field], tree.value
+    if tree.field in ("name", "note") and tree.op is not Op.IS_NULL:
+        have = have if have is None else folded(have)
+        value = [folded(one) for one in value] if isinstance(value, list | tuple) else folded(value)
     match tree.op:
         case Op.IS_NULL:
             return (have is None) is value
@@ -310,9 +314,9 @@ def holds(tree: Filter, tool: dict[str, Any]) -> bool:
         case Op.CONTAINS if isinstance(have, list):
             return value in have
         case Op.CONTAINS:
-            return value.lower() in have.lower()
+            return value in have
         case Op.STARTS_WITH:
-            return bool(have.lower().startswith(value.lower()))
+            return bool(have.startswith(value))
     raise AssertionError(tree.op)
 
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Computed, Index, String, text
+from sqlalchemy import Computed, Index, String, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from crm_activities.activity.domain import duration, require_order
@@ -15,6 +16,7 @@ from crm_contracts.activities.activity import Priority
 from crm_kit.store.columns import TYPE_MAP, service_metadata, text_enum
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import ANY, refers
+from crm_kit.store.searching import kept_column
 
 
 class ActivityColumns(OwnedRecord, Stateful):
@@ -144,3 +146,6 @@ class Activity(ActivityColumns, Views):
     record_model: ClassVar[type[BaseModel]] = ListedActivity
 
     type: Mapped[str] = mapped_column(String(50), sort_order=-21)
+    search_text: Mapped[str] = mapped_column(Text, info=kept_column(), sort_order=99)
+    party_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), info=kept_column(), sort_order=99)
+    """The records that take part in it; for tasks empty."""

@@ -16,6 +16,7 @@ ACTIVITIES = Listing(
     Activity,
     sortable=("created_at", "modified_at", "due_at", "subject", "priority"),
     ranks={"priority": "priority_rank"},
+    search="search_text",
     kinds=TYPES,
 )
 
@@ -23,7 +24,7 @@ ACTIVITIES = Listing(
 @router.get("", response_model=Page[ActivityRead], operation_id="list_activities")
 @lists(ACTIVITIES)
 async def list_activities(request: Request, uow: Uow) -> Response:
-    """Activities of every type that you may read: filter, sort, page.
+    """Activities of every type that you may read: filter, search subject, parties and phone number with `q`, sort, page.
 
     Filters are `field=value` or `field[op]=value`, such as `type=phone_call`, `regarding.id=<id>`, `due_at[lt]=…`. Sort by
     created_at, modified_at, due_at, subject or priority (low, normal, high).

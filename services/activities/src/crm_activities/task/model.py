@@ -12,7 +12,8 @@ from crm_activities.activity.model import ActivityType, activity_indexes
 from crm_activities.db import Base
 from crm_activities.task.domain import DONE, LIFECYCLE, percent_when_reopened
 from crm_contracts.activities.task import TaskRecord
-from crm_kit.store.columns import PercentType, search_column, search_index
+from crm_kit.store.columns import PercentType, search_index
+from crm_kit.store.searching import search_column, search_rule
 
 
 class Task(ActivityType, Base):
@@ -27,6 +28,7 @@ class Task(ActivityType, Base):
     description: Mapped[str | None] = mapped_column(Text)
 
     search_text: Mapped[str] = search_column("subject", "category")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *activity_indexes("task"),

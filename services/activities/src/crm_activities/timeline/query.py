@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from crm_activities.projections.record_ref import RecordRef, find_refs
@@ -17,9 +17,31 @@ from crm_kit.store.parameters import Parameters
 from crm_kit.store.presenter import ReferenceName, without_name
 from crm_kit.work.uow import UnitOfWork
 
+MOST_DEALS: Final = 200
+"""The newest deals of each customer whose stories its timeline includes. Ids begin with the time at which a record was made."""
+
+# A link between records of one kind leads from a survivor to a merged record, one from a lead to what it became, and one from
+# a customer to a deal. Only merges are followed further: a contact's timeline has the lead, and not what else the lead became.
 PAGE_SQL = """
-with recursive story as (
-  select unnest({regarding}) as id union select l.target_id from timeline_link l join story s on l.source_id = s.id
+with recursive asked as (
+  select unnest({regarding}) as id
+  union
+  select l.target_id from asked a join timeline_link l on l.source_id = a.id
+    join record_ref s on s.id = a.id join record_ref r on r.id = l.target_id and r.type = s.type
+), story as (
+  (select id from asked
+  union
+  select l.target_id from asked a join record_ref s on s.id = a.id and s.type = 'lead' join timeline_link l on l.source_id = a.id
+  union
+  select s.id from asked a join record_ref r on r.id = a.id and r.type in ('account', 'contact')
+    join timeline_link l on l.target_id = a.id join record_ref s on s.id = l.source_id and s.type = 'lead'
+  union
+  select d.id from asked a join record_ref s on s.id = a.id and s.type in ('account', 'contact')
+    cross join lateral (select r.id from timeline_link l join record_ref r on r.id = l.target_id and r.type = 'opportunity'
+      where l.source_id = a.id order by l.target_id desc limit {deals}) d)
+  union
+  select l.target_id from story s join timeline_link l on l.source_id = s.id
+    join record_ref f on f.id = s.id join record_ref r on r.id = l.target_id and r.type = f.type
 ), followed as materialized (
   select r.* from story s join record_ref r on r.id = s.id
 ), item as (
@@ -38,6 +60,17 @@ with recursive story as (
     select t.* from activity t where t.regarding_id = f.id and ({activity_everything} or {activity_some})
     {activity_after} order by t.happened_at desc, t.id desc limit {size}
   ) t)
+  union all
+  (select t.id, 'activity', t.type, t.happened_at, t.subject, t.created_by::text, json_build_object(
+      'status', t.status, 'status_reason', t.status_reason, 'priority', t.priority, 'due_at', t.due_at,
+      'completed_at', t.completed_at, 'owner_type', t.owner_type, 'owner_id', t.owner_id)::jsonb,
+    f.id, f.type, f.name, f.deleted, f.owner_id, f.business_unit_id
+  from activity t cross join lateral (
+    select f.* from followed f join asked a on a.id = f.id where f.id = any(t.party_ids) order by f.id limit 1
+  ) f where t.party_ids <> '{{}}' and t.party_ids && (select array_agg(id) from asked)
+    and ({activity_everything} or {activity_some})
+    and (t.regarding_id is null or t.regarding_id not in (select id from followed))
+    {activity_after} order by t.happened_at desc, t.id desc limit {size})
 )
 select * from item order by at desc, id desc limit {size}
 """
@@ -67,6 +100,7 @@ async def timeline_page(
     sql = PAGE_SQL.format(
         regarding=parameters.add(readable, "uuid[]"),
         size=parameters.add(limit + 1, "int"),
+        deals=MOST_DEALS,
         event_after=event_after,
         activity_after=activity_after,
         everything=reach.everything("f"),

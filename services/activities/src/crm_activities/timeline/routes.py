@@ -35,8 +35,9 @@ async def list_timeline(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items per page, 1 to 200.")] = DEFAULT_PAGE,
     after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")] = None,
 ) -> Response:
-    """The timeline of a record, newest first: activities about it and its own events; for a lead also those of the account,
-    contact and opportunity that it became. With `regarding[in]`, the combined timeline of several records, such as an account
+    """The timeline of a record, newest first: activities about it, calls in which it takes part, and its own events; for a lead
+    also those of the account, contact and opportunity that it became, and for an account or contact those of the leads that
+    became it and of its newest 200 deals. With `regarding[in]`, the combined timeline of several records, such as an account
     and its contacts, without those that you may not read.
 
     You see an activity if you may read that activity, and an event if you may read its record. 404

@@ -93,10 +93,11 @@ class Composer:
 
     async def ask_list(self, target: str) -> Told:
         """GET a list in the same way. An answer without ``items`` and ``next`` counts as an error."""
-        told = await self.ask(target)
-        if told.error is None and not (isinstance(told.value, dict) and {"items", "next"} <= told.value.keys()):
-            return Told(told.target, told.as_of, error=_makes_no_sense(str(upstream_of(told.path)), "no list"))
-        return told
+        return _with(await self.ask(target), str(upstream_of(target.partition("?")[0])), "items", "next")
+
+    async def ask_items(self, upstream: Upstream, target: str) -> Told:
+        """GET a path that every service has, in the same way. An answer without ``items`` counts as an error."""
+        return _with(await self.ask_service(upstream, target), upstream.name, "items")
 
     async def ask_service(self, upstream: Upstream, target: str) -> Told:
         """GET a path that every service has, in the same way."""
@@ -113,6 +114,12 @@ class Composer:
             return Told(target, as_of, error=error)
         except orjson.JSONDecodeError:
             return Told(target, as_of, error=_makes_no_sense(upstream.name, "no JSON"))
+
+
+def _with(told: Told, service: str, *members: str) -> Told:
+    if told.error is None and not (isinstance(told.value, dict) and told.value.keys() >= set(members)):
+        return Told(told.target, told.as_of, error=_makes_no_sense(service, "no list"))
+    return told
 
 
 def _refusal(service: str, answer: UpstreamAnswer) -> DomainError:

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import TeamRecord
 from crm_identity.db import Base
-from crm_kit.store.columns import search_column, search_index
+from crm_kit.store.columns import search_index
 from crm_kit.store.record import Record
 from crm_kit.store.refers import reference, references
+from crm_kit.store.searching import search_column, search_rule
 
 
 class Team(Record, Base):
@@ -24,6 +25,7 @@ class Team(Record, Base):
     business_unit_id: Mapped[UUID] = reference("business_unit", index=True)
     role_ids: Mapped[list[UUID]] = references("security_role")
     search_text: Mapped[str] = search_column("name")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         Index(None, "created_at", "id"),

@@ -11,9 +11,10 @@ from crm_contracts.identity import UserRecord
 from crm_identity.db import Base
 from crm_identity.user.domain import LIFECYCLE
 from crm_kit.identifiers import folded
-from crm_kit.store.columns import search_column, search_index, unique_over
+from crm_kit.store.columns import search_index, unique_over
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference, references
+from crm_kit.store.searching import search_column, search_rule
 
 
 class User(Record, Stateful, Base):
@@ -32,6 +33,7 @@ class User(Record, Stateful, Base):
     locale: Mapped[str | None] = mapped_column(String(35))
     time_zone: Mapped[str | None] = mapped_column(String(64))
     search_text: Mapped[str] = search_column("name", "email")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         Index("uq_user_account_email", folded("email"), unique=True, info=unique_over("email")),

@@ -16,12 +16,12 @@ from crm_kit.store.columns import (
     PercentType,
     money_columns,
     owned_indexes,
-    search_column,
     search_index,
     sorted_indexes,
     text_enum,
 )
 from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.searching import search_column, search_rule
 from crm_marketing.campaign.domain import LIFECYCLE
 from crm_marketing.db import Base
 
@@ -53,6 +53,7 @@ class Campaign(OwnedRecord, Stateful, Base):
     actual_end: Mapped[date | None]
 
     search_text: Mapped[str] = search_column("name", "code", "number")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         CheckConstraint("proposed_end >= proposed_start", name="proposed_end"),

@@ -17,12 +17,12 @@ from crm_kit.store.columns import (
     money_columns,
     owned_indexes,
     reference_indexes,
-    search_column,
     search_index,
     text_enum,
 )
 from crm_kit.store.record import Mergeable
 from crm_kit.store.refers import reference
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.account.domain import LIFECYCLE
 from crm_sales.db import Base
 
@@ -59,6 +59,7 @@ class Account(Mergeable, Base):
     description: Mapped[str | None] = mapped_column(Text)
 
     search_text: Mapped[str] = search_column("name", "number", "email", "phone")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *owned_indexes(),
@@ -67,8 +68,8 @@ class Account(Mergeable, Base):
         *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id", "survivor_id"),
         # Without fastupdate: each search for duplicates would have to scan the pending list.
         Index(
-            "ix_account_likeness",
-            text("lower(name) gin_trgm_ops"),
+            "ix_account_namesake",
+            text("crm_company(name) gin_trgm_ops"),
             postgresql_using="gin",
             postgresql_with={"fastupdate": "off"},
         ),

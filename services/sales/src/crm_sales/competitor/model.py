@@ -8,9 +8,10 @@ from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.competitor import CompetitorRecord
-from crm_kit.store.columns import owned_indexes, search_column, search_index
+from crm_kit.store.columns import owned_indexes, search_index
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import references
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.competitor.domain import LIFECYCLE
 from crm_sales.db import Base
 
@@ -29,6 +30,7 @@ class Competitor(OwnedRecord, Stateful, Base):
     product_ids: Mapped[list[UUID]] = references("product")
 
     search_text: Mapped[str] = search_column("name", "website")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *owned_indexes(),

@@ -15,13 +15,13 @@ from crm_kit.store.columns import (
     folded_index,
     owned_indexes,
     reference_indexes,
-    search_column,
     search_index,
     sorted_indexes,
     text_enum,
 )
 from crm_kit.store.record import Mergeable
 from crm_kit.store.refers import reference
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.contact.domain import LIFECYCLE
 from crm_sales.db import Base
 
@@ -60,7 +60,10 @@ class Contact(Mergeable, Base):
     evaluation: Mapped[str | None] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
 
-    search_text: Mapped[str] = search_column("full_name", "email", "phone", "mobile_phone", "number")
+    search_text: Mapped[str] = search_column(
+        "full_name", "email", "phone", "mobile_phone", "number", person=("last_name", "first_name")
+    )
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *owned_indexes(),
@@ -71,8 +74,8 @@ class Contact(Mergeable, Base):
         *reference_indexes("contact", "account_id", "email", "phone", "mobile_phone"),
         # Without fastupdate: each search for duplicates would have to scan the pending list.
         Index(
-            "ix_contact_likeness",
-            text("lower(full_name) gin_trgm_ops"),
+            "ix_contact_namesake",
+            text("crm_folded(full_name) gin_trgm_ops"),
             postgresql_using="gin",
             postgresql_with={"fastupdate": "off"},
         ),

@@ -1,8 +1,8 @@
 """The matching rules for duplicates in SQL: one statement compares a whole list with the stored records.
 
 A record matches by an equal e-mail address, ignoring case; by an equal telephone number in either of the two phone
-fields; or by a name with a trigram similarity (pg_trgm) of at least 0.6. A migration set that threshold for the
-database.
+fields; or by a name with a trigram similarity (pg_trgm) of at least 0.6. Names are folded (``crm_kit.folding``), and those of
+companies are compared without their legal forms. A migration set the threshold for the database.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,10 +30,12 @@ Wanted = tuple[int, Likeness]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A table to search. ``similar`` is the condition on names; an index must serve it. ``only`` excludes rows."""
+    """A table to search. ``key`` is the name as it is compared. ``similar`` is the condition on names; an index must serve it.
+    ``only`` excludes rows."""
 
     table: str
     name: str
+    key: str
     similar: str
     mobile: str
     company: str = "null::text"
@@ -46,7 +48,9 @@ class Target:
 LEADS = Target(
     table="lead",
     name="case when t.last_name is null then t.company_name else concat_ws(' ', t.first_name, t.last_name) end",
-    similar="p.name <% t.search_text and (t.last_name is not null) = p.person and lower({name}) % p.name",
+    key="case when t.last_name is null then public.crm_company(t.company_name)"
+    " else public.crm_folded(concat_ws(' ', t.first_name, t.last_name)) end",
+    similar="p.name <% t.search_text and (t.last_name is not null) = p.person and {key} % p.name",
     mobile="t.mobile_phone",
     company="t.company_name",
     # Qualified leads are excluded: the records made from them are compared instead.
@@ -55,13 +59,22 @@ LEADS = Target(
 LEADS_OF_THE_KIND = Target(
     table=LEADS.table,
     name=LEADS.name,
+    key=LEADS.key,
     similar=LEADS.similar,
     mobile=LEADS.mobile,
     company=LEADS.company,
     only=f"{LEADS.only} and (t.last_name is not null) = p.person",
 )
-CONTACTS = Target(table="contact", name="t.full_name", similar="lower(t.full_name) % p.name", mobile="t.mobile_phone")
-ACCOUNTS = Target(table="account", name="t.name", similar="lower(t.name) % p.name", mobile="null::text")
+CONTACTS = Target(
+    table="contact",
+    name="t.full_name",
+    key="public.crm_folded(t.full_name)",
+    similar="{key} % p.name",
+    mobile="t.mobile_phone",
+)
+ACCOUNTS = Target(
+    table="account", name="t.name", key="public.crm_company(t.name)", similar="{key} % p.name", mobile="null::text"
+)
 
 OF_THE_SAME_ENTITY: dict[type[Somebody], Target] = {Lead: LEADS, Contact: CONTACTS, Account: ACCOUNTS}
 
@@ -129,16 +142,19 @@ WANTED_COLUMNS = {
     "at": "timestamptz",
 }
 WANTED = """(
-    select n, id, lower(email) as email, phone, mobile, lower(name) as name, person, at
+    select n, id, lower(email) as email, phone, mobile,
+        case when person then public.crm_folded(name) else public.crm_company(name) end as name, person, at
     from unnest({n}, {id}, {email}, {phone}, {mobile}, {name}, {person}, {at})
         w (n, id, email, phone, mobile, name, person, at)
 )"""
 
 # A single record is not passed as arrays: the planner would inspect their length each time, which takes longer than the
-# search itself.
+# search itself. With an offset, its name is folded once and not for each row.
 ONE_WANTED = """(
-    select {n} as n, {id} as id, lower({email}) as email, {phone} as phone, {mobile} as mobile, lower({name}) as name,
+    select {n} as n, {id} as id, lower({email}) as email, {phone} as phone, {mobile} as mobile,
+        case when {person} then public.crm_folded({name}) else public.crm_company({name}) end as name,
         {person} as person, {at} as at
+    offset 0
 )"""
 
 # Each rule has its index. The planner combines them.
@@ -150,7 +166,7 @@ select p.n as wanted, t.* from {wanted} p cross join lateral (
         coalesce(lower(t.email) = p.email, false) as by_email,
         coalesce(p.phone in (t.phone, {mobile}), false) as by_phone,
         coalesce(p.mobile in (t.phone, {mobile}), false) as by_mobile,
-        case when {similar} then similarity(lower({name}), p.name) end as by_name
+        case when {similar} then similarity({key}, p.name) end as by_name
     from {candidates} t
     order by by_email desc, by_phone desc, by_mobile desc, by_name desc nulls last, t.id limit {limit}
 ) t
@@ -212,7 +228,7 @@ async def find_among(conn: AsyncConnection, wanted: Sequence[Wanted]) -> list[tu
 def _search(target: Target, wanted: str, limit: int, more: str, most: str) -> str:
     numbers = "array[p.phone, p.mobile]"
     columns = [column for column in ("t.phone", target.mobile) if column.startswith("t.")]
-    similar = target.similar.format(name=target.name)
+    similar = target.similar.format(key=target.key)
     candidates = CANDIDATES.format(
         table=target.table,
         equal=EQUAL.format(same_phone=" or ".join(f"{column} = any({numbers})" for column in columns)),
@@ -224,6 +240,7 @@ def _search(target: Target, wanted: str, limit: int, more: str, most: str) -> st
         wanted=wanted,
         table=target.table,
         name=target.name,
+        key=target.key,
         company=target.company,
         mobile=target.mobile,
         similar=similar,

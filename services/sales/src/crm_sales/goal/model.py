@@ -16,13 +16,13 @@ from crm_kit.store.columns import (
     money_columns,
     owned_indexes,
     reference_indexes,
-    search_column,
     search_index,
     sorted_indexes,
     text_enum,
 )
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import reference, refers
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
 from crm_sales.goal.domain import LIFECYCLE, Period, Targets
 
@@ -51,6 +51,7 @@ class Goal(OwnedRecord, Stateful, Base):
     closed_at: Mapped[datetime | None]
 
     search_text: Mapped[str] = search_column("name")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         CheckConstraint("period_end >= period_start", name="period"),

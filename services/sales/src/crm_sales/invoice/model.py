@@ -21,12 +21,12 @@ from crm_kit.store.columns import (
     money_columns,
     owned_indexes,
     reference_indexes,
-    search_column,
     search_index,
     sorted_indexes,
     text_enum,
 )
 from crm_kit.store.refers import reference
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.document.payment import discount_until, due
@@ -83,6 +83,7 @@ class Invoice(SalesDocument, Base):
     bill_again: Mapped[bool] = mapped_column(server_default="false")
 
     search_text: Mapped[str] = search_column("name", "number")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *owned_indexes(),

@@ -12,6 +12,7 @@ from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
+from crm_sales.customer_link.finding import CUSTOMER_NAME, PARTIES
 from crm_sales.invoice import commands
 from crm_sales.invoice.credit import credit_invoice as credit
 from crm_sales.invoice.issue import issue_invoice as issue
@@ -37,6 +38,8 @@ INVOICES = Listing(
         "balance_base.amount",
     ),
     search="search_text",
+    parties=PARTIES,
+    virtual=CUSTOMER_NAME,
 )
 
 

@@ -2,11 +2,11 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Index, Numeric, String, Text, text
+from sqlalchemy import Index, Numeric, SmallInteger, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,15 +18,17 @@ from crm_kit.store.columns import (
     money_columns,
     owned_indexes,
     reference_indexes,
-    search_column,
     search_index,
     sorted_indexes,
     text_enum,
 )
 from crm_kit.store.record import Mergeable
 from crm_kit.store.refers import reference, refers
+from crm_kit.store.searching import Fill, kept_column, search_column, search_rule
 from crm_sales.db import Base
 from crm_sales.lead.domain import LIFECYCLE
+
+WARMTH: Final = "case new.rating when 'cold' then 1 when 'warm' then 2 when 'hot' then 3 end"
 
 
 class Lead(Mergeable, Base):
@@ -75,13 +77,25 @@ class Lead(Mergeable, Base):
     qualified_at: Mapped[datetime | None]
     disqualified_at: Mapped[datetime | None]
 
+    rating_rank: Mapped[int | None] = mapped_column(SmallInteger, info=kept_column(), sort_order=98)
+    """The sort key of the rating."""
     search_text: Mapped[str] = search_column(
-        "topic", "first_name", "last_name", "company_name", "email", "phone", "mobile_phone", "number"
+        "topic",
+        "first_name",
+        "last_name",
+        "company_name",
+        "email",
+        "phone",
+        "mobile_phone",
+        "number",
+        person=("last_name", "first_name"),
+        fills=(Fill("rating_rank", "smallint", WARMTH),),
     )
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *owned_indexes(),
-        *sorted_indexes("lead", "last_name", "company_name", "rating", "estimated_close_date"),
+        *sorted_indexes("lead", "last_name", "company_name", "rating_rank", "estimated_close_date"),
         *reference_indexes("lead", "account_id", "contact_id", "opportunity_id", "campaign_id"),
         *reference_indexes("lead", "phone", "mobile_phone"),
         folded_index("lead", "email"),

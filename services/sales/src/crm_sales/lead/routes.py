@@ -43,6 +43,7 @@ LEADS = Listing(
     Lead,
     sortable=("created_at", "modified_at", "last_name", "company_name", "rating", "estimated_close_date"),
     search="search_text",
+    ranks={"rating": "rating_rank"},
     virtual={"age": AGE, "customer.id": CUSTOMER},
 )
 
@@ -54,7 +55,7 @@ async def list_leads(request: Request, uow: Uow) -> Response:
 
     Filters are `field=value` or `field[op]=value`; `age` filters by date of birth, `customer.id` by the account or
     contact that leads became. Sort by created_at, modified_at, last_name, company_name,
-    rating or estimated_close_date.
+    rating (cold, warm, hot) or estimated_close_date.
     """
     return await list_records(uow, LEADS, request)
 

@@ -21,13 +21,13 @@ from crm_kit.store.columns import (
     money_columns,
     owned_indexes,
     reference_indexes,
-    search_column,
     search_index,
     sorted_indexes,
     text_enum,
 )
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import reference, references, refers
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
 from crm_sales.opportunity.domain import LIFECYCLE, require_kept, with_competitor
@@ -76,6 +76,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     description: Mapped[str | None] = mapped_column(Text)
 
     search_text: Mapped[str] = search_column("name", "number")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *owned_indexes(),

@@ -12,6 +12,7 @@ from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
+from crm_sales.customer_link.finding import CUSTOMER_NAME, PARTIES
 from crm_sales.opportunity import commands
 from crm_sales.opportunity.competing import lose_opportunity
 from crm_sales.opportunity.migrate import IMPORTER
@@ -44,6 +45,8 @@ OPPORTUNITIES = Listing(
         "closed_at",
     ),
     search="search_text",
+    parties=PARTIES,
+    virtual=CUSTOMER_NAME,
 )
 
 

@@ -14,8 +14,9 @@ from crm_contracts.money import Money
 from crm_contracts.sales.order import OrderLine, OrderRecord
 from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError
-from crm_kit.store.columns import owned_indexes, search_column, search_index, sorted_indexes
+from crm_kit.store.columns import owned_indexes, search_index, sorted_indexes
 from crm_kit.store.refers import reference
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.order.domain import LIFECYCLE, Progress, standing
@@ -41,6 +42,7 @@ class Order(SalesDocument, Base):
     canceled_at: Mapped[datetime | None]
 
     search_text: Mapped[str] = search_column("name", "number")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *owned_indexes(),

@@ -11,6 +11,7 @@ from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
+from crm_sales.customer_link.finding import CUSTOMER_NAME, PARTIES
 from crm_sales.invoice.from_order import invoice_order as bill
 from crm_sales.invoice.schemas import InvoiceRead
 from crm_sales.order import commands
@@ -33,6 +34,8 @@ ORDERS = Listing(
         "submitted_at",
     ),
     search="search_text",
+    parties=PARTIES,
+    virtual=CUSTOMER_NAME,
 )
 
 Quantities = Annotated[LineQuantities | None, Body()]

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.price_list import PriceListRecord
 from crm_kit.errors import InvalidValue
-from crm_kit.store.columns import record_indexes, search_column, search_index, sorted_indexes
+from crm_kit.store.columns import record_indexes, search_index, sorted_indexes
 from crm_kit.store.record import Record, Stateful
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
 from crm_sales.price_list.domain import LIFECYCLE, why_not_in_force
 
@@ -29,6 +30,7 @@ class PriceList(Record, Stateful, Base):
     description: Mapped[str | None] = mapped_column(Text)
 
     search_text: Mapped[str] = search_column("name")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *record_indexes(),

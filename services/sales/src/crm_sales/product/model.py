@@ -18,12 +18,12 @@ from crm_kit.store.columns import (
     money_columns,
     record_indexes,
     reference_indexes,
-    search_column,
     search_index,
     text_enum,
 )
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
 from crm_sales.product.domain import LIFECYCLE, why_not_sold
 
@@ -54,6 +54,7 @@ class Product(Record, Stateful, Base):
     description: Mapped[str | None] = mapped_column(Text)
 
     search_text: Mapped[str] = search_column("name", "number")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *record_indexes(),

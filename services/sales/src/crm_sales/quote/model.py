@@ -10,8 +10,9 @@ from sqlalchemy import Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.quote import QuoteRecord
-from crm_kit.store.columns import owned_indexes, search_column, search_index, sorted_indexes
+from crm_kit.store.columns import owned_indexes, search_index, sorted_indexes
 from crm_kit.store.refers import refers
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
 from crm_sales.document.model import SalesDocument, document_indexes
 from crm_sales.quote.domain import LIFECYCLE, LIVE
@@ -32,6 +33,7 @@ class Quote(SalesDocument, Base):
     order_id: Mapped[UUID | None] = mapped_column(info=refers("order"))
 
     search_text: Mapped[str] = search_column("name", "number")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         UniqueConstraint("number", "revision"),

@@ -11,6 +11,7 @@ from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
+from crm_sales.customer_link.finding import CUSTOMER_NAME, PARTIES
 from crm_sales.order.from_quote import order_quote as order
 from crm_sales.order.schemas import OrderOfQuote, OrderRead
 from crm_sales.quote import commands
@@ -34,6 +35,8 @@ QUOTES = Listing(
         "closed_at",
     ),
     search="search_text",
+    parties=PARTIES,
+    virtual=CUSTOMER_NAME,
 )
 
 

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales.sales_contract import SalesContractRecord
-from crm_kit.store.columns import money_columns, owned_indexes, search_column, search_index, sorted_indexes
+from crm_kit.store.columns import money_columns, owned_indexes, search_index, sorted_indexes
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import references
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
 from crm_sales.db import Base
 from crm_sales.sales_contract.domain import LIFECYCLE, require_period
@@ -43,6 +44,7 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
     termination_reason: Mapped[str | None] = mapped_column(String(200))
 
     search_text: Mapped[str] = search_column("name", "number")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         CheckConstraint("customer_id is not null", name="customer"),

@@ -10,6 +10,7 @@ from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
 from crm_kit.records.patching import Assignment
+from crm_sales.customer_link.finding import CUSTOMER_NAME, PARTIES
 from crm_sales.sales_contract import commands
 from crm_sales.sales_contract.model import SalesContract
 from crm_sales.sales_contract.schemas import (
@@ -33,6 +34,8 @@ CONTRACTS = Listing(
         "value_base.amount",
     ),
     search="search_text",
+    parties=PARTIES,
+    virtual=CUSTOMER_NAME,
 )
 
 

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.choices import LiteratureType
 from crm_contracts.sales.sales_literature import SalesLiteratureRecord
-from crm_kit.store.columns import record_indexes, search_column, search_index, sorted_indexes, text_enum
+from crm_kit.store.columns import record_indexes, search_index, sorted_indexes, text_enum
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import references
+from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
 from crm_sales.sales_literature.domain import LIFECYCLE
 
@@ -35,6 +36,7 @@ class SalesLiterature(Record, Stateful, Base):
     keywords: Mapped[str | None] = mapped_column(String(200))
 
     search_text: Mapped[str] = search_column("title", "keywords")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         CheckConstraint("body is not null or link is not null", name="content"),

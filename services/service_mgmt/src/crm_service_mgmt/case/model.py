@@ -16,13 +16,13 @@ from crm_contracts.service.choices import CaseOrigin, CasePriority, CaseType, Se
 from crm_kit.store.columns import (
     owned_indexes,
     reference_indexes,
-    search_column,
     search_index,
     sorted_indexes,
     text_enum,
 )
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import refers
+from crm_kit.store.searching import search_column, search_rule
 from crm_service_mgmt.case.domain import LIFECYCLE
 from crm_service_mgmt.db import Base
 
@@ -57,6 +57,7 @@ class Case(OwnedRecord, Stateful, Base):
     )
     """The sort key of the priority."""
     search_text: Mapped[str] = search_column("title", "number")
+    search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
         *owned_indexes(),

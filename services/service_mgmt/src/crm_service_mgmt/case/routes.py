@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Request, Response
 
 from crm_kit.http.requests import Uow, about
 from crm_kit.records.answers import Page, created, gone, one, read
+from crm_kit.records.filtering import Named
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
@@ -14,6 +15,7 @@ from crm_kit.records.patching import Assignment
 from crm_service_mgmt.case import commands
 from crm_service_mgmt.case.model import Case
 from crm_service_mgmt.case.schemas import CaseCreate, CaseRead, CaseResolve, CaseUpdate
+from crm_service_mgmt.projections.customer_ref import CUSTOMERS
 
 router = APIRouter(prefix="/cases", tags=["cases"], route_class=about(Case))
 
@@ -21,6 +23,8 @@ CASES = Listing(
     Case,
     sortable=("created_at", "modified_at", "title", "priority", "resolved_at"),
     search="search_text",
+    parties=CUSTOMERS,
+    virtual={"customer.name": Named(CUSTOMERS)},
     ranks={"priority": "priority_rank"},
 )
 
@@ -28,7 +32,7 @@ CASES = Listing(
 @router.get("", response_model=Page[CaseRead], operation_id="list_cases")
 @lists(CASES)
 async def list_cases(request: Request, uow: Uow) -> Response:
-    """Cases you may read: filter, search title and number with `q`, sort, page.
+    """Cases you may read: filter, search title, number and customer with `q`, sort, page.
 
     Filters are `field=value` or `field[op]=value`; `customer.id=<id>` finds the cases of a customer and
     `escalated_at[is_null]=false` the escalated ones. Sort by created_at, modified_at, title, priority (low, normal,

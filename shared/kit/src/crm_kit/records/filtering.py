@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Boolean, Date, Enum, Integer, Numeric, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
+from crm_contracts.filter_values import ME
 from crm_contracts.filters import AllOf, AnyOf, FieldType, Filter, FilterField, Not, Op, Term
+from crm_kit.access.reach import Reach
+from crm_kit.folding import LEAST_DIGITS, at_beginning, digits_of, folded, number_of, spaced, within
+from crm_kit.phones import E164
 from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import Record
+from crm_kit.store.searching import TEXT, searched
 
 COMPARE = {Op.EQ: "=", Op.NE: "<>", Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 CASTS = {
@@ -24,6 +30,23 @@ CASTS = {
     FieldType.BOOLEAN: "boolean",
 }
 
+NUMBER: Final = "number"
+OF_USERS: Final = frozenset({"owner_id", "created_by", "modified_by"})
+"""Fields with the id of a user, of which ``me`` is one."""
+PHONES: Final = frozenset({"phone", "mobile_phone", "phone_number"})
+TRIGRAM: Final = 3
+"""Characters that a text must have so that the trigram index (``pg_trgm``) can find it anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who filters, and when: the organisation's date and time zone, and the records of an entity that the caller may read."""
+
+    today: date
+    zone: tzinfo
+    reach: Callable[[str], Reach]
+    me: UUID
+
 
 @dataclass(frozen=True, slots=True)
 class Virtual:
@@ -35,6 +58,7 @@ class Virtual:
 
 
 IDS = FilterField(FieldType.UUID)
+NAMES = FilterField(FieldType.TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +69,7 @@ class Below:
     parent: str
     field: FilterField = IDS
 
-    def compile(self, term: Term, parameters: Parameters) -> str:
+    def compile(self, term: Term, parameters: Parameters, asking: Asking) -> str:
         """Return the condition as SQL. ``is_null`` matches the rows that have no parent."""
         column = f"t.{self.parent}"
         if term.op is Op.IS_NULL:
@@ -60,32 +84,107 @@ class Below:
 
 
 @dataclass(frozen=True, slots=True)
+class NameTable:
+    """A table of records to which a row refers by ``column``. ``entities`` are those whose privileges count, by the value of the
+    column ``type`` if there are several; none if everybody may read the names. ``only`` is a condition on rows ``n``."""
+
+    column: str
+    table: str
+    name: str
+    entities: tuple[str, ...] = ()
+    has_search: bool = False
+    only: str = ""
+
+    def text(self, parameters: Parameters, asking: Asking) -> str:
+        """Return the searched text of the record to which the row ``t`` refers; an empty text if the caller may not read it.
+
+        It is a subquery of one row, which the planner does not turn into a list of all records.
+        """
+        where = f"n.id = t.{self.column} and {self.readable('n', parameters, asking)}"
+        return f"""coalesce((select n.{TEXT} from public."{self.table}" n where {where}), '')"""
+
+    def readable(self, row: str, parameters: Parameters, asking: Asking) -> str:
+        """Return the condition on rows that the caller may read."""
+        parts = [self.only.format(row)] if self.only else []
+        reaches = {entity: asking.reach(entity) for entity in self.entities}
+        if len(reaches) == 1 or len(set(reaches.values())) == 1:
+            parts.append(next(iter(reaches.values())).bound(parameters).covers(row))
+        elif reaches:
+            by_type = [
+                f"{row}.type = {parameters.add(entity, 'text')} and {reach.bound(parameters).covers(row)}"
+                for entity, reach in reaches.items()
+            ]
+            parts.append(f"({' or '.join(by_type)})")
+        return " and ".join(parts) or "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A filter field of the name that a reference shows. It matches only names that the caller may read.
+
+    ``tables`` are those of the referenced records. A table with a search column has an index for names.
+    """
+
+    tables: tuple["NameTable", ...]
+    field: FilterField = NAMES
+
+    def compile(self, term: Term, parameters: Parameters, asking: Asking) -> str:
+        """Return the condition as SQL."""
+        if term.op is Op.IS_NULL:
+            condition = " and ".join(f"t.{table.column} is null" for table in self.tables)
+            return f"({condition})" if term.value else f"(not ({condition}))"
+        negative = term.op in (Op.NE, Op.NIN)
+        if negative:
+            term = term.model_copy(update={"op": Op.EQ if term.op is Op.NE else Op.IN})
+        either = []
+        for table in self.tables:
+            found = frozenset({table.name}) if table.has_search else frozenset()
+            condition = _text(term, "n", table.name, found, parameters)
+            where = f"{table.readable('n', parameters, asking)} and {condition}"
+            either.append(f'{table.column} in (select n.id from public."{table.table}" n where {where})')
+        matches = f"({' or '.join(f't.{one}' for one in either)})"
+        return f"({matches} is not true)" if negative else matches
+
+
+OWNER: Final = Named((NameTable("owner_id", "principal_ref", "name"),))
+"""The filter ``owner_name``: names of users and teams, which everybody may read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Filterable:
     """The filter fields of an entity: its columns by JSON name, and virtual fields."""
 
     columns: Mapping[str, tuple[str, FieldType]]
     fields: Mapping[str, FilterField]
-    virtual: Mapping[str, Virtual | Below]
+    virtual: Mapping[str, Virtual | Below | Named]
+    found: frozenset[str] = frozenset()
+    """The columns whose text the search column contains."""
 
-    def compile(self, tree: Filter, parameters: Parameters, today: date) -> str:
+    def compile(self, tree: Filter, parameters: Parameters, asking: Asking) -> str:
         """Return the condition as SQL. ``ne`` and ``nin`` also match rows without a value, as people expect of *is not*."""
         match tree:
             case AllOf():
-                return "(" + " and ".join(self.compile(part, parameters, today) for part in tree.all) + ")"
+                return "(" + " and ".join(self.compile(part, parameters, asking) for part in tree.all) + ")"
             case AnyOf():
-                return "(" + " or ".join(self.compile(part, parameters, today) for part in tree.any) + ")"
+                return "(" + " or ".join(self.compile(part, parameters, asking) for part in tree.any) + ")"
             case Not():
-                return f"(({self.compile(tree.not_, parameters, today)}) is not true)"
+                return f"(({self.compile(tree.not_, parameters, asking)}) is not true)"
             case Term():
                 match self.virtual.get(tree.field):
                     case Virtual() as virtual:
-                        return self.compile(virtual.rewrite(tree, today), parameters, today)
-                    case Below() as below:
-                        return below.compile(tree, parameters)
+                        return self.compile(virtual.rewrite(tree, asking.today), parameters, asking)
+                    case Below() | Named() as other:
+                        return other.compile(tree, parameters, asking)
                 column, kind = self.columns[tree.field]
                 if self.fields[tree.field].many:
                     # A GIN index supports this operator, but not = any(…).
                     return f"t.{column} @> array[{parameters.add(tree.value, CASTS[kind])}]"
+                if kind is FieldType.TEXT and self.fields[tree.field].values is None and not _is_code(column):
+                    return _text(tree, "t", column, self.found, parameters)
+                if kind is FieldType.DATETIME:
+                    return _moment(tree, f"t.{column}", parameters, asking.zone)
+                if self.fields[tree.field].me:
+                    tree = _of_caller(tree, asking.me)
                 return _term(tree, f"t.{column}", CASTS[kind], parameters)
         raise TypeError(f"not a filter: {type(tree).__name__}")
 
@@ -101,21 +200,117 @@ def _term(term: Term, column: str, cast: str, parameters: Parameters) -> str:
         case Op.BETWEEN:
             low, high = (parameters.add(value, cast) for value in term.value)
             return f"{column} between {low} and {high}"
-        case Op.CONTAINS:
-            return f"{column} ilike {parameters.add(f'%{escaped(term.value)}%', 'text')}"
-        case Op.STARTS_WITH:
-            return f"{column} ilike {parameters.add(f'{escaped(term.value)}%', 'text')}"
         case Op.NE:
             return f"{column} is distinct from {parameters.add(term.value, cast)}"
     return f"{column} {COMPARE[term.op]} {parameters.add(term.value, cast)}"
 
 
-def escaped(text: str) -> str:
-    """Escape a text for LIKE, so that it has no wildcards."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def _of_caller(term: Term, me: UUID) -> Term:
+    """Return the term with the id of the caller in place of ``me``."""
+    if isinstance(term.value, tuple | list):
+        return term.model_copy(update={"value": [me if one == ME else one for one in term.value]})
+    return term.model_copy(update={"value": me}) if term.value == ME else term
 
 
-def filterable(entity: type[Record], virtual: Mapping[str, Virtual | Below] | None = None) -> Filterable:
+def _is_code(column: str) -> bool:
+    """Whether the values of a text column are words of a contract, which are compared as they are."""
+    return column.endswith(("type", "currency"))
+
+
+def _text(term: Term, row: str, name: str, found: frozenset[str], parameters: Parameters) -> str:
+    """Return a condition on a text, which is compared without regard to case and accents.
+
+    If the search column contains the text, its index finds the rows.
+    """
+    column = f"{row}.{name}"
+
+    def near(pattern: str) -> str:
+        return f"{row}.{TEXT} like {parameters.add(pattern, 'text')} and " if name in found else ""
+
+    def compared(value: str) -> str:
+        return f"public.crm_folded({parameters.add(value, 'text')})"
+
+    def is_equal(value: str) -> str:
+        if name in PHONES:
+            return _phone(value)
+        if not spaced(folded(value)).strip():
+            return f"public.crm_folded({column}) = {compared(value)}"
+        same = f"({near(at_beginning(value))}public.crm_folded({column}) = {compared(value)})"
+        if name == NUMBER and (number := number_of(value)):
+            return f"({column} = any({parameters.add([value, number], 'text[]')}) or {same})"
+        return same
+
+    def _phone(value: str) -> str:
+        digits = digits_of(value)
+        if E164.fullmatch(value) or len(digits) < LEAST_DIGITS:
+            return f"{column} = {parameters.add(value, 'text')}"
+        pattern = f"%{digits}%"
+        return f"({near(pattern)}{column} like {parameters.add(pattern, 'text')})"
+
+    match term.op:
+        case Op.EQ:
+            return is_equal(term.value)
+        case Op.NE:
+            return f"({is_equal(term.value)}) is not true"
+        case Op.IN | Op.NIN:
+            either = f"({' or '.join(map(is_equal, term.value))})"
+            return f"({either} is not true)" if term.op is Op.NIN else either
+        case Op.CONTAINS:
+            narrow = near(within(term.value)) if len(spaced(folded(term.value)).strip()) >= TRIGRAM else ""
+            return f"({narrow}strpos(public.crm_folded({column}), {compared(term.value)}) > 0)"
+        case Op.STARTS_WITH:
+            narrow = near(at_beginning(term.value)) if spaced(folded(term.value)).strip() else ""
+            return f"({narrow}starts_with(public.crm_folded({column}), {compared(term.value)}))"
+    return _term(term, column, "text", parameters)
+
+
+def _moment(term: Term, column: str, parameters: Parameters, zone: tzinfo) -> str:
+    """Return a condition on a time. A date stands for the whole day in the organisation's time zone."""
+    if not any(_is_day(value) for value in (term.value if isinstance(term.value, tuple) else [term.value])):
+        return _term(term, column, "timestamptz", parameters)
+
+    def at(moment: datetime) -> str:
+        return parameters.add(moment, "timestamptz")
+
+    def begin(value: Any) -> datetime:
+        return datetime.combine(value, time(), zone).astimezone(UTC) if _is_day(value) else value
+
+    def end(day: date) -> datetime:
+        return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+
+    def on(value: Any) -> str:
+        if not _is_day(value):
+            return f"{column} = {at(value)}"
+        return f"({column} >= {at(begin(value))} and {column} < {at(end(value))})"
+
+    def until(value: Any) -> str:
+        return f"{column} < {at(end(value))}" if _is_day(value) else f"{column} <= {at(value)}"
+
+    match term.op:
+        case Op.EQ:
+            return on(term.value)
+        case Op.NE:
+            return f"({on(term.value)} is not true)"
+        case Op.GT:
+            return f"{column} >= {at(end(term.value))}"
+        case Op.GTE:
+            return f"{column} >= {at(begin(term.value))}"
+        case Op.LT:
+            return f"{column} < {at(begin(term.value))}"
+        case Op.LTE:
+            return until(term.value)
+        case Op.BETWEEN:
+            low, high = term.value
+            return f"({column} >= {at(begin(low))} and {until(high)})"
+    either = f"({' or '.join(map(on, term.value))})"
+    return f"({either} is not true)" if term.op is Op.NIN else either
+
+
+def _is_day(value: Any) -> bool:
+    return isinstance(value, date) and not isinstance(value, datetime)
+
+
+def filterable(entity: type[Record], virtual: Mapping[str, Virtual | Below | Named] | None = None) -> Filterable:
     """Return the filter fields of an entity.
 
     They are its columns with a value or an array of ids or texts, under their JSON names (``estimated_value.amount``,
@@ -130,9 +325,13 @@ def filterable(entity: type[Record], virtual: Mapping[str, Virtual | Below] | No
         if name is None or kind is None:
             continue
         columns[name] = (column.key, kind)
-        fields[name] = FilterField(kind, _values(entity, column.key, column.type), many)
-    extra = virtual or {}
-    return Filterable(columns, {**fields, **{name: one.field for name, one in extra.items()}}, extra)
+        fields[name] = FilterField(kind, _values(entity, column.key, column.type), many, name in OF_USERS)
+    extra = dict(virtual or {})
+    if "owner_name" in shown and "owner_id" in columns:
+        extra["owner_name"] = OWNER
+    kept = searched(entity.__table__)
+    found = frozenset(kept.columns if kept else ())
+    return Filterable(columns, {**fields, **{name: one.field for name, one in extra.items()}}, extra, found)
 
 
 def _json_name(column: str, shown: Mapping[str, Any]) -> str | None:

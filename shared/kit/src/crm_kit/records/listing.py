@@ -25,29 +25,28 @@ from crm_contracts.filters import (
     parse_filter,
     parse_query_params,
 )
-from crm_contracts.types import composed, form
+from crm_contracts.types import form
 from crm_kit.access.reach import Reach
 from crm_kit.errors import DomainError, FieldError, Forbidden
+from crm_kit.folding import Word, words_of
 from crm_kit.records.answers import items
 from crm_kit.records.answers import page as page_of
 from crm_kit.records.cursor import Cursors
-from crm_kit.records.filtering import Below, Filterable, Virtual, escaped, filterable
+from crm_kit.records.filtering import Asking, Below, Filterable, Named, NameTable, Virtual, filterable
 from crm_kit.records.pages import Order, Page, Tables, read_page
-from crm_kit.store.listed import declare_list
+from crm_kit.store.listed import declare_list, list_of
 from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import (
     Mergeable,
     Record,
     stored_columns,
 )
-from crm_kit.work.calendar import today
+from crm_kit.work.calendar import today, zone
 from crm_kit.work.uow import UnitOfWork
 
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_SEARCH = 200
-TRIGRAM = 3
-"""Characters that a word must have so that the trigram index (``pg_trgm``) can find it."""
 MAX_PARAMETERS = MAX_TERMS + len(RESERVED)
 LONGEST = {"q": MAX_SEARCH, "sort": 100, "after": 2000, "fields": 2000}
 """The most characters of a parameter's value."""
@@ -84,8 +83,10 @@ class Listing:
     entity: type[Record]
     sortable: tuple[str, ...] = ("created_at",)
     search: str | None = None
-    """The column with the lower-case text that ``q`` searches. It has a trigram index."""
-    virtual: Mapping[str, Virtual | Below] = field(default_factory=dict)
+    """The column with the folded text that ``q`` searches. It has a trigram index."""
+    parties: tuple[NameTable, ...] = ()
+    """Records to which a row refers, and by whose text ``q`` finds the row as well. Their tables have a search column."""
+    virtual: Mapping[str, Virtual | Below | Named] = field(default_factory=dict)
     default_sort: str = "-created_at"
     ranks: Mapping[str, str] = field(default_factory=dict)
     """Fields whose words are sorted by meaning (low, normal, high), with the generated column of the word's rank."""
@@ -124,6 +125,12 @@ class Listing:
     def fields(self) -> frozenset[str]:
         """The fields that ``fields=`` may name."""
         return frozenset(self.entity.record_model.model_fields) | {"allowed_actions"}
+
+
+def searchable(entities: Sequence[type[Record]]) -> list[Listing]:
+    """Return the lists of these entities that can be searched."""
+    lists = (list_of(entity) for entity in entities)
+    return [one for one in lists if isinstance(one, Listing) and one.search is not None]
 
 
 async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> Response:
@@ -186,25 +193,31 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
     if query.after is not None:
         branches = order.follows(cursors.read(query.after, scope), parameters)
     limit = parameters.add(query.limit + 1, "int")
+    reached = [(_of_kinds(kinds, parameters), reach.bound(parameters)) for reach, kinds in reaches.items()]
+    usual = len(parameters.values)
+    narrow = _narrow(uow, listing, query, parameters)
     pages = [
         Page(
             listing.table,
             listing.columns,
             order,
-            (*_of_kinds(kinds, parameters), *conditions),
+            (*of_kinds, *conditions),
             tuple(branches),
-            reach.bound(parameters),
+            bound,
             query.limit + 1,
             limit,
+            bool(query.q),
+            narrow,
+            usual,
         )
-        for reach, kinds in reaches.items()
+        for of_kinds, bound in reached
     ]
 
     async def read() -> tuple[list[dict[str, Any]], int | None]:
         rows = await read_page(await uow.connection(), pages, listing.tables, parameters)
         if not query.count:
             return rows, None
-        return rows, await _count(uow, listing, reaches, conditions, parameters.values[:filtered])
+        return rows, await _count(uow, listing, query, reaches, conditions, parameters.values[:filtered])
 
     if _is_slow(listing, query, tree):
         async with uow.reads.slowly(NARROWER):
@@ -223,7 +236,8 @@ def _is_slow(listing: Listing, query: Query, tree: Filter | None) -> bool:
     """Whether no index limits the work, because the query counts, or searches within texts without the trigram index."""
     if query.count or (tree is not None and looks_inside(tree, listing.filterable.fields)):
         return True
-    return bool(query.q) and all(len(word) < TRIGRAM for word in str(query.q).split())
+    # An index of trigrams knows letters and digits only.
+    return bool(query.q) and not any(map(str.isalnum, str(query.q)))
 
 
 NARROWER: Final = (
@@ -254,15 +268,50 @@ def _conditions(
 ) -> list[str]:
     conditions = _living(listing.entity)
     if tree is not None:
-        conditions.append(listing.filterable.compile(tree, parameters, today(uow)))
+        conditions.append(listing.filterable.compile(tree, parameters, asking(uow)))
     if query.q:
         if listing.search is None:
             raise _refused("q", "invalid-parameter", "This list has no text search.")
         if "\x00" in query.q:
             raise _refused("q", "invalid-value", "q must not contain U+0000.")
-        for word in composed(query.q).lower().split()[:8]:
-            conditions.append(f"t.{listing.search} like {parameters.add(f'%{escaped(word)}%', 'text')}")
+        words = words_of(query.q)
+        # A text of separators only is in no record.
+        if words and listing.parties:
+            texts = [f"t.{listing.search}", *(party.text(parameters, asking(uow)) for party in listing.parties)]
+            conditions += [_contains(f"({' || '.join(texts)})", word, parameters) for word in words]
+        else:
+            conditions += [_contains(f"t.{listing.search}", word, parameters) for word in words] or ["false"]
     return conditions
+
+
+MOST_PARTIES: Final = 10_000
+"""The number of customers with a word of a search whose documents are looked at, unless the documents are found sooner."""
+
+
+def _narrow(uow: UnitOfWork, listing: Listing, query: Query, parameters: Parameters) -> str:
+    """Return the condition that narrows a search to rows that indexes find: those with the words, and those that refer to a
+    record with one of the words. Empty if the search needs none."""
+    words = words_of(query.q) if query.q and listing.parties else []
+    if not words:
+        return ""
+    own = " and ".join(_contains(f"o.{listing.search}", word, parameters) for word in words)
+    found = [f"select o.id from {listing.table} o where {own}"]
+    for party in listing.parties:
+        any_word = " or ".join(_contains(f"n.{listing.search}", word, parameters) for word in words)
+        where = f"({any_word}) and {party.readable('n', parameters, asking(uow))}"
+        of = f'select n.id from public."{party.table}" n where {where} limit {MOST_PARTIES}'
+        found.append(f"select o.id from ({of}) n join {listing.table} o on o.{party.column} = n.id")
+    return f"t.id in ({' union '.join(found)})"
+
+
+def asking(uow: UnitOfWork) -> Asking:
+    """Return what a filter of this caller depends on."""
+    return Asking(today(uow), zone(uow), uow.reach, uow.principal.id)
+
+
+def _contains(column: str, word: Word, parameters: Parameters) -> str:
+    ways = [" and ".join(f"{column} like {parameters.add(one, 'text')}" for one in patterns) for patterns in word]
+    return ways[0] if len(ways) == 1 else f"({' or '.join(f'({way})' for way in ways)})"
 
 
 def _living(entity: type[Record]) -> list[str]:
@@ -271,7 +320,12 @@ def _living(entity: type[Record]) -> list[str]:
 
 
 async def _count(
-    uow: UnitOfWork, listing: Listing, reaches: Mapping[Reach, list[str]], conditions: list[str], values: list[Any]
+    uow: UnitOfWork,
+    listing: Listing,
+    query: Query,
+    reaches: Mapping[Reach, list[str]],
+    conditions: list[str],
+    values: list[Any],
 ) -> int:
     parameters = Parameters()
     parameters.values.extend(values)
@@ -279,7 +333,8 @@ async def _count(
         " and ".join([*_of_kinds(kinds, parameters), reach.bound(parameters).covers()])
         for reach, kinds in reaches.items()
     ]
-    where = " and ".join([f"({' or '.join(reached)})", *conditions])
+    narrow = _narrow(uow, listing, query, parameters)
+    where = " and ".join(filter(None, [f"({' or '.join(reached)})", narrow, *conditions]))
     sql = f"select count(*) from {listing.table} t where {where}"
     conn = await uow.connection()
     return int((await conn.exec_driver_sql(sql, tuple(parameters.values))).scalar_one())
@@ -302,13 +357,36 @@ async def readable_after(
     return await read_page(await uow.connection(), [page], listing.tables, parameters)
 
 
+async def newest_with(uow: UnitOfWork, listing: Listing, q: str, size: int) -> list[dict[str, Any]]:
+    """Return the newest rows, at most ``size``, that the caller may read and that ``q`` finds. A caller without the privilege
+    gets none."""
+    reach = uow.reach(listing.entity)
+    if reach.nothing:
+        return []
+    query, order, parameters = Query.model_construct(q=q, limit=size), _order(listing, "-created_at"), Parameters()
+    conditions = _conditions(uow, listing, query, None, parameters)
+    bound, limit = reach.bound(parameters), parameters.add(size, "int")
+    usual = len(parameters.values)
+    narrow = _narrow(uow, listing, query, parameters)
+    page = Page(
+        listing.table, listing.columns, order, tuple(conditions), ("",), bound, size, limit, bool(q), narrow, usual
+    )
+    return await read_page(await uow.connection(), [page], listing.tables, parameters)
+
+
 def _order(listing: Listing, sort: str) -> Order:
     name = sort.removeprefix("-")
     if name not in listing.sortable:
         raise _refused("sort", "invalid-sort", f"Sort by one of: {', '.join(listing.sortable)}; '-' in front reverses.")
-    column = listing.ranks.get(name) or listing.filterable.columns[name][0]
+    column = listing.ranks.get(name) or _in_base(listing.entity, listing.filterable.columns[name][0])
     found = listing.entity.__table__.c[column]
     return Order(name, column, _cast(found.type), sort.startswith("-"), bool(found.nullable))
+
+
+def _in_base(entity: type[Record], column: str) -> str:
+    """Return the amount in the base currency, if there is one: amounts of several currencies have no order of their own."""
+    base = f"{column.removesuffix('_amount')}_base_amount"
+    return base if column.endswith("_amount") and base in entity.__table__.c else column
 
 
 def _cast(kind: Any) -> str:
@@ -319,7 +397,7 @@ def _cast(kind: Any) -> str:
             return "numeric"
         case Uuid():
             return "uuid"
-    return {"DATE": "date", "INTEGER": "int", "BOOLEAN": "boolean"}.get(str(kind), "text")
+    return {"DATE": "date", "INTEGER": "int", "SMALLINT": "int", "BOOLEAN": "boolean"}.get(str(kind), "text")
 
 
 def _position(value: Any) -> str | None:

@@ -28,6 +28,9 @@ LEAST: Final = 1000
 PAST_BOUND: Final = 2
 """The factor of the bound up to which the index is read. It allows for rows that are distributed unevenly."""
 
+WALKED: Final = 8192
+"""The number of rows in the order among which a search looks for a full page before it uses the index of the text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -103,6 +106,12 @@ class Page:
     size: int
     limit: str
     """``size``, as a parameter."""
+    searches: bool = False
+    """Whether the conditions search for text, which has an index of its own."""
+    narrow: str = ""
+    """A condition that indexes of text serve, if ``conditions`` are more than that. Only a search uses it."""
+    usual: int | None = None
+    """The number of parameters without those of ``narrow``."""
 
     def by_sources(self, *, sorting: bool = False) -> str:
         """Return SQL that merges a page of each owner and unit. ``sorting`` reads all of their rows and does not use an index of
@@ -111,7 +120,7 @@ class Page:
         selects = []
         for branch in self.branches:
             for source, match in sources:
-                where = _where(match, *self.conditions, branch)
+                where = _where(match, self.narrow if sorting else "", *self.conditions, branch)
                 read = f"{self.table} t where {where}"
                 if sorting:
                     read = f"(select * from {read} offset 0) t"
@@ -161,6 +170,8 @@ async def read_page(
 ) -> list[dict[str, Any]]:
     """Return the rows of a page. Several pages with different reaches are merged into one."""
     first = pages[0]
+    if len(pages) == 1 and first.searches:
+        return await _search(conn, first, tables, parameters)
     if len(pages) == 1 and first.reach.owners is not None and tables.two_ways(first.order.column):
         return await _read_either_way(conn, first, tables, parameters)
     parts = [page.by_sources() for page in pages]
@@ -168,13 +179,27 @@ async def read_page(
     if len(parts) > 1:
         union = " union all ".join(f"({part})" for part in parts)
         sql = f"select * from ({union}) t order by {first.order.sql} limit {first.limit}"
-    return [dict(row) for row in await fetch(conn, sql, parameters.values)]
+    return [dict(row) for row in await fetch(conn, sql, parameters.values[: first.usual])]
+
+
+async def _search(conn: AsyncConnection, page: Page, tables: Tables, parameters: Parameters) -> list[dict[str, Any]]:
+    """Return a page of the rows that contain a text.
+
+    Text that many rows contain is found soon by reading the index of the order. Text that few rows contain is found by the index
+    of the text, whose rows are sorted. The planner cannot choose, because it does not know how many rows contain a parameter.
+    """
+    if page.reach.owners is not None:
+        return await _read_either_way(conn, page, tables, parameters)
+    rows = [dict(row) for row in await fetch(conn, page.by_walking(WALKED), parameters.values[: page.usual])]
+    if len(rows) == page.size:
+        return rows
+    return [dict(row) for row in await fetch(conn, page.by_sources(sorting=True), parameters.values)]
 
 
 async def _read_either_way(
     conn: AsyncConnection, page: Page, tables: Tables, parameters: Parameters
 ) -> list[dict[str, Any]]:
-    rows = [dict(row) for row in await fetch(conn, page.by_counting(tables.size), parameters.values)]
+    rows = [dict(row) for row in await fetch(conn, page.by_counting(tables.size), parameters.values[: page.usual])]
     bound, count = 0, 0
     for row in rows:
         bound, count = row.pop("the_bound"), row.pop("the_count")
@@ -182,7 +207,7 @@ async def _read_either_way(
         return rows
     # A power of two, so that a growing table does not cause new statements again and again.
     most: int = 1 << (PAST_BOUND * bound - 1).bit_length()
-    rows = [dict(row) for row in await fetch(conn, page.by_walking(most), parameters.values)]
+    rows = [dict(row) for row in await fetch(conn, page.by_walking(most), parameters.values[: page.usual])]
     if len(rows) == page.size:
         return rows
     # The caller's rows come later in the order.

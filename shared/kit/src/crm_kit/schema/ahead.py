@@ -66,6 +66,8 @@ class NewIndex:
     table: str
     columns: tuple[str, ...]
     where: str = ""
+    definition: str = ""
+    """The part after the table's name, if it is more than the columns."""
 
     async def make(self, conn: AsyncConnection) -> None:
         """Create the index if the table exists and lacks it.
@@ -88,4 +90,5 @@ class NewIndex:
     @property
     def _on(self) -> str:
         rows = f" where {self.where}" if self.where else ""
-        return f"{self.name} on public.{self.table} ({', '.join(self.columns)}){rows}"
+        what = self.definition or f"({', '.join(self.columns)})"
+        return f"{self.name} on public.{self.table} {what}{rows}"

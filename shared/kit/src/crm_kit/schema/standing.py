@@ -1,4 +1,5 @@
-"""Checks whether a database has what this build needs: the revision, tables, columns, indexes, constraints and partitions.
+"""Checks whether a database has what this build needs: the revision, tables, columns, indexes, constraints, triggers and
+partitions.
 
 The revision alone proves nothing. It is wrong after a migration was edited, a database was restored in part, or an operator
 changed the schema. Requests would then fail with errors of all kinds.
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_kit.process.runtime import Service
 from crm_kit.schema.revisions import head_of, refusal_of, revision_of
 from crm_kit.signals.metrics import gauge
+from crm_kit.store.searching import searched, trigger_of
 
 TOLD = 5
 """The most differences that a reason names."""
@@ -33,6 +35,10 @@ union all
 select 'constraint ' || c.relname || '.' || k.conname, ''
 from pg_constraint k join pg_class c on c.oid = k.conrelid
 where c.relnamespace = 'public'::regnamespace
+union all
+select 'trigger ' || c.relname || '.' || g.tgname, ''
+from pg_trigger g join pg_class c on c.oid = g.tgrelid
+where c.relnamespace = 'public'::regnamespace and not g.tgisinternal
 union all
 select 'part ' || c.relname || '.' || p.relname, ''
 from pg_inherits i join pg_class c on c.oid = i.inhparent join pg_class p on p.oid = i.inhrelid
@@ -106,6 +112,8 @@ def _needed(table: Table) -> dict[str, str]:
     needed |= {f"index {table.name}.{_unquoted(name)}": "" for name in indexes}
     # Partitions by time come and go. The permanent ones are checked.
     needed |= {f"part {table.name}.{part}": "" for part in table.info.get("parts", ())}
+    if searched(table) is not None:
+        needed[f"trigger {table.name}.{trigger_of(table.name)}"] = ""
     return needed | {f"constraint {table.name}.{_unquoted(name)}": "" for name in constraints if name}
 
 

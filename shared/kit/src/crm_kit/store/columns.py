@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Computed, Enum, Index, MetaData, Numeric, String, Text, Uuid, text
+from sqlalchemy import Enum, Index, MetaData, Numeric, String, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.orm import Composite, MappedColumn, composite, mapped_column
+from sqlalchemy.orm import Composite, composite, mapped_column
 
 from crm_contracts.money import Money
 
@@ -72,12 +72,6 @@ def money_columns(name: str) -> Composite[Any]:
         mapped_column(f"{name}_currency", String(3), nullable=True),
         return_none_on=lambda amount, _: amount is None,
     )
-
-
-def search_column(*columns: str) -> MappedColumn[str]:
-    """A column that the database generates: the lower-cased text of these columns, for a trigram index."""
-    parts = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
-    return mapped_column(Text, Computed(f"lower({parts})", persisted=True), sort_order=99)
 
 
 def record_indexes() -> list[Index]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column, registry
 from crm_kit import clock
 from crm_kit.errors import IllegalTransition
 from crm_kit.lifecycle import Lifecycle
+from crm_kit.store.searching import is_kept
 
 
 def new_id() -> UUID:
@@ -26,11 +27,11 @@ os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
 
 
 def stored_columns(entity: "type[Record]") -> tuple[str, ...]:
-    """The names of the written columns, without those that the database generates."""
+    """The names of the written columns, without those that the database fills."""
     columns = _STORED.get(entity)
     if columns is None:
         # SQLAlchemy's names are a subclass of str, which JSON encoders refuse as keys.
-        columns = _STORED[entity] = tuple(str(c.key) for c in entity.__table__.c if c.computed is None)
+        columns = _STORED[entity] = tuple(str(c.key) for c in entity.__table__.c if not is_kept(c))
     return columns
 
 

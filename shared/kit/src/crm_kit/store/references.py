@@ -8,6 +8,7 @@ from sqlalchemy.orm import registry
 
 from crm_kit.store.record import Record
 from crm_kit.store.refers import ANY, declared
+from crm_kit.store.searching import is_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def references_of(entity: type[Record]) -> Mapping[str, Reference]:
                 entity, str(column.key), to, isinstance(column.type, ARRAY), bool(column.foreign_keys)
             )
             for column in entity.__table__.c
-            if column.computed is None and (to := declared(column)) is not None
+            if not is_kept(column) and (to := declared(column)) is not None
         }
     return known
 
