@@ -8,18 +8,14 @@ from crm_kit.work.uow import UnitOfWork
 
 def today(uow: UnitOfWork) -> date:
     """Return the date on which the unit of work began, in the organisation's time zone."""
-<<<<<<< HEAD
     return day_of(uow, uow.now)
 
 
 def day_of(uow: UnitOfWork, at: datetime) -> date:
     """Return the date at an instant, in the organisation's time zone."""
-    return at.astimezone(ZoneInfo(uow.runtime.directory.organization.time_zone)).date()
-=======
-    return uow.now.astimezone(zone(uow)).date()
+    return at.astimezone(zone(uow)).date()
 
 
 def zone(uow: UnitOfWork) -> ZoneInfo:
     """Return the organisation's time zone."""
     return ZoneInfo(uow.runtime.directory.organization.time_zone)
->>>>>>> 5d75c588 (Find text as people type it, and records of every kind in one answer, because names with accents, phones and short names were not found)
