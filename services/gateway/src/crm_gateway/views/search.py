@@ -1,12 +1,12 @@
 """``GET /search``: records of every kind that the caller may read, from all services, in one answer."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from crm_gateway.views.parts import Composer, Part
 from crm_kit.finding import FoundPart, SearchLimit, SearchText, best
@@ -18,8 +18,29 @@ SEARCHED: Final = ("sales", "service", "activities", "marketing")
 """The services with records that people look for by text."""
 
 
+EXAMPLE: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "type": "contact",
+            "id": "01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f",
+            "name": "Ada Lovelace",
+            "number": "CON-00042",
+            "email": "ada@example.org",
+            "phone": "+493055500010",
+            "status": "active",
+            "created_at": "2026-05-04T09:30:00Z",
+            "href": "/api/v1/contacts/01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f",
+            "rank": 4,
+        }
+    ],
+    "parts": {name: {"status": "ok", "as_of": "2026-05-04T09:30:00Z"} for name in SEARCHED},
+}
+
+
 class Search(FoundPart):
     """Records of every kind. A service that does not answer is `unavailable` in `parts`, and its records are missing."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     parts: dict[str, Part] = Field(description="By service.")
 
