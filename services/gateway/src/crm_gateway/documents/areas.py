@@ -5,7 +5,6 @@ from typing import Any, Final
 
 AREAS: Final = {
     "Start": {
-        "search": "Records of every kind, found by words.",
         "authentication": "Log in, refresh and end a session, and ask who you are.",
         "session": "Log in by cookie, for pages.",
         "search": "Find records of every kind.",
