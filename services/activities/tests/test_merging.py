@@ -80,6 +80,32 @@ async def test_activities_of_every_type_and_status_move_to_the_survivor(
     assert {event["causationid"] for event in told} == {str(merged.envelope.id)}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_took_part_in_a_call_is_the_survivor_afterwards(
+    client: Client, story: Any, hear: Any, runtime: Runtime, kind: str
+) -> None:
+    loser, survivor = await twins(kind, story, hear)
+    party = {"type": kind, "id": str(loser.id)}
+    parties = [{"role": "to", "party": party}, {"role": "from", "party": party, "name": "Front desk"}]
+    call = {
+        "subject": "Talk",
+        "direction": "outgoing",
+        "parties": [*parties, {"role": "to", "address": "+491701234567"}],
+    }
+    made = (await client.post(f"{API}/phone-calls", call)).json
+    other = (await client.post(f"{API}/phone-calls", {**call, "parties": call["parties"][2:]})).json
+    await hear(loser.tell(fact(kind, "Merged"), survivor_id=survivor.id))
+    moved = (await client.get(f"{API}/phone-calls/{made['id']}")).json
+    assert [one["party"] and one["party"]["id"] for one in moved["parties"]] == [*[str(survivor.id)] * 2, None]
+    assert [one["name"] for one in moved["parties"][1:]] == ["Front desk", None]
+    assert moved["version"] == 2
+    assert (await client.get(f"{API}/phone-calls/{other['id']}")).json["version"] == 1
+    async with runtime.db.autocommit() as conn:
+        [told] = [event for event in await announced(conn) if event["type"].endswith(".updated.v1")]
+    assert told["data"]["record"]["parties"] == moved["parties"]
+    assert told["data"]["changed"] == {"parties": {"changed": True}}
+
+
 async def test_a_merge_that_its_publisher_lost_in_a_restore_moves_nothing(
     client: Client, story: Any, hear: Any, runtime: Runtime
 ) -> None:

@@ -1,7 +1,4 @@
-"""Move the activities of a merged lead, account or contact to the survivor.
-
-The participants of an activity stay as they were stored.
-"""
+"""Move the activities of a merged lead, account or contact to the survivor, and what it took part in."""
 
 from crm_activities.db import Base
 from crm_activities.projections.record_ref import RecordRef

@@ -14,7 +14,7 @@ from crm_activities.db import Base
 from crm_activities.phone_call.domain import LIFECYCLE, reason_of
 from crm_contracts.activities.phone_call import CallDirection, CallReason, PhoneCallRecord
 from crm_kit.store.columns import reference_indexes, search_index, sorted_indexes, text_enum
-from crm_kit.store.refers import ANY, refers
+from crm_kit.store.refers import ANY, ids_in, refers
 from crm_kit.store.searching import Fill, kept_column, search_column, search_rule
 
 NAMES: Final = "(select string_agg(p ->> 'name', ' ') from jsonb_array_elements(new.parties) p)"
@@ -39,9 +39,9 @@ class PhoneCall(ActivityType, Timed, Base):
     description: Mapped[str | None] = mapped_column(Text)
 
     party_ids: Mapped[list[UUID]] = mapped_column(
-        ARRAY(Uuid()), server_default="{}", info={**kept_column(), **refers(ANY)}, sort_order=98
+        ARRAY(Uuid()), server_default="{}", info={**kept_column(), **refers(ANY), **ids_in("parties")}, sort_order=98
     )
-    """The records that take part, for their timelines."""
+    """The records that take part, for their timelines, and for what follows a merge."""
     search_text: Mapped[str] = search_column(
         "subject",
         "phone_number",

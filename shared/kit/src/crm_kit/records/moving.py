@@ -8,6 +8,7 @@ A command that read the old record before the merge may write its reference afte
 least one minute, which is longer than a request can take, and then looks for references again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -21,8 +22,10 @@ from crm_contracts.catalogue import change_of
 from crm_kit.copies.survivors import MergeableCopy, merge_told
 from crm_kit.errors import DomainError
 from crm_kit.events.timers import CHANNEL, DueQuery
+from crm_kit.store.presenter import UNKNOWN, presenter_of
 from crm_kit.store.record import Record, stored_columns
-from crm_kit.store.references import referring_to
+from crm_kit.store.references import records_of, referring_to
+from crm_kit.store.refers import parts_of
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 
@@ -38,10 +41,14 @@ AGAIN = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """An entity whose records may refer to a merged record, and the columns that do. Each column is indexed."""
+    """An entity whose records may refer to a merged record, and the columns that do. Each column is indexed.
+
+    ``parts`` are lists of parts that do, each under the column with the ids in it.
+    """
 
     entity: type[Record]
     columns: tuple[str, ...]
+    parts: Mapping[str, str]
 
 
 class Moving:
@@ -78,7 +85,12 @@ class Mover:
             if found.many:
                 raise TypeError(f"{found.entity.entity()}.{found.column} is a list, and nothing moves the ids of lists")
             columns.setdefault(found.entity, []).append(found.column)
-        return [Referrer(found, tuple(names)) for found, names in columns.items()]
+        parts = {
+            one: {str(column.key): field for column in one.__table__.c if (field := parts_of(column)) is not None}
+            for one in records_of(self.tasks.registry)
+        }
+        entities = [*columns, *(one for one, lists in parts.items() if lists and one not in columns)]
+        return [Referrer(one, tuple(columns.get(one, ())), parts[one]) for one in entities]
 
     async def begin(self, uow: UnitOfWork, entity: str, source_id: UUID, target_id: UUID) -> None:
         """Move the first rows and store a task for the rest. Unfinished moves to the source continue to the target."""
@@ -170,10 +182,17 @@ class Mover:
             ]
             # Looks up the names of source, target and owners for all events at once.
             await uow.names.learn(referrer.entity, [dict(row) for row in rows])
+            if referrer.parts and records:
+                await uow.names.learn_of([(entity, target_id)])
+            name = uow.names.get(target_id, UNKNOWN).name
+            members = presenter_of(referrer.entity).parts
             for record in records:
                 for column in referrer.columns:
                     if getattr(record, column) == source_id:
                         setattr(record, column, target_id)
+                for field in referrer.parts.values():
+                    parts = getattr(record, field)
+                    setattr(record, field, [_moved(one, members[field], source_id, target_id, name) for one in parts])
             await uow.names.learn(referrer.entity, [record.__dict__ for record in records])
             for record in records:
                 uow.emit(record, change_of(uow.runtime.service, referrer.entity.entity()))
@@ -185,9 +204,21 @@ class Mover:
         return bool((await uow.execute(select(or_(*parts)))).scalar_one())
 
 
+def _moved(part: dict[str, Any], member: str, source_id: UUID, target_id: UUID, name: str | None) -> dict[str, Any]:
+    """Return a part that refers to the target instead of the source. A name of its own stays unless it was the source's."""
+    ref = part[member]
+    if ref is None or ref["id"] != str(source_id):
+        return part
+    moved = {**part, member: {**ref, "id": str(target_id), "name": name, "deleted": False}}
+    return {**moved, "name": name} if part.get("name") is not None and part["name"] == ref["name"] else moved
+
+
 def _referring(referrer: Referrer, source_id: UUID, target_id: UUID) -> Select[Any]:
     """Select the rows that refer to the source, except the target. The merge itself changes the target."""
     table = referrer.entity.__table__
     columns = [table.c[name] for name in stored_columns(referrer.entity)]
-    refers = or_(*(table.c[column] == source_id for column in referrer.columns))
+    refers = or_(
+        *(table.c[column] == source_id for column in referrer.columns),
+        *(table.c[ids].contains([source_id]) for ids in referrer.parts),
+    )
     return select(*columns).where(refers, table.c.id != target_id)

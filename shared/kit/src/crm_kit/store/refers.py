@@ -14,12 +14,19 @@ from sqlalchemy.schema import SchemaItem
 ANY: Final = "*"
 """Stands for records of every kind."""
 KEY: Final = "refers"
+PARTS: Final = "refers_in_parts"
 
 
 def refers(*entities: str) -> dict[str, Any]:
     """The ``info`` of a column with the id of a record of another service, or of one of several kinds of record; a column
     ``<x>_type`` says which kind stands in ``<x>_id``."""
     return {KEY: entities}
+
+
+def ids_in(field: str) -> dict[str, str]:
+    """The ``info`` of a column that the database fills with the ids in a list of parts. By it the parts are found that refer to
+    a record."""
+    return {PARTS: field}
 
 
 def reference(
@@ -39,6 +46,12 @@ def reference(
 def references(entity: str, **column: Any) -> MappedColumn[Any]:
     """A column with an array of ids."""
     return mapped_column(ARRAY(Uuid), info=refers(entity), **column)
+
+
+def parts_of(column: Column[Any]) -> str | None:
+    """The list of parts whose ids a column has; None for other columns."""
+    found: str | None = column.info.get(PARTS)
+    return found
 
 
 def declared(column: Column[Any]) -> tuple[str, ...] | None:
