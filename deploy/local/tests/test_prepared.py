@@ -38,6 +38,33 @@ print(json.dumps(found))
 """
 
 
+_WRONG = """
+import os
+from crm_local import entrypoints
+from crm_local.suite import SERVICES
+
+[identity] = [service for service in SERVICES if service.name == "identity"]
+told = {
+    "CRM_SERVICE": "identity",
+    "CRM_ROLE": "worker",
+    "CRM_SECRET": "x" * 64,
+    "DATABASE_URL": "postgresql://nobody:secret@localhost:1/nothing",
+    "AMQP_URL": "amqp://nobody:secret@localhost:1/nothing",
+    "CRM_SESSION_DAYS": "0",
+}
+run = entrypoints.prepare(identity, "worker", told)
+os.environ.update(told)
+run()
+"""
+
+
+def test_a_prepared_worker_of_identity_ends_with_settings_that_it_cannot_use() -> None:
+    told = subprocess.run([sys.executable, "-c", _WRONG], capture_output=True, text=True, check=False, timeout=120)
+    assert told.returncode != 0
+    assert "CRM_SESSION_DAYS" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 def test_every_process_is_prepared_without_a_trace_in_its_parent() -> None:
     told = subprocess.run([sys.executable, "-c", _PREPARE], capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr

@@ -43,10 +43,9 @@ async def forget_idle_buckets(conn: AsyncConnection) -> int:
     return await forget_idle(conn, clock.now())
 
 
-WORK = Work(SERVICE, CONSUMERS, TIMERS, loops={"subscribers": Counting})
+WORK = Work(SERVICE, CONSUMERS, TIMERS, loops={"subscribers": Counting}, check=own_settings)
 
 
 def run() -> None:
     """Run until SIGTERM. Exit with 1 if a loop died."""
-    own_settings()
     sys.exit(run_worker(WORK))

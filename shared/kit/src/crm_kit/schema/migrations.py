@@ -1,10 +1,12 @@
 """Schema migrations of services, with alembic. They expand before they contract: the previous release runs on a new schema."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from alembic.autogenerate import produce_migrations, render_python_code
@@ -31,6 +33,7 @@ _ALEMBIC = Lock()
 """Alembic keeps its state in globals, so a process runs one migration at a time, also of different databases."""
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 def config_of(package: str) -> Config:
@@ -54,25 +57,32 @@ async def _migrate(package: str, database_url: str, metadata: MetaData) -> bool:
     db = Database(database_url, pool_size=1, application_name="migrate")
     try:
         await adoption.before_migrating(db, LOCK)
-        await _go_ahead(db, package)
-        ends, attempt = clock.monotonic() + PATIENCE_SECONDS, 0
-        while True:
-            try:
-                is_newest = await _upgrade_once(db, package, metadata)
-                break
-            except DBAPIError as error:
-                # Writers take their locks in a different order, so deadlocks and timeouts are possible.
-                if clock.monotonic() >= ends or not database_busy(error):
-                    raise
-                if attempt % ATTEMPTS_TOLD == 0:
-                    log.warning("migration.again", attempt=attempt + 1, error=type(error.orig).__name__)
-            attempt += 1
-            await asyncio.sleep(PAUSE_SECONDS)
+        await _again_while_busy(partial(_go_ahead, db, package))
+        is_newest = await _again_while_busy(partial(_upgrade_once, db, package, metadata))
         if is_newest:
             await adoption.after_migrating(db, LOCK)
         return is_newest
     finally:
         await db.dispose()
+
+
+async def _again_while_busy(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Make an attempt, and repeat it while the database is busy. Raises the last error after ``PATIENCE_SECONDS``.
+
+    Writers take their locks in a different order, so deadlocks and timeouts are possible. An attempt begins with what the one
+    before it has left.
+    """
+    ends, count = clock.monotonic() + PATIENCE_SECONDS, 0
+    while True:
+        try:
+            return await attempt()
+        except DBAPIError as error:
+            if clock.monotonic() >= ends or not database_busy(error):
+                raise
+            if count % ATTEMPTS_TOLD == 0:
+                log.warning("migration.again", attempt=count + 1, error=type(error.orig).__name__)
+        count += 1
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _go_ahead(db: Database, package: str) -> None:

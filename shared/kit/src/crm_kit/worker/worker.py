@@ -72,7 +72,8 @@ class Work:
     """The work of a service's worker.
 
     ``snapshots`` has a source for each entity that the service publishes. By default these are the service's own tables.
-    ``loops`` are the service's own loops, by name. ``opened`` is called when the runtime is open.
+    ``loops`` are the service's own loops, by name. ``opened`` is called when the runtime is open. ``check`` is called before
+    anything else, and raises SystemExit if the service's own settings are wrong.
     """
 
     service: Service
@@ -82,6 +83,7 @@ class Work:
     snapshots: Sources | None = None
     loops: Mapping[str, MakeLoop] = field(default_factory=dict)
     opened: Opened | None = None
+    check: Callable[[], object] | None = None
 
 
 def run_worker(work: Work, settings: Settings | None = None, prepared: Runtime | None = None) -> int:
@@ -90,6 +92,8 @@ def run_worker(work: Work, settings: Settings | None = None, prepared: Runtime |
     Settings are read unless given, and the runtime is built unless it is prepared.
     """
     settings = settings or read(work.settings)
+    if work.check is not None:
+        work.check()
     telemetry.set_up(settings)
     HOUSEKEEPER.settle()
     code = uvloop.run(Worker(work, settings).run(prepared))
