@@ -48,7 +48,7 @@ async def test_what_is_committed_after_an_epoch_began_carries_it(
     async with runtime.db.autocommit() as conn:
         assert await current(conn) == epoch
         sent = (await conn.exec_driver_sql("select * from outbox order by seq")).mappings().all()
-    messages = [message_of(row, "mini") for row in sent]
+    messages = [message_of(row, "mini", runtime.settings.schemas) for row in sent]
     assert [Message.read(message.body).envelope.epoch for message in messages] == [0, epoch.number]
     assert messages[0].body == sent[0]["body"]
     assert [(message.properties.headers or {}).get("crm-epoch") for message in messages] == [None, epoch.number]
