@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from crm_contracts.envelope import Envelope
+from crm_contracts.envelope import Envelope, dataschema_of
 from crm_kit import clock
 from crm_kit.copies.declaring import fields, ids, optional, text
 from crm_kit.events.consumers import Unprocessable
@@ -30,7 +30,7 @@ def event(record: dict[str, Any]) -> Envelope:
         type="crm.mini.thing.created.v1",
         subject=new_id(),
         time=clock.now(),
-        dataschema="/schemas/crm.mini.thing.created.v1.json",
+        dataschema=dataschema_of("crm.mini.thing.created.v1"),
         entityversion=1,
         actor="system:mini",
         correlationid=str(new_id()),

@@ -15,7 +15,7 @@ import asyncpg
 import orjson
 import pytest
 
-from crm_contracts.envelope import Envelope
+from crm_contracts.envelope import Envelope, dataschema_of
 from crm_kit import clock
 from crm_kit.broker.messages import outgoing
 from crm_kit.broker.names import EVENTS
@@ -158,7 +158,7 @@ class Story:
             type=type_,
             subject=self.id,
             time=now,
-            dataschema=f"/schemas/{type_}.json",
+            dataschema=dataschema_of(type_),
             entityversion=version,
             actor=str(new_id()),
             correlationid=str(new_id()),
