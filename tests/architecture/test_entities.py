@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from crm_contracts.catalogue import PUBLISHERS, Entity, all_entities, events_about
+from crm_contracts.catalogue import PUBLISHERS, Entity, all_entities, change_of, events_about
 from crm_contracts.records import OwnedRecord as OwnedModel
 from crm_contracts.types import LongText
 from crm_gateway.routes import IMPORTING, upstream_of
@@ -68,6 +68,14 @@ def test_the_gateway_knows_which_services_import(service: Service, make_app: Cal
     imports = any(path.endswith("/import") for path in paths)
     assert ("/api/v1/imports" in paths) == imports or service.name == "gateway"
     assert (service.name in IMPORTING) == imports
+
+
+def test_what_an_owner_has_is_found_and_can_be_given_to_another(service: Service) -> None:
+    for entity in (one for one in service.entities if issubclass(one, OwnedRecord)):
+        first = {next(iter(index.columns)).name for index in entity.__table__.indexes if len(index.columns)}
+        assert "owner_id" in first, entity.entity()
+        given = change_of(service.name, entity.entity(), "assigned")
+        assert {"previous_owner", "new_owner"} <= given.model_fields.keys()
 
 
 @pytest.mark.parametrize("entity", OURS, ids=lambda entity: entity.name)

@@ -7,18 +7,27 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import asyncpg
+import orjson
 import pytest
 from fastapi import FastAPI
 
+from crm_contracts.catalogue import event_for
+from crm_contracts.samples import sample
+from crm_contracts.types import utc_text
 from crm_identity.app import SERVICE
 from crm_identity.auth.keys import unseal
 from crm_identity.business_unit.model import ROOT_ID
+from crm_identity.consumers import CONSUMERS
 from crm_identity.main import app as identity_app
 from crm_identity.security_role.domain import ADMINISTRATOR_ID
 from crm_identity.settings import IdentitySettings
+from crm_kit import clock
 from crm_kit.access.privileges import Principal
 from crm_kit.configuration.settings import Settings
+from crm_kit.events.dispatch import Dispatcher
+from crm_kit.events.received import Message
 from crm_kit.process.runtime import Runtime, Service
+from crm_kit.store.record import new_id
 from crm_kit.testing import Answer, Client, Issuer
 from crm_kit.testing.databases import ServiceDatabase, settings_for
 from crm_kit.testing.people import grants
@@ -40,8 +49,8 @@ def make_app() -> Callable[[Settings], FastAPI]:
 
 @pytest.fixture(scope="module")
 def settings(service: Service, database: ServiceDatabase) -> Settings:
-    """Settings without a URL for keys: identity reads its own keys from its database."""
-    return settings_for(service, database.url)
+    """Settings without a URL for keys: identity reads its own keys from its database. No DELETE waits for other services."""
+    return settings_for(service, database.url, CRM_PROJECTION_WAIT_SECONDS="0")
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +146,53 @@ async def superseded(runtime: Runtime) -> list[tuple[UUID, Any]]:
         )
         found: Sequence[Any] = rows.all()
         return [(row[0], row[1]) for row in found]
+
+
+OWNING = ("activities", "marketing", "sales", "service")
+"""The services that answer to a removal."""
+
+Answers = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def answers(runtime: Runtime) -> Answers:
+    """Handle the answers of services to a removal: ``answers(removal, sales=("moving", 5, 3))``.
+
+    The services that are not named count nothing, or do not answer with ``only``.
+    """
+    bound = {(group.name, source): clock.now() for group, source in CONSUMERS.sources()}
+    dispatcher = Dispatcher(CONSUMERS, runtime, bound)
+
+    async def hear(removal: dict[str, Any], *, only: bool = False, **told: tuple[str, int, int]) -> None:
+        services = told if only else OWNING
+        messages = [_answer(removal, service, *told.get(service, ("counted", 0, 0))) for service in services]
+        await dispatcher.settle(messages)
+        async with runtime.db.autocommit() as conn:
+            left = await conn.exec_driver_sql("select type, last_error from inbox where state in ('pending', 'parked')")
+            assert left.all() == []
+
+    return hear
+
+
+def _answer(removal: dict[str, Any], service: str, status: str, owned: int, moved: int) -> Message:
+    event = event_for(f"crm.{service}.{service}_handover.created.v1")
+    assert event is not None
+    document = sample(event)
+    subject = str(new_id())
+    document |= {"id": str(new_id()), "subject": subject, "time": utc_text(clock.now()), "entityversion": 1}
+    record = {"id": subject, "version": 1, "removal_id": removal["id"], "principal_id": removal["principal_id"]}
+    document["data"]["record"] |= {**record, "status": status, "owned": owned, "moved": moved}
+    return Message.read(orjson.dumps(document))
+
+
+@pytest.fixture
+def erase(client: Client, answers: Answers) -> Callable[[str], Awaitable[None]]:
+    """Delete a user, team or API client that owns no records."""
+
+    async def delete(path: str) -> None:
+        begun = await client.delete(path)
+        assert begun.status == 202, begun.body
+        await answers(begun.json)
+        assert (await client.get(path)).status == 404
+
+    return delete

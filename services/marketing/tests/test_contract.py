@@ -9,12 +9,16 @@ from typing import Any
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
 from crm_contracts.catalogue import events_of
-from crm_contracts.marketing import CampaignSnapshot
+from crm_contracts.marketing import CampaignSnapshot, MarketingHandoverSnapshot
 from crm_contracts.schemas import event_schema
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources
+from crm_kit.store.record import new_id
 from crm_kit.testing import Client, announced
+from crm_kit.testing.removals import Removal
 from crm_marketing.tables import ENTITIES
+
+from .conftest import Hear
 
 CAMPAIGNS = "/api/v1/campaigns"
 
@@ -52,16 +56,18 @@ async def events(runtime: Runtime) -> list[dict[str, Any]]:
 
 
 async def test_every_fact_happens_and_every_event_fits_its_public_schema(
-    client: Client, runtime: Runtime, people: Any
+    client: Client, runtime: Runtime, people: Any, hear: Hear
 ) -> None:
     await play(client, people)
+    removal = Removal(new_id())
+    await hear(removal.asked(), removal.refused())
     told = await events(runtime)
     schemas = {event.type: Draft202012Validator(event_schema(event)) for event in events_of("marketing")}
     for event in told:
         errors = [error.message for error in schemas[event["type"]].iter_errors(event["data"])]
         assert errors == [], event["type"]
     silent = schemas.keys() - {event["type"] for event in told}
-    assert silent == {CampaignSnapshot.type}
+    assert silent == {CampaignSnapshot.type, MarketingHandoverSnapshot.type}
     versions: dict[str, list[int]] = defaultdict(list)
     for event in told:
         versions[event["subject"]].append(event["entityversion"])

@@ -12,9 +12,12 @@ from crm_contracts.catalogue import event_for, events_of
 from crm_contracts.schemas import event_schema
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources
+from crm_kit.store.record import new_id
 from crm_kit.testing import People
+from crm_kit.testing.removals import Removal
 from crm_sales.tables import ENTITIES
 
+from .conftest import Hear
 from .journey import ADA, Json, Sales, euros
 from .paperwork import play_invoices, play_orders
 from .selling import FLEET, play_quotes
@@ -160,8 +163,17 @@ async def play_goals(sales: Sales, grace: UUID) -> None:
     assert (await sales.delete("goals", count)).status == 204
 
 
-async def test_every_fact_happens_and_every_event_fits_its_public_schema(sales: Sales, people: People) -> None:
+async def hear_of_a_removal(hear: Hear) -> None:
+    """Cause every event of handovers."""
+    removal = Removal(new_id())
+    await hear(removal.asked(), removal.refused())
+
+
+async def test_every_fact_happens_and_every_event_fits_its_public_schema(
+    sales: Sales, people: People, hear: Hear
+) -> None:
     await play(sales, people)
+    await hear_of_a_removal(hear)
     events = await sales.events()
     schemas = {event.type: Draft202012Validator(event_schema(event)) for event in events_of("sales")}
     for event in events:
@@ -186,9 +198,10 @@ async def test_versions_in_events_are_gapless_per_record(sales: Sales, people: P
 
 
 async def test_a_snapshot_shows_every_record_as_its_last_event_did(
-    sales: Sales, runtime: Runtime, people: People
+    sales: Sales, runtime: Runtime, people: People, hear: Hear
 ) -> None:
     await play(sales, people)
+    await hear_of_a_removal(hear)
     last = {event["subject"]: event["data"]["record"] for event in await sales.events()}
     sources = snapshot_sources(runtime, ENTITIES)
     assert sources.keys() == {entity.entity() for entity in ENTITIES}

@@ -1,6 +1,7 @@
 """The events that activities consumes: those of identity, and those of all records. Five handler groups."""
 
 from crm_activities.follow_up.commands import follow_up
+from crm_activities.handover import HANDOVER
 from crm_activities.merging import move_activities
 from crm_activities.projections.link import forget_links, keep_links
 from crm_activities.projections.record_ref import RecordRef
@@ -15,6 +16,7 @@ from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.copies.referring import record_told
 from crm_kit.events.consumers import Consumers
+from crm_kit.records.handing_over import REMOVALS
 
 CONSUMERS = Consumers("activities")
 follow_identity(CONSUMERS, "activities")
@@ -31,3 +33,4 @@ CONSUMERS.forgets("activities.refs")(forget_links)
 CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follow_up)
 # A merged record has no further events.
 CONSUMERS.step(LeadMerged, AccountMerged, ContactMerged, group="activities.merges", any_order=True)(move_activities)
+CONSUMERS.step(*REMOVALS, group="activities.handovers")(HANDOVER.hear)

@@ -10,6 +10,7 @@ from crm_activities.activity.reminders import due_reminders
 from crm_activities.activity.types import REMINDERS
 from crm_activities.app import SERVICE
 from crm_activities.consumers import CONSUMERS
+from crm_activities.handover import HANDOVER
 from crm_activities.merging import MOVER
 from crm_contracts.catalogue import Event
 from crm_kit.events.timers import Timers
@@ -27,6 +28,7 @@ for _kind, _event in REMINDERS.items():
     TIMERS.due(f"{_kind.entity()} reminders", due_reminders(_kind))(partial(_remind, _kind, _event))
 
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
+TIMERS.due("handovers", HANDOVER.due)(HANDOVER.go_on)
 
 
 WORK = Work(SERVICE, CONSUMERS, TIMERS)

@@ -9,6 +9,7 @@ from crm_identity.auth.passwords import warm_up
 from crm_identity.business_unit.routes import router as business_units
 from crm_identity.consumers import CONSUMERS
 from crm_identity.organization.routes import router as organization
+from crm_identity.removal.routes import router as removals
 from crm_identity.security_role.routes import router as security_roles
 from crm_identity.settings import own_settings
 from crm_identity.team.routes import router as teams
@@ -20,7 +21,7 @@ from crm_kit.process.runtime import Runtime
 
 ROUTERS = [
     *(auth.public, auth.keys, auth.private),
-    *(users, api_clients, teams, business_units, security_roles, organization),
+    *(users, api_clients, teams, business_units, security_roles, organization, removals),
 ]
 
 

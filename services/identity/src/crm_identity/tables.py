@@ -15,13 +15,14 @@ from crm_identity.business_unit.model import BusinessUnit
 from crm_identity.db import Base
 from crm_identity.organization.model import AccessSequence, OrganizationSettings
 from crm_identity.reach.model import FormerUnit
+from crm_identity.removal.model import PrincipalRemoval
 from crm_identity.security_role.model import SecurityRole, SeededEntity
 from crm_identity.subscriber.model import SubscriberDrop, SubscriberQueue
 from crm_identity.team.model import Team
 from crm_identity.user.model import User
 from crm_kit.tables import add_kit_tables
 
-ENTITIES = (User, ApiClient, Team, BusinessUnit, SecurityRole, OrganizationSettings, AccessChange)
+ENTITIES = (User, ApiClient, Team, BusinessUnit, SecurityRole, OrganizationSettings, AccessChange, PrincipalRemoval)
 PRIVATE = (
     Credential,
     ClientSecret,

@@ -6,6 +6,8 @@ from crm_contracts.sales.opportunity import OPPORTUNITY
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers
+from crm_kit.records.handing_over import REMOVALS
+from crm_marketing.handover import HANDOVER
 from crm_marketing.projections.deal import Deal, keep_deals
 from crm_marketing.projections.lead_ref import LeadRef, lead_told
 
@@ -16,3 +18,4 @@ follow_identity(CONSUMERS, "marketing")
 keep_copy(CONSUMERS, "marketing.leads", LeadRef, LEAD, facts=lead_told)
 CONSUMERS.projection(*happenings(OPPORTUNITY), group="marketing.deals")(keep_deals)
 CONSUMERS.keeps("marketing.deals", Deal.__tablename__, OPPORTUNITY)
+CONSUMERS.step(*REMOVALS, group="marketing.handovers")(HANDOVER.hear)

@@ -1,12 +1,18 @@
-"""The marketing worker: relay, consumers, housekeeping."""
+"""The marketing worker: relay, consumers, handovers, housekeeping."""
 
 import sys
 
+from crm_kit.events.timers import Timers
 from crm_kit.worker.worker import Work, run_worker
 from crm_marketing.app import SERVICE
 from crm_marketing.consumers import CONSUMERS
+from crm_marketing.handover import HANDOVER
 
-WORK = Work(SERVICE, CONSUMERS)
+TIMERS = Timers()
+TIMERS.due("handovers", HANDOVER.due)(HANDOVER.go_on)
+
+
+WORK = Work(SERVICE, CONSUMERS, TIMERS)
 
 
 def run() -> None:

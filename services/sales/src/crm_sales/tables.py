@@ -7,6 +7,7 @@ from crm_sales.contact.model import Contact
 from crm_sales.db import Base
 from crm_sales.exchange_rate.model import ExchangeRate
 from crm_sales.goal.model import Goal
+from crm_sales.handover import SalesHandover
 from crm_sales.invoice.model import Invoice
 from crm_sales.invoice.numbering import InvoiceCounter
 from crm_sales.lead.model import Lead
@@ -43,6 +44,7 @@ ENTITIES = (
     ExchangeRate,
     SalesSettings,
     Goal,
+    SalesHandover,
 )
 PROJECTIONS = (CampaignRef, CaseRef, MemberRef)
 

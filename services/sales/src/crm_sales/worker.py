@@ -9,6 +9,7 @@ from crm_kit.work.uow import UnitOfWork
 from crm_kit.worker.worker import Work, run_worker
 from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
+from crm_sales.handover import HANDOVER
 from crm_sales.importers import IMPORTERS
 from crm_sales.invoice.commands import fall_overdue
 from crm_sales.invoice.overdue import due_and_unpaid
@@ -19,6 +20,7 @@ from crm_sales.sales_contract.commands import end_by_time, past_their_end
 
 TIMERS = Timers()
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
+TIMERS.due("handovers", HANDOVER.due)(HANDOVER.go_on)
 TIMERS.due("sales contracts end", past_their_end)(end_by_time)
 
 

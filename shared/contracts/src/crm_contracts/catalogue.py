@@ -161,11 +161,14 @@ def event_for(type_: str) -> type[Event] | None:
     return _EVENTS.get(type_)
 
 
-def change_of(service: str, entity: str) -> type[Event]:
-    """Return the latest version of the event with which a service announces changed fields of a record."""
+def change_of(service: str, entity: str, fact: str = "updated") -> type[Event]:
+    """Return the latest version of the event with which a service announces changed fields of a record, or another fact.
+
+    Raises ValueError if there is no such event.
+    """
     if service in PUBLISHERS:
         import_module(f"{__package__}.{service}")
-    stem = f"crm.{service}.{entity}.updated.v"
+    stem = f"crm.{service}.{entity}.{fact}.v"
     return max(
         (event for type_, event in _EVENTS.items() if type_.startswith(stem)),
         key=lambda event: parse_type(event.type).major,

@@ -9,6 +9,7 @@ from pydantic import Field
 from .access import EntityPrivileges
 from .catalogue import Entity, Event
 from .records import ActiveStatus, RecordModel
+from .removals import PrincipalRemovalRecord
 from .types import CountryCode, CurrencyCode, Email, EntityName, Open, Personal, Principal, ShortText, UtcDatetime
 
 
@@ -134,6 +135,15 @@ ACCESS_CHANGE = Entity(
     record=AccessChangeRecord,
     owned=False,
     announcement=True,
+)
+PRINCIPAL_REMOVAL = Entity(
+    service="identity",
+    name="principal_removal",
+    collection="principal-removals",
+    record=PrincipalRemovalRecord,
+    owned=False,
+    named="principal_name",
+    label="Removal",
 )
 
 
@@ -359,3 +369,40 @@ class AccessChangeSnapshot(AccessChangeEvent):
     """The current state of an access change, sent on request to one queue; nothing happened."""
 
     type: ClassVar[str] = "crm.identity.access_change.snapshot.v1"
+
+
+class PrincipalRemovalEvent(Event):
+    """Something happened to a removal."""
+
+    entity: ClassVar[Entity] = PRINCIPAL_REMOVAL
+    record: PrincipalRemovalRecord
+
+
+class PrincipalRemovalCreated(PrincipalRemovalEvent):
+    """Somebody asked to delete a user, team or API client. Each service counts its records, or moves them if it is `moving`."""
+
+    type: ClassVar[str] = "crm.identity.principal_removal.created.v1"
+
+
+class PrincipalRemovalUpdated(PrincipalRemovalEvent):
+    """A service has counted or moved records."""
+
+    type: ClassVar[str] = "crm.identity.principal_removal.updated.v1"
+
+
+class PrincipalRemovalRefused(PrincipalRemovalEvent):
+    """The user, team or API client was not deleted; `reason` says why. Services end their handovers."""
+
+    type: ClassVar[str] = "crm.identity.principal_removal.refused.v1"
+
+
+class PrincipalRemovalCompleted(PrincipalRemovalEvent):
+    """The user, team or API client was deleted. Records that turn up later go to the recipient."""
+
+    type: ClassVar[str] = "crm.identity.principal_removal.completed.v1"
+
+
+class PrincipalRemovalSnapshot(PrincipalRemovalEvent):
+    """The current state of a removal, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.identity.principal_removal.snapshot.v1"

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from .catalogue import Entity, Event
 from .records import OwnedRecord, Owner
+from .removals import HandoverRecord
 from .types import Date, LongText, NonNegativeMoney, Open, Percent, ShortText
 
 
@@ -158,3 +159,38 @@ class CampaignSnapshot(CampaignEvent):
     """The current state of a campaign, sent on request to one queue; nothing happened."""
 
     type: ClassVar[str] = "crm.marketing.campaign.snapshot.v1"
+
+
+MARKETING_HANDOVER = Entity(
+    service="marketing",
+    name="marketing_handover",
+    collection="marketing-handovers",
+    record=HandoverRecord,
+    owned=False,
+    announcement=True,
+)
+
+
+class MarketingHandoverEvent(Event):
+    """Something happened to a handover of marketing."""
+
+    entity: ClassVar[Entity] = MARKETING_HANDOVER
+    record: HandoverRecord
+
+
+class MarketingHandoverCreated(MarketingHandoverEvent):
+    """The service has counted the records of a user, team or API client that is to be deleted."""
+
+    type: ClassVar[str] = "crm.marketing.marketing_handover.created.v1"
+
+
+class MarketingHandoverUpdated(MarketingHandoverEvent):
+    """Records got their new owner, or the handover is completed or canceled."""
+
+    type: ClassVar[str] = "crm.marketing.marketing_handover.updated.v1"
+
+
+class MarketingHandoverSnapshot(MarketingHandoverEvent):
+    """The current state of a handover, sent on request to one queue; nothing happened."""
+
+    type: ClassVar[str] = "crm.marketing.marketing_handover.snapshot.v1"

@@ -161,6 +161,15 @@ _IDENTITY: Final = {
         400, "The password, refresh token or client secret is wrong, already used or expired (RFC 6749 §5.2)."
     ),
     "invalid-client": ProblemType(401, "The client is unknown, or its secret is wrong (RFC 6749 §5.2)."),
+    **_with(
+        409,
+        {
+            "owns-records": "The user, team or API client owns records. The problem says how many in each service. Name their new"
+            " owner with `transfer_to`, or disable the user.",
+            "being-removed": "The records of this user, team or API client are moving to another owner, and then it is deleted."
+            " The problem links the removal. Wait until it has ended.",
+        },
+    ),
     "last-administrator": ProblemType(
         409, "At least one user who can log in must keep the Administrator role. Give it to another user first."
     ),

@@ -48,6 +48,7 @@ AREAS: Final = {
         "business units": "The tree of units that rights follow.",
         "security roles": "What users and teams may do.",
         "API clients": "Programs that log in.",
+        "removals": "Deletions of users, teams and API clients, and how far they are.",
         "settings": "Settings of the organisation and of sales.",
         "sales stages": "Stages of deals and their probability.",
         "exchange rates": "Rates of currencies by day.",

@@ -18,6 +18,8 @@ from crm_identity.business_unit.commands import require_unit
 from crm_identity.organization.model import Since, get_alone, hold_access
 from crm_identity.reach.authority import changing_rights, refuse_taking_over
 from crm_identity.reach.loading import leave_unit
+from crm_identity.removal.commands import begin_removal, refuse_while_removed
+from crm_identity.removal.model import PrincipalRemoval
 from crm_identity.security_role.grants import rights_of_roles
 from crm_kit.records.patching import Deactivation, apply, require_status
 from crm_kit.store.record import new_id
@@ -83,6 +85,7 @@ async def rotate_secret(uow: UnitOfWork, client_id: UUID) -> tuple[ApiClient, st
 async def activate_client(uow: UnitOfWork, client_id: UUID) -> ApiClient:
     """Activate a client. Its previous secret works again."""
     client, _ = await get_alone(uow, ApiClient, client_id, Privilege.WRITE)
+    await refuse_while_removed(uow, client_id)
     async with changing_rights(uow, client_id):
         client.activate()
         uow.emit(client, ApiClientActivated)
@@ -99,11 +102,24 @@ async def deactivate_client(uow: UnitOfWork, client_id: UUID, body: Deactivation
     return client
 
 
-async def delete_client(uow: UnitOfWork, client_id: UUID) -> None:
-    """Delete a client. Records that it owns keep its id and show its name as deleted."""
+async def delete_client(uow: UnitOfWork, client_id: UUID, transfer_to: UUID | None) -> PrincipalRemoval:
+    """Begin to delete a client. With ``transfer_to``, it is deactivated until all records have their new owner."""
     client, since = await get_alone(uow, ApiClient, client_id, Privilege.DELETE)
     async with changing_rights(uow, client_id):
-        uow.remove(client, ApiClientDeleted)
+        removal = await begin_removal(uow, "client", client_id, client.name, transfer_to)
+        deactivates = removal.transfer and client.status == "active"
+        if deactivates:
+            client.deactivate()
+            uow.emit(client, ApiClientDeactivated, reason=None)
+    if deactivates:
+        await _supersede(uow, client, since)
+    return removal
+
+
+async def erase_client(uow: UnitOfWork, client_id: UUID, since: Since) -> None:
+    """Delete a client that owns no records any more."""
+    client = await uow.load(ApiClient, client_id)
+    uow.remove(client, ApiClientDeleted)
     await _supersede(uow, client, since)
 
 

@@ -13,8 +13,9 @@ from crm_identity.api_client.schemas import (
     ApiClientSecret,
     ApiClientUpdate,
 )
+from crm_identity.removal.answering import UNDER_WAY, TransferTo, removed
 from crm_kit.http.requests import NOT_KEYED, Uow, about
-from crm_kit.records.answers import Page, created, gone, one, read
+from crm_kit.records.answers import Page, created, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
@@ -69,11 +70,17 @@ async def update_api_client(client_id: UUID, body: ApiClientUpdate, uow: Uow) ->
     return await one(uow, await commands.update_client(uow, client_id, body))
 
 
-@router.delete("/{client_id}", status_code=204, operation_id="delete_api_client")
-async def delete_api_client(client_id: UUID, uow: Uow) -> Response:
-    """Delete an API client; its tokens are superseded within 2 s. Records it owns keep its id."""
-    await commands.delete_client(uow, client_id)
-    return gone()
+@router.delete("/{client_id}", status_code=204, responses=UNDER_WAY, operation_id="delete_api_client")
+async def delete_api_client(client_id: UUID, uow: Uow, transfer_to: TransferTo = None) -> Response:
+    """Delete an API client that owns no records, else 409 `owns-records` with their number in each service. Its tokens are
+    superseded within 2 s.
+
+    With `transfer_to`, the client is deactivated at once, and all of its records get that owner; the answer is 202 with the
+    removal, whose progress `GET /principal-removals/{id}` shows. Once all are moved, which takes a minute or more, the client is
+    deleted. 202 without `transfer_to` means that a service has not answered yet. It needs the privilege to assign every kind of
+    record of the organisation.
+    """
+    return await removed(uow, await commands.delete_client(uow, client_id, transfer_to))
 
 
 @router.get("/{client_id}/history", response_model=HistoryPage, operation_id="list_api_client_history")

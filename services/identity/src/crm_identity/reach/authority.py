@@ -23,7 +23,7 @@ from crm_kit.work.uow import UnitOfWork
 AN_ADMINISTRATOR = (
     "select exists (select from user_account u join credential c on c.user_id = u.id where u.status = 'active'"
     " and ($1 = any(u.role_ids)"
-    " or exists (select from team t where t.id = any(u.team_ids) and $1 = any(t.role_ids))))"
+    " or exists (select from team t where t.id = any(u.team_ids) and $1 = any(t.role_ids))) and u.id is distinct from $2)"
 )
 
 
@@ -47,10 +47,20 @@ async def changing_rights(
         async with _judged(uow, changed, also):
             yield
     if had and not await has_administrator(uow):
-        raise DomainError(
-            "last-administrator",
-            "At least one user who can log in must hold the Administrator role. Give it to another user first.",
-        )
+        raise _last_administrator()
+
+
+async def refuse_last_administrator(uow: UnitOfWork, user_id: UUID) -> None:
+    """Raise 409 ``last-administrator`` if no administrator would be left without this user."""
+    if await has_administrator(uow) and not await has_administrator(uow, without=user_id):
+        raise _last_administrator()
+
+
+def _last_administrator() -> DomainError:
+    return DomainError(
+        "last-administrator",
+        "At least one user who can log in must hold the Administrator role. Give it to another user first.",
+    )
 
 
 @asynccontextmanager
@@ -86,9 +96,9 @@ async def refuse_taking_over(uow: UnitOfWork, holder_id: UUID) -> None:
         _refuse(None if gap is None else str(gap))
 
 
-async def has_administrator(uow: UnitOfWork) -> bool:
-    """Whether a user who can log in holds the administrator role."""
-    found = await (await uow.connection()).exec_driver_sql(AN_ADMINISTRATOR, (ADMINISTRATOR_ID,))
+async def has_administrator(uow: UnitOfWork, without: UUID | None = None) -> bool:
+    """Whether a user who can log in holds the administrator role, besides the user ``without``."""
+    found = await (await uow.connection()).exec_driver_sql(AN_ADMINISTRATOR, (ADMINISTRATOR_ID, without))
     return bool(found.scalar_one())
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from crm_contracts.access import Depth, Privilege, encode
-from crm_contracts.catalogue import Entity
+from crm_contracts.catalogue import Entity, all_entities
 
 ADMINISTRATOR_ID = UUID("0190a000-0000-7000-8000-000000000107")
 AUDITOR_ID = UUID("0190a000-0000-7000-8000-000000000108")
 
-OWNED_BY_NOBODY = frozenset({"access_change"})
-"""Entities that only the service itself writes. No role can grant them."""
+OWNED_BY_NOBODY = frozenset(entity.name for entity in all_entities() if entity.announcement)
+"""Entities that exist only in events, and that only services write. No role can grant them."""
 
-KEPT_FROM_STAFF = frozenset({"security_role", "api_client"})
+KEPT_FROM_STAFF = frozenset({"security_role", "api_client", "principal_removal"})
 """Reference data about rights, for administrators and auditors only."""
 
 

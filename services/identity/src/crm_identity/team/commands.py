@@ -9,6 +9,8 @@ from crm_identity.business_unit.commands import require_unit
 from crm_identity.organization.model import get_alone, hold_access
 from crm_identity.reach.authority import changing_rights
 from crm_identity.reach.loading import leave_unit
+from crm_identity.removal.commands import begin_removal
+from crm_identity.removal.model import PrincipalRemoval
 from crm_identity.security_role.grants import refuse_beyond, rights_of_roles
 from crm_identity.team.model import Team
 from crm_identity.team.schemas import TeamCreate, TeamUpdate
@@ -50,9 +52,16 @@ async def update_team(uow: UnitOfWork, team_id: UUID, body: TeamUpdate) -> Team:
     return team
 
 
-async def delete_team(uow: UnitOfWork, team_id: UUID) -> None:
-    """Delete a team without members."""
+async def delete_team(uow: UnitOfWork, team_id: UUID, transfer_to: UUID | None) -> PrincipalRemoval:
+    """Begin to delete a team without members."""
     team, _ = await get_alone(uow, Team, team_id, Privilege.DELETE)
+    await refuse_in_use(uow, team)
+    return await begin_removal(uow, "team", team_id, team.name, transfer_to)
+
+
+async def erase_team(uow: UnitOfWork, team_id: UUID) -> None:
+    """Delete a team that owns no records any more. 409 ``in-use`` if it has members by now."""
+    team = await uow.load(Team, team_id)
     await refuse_in_use(uow, team)
     uow.remove(team, TeamDeleted)
 

@@ -5,11 +5,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from crm_contracts.identity import TeamRecord
+from crm_identity.removal.answering import UNDER_WAY, TransferTo, removed
 from crm_identity.team import commands
 from crm_identity.team.model import Team
 from crm_identity.team.schemas import TeamCreate, TeamUpdate
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import Page, created, gone, one, read
+from crm_kit.records.answers import Page, created, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
@@ -50,11 +51,17 @@ async def update_team(team_id: UUID, body: TeamUpdate, uow: Uow) -> Response:
     return await one(uow, await commands.update_team(uow, team_id, body))
 
 
-@router.delete("/{team_id}", status_code=204, operation_id="delete_team")
-async def delete_team(team_id: UUID, uow: Uow) -> Response:
-    """Delete a team; 409 `in-use` while a user is in it."""
-    await commands.delete_team(uow, team_id)
-    return gone()
+@router.delete("/{team_id}", status_code=204, responses=UNDER_WAY, operation_id="delete_team")
+async def delete_team(team_id: UUID, uow: Uow, transfer_to: TransferTo = None) -> Response:
+    """Delete a team that owns no records, else 409 `owns-records` with their number in each service; 409 `in-use` while a user is
+    in it.
+
+    With `transfer_to`, all of its records get that owner; the answer is 202 with the removal, whose progress
+    `GET /principal-removals/{id}` shows. Once all are moved, which takes a minute or more, the team is deleted. 202 without
+    `transfer_to` means that a service has not answered yet. It needs the privilege to assign every kind of record of the
+    organisation.
+    """
+    return await removed(uow, await commands.delete_team(uow, team_id, transfer_to))
 
 
 @router.get("/{team_id}/history", response_model=HistoryPage, operation_id="list_team_history")

@@ -14,8 +14,10 @@ from crm_identity.auth.strength import refuse_guessable
 from crm_identity.auth.throttle import account_key
 from crm_identity.business_unit.commands import require_unit
 from crm_identity.organization.model import Since, get_alone, hold_access
-from crm_identity.reach.authority import changing_rights, refuse_taking_over
+from crm_identity.reach.authority import changing_rights, refuse_last_administrator, refuse_taking_over
 from crm_identity.reach.loading import leave_unit
+from crm_identity.removal.commands import begin_removal, refuse_while_removed
+from crm_identity.removal.model import PrincipalRemoval
 from crm_identity.security_role.grants import rights_of_roles
 from crm_identity.user.model import User
 from crm_identity.user.schemas import PasswordReset, UserCreate, UserUpdate
@@ -80,6 +82,7 @@ async def disable_user(uow: UnitOfWork, user_id: UUID) -> User:
 async def enable_user(uow: UnitOfWork, user_id: UUID) -> User:
     """Enable a user and end any lock-out. Tokens from before the user was disabled stay invalid."""
     user, since = await get_alone(uow, User, user_id, Privilege.WRITE)
+    await refuse_while_removed(uow, user_id)
     async with changing_rights(uow, user_id):
         user.enable()
         uow.emit(user, UserEnabled)
@@ -121,11 +124,27 @@ async def change_password(uow: UnitOfWork, user: User, password_hash: str, since
     await supersede_tokens(uow, [user.id], since)
 
 
-async def delete_user(uow: UnitOfWork, user_id: UUID) -> None:
-    """Delete a user. Records that they own keep their id and show their name as deleted."""
+async def delete_user(uow: UnitOfWork, user_id: UUID, transfer_to: UUID | None) -> PrincipalRemoval:
+    """Begin to delete a user. With ``transfer_to``, the user is disabled until all records have their new owner."""
     user, since = await get_alone(uow, User, user_id, Privilege.DELETE)
     async with changing_rights(uow, user_id):
-        uow.remove(user, UserDeleted)
+        await refuse_last_administrator(uow, user_id)
+        removal = await begin_removal(uow, "user", user_id, user.name, transfer_to)
+        disables = removal.transfer and user.status == "active"
+        if disables:
+            user.disable()
+            uow.emit(user, UserDisabled)
+    if disables:
+        await end_sessions(await uow.connection(), user_id, since.moment)
+        await supersede_tokens(uow, [user_id], since)
+    return removal
+
+
+async def erase_user(uow: UnitOfWork, user_id: UUID, since: Since) -> None:
+    """Delete a user who owns no records any more."""
+    user = await uow.load(User, user_id)
+    await refuse_last_administrator(uow, user_id)
+    uow.remove(user, UserDeleted)
     await supersede_tokens(uow, [user_id], since)
 
 

@@ -4,11 +4,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from crm_identity.removal.answering import UNDER_WAY, TransferTo, removed
 from crm_identity.user import commands
 from crm_identity.user.model import User
 from crm_identity.user.schemas import PasswordReset, UserCreate, UserRead, UserUpdate
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import Page, created, gone, one, read
+from crm_kit.records.answers import Page, created, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
@@ -52,11 +53,18 @@ async def update_user(user_id: UUID, body: UserUpdate, uow: Uow) -> Response:
     return await one(uow, await commands.update_user(uow, user_id, body))
 
 
-@router.delete("/{user_id}", status_code=204, operation_id="delete_user")
-async def delete_user(user_id: UUID, uow: Uow) -> Response:
-    """Delete a user; 409 `last-administrator` for the only one who can change rights."""
-    await commands.delete_user(uow, user_id)
-    return gone()
+@router.delete("/{user_id}", status_code=204, responses=UNDER_WAY, operation_id="delete_user")
+async def delete_user(user_id: UUID, uow: Uow, transfer_to: TransferTo = None) -> Response:
+    """Delete a user who owns no records, else 409 `owns-records` with their number in each service.
+
+    With `transfer_to`, the user is disabled at once, and all of their records get that owner; the answer is 202 with the
+    removal, whose progress `GET /principal-removals/{id}` shows. Once all are moved, which takes a minute or more, the user is
+    deleted. 202 without `transfer_to` means that a service has not answered yet. It needs the privilege to assign every kind of
+    record of the organisation. 409 `last-administrator` for the only one who can change rights.
+
+    Disabling is the normal way for a user who leaves: it keeps their records and their name.
+    """
+    return await removed(uow, await commands.delete_user(uow, user_id, transfer_to))
 
 
 @router.get("/{user_id}/history", response_model=HistoryPage, operation_id="list_user_history")

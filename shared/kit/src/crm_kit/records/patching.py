@@ -1,6 +1,6 @@
 """The mechanics of changes that entities share: setting fields, refusing edits, and changing owners."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -71,13 +71,24 @@ async def assign(uow: UnitOfWork, record: OwnedRecord, to: Assignment, event: ty
     Raises 422 at ``/owner_id`` unless the new owner exists and is active.
     """
     found = await refer_to_principal(uow, to.owner_type, to.owner_id, "/owner_id")
-    if record.owner_id == to.owner_id:
+    if record.owner_id != to.owner_id:
+        await give(uow, [record], to.owner_type, to.owner_id, found.unit, event)
+
+
+async def give(
+    uow: UnitOfWork, records: Sequence[OwnedRecord], owner_type: str, owner_id: UUID, unit: UUID, event: type[Event]
+) -> None:
+    """Set the owner and the business unit of locked records of one kind, and announce each. Checks nothing."""
+    if not records:
         return
-    await uow.names.learn(type(record), [record.__dict__])
-    previous = _owner(uow, record)
-    record.owner_type, record.owner_id, record.business_unit_id = to.owner_type, to.owner_id, found.unit
-    await uow.names.learn(type(record), [record.__dict__])
-    uow.emit(record, event, previous_owner=previous, new_owner=_owner(uow, record))
+    kind = type(records[0])
+    await uow.names.learn(kind, [record.__dict__ for record in records])
+    previous = [_owner(uow, record) for record in records]
+    for record in records:
+        record.owner_type, record.owner_id, record.business_unit_id = owner_type, owner_id, unit
+    await uow.names.learn(kind, [record.__dict__ for record in records])
+    for record, before in zip(records, previous, strict=True):
+        uow.emit(record, event, previous_owner=before, new_owner=_owner(uow, record))
 
 
 def _owner(uow: UnitOfWork, record: OwnedRecord) -> Owner:

@@ -1,0 +1,143 @@
+"""Commands that begin and end removals.
+
+A user, team or API client that owns records cannot simply be deleted. Identity asks the services that own records by an event.
+Each of them answers with an event how many records it has, or moves them to the recipient. When all have answered, identity
+deletes the principal, or refuses to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from crm_contracts.access import Depth, Privilege
+from crm_contracts.catalogue import all_entities, entity_named
+from crm_contracts.identity import PrincipalRemovalCreated, PrincipalRemovalRefused
+from crm_identity.removal.domain import OPEN, SUPERSEDED, asked
+from crm_identity.removal.model import PrincipalRemoval
+from crm_kit.errors import DomainError, Forbidden, InvalidValue
+from crm_kit.work.outbox import WAKE_CHANNEL
+from crm_kit.work.uow import UnitOfWork, system_principal
+
+TRANSFER = "transfer_to"
+
+RECIPIENTS = """
+select 'user', status = 'active' from user_account where id = $1 union all select 'team', true from team where id = $1
+"""
+
+
+async def begin_removal(
+    uow: UnitOfWork, kind: str, principal_id: UUID, name: str, transfer_to: UUID | None
+) -> PrincipalRemoval:
+    """Begin the removal of a locked user, team or API client, or return the one that has begun already.
+
+    403 unless the caller may assign every record of the organisation, because the records get another owner. 409
+    ``being-removed`` while its records move to somebody else. 422 for a recipient who cannot own records.
+    """
+    _require_assign(uow)
+    recipient = None if transfer_to is None else await _require_recipient(uow, principal_id, transfer_to)
+    system = await _as_service(uow)
+    begun = await open_removal(uow, principal_id)
+    if begun is not None:
+        if begun.transfer == (recipient is not None) and transfer_to in (None, begun.recipient_id):
+            return begun
+        if begun.transfer:
+            raise being_removed(begun)
+        begun = await system.load(PrincipalRemoval, begun.id)
+        if begun.status in OPEN:
+            begun.refuse(SUPERSEDED)
+            system.emit(begun, PrincipalRemovalRefused)
+            await system.flush()
+    recipient_type, recipient_id = recipient or (uow.principal.kind, uow.principal.id)
+    removal = PrincipalRemoval(
+        principal_type=kind,
+        principal_id=principal_id,
+        principal_name=name,
+        transfer=recipient is not None,
+        recipient_type=recipient_type,
+        recipient_id=recipient_id,
+        services=asked(),
+    )
+    removal.enter_lifecycle()
+    if recipient:
+        removal.follow("transfer")
+    system.add(removal, PrincipalRemovalCreated)
+    await system.flush()
+    uow.wakes(WAKE_CHANNEL)
+    return removal
+
+
+async def open_removal(uow: UnitOfWork, principal_id: UUID) -> PrincipalRemoval | None:
+    """Return the removal of this principal that has not ended."""
+    table = PrincipalRemoval.__table__
+    found = select(table).where(table.c.principal_id == principal_id, table.c.status.in_(sorted(OPEN)))
+    row = (await uow.execute(found)).mappings().one_or_none()
+    return None if row is None else PrincipalRemoval.from_row(dict(row))
+
+
+async def refuse_while_removed(uow: UnitOfWork, principal_id: UUID) -> None:
+    """Raise 409 ``being-removed`` while the records of this principal move to another owner."""
+    begun = await open_removal(uow, principal_id)
+    if begun is not None and begun.transfer:
+        raise being_removed(begun)
+
+
+def being_removed(removal: PrincipalRemoval) -> DomainError:
+    """Return the error 409 for a principal whose records move to another owner."""
+    return DomainError(
+        "being-removed",
+        f"The records of this {_word(removal)} are moving to another owner, and then it is deleted. Wait until the removal has"
+        " ended.",
+        members={"removal": _href(removal)},
+    )
+
+
+def owns_records(removal: PrincipalRemoval) -> DomainError:
+    """Return the error 409 for a principal that owns records, with their number in each service."""
+    word = _word(removal)
+    owned = [{"service": part["service"], "records": part["owned"]} for part in removal.services if part["owned"]]
+    disable = "" if removal.principal_type == "team" else f" To keep them with this {word}, disable it instead."
+    return DomainError(
+        "owns-records",
+        f"This {word} owns {sum(part['records'] for part in owned)} records. Name their new owner with transfer_to.{disable}",
+        members={"owned": owned, "removal": _href(removal)},
+    )
+
+
+def _href(removal: PrincipalRemoval) -> str:
+    return entity_named(PrincipalRemoval.entity()).path_of(removal.id)
+
+
+def _word(removal: PrincipalRemoval) -> str:
+    return "API client" if removal.principal_type == "client" else removal.principal_type
+
+
+def _require_assign(uow: UnitOfWork) -> None:
+    for entity in all_entities():
+        if entity.owned and uow.principal.depth(entity.name, Privilege.ASSIGN) is not Depth.ORGANIZATION:
+            raise Forbidden(Privilege.ASSIGN.value, entity.name, everywhere=True)
+
+
+async def _require_recipient(uow: UnitOfWork, principal_id: UUID, recipient_id: UUID) -> tuple[str, UUID]:
+    if recipient_id == principal_id:
+        raise InvalidValue(TRANSFER, "unknown-reference", "Name another user or team: this one is deleted.")
+    found: Sequence[Any] = (await (await uow.connection()).exec_driver_sql(RECIPIENTS, (recipient_id,))).all()
+    if not found:
+        raise InvalidValue(TRANSFER, "unknown-reference", "Send the id of an existing user or team.")
+    kind, active = tuple(found[0])
+    if not active or await open_removal(uow, recipient_id) is not None:
+        raise InvalidValue(TRANSFER, "inactive-reference", f"Choose another {kind}: this one is not active.")
+    return kind, recipient_id
+
+
+async def _as_service(uow: UnitOfWork) -> UnitOfWork:
+    """Return a unit of work in the same transaction that may write removals, which no role grants."""
+    await uow.flush()
+    return UnitOfWork(
+        uow.runtime,
+        system_principal(uow.runtime.service),
+        replace(uow.cause, actor=uow.cause.actor or uow.principal.actor),
+        conn=await uow.transaction(),
+    )
