@@ -209,3 +209,16 @@ def test_a_home_keeps_nothing_of_an_up_that_cannot_use_what_it_is_told(
 def test_a_name_that_nothing_has_is_told_with_each_there_is_once() -> None:
     with pytest.raises(ValueError, match=r"no process or service 'sale': there is sales, identity$"):
         rolling.chosen(["sales", "identity"], ["sale"])
+
+
+def test_compiled_code_is_kept_where_none_may_lie_beside_the_sources() -> None:
+    crm = Path(__file__).parents[3] / "crm"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPYCACHEPREFIX"}
+    subprocess.run(
+        [sys.executable, crm, "--help"],
+        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    kept = list((crm.parent / ".venv" / "bytecode").rglob("crm_local/cli.*.pyc"))
+    assert [path.stat().st_size > 0 for path in kept] == [True]
