@@ -12,7 +12,7 @@ from crm_identity.removal.domain import answered, asked, decided, owning_service
 from crm_identity.security_role.domain import ADMINISTRATOR_ID
 from crm_kit.access.privileges import Principal
 from crm_kit.process.runtime import Runtime
-from crm_kit.testing import Client
+from crm_kit.testing import Client, principal
 from crm_kit.testing.people import grants
 
 from .conftest import OWNING, Answers, Login, NewUser
@@ -117,6 +117,46 @@ async def test_another_request_replaces_one_that_only_counts(client: Client, new
     assert (moving.status, moving.json["status"]) == (202, "moving")
     replaced = (await client.get(counting.headers["location"])).json
     assert (replaced["status"], replaced["reason"]) == ("refused", "superseded")
+
+
+async def begun_earlier(runtime: Runtime) -> None:
+    """Let two minutes pass for all removals."""
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql("update principal_removal set created_at = created_at - interval '2 minutes'")
+
+
+async def test_numbers_of_earlier_delete_nobody(
+    client: Client, new_user: NewUser, answers: Answers, runtime: Runtime
+) -> None:
+    path = f"{USERS}/{(await new_user())['id']}"
+    begun = await client.delete(path)
+    await begun_earlier(runtime)
+    await answers(begun.json)
+    ended = (await client.get(begun.headers["location"])).json
+    assert (ended["status"], ended["reason"]) == ("refused", "not-answered")
+    assert (await client.get(path)).json["status"] == "active"
+
+
+@pytest.mark.parametrize("transfers", [False, True])
+async def test_a_removal_that_nobody_answers_is_replaced(
+    client: Client, new_user: NewUser, answers: Answers, runtime: Runtime, transfers: bool
+) -> None:
+    user, wrong, heir = await new_user(), await new_user(), await new_user()
+    path = f"{USERS}/{user['id']}"
+    begun = await client.delete(f"{path}?transfer_to={wrong['id']}" if transfers else path)
+    await begun_earlier(runtime)
+    again = await client.delete(f"{path}?transfer_to={heir['id']}")
+    assert (again.status, again.json["recipient_id"]) == (202, heir["id"])
+    replaced = (await client.get(begun.headers["location"])).json
+    assert (replaced["status"], replaced["reason"]) == ("refused", "superseded")
+    await answers(again.json, **dict.fromkeys(SERVICES, ("completed", 1, 1)))
+    assert (await client.get(path)).status == 404
+
+
+async def test_who_removes_itself_names_another_owner(client_for: Any, new_user: NewUser) -> None:
+    user = await new_user()
+    own = await client_for(principal(id=UUID(user["id"]), unit=ROOT_ID)).delete(f"{USERS}/{user['id']}")
+    assert (own.status, own.problem, own.json["errors"][0]["pointer"]) == (422, "unknown-reference", "transfer_to")
 
 
 async def test_a_recipient_can_own_records(client: Client, new_user: NewUser) -> None:

@@ -101,7 +101,15 @@ async def test_all_records_get_their_new_owner_in_chunks_with_an_event_each(
     assert (await handover(runtime))["status"] == "moving"
     await let_time_pass(runtime, MINUTE)
     assert await work(runtime) == 1
-    assert await handover(runtime) == {"status": "completed", "owned": 4, "moved": 4, "rests": False}
+    assert await handover(runtime) == {"status": "completed", "owned": 4, "moved": 4, "rests": True}
+    # Another service may need days. A team still works then, so the looks for late records begin with the removal.
+    late = await sales.make("leads", **ADA)
+    await let_time_pass(runtime, DAYS)
+    assert await work(runtime) == 0
+    await hear(removal.completed())
+    await let_time_pass(runtime, DAYS)
+    assert await work(runtime) > 0
+    assert (await sales.get("leads", late["id"]))["owner_id"] == str(grace)
 
 
 async def test_a_locked_record_moves_later(
@@ -148,6 +156,24 @@ async def test_the_records_go_on_to_whoever_got_those_of_the_recipient(
     await hear(Removal(caller.id, to=grace).asked())
     await work(runtime)
     assert (await sales.get("leads", lead["id"]))["owner_id"] == str(heir)
+
+
+async def test_a_handover_without_a_recipient_ends(
+    sales: Sales, caller: Principal, hear: Hear, runtime: Runtime, people: People
+) -> None:
+    one, other = [await people.user(name, deleted=True, active=False) for name in ("Grace Hopper", "Emmy Noether")]
+    for owner, heir in ((one, other), (other, one)):
+        circle = Removal(owner, to=heir)
+        await hear(circle.asked(), circle.completed())
+    removal = Removal(caller.id, to=one)
+    await hear(removal.asked(), removal.completed())
+    for _ in range(len(handing_over.LOOKS) + 1):
+        await let_time_pass(runtime, DAYS)
+        await work(runtime)
+    async with runtime.db.autocommit() as conn:
+        assert (
+            await conn.exec_driver_sql("select count(*) from sales_handover where due_at is not null")
+        ).scalar() == 0
 
 
 async def test_an_event_that_comes_again_after_a_restore_changes_nothing(

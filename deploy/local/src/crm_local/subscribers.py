@@ -145,7 +145,10 @@ async def _add(arguments: argparse.Namespace, at: At) -> int:
 async def _narrow(arguments: argparse.Namespace, at: At) -> int:
     if not (arguments.bind or arguments.no_log):
         raise TopologyError("say with --bind what is left, or take the stream away with --no-log")
-    _require_heard(arguments.bind, unpublished=False)
+    if arguments.bind:
+        queue = f"ext.{arguments.name}.{arguments.queue}"
+        bound = await subscribers.patterns_of(queue, at.amqp_url, at.management_url)
+        _require_heard([one for one in arguments.bind if one not in bound], unpublished=False)
     _show(
         await subscribers.narrow(
             arguments.name, at, patterns=arguments.bind, queue=arguments.queue, close_log=arguments.no_log
@@ -189,6 +192,8 @@ async def _dropped(deployment: Deployment) -> dict[str, dict[str, int]]:
 
 
 def _line(one: Standing, dropped: Mapping[str, int]) -> str:
+    if not one.queue:
+        return f"{one.subscriber:<32} has no queue{', reads crm.log' if one.reads_log else ''}"
     lost = ", ".join(f"{messages} dropped ({reason})" for reason, messages in sorted(dropped.items()))
     return (
         f"{one.queue:<32} {one.waiting:>9} waiting, {one.unacknowledged} unacknowledged, {one.size / 2**20:.1f} MiB, "

@@ -61,8 +61,9 @@ class PrincipalRemovalRecord(RecordModel):
         description="Id of the new owner. Without `transfer` it is whoever asked for the deletion, and owns what turns up later."
     )
     reason: str | None = Field(
-        description="Why it was refused: `owns-records`, `superseded` by another request, or the type of the problem that the"
-        " deletion itself met, such as `last-administrator`. Otherwise null.",
+        description="Why it was refused: `owns-records`, `superseded` by another request, `not-answered` when a service counted"
+        " more than a minute later, or the type of the problem that the deletion itself met, such as `last-administrator`."
+        " Otherwise null.",
         examples=["owns-records"],
     )
     services: list[RemovalPart] = Field(description="The services that own records, by name.")

@@ -359,6 +359,26 @@ async def test_one_queue_goes_and_the_rest_stays(broker: Broker, billing: Subscr
     assert await types_in(billing.amqp_url, billing.queue) == [], "its user and its other queue are as they were"
 
 
+async def test_who_has_no_queue_is_listed_and_loses_the_stream(broker: Broker) -> None:
+    await add("reader", [RENAMED], at(broker), log=True)
+    await remove("reader", at(broker), queue="events")
+    [found] = [one for one in await listed(at(broker)) if one.subscriber == "reader"]
+    assert (found.queue, found.reads_log) == ("", True)
+    assert not (await narrow("reader", at(broker), close_log=True)).reads_log
+    with pytest.raises(TopologyError, match="there is no queue"):
+        await narrow("reader", at(broker), patterns=[RENAMED])
+    await remove("reader", at(broker))
+
+
+async def test_a_password_that_nobody_saw_is_given_again(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(subscribers, "LIMITS", {"no-such-limit": 1})
+        with pytest.raises(TopologyError):
+            await add("hapless", [RENAMED], at(broker))
+    assert (await add("hapless", [RENAMED], at(broker))).is_password_new
+    await remove("hapless", at(broker))
+
+
 async def test_nothing_is_given_that_was_not_asked_for(broker: Broker) -> None:
     with pytest.raises(TopologyError, match="--bind"):
         await add("vague", [], at(broker))

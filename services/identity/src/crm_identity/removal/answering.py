@@ -84,7 +84,9 @@ def _refusal(removal: PrincipalRemoval) -> DomainError:
         return owns_records(removal)
     slug = removal.reason or ""
     if slug not in PROBLEMS:
-        return DomainError("unavailable", "Somebody else asked to delete it at the same time. Try again.")
+        return DomainError(
+            "unavailable", "The deletion was replaced by another one, or a service answered too late. Try again."
+        )
     # The records that are in the way are not stored. Another DELETE names them.
     return DomainError(slug, PROBLEMS[slug].meaning, members={"references": []} if slug == "in-use" else {})
 

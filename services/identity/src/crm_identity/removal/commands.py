@@ -15,7 +15,7 @@ from sqlalchemy import select
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.catalogue import all_entities, entity_named
 from crm_contracts.identity import PrincipalRemovalCreated, PrincipalRemovalRefused
-from crm_identity.removal.domain import OPEN, SUPERSEDED, asked
+from crm_identity.removal.domain import OPEN, SUPERSEDED, asked, is_stuck
 from crm_identity.removal.model import PrincipalRemoval
 from crm_kit.errors import DomainError, Forbidden, InvalidValue
 from crm_kit.work.outbox import WAKE_CHANNEL
@@ -34,16 +34,24 @@ async def begin_removal(
     """Begin the removal of a locked user, team or API client, or return the one that has begun already.
 
     403 unless the caller may assign every record of the organisation, because the records get another owner. 409
-    ``being-removed`` while its records move to somebody else. 422 for a recipient who cannot own records.
+    ``being-removed`` while its records move to somebody else. 422 for a recipient who cannot own records, and without one for
+    a caller who removes itself. A removal that a service has not answered for a minute is replaced.
     """
     _require_assign(uow)
+    if transfer_to is None and principal_id == uow.principal.id:
+        raise InvalidValue(
+            TRANSFER,
+            "unknown-reference",
+            "Name a user or team: records that turn up later need an owner other than you.",
+        )
     recipient = None if transfer_to is None else await _require_recipient(uow, principal_id, transfer_to)
     system = await _as_service(uow)
     begun = await open_removal(uow, principal_id)
     if begun is not None:
-        if begun.transfer == (recipient is not None) and transfer_to in (None, begun.recipient_id):
+        stuck = is_stuck(begun.services, uow.now - begun.created_at)
+        if not stuck and begun.transfer == (recipient is not None) and transfer_to in (None, begun.recipient_id):
             return begun
-        if begun.transfer:
+        if begun.transfer and not stuck:
             raise being_removed(begun)
         begun = await system.load(PrincipalRemoval, begun.id)
         if begun.status in OPEN:

@@ -1,6 +1,7 @@
 """The rules of a removal: what the answers of the services decide."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from crm_contracts.catalogue import all_entities
@@ -25,6 +26,12 @@ OWNS_RECORDS = "owns-records"
 """The reason for a refusal, and the type of the problem."""
 
 SUPERSEDED = "superseded"
+
+NOT_ANSWERED = "not-answered"
+"""The reason for a refusal when a service answered too late, so that the numbers of the others say nothing any more."""
+
+CURRENT = timedelta(minutes=1)
+"""How long after its beginning the numbers of a removal decide about it."""
 
 
 def owning_services() -> list[str]:
@@ -55,6 +62,11 @@ def decided(status: str, parts: Sequence[Mapping[str, Any]]) -> RemovalStatus | 
     if status == RemovalStatus.MOVING and states == {HandoverStatus.COMPLETED}:
         return RemovalStatus.COMPLETED
     return None
+
+
+def is_stuck(parts: Sequence[Mapping[str, Any]], age: timedelta) -> bool:
+    """Whether a service has not answered in time. Another request may then replace the removal."""
+    return age > CURRENT and any(part["status"] == HandoverStatus.ASKED for part in parts)
 
 
 def _part(service: str, status: str, owned: int, moved: int) -> dict[str, Any]:

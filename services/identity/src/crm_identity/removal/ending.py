@@ -12,7 +12,7 @@ from crm_contracts.sales.handover import SalesHandoverCreated, SalesHandoverUpda
 from crm_contracts.service.handover import ServiceHandoverCreated, ServiceHandoverUpdated
 from crm_identity.api_client.commands import erase_client
 from crm_identity.organization.model import Since, hold_access
-from crm_identity.removal.domain import OPEN, OWNS_RECORDS, answered, decided
+from crm_identity.removal.domain import CURRENT, NOT_ANSWERED, OPEN, OWNS_RECORDS, answered, decided
 from crm_identity.removal.model import PrincipalRemoval
 from crm_identity.team.commands import erase_team
 from crm_identity.user.commands import erase_user
@@ -53,7 +53,10 @@ async def hear_answer(event: Answer, uow: UnitOfWork) -> None:
     parts = _with_answer(event, removal)
     outcome = decided(removal.status, parts)
     reason = OWNS_RECORDS
-    if outcome is RemovalStatus.COMPLETED and (obstacle := await _erase(uow, removal, since)) is not None:
+    if outcome is RemovalStatus.COMPLETED and not removal.transfer and uow.now > removal.created_at + CURRENT:
+        # It has worked since the other services counted, and may own records there now.
+        outcome, reason = RemovalStatus.REFUSED, NOT_ANSWERED
+    elif outcome is RemovalStatus.COMPLETED and (obstacle := await _erase(uow, removal, since)) is not None:
         outcome, reason = RemovalStatus.REFUSED, obstacle
     removal.hear(parts)
     if outcome is None:

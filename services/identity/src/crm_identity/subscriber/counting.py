@@ -28,7 +28,8 @@ from crm_kit.signals.metrics import counter, gauge
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 200
+AT_ONCE: Final = 20
+"""Messages in memory. Each has its whole body, of up to 1 MiB."""
 REASONS: Final = ("maxlen", "expired", "delivery_limit", "rejected")
 """Why the broker drops a message."""
 MEASURE_SECONDS: Final = 29.0

@@ -8,6 +8,7 @@ topic permissions allow no pattern that is wider than those of its queues.
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -77,6 +78,7 @@ class Standing:
 
     subscriber: str
     queue: str
+    """Empty for a subscriber without a queue."""
     patterns: tuple[str, ...]
     waiting: int
     """Messages that are ready to be delivered."""
@@ -152,11 +154,17 @@ async def add(name: str, patterns: Sequence[str], at: At, *, queue: str = "event
         password = await _new_password(management, user) if is_new else ""
         granted = log or await reads_log(management, name, at.amqp_url)
         wanted = sorted({*before, *patterns})
-        await declaring.declare(
-            at.amqp_url, (), [Queue(full, {"x-queue-type": "quorum"}, tuple(bindings_of(full, wanted)))]
-        )
-        await confine(management, name, at.amqp_url, reads_log=granted)
-        await _announce(full, at.amqp_url)
+        bound = Queue(full, {"x-queue-type": "quorum"}, tuple(bindings_of(full, wanted)))
+        try:
+            await declaring.declare(at.amqp_url, (), [bound])
+            await confine(management, name, at.amqp_url, reads_log=granted)
+            await _announce(full, at.amqp_url)
+        except BaseException:
+            if is_new:
+                # Nobody has seen its password. The same command makes it again.
+                with suppress(TopologyError):
+                    await management.delete(f"users/{quote(user, safe='')}", missing_ok=True)
+            raise
     return Subscription(full, user, at.url_for(user, password), tuple(wanted), bool(password), granted)
 
 
@@ -171,7 +179,7 @@ async def narrow(
     full, user = _full(name, queue), user_of(f"ext.{name}", at.amqp_url)
     async with Management(at.management_url) as management:
         await _require_subscriber(management, name, at.amqp_url)
-        before = await patterns_in(management, full, at.amqp_url)
+        before = await _heard(management, name, full, at.amqp_url, required=bool(patterns))
         if wider := [one for one in patterns if not any(covers(wide, one) for wide in before)]:
             raise TopologyError(
                 f"'{wider[0]}' is wider than what {full} hears ({' '.join(before)}): nothing was changed; "
@@ -186,7 +194,7 @@ async def narrow(
         if had_log and close_log:
             await _disconnect(management, user)
         await confine(management, name, at.amqp_url, reads_log=had_log and not close_log)
-        bound = await patterns_in(management, full, at.amqp_url)
+        bound = await _heard(management, name, full, at.amqp_url, required=False)
     return Subscription(full, user, at.url_for(user, ""), tuple(bound), False, had_log and not close_log)
 
 
@@ -229,8 +237,18 @@ async def remove(name: str, at: At, *, queue: str | None = None) -> list[str]:
     return gone
 
 
+async def _heard(management: Management, name: str, queue: str, amqp_url: str, *, required: bool) -> list[str]:
+    """Return the patterns of a queue. A queue that does not exist has none; if it is ``required``, raises TopologyError."""
+    if not required and queue not in await _queues(management, name, amqp_url):
+        return []
+    return await patterns_in(management, queue, amqp_url)
+
+
 async def listed(at: At) -> list[Standing]:
-    """Return the queues of all subscribers, by name. Raises TopologyError and BrokerDown."""
+    """Return the queues of all subscribers, by name, and a line without a queue for each user who has none.
+
+    Raises TopologyError and BrokerDown.
+    """
     vhost = quote(vhost_of(at.amqp_url), safe="")
     async with Management(at.management_url) as management:
         found = sorted(
@@ -238,8 +256,11 @@ async def listed(at: At) -> list[Standing]:
             key=lambda one: str(one["name"]),
         )
         waiting = await declaring.depths(at.amqp_url, [one["name"] for one in found])
-        logs = {name for name in await names(management, at.amqp_url) if await reads_log(management, name, at.amqp_url)}
-        return [
+        known = await names(management, at.amqp_url)
+        logs = {name for name in known if await reads_log(management, name, at.amqp_url)}
+        bare = sorted(set(known) - {one["name"].split(".")[1] for one in found})
+        without = [Standing(name, "", (), 0, 0, 0, 0, reads_log=name in logs) for name in bare]
+        return without + [
             Standing(
                 subscriber=(name := one["name"].split(".")[1]),
                 queue=one["name"],
@@ -309,7 +330,8 @@ def _require(name: str, what: str) -> None:
 
 async def _require_subscriber(management: Management, name: str, amqp_url: str) -> None:
     known = await names(management, amqp_url)
-    if name not in known:
+    # A command that was stopped halfway may have left queues without their user.
+    if name not in known and not await _queues(management, name, amqp_url):
         raise TopologyError(f"there is no subscriber {name}; there are {', '.join(known) or 'none'}")
 
 

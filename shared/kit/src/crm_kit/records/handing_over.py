@@ -35,9 +35,10 @@ CHUNK = 200
 GRACE = timedelta(minutes=1)
 """How long after its beginning a handover looks for more records. It is longer than a request can take."""
 LOOKS = (GRACE, timedelta(hours=1), timedelta(days=1))
-"""The pauses before the looks for late records, after the handover was completed."""
+"""The pauses before the looks for late records, after the removal was completed."""
 AGAIN = timedelta(seconds=1)
-"""The pause before locked records are tried again, or a recipient that is not known here yet."""
+"""The pause before locked records are tried again, or a recipient that is not known here yet. After a minute without a recipient
+it is ``GRACE``."""
 LONGEST_CHAIN = 10
 """Recipients that were removed themselves, one after the other."""
 
@@ -146,8 +147,11 @@ class Handover:
     async def _end(self, event: RemovalEvent, handover: HandingOver, uow: UnitOfWork) -> None:
         refused = isinstance(event, PrincipalRemovalRefused)
         ending = "cancel" if refused else "end"
-        # A handover that moved records has completed before its removal, and one that a restore gave back may have ended.
         if ending not in self.handovers.lifecycle.follows(handover.state):
+            if not refused and handover.status == HandoverStatus.COMPLETED:
+                # A handover that moved records has completed before its removal.
+                await self._later(uow, handover, uow.now + LOOKS[0], looks=0)
+                await _wake(uow)
             return
         handover.follow(ending)
         handover.due_at = None if refused else uow.now + LOOKS[0]
@@ -168,22 +172,23 @@ class Handover:
         handover = await uow.load(self.handovers, handover_id)
         uow.cause = Cause(handover.correlation, actor=handover.actor, traceparent=uow.cause.traceparent)
         to = await self._recipient(uow, handover.recipient_id)
-        if to is None:
-            await self._later(uow, handover, uow.now + AGAIN)
-        elif moved := await self._move(uow, handover.principal_id, to):
+        moved = 0 if to is None else await self._move(uow, handover.principal_id, to)
+        is_new = uow.now < handover.created_at + GRACE
+        if moved:
             handover.moved += moved
             # Also counts the records that turned up after the count.
             handover.owned = max(handover.owned, handover.moved)
             handover.due_at = uow.now
             uow.emit(handover, self.updated)
         elif await self._count(uow, handover.principal_id):
-            await self._later(uow, handover, uow.now + AGAIN)
+            await self._later(uow, handover, uow.now + (AGAIN if is_new or to else GRACE))
         elif handover.status == HandoverStatus.MOVING:
-            if uow.now < handover.created_at + GRACE:
+            if is_new:
                 await self._later(uow, handover, handover.created_at + GRACE)
             else:
                 handover.follow("complete")
-                handover.due_at = uow.now + LOOKS[0]
+                # The looks for late records begin with the removal, which may wait for other services.
+                handover.due_at = None
                 uow.emit(handover, self.updated)
         else:
             looks = handover.looks + 1
@@ -197,7 +202,7 @@ class Handover:
     async def _recipient(self, uow: UnitOfWork, wanted: UUID) -> Recipient | None:
         """Return who gets the records: the recipient, or who got its records if it was removed itself.
 
-        None if this service has not heard of the recipient yet.
+        None if this service has not heard of the recipient yet, or if each of them was removed in favour of another.
         """
         table, conn = self.handovers.__table__, await uow.connection()
         for _ in range(LONGEST_CHAIN):
