@@ -1,8 +1,19 @@
 """Losing a deal closes its open quotes, and reopening it says which, and takes them up again if asked to."""
 
+import asyncio
+from uuid import UUID
+
+from crm_kit.process.runtime import Runtime
+from crm_kit.testing import principal
+from crm_kit.work.announcing import Cause
+from crm_kit.work.uow import UnitOfWork
+from crm_sales.quote.drafting import revise_quote
+
 from .journey import Json, Sales
 from .paperwork import buyer, derived, state
 from .selling import FLEET, days_pass, make_quote
+
+WAITING = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
 
 
 async def lost_with_two(sales: Sales, **active: str) -> tuple[Json, Json, Json, Json]:
@@ -47,6 +58,50 @@ async def test_a_quote_that_was_revised_or_has_expired_stays_closed(sales: Sales
     # The second loss closed the revision alone.
     assert [one["number"] for one in reopened["closes"][-1]["closed_quotes"]] == [draft["number"]]
     assert state(await sales.get("quotes", draft["id"])) == "closed/revised"
+
+
+async def test_quotes_are_not_taken_up_again_for_an_inactive_customer(sales: Sales) -> None:
+    deal, lost, draft, _ = await lost_with_two(sales)
+    account = await sales.get("accounts", lost["customer"]["id"])
+    await sales.act("accounts", account, "deactivate")
+    answer = await sales.try_act("opportunities", deal, "reopen", reopen_quotes=True)
+    assert (answer.status, answer.problem) == (422, "inactive-reference")
+    assert (await sales.get("opportunities", deal["id"]))["status"] == "lost"
+    await sales.act("accounts", account, "activate")
+    await sales.act("opportunities", deal, "reopen", reopen_quotes=True)
+    assert state(await sales.get("quotes", draft["id"])) == "draft/draft"
+
+
+async def test_a_draft_past_its_last_day_stays_closed(sales: Sales) -> None:
+    deal = await sales.make("opportunities", name="Fleet", customer=await buyer(sales))
+    draft, over = [
+        await make_quote(sales, opportunity_id=deal["id"], effective_to=day) for day in ("2099-12-31", "2020-12-31")
+    ]
+    await sales.act("opportunities", deal, "lose")
+    reopened = await sales.act("opportunities", deal, "reopen", reopen_quotes=True)
+    again = {one["id"]: one["reopened"] for one in reopened["closes"][-1]["closed_quotes"]}
+    assert again == {draft["id"]: True, over["id"]: False}
+    assert state(await sales.get("quotes", over["id"])) == "closed/canceled"
+
+
+async def test_a_loss_closes_the_revision_that_is_drafted_at_the_same_time(sales: Sales, runtime: Runtime) -> None:
+    deal = await sales.make("opportunities", name="Fleet", customer=await buyer(sales))
+    offered = await sales.act("quotes", await make_quote(sales, opportunity_id=deal["id"]), "activate")
+    revising = UnitOfWork(runtime, principal(), Cause(correlation_id="a test"))
+    try:
+        revision = await revise_quote(revising, UUID(offered["id"]))
+        await revising.flush()
+        losing = asyncio.create_task(sales.act("opportunities", deal, "lose"))
+        async with runtime.db.autocommit() as conn:
+            while not (await conn.exec_driver_sql(WAITING)).scalar_one():
+                assert not losing.done()
+                await asyncio.sleep(0.01)
+        await revising.commit()
+    finally:
+        await revising.close()
+    closed = (await losing)["closes"][-1]["closed_quotes"]
+    assert [(one["id"], one["status"]) for one in closed] == [(str(revision.id), "draft")]
+    assert state(await sales.get("quotes", str(revision.id))) == "closed/canceled"
 
 
 async def test_nothing_is_offered_in_a_lost_deal(sales: Sales) -> None:

@@ -196,6 +196,32 @@ async def test_a_canceled_credit_note_bills_its_order_once_more_unless_that_was_
     assert (state(now), now["lines"][0]["invoiced_quantity"]) == ("invoiced/invoiced", "2")
 
 
+async def test_a_note_is_not_canceled_if_less_than_its_amount_is_left_to_bill(sales: Sales) -> None:
+    order = await submitted(sales, line("Chair", "3", "33.34", manual_discount=euros("0.02")))
+    invoice = await sales.act("invoices", await derived(sales, "orders", order, "invoice"), "issue")
+    await pay(sales, invoice, "100.00")
+    one = [part(invoice, 0, "1")]
+    lower, higher = [await sales.act("invoices", await credit(sales, invoice, *one), "issue") for _ in range(2)]
+    again = await derived(sales, "orders", order, "invoice", lines=[part(order, 0, "1")])
+    assert [record["total"]["amount"] for record in (lower, higher, again)] == ["33.33", "33.34", "33.34"]
+    answer = await sales.try_act("invoices", higher, "cancel")
+    assert (answer.status, answer.problem) == (409, "illegal-transition")
+    assert answer.json["detail"] == "The order was billed again since. Cancel its new invoice first."
+    await sales.act("invoices", lower, "cancel")
+    assert state(await sales.get("orders", order["id"])) == "invoiced/invoiced"
+
+
+async def test_a_note_of_a_canceled_order_stays(sales: Sales) -> None:
+    order = await submitted(sales)
+    invoice = await sales.act("invoices", await derived(sales, "orders", order, "invoice"), "issue")
+    await pay(sales, invoice, "100.00")
+    note = await sales.act("invoices", await credit(sales, invoice), "issue")
+    await sales.act("orders", order, "cancel")
+    answer = await sales.try_act("invoices", note, "cancel")
+    assert (answer.status, answer.problem) == (409, "illegal-transition")
+    assert answer.json["detail"].startswith("The order was canceled since.")
+
+
 async def test_a_credit_note_has_no_due_date(sales: Sales) -> None:
     note = await credit(sales, await issued(sales))
     answer = await sales.try_patch("invoices", note, due_date="2999-01-01")

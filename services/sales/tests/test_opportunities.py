@@ -266,6 +266,15 @@ async def test_a_deal_says_when_it_was_opened_and_is_found_by_it(sales: Sales) -
     assert answer.status == 422
 
 
+async def test_deals_are_found_by_the_time_of_their_opening_by_an_index(runtime: Runtime) -> None:
+    sql = "explain select id from opportunity where opened_at >= '2026-01-01' and opened_at < '2026-02-01'"
+    async with runtime.db.begin() as conn:
+        # Without it, PostgreSQL reads a small table as a whole.
+        await conn.exec_driver_sql("set local enable_seqscan = off")
+        plan = "".join(row[0] for row in await conn.exec_driver_sql(sql))
+    assert "ix_opportunity_opened_at_id" in plan, plan
+
+
 async def test_the_migration_finds_when_deals_were_opened(sales: Sales, runtime: Runtime) -> None:
     moved, reopened = [await sales.make("opportunities", name="Fleet") for _ in range(2)]
     moved = await sales.act("opportunities", moved, "advance", stage="develop")

@@ -15,7 +15,7 @@ from crm_sales.document.payment import discount_until, due, settle_terms
 from crm_sales.invoice.domain import discount_taken
 
 from .journey import Json, Sales, euros
-from .paperwork import derived, drafted, issued, line, ordered, part, pay, state
+from .paperwork import derived, drafted, issued, line, ordered, part, pay, state, summed
 
 SKONTO: Json = {"days": 30, "discount_percent": 2, "discount_days": 10}
 """Two percent in ten days, thirty days net."""
@@ -51,6 +51,8 @@ def test_the_closed_list_of_terms_still_says_when() -> None:
         ({"days": 30, "discount_days": 10}, "incomplete-discount"),
         ({"days": 30, "discount_days": 10, "discount_percent": 0}, "incomplete-discount"),
         ({"days": 5, "discount_days": 10, "discount_percent": 2}, "incomplete-discount"),
+        # An invoice of the last day of a month would be due on that day.
+        ({"days": 0, "end_of_month": True, "discount_days": 10, "discount_percent": 2}, "incomplete-discount"),
         (SKONTO, "contradicting-terms"),
     ],
 )
@@ -108,6 +110,49 @@ async def test_a_credit_lowers_the_discount(sales: Sales) -> None:
     await sales.act("invoices", note, "issue")
     assert (await sales.get("invoices", invoice["id"]))["early_discount"] == euros("2.00")
     assert state(await pay(sales, invoice, "98.00")) == "paid/complete"
+
+
+async def back_of(sales: Sales, invoice: Json, quantity: str) -> Json:
+    """Issue a credit note over so much of the first line. Return it."""
+    wanted = [part(invoice, 0, quantity)]
+    note = await derived(sales, "invoices", invoice, "credit", reason="Broken", lines=wanted, bill_again=False)
+    return await sales.act("invoices", note, "issue")
+
+
+async def test_what_was_taken_as_discount_is_not_paid_back(sales: Sales) -> None:
+    whole, halves = [
+        await issued(sales, line(quantity="2", price="50.00"), payment_conditions=SKONTO) for _ in range(2)
+    ]
+    assert state(await pay(sales, whole, "98.00")) == state(await pay(sales, halves, "98.00")) == "paid/complete"
+    note = await back_of(sales, whole, "2")
+    assert (state(note), note["total"], note["balance"]) == ("issued/issued", euros("100.00"), euros("98.00"))
+    assert state(await pay(sales, note, "98.00")) == "paid/complete"
+    now = await sales.get("invoices", whole["id"])
+    assert (state(now), now["balance"], now["early_discount_taken"]) == ("paid/complete", euros("0.00"), None)
+    assert (now["credited_total"], now["credited_total_base"]) == (euros("2.00"), euros("2.00"))
+    note = await back_of(sales, halves, "1")
+    assert (note["credited_total"], note["balance"]) == (euros("1.00"), euros("49.00"))
+    now = await sales.get("invoices", halves["id"])
+    assert (now["early_discount_taken"], now["early_discount"], now["balance"]) == (
+        euros("1.00"),
+        euros("1.00"),
+        euros("0.00"),
+    )
+    # What is not credited keeps its discount when the payment has to be made again.
+    await sales.act("invoices", halves, "payments/1/reverse", reason="Returned")
+    again = await pay(sales, halves, "98.00")
+    assert (state(again), again["early_discount_taken"]) == ("paid/complete", euros("1.00"))
+    assert (await back_of(sales, halves, "1"))["balance"] == euros("49.00")
+
+
+async def test_several_credit_notes_pay_back_what_was_paid_to_the_cent(sales: Sales) -> None:
+    conditions = {"days": 30, "discount_percent": 3, "discount_days": 10}
+    invoice = await issued(sales, line(quantity="7", price="14.29"), payment_conditions=conditions)
+    assert (invoice["total"], invoice["early_discount"]) == (euros("100.03"), euros("3.00"))
+    await pay(sales, invoice, "97.03")
+    notes = [await back_of(sales, invoice, quantity) for quantity in ("1", "1", "3", "2")]
+    assert [note["balance"]["amount"] for note in notes] == ["13.86", "13.86", "41.59", "27.72"]
+    assert summed(notes, "balance") == Decimal("97.03")
 
 
 async def test_conditions_replace_a_term_and_go_from_order_to_invoice(sales: Sales) -> None:

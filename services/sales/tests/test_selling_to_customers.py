@@ -62,9 +62,9 @@ def amount(units: str) -> Money:
 
 
 def test_the_limit_itself_may_be_used_up() -> None:
-    require_credit(amount("100.00"), amount("60.00"), amount("40.00"))
+    require_credit(amount("100.00"), amount("60.00"), amount("40.00"), readable=True)
     with pytest.raises(DomainError, match="credit-limit") as refused:
-        require_credit(amount("100.00"), amount("60.00"), amount("40.01"))
+        require_credit(amount("100.00"), amount("60.00"), amount("40.01"), readable=True)
     assert refused.value.members == {
         "limit": euros("100.00"),
         "open": euros("60.00"),
@@ -116,6 +116,20 @@ async def test_what_is_ordered_billed_and_paid_counts_towards_the_limit(sales: S
     answer = await sales.try_act("orders", await ordered(sales, line(price="850.00"), customer=customer), "submit")
     assert answer.status == 200
     assert (await sales.events())[-1]["data"]["credit_forced"] is False
+
+
+async def test_the_limit_and_what_is_open_are_told_only_to_readers_of_the_account(
+    sales: Sales, sales_for: Callable[[Principal], Sales]
+) -> None:
+    customer = await customer_of(sales, credit_limit=euros("77.00"))
+    order = await ordered(sales, customer=customer)
+    answer = await sales_for(principal(account=Depth.NONE)).try_act("orders", order, "submit")
+    assert (answer.status, answer.problem, answer.json["order"]) == (409, "credit-limit", euros("100.00"))
+    assert {"limit", "open"}.isdisjoint(answer.json)
+    assert answer.json["detail"].startswith("The order exceeds the credit of its customer. Ask somebody")
+    assert "77" not in str(answer.json)
+    answer = await sales.try_act("orders", order, "submit")
+    assert (answer.json["limit"], answer.json["open"]) == (euros("77.00"), euros("0.00"))
 
 
 async def test_two_orders_at_once_never_exceed_the_limit_together(sales: Sales) -> None:

@@ -203,9 +203,9 @@ _SALES: Final = {
     ),
     "credit-limit": ProblemType(
         409,
-        "The order would exceed the customer's credit limit. The problem shows the limit, the amount that is open, and that of"
-        " the order, in base currency. Wait for payments, or raise the limit. Whoever may change the account can send"
-        " `force: true`.",
+        "The order would exceed the customer's credit limit. The problem shows the amount of the order in base currency, and to"
+        " callers who may read the account the limit and the amount that is open. Wait for payments, or raise the limit. Whoever"
+        " may change the account can send `force: true`.",
     ),
     "already-reversed": ProblemType(409, "A payment can be reversed only once. Record another payment if it arrived."),
     **_with(

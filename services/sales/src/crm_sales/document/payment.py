@@ -37,7 +37,8 @@ def settle_terms(values: dict[str, Any]) -> None:
     """Let a new term replace conditions, and new conditions a term.
 
     422 ``contradicting-terms`` for both, ``incomplete-discount`` for a percentage without days or the reverse, or a discount
-    that lasts longer than the days to pay.
+    that lasts longer than the days to pay. ``end_of_month`` does not matter for that: the days can end on the last day of a
+    month.
     """
     terms, conditions = values.get("payment_terms"), values.get("payment_conditions")
     if conditions is not None:
@@ -57,4 +58,6 @@ def _require_whole_discount(conditions: PaymentConditions) -> None:
         raise InvalidValue("/payment_conditions/discount_percent", "incomplete-discount", message)
     if days is not None and days > conditions.days:
         message = f"Send at most {conditions.days} days for the discount, the days to pay."
+        if conditions.end_of_month:
+            message += " They can end on the last day of a month, which end_of_month does not move."
         raise InvalidValue("/payment_conditions/discount_days", "incomplete-discount", message)

@@ -40,6 +40,17 @@ async def new_deal_of(uow: UnitOfWork, patch: Patch) -> Opportunity | None:
     return None if named is None else await deal_of(uow, named)
 
 
+async def hold_deal(uow: UnitOfWork, kind: type[SalesDocument], document_id: UUID) -> Opportunity | None:
+    """Load and lock the deal of a document before the document itself. None if there is no deal or no such document.
+
+    Access is not checked: the caller may offer in a deal that the caller may not read.
+    """
+    table = kind.__table__
+    named = select(table.c.opportunity_id).where(table.c.id == document_id)
+    deal_id = (await uow.execute(named)).scalar_one_or_none()
+    return None if deal_id is None else await uow.load(Opportunity, deal_id)
+
+
 def require_open(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
     """Refuse a closed deal: nothing new can be offered in it. 422 ``inactive-reference``."""
     if deal.status != "open":

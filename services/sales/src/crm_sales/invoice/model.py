@@ -187,13 +187,24 @@ class Invoice(SalesDocument, Base):
             self.due_date = self.due_date or due(on, self.payment_terms, self.conditions)
             require_due_after(on, self.due_date)
             self.early_discount_until = discount_until(on, self.conditions)
-            self._offer_discount()
+            self.offer_discount(self.total)
 
     def set_off(self, amount: Money) -> None:
         """Reduce the balance by an amount that an invoice and its credit note set off against each other."""
         self.credited_total = self.credited_total + amount
         self.weigh()
-        self._offer_discount()
+
+    def lower_discount(self, amount: Money) -> None:
+        """Give up an amount of the discount taken, which is set off against a credit note instead."""
+        assert self.early_discount_taken is not None
+        left = self.early_discount_taken - amount
+        self.early_discount_taken = left if left.amount else None
+
+    def offer_discount(self, uncredited: Money) -> None:
+        """Set the discount for early payment, if there is one, to the percentage of what is not credited."""
+        conditions = self.conditions
+        if self.early_discount_until is not None and conditions is not None and conditions.discount_percent is not None:
+            self.early_discount = percent_of(uncredited, conditions.discount_percent)
 
     def settle(self) -> bool:
         """Mark the invoice as paid if a credit note left nothing to pay. Return whether it did."""
@@ -206,12 +217,6 @@ class Invoice(SalesDocument, Base):
     def conditions(self) -> PaymentConditions | None:
         """The payment conditions, if it has any."""
         return None if self.payment_conditions is None else PaymentConditions.stored(self.payment_conditions)
-
-    def _offer_discount(self) -> None:
-        """Set the discount for early payment to the percentage of what is not credited."""
-        conditions = self.conditions
-        if self.early_discount_until is not None and conditions is not None and conditions.discount_percent is not None:
-            self.early_discount = percent_of(self.total - self.credited_total, conditions.discount_percent)
 
     def pay(self, payment: InvoicePayment, now: datetime, paid_on: date) -> bool:
         """Record a payment, or a repayment for a credit note. Return whether nothing is left to pay.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
@@ -13,6 +14,9 @@ from crm_contracts.sales.quote import QuoteCanceled, QuoteLost, QuoteReopened, Q
 from crm_kit.store.record import stored_columns
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
+from crm_sales.account.model import Account
+from crm_sales.contact.model import Contact
+from crm_sales.document.customer import require_active_customer
 from crm_sales.document.model import SalesDocument
 from crm_sales.invoice.model import Invoice
 from crm_sales.opportunity.model import Opportunity
@@ -66,13 +70,17 @@ async def close_quotes(uow: UnitOfWork, deal: Opportunity) -> list[ClosedQuote]:
 async def reopen_quotes(uow: UnitOfWork, closed: Sequence[ClosedQuote]) -> list[ClosedQuote]:
     """Take up the quotes again that were closed with their deal. Return them with what became of each.
 
-    A quote that was revised since or whose last day has passed stays closed.
+    A quote that was revised since or whose last day has passed stays closed. 422 ``inactive-reference`` if the customer of
+    another one is inactive.
     """
     before = {one.id: one for one in closed if not one.reopened}
+    customers: dict[UUID, Account | Contact | None] = {}
     for quote in await _quotes(uow, Quote.id.in_(before), Quote.status_reason.in_(("lost", "canceled"))):
         was = before[quote.id]
-        if was.status == "active" and quote.effective_to is not None and quote.effective_to < today(uow):
+        if quote.effective_to is not None and quote.effective_to < today(uow):
             continue
+        if quote.customer_id is not None:
+            customers[quote.customer_id] = await require_active_customer(uow, quote, customers.get(quote.customer_id))
         quote.reopen(was.status)
         uow.emit(quote, QuoteReopened)
         before[quote.id] = was.model_copy(update={"reopened": True})

@@ -89,6 +89,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
             "estimated_value_amount",
             "estimated_value_base_amount",
             "estimated_close_date",
+            "opened_at",
             "closed_at",
         ),
         *customer_indexes("opportunity"),

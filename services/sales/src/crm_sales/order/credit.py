@@ -30,7 +30,8 @@ async def check_credit(uow: UnitOfWork, order: Order, account: Account, *, force
 
     Orders of an account with a limit are submitted one after another, so that two of them never exceed it together.
 
-    409 ``credit-hold`` or ``credit-limit``; 403 if the caller forces it and may not change the account.
+    409 ``credit-hold`` or ``credit-limit``, which names no amounts of an account that the caller may not read; 403 if the
+    caller forces it and may not change the account.
     """
     limit = account.credit_limit_base
     if not account.credit_hold and limit is None:
@@ -48,7 +49,7 @@ async def check_credit(uow: UnitOfWork, order: Order, account: Account, *, force
     open_amount = Money.rounded(amount, limit.currency)
     if force:
         return open_amount + order.total_base > limit
-    require_credit(limit, open_amount, order.total_base)
+    require_credit(limit, open_amount, order.total_base, readable=uow.reach(Account).covers_record(account))
     return False
 
 

@@ -64,17 +64,24 @@ def require_no_hold(held: bool) -> None:
         raise DomainError("credit-hold", message)
 
 
-def require_credit(limit: Money, open_amount: Money, order: Money) -> None:
-    """Refuse an order with which more would be open than the limit: 409 ``credit-limit``. All amounts are in base currency."""
-    if open_amount + order > limit:
+def require_credit(limit: Money, open_amount: Money, order: Money, *, readable: bool) -> None:
+    """Refuse an order with which more would be open than the limit: 409 ``credit-limit``. All amounts are in base currency.
+
+    ``readable`` tells whether the caller may read the account. The problem names its limit and what is open only then.
+    """
+    if open_amount + order <= limit:
+        return
+    members = {"order": order.as_json(), "currency": limit.currency}
+    if not readable:
         message = (
-            f"The customer's credit limit is {limit}. {open_amount} is open, and this order is {order}. Wait for payments, raise"
-            " the limit, or send force: true if you may change the account."
+            "The order exceeds the credit of its customer. Ask somebody who may read the account to wait for payments or to"
+            " raise its limit."
         )
-        members = {
-            "limit": limit.as_json(),
-            "open": open_amount.as_json(),
-            "order": order.as_json(),
-            "currency": limit.currency,
-        }
         raise DomainError("credit-limit", message, members=members)
+    message = (
+        f"The customer's credit limit is {limit}. {open_amount} is open, and this order is {order}. Wait for payments, raise"
+        " the limit, or send force: true if you may change the account."
+    )
+    raise DomainError(
+        "credit-limit", message, members={"limit": limit.as_json(), "open": open_amount.as_json(), **members}
+    )

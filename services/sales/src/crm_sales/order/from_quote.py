@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
-
 from crm_contracts.access import Privilege
 from crm_contracts.sales.order import OrderCreated
 from crm_contracts.sales.quote import QuoteUpdated
@@ -12,7 +10,7 @@ from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.customer import require_active_customer
 from crm_sales.document.pricing import pin
-from crm_sales.opportunity.model import Opportunity
+from crm_sales.document.references import hold_deal
 from crm_sales.order.model import Order
 from crm_sales.order.schemas import OrderOfQuote
 from crm_sales.quote.commands import accept
@@ -42,8 +40,7 @@ async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Or
     The deal is locked before the quote, as in winning the deal, so that the win sees every order.
     """
     uow.principal.require(Quote.entity(), Privilege.WRITE)
-    deal_id = (await uow.execute(select(Quote.opportunity_id).where(Quote.id == quote_id))).scalar_one_or_none()
-    deal = None if deal_id is None else await uow.load(Opportunity, deal_id)
+    deal = await hold_deal(uow, Quote, quote_id)
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     if quote.order_id is not None:
         members = {"order_id": str(quote.order_id)}

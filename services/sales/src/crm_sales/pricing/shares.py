@@ -41,9 +41,9 @@ class LineAmounts:
         """Return the share of this quantity."""
         return LineAmounts(
             quantity,
-            _part(self.manual_discount, quantity, self.quantity),
-            _part(self.net, quantity, self.quantity),
-            _part(self.tax, quantity, self.quantity),
+            share_of(self.manual_discount, quantity, self.quantity),
+            share_of(self.net, quantity, self.quantity),
+            share_of(self.tax, quantity, self.quantity),
         )
 
 
@@ -92,6 +92,14 @@ class Amounts:
         """Return what is left with the others, which were taken before and are released again."""
         return self.without(other.negated() for other in others)
 
+    @property
+    def any_below_zero(self) -> bool:
+        """Whether an amount is negative."""
+        parts = (amount for line in self.lines.values() for amount in (line.manual_discount, line.net, line.tax))
+        return any(
+            one.amount < 0 for one in (*parts, self.discount_amount, self.discount_total, self.freight, self.total)
+        )
+
     def negated(self) -> "Amounts":
         """Return the opposite amounts."""
         lines = {
@@ -110,13 +118,13 @@ class Amounts:
         of = self.subtotal.amount
         return Amounts(
             lines,
-            _part(self.discount_amount, net, of),
-            _part(self.discount_total, net, of),
-            _part(self.freight, net, of),
+            share_of(self.discount_amount, net, of),
+            share_of(self.discount_total, net, of),
+            share_of(self.freight, net, of),
         )
 
 
-def _part(amount: Money, share: Decimal, of: Decimal) -> Money:
+def share_of(amount: Money, share: Decimal, of: Decimal) -> Money:
     """Return ``share`` / ``of`` of the amount: exactly the amount if the two are equal, zero if ``of`` is zero."""
     if not of:
         return Money.zero(amount.currency)

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from crm_contracts.access import Privilege
 from crm_contracts.sales.quote import QuoteCreated, QuoteRevised
+from crm_kit.errors import DomainError
 from crm_kit.records.patching import require_status
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.customer import require_active_customer
 from crm_sales.document.pricing import pin
-from crm_sales.document.references import require_deal_not_lost, take_over
+from crm_sales.document.references import hold_deal, take_over
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.quote.model import Quote
 
@@ -60,12 +61,18 @@ async def quote_deal(uow: UnitOfWork, opportunity_id: UUID) -> Quote:
 
 
 async def revise_quote(uow: UnitOfWork, quote_id: UUID) -> Quote:
-    """Close a quote as revised and draft its next revision for the same owner (Dataverse: ReviseQuote)."""
+    """Close a quote as revised and draft its next revision for the same owner (Dataverse: ReviseQuote).
+
+    The deal is locked before the quote, as in losing the deal, so that the loss closes every draft.
+    """
+    uow.principal.require(Quote.entity(), Privilege.WRITE)
+    deal = await hold_deal(uow, Quote, quote_id)
     quote = await uow.get(Quote, quote_id, Privilege.WRITE)
     uow.principal.require(Quote.entity(), Privilege.CREATE)
     quote.require("revise")
     await require_active_customer(uow, quote)
-    await require_deal_not_lost(uow, quote)
+    if deal is not None and deal.status == "lost":
+        raise DomainError("inactive-reference", "The deal is lost. Reopen it first.")
     quote.close("revise", uow.now)
     following = Quote(id=new_id(), number=quote.number, revision=quote.revision + 1, **_taken(quote))
     following.keep_lines(quote.priced_lines)
