@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import asyncpg
@@ -86,4 +87,20 @@ async def test_what_was_begun_ahead_is_finished(url: str, before: str) -> None:
     await conn.execute("update customer_ref set name = 'Ångström', version = 2")
     assert await asyncio.to_thread(migrate, SERVICE.migrations, url, SERVICE.metadata)
     assert await conn.fetchval(FOUND) == [" angstrom 1"] * 5
+    await conn.close()
+
+
+async def test_what_was_done_ahead_makes_nobody_wait(url: str, before: str) -> None:
+    """The tables are read and written while the migration ends, which it could not do with stronger locks."""
+    assert await asyncio.to_thread(migrate, before, url, SERVICE.metadata)
+    conn = await asyncpg.connect(url)
+    await conn.execute(CUSTOMERS)
+    db = Database(url, pool_size=1, application_name="test")
+    revision = import_module("crm_service_mgmt.migrations.versions.0012_searching")
+    async with db.autocommit() as ahead:
+        await revision.ahead(ahead)
+    await db.dispose()
+    async with conn.transaction():
+        await conn.execute('lock table customer_ref, "case" in row exclusive mode')
+        assert await asyncio.to_thread(migrate, SERVICE.migrations, url, SERVICE.metadata)
     await conn.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crm_contracts.types import normal_email
+from crm_contracts.types import login_email
 from crm_identity.auth.throttle import account_key
 from crm_kit.identifiers import ASCII_FOLD, fold
 from crm_kit.process.runtime import Runtime
@@ -53,7 +53,7 @@ def test_an_address_has_ascii_letters_only() -> None:
     for c in CODE_POINTS:
         if not c.isascii():
             with pytest.raises(ValueError, match="Send an e-mail address"):
-                normal_email(f"l{c}li@example.org")
+                login_email(f"l{c}li@example.org")
 
 
 async def test_another_letter_is_no_way_round_the_lock(client: Client, login: Login, new_user: NewUser) -> None:

@@ -84,6 +84,19 @@ async def test_a_login_belongs_to_one_user_whatever_its_case(client: Client, new
     assert (answer.status, answer.problem) == (409, "already-exists")
 
 
+async def test_a_login_in_ascii_form_stays_so_and_works(client: Client, new_user: NewUser, login: Login) -> None:
+    user = await new_user(email="ada@xn--bcher-kva.example.org")
+    assert user["email"] == "ada@xn--bcher-kva.example.org"
+    assert (await Login(login.anybody, user["email"]).grant()).status == 200
+    for typed in ("Élodie@example.org", "ada@bücher.example.org"):
+        for answer in (
+            await client.post(USERS, {"email": typed, "name": "Ada"}),
+            await client.patch(f"{USERS}/{user['id']}", {"email": typed}),
+        ):
+            assert answer.status == 422
+            assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [("/email", "login-email")]
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

@@ -120,3 +120,24 @@ async def test_an_address_in_another_script_is_stored_in_its_normal_form_and_fou
     for query in ({"email": "用户@例子.公司"}, {"q": "用户@例子"}):
         found = await sales.page("contacts", urlencode(query))
         assert [one["id"] for one in found] == [contact["id"]], query
+
+
+async def test_a_phone_is_compared_with_the_end_of_a_number_and_a_fragment_anywhere(sales: Sales) -> None:
+    for last_name, phone in (("Long", "+4930555000123"), ("Ada", "+49305550001")):
+        await sales.make("contacts", last_name=last_name, phone=phone)
+    expected = {
+        "phone=030 5550001": ["Ada"],
+        "phone=%2B49 (0)30 555-0001": ["Ada"],
+        "phone=030 555000": [],
+        "phone[in]=030 5550001,030 555000123": ["Ada", "Long"],
+        "phone[nin]=030 5550001": ["Long"],
+        "phone[ne]=030 555000": ["Ada", "Long"],
+        "phone=55500": ["Ada", "Long"],
+        "phone=5000123": ["Long"],
+        "phone=5550": ["Ada", "Long"],
+        "phone[contains]=55500": ["Ada", "Long"],
+        "q=55500": ["Ada", "Long"],
+    }
+    for query, names in expected.items():
+        found = await sales.page("contacts", f"{query.replace(' ', '%20')}&sort=last_name")
+        assert [contact["last_name"] for contact in found] == names, query

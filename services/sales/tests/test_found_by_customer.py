@@ -1,12 +1,18 @@
 """Records of a customer are found, and filtered, by a name that the caller may read."""
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from crm_kit.access.privileges import Depth, Principal
+from crm_kit.process.runtime import Runtime
+from crm_kit.records.listing import searchable
+from crm_kit.store.shares import Shares
 from crm_kit.testing import principal
+from crm_kit.work.reads import Reads
+from crm_sales.app import SERVICE
 
 from .journey import Sales
 from .selling import make_customer
@@ -103,3 +109,47 @@ async def test_a_search_ranks_records_of_every_kind_that_the_caller_may_read(
     for q in ("ng", contact["number"].lower(), "NG@x.example", "030 5550001"):
         assert (await kinds(sales, q))[0] == ("contact", 4), q
     assert await kinds(sales, "nobody at all") == []
+
+
+@pytest.mark.usefixtures("deals")
+async def test_a_list_that_takes_too_long_is_missing_and_the_others_are_told(
+    sales: Sales, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reads, "_left", lambda _: 8.0)
+    kinds = [listing.entity.entity() for listing in searchable(SERVICE.entities)]
+    slow = kinds.index("quote")
+    slept = "select quote.* from (select pg_sleep(30)) slow left join slow_quote quote on true"
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql("alter table quote rename to slow_quote")
+        await conn.exec_driver_sql(f"create view quote as {slept}")
+    try:
+        answer = await sales.client.get("/api/v1/search?q=muller")
+    finally:
+        async with runtime.db.begin() as conn:
+            await conn.exec_driver_sql("drop view quote")
+            await conn.exec_driver_sql("alter table slow_quote rename to quote")
+    assert answer.status == 200
+    assert {item["type"] for item in answer.json["items"]} == {"account", "opportunity"} & set(kinds[:slow])
+    assert answer.json["items"]
+    assert answer.json["missing"] == kinds[slow:]
+    answer = await sales.client.get("/api/v1/search?q=muller")
+    assert {item["type"] for item in answer.json["items"]} == {"account", "opportunity"}
+    assert answer.json["missing"] == []
+
+
+async def test_a_search_without_letters_and_digits_is_slow_work(
+    sales: Sales, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[object] = []
+    take = Shares.take
+
+    async def noted(shares: Shares, *args: Any) -> None:
+        taken.append(shares)
+        await take(shares, *args)
+
+    monkeypatch.setattr(Shares, "take", noted)
+    for q, is_slow in (("%23%23", True), ("muller", False)):
+        taken.clear()
+        assert (await sales.client.get(f"/api/v1/search?q={q}")).status == 200
+        assert (runtime.db.slow in taken) is is_slow, q
+    assert (await sales.client.get("/api/v1/search?q=%00")).problem == "invalid-parameter"

@@ -16,6 +16,7 @@ from crm_contracts.sales.lead import LeadQualified
 from crm_contracts.sales.opportunity import OpportunityRecord
 from crm_contracts.types import (
     CONSUMING,
+    STORED,
     Address,
     Count,
     CountryCode,
@@ -23,6 +24,7 @@ from crm_contracts.types import (
     Date,
     Email,
     Flag,
+    LoginEmail,
     LongText,
     Maybe,
     NonNegativeMoney,
@@ -30,10 +32,12 @@ from crm_contracts.types import (
     Percent,
     Personal,
     Phone,
+    PricePercent,
     Rate,
     Ref,
     RefInput,
     ShortText,
+    TaxPercent,
     Url,
     UtcDatetime,
     personal_fields,
@@ -62,6 +66,7 @@ def dump(type_: Any, value: Any) -> Any:
         (Email, "jose\u0301@example.org", "jos\u00e9@example.org"),
         # An ASCII domain that cannot be shown in its script stays as it is.
         (Email, "ada@xn--a.example.org", "ada@xn--a.example.org"),
+        (LoginEmail, " Ada@XN--BCHER-KVA.example.org ", "Ada@xn--bcher-kva.example.org"),
         (Phone, " +491701234567", "+491701234567"),
         (CountryCode, "de", "DE"),
         (CurrencyCode, "eur ", "EUR"),
@@ -97,6 +102,7 @@ def test_a_value_is_brought_into_its_one_form(type_: Any, given_: Any, kept: Any
         ],
         (Email, "x" * 65 + "@example.org"),
         (Email, "a@" + "x" * 60 + "." + "y" * 60 + "." + "z" * 60 + "." + "w" * 60 + "." + "v" * 20 + ".org"),
+        *[(LoginEmail, text) for text in ("Élodie@example.org", "ada@bücher.example.org", "ada", "ｌili@example.org")],
         *[(Phone, text) for text in ("0170123", "+0170123456", "+49 170", "+1234567890123456", "++491701234567")],
         *[(CountryCode, text) for text in ("XX", "DEU", "", "D")],
         *[(CurrencyCode, text) for text in ("XXX", "EURO", "")],
@@ -120,6 +126,19 @@ def test_a_value_is_brought_into_its_one_form(type_: Any, given_: Any, kept: Any
 def test_what_does_not_fit_is_refused(type_: Any, value: Any) -> None:
     with pytest.raises(ValidationError):
         read(type_, value)
+
+
+@pytest.mark.parametrize("context", [CONSUMING, STORED])
+@pytest.mark.parametrize("address", ["ada@xn--bcher-kva.example.org", "ada@bücher.example.org", "ada@Example.org", "?"])
+def test_an_address_that_another_release_took_is_read_as_it_is(context: str, address: str) -> None:
+    assert TypeAdapter(Email).validate_python(address, context={context: True}) == address
+
+
+@pytest.mark.parametrize("type_", [Percent, PricePercent, TaxPercent])
+def test_decimals_of_another_release_are_read(type_: Any) -> None:
+    assert TypeAdapter(type_).validate_python(8.8754, context={CONSUMING: True}) == Decimal("8.8754")
+    with pytest.raises(ValidationError):
+        TypeAdapter(type_).validate_python(8.8754, context={STORED: True})
 
 
 @given(st.emails())

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_contracts.identity import UserUpdated
-from crm_contracts.types import normal_email
+from crm_contracts.types import login_email
 from crm_identity.app import SERVICE
 from crm_identity.auth import lockout
 from crm_identity.auth.passwords import NewPassword
@@ -200,7 +200,7 @@ async def restore(runtime: Runtime, email: str, name: str, password: str) -> Non
             await commands.create_user(
                 uow,
                 UserCreate(
-                    email=normal_email(email),
+                    email=login_email(email),
                     name=name,
                     business_unit_id=ROOT_ID,
                     role_ids=[ADMINISTRATOR_ID],

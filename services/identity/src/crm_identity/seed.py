@@ -12,7 +12,7 @@ from crm_contracts.identity import (
     SecurityRoleUpdated,
     UserCreated,
 )
-from crm_contracts.types import normal_email
+from crm_contracts.types import login_email
 from crm_identity.access_change.commands import supersede_tokens
 from crm_identity.auth.keys import ensure_signing_key
 from crm_identity.auth.passwords import NewPassword, hash_password
@@ -126,7 +126,7 @@ async def ensure_administrator(uow: UnitOfWork) -> None:
     except (ValidationError, InvalidValue):
         # A weak password is accepted: a refusal would leave an installation that nobody can log in to.
         log.warning("CRM_ADMIN_PASSWORD is short or easy to guess; change it after the first log-in")
-    email = normal_email(settings.admin_email)
+    email = login_email(settings.admin_email)
     taken = await conn.exec_driver_sql(EMAIL_TAKEN, (fold(email),))
     if taken.scalar_one():
         log.warning("nobody who can log in is an administrator; run: crm users restore ADDRESS")

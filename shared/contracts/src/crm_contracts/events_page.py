@@ -15,6 +15,9 @@ def events_page() -> str:
         "Every event carries `record` (the whole record) and `changed` (old and new values); *facts* are what it says",
         "beyond them. The type is the routing key on the topic exchange `crm.events`. A `snapshot` is sent on request",
         "to one queue only. How to subscribe: [subscribing.md](subscribing.md).",
+        "",
+        "An e-mail address may have letters of every script, in its local part and in its domain (RFC 6531). The schemas",
+        "call its format `email`, as they did before.",
     ]
     for service, entities in groupby(all_entities(), key=lambda entity: entity.service):
         lines += ["", f"## {service}"]

@@ -21,6 +21,7 @@ from pydantic import (
     PlainValidator,
     Strict,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic.networks import validate_email
@@ -210,8 +211,7 @@ def normal_email(value: str) -> str:
     Raises PydanticCustomError if it is not valid by RFC 5321 or RFC 6531.
     """
     text = value.strip()
-    match = _EMAIL.fullmatch(text) if len(text) <= 254 else None
-    known = f"{match['local']}@{match['domain'].lower()}" if match is not None and len(match["local"]) <= 64 else None
+    known = _ascii_email(text)
     if known is not None and "@xn--" not in known and ".xn--" not in known:
         return known
     # An address of a domain that is written in ASCII and cannot be shown in its script was taken by earlier releases.
@@ -219,6 +219,26 @@ def normal_email(value: str) -> str:
     if normal is None:
         raise PydanticCustomError("email", "Send an e-mail address such as ada@example.org.")
     return normal
+
+
+def login_email(value: str) -> str:
+    """Return the normal form of an address with which a user logs in: trimmed, its domain in lower case. A domain of another
+    script stays in its ASCII form (RFC 5890's A-labels), because log-in names are compared in ASCII.
+
+    Raises PydanticCustomError if it is not valid by RFC 5321.
+    """
+    known = _ascii_email(value.strip())
+    if known is None:
+        raise PydanticCustomError(
+            "login_email",
+            "Send an e-mail address of letters a to z, digits and signs, such as ada@example.org, because it is a log-in.",
+        )
+    return known
+
+
+def _ascii_email(text: str) -> str | None:
+    match = _EMAIL.fullmatch(text) if len(text) <= 254 else None
+    return f"{match['local']}@{match['domain'].lower()}" if match is not None and len(match["local"]) <= 64 else None
 
 
 def _international_email(text: str) -> str | None:
@@ -232,15 +252,28 @@ def _international_email(text: str) -> str | None:
     return normal if len(normal.rpartition("@")[0]) <= 64 else None
 
 
+def _email(value: str, info: ValidationInfo) -> str:
+    """Return an address in its normal form. Consumed events and stored records keep what another release has accepted."""
+    context = info.context or {}
+    return value if context.get(CONSUMING) or context.get(STORED) else normal_email(value)
+
+
 Email = Annotated[
     str,
-    AfterValidator(normal_email),
+    AfterValidator(_email),
     WithJsonSchema({"type": "string", "format": "email", "maxLength": 254, "examples": ["ada@example.org"]}),
     WithJsonSchema(
         {"type": "string", "format": "idn-email", "maxLength": 254, "examples": ["ada@example.org"]}, mode="validation"
     ),
 ]
 """An e-mail address (RFC 5321 lengths; RFC 6531 for other scripts), trimmed, domain in lower case and in its own script."""
+
+LoginEmail = Annotated[
+    str,
+    AfterValidator(login_email),
+    WithJsonSchema({"type": "string", "format": "email", "maxLength": 254, "examples": ["ada@example.org"]}),
+]
+"""An e-mail address in ASCII (RFC 5321) with which a user logs in, trimmed, domain in lower case."""
 
 Phone = Annotated[
     str,
@@ -314,7 +347,7 @@ CurrencyCode = Annotated[
 _CENT: Final = Decimal("0.01")
 
 
-def _percent(value: Any, most: str = "100", step: Decimal = _CENT) -> Decimal:
+def _percent(value: Any, info: ValidationInfo, most: str = "100", step: Decimal = _CENT) -> Decimal:
     expected = {"most": most}
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise PydanticCustomError("percent", "a percentage is a number from 0 to {most}", expected)
@@ -324,6 +357,9 @@ def _percent(value: Any, most: str = "100", step: Decimal = _CENT) -> Decimal:
     exact = number.quantize(step)
     # A client that computes 57 * 0.01 sends 0.5700000000000001 for 0.57.
     if abs(number - exact) > Decimal("1e-9"):
+        if info.context is not None and info.context.get(CONSUMING):
+            # Another release may take more decimals.
+            return number
         decimals = {**expected, "decimals": -int(step.as_tuple().exponent)}
         raise PydanticCustomError(
             "percent", "Send a number from 0 to {most} with at most {decimals} decimals.", decimals
@@ -331,12 +367,12 @@ def _percent(value: Any, most: str = "100", step: Decimal = _CENT) -> Decimal:
     return exact
 
 
-def _price_percent(value: Any) -> Decimal:
-    return _percent(value, "999.99")
+def _price_percent(value: Any, info: ValidationInfo) -> Decimal:
+    return _percent(value, info, "999.99")
 
 
-def _tax_percent(value: Any) -> Decimal:
-    exact = _percent(value, step=Decimal("0.001"))
+def _tax_percent(value: Any, info: ValidationInfo) -> Decimal:
+    exact = _percent(value, info, step=Decimal("0.001"))
     # A rate without a third decimal is written as before.
     return exact.quantize(_CENT) if exact == exact.quantize(_CENT) else exact
 
@@ -347,9 +383,13 @@ def percent_json(value: Decimal) -> int | float:
     return whole if value == whole else float(value)
 
 
+def _usual_percent(value: Any, info: ValidationInfo) -> Decimal:
+    return _percent(value, info)
+
+
 Percent = Annotated[
     Decimal,
-    PlainValidator(_percent),
+    PlainValidator(_usual_percent),
     PlainSerializer(percent_json, return_type=float, when_used="json"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.01}, mode="validation"),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}, mode="serialization"),

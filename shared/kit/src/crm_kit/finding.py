@@ -11,10 +11,19 @@ from starlette.responses import Response
 
 from crm_contracts.catalogue import Entity, entity_named
 from crm_contracts.types import Personal, UtcDatetime
+from crm_kit.errors import DomainError
 from crm_kit.folding import LEAST_DIGITS, digits_of, folded, number_of, spaced
 from crm_kit.http.requests import Route, Uow
 from crm_kit.process.runtime import Service
-from crm_kit.records.listing import MAX_SEARCH, NARROWER, Listing, newest_with, searchable
+from crm_kit.records.listing import (
+    MAX_SEARCH,
+    NARROWER,
+    Listing,
+    check_text,
+    is_slow_text,
+    newest_with,
+    searchable,
+)
 from crm_kit.store.presenter import to_json
 from crm_kit.work.uow import UnitOfWork
 
@@ -57,6 +66,10 @@ class FoundPart(BaseModel):
     """The records of one service."""
 
     items: list[FoundRecord] = Field(description="The likeliest first; of equal rank the newest.")
+    missing: list[str] = Field(
+        description="Kinds of record that would have taken too long, so that their records are missing.",
+        examples=[["contact"]],
+    )
 
 
 def search_router(service: Service) -> APIRouter:
@@ -75,19 +88,34 @@ def search_router(service: Service) -> APIRouter:
 async def found_in(uow: UnitOfWork, listings: Sequence[Listing], q: str, limit: int) -> Response:
     """Answer with the records of these lists that the caller may read.
 
-    Raises the errors of ``uow.reads``.
+    If the time is over, the lists that are not done are ``missing``. Raises 400 ``invalid-parameter``, and the errors of
+    ``uow.reads`` if no list is done.
     """
+    check_text(q)
+    found: list[dict[str, Any]] = []
+    done = 0
 
-    async def look() -> list[dict[str, Any]]:
-        found = []
-        for listing in listings:
+    async def look() -> None:
+        nonlocal done
+        for listing in listings[done:]:
             kind = entity_named(listing.entity.entity())
-            found += [told(kind, row, q) for row in await newest_with(uow, listing, q, COMPARED)]
-        return found
+            found.extend(told(kind, row, q) for row in await newest_with(uow, listing, q, COMPARED))
+            done += 1
 
-    items = await uow.reads.quickly(look, NARROWER)
+    try:
+        if is_slow_text(q):
+            async with uow.reads.slowly(NARROWER):
+                await look()
+        else:
+            await uow.reads.quickly(look, NARROWER)
+    except DomainError as error:
+        if error.slug != "too-expensive" or not done:
+            raise
+    missing = [listing.entity.entity() for listing in listings[done:]]
     return Response(
-        to_json({"items": best(items, limit)}), headers={"cache-control": "no-store"}, media_type="application/json"
+        to_json({"items": best(found, limit), "missing": missing}),
+        headers={"cache-control": "no-store"},
+        media_type="application/json",
     )
 
 

@@ -2,12 +2,18 @@
 
 import sys
 import unicodedata
+from datetime import UTC, date
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
+from crm_contracts.filters import FieldType, FilterField, Op, Term
+from crm_kit.access.reach import Reach
 from crm_kit.folding import digits_of, folded, number_of, words_of
 from crm_kit.process.runtime import Runtime
+from crm_kit.records.filtering import Asking, Filterable
+from crm_kit.store.parameters import Parameters
 from crm_kit.testing import Client
 
 from .conftest import a_tool, stored
@@ -128,5 +134,23 @@ async def test_text_is_found_as_people_type_it(runtime: Runtime, client: Client)
     for op, text in equal.items():
         answer = await client.get(f"/api/v1/tools?name[{op}]={quote(text)}")
         assert [item["name"] for item in answer.json["items"]] == ["Jürgen Müller"], op
+    several = quote("JURGEN MULLER,d'angelo")
+    answer = await client.get(f"/api/v1/tools?name[in]={several}&sort=name")
+    assert [item["name"] for item in answer.json["items"]] == ["D’Angelo", "Jürgen Müller"]
+    answer = await client.get(f"/api/v1/tools?name[nin]={several}&count=exact")
+    assert answer.json["count"] == len(names) - 2
     answer = await client.get(f"/api/v1/tools?name[ne]={quote('JURGEN MULLER')}&count=exact")
     assert answer.json["count"] == len(names) - 1
+
+
+def test_several_texts_are_folded_once_and_not_for_each_row() -> None:
+    fields = {"name": FilterField(FieldType.TEXT)}
+    known = Filterable({"name": ("name", FieldType.TEXT)}, fields, {}, frozenset({"name"}))
+    parameters, asking = Parameters(), Asking(date(2026, 5, 4), UTC, reach, uuid4())
+    sql = known.compile(Term(field="name", op=Op.IN, value=["Müller", "ŁUKASZ"]), parameters, asking)
+    assert sql.count("crm_folded") == 1
+    assert ["muller", "lukasz"] in parameters.values
+
+
+def reach(entity: str) -> Reach:
+    raise AssertionError(entity)

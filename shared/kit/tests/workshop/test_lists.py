@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -329,6 +330,29 @@ async def test_a_filter_finds_what_its_grammar_says(
     found, count = await pages(runtime, principal(tool="44444"), Query(filter=as_json(tree), count="exact"))
     assert set(found) == {tool["id"] for tool in made if holds(tree, tool)}
     assert count == len(found)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        ("[lte]=9999-12-31", True),
+        ("[gt]=9999-12-31", False),
+        ("=9999-12-31", False),
+        ("[ne]=9999-12-31", True),
+        ("[in]=9999-12-31,0001-01-01", False),
+        ("[between]=0001-01-01,9999-12-31", True),
+        ("[gte]=0001-01-01", True),
+        ("[lt]=0001-01-01", False),
+    ],
+)
+async def test_days_at_the_ends_of_the_calendar_are_open_ends(
+    runtime: Runtime, client: Client, monkeypatch: pytest.MonkeyPatch, zone: str, term: str, expected: bool
+) -> None:
+    monkeypatch.setattr(runtime.directory, "organization", replace(runtime.directory.organization, time_zone=zone))
+    await stored(runtime, a_tool(name="hammer"))
+    answer = await client.get(f"/api/v1/tools?created_at{term}")
+    assert (answer.status, bool(answer.json["items"])) == (200, expected)
 
 
 async def test_money_sorts_and_filters_by_its_amount(runtime: Runtime, client: Client) -> None:

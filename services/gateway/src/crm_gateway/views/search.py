@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from crm_gateway.views.parts import Composer, Part
 from crm_kit.finding import FoundPart, SearchLimit, SearchText, best
 from crm_kit.http.requests import Route
+from crm_kit.records.listing import check_text
 from crm_kit.store.presenter import to_json
 
 PATH: Final = "/api/v1/search"
@@ -33,6 +34,7 @@ EXAMPLE: Final[dict[str, Any]] = {
             "rank": 4,
         }
     ],
+    "missing": [],
     "parts": {name: {"status": "ok", "as_of": "2026-05-04T09:30:00Z"} for name in SEARCHED},
 }
 
@@ -55,11 +57,15 @@ async def search_records(request: Request, q: SearchText, limit: SearchLimit = 2
     The likeliest are first, and of equal rank the newest. Of each kind the newest 50 with the words are ranked; the lists of a
     kind find all of them with the same `q`. The parts share one deadline: 2.55 s, or your `Crm-Deadline-Ms`.
     """
+    check_text(q)
     composer, upstreams = Composer(request), request.app.state.upstreams
     asked = {name: upstream for name, upstream in upstreams.items() if name in SEARCHED}
     target = f"{PATH}?{urlencode({'q': q, 'limit': limit}, quote_via=quote)}"
     told = await asyncio.gather(*(composer.ask_items(upstream, target) for upstream in asked.values()))
     items = best([item for one in told if one.error is None for item in one.value["items"]], limit)
+    missing = [kind for one in told if one.error is None for kind in one.value.get("missing", ())]
     parts = {name: one.part(composer.cause) for name, one in zip(asked, told, strict=True)}
     headers = {"cache-control": "no-store"}
-    return Response(to_json({"items": items, "parts": parts}), headers=headers, media_type="application/json")
+    return Response(
+        to_json({"items": items, "missing": missing, "parts": parts}), headers=headers, media_type="application/json"
+    )

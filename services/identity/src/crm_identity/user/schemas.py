@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from crm_contracts.identity import UserRecord
-from crm_contracts.types import Email, Personal, ShortText
+from crm_contracts.types import LoginEmail, Personal, ShortText
 from crm_identity.auth.passwords import NewPassword
 from crm_identity.organization.schemas import Language, TimeZone
 from crm_identity.user.domain import MAX_TEAMS
@@ -42,7 +42,7 @@ class UserCreate(UserFields):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    email: Personal[Email] = Field(description="E-mail address and log-in; unique whatever its case.")
+    email: Personal[LoginEmail] = Field(description="E-mail address and log-in, in ASCII; unique whatever its case.")
     name: Personal[ShortText] = Field(description="Name, 1 to 200 characters.")
     business_unit_id: UUID | None = Field(None, description="Business unit of the user; yours unless given.")
     password: NewPassword | None = Field(
@@ -55,7 +55,7 @@ class UserUpdate(Patch, UserFields):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Grace B. Hopper"}]})
 
-    email: Personal[Email] = optional("E-mail address and log-in; unique.")
+    email: Personal[LoginEmail] = optional("E-mail address and log-in, in ASCII; unique.")
     name: Personal[ShortText] = optional("Name, 1 to 200 characters.")
     business_unit_id: UUID = optional("Business unit of the user; their records stay where they are.")
 

@@ -1,6 +1,7 @@
 """Compiles the filters of ``crm_contracts.filters`` to SQL with parameters. Column names come only from the model."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
@@ -30,10 +31,14 @@ CASTS = {
     FieldType.BOOLEAN: "boolean",
 }
 
+FIRST: Final = datetime.min.replace(tzinfo=UTC)
+LAST: Final = datetime.max.replace(tzinfo=UTC)
 NUMBER: Final = "number"
 OF_USERS: Final = frozenset({"owner_id", "created_by", "modified_by"})
 """Fields with the id of a user, of which ``me`` is one."""
 PHONES: Final = frozenset({"phone", "mobile_phone", "phone_number"})
+FRAGMENT: Final = re.compile(r"[1-9][0-9]{3,6}", re.ASCII)
+"""A value that is found anywhere in a telephone number. A longer one, or one with a prefix, is compared with the end."""
 TRIGRAM: Final = 3
 """Characters that a text must have so that the trigram index (``pg_trgm``) can find it anywhere."""
 
@@ -227,40 +232,43 @@ def _text(term: Term, row: str, name: str, found: frozenset[str], parameters: Pa
     def near(pattern: str) -> str:
         return f"{row}.{TEXT} like {parameters.add(pattern, 'text')} and " if name in found else ""
 
-    def compared(value: str) -> str:
-        return f"public.crm_folded({parameters.add(value, 'text')})"
-
-    def is_equal(value: str) -> str:
+    def is_one_of(values: Sequence[str]) -> str:
         if name in PHONES:
-            return _phone(value)
-        if not spaced(folded(value)).strip():
-            return f"public.crm_folded({column}) = {compared(value)}"
-        same = f"({near(at_beginning(value))}public.crm_folded({column}) = {compared(value)})"
-        if name == NUMBER and (number := number_of(value)):
-            return f"({column} = any({parameters.add([value, number], 'text[]')}) or {same})"
+            return f"({' or '.join(_phone(value) for value in values)})"
+        plain = [folded(value) for value in values]
+        same = f"public.crm_folded({column}) = any({parameters.add(plain, 'text[]')})"
+        if all(spaced(value).strip() for value in plain) and name in found:
+            either = " or ".join(f"{row}.{TEXT} like {parameters.add(at_beginning(one), 'text')}" for one in values)
+            same = f"(({either}) and {same})"
+        if name == NUMBER and (numbers := [number for value in values if (number := number_of(value))]):
+            return f"({column} = any({parameters.add([*values, *numbers], 'text[]')}) or {same})"
         return same
 
     def _phone(value: str) -> str:
         digits = digits_of(value)
-        if E164.fullmatch(value) or len(digits) < LEAST_DIGITS:
+        if FRAGMENT.fullmatch(value):
+            pattern = f"%{value}%"
+        elif E164.fullmatch(value) or len(digits) < LEAST_DIGITS:
             return f"{column} = {parameters.add(value, 'text')}"
-        pattern = f"%{digits}%"
-        return f"({near(pattern)}{column} like {parameters.add(pattern, 'text')})"
+        else:
+            pattern = f"%{digits}"
+        return f"({near(f'%{digits}%')}{column} like {parameters.add(pattern, 'text')})"
 
     match term.op:
         case Op.EQ:
-            return is_equal(term.value)
+            return is_one_of([term.value])
         case Op.NE:
-            return f"({is_equal(term.value)}) is not true"
-        case Op.IN | Op.NIN:
-            either = f"({' or '.join(map(is_equal, term.value))})"
-            return f"({either} is not true)" if term.op is Op.NIN else either
+            return f"({is_one_of([term.value])}) is not true"
+        case Op.IN:
+            return is_one_of(term.value)
+        case Op.NIN:
+            return f"({is_one_of(term.value)} is not true)"
         case Op.CONTAINS:
             narrow = near(within(term.value)) if len(spaced(folded(term.value)).strip()) >= TRIGRAM else ""
-            return f"({narrow}strpos(public.crm_folded({column}), {compared(term.value)}) > 0)"
+            return f"({narrow}strpos(public.crm_folded({column}), {parameters.add(folded(term.value), 'text')}) > 0)"
         case Op.STARTS_WITH:
             narrow = near(at_beginning(term.value)) if spaced(folded(term.value)).strip() else ""
-            return f"({narrow}starts_with(public.crm_folded({column}), {compared(term.value)}))"
+            return f"({narrow}starts_with(public.crm_folded({column}), {parameters.add(folded(term.value), 'text')}))"
     return _term(term, column, "text", parameters)
 
 
@@ -273,10 +281,10 @@ def _moment(term: Term, column: str, parameters: Parameters, zone: tzinfo) -> st
         return parameters.add(moment, "timestamptz")
 
     def begin(value: Any) -> datetime:
-        return datetime.combine(value, time(), zone).astimezone(UTC) if _is_day(value) else value
+        return _midnight(value, zone) if _is_day(value) else value
 
     def end(day: date) -> datetime:
-        return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+        return LAST if day == date.max else _midnight(day + timedelta(days=1), zone)
 
     def on(value: Any) -> str:
         if not _is_day(value):
@@ -304,6 +312,14 @@ def _moment(term: Term, column: str, parameters: Parameters, zone: tzinfo) -> st
             return f"({column} >= {at(begin(low))} and {until(high)})"
     either = f"({' or '.join(map(on, term.value))})"
     return f"({either} is not true)" if term.op is Op.NIN else either
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    """Return the first moment of a day, or the first or last moment of the calendar if UTC has no such moment."""
+    try:
+        return datetime.combine(day, time(), zone).astimezone(UTC)
+    except OverflowError:
+        return FIRST if day.year == date.min.year else LAST
 
 
 def _is_day(value: Any) -> bool:

@@ -236,8 +236,18 @@ def _is_slow(listing: Listing, query: Query, tree: Filter | None) -> bool:
     """Whether no index limits the work, because the query counts, or searches within texts without the trigram index."""
     if query.count or (tree is not None and looks_inside(tree, listing.filterable.fields)):
         return True
-    # An index of trigrams knows letters and digits only.
-    return bool(query.q) and not any(map(str.isalnum, str(query.q)))
+    return bool(query.q) and is_slow_text(str(query.q))
+
+
+def is_slow_text(q: str) -> bool:
+    """Whether no index finds a text: an index of trigrams knows letters and digits only."""
+    return not any(map(str.isalnum, q))
+
+
+def check_text(q: str) -> None:
+    """Refuse a text to find that PostgreSQL does not take. Raises 400 ``invalid-parameter``."""
+    if "\x00" in q:
+        raise _refused("q", "invalid-value", "q must not contain U+0000.")
 
 
 NARROWER: Final = (
@@ -272,8 +282,7 @@ def _conditions(
     if query.q:
         if listing.search is None:
             raise _refused("q", "invalid-parameter", "This list has no text search.")
-        if "\x00" in query.q:
-            raise _refused("q", "invalid-value", "q must not contain U+0000.")
+        check_text(query.q)
         words = words_of(query.q)
         # A text of separators only is in no record.
         if words and listing.parties:

@@ -10,7 +10,7 @@ from typing import Final
 from alembic import op
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_kit.schema.ahead import Ahead, columns_of
+from crm_kit.schema.ahead import COLUMNS, Ahead, columns_of
 from crm_kit.schema.patience import patiently
 from crm_kit.store.searching import FUNCTIONS, RULE, STAMP, TEXT, Searched
 
@@ -58,11 +58,16 @@ def ahead(tables: Mapping[str, Searched]) -> Ahead:
 
 
 def upgrade(tables: Mapping[str, Searched]) -> None:
-    """Install what ``ahead`` has not. Call it in a revision."""
+    """Install what ``ahead`` has not. Call it in a revision.
+
+    A table with the stamp has its trigger and its rows are done, so nobody waits for it.
+    """
     connection = op.get_bind()
     for statement in FUNCTIONS:
         connection.exec_driver_sql(statement)
     for table, searched in tables.items():
+        if STAMP in connection.exec_driver_sql(COLUMNS, (f"public.{table}",)).scalar_one():
+            continue
         for statement in _steps(table, searched):
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql(_REST.format(table, STAMP, RULE))

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from alembic import op
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.schema import v0010_searching
@@ -49,8 +48,8 @@ INDEXES: Final = (
     ),
     NewIndex("ix_account_namesake", "account", ("name",), definition=NAMESAKES.format("public.crm_company(name)")),
 )
-REPLACED: Final = ("ix_lead_rating_id", "ix_contact_likeness", "ix_account_likeness")
-"""The previous release finds duplicates slowly without them."""
+# ix_lead_rating_id, ix_contact_likeness and ix_account_likeness stay for the previous release, which may run on this schema. The
+# next release drops them.
 
 
 async def ahead(conn: AsyncConnection) -> None:
@@ -64,5 +63,3 @@ def upgrade() -> None:
     v0010_searching.upgrade(TABLES)
     for index in INDEXES:
         index.within()
-    for name in REPLACED:
-        op.execute(f"drop index if exists public.{name}")
