@@ -1,6 +1,5 @@
 """The merged OpenAPI document, the pages around it, and the state machines of all services."""
 
-import asyncio
 import re
 from importlib import import_module
 from typing import Any
@@ -14,6 +13,7 @@ from crm_gateway.documents.openapi import finish, merge, references
 from crm_gateway.main import app as gateway_app
 from crm_gateway.routes import upstream_of
 from crm_gateway.settings import GatewaySettings
+from crm_gateway.views import entities
 from crm_kit.configuration.settings import Settings
 from crm_kit.testing import Client
 
@@ -228,14 +228,54 @@ async def test_entities_of_all_services_are_one_answer_that_is_kept_by_language(
         assert (await gateway.as_token(None).get("/api/v1/meta/entities")).status == 401
 
 
-async def test_entities_of_a_service_that_is_down_are_missing_for_a_moment(start: Start, sales: Scripted) -> None:
+async def test_entities_of_a_service_that_is_down_are_missing_for_a_moment(
+    start: Start, sales: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entities, "INCOMPLETE_SECONDS", 0.0)
     sales.entities = [{"service": "sales", "entity": "lead"}]
     sales.answers["/meta/entities"] = (503, {"type": "/problems/unavailable", "detail": "Not now."})
     gateway = await start({"sales": sales.url})
     answer = await gateway.get("/api/v1/meta/entities")
     assert (answer.json["items"], answer.json["parts"]["sales"]["status"]) == ([], "unavailable")
     del sales.answers["/meta/entities"]
-    async with asyncio.timeout(120):
-        while not (found := await gateway.get("/api/v1/meta/entities")).json["items"]:
-            pass
-    assert found.etag != answer.etag
+    found = await gateway.get("/api/v1/meta/entities")
+    assert (len(found.json["items"]), found.etag != answer.etag) == (1, True)
+
+
+async def test_entities_are_not_kept_without_the_parts_that_failed_for_one_caller(
+    start: Start, sales: Scripted
+) -> None:
+    sales.entities = [{"service": "sales", "entity": "lead"}]
+    gateway = await start({"sales": sales.url})
+    for status, slug in ((401, "token-superseded"), (403, "forbidden"), (429, "too-many-requests")):
+        sales.answers["/meta/entities"] = (status, {"type": f"/problems/{slug}", "detail": "Not you."})
+        answer = await gateway.get("/api/v1/meta/entities")
+        assert (answer.json["items"], answer.json["parts"]["sales"]["problem"]["status"]) == ([], status)
+        del sales.answers["/meta/entities"]
+    # The first answer to a hurried caller is late or whole, and no other is without services because of it.
+    await gateway.get("/api/v1/meta/entities", headers={"crm-deadline-ms": "1"})
+    assert len((await gateway.get("/api/v1/meta/entities")).json["items"]) == 1
+
+
+async def test_a_whole_answer_about_entities_outlives_a_service(
+    start: Start, sales: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entities, "FRESH_SECONDS", 0.0)
+    sales.entities = [{"service": "sales", "entity": "lead"}]
+    gateway = await start({"sales": sales.url})
+    whole = await gateway.get("/api/v1/meta/entities")
+    sales.answers["/meta/entities"] = (503, {"type": "/problems/unavailable", "detail": "Not now."})
+    assert (await gateway.get("/api/v1/meta/entities")).body == whole.body
+    assert sales.seen.count("GET /api/v1/meta/entities") == 2
+
+
+@pytest.mark.parametrize("told", [[], {}, {"items": None, "next": None}])
+@pytest.mark.parametrize("path", ["/meta/entities", "/meta/state-machines", "/imports"])
+async def test_an_answer_without_a_list_is_an_unavailable_part(
+    start: Start, sales: Scripted, path: str, told: Any
+) -> None:
+    sales.answers[path] = (200, told)
+    gateway = await start({"sales": sales.url})
+    answer = await gateway.get(f"/api/v1{path}")
+    assert (answer.status, answer.json["items"]) == (200, [])
+    assert answer.json["parts"]["sales"]["problem"]["type"] == "/problems/upstream-failed"

@@ -208,4 +208,12 @@ def test_the_reader_ends_with_whoever_reads() -> None:
     file = sheet(["a"], *([str(number)] for number in range(50_000)))
     _, rows = open_rows(file, "leads.xlsx")
     assert next(rows) == (2, ["0"])
-    rows.close()  # type: ignore[attr-defined]  # a generator
+    rows.close()
+
+
+def test_the_reader_ends_with_a_header_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, end = [], workbooks._end
+    monkeypatch.setattr(workbooks, "_end", lambda child: (ended.append(child), end(child)))
+    with pytest.raises(DomainError) as told:
+        open_rows(sheet(["a", "a"], ["b", "c"]), "leads.xlsx")
+    assert (told.value.slug, len(ended)) == ("unreadable-file", 1)

@@ -65,4 +65,4 @@ async def _ask(composer: Composer, request: Request, name: str, target: str) -> 
     if upstream is None:
         gone = Unavailable(f"The service '{name}' is not part of this installation.")
         return Told(target, clock.now(), error=gone)
-    return await composer.ask_service(upstream, target)
+    return await composer.ask_items(upstream, target, "next")

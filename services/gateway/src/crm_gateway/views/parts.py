@@ -68,12 +68,15 @@ class Told:
 class Composer:
     """Calls services on behalf of one caller, with the caller's token and one deadline."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, seconds: float | None = None) -> None:
+        """``seconds`` take the place of the caller's deadline, for an answer that is kept for others."""
         self.cause: Cause = request.scope["crm.cause"]
         uow: UnitOfWork = request.scope["crm.uow"]
         self._caller = uow.principal.id
         self._upstreams: Upstreams = request.app.state.upstreams
-        self._until = asyncio.get_running_loop().time() + seconds_for(request) - MARGIN_SECONDS
+        self._until = (
+            asyncio.get_running_loop().time() + (seconds_for(request) if seconds is None else seconds) - MARGIN_SECONDS
+        )
         self._headers = [(name, value) for name in FORWARDED if (value := request.headers.get(name)) is not None]
         self._headers += [("accept", "application/json"), ("crm-correlation-id", self.cause.correlation_id)]
         if self.cause.traceparent:
@@ -95,9 +98,9 @@ class Composer:
         """GET a list in the same way. An answer without ``items`` and ``next`` counts as an error."""
         return _with(await self.ask(target), str(upstream_of(target.partition("?")[0])), "items", "next")
 
-    async def ask_items(self, upstream: Upstream, target: str) -> Told:
-        """GET a path that every service has, in the same way. An answer without ``items`` counts as an error."""
-        return _with(await self.ask_service(upstream, target), upstream.name, "items")
+    async def ask_items(self, upstream: Upstream, target: str, *members: str) -> Told:
+        """GET a path that every service has, in the same way. An answer without ``items`` or ``members`` counts as an error."""
+        return _with(await self.ask_service(upstream, target), upstream.name, "items", *members)
 
     async def ask_service(self, upstream: Upstream, target: str) -> Told:
         """GET a path that every service has, in the same way."""
@@ -117,7 +120,10 @@ class Composer:
 
 
 def _with(told: Told, service: str, *members: str) -> Told:
-    if told.error is None and not (isinstance(told.value, dict) and told.value.keys() >= set(members)):
+    if told.error is not None:
+        return told
+    value = told.value
+    if not (isinstance(value, dict) and value.keys() >= set(members) and isinstance(value["items"], list)):
         return Told(told.target, told.as_of, error=_makes_no_sense(service, "no list"))
     return told
 

@@ -31,7 +31,7 @@ async def list_state_machines(request: Request) -> Response:
     The commands use the same table. A service that does not answer is `unavailable` in `parts`.
     """
     composer, upstreams = Composer(request), request.app.state.upstreams
-    told = await asyncio.gather(*(composer.ask_service(upstream, PATH) for upstream in upstreams.values()))
+    told = await asyncio.gather(*(composer.ask_items(upstream, PATH) for upstream in upstreams.values()))
     items = [item for one in told if one.error is None for item in one.value["items"]]
     items.sort(key=lambda item: (item["service"], item["entity"]))
     parts = {name: one.part(composer.cause) for name, one in zip(upstreams, told, strict=True)}

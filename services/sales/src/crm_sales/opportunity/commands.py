@@ -65,8 +65,7 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     require_status(deal, "open")
     values = body.onto(deal)
     had_customer = deal.customer_id is not None
-    if "customer" in values and await set_customer(uow, deal, values.pop("customer")) and not had_customer:
-        await give_customer(uow, deal)
+    has_new_customer = "customer" in values and await set_customer(uow, deal, values.pop("customer"))
     await check_references(uow, Opportunity, values, deal)
     await refer_to_campaign(uow, values.get("campaign_id"), deal.campaign_id)
     if "competitor_ids" in values:
@@ -81,6 +80,9 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     apply(deal, values)
     await price_deal(uow, deal, body, changed | (body.model_fields_set & {"lines"}))
     await pin_amounts(uow, deal, Opportunity.money_fields)
+    if has_new_customer and not had_customer:
+        # Nothing may be refused after this: an import goes on after a refused row.
+        await give_customer(uow, deal)
     return uow.emit_if_changed(deal, OpportunityUpdated)
 
 

@@ -14,7 +14,7 @@ from crm_kit.http.phrases import of_rule
 from crm_kit.importing.formats import Unread
 from crm_kit.importing.importer import Duplicate, Importer
 from crm_kit.importing.mapping import FieldMapping, Misfit
-from crm_kit.importing.naming import records_by_key, resolve
+from crm_kit.importing.naming import address, records_by_key, resolve
 from crm_kit.importing.outcome import MOST_ERRORS, SHOWN_ROWS, Outcome
 from crm_kit.importing.owners import Owner, give, owners_of, require_same
 from crm_kit.importing.queue import Job, StoredRow
@@ -50,10 +50,12 @@ def before_repeated_key(importer: Importer, job: Job, rows: Sequence[StoredRow])
     mapping, seen = mapping_of(importer, job), set[str]()
     for position, (_, cells) in enumerate(rows):
         key = mapping.key_of(orjson.loads(cells))
-        if key is not None and key.casefold() in seen:
+        if key is None:
+            continue
+        key = address(key) if job.key == "email" else key
+        if key in seen:
             return rows[:position]
-        if key is not None:
-            seen.add(key.casefold())
+        seen.add(key)
     return rows
 
 
@@ -83,15 +85,19 @@ class Chunk:
             if (misfit := self._mapping.misfit(row.cells)) is not None:
                 self._refuse(row, [misfit])
                 continue
+            pending = self._uow.pending
             try:
                 if wrong := await self._take(row):
                     self._refuse(row, wrong[:MOST_ERRORS])
             except ValidationError as error:
+                self._uow.drop_all_but(pending)
                 found = error.errors(include_url=False, include_input=False)[:MOST_ERRORS]
                 self._refuse(row, [_place(self._mapping, one) for one in found])
             except Unread as unread:
+                self._uow.drop_all_but(pending)
                 self._refuse(row, [(self._mapping.column_of([unread.field]), unread.code, str(unread))])
             except DomainError as error:
+                self._uow.drop_all_but(pending)
                 self._refuse(row, places(self._mapping, error))
         likely = await self._duplicates() if self._job.compares else {}
         self._add(likely)
@@ -163,7 +169,7 @@ class Chunk:
         before = dict(record.__dict__)
         try:
             if (named := self._mapping.owner(row.cells)) is not None:
-                require_same(record, named, self._owners)
+                require_same(self._uow, record, named, self._owners)
             await self._importer.change(self._uow, record_id, patch)
         except (DomainError, Unread):
             record.__dict__.update(before)

@@ -1,6 +1,6 @@
 """Reads the files that people send, CSV, NDJSON and Excel workbooks, row by row."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import IO, Final
 
@@ -38,7 +38,7 @@ class Reading:
     sheet: str | None = None
 
 
-def open_rows(file: IO[bytes], name: str, reading: Reading | None = None) -> tuple[list[str], Iterator[Row]]:
+def open_rows(file: IO[bytes], name: str, reading: Reading | None = None) -> tuple[list[str], Generator[Row]]:
     """Return the columns and the rows of a seekable file.
 
     A ZIP archive is read as a workbook. The file is NDJSON if its name ends with .ndjson or .jsonl, otherwise CSV.

@@ -1,8 +1,10 @@
 """Accepts a file, and reports on its job."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+import threading
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 import orjson
@@ -22,7 +24,7 @@ from crm_kit.importing.importer import Importer
 from crm_kit.importing.limits import MAX_CELL, MAX_COLUMNS, Row
 from crm_kit.importing.mapping import FieldMapping, default_mapping
 from crm_kit.importing.outcome import SHOWN_ROWS
-from crm_kit.importing.queue import WAKE_CHANNEL
+from crm_kit.importing.queue import ENTITY, WAKE_CHANNEL, stored_type, stored_types
 from crm_kit.importing.storing import Quota, Storing
 from crm_kit.records.answers import READ_HEADERS, UncountedPage
 from crm_kit.store.presenter import presenter_of, to_json
@@ -86,6 +88,8 @@ ImportJobPage = UncountedPage[ImportJob]
 async def accept(uow: UnitOfWork, importer: Importer, file: UploadFile, form: ImportForm) -> Response:
     """Store the file's rows and return 202. A worker imports them.
 
+    No transaction is open while the beginning of the file is read, which may take long: PostgreSQL ends one that waits so long.
+
     Raises 403, 422 ``unreadable-file`` and ``invalid-mapping``, 413, 429 and 503. Nothing is stored then.
     """
     entity = importer.entity.entity()
@@ -93,39 +97,40 @@ async def accept(uow: UnitOfWork, importer: Importer, file: UploadFile, form: Im
     _refuse_key(importer, form.key)
     # The turn comes before any connection. Few files are stored at a time, so that connections are left for others.
     async with _storing(uow).turn_of(uow.principal.id):
-        await uow.start(importer.entity)
         formats = Formats(form.decimal, form.date, form.currency)
         reading = Reading(form.encoding, formats, form.sheet)
-        columns, rows = await asyncio.to_thread(open_rows, file.file, file.filename or "", reading)
-        chosen = _parse(form.mapping) if form.mapping else default_mapping(importer, columns, formats, form.key)
-        FieldMapping(importer, columns, chosen, formats, form.key)
-        quota = Quota.of(uow.runtime.settings)
-        conn = await uow.transaction()
-        await quota.check(conn, uow.principal.id)
-        job_id = new_id()
-        await conn.exec_driver_sql("set local statement_timeout = 0")
-        await conn.exec_driver_sql(
-            INSERT_JOB,
-            (
-                job_id,
-                entity,
-                form.duplicates,
-                orjson.dumps(columns).decode(),
-                orjson.dumps(chosen).decode(),
-                orjson.dumps(_remember(uow)).decode(),
-                uow.principal.id,
-                uow.cause.correlation_id,
-                uow.cause.traceparent,
-                uow.now,
-                orjson.dumps(_options(form)).decode(),
-            ),
-        )
-        total, size = await _store(conn, job_id, rows, quota)
-        if not total:
-            raise DomainError("unreadable-file", "The file has no rows. Send at least one beside the header.")
-        sql = f"update import_job set total = $2, bytes = $3 where id = $1 returning {RETURNED}"
-        job = _shown((await conn.exec_driver_sql(sql, (job_id, total, size))).mappings().one())
-        await quota.enforce(conn, uow.principal.id)
+        columns, opened = await asyncio.to_thread(open_rows, file.file, file.filename or "", reading)
+        async with _Source.of(opened) as rows:
+            chosen = _parse(form.mapping) if form.mapping else default_mapping(importer, columns, formats, form.key)
+            FieldMapping(importer, columns, chosen, formats, form.key)
+            await uow.start(importer.entity)
+            quota = Quota.of(uow.runtime.settings)
+            conn = await uow.transaction()
+            await quota.check(conn, uow.principal.id)
+            job_id = new_id()
+            await conn.exec_driver_sql("set local statement_timeout = 0")
+            await conn.exec_driver_sql(
+                INSERT_JOB,
+                (
+                    job_id,
+                    stored_type(entity, has_options=_has_options(form)),
+                    form.duplicates,
+                    orjson.dumps(columns).decode(),
+                    orjson.dumps(chosen).decode(),
+                    orjson.dumps(_remember(uow)).decode(),
+                    uow.principal.id,
+                    uow.cause.correlation_id,
+                    uow.cause.traceparent,
+                    uow.now,
+                    orjson.dumps(_options(form)).decode(),
+                ),
+            )
+            total, size = await _store(conn, job_id, rows, quota)
+            if not total:
+                raise DomainError("unreadable-file", "The file has no rows. Send at least one beside the header.")
+            sql = f"update import_job set total = $2, bytes = $3 where id = $1 returning {RETURNED}"
+            job = _shown((await conn.exec_driver_sql(sql, (job_id, total, size))).mappings().one())
+            await quota.enforce(conn, uow.principal.id)
     uow.wakes(WAKE_CHANNEL)
     headers = {"location": job["href"]}
     return Response(to_json(job), 202, headers, "application/json")
@@ -152,12 +157,50 @@ def _options(form: ImportForm) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(form, name)) is not None}
 
 
+def _has_options(form: ImportForm) -> bool:
+    """Whether the job asks for something that a worker of a release without options would not do."""
+    return _options(form) != _options(ImportForm())
+
+
 def _storing(uow: UnitOfWork) -> Storing:
     storing: Storing = uow.runtime.extras.setdefault("importing", Storing())
     return storing
 
 
-async def _store(conn: AsyncConnection, job_id: UUID, rows: Iterator[Row], quota: Quota) -> tuple[int, int]:
+class _Source:
+    """The rows of a file, which threads read one after the other."""
+
+    def __init__(self, rows: Generator[Row]) -> None:
+        self._rows, self._reading = rows, threading.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, rows: Generator[Row]) -> AsyncIterator[Self]:
+        """Close the rows at the end, and with them the process that reads a workbook. A read that still runs ends before."""
+        source = cls(rows)
+        try:
+            yield source
+        finally:
+            await asyncio.to_thread(source._close)
+
+    def take(self) -> list[tuple[int, str]]:
+        """Return the next rows with their cells as JSON."""
+        batch: list[tuple[int, str]] = []
+        size = 0
+        with self._reading:
+            for line, cells in self._rows:
+                batch.append((line, orjson.dumps(cells).decode()))
+                size += len(batch[-1][1])
+                if len(batch) == BATCH or size >= BATCH_BYTES:
+                    break
+        return batch
+
+    def _close(self) -> None:
+        with self._reading:
+            self._rows.close()
+
+
+async def _store(conn: AsyncConnection, job_id: UUID, rows: _Source, quota: Quota) -> tuple[int, int]:
     """Copy the rows into the database; returns their number and their size in bytes."""
     raw = (await conn.get_raw_connection()).driver_connection
     assert raw is not None
@@ -165,7 +208,7 @@ async def _store(conn: AsyncConnection, job_id: UUID, rows: Iterator[Row], quota
 
     async def records() -> AsyncIterator[tuple[UUID, int, str]]:
         nonlocal total, size
-        while batch := await asyncio.to_thread(_take, rows):
+        while batch := await asyncio.to_thread(rows.take):
             total += len(batch)
             size += sum(len(cells) for _, cells in batch)
             quota.check_file(total, size)
@@ -174,17 +217,6 @@ async def _store(conn: AsyncConnection, job_id: UUID, rows: Iterator[Row], quota
 
     await raw.copy_records_to_table("import_row", records=records(), columns=["job_id", "line", "cells"])
     return total, size
-
-
-def _take(rows: Iterator[Row]) -> list[tuple[int, str]]:
-    batch: list[tuple[int, str]] = []
-    size = 0
-    for line, cells in rows:
-        batch.append((line, orjson.dumps(cells).decode()))
-        size += len(batch[-1][1])
-        if len(batch) == BATCH or size >= BATCH_BYTES:
-            break
-    return batch
 
 
 def _parse(mapping: str) -> dict[str, str]:
@@ -216,7 +248,7 @@ def _remember(uow: UnitOfWork) -> dict[str, Any]:
 
 
 RETURNED: Final = (
-    "id, entity_type as entity, coalesce((options ->> 'dry_run')::bool, false) as dry_run, status, total, done, updated, skipped,"
+    f"id, {ENTITY} as entity, coalesce((options ->> 'dry_run')::bool, false) as dry_run, status, total, done, updated, skipped,"
     " failed, reason, message, created_at, principal_id as created_by, started_at, finished_at"
 )
 
@@ -240,7 +272,9 @@ async def list_jobs(
     if not everybody:
         uow.principal.require(entity, Privilege.CREATE)
     whose = None if everybody else uow.principal.id
-    found = await (await uow.connection()).exec_driver_sql(LIST, (entity, after, status, whose, limit + 1))
+    found = await (await uow.connection()).exec_driver_sql(
+        LIST, (stored_types([entity]), after, status, whose, limit + 1)
+    )
     return _page([_shown(row) for row in found.mappings()], limit)
 
 
@@ -261,7 +295,8 @@ async def list_all_jobs(
     read every record."""
     chosen = [one for one in importers if entity in (None, one.entity.entity())]
     seen = [one.entity.entity() for one in chosen if _sees_all(uow, one)]
-    parameters = (uow.principal.id, [one.entity.entity() for one in chosen], seen, after, status, limit + 1)
+    known = stored_types([one.entity.entity() for one in chosen])
+    parameters = (uow.principal.id, known, stored_types(seen), after, status, limit + 1)
     found = await (await uow.connection()).exec_driver_sql(LIST_ALL, parameters)
     return _page([_shown(row) for row in found.mappings()], limit)
 
@@ -279,9 +314,13 @@ select {RETURNED} from import_job where id in (
 
 
 LIST: Final = f"""
-select {RETURNED} from import_job where entity_type = $1 and ($2::uuid is null or id < $2)
-    and ($3::text is null or status = $3) and ($4::uuid is null or principal_id = $4)
-order by id desc limit $5
+select {RETURNED} from import_job where id in (
+    select k.id from unnest($1::text[]) e (entity) cross join lateral (
+        select j.id from import_job j where j.entity_type = e.entity and ($2::uuid is null or j.id < $2)
+            and ($3::text is null or j.status = $3) and ($4::uuid is null or j.principal_id = $4)
+        order by j.id desc limit $5
+    ) k
+) order by id desc limit $5
 """
 
 
@@ -316,7 +355,7 @@ async def _make_readable(uow: UnitOfWork, importer: Importer, rows: Sequence[dic
 
 async def job_of(uow: UnitOfWork, importer: Importer, job_id: UUID) -> dict[str, Any]:
     """Return a job. Raises 404 unless the caller started it or may read every record of the entity."""
-    sql = f"select {RETURNED} from import_job where id = $1 and entity_type = $2"
+    sql = f"select {RETURNED} from import_job where id = $1 and {ENTITY} = $2"
     conn = await uow.connection()
     found = await conn.exec_driver_sql(sql, (job_id, importer.entity.entity()))
     row = found.mappings().one_or_none()

@@ -11,13 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm_kit import clock
 from crm_kit.importing.jobs import CANCEL
+from crm_kit.importing.queue import ENTITY
 from crm_kit.network.postgres import told
 from crm_kit.store.database import Database
 from crm_kit.store.presenter import to_json
 
-_LIST = """
-select j.id, j.entity_type, j.status, j.total, j.done, j.skipped, j.failed, j.attempts, j.reason, j.message, j.created_at,
-    j.next_attempt_at, coalesce((j.options ->> 'dry_run')::bool, false) as dry_run, j.principal_id as created_by,
+_LIST = f"""
+select j.id, {ENTITY} as entity_type, j.status, j.total, j.done, j.skipped, j.failed, j.attempts, j.reason, j.message,
+    j.created_at, j.next_attempt_at, coalesce((j.options ->> 'dry_run')::bool, false) as dry_run, j.principal_id as created_by,
     p.name as created_by_name
 from import_job j left join principal_ref p on p.id = j.principal_id
 where $1 or j.status in ('queued', 'running', 'failed') order by j.id desc limit 1000

@@ -68,11 +68,16 @@ def give(uow: UnitOfWork, record: OwnedRecord, named: str, owners: Owners) -> No
     record.owner_type, record.owner_id, record.business_unit_id = owner.kind, owner.id, owner.unit
 
 
-def require_same(record: OwnedRecord, named: str, owners: Owners) -> None:
+def require_same(uow: UnitOfWork, record: OwnedRecord, named: str, owners: Owners) -> None:
     """Raise Unread unless the named owner is the present one of a record that a row changes."""
-    if _only(owners.get(named, ())).id != record.owner_id:
-        message = "Leave the owner out, or name the present one: an update does not assign records."
-        raise Unread("owner-differs", message, OWNER)
+    found = owners.get(named, ())
+    if len(found) == 1 and found[0].id == record.owner_id:
+        return
+    # Callers without the privilege to assign do not learn who has the address.
+    if uow.principal.depth(record.entity(), Privilege.ASSIGN) is not Depth.NONE:
+        _only(found)
+    message = "Leave the owner out, or name the present one: an update does not assign records."
+    raise Unread("owner-differs", message, OWNER)
 
 
 def _only(found: Sequence[Owner]) -> Owner:

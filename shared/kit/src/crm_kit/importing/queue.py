@@ -37,6 +37,11 @@ JOB = """
     id, principal_id, entity_type, duplicates, columns::text, mapping::text, principal::text, correlation_id, traceparent,
     attempts, created_at, options::text, done + skipped + failed as seen
 """
+_WITH_OPTIONS: Final = "/2"
+"""Follows the entity of a job that has options. A worker of a release that knows no options looks for the entity alone: it must
+not take such a job, because it would import a dry run, and create what an update should change."""
+ENTITY: Final = "split_part(entity_type, '/', 1)"
+"""The entity of a job, whichever way it is stored."""
 _OLDEST = f"""
 select t.principal_id, t.served_at, j.* from import_turn t cross join lateral (
     select {JOB}, v.not_before, v.sequence,
@@ -142,6 +147,16 @@ class Job:
         return {"import_job_id": str(self.id), "correlation_id": self.correlation_id}
 
 
+def stored_type(entity: str, *, has_options: bool) -> str:
+    """Return how the entity of a job is stored."""
+    return entity + _WITH_OPTIONS if has_options else entity
+
+
+def stored_types(entities: Sequence[str]) -> list[str]:
+    """Return all that the jobs of these entities are stored under."""
+    return [stored_type(entity, has_options=has) for entity in entities for has in (False, True)]
+
+
 async def any_unfinished(conn: AsyncConnection) -> bool:
     """Whether there is a job that is not over, whoever works at it and whenever it is tried again."""
     return bool((await conn.exec_driver_sql(_ANY)).scalar_one())
@@ -152,7 +167,7 @@ async def claim(conn: AsyncConnection, entities: Sequence[str], tried: Sequence[
 
     ``tried`` are jobs to leave out.
     """
-    parameters = (clock.now(), list(entities), list(tried))
+    parameters = (clock.now(), stored_types(entities), list(tried))
     for sql in (_CLAIM, _OLDEST):
         row = (await conn.exec_driver_sql(sql, parameters)).mappings().one_or_none()
         if row is not None:
@@ -169,7 +184,7 @@ def _job(row: dict[str, Any], *, in_turn: bool) -> Job:
     known, options = orjson.loads(row["principal"]), orjson.loads(row["options"])
     return Job(
         id=row["id"],
-        entity_type=row["entity_type"],
+        entity_type=row["entity_type"].removesuffix(_WITH_OPTIONS),
         compares=row["duplicates"] != "allow",
         skips=row["duplicates"] == "skip",
         columns=orjson.loads(row["columns"]),

@@ -55,9 +55,15 @@ def _csv_line(cells: list[Any]) -> str:
 
 def _quoted(text: str) -> str:
     # A spreadsheet would execute a cell that begins like a formula (OWASP: CSV injection). Numbers are not formulas.
+    # It may also begin a cell within the text, where it splits lines at another sign than the comma.
+    text = _WITHIN.sub("'", text)
     if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(text):
         text = "'" + text
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
 
 
 NUMBER: Final = re.compile(r"[+-]\d[\d.,]{0,40}%?", re.ASCII)
+_WITHIN: Final = re.compile(
+    rf"""(?<=[;|\t\r\n])(?="{{0,9}}[=+\-@])(?!(?:{NUMBER.pattern})(?:[;|\t\r\n]|\Z))""", re.ASCII
+)
+"""A place in a text where a formula begins after a sign that may separate cells or lines."""

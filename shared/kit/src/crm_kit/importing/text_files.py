@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import IO, Any, Final, Literal, get_args
@@ -97,7 +97,7 @@ def _empty() -> DomainError:
     return DomainError("unreadable-file", "The file is empty. Send a header and at least one row.")
 
 
-def read_csv(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterator[Row]]:
+def read_csv(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Generator[Row]]:
     """Return the columns and rows of CSV with a header. Raises ``unreadable-file``, now or while the rows are read."""
     csv.field_size_limit(MAX_CELL)
     lines = _Lines(file, encoding)
@@ -117,7 +117,7 @@ def read_csv(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Iterator[R
     return columns, _csv_rows(lines, reader)
 
 
-def _csv_rows(lines: _Lines, reader: Iterator[list[str]]) -> Iterator[Row]:
+def _csv_rows(lines: _Lines, reader: Iterator[list[str]]) -> Generator[Row]:
     row = 1
     while True:
         lines.begin_row()
@@ -145,7 +145,7 @@ def _what(error: csv.Error) -> str:
     return "cannot be read as CSV"
 
 
-def read_ndjson(file: IO[bytes], encoding: Encoding, formats: Formats) -> tuple[list[str], Iterator[Row]]:
+def read_ndjson(file: IO[bytes], encoding: Encoding, formats: Formats) -> tuple[list[str], Generator[Row]]:
     """Return the columns and rows of NDJSON. The columns are the members of all lines. The members of a nested object
     ``address`` are columns such as ``address.city``.
 
@@ -168,7 +168,7 @@ def read_ndjson(file: IO[bytes], encoding: Encoding, formats: Formats) -> tuple[
     return list(columns), _ndjson_rows(_Lines(file, encoding), formats, list(columns))
 
 
-def _ndjson_rows(lines: _Lines, formats: Formats, columns: Sequence[str]) -> Iterator[Row]:
+def _ndjson_rows(lines: _Lines, formats: Formats, columns: Sequence[str]) -> Generator[Row]:
     for number, members in _objects(lines, formats):
         yield number, [members.get(column, "") for column in columns]
 

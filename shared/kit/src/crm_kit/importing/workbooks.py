@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
 from typing import IO, Any, Final
 
 import orjson
@@ -35,21 +35,31 @@ _LONGEST_LINE: Final = 8 * MAX_ROW
 CHILD: Final = "crm_kit.importing.workbook_child"
 
 
-def read_workbook(file: IO[bytes], sheet: str | None, formats: Formats) -> tuple[list[str], Iterator[Row]]:
+def read_workbook(file: IO[bytes], sheet: str | None, formats: Formats) -> tuple[list[str], Generator[Row]]:
     """Return the columns and rows of a sheet: the named one, or the first. The first row with a cell is the header.
 
     Raises ``unreadable-file``, now or while the rows are read.
     """
     rows = _rows(file, sheet, formats)
-    header = next(rows, None)
-    if header is None:
-        raise DomainError("unreadable-file", "The sheet is empty. Send a header and at least one row.")
-    columns = [name.strip() for name in header[1]]
-    check_columns(columns)
-    return columns, ((number, [*cells, *[""] * (len(columns) - len(cells))]) for number, cells in rows)
+    with ExitStack() as held:
+        held.enter_context(closing(rows))
+        header = next(rows, None)
+        if header is None:
+            raise DomainError("unreadable-file", "The sheet is empty. Send a header and at least one row.")
+        columns = [name.strip() for name in header[1]]
+        check_columns(columns)
+        held.pop_all()
+    return columns, _filled(rows, len(columns))
 
 
-def _rows(file: IO[bytes], sheet: str | None, formats: Formats) -> Iterator[Row]:
+def _filled(rows: Generator[Row], length: int) -> Generator[Row]:
+    """Yield rows of the length of the header."""
+    with closing(rows):
+        for number, cells in rows:
+            yield number, [*cells, *[""] * (length - len(cells))]
+
+
+def _rows(file: IO[bytes], sheet: str | None, formats: Formats) -> Generator[Row]:
     """Yield the rows that the process writes. Ends the process, however the caller stops."""
     with ExitStack() as held:
         source = _descriptor(file, held)

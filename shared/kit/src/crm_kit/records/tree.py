@@ -33,8 +33,10 @@ class Tree:
     async def lock(self, uow: UnitOfWork) -> None:
         """Prevent other changes of parents until the end of the transaction, which must have begun.
 
-        Use it for a rule about a record and those above or below it.
+        Use it for a rule about a record and those above or below it. What is pending is written before, because the rules read
+        stored rows: an import changes many records in one unit of work.
         """
+        await uow.flush_pending()
         await uow.execute(ONE_AT_A_TIME, {"tree": f"tree of {self.entity.entity()}"})
 
     async def require_place(self, uow: UnitOfWork, record: Record, parent_id: UUID) -> None:

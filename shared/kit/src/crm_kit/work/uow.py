@@ -7,7 +7,7 @@ statement, see ``crm_kit.work.flush``). Commands never commit. The route wrapper
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -356,6 +356,19 @@ class UnitOfWork:
     def wakes(self, channel: str) -> None:
         """Notify this channel after the commit."""
         self._wakes.add(channel)
+
+    @property
+    def pending(self) -> frozenset[UUID]:
+        """The records whose changes the next flush writes."""
+        return self._writing.pending
+
+    def drop_all_but(self, kept: Set[UUID]) -> None:
+        """Drop the changes that are pending, except those of ``kept`` records: what a part of the work did that was refused."""
+        self._writing.drop_all_but(kept)
+
+    async def flush_pending(self) -> None:
+        """Write what is pending before a read that must see it. Other records may have changes whose event is still to come."""
+        await self._writing.flush_pending(self.cause)
 
     async def flush(self, answer: StoredAnswer | None = None) -> None:
         """Write everything in one statement, which is its own transaction if none has begun."""

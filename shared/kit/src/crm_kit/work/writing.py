@@ -1,5 +1,6 @@
 """Collects what a unit of work will write: pending events, records as they are shown, and the one statement."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,9 +91,32 @@ class Writing:
         return list(self._removed.values())
 
     @property
+    def pending(self) -> frozenset[UUID]:
+        """The records whose events the next flush writes."""
+        return frozenset(self._pending)
+
+    def drop_all_but(self, kept: Set[UUID]) -> None:
+        """Drop pending events of other records, and give these records their stored values again."""
+        for record_id in self._pending.keys() - kept:
+            record = self._pending.pop(record_id).record
+            self._rendered.pop(record_id, None)
+            self._removed.pop(record_id, None)
+            if (before := self._locked.before(record)) is not None:
+                record.__dict__.update(before)
+            else:
+                self._new.discard(record_id)
+                self._locked.drop(record)
+
+    @property
     def pending_types(self) -> list[str]:
         """The types of the events that the next flush writes, in order."""
         return [pending.event.type for pending in self._pending.values()]
+
+    async def flush_pending(self, cause: Cause) -> None:
+        """Write what is pending, if anything. Other records may have changes whose event is still to come."""
+        if self._pending:
+            self._refuse_later_changes()
+            await self._write(cause, None)
 
     async def flush(self, cause: Cause, answer: StoredAnswer | None) -> None:
         """Write everything in one statement, which is its own transaction if none has begun.
@@ -101,12 +125,16 @@ class Writing:
         large.
         """
         self._refuse_silent_changes()
+        self._refuse_later_changes()
         keeps = answer is not None and self._key is not None
         if not self._pending:
             if keeps:
                 assert answer is not None
                 await self._keep_without_effect(answer)
             return
+        await self._write(cause, answer)
+
+    async def _write(self, cause: Cause, answer: StoredAnswer | None) -> None:
         changes = Changes()
         actor = cause.actor or self._principal.actor
         origin = Origin(self._runtime.service, self._now, actor, cause, self._runtime.settings.schemas)
@@ -172,10 +200,13 @@ class Writing:
 
     def _refuse_silent_changes(self) -> None:
         for record in self._locked:
-            pending = self._pending.get(record.id)
-            if pending is None and (changed := self._locked.differences(record)):
+            if record.id not in self._pending and (changed := self._locked.differences(record)):
                 raise RuntimeError(f"{record.entity()} {record.id} changed without an event: {changed}")
-            if pending is not None and pending.values != (values := values_of(record)):
+
+    def _refuse_later_changes(self) -> None:
+        for pending in self._pending.values():
+            record = pending.record
+            if pending.values != (values := values_of(record)):
                 columns = stored_columns(type(record))
                 changed = [c for c, told, now in zip(columns, pending.values, values, strict=True) if told != now]
                 raise RuntimeError(f"{record.entity()} {record.id} changed after its event: {changed}")
