@@ -14,7 +14,7 @@ from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, People, principal
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.account.model import Account
-from crm_sales.importers import LEADS
+from crm_sales.lead.commands import IMPORTER as LEADS
 from crm_sales.lead.model import Lead
 
 from .journey import Sales

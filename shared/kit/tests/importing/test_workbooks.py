@@ -2,6 +2,7 @@
 
 import io
 import re
+import subprocess
 import zipfile
 from collections.abc import Callable
 from datetime import date, datetime
@@ -213,7 +214,12 @@ def test_the_reader_ends_with_whoever_reads() -> None:
 
 def test_the_reader_ends_with_a_header_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ended, end = [], workbooks._end
-    monkeypatch.setattr(workbooks, "_end", lambda child: (ended.append(child), end(child)))
+
+    def counted(child: "subprocess.Popen[bytes]") -> None:
+        ended.append(child.pid)
+        end(child)
+
+    monkeypatch.setattr(workbooks, "_end", counted)
     with pytest.raises(DomainError) as told:
         open_rows(sheet(["a", "a"], ["b", "c"]), "leads.xlsx")
     assert (told.value.slug, len(ended)) == ("unreadable-file", 1)
