@@ -50,7 +50,7 @@ def method_of(route: Route) -> str:
 
 
 def place_of(route: Route) -> str:
-    return "/api/v1" + re.sub(r"\{[a-z_]+\}", str(uuid4()), route.path)
+    return "/api/v1" + re.sub(r"\{[a-z_]+(:uuid)?\}", str(uuid4()), route.path)
 
 
 def test_every_route_with_a_body_says_what_it_needs(app: FastAPI) -> None:

@@ -8,7 +8,7 @@ import os
 from crm_activities import worker
 from crm_activities.consumers import CONSUMERS
 from crm_contracts.sales.lead import LeadCreated
-from crm_kit.events import deferred, dispatch
+from crm_kit.events import deferred, failures
 from crm_kit.work.uow import UnitOfWork
 
 RAISES, KILLS = "activities.raises", "activities.kills"
@@ -32,6 +32,6 @@ def run() -> None:
     CONSUMERS.step(LeadCreated, group=KILLS)(end_the_process)
     # The real pauses add up to more than a day. The number of attempts and their outcome stay as they are.
     waits = tuple(0.2 for _ in deferred.RETRY_SECONDS)
-    for module in (deferred, dispatch):
+    for module in (deferred, failures):
         vars(module)["RETRY_SECONDS"] = waits
     worker.run()

@@ -135,6 +135,12 @@ async def users(suite: Suite, cage: Cage) -> None:
             assert answer.status == 400
             cage.keep(await answer.json())
     await (await Person.log_in(suite, user["email"], password)).close()
+    leaver = await cage.made("user", "/users", **{**fields, "password": secrets.token_urlsafe(16)})
+    place = f"/users/{leaver['id']}?transfer_to={user['id']}"
+    removal = await cage.send("DELETE", place, headers={"If-Match": "*"}, status=202)
+    entity = entity_for("principal_removal")
+    assert isinstance(entity, Entity)
+    cage.heard(entity, removal)
 
 
 async def prospects(cage: Cage) -> None:

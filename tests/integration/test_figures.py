@@ -20,6 +20,8 @@ ONLY_WHEN_IT_HAPPENS = {
     "crm_gateway_upstream_failures_total",
     "crm_projection_divergence",
     "crm_projection_compared_seconds",
+    "crm_subscriber_dropped_total",
+    "crm_subscriber_waiting",
 }
 """Metrics by reasons or names that a healthy suite does not have, or that an operator's ``crm events compare`` sets."""
 

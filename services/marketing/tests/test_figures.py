@@ -408,6 +408,7 @@ async def test_figures_are_read_from_indexes(client: Client, runtime: Runtime) -
 def test_every_event_of_leads_and_deals_is_heard() -> None:
     assert {(group.name, source) for group, source in CONSUMERS.sources()} == {
         ("marketing.access", "/crm/identity"),
+        ("marketing.handovers", "/crm/identity"),
         ("marketing.leads", "/crm/sales"),
         ("marketing.deals", "/crm/sales"),
     }

@@ -37,6 +37,9 @@ def normal_phone(text: str, country: str | None, pointer: str) -> str:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         number = None
-    if number is None or not phonenumbers.is_possible_number(number):
-        raise InvalidValue(pointer, "invalid-phone", "Send a telephone number such as +491701234567.")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if number is not None and phonenumbers.is_possible_number(number):
+        normal = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        # Local numbers of three digits are possible in some countries, and are no E.164.
+        if E164.fullmatch(normal):
+            return normal
+    raise InvalidValue(pointer, "invalid-phone", "Send a telephone number such as +491701234567.")

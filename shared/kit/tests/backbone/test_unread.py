@@ -77,13 +77,10 @@ async def test_what_an_operator_puts_away_makes_room(intake: Intake, runtime: Ru
     await garbage(publisher, 0, 7)
     async with running(intake):
         await until(reached(runtime, DROPPED, [("crm.mini.inbox", "(not kept)", 2)]))
-    async with runtime.db.begin() as conn:
-        for entry in [entry async for entry in stored.parked(conn, "mini")]:
-            await decisions.skip(conn, Chosen(entry.event_id), reason="a test")
-    again = Intake(intake.dispatcher, intake._url)
-    again._unread = intake._unread
-    await garbage(publisher, 10, 16)
-    async with running(again):
+        async with runtime.db.begin() as conn:
+            for entry in [entry async for entry in stored.parked(conn, "mini")]:
+                await decisions.skip(conn, Chosen(entry.event_id), reason="a test")
+        await garbage(publisher, 10, 16)
         await until(reached(runtime, DROPPED, [("crm.mini.inbox", "(not kept)", 1)]))
     assert await rows(runtime, KEPT) == [(MOST,)]
 

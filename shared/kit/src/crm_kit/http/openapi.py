@@ -213,8 +213,9 @@ def _tell_of_states(path: str, method: str, operation: dict[str, Any], about: Se
     """Name the problem of a state that forbids the operation, wherever a table of states decides."""
     verb = path.rpartition("/")[2]
     moves = method == "post" and any(issubclass(kind, Stateful) and verb in kind.lifecycle.moves for kind in about)
-    if moves and "`illegal-transition`" not in operation["description"]:
-        operation["description"] += f"\n\n409 `illegal-transition` if the status allows no `{verb}`."
+    told = operation.get("description", "")
+    if moves and "`illegal-transition`" not in told:
+        operation["description"] = f"{told}\n\n409 `illegal-transition` if the status allows no `{verb}`.".lstrip()
 
 
 def _mergeable(app: FastAPI) -> tuple[str, ...]:

@@ -207,6 +207,10 @@ def _term(term: Term, column: str, cast: str, parameters: Parameters) -> str:
             return f"{column} between {low} and {high}"
         case Op.NE:
             return f"{column} is distinct from {parameters.add(term.value, cast)}"
+        case Op.CONTAINS:
+            return f"strpos({column}, {parameters.add(term.value, cast)}) > 0"
+        case Op.STARTS_WITH:
+            return f"starts_with({column}, {parameters.add(term.value, cast)})"
     return f"{column} {COMPARE[term.op]} {parameters.add(term.value, cast)}"
 
 
