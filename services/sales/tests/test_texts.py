@@ -33,6 +33,17 @@ async def test_a_name_is_found_however_its_accents_are_sent(client: Client, sale
     assert patched["job_title"] == "Directora t\u00e9cnica"
 
 
+async def test_a_code_is_found_by_a_part(sales: Sales) -> None:
+    lead = await sales.make("leads", topic="Fleet", last_name="Lovelace", budget={"amount": "7.00", "currency": "EUR"})
+    for question, found in (("starts_with]=EU", [lead["id"]]), ("contains]=UR", [lead["id"]]), ("starts_with]=US", [])):
+        assert [one["id"] for one in await sales.page("leads", f"budget.currency[{question}")] == found, question
+
+
+async def test_a_local_number_that_is_no_e164_is_refused(client: Client) -> None:
+    answer = await client.post(f"{API}/contacts", {"last_name": "Lovelace", "phone": "+4978"})
+    assert (answer.status, answer.problem) == (422, "invalid-phone")
+
+
 @pytest.mark.parametrize("name", UNSEEN)
 async def test_a_name_that_cannot_be_seen_is_refused(client: Client, name: str) -> None:
     answer = await client.post(f"{API}/contacts", {"last_name": name})
