@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from sqlalchemy import func, select
 
-from crm_contracts.sales.choices import CustomerCreation
+from crm_contracts.sales.choices import CustomerCreation, HeaderDiscount, TaxRounding
 from crm_contracts.sales.reference import SalesSettingsCreated, SalesStageCreated
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.sales_stage.model import SalesStage
@@ -18,6 +18,14 @@ async def seed(uow: UnitOfWork) -> None:
     settings = (await uow.execute(select(func.count()).select_from(SalesSettings))).scalar_one()
     if settings:
         return
-    uow.add(SalesSettings(id=SETTINGS_ID, customer_creation=CustomerCreation.ON_QUALIFY), SalesSettingsCreated)
+    uow.add(
+        SalesSettings(
+            id=SETTINGS_ID,
+            customer_creation=CustomerCreation.ON_QUALIFY,
+            tax_rounding=TaxRounding.LINE,
+            header_discount=HeaderDiscount.AFTER_TAX,
+        ),
+        SalesSettingsCreated,
+    )
     for position, (name, probability) in enumerate(STAGES, start=1):
         uow.add(SalesStage(name=name, position=position, probability=Decimal(probability)), SalesStageCreated)

@@ -8,13 +8,14 @@ from crm_sales.document.schemas import DocumentFields
 from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.pricing.lines import as_inputs, currency_of, price_lines, price_list_of, require_currency_of
 from crm_sales.pricing.schemas import LineInput
+from crm_sales.settings.queries import tax_rules
 
 HEADER = frozenset({"discount_percent", "discount_amount", "freight"})
 """Fields other than the lines that affect the price of the document."""
 
 
 async def price_new(uow: UnitOfWork, document: SalesDocument, body: DocumentFields, currency: str | None) -> None:
-    """Price a new document.
+    """Price a new document. It keeps the organisation's present rules of taxation.
 
     Its currency is the one that is named, else that of its price list, else that of the first amount in the body, else
     the base currency. The currency never changes afterwards.
@@ -24,6 +25,7 @@ async def price_new(uow: UnitOfWork, document: SalesDocument, body: DocumentFiel
     document.currency = currency or otherwise or uow.runtime.directory.organization.base_currency
     require_currency_of(price_list, document.currency, "/currency")
     lines = await price_lines(uow, body.lines, price_list_id=document.price_list_id, currency=document.currency)
+    document.tax_by(await tax_rules(uow))
     document.keep_lines(lines)
     await pin(uow, document)
 

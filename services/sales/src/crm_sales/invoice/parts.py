@@ -20,6 +20,8 @@ TAKEN_OVER = (
     "ship_to",
     "price_list_id",
     "currency",
+    "tax_rounding",
+    "header_discount",
     "discount_percent",
 )
 PRICE = tuple(PricedLine.model_fields)

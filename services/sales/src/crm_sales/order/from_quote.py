@@ -27,6 +27,8 @@ TAKEN_OVER = (
     "payment_conditions",
     "price_list_id",
     "currency",
+    "tax_rounding",
+    "header_discount",
     "discount_percent",
     "discount_amount",
     "freight",

@@ -19,14 +19,19 @@ from crm_sales.price_list_item.domain import percent_price
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.pricing.domain import VolumeBreak
 from crm_sales.product.model import Product
+from crm_sales.settings.model import SalesSettings
+from crm_sales.settings.queries import TAX_RULES
 
 _PRODUCT, _ITEM = Product.__table__, PriceListItem.__table__
 _PRICE = ("currency", "pricing_method", "amount_amount", "percent", "volume_breaks")
+_RULES = ("tax_rounding", "header_discount")
 _IN_LIST = and_(_ITEM.c.product_id == _PRODUCT.c.id, _ITEM.c.price_list_id == bindparam("price_list_id", type_=Uuid()))
 PRICES = (
     select(
         *(_PRODUCT.c[column] for column in stored_columns(Product)),
         *(_ITEM.c[column].label(f"price_{column}") for column in _PRICE),
+        # A new document with products needs them as well. They save it a statement of its own.
+        *(select(SalesSettings.__table__.c[column]).limit(1).scalar_subquery().label(column) for column in _RULES),
     )
     .select_from(_PRODUCT.outerjoin(_ITEM, _IN_LIST))
     .where(_PRODUCT.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid()))))
@@ -64,7 +69,10 @@ async def prices_of(
     # Locked products cannot change until the end of the transaction, so rows of an import with the same products ask
     # once.
     rows = await uow.look_up(PRICES, {"price_list_id": price_list_id, "ids": tuple(sorted(product_ids))})
-    found = [_price(dict(row), by_list=price_list_id is not None) for row in rows]
+    if rows:
+        uow.remember(TAX_RULES, [{column: rows[0][column] for column in _RULES}])
+    products = [{name: value for name, value in row.items() if name not in _RULES} for row in rows]
+    found = [_price(row, by_list=price_list_id is not None) for row in products]
     return {price.product.id: price for price in found}
 
 

@@ -93,7 +93,7 @@ def totals(
     """Return the totals of a document.
 
     Subtotal = sum of net; discount = round(subtotal x percent / 100) + amount, at most the subtotal; tax = sum of the
-    lines' taxes, which the discount does not change; total = subtotal - discount + freight + tax.
+    lines' taxes (see ``tax.py``); total = subtotal - discount + freight + tax.
 
     422 ``currency-mismatch`` with the pointer of the amount, ``too-large`` if a sum has more than 15 integer digits.
     """

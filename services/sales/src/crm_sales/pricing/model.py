@@ -10,11 +10,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crm_contracts.money import Money
+from crm_contracts.sales.choices import HeaderDiscount, TaxRounding
 from crm_contracts.sales.pricing import PricedLine
-from crm_kit.store.columns import PercentType, money_columns
+from crm_kit.store.columns import PercentType, money_columns, text_enum
 from crm_kit.store.refers import reference, references
-from crm_sales.pricing.domain import LinePrice, totals
+from crm_sales.pricing.domain import LinePrice, Totals, totals
 from crm_sales.pricing.in_base import parts_in_base
+from crm_sales.pricing.tax import Taxed, TaxRules, taxes
 
 
 def products_of(lines: Iterable[PricedLine]) -> list[UUID]:
@@ -55,6 +57,17 @@ class PricedDocument:
     lines: Mapped[list[Any]] = mapped_column(JSONB)
     product_ids: Mapped[list[UUID]] = references("product")
     discount_percent: Mapped[Decimal | None] = mapped_column(PercentType())
+
+    # The defaults are for the previous release, which does not know these two columns.
+    @declared_attr
+    @classmethod
+    def tax_rounding(cls) -> Mapped[TaxRounding]:
+        return mapped_column(text_enum(TaxRounding), server_default=TaxRounding.LINE.value)
+
+    @declared_attr
+    @classmethod
+    def header_discount(cls) -> Mapped[HeaderDiscount]:
+        return mapped_column(text_enum(HeaderDiscount), server_default=HeaderDiscount.AFTER_TAX.value)
 
     @declared_attr
     @classmethod
@@ -127,21 +140,38 @@ class PricedDocument:
         return [self.line_model.stored(line) for line in self.lines]
 
     def keep_lines(self, lines: Sequence[PricedLine]) -> None:
-        """Set the lines and compute the totals from them and from the header.
+        """Set the lines, and compute their taxes and the totals from them and from the header.
 
         422 ``currency-mismatch`` for amounts of the header in another currency, ``too-large`` past 15 integer digits.
         """
-        found = totals(
+        found = self._totals(lines)
+        if lines and not self.tax_rules.each_line_alone:
+            taxed = [Taxed(line.net, line.tax_percent) for line in lines]
+            found_taxes = taxes(taxed, found.discount_total, self.tax_rules)
+            lines = [line.model_copy(update={"tax": tax}) for line, tax in zip(lines, found_taxes, strict=True)]
+            found = self._totals(lines)
+        self.lines = [line.model_dump(mode="json") for line in lines]
+        self.product_ids = products_of(lines)
+        self.subtotal, self.discount_total = found.subtotal, found.discount_total
+        self.tax_total, self.total = found.tax_total, found.total
+
+    @property
+    def tax_rules(self) -> TaxRules:
+        """How the document is taxed, for good."""
+        return TaxRules(self.tax_rounding, self.header_discount)
+
+    def tax_by(self, rules: TaxRules) -> None:
+        """Set how a new document is taxed."""
+        self.tax_rounding, self.header_discount = TaxRounding(rules.rounding), HeaderDiscount(rules.discount)
+
+    def _totals(self, lines: Sequence[PricedLine]) -> Totals:
+        return totals(
             self.currency,
             (LinePrice(line.net, line.tax) for line in lines),
             discount_percent=self.discount_percent,
             discount_amount=self.discount_amount,
             freight=self.freight,
         )
-        self.lines = [line.model_dump(mode="json") for line in lines]
-        self.product_ids = products_of(lines)
-        self.subtotal, self.discount_total = found.subtotal, found.discount_total
-        self.tax_total, self.total = found.tax_total, found.total
 
     def add_up_in_base(self) -> None:
         """Make the parts of the total add up in base currency. Call this after each amount got its own."""

@@ -14,6 +14,7 @@ from crm_sales.document.pricing import pin
 from crm_sales.document.references import hold_deal, take_over
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.quote.model import Quote
+from crm_sales.settings.queries import tax_rules
 
 _TAKEN = (
     "name",
@@ -29,6 +30,8 @@ _TAKEN = (
     "ship_to",
     "payment_terms",
     "payment_conditions",
+    "tax_rounding",
+    "header_discount",
     "discount_percent",
     "discount_amount",
     "freight",
@@ -54,6 +57,7 @@ async def quote_deal(uow: UnitOfWork, opportunity_id: UUID) -> Quote:
         currency=deal.currency or uow.runtime.directory.organization.base_currency,
     )
     await take_over(uow, quote, deal, None, given=())
+    quote.tax_by(await tax_rules(uow))
     quote.keep_lines(deal.priced_lines)
     await pin(uow, quote)
     quote.number = await uow.number("QUO")

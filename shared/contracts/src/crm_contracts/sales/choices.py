@@ -129,6 +129,20 @@ class CustomerCreation(StrEnum):
     ON_WIN = "on_win"
 
 
+class TaxRounding(StrEnum):
+    """Where the tax of a document is rounded: in each line, or once for each tax percentage of the document."""
+
+    LINE = "line"
+    DOCUMENT = "document"
+
+
+class HeaderDiscount(StrEnum):
+    """Whether the discount on the subtotal lowers the amount that is taxed, or is subtracted without changing the tax."""
+
+    BEFORE_TAX = "before_tax"
+    AFTER_TAX = "after_tax"
+
+
 class ProductStructure(StrEnum):
     """A family groups products and families. Only products are sold."""
 

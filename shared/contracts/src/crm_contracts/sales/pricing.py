@@ -7,7 +7,19 @@ from pydantic import Field
 
 from crm_contracts.money import Money
 from crm_contracts.records import OwnedRecord
-from crm_contracts.types import CurrencyCode, NonNegativeMoney, Percent, Quantity, Rate, Shape, ShortText, TaxPercent
+from crm_contracts.types import (
+    CurrencyCode,
+    NonNegativeMoney,
+    Open,
+    Percent,
+    Quantity,
+    Rate,
+    Shape,
+    ShortText,
+    TaxPercent,
+)
+
+from .choices import HeaderDiscount, TaxRounding
 
 MAX_LINES = 500
 """The most lines of a document."""
@@ -19,7 +31,8 @@ class PricedLine(Shape):
     """A line: a quantity of a product, or of an item without a product, at a price.
 
     `net` = (`unit_price` - `volume_discount`) x `quantity`, rounded half up to the currency's decimals, - `manual_discount`;
-    `tax` = `net` x `tax_percent` / 100, rounded likewise.
+    `tax` = `net` x `tax_percent` / 100, rounded likewise, unless `tax_rounding` or `header_discount` of the document says
+    otherwise.
     """
 
     id: UUID = Field(description="Id of the line. It stays the same from quote to order to invoice.")
@@ -41,9 +54,15 @@ class PricedRecord(OwnedRecord):
     """A document with lines and totals, all in one currency.
 
     `subtotal` = sum of the lines' `net`; `discount_total` = `discount_percent` of the subtotal, rounded, plus
-    `discount_amount`, at most the subtotal; `tax_total` = sum of the lines' `tax`, which the header's discount does not
-    change; `total` = `subtotal` - `discount_total` + `freight` + `tax_total`. The amounts in base currency add up likewise:
-    `total_base` is the total at `exchange_rate`, rounded half up, and each part is rounded down or up so that the sum holds.
+    `discount_amount`, at most the subtotal; `tax_total` = sum of the lines' `tax`; `total` = `subtotal` - `discount_total` +
+    `freight` + `tax_total`. The amounts in base currency add up likewise: `total_base` is the total at `exchange_rate`,
+    rounded half up, and each part is rounded down or up so that the sum holds.
+
+    `header_discount` and `tax_rounding` say how the lines' `tax` is computed. With `before_tax`, a line's `net` less its part
+    of `discount_total` is taxed: the discount is divided in proportion to `net`, and rounded down or up so that the parts add
+    up to it. With `document`, the taxed amounts of all lines with the same `tax_percent` are added, their tax is rounded half
+    up once, and divided over these lines in the same manner. A part is rounded up where the largest fractions were cut off,
+    the first line first among equals. Freight is not taxed.
     """
 
     price_list_id: UUID | None = Field(description="Price list of the prices; null if a person gave all prices.")
@@ -52,6 +71,18 @@ class PricedRecord(OwnedRecord):
     )
     exchange_rate: Rate | None = Field(
         description="Units of base currency per unit of `currency`, pinned when the document was created."
+    )
+    tax_rounding: Open[TaxRounding] = Field(
+        default=TaxRounding.LINE,
+        description="Whether the tax is rounded in each line or once for each tax percentage: the organisation's setting when "
+        "the document was created, or that of the document it was made from; read-only.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
+    header_discount: Open[HeaderDiscount] = Field(
+        default=HeaderDiscount.AFTER_TAX,
+        description="Whether the discount on the subtotal lowers the taxed amounts or leaves the tax as it is: the "
+        "organisation's setting when the document was created, or that of the document it was made from; read-only.",
+        json_schema_extra={"x-since": "1.1.0"},
     )
     discount_percent: Percent | None = Field(description="Discount on the subtotal in percent, 0 to 100.")
     discount_amount: NonNegativeMoney | None = Field(description="Discount on the subtotal as an amount.")

@@ -8,7 +8,7 @@ from crm_contracts.catalogue import Entity, Event, called
 from crm_contracts.records import RecordModel
 from crm_contracts.types import Count, CurrencyCode, Date, Open, Percent, Rate, ShortText
 
-from .choices import CustomerCreation
+from .choices import CustomerCreation, HeaderDiscount, TaxRounding
 
 
 class SalesStageRecord(RecordModel):
@@ -31,6 +31,18 @@ class SalesSettingsRecord(RecordModel):
     """Settings of the sales service. There is one record."""
 
     customer_creation: Open[CustomerCreation] = Field(description="When account and contact are created from a lead.")
+    tax_rounding: Open[TaxRounding] = Field(
+        default=TaxRounding.LINE,
+        description="Where the tax of new quotes, orders and invoices is rounded: in each line (`line`), or once for each tax "
+        "percentage of the document (`document`). Documents keep the value with which they were created.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
+    header_discount: Open[HeaderDiscount] = Field(
+        default=HeaderDiscount.AFTER_TAX,
+        description="Whether the discount on the subtotal of new quotes, orders and invoices lowers the amount that is taxed "
+        "(`before_tax`), or leaves the tax as it is (`after_tax`). Documents keep the value with which they were created.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
 
 
 SALES_STAGE = Entity(

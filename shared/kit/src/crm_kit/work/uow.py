@@ -120,6 +120,10 @@ class UnitOfWork:
             found = self._looked_up[key] = [dict(row) for row in (await self.execute(statement, parameters)).mappings()]
         return found
 
+    def remember(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the rows of a read without parameters for ``look_up``, if another statement brought them along."""
+        self._looked_up[(statement,)] = list(rows)
+
     # -- loading -------------------------------------------------------------------------------------------------
 
     async def get(self, entity: type[R], record_id: UUID, privilege: Privilege) -> R:
