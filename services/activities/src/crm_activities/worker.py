@@ -1,4 +1,4 @@
-"""The activities worker: relay, consumers, reminders, moves after merges, housekeeping."""
+"""The activities worker: relay, consumers, imports, reminders, moves after merges, housekeeping."""
 
 import sys
 from functools import partial
@@ -11,9 +11,11 @@ from crm_activities.activity.types import REMINDERS
 from crm_activities.app import SERVICE
 from crm_activities.consumers import CONSUMERS
 from crm_activities.handover import HANDOVER
+from crm_activities.importers import IMPORTERS
 from crm_activities.merging import MOVER
 from crm_contracts.catalogue import Event
 from crm_kit.events.timers import Timers
+from crm_kit.importing.runner import ImportLoop
 from crm_kit.work.uow import UnitOfWork
 from crm_kit.worker.worker import Work, run_worker
 
@@ -31,7 +33,7 @@ TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
 TIMERS.due("handovers", HANDOVER.due)(HANDOVER.go_on)
 
 
-WORK = Work(SERVICE, CONSUMERS, TIMERS)
+WORK = Work(SERVICE, CONSUMERS, TIMERS, loops={"imports": lambda runtime: ImportLoop(runtime, IMPORTERS)})
 
 
 def run() -> None:

@@ -10,7 +10,7 @@ PREFIX: Final = "/api/v1/"
 OF_NO_ENTITY: Final = {"activities": "activities", "timeline": "activities", "funnel": "insights", "auth": "identity"}
 """Paths that show no entity's own records, and the service that answers them."""
 
-IMPORTING: Final = ("sales",)
+IMPORTING: Final = ("sales", "activities")
 """The services that import files; each lists its own imports under ``imports``."""
 
 UPSTREAM: Final[Mapping[str, str]] = OF_NO_ENTITY | {

@@ -280,8 +280,14 @@ _SERVICE: Final = _with(
 _ACTIVITIES: Final = _with(
     422,
     {
+        "contradicts-reminder": "Send either the time of the reminder or the minutes before the start.",
         "contradicts-times": "The duration differs from the time between start and end. Leave it out.",
+        "one-organizer": "An appointment has one organizer. Invite the others.",
+        "only-all-day": "Dates are for all-day appointments. Send `all_day` true, or the start and end as times.",
+        "only-timed": "An all-day appointment has dates. Leave the times out.",
         "party-or-address": "A party needs a record, an address or both.",
+        "time-required": "An appointment needs a start and an end, or days if it is all day.",
+        "too-late": "Send times within the years 1 to 9999.",
     },
 )
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from crm_activities.activity.domain import require_future
 from crm_activities.activity.model import ActivityType
-from crm_activities.activity.schemas import ActivityFields, Reschedule, Snooze
+from crm_activities.activity.schemas import CommonFields, Reschedule, Snooze
 from crm_activities.projections.record_ref import refer_to_any
 from crm_contracts.catalogue import Event
 from crm_contracts.types import RefInput
@@ -19,7 +19,7 @@ from crm_kit.work.uow import UnitOfWork
 A = TypeVar("A", bound=ActivityType)
 
 
-async def columns_of(uow: UnitOfWork, body: ActivityFields) -> dict[str, Any]:
+async def columns_of(uow: UnitOfWork, body: CommonFields) -> dict[str, Any]:
     """Return the columns of a new activity. This checks the record that the activity is about."""
     columns = {name: plain(value) for name, value in body if name != "regarding"}
     wake_for(uow, columns["remind_at"])
@@ -27,8 +27,8 @@ async def columns_of(uow: UnitOfWork, body: ActivityFields) -> dict[str, Any]:
 
 
 async def changes_of(uow: UnitOfWork, activity: ActivityType, body: Patch) -> dict[str, Any]:
-    """Return the patched fields as columns, and set the reminder. 409 unless the activity is open."""
-    require_status(activity, "open")
+    """Return the patched fields as columns, and set the reminder. 409 if the activity is completed or canceled."""
+    require_status(activity, *activity.live)
     values = body.onto(activity)
     if "regarding" in values:
         regarding = values.pop("regarding")

@@ -45,6 +45,9 @@ class ActivityColumns(OwnedRecord, Stateful):
 class ActivityType(ActivityColumns):
     """An activity type: the shared columns and the changes that apply to all types."""
 
+    live: ClassVar[tuple[str, ...]] = ("open",)
+    """The statuses in which it can be changed and its owner is reminded."""
+
     def cancel(self) -> None:
         """Cancel the activity."""
         self.move("cancel")
@@ -106,8 +109,11 @@ class Timed:
             self.duration_minutes = measured
 
 
-def activity_indexes(table: str) -> list[Index]:
-    """Return the indexes of an activity type: lists by owner and business unit, timelines of records, due reminders."""
+def activity_indexes(table: str, live: str = "status = 'open'") -> list[Index]:
+    """Return the indexes of an activity type: lists by owner and business unit, timelines of records, due reminders.
+
+    ``live`` is the condition of rows whose owner is reminded.
+    """
     return [
         Index(f"ix_{table}_created_at_id", "created_at", "id"),
         Index(f"ix_{table}_owner_id_created_at_id", "owner_id", "created_at", "id"),
@@ -127,7 +133,7 @@ def activity_indexes(table: str) -> list[Index]:
         Index(
             f"ix_{table}_reminder",
             "remind_at",
-            postgresql_where=text("reminded_at is null and status = 'open' and remind_at is not null"),
+            postgresql_where=text(f"reminded_at is null and {live} and remind_at is not null"),
         ),
     ]
 

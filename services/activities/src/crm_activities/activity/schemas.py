@@ -8,7 +8,7 @@ from crm_contracts.types import HiddenRef, LongText, Maybe, Personal, Ref, RefIn
 MOST_PARTIES = 500
 
 
-class ActivityFields(BaseModel):
+class CommonFields(BaseModel):
     """The fields that clients write of every activity. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
@@ -16,13 +16,18 @@ class ActivityFields(BaseModel):
     regarding: RefInput | None = Field(
         None, description="The record that the activity is about, of any service; you must be able to read it."
     )
-    due_at: UtcDatetime | None = Field(
-        None, description="Due time. A change moves the reminder by as much, unless `remind_at` is sent too."
-    )
     priority: Priority = Field(Priority.NORMAL, description="Priority.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
     remind_at: UtcDatetime | None = Field(
         None, description="When to remind the owner; a time in the past reminds at once."
+    )
+
+
+class ActivityFields(CommonFields):
+    """The fields that clients write of an activity with a due time."""
+
+    due_at: UtcDatetime | None = Field(
+        None, description="Due time. A change moves the reminder by as much, unless `remind_at` is sent too."
     )
 
 

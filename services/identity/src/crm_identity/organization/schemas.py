@@ -1,14 +1,13 @@
 """What clients send about the organisation and what they get."""
 
 import re
-from functools import cache
 from typing import Annotated
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from crm_contracts.types import CountryCode, CurrencyCode, ShortText
+from crm_contracts.zones import TimeZone
 from crm_kit.records.patch import Patch, optional
 
 # BCP 47 (RFC 5646 §2.1) without its grandfathered and private forms: language, script, region, variants.
@@ -17,29 +16,11 @@ _LANGUAGE = re.compile(
 )
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _zone(value: str) -> str:
-    if value not in _zones():
-        raise PydanticCustomError("time_zone", "Send an IANA time zone such as Europe/Vienna.")
-    return value
-
-
 def _language(value: str) -> str:
     if len(value) > 35 or not _LANGUAGE.fullmatch(value):
         raise PydanticCustomError("language", "Send a BCP 47 language tag such as de-AT.")
     return value
 
-
-TimeZone = Annotated[
-    str,
-    AfterValidator(_zone),
-    WithJsonSchema({"type": "string", "maxLength": 64, "examples": ["Europe/Vienna"]}),
-]
-"""An IANA time zone."""
 
 Language = Annotated[
     str,

@@ -7,8 +7,9 @@ from pydantic.config import JsonDict
 
 from crm_contracts.identity import UserRecord
 from crm_contracts.types import LoginEmail, Personal, ShortText
+from crm_contracts.zones import TimeZone
 from crm_identity.auth.passwords import NewPassword
-from crm_identity.organization.schemas import Language, TimeZone
+from crm_identity.organization.schemas import Language
 from crm_identity.user.domain import MAX_TEAMS
 from crm_kit.records.patch import Patch, optional
 

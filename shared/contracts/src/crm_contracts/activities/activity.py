@@ -19,6 +19,9 @@ class PartyRole(StrEnum):
 
     FROM = "from"
     TO = "to"
+    ORGANIZER = "organizer"
+    REQUIRED = "required"
+    OPTIONAL = "optional"
 
 
 class Party(Shape):

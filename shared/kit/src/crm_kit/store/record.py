@@ -149,9 +149,9 @@ class Stateful:
         """Take a step that time or a command on another record makes."""
         self.status, self.status_reason = self.lifecycle.after(action, self.state, reason)
 
-    def enter_lifecycle(self) -> None:
-        """Start where records of this kind start."""
-        status, _, reason = self.lifecycle.initial.partition("/")
+    def enter_lifecycle(self, state: str | None = None) -> None:
+        """Start where records of this kind start, or in another state of the lifecycle."""
+        status, _, reason = (state or self.lifecycle.initial).partition("/")
         self.__dict__.update(status=status, status_reason=reason)
 
 
