@@ -55,6 +55,26 @@ def test_a_service_stores_exactly_the_entities_that_are_declared_for_it(service:
         assert issubclass(stored[name], OwnedRecord) == entity.owned == issubclass(entity.record, OwnedModel)
 
 
+def tables_named(source: str) -> Iterator[str]:
+    """Return the tables that a module declares on the base of its service. A view has another base."""
+    for declared in ast.walk(ast.parse(source)):
+        if isinstance(declared, ast.ClassDef) and "Base" in map(ast.unparse, declared.bases):
+            for line in declared.body:
+                if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "__tablename__":
+                    yield ast.literal_eval(line.value)
+
+
+def test_every_table_of_a_service_is_found(service: Service, package: str) -> None:
+    """A table in a module that nothing imports would get no migration."""
+    [folder] = CHECKOUT.glob(f"services/*/src/{package}")
+    named = {name: path for path in folder.rglob("*.py") for name in tables_named(path.read_text())}
+    assert {str(path) for name, path in named.items() if name not in service.metadata.tables} == set()
+
+
+def test_a_planted_table_is_named() -> None:
+    assert list(tables_named('class Lost(Base):\n    __tablename__ = "lost"\n')) == ["lost"]
+
+
 def test_a_service_answers_the_paths_of_its_entities(service: Service, make_app: Callable[[Settings], FastAPI]) -> None:
     paths = make_app(settings_for(service, "postgresql://nowhere/nothing")).openapi()["paths"]
     for entity in (one for one in OURS if one.service == service.name):

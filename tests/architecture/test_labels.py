@@ -1,11 +1,9 @@
 """Every name that `/meta/entities` shows has a label in every language, and every label is shown."""
 
-from importlib import import_module
-
 import pytest
-from fastapi import APIRouter
 
 from crm_kit.http.entities import Kind, kinds_of
+from crm_kit.http.routers import find_routers
 from crm_kit.http.web import PREFIX
 from crm_language.labels import Labels
 from crm_language.languages import LANGUAGES
@@ -17,8 +15,7 @@ def kinds() -> list[Kind]:
     """The kinds of record of all services."""
     found = []
     for package in PACKAGES:
-        routers = [one for one in vars(import_module(f"{package}.main")).values() if isinstance(one, APIRouter)]
-        found += kinds_of(service_of(package), routers, PREFIX)
+        found += kinds_of(service_of(package), find_routers(package), PREFIX)
     return found
 
 

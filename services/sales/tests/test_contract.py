@@ -20,6 +20,7 @@ from crm_sales.tables import ENTITIES
 from .conftest import Hear
 from .journey import ADA, Json, Sales, euros
 from .paperwork import play_invoices, play_orders
+from .plain import play_plain
 from .selling import FLEET, play_quotes
 
 ON_REQUEST = "snapshot"
@@ -29,10 +30,8 @@ async def play(sales: Sales, people: People) -> None:
     """Cause every event of sales at least once."""
     grace = await people.user("Grace Hopper")
     to_grace = {"owner_type": "user", "owner_id": str(grace)}
-    rate = await sales.make("exchange-rates", currency="USD", rate="0.9", valid_from="2020-01-01")
-    await sales.patch("exchange-rates", rate, rate="0.95")
-    stage = await sales.make("sales-stages", name="negotiate", position=5, probability=95)
-    await sales.patch("sales-stages", stage, probability=96.5)
+    # This leaves a rate for dollars and the stage "negotiate".
+    await play_plain(sales, to_grace)
 
     dollars = {"amount": "12.34", "currency": "USD"}
     lead = await sales.make("leads", **(ADA | {"estimated_value": dollars}), birth_date="1990-12-10")
@@ -71,9 +70,6 @@ async def play(sales: Sales, people: People) -> None:
     for command in ("activate", "retire", "revise"):
         await sales.act("products", card, command)
     retail = await sales.make("price-lists", name="Retail", currency="USD")
-    await sales.patch("price-lists", retail, valid_to="2099-12-31")
-    await sales.act("price-lists", retail, "deactivate", reason="Not yet")
-    await sales.act("price-lists", retail, "activate")
     price = await sales.make("price-list-items", price_list_id=retail["id"], product_id=card["id"], amount=dollars)
     breaks = [{"min_quantity": "10", "discount_amount": dollars}, {"min_quantity": "20.5", "discount_percent": 12.5}]
     await sales.patch("price-list-items", price, volume_breaks=breaks)
@@ -88,8 +84,6 @@ async def play(sales: Sales, people: People) -> None:
     contact = await sales.make("contacts", last_name="Short-lived")
     spare = await sales.make("opportunities", name="Short-lived")
     other = await sales.make("leads", topic="Short-lived", company_name="Nobody")
-    empty = await sales.make("sales-stages", name="Short-lived", position=9, probability=0)
-    spare_rate = await sales.make("exchange-rates", currency="GBP", rate="1.2", valid_from="2020-01-01")
     spare_list = await sales.make("price-lists", name="Short-lived", currency="USD")
     spare_price = await sales.make(
         "price-list-items", price_list_id=spare_list["id"], product_id=card["id"], amount=dollars
@@ -100,14 +94,13 @@ async def play(sales: Sales, people: People) -> None:
         ("contacts", contact),
         ("opportunities", spare),
         ("leads", other),
-        ("sales-stages", empty),
         ("price-list-items", spare_price),
-        ("price-lists", spare_list),
         ("products", spare_card),
-        ("exchange-rates", spare_rate),
     ):
         assert (await sales.delete(collection, record)).status == 204
-    await play_competition(sales, to_grace)
+    babbage = await sales.make("competitors", name="Babbage Ltd")
+    contested = await sales.make("opportunities", name="Fleet", competitor_ids=[babbage["id"]])
+    await sales.act("opportunities", contested, "lose", competitor_id=babbage["id"])
     await play_goals(sales, grace)
     await play_contracts(sales, to_grace)
     await sales.make_customers_on_win()
@@ -126,26 +119,6 @@ async def play_contracts(sales: Sales, to_grace: Json) -> None:
         await sales.act("sales-contracts", contract, "activate")
         await sales.act("sales-contracts", contract, "assign", **to_grace)
         await sales.act("sales-contracts", contract, end, **({"reason": "Sold"} if end == "terminate" else {}))
-
-
-async def play_competition(sales: Sales, to_grace: Json) -> None:
-    """Cause every event of competitors."""
-    competitor = await sales.make("competitors", name="Difference Engines Ltd")
-    await sales.patch("competitors", competitor, strengths="Delivers in a week")
-    await sales.act("competitors", competitor, "deactivate", reason="Closed down")
-    await sales.act("competitors", competitor, "activate")
-    await sales.act("competitors", competitor, "assign", **to_grace)
-    deal = await sales.make("opportunities", name="Fleet", competitor_ids=[competitor["id"]])
-    await sales.act("opportunities", deal, "lose", competitor_id=competitor["id"])
-    sheet = await sales.make("sales-literature", title="Against them", type="bulletins", body="We serve after six.")
-    await sales.patch("sales-literature", sheet, competitor_ids=[competitor["id"]], link="https://example.org")
-    await sales.act("sales-literature", sheet, "deactivate", reason="They do, too")
-    await sales.act("sales-literature", sheet, "activate")
-    for collection, record in (
-        ("sales-literature", await sales.make("sales-literature", title="Short-lived", type="news", body="None")),
-        ("competitors", await sales.make("competitors", name="Short-lived")),
-    ):
-        assert (await sales.delete(collection, record)).status == 204
 
 
 async def play_goals(sales: Sales, grace: UUID) -> None:

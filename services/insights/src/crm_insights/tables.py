@@ -1,13 +1,8 @@
 """All tables of the insights database, for migrations and tests."""
 
 from crm_insights.db import Base
-from crm_insights.projections.deal import Deal
-from crm_insights.projections.lead_ref import LeadRef
-from crm_insights.projections.stage_ref import StageRef
-from crm_insights.projections.stage_visit import StageVisit
-from crm_kit.tables import add_kit_tables
+from crm_kit.tables import add_kit_tables, find_entities
 
-PROJECTIONS = (Deal, LeadRef, StageRef, StageVisit)
-
+ENTITIES = find_entities("crm_insights", Base)
 METADATA = Base.metadata
-add_kit_tables(METADATA)
+add_kit_tables(METADATA, ENTITIES)

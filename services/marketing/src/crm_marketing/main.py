@@ -4,16 +4,18 @@ from fastapi import FastAPI
 
 from crm_kit.configuration.settings import Settings
 from crm_kit.finding import search_router
+from crm_kit.http.routers import find_routers
 from crm_kit.http.server import serve
 from crm_kit.http.web import create_app
 from crm_marketing.app import SERVICE
-from crm_marketing.campaign.routes import router as campaigns
 from crm_marketing.consumers import CONSUMERS
 
 
 def app(settings: Settings | None = None) -> FastAPI:
     """Make the app. Settings come from the environment unless given."""
-    return create_app(SERVICE, [search_router(SERVICE), campaigns], settings=settings, consumers=CONSUMERS)
+    return create_app(
+        SERVICE, [search_router(SERVICE), *find_routers("crm_marketing")], settings=settings, consumers=CONSUMERS
+    )
 
 
 def run() -> None:

@@ -21,7 +21,7 @@ async def make_account(uow: UnitOfWork, lead: Lead, tier: Tier = Tier.PROSPECT) 
     person = bool(lead.last_name)
     account = Account(
         name=lead.company_name,
-        number=await uow.number("ACC"),
+        number=await uow.number(Account.numbered),
         industry=lead.industry,
         website=lead.website,
         email=None if person else lead.email,
@@ -36,7 +36,7 @@ async def make_account(uow: UnitOfWork, lead: Lead, tier: Tier = Tier.PROSPECT) 
 async def make_contact(uow: UnitOfWork, lead: Lead, account: Account | None, tier: Tier = Tier.PROSPECT) -> Contact:
     """Make a contact from the lead's person, at the account if there is one."""
     contact = Contact(
-        number=await uow.number("CON"),
+        number=await uow.number(Contact.numbered),
         first_name=lead.first_name,
         last_name=lead.last_name,
         full_name=full_name(lead.first_name, lead.last_name),
@@ -63,7 +63,7 @@ async def make_opportunity(
 ) -> Opportunity:
     """Make the lead's opportunity."""
     deal = Opportunity(
-        number=await uow.number("OPP"),
+        number=await uow.number(Opportunity.numbered),
         name=wanted.name or lead.topic,
         originating_lead_id=lead.id,
         campaign_id=lead.campaign_id,

@@ -126,6 +126,7 @@ class Box(Record, Base):
 
 class Tool(record.OwnedRecord, Stateful, Base):
     __tablename__ = "tool"
+    numbered = "TOO"
     record_model = ToolRecord
     lifecycle = Lifecycle(
         "here/new",
@@ -163,7 +164,7 @@ class Tool(record.OwnedRecord, Stateful, Base):
     )
 
 
-add_kit_tables(Base.metadata, numbers=("TOO",))
+add_kit_tables(Base.metadata, (Tool,))
 SERVICE = Service(
     name="workshop",
     title="Workshop",
@@ -206,7 +207,7 @@ async def create_tool(uow: UnitOfWork, body: ToolCreate) -> Tool:
     await uow.start(Tool)
     await check_references(uow, Tool, dict(body))
     values = {name: plain(value) for name, value in body}
-    return uow.add(Tool(number=await uow.number("TOO"), **values), ToolCreated)
+    return uow.add(Tool(number=await uow.number(Tool.numbered), **values), ToolCreated)
 
 
 async def update_tool(uow: UnitOfWork, tool_id: UUID, body: ToolUpdate) -> Tool:

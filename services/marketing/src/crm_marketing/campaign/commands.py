@@ -35,7 +35,7 @@ async def create_campaign(uow: UnitOfWork, body: CampaignCreate) -> Campaign:
     values = dict(body)
     _require_base_currency(uow, values)
     require_order(body.proposed_start, body.proposed_end)
-    return uow.add(Campaign(number=await uow.number("CMP"), **values), CampaignCreated)
+    return uow.add(Campaign(number=await uow.number(Campaign.numbered), **values), CampaignCreated)
 
 
 async def update_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignUpdate) -> Campaign:
@@ -55,7 +55,7 @@ async def copy_campaign(uow: UnitOfWork, campaign_id: UUID, body: CampaignCopy) 
     await uow.start(Campaign)
     original = await uow.get(Campaign, campaign_id, Privilege.READ)
     copy = Campaign(
-        number=await uow.number("CMP"),
+        number=await uow.number(Campaign.numbered),
         name=body.name or name_of_copy(original.name),
         is_template=body.is_template,
         **{field: getattr(original, field) for field in COPIED},

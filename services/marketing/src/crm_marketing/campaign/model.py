@@ -30,6 +30,7 @@ class Campaign(OwnedRecord, Stateful, Base):
     """A marketing campaign, or a template for campaigns."""
 
     __tablename__ = "campaign"
+    numbered = "CMP"
     record_model: ClassVar[type[BaseModel]] = CampaignRecord
     lifecycle = LIFECYCLE
     money_fields: ClassVar[tuple[str, ...]] = ("budget", "other_cost", "expected_revenue")

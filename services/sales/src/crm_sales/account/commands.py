@@ -50,7 +50,7 @@ async def make_account(uow: UnitOfWork, body: AccountCreate) -> Account:
     require_own_number(account.number, "ACC")
     await _check_references(uow, account, {"parent_account_id", "primary_contact_id"})
     if account.number is None:
-        account.number = await uow.number("ACC")
+        account.number = await uow.number(Account.numbered)
     await pin_amounts(uow, account, Account.money_fields)
     return account
 

@@ -31,6 +31,7 @@ class Account(Mergeable, Base):
     """A company that we deal with."""
 
     __tablename__ = "account"
+    numbered = "ACC"
     record_model: ClassVar[type[BaseModel]] = AccountRecord
     lifecycle = LIFECYCLE
     merges_from = frozenset({"active"})

@@ -5,40 +5,32 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.money import Money
 from crm_contracts.sales.competitor import CompetitorRecord
 from crm_contracts.types import Count, Ids, LongText, Maybe, ShortText, Url, UtcDatetime
-from crm_kit.records.patch import Patch, optional
+from crm_kit.records.patch import Patch
 
 
-class CompetitorFields(BaseModel):
-    """The fields of a competitor that clients write. Texts are trimmed; an empty text is null."""
+class CompetitorCreate(BaseModel):
+    """A new competitor. Texts are trimmed; an empty text is null."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"name": "Difference Engines Ltd", "website": "https://example.org", "strengths": "Delivers in a week"}
+            ]
+        },
+    )
 
+    name: ShortText = Field(description="Name, 1 to 200 characters.")
     website: Maybe[Url] = Field(None, description="Website, http or https.")
     strengths: Maybe[LongText] = Field(None, description="Its strengths compared with us, at most 32,000 characters.")
     weaknesses: Maybe[LongText] = Field(None, description="Its weaknesses compared with us, at most 32,000 characters.")
     product_ids: Ids = Field([], description="Products of ours that it competes with; one named twice counts once.")
 
 
-class CompetitorCreate(CompetitorFields):
-    """A new competitor."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"name": "Difference Engines Ltd", "website": "https://example.org", "strengths": "Delivers in a week"}
-            ]
-        }
-    )
-
-    name: ShortText = Field(description="Name, 1 to 200 characters.")
-
-
-class CompetitorUpdate(Patch, CompetitorFields):
+class CompetitorUpdate(Patch, CompetitorCreate):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"weaknesses": "No service after six"}]})
-
-    name: ShortText = optional("Name, 1 to 200 characters.")
 
 
 class CompetitorRead(CompetitorRecord):

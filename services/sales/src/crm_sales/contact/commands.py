@@ -41,7 +41,9 @@ async def make_contact(uow: UnitOfWork, body: ContactCreate) -> Contact:
     """Make a contact of a body without adding it to the unit of work. Creates and imports share this."""
     values = normal_details(uow, {name: plain(value) for name, value in body})
     await check_references(uow, Contact, values)
-    return Contact(number=await uow.number("CON"), full_name=full_name(body.first_name, body.last_name), **values)
+    return Contact(
+        number=await uow.number(Contact.numbered), full_name=full_name(body.first_name, body.last_name), **values
+    )
 
 
 async def update_contact(

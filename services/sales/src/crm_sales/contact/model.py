@@ -30,6 +30,7 @@ class Contact(Mergeable, Base):
     """A person that we deal with."""
 
     __tablename__ = "contact"
+    numbered = "CON"
     record_model: ClassVar[type[BaseModel]] = ContactRecord
     lifecycle = LIFECYCLE
     merges_from = frozenset({"active"})

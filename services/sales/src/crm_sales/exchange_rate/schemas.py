@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.types import CurrencyCode, Date, Rate
-from crm_kit.records.patch import Patch, optional
+from crm_kit.records.patch import Patch
 
 
 class ExchangeRateCreate(BaseModel):
@@ -21,11 +21,7 @@ class ExchangeRateCreate(BaseModel):
     valid_from: Date = Field(description="First day it holds, YYYY-MM-DD; unique for each currency.")
 
 
-class ExchangeRateUpdate(Patch):
+class ExchangeRateUpdate(Patch, ExchangeRateCreate):
     """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"rate": "0.9207"}]})
-
-    currency: CurrencyCode = optional("ISO 4217 code of the foreign currency; not the base currency.")
-    rate: Rate = optional("Units of base currency per unit of `currency`, above zero.")
-    valid_from: Date = optional("First day it holds, YYYY-MM-DD; unique for each currency.")

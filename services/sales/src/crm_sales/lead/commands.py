@@ -44,7 +44,9 @@ async def create_lead(uow: UnitOfWork, body: LeadCreate, duplicates: OnDuplicate
 async def make_lead(uow: UnitOfWork, body: LeadCreate) -> Lead:
     """Make a lead of a body without adding it to the unit of work. Creates and imports share this."""
     await refer_to_campaign(uow, body.campaign_id)
-    lead = Lead(number=await uow.number("LEA"), **normal_details(uow, {name: plain(value) for name, value in body}))
+    lead = Lead(
+        number=await uow.number(Lead.numbered), **normal_details(uow, {name: plain(value) for name, value in body})
+    )
     await pin_amounts(uow, lead, Lead.money_fields)
     return lead
 

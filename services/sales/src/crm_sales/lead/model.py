@@ -35,6 +35,7 @@ class Lead(Mergeable, Base):
     """A person or company that can become a customer."""
 
     __tablename__ = "lead"
+    numbered = "LEA"
     record_model: ClassVar[type[BaseModel]] = LeadRecord
     lifecycle = LIFECYCLE
     merges_from = frozenset({"open"})

@@ -55,7 +55,7 @@ async def create_opportunity(uow: UnitOfWork, body: OpportunityCreate) -> Opport
     deal.enter(stage, uow.now)
     await price_deal(uow, deal, body, body.model_fields_set)
     await pin_amounts(uow, deal, Opportunity.money_fields)
-    deal.number = await uow.number("OPP")
+    deal.number = await uow.number(Opportunity.numbered)
     return uow.add(deal, OpportunityCreated)
 
 

@@ -45,7 +45,7 @@ async def make_migrated(uow: UnitOfWork, body: OpportunityImport) -> Opportunity
     values = {name: value for name, value in body if name not in _TOLD}
     deal = Opportunity(
         id=new_id(),
-        number=await uow.number("OPP"),
+        number=await uow.number(Opportunity.numbered),
         stages=[],
         closes=[],
         competitor_ids=[],

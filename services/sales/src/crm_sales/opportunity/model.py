@@ -39,6 +39,7 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
     """A deal that we want to win."""
 
     __tablename__ = "opportunity"
+    numbered = "OPP"
     record_model: ClassVar[type[BaseModel]] = OpportunityRecord
     lifecycle = LIFECYCLE
     money_fields: ClassVar[tuple[str, ...]] = ("estimated_value", "actual_value")

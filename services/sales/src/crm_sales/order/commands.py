@@ -45,7 +45,7 @@ async def create_order(uow: UnitOfWork, body: OrderCreate) -> Order:
     order = Order(**values)
     await take_over(uow, order, deal, body.customer, body.model_fields_set)
     await price_new(uow, order, body, body.currency)
-    order.number = await uow.number("ORD")
+    order.number = await uow.number(Order.numbered)
     return uow.add(order, OrderCreated)
 
 

@@ -53,7 +53,7 @@ async def order_quote(uow: UnitOfWork, quote_id: UUID, body: OrderOfQuote) -> Or
     await require_active_customer(uow, quote)
     order = Order(
         id=new_id(),
-        number=await uow.number("ORD"),
+        number=await uow.number(Order.numbered),
         name=body.name or quote.name,
         quote_id=quote.id,
         requested_delivery=body.requested_delivery,

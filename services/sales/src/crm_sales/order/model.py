@@ -27,6 +27,7 @@ class Order(SalesDocument, Base):
     """A purchase of a customer."""
 
     __tablename__ = "order"
+    numbered = "ORD"
     record_model: ClassVar[type[BaseModel]] = OrderRecord
     lifecycle = LIFECYCLE
     called = "number"

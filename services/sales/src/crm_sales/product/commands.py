@@ -46,7 +46,7 @@ async def create_product(uow: UnitOfWork, body: ProductCreate) -> Product:
     if product.parent_id is not None:
         await _require_family(uow, product, product.parent_id)
     if body.number is None:
-        product.number = await uow.number("PRO")
+        product.number = await uow.number(Product.numbered)
     await pin_amounts(uow, product, Product.money_fields)
     return uow.add(product, ProductCreated)
 

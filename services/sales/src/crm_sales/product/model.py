@@ -32,6 +32,7 @@ class Product(Record, Stateful, Base):
     """A product for sale, or a family of products."""
 
     __tablename__ = "product"
+    numbered = "PRO"
     record_model: ClassVar[type[BaseModel]] = ProductRecord
     lifecycle = LIFECYCLE
     money_fields: ClassVar[tuple[str, ...]] = ("list_price", "standard_cost")

@@ -47,7 +47,7 @@ async def create_quote(uow: UnitOfWork, body: QuoteCreate) -> Quote:
     quote.name = _name(body, deal)
     await take_over(uow, quote, deal, body.customer, body.model_fields_set)
     await price_new(uow, quote, body, body.currency)
-    quote.number = await uow.number("QUO")
+    quote.number = await uow.number(Quote.numbered)
     return uow.add(quote, QuoteCreated)
 
 

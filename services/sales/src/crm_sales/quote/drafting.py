@@ -60,7 +60,7 @@ async def quote_deal(uow: UnitOfWork, opportunity_id: UUID) -> Quote:
     quote.tax_by(await tax_rules(uow))
     quote.keep_lines(deal.priced_lines)
     await pin(uow, quote)
-    quote.number = await uow.number("QUO")
+    quote.number = await uow.number(Quote.numbered)
     return uow.add(quote, QuoteCreated)
 
 

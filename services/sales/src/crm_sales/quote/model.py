@@ -22,6 +22,7 @@ class Quote(SalesDocument, Base):
     """One revision of a quote."""
 
     __tablename__ = "quote"
+    numbered = "QUO"
     record_model: ClassVar[type[BaseModel]] = QuoteRecord
     lifecycle = LIFECYCLE
 

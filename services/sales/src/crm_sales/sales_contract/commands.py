@@ -35,7 +35,7 @@ async def create_contract(uow: UnitOfWork, body: SalesContractCreate) -> SalesCo
     require_order(body.start_date, body.end_date)
     values = {name: value for name, value in body if name != "customer"}
     await check_references(uow, SalesContract, values)
-    contract = SalesContract(number=await uow.number("SCO"), **values)
+    contract = SalesContract(number=await uow.number(SalesContract.numbered), **values)
     await set_customer(uow, contract, body.customer)
     await pin_amounts(uow, contract, SalesContract.money_fields)
     return uow.add(contract, SalesContractCreated)

@@ -24,6 +24,7 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
     """An agreement with a customer."""
 
     __tablename__ = "sales_contract"
+    numbered = "SCO"
     record_model: ClassVar[type[BaseModel]] = SalesContractRecord
     lifecycle = LIFECYCLE
     money_fields: ClassVar[tuple[str, ...]] = ("value",)

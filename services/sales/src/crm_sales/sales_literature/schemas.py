@@ -5,14 +5,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from crm_contracts.sales.choices import LiteratureType
 from crm_contracts.sales.sales_literature import SalesLiteratureRecord
 from crm_contracts.types import Date, Ids, LongText, Maybe, ShortText, Url
-from crm_kit.records.patch import Patch, optional
+from crm_kit.records.patch import Patch
 
 
-class SalesLiteratureFields(BaseModel):
-    """The fields of a piece of literature that clients write. Texts are trimmed; an empty text is null."""
+class SalesLiteratureCreate(BaseModel):
+    """A new piece of literature. Texts are trimmed; an empty text is null."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "Gold card at a glance",
+                    "type": "product_sheet",
+                    "link": "https://example.org/gold-card.pdf",
+                    "keywords": "card gold fees insurance",
+                }
+            ]
+        },
+    )
 
+    title: ShortText = Field(description="Title, 1 to 200 characters.")
+    type: LiteratureType = Field(description="Kind of document.")
     body: Maybe[LongText] = Field(
         None, description="The text itself, at most 32,000 characters; this or `link` is required, both may be given."
     )
@@ -23,33 +37,10 @@ class SalesLiteratureFields(BaseModel):
     keywords: Maybe[ShortText] = Field(None, description="Words to find it by, at most 200 characters.")
 
 
-class SalesLiteratureCreate(SalesLiteratureFields):
-    """A new piece of literature."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "title": "Gold card at a glance",
-                    "type": "product_sheet",
-                    "link": "https://example.org/gold-card.pdf",
-                    "keywords": "card gold fees insurance",
-                }
-            ]
-        }
-    )
-
-    title: ShortText = Field(description="Title, 1 to 200 characters.")
-    type: LiteratureType = Field(description="Kind of document.")
-
-
-class SalesLiteratureUpdate(Patch, SalesLiteratureFields):
+class SalesLiteratureUpdate(Patch, SalesLiteratureCreate):
     """A merge patch (RFC 7396): absent fields stay unchanged, null clears a field."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"expires_on": "2030-12-31"}]})
-
-    title: ShortText = optional("Title, 1 to 200 characters.")
-    type: LiteratureType = optional("Kind of document.")
 
 
 class SalesLiteratureRead(SalesLiteratureRecord):

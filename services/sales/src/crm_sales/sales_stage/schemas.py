@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.types import Count, Percent, ShortText
-from crm_kit.records.patch import Patch, optional
+from crm_kit.records.patch import Patch
 
 
 class SalesStageCreate(BaseModel):
@@ -18,11 +18,7 @@ class SalesStageCreate(BaseModel):
     probability: Percent = Field(description="Default chance to win in percent, 0 to 100.")
 
 
-class SalesStageUpdate(Patch):
+class SalesStageUpdate(Patch, SalesStageCreate):
     """A merge patch (RFC 7396): absent fields stay unchanged."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"probability": 80}]})
-
-    name: ShortText = optional("Name, unique, 1 to 200 characters.")
-    position: Count = optional("Order among the stages, lowest first.")
-    probability: Percent = optional("Default chance to win in percent, 0 to 100.")

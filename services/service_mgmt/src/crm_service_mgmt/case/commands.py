@@ -33,7 +33,7 @@ async def create_case(uow: UnitOfWork, body: CaseCreate) -> Case:
     """Create a case. The caller owns it."""
     await uow.start(Case)
     values = dict(body)
-    case = Case(number=await uow.number("CAS"), resolutions=[])
+    case = Case(number=await uow.number(Case.numbered), resolutions=[])
     await _set_customer(uow, case, values.pop("customer"))
     await _check_contact(uow, body.contact_id)
     await refer_to_product(uow, body.product_id)

@@ -31,6 +31,7 @@ class Case(OwnedRecord, Stateful, Base):
     """A request of a customer, from first contact to resolution."""
 
     __tablename__ = "case"
+    numbered = "CAS"
     record_model: ClassVar[type[BaseModel]] = CaseRecord
     called = "number"
     lifecycle = LIFECYCLE

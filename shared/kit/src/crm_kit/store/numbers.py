@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable
 
 from sqlalchemy import MetaData, Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 BLOCK = 200
 
 
-def number_sequences(metadata: MetaData, prefixes: tuple[str, ...]) -> None:
+def number_sequences(metadata: MetaData, prefixes: Iterable[str]) -> None:
     """One sequence for each prefix; a value stands for a block of numbers."""
     for prefix in prefixes:
         Sequence(f"number_{prefix.lower()}", metadata=metadata)

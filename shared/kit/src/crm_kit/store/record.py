@@ -59,6 +59,8 @@ class Record:
     """The contract of this record in the API and in events."""
     called: ClassVar[str | None] = "name"
     """The column by which a problem names such a record; None where it has no name of its own."""
+    numbered: ClassVar[str]
+    """The prefix of its numbers (``LEA``), which a sequence draws. An entity without numbers does not set it."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
     version: Mapped[int] = mapped_column(sort_order=-19)
