@@ -16,7 +16,7 @@ from crm_contracts.marketing import (
 from crm_contracts.sales.account import AccountCreated, AccountDeleted, AccountMerged
 from crm_contracts.sales.contact import ContactCreated
 from crm_contracts.sales.lead import LeadContacted, LeadCreated, LeadDeleted, LeadMerged, LeadQualified, LeadUpdated
-from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityUpdated
+from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityMerged, OpportunityUpdated
 from crm_contracts.service.case import CaseCreated, CaseReactivated, CaseResolved, CaseWaiting
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.store.record import new_id
@@ -186,6 +186,29 @@ async def test_a_survivors_story_includes_who_was_merged_into_it(client: Client,
     href = f"{API}/leads/{survivor.id}"
     assert answer.json["survivor"] == {"type": "lead", "id": str(survivor.id), "href": href}
     assert answer.headers["link"] == f'<{href}>; rel="successor-version"'
+
+
+async def test_a_deal_keeps_its_story_and_its_activities_move_when_it_is_merged(
+    client: Client, story: Any, hear: Any
+) -> None:
+    loser, survivor, buyer = (story(owner=CALLER) for _ in range(3))
+    customer = {"customer": {"type": "account", "id": str(buyer.id), "name": "Movers", "deleted": False}}
+    await hear(buyer.tell(AccountCreated))
+    await hear(*(deal.tell(OpportunityCreated, customer) for deal in (loser, survivor)))
+    regarding = {"type": "opportunity", "id": str(loser.id)}
+    task = (await client.post(f"{API}/tasks", {"subject": "Call", "regarding": regarding})).json
+    merged = loser.tell(OpportunityMerged, {"customer": None}, survivor_id=survivor.id)
+    await hear(merged)
+    await hear(merged)
+    assert lines(await client.get(f"{API}/timeline?regarding={survivor.id}")).count("Deal merged") == 1
+    assert lines(await client.get(f"{API}/timeline?regarding={buyer.id}")).count("Deal merged") == 1
+    moved = (await client.get(f"{API}/tasks/{task['id']}")).json
+    assert moved["regarding"]["id"] == str(survivor.id)
+    # The survivor is told about once more, and keeps what was merged into it.
+    await hear(survivor.tell(OpportunityUpdated, customer))
+    assert lines(await client.get(f"{API}/timeline?regarding={survivor.id}")).count("Deal merged") == 1
+    answer = await client.get(f"{API}/timeline?regarding={loser.id}")
+    assert (answer.status, answer.problem) == (410, "merged")
 
 
 async def test_a_story_goes_back_through_every_merge_and_stays_hidden_from_who_could_not_read_it(

@@ -20,7 +20,13 @@ from crm_contracts.sales.lead import (
     LeadReopened,
     LeadSnapshot,
 )
-from crm_contracts.sales.opportunity import OpportunityDeleted, OpportunityHeld, OpportunityResumed, OpportunitySnapshot
+from crm_contracts.sales.opportunity import (
+    OpportunityDeleted,
+    OpportunityHeld,
+    OpportunityMerged,
+    OpportunityResumed,
+    OpportunitySnapshot,
+)
 from crm_contracts.sales.reference import SalesStageDeleted, SalesStageSnapshot, SalesStageUpdated
 from crm_insights.consumers import CONSUMERS
 from crm_kit.events import own_rows
@@ -155,12 +161,14 @@ async def test_reopening_ends_neither_the_time_nor_begins_it_anew(client: Client
 async def test_leads_are_followed_to_their_won_deals(client: Client, hear: Hear) -> None:
     (qualify, *_), told = four_stages()
     sold, lost, idle, merged = Lead(), Lead(), Lead(), Lead()
-    deal = Deal()
+    deal, double = Deal(), Deal()
     qualified = {"status": "qualified", "status_reason": "qualified"}
     told += [lead.made() for lead in (sold, lost, idle, merged)]
     told += [sold.tell(LeadQualified, **qualified), deal.made(qualify, originating_lead_id=str(sold.id))]
     told += [deal.won("99.00"), lost.tell(LeadDisqualified, status="disqualified"), merged.tell(LeadMerged)]
+    told += [double.made(qualify, originating_lead_id=str(idle.id)), double.tell(OpportunityMerged)]
     await hear(*told)
+    assert (await funnel(client))["opportunities"]["count"] == 1
     assert (await funnel(client))["leads"] == {
         "count": 3,
         "open": 1,

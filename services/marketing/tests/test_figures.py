@@ -27,6 +27,7 @@ from crm_contracts.sales.opportunity import (
     OpportunityCreated,
     OpportunityDeleted,
     OpportunityLost,
+    OpportunityMerged,
     OpportunityReopened,
     OpportunitySnapshot,
     OpportunityStageChanged,
@@ -157,13 +158,19 @@ async def test_what_moves_to_another_campaign_counts_there(client: Client, hear:
 
 async def test_what_is_deleted_or_merged_away_counts_no_more_and_nothing_revives_it(client: Client, hear: Hear) -> None:
     campaign = await made(client)
-    lead, twin, deal = Story(), Story(), Story()
+    lead, twin, deal, double = Story(), Story(), Story(), Story()
     late = [
+        double.tell(OpportunityCreated, **OPEN, campaign_id=campaign),
         lead.tell(LeadCreated, **NEW, campaign_id=campaign),
         twin.tell(LeadCreated, **NEW, campaign_id=campaign),
         deal.tell(OpportunityCreated, **OPEN, campaign_id=campaign),
     ]
-    gone = [lead.tell(LeadDeleted), twin.tell(LeadMerged), deal.tell(OpportunityDeleted)]
+    gone = [
+        lead.tell(LeadDeleted),
+        twin.tell(LeadMerged),
+        deal.tell(OpportunityDeleted),
+        double.tell(OpportunityMerged),
+    ]
     await hear(*gone)
     await hear(*late)
     found = await figures(client, campaign)
@@ -172,12 +179,14 @@ async def test_what_is_deleted_or_merged_away_counts_no_more_and_nothing_revives
 
 async def test_a_snapshot_of_a_merged_lead_counts_for_nothing(client: Client, hear: Hear) -> None:
     campaign = await made(client)
-    merged, living = Story(version=4), Story(version=4)
+    merged, living, deal = Story(version=4), Story(version=4), Story(version=4)
     await hear(
+        deal.tell_again(OpportunitySnapshot, {"survivor_id": str(living.id)}, **OPEN, campaign_id=campaign),
         merged.tell_again(LeadSnapshot, {"survivor_id": str(living.id)}, **NEW, campaign_id=campaign),
         living.tell_again(LeadSnapshot, None, **NEW, campaign_id=campaign),
     )
-    assert (await figures(client, campaign))["leads"] == 1
+    found = await figures(client, campaign)
+    assert (found["leads"], found["opportunities"]) == (1, 0)
 
 
 async def test_an_event_that_comes_three_times_counts_once(client: Client, hear: Hear) -> None:

@@ -77,6 +77,7 @@ async def play(sales: Sales, people: People) -> None:
         ("accounts", {"name": "Engines", "annual_revenue": euros("1.00")}),
         ("contacts", {"last_name": "Lovelace"}),
         ("leads", ADA),
+        ("opportunities", {"name": "Fleet"}),
     ):
         twin = await sales.make(collection, **fields)
         await sales.act(collection, twin, "merge", into=(await sales.make(collection, **fields))["id"])

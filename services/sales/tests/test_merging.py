@@ -54,7 +54,7 @@ async def test_a_merged_record_answers_410_and_names_its_survivor(sales: Sales, 
 
 def test_the_document_says_of_which_records_an_answer_may_be_410(app: FastAPI) -> None:
     for path, operations in app.openapi()["paths"].items():
-        about_one = any(path.startswith(f"{API}/{collection}/{{") for collection in COLLECTIONS)
+        about_one = any(path.startswith(f"{API}/{collection}/{{") for collection in (*COLLECTIONS, "opportunities"))
         assert {"410" in operation["responses"] for operation in operations.values()} == {about_one}, path
 
 

@@ -20,7 +20,7 @@ async def test_a_new_deal_starts_in_the_first_stage_with_its_probability(sales: 
     assert (deal["stage"], deal["probability"]) == ("qualify", 10)
     assert (deal["status"], deal["status_reason"]) == ("open", "in_progress")
     assert (deal["customer"], deal["closes"], deal["actual_value"]) == (None, [], None)
-    assert deal["allowed_actions"] == ["advance", "hold", "win", "lose", "assign"]
+    assert deal["allowed_actions"] == ["advance", "hold", "win", "lose", "assign", "merge"]
     assert await sales.facts() == ["opportunity.created"]
 
 
@@ -148,7 +148,7 @@ async def test_stage_and_close_are_not_patched(sales: Sales, field: str) -> None
 async def test_a_deal_on_hold_waits_until_it_is_resumed(sales: Sales) -> None:
     deal = await sales.make("opportunities", **FLEET)
     held = await sales.act("opportunities", deal, "hold")
-    assert (held["status_reason"], held["allowed_actions"]) == ("on_hold", ["resume", "win", "lose", "assign"])
+    assert (held["status_reason"], held["allowed_actions"]) == ("on_hold", ["resume", "win", "lose", "assign", "merge"])
     answer = await sales.try_act("opportunities", deal, "advance", stage="close")
     assert (answer.status, answer.json["allowed"]) == (409, ["resume", "win", "lose"])
     assert (await sales.act("opportunities", deal, "resume"))["status_reason"] == "in_progress"

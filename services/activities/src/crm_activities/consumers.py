@@ -10,7 +10,7 @@ from crm_contracts.catalogue import all_entities, happenings
 from crm_contracts.sales.account import ACCOUNT, AccountMerged
 from crm_contracts.sales.contact import CONTACT, ContactMerged
 from crm_contracts.sales.lead import LEAD, LeadMerged
-from crm_contracts.sales.opportunity import OPPORTUNITY, OpportunityWon
+from crm_contracts.sales.opportunity import OPPORTUNITY, OpportunityMerged, OpportunityWon
 from crm_contracts.service.case import CaseResolved
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
@@ -32,5 +32,6 @@ CONSUMERS.keeps_events("activities.timeline", TimelineEvent.__tablename__)
 CONSUMERS.forgets("activities.refs")(forget_links)
 CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follow_up)
 # A merged record has no further events.
-CONSUMERS.step(LeadMerged, AccountMerged, ContactMerged, group="activities.merges", any_order=True)(move_activities)
+MERGES = (LeadMerged, AccountMerged, ContactMerged, OpportunityMerged)
+CONSUMERS.step(*MERGES, group="activities.merges", any_order=True)(move_activities)
 CONSUMERS.step(*REMOVALS, group="activities.handovers")(HANDOVER.hear)

@@ -1,10 +1,11 @@
-"""Move the activities of a merged lead, account or contact to the survivor, and what it took part in."""
+"""Move the activities of a merged lead, account, contact or deal to the survivor, and what it took part in."""
 
 from crm_activities.db import Base
 from crm_activities.projections.record_ref import RecordRef
 from crm_contracts.sales.account import AccountMerged
 from crm_contracts.sales.contact import ContactMerged
 from crm_contracts.sales.lead import LeadMerged
+from crm_contracts.sales.opportunity import OpportunityMerged
 from crm_kit.copies.survivors import merge_told, survivor_known
 from crm_kit.records.moving import Mover, Moving
 from crm_kit.work.uow import UnitOfWork
@@ -19,7 +20,9 @@ class MoveTask(Moving, Base):
 MOVER = Mover(MoveTask, RecordRef)
 
 
-async def move_activities(event: LeadMerged | AccountMerged | ContactMerged, uow: UnitOfWork) -> None:
+async def move_activities(
+    event: LeadMerged | AccountMerged | ContactMerged | OpportunityMerged, uow: UnitOfWork
+) -> None:
     """Begin to move activities of every status.
 
     If the survivor itself was merged later, they move to the final survivor.

@@ -47,7 +47,8 @@ with told as (
   join record_ref r on r.id = d.deal and (r.epoch, r.version) <= (d.epoch, d.version)
 ), moved as (
   delete from timeline_link l using record_ref s, told
-  where l.target_id = told.deal and l.source_id is distinct from told.customer and s.id = l.source_id and s.type <> 'lead'
+  where l.target_id = told.deal and l.source_id is distinct from told.customer and s.id = l.source_id
+    and s.type not in ('lead', 'opportunity')
 )
 insert into timeline_link (source_id, target_id) select customer, deal from told where customer is not null
 order by 1, 2 on conflict do nothing

@@ -9,7 +9,13 @@ from uuid import UUID
 from sqlalchemy import Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales.opportunity import OpportunityEvent, OpportunityRecord
+from crm_contracts.sales.opportunity import (
+    OpportunityDeleted,
+    OpportunityEvent,
+    OpportunityMerged,
+    OpportunityRecord,
+    OpportunitySnapshot,
+)
 from crm_insights.db import Base
 from crm_insights.projections.stage_visit import keep_visits
 from crm_kit.copies.projections import Projected, project
@@ -49,8 +55,14 @@ class Deal(Projected, Base):
 
 async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
     """Keep one row per opportunity and one per stage visit, from the newest version of each record."""
-    await project(uow, Deal, [(event, _columns(event.record)) for event in events])
+    await project(uow, Deal, [(event, {"deleted": _is_gone(event), **_columns(event.record)}) for event in events])
     await keep_visits(uow, events)
+
+
+def _is_gone(event: OpportunityEvent) -> bool:
+    """Return whether the deal was deleted, or merged into another. A merged deal is marked as deleted."""
+    merged = isinstance(event, OpportunityMerged | OpportunitySnapshot) and event.survivor_id is not None
+    return merged or isinstance(event, OpportunityDeleted)
 
 
 def _columns(record: OpportunityRecord) -> dict[str, Any]:

@@ -8,7 +8,13 @@ from uuid import UUID
 from sqlalchemy import Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales.opportunity import OpportunityEvent, OpportunityRecord
+from crm_contracts.sales.opportunity import (
+    OpportunityDeleted,
+    OpportunityEvent,
+    OpportunityMerged,
+    OpportunityRecord,
+    OpportunitySnapshot,
+)
 from crm_kit.copies.projections import Projected, project
 from crm_kit.work.uow import UnitOfWork
 from crm_marketing.db import Base
@@ -30,7 +36,13 @@ class Deal(Projected, Base):
 
 async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
     """Keep one row per opportunity. A reopened deal is open again. A corrected deal has its new value."""
-    await project(uow, Deal, [(event, _columns(event.record)) for event in events])
+    await project(uow, Deal, [(event, {"deleted": _is_gone(event), **_columns(event.record)}) for event in events])
+
+
+def _is_gone(event: OpportunityEvent) -> bool:
+    """Return whether the deal was deleted, or merged into another. A merged deal is marked as deleted."""
+    merged = isinstance(event, OpportunityMerged | OpportunitySnapshot) and event.survivor_id is not None
+    return merged or isinstance(event, OpportunityDeleted)
 
 
 def _columns(record: OpportunityRecord) -> dict[str, Any]:

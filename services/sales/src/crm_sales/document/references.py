@@ -24,13 +24,17 @@ from crm_sales.projections.campaign_ref import refer_to_campaign
 
 
 async def deal_of(uow: UnitOfWork, opportunity_id: UUID, pointer: str = "/opportunity_id") -> Opportunity:
-    """Load and lock the deal for a new reference. 422 with the pointer if it does not exist or is not readable."""
+    """Load and lock the deal for a new reference. 422 with the pointer if it does not exist, is not readable, or was merged."""
     try:
         deal = await uow.load(Opportunity, opportunity_id)
     except NotFound:
         raise UnknownReference(pointer, Opportunity.entity()) from None
-    if not uow.reach(Opportunity).covers_record(deal):
+    # Of a merged deal the survivor was loaded, and the deal itself on the way to it.
+    named = deal if deal.id == opportunity_id else await uow.read(Opportunity, opportunity_id)
+    if not uow.reach(Opportunity).covers_record(named):
         raise UnknownReference(pointer, Opportunity.entity())
+    if named is not deal:
+        await uow.require_referable(named, pointer)
     return deal
 
 

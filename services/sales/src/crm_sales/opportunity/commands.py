@@ -1,6 +1,5 @@
 """Commands on opportunities. Winning is in ``win.py``, losing in ``competing.py``."""
 
-from decimal import Decimal
 from uuid import UUID
 
 from crm_contracts.access import Privilege
@@ -22,11 +21,13 @@ from crm_kit.work.uow import UnitOfWork
 from crm_kit.work.usage import refuse_in_use
 from crm_sales.customer_link.references import set_customer
 from crm_sales.exchange_rate.pinning import pin_amounts
+from crm_sales.merging.moving import MOVER
 from crm_sales.opportunity.competing import set_competitors
 from crm_sales.opportunity.documents import give_customer, reopen_quotes
 from crm_sales.opportunity.domain import require_own_value
 from crm_sales.opportunity.lines import price_deal
 from crm_sales.opportunity.model import Opportunity
+from crm_sales.opportunity.probability import set_probability
 from crm_sales.opportunity.schemas import (
     OpportunityCreate,
     OpportunityReopening,
@@ -71,7 +72,7 @@ async def update_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opport
     if "competitor_ids" in values:
         deal.compete_with(values.pop("competitor_ids"))
     if "probability" in values:
-        await _set_probability(uow, deal, values.pop("probability"))
+        await set_probability(uow, deal, values.pop("probability"))
     if "estimated_value" in values:
         source = values.get("estimated_value_source", deal.estimated_value_source)
         require_own_value(source, body.estimated_value, deal.estimated_value)
@@ -139,16 +140,8 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
     if deal.status != "open":
         raise DomainError("not-deletable", f"A {deal.status} deal cannot be deleted, because reports count it.")
     await refuse_in_use(uow, deal)
+    await MOVER.refuse_target(uow, deal)
     uow.remove(deal, OpportunityDeleted)
-
-
-async def _set_probability(uow: UnitOfWork, deal: Opportunity, wanted: Decimal | None) -> None:
-    """Override the stage's probability if the value differs from the current one. Null restores the stage's."""
-    if wanted is not None and wanted != deal.probability:
-        deal.probability, deal.probability_overridden = wanted, True
-    elif wanted is None and deal.probability_overridden:
-        stage = await stage_with(uow, deal.stage_id, "/stage_id")
-        deal.probability, deal.probability_overridden = stage.probability, False
 
 
 def _as_it_is(stage: SalesStage) -> StageRef:

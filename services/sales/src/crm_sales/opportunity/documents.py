@@ -31,22 +31,23 @@ DOCUMENTS: tuple[tuple[type[SalesDocument], type[Event]], ...] = (
 )
 
 
-async def give_customer(uow: UnitOfWork, deal: Opportunity) -> None:
+async def give_customer(uow: UnitOfWork, deal: Opportunity, *, of: UUID | None = None) -> None:
     """Set the deal's customer on each of its documents without customer, whatever its status.
 
-    The deal must be locked.
+    ``of`` is a deal that is merged into it: its documents without customer move to the deal as well. Both must be locked.
     """
     for entity, updated in DOCUMENTS:
         table = entity.__table__
         orphans = (
             select(*(table.c[column] for column in stored_columns(entity)))
-            .where(table.c.opportunity_id == deal.id, table.c.customer_id.is_(None))
+            .where(table.c.opportunity_id == (of or deal.id), table.c.customer_id.is_(None))
             .order_by(table.c.id)
             .with_for_update(key_share=True)
         )
         for row in (await uow.execute(orphans)).mappings().all():
             document = uow.adopt(entity.from_row(dict(row)))
             document.customer_type, document.customer_id = deal.customer_type, deal.customer_id
+            document.opportunity_id = deal.id
             uow.emit(document, updated)
 
 

@@ -25,7 +25,7 @@ from crm_kit.store.columns import (
     sorted_indexes,
     text_enum,
 )
-from crm_kit.store.record import OwnedRecord, Stateful
+from crm_kit.store.record import Mergeable
 from crm_kit.store.refers import reference, references, refers
 from crm_kit.store.searching import search_column, search_rule
 from crm_sales.customer_link.model import BelongsToCustomer, customer_indexes
@@ -35,13 +35,15 @@ from crm_sales.pricing.model import products_of, sum_of
 from crm_sales.sales_stage.model import SalesStage
 
 
-class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
+class Opportunity(Mergeable, BelongsToCustomer, Base):
     """A deal that we want to win."""
 
     __tablename__ = "opportunity"
     numbered = "OPP"
     record_model: ClassVar[type[BaseModel]] = OpportunityRecord
     lifecycle = LIFECYCLE
+    merges_from = frozenset({"open"})
+    survives_in = frozenset({"open"})
     money_fields: ClassVar[tuple[str, ...]] = ("estimated_value", "actual_value")
 
     number: Mapped[str] = mapped_column(String(20), unique=True)
@@ -153,6 +155,17 @@ class Opportunity(OwnedRecord, Stateful, BelongsToCustomer, Base):
         self._stay_from(at)
         self.opened_at = at
         self.actual_value = self.actual_value_base = self.closed_at = None
+
+    def merge_into(self, survivor: Mergeable) -> None:
+        """Mark the deal as merged. It keeps its stage, which every deal has, and no other reference."""
+        super().merge_into(survivor)
+        self.belong_to(None)
+        self.lines, self.product_ids, self.competitor_ids = [], [], []
+
+    @classmethod
+    def links(cls) -> tuple[str, ...]:
+        """The columns that refer to other records of the same service, except the stage."""
+        return tuple(column for column in super().links() if column != "stage_id")
 
     @property
     def currency(self) -> str | None:

@@ -15,11 +15,13 @@ from crm_kit.records.patching import Assignment
 from crm_sales.customer_link.finding import CUSTOMER_NAME, PARTIES
 from crm_sales.opportunity import commands
 from crm_sales.opportunity.competing import lose_opportunity
+from crm_sales.opportunity.merge import merge_opportunity
 from crm_sales.opportunity.migrate import IMPORTER
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import (
     OpportunityCreate,
     OpportunityLoss,
+    OpportunityMerge,
     OpportunityRead,
     OpportunityReopening,
     OpportunityUpdate,
@@ -169,3 +171,16 @@ async def reopen_opportunity(
 async def assign_opportunity(opportunity_id: UUID, body: Assignment, uow: Uow) -> Response:
     """Give the deal to another user or team; 422 for an unknown or inactive one."""
     return await one(uow, await commands.assign_opportunity(uow, opportunity_id, body))
+
+
+@router.post("/{opportunity_id}/merge", response_model=OpportunityRead, operation_id="merge_opportunity")
+async def merge(opportunity_id: UUID, body: OpportunityMerge, uow: Uow) -> Response:
+    """Merge this deal into another, and return that survivor. Needs write on both, and delete on this one.
+
+    Both are open, and their amounts in one currency: 422 `currency-mismatch`. Quotes, orders, invoices, leads and activities of
+    this deal move to the survivor, each record as a change of its own: up to a hundred at once, more of them in the background.
+    From then on this deal answers 410 `merged`, naming the survivor. 422 `merged-reference`, `inactive-reference` or
+    `merge-with-itself` for a deal that cannot survive, `value-from-lines` for `estimated_value` if it has its value from its
+    lines.
+    """
+    return await one(uow, await merge_opportunity(uow, opportunity_id, body))

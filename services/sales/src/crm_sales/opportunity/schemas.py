@@ -1,5 +1,6 @@
 """What clients send about opportunities and what they get."""
 
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -19,6 +20,7 @@ from crm_contracts.types import (
     UtcDatetime,
 )
 from crm_kit.errors import InvalidValue
+from crm_kit.records.merging import Merge
 from crm_kit.records.patch import Patch, optional
 from crm_sales.customer_link.schemas import CustomerInput, CustomerShown
 from crm_sales.pricing.schemas import LineInputs
@@ -150,6 +152,39 @@ class OpportunityReopening(BaseModel):
         False,
         description="Whether the quotes that losing the deal closed become drafts or active again, as they were. One that "
         "was revised since or whose last day has passed stays closed.",
+    )
+
+
+OpportunityMergeField = Literal[
+    "name",
+    "customer",
+    "originating_lead_id",
+    "campaign_id",
+    "source",
+    "rating",
+    "probability",
+    "estimated_value",
+    "estimated_close_date",
+    "competitor_ids",
+    "lines",
+    "description",
+]
+
+
+class OpportunityMerge(Merge):
+    """Which deal takes the place of this one, and what of this one it takes over (Dataverse: Merge)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"into": "019aa2f0-0000-7000-8000-000000000001", "fields": ["estimated_value", "lines"]}]
+        }
+    )
+
+    fields: list[OpportunityMergeField] = Field(
+        [],
+        max_length=12,
+        description="Fields of which the survivor takes over the value of this deal; `lines` with their price list. "
+        "`estimated_value_source` and the stage every deal keeps.",
     )
 
 

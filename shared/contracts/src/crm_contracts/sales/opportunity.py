@@ -241,6 +241,15 @@ class OpportunityLost(OpportunityEvent):
     lost_at: UtcDatetime = Field(description="When it was lost.")
 
 
+class OpportunityMerged(OpportunityEvent):
+    """A deal was merged into another and no longer exists. The survivor publishes `updated` if it changed. So does each
+    record that referred to the merged deal and now refers to the survivor."""
+
+    type: ClassVar[str] = "crm.sales.opportunity.merged.v1"
+    timeline = ("survivor_id",)
+    survivor_id: UUID = Field(description="Deal that it was merged into.")
+
+
 class OpportunityReopened(OpportunityEvent):
     """A won or lost deal is in progress again; its close records stay. Those say which quotes were taken up again with it."""
 
@@ -251,3 +260,9 @@ class OpportunitySnapshot(OpportunityEvent):
     """The current state of a deal, sent on request to one queue; nothing happened."""
 
     type: ClassVar[str] = "crm.sales.opportunity.snapshot.v1"
+    survivor_id: UUID | None = Field(
+        default=None,
+        description="Deal that it was merged into, as in `merged`; null if it was not merged.",
+        examples=[None],
+        json_schema_extra={"x-since": "1.1.0"},
+    )
