@@ -20,8 +20,12 @@ from crm_kit.store.refers import ANY, declared, reference, references
 
 SERVICES = ("sales", "identity", "activities", "marketing", "service_mgmt", "insights")
 """Services with models. The gateway has no records."""
-NO_REFERENCES = {"id", "owner_id", "business_unit_id", "survivor_id", "principal_id", "recipient_id"}
-"""Fields of every record: its own id, its owner, and its survivor. And the principals of a removal, which must not prevent it."""
+NO_REFERENCES = {"id", "owner_id", "business_unit_id", "survivor_id", "principal_id", "recipient_id"} | {
+    "message_id",
+    "thread_id",
+}
+"""Fields of every record: its own id, its owner, and its survivor. And the principals of a removal, which must not prevent it.
+And ids of mails and conversations, which name no record."""
 
 
 def base_of(service: str) -> type[DeclarativeBase]:

@@ -277,19 +277,26 @@ _SERVICE: Final = _with(
     422, {"more-than-spent": "The billable minutes cannot be more than the minutes that were spent."}
 )
 
-_ACTIVITIES: Final = _with(
-    422,
-    {
-        "contradicts-reminder": "Send either the time of the reminder or the minutes before the start.",
-        "contradicts-times": "The duration differs from the time between start and end. Leave it out.",
-        "one-organizer": "An appointment has one organizer. Invite the others.",
-        "only-all-day": "Dates are for all-day appointments. Send `all_day` true, or the start and end as times.",
-        "only-timed": "An all-day appointment has dates. Leave the times out.",
-        "party-or-address": "A party needs a record, an address or both.",
-        "time-required": "An appointment needs a start and an end, or days if it is all day.",
-        "too-late": "Send times within the years 1 to 9999.",
-    },
-)
+_ACTIVITIES: Final = {
+    "delivery-uncertain": ProblemType(
+        409, "The mail may have been delivered. Ask a recipient, then send `confirm: true` to send it again."
+    ),
+    **_with(
+        422,
+        {
+            "contradicts-reminder": "Send either the time of the reminder or the minutes before the start.",
+            "contradicts-times": "The duration differs from the time between start and end. Leave it out.",
+            "one-organizer": "An appointment has one organizer. Invite the others.",
+            "only-all-day": "Dates are for all-day appointments. Send `all_day` true, or the start and end as times.",
+            "only-timed": "An all-day appointment has dates. Leave the times out.",
+            "party-or-address": "A party needs a record, an address or both.",
+            "recipient-required": "A mail needs a recipient with an address before it is sent.",
+            "time-required": "An appointment needs a start and an end, or days if it is all day.",
+            "too-late": "Send times within the years 1 to 9999.",
+            "unknown-sender": "The sender is one of the addresses of the settings.",
+        },
+    ),
+}
 
 PROBLEMS: Final[Mapping[str, ProblemType]] = {
     **_REQUEST,

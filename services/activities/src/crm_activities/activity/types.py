@@ -2,17 +2,25 @@
 
 from crm_activities.activity.model import ActivityType
 from crm_activities.appointment.model import Appointment
+from crm_activities.email.model import Email
 from crm_activities.phone_call.model import PhoneCall
 from crm_activities.task.model import Task
 from crm_contracts.activities.appointment import AppointmentReminderDue
+from crm_contracts.activities.email import EmailReminderDue
 from crm_contracts.activities.phone_call import PhoneCallReminderDue
 from crm_contracts.activities.task import TaskReminderDue
 from crm_contracts.catalogue import Event
 
-TYPES: dict[str, type[ActivityType]] = {"appointment": Appointment, "phone_call": PhoneCall, "task": Task}
+TYPES: dict[str, type[ActivityType]] = {
+    "appointment": Appointment,
+    "email": Email,
+    "phone_call": PhoneCall,
+    "task": Task,
+}
 
 REMINDERS: dict[type[ActivityType], type[Event]] = {
     Appointment: AppointmentReminderDue,
+    Email: EmailReminderDue,
     PhoneCall: PhoneCallReminderDue,
     Task: TaskReminderDue,
 }

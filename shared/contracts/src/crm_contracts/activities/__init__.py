@@ -1,1 +1,1 @@
-"""Activities: tasks and phone calls for records, and rules that create tasks."""
+"""Activities: tasks, phone calls and e-mails for records, and rules that create tasks."""

@@ -19,6 +19,8 @@ class PartyRole(StrEnum):
 
     FROM = "from"
     TO = "to"
+    CC = "cc"
+    BCC = "bcc"
     ORGANIZER = "organizer"
     REQUIRED = "required"
     OPTIONAL = "optional"
