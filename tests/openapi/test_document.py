@@ -14,7 +14,8 @@ from crm_gateway.documents.compacting import operations
 
 Document = dict[str, Any]
 
-MOST_BYTES = 640_000
+MOST_BYTES = 600_000
+"""The budget that issue 10 gave the document. What grows with each entity and operation is made small, not this raised."""
 
 
 def everything(node: Any) -> Iterator[dict[str, Any]]:
@@ -46,6 +47,11 @@ def fields(document: Document, schema: Any) -> dict[str, Any]:
     for part in schema.get("allOf", ()):
         found = found | fields(document, part)
     return {**found, **schema.get("properties", {})}
+
+
+def required(document: Document, schema: Any) -> set[str]:
+    schema = resolved(document, schema)
+    return {*schema.get("required", ()), *(name for one in schema.get("allOf", ()) for name in required(document, one))}
 
 
 def test_it_is_small(document_file: Path) -> None:
@@ -105,7 +111,9 @@ def test_an_answer_to_fields_may_lack_the_others(document: Document) -> None:
     assert items == [{"$ref": "#/components/schemas/LeadRead"}, {"$ref": "#/components/schemas/LeadPart"}]
     schemas = document["components"]["schemas"]
     assert schemas["LeadPart"]["required"] == ["id"]
-    assert {"id", "topic", "status"} <= set(schemas["LeadRead"]["required"])
+    assert {"id", "topic", "status"} <= required(document, schemas["LeadRead"])
+    assert schemas["LeadPart"].keys() == {"allOf", "required"}
+    assert required(document, schemas["LeadPart"]) == {"id"}
     assert fields(document, schemas["LeadPart"]) == fields(document, schemas["LeadRead"])
 
 
@@ -116,9 +124,9 @@ def test_problems_tell_their_members(document: Document) -> None:
         for name, one in responses.items()
         if "application/problem+json" in one.get("content", {})
     }
-    assert {"allowed", "duplicates", "references"} <= fields(document, told["Conflict"]).keys()
-    assert "survivor" in fields(document, told["Merged"])
-    assert {"retry_after", "version", "errors"} <= fields(document, told["Problem"]).keys()
+    assert told.keys() == {"Problem"}
+    members = {"allowed", "duplicates", "references", "survivor", "retry_after", "version", "errors"}
+    assert members <= fields(document, told["Problem"]).keys()
     assert responses["Problem"]["headers"].keys() >= {"Retry-After", "RateLimit"}
 
 
@@ -168,11 +176,19 @@ def test_every_request_and_answer_has_an_example_that_fits(document: Document) -
 
 
 def test_every_operation_that_a_state_may_forbid_names_the_problem(document: Document) -> None:
-    told = {one["operationId"] for one in operations(document) if "`illegal-transition`" in str(one)}
+    told = {one["operationId"] for one in operations(document) if "illegal-transition" in one.get("x-problems", ())}
     assert {"qualify_lead", "contact_lead", "win_opportunity", "complete_task", "resolve_case"} <= told
 
 
-def test_every_problem_that_a_description_names_is_declared(document: Document) -> None:
-    text = json.dumps(document["paths"])
+def test_problems_that_a_description_names_are_data_for_programs(document: Document, whole: Document) -> None:
+    for brief, full in zip(operations(document), operations(whole), strict=True):
+        named = [slug for slug in PROBLEMS if f"`{slug}`" in f"{full['summary']} {full.get('description', '')}"]
+        assert sorted(named) == brief.get("x-problems", []), full["operationId"]
+        assert (brief["summary"], "description" in brief) == (full["summary"], False)
+    assert len(json.dumps(whole)) > len(json.dumps(document))
+
+
+def test_every_problem_that_a_description_names_is_declared(whole: Document) -> None:
+    text = json.dumps(whole["paths"])
     assert [slug for slug in PROBLEMS if f"`{slug}`" in text]
     assert "beyond-reach" in PROBLEMS

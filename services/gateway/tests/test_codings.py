@@ -7,6 +7,7 @@ import aiohttp
 import brotli
 import pytest
 
+from crm_gateway import kept
 from crm_gateway.codings import chosen
 from crm_kit.testing import Client
 
@@ -127,3 +128,31 @@ async def test_a_streamed_answer_is_coded_piece_by_piece(start: Start, sales: Sc
         async for piece in answer.content.iter_any():
             size += len(inflate.decompress(piece))
     assert size == PIECES * len(PIECE)
+
+
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/docs/openapi.json", "/docs/assets/swagger-ui.css", "/asyncapi.json"]
+)
+async def test_what_is_the_same_for_all_is_coded_once_for_each_coding(
+    raw: Raw, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, body = await raw.get(path, "identity")
+    decoded = {"br": brotli.decompress, "gzip": gzip.decompress}
+    tags = {plain.headers["etag"]}
+    for coding, decode in decoded.items():
+        answer, sent = await raw.get(path, coding)
+        assert (answer.headers["content-encoding"], decode(sent)) == (coding, body)
+        assert answer.headers.getall("vary") == ["Accept-Encoding"]
+        assert int(answer.headers["content-length"]) == len(sent) < len(body)
+        tags.add(answer.headers["etag"])
+    assert len(tags) == 3, "another representation has another tag"
+
+    def coded_again(body: bytes, coding: bytes) -> bytes:
+        raise AssertionError(f"{coding!r} again")
+
+    monkeypatch.setattr(kept, "coded", coded_again)
+    for coding in decoded:
+        answer, _ = await raw.get(path, coding)
+        assert answer.status == 200
+        again, nothing = await raw.get(path, coding, if_none_match=answer.headers["etag"])
+        assert (again.status, nothing, again.headers["etag"]) == (304, b"", answer.headers["etag"])

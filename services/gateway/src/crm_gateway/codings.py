@@ -21,6 +21,11 @@ BROTLI_QUALITY: Final = 4
 BROTLI_WINDOW: Final = 18
 """256 KiB of window, which bounds the memory of an answer under way."""
 GZIP_LEVEL: Final = 5
+BEST_BROTLI_QUALITY: Final = 9
+BEST_GZIP_LEVEL: Final = 9
+"""For bodies that are coded once. Brotli above 9 takes seconds for a document."""
+CODING: Final = "crm_gateway.coding"
+"""Where the scope of a request has the coding that the caller takes best, for answers that are kept coded."""
 
 _CODABLE: Final = re.compile(
     rb"(?:text/(?!event-stream)|application/(?:[a-z0-9.-]+\+)?(?:json|xml|x-ndjson|javascript)\b|image/svg\+xml)",
@@ -44,8 +49,8 @@ class Coder(Protocol):
 class Gzip:
     """gzip (RFC 1952)."""
 
-    def __init__(self) -> None:
-        self._deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, wbits=16 + zlib.MAX_WBITS)
+    def __init__(self, level: int = GZIP_LEVEL) -> None:
+        self._deflate = zlib.compressobj(level, zlib.DEFLATED, wbits=16 + zlib.MAX_WBITS)
 
     def process(self, piece: bytes, /) -> bytes:
         return self._deflate.compress(piece)
@@ -58,6 +63,15 @@ def _coder(coding: bytes) -> Coder:
     if coding == b"gzip":
         return Gzip()
     made: Coder = brotli.Compressor(brotli.MODE_TEXT, BROTLI_QUALITY, BROTLI_WINDOW)
+    return made
+
+
+def coded(body: bytes, coding: bytes) -> bytes:
+    """Return a whole body in a coding, as small as an acceptable time allows."""
+    if coding == b"gzip":
+        deflate = Gzip(BEST_GZIP_LEVEL)
+        return deflate.process(body) + deflate.finish()
+    made: bytes = brotli.compress(body, brotli.MODE_TEXT, BEST_BROTLI_QUALITY)
     return made
 
 
@@ -84,7 +98,8 @@ class Codings:
                 (name, _TAG.sub(b'"', value) if name in (b"if-match", b"if-none-match") else value)
                 for name, value in scope["headers"]
             ]
-        await self._app(scope, receive, Answer(send, scope["method"], chosen(accepted), asked))
+        scope[CODING] = coding = chosen(accepted)
+        await self._app(scope, receive, Answer(send, scope["method"], coding, asked))
 
 
 class Answer:
@@ -126,7 +141,7 @@ class Answer:
             message["headers"] = [*headers, _VARY]
             return
         message["headers"] = [
-            (name, _coded_tag(value, coding) if name.lower() == b"etag" else value)
+            (name, coded_tag(value, coding) if name.lower() == b"etag" else value)
             for name, value in headers
             if name.lower() not in (b"content-length", b"accept-ranges")
         ]
@@ -137,12 +152,12 @@ class Answer:
     def _asked_for(self, tag: bytes) -> bytes:
         """Return the tag of the coded answer that the caller has, if it is of this version."""
         for coding in (b"br", b"gzip"):
-            if (coded := _coded_tag(tag, coding)) in self._asked:
+            if (coded := coded_tag(tag, coding)) in self._asked:
                 return coded
         return tag
 
 
-def _coded_tag(tag: bytes, coding: bytes) -> bytes:
+def coded_tag(tag: bytes, coding: bytes) -> bytes:
     """Return the ETag of the coded answer. A weak one says nothing about bytes, and stays."""
     return tag if tag.startswith(b"W/") else tag[:-1] + b"-" + coding + b'"'
 

@@ -28,7 +28,6 @@ def app(settings: Settings | None = None) -> FastAPI:
     gateway = create_app(SERVICE, views, settings=settings, consumers=CONSUMERS, openapi_url=None)
     for router in (_connections(settings), *documents):
         gateway.include_router(router)
-    gateway.mount("/docs/assets", docs.ASSETS)
     # This stands before the middleware of the framework, which would cost each passing request time.
     gateway.middleware_stack = Context(edge(gateway.build_middleware_stack(), settings))
     return gateway

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from crm_kit.http.openapi import MEANINGS
@@ -12,23 +12,18 @@ from crm_kit.store.presenter import to_json
 Node = dict[str, Any]
 
 METHODS: Final = ("get", "head", "post", "put", "patch", "delete")
-OWN_PROBLEMS: Final[Mapping[str, str]] = {
-    "409": "Conflict",
-    "410": "Merged",
-}
-"""Problems that say more than others do."""
-OTHERWISE: Final = "Problem"
-OTHER_PROBLEMS: Final[Node] = {
-    "description": "A problem (RFC 9457); its `type` leads to an explanation.\n\n"
+PROBLEM: Final = "Problem"
+"""The answer to every request that is refused, and its schema."""
+REFUSED: Final[Node] = {
+    "description": "A problem (RFC 9457); its `type` leads to an explanation. `x-problems` of an operation names the types of its"
+    " own rules.\n\n"
     + "\n".join(
         f"- {status}: {meaning}"
         for status, meaning in sorted({**MEANINGS, 502: "A service gave an invalid answer."}.items())
-        if str(status) not in OWN_PROBLEMS
     ),
-    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/OtherProblem"}}},
+    "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{PROBLEM}"}}},
     "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("Retry-After", "RateLimit")},
 }
-"""The answer to every request that is refused for a reason that any operation can have."""
 RATE_LIMIT: Final[Node] = {
     "description": "On every answer of the API: requests that the caller has left (`r`), and the seconds until all are"
     " restored (`t`), as in draft-ietf-httpapi-ratelimit-headers; `RateLimit-Policy` has the quota.",
@@ -63,7 +58,7 @@ def compacted(document: Node) -> Node:
         made["responses"] = {
             code: responses.referred(*_named_response(code, one)) for code, one in _told(made["responses"]).items()
         }
-        made["responses"]["default"] = {"$ref": f"#/components/responses/{OTHERWISE}"}
+        made["responses"]["default"] = {"$ref": f"#/components/responses/{PROBLEM}"}
         made.pop("x-not-keyed", None)
         made.pop("description", None)
         made |= _in_a_line(operation)
@@ -84,7 +79,7 @@ def compacted(document: Node) -> Node:
         **document["components"],
         "headers": {**document["components"].get("headers", {}), "RateLimit": RATE_LIMIT},
         "parameters": parameters.made,
-        "responses": {**responses.made, OTHERWISE: OTHER_PROBLEMS},
+        "responses": {**responses.made, PROBLEM: REFUSED},
     }
     return {**document, "security": common, "paths": paths, "components": {k: v for k, v in components.items() if v}}
 
@@ -108,7 +103,8 @@ def _unite_headers(document: Node) -> None:
             if code < "3" and "content" in response:
                 text = to_json([code, response["content"]])
                 united = alike.setdefault(text, response)
-                united.setdefault("headers", {}).update(response.get("headers", {}))
+                if sent := response.get("headers"):
+                    united.setdefault("headers", {}).update(sent)
                 operation["responses"][code] = united
 
 
@@ -122,6 +118,16 @@ def _with_common(item: Node) -> Node:
         if not operation["parameters"]:
             del operation["parameters"]
     return {**({"parameters": common} if common else {}), **item}
+
+
+def one_problem(schemas: dict[str, Node]) -> None:
+    """Describe all problems by one schema, in place: every operation can have any, and their members have one meaning each."""
+    members = schemas.get(PROBLEM, {}).get("properties")
+    if members is None:
+        return
+    for name in [name for name in schemas if name.endswith(PROBLEM) and name != PROBLEM]:
+        for member, described in schemas.pop(name)["properties"].items():
+            members.setdefault(member, described)
 
 
 class _Shared:
@@ -156,8 +162,8 @@ def _responses(operation: Node) -> Iterator[Node]:
 
 
 def _told(responses: Node) -> Node:
-    """The answers of an operation that differ from those of others."""
-    return {code: one for code, one in responses.items() if code < "4" or code in OWN_PROBLEMS}
+    """The answers of an operation that differ from those of others: all but problems."""
+    return {code: one for code, one in responses.items() if code < "4"}
 
 
 def _named_parameter(parameter: Node) -> tuple[str, Node]:
@@ -165,8 +171,6 @@ def _named_parameter(parameter: Node) -> tuple[str, Node]:
 
 
 def _named_response(code: str, response: Node) -> tuple[str, Node]:
-    if code in OWN_PROBLEMS:
-        return OWN_PROBLEMS[code], response
     schemas = [media.get("schema", {}) for media in response.get("content", {}).values()]
     named = next((one["$ref"].rpartition("/")[2] for one in schemas if "$ref" in one), "")
     what = {"201": "Created", "202": "Accepted", "204": "Done"}.get(code, "")

@@ -3,13 +3,19 @@
 All files are served from here, so that it works without the internet. The tokens stay in the memory of the page.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from fastapi.staticfiles import StaticFiles
+
+from crm_gateway.documents.openapi import read
+from crm_gateway.kept import Kept
+from crm_kit.errors import DomainError
+from crm_kit.http.requests import PublicRoute
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
@@ -52,27 +58,40 @@ PAGE: Final = """<!doctype html>
 """
 
 FILES: Final = Path(str(files("crm_gateway.documents") / "page"))
-START: Final = (FILES / "start.js").read_text(encoding="utf-8")
-STYLE: Final = (FILES / "page.css").read_text(encoding="utf-8")
+ASSETS: Final = Path(str(files("fastapi_swagger") / "resources"))
+TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
 
-ASSETS = StaticFiles(directory=Path(str(files("fastapi_swagger") / "resources")))
+router = APIRouter(include_in_schema=False, route_class=PublicRoute)
 
-router = APIRouter(include_in_schema=False)
+page = Kept(PAGE.encode, "text/html", HEADERS)
+
+
+@cache
+def kept_files() -> Mapping[str, Kept]:
+    """The files of the page, by path below ``/docs/``. A file is read when somebody asks for it first."""
+    found = {f"assets/{one.name}": one for one in ASSETS.iterdir()} | {one.name: one for one in FILES.iterdir()}
+    return {
+        name: Kept(one.read_bytes, TYPES[one.suffix], HEADERS) for name, one in found.items() if one.suffix in TYPES
+    }
 
 
 @router.get("/docs")
-async def docs() -> Response:
+async def docs(request: Request) -> Response:
     """Return the page."""
-    return Response(PAGE, headers=HEADERS, media_type="text/html")
+    return await page.answer(request)
 
 
-@router.get("/docs/start.js")
-async def start() -> Response:
-    """Return the script of the page. It is a separate file, because the policy allows no inline scripts."""
-    return Response(START, headers=HEADERS, media_type="text/javascript")
+@router.get("/docs/openapi.json")
+async def described(request: Request) -> Response:
+    """Return the document with all its texts, which the page shows."""
+    merged = await read(request)
+    return await merged.whole.answer(request, merged.headers)
 
 
-@router.get("/docs/page.css")
-async def style() -> Response:
-    """Return the style of what the page has beside Swagger UI."""
-    return Response(STYLE, headers=HEADERS, media_type="text/css")
+@router.get("/docs/{name:path}")
+async def file(request: Request, name: str) -> Response:
+    """Return a script, a style or a picture of the page. The policy allows no inline scripts."""
+    found = kept_files().get(name)
+    if found is None:
+        raise DomainError("not-found", "The documentation has no such file.")
+    return await found.answer(request)

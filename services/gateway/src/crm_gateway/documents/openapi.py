@@ -1,7 +1,6 @@
 """The OpenAPI document of the whole API, merged from those of the services."""
 
 import asyncio
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,10 +10,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from crm_gateway.documents.areas import grouped
-from crm_gateway.documents.compacting import compacted, operations
+from crm_gateway.documents.compacting import compacted, one_problem, operations
 from crm_gateway.documents.examples import give_examples
 from crm_gateway.documents.publishing import published
 from crm_gateway.documents.sharing import pages_with_fields, share_alike, share_fields, share_pages
+from crm_gateway.documents.texts import briefly, name_problems
+from crm_gateway.kept import Kept
 from crm_gateway.proxy.upstream import Upstream, Upstreams
 from crm_gateway.routes import PREFIX, upstream_of
 from crm_kit import clock
@@ -30,7 +31,8 @@ INTRODUCTION: Final = (
     "Errors are problem documents (RFC 9457); `type` leads to an explanation. A write needs the record's `ETag` as `If-Match`,"
     " and an `Idempotency-Key` makes it safe to repeat. A list takes its filters as `field=value` or `field[operator]=value`; the"
     " parameters of each list name the fields. Every answer has `RateLimit`, and one of a deprecated operation has `Deprecation`."
-    " Events are described by `/asyncapi.json`."
+    " Events are described by `/asyncapi.json`. This document has the first sentence of each text, and an operation's problems as"
+    " `x-problems`; `/docs/openapi.json` has whole texts."
 )
 
 _REF: Final = "#/components/"
@@ -42,16 +44,37 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
-    """Return the document of the whole API. A service that does not answer is listed in ``x-unavailable``."""
-    body, etag, seconds = await merged(request)
-    headers = {"etag": etag, "cache-control": f"public, max-age={int(seconds)}"}
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="application/json")
+    """Return the document of the whole API for programs. A service that does not answer is listed in ``x-unavailable``."""
+    merged = await read(request)
+    return await merged.brief.answer(request, merged.headers)
 
 
-async def merged(request: Request) -> tuple[bytes, str, float]:
-    """Return the merged document, at most 30 s old, its ETag, and for how many seconds it is valid."""
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A document made from those of the services ``sources``."""
+
+    whole: Kept
+    """With all its texts, for people."""
+    brief: Kept
+    """With the first sentences of its texts, for programs (ADR 81)."""
+    body: bytes
+    """The whole one."""
+    sources: Mapping[str, bytes]
+    is_complete: bool
+
+    @property
+    def seconds(self) -> float:
+        """How long it is valid."""
+        return FRESH_SECONDS if self.is_complete else INCOMPLETE_SECONDS
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What caches are told."""
+        return {"cache-control": f"public, max-age={int(self.seconds)}"}
+
+
+async def read(request: Request) -> Merged:
+    """Return the merged document, at most 30 s old."""
     state = request.app.state
     if not hasattr(state, "openapi_cache"):
         state.openapi_cache = Cache(request.app.openapi())
@@ -61,39 +84,41 @@ async def merged(request: Request) -> tuple[bytes, str, float]:
 
 @dataclass
 class Cache:
-    """The last merged document and the documents it was made from."""
+    """The last merged document."""
 
     own: Document
     _until: float = float("-inf")
-    _seconds: float = FRESH_SECONDS
-    _body: bytes = b""
-    _etag: str = ""
-    _sources: dict[str, bytes] = field(default_factory=dict)
+    _last: Merged | None = None
     _merging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def read(self, upstreams: Upstreams) -> tuple[bytes, str, float]:
+    async def read(self, upstreams: Upstreams) -> Merged:
         """Read the documents of all services concurrently when the last read is too old.
 
         Merge again if one of them changed.
         """
         async with self._merging:
-            if clock.monotonic() >= self._until:
+            if self._last is None or clock.monotonic() >= self._until:
                 fetched = await asyncio.gather(*(_fetch(upstream) for upstream in upstreams.values()))
                 sources = {name: body for name, body in zip(upstreams, fetched, strict=True) if body is not None}
                 unavailable = sorted(upstreams.keys() - sources.keys())
-                if sources != self._sources or not self._body:
+                if self._last is None or sources != self._last.sources:
                     # It takes a good part of a second, in which others go on.
-                    self._body = await asyncio.to_thread(_merged, self.own, sources, unavailable)
-                    self._etag = f'"{hashlib.sha256(self._body).hexdigest()[:32]}"'
-                    self._sources = sources
-                self._seconds = INCOMPLETE_SECONDS if unavailable else FRESH_SECONDS
-                self._until = clock.monotonic() + self._seconds
-            return self._body, self._etag, self._seconds
+                    self._last = await asyncio.to_thread(_merged, self.own, sources, unavailable)
+                self._until = clock.monotonic() + self._last.seconds
+            return self._last
 
 
-def _merged(own: Document, sources: Mapping[str, bytes], unavailable: list[str]) -> bytes:
+def _merged(own: Document, sources: Mapping[str, bytes], unavailable: list[str]) -> Merged:
     documents = {name: orjson.loads(body) for name, body in sources.items()}
-    return to_json(finish(merge(own, documents, unavailable)))
+    document = finish(merge(own, documents, unavailable))
+    whole, brief = to_json(document), to_json(briefly(document))
+    return Merged(
+        Kept(lambda: whole, "application/json", {}),
+        Kept(lambda: brief, "application/json", {}),
+        whole,
+        sources,
+        not unavailable,
+    )
 
 
 async def _fetch(upstream: Upstream) -> bytes | None:
@@ -144,6 +169,8 @@ def merge(own: Document, documents: Mapping[str, Document], unavailable: list[st
 def finish(document: Document) -> Document:
     """Complete a merged document: areas of work, examples, and what many parts have alike as components (ADR 68)."""
     schemas = document["components"].setdefault("schemas", {})
+    name_problems(document)
+    one_problem(schemas)
     share_fields(schemas, set(pages_with_fields(operations(document))))
     give_examples(document)
     share_pages(schemas)

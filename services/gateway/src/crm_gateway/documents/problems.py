@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from crm_contracts.problems import PROBLEMS
-from crm_gateway.documents.openapi import merged
+from crm_gateway.documents.openapi import read
 from crm_kit.errors import DomainError
 from crm_kit.http.problems import status_of
 from crm_kit.http.requests import PublicRoute
@@ -43,8 +43,7 @@ async def explain(slug: str, request: Request) -> Response:
     """One problem type: its meaning, and the operations whose descriptions name it."""
     if not SLUG.fullmatch(slug):
         raise DomainError("not-found", "There is no such problem.")
-    body, _, _ = await merged(request)
-    operations = sorted(_naming(slug, orjson.loads(body)))
+    operations = sorted(_naming(slug, orjson.loads((await read(request)).body)))
     known = PROBLEMS.get(slug)
     if known is None and not operations:
         raise DomainError("not-found", "No operation has this problem.")
@@ -77,5 +76,5 @@ def _naming(slug: str, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             if not isinstance(operation, dict):
                 continue
             text = f"{operation.get('summary', '')}. {operation.get('description', '')}".strip()
-            if f"`{slug}`" in text:
+            if slug in operation.get("x-problems", ()) or f"`{slug}`" in text:
                 yield f"{method.upper()} {path}", text

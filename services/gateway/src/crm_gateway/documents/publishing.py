@@ -50,8 +50,21 @@ def published(document: Mapping[str, Any]) -> Node:
     told = mapped(told, lambda node: _named(_pointing(node, renamed), named))
     by_choices = {tuple(one["enum"]): name for name, one in sorted(named.items(), reverse=True)}
     told = mapped(told, lambda node: _known_choices(node, by_choices) if node.get("in") == "query" else node)
+    told = mapped(told, _with_useful_filters)
     told.setdefault("components", {}).setdefault("schemas", {}).update(named)
     return told
+
+
+def _with_useful_filters(node: Node) -> Node:
+    """An operation without the filters by a currency that say nothing more. The service takes them all the same.
+
+    The base currency is the same everywhere, and the amounts of a record that has a ``currency`` are in that one.
+    """
+    if "parameters" in node and "responses" in node:
+        has_currency = any(one["name"] == "currency" for one in node["parameters"])
+        useless = ".currency" if has_currency else "_base.currency"
+        node["parameters"] = [one for one in node["parameters"] if not one["name"].endswith(useless)]
+    return node
 
 
 def _known_choices(parameter: Node, by_choices: Mapping[tuple[str, ...], str]) -> Node:
@@ -83,7 +96,7 @@ def _plain(node: Node) -> Node:
     if "openapi" in node or "version" in node:
         return node
     if node.get("description") == "Successful Response":
-        node["description"] = "Success."
+        node["description"] = "OK."
     if "enum" not in node:
         node.pop("title", None)
         node.pop("x-extensible-enum", None)

@@ -10,6 +10,7 @@ from crm_contracts.asyncapi import document
 from crm_contracts.catalogue import all_events, event_for
 from crm_contracts.envelope import dataschema_of
 from crm_contracts.schemas import event_schema
+from crm_gateway.kept import Kept
 from crm_kit.errors import DomainError
 from crm_kit.http.requests import PublicRoute
 from crm_kit.process.runtime import Runtime
@@ -52,11 +53,14 @@ def _base(request: Request) -> str:
 
 
 @router.get("/asyncapi.json")
-async def asyncapi() -> Response:
+async def asyncapi(request: Request) -> Response:
     """All events as one AsyncAPI 3.0 document."""
-    return Response(_asyncapi(), headers=HEADERS, media_type="application/json")
+    return await ASYNCAPI.answer(request)
 
 
 @cache
 def _asyncapi() -> bytes:
     return to_json(document())
+
+
+ASYNCAPI: Final = Kept(_asyncapi, "application/json", HEADERS)

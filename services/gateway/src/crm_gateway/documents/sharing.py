@@ -18,12 +18,16 @@ BASES: Final = {
     ),
     "OwnedRecord": ("What a record with an owner has.", ("owner_type", "owner_id", "owner_name", "business_unit_id")),
 }
+WHOLE: Final = f"{REF}Whole"
+"""How references begin to what is required of every whole record."""
 LEAST: Final = 300
 """Bytes of fields for which a schema of their own is worth it."""
-MUCH: Final = 1000
+MUCH: Final = 500
 """Bytes that a schema for fields of several kinds of record has to save."""
 PARTS: Final = ("Facts", "Fields")
 """How schemas end that only occur in ``allOf`` of others."""
+ALONE: Final = ("AnyPage", "Operators")
+"""How schemas end that are small, and are told whole."""
 
 
 def share_fields(schemas: Schemas, listed: Iterable[str]) -> None:
@@ -52,17 +56,26 @@ def share_pages(schemas: Schemas) -> None:
     if len(pages) < 2:
         return
     common = {name: pages[0]["properties"][name] for name in ("next", "count")}
-    schemas["AnyPage"] = {"type": "object", "description": "What every page of a list has.", "properties": common}
+    schemas["AnyPage"] = {
+        "type": "object",
+        "description": "A page of a list. Its items have only the fields that `fields` names, and `id`, when it names some.",
+        "properties": common,
+        "required": ["next"],
+    }
     for page in pages:
         if _has(page, common):
             page["properties"] = {"items": _but(page["properties"]["items"], {"description": ""})}
             page["allOf"] = [{"$ref": f"{REF}AnyPage"}]
+            page["required"] = ["items"]
+            page.pop("description", None)
 
 
 def share_alike(schemas: Schemas) -> None:
     """Describe fields once, in place, that several schemas have alike, such as those of quotes, orders and invoices."""
     having: dict[bytes, list[str]] = {}
     for name, schema in sorted(schemas.items()):
+        if name.endswith(ALONE):
+            continue
         for field, described in schema.get("properties", {}).items():
             having.setdefault(to_json([field, described]), []).append(name)
     groups: dict[tuple[str, ...], list[str]] = {}
@@ -70,9 +83,12 @@ def share_alike(schemas: Schemas) -> None:
         groups.setdefault(tuple(owners), []).append(from_json(text)[0])
     for users, fields in sorted(groups.items()):
         common = {field: schemas[users[0]]["properties"][field] for field in fields}
-        if (len(users) - 1) * len(to_json(common)) < MUCH or any("examples" in schemas[one] for one in users[1:]):
+        if (len(users) - 1) * len(to_json(common)) < MUCH:
             continue
-        name = f"Shared{users[0]}"
+        name, number = f"Shared{users[0]}", 1
+        while name in schemas:
+            number += 1
+            name = f"Shared{users[0]}{number}"
         schemas[name] = {"type": "object", "properties": common}
         for user in users:
             _hand_over(schemas, user, name)
@@ -84,8 +100,9 @@ def _hand_over(schemas: Schemas, user: str, name: str) -> None:
     own = _but(whole["properties"], common)
     if user.endswith(PARTS):
         whole["properties"] = own
+        ref = {"$ref": REF + name}
         for holder in [one for one in schemas.values() if {"$ref": REF + user} in one.get("allOf", ())]:
-            holder["allOf"] = [*holder["allOf"], {"$ref": REF + name}]
+            holder["allOf"] = [one for one in holder["allOf"] if one != ref] + [ref]
         return
     closed = {"unevaluatedProperties": False} if whole.pop("additionalProperties", None) is False else {}
     del whole["properties"]
@@ -120,6 +137,13 @@ def _split(schemas: Schemas, name: str, bases: list[str]) -> None:
         **{key: value for key, value in whole.items() if key not in ("properties", "additionalProperties", "type")},
         "allOf": [{"$ref": REF + part} for part in (*bases, f"{stem}Facts")],
     }
+    if bases and taken <= set(whole.get("required", ())):
+        # What every whole record has is required once for all of them.
+        shared = f"{WHOLE.removeprefix(REF)}{bases[-1]}"
+        required = [field for base in bases for field in schemas[base]["properties"]]
+        schemas.setdefault(shared, {"allOf": [{"$ref": REF + base} for base in bases], "required": required})
+        schemas[name]["allOf"][: len(bases)] = [{"$ref": REF + shared}]
+        schemas[name]["required"] = [field for field in whole["required"] if field not in taken]
 
 
 def _answered(field: Node) -> Node:
@@ -129,8 +153,12 @@ def _answered(field: Node) -> Node:
 
 def _let_fields_be_absent(schemas: Schemas, name: str, page: str) -> None:
     part = f"{_stem(name)}Part"
-    described = "The fields that `fields` names, and `id`."
-    schemas[part] = {"description": described, "allOf": [*schemas[name]["allOf"]], "required": ["id"]}
+    parts = [
+        inner
+        for one in schemas[name]["allOf"]
+        for inner in (schemas[one["$ref"].removeprefix(REF)]["allOf"] if one["$ref"].startswith(WHOLE) else [one])
+    ]
+    schemas[part] = {"allOf": parts, "required": ["id"]}
     items = schemas[page]["properties"]["items"]
     items["items"] = {"anyOf": [{"$ref": REF + name}, {"$ref": REF + part}]}
 

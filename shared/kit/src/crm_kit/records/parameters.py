@@ -80,7 +80,7 @@ def parameters_of(listing: Listing) -> tuple[list[Schema], dict[str, Schema]]:
         _query(
             "sort",
             {"type": "string", "enum": sorts, "default": listing.default_sort},
-            f"The order; `-` in front for descending. Unless given: `{listing.default_sort}`.",
+            "The order; `-` in front for descending.",
         ),
         _query(
             "fields",

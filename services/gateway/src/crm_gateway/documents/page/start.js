@@ -113,7 +113,7 @@ function show(whole, area) {
 }
 
 async function start() {
-  const whole = await (await fetch("/openapi.json")).json();
+  const whole = await (await fetch("/docs/openapi.json")).json();
   const areas = whole["x-tagGroups"];
   for (const area of areas) {
     const button = document.createElement("button");
