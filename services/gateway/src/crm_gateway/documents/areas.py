@@ -35,8 +35,9 @@ AREAS: Final = {
     "Marketing": {"campaigns": "Campaigns and what they brought."},
     "Service": {"cases": "Questions and complaints of customers, until they are resolved."},
     "Activities": {
-        "activities": "Tasks and phone calls in one list.",
+        "activities": "Activities of every type in one list.",
         "tasks": "What somebody has to do by when.",
+        "appointments": "Meetings with attendees, at a place or on the web.",
         "phone calls": "Calls that are planned or were made.",
         "follow-up rules": "Tasks that are made when something happens.",
         "timeline": "What happened about a record, newest first.",

@@ -31,8 +31,8 @@ INTRODUCTION: Final = (
     "Errors are problem documents (RFC 9457); `type` leads to an explanation. A write needs the record's `ETag` as `If-Match`,"
     " and an `Idempotency-Key` makes it safe to repeat. A list takes its filters as `field=value` or `field[operator]=value`; the"
     " parameters of each list name the fields. Every answer has `RateLimit`, and one of a deprecated operation has `Deprecation`."
-    " Events are described by `/asyncapi.json`. This document has the first sentence of each text, and an operation's problems as"
-    " `x-problems`; `/docs/openapi.json` has whole texts."
+    " Events are described by `/asyncapi.json`. `/openapi.json` is for programs: it has the first sentence of each text, and an"
+    " operation's problems as `x-problems`. `/docs/openapi.json` is the same with whole texts and examples."
 )
 
 _REF: Final = "#/components/"

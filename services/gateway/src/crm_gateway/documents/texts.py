@@ -1,6 +1,6 @@
-"""The document for programs: the same contract with the first sentence of each text (ADR 81).
+"""The document for programs: the same contract with the first sentence of each text, and without examples (ADR 81).
 
-Whole texts are for people, and are in the document that ``/docs`` shows.
+Whole texts and examples are for people, and are in the document that ``/docs`` shows.
 """
 
 import re
@@ -29,13 +29,12 @@ def name_problems(document: Node) -> None:
 
 def briefly(document: Node) -> Node:
     """Return the document with the first sentence of each text. What a field is unless given is told, too."""
-    components = document["components"]
-    paths = {
-        path: {key: _without_description(one) if isinstance(one, dict) else one for key, one in item.items()}
-        for path, item in document["paths"].items()
-    }
-    schemas = {name: one if name == PROBLEM else mapped(one, _shortened) for name, one in components["schemas"].items()}
-    return {**document, "paths": paths, "components": {**components, "schemas": schemas}}
+    told: Node = mapped(document, _without_example)
+    schemas = told["components"]["schemas"]
+    schemas |= {name: mapped(one, _shortened) for name, one in schemas.items() if name != PROBLEM}
+    for operation in operations(told):
+        operation.pop("description", None)
+    return told
 
 
 def first_sentence(text: str) -> str:
@@ -47,8 +46,8 @@ def first_sentence(text: str) -> str:
     return " ".join([first, *kept[-1:]])
 
 
-def _without_description(operation: Node) -> Node:
-    return {key: value for key, value in operation.items() if key != "description"}
+def _without_example(node: Node) -> Node:
+    return {key: value for key, value in node.items() if key not in ("example", "examples")}
 
 
 def _shortened(node: Node) -> Node:
