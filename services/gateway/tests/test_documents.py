@@ -69,6 +69,7 @@ async def test_a_service_that_is_down_is_named_and_missing(start: Start, sales: 
             "/api/v1/leads",
             "/api/v1/imports",
             "/api/v1/meta/entities",
+            "/api/v1/meta/entities/{entity}",
             "/api/v1/meta/state-machines",
             "/api/v1/search",
             "/api/v1/customers/{customer_id}/360",
@@ -229,6 +230,30 @@ async def test_entities_of_all_services_are_one_answer_that_is_kept_by_language(
         assert (other.status, other.json["language"]) == (200, "en")
         assert sales.seen.count("GET /api/v1/meta/entities") == 2, "once for each language"
         assert (await gateway.as_token(None).get("/api/v1/meta/entities")).status == 401
+
+
+async def test_one_entity_is_told_alone(start: Start, sales: Scripted) -> None:
+    sales.entities = [{"service": "sales", "entity": "order"}, {"service": "sales", "entity": "lead"}]
+    gateway = await start({"sales": sales.url})
+    japanese = {"accept-language": "ja"}
+    answer = await gateway.get("/api/v1/meta/entities/lead", headers=japanese)
+    listed = (await gateway.get("/api/v1/meta/entities", headers=japanese)).json["items"]
+    assert answer.json == next(item for item in listed if item["entity"] == "lead")
+    assert answer.headers["content-language"] == "ja"
+    again = await gateway.get("/api/v1/meta/entities/lead", headers=japanese | {"if-none-match": answer.etag})
+    assert (again.status, again.body, again.etag) == (304, b"", answer.etag)
+    assert (await gateway.get("/api/v1/meta/entities/lead", headers={"if-none-match": answer.etag})).status == 200
+    other = await gateway.get("/api/v1/meta/entities/order", headers=japanese | {"if-none-match": answer.etag})
+    assert (other.status, other.json["entity"]) == (200, "order")
+    assert (await gateway.get("/api/v1/meta/entities/leads")).problem == "not-found"
+    assert (await gateway.as_token(None).get("/api/v1/meta/entities/lead")).status == 401
+
+
+async def test_an_entity_of_a_service_that_is_down_may_exist(start: Start, sales: Scripted) -> None:
+    sales.entities = [{"service": "sales", "entity": "lead"}]
+    gateway = await start({"sales": sales.url, "activities": "http://127.0.0.1:9"})
+    assert (await gateway.get("/api/v1/meta/entities/lead")).status == 200
+    assert (await gateway.get("/api/v1/meta/entities/task")).problem == "unavailable"
 
 
 async def test_entities_of_a_service_that_is_down_are_missing_for_a_moment(

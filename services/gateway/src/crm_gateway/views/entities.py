@@ -1,7 +1,8 @@
-"""``GET /meta/entities``: what all services tell about their records, in one answer that is kept for a while."""
+"""``GET /meta/entities``: what all services tell about their records, kept for a while; of all entities, or of one."""
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 from crm_gateway.documents.openapi import FRESH_SECONDS, INCOMPLETE_SECONDS
 from crm_gateway.views.parts import Composer, Part
 from crm_kit import clock
+from crm_kit.errors import DomainError
 from crm_kit.http.entities import CONCERNS, EntityDescription
 from crm_kit.http.problems import status_of
 from crm_kit.http.requests import ANSWERING_PART, Route
@@ -32,13 +34,22 @@ class AllEntities(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer in one language."""
+    """What is told in one language."""
 
-    body: bytes
+    language: str
+    items: Mapping[str, bytes]
+    """As JSON, by entity."""
+    parts: bytes
     etag: str
     until: float | None
     """The moment (monotonic clock) at which it is asked for again; None if it is for one caller alone."""
     is_whole: bool
+
+    @property
+    def body(self) -> bytes:
+        """The answer about all entities."""
+        items = b",".join(self.items.values())
+        return b'{"language":%b,"items":[%b],"parts":%b}' % (to_json(self.language), items, self.parts)
 
     @property
     def is_old(self) -> bool:
@@ -60,6 +71,34 @@ async def list_entities(request: Request) -> Response:
     ETag, and is kept for 30 s. A service that does not answer is `unavailable` in `parts`, unless it
     answered before.
     """
+    found = await _told(request)
+    return _answer(request, found, found.etag, found.body)
+
+
+@router.get("/entities/{entity}", response_model=EntityDescription, operation_id="get_entity")
+async def get_entity(request: Request, entity: str) -> Response:
+    """Return one kind of record, as the list of all has it. `entity` is its singular name, such as `sales_contract`.
+
+    404 `not-found` for a kind that there is not; 503 `unavailable` while a service that may have it does not answer.
+    """
+    found = await _told(request)
+    body = found.items.get(entity)
+    if body is None and not found.is_whole:
+        raise DomainError("unavailable", "A service that may have this kind of record does not answer. Try again.")
+    if body is None:
+        raise DomainError("not-found", "There is no such kind of record. GET /api/v1/meta/entities lists all.")
+    return _answer(request, found, f'W/"{_digest(found.language, body)}"', body)
+
+
+def _answer(request: Request, found: Kept, etag: str, body: bytes) -> Response:
+    headers = {**CONCERNS, "content-language": found.language, "etag": etag}
+    if matches(request.headers.get("if-none-match"), etag.removeprefix("W/")):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+async def _told(request: Request) -> Kept:
+    """Return what is told in the language of the request, at most 30 s old."""
     language = LANGUAGE.get()
     state = request.app.state
     if not hasattr(state, "entities"):
@@ -70,10 +109,7 @@ async def list_entities(request: Request) -> Response:
             found = await _renewed(request, language, found)
             if found.until is not None:
                 kept[language] = found
-    headers = {**CONCERNS, "content-language": language, "etag": found.etag}
-    if matches(request.headers.get("if-none-match"), found.etag.removeprefix("W/")):
-        return Response(status_code=304, headers=headers)
-    return Response(found.body, headers=headers, media_type="application/json")
+    return found
 
 
 async def _renewed(request: Request, language: str, earlier: Kept | None) -> Kept:
@@ -98,11 +134,16 @@ async def _compose(request: Request, language: str) -> Kept:
     items: list[dict[str, Any]] = [item for one in parts.values() if one.error is None for item in one.value["items"]]
     items.sort(key=lambda item: (item["service"], item["entity"]))
     shown = {name: one.part(composer.cause) for name, one in parts.items()}
-    body = to_json({"language": language, "items": items, "parts": shown})
     errors = [one.error for one in parts.values() if one.error is not None]
     seconds = INCOMPLETE_SECONDS if errors else FRESH_SECONDS
     is_for_all = not any(status_of(error.slug) in THE_CALLERS for error in errors)
     # Weak, because two answers with the same items were asked for at different moments.
     states = {name: part["status"] for name, part in shown.items()}
-    digest = hashlib.sha256(to_json([language, items, states])).hexdigest()[:32]
-    return Kept(body, f'W/"{digest}"', clock.monotonic() + seconds if is_for_all else None, not errors)
+    etag = f'W/"{_digest(language, to_json([items, states]))}"'
+    until = clock.monotonic() + seconds if is_for_all else None
+    described = {item["entity"]: to_json(item) for item in items}
+    return Kept(language, described, to_json(shown), etag, until, not errors)
+
+
+def _digest(language: str, body: bytes) -> str:
+    return hashlib.sha256(language.encode() + b"\n" + body).hexdigest()[:32]

@@ -137,7 +137,8 @@ class InvoiceRecord(PricedRecord):
     )
     early_discount_taken: NonNegativeMoney | None = Field(
         default=None,
-        description="Discount that the payment which settled it took; null for none. Read-only.",
+        description="Discount that the payment which settled it took. Each credit note lowers it by its share. Null for none, and"
+        " when credit notes have taken all of it. Read-only.",
         json_schema_extra={"x-since": "1.1.0"},
     )
     early_discount_taken_base: Money | None = Field(
