@@ -23,9 +23,10 @@ SERVICES = ("sales", "identity", "activities", "marketing", "service_mgmt", "ins
 NO_REFERENCES = {"id", "owner_id", "business_unit_id", "survivor_id", "principal_id", "recipient_id"} | {
     "message_id",
     "thread_id",
+    "content_id",
 }
 """Fields of every record: its own id, its owner, and its survivor. And the principals of a removal, which must not prevent it.
-And ids of mails and conversations, which name no record."""
+And ids of mails, of parts of mails and of conversations, which name no record."""
 
 
 def base_of(service: str) -> type[DeclarativeBase]:

@@ -1,5 +1,6 @@
 """Fixtures for activities: its app, and a way to handle events as its worker does."""
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from crm_activities.app import SERVICE
 from crm_activities.consumers import CONSUMERS
 from crm_activities.main import app
+from crm_activities.settings import own_settings
 from crm_contracts.catalogue import Event
 from crm_contracts.samples import sample
 from crm_contracts.types import utc_text
@@ -25,6 +27,13 @@ from crm_kit.store.record import new_id
 from crm_kit.testing.people import HEADQUARTERS
 
 Hear = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Store files in a folder of the test run, also in processes that tests start."""
+    os.environ["CRM_FILES_URL"] = tmp_path_factory.mktemp("files").as_uri()
+    own_settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

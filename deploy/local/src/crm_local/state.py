@@ -72,6 +72,10 @@ class Home:
 
     path: Path
 
+    def files_url(self) -> str:
+        """Return CRM_FILES_URL, by default the folder `files` of the home."""
+        return os.environ.get("CRM_FILES_URL") or (self.path / "files").as_uri()
+
     @classmethod
     def from_environment(cls) -> "Home":
         """Return CRM_HOME, or `.crm` in the checkout. It may not exist yet."""

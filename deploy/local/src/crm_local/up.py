@@ -152,7 +152,9 @@ class _Session:
     def _told_to(self, name: str, service: Service, role: Role) -> dict[str, str]:
         database, broker = self._deployment.own_database(service), self._deployment.own_broker(service)
         told = self.suite.environment(service, role, database, broker)
-        return told | {"CRM_LISTEN_FD": str(self._listeners.descriptor(name))}
+        # Only the service that needs them is told where files are, or it would find the folder of another home.
+        files = {"CRM_FILES_URL": self.home.files_url()} if service.name == "activities" else {}
+        return told | files | {"CRM_LISTEN_FD": str(self._listeners.descriptor(name))}
 
     def _program(self, name: str, service: Service, role: Role) -> Fork:
         told = self._told_to(name, service, role)

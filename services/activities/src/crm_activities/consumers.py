@@ -1,12 +1,13 @@
-"""The events that activities consumes: those of identity, and those of all records. Five handler groups."""
+"""The events that activities consumes: those of identity, and those of all records. Six handler groups."""
 
+from crm_activities.attachment.erasing import begin_erasing
 from crm_activities.follow_up.commands import follow_up
 from crm_activities.handover import HANDOVER
 from crm_activities.merging import move_activities
 from crm_activities.projections.link import forget_links, keep_links
 from crm_activities.projections.record_ref import RecordRef
 from crm_activities.projections.timeline_event import TimelineEvent, keep_timeline
-from crm_contracts.catalogue import all_entities, happenings
+from crm_contracts.catalogue import all_entities, events_about, happenings
 from crm_contracts.sales.account import ACCOUNT, AccountMerged
 from crm_contracts.sales.contact import CONTACT, ContactMerged
 from crm_contracts.sales.lead import LEAD, LeadMerged
@@ -22,6 +23,7 @@ CONSUMERS = Consumers("activities")
 follow_identity(CONSUMERS, "activities")
 
 FOLLOWED = tuple(entity for entity in all_entities() if not (entity.announcement or entity.setting))
+DELETIONS = tuple(event for entity in FOLLOWED for event in events_about(entity) if ".deleted.v" in event.type)
 HAPPENINGS = tuple(event for entity in FOLLOWED for event in happenings(entity))
 
 keep_copy(CONSUMERS, "activities.refs", RecordRef, *FOLLOWED, facts=record_told, kind="type")
@@ -34,4 +36,5 @@ CONSUMERS.step(OpportunityWon, CaseResolved, group="activities.follow_up")(follo
 # A merged record has no further events.
 MERGES = (LeadMerged, AccountMerged, ContactMerged, OpportunityMerged)
 CONSUMERS.step(*MERGES, group="activities.merges", any_order=True)(move_activities)
+CONSUMERS.step(*DELETIONS, group="activities.files", any_order=True)(begin_erasing)
 CONSUMERS.step(*REMOVALS, group="activities.handovers")(HANDOVER.hear)

@@ -9,10 +9,13 @@ from crm_activities.activity.model import ActivityType
 from crm_activities.activity.reminders import due_reminders
 from crm_activities.activity.types import REMINDERS
 from crm_activities.app import SERVICE
+from crm_activities.attachment.erasing import due_erasures, go_on_erasing
 from crm_activities.consumers import CONSUMERS
+from crm_activities.files.stored import due_files, sweep
 from crm_activities.handover import HANDOVER
 from crm_activities.importers import IMPORTERS
 from crm_activities.merging import MOVER
+from crm_activities.settings import own_settings
 from crm_contracts.catalogue import Event
 from crm_kit.events.timers import Timers
 from crm_kit.importing.runner import ImportLoop
@@ -30,10 +33,18 @@ for _kind, _event in REMINDERS.items():
     TIMERS.due(f"{_kind.entity()} reminders", due_reminders(_kind))(partial(_remind, _kind, _event))
 
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
+TIMERS.due("files of deleted records", due_erasures)(go_on_erasing)
+TIMERS.due("files to delete", due_files)(sweep)
 TIMERS.due("handovers", HANDOVER.due)(HANDOVER.go_on)
 
 
-WORK = Work(SERVICE, CONSUMERS, TIMERS, loops={"imports": lambda runtime: ImportLoop(runtime, IMPORTERS)})
+WORK = Work(
+    SERVICE,
+    CONSUMERS,
+    TIMERS,
+    loops={"imports": lambda runtime: ImportLoop(runtime, IMPORTERS)},
+    check=own_settings,
+)
 
 
 def run() -> None:

@@ -18,6 +18,9 @@ UPSTREAM: Final[Mapping[str, str]] = OF_NO_ENTITY | {
 }
 """The first segment after the prefix (``settings``: the first two) and the service that owns it."""
 
+ATTACHMENTS: Final = f"{PREFIX}attachments"
+"""Files are sent to this path, and read below it at `/content`."""
+
 PUBLIC: Final = frozenset({f"{PREFIX}auth/token", f"{PREFIX}auth/revoke", f"{PREFIX}auth/jwks"})
 """Paths of the API that need no access token: they are how one gets, ends and verifies it."""
 
@@ -42,6 +45,9 @@ def route_of(path: str) -> str | None:
 _ROUTES: Final = {name: PREFIX + name for name in UPSTREAM}
 
 
-def is_transfer(path: str) -> bool:
-    """Is this an import, or the table of what it refused? Those are of any size, and have an idle limit instead of a deadline."""
+def is_transfer(method: str, path: str) -> bool:
+    """Is this an import, the table of what it refused, or a file? Those are of any size, and have an idle limit instead of a
+    deadline."""
+    if path.startswith(ATTACHMENTS):
+        return path.endswith("/content") or (method == "POST" and path == ATTACHMENTS)
     return path.endswith("/import") or (path.endswith("/errors") and "/jobs/" in path)

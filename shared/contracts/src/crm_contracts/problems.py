@@ -95,6 +95,9 @@ _REQUEST: Final = {
     "unsupported-media-type": ProblemType(
         415, "Send application/json, or application/merge-patch+json in a PATCH, and no Content-Encoding."
     ),
+    "range-not-satisfiable": ProblemType(
+        416, "The range begins after the end of the file. Content-Range tells its size: ask for another range."
+    ),
     "if-match-required": ProblemType(428, "Send If-Match with the record's ETag, or `*` to overwrite any version."),
     "too-many-requests": ProblemType(
         429,

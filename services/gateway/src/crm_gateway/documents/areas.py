@@ -40,6 +40,7 @@ AREAS: Final = {
         "appointments": "Meetings with attendees, at a place or on the web.",
         "phone calls": "Calls that are planned or were made.",
         "follow-up rules": "Tasks that are made when something happens.",
+        "attachments": "Files of any record.",
         "timeline": "What happened about a record, newest first.",
     },
     "Insights": {"funnel": "How leads become deals, by stage.", "reports": "Figures of all records that you may read."},

@@ -60,6 +60,7 @@ def compacted(document: Node) -> Node:
         }
         made["responses"]["default"] = {"$ref": f"#/components/responses/{PROBLEM}"}
         made.pop("x-not-keyed", None)
+        made.pop("x-streams", None)
         made.pop("description", None)
         made |= _in_a_line(operation)
         if str(made.get("security", [])) == usual:

@@ -25,7 +25,13 @@ ANSWER: Final = frozenset(
         b"allow",
     }
     | {b"cache-control", b"vary", b"age", b"expires", b"retry-after", b"www-authenticate", b"deprecation", b"sunset"}
-    | {b"crm-version", b"idempotent-replayed", b"preference-applied", b"x-content-type-options"}
+    | {
+        b"crm-version",
+        b"idempotent-replayed",
+        b"preference-applied",
+        b"x-content-type-options",
+        b"content-security-policy",
+    }
 )
 """Headers passed to the caller."""
 

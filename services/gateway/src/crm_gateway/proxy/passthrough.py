@@ -43,7 +43,7 @@ async def pass_through(
     """
     watch, reply = Watch(receive), Reply(send, visit.answer_headers)
     try:
-        if is_transfer(scope["path"]):
+        if is_transfer(scope["method"], scope["path"]):
             await _transfer(upstream, settings, visit, scope, watch, reply)
         else:
             await _exchange(upstream, settings, visit, scope, watch, reply)

@@ -1,6 +1,11 @@
 """HEAD, which is answered as GET is, without the body (RFC 9110 §9.3.2)."""
 
+from typing import Final
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEAD: Final = "crm.head"
+"""The key of a scope whose answer is sent without its body."""
 
 
 class Heads:
@@ -18,7 +23,8 @@ class Heads:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
         # A copy, because the server looks at the method of its own scope to see whether a body may follow.
-        asked = {**scope, "method": "GET"}
+        # Whoever answers with something long need not make it.
+        asked = {**scope, "method": "GET", HEAD: True}
         try:
             await self.app(asked, receive, send_without_body)
         finally:

@@ -24,6 +24,7 @@ MEANINGS = {
     412: "The record has changed: If-Match names another version.",
     413: "The body is too large.",
     415: "The body's media type is not supported.",
+    416: "The range begins after the end of the file.",
     422: "A rule says no, and `errors` points at the places; or a search would take too long (`too-expensive`).",
     428: "If-Match is missing.",
     429: "Too many requests; see Retry-After.",

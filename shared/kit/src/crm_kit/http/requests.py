@@ -66,6 +66,10 @@ BEGINNING = 16 * 1024
 NOT_KEYED: dict[str, Any] = {"x-not-keyed": True}
 """``openapi_extra`` of a POST that takes no Idempotency-Key: its answer must not be kept."""
 
+STREAMS: dict[str, Any] = {"x-streams": True}
+"""``openapi_extra`` of an operation that reads its body, or sends its answer, while it arrives. It has an idle limit instead of a
+deadline, and calls ``key_upload`` when it knows what arrived."""
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Admit = Callable[[Principal], None]
 """Raises 403 for who holds the privilege on nothing at all."""
@@ -155,6 +159,7 @@ class Route(OfIds):
         conditional = bool((self.methods or set()) & {"PATCH", "DELETE"})
         shown = frozenset(getattr(self.response_model, "model_fields", ()))
         uploads = _is_upload(self)
+        streams = bool((self.openapi_extra or {}).get("x-streams"))
         needs = self.needs if self.body_field is not None else None
 
         def admit(principal: Principal) -> None:
@@ -163,8 +168,10 @@ class Route(OfIds):
 
         async def run(request: Request) -> Response:
             try:
-                async with asyncio.timeout(None if uploads and _is_multipart(request) else seconds_for(request)):
-                    return await _carry_out(request, handle, admit, takes_json, conditional, self.is_keyed)
+                unbounded = streams or (uploads and _is_multipart(request))
+                async with asyncio.timeout(None if unbounded else seconds_for(request)):
+                    keyed = self.is_keyed and not streams
+                    return await _carry_out(request, handle, admit, takes_json, conditional, keyed, streams)
             except (TimeoutError, DBAPIError) as error:
                 told = _late(request, error) or await violation(error, request.scope.get("crm.uow"))
                 return _answer_to(told or error, request)
@@ -188,7 +195,13 @@ def about(*entities: type[Record], **verbs: Privilege) -> type[Route]:
 
 
 async def _carry_out(
-    request: Request, handle: Handler, admit: Admit, takes_json: bool, conditional: bool, keyed: bool
+    request: Request,
+    handle: Handler,
+    admit: Admit,
+    takes_json: bool,
+    conditional: bool,
+    keyed: bool,
+    streams: bool,
 ) -> Response:
     runtime: Runtime = request.app.state.runtime
     headers = request.headers
@@ -198,8 +211,9 @@ async def _carry_out(
     _refuse_many(request.scope["query_string"], "query")
     _refuse_coded(request)
     body = await _read_json(request) if takes_json else b""
-    if _is_multipart(request):
+    if streams or _is_multipart(request):
         _bound_idleness(request)
+    if _is_multipart(request) and not streams:
         HOUSEKEEPER.tidy_soon()
     key = None
     if keyed and (sent := headers.get("idempotency-key")) is not None:
@@ -218,6 +232,15 @@ async def _carry_out(
         return response
     finally:
         await uow.close()
+
+
+def key_upload(request: Request, uow: UnitOfWork, said: bytes) -> None:
+    """Take the Idempotency-Key of a streamed upload. ``said`` is what the request says, such as the digest of a file.
+
+    Call it before the transaction begins.
+    """
+    if (sent := request.headers.get("idempotency-key")) is not None:
+        uow.link.key = IdempotencyKey.of(uow.principal.id, request.method, request.url.path, sent, said)
 
 
 async def _commit(uow: UnitOfWork, response: Response) -> None:

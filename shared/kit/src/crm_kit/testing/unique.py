@@ -14,9 +14,10 @@ def met_by_clients(entities: Iterable[type[Record]], openapi: Mapping[str, Any])
     for entity in entities:
         known = entity_for(entity.entity())
         create = openapi["paths"].get(f"/api/v1/{known.collection}", {}).get("post") if known else None
-        if create is None or "requestBody" not in create:
+        content = create["requestBody"]["content"] if create is not None and "requestBody" in create else {}
+        if "application/json" not in content:
             continue
-        schema = create["requestBody"]["content"]["application/json"]["schema"]
+        schema = content["application/json"]["schema"]
         fields = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
         for name, columns in unique_keys(entity).items():
             pointers = [pointer_of(entity, column) for column in columns]

@@ -152,6 +152,16 @@ class UnitOfWork:
             record = await self._lock(entity, survivor_id)
         return record
 
+    async def hold(self, entity: type[R], record_id: UUID) -> R:
+        """Lock a record whose rights another record decides: the caller checks that one.
+
+        Raises 404 if there is no such record, and 412 as ``get`` does.
+        """
+        record = await self._lock(entity, record_id)
+        if self._condition is not None:
+            self._condition.compare(record)
+        return record
+
     async def lock_all(self, entity: type[Record], record_ids: Iterable[UUID]) -> None:
         """Lock several records in the order of their ids, so that commands that need the same records cannot deadlock.
 

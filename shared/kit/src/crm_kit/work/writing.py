@@ -37,7 +37,7 @@ class Writing:
 
     def __init__(self, link: Link, locked: Locked, names: Names, now: datetime) -> None:
         self._link = link
-        self._runtime, self._principal, self._key = link.runtime, link.principal, link.key
+        self._runtime, self._principal = link.runtime, link.principal
         self._locked = locked
         self._names = names
         self._now = now
@@ -126,7 +126,7 @@ class Writing:
         """
         self._refuse_silent_changes()
         self._refuse_later_changes()
-        keeps = answer is not None and self._key is not None
+        keeps = answer is not None and self._link.key is not None
         if not self._pending:
             if keeps:
                 assert answer is not None
@@ -140,7 +140,7 @@ class Writing:
         origin = Origin(self._runtime.service, self._now, actor, cause, self._runtime.settings.schemas)
         for pending in self._pending.values():
             await self._collect(pending, changes, origin)
-        stored = self._key.stored(answer) if self._key is not None and answer is not None else None
+        stored = self._link.key.stored(answer) if self._link.key is not None and answer is not None else None
         sql, parameters = changes.statement(stored)
         conn = await self._link.connection()
         count = (await fetch(conn, sql, parameters))[0][0]
@@ -153,9 +153,9 @@ class Writing:
         self._rendered.clear()
 
     async def _keep_without_effect(self, answer: StoredAnswer) -> None:
-        assert self._key is not None
+        assert self._link.key is not None
         await (await self._link.transaction()).exec_driver_sql(
-            KEEP_ANSWER.format(*range(1, 8)), self._key.stored(answer)
+            KEEP_ANSWER.format(*range(1, 8)), self._link.key.stored(answer)
         )
 
     async def _collect(self, pending: Pending, changes: Changes, origin: Origin) -> None:
