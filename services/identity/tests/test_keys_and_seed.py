@@ -10,8 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select, text
 
-from crm_contracts.access import Depth, Privilege, decode
+from crm_contracts.access import Depth, DepthName, EntityPrivileges, Privilege, decode
 from crm_contracts.catalogue import all_entities
+from crm_contracts.rights import RIGHTS
 from crm_identity.auth.keys import KeyRing, WrongSecret, ensure_signing_key, forget_retired_keys, seal, unseal
 from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.rotate import rotate
@@ -21,6 +22,8 @@ from crm_identity.security_role.domain import (
     OWNED_BY_NOBODY,
     default_depths,
     default_privileges,
+    grantable,
+    privileges_on,
 )
 from crm_identity.security_role.grants import checked_privileges
 from crm_identity.security_role.model import SecurityRole, grants_of
@@ -29,6 +32,7 @@ from crm_identity.settings import IdentitySettings
 from crm_identity.tables import METADATA
 from crm_kit import clock
 from crm_kit.access.signing import SigningKey
+from crm_kit.errors import InvalidValue
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Client, announced
 from crm_kit.work.uow import UnitOfWork
@@ -125,28 +129,40 @@ async def test_a_new_entity_reaches_the_default_roles_and_nothing_an_administrat
 
 @pytest.mark.parametrize("role", DEFAULT_ROLES, ids=lambda role: role.name)
 def test_a_default_role_grants_only_what_means_something(role: Any) -> None:
-    privileges = default_privileges(role, all_entities())
+    privileges = default_privileges(role, grantable())
     assert checked_privileges(_models(privileges)) == dict(sorted(privileges.items()))
     assert not OWNED_BY_NOBODY & privileges.keys()
 
 
 def test_the_auditor_reads_everything_and_changes_nothing() -> None:
     auditor = next(role for role in DEFAULT_ROLES if role.name == "Auditor")
-    held = grants_of(default_privileges(auditor, all_entities()))
+    held = grants_of(default_privileges(auditor, grantable()))
     assert set(held.values()) == {"04000"}
     assert held.keys() == {entity.name for entity in all_entities()} - OWNED_BY_NOBODY
 
 
 def test_who_leads_may_do_whatever_their_staff_may() -> None:
     for staff, leader in zip(DEFAULT_ROLES[0:6:2], DEFAULT_ROLES[1:6:2], strict=True):
-        for entity in all_entities():
+        for entity in grantable():
             less, more = default_depths(staff, entity), default_depths(leader, entity)
             assert all(less.get(p, Depth.NONE) <= more.get(p, Depth.NONE) for p in Privilege)
 
 
 def test_the_administrators_grants_fit_into_a_token_many_times() -> None:
-    held = grants_of(default_privileges(next(r for r in DEFAULT_ROLES if r.id == ADMINISTRATOR_ID), all_entities()))
-    assert all(set(decode(digits).values()) == {Depth.ORGANIZATION} for digits in held.values())
+    held = grants_of(default_privileges(next(r for r in DEFAULT_ROLES if r.id == ADMINISTRATOR_ID), grantable()))
+    for one in grantable():
+        assert all(decode(held[one.name])[privilege] is Depth.ORGANIZATION for privilege in privileges_on(one))
+
+
+def test_a_right_is_held_by_who_leads_its_department_and_means_write_only() -> None:
+    roles = {role.name: role for role in DEFAULT_ROLES}
+    for name, depth in (("Sales manager", "deep"), ("Administrator", "organization")):
+        held = default_privileges(roles[name], RIGHTS)["credit_override"]
+        assert held == {"create": "none", "read": "none", "write": depth, "delete": "none", "assign": "none"}
+    for name in ("Salesperson", "Service manager", "Auditor"):
+        assert default_privileges(roles[name], RIGHTS) == {}
+    with pytest.raises(InvalidValue, match="invalid-depth"):
+        checked_privileges({"credit_override": EntityPrivileges(read=DepthName.USER)})
 
 
 def test_a_sealed_key_opens_with_its_secret_and_id_only() -> None:

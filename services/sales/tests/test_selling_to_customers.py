@@ -84,9 +84,20 @@ async def test_an_account_on_hold_gets_nothing_on_credit_unless_somebody_who_may
     order = await ordered(sales, customer=await customer_of(sales, credit_hold=True))
     answer = await sales.try_act("orders", order, "submit")
     assert (answer.status, answer.problem) == (409, "credit-hold")
-    seller = sales_for(principal(account=Depth.NONE))
-    assert (await seller.try_act("orders", order, "submit", force=True)).status == 403
-    assert state(await sales.act("orders", order, "submit", force=True)) == "submitted/submitted"
+    for held in ("00000", "44044"):
+        seller = sales_for(principal(credit_override=held))
+        answer = await seller.try_act("orders", order, "submit", force=True)
+        assert (answer.status, answer.problem) == (403, "forbidden")
+        assert "credit_override" in answer.json["detail"]
+    own_only = sales_for(principal(credit_override="00100"))
+    assert (await own_only.try_act("orders", order, "submit", force=True)).status == 403
+    theirs = await own_only.make(
+        "orders", name="Chairs", customer=await customer_of(own_only, credit_hold=True), lines=[line()]
+    )
+    assert state(await own_only.act("orders", theirs, "submit", force=True)) == "submitted/submitted"
+    # Who may not change the account may hold the right for it.
+    manager = sales_for(principal(account="04000"))
+    assert state(await manager.act("orders", order, "submit", force=True)) == "submitted/submitted"
     assert (await sales.events())[-1]["data"]["credit_forced"] is True
 
 

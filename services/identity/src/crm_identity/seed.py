@@ -4,7 +4,6 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import insert, select
 
-from crm_contracts.catalogue import Entity, all_entities
 from crm_contracts.identity import (
     BusinessUnitCreated,
     OrganizationCreated,
@@ -21,7 +20,13 @@ from crm_identity.auth.strength import refuse_guessable
 from crm_identity.business_unit.model import ROOT_ID, BusinessUnit
 from crm_identity.organization.model import ORGANIZATION_ID, OrganizationSettings, hold_access
 from crm_identity.reach.authority import has_administrator
-from crm_identity.security_role.domain import ADMINISTRATOR_ID, DEFAULT_ROLES, default_privileges
+from crm_identity.security_role.domain import (
+    ADMINISTRATOR_ID,
+    DEFAULT_ROLES,
+    Grantable,
+    default_privileges,
+    grantable,
+)
 from crm_identity.security_role.grants import clients_holding, holders_of
 from crm_identity.security_role.model import SecurityRole, SeededEntity
 from crm_identity.settings import settings_of
@@ -42,12 +47,12 @@ async def seed(uow: UnitOfWork) -> None:
     seeded = set((await uow.execute(select(SeededEntity.name))).scalars())
     if not seeded:
         _found_organization(uow)
-        _make_roles(uow, all_entities())
+        _make_roles(uow, grantable())
         await uow.flush()
-    if news := tuple(entity for entity in all_entities() if entity.name not in seeded):
+    if news := tuple(one for one in grantable() if one.name not in seeded):
         if seeded:
             await _extend_roles(uow, news)
-        await uow.execute(insert(SeededEntity).values([{"name": entity.name} for entity in news]))
+        await uow.execute(insert(SeededEntity).values([{"name": one.name} for one in news]))
     await restore_administrator_role(uow)
     await ensure_administrator(uow)
 
@@ -66,14 +71,14 @@ def _found_organization(uow: UnitOfWork) -> None:
     uow.add(BusinessUnit(id=ROOT_ID, name=settings.organization_name, parent_id=None), BusinessUnitCreated)
 
 
-def _make_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
+def _make_roles(uow: UnitOfWork, entities: tuple[Grantable, ...]) -> None:
     for role in DEFAULT_ROLES:
         privileges = default_privileges(role, entities)
         uow.add(SecurityRole(id=role.id, name=role.name, privileges=privileges), SecurityRoleCreated)
 
 
-async def _extend_roles(uow: UnitOfWork, entities: tuple[Entity, ...]) -> None:
-    """Give the remaining default roles their privileges on entities that are new in this release."""
+async def _extend_roles(uow: UnitOfWork, entities: tuple[Grantable, ...]) -> None:
+    """Give the remaining default roles their privileges on entities and rights that are new in this release."""
     since = await hold_access(uow)
     for default in DEFAULT_ROLES:
         try:
@@ -95,7 +100,7 @@ async def restore_administrator_role(uow: UnitOfWork) -> None:
     """
     since = await hold_access(uow)
     default = next(role for role in DEFAULT_ROLES if role.id == ADMINISTRATOR_ID)
-    privileges = default_privileges(default, all_entities())
+    privileges = default_privileges(default, grantable())
     try:
         role = await uow.load(SecurityRole, ADMINISTRATOR_ID)
     except NotFound:

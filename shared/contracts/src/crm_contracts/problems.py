@@ -201,14 +201,14 @@ _SALES: Final = {
     "already-ordered": ProblemType(409, "A quote can become an order only once. The problem names the order."),
     "credit-hold": ProblemType(
         409,
-        "The customer is on credit hold. Clear `credit_hold` on the account first. Whoever may change the account can send"
-        " `force: true`.",
+        "The customer is on credit hold. Clear `credit_hold` on the account first. Whoever holds the right"
+        " `credit_override` can send `force: true`.",
     ),
     "credit-limit": ProblemType(
         409,
         "The order would exceed the customer's credit limit. The problem shows the amount of the order in base currency, and to"
         " callers who may read the account the limit and the amount that is open. Wait for payments, or raise the limit. Whoever"
-        " may change the account can send `force: true`.",
+        " holds the right `credit_override` can send `force: true`.",
     ),
     "already-reversed": ProblemType(409, "A payment can be reversed only once. Record another payment if it arrived."),
     **_with(

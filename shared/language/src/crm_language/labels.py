@@ -41,6 +41,10 @@ class Labels:
         """Return the name of a command: `Qualify`."""
         return self._label(name, f"command of {entity}", "command")
 
+    def right(self, name: str) -> str:
+        """Return the name of a right: `Exceed credit`."""
+        return self._label(name, "right")
+
     def _label(self, name: str, *contexts: str) -> str:
         for context in contexts:
             if (found := self._known.get((context, name))) is not None:

@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from crm_contracts.access import Depth, Privilege
-from crm_contracts.catalogue import all_entities
+from crm_contracts.access import Depth
 from crm_identity.reach.domain import gap_between, refusal_of_change, refusal_to_touch
 from crm_identity.reach.loading import holder_of, look
-from crm_identity.security_role.domain import ADMINISTRATOR_ID, OWNED_BY_NOBODY
+from crm_identity.security_role.domain import ADMINISTRATOR_ID, grantable, privileges_on
 from crm_kit.access.privileges import Principal
 from crm_kit.errors import DomainError
 from crm_kit.work.uow import UnitOfWork
@@ -103,10 +102,9 @@ async def has_administrator(uow: UnitOfWork, without: UUID | None = None) -> boo
 
 
 def holds_everything(principal: Principal) -> bool:
-    """Whether the caller holds every privilege on every entity at the greatest depth."""
+    """Whether the caller holds every privilege on every entity, and every right, at the greatest depth."""
     return all(
-        principal.depth(entity.name, privilege) is Depth.ORGANIZATION
-        for entity in all_entities()
-        if entity.name not in OWNED_BY_NOBODY
-        for privilege in Privilege
+        principal.depth(one.name, privilege) is Depth.ORGANIZATION
+        for one in grantable()
+        for privilege in privileges_on(one)
     )

@@ -1,4 +1,4 @@
-"""The default roles, and the rules for their privileges on any entity.
+"""The default roles, and the rules for their privileges on any entity, and for any right.
 
 No entity is named here: the entities of a new service get privileges by the same rules.
 """
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from crm_contracts.access import Depth, Privilege, encode
 from crm_contracts.catalogue import Entity, all_entities
+from crm_contracts.rights import RIGHTS, Right
 
 ADMINISTRATOR_ID = UUID("0190a000-0000-7000-8000-000000000107")
 AUDITOR_ID = UUID("0190a000-0000-7000-8000-000000000108")
@@ -17,6 +18,20 @@ OWNED_BY_NOBODY = frozenset(entity.name for entity in all_entities() if entity.a
 
 KEPT_FROM_STAFF = frozenset({"security_role", "api_client", "principal_removal"})
 """Reference data about rights, for administrators and auditors only."""
+
+
+Grantable = Entity | Right
+"""What a role grants privileges on."""
+
+
+def grantable() -> tuple[Grantable, ...]:
+    """Return everything that a role can grant privileges on."""
+    return (*(entity for entity in all_entities() if entity.name not in OWNED_BY_NOBODY), *RIGHTS)
+
+
+def privileges_on(what: Grantable) -> tuple[Privilege, ...]:
+    """Return the privileges that mean something: of a right, only write does."""
+    return (Privilege.WRITE,) if isinstance(what, Right) else tuple(Privilege)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +60,17 @@ DEFAULT_ROLES = (
 )
 
 
-def default_depths(role: DefaultRole, entity: Entity) -> dict[Privilege, Depth]:
+def default_depths(role: DefaultRole, entity: Grantable) -> dict[Privilege, Depth]:
     """Return the depths that a default role has on an entity.
 
     Staff can change their own records and read those of their unit. Managers can change everything in their unit and
     below. Both can read the records of other departments to the same depth, and the organisation's reference data. Only
-    managers can change the reference data of their department.
+    managers can change the reference data of their department. Only they have the rights of their department.
     """
     if role.id == ADMINISTRATOR_ID:
-        return dict.fromkeys(Privilege, Depth.ORGANIZATION)
+        return dict.fromkeys(privileges_on(entity), Depth.ORGANIZATION)
+    if isinstance(entity, Right):
+        return {Privilege.WRITE: Depth.DEEP} if role.leads and entity.service == role.service else {}
     if role.id == AUDITOR_ID:
         return {Privilege.READ: Depth.ORGANIZATION}
     if not entity.owned:
@@ -74,8 +91,8 @@ def _reference_depths(role: DefaultRole, entity: Entity) -> dict[Privilege, Dept
     return read
 
 
-def default_privileges(role: DefaultRole, entities: tuple[Entity, ...]) -> dict[str, dict[str, str]]:
-    """Return the role's privileges as in the contract, without entities on which it has none."""
+def default_privileges(role: DefaultRole, entities: tuple[Grantable, ...]) -> dict[str, dict[str, str]]:
+    """Return the role's privileges as in the contract, without entities and rights on which it has none."""
     privileges = {}
     for entity in entities:
         depths = default_depths(role, entity)

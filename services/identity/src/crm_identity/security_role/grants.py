@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from crm_contracts.access import Depth, DepthName, Privilege, decode, union
-from crm_contracts.catalogue import all_entities
-from crm_identity.security_role.domain import OWNED_BY_NOBODY
+from crm_contracts.rights import Right
+from crm_identity.security_role.domain import grantable, privileges_on
 from crm_identity.security_role.model import SecurityRole, grants_of
 from crm_kit.access.privileges import Principal
 from crm_kit.errors import DomainError, InvalidValue
@@ -31,15 +31,24 @@ CLIENT_HOLDERS = "select id from api_client where role_ids @> array[$1::uuid]"
 
 
 def checked_privileges(privileges: Mapping[str, Any]) -> dict[str, Any]:
-    """Return privileges in stored form. 422 for an unknown entity, or a depth that the entity does not support."""
-    entities = {entity.name: entity for entity in all_entities() if entity.name not in OWNED_BY_NOBODY}
+    """Return privileges in stored form.
+
+    422 for an unknown entity or right, a depth that the entity does not support, or a privilege that a right does not have.
+    """
+    entities = {one.name: one for one in grantable()}
     stored = {}
     for name, held in sorted(privileges.items()):
         if name not in entities:
             raise InvalidValue(f"/privileges/{name}", "unknown-entity", f"Name one of: {', '.join(sorted(entities))}.")
         stored[name] = {privilege.value: DepthName(getattr(held, privilege.value)).value for privilege in Privilege}
+        known = entities[name]
+        meant = {privilege.value for privilege in privileges_on(known)}
+        if any(depth != DepthName.NONE and one not in meant for one, depth in stored[name].items()):
+            raise InvalidValue(
+                f"/privileges/{name}", "invalid-depth", "Grant write only: this right has no other privilege."
+            )
         partial = set(stored[name].values()) - {DepthName.NONE, DepthName.ORGANIZATION}
-        if partial and not entities[name].owned:
+        if partial and not isinstance(known, Right) and not known.owned:
             raise InvalidValue(
                 f"/privileges/{name}", "invalid-depth", "Grant organization or none: these records have no owner."
             )

@@ -30,9 +30,9 @@ class SecurityRole(Record, Base):
 
 
 class SeededEntity(Base):
-    """An entity for which the default roles have been given privileges.
+    """An entity or a right for which the default roles have been given privileges.
 
-    Each entity gets them once. A later release adds its new entities, and never overrides decisions of administrators.
+    Each gets them once. A later release adds its new ones, and never overrides decisions of administrators.
     """
 
     __tablename__ = "seeded_entity"

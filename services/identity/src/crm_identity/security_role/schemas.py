@@ -8,7 +8,8 @@ from crm_kit.records.patch import Patch, optional
 
 PRIVILEGES = (
     "How far each privilege reaches, by entity: none, user, business_unit, deep or organization. Records without an"
-    " owner know only none and organization. An entity that is not named is out of reach."
+    " owner know only none and organization. An entity that is not named is out of reach. A right such as"
+    " `credit_override` is granted under its own name by `write`, for records of owners within that depth."
 )
 
 

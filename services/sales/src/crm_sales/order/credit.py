@@ -13,6 +13,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from crm_contracts.access import Privilege
 from crm_contracts.money import Money
+from crm_contracts.rights import CREDIT_OVERRIDE
 from crm_contracts.sales.choices import InvoiceKind
 from crm_kit.errors import OutOfReach
 from crm_kit.work.uow import UnitOfWork
@@ -31,13 +32,15 @@ async def check_credit(uow: UnitOfWork, order: Order, account: Account, *, force
     Orders of an account with a limit are submitted one after another, so that two of them never exceed it together.
 
     409 ``credit-hold`` or ``credit-limit``, which names no amounts of an account that the caller may not read; 403 if the
-    caller forces it and may not change the account.
+    caller forces it without the right ``credit_override`` for the account.
     """
     limit = account.credit_limit_base
     if not account.credit_hold and limit is None:
         return False
-    if force and not uow.reach(Account, Privilege.WRITE).covers_record(account):
-        raise OutOfReach(Privilege.WRITE.value, Account.entity())
+    if force:
+        uow.principal.require(CREDIT_OVERRIDE.name, Privilege.WRITE)
+        if not uow.reach(CREDIT_OVERRIDE.name, Privilege.WRITE).covers_record(account):
+            raise OutOfReach(Privilege.WRITE.value, CREDIT_OVERRIDE.name)
     if not force:
         require_no_hold(account.credit_hold)
     elif account.credit_hold:

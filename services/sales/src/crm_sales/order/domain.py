@@ -60,7 +60,10 @@ def standing(lines: Iterable[Progress]) -> str:
 def require_no_hold(held: bool) -> None:
     """Refuse a customer on credit hold: 409 ``credit-hold``."""
     if held:
-        message = "The customer is on credit hold. Clear credit_hold on the account, or send force: true if you may change it."
+        message = (
+            "The customer is on credit hold. Clear credit_hold on the account, or send force: true if you hold the right"
+            " credit_override."
+        )
         raise DomainError("credit-hold", message)
 
 
@@ -80,7 +83,7 @@ def require_credit(limit: Money, open_amount: Money, order: Money, *, readable: 
         raise DomainError("credit-limit", message, members=members)
     message = (
         f"The customer's credit limit is {limit}. {open_amount} is open, and this order is {order}. Wait for payments, raise"
-        " the limit, or send force: true if you may change the account."
+        " the limit, or send force: true if you hold the right credit_override."
     )
     raise DomainError(
         "credit-limit", message, members={"limit": limit.as_json(), "open": open_amount.as_json(), **members}

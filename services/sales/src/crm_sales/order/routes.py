@@ -130,7 +130,7 @@ async def submit_order(order_id: UUID, uow: Uow, body: Annotated[OrderSubmission
     422 `lines-required` without lines, `inactive-reference` for an inactive customer. 409 `credit-hold` for an account on
     credit hold, and `credit-limit` if the order and what is open would exceed the account's `credit_limit`: what is invoiced
     and not paid, and what is ordered and not billed. `limit` and `open` of the problem are for callers who may read the
-    account. `force: true` goes on, for callers who may change it.
+    account. `force: true` goes on, for callers who hold the right `credit_override` for the account: 403 for others.
     """
     return await one(uow, await commands.submit_order(uow, order_id, body or OrderSubmission()))
 

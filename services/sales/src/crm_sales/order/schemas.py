@@ -80,7 +80,7 @@ class OrderSubmission(BaseModel):
     force: Flag = Field(
         False,
         description="Submit it although the account is on credit hold or the order exceeds its credit limit; needs the "
-        "privilege to change the account.",
+        "right `credit_override`.",
     )
 
 

@@ -18,6 +18,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.catalogue import Entity, entity_for
 from crm_contracts.filter_values import LIST_OPS
 from crm_contracts.filters import OPS, FieldType, FilterField
+from crm_contracts.rights import RIGHTS
 from crm_kit.http.described import Described, fields_of
 from crm_kit.http.meta import Move
 from crm_kit.http.requests import Route
@@ -110,6 +111,13 @@ class EntityStates(BaseModel):
     by_others: dict[str, Move] = Field(description="Moves that a command on another record makes.")
 
 
+class RightLabel(BaseModel):
+    """A right that roles grant beside the privileges."""
+
+    name: str = Field(description="Name in roles.", examples=["credit_override"])
+    label: str = Field(description="What it allows, for people.", examples=["Exceed credit"])
+
+
 class EntityDescription(BaseModel):
     """What forms and lists need to know about the records of a kind."""
 
@@ -120,6 +128,9 @@ class EntityDescription(BaseModel):
     path: str = Field(description="The list, or the record itself if there is one only.", examples=["/api/v1/leads"])
     single: bool = Field(description="Whether there is one record of the kind only, such as settings.")
     privileges: list[str] = Field(description="The privileges that roles grant on it.", examples=[["create", "read"]])
+    rights: list[RightLabel] = Field(
+        description="The rights about its records that roles grant beside the privileges, each under its own name as `write`."
+    )
     owned: bool = Field(description="Whether its records have an owner.")
     creatable: bool = Field(description="Whether a POST to `path` makes one.")
     editable: bool = Field(description="Whether a PATCH changes one.")
@@ -209,6 +220,9 @@ class Kind:
             "path": declared.path,
             "single": self._single,
             "privileges": [one for one in Privilege if one is not Privilege.ASSIGN or declared.owned],
+            "rights": [
+                {"name": right.name, "label": labels.right(right.name)} for right in RIGHTS if right.over == name
+            ],
             "owned": issubclass(record, OwnedRecord),
             "creatable": ("POST", "") in self._routes,
             "editable": ("PATCH", place) in self._routes,

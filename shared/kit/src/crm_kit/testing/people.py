@@ -5,6 +5,7 @@ from typing import TypedDict, Unpack
 from uuid import UUID, uuid4
 
 from crm_contracts.catalogue import all_entities
+from crm_contracts.rights import RIGHTS
 from crm_kit.access.directory import CHANNEL
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
@@ -14,11 +15,12 @@ HEADQUARTERS = UUID("01900000-0000-7000-8000-000000000001")
 
 
 def grants(depth: Depth | str = Depth.ORGANIZATION, **entities: Depth | str) -> dict[str, str]:
-    """Return privileges on every entity of the catalogue at one depth, with exceptions by entity name.
+    """Return privileges on every entity of the catalogue and for every right at one depth, with exceptions by name.
 
     A depth applies to all five privileges. A text such as ``"44110"`` has the depths of create, read, write, delete and assign.
     """
-    everything = {entity.name: _digits(depth) for entity in all_entities()}
+    names = [entity.name for entity in all_entities()] + [right.name for right in RIGHTS]
+    everything = {name: _digits(depth) for name in names}
     return everything | {name: _digits(found) for name, found in entities.items()}
 
 
