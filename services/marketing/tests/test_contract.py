@@ -9,7 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
 from crm_contracts.catalogue import events_of
-from crm_contracts.marketing import CampaignSnapshot, MarketingHandoverSnapshot
+from crm_contracts.marketing import HANDOVERS, CampaignSnapshot
 from crm_contracts.schemas import event_schema
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources
@@ -67,7 +67,7 @@ async def test_every_fact_happens_and_every_event_fits_its_public_schema(
         errors = [error.message for error in schemas[event["type"]].iter_errors(event["data"])]
         assert errors == [], event["type"]
     silent = schemas.keys() - {event["type"] for event in told}
-    assert silent == {CampaignSnapshot.type, MarketingHandoverSnapshot.type}
+    assert silent == {CampaignSnapshot.type, HANDOVERS.snapshot.type}
     versions: dict[str, list[int]] = defaultdict(list)
     for event in told:
         versions[event["subject"]].append(event["entityversion"])

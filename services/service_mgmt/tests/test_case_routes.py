@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from crm_contracts.catalogue import events_of
 from crm_contracts.schemas import event_schema
 from crm_contracts.service.case import CaseSnapshot
-from crm_contracts.service.handover import ServiceHandoverSnapshot
+from crm_contracts.service.handover import HANDOVERS
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.snapshots import snapshot_sources
@@ -295,7 +295,7 @@ async def test_every_fact_happens_fits_its_public_schema_and_leaves_no_gap(
         assert [error.message for error in schemas[event["type"]].iter_errors(event["data"])] == [], event["type"]
         assert event["data"]["record"]["version"] == event["entityversion"]
         versions[event["subject"]].append(event["entityversion"])
-    assert schemas.keys() - {event["type"] for event in events} == {CaseSnapshot.type, ServiceHandoverSnapshot.type}
+    assert schemas.keys() - {event["type"] for event in events} == {CaseSnapshot.type, HANDOVERS.snapshot.type}
     assert all(seen == list(range(1, len(seen) + 1)) for seen in versions.values())
     assert versions[case["id"]][-1] == len(events) - 2
 

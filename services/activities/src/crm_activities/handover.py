@@ -1,7 +1,7 @@
 """Counts the records of a user, team or API client that is removed, and gives them to another owner."""
 
 from crm_activities.db import Base
-from crm_contracts.activities.handover import ActivitiesHandoverCreated, ActivitiesHandoverUpdated
+from crm_contracts.activities.handover import HANDOVERS
 from crm_kit.records.handing_over import HandingOver, Handover
 
 
@@ -12,4 +12,4 @@ class ActivitiesHandover(HandingOver, Base):
     __table_args__ = HandingOver.indexes()
 
 
-HANDOVER = Handover(ActivitiesHandover, ActivitiesHandoverCreated, ActivitiesHandoverUpdated)
+HANDOVER = Handover(ActivitiesHandover, HANDOVERS)

@@ -1,6 +1,6 @@
 """Counts the records of a user, team or API client that is removed, and gives them to another owner."""
 
-from crm_contracts.marketing import MarketingHandoverCreated, MarketingHandoverUpdated
+from crm_contracts.marketing import HANDOVERS
 from crm_kit.records.handing_over import HandingOver, Handover
 from crm_marketing.db import Base
 
@@ -12,4 +12,4 @@ class MarketingHandover(HandingOver, Base):
     __table_args__ = HandingOver.indexes()
 
 
-HANDOVER = Handover(MarketingHandover, MarketingHandoverCreated, MarketingHandoverUpdated)
+HANDOVER = Handover(MarketingHandover, HANDOVERS)

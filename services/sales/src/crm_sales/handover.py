@@ -1,6 +1,6 @@
 """Counts the records of a user, team or API client that is removed, and gives them to another owner."""
 
-from crm_contracts.sales.handover import SalesHandoverCreated, SalesHandoverUpdated
+from crm_contracts.sales.handover import HANDOVERS
 from crm_kit.records.handing_over import HandingOver, Handover
 from crm_sales.db import Base
 
@@ -12,4 +12,4 @@ class SalesHandover(HandingOver, Base):
     __table_args__ = HandingOver.indexes()
 
 
-HANDOVER = Handover(SalesHandover, SalesHandoverCreated, SalesHandoverUpdated)
+HANDOVER = Handover(SalesHandover, HANDOVERS)

@@ -1,6 +1,6 @@
 """Counts the records of a user, team or API client that is removed, and gives them to another owner."""
 
-from crm_contracts.service.handover import ServiceHandoverCreated, ServiceHandoverUpdated
+from crm_contracts.service.handover import HANDOVERS
 from crm_kit.records.handing_over import HandingOver, Handover
 from crm_service_mgmt.db import Base
 
@@ -12,4 +12,4 @@ class ServiceHandover(HandingOver, Base):
     __table_args__ = HandingOver.indexes()
 
 
-HANDOVER = Handover(ServiceHandover, ServiceHandoverCreated, ServiceHandoverUpdated)
+HANDOVER = Handover(ServiceHandover, HANDOVERS)

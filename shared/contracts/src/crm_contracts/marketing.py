@@ -6,8 +6,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from .catalogue import Entity, Event
+from .handovers import handovers_of
 from .records import OwnedRecord, Owner
-from .removals import HandoverRecord
 from .types import Date, LongText, NonNegativeMoney, Open, Percent, ShortText
 
 
@@ -161,36 +161,9 @@ class CampaignSnapshot(CampaignEvent):
     type: ClassVar[str] = "crm.marketing.campaign.snapshot.v1"
 
 
-MARKETING_HANDOVER = Entity(
-    service="marketing",
-    name="marketing_handover",
-    collection="marketing-handovers",
-    record=HandoverRecord,
-    owned=False,
-    announcement=True,
+HANDOVERS = handovers_of(
+    created="crm.marketing.marketing_handover.created.v1",
+    updated="crm.marketing.marketing_handover.updated.v1",
+    snapshot="crm.marketing.marketing_handover.snapshot.v1",
 )
-
-
-class MarketingHandoverEvent(Event):
-    """Something happened to a handover of marketing."""
-
-    entity: ClassVar[Entity] = MARKETING_HANDOVER
-    record: HandoverRecord
-
-
-class MarketingHandoverCreated(MarketingHandoverEvent):
-    """The service has counted the records of a user, team or API client that is to be deleted."""
-
-    type: ClassVar[str] = "crm.marketing.marketing_handover.created.v1"
-
-
-class MarketingHandoverUpdated(MarketingHandoverEvent):
-    """Records got their new owner, or the handover is completed or canceled."""
-
-    type: ClassVar[str] = "crm.marketing.marketing_handover.updated.v1"
-
-
-class MarketingHandoverSnapshot(MarketingHandoverEvent):
-    """The current state of a handover, sent on request to one queue; nothing happened."""
-
-    type: ClassVar[str] = "crm.marketing.marketing_handover.snapshot.v1"
+"""What marketing does for the removal of a user, team or API client."""

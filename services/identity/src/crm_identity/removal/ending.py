@@ -4,12 +4,13 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from crm_contracts.activities.handover import ActivitiesHandoverCreated, ActivitiesHandoverUpdated
+from crm_contracts.activities.handover import HANDOVERS as ACTIVITIES
+from crm_contracts.handovers import HandoverEvent
 from crm_contracts.identity import PrincipalRemovalCompleted, PrincipalRemovalRefused, PrincipalRemovalUpdated
-from crm_contracts.marketing import MarketingHandoverCreated, MarketingHandoverUpdated
+from crm_contracts.marketing import HANDOVERS as MARKETING
 from crm_contracts.removals import RemovalStatus
-from crm_contracts.sales.handover import SalesHandoverCreated, SalesHandoverUpdated
-from crm_contracts.service.handover import ServiceHandoverCreated, ServiceHandoverUpdated
+from crm_contracts.sales.handover import HANDOVERS as SALES
+from crm_contracts.service.handover import HANDOVERS as SERVICE
 from crm_identity.api_client.commands import erase_client
 from crm_identity.organization.model import Since, hold_access
 from crm_identity.removal.domain import CURRENT, NOT_ANSWERED, OPEN, OWNS_RECORDS, answered, decided
@@ -19,26 +20,12 @@ from crm_identity.user.commands import erase_user
 from crm_kit.errors import DomainError, NotFound
 from crm_kit.work.uow import UnitOfWork
 
-ANSWERS = (
-    *(ActivitiesHandoverCreated, ActivitiesHandoverUpdated),
-    *(MarketingHandoverCreated, MarketingHandoverUpdated),
-    *(SalesHandoverCreated, SalesHandoverUpdated),
-    *(ServiceHandoverCreated, ServiceHandoverUpdated),
-)
-
-Answer = (
-    ActivitiesHandoverCreated
-    | ActivitiesHandoverUpdated
-    | MarketingHandoverCreated
-    | MarketingHandoverUpdated
-    | SalesHandoverCreated
-    | SalesHandoverUpdated
-    | ServiceHandoverCreated
-    | ServiceHandoverUpdated
+ANSWERS = tuple(
+    event for handovers in (ACTIVITIES, MARKETING, SALES, SERVICE) for event in (handovers.created, handovers.updated)
 )
 
 
-async def hear_answer(event: Answer, uow: UnitOfWork) -> None:
+async def hear_answer(event: HandoverEvent, uow: UnitOfWork) -> None:
     """Keep the answer of one service. The last one ends the removal, with the deletion in the same transaction.
 
     An answer to a removal that has ended, or that a restore has lost, changes nothing.
@@ -69,7 +56,7 @@ async def hear_answer(event: Answer, uow: UnitOfWork) -> None:
         uow.emit(removal, PrincipalRemovalCompleted)
 
 
-async def _hold_if_last(event: Answer, uow: UnitOfWork) -> Since | None:
+async def _hold_if_last(event: HandoverEvent, uow: UnitOfWork) -> Since | None:
     """Lock the changes of rights before the removal, as every command does, if this answer seems to be the last one."""
     table = PrincipalRemoval.__table__
     found = (await uow.execute(select(table).where(table.c.id == event.record.removal_id))).mappings().one_or_none()
@@ -80,7 +67,7 @@ async def _hold_if_last(event: Answer, uow: UnitOfWork) -> Since | None:
     return await hold_access(uow) if last else None
 
 
-def _with_answer(event: Answer, removal: PrincipalRemoval) -> list[dict[str, object]]:
+def _with_answer(event: HandoverEvent, removal: PrincipalRemoval) -> list[dict[str, object]]:
     told = event.record
     return answered(removal.services, event.entity.service, told.status, told.owned, told.moved)
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from sqlalchemy import Index, Select, SmallInteger, String, Text, func, literal, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.catalogue import Event, change_of
+from crm_contracts.catalogue import change_of
+from crm_contracts.handovers import Handovers
 from crm_contracts.identity import PrincipalRemovalCompleted, PrincipalRemovalCreated, PrincipalRemovalRefused
 from crm_contracts.removals import HandoverRecord, HandoverStatus, RemovalStatus
 from crm_kit.events.timers import CHANNEL, DueQuery
@@ -99,11 +100,10 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Counts and moves the records of one service. ``handovers`` is its table, with the events of its rows."""
+    """Counts and moves the records of one service. ``handovers`` is its table, and ``announced`` has the events of its rows."""
 
     handovers: type[HandingOver]
-    created: type[Event]
-    updated: type[Event]
+    announced: Handovers
 
     @property
     def owned(self) -> Sequence[type[OwnedRecord]]:
@@ -142,7 +142,7 @@ class Handover:
         if moves:
             handover.follow("move")
             await _wake(uow)
-        uow.add(handover, self.created)
+        uow.add(handover, self.announced.created)
 
     async def _end(self, event: RemovalEvent, handover: HandingOver, uow: UnitOfWork) -> None:
         refused = isinstance(event, PrincipalRemovalRefused)
@@ -155,7 +155,7 @@ class Handover:
             return
         handover.follow(ending)
         handover.due_at = None if refused else uow.now + LOOKS[0]
-        uow.emit(handover, self.updated)
+        uow.emit(handover, self.announced.updated)
 
     @property
     def due(self) -> DueQuery:
@@ -179,7 +179,7 @@ class Handover:
             # Also counts the records that turned up after the count.
             handover.owned = max(handover.owned, handover.moved)
             handover.due_at = uow.now
-            uow.emit(handover, self.updated)
+            uow.emit(handover, self.announced.updated)
         elif await self._count(uow, handover.principal_id):
             await self._later(uow, handover, uow.now + (AGAIN if is_new or to else GRACE))
         elif handover.status == HandoverStatus.MOVING:
@@ -189,7 +189,7 @@ class Handover:
                 handover.follow("complete")
                 # The looks for late records begin with the removal, which may wait for other services.
                 handover.due_at = None
-                uow.emit(handover, self.updated)
+                uow.emit(handover, self.announced.updated)
         else:
             looks = handover.looks + 1
             await self._later(uow, handover, uow.now + LOOKS[looks] if looks < len(LOOKS) else None, looks=looks)
