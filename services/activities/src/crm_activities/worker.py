@@ -20,7 +20,7 @@ from crm_contracts.catalogue import Event
 from crm_kit.events.timers import Timers
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.work.uow import UnitOfWork
-from crm_kit.worker.worker import Work, run_worker
+from crm_kit.worker.running import Work, run_worker
 
 TIMERS = Timers()
 

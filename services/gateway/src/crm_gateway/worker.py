@@ -5,7 +5,7 @@ import sys
 from crm_gateway.app import SERVICE
 from crm_gateway.consumers import CONSUMERS
 from crm_gateway.settings import GatewaySettings
-from crm_kit.worker.worker import Work, run_worker
+from crm_kit.worker.running import Work, run_worker
 
 WORK = Work(SERVICE, CONSUMERS, settings=GatewaySettings)
 

@@ -14,7 +14,7 @@ from crm_identity.settings import own_settings
 from crm_identity.subscriber.counting import Counting
 from crm_kit import clock
 from crm_kit.events.timers import Timers
-from crm_kit.worker.worker import Work, run_worker
+from crm_kit.worker.running import Work, run_worker
 
 TIMERS = Timers()
 

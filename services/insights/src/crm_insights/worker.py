@@ -4,7 +4,7 @@ import sys
 
 from crm_insights.app import SERVICE
 from crm_insights.consumers import CONSUMERS
-from crm_kit.worker.worker import Work, run_worker
+from crm_kit.worker.running import Work, run_worker
 
 WORK = Work(SERVICE, CONSUMERS)
 

@@ -3,7 +3,7 @@
 import sys
 
 from crm_kit.events.timers import Timers
-from crm_kit.worker.worker import Work, run_worker
+from crm_kit.worker.running import Work, run_worker
 from crm_marketing.app import SERVICE
 from crm_marketing.consumers import CONSUMERS
 from crm_marketing.handover import HANDOVER

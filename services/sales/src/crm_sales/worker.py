@@ -6,7 +6,7 @@ from uuid import UUID
 from crm_kit.events.timers import Timers
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.work.uow import UnitOfWork
-from crm_kit.worker.worker import Work, run_worker
+from crm_kit.worker.running import Work, run_worker
 from crm_sales.app import SERVICE
 from crm_sales.consumers import CONSUMERS
 from crm_sales.handover import HANDOVER

@@ -5,7 +5,7 @@ from crm_contracts.sales.contact import CONTACT, ContactMerged
 from crm_contracts.sales.product import PRODUCT
 from crm_kit.copies.declaring import keep_copy
 from crm_kit.copies.directory_feed import follow_identity
-from crm_kit.copies.known import reach_told
+from crm_kit.copies.referable import reach_told
 from crm_kit.copies.referring import record_told
 from crm_kit.events.consumers import Consumers
 from crm_kit.records.handing_over import REMOVALS

@@ -3,7 +3,7 @@
 import sys
 
 from crm_kit.events.timers import Timers
-from crm_kit.worker.worker import Work, run_worker
+from crm_kit.worker.running import Work, run_worker
 from crm_service_mgmt.app import SERVICE
 from crm_service_mgmt.consumers import CONSUMERS
 from crm_service_mgmt.handover import HANDOVER

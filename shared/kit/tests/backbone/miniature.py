@@ -205,6 +205,6 @@ acting.step(ThingRenamed, group="mini.echoes", any_order=True)(echo)
 
 
 if __name__ == "__main__":
-    from crm_kit.worker.worker import Work, run_worker
+    from crm_kit.worker.running import Work, run_worker
 
     sys.exit(run_worker(Work(SERVICE, consumers)))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.envelope import Envelope
 from crm_contracts.marketing import CAMPAIGN
 from crm_kit.copies.declaring import fields, text
-from crm_kit.copies.known import ReferableCopy, reach_told, refer_to_copy
+from crm_kit.copies.referable import ReferableCopy, reach_told, refer_to_copy
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.db import Base
 

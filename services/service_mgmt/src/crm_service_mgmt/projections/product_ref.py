@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from crm_contracts.sales.product import PRODUCT
-from crm_kit.copies.known import ReferableCopy, refer_to_copy
+from crm_kit.copies.referable import ReferableCopy, refer_to_copy
 from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.db import Base
 

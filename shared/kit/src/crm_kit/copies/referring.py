@@ -10,8 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.catalogue import entity_named
 from crm_contracts.envelope import Envelope, parse_type
-from crm_kit.copies.known import ReferableCopy, reach_told
 from crm_kit.copies.projections import STUB_VERSION
+from crm_kit.copies.referable import ReferableCopy, reach_told
 from crm_kit.copies.survivors import MergeableCopy, merged_reference, survivor_told
 from crm_kit.errors import InactiveReference, UnknownReference
 from crm_kit.store.presenter import ReferenceName

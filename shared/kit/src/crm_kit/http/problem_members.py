@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from crm_contracts.money import Money
 from crm_kit.http.problems import Problem
 
 SECONDS: Final = "Seconds until the next attempt can succeed; the same number as in `Retry-After`."
@@ -38,6 +39,13 @@ class Survivor(BaseModel):
     href: str | None = Field(default=None, description="Path of the record.")
 
 
+class OwnedRecords(BaseModel):
+    """How many records somebody owns in one service."""
+
+    service: str = Field(description="Short name of the service.", examples=["sales"])
+    records: int = Field(description="Number of records.", ge=1)
+
+
 class ConflictProblem(Problem):
     """The record's state forbids it (409)."""
 
@@ -54,6 +62,24 @@ class ConflictProblem(Problem):
         default=None, description="`in-use`, `unfinished-business`: records that stand in the way."
     )
     order_id: UUID | None = Field(default=None, description="`already-ordered`: the order of the quote.")
+    limit: Money | None = Field(
+        default=None, description="`credit-limit`: the limit of the customer, if you may read the account."
+    )
+    open: Money | None = Field(
+        default=None, description="`credit-limit`: what the customer owes and has ordered, if you may read the account."
+    )
+    order: Money | None = Field(default=None, description="`credit-limit`: total of this order in base currency.")
+    currency: str | None = Field(
+        default=None, description="`credit-limit`: the base currency, ISO 4217.", examples=["EUR"]
+    )
+    owned: list[OwnedRecords] | None = Field(
+        default=None, description="`owns-records`: number of records in each service that has some."
+    )
+    removal: str | None = Field(
+        default=None,
+        description="`being-removed`, `owns-records`: path of the removal.",
+        examples=["/api/v1/principal-removals/…"],
+    )
 
 
 class MergedProblem(Problem):
@@ -73,7 +99,11 @@ class OtherProblem(Problem):
     survivor: Survivor | None = Field(
         default=None, description="`merged-reference`: the record to refer to, if you may read it."
     )
-    limit: int | None = Field(default=None, description="`body-too-large`: the most bytes that a body may have.")
+    limit: int | None = Field(
+        default=None,
+        description="`body-too-large`: the most bytes that a body may have. `validation` with `too-many`: the most values,"
+        " members or items. `head-too-large`: the most header fields, or bytes of the head.",
+    )
     error: str | None = Field(default=None, description="`/auth/token`: the error code of RFC 6749 §5.2.")
     error_description: str | None = Field(default=None, description="`/auth/token`: the same as `detail`.")
 

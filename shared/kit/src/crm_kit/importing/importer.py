@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from crm_kit.copies.known import ReferableCopy
+from crm_kit.copies.referable import ReferableCopy
 from crm_kit.records.patch import Patch
 from crm_kit.store.record import OwnedRecord, Record
 from crm_kit.work.uow import UnitOfWork

@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic_core import PydanticCustomError
 
 from crm_contracts.types import normal_email
-from crm_kit.copies.known import ReferableCopy
 from crm_kit.copies.projections import STUB_VERSION
+from crm_kit.copies.referable import ReferableCopy
 from crm_kit.identifiers import ASCII_FOLD
 from crm_kit.importing.fields import field_kinds
 from crm_kit.importing.formats import Unread

@@ -20,7 +20,7 @@ from crm_kit.process.memory import HOUSEKEEPER
 from crm_kit.process.runtime import Runtime, working_runtime
 from crm_kit.process.vitals import watched_pool
 from crm_kit.signals import telemetry
-from crm_kit.worker.worker import Work, Worker
+from crm_kit.worker.running import Work, Worker
 
 
 def run_combined(

@@ -20,7 +20,7 @@ from crm_kit.http.web import complete
 from crm_kit.process.runtime import Runtime, access_runtime, build_runtime, working_runtime
 from crm_kit.schema.standing import needed
 from crm_kit.worker.combined import run_combined
-from crm_kit.worker.worker import Work, run_worker
+from crm_kit.worker.running import Work, run_worker
 
 
 @dataclass(frozen=True)
