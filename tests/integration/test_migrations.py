@@ -18,7 +18,12 @@ from crm_kit.store.database import Database
 from crm_kit.testing.databases import Databases, settings_for
 from tests.conftest import service_of
 
-FOR_THE_PREVIOUS_RELEASE = {"ix_lead_rating_id", "ix_contact_likeness", "ix_account_likeness"}
+FOR_THE_PREVIOUS_RELEASE = {
+    *("ix_lead_rating_id", "ix_contact_likeness", "ix_account_likeness"),
+    *("ix_contact_last_name_id", "ix_contact_first_name_id", "ix_lead_last_name_id", "ix_lead_company_name_id"),
+    *("ix_opportunity_stage_name", "ix_product_number_id", "ix_sales_literature_title_id", "ix_case_title_id"),
+    *("ix_phone_call_subject_id", "ix_task_subject_id"),
+}
 """Indexes that only the previous release uses. The next one drops them."""
 
 

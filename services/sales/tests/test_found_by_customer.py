@@ -8,6 +8,7 @@ import pytest
 
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.process.runtime import Runtime
+from crm_kit.records import name_order, pages
 from crm_kit.records.listing import searchable
 from crm_kit.store.shares import Shares
 from crm_kit.testing import principal
@@ -58,6 +59,37 @@ async def test_a_hidden_name_finds_nothing(
     seller = sales_for(principal(account=Depth.USER))
     assert await found(seller, "q=muller") == [deals["Muller again 3"]]
     assert await found(seller, "customer.name[contains]=muller") == []
+
+
+async def sorted_by(sales: Sales, sort: str) -> list[str]:
+    """The names of deals in an order, read one by one."""
+    names, after = [], ""
+    while True:
+        page = (await sales.client.get(f"/api/v1/opportunities?sort={sort}&limit=1{after}")).json
+        names += [deal["name"] for deal in page["items"]]
+        if page["next"] is None:
+            return names
+        after = f"&after={page['next']}"
+
+
+@pytest.mark.parametrize("least", [1, pages.LEAST])
+async def test_deals_sort_by_the_name_of_their_customer(
+    sales: Sales, sales_for: Callable[[Principal], Sales], monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    """However many there are: a small bound makes the list read the index of the names."""
+    monkeypatch.setattr(name_order, "LEAST", least)
+    zorn = await sales.make("accounts", name="Zorn AG")
+    ada = await sales.make("contacts", first_name="Äda", last_name="Lovelace")
+    adam = await sales.make("accounts", name="adam")
+    for name, of in (("1", zorn), ("2", ada), ("3", adam), ("4", zorn), ("5", None)):
+        customer = of and {"type": "contact" if "last_name" in of else "account", "id": of["id"]}
+        await sales.make("opportunities", name=name, customer=customer)
+    assert await sorted_by(sales, "customer.name") == ["2", "3", "1", "4", "5"]
+    assert await sorted_by(sales, "-customer.name") == ["4", "1", "3", "2", "5"]
+    await sales.patch("accounts", zorn, name="ABC")
+    assert await sorted_by(sales, "customer.name") == ["1", "4", "2", "3", "5"]
+    # To somebody who may read no account, deals of accounts have no name.
+    assert await sorted_by(sales_for(principal(account=Depth.USER)), "customer.name") == ["2", "1", "3", "4", "5"]
 
 
 async def test_a_list_is_filtered_by_its_owner_and_by_days(sales: Sales, deals: dict[str, str]) -> None:

@@ -48,6 +48,15 @@ pieces."""
 LEAST_DIGITS: Final = 5
 """The fewest digits that are taken for a fragment of a telephone number."""
 
+CASED: Final = (
+    (0xC0, 0x590), (0x10A0, 0x1100), (0x13A0, 0x13FE), (0x1C89, 0x1CC0), (0x1E00, 0x2000), (0x2100, 0x2190), (0x2C00, 0x2E00),
+    (0xA640, 0xA7FF), (0x10400, 0x105C0), (0x10C80, 0x10CC0), (0x10D50, 0x10D66), (0x118A0, 0x118C0), (0x16E40, 0x16EC0),
+    (0x1E900, 0x1E922),
+)  # fmt: skip
+"""The blocks of Unicode that have capital letters, each with the code point after it."""
+USUAL_CAPITALS: Final = (0x370, 0x530)
+"""The block of Greek and Cyrillic letters, which nearly all capitals outside ASCII are when they have no accent."""
+
 _TABLE: Final = str.maketrans(dict(zip(*SINGLE, strict=True)) | SEVERAL)
 _SPACES: Final = str.maketrans(SEPARATORS, " " * len(SEPARATORS))
 _DROPPED: Final = re.compile(f"[{DROPPED}]+")
@@ -66,6 +75,13 @@ def folded(text: str) -> str:
         return text.lower().replace("`", "'")
     apart = _DROPPED.sub("", unicodedata.normalize("NFKD", text.replace(ACUTE, "'")))
     return unicodedata.normalize("NFKC", apart).lower().translate(_TABLE)
+
+
+def capitals() -> dict[str, str]:
+    """Return the capital letters outside ASCII that a text can have without accents, each with its small letter."""
+    letters = (chr(code) for begin, end in CASED for code in range(begin, end))
+    plain = (one for one in letters if _DROPPED.sub("", unicodedata.normalize("NFKD", one)) == one)
+    return {one: one.lower() for one in plain if one.lower() != one and len(one.lower()) == 1}
 
 
 def spaced(text: str) -> str:

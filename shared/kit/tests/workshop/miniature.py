@@ -34,6 +34,7 @@ from crm_kit.store import record
 from crm_kit.store.columns import (
     TYPE_MAP,
     money_columns,
+    name_indexes,
     service_metadata,
     sorted_indexes,
 )
@@ -159,7 +160,8 @@ class Tool(record.OwnedRecord, Stateful, Base):
     __table_args__ = (
         Index(None, "owner_id", "created_at", "id"),
         Index(None, "business_unit_id", "created_at", "id"),
-        *(Index(f"ix_tool_{column}_id", column, "id") for column in ("created_at", "name", "sharp")),
+        *(Index(f"ix_tool_{column}_id", column, "id") for column in ("created_at", "sharp")),
+        *name_indexes("tool", "name"),
         *sorted_indexes("tool", "size", "weight", '"end"', "used_at", "price_amount"),
     )
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from crm_activities.activity.domain import duration, require_order
 from crm_activities.activity.schemas import ListedActivity
 from crm_contracts.activities.activity import Priority
-from crm_kit.store.columns import TYPE_MAP, service_metadata, text_enum
+from crm_kit.store.columns import TYPE_MAP, name_indexes, service_metadata, text_enum
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import ANY, refers
 from crm_kit.store.searching import kept_column
@@ -119,7 +119,7 @@ def activity_indexes(table: str, live: str = "status = 'open'") -> list[Index]:
         Index(f"ix_{table}_owner_id_created_at_id", "owner_id", "created_at", "id"),
         Index(f"ix_{table}_business_unit_id_created_at_id", "business_unit_id", "created_at", "id"),
         Index(f"ix_{table}_modified_at_id", "modified_at", "id"),
-        Index(f"ix_{table}_subject_id", "subject", "id"),
+        *name_indexes(table, "subject"),
         Index(f"ix_{table}_priority_rank_id", "priority_rank", "id"),
         Index(f"ix_{table}_due_at_id", text("due_at nulls first"), "id"),
         Index(f"ix_{table}_owner_id_due_at_id", "owner_id", text("due_at nulls first"), "id"),

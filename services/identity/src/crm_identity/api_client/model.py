@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.identity import ApiClientRecord
 from crm_identity.api_client.domain import LIFECYCLE
 from crm_identity.db import Base
+from crm_kit.store.columns import name_indexes
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference, references
 
@@ -26,6 +27,7 @@ class ApiClient(Record, Stateful, Base):
     role_ids: Mapped[list[UUID]] = references("security_role")
 
     __table_args__ = (
+        *name_indexes("api_client", "name"),
         Index(None, "created_at", "id"),
         Index(None, "name", "id"),
         Index(None, "role_ids", postgresql_using="gin"),

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import BusinessUnitRecord
 from crm_identity.db import Base
-from crm_kit.store.columns import unique_over
+from crm_kit.store.columns import name_indexes, unique_over
 from crm_kit.store.record import Record
 from crm_kit.store.refers import reference
 
@@ -26,6 +26,7 @@ class BusinessUnit(Record, Base):
     parent_id: Mapped[UUID | None] = reference("business_unit", index=True)
 
     __table_args__ = (
+        *name_indexes("business_unit", "name"),
         Index(
             "uq_business_unit_root",
             text("(parent_id is null)"),

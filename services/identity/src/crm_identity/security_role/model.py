@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.access import EntityPrivileges
 from crm_contracts.identity import SecurityRoleRecord
 from crm_identity.db import Base
+from crm_kit.store.columns import name_indexes
 from crm_kit.store.record import Record
 
 
@@ -21,7 +22,11 @@ class SecurityRole(Record, Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     privileges: Mapped[dict[str, Any]]
 
-    __table_args__ = (Index(None, "created_at", "id"), Index(None, "name", "id"))
+    __table_args__ = (
+        *name_indexes("security_role", "name"),
+        Index(None, "created_at", "id"),
+        Index(None, "name", "id"),
+    )
 
     @property
     def grants(self) -> dict[str, str]:

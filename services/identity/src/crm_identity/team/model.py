@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.identity import TeamRecord
 from crm_identity.db import Base
-from crm_kit.store.columns import search_index
+from crm_kit.store.columns import name_indexes, search_index
 from crm_kit.store.record import Record
 from crm_kit.store.refers import reference, references
 from crm_kit.store.searching import search_column, search_rule
@@ -28,6 +28,7 @@ class Team(Record, Base):
     search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
+        *name_indexes("team", "name"),
         Index(None, "created_at", "id"),
         Index(None, "name", "id"),
         Index(None, "role_ids", postgresql_using="gin"),

@@ -11,7 +11,7 @@ from crm_contracts.identity import UserRecord
 from crm_identity.db import Base
 from crm_identity.user.domain import LIFECYCLE
 from crm_kit.identifiers import folded
-from crm_kit.store.columns import search_index, unique_over
+from crm_kit.store.columns import name_indexes, search_index, unique_over
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference, references
 from crm_kit.store.searching import search_column, search_rule
@@ -36,6 +36,7 @@ class User(Record, Stateful, Base):
     search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
+        *name_indexes("user_account", "name"),
         Index("uq_user_account_email", folded("email"), unique=True, info=unique_over("email")),
         Index(None, "created_at", "id"),
         Index(None, "email", "id"),

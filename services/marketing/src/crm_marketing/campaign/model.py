@@ -15,6 +15,7 @@ from crm_contracts.money import Money
 from crm_kit.store.columns import (
     PercentType,
     money_columns,
+    name_indexes,
     owned_indexes,
     search_index,
     sorted_indexes,
@@ -57,6 +58,7 @@ class Campaign(OwnedRecord, Stateful, Base):
     search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
+        *name_indexes("campaign", "name"),
         CheckConstraint("proposed_end >= proposed_start", name="proposed_end"),
         *owned_indexes(),
         Index(None, "name", "id"),

@@ -15,6 +15,7 @@ from crm_contracts.sales.choices import Tier
 from crm_kit.store.columns import (
     folded_index,
     money_columns,
+    name_indexes,
     owned_indexes,
     reference_indexes,
     search_index,
@@ -64,6 +65,7 @@ class Account(Mergeable, Base):
 
     __table_args__ = (
         *owned_indexes(),
+        *name_indexes("account", "name"),
         Index(None, "name", "id"),
         Index(None, "tier", "id"),
         *reference_indexes("account", "email", "phone", "parent_account_id", "primary_contact_id", "survivor_id"),

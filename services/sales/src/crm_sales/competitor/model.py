@@ -8,7 +8,7 @@ from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.competitor import CompetitorRecord
-from crm_kit.store.columns import owned_indexes, search_index
+from crm_kit.store.columns import name_indexes, owned_indexes, search_index
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import references
 from crm_kit.store.searching import search_column, search_rule
@@ -34,6 +34,7 @@ class Competitor(OwnedRecord, Stateful, Base):
 
     __table_args__ = (
         *owned_indexes(),
+        *name_indexes("competitor", "name"),
         Index(None, "name", "id"),
         Index("ix_competitor_product_ids", "product_ids", postgresql_using="gin"),
         search_index(),

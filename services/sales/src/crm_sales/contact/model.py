@@ -11,14 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.choices import BuyingPower, Gender, PreferredChannel, Tier
 from crm_contracts.sales.contact import ContactRecord
-from crm_kit.store.columns import (
-    folded_index,
-    owned_indexes,
-    reference_indexes,
-    search_index,
-    sorted_indexes,
-    text_enum,
-)
+from crm_kit.store.columns import folded_index, name_indexes, owned_indexes, reference_indexes, search_index, text_enum
 from crm_kit.store.record import Mergeable
 from crm_kit.store.refers import reference
 from crm_kit.store.searching import search_column, search_rule
@@ -68,10 +61,9 @@ class Contact(Mergeable, Base):
 
     __table_args__ = (
         *owned_indexes(),
+        *name_indexes("contact", "full_name", "last_name", "first_name"),
         Index(None, "full_name", "id"),
-        Index(None, "last_name", "id"),
         Index(None, "tier", "id"),
-        *sorted_indexes("contact", "first_name"),
         *reference_indexes("contact", "account_id", "email", "phone", "mobile_phone"),
         # Without fastupdate: each search for duplicates would have to scan the pending list.
         Index(

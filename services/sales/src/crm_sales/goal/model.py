@@ -14,6 +14,7 @@ from crm_contracts.sales.choices import GoalMetric
 from crm_contracts.sales.goal import GoalRecord
 from crm_kit.store.columns import (
     money_columns,
+    name_indexes,
     owned_indexes,
     reference_indexes,
     search_index,
@@ -54,6 +55,7 @@ class Goal(OwnedRecord, Stateful, Base):
     search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
+        *name_indexes("goal", "name"),
         CheckConstraint("period_end >= period_start", name="period"),
         *owned_indexes(),
         Index(None, "name", "id"),

@@ -36,7 +36,7 @@ select g.id, g.parent_goal_id, t.level, g.name, g.status, g.owner_id, g.business
   case when g.goal_owner_type = 'team'
     then array(select m.id from member_ref m where m.team_ids @> array[g.goal_owner_id] and not m.deleted) end as members
 from tree t join goal g on g.id = t.id left join principal_ref p on p.id = g.goal_owner_id
-order by t.level, lower(g.name), g.id
+order by t.level, public.crm_sort_key(g.name), g.id
 """
 
 _DONE: Final[Mapping[str, tuple[str, str, str, str]]] = {

@@ -19,6 +19,7 @@ from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError, InvalidValue, NotFound
 from crm_kit.store.columns import (
     money_columns,
+    name_indexes,
     owned_indexes,
     reference_indexes,
     search_index,
@@ -87,6 +88,7 @@ class Invoice(SalesDocument, Base):
 
     __table_args__ = (
         *owned_indexes(),
+        *name_indexes("invoice", "name"),
         Index(None, "name", "id"),
         *sorted_indexes("invoice", "number", "issue_date", "due_date"),
         *sorted_indexes("invoice", "total_amount", "total_base_amount", "balance_amount", "balance_base_amount"),

@@ -16,6 +16,7 @@ from crm_contracts.sales.lead import LeadRecord
 from crm_kit.store.columns import (
     folded_index,
     money_columns,
+    name_indexes,
     owned_indexes,
     reference_indexes,
     search_index,
@@ -96,7 +97,8 @@ class Lead(Mergeable, Base):
 
     __table_args__ = (
         *owned_indexes(),
-        *sorted_indexes("lead", "last_name", "company_name", "rating_rank", "estimated_close_date"),
+        *name_indexes("lead", "last_name", "company_name"),
+        *sorted_indexes("lead", "rating_rank", "estimated_close_date"),
         *reference_indexes("lead", "account_id", "contact_id", "opportunity_id", "campaign_id"),
         *reference_indexes("lead", "phone", "mobile_phone"),
         folded_index("lead", "email"),

@@ -19,6 +19,7 @@ from crm_contracts.types import utc_text
 from crm_kit.store.columns import (
     PercentType,
     money_columns,
+    name_indexes,
     owned_indexes,
     reference_indexes,
     search_index,
@@ -83,9 +84,9 @@ class Opportunity(Mergeable, BelongsToCustomer, Base):
 
     __table_args__ = (
         *owned_indexes(),
+        *name_indexes("opportunity", "name", "stage"),
         Index(None, "name", "id"),
         # Named explicitly: the conventional name is that of the next index.
-        Index("ix_opportunity_stage_name", "stage", "id"),
         Index(None, "stage_id"),
         *sorted_indexes(
             "opportunity",

@@ -14,7 +14,7 @@ from crm_contracts.money import Money
 from crm_contracts.sales.order import OrderLine, OrderRecord
 from crm_contracts.sales.pricing import PricedLine
 from crm_kit.errors import DomainError
-from crm_kit.store.columns import owned_indexes, search_index, sorted_indexes
+from crm_kit.store.columns import name_indexes, owned_indexes, search_index, sorted_indexes
 from crm_kit.store.refers import reference
 from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
@@ -47,6 +47,7 @@ class Order(SalesDocument, Base):
 
     __table_args__ = (
         *owned_indexes(),
+        *name_indexes("order", "name"),
         Index(None, "name", "id"),
         Index(None, "number", "id"),
         *sorted_indexes("order", "total_amount", "total_base_amount", "requested_delivery", "submitted_at"),

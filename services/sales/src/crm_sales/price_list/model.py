@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.price_list import PriceListRecord
 from crm_kit.errors import InvalidValue
-from crm_kit.store.columns import record_indexes, search_index, sorted_indexes
+from crm_kit.store.columns import name_indexes, record_indexes, search_index, sorted_indexes
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
@@ -34,6 +34,7 @@ class PriceList(Record, Stateful, Base):
 
     __table_args__ = (
         *record_indexes(),
+        *name_indexes("price_list", "name"),
         Index(None, "name", "id"),
         *sorted_indexes("price_list", "valid_from", "valid_to"),
         search_index(),

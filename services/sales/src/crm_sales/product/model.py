@@ -16,6 +16,7 @@ from crm_kit.errors import InvalidValue
 from crm_kit.store.columns import (
     PercentType,
     money_columns,
+    name_indexes,
     record_indexes,
     reference_indexes,
     search_index,
@@ -59,8 +60,8 @@ class Product(Record, Stateful, Base):
 
     __table_args__ = (
         *record_indexes(),
+        *name_indexes("product", "name", "number"),
         Index(None, "name", "id"),
-        Index(None, "number", "id"),
         *reference_indexes("product", "parent_id"),
         search_index(),
     )

@@ -10,7 +10,7 @@ from sqlalchemy import Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.quote import QuoteRecord
-from crm_kit.store.columns import owned_indexes, search_index, sorted_indexes
+from crm_kit.store.columns import name_indexes, owned_indexes, search_index, sorted_indexes
 from crm_kit.store.refers import refers
 from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
@@ -37,6 +37,7 @@ class Quote(SalesDocument, Base):
     search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
+        *name_indexes("quote", "name"),
         UniqueConstraint("number", "revision"),
         Index(
             "uq_quote_live", "number", unique=True, postgresql_where=text(f"status in ({', '.join(map(repr, LIVE))})")

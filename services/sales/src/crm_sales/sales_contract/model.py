@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales.sales_contract import SalesContractRecord
-from crm_kit.store.columns import money_columns, owned_indexes, search_index, sorted_indexes
+from crm_kit.store.columns import money_columns, name_indexes, owned_indexes, search_index, sorted_indexes
 from crm_kit.store.record import OwnedRecord, Stateful
 from crm_kit.store.refers import references
 from crm_kit.store.searching import search_column, search_rule
@@ -48,6 +48,7 @@ class SalesContract(BelongsToCustomer, OwnedRecord, Stateful, Base):
     search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
+        *name_indexes("sales_contract", "name"),
         CheckConstraint("customer_id is not null", name="customer"),
         CheckConstraint("end_date >= start_date", name="period"),
         *owned_indexes(),

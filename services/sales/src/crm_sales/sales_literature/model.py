@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.sales.choices import LiteratureType
 from crm_contracts.sales.sales_literature import SalesLiteratureRecord
-from crm_kit.store.columns import record_indexes, search_index, sorted_indexes, text_enum
+from crm_kit.store.columns import name_indexes, record_indexes, search_index, sorted_indexes, text_enum
 from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import references
 from crm_kit.store.searching import search_column, search_rule
@@ -39,9 +39,9 @@ class SalesLiterature(Record, Stateful, Base):
     search_rule: Mapped[int] = search_rule()
 
     __table_args__ = (
+        *name_indexes("sales_literature", "title"),
         CheckConstraint("body is not null or link is not null", name="content"),
         *record_indexes(),
-        Index(None, "title", "id"),
         Index(None, "type", "id"),
         *sorted_indexes("sales_literature", "expires_on"),
         Index("ix_sales_literature_product_ids", "product_ids", postgresql_using="gin"),

@@ -14,6 +14,7 @@ from crm_contracts.sales.choices import CustomerType
 from crm_contracts.service.case import CaseRecord, CaseResolution
 from crm_contracts.service.choices import CaseOrigin, CasePriority, CaseType, Severity
 from crm_kit.store.columns import (
+    name_indexes,
     owned_indexes,
     reference_indexes,
     search_index,
@@ -62,8 +63,8 @@ class Case(OwnedRecord, Stateful, Base):
 
     __table_args__ = (
         *owned_indexes(),
+        *name_indexes("case", "title"),
         Index(None, "customer_id", "created_at", "id"),
-        Index(None, "title", "id"),
         Index(None, "priority_rank", "id"),
         *sorted_indexes("case", "resolved_at"),
         *reference_indexes("case", "contact_id", "product_id"),

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped
 
 from crm_kit.copies.referring import RecordCopy, find_copies, names_in, require_reference
 from crm_kit.records.filtering import NameTable
-from crm_kit.store.columns import search_index
+from crm_kit.store.columns import name_indexes, search_index
 from crm_kit.store.searching import search_column, search_rule
 from crm_kit.work.uow import UnitOfWork
 from crm_service_mgmt.db import Base
@@ -21,7 +21,7 @@ class CustomerRef(RecordCopy, Base):
     search_text: Mapped[str] = search_column("name")
     search_rule: Mapped[int] = search_rule()
 
-    __table_args__ = (search_index(),)
+    __table_args__ = (*name_indexes("customer_ref", "name"), search_index())
 
 
 CUSTOMERS: Final = (

@@ -36,7 +36,7 @@ from crm_kit.access.privileges import UnitTree
 from crm_kit.backoff import Backoff
 from crm_kit.lookout import Lookout
 from crm_kit.network.postgres import told
-from crm_kit.store.columns import Timestamp
+from crm_kit.store.columns import Timestamp, name_indexes
 from crm_kit.store.database import Database
 from crm_kit.store.notify import Notifier
 
@@ -68,6 +68,7 @@ def directory_tables(metadata: MetaData) -> None:
         Column("business_unit_id", Uuid, nullable=False),
         Column("active", Boolean, nullable=False),
         Index(None, "email"),
+        *name_indexes("principal_ref", "name"),
     )
     Table(
         "unit_ref",

@@ -232,7 +232,7 @@ class Kind:
             "finds_duplicates": ("POST", "/duplicates") in self._routes,
             "has_history": ("GET", f"{place}/history") in self._routes,
             "searchable": self._list is not None and self._list.search is not None,
-            "sortable": list(self._list.sortable) if self._list is not None else [],
+            "sortable": list(self._list.sorts) if self._list is not None else [],
             "default_sort": self._list.default_sort if self._list is not None else None,
             "fields": fields,
             "filters": [
@@ -297,7 +297,7 @@ class Kind:
             "minimum": one.minimum,
             "maximum": one.maximum,
             "operators": _operators(known) if known is not None else _operators(filters.get(f"{path}.id")),
-            "sortable": self._list is not None and not command and path in self._list.sortable,
+            "sortable": self._list is not None and not command and path in self._list.sorts,
             "fields": [self._field(labels, inner, filters, f"{path}.", command) for inner in one.fields],
         }
 

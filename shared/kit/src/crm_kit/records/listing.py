@@ -33,6 +33,7 @@ from crm_kit.records.answers import items
 from crm_kit.records.answers import page as page_of
 from crm_kit.records.cursor import Cursors
 from crm_kit.records.filtering import Asking, Below, Filterable, Named, NameTable, Virtual, filterable
+from crm_kit.records.name_order import NameOrder, NamePages, position_of
 from crm_kit.records.pages import Order, Page, Tables, read_page
 from crm_kit.store.listed import declare_list, list_of
 from crm_kit.store.parameters import Parameters
@@ -48,7 +49,7 @@ MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_SEARCH = 200
 MAX_PARAMETERS = MAX_TERMS + len(RESERVED)
-LONGEST = {"q": MAX_SEARCH, "sort": 100, "after": 2000, "fields": 2000}
+LONGEST = {"q": MAX_SEARCH, "sort": 100, "after": 4000, "fields": 2000}
 """The most characters of a parameter's value."""
 
 
@@ -105,6 +106,12 @@ class Listing:
     def filterable(self) -> Filterable:
         """The fields by which the list can be filtered."""
         return filterable(self.entity, self.virtual)
+
+    @cached_property
+    def sorts(self) -> tuple[str, ...]:
+        """The fields that it sorts by: ``sortable``, and the names of records to which its rows refer."""
+        names = (name for name, one in self.filterable.virtual.items() if isinstance(one, Named))
+        return (*self.sortable, *names)
 
     @cached_property
     def columns(self) -> str:
@@ -189,9 +196,10 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
     filtered = len(parameters.values)
     scope = _scope(uow, listing, query, order, conditions, parameters)
     cursors = cursors_of(uow)
+    after = None if query.after is None else cursors.read(query.after, scope)
     branches = [""]
-    if query.after is not None:
-        branches = order.follows(cursors.read(query.after, scope), parameters)
+    if after is not None and isinstance(order, Order):
+        branches = order.follows(after, parameters)
     limit = parameters.add(query.limit + 1, "int")
     reached = [(_of_kinds(kinds, parameters), reach.bound(parameters)) for reach, kinds in reaches.items()]
     usual = len(parameters.values)
@@ -200,7 +208,7 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
         Page(
             listing.table,
             listing.columns,
-            order,
+            order if isinstance(order, Order) else _by(listing, "created_at"),
             (*of_kinds, *conditions),
             tuple(branches),
             bound,
@@ -213,8 +221,16 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
         for of_kinds, bound in reached
     ]
 
+    async def read_rows() -> list[dict[str, Any]]:
+        conn = await uow.connection()
+        if isinstance(order, Order):
+            return await read_page(conn, pages, listing.tables, parameters)
+        values = tuple(parameters.values)
+        named = NamePages(tuple(pages), order, after, asking(uow), listing.tables.size, values[:usual], values)
+        return await named.read(conn)
+
     async def read() -> tuple[list[dict[str, Any]], int | None]:
-        rows = await read_page(await uow.connection(), pages, listing.tables, parameters)
+        rows = await read_rows()
         if not query.count:
             return rows, None
         return rows, await _count(uow, listing, query, reaches, conditions, parameters.values[:filtered])
@@ -227,8 +243,7 @@ async def _answer(uow: UnitOfWork, listing: Listing, query: Query, tree: Filter 
     following = None
     if len(rows) > query.limit:
         rows.pop()
-        last = rows[-1]
-        following = cursors.write([_position(last[order.column]), str(last["id"])], scope)
+        following = cursors.write(_place(order, rows[-1]), scope)
     return page_of(await items(uow, listing.entity, rows, only, listing.kinds), following, count)
 
 
@@ -356,7 +371,7 @@ async def readable_after(
 
     Use it to read a whole table in parts. Raises 403.
     """
-    order, parameters = _order(listing, "created_at"), Parameters()
+    order, parameters = _by(listing, "created_at"), Parameters()
     branches = [""] if position is None else order.follows(position, parameters)
     uow.principal.require(listing.entity.entity(), Privilege.READ)
     reach, limit = uow.reach(listing.entity).bound(parameters), parameters.add(size, "int")
@@ -372,7 +387,7 @@ async def newest_with(uow: UnitOfWork, listing: Listing, q: str, size: int) -> l
     reach = uow.reach(listing.entity)
     if reach.nothing:
         return []
-    query, order, parameters = Query.model_construct(q=q, limit=size), _order(listing, "-created_at"), Parameters()
+    query, order, parameters = Query.model_construct(q=q, limit=size), _by(listing, "-created_at"), Parameters()
     conditions = _conditions(uow, listing, query, None, parameters)
     bound, limit = reach.bound(parameters), parameters.add(size, "int")
     usual = len(parameters.values)
@@ -383,13 +398,22 @@ async def newest_with(uow: UnitOfWork, listing: Listing, q: str, size: int) -> l
     return await read_page(await uow.connection(), [page], listing.tables, parameters)
 
 
-def _order(listing: Listing, sort: str) -> Order:
+def _order(listing: Listing, sort: str) -> Order | NameOrder:
     name = sort.removeprefix("-")
-    if name not in listing.sortable:
-        raise _refused("sort", "invalid-sort", f"Sort by one of: {', '.join(listing.sortable)}; '-' in front reverses.")
+    if name not in listing.sorts:
+        raise _refused("sort", "invalid-sort", f"Sort by one of: {', '.join(listing.sorts)}; '-' in front reverses.")
+    match listing.filterable.virtual.get(name):
+        case Named() as named if name not in listing.sortable:
+            return NameOrder(name, named.tables, sort.startswith("-"))
+    return _by(listing, sort)
+
+
+def _by(listing: Listing, sort: str) -> Order:
+    name = sort.removeprefix("-")
     column = listing.ranks.get(name) or _in_base(listing.entity, listing.filterable.columns[name][0])
     found = listing.entity.__table__.c[column]
-    return Order(name, column, _cast(found.type), sort.startswith("-"), bool(found.nullable))
+    read = listing.tables.read_by_people(column)
+    return Order(name, column, _cast(found.type), sort.startswith("-"), bool(found.nullable), read)
 
 
 def _in_base(entity: type[Record], column: str) -> str:
@@ -407,6 +431,12 @@ def _cast(kind: Any) -> str:
         case Uuid():
             return "uuid"
     return {"DATE": "date", "INTEGER": "int", "SMALLINT": "int", "BOOLEAN": "boolean"}.get(str(kind), "text")
+
+
+def _place(order: Order | NameOrder, row: dict[str, Any]) -> list[Any]:
+    if isinstance(order, NameOrder):
+        return position_of(row)
+    return [_position(row[order.column]), str(row["id"])]
 
 
 def _position(value: Any) -> str | None:
@@ -427,10 +457,22 @@ def _only(listing: Listing, fields: str | None) -> frozenset[str] | None:
 
 
 def _scope(
-    uow: UnitOfWork, listing: Listing, query: Query, order: Order, conditions: list[str], parameters: Parameters
+    uow: UnitOfWork,
+    listing: Listing,
+    query: Query,
+    order: Order | NameOrder,
+    conditions: list[str],
+    parameters: Parameters,
 ) -> bytes:
     """Return a hash of the list, the caller, the sort order and the filter, to which cursors are bound."""
-    parts = [listing.entity.entity(), str(uow.principal.id), order.sql, *conditions, *map(repr, parameters.values)]
+    parts = [
+        listing.entity.entity(),
+        str(uow.principal.id),
+        order.name,
+        order.sql,
+        *conditions,
+        *map(repr, parameters.values),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 

@@ -22,37 +22,58 @@ from crm_kit.access.reach import BoundReach
 from crm_kit.store.database import fetch
 from crm_kit.store.parameters import Parameters
 from crm_kit.store.record import Record
+from crm_kit.store.searching import sort_key
 
 LEAST: Final = 1000
 """The number of rows that are always sorted, for small tables and for those whose size the database does not know yet."""
 PAST_BOUND: Final = 2
 """The factor of the bound up to which the index is read. It allows for rows that are distributed unevenly."""
 
+KEY: Final = "the_key"
+"""The column with what an order compares."""
+IN_ORDER: Final = "crm_sort_key({})"
+"""What an index has of a text that people read (``crm_kit.store.columns.name_indexes``)."""
 WALKED: Final = 8192
 """The number of rows in the order among which a search looks for a full page before it uses the index of the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The sort key. Nulls sort lowest, so that one index serves both directions."""
+    """The sort key. Nulls sort lowest, so that one index serves both directions. ``read`` is a column with text that people read,
+    which is sorted as they expect."""
 
     name: str
     column: str
     cast: str
     descending: bool
     nullable: bool
+    read: bool = False
+
+    def of(self, value: str) -> str:
+        """Return what the order compares of a value, as SQL."""
+        return sort_key(value) if self.read else value
 
     @property
     def key(self) -> str:
-        """The columns that identify a row in the order, without directions."""
-        return f'"{self.column}", id'
+        """What identifies a row in the order, without directions."""
+        return f"{self.value}, id"
+
+    @property
+    def value(self) -> str:
+        """What the order compares of a row, as SQL."""
+        return self.of(f'"{self.column}"')
 
     @property
     def sql(self) -> str:
         """The ORDER BY list."""
+        return self.by(self.value)
+
+    def by(self, value: str) -> str:
+        """Return the ORDER BY list of rows that have what is compared as a column."""
         way = "desc" if self.descending else "asc"
-        nulls = (" nulls last" if self.descending else " nulls first") if self.nullable else ""
-        return f'"{self.column}" {way}{nulls}, id {way}'
+        # An index of text that people read has its nulls first, even if there are none.
+        nulls = (" nulls last" if self.descending else " nulls first") if self.nullable or self.read else ""
+        return f"{value} {way}{nulls}, id {way}"
 
     def follows(self, position: Sequence[Any], parameters: Parameters) -> list[str]:
         """Return the conditions of the rows after a position, one per branch."""
@@ -61,8 +82,8 @@ class Order:
         if value is None:
             after = f"t.{self.column} is null and t.id {sign} {parameters.add(UUID(record_id), 'uuid')}"
             return [after] if self.descending else [after, f"t.{self.column} is not null"]
-        at = parameters.add(value, "text") + f"::{self.cast}"
-        after = f"(t.{self.column}, t.id) {sign} ({at}, {parameters.add(UUID(record_id), 'uuid')})"
+        at = self.of(parameters.add(value, "text") + f"::{self.cast}")
+        after = f"({self.of(f't.{self.column}')}, t.id) {sign} ({at}, {parameters.add(UUID(record_id), 'uuid')})"
         return [after, f"t.{self.column} is null"] if self.descending and self.nullable else [after]
 
 
@@ -78,9 +99,14 @@ class Tables:
         names = ", ".join(f"""'public."{one.__tablename__}"'::regclass""" for one in self.entities)
         return f"(select sum(greatest(reltuples, 0)) from pg_class where oid in ({names}))"
 
-    def two_ways(self, column: str) -> bool:
+    def two_ways(self, order: Order) -> bool:
         """Whether all tables have an index in this order, but not one that begins with the owner."""
-        return _indexed(self.entities, column, "id") and not _indexed(self.entities, "owner_id", column, "id")
+        key = IN_ORDER.format(order.column) if order.read else order.column
+        return _indexed(self.entities, key, "id") and not _indexed(self.entities, "owner_id", key, "id")
+
+    def read_by_people(self, column: str) -> bool:
+        """Whether this is a column with text that people read. All tables then have an index of its order."""
+        return _indexed(self.entities, IN_ORDER.format(column), "id")
 
 
 @cache
@@ -156,9 +182,11 @@ class Page:
 
     def by_walking(self, most: int) -> str:
         """Return SQL for a page of the readable rows among the next ``most`` rows in the order, whoever owns them."""
-        walk = f"select * from {self.table} t where {self.branches[0] or 'true'} order by {self.order.sql} limit {most}"
+        # The outer statement knows the order of the walk by a column only, and stops when it has a page.
+        behind, by = self.branches[0] or "true", self.order.by(KEY)
+        walk = f"select *, {self.order.value} as {KEY} from {self.table} t where {behind} order by {self.order.sql} limit {most}"
         where = _where(self.reach.covers(), *self.conditions)
-        return f"select {self.columns} from ({walk}) t where {where} order by {self.order.sql} limit {self.limit}"
+        return f"select {self.columns} from ({walk}) t where {where} order by {by} limit {self.limit}"
 
 
 def _where(*conditions: str) -> str:
@@ -172,7 +200,7 @@ async def read_page(
     first = pages[0]
     if len(pages) == 1 and first.searches:
         return await _search(conn, first, tables, parameters)
-    if len(pages) == 1 and first.reach.owners is not None and tables.two_ways(first.order.column):
+    if len(pages) == 1 and first.reach.owners is not None and tables.two_ways(first.order):
         return await _read_either_way(conn, first, tables, parameters)
     parts = [page.by_sources() for page in pages]
     sql = parts[0]

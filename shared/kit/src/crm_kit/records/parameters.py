@@ -73,7 +73,7 @@ def _documented(parameters: Callable[[], tuple[list[Schema], dict[str, Schema]]]
 
 def parameters_of(listing: Listing) -> tuple[list[Schema], dict[str, Schema]]:
     """Return the parameters of a list, and the schemas to which they refer."""
-    sorts = [f"{sign}{name}" for name in listing.sortable for sign in ("", "-")]
+    sorts = [f"{sign}{name}" for name in listing.sorts for sign in ("", "-")]
     found = [
         _limit(),
         _query("after", {"type": "string", "maxLength": LONGEST["after"]}, "`next` of the page before."),

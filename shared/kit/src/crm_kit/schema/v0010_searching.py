@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit.schema.ahead import COLUMNS, Ahead, columns_of
 from crm_kit.schema.patience import patiently
-from crm_kit.store.searching import FUNCTIONS, RULE, STAMP, TEXT, Searched
+from crm_kit.store.searching import RULE, STAMP, TEXT, Searched, functions
 
 AT_ONCE: Final = 2000
 """The number of rows of one transaction that does rows again."""
@@ -42,7 +42,7 @@ def ahead(tables: Mapping[str, Searched]) -> Ahead:
     """Return the function that installs the triggers of these tables, and does their rows again."""
 
     async def again(conn: AsyncConnection) -> None:
-        for statement in FUNCTIONS:
+        for statement in functions():
             await conn.exec_driver_sql(statement)
         for table, searched in tables.items():
             columns = await columns_of(conn, table)
@@ -50,11 +50,16 @@ def ahead(tables: Mapping[str, Searched]) -> Ahead:
                 continue
             if STAMP not in columns:
                 await patiently(conn, *_steps(table, searched))
-            after: object = _SMALLEST
-            while after is not None:
-                after = await patiently(conn, _AGAIN.format(table, AT_ONCE, STAMP, RULE), parameters=(after,))
+            await do_again(conn, table)
 
     return again
+
+
+async def do_again(conn: AsyncConnection, table: str) -> None:
+    """Do the rows of a table again that were done by an older rule."""
+    after: object = _SMALLEST
+    while after is not None:
+        after = await patiently(conn, _AGAIN.format(table, AT_ONCE, STAMP, RULE), parameters=(after,))
 
 
 def upgrade(tables: Mapping[str, Searched]) -> None:
@@ -63,7 +68,7 @@ def upgrade(tables: Mapping[str, Searched]) -> None:
     A table with the stamp has its trigger and its rows are done, so nobody waits for it.
     """
     connection = op.get_bind()
-    for statement in FUNCTIONS:
+    for statement in functions():
         connection.exec_driver_sql(statement)
     for table, searched in tables.items():
         if STAMP in connection.exec_driver_sql(COLUMNS, (f"public.{table}",)).scalar_one():

@@ -95,6 +95,14 @@ def sorted_indexes(table: str, *columns: str) -> list[Index]:
     return [Index(f"ix_{table}_{column}_id", text(f"{column} nulls first"), "id") for column in columns]
 
 
+def name_indexes(table: str, *columns: str) -> list[Index]:
+    """One index for each column with a text that people read, together with id. Lists sort by it as people expect
+    (``crm_kit.store.searching.sort_key``); nulls count as lowest in both directions."""
+    return [
+        Index(f"ix_{table}_{column}_in_order", text(f"crm_sort_key({column}) nulls first"), "id") for column in columns
+    ]
+
+
 def reference_indexes(table: str, *columns: str) -> list[Index]:
     """An index for each reference, without null values, to find referring rows."""
     return [Index(f"ix_{table}_{column}", column, postgresql_where=text(f"{column} is not null")) for column in columns]

@@ -11,7 +11,7 @@ class Listed(Protocol):
     """What a list can do."""
 
     @property
-    def sortable(self) -> tuple[str, ...]:
+    def sorts(self) -> tuple[str, ...]:
         """The fields that it sorts by."""
         ...
 

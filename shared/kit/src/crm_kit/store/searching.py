@@ -5,16 +5,17 @@ can be replaced, and the rows are done again in chunks (``crm_kit.schema.v0010_s
 row was done.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from sqlalchemy import Column, MetaData, SmallInteger, Table, Text
 from sqlalchemy.orm import MappedColumn, mapped_column
 
-from crm_kit.folding import ACUTE, DROPPED, SEPARATORS, SEVERAL, SINGLE, UNSPACED
+from crm_kit.folding import ACUTE, DROPPED, SEPARATORS, SEVERAL, SINGLE, UNSPACED, USUAL_CAPITALS, capitals
 
-RULE: Final = 1
+RULE: Final = 2
 """The version of the rule. A new one needs a revision that installs it and does the rows again."""
 SEARCHED: Final = "searched"
 _KEPT: Final = "kept by a trigger"
@@ -45,19 +46,23 @@ class Searched:
     more: tuple[str, ...] = ()
     fills: tuple[Fill, ...] = ()
 
-    def statements(self, table: str) -> Iterator[str]:
-        """Yield the statements that make the trigger of a table, or replace it."""
+    def function(self, table: str) -> str:
+        """Return the statement that makes the function of a table's trigger, or replaces it."""
         # What is nearly always ASCII is folded by itself, because that is quickly done.
         plain = ", ".join(f"new.{name}" for name in self.columns if name in PLAIN)
         other = ", ".join([*(f"new.{name}" for name in self.columns if name not in PLAIN), *self.more])
         text = ", ".join(f"public.crm_folded(concat_ws(' ', {some}))" for some in (other, plain) if some)
         person = "".join(f", new.{column}" for column in self.person or ())
         fills = "".join(f" new.{fill.column} := {fill.value};" for fill in self.fills)
-        yield (
+        return (
             f"create or replace function public.{trigger_of(table)}() returns trigger language plpgsql as $$ begin"
             f" new.{TEXT} := public.crm_searched(concat_ws(' ', {text}){person}); new.{STAMP} := {RULE};{fills}"
             " return new; end $$"
         )
+
+    def statements(self, table: str) -> Iterator[str]:
+        """Yield the statements that make the trigger of a table, or replace it."""
+        yield self.function(table)
         yield f'drop trigger if exists {trigger_of(table)} on public."{table}"'
         yield (
             f'create trigger {trigger_of(table)} before insert or update on public."{table}"'
@@ -102,7 +107,7 @@ def triggers(metadata: MetaData) -> dict[str, Searched]:
 def installing(metadata: MetaData) -> list[str]:
     """Return the statements that make the functions, and the triggers of these tables."""
     made = triggers(metadata).items()
-    return [*FUNCTIONS, *(step for table, searched in made for step in searched.statements(table))]
+    return [*functions(), *(step for table, searched in made for step in searched.statements(table))]
 
 
 def trigger_of(table: str) -> str:
@@ -131,9 +136,10 @@ USUAL: Final = "-@.+'"
 _RARE: Final = r"/_,;:()&\"\\|<>\[\]\t\n\r・、。"
 """The other separators, as the inside of a bracket of a regular expression."""
 
-FUNCTIONS: Final = (
-    # The twin of crm_kit.folding.folded. Letters outside ASCII have their lower case by the locale of the database.
-    f"""
+SORTED: Final = 200
+"""The characters of a text by which it is sorted. An entry of an index has at most 2,704 bytes."""
+
+_FOLDED: Final = f"""
 create or replace function public.crm_folded(given text) returns text language plpgsql immutable strict parallel safe as $$
 declare
   found text;
@@ -146,7 +152,9 @@ begin
   if octet_length(found) = length(found) then
     return replace(lower(found collate "C"), '`', '''');
   end if;
-  found := lower(normalize(found, NFKC));
+  found := lower(normalize(found, NFKC) collate "C");
+  {{usual}}
+  {{rare}}
   if found ~ '[{SINGLE[0]}]' then
     found := translate(found, {_quoted(SINGLE[0])}, {_quoted(SINGLE[1])});
   end if;
@@ -155,7 +163,10 @@ begin
   end if;
   return found;
 end $$
-""",
+"""
+"""The twin of ``crm_kit.folding.folded``."""
+
+_OTHERS: Final = (
     # Words of scripts without spaces are repeated from each of their characters, because an index of trigrams finds one or two
     # characters at the beginning of a word only.
     f"""
@@ -197,5 +208,50 @@ begin
   return case when found = '' then folded else found end;
 end $$
 """,
+    # What names are sorted by: folded, and if that is equal as they are. No text of one line has the character between.
+    f"""
+create or replace function public.crm_sort_key(given text) returns bytea language plpgsql immutable strict parallel safe as $$
+begin
+  return convert_to(left(public.crm_folded(ltrim(given)), {SORTED}) || E'\\x01' || left(given, {SORTED}), 'UTF8');
+end $$
+""",
 )
-"""The functions that fold text. Those of an index are immutable, so that a changed rule needs a new index."""
+
+
+def sort_key(text: str) -> str:
+    """Return the SQL of what texts that people read are sorted by: folded, and if that is equal as they are.
+
+    The result has the type bytea, whose order is the same on every server, whatever the locale of the database.
+    """
+    return f"public.crm_sort_key({text})"
+
+
+def _ranges(letters: Iterable[str]) -> str:
+    """Return the inside of a bracket of a regular expression with these letters, which are in order."""
+    ranges: list[list[str]] = []
+    for letter in letters:
+        if ranges and ord(letter) == ord(ranges[-1][1]) + 1:
+            ranges[-1][1] = letter
+        else:
+            ranges.append([letter, letter])
+    return "".join(first if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def _small(letters: Mapping[str, str]) -> str:
+    """Return the SQL that replaces capital letters in ``found``. Most texts have none, which a pattern finds sooner."""
+    return (
+        f"if found ~ '[{_ranges(letters)}]' then"
+        f" found := translate(found, '{''.join(letters)}', '{''.join(letters.values())}'); end if;"
+    )
+
+
+@cache
+def functions() -> tuple[str, ...]:
+    """Return the statements that make the functions which fold text. Those of an index are immutable, so that a changed rule
+    needs a new index. None depends on the locale of the database: some servers fold only ASCII."""
+    begin, end = USUAL_CAPITALS
+    usual: dict[str, str] = {}
+    rare: dict[str, str] = {}
+    for capital, small in capitals().items():
+        (usual if begin <= ord(capital) < end else rare)[capital] = small
+    return (_FOLDED.format(usual=_small(usual), rare=_small(rare)), *_OTHERS)

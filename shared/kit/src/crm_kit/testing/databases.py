@@ -12,7 +12,7 @@ from crm_kit.configuration.settings import Settings
 from crm_kit.process.runtime import Service
 from crm_kit.schema.setup import prepare
 from crm_kit.store.database import Database
-from crm_kit.store.searching import installing
+from crm_kit.store.searching import functions, installing
 
 
 class Databases:
@@ -72,6 +72,8 @@ class ServiceDatabase:
         database = Database(self.url, pool_size=1, application_name="test setup")
         async with database.begin() as conn:
             await conn.exec_driver_sql("create extension if not exists pg_trgm")
+            for statement in functions():
+                await conn.exec_driver_sql(statement)
             await conn.run_sync(self.service.metadata.create_all)
             for statement in installing(self.service.metadata):
                 await conn.exec_driver_sql(statement)

@@ -1,0 +1,21 @@
+"""Texts that people read are sorted as they expect."""
+
+from typing import Final
+
+from crm_kit.schema import v0012_names_in_order
+from crm_kit.schema.v0012_names_in_order import in_order
+from crm_kit.store.searching import Searched
+
+revision = "0011"
+down_revision = "0010"
+
+TABLES: Final = {
+    "campaign": Searched(("name", "code", "number")),
+}
+INDEXES: Final = (*in_order("campaign", "name"),)
+
+ahead = v0012_names_in_order.ahead(TABLES, INDEXES)
+
+
+def upgrade() -> None:
+    v0012_names_in_order.upgrade(TABLES, INDEXES)
