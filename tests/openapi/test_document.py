@@ -94,6 +94,43 @@ def test_a_text_that_may_be_null_is_one_type_and_has_its_format(document: Docume
     assert [one for one in unions if sum(choice.get("type") == "string" for choice in one) > 1] == []
 
 
+def told_apart(document: Document, choices: list[Any]) -> set[str]:
+    """The fields by which objects of a union are told apart: each choice requires it, with values that no other has."""
+    described = [(fields(document, one), required(document, one)) for one in choices]
+    found = set()
+    for name in set.intersection(*({*names} & needed for names, needed in described)):
+        kinds = [resolved(document, names[name]) for names, _ in described]
+        values = [{kind["const"]} if "const" in kind else set(kind.get("enum", ())) for kind in kinds]
+        if all(values) and len(set.union(*values)) == sum(map(len, values)):
+            found.add(name)
+    return found
+
+
+def unions_without_their_discriminator(document: Document) -> list[str]:
+    wrong = []
+    for node in everything(document):
+        choices = [one for key in ("anyOf", "oneOf") for one in node.get(key) or () if isinstance(one, dict)]
+        objects = [one for one in choices if fields(document, one)]
+        known = told_apart(document, objects) if len(objects) > 1 else set()
+        named = node.get("discriminator", {}).get("propertyName")
+        if (named in known) if known else (named is None):
+            continue
+        wrong.append(f"{[one.get('$ref') for one in objects]}: {named}, not one of {sorted(known)}")
+    return wrong
+
+
+def test_unions_have_a_discriminator_where_one_field_tells_their_members_apart(document: Document) -> None:
+    assert unions_without_their_discriminator(document) == []
+    kinds = [
+        {"properties": {"kind": {"const": kind}}, "required": ["kind"], "type": "object"} for kind in ("task", "call")
+    ]
+    union: Document = {"anyOf": kinds}
+    planted: Document = {"components": {"schemas": {"Any": union}}}
+    assert len(unions_without_their_discriminator(planted)) == 1
+    union["discriminator"] = {"propertyName": "kind"}
+    assert unions_without_their_discriminator(planted) == []
+
+
 def test_a_list_declares_what_it_takes(document: Document) -> None:
     leads = parameters(document, "/api/v1/leads")
     assert {"limit", "after", "sort", "q", "fields", "count", "status", "estimated_value.amount"} <= leads.keys()

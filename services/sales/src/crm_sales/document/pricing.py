@@ -60,5 +60,8 @@ async def price_today(uow: UnitOfWork, document: SalesDocument, wanted: Sequence
 
 async def pin(uow: UnitOfWork, document: SalesDocument) -> None:
     """Set the amounts in base currency. They add up as they do in the document's currency."""
+    kept = document.kept_in_base()
     await pin_amounts(uow, document, document.money_fields, currency_at="/currency")
+    for field, amount in kept.items():
+        setattr(document, field, amount)
     document.add_up_in_base()

@@ -156,17 +156,33 @@ class Invoice(SalesDocument, Base):
 
     def add_up_in_base(self) -> None:
         """Make the parts of the total add up in base currency, and payments, credits and balance too."""
-        super().add_up_in_base()
+        if self.credited_invoice_id is None:
+            super().add_up_in_base()
         if self.exchange_rate is None or self.status == "canceled":
             return
-        rate, base = self.exchange_rate, self.total_base.currency
         # What is paid decides first, so that it grows with each payment.
-        settled = self.paid_total_base
+        settled = self.paid_total_base = self._in_base(self.paid_total)
         if self.early_discount_taken is not None:
-            with_discount = convert(self.paid_total + self.early_discount_taken, rate, base)
+            with_discount = self._in_base(self.paid_total + self.early_discount_taken)
             self.early_discount_taken_base, settled = with_discount - settled, with_discount
-        self.credited_total_base = convert(self.total - self.balance, rate, base) - settled
+        self.credited_total_base = self._in_base(self.total - self.balance) - settled
         self.balance_base = self.total_base - settled - self.credited_total_base
+
+    def kept_in_base(self) -> dict[str, Money | None]:
+        """Return what a credit note took of its invoice when it was drafted."""
+        if self.credited_invoice_id is None or self.exchange_rate is None or self.exchange_rate == 1:
+            return {}
+        fields = [f"{field}_base" for field in PricedDocument.money_fields]
+        taken = self.__dict__.get("total_base_amount") is not None
+        return {field: getattr(self, field) for field in fields} if taken else {}
+
+    def _in_base(self, amount: Money) -> Money:
+        """Return a part of the total in base currency; all of the total is all of its amount."""
+        assert self.exchange_rate is not None
+        if amount == self.total:
+            return self.total_base
+        found = convert(amount, self.exchange_rate, self.total_base.currency)
+        return found if found.amount < self.total_base.amount else self.total_base
 
     def begin(self) -> None:
         """Start as a draft without payments and credits."""

@@ -173,6 +173,10 @@ class PricedDocument:
             freight=self.freight,
         )
 
+    def kept_in_base(self) -> dict[str, Money | None]:
+        """Return the amounts in base currency that do not follow from the rate."""
+        return {}
+
     def add_up_in_base(self) -> None:
         """Make the parts of the total add up in base currency. Call this after each amount got its own."""
         rate = self.exchange_rate
