@@ -39,6 +39,7 @@ AREAS: Final = {
         "tasks": "What somebody has to do by when.",
         "appointments": "Meetings with attendees, at a place or on the web.",
         "phone calls": "Calls that are planned or were made.",
+        "emails": "Mails that were written or received, in conversations.",
         "follow-up rules": "Tasks that are made when something happens.",
         "attachments": "Files of any record.",
         "timeline": "What happened about a record, newest first.",
