@@ -289,6 +289,7 @@ _ACTIVITIES: Final = {
         {
             "contradicts-reminder": "Send either the time of the reminder or the minutes before the start.",
             "contradicts-times": "The duration differs from the time between start and end. Leave it out.",
+            "invalid-rule": "Send a recurrence rule as in RFC 5545 that produces the start, such as `FREQ=WEEKLY;BYDAY=MO`.",
             "one-organizer": "An appointment has one organizer. Invite the others.",
             "only-all-day": "Dates are for all-day appointments. Send `all_day` true, or the start and end as times.",
             "only-timed": "An all-day appointment has dates. Leave the times out.",

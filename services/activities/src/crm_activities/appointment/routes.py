@@ -54,8 +54,8 @@ async def warned(uow: UnitOfWork, answer: Response, appointment: Appointment) ->
 async def list_appointments(request: Request, uow: Uow) -> Response:
     """Appointments you may read: filter, search subject, location and parties with `q`, sort, page.
 
-    Filters are `field=value` or `field[op]=value`: a week is `scheduled_end_at[gt]=…&scheduled_start_at[lt]=…`. Sort by created_at,
-    modified_at, due_at, subject, priority (low, normal, high) or scheduled_start_at.
+    Filters are `field=value` or `field[op]=value`: a week is `scheduled_end_at[gt]=…&scheduled_start_at[lt]=…`. Sort by
+    created_at, modified_at, due_at, subject, priority (low, normal, high) or scheduled_start_at.
     """
     return await list_records(uow, APPOINTMENTS, request)
 
