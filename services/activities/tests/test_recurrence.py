@@ -117,6 +117,8 @@ def test_an_all_day_series_keeps_days_that_begin_at_one_o_clock() -> None:
     [
         ("FREQ=WEEKLY;BYDAY=MO", "2026-10-01T09:00"),
         ("FREQ=MONTHLY;BYMONTHDAY=30;BYMONTH=2", "2026-10-01T09:00"),
+        ("FREQ=DAILY;BYMONTHDAY=30;BYMONTH=2", "2026-10-01T09:00"),
+        ("FREQ=DAILY;BYMONTHDAY=31;BYMONTH=4", "2026-04-30T09:00"),
         ("FREQ=WEEKLY;BYDAY=TH;UNTIL=20260930", "2026-10-01T09:00"),
         ("FREQ=DAILY;UNTIL=20260930T000000Z", "2026-10-01T09:00"),
     ],
@@ -149,6 +151,8 @@ def test_a_start_that_the_rule_does_not_produce_is_refused(rule: str, start: str
         "FREQ=MONTHLY;BYWEEKNO=1",
         "FREQ=YEARLY;BYMONTH=-1",
         "FREQ=DAILY;BYSETPOS=1",
+        "FREQ=WEEKLY;BYDAY=MO;BYSETPOS=2",
+        "FREQ=MONTHLY;BYMONTHDAY=1;BYSETPOS=2",
         "FREQ=DAILY;RSCALE=GREGORIAN",
     ],
 )

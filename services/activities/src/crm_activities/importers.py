@@ -1,5 +1,6 @@
 """The entities of activities that files can be imported into."""
 
 from crm_activities.appointment.commands import IMPORTER as APPOINTMENTS
+from crm_activities.recurring_appointment.commands import IMPORTER as SERIES
 
-IMPORTERS = (APPOINTMENTS,)
+IMPORTERS = (APPOINTMENTS, SERIES)

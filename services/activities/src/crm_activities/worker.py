@@ -15,6 +15,7 @@ from crm_activities.files.stored import due_files, sweep
 from crm_activities.handover import HANDOVER
 from crm_activities.importers import IMPORTERS
 from crm_activities.merging import MOVER
+from crm_activities.recurring_appointment.occurrences import due_series, go_on
 from crm_activities.settings import own_settings
 from crm_contracts.catalogue import Event
 from crm_kit.events.timers import Timers
@@ -32,6 +33,7 @@ async def _remind(kind: type[ActivityType], event: type[Event], activity_id: UUI
 for _kind, _event in REMINDERS.items():
     TIMERS.due(f"{_kind.entity()} reminders", due_reminders(_kind))(partial(_remind, _kind, _event))
 
+TIMERS.due("series of appointments", due_series)(go_on)
 TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
 TIMERS.due("files of deleted records", due_erasures)(go_on_erasing)
 TIMERS.due("files to delete", due_files)(sweep)

@@ -284,13 +284,16 @@ _ACTIVITIES: Final = {
     "delivery-uncertain": ProblemType(
         409, "The mail may have been delivered. Ask a recipient, then send `confirm: true` to send it again."
     ),
+    "too-many-occurrences": ProblemType(409, "The series has more than 1,000 such appointments. End it instead."),
     **_with(
         422,
         {
             "contradicts-reminder": "Send either the time of the reminder or the minutes before the start.",
             "contradicts-times": "The duration differs from the time between start and end. Leave it out.",
+            "first-occurrence": "Change the whole series instead: this is its first occurrence.",
             "invalid-rule": "Send a recurrence rule as in RFC 5545 that produces the start, such as `FREQ=WEEKLY;BYDAY=MO`.",
             "one-organizer": "An appointment has one organizer. Invite the others.",
+            "no-such-occurrence": "Send `occurrence_at` of an occurrence of the series.",
             "only-all-day": "Dates are for all-day appointments. Send `all_day` true, or the start and end as times.",
             "only-timed": "An all-day appointment has dates. Leave the times out.",
             "party-or-address": "A party needs a record, an address or both.",

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from crm_activities.activity.domain import require_future
 from crm_activities.activity.model import ActivityType
-from crm_activities.activity.schemas import CommonFields, Reschedule, Snooze
+from crm_activities.activity.schemas import AboutFields, Reschedule, Snooze
 from crm_activities.projections.record_ref import refer_to_any
 from crm_contracts.catalogue import Event
 from crm_contracts.types import RefInput
@@ -19,10 +19,10 @@ from crm_kit.work.uow import UnitOfWork
 A = TypeVar("A", bound=ActivityType)
 
 
-async def columns_of(uow: UnitOfWork, body: CommonFields) -> dict[str, Any]:
+async def columns_of(uow: UnitOfWork, body: AboutFields) -> dict[str, Any]:
     """Return the columns of a new activity. This checks the record that the activity is about."""
     columns = {name: plain(value) for name, value in body if name != "regarding"}
-    wake_for(uow, columns["remind_at"])
+    wake_for(uow, columns.get("remind_at"))
     return {**columns, **await _about(uow, body.regarding)}
 
 

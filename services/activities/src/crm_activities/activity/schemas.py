@@ -8,7 +8,7 @@ from crm_contracts.types import HiddenRef, LongText, Maybe, Personal, Ref, RefIn
 MOST_PARTIES = 500
 
 
-class CommonFields(BaseModel):
+class AboutFields(BaseModel):
     """The fields that clients write of every activity. Texts are trimmed; an empty text is null."""
 
     model_config = ConfigDict(extra="forbid")
@@ -18,6 +18,11 @@ class CommonFields(BaseModel):
     )
     priority: Priority = Field(Priority.NORMAL, description="Priority.")
     description: Maybe[LongText] = Field(None, description="Free text, at most 32,000 characters.")
+
+
+class CommonFields(AboutFields):
+    """The fields that clients write of an activity with a reminder."""
+
     remind_at: UtcDatetime | None = Field(
         None, description="When to remind the owner; a time in the past reminds at once."
     )

@@ -4,6 +4,7 @@ from crm_activities.activity.model import ActivityType
 from crm_activities.appointment.model import Appointment
 from crm_activities.email.model import Email
 from crm_activities.phone_call.model import PhoneCall
+from crm_activities.recurring_appointment.model import RecurringAppointment
 from crm_activities.task.model import Task
 from crm_contracts.activities.appointment import AppointmentReminderDue
 from crm_contracts.activities.email import EmailReminderDue
@@ -15,6 +16,7 @@ TYPES: dict[str, type[ActivityType]] = {
     "appointment": Appointment,
     "email": Email,
     "phone_call": PhoneCall,
+    "recurring_appointment": RecurringAppointment,
     "task": Task,
 }
 
@@ -24,4 +26,4 @@ REMINDERS: dict[type[ActivityType], type[Event]] = {
     PhoneCall: PhoneCallReminderDue,
     Task: TaskReminderDue,
 }
-"""For each type, the event that a reminder emits."""
+"""The event that a reminder emits, for each type whose records have reminders."""

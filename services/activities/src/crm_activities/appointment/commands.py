@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
+
 from crm_activities.activity.commands import changes_of, columns_of, reopen, snooze, wake_for
 from crm_activities.activity.parties import parties_of
 from crm_activities.activity.schemas import Snooze
@@ -15,6 +17,7 @@ from crm_activities.appointment.schemas import (
     AppointmentUpdate,
     AttendeeInput,
 )
+from crm_activities.recurring_appointment.model import RecurringAppointment
 from crm_contracts.access import Privilege
 from crm_contracts.activities.appointment import (
     AppointmentAssigned,
@@ -30,6 +33,7 @@ from crm_contracts.activities.appointment import (
     AppointmentUpdated,
     Reply,
 )
+from crm_contracts.activities.recurring_appointment import RecurringAppointmentUpdated
 from crm_contracts.types import utc_text
 from crm_kit.errors import InvalidValue
 from crm_kit.importing.importer import Importer
@@ -58,7 +62,7 @@ async def make_appointment(uow: UnitOfWork, body: AppointmentCreate) -> Appointm
         values["remind_at"] = reminder_of(times, minutes)
         wake_for(uow, values["remind_at"])
     made_id = new_id()
-    appointment = Appointment(**values, id=made_id, uid=uid_of(made_id), sequence=0)
+    appointment = Appointment(**values, id=made_id, uid=uid_of(made_id), sequence=0, occurrence_changed=False)
     appointment.show_as(shown)
     return appointment
 
@@ -87,6 +91,7 @@ async def update_appointment(uow: UnitOfWork, appointment_id: UUID, body: Appoin
         appointment.remind_before(minutes)
     apply(appointment, values)
     wake_for(uow, appointment.remind_at)
+    _mark_changed(uow, appointment)
     return uow.emit_if_changed(appointment, AppointmentUpdated)
 
 
@@ -97,7 +102,14 @@ async def reschedule_appointment(uow: UnitOfWork, appointment_id: UUID, body: Ap
     appointment.require("reschedule")
     appointment.take_place(_moved(uow, appointment, dict(body)))
     wake_for(uow, appointment.remind_at)
+    _mark_changed(uow, appointment)
     return uow.emit_if_changed(appointment, AppointmentRescheduled, old_due_at=old, new_due_at=appointment.due_at)
+
+
+def _mark_changed(uow: UnitOfWork, appointment: Appointment) -> None:
+    """Keep an occurrence that is changed by itself from changes of its series."""
+    if appointment.series_id is not None and uow.changed(appointment):
+        appointment.occurrence_changed = True
 
 
 def _moved(uow: UnitOfWork, appointment: Appointment, sent: dict[str, Any]) -> Times:
@@ -160,8 +172,17 @@ async def assign_appointment(uow: UnitOfWork, appointment_id: UUID, body: Assign
 
 
 async def delete_appointment(uow: UnitOfWork, appointment_id: UUID) -> None:
-    """Delete an appointment of any status."""
-    uow.remove(await uow.get(Appointment, appointment_id, Privilege.DELETE), AppointmentDeleted)
+    """Delete an appointment of any status. Its series does not make a deleted occurrence again."""
+    of_series = (await uow.execute(select(Appointment.series_id).where(Appointment.id == appointment_id))).scalar()
+    if of_series is not None:
+        # Commands on a series lock it before its occurrences.
+        await uow.lock_all(RecurringAppointment, [of_series])
+    appointment = await uow.get(Appointment, appointment_id, Privilege.DELETE)
+    if of_series is not None and appointment.occurrence_at is not None:
+        series = await uow.load(RecurringAppointment, of_series)
+        series.leave_out(appointment.occurrence_at)
+        uow.emit_if_changed(series, RecurringAppointmentUpdated)
+    uow.remove(appointment, AppointmentDeleted)
 
 
 async def attendees_of(

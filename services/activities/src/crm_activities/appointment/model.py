@@ -27,13 +27,8 @@ RESERVED: Final = f"{LIVE} and status_reason <> 'free'"
 """The appointments whose people are busy."""
 
 
-class Appointment(ActivityType, Base):
-    """A meeting, or another reserved time."""
-
-    __tablename__ = "appointment"
-    record_model: ClassVar[type[BaseModel]] = AppointmentRecord
-    lifecycle = LIFECYCLE
-    live = ("open", "scheduled")
+class Meeting:
+    """The columns that an appointment and a series of them share."""
 
     location: Mapped[str | None] = mapped_column(String(200))
     all_day: Mapped[bool]
@@ -49,6 +44,24 @@ class Appointment(ActivityType, Base):
     description: Mapped[str | None] = mapped_column(Text)
     uid: Mapped[str] = mapped_column(String(255))
     sequence: Mapped[int]
+
+    @property
+    def times(self) -> Times:
+        """When it takes place."""
+        return Times(*(getattr(self, name) for name in TIMES))
+
+
+class Appointment(ActivityType, Meeting, Base):
+    """A meeting, or another reserved time."""
+
+    __tablename__ = "appointment"
+    record_model: ClassVar[type[BaseModel]] = AppointmentRecord
+    lifecycle = LIFECYCLE
+    live = ("open", "scheduled")
+
+    series_id: Mapped[UUID | None] = mapped_column(info=refers("recurring_appointment"))
+    occurrence_at: Mapped[datetime | None]
+    occurrence_changed: Mapped[bool] = mapped_column(server_default="false")
 
     party_ids: Mapped[list[UUID]] = mapped_column(
         ARRAY(Uuid()), server_default="{}", info={**kept_column(), **refers(ANY), **ids_in("parties")}, sort_order=98
@@ -66,6 +79,13 @@ class Appointment(ActivityType, Base):
         *activity_indexes("appointment", LIVE),
         Index("ix_appointment_scheduled_start_at_id", "scheduled_start_at", "id"),
         Index("ix_appointment_uid", "uid"),
+        Index(
+            "ix_appointment_series_id_occurrence_at",
+            "series_id",
+            "occurrence_at",
+            unique=True,
+            postgresql_where=text("series_id is not null"),
+        ),
         Index("ix_appointment_party_ids", "party_ids", postgresql_using="gin"),
         Index(
             "ix_appointment_reserved",
@@ -75,11 +95,6 @@ class Appointment(ActivityType, Base):
         ),
         search_index(),
     )
-
-    @property
-    def times(self) -> Times:
-        """When it takes place."""
-        return Times(*(getattr(self, name) for name in TIMES))
 
     def show_as(self, shown: str) -> None:
         """Set the state of a new appointment."""

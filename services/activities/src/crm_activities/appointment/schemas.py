@@ -55,8 +55,8 @@ class TimeFields(BaseModel):
     end_zone: TimeZone | None = Field(None, description="IANA time zone of the end; that of the start by default.")
 
 
-class AppointmentFields(TimeFields, CommonFields):
-    """The fields of an appointment that clients write. Texts are trimmed; an empty text is null."""
+class MeetingFields(TimeFields):
+    """The fields that clients write of an appointment and of a series of them."""
 
     location: Maybe[ShortText] = Field(None, description="Where it takes place, at most 200 characters.")
     parties: list[AttendeeInput] = Field(
@@ -67,6 +67,10 @@ class AppointmentFields(TimeFields, CommonFields):
     reminder_minutes: Minutes | None = Field(
         None, description="Remind the owner this many minutes before the start, 0 to 40,320; instead of `remind_at`."
     )
+
+
+class AppointmentFields(MeetingFields, CommonFields):
+    """The fields of an appointment that clients write. Texts are trimmed; an empty text is null."""
 
 
 class AppointmentCreate(AppointmentFields):

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
-from crm_activities.recurrence.rule import Rule, refused
+from crm_activities.recurrence.rule import Rule, allows, refused
 
 _LOOKED_AT: Final = {"MONTHLY": 48, "YEARLY": 8}
 """The periods in which a day is looked for that not all of them have."""
@@ -39,7 +39,10 @@ class Recurrence:
     def _locals(self, end: datetime) -> Iterator[datetime]:
         """Yield the local times of the rule up to one, also those that do not exist."""
         source = rrulestr(self.rule.endless, dtstart=self.start, ignoretz=True)
-        yield from source.replace(until=end)
+        for local in source:
+            if local > end:
+                return
+            yield local
 
     def _instant(self, local: datetime) -> datetime | None:
         """Return the instant of a local time; None if it does not exist."""
@@ -87,7 +90,8 @@ class Recurrence:
 
     def require_start(self) -> None:
         """Refuse a first day that the rule does not produce (RFC 5545 §3.8.5.3: the result would be undefined)."""
-        produced = next(self._locals(self.start), None)
+        # A rule without any day would be searched up to the year 9999.
+        produced = next(self._locals(self.start), None) if allows(self.rule.parts, self.start.date()) else None
         if produced != self.start or self._instant(self.start) is None:
             raise refused("Send a start that the rule produces, or another rule.")
         if self.rule.until is not None and next(self.occurrences(), None) is None:

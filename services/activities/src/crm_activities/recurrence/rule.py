@@ -1,6 +1,7 @@
 """Recurrence rules (RFC 5545 §3.3.10) as texts: read, checked, written, and moved with their first day."""
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -121,6 +122,26 @@ def _require_sense(parts: Mapping[str, str]) -> None:
         name in parts for name in ("BYMONTH", "BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY")
     ):
         raise refused("BYSETPOS needs another BY part.")
+    if "BYSETPOS" in parts:
+        listed = {"DAILY": 0, "WEEKLY": len(days.split(",")), "MONTHLY": 31, "YEARLY": 366}[frequency]
+        if frequency == "MONTHLY" and "BYDAY" not in parts:
+            listed = len(parts.get("BYMONTHDAY", "1").split(","))
+        if any(abs(int(one)) > listed for one in parts["BYSETPOS"].split(",")):
+            raise refused("Send positions in BYSETPOS that the other parts have.")
+
+
+def allows(parts: Mapping[str, str], day: date) -> bool:
+    """Whether months, days of the month and weekdays of a rule allow a day. It is quick, also for a rule without any day."""
+    if "BYMONTH" in parts and day.month not in _numbers(parts["BYMONTH"]):
+        return False
+    last = monthrange(day.year, day.month)[1]
+    if "BYMONTHDAY" in parts and not {day.day, day.day - last - 1} & _numbers(parts["BYMONTHDAY"]):
+        return False
+    return "BYDAY" not in parts or WEEKDAYS[day.weekday()] in {one[-2:] for one in parts["BYDAY"].split(",")}
+
+
+def _numbers(text: str) -> set[int]:
+    return {int(one) for one in text.split(",")}
 
 
 def _until(text: str, zone: str) -> datetime:

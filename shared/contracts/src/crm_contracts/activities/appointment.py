@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import Field
 
@@ -76,11 +77,18 @@ class AppointmentRecord(ActivityRecord):
     parties: list[Attendee] = Field(description="The organizer and who is invited, required or optional, at most 500.")
     description: LongText | None = Field(description="Free text, at most 32,000 characters.")
     uid: str = Field(
-        description="Identifier in calendars (RFC 5545 §3.8.4.7).",
+        description="Identifier in calendars (RFC 5545 §3.8.4.7). The occurrences of a series share it.",
         examples=["01970c7e-9d4b-7c51-8f6e-2b1a3c4d5e6f@liaison"],
     )
     sequence: Count = Field(
         description="Revision for calendars (RFC 5545 §3.8.7.4): 1 more when the time changes or it is canceled."
+    )
+    series_id: UUID | None = Field(description="The series of which it is an occurrence; null for a single one.")
+    occurrence_at: UtcDatetime | None = Field(
+        description="When the rule of the series puts this occurrence, also after it was moved; null for a single one."
+    )
+    occurrence_changed: bool = Field(
+        description="True if this occurrence was changed by itself, so that changes of the whole series leave it as it is."
     )
 
 

@@ -1,0 +1,162 @@
+"""The occurrences of a series: made ahead of time, changed with it and deleted with it."""
+
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from crm_activities.activity.commands import wake_for
+from crm_activities.appointment.domain import reminder_of
+from crm_activities.appointment.model import Appointment
+from crm_activities.recurring_appointment.model import RecurringAppointment
+from crm_activities.recurring_appointment.planning import (
+    CHUNK,
+    WINDOW,
+    due_occurrences,
+    instants,
+    next_look,
+    shared,
+    times_at,
+)
+from crm_contracts.activities.appointment import AppointmentCreated, AppointmentDeleted, AppointmentUpdated
+from crm_contracts.activities.recurring_appointment import RecurringAppointmentExpanded
+from crm_kit.errors import DomainError
+from crm_kit.events import timers
+from crm_kit.store.record import stored_columns
+from crm_kit.work.uow import UnitOfWork
+
+MOST_AT_ONCE: Final = 1000
+"""The most occurrences that one command may change."""
+FARTHEST: Final = 100_000
+"""The most occurrences of a rule that one command looks at."""
+
+
+def expand(uow: UnitOfWork, series: RecurringAppointment, most: int) -> int:
+    """Make the next occurrences of a locked series, at most this many, and set when to go on."""
+    found, horizon = series.recurrence, uow.now + WINDOW
+    # The first occurrence is made however far away it is.
+    if series.expanded_until is None:
+        horizon = max(horizon, series.scheduled_start_at)
+    due = due_occurrences(found, instants(series.exceptions), series.expanded_until, horizon)
+    taken = list(islice(due, most))
+    for at in taken:
+        _make(uow, series, at)
+        series.expanded_until = at
+    series.expand_at = next_look(found, series.expanded_until)
+    if len(taken) < most and series.expand_at is not None and series.expand_at <= uow.now:
+        # What is left within the window was deleted.
+        series.expanded_until = horizon
+        series.expand_at = next_look(found, horizon)
+    if series.expand_at is not None and series.expand_at <= uow.now:
+        uow.wakes(timers.CHANNEL)
+    return len(taken)
+
+
+async def reshape(uow: UnitOfWork, series: RecurringAppointment, fields: dict[str, Any]) -> None:
+    """Bring the occurrences that have not begun in line with a changed rule or time, and give them these fields.
+
+    An occurrence that stays keeps its id. Those that were changed by themselves, canceled or completed stay as they are.
+    """
+    table, until = Appointment.__table__, series.expanded_until
+    left_out = set(instants(series.exceptions))
+    found = series.recurrence.occurrences(until) if until is not None else iter(())
+    wanted = [at for at in islice(found, FARTHEST) if at >= uow.now and at not in left_out][:MOST_AT_ONCE]
+    there = {one.occurrence_at: one for one in await lock_occurrences(uow, series.id, table.c.occurrence_at >= uow.now)}
+    for at, one in there.items():
+        if one.status not in Appointment.live or one.occurrence_changed or at is None:
+            continue
+        if at in wanted:
+            give(one, fields)
+            one.take_place(times_at(series.times, at))
+            uow.emit_if_changed(one, AppointmentUpdated)
+        else:
+            uow.remove(one, AppointmentDeleted)
+    for at in wanted:
+        if at not in there:
+            _make(uow, series, at)
+    expand(uow, series, CHUNK)
+
+
+def give(one: Appointment, fields: dict[str, Any]) -> None:
+    """Give fields of a series to one of its occurrences."""
+    for name, value in fields.items():
+        if name != "reminder_minutes":
+            setattr(one, name, value)
+    if "reminder_minutes" in fields:
+        one.remind_before(fields["reminder_minutes"])
+
+
+def _make(uow: UnitOfWork, series: RecurringAppointment, at: datetime) -> None:
+    times = times_at(series.times, at)
+    minutes = series.reminder_minutes
+    remind_at = None if minutes is None else reminder_of(times, minutes)
+    if remind_at is not None and remind_at < uow.now:
+        remind_at = None
+    wake_for(uow, remind_at)
+    made = Appointment(
+        **shared(series.__dict__),
+        **times.columns(),
+        remind_at=remind_at,
+        uid=series.uid,
+        sequence=series.sequence,
+        series_id=series.id,
+        occurrence_at=at,
+        occurrence_changed=False,
+        owner_type=series.owner_type,
+        owner_id=series.owner_id,
+        business_unit_id=series.business_unit_id,
+    )
+    made.show_as(series.show_as)
+    uow.add(made, AppointmentCreated)
+
+
+def due_series(now: datetime) -> Select[UUID]:
+    """Select the series of which further occurrences have to be made."""
+    kind = RecurringAppointment
+    return select(kind.id).where(kind.status == "open", kind.expand_at <= now).order_by(kind.expand_at)
+
+
+async def go_on(series_id: UUID, uow: UnitOfWork) -> None:
+    """Make the next occurrences of a series that is due."""
+    series = await uow.load(RecurringAppointment, series_id)
+    uow.emit(series, RecurringAppointmentExpanded, made=expand(uow, series, CHUNK))
+
+
+async def lock_occurrences(uow: UnitOfWork, series_id: UUID, *conditions: Any) -> list[Appointment]:
+    """Lock occurrences of a series in the order of their ids. 409 ``too-many-occurrences`` above 1,000."""
+    table = Appointment.__table__
+    columns = [table.c[name] for name in stored_columns(Appointment)]
+    wanted = select(*columns).where(table.c.series_id == series_id, *conditions).order_by(table.c.id)
+    await uow.transaction()
+    rows = (await uow.execute(wanted.limit(MOST_AT_ONCE + 1).with_for_update(key_share=True))).mappings().all()
+    if len(rows) > MOST_AT_ONCE:
+        raise DomainError(
+            "too-many-occurrences", f"End the series instead: it has more than {MOST_AT_ONCE} such appointments."
+        )
+    await uow.names.learn(Appointment, [dict(row) for row in rows])
+    return [uow.adopt(Appointment.from_row(dict(row))) for row in rows]
+
+
+async def delete_planned(uow: UnitOfWork, series_id: UUID, since: datetime, *, changed: bool) -> None:
+    """Delete the planned occurrences whose place in the rule is at an instant or later; ``changed`` ones, too."""
+    table = Appointment.__table__
+    conditions = [table.c.occurrence_at >= since, table.c.status.in_(Appointment.live)]
+    if not changed:
+        conditions.append(table.c.occurrence_changed.is_(False))
+    for one in await lock_occurrences(uow, series_id, *conditions):
+        uow.remove(one, AppointmentDeleted)
+
+
+async def take_over(uow: UnitOfWork, series: RecurringAppointment, values: dict[str, Any]) -> None:
+    """Give fields of the series to its planned occurrences that have not begun and were not changed by themselves."""
+    table = Appointment.__table__
+    conditions = (
+        table.c.scheduled_start_at >= uow.now,
+        table.c.status.in_(Appointment.live),
+        table.c.occurrence_changed.is_(False),
+    )
+    for one in await lock_occurrences(uow, series.id, *conditions):
+        give(one, values)
+        uow.emit_if_changed(one, AppointmentUpdated)

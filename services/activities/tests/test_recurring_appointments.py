@@ -1,0 +1,208 @@
+"""Series over HTTP: expansion, exceptions, changes of one, of this and following and of all, ends, deletion, access."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from crm_activities.worker import TIMERS
+from crm_kit import clock
+from crm_kit.access.privileges import Depth, Principal
+from crm_kit.events.timers import TimerLoop
+from crm_kit.process.runtime import Runtime
+from crm_kit.testing import Client, announced, principal
+
+PLACE, ONES = "/api/v1/recurring-appointments", "/api/v1/appointments"
+ME = UUID("01900000-0000-7000-8000-0000000000aa")
+
+
+@pytest.fixture
+def caller() -> Principal:
+    return principal(id=ME)
+
+
+def soon(days: int = 7) -> datetime:
+    """Nine o'clock some days ahead, in UTC."""
+    return (clock.now() + timedelta(days=days)).replace(hour=9, minute=0, second=0, microsecond=0)
+
+
+async def made(client: Client, rule: str = "FREQ=DAILY;COUNT=12", **fields: Any) -> dict[str, Any]:
+    start = fields.pop("start", soon())
+    body = {"subject": "Review", "start_zone": "UTC", "rule": rule, "scheduled_start_at": start.isoformat()}
+    answer = await client.post(PLACE, {**body, "scheduled_end_at": (start + timedelta(hours=1)).isoformat(), **fields})
+    assert answer.status == 201, answer.body
+    record: dict[str, Any] = answer.json
+    return record
+
+
+async def ones(client: Client, series: dict[str, Any], query: str = "") -> list[dict[str, Any]]:
+    """The occurrences of a series by their start."""
+    answer = await client.get(f"{ONES}?series_id={series['id']}&sort=scheduled_start_at&limit=200{query}")
+    assert answer.status == 200, answer.body
+    return list(answer.json["items"])
+
+
+async def test_the_first_occurrences_are_there_at_once_and_the_rest_by_the_timer(
+    client: Client, runtime: Runtime
+) -> None:
+    series = await made(client, location="Room 2", reminder_minutes=15)
+    first = await ones(client, series)
+    assert (len(first), first[0]["scheduled_start_at"]) == (10, series["scheduled_start_at"])
+    assert {(one["uid"], one["subject"], one["location"], one["status_reason"]) for one in first} == {
+        (series["uid"], "Review", "Room 2", "busy")
+    }
+    assert all(one["remind_at"] is not None and one["occurrence_at"] == one["scheduled_start_at"] for one in first)
+    assert series["rule"].startswith("FREQ=DAILY;UNTIL=")
+    loop = TimerLoop(TIMERS, runtime)
+    assert await loop.fire_due() == 1
+    assert await loop.fire_due() == 0
+    assert len(await ones(client, series)) == 12
+    async with runtime.db.autocommit() as conn:
+        told = [event for event in await announced(conn) if event["type"].endswith(".expanded.v1")]
+    assert [event["data"]["made"] for event in told] == [2]
+
+
+async def test_an_endless_series_is_made_up_to_a_window(client: Client, runtime: Runtime) -> None:
+    series = await made(client, "FREQ=WEEKLY")
+    loop = TimerLoop(TIMERS, runtime)
+    while await loop.fire_due():
+        continue
+    found = await ones(client, series)
+    latest = datetime.fromisoformat(found[-1]["scheduled_start_at"])
+    assert timedelta(days=170) < latest - clock.now() <= timedelta(days=180)
+
+
+async def test_one_occurrence_is_changed_by_itself(client: Client) -> None:
+    series = await made(client)
+    second = (await ones(client, series))[1]
+    moved = soon(30)
+    answer = await client.post(f"{ONES}/{second['id']}/reschedule", {"scheduled_start_at": moved.isoformat()})
+    assert (answer.json["occurrence_changed"], answer.json["occurrence_at"]) == (True, second["occurrence_at"])
+    day = "&scheduled_end_at[gt]={}&scheduled_start_at[lt]={}"
+    old = datetime.fromisoformat(second["occurrence_at"])
+    there = day.format(
+        (old).isoformat().replace("+", "%2B"), (old + timedelta(hours=1)).isoformat().replace("+", "%2B")
+    )
+    assert await ones(client, series, there) == []
+    patched = await client.patch(f"{PLACE}/{series['id']}", {"location": "Room 3"})
+    assert patched.status == 200, patched.body
+    assert {one["location"] for one in await ones(client, series) if not one["occurrence_changed"]} == {"Room 3"}
+    assert [one["location"] for one in await ones(client, series) if one["occurrence_changed"]] == [None]
+
+
+async def test_a_deleted_occurrence_is_not_made_again(client: Client, runtime: Runtime) -> None:
+    series = await made(client)
+    second = (await ones(client, series))[1]
+    assert (await client.delete(f"{ONES}/{second['id']}")).status == 204
+    now = (await client.get(f"{PLACE}/{series['id']}")).json
+    assert now["exceptions"] == [second["occurrence_at"]]
+    await client.patch(f"{PLACE}/{series['id']}", {"scheduled_end_at": (soon() + timedelta(hours=2)).isoformat()})
+    await TimerLoop(TIMERS, runtime).fire_due()
+    found = await ones(client, series)
+    assert (len(found), {one["duration_minutes"] for one in found}) == (11, {120})
+    assert second["occurrence_at"] not in [one["occurrence_at"] for one in found]
+
+
+async def test_all_move_with_their_rule_and_keep_their_ids(client: Client) -> None:
+    start = soon()
+    weekday = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+    series = await made(client, f"FREQ=WEEKLY;BYDAY={weekday[start.weekday()]};COUNT=4", start=start)
+    later = start + timedelta(hours=1)
+    answer = await client.patch(f"{PLACE}/{series['id']}", {"scheduled_start_at": later.isoformat()})
+    assert (answer.status, answer.json["sequence"]) == (200, 1)
+    found = await ones(client, series)
+    assert [datetime.fromisoformat(one["scheduled_start_at"]).hour for one in found] == [10] * 3
+    moved = start + timedelta(days=1)
+    ends = {"scheduled_start_at": moved.isoformat(), "rule": f"FREQ=WEEKLY;BYDAY={weekday[moved.weekday()]};COUNT=4"}
+    assert (await client.patch(f"{PLACE}/{series['id']}", ends)).status == 200
+    assert [one["scheduled_start_at"][:10] for one in await ones(client, series)] == [
+        f"{moved + timedelta(days=7 * n):%Y-%m-%d}" for n in range(4)
+    ]
+
+
+async def test_this_and_following_become_a_series_of_their_own(client: Client) -> None:
+    start = soon()
+    weekday = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+    series = await made(client, f"FREQ=WEEKLY;BYDAY={weekday[start.weekday()]}", start=start)
+    third = (await ones(client, series))[2]
+    at = datetime.fromisoformat(third["occurrence_at"])
+    earlier = at - timedelta(days=1)
+    body = {"occurrence_at": third["occurrence_at"], "scheduled_start_at": earlier.isoformat(), "location": "Room 4"}
+    answer = await client.post(f"{PLACE}/{series['id']}/split", body)
+    assert answer.status == 201, answer.body
+    assert answer.json["rule"] == f"FREQ=WEEKLY;BYDAY={weekday[earlier.weekday()]}"
+    assert len(await ones(client, series)) == 2
+    following = await ones(client, answer.json)
+    assert [one["scheduled_start_at"][:10] for one in following[:2]] == [
+        f"{earlier:%Y-%m-%d}",
+        f"{earlier + timedelta(days=7):%Y-%m-%d}",
+    ]
+    assert {one["location"] for one in following} == {"Room 4"}
+    first = await client.post(f"{PLACE}/{series['id']}/split", {"occurrence_at": series["scheduled_start_at"]})
+    assert (first.status, first.problem) == (422, "first-occurrence")
+    none = await client.post(f"{PLACE}/{series['id']}/split", {"occurrence_at": soon(400).isoformat()})
+    assert (none.status, none.problem) == (422, "no-such-occurrence")
+
+
+async def test_ending_and_deleting_touch_only_the_series(client: Client) -> None:
+    series, other = await made(client), await made(client)
+    single = await client.post(ONES, {"subject": "Review", **times(soon())})
+    third = (await ones(client, series))[2]
+    ended = await client.post(f"{PLACE}/{series['id']}/end-series", {"at": third["occurrence_at"]})
+    assert (ended.status, ended.json["status"], ended.json["allowed_actions"]) == (200, "ended", ["assign"])
+    assert len(await ones(client, series)) == 2
+    assert (await client.patch(f"{PLACE}/{series['id']}", {"subject": "x"})).status == 409
+    before = (await client.get(f"{ONES}?count=exact")).json["count"]
+    assert (await client.delete(f"{PLACE}/{series['id']}")).status == 204
+    assert (await client.get(f"{ONES}?count=exact")).json["count"] == before - 2
+    assert len(await ones(client, other)) == 10
+    assert (await client.get(f"{ONES}/{single.json['id']}")).status == 200
+
+
+def times(start: datetime) -> dict[str, str]:
+    return {"scheduled_start_at": start.isoformat(), "scheduled_end_at": (start + timedelta(hours=1)).isoformat()}
+
+
+async def test_a_series_cannot_be_claimed(client: Client) -> None:
+    series, single = await made(client), await client.post(ONES, {"subject": "x", **times(soon())})
+    forged = await client.patch(f"{ONES}/{single.json['id']}", {"series_id": series["id"]})
+    assert (forged.status, forged.json["errors"][0]["pointer"]) == (422, "/series_id")
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [("FREQ=WEEKLY;BYDAY=XX", "invalid-rule"), ("FREQ=MONTHLY;BYMONTHDAY=30;BYMONTH=2", "invalid-rule")],
+)
+async def test_a_rule_that_does_not_produce_the_start_is_refused(client: Client, rule: str, code: str) -> None:
+    answer = await client.post(PLACE, {"subject": "x", "rule": rule, **times(soon())})
+    assert (answer.status, answer.problem, answer.json["errors"][0]["pointer"]) == (422, code, "/rule")
+
+
+async def test_a_rule_says_that_it_skips_months(client: Client) -> None:
+    day = {"all_day": True, "start_date": "2096-01-31", "start_zone": "Europe/Vienna"}
+    answer = await client.post(PLACE, {"subject": "Close the month", "rule": "FREQ=MONTHLY;COUNT=5", **day})
+    assert (answer.status, answer.json["skips"], answer.json["rule"]) == (201, True, "FREQ=MONTHLY;UNTIL=20960831")
+
+
+async def test_zones_of_start_and_end_survive(client: Client) -> None:
+    start = soon()
+    series = await made(
+        client, start=start, start_zone="Europe/Berlin", end_zone="America/New_York", rule="FREQ=DAILY;COUNT=3"
+    )
+    await client.patch(f"{PLACE}/{series['id']}", {"subject": "Call"})
+    assert {(one["start_zone"], one["end_zone"], one["subject"]) for one in await ones(client, series)} == {
+        ("Europe/Berlin", "America/New_York", "Call")
+    }
+
+
+async def test_rows_of_others_do_not_exist_for_a_reader_of_his_own(client: Client, client_for: Any) -> None:
+    path = f"{PLACE}/{(await made(client))['id']}"
+    stranger = client_for(principal(Depth.USER))
+    for answer in (
+        await stranger.get(path),
+        await stranger.patch(path, {"subject": "x"}),
+        await stranger.delete(path),
+        await stranger.post(f"{path}/end-series"),
+    ):
+        assert answer.status == 404
