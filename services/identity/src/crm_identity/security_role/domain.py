@@ -16,8 +16,8 @@ AUDITOR_ID = UUID("0190a000-0000-7000-8000-000000000108")
 OWNED_BY_NOBODY = frozenset(entity.name for entity in all_entities() if entity.announcement)
 """Entities that exist only in events, and that only services write. No role can grant them."""
 
-KEPT_FROM_STAFF = frozenset({"security_role", "api_client", "principal_removal"})
-"""Reference data about rights, for administrators and auditors only."""
+KEPT_FROM_STAFF = frozenset({"security_role", "api_client", "principal_removal", "inbound_mail"})
+"""Reference data about rights, and the mail of everybody as it arrived, for administrators and auditors only."""
 
 
 Grantable = Entity | Right
