@@ -14,9 +14,9 @@ from crm_kit.store.record import Stateful
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAMELESS = {"utils.py", "util.py", "helpers.py", "service.py", "repository.py", "base.py", "common.py", "misc.py"}
-KNOWN_TO_THE_KIT = {"user", "team", "organization", "order"}
+KNOWN_TO_THE_KIT = {"user", "team", "organization", "order", "note"}
 """Words with another meaning in the kit. Users, teams and the organisation are in every service's directory. Lists have
-an order."""
+an order, and the kit notes things."""
 DATABASE_CLOCK = re.compile(r"\b(now|clock_timestamp|statement_timestamp)\(\)|\bcurrent_(timestamp|date|time)\b", re.I)
 
 

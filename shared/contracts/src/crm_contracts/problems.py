@@ -296,6 +296,7 @@ _ACTIVITIES: Final = {
             "no-such-occurrence": "Send `occurrence_at` of an occurrence of the series.",
             "only-all-day": "Dates are for all-day appointments. Send `all_day` true, or the start and end as times.",
             "only-timed": "An all-day appointment has dates. Leave the times out.",
+            "text-required": "A document needs a text. Send `text`, or set `description` first.",
             "party-or-address": "A party needs a record, an address or both.",
             "recipient-required": "A mail needs a recipient with an address before it is sent.",
             "time-required": "An appointment needs a start and an end, or days if it is all day.",

@@ -1,10 +1,11 @@
-"""Who may do what with a file, or a note: its record decides."""
+"""The record that a file or a note is on, which decides who may do what."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from crm_activities.projections.record_ref import RecordRef, find_ref
 from crm_contracts.access import Privilege
+from crm_contracts.catalogue import entity_named
 from crm_kit.copies.referring import may_read
 from crm_kit.copies.survivors import merged
 from crm_kit.errors import Forbidden, NotFound, OutOfReach
@@ -33,7 +34,7 @@ class Place:
 
 def place_of(record: OwnedRecord) -> Place:
     """Return the place of a record of this service that the caller has loaded."""
-    name = getattr(record, record.called) if record.called else None
+    name = entity_named(record.entity()).name_of(record.__dict__)
     return Place(record.entity(), record.id, name, record.owner_id, record.business_unit_id)
 
 

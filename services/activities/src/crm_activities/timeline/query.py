@@ -20,6 +20,8 @@ from crm_kit.work.uow import UnitOfWork
 MOST_DEALS: Final = 200
 """The newest deals of each customer whose stories its timeline includes. Ids begin with the time at which a record was made."""
 
+LONGEST_TITLE: Final = 200
+
 # A link between records of one kind leads from a survivor to a merged record, one from a lead to what it became, and one from
 # a customer to a deal. Only merges are followed further: a contact's timeline has the lead, and not what else the lead became.
 PAGE_SQL = """
@@ -61,6 +63,14 @@ with recursive asked as (
     {activity_after} order by t.happened_at desc, t.id desc limit {size}
   ) t)
   union all
+  (select t.id, 'note', t.type, t.created_at, split_part(t.text, E'\\n', 1), t.created_by::text, json_build_object(
+      'pinned', t.pinned, 'owner_type', t.owner_type, 'owner_id', t.owner_id)::jsonb,
+    f.id, f.type, f.name, f.deleted, f.owner_id, f.business_unit_id
+  from followed f cross join lateral (
+    select t.* from (select n.*, 'note'::text as type from note n where n.regarding_id = f.id) t
+    where ({activity_everything} or {activity_some}) {note_after} order by t.created_at desc, t.id desc limit {size}
+  ) t)
+  union all
   (select t.id, 'activity', t.type, t.happened_at, t.subject, t.created_by::text, json_build_object(
       'status', t.status, 'status_reason', t.status_reason, 'priority', t.priority, 'due_at', t.due_at,
       'completed_at', t.completed_at, 'owner_type', t.owner_type, 'owner_id', t.owner_id)::jsonb,
@@ -89,13 +99,14 @@ async def timeline_page(
     scope = hashlib.sha256(f"timeline\0{uow.principal.id}\0{asked}".encode()).digest()
     cursors = cursors_of(uow)
     parameters = Parameters()
-    event_after = activity_after = ""
+    event_after = activity_after = note_after = ""
     if after is not None:
         at, last = cursors.read(after, scope)
         position = (
             f"({parameters.add(datetime.fromisoformat(at), 'timestamptz')}, {parameters.add(UUID(last), 'uuid')})"
         )
         event_after, activity_after = f"and (e.at, e.id) < {position}", f"and (t.happened_at, t.id) < {position}"
+        note_after = f"and (t.created_at, t.id) < {position}"
     reach = ReachByType(uow.principal, uow.runtime.directory.tree, parameters)
     sql = PAGE_SQL.format(
         regarding=parameters.add(readable, "uuid[]"),
@@ -103,6 +114,7 @@ async def timeline_page(
         deals=MOST_DEALS,
         event_after=event_after,
         activity_after=activity_after,
+        note_after=note_after,
         everything=reach.everything("f"),
         some=reach.some("f"),
         activity_everything=reach.everything("t"),
@@ -130,7 +142,7 @@ async def _readable(uow: UnitOfWork, regarding: Sequence[UUID]) -> list[UUID]:
 
 
 async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:
-    authors = {UUID(row.actor) for row in rows if row.kind == "activity" and row.actor}
+    authors = {UUID(row.actor) for row in rows if row.kind != "event" and row.actor}
     if authors:
         await uow.runtime.directory.learn(await uow.connection(), authors)
     return [
@@ -139,13 +151,18 @@ async def _items(uow: UnitOfWork, rows: Sequence[Any]) -> list[dict[str, Any]]:
             "kind": row.kind,
             "type": row.type,
             "at": row.at,
-            "title": title_of(row.type, row.data or {}) if row.kind == "event" else row.title,
+            "title": title_of(row.type, row.data or {}) if row.kind == "event" else shortened(row.title),
             "actor": row.actor if row.kind == "event" else _author(uow, row.actor),
             "record": _record(uow, row),
             "data": row.data or {},
         }
         for row in rows
     ]
+
+
+def shortened(title: str) -> str:
+    """Return a title of at most 200 characters: the first line of a note may be long."""
+    return title if len(title) <= LONGEST_TITLE else title[: LONGEST_TITLE - 1] + "…"
 
 
 def _record(uow: UnitOfWork, row: Any) -> dict[str, Any]:

@@ -35,12 +35,12 @@ async def list_timeline(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items per page, 1 to 200.")] = DEFAULT_PAGE,
     after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")] = None,
 ) -> Response:
-    """The timeline of a record, newest first: activities about it, calls in which it takes part, and its own events; for a lead
-    also those of the account, contact and opportunity that it became, and for an account or contact those of the leads that
-    became it and of its newest 200 deals. With `regarding[in]`, the combined timeline of several records, such as an account
-    and its contacts, without those that you may not read.
+    """The timeline of a record, newest first: activities about it, notes on it, calls in which it takes part, and its own
+    events; for a lead also those of the account, contact and opportunity that it became, and for an account or
+    contact those of the leads that became it and of its newest 200 deals. With `regarding[in]`, the combined timeline
+    of several records, such as an account and its contacts, without those that you may not read.
 
-    You see an activity if you may read that activity, and an event if you may read its record. 404
+    You see an activity or a note if you may read that one, and an event if you may read its record. 404
     unless you may read the requested record; 410 `merged` names the `survivor` of a merged record. The timeline of a deleted
     record can be read at organisation depth, like its history.
     """
