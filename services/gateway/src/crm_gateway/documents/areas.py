@@ -40,6 +40,8 @@ AREAS: Final = {
         "appointments": "Meetings with attendees, at a place or on the web.",
         "phone calls": "Calls that are planned or were made.",
         "emails": "Mails that were written or received, in conversations.",
+        "recurring appointments": "Series of appointments by a rule.",
+        "incoming mails": "Mails as they arrived, before and after they are read.",
         "letters": "Letters that are written, were sent or were received, with their document as PDF.",
         "faxes": "Faxes that are written, were sent or were received.",
         "notes": "Short texts on any record, with files.",
