@@ -12,6 +12,7 @@ from crm_activities.inbound_mail import reading
 from crm_activities.inbound_mail.storing import Arrival, store
 from crm_activities.mail.receiving import Receipt, ReceivedMail, receive
 from crm_activities.mail.senders import Sender, Senders, server_of
+from crm_activities.settings import ActivitiesSettings
 from crm_activities.worker import TIMERS
 from crm_contracts.access import Depth
 from crm_kit import clock
@@ -77,6 +78,42 @@ async def test_a_mail_becomes_an_email_with_what_it_says(arrive: Arrive, client:
     [inbound] = (await client.get("/api/v1/inbound-mails")).json["items"]
     assert (inbound["status"], inbound["status_reason"], inbound["email_id"]) == ("read", "email", found["id"])
     assert await rows("select type from outbox where entity_type = 'email'") == [("crm.activities.email.received.v1",)]
+
+
+async def test_files_of_a_mail_are_attached_to_its_email(arrive: Arrive, client: Client, rows: Rows) -> None:
+    related, shown = multipart(
+        "related",
+        [part("text/html", '<img src="cid:p1">'), part("image/png", b"\x89PNG\r\n\x1a\n", "Content-ID: <p1>")],
+        "rel",
+    )
+    forwarded = b"Subject: Our offer\r\n\r\n" + b"x" * 3000
+    kind, body = multipart(
+        "mixed", [related.encode() + b"\r\n\r\n" + shown, part("message/rfc822", forwarded), part("text/x-odd", "")]
+    )
+    await arrive(mail(kind, body=body))
+    await arrive(mail(kind, body=body), mailbox=SUPPORT)
+    [(email_id,)] = await rows("select id from email")
+    answer = await client.get(f"/api/v1/attachments?regarding={email_id}&regarding_type=email")
+    found = sorted(answer.json["items"], key=lambda one: one["id"])
+    assert [(one["name"], one["size"], one["inline"], one["content_id"]) for one in found] == [
+        *(
+            ("image-1.png", 8, True, "p1"),
+            ("Our offer.eml", len(forwarded), False, None),
+            ("text-3.bin", 0, False, None),
+        ),
+    ]
+    content = await client.get(f"/api/v1/attachments/{found[1]['id']}/content")
+    assert content.body == forwarded
+
+
+async def test_without_a_storage_a_mail_is_read_without_its_files(
+    runtime: Runtime, arrive: Arrive, client: Client
+) -> None:
+    runtime.extras["activities"] = ActivitiesSettings.model_validate({"CRM_FILES_URL": ""})
+    kind, body = multipart("mixed", [part("text/plain", "hi"), part("application/pdf", "x")])
+    await arrive(mail(kind, body=body))
+    [found] = (await client.get("/api/v1/emails")).json["items"]
+    assert found["decode_warnings"] == ["its files were left out, because CRM_FILES_URL is not set"]
 
 
 async def test_mails_that_name_one_unknown_mail_are_one_conversation(arrive: Arrive, rows: Rows) -> None:

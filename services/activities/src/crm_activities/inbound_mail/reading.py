@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Select, select
 
+from crm_activities.inbound_mail.attaching import attach_files, files_of
 from crm_activities.inbound_mail.model import InboundMail, InboundSource
 from crm_activities.inbound_mail.reports import apply_report
 from crm_activities.inbound_mail.settings import mailboxes_of, settings_of
@@ -15,7 +16,7 @@ from crm_activities.mail.bodies import body_of
 from crm_activities.mail.reading.addresses import Address
 from crm_activities.mail.reading.quoted import reply_of
 from crm_activities.mail.reading.reader import ReadMail, read_mail
-from crm_activities.mail.receiving import Person, Receipt, ReceivedMail, receive
+from crm_activities.mail.receiving import MOST_WARNINGS, Person, Receipt, ReceivedMail, receive
 from crm_contracts.activities.email import Automatic
 from crm_contracts.activities.inbound_mail import InboundMailRead, InboundMailReason, InboundMailUnreadable
 from crm_kit.errors import DomainError
@@ -57,7 +58,7 @@ async def read_inbound(mail_id: UUID, uow: UnitOfWork) -> None:
     inner = UnitOfWork(uow.runtime, uow.principal, uow.cause, conn=conn)
     try:
         async with conn.begin_nested():
-            read, reason = await _take(inner, mail)
+            received, reason = await _take(inner, mail)
             await inner.flush()
     except Exception as error:
         if database_away(error) or database_busy(error) or _passes(error):
@@ -67,19 +68,22 @@ async def read_inbound(mail_id: UUID, uow: UnitOfWork) -> None:
         uow.emit(mail, InboundMailUnreadable)
         UNREADABLE.inc()
         return
-    mail.take(reason, read.message_id, read.warnings, uow.now)
+    mail.take(reason, received.message_id, received.warnings, uow.now)
     uow.emit(mail, InboundMailRead, reason=reason)
     READ.labels(reason.value).inc()
 
 
-async def _take(uow: UnitOfWork, mail: InboundMail) -> tuple[ReadMail, InboundMailReason]:
+async def _take(uow: UnitOfWork, mail: InboundMail) -> tuple[ReceivedMail, InboundMailReason]:
     content = (await uow.execute(select(InboundSource.content).where(InboundSource.id == mail.source))).scalar_one()
     read = read_mail(content)
     about = await apply_report(uow, read, read.reached) if read.report else None
-    received = await _received(uow, mail, read, [about.message_id] if about else [])
+    files, left_out = files_of(uow.runtime, read)
+    received = await _received(uow, mail, read, left_out, [about.message_id] if about else [])
     receipt = await receive(uow, received)
+    if receipt.new:
+        await attach_files(uow, receipt.email, files)
     mail.email_id, mail.about_id = receipt.email.id, about.id if about else None
-    return read, _reason(read, receipt)
+    return received, _reason(read, receipt)
 
 
 def _reason(read: ReadMail, receipt: Receipt) -> InboundMailReason:
@@ -90,11 +94,13 @@ def _reason(read: ReadMail, receipt: Receipt) -> InboundMailReason:
     return InboundMailReason.EMAIL if receipt.new else InboundMailReason.KNOWN
 
 
-async def _received(uow: UnitOfWork, mail: InboundMail, read: ReadMail, about: Sequence[str]) -> ReceivedMail:
+async def _received(
+    uow: UnitOfWork, mail: InboundMail, read: ReadMail, left_out: Sequence[str], about: Sequence[str]
+) -> ReceivedMail:
     body = body_of(read.html, read.text)
     text = body.text or ""
     reply = reply_of(text)
-    warnings = read.warnings if mail.complete else ("the mail is too large, only its head was taken", *read.warnings)
+    head_only = () if mail.complete else ("the mail is too large, only its head was taken",)
     return ReceivedMail(
         message_id=read.message_id,
         mailbox=mail.mailbox,
@@ -112,7 +118,7 @@ async def _received(uow: UnitOfWork, mail: InboundMail, read: ReadMail, about: S
         references=[*about, *(one for one in read.in_reply_to if one not in read.references), *read.references],
         automatic=Automatic(read.automatic.value),
         sent_at=read.date,
-        warnings=warnings,
+        warnings=[*head_only, *left_out, *read.warnings][:MOST_WARNINGS],
         owner=await _owner(uow, mail.mailbox),
     )
 

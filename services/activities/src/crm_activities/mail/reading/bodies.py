@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from crm_activities.mail.reading.charsets import decode
-from crm_activities.mail.reading.filenames import safe_name, shortened
+from crm_activities.mail.reading.filenames import file_name
 from crm_activities.mail.reading.headers import split_head
 from crm_activities.mail.reading.parts import Part
 
@@ -100,7 +100,7 @@ class BodyReader:
     def _file(self, part: Part, *, related: bool) -> ReadAttachment:
         kind, number = part.type.value, len(self._body.attachments) + 1
         forwarded = kind == "message/rfc822"
-        name = self._message_name(part, number) if forwarded else safe_name(part.filename, kind, number)
+        name = self._message_name(part, number) if forwarded else file_name(part.filename, kind, number)
         if kind in TNEF:
             self._warnings.append("tnef: the files inside winmail.dat are not unpacked")
         # A picture beside the text, without a disposition and with an id, is shown by the HTML.
@@ -109,10 +109,10 @@ class BodyReader:
 
     def _message_name(self, part: Part, number: int) -> str:
         if part.filename:
-            return safe_name(part.filename, "message/rfc822", number)
+            return file_name(part.filename, "message/rfc822", number)
         headers, _ = split_head(part.content, 0, len(part.content), [])
-        subject = safe_name(headers.text("subject", []).replace("/", "_").replace("\\", "_"), "message/rfc822", number)
-        return subject if subject.endswith(".eml") else shortened(f"{subject}.eml")
+        subject = headers.text("subject", []).replace("/", "_").replace("\\", "_")
+        return file_name(f"{subject}.eml" if subject else "", "message/rfc822", number)
 
 
 def _alternative(versions: list[_Said | None]) -> _Said | None:
