@@ -128,7 +128,7 @@ async def test_a_won_deal_is_one_trace_to_the_last_consumer(
             )
         else:
             assert (cause.service, cause.role, cause.kind) == ("crm-activities", "worker", "consumer")
-            assert cause.name == "handle activities.follow_up"
+            assert cause.name == "run activity rule"
 
     names = {(span.service, span.name) for span in spans}
     assert names >= {

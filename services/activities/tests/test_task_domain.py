@@ -6,11 +6,8 @@ from decimal import Decimal
 from itertools import product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from crm_activities.activity.domain import require_future
-from crm_activities.follow_up.domain import SUBJECT_LENGTH, due_at, subject_of
 from crm_activities.task.domain import LIFECYCLE, percent_when_reopened
 from crm_activities.task.model import Task
 from crm_contracts.activities.task import TaskStatus, TaskStatusReason
@@ -81,16 +78,3 @@ def test_another_moment_reminds_anew_and_the_same_moment_does_not() -> None:
 def test_a_reminder_is_not_put_off_to_a_moment_gone_by(seconds: int) -> None:
     with pytest.raises(InvalidValue):
         require_future(NOW + timedelta(seconds=seconds), NOW)
-
-
-@given(template=st.text(min_size=1, max_size=200), name=st.none() | st.text(max_size=400))
-def test_a_follow_up_subject_always_fits(template: str, name: str | None) -> None:
-    assert len(subject_of(template, name)) <= SUBJECT_LENGTH
-
-
-def test_a_name_is_data_and_never_a_format() -> None:
-    assert subject_of("Follow up: {name}", "{subject.__class__} 100 %s") == "Follow up: {subject.__class__} 100 %s"
-
-
-def test_a_follow_up_is_due_days_after_its_event() -> None:
-    assert due_at(NOW, 7) == datetime(2026, 5, 11, 9, 30, tzinfo=UTC)

@@ -4,6 +4,8 @@ import sys
 from functools import partial
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from crm_activities.activity.commands import remind_owner
 from crm_activities.activity.model import ActivityType
 from crm_activities.activity.reminders import due_reminders
@@ -20,8 +22,11 @@ from crm_activities.inbound_mail.reading import pending_mails, read_inbound
 from crm_activities.inbound_mail.settings import check_settings
 from crm_activities.merging import MOVER
 from crm_activities.recurring_appointment.occurrences import due_series, go_on
+from crm_activities.rule.before import plan_unhandled, unhandled
+from crm_activities.rule.running import due_runs, forget_runs, run_rule
 from crm_activities.settings import own_settings
 from crm_contracts.catalogue import Event
+from crm_kit import clock
 from crm_kit.events.timers import Timers
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.work.uow import UnitOfWork
@@ -43,6 +48,13 @@ TIMERS.due("files of deleted records", due_erasures)(go_on_erasing)
 TIMERS.due("files to delete", due_files)(sweep)
 TIMERS.due("handovers", HANDOVER.due)(HANDOVER.go_on)
 TIMERS.due("incoming mails", pending_mails)(read_inbound)
+TIMERS.due("events of the release before", unhandled)(plan_unhandled)
+TIMERS.due("activity rules", due_runs)(run_rule)
+
+
+@TIMERS.every("forget runs of rules", seconds=3600)
+async def _forget_runs(conn: AsyncConnection) -> int:
+    return await forget_runs(conn, clock.now())
 
 
 def _check_settings() -> None:

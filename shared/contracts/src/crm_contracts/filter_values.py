@@ -263,3 +263,11 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return str(value) if isinstance(value, UUID | Decimal) else value
+
+
+def value_at(record: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a field, or of a part of it; None if it is missing."""
+    found: Any = record
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found

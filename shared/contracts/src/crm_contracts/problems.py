@@ -288,6 +288,7 @@ _ACTIVITIES: Final = {
     **_with(
         422,
         {
+            "circular-rules": "These rules would create activities without end. Choose another event or activity type.",
             "contradicts-reminder": "Send either the time of the reminder or the minutes before the start.",
             "contradicts-times": "The duration differs from the time between start and end. Leave it out.",
             "first-occurrence": "Change the whole series instead: this is its first occurrence.",
@@ -297,10 +298,15 @@ _ACTIVITIES: Final = {
             "only-all-day": "Dates are for all-day appointments. Send `all_day` true, or the start and end as times.",
             "only-timed": "An all-day appointment has dates. Leave the times out.",
             "text-required": "A document needs a text. Send `text`, or set `description` first.",
+            "owner-required": "Records of this event have no owner. Name the user or team that owns the activity.",
             "party-or-address": "A party needs a record, an address or both.",
             "recipient-required": "A mail needs a recipient with an address before it is sent.",
+            "tasks-only": "Only tasks have this field. Leave it out.",
             "time-required": "An appointment needs a start and an end, or days if it is all day.",
             "too-late": "Send times within the years 1 to 9999.",
+            "too-many-rules": "At most 500 rules may be active. Switch off another one first.",
+            "unknown-event": "Rules name events of records, such as crm.sales.lead.created.v1.",
+            "unknown-placeholder": "A placeholder is {name} or a field of the event.",
             "unknown-sender": "The sender is one of the addresses of the settings.",
         },
     ),

@@ -255,7 +255,7 @@ class Play:
         )
 
     async def complain(self, agent: Person, heroine: dict[str, Any], won: Sequence[dict[str, Any]]) -> None:
-        """Create a case for the customer, hold, resume and resolve it. A follow-up rule creates the call-back."""
+        """Create a case for the customer, hold, resume and resolve it. An activity rule creates the call-back."""
         customer = won[0]["customer"]
         known = await self.administrator.get(f"/{customer['type']}s/{customer['id']}")
         case = await agent.post(

@@ -45,7 +45,7 @@ AREAS: Final = {
         "letters": "Letters that are written, were sent or were received, with their document as PDF.",
         "faxes": "Faxes that are written, were sent or were received.",
         "notes": "Short texts on any record, with files.",
-        "follow-up rules": "Tasks that are made when something happens.",
+        "activity rules": "Activities that are created after events.",
         "attachments": "Files of any record.",
         "timeline": "What happened about a record, newest first.",
     },

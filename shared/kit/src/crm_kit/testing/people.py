@@ -82,6 +82,14 @@ class People:
         """Add an API client, like ``user``."""
         return await self._principal("client", name, **more)
 
+    async def activate(self, principal_id: UUID, *, active: bool = True) -> None:
+        """Activate or deactivate a user, team or API client."""
+        await self._write(
+            "update principal_ref set active = $2, marker = (select max(marker) + 1 from access_state) where id = $1",
+            principal_id,
+            active,
+        )
+
     async def organization(
         self,
         *,

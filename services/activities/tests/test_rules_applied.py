@@ -1,25 +1,48 @@
-"""A won deal or a resolved complaint causes one task by each rule that applies, once, for the owner."""
+"""An event causes one activity by each rule that applies, once, for the owner."""
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from crm_activities.seed import AFTER_COMPLAINT, AFTER_WIN, seed
+from crm_activities.worker import TIMERS
+from crm_contracts.sales.lead import LeadCreated, LeadUpdated
 from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityReopened, OpportunityWon
 from crm_contracts.service.case import CaseCreated, CaseReactivated, CaseResolved
+from crm_kit import clock
+from crm_kit.events.timers import TimerLoop
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
-from crm_kit.testing import Client, announced
+from crm_kit.testing import Client, People, announced
 from crm_kit.work.uow import UnitOfWork
 
 WON = {"name": "Gold card", "status": "won", "status_reason": "won"}
 TASKS = "select subject, regarding_id, owner_id, business_unit_id, due_at, status, created_by from task"
 
 
-RULES = "/api/v1/follow-up-rules"
+RULES = "/api/v1/activity-rules"
 COMPLAINT = {"type": "complaint", "title": "Bill for May is wrong"}
 RESOLVED = {"status": "resolved", "status_reason": "problem_solved"}
+
+
+@pytest.fixture
+async def team(people: People) -> UUID:
+    return await people.team("North")
+
+
+@pytest.fixture
+def hear(hear: Any, runtime: Runtime) -> Any:
+    """Handle events, and then what became due, as the worker does. The rules were made two days ago."""
+
+    async def settle(*messages: Any) -> None:
+        async with runtime.db.begin() as conn:
+            await conn.exec_driver_sql("update activity_rule set since = least(since, now() - interval '2 days')")
+        await hear(*messages)
+        await TimerLoop(TIMERS, runtime).fire_due()
+
+    return settle
 
 
 async def events_of(runtime: Runtime) -> list[dict[str, Any]]:
@@ -56,7 +79,7 @@ async def test_it_happens_once_however_often_and_in_what_order_events_come(story
     deal = story()
     created, won = deal.tell(OpportunityCreated), deal.tell(OpportunityWon, WON)
     await hear(won)
-    assert await rows("select count(*) from task") == [(0,)]
+    assert await rows("select count(*) from task") == [(1,)]
     await hear(created, won, created)
     await hear(won)
     assert await rows("select count(*) from task") == [(1,)]
@@ -73,7 +96,7 @@ async def test_rules_are_data(client: Client, story: Any, hear: Any, rows: Any) 
     off = await client.patch(f"{RULES}/{AFTER_WIN}", {"active": False})
     assert off.status == 200
     for name, days, rating in (("Thank them", 1, "hot"), ("Ask why", 2, "cold")):
-        rule = {"event_type": OpportunityWon.type, "subject": name, "days": days, "priority": "high"}
+        rule = {"name": name, "event_type": OpportunityWon.type, "subject": name, "due_after": days, "priority": "high"}
         made = await client.post(RULES, {**rule, "filter": {"field": "rating", "op": "eq", "value": rating}})
         assert made.status == 201, made.body
     deal = story()
@@ -161,3 +184,104 @@ async def test_a_deleted_rule_stays_deleted(runtime: Runtime, client: Client, st
     case = story()
     await hear(case.tell(CaseCreated, COMPLAINT), case.tell(CaseResolved, RESOLVED))
     assert await rows("select count(*) from task") == [(0,)]
+
+
+LEAD_RULE = {
+    "name": "Call hot leads",
+    "event_type": LeadUpdated.type,
+    "filter": {
+        "all": [
+            {"field": "changed", "op": "contains", "value": "rating"},
+            {"field": "topic", "op": "contains", "value": "MULLER"},
+        ]
+    },
+    "activity_type": "phone_call",
+    "subject": "Call {name} ({rating})",
+    "description": "Number {number}, {no such}",
+    "due_after": 1,
+    "due_unit": "business_days",
+}
+
+
+async def test_a_rule_makes_a_call_for_a_team_after_any_event(
+    client: Client, runtime: Runtime, story: Any, hear: Any, rows: Any, team: UUID
+) -> None:
+    made = await client.post(RULES, {**LEAD_RULE, "assigned_to": {"type": "team", "id": str(team)}})
+    assert made.status == 201, made.body
+    assert made.json["assigned_to"] == {"type": "team", "id": str(team), "name": "North", "deleted": False}
+    lead = story()
+    record = {
+        "first_name": "Ada",
+        "last_name": "Lovelace",
+        "topic": "Herr Müller",
+        "number": "LEA-00007",
+        "rating": "hot",
+    }
+    other = {"topic": {"old": "a", "new": "b"}}
+    changed = {"rating": {"old": "cold", "new": "hot"}}
+    await hear(
+        lead.tell(LeadCreated, record), lead.tell(LeadUpdated, changed=other), lead.tell(LeadUpdated, changed=changed)
+    )
+    assert await rows("select subject, description, owner_type, owner_id, direction, regarding_id from phone_call") == [
+        ("Call Ada Lovelace (hot)", "Number LEA-00007, {no such}", "team", team, "outgoing", lead.id)
+    ]
+    [run] = (await client.get(f"{made.headers['location']}/runs")).json["items"]
+    assert (run["state"], run["error"], run["activity"]["type"]) == ("done", None, "phone_call")
+
+
+async def test_a_rule_that_fails_parks_its_event_and_delays_no_other(
+    client: Client, people: People, story: Any, hear: Any, rows: Any, team: UUID
+) -> None:
+    body = {**LEAD_RULE, "filter": None, "assigned_to": {"type": "team", "id": str(team)}}
+    path = (await client.post(RULES, body)).headers["location"]
+    await client.post(RULES, {**body, "assigned_to": None, "subject": "By the owner"})
+    await people.activate(team, active=False)
+    lead = story()
+    await hear(lead.tell(LeadCreated), lead.tell(LeadUpdated))
+    assert await rows("select subject from phone_call") == [("By the owner",)]
+    [run] = (await client.get(f"{path}/runs")).json["items"]
+    assert (run["state"], run["activity"]) == ("failed", None)
+    assert run["error"] == "Choose another team: this one is not active."
+    retry = f"{path}/runs/{run['id']}/retry"
+    await people.activate(team)
+    assert (await client.post(retry)).status == 204
+    await hear()
+    assert await rows("select count(*) from phone_call") == [(2,)]
+    again = await client.post(retry)
+    assert (again.status, again.problem) == (409, "illegal-transition")
+
+
+async def test_a_rule_that_is_switched_off_does_nothing_with_what_it_has_planned(
+    client: Client, story: Any, hear: Any, rows: Any
+) -> None:
+    await hear()
+    deal = story()
+    await hear(deal.tell(OpportunityCreated), deal.tell(OpportunityWon, WON))
+    await rows("update activity_rule_run set state = 'pending', due_at = now() returning id")
+    await client.patch(f"{RULES}/{AFTER_WIN}", {"active": False})
+    await hear()
+    assert await rows("select count(*) from task") == [(1,)]
+    [run] = (await client.get(f"{RULES}/{AFTER_WIN}/runs")).json["items"]
+    assert run["state"] == "skipped"
+
+
+async def test_events_from_before_a_rule_are_not_for_it(story: Any, hear: Any, rows: Any) -> None:
+    deal = story(at=clock.now() - timedelta(days=3))
+    await hear(deal.tell(OpportunityCreated), deal.tell(OpportunityWon, WON))
+    assert await rows("select count(*) from activity_rule_run") == [(0,)]
+
+
+async def test_what_the_release_before_left_is_taken_over(story: Any, hear: Any, rows: Any, runtime: Runtime) -> None:
+    deal = story()
+    deal.tell(OpportunityCreated)
+    won = deal.tell(OpportunityWon, WON)
+    async with runtime.db.begin() as conn:
+        await conn.exec_driver_sql(
+            "insert into inbox (consumer, source, event_id, type, state, body, received_at)"
+            " values ('activities.follow_up', '/crm/sales', $1, $2, 'waiting', $3, now())",
+            (won.envelope.id, won.envelope.type, won.body),
+        )
+    await hear()
+    await hear(won)
+    assert await rows("select count(*) from task") == [(1,)]
+    assert await rows("select count(*) from inbox where consumer = 'activities.follow_up'") == [(0,)]
