@@ -12,7 +12,7 @@ from crm_gateway.limits import Limiter
 from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.passthrough import Visit, pass_through
 from crm_gateway.proxy.upstream import Upstreams
-from crm_gateway.routes import PREFIX, PUBLIC, route_of, upstream_of
+from crm_gateway.routes import PREFIX, is_public, route_of, upstream_of
 from crm_gateway.settings import GatewaySettings
 from crm_kit.access.tokens import TokenVerifier, bearer
 from crm_kit.errors import DomainError
@@ -92,7 +92,7 @@ class Edge:
 
         Verifying an unknown token takes time, so such requests are counted by address.
         """
-        if path in PUBLIC:
+        if is_public(path):
             self._count(address, added)
             return address
         token = bearer(headers.get(b"authorization", b"").decode("latin-1"))

@@ -7,7 +7,14 @@ from crm_contracts.catalogue import all_entities
 
 PREFIX: Final = "/api/v1/"
 
-OF_NO_ENTITY: Final = {"activities": "activities", "timeline": "activities", "funnel": "insights", "auth": "identity"}
+OF_NO_ENTITY: Final = {
+    "activities": "activities",
+    "auth": "identity",
+    "calendar-feeds": "activities",
+    "calendars": "activities",
+    "funnel": "insights",
+    "timeline": "activities",
+}
 """Paths that show no entity's own records, and the service that answers them."""
 
 IMPORTING: Final = ("sales", "activities")
@@ -23,6 +30,13 @@ ATTACHMENTS: Final = f"{PREFIX}attachments"
 
 PUBLIC: Final = frozenset({f"{PREFIX}auth/token", f"{PREFIX}auth/revoke", f"{PREFIX}auth/jwks"})
 """Paths of the API that need no access token: they are how one gets, ends and verifies it."""
+SECRET: Final = f"{PREFIX}calendars/"
+"""The beginning of paths that have a secret in place of an access token."""
+
+
+def is_public(path: str) -> bool:
+    """Whether a path of the API needs no access token."""
+    return path in PUBLIC or path.startswith(SECRET)
 
 
 def upstream_of(path: str) -> str | None:

@@ -37,6 +37,7 @@ AREAS: Final = {
     "Activities": {
         "activities": "Activities of every type in one list.",
         "tasks": "What somebody has to do by when.",
+        "calendar feeds": "Secret links by which calendar programs read appointments.",
         "appointments": "Meetings with attendees, at a place or on the web.",
         "phone calls": "Calls that are planned or were made.",
         "emails": "Mails that were written or received, in conversations.",
