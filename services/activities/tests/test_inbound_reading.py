@@ -77,6 +77,8 @@ async def test_a_mail_becomes_an_email_with_what_it_says(arrive: Arrive, client:
     assert (body["text"], body["reply_text"]) == (said.replace("\r\n", "\n"), "Yes.")
     [inbound] = (await client.get("/api/v1/inbound-mails")).json["items"]
     assert (inbound["status"], inbound["status_reason"], inbound["email_id"]) == ("read", "email", found["id"])
+    [listed] = (await client.get("/api/v1/activities")).json["items"]
+    assert listed["allowed_actions"] == found["allowed_actions"] == ["assign"]
     assert await rows("select type from outbox where entity_type = 'email'") == [("crm.activities.email.received.v1",)]
 
 

@@ -89,10 +89,14 @@ class Email(ActivityType, Base):
 
     @classmethod
     def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """A mail on its way cannot be sent again, unless its delivery is uncertain. What was sent or received stays that."""
-        if values["status_reason"] == "pending_send" and values["delivery"] != Delivery.UNCERTAIN:
+        """A mail on its way cannot be sent again, unless its delivery is uncertain. What was sent or received stays that.
+
+        The list of activities of all types does not know the delivery. It shows only moves that are possible in any case.
+        """
+        delivery, mailboxes = values.get("delivery"), values.get("mailboxes")
+        if values["status_reason"] == "pending_send" and delivery != Delivery.UNCERTAIN:
             return ON_ITS_WAY
-        if values["status"] == "completed" and (values["delivery"] != Delivery.NONE or values["mailboxes"]):
+        if values["status"] == "completed" and (delivery != Delivery.NONE or mailboxes):
             return REALLY_SENT
         return super().ruled_out(values)
 
