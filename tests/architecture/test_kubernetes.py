@@ -132,7 +132,8 @@ def test_a_process_runs_as_compose_runs_it(name: str) -> None:
     assert container["securityContext"]["capabilities"]["drop"] == process["cap_drop"]
     assert "no-new-privileges:true" in process["security_opt"]
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
-    assert [mount["mountPath"] for mount in container["volumeMounts"]] == process["tmpfs"]
+    volumes = [volume.partition(":")[2] for volume in process.get("volumes", [])]
+    assert sorted(mount["mountPath"] for mount in container["volumeMounts"]) == sorted(process["tmpfs"] + volumes)
     user = re.search(r"^USER (\d+):(\d+)$", (CHECKOUT / "deploy/Dockerfile").read_text(), re.M)
     assert user is not None
     assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"]) == (int(user[1]), int(user[2]))

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from crm_local.backup import container
+from crm_local.backup import container, files
 from crm_local.backup.manifest import BadBackup, KeptDatabase, Manifest, described
 from crm_local.backup.tools import Failed, Tools, _hidden, _only_unknown_settings
+from crm_local.state import Home
 
 DUMP = "databases/sales.dump"
+KEY = f"ab/{'0' * 30}ab"
 
 
 def fill(place: Path) -> None:
@@ -155,3 +157,31 @@ def test_a_newer_pg_restore_may_set_what_an_older_server_does_not_know() -> None
     )
     assert _only_unknown_settings(f"{unknown}\npg_restore: warning: errors ignored on restore: 1")
     assert not _only_unknown_settings(f"{unknown}\npg_restore: error: could not execute query: ERROR:  relation exists")
+
+
+@pytest.mark.parametrize("name", ["backup", "backup.tar"])
+def test_files_of_records_are_kept_and_put_back(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CRM_FILES_URL", raising=False)
+    before, after, target = Home(tmp_path / "before"), Home(tmp_path / "after"), tmp_path / name
+    stored = before.path / "files" / KEY
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"a file")
+    stored.with_suffix(".part").write_bytes(b"half of one")
+    with container.making(str(target), tmp_path, io.BytesIO()) as place:
+        assert files.keep(place, before) == []
+        fill(place)
+        manifest = Manifest.read(place)
+        with (place / "files" / KEY).open("rb") as file:
+            manifest.files[f"files/{KEY}"] = described(file)
+        manifest.write(place)
+    container.verified(str(target))
+    with container.opened(str(target), tmp_path) as place:
+        for _ in range(2):
+            assert files.put_back(place, after) == "restored  1 files"
+    assert [path.read_bytes() for path in after.path.rglob("*") if path.is_file()] == [b"a file"]
+
+
+def test_files_in_a_bucket_are_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_FILES_URL", "s3://files")
+    [missing] = files.keep(tmp_path, Home(tmp_path))
+    assert "bucket" in missing

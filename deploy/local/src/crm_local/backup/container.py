@@ -14,7 +14,10 @@ from crm_local.backup.manifest import BROKER, NAME, SETTINGS, SUM, BadBackup, Ma
 
 STREAM = "-"
 _DUMPS = "databases/"
-_OURS = re.compile(rf"{_DUMPS}[a-z][a-z0-9_]*\.dump|" + "|".join(map(re.escape, (NAME, SUM, SETTINGS, BROKER))))
+_OURS = re.compile(
+    rf"{_DUMPS}[a-z][a-z0-9_]*\.dump|files/[0-9a-f]{{2}}/[0-9a-f]{{32}}|"
+    + "|".join(map(re.escape, (NAME, SUM, SETTINGS, BROKER)))
+)
 
 
 @contextmanager
@@ -124,8 +127,10 @@ def _unpack(file: BinaryIO, place: Path) -> None:
     try:
         with tarfile.open(fileobj=file, mode="r|") as tar:
             for member in tar:
-                with _content(tar, member) as content, private(place / member.name) as into:
-                    shutil.copyfileobj(content, into, 1024 * 1024)
+                with _content(tar, member) as content:
+                    (place / member.name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    with private(place / member.name) as into:
+                        shutil.copyfileobj(content, into, 1024 * 1024)
     except tarfile.TarError as error:
         raise _partial(error) from None
 

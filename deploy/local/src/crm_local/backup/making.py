@@ -1,4 +1,4 @@
-"""`crm backup`: databases, keys, secrets, settings and the subscribers at the broker, as of one moment."""
+"""`crm backup`: databases, files, keys, secrets, settings and the subscribers at the broker, as of one moment."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ from crm_kit.configuration.secret_files import secret
 from crm_kit.network.postgres import Target, told
 from crm_kit.operating import subscriptions
 from crm_kit.together import together
-from crm_local.backup import container, tools
+from crm_local.backup import container, files, tools
 from crm_local.backup.attending import Attended, attending
 from crm_local.backup.cut import Cut, NoCut, cut
 from crm_local.backup.manifest import BROKER, SETTINGS, BadBackup, KeptDatabase, Manifest, described
@@ -74,8 +74,8 @@ def _verify(source: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="crm backup",
-        description="Back up the running suite as of one moment: databases, keys, secrets, settings, and the subscribers at"
-        " the broker. A backup contains keys and personal data: encrypt it before you store it elsewhere.",
+        description="Back up the running suite as of one moment: databases, files, keys, secrets, settings, and the subscribers"
+        " at the broker. A backup contains keys and personal data: encrypt it before you store it elsewhere.",
     )
     parser.add_argument("target", help="a new directory, a new .tar file, or - for a tar stream")
     parser.add_argument("--verify", action="store_true", help="check an existing backup, and change nothing")
@@ -103,6 +103,7 @@ async def _fill(place: Path, home: Home, attended: Attended, jobs: int) -> Manif
         print(f"as of {moment.at:%Y-%m-%d %H:%M:%S} UTC; writers waited {moment.locked_seconds * 1000:.0f} ms")
         databases = [await _describe(service, conn) for service, conn in moment.conns.items()]
         await _dump(place, urls, moment, found, jobs)
+    missing += await asyncio.to_thread(files.keep, place, home)
     retention = Retention.of_environment(deployment)
     manifest = Manifest(
         made_at=moment.at.isoformat(timespec="milliseconds"),

@@ -22,7 +22,7 @@ from crm_kit.events.epochs import InTheWay, NoEpochs
 from crm_kit.network.postgres import told
 from crm_kit.operating.subscriptions import Subscriptions
 from crm_local import entrypoints
-from crm_local.backup import container, tools
+from crm_local.backup import container, files, tools
 from crm_local.backup.attending import Attended, attending, serving
 from crm_local.backup.filling import Filling, Occupied
 from crm_local.backup.making import server_of
@@ -158,6 +158,7 @@ async def _fill(place: Path, manifest: Manifest, attended: Attended, jobs: int, 
     await filling.require_empty()
     try:
         has_roles = await filling.fill(found, server, jobs)
+        print(await asyncio.to_thread(files.put_back, place, home), flush=True)
         if not secret("CRM_SERVICE_PASSWORDS"):
             home.note_roles(has_roles)
     except BaseException:
@@ -173,6 +174,8 @@ def _restore_some(arguments: argparse.Namespace, home: Home) -> int:
             manifest = _checked(place)
             replacing = Replacing(attended.deployment, manifest, place, arguments.only)
             complete = asyncio.run(_replace(replacing, manifest, attended, arguments.jobs, home))
+            if "activities" in arguments.only:
+                print(files.put_back(place, home), flush=True)
     except (*_REFUSALS, SQLAlchemyError, RuntimeError, OSError, asyncpg.PostgresError) as error:
         reason = told(error, text=not isinstance(error, SQLAlchemyError))
         print(f"crm: {reason}\n{_outcome(replacing)}", file=sys.stderr)
