@@ -1,6 +1,7 @@
 """A user, team or API client is deleted when no service owns a record for it any more."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -108,6 +109,27 @@ async def test_a_user_is_deleted_once_all_records_have_another_owner(
     await answers(begun.json, only=True, service=("completed", 0, 0), sales=("completed", 500, 500))
     assert (await client.get(begun.headers["location"])).json["status"] == "completed"
     assert (await client.get(path)).status == 404
+
+
+async def test_a_removal_is_canceled_before_its_end(
+    client: Client, client_for: Callable[[Principal | None], Client], new_user: NewUser, answers: Answers
+) -> None:
+    user, heir = await new_user(), await new_user()
+    path = f"{USERS}/{user['id']}"
+    begun = await client.delete(f"{path}?transfer_to={heir['id']}")
+    await answers(begun.json, only=True, sales=("moving", 500, 200))
+    place = begun.headers["location"]
+    staff = client_for(principal(user="44444", principal_removal="04000", lead="44440"))
+    assert (await staff.post(f"{place}/cancel")).problem == "forbidden"
+    ended = await client.post(f"{place}/cancel")
+    assert (ended.status, ended.json["status"], ended.json["reason"]) == (200, "refused", "canceled")
+    assert [part["moved"] for part in ended.json["services"]] == [0, 0, 200, 0]
+    # What services tell later changes nothing, and the user can work again.
+    await answers(begun.json, **dict.fromkeys(SERVICES, ("completed", 1, 1)))
+    assert (await client.get(path)).json["status"] == "disabled"
+    assert (await client.post(f"{path}/enable")).status == 200
+    again = await client.post(f"{place}/cancel")
+    assert (again.status, again.problem) == (409, "illegal-transition")
 
 
 async def test_another_request_replaces_one_that_only_counts(client: Client, new_user: NewUser) -> None:

@@ -48,6 +48,19 @@ async def imported(
     return job.json, list(csv.reader(io.StringIO(errors.body.decode())))[1:]
 
 
+async def test_a_row_names_a_record_that_a_row_above_it_makes(client: Client, runtime: Runtime, sales: Sales) -> None:
+    """Each by its name or its number, also if the row above was itself made below another one."""
+    content = (
+        "name,number,parent_account\nHolding,H-1,\nNorth,N-1,Holding\nSouth,,H-1\nHamburg,,N-1\nEarly,,Late\nLate,,\n"
+    )
+    job, errors = await imported(client, runtime, content, name="accounts.csv", to="accounts")
+    assert (job["done"], [error[:3] for error in errors]) == (5, [["6", "parent_account", "unknown-reference"]])
+    accounts = await sales.page("accounts", "")
+    names = {one["id"]: one["name"] for one in accounts}
+    below = {one["name"]: names.get(one["parent_account_id"]) for one in accounts}
+    assert below == {"Holding": None, "North": "Holding", "South": "Holding", "Hamburg": "North", "Late": None}
+
+
 async def test_rows_become_records_with_their_events(client: Client, runtime: Runtime, sales: Sales) -> None:
     job, errors = await imported(
         client, runtime, HEADER + "Card,Ada,Lovelace,ada@example.org,+4930123456\nPlan,,王,,\n"

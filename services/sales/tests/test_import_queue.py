@@ -447,6 +447,22 @@ async def test_refused_rows_count_until_they_are_forgotten(client: Client, runti
     assert (await send(client, bad)).status == 202
 
 
+async def test_a_dry_run_is_forgotten_after_a_day(client: Client, runtime: Runtime) -> None:
+    for dry_run in ("true", "false"):
+        await send(client, rows(1), dry_run=dry_run)
+    await worked_off(runtime)
+    loop, left = (
+        ImportLoop(runtime, IMPORTERS),
+        "select (options ->> 'dry_run')::bool is true from import_job order by 1",
+    )
+    await sql(runtime, "update import_job set finished_at = finished_at - interval '23 hours'")
+    await loop.clean()
+    assert [row[0] for row in await sql(runtime, left)] == [False, True]
+    await sql(runtime, "update import_job set finished_at = finished_at - interval '2 hours'")
+    await loop.clean()
+    assert [row[0] for row in await sql(runtime, left)] == [False]
+
+
 async def test_files_of_one_caller_are_stored_one_after_the_other(client: Client, runtime: Runtime) -> None:
     answers = await asyncio.gather(*(send(client, rows(50)) for _ in range(6)))
     assert {answer.status for answer in answers} == {202}

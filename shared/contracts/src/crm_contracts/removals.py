@@ -61,9 +61,9 @@ class PrincipalRemovalRecord(RecordModel):
         description="Id of the new owner. Without `transfer` it is whoever asked for the deletion, and owns what turns up later."
     )
     reason: str | None = Field(
-        description="Why it was refused: `owns-records`, `superseded` by another request, `not-answered` when a service counted"
-        " more than a minute later, or the type of the problem that the deletion itself met, such as `last-administrator`."
-        " Otherwise null.",
+        description="Why it was refused: `owns-records`, `superseded` by another request, `canceled` by a person, `not-answered`"
+        " when a service counted more than a minute later, or the type of the problem that the deletion itself met, such as"
+        " `last-administrator`. Otherwise null.",
         examples=["owns-records"],
     )
     services: list[RemovalPart] = Field(description="The services that own records, by name.")
@@ -79,7 +79,7 @@ class HandoverRecord(RecordModel):
     recipient_id: UUID = Field(description="Id of the new owner.")
     status: Open[HandoverStatus] = Field(
         description="`counted` after counting; `moving` while records get their new owner; `completed` when none is left;"
-        " `canceled` if the removal was refused."
+        " `canceled` if the removal was refused or canceled."
     )
     status_reason: Open[HandoverStatus] = Field(description="Detail of the state; the same word.")
     owned: int = Field(ge=0, description="Number of records that the principal owned when they were counted.")

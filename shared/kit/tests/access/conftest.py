@@ -12,6 +12,7 @@ from crm_kit.importing.tables import import_tables
 from crm_kit.store.columns import service_metadata
 from crm_kit.store.database import Database
 from crm_kit.store.notify import Notifier
+from crm_kit.store.searching import functions
 from crm_local.servers import Servers
 
 from .signer import Signer
@@ -35,6 +36,8 @@ async def database(servers: Servers) -> AsyncIterator[Database]:
     address = urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
     database = Database(address, pool_size=3, application_name="test")
     async with database.begin() as conn:
+        for statement in functions():
+            await conn.exec_driver_sql(statement)
         await conn.run_sync(METADATA.create_all)
     yield database
     await database.dispose()

@@ -28,6 +28,7 @@ from crm_kit.operating import topology
 from crm_kit.process.runtime import Runtime, open_runtime
 from crm_kit.store.database import Database
 from crm_kit.store.record import new_id
+from crm_kit.store.searching import functions
 from crm_local.servers import Servers
 
 from .miniature import SERVICE, Base, consumers
@@ -41,6 +42,8 @@ async def template(servers: Servers) -> AsyncIterator[str]:
     await operator.execute(f"create database {name}")
     database = Database(_in(servers, name), pool_size=1, application_name="test setup")
     async with database.begin() as conn:
+        for statement in functions():
+            await conn.exec_driver_sql(statement)
         await conn.run_sync(Base.metadata.create_all)
     await database.dispose()
     yield name

@@ -46,6 +46,28 @@ async def test_two_replicas_handle_each_due_row_once_and_leave_a_bad_one_for_lat
     assert await loops[0].fire_due() == 0
 
 
+async def test_a_timer_with_very_many_rows_holds_up_no_other(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crm_kit.events.timers.TURN_SECONDS", 0.0)
+    await make_things(runtime, 1)
+    timers, had_its_turn, handled = Timers(), asyncio.Event(), 0
+
+    @timers.due("endless", undone)
+    async def go_on(thing_id: UUID, uow: UnitOfWork) -> None:
+        nonlocal handled
+        handled += 1
+
+    @timers.due("other", undone)
+    async def other(thing_id: UUID, uow: UnitOfWork) -> None:
+        had_its_turn.set()
+
+    loop = TimerLoop(timers, runtime)
+    running = asyncio.create_task(loop.run())
+    await asyncio.wait_for(had_its_turn.wait(), 120)
+    assert handled > 0
+    loop.stop()
+    await asyncio.wait_for(running, 120)
+
+
 async def test_a_chore_runs_at_its_interval(runtime: Runtime) -> None:
     timers, done = Timers(), asyncio.Event()
 

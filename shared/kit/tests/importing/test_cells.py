@@ -1,5 +1,7 @@
 """A cell is read in the form that its file is said to have, and in no other."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from pydantic import BaseModel
 
@@ -145,6 +147,29 @@ def test_a_day_in_another_form_or_that_does_not_exist_is_refused(form: DateForma
 )
 def test_words_of_people_become_values(kind: Kind, text: str, value: object) -> None:
     assert conversion(kind, Formats())(text) == value
+
+
+BERLIN = Formats(zone=ZoneInfo("Europe/Berlin"))
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-03-04T09:30:00", "2026-03-04T08:30:00Z"),
+        ("2026-07-04 09:30", "2026-07-04T07:30:00Z"),
+        ("2026-10-25T02:30:00", "2026-10-25T00:30:00Z"),
+        ("2026-07-04T09:30:00+09:00", "2026-07-04T09:30:00+09:00"),
+        ("2026-13-04T09:30:00", "2026-13-04T09:30:00"),
+        ("2026-03-04", "2026-03-04"),
+    ],
+)
+def test_a_time_without_a_zone_is_one_of_the_organisation(text: str, at: str) -> None:
+    assert conversion(Kind("moment"), BERLIN)(text) == at
+
+
+def test_a_time_that_clocks_skip_is_refused() -> None:
+    with pytest.raises(Unread, match="Europe/Berlin skip this time"):
+        conversion(Kind("moment"), BERLIN)("2026-03-29T02:30:00")
 
 
 def test_a_country_that_nobody_knows_is_refused() -> None:

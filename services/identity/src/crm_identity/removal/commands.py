@@ -15,9 +15,9 @@ from sqlalchemy import select
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.catalogue import all_entities, entity_named
 from crm_contracts.identity import PrincipalRemovalCreated, PrincipalRemovalRefused
-from crm_identity.removal.domain import OPEN, SUPERSEDED, asked, is_stuck
+from crm_identity.removal.domain import CANCELED, OPEN, SUPERSEDED, asked, is_stuck
 from crm_identity.removal.model import PrincipalRemoval
-from crm_kit.errors import DomainError, Forbidden, InvalidValue
+from crm_kit.errors import DomainError, Forbidden, IllegalTransition, InvalidValue
 from crm_kit.work.outbox import WAKE_CHANNEL
 from crm_kit.work.uow import UnitOfWork, system_principal
 
@@ -72,6 +72,26 @@ async def begin_removal(
     if recipient:
         removal.follow("transfer")
     system.add(removal, PrincipalRemovalCreated)
+    await system.flush()
+    uow.wakes(WAKE_CHANNEL)
+    return removal
+
+
+async def cancel_removal(uow: UnitOfWork, removal_id: UUID) -> PrincipalRemoval:
+    """End a removal before the deletion: the user, team or API client stays. Records that have moved stay where they are.
+
+    403 unless the caller may delete the principal and assign every record of the organisation. 409 ``illegal-transition`` if
+    the removal has ended.
+    """
+    known = await uow.read(PrincipalRemoval, removal_id)
+    uow.principal.require("api_client" if known.principal_type == "client" else known.principal_type, Privilege.DELETE)
+    _require_assign(uow)
+    system = await _as_service(uow)
+    removal = await system.load(PrincipalRemoval, removal_id)
+    if removal.status not in OPEN:
+        raise IllegalTransition("cancel", removal.status, removal.status_reason, [])
+    removal.refuse(CANCELED)
+    system.emit(removal, PrincipalRemovalRefused)
     await system.flush()
     uow.wakes(WAKE_CHANNEL)
     return removal

@@ -27,6 +27,9 @@ OWNS_RECORDS = "owns-records"
 
 SUPERSEDED = "superseded"
 
+CANCELED = "canceled"
+"""The reason for a refusal when a person canceled the removal."""
+
 NOT_ANSWERED = "not-answered"
 """The reason for a refusal when a service answered too late, so that the numbers of the others say nothing any more."""
 

@@ -4,10 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from crm_identity.removal.commands import cancel_removal
 from crm_identity.removal.model import PrincipalRemoval
 from crm_identity.removal.schemas import PrincipalRemovalRead
 from crm_kit.http.requests import Uow, about
-from crm_kit.records.answers import Page, read
+from crm_kit.records.answers import Page, one, read
 from crm_kit.records.history import HistoryPage, history
 from crm_kit.records.listing import Listing, Query, list_records, query_records
 from crm_kit.records.parameters import lists, shows_history
@@ -34,6 +35,17 @@ async def query_principal_removals(query: Query, uow: Uow) -> Response:
 async def get_principal_removal(removal_id: UUID, request: Request, uow: Uow) -> Response:
     """One removal with its progress: how many records each service counted and has moved."""
     return await read(uow, PrincipalRemoval, removal_id, request)
+
+
+@router.post("/{removal_id}/cancel", response_model=PrincipalRemovalRead, operation_id="cancel_principal_removal")
+async def cancel_principal_removal(removal_id: UUID, uow: Uow) -> Response:
+    """End a removal that has not deleted anybody yet: it is `refused` with the reason `canceled`.
+
+    Records that have their new owner keep it; `moved` says how many. The others stay. A user was disabled, and an API client
+    deactivated, when its records began to move: enable it again. You need the privileges of the deletion. 409
+    `illegal-transition` for a removal that has ended.
+    """
+    return await one(uow, await cancel_removal(uow, removal_id))
 
 
 @router.get("/{removal_id}/history", response_model=HistoryPage, operation_id="list_principal_removal_history")

@@ -5,6 +5,7 @@ the work. The handler changes the row so that it is no longer due. After a crash
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,6 +45,8 @@ MOST_FAILING = 1000
 FAILURES_A_ROUND = 50
 """Failures in one round after which the whole timer pauses, because otherwise rows would fail again and again."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+TURN_SECONDS = 1.0
+"""How long one timer handles rows before the others of the process have their turn. A handler may take longer with its row."""
 
 FIRED = counter("crm.timer.fired", "Due rows handled.", "timer")
 FAILED = counter("crm.timer.failed", "Due rows whose handler failed.", "timer")
@@ -95,6 +98,8 @@ class TimerLoop:
         self._pauses = {timer.name: Backoff(FIRST_PAUSE, LONGEST_PAUSE) for timer in timers.timers}
         self._resting_until: dict[str, float] = {}
         self._stopping = asyncio.Event()
+        self._more = False
+        """Whether the turn of a timer has ended while rows may be due."""
         self._pace = Pace(runtime.notifier, CHANNEL, POLL_SECONDS)
 
     def stop(self) -> None:
@@ -111,8 +116,10 @@ class TimerLoop:
 
     async def _watch(self) -> None:
         while not self._stopping.is_set():
+            self._more = False
             found = [await self._in_turn(timer) for timer in self._timers.timers]
-            await self._pace.rest(found=any(found))
+            if not self._more:
+                await self._pace.rest(found=any(found))
 
     async def _in_turn(self, timer: Timer) -> bool:
         """Run one timer. Returns whether it has work soon. A timer whose query fails pauses, and the others continue."""
@@ -121,7 +128,7 @@ class TimerLoop:
         try:
             if not await self._any_soon(timer):
                 return False
-            await self._fire(timer)
+            await self._fire(timer, TURN_SECONDS)
         except Exception as error:
             if database_away(error) or database_busy(error):
                 log.warning("timers.waiting", timer=timer.name, error=type(error).__name__)
@@ -143,15 +150,20 @@ class TimerLoop:
         """Handle every row that is due now; returns the number."""
         return sum([await self._fire(timer) for timer in self._timers.timers])
 
-    async def _fire(self, timer: Timer) -> int:
+    async def _fire(self, timer: Timer, seconds: float = math.inf) -> int:
+        """Handle due rows of one timer, for about ``seconds``. Returns the number."""
         if self._rests(timer):
             return 0
         fired = failed = 0
+        ends = clock.monotonic() + seconds
         while not self._stopping.is_set() and (worked := await self._fire_one(timer)) is not None:
             fired += 1
             failed += not worked
             if failed >= FAILURES_A_ROUND:
                 self._resting_until[timer.name] = clock.monotonic() + self._pauses[timer.name].next()
+                return fired
+            if clock.monotonic() >= ends:
+                self._more = True
                 return fired
         self._pauses[timer.name].reset()
         return fired

@@ -125,7 +125,7 @@ def _number(text: str, formats: Formats) -> Any:
 
 def _moment(text: str, formats: Formats) -> str:
     """An instant has one form in every file. A day has that of this file."""
-    return text.strip() if "T" in text or ":" in text else formats.day(text)
+    return formats.moment(text) if "T" in text or ":" in text else formats.day(text)
 
 
 def _url(text: str) -> str:

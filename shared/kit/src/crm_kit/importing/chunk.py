@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from crm_kit.importing.outcome import MOST_ERRORS, SHOWN_ROWS, Outcome
 from crm_kit.importing.owners import Owner, give, owners_of, require_same
 from crm_kit.importing.queue import Job, StoredRow
 from crm_kit.store.record import OwnedRecord
+from crm_kit.work.calendar import zone
 from crm_kit.work.uow import UnitOfWork
 
 BREATH: Final = 50
@@ -37,9 +39,27 @@ class Row:
     cells: list[str]
 
 
-def mapping_of(importer: Importer, job: Job) -> FieldMapping:
-    """Return the mapping of a job."""
-    return FieldMapping(importer, job.columns, job.mapping, job.formats, job.key)
+def mapping_of(importer: Importer, job: Job, local: ZoneInfo | None = None) -> FieldMapping:
+    """Return the mapping of a job. ``local`` is the zone of times that do not say theirs."""
+    return FieldMapping(importer, job.columns, job.mapping, replace(job.formats, zone=local), job.key)
+
+
+def in_one_chunk(importer: Importer, job: Job, rows: Sequence[StoredRow]) -> Sequence[StoredRow]:
+    """Return the rows before the first that needs an earlier one to be stored: it changes the same record, or names the record
+    that the earlier one makes."""
+    return _before_named_above(importer, job, before_repeated_key(importer, job, rows) if job.key else rows)
+
+
+def _before_named_above(importer: Importer, job: Job, rows: Sequence[StoredRow]) -> Sequence[StoredRow]:
+    mapping, above = mapping_of(importer, job), set[str]()
+    if job.dry_run or not mapping.names_its_kind:
+        return rows
+    for position, (_, cells) in enumerate(rows):
+        row = orjson.loads(cells)
+        if not above.isdisjoint(mapping.names_of_its_kind(row)):
+            return rows[:position]
+        above.update(mapping.called(row))
+    return rows
 
 
 def before_repeated_key(importer: Importer, job: Job, rows: Sequence[StoredRow]) -> Sequence[StoredRow]:
@@ -70,7 +90,7 @@ class Chunk:
 
     def __init__(self, uow: UnitOfWork, importer: Importer, job: Job, rows: Sequence[Row]) -> None:
         self._uow, self._importer, self._job, self._rows = uow, importer, job, rows
-        self._mapping = mapping_of(importer, job)
+        self._mapping = mapping_of(importer, job, zone(uow))
         self._outcome = Outcome()
         self._owners: Mapping[str, Sequence[Owner]] = {}
         self._keyed: dict[str, list[UUID]] = {}

@@ -3,9 +3,10 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final, Literal, Self, get_args
+from zoneinfo import ZoneInfo
 
 DecimalFormat = Literal["1234.56", "1,234.56", "1.234,56", "1 234,56", "1'234.56"]
 DateFormat = Literal["YYYY-MM-DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY", "YYYY/MM/DD", "YYYY年M月D日"]
@@ -24,6 +25,7 @@ _GROUPS: Final[dict[DecimalFormat, str]] = {
 _DIGITS: Final = 40
 """The most digits of a number. The schema of its field allows fewer."""
 _ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_LOCAL: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?", re.ASCII)
 _PATTERNS: Final[dict[DateFormat, str]] = {
     "YYYY-MM-DD": r"(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})",
     "DD.MM.YYYY": r"(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4})",
@@ -52,6 +54,8 @@ class Formats:
     decimal: DecimalFormat = "1234.56"
     date: DateFormat = "YYYY-MM-DD"
     currency: str | None = None
+    zone: ZoneInfo | None = None
+    """The time zone of times that do not say theirs: that of the organisation."""
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> Self:
@@ -90,6 +94,25 @@ class Formats:
             return date(int(match["y"]), int(match["m"]), int(match["d"])).isoformat()
         except ValueError:
             raise Unread("date", f"Send a day that exists, as {self.date}.") from None
+
+    def moment(self, text: str) -> str:
+        """Return an instant in ISO 8601. One without a zone, as a spreadsheet has it, is a time in the time zone of the file.
+
+        Of a time that occurs twice when clocks are set back it is the first. Raises Unread for a time that clocks skip.
+        """
+        stripped = text.strip()
+        if self.zone is None or not _LOCAL.fullmatch(stripped):
+            return stripped
+        try:
+            local = datetime.fromisoformat(stripped).replace(tzinfo=self.zone)
+            at = local.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return stripped
+        if at.astimezone(self.zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+            raise Unread(
+                "skipped-time", f"Clocks in {self.zone.key} skip this time. Send another one, or send its zone."
+            )
+        return at.isoformat().replace("+00:00", "Z")
 
     def written(self, value: Any) -> str:
         """Return a typed value, such as a cell of a workbook, as this file writes it.

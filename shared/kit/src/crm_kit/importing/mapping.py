@@ -11,7 +11,7 @@ from crm_kit.importing.cells import WRONG, conversion
 from crm_kit.importing.fields import Kind, field_kinds
 from crm_kit.importing.formats import Formats, Unread
 from crm_kit.importing.importer import Importer
-from crm_kit.importing.naming import Naming, namings_of
+from crm_kit.importing.naming import Naming, address, namings_of
 
 OWNER: Final = "owner"
 """A pseudo field that names the owner: the e-mail address or the name of an active user, or the name of a team."""
@@ -61,6 +61,7 @@ class FieldMapping:
         self._entity = importer.entity.entity()
         self._kinds = field_kinds(importer.schema)
         self._namings = namings_of(importer)
+        self._stored = importer.entity
         self.key = key
         self.known: dict[tuple[Naming, str], UUID | Unread] = {}
         """What the references of the rows in hand name, by the text of the cell."""
@@ -202,6 +203,27 @@ class FieldMapping:
             if target.naming is not None:
                 found.setdefault(target.naming, set()).update(target.naming.split(text))
         return found
+
+    @property
+    def names_its_kind(self) -> bool:
+        """Whether rows name records of the kind that they make, such as the parent of an account."""
+        return any(one.naming is not None and one.naming.kind is self._stored for _, one in self._targets)
+
+    def names_of_its_kind(self, cells: Sequence[str]) -> set[str]:
+        """Return by which texts a row names records of its own kind, with e-mail addresses as they are compared."""
+        texts = {
+            one
+            for index, target in self._targets
+            if target.naming is not None and target.naming.kind is self._stored and index < len(cells)
+            for one in target.naming.split(cells[index])
+        }
+        return texts | {address(one) for one in texts}
+
+    def called(self, cells: Sequence[str]) -> set[str]:
+        """Return by which texts other rows may name the record of a row."""
+        number, name, email = (self._text_of(field, cells) for field in (NUMBER, "name", "email"))
+        person = " ".join(filter(None, (self._text_of(field, cells) for field in ("first_name", "last_name"))))
+        return {one for one in (number, name, email and address(email), person) if one}
 
     def body(self, cells: Sequence[str]) -> tuple[dict[str, Any], list[Misfit]]:
         """Return the body of the create, and what of the row has the wrong form.

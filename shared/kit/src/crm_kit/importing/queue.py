@@ -107,7 +107,10 @@ delete from import_row where ctid = any(array(
 """
 _FORGET = """
 delete from import_job where id = (
-    select id from import_job where status not in ('queued', 'running') and finished_at < $1 order by created_at limit 1
+    select id from import_job
+    where status not in ('queued', 'running')
+    and finished_at < case when (options ->> 'dry_run')::bool then $2::timestamptz else $1::timestamptz end
+    order by created_at limit 1
     for update skip locked)
 """
 
@@ -280,6 +283,9 @@ async def clean(conn: AsyncConnection) -> int:
     return sum([(await conn.exec_driver_sql(_CLEAN, (job_id, CLEANED_AT_ONCE))).rowcount for job_id in jobs])
 
 
-async def forget(conn: AsyncConnection, before: datetime) -> bool:
-    """Delete one job that ended before ``before``, with its refused rows. Returns False if there is none."""
-    return (await conn.exec_driver_sql(_FORGET, (before,))).rowcount > 0
+async def forget(conn: AsyncConnection, before: datetime, rehearsed_before: datetime) -> bool:
+    """Delete one job that ended before ``before``, or one dry run that ended before ``rehearsed_before``, with its refused rows.
+
+    Returns False if there is none.
+    """
+    return (await conn.exec_driver_sql(_FORGET, (before, rehearsed_before))).rowcount > 0

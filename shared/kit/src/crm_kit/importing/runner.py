@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -21,7 +22,7 @@ from crm_kit.backoff import Backoff
 from crm_kit.configuration.settings import Settings
 from crm_kit.failpoints import hit
 from crm_kit.importing import queue
-from crm_kit.importing.chunk import before_repeated_key, import_rows, mapping_of, places
+from crm_kit.importing.chunk import import_rows, in_one_chunk, mapping_of, places
 from crm_kit.importing.importer import Importer
 from crm_kit.importing.outcome import SHOWN_ROWS, Outcome
 from crm_kit.importing.queue import Job, StoredRow
@@ -49,6 +50,8 @@ POLL_SECONDS = 1.0
 LOOKS = 5
 """The most jobs that a lane tries before it waits, if other lanes have all rows of these jobs."""
 CLEAN_SECONDS = 30.0
+REHEARSED: Final = timedelta(days=1)
+"""How long a dry run is kept after its end. Whoever asked for it has read it, and it shows rows of people."""
 JOBS_REMEMBERED = 1000
 
 CHUNK_SECONDS = histogram("crm.import.chunk", "Time from the first row of a chunk to its commit.", "entity")
@@ -173,7 +176,7 @@ class ImportLoop:
             if (job.compares or job.key) and not await queue.lock_job(conn, job):
                 continue
             if rows := await queue.take_rows(conn, job, self._size(job)):
-                return job, before_repeated_key(self._importers[job.entity_type], job, rows) if job.key else rows
+                return job, in_one_chunk(self._importers[job.entity_type], job, rows)
             if await queue.complete(conn, job):
                 self._forget(job)
                 return job, []
@@ -308,16 +311,16 @@ class ImportLoop:
                     await self._stopping.wait()
 
     async def clean(self) -> None:
-        """Delete remaining rows of jobs that ended early, and jobs that ended ``import_days`` ago."""
+        """Delete remaining rows of jobs that ended early, jobs that ended ``import_days`` ago, and old dry runs."""
         gone = True
         while gone and not self._stopping.is_set():
             async with self._runtime.db.begin() as conn:
                 gone = await queue.clean(conn) > 0
-        before = clock.now() - timedelta(days=self._runtime.settings.import_days)
+        now, kept = clock.now(), timedelta(days=self._runtime.settings.import_days)
         gone = True
         while gone and not self._stopping.is_set():
             async with self._runtime.db.begin() as conn:
-                gone = await queue.forget(conn, before)
+                gone = await queue.forget(conn, now - kept, now - min(kept, REHEARSED))
 
 
 def _ids(job: Job) -> dict[str, object]:
