@@ -8,6 +8,7 @@ import pytest
 
 from crm_activities.seed import AFTER_COMPLAINT, AFTER_WIN, seed
 from crm_activities.worker import TIMERS
+from crm_contracts.activities.email import EmailReceived
 from crm_contracts.sales.lead import LeadCreated, LeadUpdated
 from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityReopened, OpportunityWon
 from crm_contracts.service.case import CaseCreated, CaseReactivated, CaseResolved
@@ -227,6 +228,16 @@ async def test_a_rule_makes_a_call_for_a_team_after_any_event(
     ]
     [run] = (await client.get(f"{made.headers['location']}/runs")).json["items"]
     assert (run["state"], run["error"], run["activity"]["type"]) == ("done", None, "phone_call")
+
+
+async def test_mail_that_a_program_wrote_starts_nothing(client: Client, story: Any, hear: Any, rows: Any) -> None:
+    rule = {"name": "Answer", "event_type": EmailReceived.type, "subject": "Answer", "due_after": 1}
+    made = await client.post(RULES, rule)
+    assert made.status == 201, made.body
+    received = {"status": "completed", "status_reason": "received", "direction": "incoming"}
+    for automatic in ("auto_replied", "auto_generated", "no"):
+        await hear(story().tell(EmailReceived, {**received, "automatic": automatic}))
+    assert len(await rows(TASKS)) == 1
 
 
 async def test_a_rule_that_fails_parks_its_event_and_delays_no_other(

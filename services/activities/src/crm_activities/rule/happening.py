@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
+from crm_contracts.activities.email import Automatic, EmailReceived
 from crm_contracts.catalogue import Event, all_entities, event_for, happenings
+from crm_contracts.envelope import Envelope
 from crm_contracts.filters import Fields, FieldType, FilterField
 from crm_kit.errors import InvalidValue
 from crm_kit.http.described import Described, fields_of
@@ -65,6 +67,15 @@ def fields_of_event(type_: str) -> Fields:
     found = dict(_filter_fields(record, "", 0)) | dict(_filter_fields(facts, FACTS, 0))
     names = tuple(sorted(event.entity.record.model_fields))
     return found | {CHANGED: FilterField(FieldType.KEYWORD, names, many=True)}
+
+
+def is_automatic(event: Envelope) -> bool:
+    """Whether the event is about a received mail that a program wrote. Such mail starts nothing (RFC 3834), so that two programs
+    do not answer each other for ever."""
+    if event.type != EmailReceived.type:
+        return False
+    record = event.data.get("record")
+    return isinstance(record, dict) and record.get("automatic", Automatic.NO) != Automatic.NO
 
 
 def as_record(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_activities.rule.domain import DESCRIPTION_LENGTH, SUBJECT_LENGTH, due_at, filled, require_filter
-from crm_activities.rule.happening import as_record, fields_of_event
+from crm_activities.rule.happening import as_record, fields_of_event, is_automatic
 from crm_activities.rule.model import ActivityRule
 from crm_activities.rule.running import run_rule
 from crm_contracts.catalogue import event_for
@@ -88,7 +88,7 @@ async def _try(conn: AsyncConnection, runtime: Runtime, event: Envelope, run_id:
 
 
 def _runs(rule: RowMapping, event: Envelope, zone: tzinfo, uow: UnitOfWork) -> Iterator[dict[str, Any]]:
-    if event.time < rule["since"]:
+    if event.time < rule["since"] or is_automatic(event):
         return
     run = {
         "id": new_id(),
