@@ -188,6 +188,14 @@ async def test_commands_answer_with_the_record_and_its_next_moves(
         assert (reopened.json["status_reason"], reopened.json["completed_at"]) == ("busy", None)
 
 
+async def test_an_answer_that_is_given_again_warns_again(client: Client) -> None:
+    await made(client)
+    headers = {"idempotency-key": "once"}
+    answers = [await client.post(PLACE, {"subject": "x", **NINE}, headers=headers) for _ in range(2)]
+    assert [one.headers["crm-conflicts"] for one in answers] == ["1", "1"]
+    assert answers[1].headers["idempotent-replayed"] == "true"
+
+
 async def test_confirming_again_keeps_the_version(client: Client) -> None:
     one = await made(client)
     assert (await client.post(f"{PLACE}/{one['id']}/confirm")).json["version"] == 1

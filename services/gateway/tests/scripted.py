@@ -103,6 +103,7 @@ class Scripted:
         own = {
             "etag": '"3"',
             "crm-version": "lead/1@3",
+            "crm-conflicts": "2",
             "set-cookie": "a=b",
             "server": "secret/1.0",
             "x-internal": "yes",

@@ -61,9 +61,12 @@ async def test_headers_pass_by_an_allow_list(gateway: Client) -> None:
 
 
 async def test_an_answer_shows_only_what_callers_may_see(gateway: Client) -> None:
-    answer = await gateway.get("/api/v1/leads/echo", headers={"crm-correlation-id": "order-18"})
+    answer = await gateway.get(
+        "/api/v1/leads/echo", headers={"crm-correlation-id": "order-18", "accept-encoding": "identity"}
+    )
     assert answer.headers["etag"] == '"3"'
     assert answer.headers["crm-version"] == "lead/1@3"
+    assert answer.headers["crm-conflicts"] == "2"
     assert answer.headers["crm-correlation-id"] == "order-18"
     assert len(answer.headers["traceparent"]) == 55
     assert not {"set-cookie", "server", "x-internal"} & {name.lower() for name in answer.headers}

@@ -27,6 +27,7 @@ ANSWER: Final = frozenset(
     | {b"cache-control", b"vary", b"age", b"expires", b"retry-after", b"www-authenticate", b"deprecation", b"sunset"}
     | {
         b"crm-version",
+        b"crm-conflicts",
         b"idempotent-replayed",
         b"preference-applied",
         b"x-content-type-options",

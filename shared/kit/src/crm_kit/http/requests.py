@@ -45,7 +45,7 @@ ANSWERING_PART: Final = 0.9
 """The part of a hop after which a read is answered in any case; what it does in the database ends before that."""
 ETAG = re.compile(r'"(\d{1,10})"')
 ETAGS = re.compile(r'\s*(W/)?"[^"]*"\s*(,\s*(W/)?"[^"]*"\s*)*')
-KEPT_HEADERS = ("etag", "location", "content-type", "crm-version", "cache-control", "vary")
+KEPT_HEADERS = ("etag", "location", "content-type", "crm-version", "crm-conflicts", "cache-control", "vary")
 
 MAX_PARAMETERS: Final = 100
 """Query parameters, or fields of a form: a filter has at most 50 terms."""
