@@ -36,6 +36,21 @@ async def ask(client: Client, collection: str, **fields: Any) -> Answer:
     return answer
 
 
+async def test_another_legal_form_weighs_little(sales: Sales) -> None:
+    names = ("Acme GmbH", "ACME gmbh", "Acme Inc", "Acme", "株式会社東方", "東方有限会社")
+    for name in names:
+        await sales.make("accounts", name=name)
+
+    async def ranked(name: str) -> list[tuple[str, float]]:
+        answer = await ask(sales.client, "accounts", name=name)
+        return [(found["name"], found["similarity"]) for found in answer.json["duplicates"]]
+
+    found = await ranked("acme GmbH")
+    assert {name for name, _ in found[:2]} == {"Acme GmbH", "ACME gmbh"}
+    assert [similarity for _, similarity in found] == [1.0, 1.0, 0.95, 0.95]
+    assert dict(await ranked("株式会社東方")) == {"株式会社東方": 1.0, "東方有限会社": 0.95}
+
+
 async def test_a_new_lead_is_compared_with_leads_and_contacts(sales: Sales) -> None:
     lead = await sales.make("leads", topic="Card", last_name="Byron", email="Ada@Example.org")
     contact = await sales.make("contacts", first_name="Ada", last_name="Lovelance")

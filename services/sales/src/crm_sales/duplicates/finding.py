@@ -2,11 +2,11 @@
 
 A record matches by an equal e-mail address, ignoring case; by an equal telephone number in either of the two phone
 fields; or by a name with a trigram similarity (pg_trgm) of at least 0.6. Names are folded (``crm_kit.folding``), and those of
-companies are compared without their legal forms. A migration set the threshold for the database.
+companies are compared without their legal forms, which weigh a little afterwards. A migration set the threshold for the database.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -17,7 +17,7 @@ from crm_kit.store.database import fetch
 from crm_kit.store.parameters import Parameters
 from crm_sales.account.model import Account
 from crm_sales.contact.model import Contact
-from crm_sales.duplicates.likeness import Likeness, Somebody, likeness_of
+from crm_sales.duplicates.likeness import OTHER_FORM, Likeness, Somebody, legal_forms, likeness_of
 from crm_sales.lead.model import Lead
 
 Field = Literal["email", "phone", "mobile_phone", "name"]
@@ -215,7 +215,8 @@ async def find(
     if not parts:
         return []
     found = [_match(row) for row in await fetch(conn, " union all ".join(parts), values.values)]
-    return sorted(found, key=_strength)
+    companies = {number: one.name for _, some in searches for number, one in some if one.kind == "company" and one.name}
+    return sorted((_weighed(match, companies.get(match.wanted)) for match in found), key=_strength)
 
 
 async def find_among(conn: AsyncConnection, wanted: Sequence[Wanted]) -> list[tuple[int, int, tuple[Field, ...]]]:
@@ -267,6 +268,13 @@ def _match(row: Any) -> Match:
     told = [values.pop(name) for name in ("by_email", "by_phone", "by_mobile")]
     values["fields"] = _fields([*told, similarity is not None])
     return Match(**values, similarity=None if similarity is None else round(similarity, 2))
+
+
+def _weighed(match: Match, company: str | None) -> Match:
+    """Return a match with a somewhat smaller similarity if both are companies, of different legal forms."""
+    if company is None or match.similarity is None or legal_forms(match.name) == legal_forms(company):
+        return match
+    return replace(match, similarity=round(match.similarity * OTHER_FORM, 2))
 
 
 def _fields(told: Sequence[bool]) -> tuple[Field, ...]:

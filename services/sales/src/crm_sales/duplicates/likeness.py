@@ -5,11 +5,14 @@ persons are compared with names of persons, and names of companies with names of
 one company.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
+from crm_kit.folding import folded
+from crm_kit.store.searching import LEGAL_FORMS, LEGAL_SIGNS
 from crm_sales.account.model import Account
 from crm_sales.contact.domain import full_name
 from crm_sales.contact.model import Contact
@@ -69,6 +72,20 @@ def display_name(record: Somebody) -> str | None:
         case Lead() if not record.last_name:
             return record.company_name
     return full_name(record.first_name, record.last_name)
+
+
+OTHER_FORM: Final = 0.95
+"""The factor of the similarity of two names of companies whose legal forms differ. It says little about which company it is."""
+_FORMS: Final = frozenset(LEGAL_FORMS.split("|"))
+_SIGNS: Final = re.compile(LEGAL_SIGNS)
+_PARTED: Final = str.maketrans(dict.fromkeys("-_+,;:()&", " ") | dict.fromkeys("./", ""))
+
+
+def legal_forms(name: str) -> frozenset[str]:
+    """Return the legal forms in the name of a company: that of ``Acme GmbH & Co. KG`` are ``gmbh``, ``co`` and ``kg``."""
+    text = folded(name)
+    words = _SIGNS.sub(" ", text).translate(_PARTED).split()
+    return frozenset([*_SIGNS.findall(text), *(word for word in words if word in _FORMS)])
 
 
 def is_compared(record: Somebody) -> bool:
