@@ -61,7 +61,7 @@ async def test_lost_and_open_deals_come_in_too(client: Client, runtime: Runtime,
     assert (lost["status"], lost["status_reason"], lost["closed_at"]) == ("lost", "out_sold", "2017-01-31T00:00:00Z")
     assert (still_open["status"], still_open["stage"], still_open["closed_at"]) == ("open", "develop", None)
     assert still_open["stages"][0]["entered_at"] == "2017-02-01T00:00:00Z"
-    assert still_open["allowed_actions"] == ["advance", "hold", "win", "lose", "assign"]
+    assert still_open["allowed_actions"] == ["advance", "hold", "win", "lose", "assign", "merge"]
 
 
 async def test_a_won_deal_can_be_reopened_like_any_other(

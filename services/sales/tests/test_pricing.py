@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_contracts.money import Money, exponent
+from crm_contracts.money import Money, MoneyError, exponent
+from crm_contracts.unit_price import MORE_DECIMALS, UnitPrice, chosen
 from crm_kit.errors import InvalidValue
 from crm_sales.pricing.domain import LinePrice, LineTerms, VolumeBreak, price_line, totals, volume_discount
 
@@ -28,10 +29,17 @@ def half_up(exact: Fraction, currency: str) -> Decimal:
     return Decimal(whole) / unit
 
 
+def price_of_unit(currency: str, most: int = 1_000_000) -> st.SearchStrategy[UnitPrice]:
+    places = exponent(currency) + MORE_DECIMALS
+    return st.decimals(0, most, places=places).map(lambda amount: UnitPrice(amount, currency))
+
+
 @st.composite
 def terms(draw: st.DrawFn, currency: str) -> LineTerms:
-    price = draw(money(currency))
-    volume = draw(money(currency).filter(lambda off: off <= price))
+    price = draw(money(currency) | price_of_unit(currency))
+    volume = draw(
+        st.sampled_from([5, 10, 100]).map(lambda part: price.amount / part).map(lambda off: _down(off, price))
+    )
     quantity = draw(QUANTITY)
     gross = Fraction(price.amount - volume.amount) * Fraction(quantity)
     share = draw(st.integers(0, 5))
@@ -39,6 +47,13 @@ def terms(draw: st.DrawFn, currency: str) -> LineTerms:
     if manual.amount > half_up(gross, currency):
         manual = Money.zero(currency)
     return LineTerms(quantity, price, volume, manual, draw(PERCENT))
+
+
+def _down(off: Decimal, price: Money | UnitPrice) -> Money | UnitPrice:
+    """A discount in the form of the price."""
+    places = exponent(price.currency) + (MORE_DECIMALS if isinstance(price, UnitPrice) else 0)
+    amount = off.quantize(Decimal(1).scaleb(-places), rounding="ROUND_DOWN")
+    return type(price)(amount, price.currency)
 
 
 @st.composite
@@ -94,6 +109,53 @@ def test_a_volume_discount_is_that_of_the_highest_break_reached(currency: str, d
     reached = [percent for least, percent in sorted(steps) if least <= quantity]
     expected = half_up(Fraction(price.amount) * Fraction(reached[-1]) / 100, currency) if reached else Decimal(0)
     assert found == Money(expected, currency)
+
+
+@given(currency=CURRENCIES, data=st.data())
+def test_a_volume_discount_on_a_fine_price_is_as_fine(currency: str, data: st.DataObject) -> None:
+    price, percent = data.draw(price_of_unit(currency, 10).filter(lambda one: one.is_fine)), data.draw(PERCENT)
+    found = volume_discount([VolumeBreak(Decimal(1), percent)], price, Decimal(5))
+    unit = 10 ** (exponent(currency) + MORE_DECIMALS)
+    exact = Fraction(price.amount) * Fraction(percent) / 100 * unit
+    assert Fraction(found.amount) * unit == (exact + Fraction(1, 2)).__floor__()
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [("0.00125", "EUR", "0.00125"), ("1.2", "EUR", "1.20"), ("0.1234", "JPY", "0.1234"), ("7", "KWD", "7.000")],
+)
+def test_a_unit_price_is_shown_without_zeros_beyond_its_currency(amount: str, currency: str, shown: str) -> None:
+    price = UnitPrice.parse(amount, currency)
+    assert price.as_json() == {"amount": shown, "currency": currency}
+    assert UnitPrice.parse(shown, currency) == price
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("1.200", "EUR"),
+        ("1.2345678", "EUR"),
+        ("0.12345", "JPY"),
+        ("-1", "EUR"),
+        ("1e3", "EUR"),
+        ("", "EUR"),
+        ("1", "XXX"),
+    ],
+)
+def test_what_no_unit_price_may_be_is_refused(amount: str, currency: str) -> None:
+    with pytest.raises(MoneyError):
+        UnitPrice.parse(amount, currency)
+
+
+def test_of_two_prices_that_are_sent_back_the_one_that_was_changed_counts() -> None:
+    fine, other = UnitPrice.parse("0.00125", "EUR"), UnitPrice.parse("3.50", "EUR")
+    shown = UnitPrice.of(fine.money)
+    assert (chosen(shown, fine), chosen(None, fine), chosen(other, fine), chosen(other, None)) == (
+        fine,
+        fine,
+        other,
+        other,
+    )
 
 
 def test_a_discount_by_amount_is_never_more_than_the_price() -> None:

@@ -19,6 +19,7 @@ from crm_contracts.types import (
     ShortText,
     UtcDatetime,
 )
+from crm_contracts.unit_price import UnitPrice
 from crm_kit.errors import InvalidValue
 from crm_kit.records.merging import Merge
 from crm_kit.records.patch import Patch, optional
@@ -215,4 +216,7 @@ class OpportunityImport(OpportunityFields):
     price_list_id: UUID | None = Field(None, description="Price list in force that the product's price comes from.")
     product_id: UUID | None = Field(None, description="What the deal is about, as its one line: a product sold today.")
     quantity: Quantity | None = Field(None, description="How much of the product; 1 unless given.")
-    unit_price: NonNegativeMoney | None = Field(None, description="Price of one unit; the price list's unless given.")
+    unit_price: UnitPrice | None = Field(
+        None,
+        description="Price of one unit, with up to four more decimals than the currency; the price list's unless given.",
+    )

@@ -5,6 +5,7 @@ from typing import Any
 
 from crm_contracts.sales.order import OrderLine
 from crm_contracts.sales.pricing import PricedLine
+from crm_contracts.unit_price import UnitPrice, both
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.pricing import pin, price_changes
 from crm_sales.order.model import Order
@@ -59,7 +60,12 @@ def _at_price_of(was: OrderLine, line: LineInput) -> LineInput:
     """Return the input with the line's current price and tax as if the caller had given them."""
     known: dict[str, Any] = {}
     if not line.given_price:
-        known |= {"unit_price": was.unit_price, "price_overridden": True}
+        price = was.price
+        known |= {
+            "unit_price": price if isinstance(price, UnitPrice) else UnitPrice.of(price),
+            "exact_unit_price": None,
+            "price_overridden": True,
+        }
     if not line.given_tax:
         known |= {"tax_percent": was.tax_percent, "tax_overridden": True}
     return line.model_copy(update=known)
@@ -67,14 +73,16 @@ def _at_price_of(was: OrderLine, line: LineInput) -> LineInput:
 
 def _as_it_was(line: PricedLine, asked: LineInput, was: OrderLine, pointer: str) -> PricedLine:
     """Restore the former volume discount, unless the caller gave a price, and the override flags."""
-    discount = line.volume_discount if asked.given_price else was.volume_discount
-    terms = LineTerms(line.quantity, line.unit_price, discount, line.manual_discount, line.tax_percent)
+    discount = line.discount if asked.given_price else was.discount
+    shown, exact = both(discount)
+    terms = LineTerms(line.quantity, line.price, discount, line.manual_discount, line.tax_percent)
     price = price_line(terms, pointer)
     return line.model_copy(
         update={
             "price_overridden": asked.given_price or was.price_overridden,
             "tax_overridden": asked.given_tax or was.tax_overridden,
-            "volume_discount": discount,
+            "volume_discount": shown,
+            "exact_volume_discount": exact,
             "net": price.net,
             "tax": price.tax,
         }

@@ -11,19 +11,20 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import PricingMethod
 from crm_contracts.sales.price_list_item import VolumeBreak as BreakShape
+from crm_contracts.unit_price import UnitPrice
 from crm_kit.store.record import stored_columns
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.domain import percent_price
-from crm_sales.price_list_item.model import PriceListItem
+from crm_sales.price_list_item.model import PriceListItem, exact_price
 from crm_sales.pricing.domain import VolumeBreak
 from crm_sales.product.model import Product
 from crm_sales.settings.model import SalesSettings
 from crm_sales.settings.queries import TAX_RULES
 
 _PRODUCT, _ITEM = Product.__table__, PriceListItem.__table__
-_PRICE = ("currency", "pricing_method", "amount_amount", "percent", "volume_breaks")
+_PRICE = ("currency", "pricing_method", "amount_amount", "exact_amount", "percent", "volume_breaks")
 _RULES = ("tax_rounding", "header_discount")
 _IN_LIST = and_(_ITEM.c.product_id == _PRODUCT.c.id, _ITEM.c.price_list_id == bindparam("price_list_id", type_=Uuid()))
 PRICES = (
@@ -49,7 +50,7 @@ class ProductPrice:
     """
 
     product: Product
-    unit_price: Money | None
+    unit_price: Money | UnitPrice | None
     breaks: tuple[VolumeBreak, ...] = ()
 
 
@@ -87,14 +88,14 @@ async def require_price_list(uow: UnitOfWork, price_list_id: UUID, pointer: str)
 
 
 def _price(row: dict[str, Any], *, by_list: bool) -> ProductPrice:
-    currency, method, amount, percent, breaks = (row.pop(f"price_{column}") for column in _PRICE)
+    currency, method, amount, exact, percent, breaks = (row.pop(f"price_{column}") for column in _PRICE)
     product = Product.from_row(row)
     if not by_list:
         return ProductPrice(product, product.list_price)
     if method is None:
         return ProductPrice(product, None)
     if method == PricingMethod.AMOUNT:
-        price = Money(amount, currency)
+        price = exact_price(Money(amount, currency), exact)
     else:
         price = percent_price(percent, product.list_price, currency, "/price_list_id")
     return ProductPrice(product, price, tuple(_break(BreakShape.stored(one)) for one in breaks))

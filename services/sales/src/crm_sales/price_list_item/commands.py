@@ -16,6 +16,7 @@ from crm_contracts.sales.price_list_item import (
     PriceListItemUpdated,
     VolumeBreak,
 )
+from crm_contracts.unit_price import chosen
 from crm_kit.errors import InactiveReference, InvalidValue
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import apply
@@ -28,12 +29,17 @@ from crm_sales.price_list_item.schemas import PriceListItemCreate, PriceListItem
 from crm_sales.product.model import Product
 from crm_sales.product.queries import hold_product
 
+_PRICE = ("amount", "exact_amount")
+"""Fields of a body that say the price together."""
+
 
 async def create_price_list_item(uow: UnitOfWork, body: PriceListItemCreate) -> PriceListItem:
     """Create the price of a product in an active price list."""
     await uow.start(PriceListItem)
     price_list = await uow.refer(PriceList, body.price_list_id, "/price_list_id")
-    item = PriceListItem(currency=price_list.currency, **{name: plain(value) for name, value in body})
+    values = {name: plain(value) for name, value in body if name not in _PRICE}
+    item = PriceListItem(currency=price_list.currency, **values)
+    item.price = chosen(body.amount, body.exact_amount)
     _require_sense(item, body.volume_breaks)
     product = await hold_product(uow, body.product_id, "/product_id")
     _require_priced(product)
@@ -46,7 +52,12 @@ async def update_price_list_item(uow: UnitOfWork, item_id: UUID, body: PriceList
     """Change a price. A patch that changes no value does nothing."""
     item = await uow.get(PriceListItem, item_id, Privilege.WRITE)
     values: dict[str, Any] = body.onto(item)
+    sent = {name: values.pop(name) for name in _PRICE if name in values}
     apply(item, values)
+    if "amount" in sent or sent.get("exact_amount") is not None:
+        item.price = chosen(sent.get("amount"), sent.get("exact_amount"))
+    elif sent:
+        item.exact_amount = None
     _require_sense(item, body.volume_breaks if "volume_breaks" in values else ())
     if uow.changed(item) and item.pricing_method == PricingMethod.PERCENT_OF_LIST:
         _require_list_price(item, await hold_product(uow, item.product_id, "/product_id"))

@@ -1,5 +1,6 @@
 """The table of prices of products."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import PricingMethod
 from crm_contracts.sales.price_list_item import PriceListItemRecord
+from crm_contracts.unit_price import UnitPrice, both
 from crm_kit.store.columns import PercentType, money_columns, record_indexes, text_enum
 from crm_kit.store.record import Record
 from crm_kit.store.refers import reference
@@ -33,6 +35,7 @@ class PriceListItem(Record, Base):
     pricing_method: Mapped[PricingMethod] = mapped_column(text_enum(PricingMethod))
     amount: Mapped[Money | None] = money_columns("amount")
     amount_base: Mapped[Money | None] = money_columns("amount_base")
+    exact_amount: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
     percent: Mapped[Decimal | None] = mapped_column(PercentType())
     volume_breaks: Mapped[list[Any]] = mapped_column(JSONB)
@@ -43,3 +46,21 @@ class PriceListItem(Record, Base):
         Index(None, "price_list_id", "created_at", "id"),
         Index(None, "product_id"),
     )
+
+    @property
+    def price(self) -> Money | UnitPrice | None:
+        """The exact price of one unit; None if it is a percentage."""
+        return exact_price(self.amount, self.exact_amount)
+
+    @price.setter
+    def price(self, price: UnitPrice | None) -> None:
+        money, exact = (None, None) if price is None else both(price)
+        self.amount, self.exact_amount = money, None if exact is None else exact.as_json()
+
+
+def exact_price(amount: Money | None, exact: Mapping[str, str] | None) -> Money | UnitPrice | None:
+    """Return the exact price if it rounds to the amount. The previous release changes the amount only."""
+    if amount is None or exact is None:
+        return amount
+    price = UnitPrice(Decimal(exact["amount"]), exact["currency"])
+    return price if price.money == amount else amount

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales.choices import PricingMethod
 from crm_contracts.sales.price_list_item import VolumeBreaks
-from crm_contracts.types import NonNegativeMoney, PricePercent
+from crm_contracts.types import PricePercent
+from crm_contracts.unit_price import UnitPrice
 from crm_kit.records.patch import Patch
 
 
@@ -18,7 +19,13 @@ class PriceListItemFields(BaseModel):
     pricing_method: PricingMethod = Field(
         PricingMethod.AMOUNT, description="Whether `amount` or `percent` says the price; the other is null."
     )
-    amount: NonNegativeMoney | None = Field(None, description="Price of one unit, in the price list's currency.")
+    amount: UnitPrice | None = Field(
+        None,
+        description="Price of one unit, in the price list's currency, with up to four more decimals than that has.",
+    )
+    exact_amount: UnitPrice | None = Field(
+        None, description="The price as it was read. It counts if it rounds to `amount`, or if that is left out."
+    )
     percent: PricePercent | None = Field(
         None,
         description="Price of one unit in percent of the product's `list_price`, 0 to 999.99: 110 is a tenth more.",

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from crm_contracts.money import Money, MoneyError, total
+from crm_contracts.unit_price import UnitPrice
 from crm_kit.errors import InvalidValue
 
 # An amount has 15 + 4 digits, a quantity 10 + 5. The rest is room for a discount.
 _EXACT = Context(prec=60)
 _HUNDRED = Decimal(100)
+
+Price = Money | UnitPrice
+"""The price of one unit, or the discount on it. The amounts of a line are Money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,8 @@ class LineTerms:
     """The inputs of a line's price. All amounts have the same currency."""
 
     quantity: Decimal
-    unit_price: Money
-    volume_discount: Money
+    unit_price: Price
+    volume_discount: Price
     manual_discount: Money
     tax_percent: Decimal
 
@@ -72,14 +76,27 @@ def price_line(terms: LineTerms, pointer: str) -> LinePrice:
     return LinePrice(net, percent_of(net, terms.tax_percent))
 
 
-def volume_discount(breaks: Sequence[VolumeBreak], unit_price: Money, quantity: Decimal) -> Money:
-    """Return the discount on each unit: that of the highest break that the quantity reaches, at most the unit price."""
+def volume_discount(breaks: Sequence[VolumeBreak], unit_price: Price, quantity: Decimal) -> Price:
+    """Return the discount on each unit: that of the highest break that the quantity reaches, at most the unit price.
+
+    A percentage is rounded half up to the decimals of the currency, or to four more if the price has more.
+    """
     reached = [one for one in breaks if one.min_quantity <= quantity]
     if not reached:
         return Money.zero(unit_price.currency)
     best = max(reached, key=lambda one: one.min_quantity)
-    off = percent_of(unit_price, best.percent) if best.percent is not None else best.amount
-    return Money.zero(unit_price.currency) if off is None else min(off, unit_price)
+    off = best.amount if best.percent is None else _percent_of_price(unit_price, best.percent)
+    if off is None:
+        return Money.zero(unit_price.currency)
+    require_currency(off, unit_price.currency, "/price_list_id")
+    return off if off.amount <= unit_price.amount else unit_price
+
+
+def _percent_of_price(price: Price, percent: Decimal) -> Price:
+    if isinstance(price, UnitPrice) and price.is_fine:
+        exact = _EXACT.divide(_EXACT.multiply(price.amount, percent), _HUNDRED)
+        return UnitPrice.rounded(exact, price.currency)
+    return percent_of(Money(price.amount, price.currency), percent)
 
 
 def totals(
@@ -118,7 +135,7 @@ def percent_of(amount: Money, percent: Decimal) -> Money:
     return Money.rounded(_EXACT.divide(_EXACT.multiply(amount.amount, percent), _HUNDRED), amount.currency)
 
 
-def require_currency(amount: Money, currency: str, pointer: str) -> None:
+def require_currency(amount: Price, currency: str, pointer: str) -> None:
     """Raise 422 ``currency-mismatch`` for an amount in another currency than the document's."""
     if amount.currency != currency:
         message = f"Send the amount in {currency}, the currency of this document."

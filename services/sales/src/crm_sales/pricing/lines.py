@@ -9,13 +9,14 @@ from uuid import UUID
 from crm_contracts.money import Money
 from crm_contracts.sales.pricing import PricedLine
 from crm_contracts.types import CONSUMING
+from crm_contracts.unit_price import both
 from crm_kit.errors import InvalidValue, UnknownReference
 from crm_kit.store.record import new_id
 from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list.prices import ProductPrice, prices_of, require_price_list
-from crm_sales.pricing.domain import LineTerms, price_line, require_currency, require_decimals, volume_discount
+from crm_sales.pricing.domain import LineTerms, Price, price_line, require_currency, require_decimals, volume_discount
 from crm_sales.pricing.schemas import LineInput
 
 
@@ -72,7 +73,7 @@ def require_currency_of(price_list: PriceList | None, currency: str, pointer: st
 
 def currency_of(lines: Iterable[LineInput], *others: Money | None) -> str | None:
     """Return the currency of the first amount of a body; None without amounts."""
-    prices = (line.unit_price for line in lines)
+    prices = (line.price for line in lines)
     return next((amount.currency for amount in (*prices, *others) if amount is not None), None)
 
 
@@ -113,6 +114,7 @@ def _priced(line: LineInput, sold: _Sold, currency: str, pointer: str) -> Priced
         tax_percent=_tax(line, sold.tax_percent, pointer),
     )
     price = price_line(terms, pointer)
+    (shown_price, exact_price), (shown_off, exact_off) = both(unit_price), both(off)
     # The name and the unit of a product may be older than today's rule for texts.
     return PricedLine.stored(
         {
@@ -121,9 +123,11 @@ def _priced(line: LineInput, sold: _Sold, currency: str, pointer: str) -> Priced
             "name": sold.name,
             "unit": sold.unit,
             "quantity": line.quantity,
-            "unit_price": unit_price,
+            "unit_price": shown_price,
+            "exact_unit_price": exact_price,
             "price_overridden": line.given_price,
-            "volume_discount": off,
+            "volume_discount": shown_off,
+            "exact_volume_discount": exact_off,
             "manual_discount": terms.manual_discount,
             "tax_percent": terms.tax_percent,
             "tax_overridden": line.given_tax,
@@ -133,14 +137,15 @@ def _priced(line: LineInput, sold: _Sold, currency: str, pointer: str) -> Priced
     )
 
 
-def _unit_price(line: LineInput, price: ProductPrice | None, currency: str, pointer: str) -> tuple[Money, Money]:
+def _unit_price(line: LineInput, price: ProductPrice | None, currency: str, pointer: str) -> tuple[Price, Price]:
     """Return the unit price and its volume discount. A price that the caller gave has no volume discount."""
     at = f"{pointer}/unit_price"
     if line.given_price:
-        if line.unit_price is None:
+        given = line.price
+        if given is None:
             raise InvalidValue(at, "price-required", "Send the unit price, or set price_overridden to false.")
-        require_currency(line.unit_price, currency, at)
-        return line.unit_price, Money.zero(currency)
+        require_currency(given, currency, at)
+        return given, Money.zero(currency)
     if price is None or price.unit_price is None:
         raise InvalidValue(at, "price-required", "Send the unit price: the price list has no price for this.")
     require_currency(price.unit_price, currency, at)

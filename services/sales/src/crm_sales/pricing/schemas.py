@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales.pricing import MAX_LINES
 from crm_contracts.types import Flag, Maybe, NonNegativeMoney, Quantity, ShortText, TaxPercent
+from crm_contracts.unit_price import UnitPrice, chosen
 
 
 class LineInput(BaseModel):
@@ -44,9 +45,13 @@ class LineInput(BaseModel):
         None, description="What the quantity of something written in counts; ignored for a product, which has its own."
     )
     quantity: Quantity = Field(description="How much, above zero; with no more decimals than the product allows.")
-    unit_price: NonNegativeMoney | None = Field(
+    unit_price: UnitPrice | None = Field(
         None,
-        description="Price of one unit; the price list's unless given. A given one is kept, and earns no volume discount.",
+        description="Price of one unit, with up to four more decimals than the currency; the price list's unless given. A given "
+        "one is kept, and earns no volume discount.",
+    )
+    exact_unit_price: UnitPrice | None = Field(
+        None, description="The price as it was read. It counts if it rounds to `unit_price`, or if that is left out."
     )
     price_overridden: Flag | None = Field(
         None,
@@ -63,13 +68,21 @@ class LineInput(BaseModel):
     volume_discount: Any = Field(
         None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
     )
+    exact_volume_discount: Any = Field(
+        None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True}
+    )
     net: Any = Field(None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True})
     tax: Any = Field(None, exclude=True, description="Read-only; ignored.", json_schema_extra={"readOnly": True})
 
     @property
     def given_price(self) -> bool:
         """Whether a person says what a unit costs."""
-        return self.unit_price is not None if self.price_overridden is None else self.price_overridden
+        return self.price is not None if self.price_overridden is None else self.price_overridden
+
+    @property
+    def price(self) -> UnitPrice | None:
+        """The price of one unit, exactly."""
+        return chosen(self.unit_price, self.exact_unit_price)
 
     @property
     def given_tax(self) -> bool:

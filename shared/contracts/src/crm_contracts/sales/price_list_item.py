@@ -9,6 +9,7 @@ from crm_contracts.catalogue import Entity, Event, called
 from crm_contracts.money import Money
 from crm_contracts.records import RecordModel
 from crm_contracts.types import CurrencyCode, NonNegativeMoney, Open, Percent, PricePercent, Quantity, Rate, Shape
+from crm_contracts.unit_price import UnitPrice
 
 from .choices import PricingMethod
 
@@ -42,7 +43,13 @@ class PriceListItemRecord(RecordModel):
     currency: CurrencyCode = Field(description="Currency of the price list; read-only.")
     pricing_method: Open[PricingMethod] = Field(description="Whether `amount` or `percent` defines the price.")
     amount: NonNegativeMoney | None = Field(
-        description="Price of one unit, in the price list's currency; null when `pricing_method` is `percent_of_list`."
+        description="Price of one unit, in the price list's currency, rounded half up to its decimals; null when "
+        "`pricing_method` is `percent_of_list`."
+    )
+    exact_amount: UnitPrice | None = Field(
+        default=None,
+        description="The same exactly, with up to four more decimals; null where `amount` is exact.",
+        json_schema_extra={"x-since": "1.1.0"},
     )
     amount_base: Money | None = Field(description="`amount` in base currency at `exchange_rate`; read-only.")
     exchange_rate: Rate | None = Field(

@@ -18,6 +18,7 @@ from crm_contracts.types import (
     ShortText,
     TaxPercent,
 )
+from crm_contracts.unit_price import UnitPrice
 
 from .choices import HeaderDiscount, TaxRounding
 
@@ -40,14 +41,38 @@ class PricedLine(Shape):
     name: ShortText = Field(description="Name of the product as of writing, or the name that was given.")
     unit: ShortText | None = Field(description="Unit of the quantity, such as `piece` or `month`.")
     quantity: Quantity = Field(description="Quantity, above zero.")
-    unit_price: NonNegativeMoney = Field(description="Price of one unit before discounts.")
+    unit_price: NonNegativeMoney = Field(
+        description="Price of one unit before discounts, rounded half up to the currency's decimals."
+    )
+    exact_unit_price: UnitPrice | None = Field(
+        default=None,
+        description="The same exactly, with which the line is computed; null where `unit_price` is exact.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     price_overridden: bool = Field(description="Whether a person gave the price instead of the price list.")
-    volume_discount: NonNegativeMoney = Field(description="Discount on each unit that the quantity earns.")
+    volume_discount: NonNegativeMoney = Field(
+        description="Discount on each unit that the quantity earns, rounded half up to the currency's decimals."
+    )
+    exact_volume_discount: UnitPrice | None = Field(
+        default=None,
+        description="The same exactly, with which the line is computed; null where `volume_discount` is exact.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     manual_discount: NonNegativeMoney = Field(description="Discount on the whole line that a person gave.")
     tax_percent: TaxPercent = Field(description="Tax in percent of `net`, 0 to 100: the product's unless given.")
     tax_overridden: bool = Field(description="Whether a person gave the tax instead of the product.")
     net: NonNegativeMoney = Field(description="Price of the line without tax.")
     tax: NonNegativeMoney = Field(description="Tax on the line.")
+
+    @property
+    def price(self) -> Money | UnitPrice:
+        """The exact price of one unit."""
+        return self.exact_unit_price or self.unit_price
+
+    @property
+    def discount(self) -> Money | UnitPrice:
+        """The exact volume discount on one unit."""
+        return self.exact_volume_discount or self.volume_discount
 
 
 class PricedRecord(OwnedRecord):
