@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import ClientDisconnect
 
 from crm_activities.files.folder import Folder
 from crm_activities.files.form import FileForm
@@ -164,6 +165,19 @@ async def test_a_broken_form_is_refused(body: bytes) -> None:
 
     with pytest.raises(DomainError, match="invalid-request"):
         await read()
+
+
+async def test_a_sender_that_hangs_up_is_told_so() -> None:
+    class HungUp(Arriving):
+        async def stream(self) -> AsyncIterator[bytes]:
+            async for piece in super().stream():
+                yield piece
+            raise ClientDisconnect
+
+    content = await FileForm(HungUp(form_of(PART)[:-12])).open()  # type: ignore[arg-type]  # it has what is used
+    with pytest.raises(DomainError, match="broke off"):
+        async for _ in content:
+            pass
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "file://host/x", "file:x", "s3:///prefix", "/var/files"])

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
+import structlog
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
@@ -17,6 +18,8 @@ from crm_kit.http.problems import problem
 from crm_kit.http.requests import trace_id
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.answers import matches
+
+log = structlog.get_logger(__name__)
 
 HARMLESS: Final[Mapping[str, str]] = {
     "content-security-policy": "default-src 'none'; sandbox",
@@ -76,6 +79,7 @@ async def _begun(storage: Storage, key: str, span: Span) -> AsyncIterator[bytes]
     except DomainError:
         raise
     except Exception as error:
+        log.warning("files.unavailable", error=type(error).__name__, detail=str(error)[:500])
         raise DomainError("unavailable", "The file cannot be read now. Try again.") from error
 
     async def rest() -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ from crm_activities.attachment.content import content_of
 from crm_activities.attachment.listing import list_attachments as page_of
 from crm_activities.attachment.model import Attachment
 from crm_activities.attachment.schemas import AttachmentRead, AttachmentUpdate
-from crm_activities.files.form import FileForm
+from crm_activities.files.form import FileForm, body_of
 from crm_activities.files.names import safe_name
 from crm_activities.files.stored import keep, too_large
 from crm_activities.settings import settings_of
@@ -116,7 +116,7 @@ async def create_attachment(
         content = await form.open()
         name = name or form.name
     else:
-        content = request.stream()
+        content = body_of(request)
     kept = await keep(uow.runtime, content, safe_name(name), limit=limit)
     said = (regarding_type, str(regarding_id), name or "", content_id or "", str(inline), kept.sha256)
     key_upload(request, uow, "\0".join(said).encode(errors="replace"))

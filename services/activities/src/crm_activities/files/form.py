@@ -1,4 +1,4 @@
-"""The file of a multipart form, passed on while it arrives (RFC 7578). Nothing is written to a temporary file."""
+"""The file of a request, alone or in a form (RFC 7578), passed on while it arrives. Nothing is written to a temporary file."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import Request
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from crm_kit.errors import DomainError
 
@@ -14,6 +15,15 @@ FIELD: Final = "file"
 """The name of the part with the file. Other parts are ignored."""
 MOST_HEADER_BYTES: Final = 16 * 1024
 """Bytes of the headers of one part."""
+
+
+async def body_of(request: Request) -> AsyncIterator[bytes]:
+    """Return the body of a request while it arrives. Raises 400 ``invalid-request`` if its sender hangs up."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise DomainError("invalid-request", "The file broke off before its end. Send it again.") from None
 
 
 class FileForm:
@@ -25,7 +35,7 @@ class FileForm:
         boundary = options.get(b"boundary", b"")
         if not 0 < len(boundary) <= 200:
             raise _broken("its Content-Type has no boundary")
-        self._stream = request.stream()
+        self._stream = body_of(request)
         self._parser = MultipartParser(
             boundary,
             {

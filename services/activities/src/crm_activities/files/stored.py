@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Select, delete, insert, select, update
 
 from crm_activities.files.model import StoredFile
@@ -25,6 +26,8 @@ from crm_kit.process.runtime import Runtime
 from crm_kit.signals.metrics import counter
 from crm_kit.store.record import new_id
 from crm_kit.work.uow import UnitOfWork
+
+log = structlog.get_logger(__name__)
 
 UNCLAIMED: Final = timedelta(days=1)
 """How long a file is kept that nothing has claimed. It is longer than any upload takes."""
@@ -67,6 +70,7 @@ async def keep(runtime: Runtime, chunks: AsyncIterable[bytes], name: str, *, lim
             raise passing.failure from error
         if isinstance(error, DomainError):
             raise
+        log.warning("files.unavailable", error=type(error).__name__, detail=str(error)[:500])
         raise DomainError("unavailable", "The file cannot be stored now. Try again.") from error
     BYTES.inc(passing.size)
     media_type = media_type_of(bytes(passing.head), name, whole=passing.size <= HEAD)
