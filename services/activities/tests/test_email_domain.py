@@ -2,11 +2,12 @@
 
 from contextlib import nullcontext
 from itertools import product
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_activities.email.domain import LIFECYCLE, recipients_of, require_confirmation, require_recipient
@@ -136,6 +137,7 @@ def test_nothing_runs_or_loads_after_cleaning(html: str) -> None:
     assert clean_html(cleaned) == cleaned
 
 
+@settings(deadline=None)
 @given(html=st.text(alphabet="<>/\"'= abimgsrcstyleonhdvp&;#x:()\\-!", max_size=200))
 def test_cleaning_twice_changes_nothing(html: str) -> None:
     cleaned = clean_html(html)
@@ -178,6 +180,7 @@ def test_a_body_is_cleaned_and_has_text_digest_and_preview() -> None:
     assert len(body_of(None, "x" * 5000).preview or "") == 500
 
 
+@settings(deadline=None)
 @given(text=st.text())
 def test_a_header_is_one_line(text: str) -> None:
     kept = in_one_line(text, 200)
@@ -252,6 +255,14 @@ def test_a_wrong_setting_is_told_without_its_secrets(setting: str) -> None:
         read_senders({"CRM_MAIL_SENDERS": setting})
     assert "CRM_MAIL_SENDERS" in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_a_secret_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadSenders, match="CRM_MAIL_SENDERS_FILE"):
+        read_senders({"CRM_MAIL_SENDERS_FILE": str(tmp_path / "none")})
+    kept = tmp_path / "senders.json"
+    kept.write_text(SETTING)
+    assert read_senders({"CRM_MAIL_SENDERS_FILE": str(kept)}) == senders()
 
 
 def test_a_server_may_be_without_tls_where_nothing_secret_is_sent() -> None:

@@ -83,7 +83,10 @@ async def test_a_body_that_breaks_a_rule_is_told_where(
     client: Client, runtime: Runtime, body: Any, pointer: str, code: str | None
 ) -> None:
     runtime.extras["mail_senders"] = read_senders({"CRM_MAIL_SENDERS": SENDERS})
-    answer = await client.post(EMAILS, body)
+    try:
+        answer = await client.post(EMAILS, body)
+    finally:
+        del runtime.extras["mail_senders"]
     assert answer.status == 422
     [error] = answer.json["errors"]
     assert error["pointer"] == pointer

@@ -20,6 +20,9 @@ from crm_activities.inbound_mail.inlet import Inlet
 from crm_activities.inbound_mail.polling import Polling
 from crm_activities.inbound_mail.reading import pending_mails, read_inbound
 from crm_activities.inbound_mail.settings import check_settings
+from crm_activities.mail.automatic import forget_old_answers
+from crm_activities.mail.senders import check_senders
+from crm_activities.mail.sending import MailLoop
 from crm_activities.merging import MOVER
 from crm_activities.recurring_appointment.occurrences import due_series, go_on
 from crm_activities.rule.before import plan_unhandled, unhandled
@@ -57,16 +60,25 @@ async def _forget_runs(conn: AsyncConnection) -> int:
     return await forget_runs(conn, clock.now())
 
 
+TIMERS.every("answered senders", seconds=3600)(forget_old_answers)
+
+
 def _check_settings() -> None:
     own_settings()
     check_settings()
+    check_senders()
 
 
 WORK = Work(
     SERVICE,
     CONSUMERS,
     TIMERS,
-    loops={"imports": lambda runtime: ImportLoop(runtime, IMPORTERS), "mailboxes": Polling, "smtp": Inlet},
+    loops={
+        "imports": lambda runtime: ImportLoop(runtime, IMPORTERS),
+        "mail": MailLoop,
+        "mailboxes": Polling,
+        "smtp": Inlet,
+    },
     check=_check_settings,
 )
 

@@ -293,6 +293,7 @@ _ACTIVITIES: Final = {
             "contradicts-times": "The duration differs from the time between start and end. Leave it out.",
             "first-occurrence": "Change the whole series instead: this is its first occurrence.",
             "invalid-rule": "Send a recurrence rule as in RFC 5545 that produces the start, such as `FREQ=WEEKLY;BYDAY=MO`.",
+            "mail-too-large": "The attachments of the mail are larger than mail servers take. Remove some.",
             "one-organizer": "An appointment has one organizer. Invite the others.",
             "no-such-occurrence": "Send `occurrence_at` of an occurrence of the series.",
             "only-all-day": "Dates are for all-day appointments. Send `all_day` true, or the start and end as times.",

@@ -12,6 +12,7 @@ from crm_activities.email.schemas import EmailComplete, EmailCreate, EmailSend, 
 from crm_activities.mail.bodies import Body, body_of, keep_body, read_body
 from crm_activities.mail.ids import answers, chain, new_message_id
 from crm_activities.mail.outgoing import queue_mail
+from crm_activities.mail.parts import require_sendable
 from crm_activities.mail.senders import NO_DOMAIN, senders_of
 from crm_activities.mail.threads import join_thread
 from crm_contracts.access import Privilege
@@ -111,6 +112,7 @@ async def send_email(uow: UnitOfWork, email_id: UUID, body: EmailSend) -> Email:
     require_confirmation(uncertain=email.delivery == Delivery.UNCERTAIN, confirmed=body.confirm)
     recipients = require_recipient(email.parties)
     senders_of(uow.runtime).require(email.sender)
+    await require_sendable(uow, email.id)
     return await queue(uow, email, recipients)
 
 

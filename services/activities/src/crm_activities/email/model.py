@@ -149,3 +149,5 @@ class EmailBody(Base):
     text: Mapped[str | None] = mapped_column(Text)
     reply_text: Mapped[str | None] = mapped_column(Text)
     """The text without what it quotes; null where that is the whole text."""
+    calendar: Mapped[str | None] = mapped_column(Text)
+    """An iCalendar object that is sent along (RFC 6047)."""

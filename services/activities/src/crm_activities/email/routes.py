@@ -126,10 +126,11 @@ async def list_email_history(email_id: UUID, request: Request, uow: Uow) -> Resp
 async def send_email(email_id: UUID, uow: Uow, body: Annotated[EmailSend | None, Body()] = None) -> Response:
     """Queue a draft, or a mail that failed: it is `completed`, `pending_send`, and the worker sends it over SMTP.
 
-    422 `recipient-required` without a recipient, `unknown-sender` for a sender that the settings do not have any more. A mail
-    whose `delivery` is `uncertain` was given to the server, which did not answer: 409 `delivery-uncertain` unless you send
-    `confirm: true`. It keeps its Message-ID. `delivery`, `delivery_phase`, `delivery_answer` and `undelivered` say what
-    happened.
+    Files attached to the mail go along; one whose `content_id` the HTML names as `cid:` is shown inside it.
+    422 `recipient-required` without a recipient, `mail-too-large` above 18 MiB or 100 files, `unknown-sender` for a sender that
+    the settings do not have any more. A mail whose `delivery` is `uncertain` was given to the server, which did not answer: 409
+    `delivery-uncertain` unless you send `confirm: true`. It keeps its Message-ID. `delivery`, `delivery_phase`,
+    `delivery_answer` and `undelivered` say what happened.
     """
     return await one(uow, await commands.send_email(uow, email_id, body or EmailSend()))
 

@@ -4,9 +4,11 @@ An answer has no sender in its envelope, so that no program answers it. A mailbo
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_activities.email.commands import draft
 from crm_activities.email.domain import recipients_of
@@ -16,6 +18,8 @@ from crm_activities.mail.headers import in_one_line
 from crm_activities.mail.outgoing import queue_mail
 from crm_contracts.activities.activity import PartyRole, Priority
 from crm_contracts.activities.email import Automatic, Delivery
+from crm_kit import clock
+from crm_kit.store.chores import delete_some
 from crm_kit.work.uow import UnitOfWork
 
 ONCE_IN: Final = timedelta(days=1)
@@ -25,10 +29,6 @@ ONCE_IN: Final = timedelta(days=1)
 ANSWERS: Final = (
     "insert into automatic_mail as a (mailbox, recipient, at) values ($1, $2, $3) on conflict (mailbox, recipient)"
     " do update set at = excluded.at where a.at <= $4 returning at"
-)
-OLD: Final = (
-    "delete from automatic_mail where (mailbox, recipient) in (select mailbox, recipient from automatic_mail where at < $1"
-    " order by at limit 1000)"
 )
 
 
@@ -43,12 +43,14 @@ async def queue_automatic(
     sender: str | None = None,
     regarding: tuple[str, UUID] | None = None,
     answers: Email | None = None,
+    calendar: str | None = None,
 ) -> Email | None:
     """Queue a mail that a program wrote, to these addresses with their names. The worker sends it.
 
     ``answers`` is the mail that it answers. It then joins that mail's thread, its envelope has no sender, and it is None if
     that mail was automatic itself, or if its mailbox answered these addresses within a day. ``owner`` has type, id and business
-    unit. Texts may contain any character: line breaks in subject and names become spaces.
+    unit. ``calendar`` is an iCalendar object with its METHOD. Texts may contain any character: line breaks in subject and names
+    become spaces.
     """
     addresses = [address for address, _ in to]
     if answers is not None and not await _may_answer(uow, answers, sender, addresses):
@@ -80,7 +82,7 @@ async def queue_automatic(
         "completed_at": uow.now,
         "delivery": Delivery.QUEUED,
     }
-    email = await draft(uow, values, body_of(html, text), answers)
+    email = await draft(uow, values, body_of(html, text, calendar=calendar), answers)
     await queue_mail(uow, email.id, recipients_of(email.parties), null_sender=answers is not None)
     return email
 
@@ -97,7 +99,6 @@ async def _may_answer(uow: UnitOfWork, answered: Email, sender: str | None, addr
     return free
 
 
-async def forget_old_answers(conn: Any, now: datetime) -> bool:
-    """Delete what is older than a day, at most 1,000 rows. Returns whether there may be more."""
-    done = await conn.exec_driver_sql(OLD, (now - ONCE_IN,))
-    return bool(done.rowcount)
+async def forget_old_answers(conn: AsyncConnection) -> int:
+    """Delete some of what is older than a day; returns the number."""
+    return await delete_some(conn, "automatic_mail", "at < $1", clock.now() - ONCE_IN)

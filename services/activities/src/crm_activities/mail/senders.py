@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from crm_contracts.types import Email, ShortText
-from crm_kit.configuration.secret_files import secret
+from crm_kit.configuration.secret_files import BadSecret, secret
 from crm_kit.errors import InvalidValue
 from crm_kit.process.runtime import Runtime
 
@@ -100,7 +100,7 @@ class Senders(BaseModel):
         return None
 
 
-class BadSenders(SystemExit):
+class BadSenders(ValueError):
     """The setting cannot be read. The text never contains a password."""
 
 
@@ -132,7 +132,10 @@ def server_of(url: str) -> Server:
 
 def read_senders(environ: Mapping[str, str] = os.environ) -> Senders:
     """Read the setting. Raises BadSenders, whose text names what is wrong and never a value."""
-    text = secret(SETTING, environ)
+    try:
+        text = secret(SETTING, environ)
+    except BadSecret as error:
+        raise BadSenders(str(error)) from None
     if not text.strip():
         return Senders()
     try:
@@ -142,6 +145,14 @@ def read_senders(environ: Mapping[str, str] = os.environ) -> Senders:
         place = ".".join(map(str, first["loc"]))
         raise BadSenders(f"{SETTING}: {place}: {first['msg']}") from None
     return Senders(senders=found)
+
+
+def check_senders() -> None:
+    """End the process with a message if the setting is wrong."""
+    try:
+        read_senders()
+    except BadSenders as error:
+        raise SystemExit(str(error)) from None
 
 
 @cache
