@@ -1,8 +1,10 @@
 """The document of the whole API: small, with unique names, and with everything that a client is made from."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from jsonschema_rs import Draft202012Validator
 from crm_contracts.problems import PROBLEMS
 from crm_gateway.documents.areas import OTHERS
 from crm_gateway.documents.compacting import operations
+from crm_gateway.documents.examples import UNTOLD
 
 Document = dict[str, Any]
 
@@ -212,6 +215,113 @@ def test_every_request_and_answer_has_an_example_that_fits(whole: Document) -> N
                 wrong += [f"{name}: {error.instance_path} {error.message}" for error in validator.iter_errors(example)]
     assert (missing, wrong) == ([], [])
     assert found > 400
+
+
+def examples(document: Document) -> Iterator[tuple[str, Any]]:
+    """Every object in an example, inner ones first, by the schema or operation that shows it."""
+
+    def objects(node: Any) -> Iterator[dict[str, Any]]:
+        for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            yield from objects(value)
+        if isinstance(node, dict):
+            yield node
+
+    for name, schema in document["components"]["schemas"].items():
+        yield from ((name, one) for example in schema.get("examples", ()) for one in objects(example))
+
+
+def test_no_example_is_made_of_nothing(whole: Document) -> None:
+    for operation in operations(whole):
+        for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for media in body.get("content", {}).values():
+                assert media.get("example") != UNTOLD, operation["operationId"]
+    assert [name for name, one in examples(whole) if UNTOLD in one.values()] == []
+
+
+def amount(of: Any) -> Decimal:
+    return Decimal(0) if of is None else Decimal(of["amount"])
+
+
+def test_amounts_of_examples_add_up(whole: Document) -> None:
+    documents = [(name, one) for name, one in examples(whole) if {"subtotal", "total", "lines"} <= one.keys()]
+    assert {"QuoteRead", "OrderRead", "InvoiceRead"} <= {name for name, _ in documents}
+    for name, one in documents:
+        net = sum((amount(line["net"]) for line in one["lines"]), Decimal(0))
+        tax = sum((amount(line["tax"]) for line in one["lines"]), Decimal(0))
+        assert (amount(one["subtotal"]), amount(one["tax_total"])) == (net, tax), name
+        for base in ("", "_base"):
+            parts = {
+                field: amount(one[f"{field}{base}"]) for field in ("subtotal", "discount_total", "tax_total", "freight")
+            }
+            total = parts["subtotal"] - parts["discount_total"] + parts["tax_total"] + parts["freight"]
+            assert total == amount(one[f"total{base}"]), name
+            if "balance" in one:
+                settled = sum(amount(one[f"{field}{base}"]) for field in ("paid_total", "credited_total", "balance"))
+                assert settled == total, name
+
+
+def test_amounts_of_examples_have_one_currency_and_its_rate(whole: Document) -> None:
+    checked = 0
+    for name, one in examples(whole):
+        if one.get("exchange_rate") is None:
+            continue
+        rate = Decimal(one["exchange_rate"])
+        pairs = [(one[field], one[f"{field}_base"]) for field in one if one.get(f"{field}_base") is not None]
+        for money, base in pairs:
+            assert abs(amount(money) * rate - amount(base)) < Decimal("0.02"), (name, money, base)
+            assert (money["currency"] == base["currency"]) == (rate == 1), name
+            assert money["currency"] == one.get("currency", money["currency"]), name
+            checked += 1
+    assert checked > 20
+
+
+def test_times_of_examples_are_in_order_and_states_agree_with_them(whole: Document) -> None:
+    times = 0
+    for name, one in examples(whole):
+        at = [one[field] for field in ("created_at", "modified_at") if one.get(field) is not None]
+        assert at == sorted(at), name
+        for first, last in (
+            ("scheduled_start_at", "scheduled_end_at"),
+            ("start_date", "end_date"),
+            ("issue_date", "due_date"),
+        ):
+            if one.get(first) is not None and one.get(last) is not None:
+                assert one[first] <= one[last], name
+        later = [
+            field for field in one if field.endswith("_at") and field.startswith(("qualified", "won", "closed", "paid"))
+        ]
+        for field in later:
+            if one[field] is not None and "created_at" in one:
+                assert one[field] >= one["created_at"], (name, field)
+                times += 1
+        if "qualified_at" in one and "status" in one:
+            assert (one["qualified_at"] is not None) == (one["status"] == "qualified"), name
+    assert times > 1
+
+
+def test_numbers_of_examples_are_those_of_the_product(whole: Document) -> None:
+    own = re.compile(r"[A-Z]{3}-[0-9]{5}")
+    kinds = {
+        "LeadRead": "LEA",
+        "AccountRead": "ACC",
+        "ContactRead": "CON",
+        "OpportunityRead": "OPP",
+        "QuoteRead": "QUO",
+    }
+    kinds |= {"OrderRead": "ORD", "InvoiceRead": "INV", "CaseRead": "CAS"}
+    for name, prefix in kinds.items():
+        [example] = whole["components"]["schemas"][name]["examples"]
+        assert own.fullmatch(example["number"]), name
+        assert example["number"].startswith(prefix), name
+
+
+def test_names_of_people_fit_their_addresses(whole: Document) -> None:
+    people = [one for _, one in examples(whole) if one.get("last_name") and one.get("email")]
+    own = [{name.lower() for name in (one.get("first_name"), one["last_name"]) if name} for one in people]
+    assert [
+        one["email"] for one, names in zip(people, own, strict=True) if not any(n in one["email"] for n in names)
+    ] == []
+    assert len(people) > 2
 
 
 def test_every_operation_that_a_state_may_forbid_names_the_problem(document: Document) -> None:

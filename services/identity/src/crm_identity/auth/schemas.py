@@ -51,7 +51,14 @@ class MeRead(BaseModel):
 class PasswordChange(BaseModel):
     """A new password for yourself."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"current_password": "correct horse battery staple", "new_password": "seven quiet otters read maps"}
+            ]
+        },
+    )
 
     current_password: str = Field(max_length=256, description="The password you have.")
     new_password: NewPassword = Field(description="12 to 256 characters that are not easy to guess.")

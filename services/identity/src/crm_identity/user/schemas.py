@@ -70,6 +70,8 @@ class UserRead(UserRecord):
 class PasswordReset(BaseModel):
     """A password chosen for somebody else."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"password": "correct horse battery staple"}]}
+    )
 
     password: NewPassword = Field(description="12 to 256 characters that are not easy to guess; never shown again.")

@@ -8,7 +8,7 @@ from pydantic import Field
 from crm_insights.funnel.figures import figures_of
 from crm_insights.funnel.schemas import Funnel
 from crm_insights.funnel.selection import Selection
-from crm_insights.funnel.table import as_table, wants_table
+from crm_insights.funnel.table import EXAMPLE, as_table, wants_table
 from crm_kit.http.requests import Route, Uow
 from crm_kit.records.computed import computed
 
@@ -27,7 +27,7 @@ class FunnelQuery(Selection):
     "",
     response_model=Funnel,
     operation_id="get_funnel",
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}, "example": EXAMPLE}}}},
 )
 async def get_funnel(request: Request, uow: Uow, query: Annotated[FunnelQuery, Query()]) -> Response:
     """The sales funnel: leads that become deals, and deals by stage with value, conversion and time, live from sales.

@@ -15,6 +15,12 @@ COLUMNS = (
     *("position", "stage", "stage_id", "deleted", "entered", "advanced", "conversion", "open", "won", "lost"),
     *("estimated_value", "weighted_value", "currency", "average_seconds", "median_seconds"),
 )
+EXAMPLE = (
+    f"{','.join(COLUMNS)}\r\n"
+    "1,qualify,01a22eec-3a5b-749f-a3d6-0c222d1a531b,false,12,12,100.0,0,"
+    "2,0,0.00,0.00,EUR,1.365,1.557\r\n"
+)
+"""For OpenAPI."""
 
 
 def wants_table(format_: str | None, accept: str | None) -> bool:

@@ -1,10 +1,12 @@
 """What every operation has in common in the OpenAPI document: problems, headers, the security scheme, examples."""
 
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from orjson import loads as from_json
 
 from crm_contracts.catalogue import entity_for
 from crm_kit.http.problem_members import WITH_MEMBERS, OtherProblem
@@ -103,6 +105,9 @@ def describe_problems(app: FastAPI) -> dict[str, Any]:
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs"))
         schemas[model.__name__] = described
+    for name, example in written_examples(app).items():
+        if name in schemas:
+            schemas[name]["examples"] = [example]
     document["components"]["headers"] = {name: dict(header) for name, header in ANSWERED.items()}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -152,6 +157,20 @@ def _properties(described: dict[str, Any], schemas: dict[str, Any]) -> dict[str,
     """The fields of a schema that is named; of one that may be null, too."""
     named = next((one["$ref"] for one in (described, *described.get("anyOf", ())) if "$ref" in one), "")
     found: dict[str, Any] = schemas.get(named.rpartition("/")[2], {}).get("properties", {})
+    return found
+
+
+def written_examples(app: FastAPI) -> dict[str, Any]:
+    """The examples of answers by the name of their schema: ``examples.json`` beside the routes and models (ADR 81)."""
+    packages = {"crm_kit.http"}
+    for route in routes_of(app).values():
+        for one in (route.endpoint, getattr(route, "response_model", None)):
+            packages.add(getattr(one, "__module__", "").rpartition(".")[0])
+    found: dict[str, Any] = {}
+    for package in sorted(packages - {""}):
+        file = files(package) / "examples.json"
+        if file.is_file():
+            found |= from_json(file.read_bytes())
     return found
 
 
