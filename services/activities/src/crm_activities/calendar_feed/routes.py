@@ -1,7 +1,7 @@
 """The HTTP face of feeds: their links, and the calendars behind them."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Request, Response
 
@@ -11,6 +11,15 @@ from crm_kit.http.requests import NOT_KEYED, PublicRoute, Route, Uow
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.answers import READ_HEADERS, gone, matches
 from crm_kit.store.presenter import to_json
+
+EXAMPLE: Final = "\r\n".join(
+    [
+        *("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Liaison//EN", "BEGIN:VEVENT"),
+        *("UID:01a22eef-bb1c-7d3a-9c55-0d7a2f6e4b10", "DTSTAMP:20261201T093000Z", "DTSTART:20261208T090000Z"),
+        *("DTEND:20261208T110000Z", "SUMMARY:Installation of the terminals", "END:VEVENT", "END:VCALENDAR", ""),
+    ]
+)
+"""For OpenAPI (RFC 5545)."""
 
 router = APIRouter(prefix="/calendar-feeds", tags=["calendar feeds"], route_class=Route)
 public = APIRouter(prefix="/calendars", tags=["calendar feeds"], route_class=PublicRoute)
@@ -47,7 +56,10 @@ async def end_calendar_feed(body: CalendarFeedCreate, uow: Uow) -> Response:
     operation_id="read_calendar",
     response_class=Response,
     responses={
-        200: {"description": "The calendar.", "content": {"text/calendar": {"schema": {"type": "string"}}}},
+        200: {
+            "description": "The calendar.",
+            "content": {"text/calendar": {"schema": {"type": "string"}, "example": EXAMPLE}},
+        },
         304: {"description": "The calendar is the one of `If-None-Match`."},
     },
 )

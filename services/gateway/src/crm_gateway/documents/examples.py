@@ -31,6 +31,10 @@ DEEPEST: Final = 6
 def give_examples(document: Node) -> None:
     """Give each request and answer of a document an example, in place."""
     schemas: Schemas = document["components"]["schemas"]
+    for schema in schemas.values():
+        for example in schema.get("examples", ()):
+            if isinstance(example, dict):
+                _complete(example, schema, schemas)
     for place in _bodies(document):
         schema = place["schema"]
         if "example" in place or "examples" in place:
@@ -47,6 +51,21 @@ def give_examples(document: Node) -> None:
         for field in schema.get("properties", {}).values():
             # The example of the whole shows them.
             field.pop("examples", None)
+
+
+def _complete(example: Node, schema: Node, schemas: Schemas) -> None:
+    """Add, in place, the fields that a schema requires and whose values nobody has written yet."""
+    fields = _fields(schema, schemas)
+    for field in _required(schema, schemas):
+        if field in fields and field not in example:
+            example[field] = _value(fields[field], schemas, 1)
+
+
+def _required(schema: Node, schemas: Schemas) -> list[str]:
+    found = list(schema.get("required", ()))
+    for part in schema.get("allOf", ()):
+        found += _required(schemas[part["$ref"].removeprefix(REF)] if "$ref" in part else part, schemas)
+    return found
 
 
 def _bodies(document: Node) -> Iterator[Node]:

@@ -57,7 +57,10 @@ class InboundMailRecord(RecordModel):
     complete: bool = Field(
         description="False if only its head was taken, because it is larger than CRM_MAIL_MAX_BYTES. It is still in the mailbox."
     )
-    digest: str = Field(description="SHA-256 of its bytes as hexadecimal digits.")
+    digest: str = Field(
+        description="SHA-256 of its bytes as hexadecimal digits.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
     message_id: str | None = Field(
         max_length=998, description="Its Message-ID, or one that was derived from its bytes; null until it was read."
     )
