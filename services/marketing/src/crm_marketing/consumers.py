@@ -1,6 +1,5 @@
 """The events that marketing consumes: those of identity, and those of leads and deals."""
 
-from crm_contracts.catalogue import happenings
 from crm_contracts.sales.lead import LEAD
 from crm_contracts.sales.opportunity import OPPORTUNITY
 from crm_kit.copies.declaring import keep_copy
@@ -8,7 +7,7 @@ from crm_kit.copies.directory_feed import follow_identity
 from crm_kit.events.consumers import Consumers
 from crm_kit.records.handing_over import REMOVALS
 from crm_marketing.handover import HANDOVER
-from crm_marketing.projections.deal import Deal, keep_deals
+from crm_marketing.projections.deal import Deal, deal_told
 from crm_marketing.projections.lead_ref import LeadRef, lead_told
 
 CONSUMERS = Consumers("marketing")
@@ -16,6 +15,5 @@ follow_identity(CONSUMERS, "marketing")
 
 # Imports create tens of thousands of leads.
 keep_copy(CONSUMERS, "marketing.leads", LeadRef, LEAD, facts=lead_told)
-CONSUMERS.projection(*happenings(OPPORTUNITY), group="marketing.deals")(keep_deals)
-CONSUMERS.keeps("marketing.deals", Deal.__tablename__, OPPORTUNITY)
+keep_copy(CONSUMERS, "marketing.deals", Deal, OPPORTUNITY, facts=deal_told)
 CONSUMERS.step(*REMOVALS, group="marketing.handovers")(HANDOVER.hear)

@@ -12,7 +12,7 @@ from crm_contracts.envelope import Envelope
 from crm_insights.db import Base
 from crm_kit.copies.declaring import fields, optional, text
 from crm_kit.copies.projections import Projected
-from crm_kit.copies.survivors import survivor_told
+from crm_kit.copies.survivors import is_gone
 
 
 class LeadRef(Projected, Base):
@@ -40,4 +40,4 @@ READ = fields(
 
 def lead_told(event: Envelope) -> Mapping[str, Any]:
     """Return the copied fields. A merged lead is marked as deleted."""
-    return {"deleted": ".deleted.v" in event.type or survivor_told(event) is not None, **READ(event)}
+    return {"deleted": is_gone(event), **READ(event)}

@@ -1,14 +1,11 @@
 """``StageRef``: the copy of sales' stages."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales.reference import SalesStageEvent
 from crm_insights.db import Base
-from crm_kit.copies.projections import Projected, project
-from crm_kit.work.uow import UnitOfWork
+from crm_kit.copies.declaring import fields, text
+from crm_kit.copies.projections import Projected
 
 
 class StageRef(Projected, Base):
@@ -20,7 +17,4 @@ class StageRef(Projected, Base):
     position: Mapped[int]
 
 
-async def keep_stages(events: Sequence[SalesStageEvent], uow: UnitOfWork) -> None:
-    """Keep one row per stage."""
-    rows = [(event, {"name": event.record.name, "position": event.record.position}) for event in events]
-    await project(uow, StageRef, rows)
+STAGES = fields(name=text, position=int)

@@ -1,22 +1,18 @@
 """``Deal``: the copy of sales' opportunities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Numeric, String, text
+from sqlalchemy import Index, Numeric, String
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_contracts.sales.opportunity import (
-    OpportunityDeleted,
-    OpportunityEvent,
-    OpportunityMerged,
-    OpportunityRecord,
-    OpportunitySnapshot,
-)
-from crm_kit.copies.projections import Projected, project
-from crm_kit.work.uow import UnitOfWork
+from crm_contracts.envelope import Envelope
+from crm_kit.copies.declaring import amount, fields, optional, text
+from crm_kit.copies.projections import Projected
+from crm_kit.copies.survivors import is_gone
 from crm_marketing.db import Base
 
 
@@ -30,25 +26,15 @@ class Deal(Projected, Base):
     won_base: Mapped[Decimal | None] = mapped_column(Numeric(20, 4), comment="null unless it is won")
 
     __table_args__ = (
-        Index("ix_deal_campaign_id", "campaign_id", postgresql_where=text("campaign_id is not null and not deleted")),
+        Index("ix_deal_campaign_id", "campaign_id", postgresql_where=sql("campaign_id is not null and not deleted")),
     )
 
 
-async def keep_deals(events: Sequence[OpportunityEvent], uow: UnitOfWork) -> None:
-    """Keep one row per opportunity. A reopened deal is open again. A corrected deal has its new value."""
-    await project(uow, Deal, [(event, {"deleted": _is_gone(event), **_columns(event.record)}) for event in events])
+READ = fields(campaign_id=optional(UUID), status=text, actual_value_base=optional(amount))
 
 
-def _is_gone(event: OpportunityEvent) -> bool:
-    """Return whether the deal was deleted, or merged into another. A merged deal is marked as deleted."""
-    merged = isinstance(event, OpportunityMerged | OpportunitySnapshot) and event.survivor_id is not None
-    return merged or isinstance(event, OpportunityDeleted)
-
-
-def _columns(record: OpportunityRecord) -> dict[str, Any]:
-    won = record.actual_value_base if record.status == "won" else None
-    return {
-        "campaign_id": record.campaign_id,
-        "status": record.status,
-        "won_base": None if won is None else won.amount,
-    }
+def deal_told(event: Envelope) -> Mapping[str, Any]:
+    """Return the copied fields. A merged deal is marked as deleted, and a deal that is not won has no value."""
+    deal = dict(READ(event))
+    won = deal.pop("actual_value_base")
+    return {**deal, "won_base": won if deal["status"] == "won" else None, "deleted": is_gone(event)}

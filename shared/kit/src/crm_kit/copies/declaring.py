@@ -1,6 +1,7 @@
 """Declares a copy: the entities of its records, the facts that it keeps of them, and its handler group."""
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +44,7 @@ def fields(**readers: Callable[[Any], Any]) -> Facts:
         for name, read in readers.items():
             try:
                 found[name] = read(record[name])
-            except (KeyError, ValueError, TypeError, AttributeError) as error:
+            except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
                 # The error does not contain the value, because values must not be logged.
                 raise Unprocessable(f"data.record has no {name}, or one that is not what it should be") from error
         return found
@@ -56,6 +57,11 @@ def text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def amount(value: Any) -> Decimal:
+    """Read the amount of money without its currency. Raises KeyError, TypeError or ArithmeticError for another value."""
+    return Decimal(text(value["amount"]))
 
 
 def ids(value: Any) -> list[str]:

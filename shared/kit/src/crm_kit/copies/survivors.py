@@ -23,6 +23,11 @@ def survivor_told(envelope: Envelope) -> str | None:
     return told
 
 
+def is_gone(envelope: Envelope) -> bool:
+    """Return whether the record of an event was deleted, or merged into another."""
+    return ".deleted.v" in envelope.type or survivor_told(envelope) is not None
+
+
 # Steps are bounded, because after a restore of the publisher, merges that it lost may form a circle with new ones.
 _LAST = """
 with recursive step as (
