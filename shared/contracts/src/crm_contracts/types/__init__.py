@@ -1,0 +1,77 @@
+"""The types of fields, which API schemas, events and filters share. The modules of this room hold them by kind."""
+
+from .codes import CountryCode, CurrencyCode
+from .marks import CONSUMING, STORED, BlankMark, Maybe, Open, OpenMark, Personal, PersonalMark, blank_to_none
+from .numbers import (
+    Count,
+    Decimals,
+    Flag,
+    NonNegativeMoney,
+    Percent,
+    PricePercent,
+    Quantity,
+    QuantityOrZero,
+    Rate,
+    TaxPercent,
+    percent_json,
+    rate_text,
+)
+from .personal import personal_fields
+from .reached import Email, LoginEmail, Phone, Url, login_email, normal_email
+from .shapes import Address, HiddenMark, HiddenRef, Ids, Principal, Ref, RefInput, Shape
+from .texts import FORMS, LONG_TEXT, ONE_LINE, VISIBLE, EntityName, LongText, ShortText, TextMark, composed, form
+from .times import Date, UtcDatetime, utc_text
+
+__all__ = [
+    "CONSUMING",
+    "FORMS",
+    "LONG_TEXT",
+    "ONE_LINE",
+    "STORED",
+    "VISIBLE",
+    "Address",
+    "BlankMark",
+    "Count",
+    "CountryCode",
+    "CurrencyCode",
+    "Date",
+    "Decimals",
+    "Email",
+    "EntityName",
+    "Flag",
+    "HiddenMark",
+    "HiddenRef",
+    "Ids",
+    "LoginEmail",
+    "LongText",
+    "Maybe",
+    "NonNegativeMoney",
+    "Open",
+    "OpenMark",
+    "Percent",
+    "Personal",
+    "PersonalMark",
+    "Phone",
+    "PricePercent",
+    "Principal",
+    "Quantity",
+    "QuantityOrZero",
+    "Rate",
+    "Ref",
+    "RefInput",
+    "Shape",
+    "ShortText",
+    "TaxPercent",
+    "TextMark",
+    "Url",
+    "UtcDatetime",
+    "blank_to_none",
+    "composed",
+    "form",
+    "login_email",
+    "normal_email",
+    "percent_json",
+    "personal_fields",
+    "rate_text",
+    "utc_text",
+]
