@@ -12,6 +12,7 @@ from crm_contracts.types import Count, Flag, HiddenRef, LongText, Maybe, Ref, Sh
 from crm_kit.records.patch import Patch, optional
 
 Days = Annotated[Count, Field(le=MOST_DAYS)]
+EventType = Annotated[str, Field(max_length=120)]
 
 NAME = "Name of the rule, 1 to 200 characters."
 EVENT = "Type of the event, such as `crm.sales.lead.created.v1`: any event of a record that activities can be about."
@@ -73,7 +74,7 @@ class ActivityRuleCreate(ActivityRuleFields):
     )
 
     name: ShortText = Field(description=NAME)
-    event_type: str = Field(max_length=120, description=EVENT)
+    event_type: EventType = Field(description=EVENT)
     subject: ShortText = Field(description=SUBJECT)
     due_after: Days = Field(description=AFTER)
 
@@ -84,7 +85,7 @@ class ActivityRuleUpdate(Patch, ActivityRuleFields):
     model_config = ConfigDict(json_schema_extra={"examples": [{"due_after": 10}]})
 
     name: ShortText = optional(NAME)
-    event_type: str = optional(EVENT)
+    event_type: EventType = optional(EVENT)
     subject: ShortText = optional(SUBJECT)
     due_after: Days = optional(AFTER)
 
