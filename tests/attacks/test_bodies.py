@@ -14,16 +14,11 @@ from fastapi import FastAPI
 from crm_contracts.access import Depth
 from crm_kit.access.privileges import Principal
 from crm_kit.errors import DomainError
+from crm_kit.http.bodies import MAX_PARAMETERS
+from crm_kit.http.bounded_json import MAX_ITEMS, MAX_MEMBERS, MAX_VALUES, parse_json
 from crm_kit.http.openapi import routes_of
 from crm_kit.http.problems import MAX_ERRORS
-from crm_kit.http.requests import (
-    MAX_ITEMS,
-    MAX_MEMBERS,
-    MAX_PARAMETERS,
-    MAX_VALUES,
-    Route,
-    parse_json,
-)
+from crm_kit.http.requests import Route
 from crm_kit.testing import Client, grants, principal
 
 Clients = Callable[[Principal | None], Client]

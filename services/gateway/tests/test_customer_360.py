@@ -12,7 +12,7 @@ import pytest
 from crm_gateway.proxy import upstream as calling
 from crm_gateway.proxy.breaker import FAILURES_TO_OPEN
 from crm_gateway.views import parts
-from crm_kit.http.requests import ANSWERING_PART
+from crm_kit.http.deadlines import ANSWERING_PART
 from crm_kit.testing import Answer
 from crm_kit.testing.passing import let_pass
 

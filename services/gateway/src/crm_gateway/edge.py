@@ -16,8 +16,8 @@ from crm_gateway.routes import PREFIX, is_public, route_of, upstream_of
 from crm_gateway.settings import GatewaySettings
 from crm_kit.access.tokens import TokenVerifier, bearer
 from crm_kit.errors import DomainError
+from crm_kit.http.failures import trace_id
 from crm_kit.http.problems import problem
-from crm_kit.http.requests import trace_id
 from crm_kit.http.web import unforeseen
 from crm_kit.http.web_figures import ROUTE
 from crm_kit.network.addresses import client_address

@@ -13,9 +13,9 @@ from crm_activities.files.opening import storage_of
 from crm_activities.files.ranges import Span, Unsatisfiable, span_of
 from crm_activities.files.storage import Missing, Storage, key_of
 from crm_kit.errors import DomainError
+from crm_kit.http.failures import trace_id
 from crm_kit.http.heads import HEAD
 from crm_kit.http.problems import problem
-from crm_kit.http.requests import trace_id
 from crm_kit.process.runtime import Runtime
 from crm_kit.records.answers import matches
 

@@ -14,9 +14,10 @@ from crm_gateway.documents.openapi import FRESH_SECONDS, INCOMPLETE_SECONDS
 from crm_gateway.views.parts import Composer, Part
 from crm_kit import clock
 from crm_kit.errors import DomainError
+from crm_kit.http.deadlines import ANSWERING_PART
 from crm_kit.http.entities import CONCERNS, EntityDescription
 from crm_kit.http.problems import status_of
-from crm_kit.http.requests import ANSWERING_PART, Route
+from crm_kit.http.requests import Route
 from crm_kit.records.answers import matches
 from crm_kit.store.presenter import to_json
 from crm_language.languages import LANGUAGE

@@ -14,13 +14,14 @@ from crm_gateway.proxy.upstream import DeadlineExceeded, Upstream, UpstreamAnswe
 from crm_gateway.routes import upstream_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
+from crm_kit.http.deadlines import seconds_for
+from crm_kit.http.failures import trace_id
 from crm_kit.http.problems import (
     MEDIA_TYPE,
     Problem,
     problem,
     status_of,
 )
-from crm_kit.http.requests import seconds_for, trace_id
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 from crm_language.messages import Translated

@@ -19,13 +19,13 @@ from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
 from crm_kit.events.consumers import Consumers
 from crm_kit.http.entities import entities_router
+from crm_kit.http.failures import trace_id
 from crm_kit.http.heads import Heads
 from crm_kit.http.health import health_routes, unready
 from crm_kit.http.meta import state_machines_router
 from crm_kit.http.openapi import describe_problems
 from crm_kit.http.phrases import of_form
 from crm_kit.http.problems import problem
-from crm_kit.http.requests import trace_id
 from crm_kit.http.web_figures import Requests
 from crm_kit.process.handover import HANDOVER
 from crm_kit.process.runtime import Runtime, Service, open_runtime
