@@ -8,6 +8,8 @@ from .judging import calm, held_against_ledger, read_books, read_effects
 from .stage import Stage
 from .witness import Witnessed
 
+ONE_EVENT = "(select event_id from inbox where consumer = 'activities.follow_up' order by event_id limit 1)"
+
 UNBALANCED = (
     ("update lead set version = version + 1", "update lead set version = version - 1"),
     ("update outbox set entity_version = entity_version + 1", "update outbox set entity_version = entity_version - 1"),
@@ -18,14 +20,13 @@ UNBALANCED = (
 
 NOT_ONCE = (
     (
-        "insert into inbox (consumer, source, event_id, type, state, received_at)"
-        " values ('activities.refs', '/crm/sales', gen_random_uuid(), 'crm.sales.lead.created.v1', 'parked', now())",
-        "delete from inbox where state = 'parked'",
+        f"update inbox set state = 'parked' where consumer = 'activities.follow_up' and event_id = {ONE_EVENT}",
+        "update inbox set state = 'done'",
     ),
     (
-        "update outbox set type = type || '0' where id = "
-        "(select id from outbox where type like '%.task.created.v1' order by id limit 1)",
-        "update outbox set type = regexp_replace(type, '0$', '') where type like '%.task.created.v10'",
+        f"create temp table one as select * from inbox where consumer = 'activities.follow_up' and event_id = {ONE_EVENT};"
+        " delete from inbox where consumer = 'activities.follow_up' and event_id = (select event_id from one)",
+        "insert into inbox select * from one; drop table one",
     ),
     ("update record_ref set version = version + 1", "update record_ref set version = version - 1"),
     (

@@ -85,7 +85,7 @@ async def test_a_payload_that_cannot_be_read_is_parked_and_nothing_waits_for_it(
         await publish(stage, WON, strange, await spoilt(stage, WON, strange, "id", "version", "created_at"))
         await driver.tell(mixed_story, 5)
     await calm(stage)
-    expected = {*product(GROUPS, (garbage, empty))}
+    expected = {*product(GROUPS, (garbage, empty)), ("activities.follow_up", strange)}
     seconds = await parks(stage, len(expected))
     shown = await parked(stage, capsys)
     effects = await read_effects(stage)

@@ -37,17 +37,19 @@ KNOWN = {
     "activities.refs": OF_COPIES.format("record_ref"),
     "activities.timeline": "select record_id as entity, (array_agg(version order by at, id))[count(*)] as version,"
     " false as deleted from timeline_event group by record_id",
+    "activities.follow_up": "select * from inbox_position where consumer = 'activities.follow_up'",
     "insights.leads": OF_COPIES.format("lead_ref"),
     "insights.deals": OF_COPIES.format("deal"),
 }
 """The version of each record in each group, from its stored data."""
 GROUPS = {
-    "activities": ("activities.refs", "activities.timeline"),
+    "activities": ("activities.refs", "activities.timeline", "activities.follow_up"),
     "insights": ("insights.leads", "insights.deals"),
 }
 ENTITIES = {
     "insights.leads": ("lead",),
     "insights.deals": ("opportunity",),
+    "activities.follow_up": ("opportunity",),
 }
 
 
@@ -162,6 +164,7 @@ async def test_everybody_follows_a_restored_service_and_forgets_its_lost_future(
         assert found["insights.leads"]["counts"] == {"missing": 0, "extra": 1, "behind": 0, "ahead": 2}
         assert set(found["insights.leads"]["ids"]["ahead"]) == {str(kept), str(deleted)}
         assert found["activities.refs"]["ids"]["extra"] == [str(lost)]
+        assert found["activities.follow_up"]["ids"]["ahead"] == [str(won_before)]
         assert found["activities.timeline"]["counts"]["extra"] == told_meanwhile
 
         assert await crm_events(stage, "epoch", "sales", "--reason", "the disk died") == 0

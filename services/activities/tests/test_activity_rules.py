@@ -85,6 +85,8 @@ KINDS: Fields = {
     "day": FilterField(FieldType.DATE),
     "at": FilterField(FieldType.DATETIME),
     "flag": FilterField(FieldType.BOOLEAN),
+    "phone": FilterField(FieldType.TEXT),
+    "card_type": FilterField(FieldType.TEXT),
 }
 VALUES: dict[str, tuple[Any, ...]] = {
     "type": ("complaint", "problem"),
@@ -93,12 +95,27 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "day": ("2026-05-04", "2026-05-05"),
     "at": ("2026-05-04", "2026-05-05", "2026-05-04T00:00:00Z", "2026-05-04T22:00:00Z"),
     "flag": (True, False),
+    "phone": ("12", "6641", "41234", "030 6641234", "+49306641234", "+49 30 6641234"),
+    "card_type": ("gold", "Gold", "go"),
 }
 RECORDS = [
-    {"type": kind, "title": word, "amount": amount, "day": day, "at": at, "flag": flag}
-    for (kind, word, at), (amount, day, flag) in product(
+    {
+        "type": kind,
+        "title": word,
+        "amount": amount,
+        "day": day,
+        "at": at,
+        "flag": flag,
+        "phone": phone,
+        "card_type": card,
+    }
+    for (kind, word, at), (amount, day, flag, phone, card) in product(
         zip(("complaint", "problem", None, "problem", None), (*WORDS[:4], None), TIMES, strict=True),
-        (("5.00", "2026-05-04", True), ("5.50", None, None), (None, "2026-05-06", False)),
+        (
+            ("5.00", "2026-05-04", True, "+49306641234", "gold"),
+            ("5.50", None, None, "+4930664112", None),
+            (None, "2026-05-06", False, None, "Gold"),
+        ),
     )
 ]
 
@@ -143,7 +160,8 @@ async def test_a_rule_and_a_list_agree_on_every_filter(runtime: Runtime, documen
     condition = lists.compile(tree, parameters, ASKING)
     sql = (
         f"select (j -> 0)::text::int from json_array_elements({records}) j, json_to_record(j -> 1)"  # noqa: S608  # only placeholders
-        f" t (type text, title text, amount numeric, day date, at timestamptz, flag boolean) where {condition}"
+        f" t (type text, title text, amount numeric, day date, at timestamptz, flag boolean, phone text,"
+        f" card_type text) where {condition}"
     )
     async with runtime.db.autocommit() as conn:
         listed = set((await conn.exec_driver_sql(sql, tuple(parameters.values))).scalars())
@@ -180,13 +198,16 @@ def test_business_days_are_counted_one_by_one(start: date, after: int) -> None:
 
 @given(template=st.text(min_size=1, max_size=200), name=st.none() | st.text(max_size=400))
 def test_a_subject_always_fits(template: str, name: str | None) -> None:
-    assert len(filled(template, name, {}, SUBJECT_LENGTH)) <= SUBJECT_LENGTH
+    assert len(filled(template, name, {}, SUBJECT_LENGTH, FIELDS)) <= SUBJECT_LENGTH
 
 
 def test_a_value_is_data_and_never_a_format() -> None:
     record = {"number": "{name}", "customer": {"type": "account"}, "flag": True}
-    text = filled("{name}: {number} {customer.type} {missing}{flag} {0} {} %s", "{x.__class__}", record, 200)
-    assert text == "{x.__class__}: {name} account yes {0} {} %s"
+    known = {"number", "customer.type", "flag", "missing"}
+    text = filled(
+        "{name}: {number} {customer.type} {unknown} {missing}{flag} {0} {} %s", "{x.__class__}", record, 200, known
+    )
+    assert text == "{x.__class__}: {name} account {unknown} yes {0} {} %s"
 
 
 CREATED = "crm.activities.{}.created.v1"

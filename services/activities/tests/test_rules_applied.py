@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from crm_activities.consumers import CONSUMERS
 from crm_activities.seed import AFTER_COMPLAINT, AFTER_WIN, seed
 from crm_activities.worker import TIMERS
 from crm_contracts.activities.email import EmailReceived
@@ -13,6 +14,7 @@ from crm_contracts.sales.lead import LeadCreated, LeadUpdated
 from crm_contracts.sales.opportunity import OpportunityCreated, OpportunityReopened, OpportunityWon
 from crm_contracts.service.case import CaseCreated, CaseReactivated, CaseResolved
 from crm_kit import clock
+from crm_kit.events.dispatch import Dispatcher
 from crm_kit.events.timers import TimerLoop
 from crm_kit.process.runtime import Runtime
 from crm_kit.store.record import new_id
@@ -282,17 +284,44 @@ async def test_events_from_before_a_rule_are_not_for_it(story: Any, hear: Any, r
     assert await rows("select count(*) from activity_rule_run") == [(0,)]
 
 
-async def test_what_the_release_before_left_is_taken_over(story: Any, hear: Any, rows: Any, runtime: Runtime) -> None:
+async def test_what_the_release_before_followed_up_is_not_repeated(
+    story: Any, hear: Any, rows: Any, runtime: Runtime
+) -> None:
     deal = story()
-    deal.tell(OpportunityCreated)
-    won = deal.tell(OpportunityWon, WON)
+    created, won = deal.tell(OpportunityCreated), deal.tell(OpportunityWon, WON)
     async with runtime.db.begin() as conn:
         await conn.exec_driver_sql(
-            "insert into inbox (consumer, source, event_id, type, state, body, received_at)"
-            " values ('activities.follow_up', '/crm/sales', $1, $2, 'waiting', $3, now())",
-            (won.envelope.id, won.envelope.type, won.body),
+            "insert into inbox (consumer, source, event_id, type, state, received_at)"
+            " values ('activities.follow_up', '/crm/sales', $1, $2, 'done', now())",
+            (won.envelope.id, won.envelope.type),
         )
+    await hear(created, won)
+    assert await rows("select count(*) from task") == [(0,)]
+
+
+async def test_what_the_release_before_left_is_taken_over(
+    story: Any, hear: Any, rows: Any, dispatcher: Dispatcher
+) -> None:
+    """It has stored the event in its group, and the timeline has it."""
+    deal = story()
     await hear()
-    await hear(won)
+    told = [deal.tell(OpportunityCreated), deal.tell(OpportunityWon, WON)]
+    await dispatcher.settle(told, [CONSUMERS.groups["activities.follow_up"]])
     assert await rows("select count(*) from task") == [(1,)]
-    assert await rows("select count(*) from inbox where consumer = 'activities.follow_up'") == [(0,)]
+    await hear(*told)
+    assert await rows("select count(*) from task") == [(1,)]
+
+
+async def test_the_position_of_the_release_before_moves_along(story: Any, hear: Any, rows: Any) -> None:
+    deal = story()
+    await hear(deal.tell(OpportunityCreated), deal.tell(OpportunityWon, WON))
+    position = "select version from inbox_position where consumer = 'activities.follow_up' and entity = $1"
+    assert await rows(position, deal.id) == [(2,)]
+
+
+async def test_a_rule_of_the_release_before_can_be_switched_off(client: Client, rows: Any) -> None:
+    await rows("update activity_rule set subject = 'Ask {nobody}' where id = $1 returning id", AFTER_WIN)
+    off = await client.patch(f"{RULES}/{AFTER_WIN}", {"active": False})
+    assert (off.status, off.json["active"]) == (200, False)
+    refused = await client.patch(f"{RULES}/{AFTER_WIN}", {"active": True})
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/subject")

@@ -25,7 +25,6 @@ from crm_activities.mail.senders import check_senders
 from crm_activities.mail.sending import MailLoop
 from crm_activities.merging import MOVER
 from crm_activities.recurring_appointment.occurrences import due_series, go_on
-from crm_activities.rule.before import plan_unhandled, unhandled
 from crm_activities.rule.running import due_runs, forget_runs, run_rule
 from crm_activities.settings import own_settings
 from crm_contracts.catalogue import Event
@@ -51,7 +50,6 @@ TIMERS.due("files of deleted records", due_erasures)(go_on_erasing)
 TIMERS.due("files to delete", due_files)(sweep)
 TIMERS.due("handovers", HANDOVER.due)(HANDOVER.go_on)
 TIMERS.due("incoming mails", pending_mails)(read_inbound)
-TIMERS.due("events of the release before", unhandled)(plan_unhandled)
 TIMERS.due("activity rules", due_runs)(run_rule)
 
 

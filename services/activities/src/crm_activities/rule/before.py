@@ -1,39 +1,17 @@
-"""What the release before left: events that its group of follow-up rules had not handled.
+"""The handler group by which the release before followed deals and cases up.
 
-That release runs beside this one during an upgrade, and again after a roll-back. The next release drops this module and
-the table ``follow_up_rule``.
+That release may run beside this one, and again after a roll-back. It handles the events of a record in their order, so this
+release keeps the group's positions, and its keys show which events were followed up. The next release drops the group, this
+module and the table ``follow_up_rule``.
 """
 
-from datetime import datetime
-from typing import Final
-from uuid import UUID
-
-from sqlalchemy import (
-    Select,
-    delete,
-    select,
-)
-
-from crm_activities.db import Base
 from crm_activities.rule.planning import plan_activities
-from crm_contracts.envelope import Envelope
+from crm_contracts.sales.opportunity import OpportunityWon
+from crm_contracts.service.case import CaseResolved
+from crm_kit.events.consumers import envelope_of
 from crm_kit.work.uow import UnitOfWork
 
-GROUP: Final = "activities.follow_up"
 
-
-def unhandled(now: datetime) -> Select[UUID]:
-    """Return the events that the group of the release before has stored and not handled."""
-    inbox = Base.metadata.tables["inbox"]
-    return select(inbox.c.event_id).where(
-        inbox.c.consumer == GROUP, inbox.c.state.in_(("pending", "waiting", "parked")), inbox.c.received_at <= now
-    )
-
-
-async def plan_unhandled(event_id: UUID, uow: UnitOfWork) -> None:
-    """Plan what rules create after such an event."""
-    inbox = Base.metadata.tables["inbox"]
-    gone = delete(inbox).where(inbox.c.consumer == GROUP, inbox.c.event_id == event_id)
-    for body in (await uow.execute(gone.returning(inbox.c.body))).scalars():
-        if body is not None:
-            await plan_activities([Envelope.from_json(body)], uow)
+async def follow_up(event: OpportunityWon | CaseResolved, uow: UnitOfWork) -> None:
+    """Apply the rules to an event that the release before stored and did not handle. Others have their runs already."""
+    await plan_activities([envelope_of(event)], uow)

@@ -49,17 +49,18 @@ def placeholders(template: str) -> list[str]:
     return _PLACEHOLDER.findall(template)
 
 
-def filled(template: str, name: str | None, record: Mapping[str, Any], longest: int) -> str:
+def filled(template: str, name: str | None, record: Mapping[str, Any], longest: int, known: Collection[str]) -> str:
     """Return the text with the values of the record in place of its placeholders, cut to ``longest`` characters.
 
-    A missing value becomes an empty text. Values are not searched for placeholders again.
+    A missing value becomes an empty text. What is not ``known`` as a field stays as it is, as in rules of earlier releases.
+    Values are not searched for placeholders again.
     """
 
     def value(found: re.Match[str]) -> str:
         key = found[1]
-        stored = value_at(record, key)
-        if key == NAME:
-            stored = name
+        if key != NAME and key not in known:
+            return found[0]
+        stored = name if key == NAME else value_at(record, key)
         return "" if stored is None else shown(stored)
 
     text = _PLACEHOLDER.sub(value, template).strip()

@@ -7,7 +7,7 @@ other events.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import timedelta, tzinfo
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import structlog
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_activities.rule.domain import DESCRIPTION_LENGTH, SUBJECT_LENGTH, due_at, filled, require_filter
@@ -38,6 +38,14 @@ log = structlog.get_logger(__name__)
 
 OLDEST: Final = timedelta(days=30)
 """Older events are not for rules. Runs are kept for longer than that, so an event that is sent again finds its run."""
+
+# This transaction has written the keys of new events already.
+_BEFORE: Final = text(
+    "select event_id from inbox where consumer = :group and event_id = any(:ids) and state in ('done', 'skipped')"
+    " and xmin <> pg_current_xact_id()::xid"
+)
+FORMER_GROUP: Final = "activities.follow_up"
+"""The handler group of the release before (``crm_activities.rule.before``)."""
 
 _KEEP = """
 with kept as (
@@ -67,12 +75,20 @@ async def plan_activities(events: Sequence[Envelope], uow: UnitOfWork) -> None:
     zone = ZoneInfo(uow.runtime.directory.organization.time_zone)
     runs = [run for event in events for rule in rules.get(event.type, ()) for run in _runs(rule, event, zone, uow)]
     if runs:
+        before = await _followed_up(uow, {run["event_id"] for run in runs})
+        runs = [run for run in runs if run["event_id"] not in before]
+    if runs:
         # The common order of inserts, as in timelines.
         runs.sort(key=lambda run: (run["rule_id"], run["event_id"]))
         conn = await uow.connection()
         told = {event.id: event for event in events}
         for run_id, event_id in await fetch(conn, _KEEP, (orjson.dumps(runs, default=str).decode(), WAKE_CHANNEL)):
             await _try(conn, uow.runtime, told[event_id], run_id)
+
+
+async def _followed_up(uow: UnitOfWork, event_ids: Set[UUID]) -> Set[UUID]:
+    """Return the events that the release before has followed up. The event may arrive again, or be replayed."""
+    return set((await uow.execute(_BEFORE, {"group": FORMER_GROUP, "ids": list(event_ids)})).scalars())
 
 
 async def _try(conn: AsyncConnection, runtime: Runtime, event: Envelope, run_id: UUID) -> None:
@@ -109,8 +125,8 @@ def _runs(rule: RowMapping, event: Envelope, zone: tzinfo, uow: UnitOfWork) -> I
         name = declared.entity.name_of(event.data["record"])
         plan = {
             "name": name,
-            "subject": filled(rule["subject"], name, record, SUBJECT_LENGTH) or rule["name"],
-            "description": filled(rule["description"], name, record, DESCRIPTION_LENGTH)
+            "subject": filled(rule["subject"], name, record, SUBJECT_LENGTH, fields) or rule["name"],
+            "description": filled(rule["description"], name, record, DESCRIPTION_LENGTH, fields)
             if rule["description"]
             else None,
             "due_at": due_at(event.time, rule["due_after"], rule["due_unit"], zone),

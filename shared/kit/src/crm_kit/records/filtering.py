@@ -183,7 +183,7 @@ class Filterable:
                 if self.fields[tree.field].many:
                     # A GIN index supports this operator, but not = any(…).
                     return f"t.{column} @> array[{parameters.add(tree.value, CASTS[kind])}]"
-                if kind is FieldType.TEXT and self.fields[tree.field].values is None and not _is_code(column):
+                if kind is FieldType.TEXT and self.fields[tree.field].values is None and not is_code(column):
                     return _text(tree, "t", column, self.found, parameters)
                 if kind is FieldType.DATETIME:
                     return _moment(tree, f"t.{column}", parameters, asking.zone)
@@ -238,7 +238,7 @@ def _of_caller(term: Term, me: UUID) -> Term:
     return term.model_copy(update={"value": me}) if term.value == ME else term
 
 
-def _is_code(column: str) -> bool:
+def is_code(column: str) -> bool:
     """Whether the values of a text column are words of a contract, which are compared as they are."""
     return column.endswith(("type", "currency"))
 

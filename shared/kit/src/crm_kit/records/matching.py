@@ -12,8 +12,9 @@ from uuid import UUID
 
 from crm_contracts.filter_values import value_at
 from crm_contracts.filters import AllOf, AnyOf, Fields, FieldType, Filter, FilterField, Not, Op, Term
-from crm_kit.folding import digits_of, folded, number_of
-from crm_kit.records.filtering import NUMBER, PHONES
+from crm_kit.folding import LEAST_DIGITS, digits_of, folded, number_of
+from crm_kit.phones import E164
+from crm_kit.records.filtering import FRAGMENT, NUMBER, PHONES, is_code
 
 READERS: Final[Mapping[FieldType, Callable[[Any], Any]]] = {
     FieldType.TEXT: str,
@@ -54,7 +55,7 @@ def _holds(term: Term, field: FilterField, stored: Any, zone: tzinfo) -> bool:
         return term.op in (Op.NE, Op.NIN)
     value = READERS[field.type](stored)
     if field.type is FieldType.TEXT:
-        return _text(term, value)
+        return _code(term, value) if is_code(term.field) else _text(term, value)
     if field.type is FieldType.DATETIME:
         return _moment(term, value, zone)
     return _compared(term, value)
@@ -82,6 +83,23 @@ def _compared(term: Term, value: Any) -> bool:
     return bool(value == term.value)
 
 
+def _code(term: Term, value: str) -> bool:
+    """Compare a word of a contract as it is."""
+    if term.op is Op.CONTAINS:
+        return term.value in value
+    return value.startswith(term.value) if term.op is Op.STARTS_WITH else _compared(term, value)
+
+
+def _dialled(value: str, wanted: str) -> bool:
+    """Whether a telephone number is the wanted one, or has the wanted fragment or end."""
+    if FRAGMENT.fullmatch(wanted):
+        return wanted in value
+    digits = digits_of(wanted)
+    if E164.fullmatch(wanted) or len(digits) < LEAST_DIGITS:
+        return value == wanted
+    return value.endswith(digits)
+
+
 def _text(term: Term, value: str) -> bool:
     name = term.field.rpartition(".")[2]
     match term.op:
@@ -100,7 +118,7 @@ def _text(term: Term, value: str) -> bool:
 
 def _is_one_of(name: str, value: str, wanted: Sequence[str]) -> bool:
     if name in PHONES:
-        return any(value == one or (digits_of(one) and value.endswith(digits_of(one))) for one in wanted)
+        return any(_dialled(value, one) for one in wanted)
     if name == NUMBER and value in {number_of(one) for one in wanted}:
         return True
     return folded(value) in map(folded, wanted)
