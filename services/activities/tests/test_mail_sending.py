@@ -15,9 +15,11 @@ import pytest
 
 from crm_activities.attachment.commands import attach
 from crm_activities.email.model import Email
+from crm_activities.inbound_mail.reports import apply_report
 from crm_activities.mail.automatic import queue_automatic
 from crm_activities.mail.outgoing import claim_mail, enter_data
 from crm_activities.mail.parts import MAIL_FILE_BYTES
+from crm_activities.mail.reading.reader import read_mail
 from crm_activities.mail.senders import read_senders
 from crm_activities.mail.sending import LEASE, MailLoop
 from crm_contracts.access import Privilege
@@ -30,6 +32,7 @@ from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
 
 from .mail_server import MailServer, mail_server
+from .mails import mail
 
 EMAILS = "/api/v1/emails"
 ME = UUID("01900000-0000-7000-8000-0000000000aa")
@@ -226,6 +229,37 @@ async def test_each_recipient_gets_one_mail_whatever_happens_to_the_others(
     after = await now(client, email_id)
     assert (after["status_reason"], after["attempts"]) == ("sent", 2)
     assert [one.rcpt_tos for one in server.stored] == [[ADA], [BOB]]
+
+
+@pytest.mark.parametrize("answer", ["250 OK", "550 5.1.1 no such user"])
+async def test_a_bounce_leaves_those_who_still_wait_in_the_queue(
+    client: Client, runtime: Runtime, loop: MailLoop, server: MailServer, answer: str
+) -> None:
+    server.recipients[BOB] = "450 4.2.0 greylisted"
+    email_id = await queued(client, ADA, BOB)
+    await loop.send_due()
+    returned = mail(
+        "From: Mail Delivery <mailer-daemon@example.org>",
+        "Subject: Mail delivery failed",
+        f"X-Failed-Recipients: {ADA}",
+        body="The following address failed:\r\n ada@example.org: 550 5.1.1 gone\r\n",
+    )
+    async with runtime.db.begin() as conn:
+        uow = UnitOfWork.for_timer(conn, runtime)
+        found = await apply_report(uow, read_mail(returned), [server.stored[0].mail_from or ""])
+        assert found is not None
+        await uow.flush()
+    after = await now(client, email_id)
+    assert (after["status_reason"], after["delivery"]) == ("pending_send", "bounced")
+    server.recipients[BOB] = answer
+    await later(runtime)
+    assert await loop.send_due() == 1
+    after = await now(client, email_id)
+    refused = [ADA] if answer.startswith("250") else [ADA, BOB]
+    assert (after["status_reason"], after["delivery"], after["attempts"]) == ("sent", "bounced", 2)
+    assert [one["address"] for one in after["undelivered"]] == refused
+    async with runtime.db.autocommit() as conn:
+        assert (await conn.exec_driver_sql("select count(*) from outgoing_mail")).scalar_one() == 0
 
 
 async def test_a_server_that_cannot_be_reached_is_tried_again(

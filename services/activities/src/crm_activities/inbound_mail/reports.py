@@ -1,7 +1,6 @@
 """What bounces and complaints change: the delivery of the mail of ours that they are about."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +8,7 @@ from sqlalchemy import select
 
 from crm_activities.email.model import Email
 from crm_activities.mail.ids import known_id
+from crm_activities.mail.outgoing import is_queued
 from crm_activities.mail.reading.reader import ReadMail
 from crm_activities.mail.reading.reports import Report, ReportKind
 from crm_activities.mail.senders import senders_of
@@ -34,7 +34,7 @@ async def apply_report(uow: UnitOfWork, read: ReadMail, reached: Sequence[str]) 
     if email is None or email.direction != EmailDirection.OUTGOING:
         return None
     before = email.delivery
-    _note(email, report, uow.now)
+    await _note(uow, email, report)
     if report.kind is ReportKind.COMPLAINT:
         email.delivery = Delivery.COMPLAINED
         return uow.emit_if_changed(email, EmailComplained)
@@ -60,13 +60,16 @@ async def _find(uow: UnitOfWork, email_id: UUID | None, message_ids: Sequence[st
         return None
 
 
-def _note(email: Email, report: Report, at: datetime) -> None:
+async def _note(uow: UnitOfWork, email: Email, report: Report) -> None:
     """Keep who did not get the mail, and what the server said. An address is listed once, with the latest answer."""
     if report.kind is ReportKind.COMPLAINT:
         return
     if email.status_reason == "pending_send":
-        # A server had the mail, and so it was sent. It must not be sent again.
-        email.deliver(at)
+        # A server had the mail, and so it was sent. It must not be sent again, except to those who still wait for it.
+        if await is_queued(uow, email.id):
+            email.sent_at = email.sent_at or uow.now
+        else:
+            email.deliver(email.sent_at or uow.now)
     refused = {one["address"].casefold(): one for one in email.undelivered}
     for one in report.recipients:
         if one.address:

@@ -62,6 +62,7 @@ AGAIN: Final = (
     "update outgoing_mail set recipients = to_jsonb($3::text[]), due_at = $4, phase = null, claim = null"
     " where email_id = $1 and claim = $2"
 )
+QUEUED: Final = "select exists (select from outgoing_mail where email_id = $1)"
 SOON: Final = "select exists (select from outgoing_mail where due_at <= $1)"
 WAITING: Final = "select count(*), min(queued_at) from (select queued_at from outgoing_mail limit 100000) o"
 
@@ -81,6 +82,11 @@ async def claim_mail(conn: AsyncConnection, now: datetime, lease: timedelta) -> 
 async def enter_data(conn: AsyncConnection, mail: Claimed) -> bool:
     """Say that the content is about to be sent. False if another worker has taken the mail over."""
     return (await conn.exec_driver_sql(ENTER_DATA, (mail.email_id, mail.claim))).rowcount == 1
+
+
+async def is_queued(uow: UnitOfWork, email_id: UUID) -> bool:
+    """Say whether a mail still waits to be sent to somebody. Load the mail first, so that no attempt ends meanwhile."""
+    return bool((await (await uow.transaction()).exec_driver_sql(QUEUED, (email_id,))).scalar_one())
 
 
 async def leave_queue(uow: UnitOfWork, mail: Claimed) -> bool:

@@ -34,6 +34,7 @@ from crm_contracts.activities.email import (
     EmailFailed,
     EmailSent,
     EmailUncertain,
+    EmailUpdated,
 )
 from crm_kit import clock
 from crm_kit.backoff import Backoff
@@ -266,9 +267,17 @@ def note_verdict(uow: UnitOfWork, email: Email, attempts: int, attempt: Attempt,
     if verdict.undelivered:
         named = [{"address": address, "answer": answer[:500]} for address, answer in verdict.undelivered]
         email.undelivered = [*email.undelivered, *named]
+    if email.status_reason != "pending_send":
+        # Something else settled it while it was on its way. Only what this attempt learnt is added.
+        uow.emit_if_changed(email, EmailUpdated)
+        return
+    known = email.delivery
     match verdict.fate:
         case Fate.SENT:
             email.deliver(email.sent_at or uow.now)
+            if known in (Delivery.BOUNCED, Delivery.COMPLAINED):
+                # What a recipient's server or a recipient said of it says more than that the last server took it.
+                email.delivery = known
             uow.emit(email, EmailSent, sent_at=email.sent_at)
         case Fate.FAILED:
             email.fail()
