@@ -1,5 +1,6 @@
 """Import: every row becomes one record or one reported error, whatever the file contains."""
 
+import asyncio
 import csv
 import io
 import json
@@ -10,7 +11,8 @@ import aiohttp
 import pytest
 
 from crm_kit.access.privileges import Depth, Principal
-from crm_kit.importing import runner
+from crm_kit.importing import queue, runner
+from crm_kit.importing.queue import StoredRow
 from crm_kit.importing.runner import ImportLoop
 from crm_kit.process.runtime import Runtime
 from crm_kit.testing import Answer, Client, People, counted, principal
@@ -59,6 +61,43 @@ async def test_a_row_names_a_record_that_a_row_above_it_makes(client: Client, ru
     names = {one["id"]: one["name"] for one in accounts}
     below = {one["name"]: names.get(one["parent_account_id"]) for one in accounts}
     assert below == {"Holding": None, "North": "Holding", "South": "Holding", "Hamburg": "North", "Late": None}
+
+
+async def test_two_lanes_keep_a_row_behind_the_one_that_it_names(
+    client: Client, runtime: Runtime, sales: Sales
+) -> None:
+    between = "".join(f"Account {number},\n" for number in range(600))
+    content = f"name,parent_account\nRoot,\n{between}Child,Root\n"
+    accepted = await send(client, content, name="accounts.csv", to="accounts", duplicates="allow")
+    loop = ImportLoop(runtime, IMPORTERS)
+    assert any(await asyncio.gather(loop.work_chunk(), loop.work_chunk()))
+    await worked_off(runtime)
+    job = (await client.get(accepted.headers["location"])).json
+    assert (job["status"], job["done"], job["failed"]) == ("completed", 602, 0)
+    [child], [root] = [await sales.page("accounts", f"name={name}") for name in ("Child", "Root")]
+    assert child["parent_account_id"] == root["id"]
+
+
+async def test_rows_that_name_rows_above_are_not_read_again_and_again(
+    client: Client, runtime: Runtime, sales: Sales, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = "".join(f"Group {number},\nShop {number},Group {number}\n" for number in range(40))
+    accepted = await send(
+        client, "name,parent_account\n" + pairs, name="accounts.csv", to="accounts", duplicates="allow"
+    )
+    taken, take = 0, queue.take_rows
+
+    async def counting(*given: Any) -> list[StoredRow]:
+        nonlocal taken
+        rows = await take(*given)
+        taken += len(rows)
+        return rows
+
+    monkeypatch.setattr(queue, "take_rows", counting)
+    await worked_off(runtime)
+    job = (await client.get(accepted.headers["location"])).json
+    assert (job["done"], job["failed"]) == (80, 0)
+    assert taken < 80 * 8, "each chunk would read all rows that are left"
 
 
 async def test_rows_become_records_with_their_events(client: Client, runtime: Runtime, sales: Sales) -> None:

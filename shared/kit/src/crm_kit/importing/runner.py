@@ -77,7 +77,7 @@ class ImportLoop:
         self._singly: dict[UUID, int] = {}
         """The number of rows that are taken one by one after an unexpected error, by job, so that the failing row is found."""
         self._sizes: dict[UUID, int] = {}
-        """The size of chunks of jobs whose rows take long to compare, by job."""
+        """The size of chunks of jobs whose rows take long to compare, or need earlier rows to be stored, by job."""
 
     def stop(self) -> None:
         """Return from ``run`` after the current chunks."""
@@ -172,15 +172,24 @@ class ImportLoop:
             taken.append(job)
             if await self._ended(conn, job):
                 return job, []
-            # Rows are compared with earlier rows, or change what those made, so only one lane at a time processes such a job.
-            if (job.compares or job.key) and not await queue.lock_job(conn, job):
+            if self._needs_order(job) and not await queue.lock_job(conn, job):
                 continue
             if rows := await queue.take_rows(conn, job, self._size(job)):
-                return job, in_one_chunk(self._importers[job.entity_type], job, rows)
+                kept = in_one_chunk(self._importers[job.entity_type], job, rows)
+                if len(kept) < len(rows):
+                    self._remember(self._sizes, job, max(1, len(rows) // 2))
+                return job, kept
             if await queue.complete(conn, job):
                 self._forget(job)
                 return job, []
         return None, []
+
+    def _needs_order(self, job: Job) -> bool:
+        """Whether only one lane at a time processes the job: its rows are compared with earlier rows, change what those made, or
+        name it."""
+        if job.compares or job.key:
+            return True
+        return not job.dry_run and mapping_of(self._importers[job.entity_type], job).names_its_kind
 
     async def _ended(self, conn: AsyncConnection, job: Job) -> bool:
         """End the job if its caller is inactive or was revoked. Returns whether it ended."""
@@ -274,10 +283,10 @@ class ImportLoop:
     def _size(self, job: Job) -> int:
         if job.id in self._singly:
             return 1
-        return self._sizes.get(job.id, CHECKED_CHUNK) if job.compares else CHUNK
+        return self._sizes.get(job.id, _most(job))
 
     def _note_pace(self, job: Job, rows: int, seconds: float) -> None:
-        """Adapt the size of a job's next chunk to the time that this one took."""
+        """Adapt the size of a job's next chunk to the time that this one took, or let it grow again after a whole chunk."""
         if (left := self._singly.get(job.id)) is not None:
             if left > rows:
                 self._singly[job.id] = left - rows
@@ -289,6 +298,8 @@ class ImportLoop:
                 self._remember(self._sizes, job, max(1, size // 2))
             elif seconds < CHECKED_SECONDS / 4 and size < CHECKED_CHUNK:
                 self._sizes[job.id] = min(CHECKED_CHUNK, size * 2)
+        elif job.id in self._sizes and rows >= self._sizes[job.id]:
+            self._sizes[job.id] = min(CHUNK, rows * 2)
 
     def _remember(self, what: dict[UUID, int], job: Job, value: int) -> None:
         if len(what) >= JOBS_REMEMBERED:
@@ -321,6 +332,10 @@ class ImportLoop:
         while gone and not self._stopping.is_set():
             async with self._runtime.db.begin() as conn:
                 gone = await queue.forget(conn, now - kept, now - min(kept, REHEARSED))
+
+
+def _most(job: Job) -> int:
+    return CHECKED_CHUNK if job.compares else CHUNK
 
 
 def _ids(job: Job) -> dict[str, object]:
