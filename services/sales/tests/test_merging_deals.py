@@ -104,6 +104,32 @@ async def test_deals_in_two_currencies_are_not_merged(sales: Sales) -> None:
     assert (kept["estimated_value"], kept["estimated_value_base"]) == (dollars, euros("5.00"))
 
 
+async def test_a_loser_without_lines_takes_no_price_list_away_and_gives_one_only_where_there_is_none(
+    sales: Sales,
+) -> None:
+    retail, wholesale = [await make_price_list(sales), await make_price_list(sales)]
+    loser, survivor = await two(sales, None, {"price_list_id": retail["id"]})
+    assert (await sales.merge("opportunities", loser, survivor, fill_empty=True))["price_list_id"] == retail["id"]
+    loser, _ = await two(sales, {"price_list_id": wholesale["id"]})
+    survivor = await sales.get("opportunities", survivor["id"])
+    assert (await sales.merge("opportunities", loser, survivor, fill_empty=True))["price_list_id"] == retail["id"]
+    loser, survivor = await two(sales, {"price_list_id": wholesale["id"]})
+    assert (await sales.merge("opportunities", loser, survivor, fill_empty=True))["price_list_id"] == wholesale["id"]
+
+
+async def test_a_survivor_takes_no_amount_in_another_currency_than_its_price_lists(sales: Sales) -> None:
+    await sales.make("exchange-rates", currency="USD", rate="0.5", valid_from="2020-01-01")
+    retail = await make_price_list(sales)
+    dollars = {"estimated_value": {"amount": "10.00", "currency": "USD"}}
+    loser, survivor = await two(sales, dollars, {"price_list_id": retail["id"]})
+    for named in ({"fields": ["estimated_value"]}, {"fill_empty": True}):
+        answer = await sales.try_merge("opportunities", loser, survivor, **named)
+        assert (answer.status, answer.problem) == (422, "currency-mismatch")
+        assert answer.json["errors"][0]["pointer"] == "/into"
+    kept = await sales.merge("opportunities", loser, survivor)
+    assert (kept["price_list_id"], kept["estimated_value"]) == (retail["id"], None)
+
+
 @pytest.mark.parametrize("end", ["win", "lose"])
 async def test_closed_deals_are_not_merged(sales: Sales, end: str) -> None:
     closed, is_open = await two(sales, {"customer": await make_customer(sales), "estimated_value": euros("1.00")})

@@ -16,6 +16,8 @@ from crm_sales.opportunity.documents import give_customer
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.probability import set_probability
 from crm_sales.opportunity.schemas import OpportunityMerge, OpportunityMergeField
+from crm_sales.price_list.model import PriceList
+from crm_sales.pricing.lines import require_currency_of
 
 _TOGETHER = {"customer": ("customer_type", "customer_id"), "lines": ("lines", "product_ids", "price_list_id")}
 """Columns that are taken over together."""
@@ -31,7 +33,10 @@ async def merge_opportunity(uow: UnitOfWork, opportunity_id: UUID, body: Opportu
     _require_one_currency(loser, survivor)
     _require_own_value(survivor, body)
     had_customer = survivor.customer_id is not None
+    priced_by = survivor.price_list_id, survivor.currency
     await _take_over(uow, loser, survivor, body)
+    if (survivor.price_list_id, survivor.currency) != priced_by:
+        await _require_currency_of_its_price_list(uow, survivor)
     await pin_amounts(uow, survivor, Opportunity.money_fields)
     # Documents without a customer move at once, so that they get one.
     if survivor.customer_id is not None:
@@ -54,9 +59,12 @@ async def _take_over(uow: UnitOfWork, loser: Opportunity, survivor: Opportunity,
         filled.remove("estimated_value")
     apply(survivor, values_taken(loser, survivor, plain, filled))
     for field, columns in _TOGETHER.items():
-        if field in named or (field in fillable and not getattr(survivor, columns[0])):
+        lacks = field in fillable and not getattr(survivor, columns[0])
+        if field in named or (lacks and getattr(loser, columns[0])):
             apply(survivor, {column: _copied(getattr(loser, column)) for column in columns})
             survivor.add_up()
+        elif lacks and field == "lines" and survivor.price_list_id is None:
+            apply(survivor, {"price_list_id": loser.price_list_id})
     if "probability" in named:
         await set_probability(uow, survivor, loser.probability if loser.probability_overridden else None)
     if "competitor_ids" in named or ("competitor_ids" in fillable and not survivor.competitor_ids):
@@ -67,6 +75,11 @@ def _require_one_currency(loser: Opportunity, survivor: Opportunity) -> None:
     if None not in (loser.currency, survivor.currency) and loser.currency != survivor.currency:
         message = f"Choose a deal in {loser.currency}: the amounts of that one are in {survivor.currency}."
         raise InvalidValue("/into", "currency-mismatch", message)
+
+
+async def _require_currency_of_its_price_list(uow: UnitOfWork, survivor: Opportunity) -> None:
+    if survivor.price_list_id is not None and survivor.currency is not None:
+        require_currency_of(await uow.load(PriceList, survivor.price_list_id), survivor.currency, "/into")
 
 
 def _require_own_value(survivor: Opportunity, body: OpportunityMerge) -> None:
