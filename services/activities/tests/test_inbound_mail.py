@@ -247,6 +247,34 @@ async def test_smtp_refuses_what_is_too_large_or_goes_round(runtime: Runtime, ro
     assert await rows(STORED) == []
 
 
+async def test_a_mail_with_a_long_line_is_taken(runtime: Runtime, rows: Rows) -> None:
+    async with listening(runtime) as inlet:
+        assert await send(inlet, mail(body=b"x" * 15_000 + b"\r\n"), SALES) == {}
+    assert [row[0] for row in await rows(STORED)] == [SALES]
+
+
+async def flood(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"x" * 10_000)
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+async def test_a_connection_ends_before_it_fills_the_memory(runtime: Runtime, rows: Rows) -> None:
+    async with listening(runtime) as inlet:
+        reader, writer = await asyncio.open_connection("127.0.0.1", inlet.port)
+        await reader.readline()
+        for command in ("HELO mx.example.com", "MAIL FROM:<ada@example.com>", f"RCPT TO:<{SALES}>", "DATA"):
+            writer.write(f"{command}\r\n".encode())
+            answer = await reader.readline()
+        assert answer.startswith(b"354")
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(flood(writer), 60)
+        writer.close()
+        assert await send(inlet, mail(), SALES) == {}
+    assert len(await rows(STORED)) == 1
+
+
 async def test_a_mail_that_cannot_be_stored_stays_with_its_sender(runtime: Runtime, rows: Rows) -> None:
     async with listening(runtime) as inlet:
         async with runtime.db.begin() as conn:

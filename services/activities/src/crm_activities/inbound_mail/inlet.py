@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, AnyStr, Final
 
 import structlog
 
@@ -24,6 +24,8 @@ MOST_CONNECTIONS: Final = 20
 MOST_RECIPIENTS: Final = 100
 MOST_HOPS: Final = 100
 """Received fields of a mail. One that has more goes round in a circle (RFC 5321 6.3)."""
+MORE_BYTES: Final = 64 * 1024
+"""Bytes above the largest mail after which a connection ends, whatever they are."""
 RETRY_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 120.0
 
@@ -76,10 +78,27 @@ class Inlet:
     def _protocol(self) -> "asyncio.Protocol":
         from aiosmtpd.smtp import SMTP  # most installations have no inlet
 
-        inlet = self
+        inlet, most = self, self._settings.max_bytes
 
         class Protocol(SMTP):
-            """Counts its connections."""
+            """Counts its connections, and the bytes since its last answer, so that nobody fills the memory."""
+
+            # Some programs write a whole HTML body in one line. RFC 5321 4.5.3.1 asks to take more than the limit where possible.
+            line_length_limit = most
+            unanswered = 0
+
+            def data_received(self, data: bytes) -> None:
+                self.unanswered += len(data)
+                if self.unanswered <= most + MORE_BYTES:
+                    super().data_received(data)
+                elif isinstance(self.transport, asyncio.Transport) and not self.transport.is_closing():
+                    REFUSED.labels("size").inc()
+                    self.transport.write(b"552 5.3.4 The mail is too large\r\n")
+                    self.transport.close()
+
+            async def push(self, status: AnyStr) -> None:
+                self.unanswered = 0
+                await super().push(status)
 
             def connection_made(self, transport: Any) -> None:
                 if len(inlet._open) >= MOST_CONNECTIONS:
