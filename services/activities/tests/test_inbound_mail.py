@@ -22,8 +22,9 @@ from crm_activities.inbound_mail.settings import (
 )
 from crm_kit import clock
 from crm_kit.process.runtime import Runtime
+from crm_local.servers import NoServer, packages
 
-from .dovecot import Dovecot, running
+from .dovecot import Dovecot, program, running
 from .mails import mail
 
 SALES, SUPPORT = "sales@us.example", "support@us.example"
@@ -289,6 +290,13 @@ async def test_a_mail_that_cannot_be_stored_stays_with_its_sender(runtime: Runti
         assert await rows(STORED) == []
         assert await send(inlet, mail(), SALES) == {}
     assert len(await rows(STORED)) == 1
+
+
+def test_without_dovecot_tests_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr(packages, "can_install", lambda: False)
+    with pytest.raises(NoServer, match="dovecot-imapd"):
+        program()
 
 
 def test_a_port_needs_recipients() -> None:
