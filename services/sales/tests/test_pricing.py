@@ -137,6 +137,8 @@ def test_a_unit_price_is_shown_without_zeros_beyond_its_currency(amount: str, cu
         ("1.2345678", "EUR"),
         ("0.12345", "JPY"),
         ("-1", "EUR"),
+        ("999999999999999.999999", "EUR"),
+        ("999999999999999.5", "JPY"),
         ("1e3", "EUR"),
         ("", "EUR"),
         ("1", "XXX"),

@@ -38,7 +38,8 @@ class UnitPrice:
             ) from None
         except InvalidOperation:
             raise MoneyError("an amount is a finite decimal number") from None
-        if not 0 <= exact < _LIMIT:
+        # What it rounds to is shown as Money, which has the same limit.
+        if exact < 0 or exact.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING) >= _LIMIT:
             raise MoneyError(f"a unit price is zero or more, with at most {MAX_INTEGER_DIGITS} integer digits")
         shortest = max(decimals, -int(exact.normalize().as_tuple().exponent))
         object.__setattr__(self, "amount", abs(exact.quantize(Decimal(1).scaleb(-shortest), context=_EXACT)))
